@@ -1,0 +1,1 @@
+"""The contract: event types, Avro records, topics, codec, reject reasons and settings. No I/O."""

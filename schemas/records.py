@@ -1,0 +1,162 @@
+"""The records of the topics, one class for each Avro schema in `avro/`.
+
+Times are integers: microseconds since 1970 (UTC) where the name ends in `_at` or `_ts` or is
+`hour`, milliseconds where it ends in `_ms`. Names, order and defaults equal the schema's;
+a contract test holds them together.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+from msgspec import Struct
+
+TimeSource = Literal["client", "clamped", "server"]
+VisitState = Literal["open", "closed", "withdrawn"]
+CloseReason = Literal["idle", "merged"]
+
+
+class Screen(Struct, gc=False):
+    """The visitor's screen, in pixels."""
+
+    width: int | None = None
+    height: int | None = None
+    viewport_width: int | None = None
+    viewport_height: int | None = None
+    pixel_ratio: float | None = None
+
+
+class Utm(Struct, gc=False):
+    """Campaign parameters, as the `utm_*` query parameters name them."""
+
+    source: str | None = None
+    medium: str | None = None
+    campaign: str | None = None
+    term: str | None = None
+    content: str | None = None
+
+
+class RawEvent(Struct, kw_only=True):
+    """One event as it was accepted."""
+
+    event_id: str
+    type: str
+    site_id: str
+    session_id: str
+    visitor_id: str | None = None
+    user_id: str | None = None
+    received_at: int
+    event_ts: int
+    time_source: TimeSource
+    url: str | None = None
+    path: str | None = None
+    hostname: str | None = None
+    title: str | None = None
+    referrer: str | None = None
+    language: str | None = None
+    user_agent: str | None = None
+    screen: Screen | None = None
+    utm: Utm | None = None
+    ad_click_ids: dict[str, str] | None = None
+    duration_ms: int | None = None
+    event_name: str | None = None
+    properties: str | None = None
+    vitals: dict[str, float] | None = None
+    error_name: str | None = None
+    error_message: str | None = None
+    error_stack: str | None = None
+    provider: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    extra: str | None = None
+    truncated: list[str] = []
+
+
+class Stamped(Struct, frozen=True, gc=False):
+    """A text with the place in time of the event it is from."""
+
+    value: str
+    ts: int
+    event_id: str
+
+
+class Visit(Struct, kw_only=True):
+    """A maximal run of one session's events with no gap over the limit (design D9)."""
+
+    visit_id: str
+    began_offset: int
+    started_at: int
+    ended_at: int
+    last_log_ms: int
+    state: VisitState
+    close_reason: CloseReason | None = None
+    revision: int
+    events: int
+    pageviews: int
+    errors: int
+    payments: int
+    engagements: int
+    entry: Stamped | None = None
+    exit: Stamped | None = None
+    visitor_id: Stamped | None = None
+    user_id: Stamped | None = None
+    referrer: Stamped | None = None
+    utm_source: Stamped | None = None
+    utm_medium: Stamped | None = None
+    utm_campaign: Stamped | None = None
+    leaving: bool = False
+
+
+class SessionState(Struct, kw_only=True):
+    """The visits of one session: state and result in one (design D5)."""
+
+    site_id: str
+    session_id: str
+    src_offset: int
+    visits: list[Visit]
+
+
+class PageDuration(Struct, kw_only=True):
+    """Time on one page in one hour of event time, as one partition saw it."""
+
+    site_id: str
+    hour: int
+    path: str
+    partition: int
+    generation: int
+    revision: int
+    src_offset: int
+    last_log_ms: int
+    leaves: int
+    total_ms: int
+    min_ms: int
+    max_ms: int
+    sketch: bytes
+
+
+class AlertState(Struct, kw_only=True):
+    """What one alert rule remembers of one subject."""
+
+    site_id: str
+    rule: str
+    subject: str
+    applied: dict[str, int]
+    seen_ms: int
+    window_ms: int = 0
+    count: int = 0
+    raised_ms: int | None = None
+
+
+class Alert(Struct, kw_only=True):
+    """Something that a rule says someone should know."""
+
+    alert_id: str
+    site_id: str
+    rule: str
+    subject: str
+    title: str
+    details: str
+    event_id: str | None = None
+    raised_at: int
+
+
+Record = RawEvent | SessionState | PageDuration | AlertState | Alert

@@ -1,0 +1,134 @@
+"""The Kafka topics, as data: who keys them how, what they hold, and how long.
+
+A topic's name is public and frozen: consumers outside this project read them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Cleanup = Literal["delete", "compact"]
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+#: Compacted topics keep every version this long, so that a sink that was away for
+#: days still reads the last value of a state that was deleted meanwhile (design D5).
+MIN_COMPACTION_LAG_MS = 7 * _DAY_MS
+
+#: The largest record that any topic takes, bytes. A request body has at most 64 KiB;
+#: the state of one key, with its 64 visits, stays below this too.
+MAX_RECORD_BYTES = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: its name, the form of its keys, its Avro record and its cleanup.
+
+    `retention_ms` is the time that records are kept; a compacted topic has none.
+    `log_append_time` makes the broker stamp each record: the one clock of stream time.
+    """
+
+    name: str
+    about: str
+    key: str
+    record: str
+    cleanup: Cleanup = "delete"
+    retention_ms: int | None = None
+    log_append_time: bool = False
+
+    def configs(self) -> dict[str, str]:
+        """Return the topic's settings in Kafka's own names."""
+        configs = {
+            "cleanup.policy": self.cleanup,
+            "max.message.bytes": str(MAX_RECORD_BYTES),
+        }
+        if self.retention_ms is not None:
+            configs["retention.ms"] = str(self.retention_ms)
+        if self.cleanup == "compact":
+            configs["min.compaction.lag.ms"] = str(MIN_COMPACTION_LAG_MS)
+        if self.log_append_time:
+            configs["message.timestamp.type"] = "LogAppendTime"
+        return configs
+
+
+_BY_SESSION = "site_id:session_id"
+
+EVENTS_RAW = Topic(
+    "events-raw",
+    "every accepted event, and the ticks that advance idle partitions",
+    key=_BY_SESSION,
+    record="RawEvent",
+    retention_ms=7 * _DAY_MS,
+    log_append_time=True,
+)
+EVENTS_SESSION = Topic(
+    "events-session",
+    "every event once, for sessions and live counters, and ticks",
+    key=_BY_SESSION,
+    record="RawEvent",
+    retention_ms=_DAY_MS,
+)
+EVENTS_PAGELEAVE = Topic(
+    "events-pageleave",
+    "pageleave events, for time on page, and ticks",
+    key=_BY_SESSION,
+    record="RawEvent",
+    retention_ms=_DAY_MS,
+)
+EVENTS_ALERT = Topic(
+    "events-alert",
+    "payments and errors, for alerts",
+    key="site_id",
+    record="RawEvent",
+    retention_ms=_DAY_MS,
+)
+SESSIONS = Topic(
+    "sessions",
+    "the visits of each session; the table of sessionize",
+    key=_BY_SESSION,
+    record="SessionState",
+    cleanup="compact",
+)
+PAGE_DURATIONS = Topic(
+    "page-durations",
+    "time on page by site, hour and path; the table of aggregate_durations",
+    key="partition:site_id:hour:path",
+    record="PageDuration",
+    cleanup="compact",
+)
+ALERT_STATES = Topic(
+    "alert-states",
+    "what the alert rules remember; the table of raise_alerts",
+    key="site_id:rule:subject",
+    record="AlertState",
+    cleanup="compact",
+)
+ALERTS = Topic(
+    "alerts",
+    "raised alerts",
+    key="site_id",
+    record="Alert",
+    retention_ms=30 * _DAY_MS,
+)
+
+
+def dead_letters_of(topic: Topic) -> Topic:
+    """Return the topic for the records of `topic` that could not be processed."""
+    return Topic(
+        f"{topic.name}-dlq",
+        f"records of {topic.name} that could not be processed, as they came",
+        key=topic.key,
+        record=topic.record,
+        retention_ms=30 * _DAY_MS,
+    )
+
+
+_SOURCES = (EVENTS_RAW, EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT, SESSIONS, PAGE_DURATIONS)
+
+#: All topics that headrace creates, in the order of the flow.
+TOPICS: tuple[Topic, ...] = (
+    *_SOURCES,
+    ALERT_STATES,
+    ALERTS,
+    *(dead_letters_of(topic) for topic in (*_SOURCES, ALERTS)),
+)
