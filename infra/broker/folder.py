@@ -1,0 +1,155 @@
+"""What the broker keeps on disk: settings and data in `kafka/`, ids in `run/`, a log in `logs/`."""
+
+import base64
+import fcntl
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from string import Template
+from typing import IO
+
+import psutil
+
+from infra import process
+from infra.errors import UserError
+
+_TEMPLATES = Path(__file__).with_name("config")
+_LAST_LINES = 12
+_TAIL_BYTES = 16384
+_ORPHAN_SECONDS = 10.0
+_FORMAT_SECONDS = 60.0
+
+
+class BrokerFolder:
+    """The broker's files in one data directory, which are one broker's at a time.
+
+    The JVM runs in `home`, and the settings name its data and log by relative paths: Java would
+    read a space, a comma or an umlaut of the directory's own name as something else.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir.absolute()
+        self.home = self._data_dir / "kafka"
+        self.log = self._data_dir / "logs" / "kafka.log"
+        self.settings = Path("server.properties")
+        self._run = self._data_dir / "run"
+        self._lock: IO[str] | None = None
+
+    @property
+    def jvm_options(self) -> list[str]:
+        """The options that tell the JVM about these files, and tell a reader of `ps` whose it is."""
+        return ["-Dlog4j2.configurationFile=log4j2.xml", self._mark]
+
+    @property
+    def _mark(self) -> str:
+        return f"-Dheadrace.data.dir={self._data_dir}"
+
+    def lock(self) -> None:
+        """Take the folder for us alone. Raises UserError when another broker has it."""
+        try:
+            for folder in (self.home, self.log.parent, self._run):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self._run / "kafka.lock").open("a+")
+        except OSError as error:
+            raise UserError(f"{self._data_dir} cannot hold the broker's data: {error}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._taken() from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+        self._outlast_orphan()
+
+    def release(self) -> None:
+        """Remove what says that a broker runs here, and let another one have the folder."""
+        if self._lock is not None:
+            (self._run / "kafka.pid").unlink(missing_ok=True)
+            (self._run / "kafka.address").unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def write_settings(self, port: int, controller_port: int) -> None:
+        """Write the settings of a broker at these ports."""
+        self._fill("server.properties", port=port, controller_port=controller_port, data="data")
+        self._fill("log4j2.xml", log="../logs/kafka.log")
+
+    def format(self, run_java: Sequence[str]) -> None:
+        """Make the empty storage of a new cluster, once. `run_java` is argv up to the class name.
+
+        Raises UserError with Kafka's words when that fails.
+        """
+        data, unfinished = self.home / "data", self.home / "data.new"
+        if data.exists():
+            return
+        # Under another name until it is whole: a half-made one would never start.
+        shutil.rmtree(unfinished, ignore_errors=True)
+        settings = (self.home / self.settings).read_text()
+        temporary = self.home / "format.properties"
+        temporary.write_text(settings.replace("log.dirs=data", "log.dirs=data.new"))
+        tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name, "-t", _new_cluster_id()]
+        with suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(  # noqa: S603 - our own Java
+                [*run_java, *tool],
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_FORMAT_SECONDS,
+            )
+        if done.returncode:
+            raise UserError(f"Kafka could not make its storage in {data}: {done.stdout}{done.stderr}")
+        temporary.unlink()
+        unfinished.rename(data)
+
+    def write_pid(self, pid: int) -> None:
+        """Tell the JVM's process id, in `run/kafka.pid`."""
+        process.write_pid(self._run / "kafka.pid", pid)
+
+    def write_address(self, address: str) -> None:
+        """Tell where the broker listens, in `run/kafka.address`."""
+        (self._run / "kafka.address").write_text(f"{address}\n")
+
+    def last_lines(self) -> list[str]:
+        """Return the end of the log, without the frames of Java's stack traces."""
+        with suppress(FileNotFoundError), self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+            return [line for line in lines if not line.startswith("\tat ")][-_LAST_LINES:]
+        return []
+
+    def _taken(self) -> UserError:
+        owner = process.read_pid(self._run / "kafka.lock")
+        who = f"process {owner}" if owner else "another process"
+        return UserError(
+            f"{who.capitalize()} already runs the broker of {self._data_dir}. "
+            "End it first, or give another data directory."
+        )
+
+    def _outlast_orphan(self) -> None:
+        """Wait for a JVM whose parent was killed a moment ago: it is on its way out, too."""
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        while (pid := process.read_pid(self._run / "kafka.pid")) is not None:
+            try:
+                if self._mark not in psutil.Process(pid).cmdline():
+                    return
+            except psutil.NoSuchProcess:
+                return
+            if time.monotonic() > deadline:
+                raise self._taken()
+            time.sleep(0.02)
+
+    def _fill(self, name: str, **values: object) -> None:
+        text = Template((_TEMPLATES / name).read_text()).substitute(values)
+        (self.home / name).write_text(text)
+
+
+def _new_cluster_id() -> str:
+    """Return a random id as Kafka writes them: 16 bytes in 22 letters; the first is never a dash."""
+    return base64.urlsafe_b64encode(b"hr" + secrets.token_bytes(14)).decode().rstrip("=")

@@ -1,0 +1,158 @@
+"""The broker of one data directory: prepare, start, wait for, stop."""
+
+import asyncio
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from infra import process
+from infra.broker import ports, probe
+from infra.broker.folder import BrokerFolder
+from infra.broker.jars import class_path
+from infra.broker.java import find_java
+from infra.errors import UserError
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+_POLL_SECONDS = 0.02
+_PROBE_SECONDS = 2.0
+_JVM_OPTIONS = (
+    # One machine, a few MB a second: the simple collector and compiler start faster and stay small.
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xmx384m",
+    "-XX:+ExitOnOutOfMemoryError",
+)
+
+
+class LocalKafka:
+    """A single-node Kafka on 127.0.0.1 that keeps its data in `<data_dir>/kafka`.
+
+    `start()` and `wait_ready()` (or `await_ready()`), later `stop()`; or `with` for all three. After
+    the JVM has died, `start()` starts it again at the same address. The JVM is our direct child and
+    is killed when the thread that called `start()` ends: call it from the main thread.
+
+    Without `port`, a free one is chosen at the first start.
+    """
+
+    def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
+        self._folder = BrokerFolder(data_dir)
+        self._asked_port = port
+        self._port: int | None = None
+        self._argv: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._deadline = 0.0
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker's address, `127.0.0.1:<port>`, known once it was started."""
+        return f"{ports.LOOPBACK}:{self._port}"
+
+    @property
+    def log(self) -> Path:
+        """The broker's log file, at most 10 MB, with one earlier one of that size beside it."""
+        return self._folder.log
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The JVM that was started last."""
+        if self._process is None:
+            raise RuntimeError("the broker was not started")
+        return self._process
+
+    def start(self) -> None:
+        """Start the JVM; prepare the data directory before the first start.
+
+        Fetches Kafka when this machine does not have it yet. Returns before the broker is ready.
+        Raises UserError when the port is taken, another broker uses the data directory, it cannot
+        be written, or Kafka cannot be fetched; nothing runs then.
+        """
+        if not self._argv:
+            self._prepare()
+        self._process = process.spawn(self._argv, log=self._folder.log, cwd=self._folder.home)
+        self._folder.write_pid(self._process.pid)
+        self._deadline = time.monotonic() + _START_SECONDS
+
+    def wait_ready(self) -> None:
+        """Wait until the broker answers. Raises UserError when it ends instead or needs a minute."""
+        while not self._is_ready():
+            time.sleep(_POLL_SECONDS)
+
+    async def await_ready(self) -> None:
+        """Do the same as `wait_ready`, and let the event loop run meanwhile."""
+        while not await asyncio.to_thread(self._is_ready):
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End the broker in order, or by force after 15 s, and let go of the data directory."""
+        try:
+            if self._process is not None:
+                process.terminate(self._process, _STOP_SECONDS)
+        finally:
+            self._folder.release()
+            self._argv = []
+
+    def failure(self) -> UserError:
+        """Return what to tell when the JVM has ended by itself: its exit code and last log lines."""
+        said = "\n  ".join(self._folder.last_lines())
+        return UserError(
+            f"The broker has ended (exit code {self.process.poll()}). "
+            f"The last lines of {self.log}:\n  {said}"
+        )
+
+    def _prepare(self) -> None:
+        java, jars = find_java(), class_path()
+        self._folder.lock()
+        try:
+            port = self._choose_port()
+            self._folder.write_settings(port, ports.free_port())
+            run = [str(java), *_JVM_OPTIONS, *self._folder.jvm_options, "-cp"]
+            run.append(":".join(map(str, jars)))
+            self._folder.format(run)
+        except BaseException:
+            self._folder.release()
+            raise
+        self._port = port
+        self._argv = [*run, "kafka.Kafka", str(self._folder.settings)]
+
+    def _choose_port(self) -> int:
+        if self._asked_port is None:
+            return self._port or ports.free_port()
+        if not ports.is_free(self._asked_port):
+            raise UserError(
+                f"Port {self._asked_port} of {ports.LOOPBACK} is taken by "
+                f"{ports.owner_of(self._asked_port)}. "
+                "Stop that, give another port, or give none to have a free one chosen."
+            )
+        return self._asked_port
+
+    def _is_ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise self.failure()
+        if self._port is not None and probe.answers(self._port, _PROBE_SECONDS):
+            self._folder.write_address(self.bootstrap)
+            return True
+        if time.monotonic() > self._deadline:
+            raise UserError(
+                f"The broker did not answer within {_START_SECONDS:.0f} s. Its log is {self.log}."
+            )
+        return False
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
