@@ -1,0 +1,154 @@
+"""From records to rows: pure functions, one for each table.
+
+A row is a tuple in the order of the table's columns in `sinks.sql.tables`, in the neutral
+values of `sinks.sql.statements`: times in microseconds, ids and JSON as text. A unit test
+holds the order.
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from schemas.paths import NO_PATH, path_of
+from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Utm, Visit
+from sinks.sql.statements import Row
+
+_encode = msgspec.json.Encoder().encode
+
+
+def event_row(event: RawEvent, partition: int, offset: int) -> Row:
+    """Return the row of `events`; `partition` and `offset` are its place in `events-raw`."""
+    return (
+        event.event_id.lower(),  # a UUID counts once, however its digits were written
+        event.site_id,
+        event.session_id,
+        event.visitor_id,
+        event.user_id,
+        event.type,
+        event.event_ts,
+        event.received_at,
+        event.time_source,
+        event.url,
+        _path(event),
+        event.hostname,
+        event.title,
+        event.referrer,
+        event.language,
+        event.user_agent,
+        _fields(event.screen),
+        _fields(event.utm),
+        _json(event.ad_click_ids),
+        event.duration_ms,
+        event.event_name,
+        event.properties,
+        _json(event.vitals),
+        event.error_name,
+        event.error_message,
+        event.error_stack,
+        event.provider,
+        event.amount,
+        event.currency,
+        event.extra,
+        _json(event.truncated or None),
+        partition,
+        offset,
+    )
+
+
+def session_rows(state: SessionState) -> list[Row]:
+    """Return the rows of `sessions`: one for each visit of the session."""
+    return [_visit_row(state.site_id, state.session_id, visit) for visit in state.visits]
+
+
+def duration_row(duration: PageDuration) -> Row:
+    """Return the row of `page_durations`."""
+    return (
+        duration.site_id,
+        duration.hour,
+        path_hash(duration.path),
+        duration.partition,
+        duration.generation,
+        duration.path,
+        duration.leaves,
+        duration.total_ms,
+        duration.min_ms,
+        duration.max_ms,
+        duration.sketch,
+        duration.revision,
+    )
+
+
+def alert_row(alert: Alert) -> Row:
+    """Return the row of `alerts`, but for `seq`, which the writer gives."""
+    return (
+        alert.alert_id,
+        alert.site_id,
+        alert.rule,
+        alert.subject,
+        alert.title,
+        alert.details,
+        alert.raised_at,
+        alert.event_id,
+    )
+
+
+def path_hash(path: str) -> int:
+    """Return the path's BLAKE2b hash of 64 bits as a signed integer: part of a key, never change.
+
+    An hour of a site has some thousand paths, so two share a hash about once in 10^12 hours.
+    """
+    digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _visit_row(site_id: str, session_id: str, visit: Visit) -> Row:
+    return (
+        visit.visit_id,
+        site_id,
+        session_id,
+        _value(visit.visitor_id),
+        _value(visit.user_id),
+        visit.started_at,
+        visit.ended_at,
+        (visit.ended_at - visit.started_at) // 1000,
+        visit.events,
+        visit.pageviews,
+        _value(visit.entry),
+        _value(visit.exit),
+        _value(visit.referrer),
+        _value(visit.utm_source),
+        _value(visit.utm_medium),
+        _value(visit.utm_campaign),
+        visit.pageviews == 1 and visit.engagements == 0,
+        visit.errors,
+        visit.payments,
+        visit.state,
+        visit.close_reason,
+        visit.revision,
+    )
+
+
+def _value(stamped: Stamped | None) -> str | None:
+    return None if stamped is None else stamped.value
+
+
+def _path(event: RawEvent) -> str | None:
+    """Return the path as sent, else that of the url, else None."""
+    if event.path:
+        return event.path
+    path = path_of(event.path, event.url)
+    return None if path == NO_PATH else path
+
+
+def _fields(group: Screen | Utm | None) -> str | None:
+    """Return the fields that were sent, as JSON."""
+    if group is None:
+        return None
+    fields = ((name, getattr(group, name)) for name in group.__struct_fields__)
+    return _json({name: value for name, value in fields if value is not None})
+
+
+def _json(value: Mapping[str, Any] | list[str] | None) -> str | None:
+    return None if value is None else _encode(value).decode()

@@ -1,0 +1,142 @@
+"""One way to run a transaction on either engine.
+
+The work of a transaction is a plain function of a SQLAlchemy `Connection`. SQLite runs it in
+its one thread, PostgreSQL on the event loop through SQLAlchemy's bridge to asyncpg.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, Protocol, TypeVar
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+T = TypeVar("T")
+
+#: Seconds that SQLite waits for another process's lock before the attempt counts as failed
+#: and is told in the log; a stop waits no longer.
+BUSY_SECONDS = 5
+#: Seconds after which PostgreSQL ends the transaction of a process that stands still in it,
+#: so that the row it has locked is free for the partition's new owner.
+IDLE_IN_TRANSACTION_SECONDS = 10
+
+# FULL: a commit is on disk when Kafka hears of it, so the database never lags the group.
+_SQLITE_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    "PRAGMA cache_size = -32768",
+    "PRAGMA temp_store = MEMORY",
+    # A long reader lets the log grow; this gives the space back afterwards.
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class Database(Protocol):
+    """A database that runs transactions."""
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which engine it is."""
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction: committed when it returns, rolled back when it raises.
+
+        Raises what the driver raises; `sinks.sql.errors` tells the kinds apart.
+        """
+
+    async def close(self) -> None:
+        """Wait for work under way and close all connections."""
+
+
+def open_database(url: str) -> Database:
+    """Return the database at `sqlite:///file` or `postgresql://…`; connects when first used."""
+    if url.startswith("sqlite:"):
+        return SqliteDatabase(url)
+    return PostgresDatabase(url)
+
+
+class SqliteDatabase:
+    """A SQLite file, written by one thread of its own: SQLite takes one writer at a time."""
+
+    dialect: Literal["sqlite", "postgresql"] = "sqlite"
+
+    def __init__(self, url: str) -> None:
+        self._engine = sqlite_engine(url)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """See `Database.run`."""
+        return await self._in_thread(lambda: self._transaction(work))
+
+    async def close(self) -> None:
+        """See `Database.close`."""
+        await self._in_thread(self._engine.dispose)
+        self._thread.shutdown()
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class PostgresDatabase:
+    """A PostgreSQL server, over asyncpg; belongs to the event loop that first uses it."""
+
+    dialect: Literal["sqlite", "postgresql"] = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._engine = postgres_engine(url)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """See `Database.run`."""
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        """See `Database.close`."""
+        await self._engine.dispose()
+
+
+def sqlite_engine(url: str) -> Engine:
+    """Return an engine whose transactions take the write lock when they begin.
+
+    A transaction that reads first and writes later fails at once when another wrote meanwhile,
+    whatever the timeout says; one that begins with the lock waits for its turn.
+    """
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def postgres_engine(url: str) -> AsyncEngine:
+    """Return an engine with as many connections as a worker has partitions of one topic."""
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=4,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 30,
+            "server_settings": {
+                "application_name": "headrace",
+                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_SECONDS * 1000),
+            },
+        },
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN would not be IMMEDIATE
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

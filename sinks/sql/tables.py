@@ -1,0 +1,195 @@
+"""The tables, as api.md names them; keys come first, so that a row begins with its key.
+
+Times are `timestamptz` on PostgreSQL. On SQLite they are ISO 8601 text in UTC with six
+decimals and `Z` (`2026-01-31T12:00:00.000000Z`): readable in the `sqlite3` shell, sorted as
+times are, understood by SQLite's date functions. Ids are `uuid` on PostgreSQL and on SQLite
+the lower-case text that the API answered. JSON columns hold JSON text, booleans of SQLite are
+0 and 1, durations are milliseconds.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Text, event
+from sqlmodel import Field, SQLModel
+
+from sinks.sql.types import Amount, BigInt, Flag, JsonText, UtcTime, UuidText
+
+_STRICT = {"sqlite_strict": True}
+
+
+class _Table(SQLModel):
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        }
+    )
+
+
+class EventRow(_Table, table=True):
+    """One accepted event; `truncated` is null when nothing was cut."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "site_id", "event_ts"), _STRICT)
+
+    event_id: str = Field(sa_type=UuidText, primary_key=True)
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    session_id: str = Field(sa_type=Text, primary_key=True)
+    visitor_id: str | None = Field(sa_type=Text)
+    user_id: str | None = Field(sa_type=Text)
+    type: str = Field(sa_type=Text)
+    event_ts: datetime = Field(sa_type=UtcTime)
+    received_at: datetime = Field(sa_type=UtcTime)
+    time_source: str = Field(sa_type=Text)
+    url: str | None = Field(sa_type=Text)
+    path: str | None = Field(sa_type=Text)
+    hostname: str | None = Field(sa_type=Text)
+    title: str | None = Field(sa_type=Text)
+    referrer: str | None = Field(sa_type=Text)
+    language: str | None = Field(sa_type=Text)
+    user_agent: str | None = Field(sa_type=Text)
+    screen: Any = Field(sa_type=JsonText, nullable=True)
+    utm: Any = Field(sa_type=JsonText, nullable=True)
+    ad_click_ids: Any = Field(sa_type=JsonText, nullable=True)
+    duration_ms: int | None = Field(sa_type=BigInt)
+    event_name: str | None = Field(sa_type=Text)
+    properties: Any = Field(sa_type=JsonText, nullable=True)
+    vitals: Any = Field(sa_type=JsonText, nullable=True)
+    error_name: str | None = Field(sa_type=Text)
+    error_message: str | None = Field(sa_type=Text)
+    error_stack: str | None = Field(sa_type=Text)
+    provider: str | None = Field(sa_type=Text)
+    amount: Decimal | None = Field(sa_type=Amount)
+    currency: str | None = Field(sa_type=Text)
+    extra: Any = Field(sa_type=JsonText, nullable=True)
+    truncated: Any = Field(sa_type=JsonText, nullable=True)
+    kafka_partition: int = Field(sa_type=Integer)
+    kafka_offset: int = Field(sa_type=BigInt)
+
+
+class SessionRow(_Table, table=True):
+    """One visit, as its latest revision has it."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "site_id", "started_at"), _STRICT)
+
+    visit_id: str = Field(sa_type=UuidText, primary_key=True)
+    site_id: str = Field(sa_type=Text)
+    session_id: str = Field(sa_type=Text)
+    visitor_id: str | None = Field(sa_type=Text)
+    user_id: str | None = Field(sa_type=Text)
+    started_at: datetime = Field(sa_type=UtcTime)
+    ended_at: datetime = Field(sa_type=UtcTime)
+    duration_ms: int = Field(sa_type=BigInt)
+    events: int = Field(sa_type=BigInt)
+    pageviews: int = Field(sa_type=BigInt)
+    entry_path: str | None = Field(sa_type=Text)
+    exit_path: str | None = Field(sa_type=Text)
+    referrer: str | None = Field(sa_type=Text)
+    utm_source: str | None = Field(sa_type=Text)
+    utm_medium: str | None = Field(sa_type=Text)
+    utm_campaign: str | None = Field(sa_type=Text)
+    bounced: bool = Field(sa_type=Flag)
+    errors: int = Field(sa_type=BigInt)
+    payments: int = Field(sa_type=BigInt)
+    state: str = Field(sa_type=Text)
+    close_reason: str | None = Field(sa_type=Text)
+    revision: int = Field(sa_type=BigInt)
+
+
+class PageDurationRow(_Table, table=True):
+    """Time on one page in one hour, of one partition and generation.
+
+    `path_hash` is `sinks.rows.path_hash`, 64 bits: a path can be longer than an index entry.
+    """
+
+    __tablename__ = "page_durations"
+    __table_args__ = _STRICT
+
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    hour: datetime = Field(sa_type=UtcTime, primary_key=True)
+    path_hash: int = Field(sa_type=BigInt, primary_key=True)
+    partition: int = Field(sa_type=Integer, primary_key=True)
+    generation: int = Field(sa_type=BigInt, primary_key=True)
+    path: str = Field(sa_type=Text)
+    leaves: int = Field(sa_type=BigInt)
+    total_ms: int = Field(sa_type=BigInt)
+    min_ms: int = Field(sa_type=BigInt)
+    max_ms: int = Field(sa_type=BigInt)
+    sketch: bytes = Field(sa_type=LargeBinary)
+    revision: int = Field(sa_type=BigInt)
+
+
+class AlertRow(_Table, table=True):
+    """One alert. `seq` grows with insertion: see `AlertSequenceRow`."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (Index(None, "site_id", "seq", unique=True), _STRICT)
+
+    alert_id: str = Field(sa_type=UuidText, primary_key=True)
+    site_id: str = Field(sa_type=Text)
+    rule: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    title: str = Field(sa_type=Text)
+    details: Any = Field(sa_type=JsonText, nullable=False)
+    raised_at: datetime = Field(sa_type=UtcTime)
+    event_id: str | None = Field(sa_type=UuidText)
+    seq: int = Field(sa_type=BigInt)
+
+
+class AlertSequenceRow(_Table, table=True):
+    """The last number that an alert got, in one row.
+
+    A writer takes numbers by raising it inside its transaction, so the row stays locked until
+    the commit: no alert ever becomes visible with a `seq` below one that was visible before,
+    and a reader may resume at the highest that it saw. (A database sequence hands numbers out
+    at once, and a later number can be committed first.) Numbers may have gaps.
+    """
+
+    __tablename__ = "alert_sequence"
+    __table_args__ = _STRICT
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    last_seq: int = Field(sa_type=BigInt)
+
+
+class ConsumerOffsetRow(_Table, table=True):
+    """How far one partition is in SQL: the fence of design D10."""
+
+    __tablename__ = "consumer_offsets"
+    __table_args__ = _STRICT
+
+    app: str = Field(sa_type=Text, primary_key=True)
+    topic: str = Field(sa_type=Text, primary_key=True)
+    partition: int = Field(sa_type=Integer, primary_key=True)
+    next_offset: int = Field(sa_type=BigInt)
+    cluster_id: str = Field(sa_type=Text)
+    updated_at: datetime = Field(sa_type=UtcTime)
+
+
+METADATA = _Table.metadata
+
+#: Views by name, in SQL that both engines read.
+VIEWS = {
+    "page_durations_hourly": """
+        SELECT site_id, path, hour,
+            CAST(SUM(leaves) AS BIGINT) AS leaves,
+            CAST(SUM(total_ms) AS BIGINT) AS total_ms,
+            CAST(SUM(total_ms) AS DOUBLE PRECISION) / NULLIF(SUM(leaves), 0) AS avg_ms,
+            MIN(min_ms) AS min_ms,
+            MAX(max_ms) AS max_ms
+        FROM page_durations
+        GROUP BY site_id, hour, path
+    """,
+}
+
+
+@event.listens_for(METADATA, "after_create")
+def _create_views(_target: MetaData, connection: Connection, **_: Any) -> None:
+    for name, query in VIEWS.items():
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")

@@ -1,0 +1,144 @@
+"""The two transactions of a batch: the one that writes it, and the one that finds what is wrong.
+
+Both are plain functions of a connection, run by `engine.Database.run`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Table
+from sqlmodel import SQLModel
+
+from sinks.sql import offsets
+from sinks.sql.batch import Refused, SourcedRow, TableBatch, above_fence, screen, table_batch
+from sinks.sql.errors import is_poison, reason
+from sinks.sql.offsets import Place
+from sinks.sql.statements import postgres_insert, sqlite_insert, sqlite_parameters
+from sinks.sql.tables import METADATA
+
+Rows = Mapping[type[SQLModel], Sequence[SourcedRow]]
+
+_INSERTS = {
+    dialect: {table: insert(table) for table in METADATA.sorted_tables}
+    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgres_insert))
+}
+
+# Both engines have RETURNING; the row stays locked until the transaction ends.
+_TAKE_NUMBERS = (
+    "INSERT INTO alert_sequence (name, last_seq) VALUES ('alerts', {count}) "
+    "ON CONFLICT (name) DO UPDATE SET last_seq = alert_sequence.last_seq + excluded.last_seq "
+    "RETURNING last_seq"
+)
+
+
+class PoisonFound(Exception):  # noqa: N818 - raised to roll back and to say what was found
+    """Some records cannot be stored; nothing of the batch was written."""
+
+    def __init__(self, refused: list[Refused]) -> None:
+        super().__init__(f"{len(refused)} records cannot be stored")
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one call of `write` was given."""
+
+    place: Place
+    next_offset: int
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one transaction did: rows sent, rows below the fence, the offset now stored."""
+
+    sent: int
+    skipped: int
+    next_offset: int
+
+
+def write(connection: Connection, batch: Batch, without: Collection[int]) -> Written:
+    """Write what of the batch is above the fence, but the records `without`; move the offset.
+
+    Raises `PoisonFound` for records that `screen` refuses, `NotAssigned`, `ClusterMismatch`,
+    and what the driver raises.
+    """
+    stored = offsets.lock(connection, batch.place)
+    parts, skipped = _prepare(batch, stored, without)
+    if refused := [found for part in parts for found in screen(part)]:
+        raise PoisonFound(_one_for_each_record(refused))
+    for part in parts:
+        _insert(connection, part)
+    if batch.next_offset > stored:
+        offsets.advance(connection, batch.place, batch.next_offset)
+    sent = sum(len(part.offsets) for part in parts)
+    return Written(sent, skipped, max(stored, batch.next_offset))
+
+
+def find_poison(connection: Connection, batch: Batch, without: Collection[int]) -> None:
+    """Insert the batch by halves, down to each row that is refused; raises `PoisonFound`.
+
+    Always raises, so that the transaction is rolled back; with an empty list when the
+    database refused nothing this time.
+    """
+    stored = offsets.lock(connection, batch.place)
+    parts, _ = _prepare(batch, stored, without)
+    refused = [found for part in parts for found in _refused_of(connection, part)]
+    raise PoisonFound(_one_for_each_record(refused))
+
+
+def _refused_of(connection: Connection, part: TableBatch) -> list[Refused]:
+    try:
+        with connection.begin_nested():
+            _insert(connection, part)
+    except Exception as error:
+        if not is_poison(error):
+            raise
+        count = len(part.offsets)
+        if count == 1:
+            return [Refused(part.offsets[0], reason(error))]
+        halves = (part.part(0, count // 2), part.part(count // 2, count))
+        return [found for half in halves for found in _refused_of(connection, half)]
+    return []
+
+
+def _prepare(batch: Batch, stored: int, without: Collection[int]) -> tuple[list[TableBatch], int]:
+    parts: list[TableBatch] = []
+    skipped = 0
+    for model, rows in batch.rows.items():
+        current = above_fence(rows, stored)
+        skipped += len(rows) - len(current)
+        wanted = [row for row in current if row[0] not in without] if without else current
+        part = table_batch(table_of(model), wanted)
+        if part is not None:
+            parts.append(part)
+    return parts, skipped
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """Return the table behind a model."""
+    table: Table = model.__table__  # type: ignore[attr-defined] # SQLModel sets it, untyped
+    return table
+
+
+def _insert(connection: Connection, part: TableBatch) -> None:
+    columns = list(part.columns)
+    if "seq" in part.table.columns:
+        columns.append(_numbers(connection, len(part.offsets)))
+    dialect = connection.dialect.name
+    sql = _INSERTS[dialect][part.table]
+    if dialect == "postgresql":
+        connection.exec_driver_sql(sql, tuple(columns))
+    else:
+        connection.exec_driver_sql(sql, sqlite_parameters(part.table, columns))
+
+
+def _numbers(connection: Connection, count: int) -> range:
+    last = connection.exec_driver_sql(_TAKE_NUMBERS.format(count=count)).scalar_one()
+    return range(last - count + 1, last + 1)
+
+
+def _one_for_each_record(refused: list[Refused]) -> list[Refused]:
+    """Keep the first reason of each record, in order of offset."""
+    reasons = dict(reversed(refused))
+    return [Refused(offset, reasons[offset]) for offset in sorted(reasons)]

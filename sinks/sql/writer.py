@@ -1,0 +1,146 @@
+"""The batch writer: each batch of one partition lands in SQL exactly once (design D10).
+
+One transaction for each batch: the partition's row in `consumer_offsets` is locked, records
+below it are dropped, rows are written, the row moves on. So a batch that is sent again, whole,
+in part or cut otherwise, changes nothing, and a writer that was frozen while another took its
+partition over does no harm.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection, select
+
+from sinks.sql import offsets, transaction
+from sinks.sql.batch import Refused
+from sinks.sql.engine import Database, open_database
+from sinks.sql.errors import is_poison
+from sinks.sql.offsets import Place
+from sinks.sql.patience import Patience
+from sinks.sql.tables import ConsumerOffsetRow
+from sinks.sql.transaction import Batch, PoisonFound, Rows, Written
+
+T = TypeVar("T")
+OnRefused = Callable[[Sequence[Refused]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a batch.
+
+    `written` rows were sent (of those with one key, one), `skipped` rows were below the
+    fence, `refused` records were handed to `on_refused`. `next_offset` is the partition's now:
+    above the one that was asked for when another writer is ahead.
+    """
+
+    written: int
+    skipped: int
+    refused: tuple[Refused, ...]
+    next_offset: int
+
+
+async def open_writer(
+    url: str, *, app: str, cluster_id: str, should_stop: Callable[[], bool]
+) -> "Writer":
+    """Return a writer once the database is reached; `SchemaMissing` when it is not migrated.
+
+    `app` names the rows of `consumer_offsets`, `cluster_id` is Kafka's. While the database is
+    away all methods wait, until `should_stop` is true; then they raise `DatabaseUnavailable`.
+    """
+    writer = Writer(open_database(url), app, cluster_id, Patience(should_stop))
+    try:
+        await writer.check_schema()
+    except BaseException:
+        await writer.close()
+        raise
+    return writer
+
+
+class Writer:
+    """Writes batches of rows, each once; made by `open_writer`, for one event loop."""
+
+    def __init__(self, database: Database, app: str, cluster_id: str, patience: Patience) -> None:
+        self._database = database
+        self._app = app
+        self._cluster_id = cluster_id
+        self._patience = patience
+
+    @property
+    def trouble(self) -> str | None:
+        """The sentence about what the writer is waiting for; None while all is well."""
+        return self._patience.trouble
+
+    async def close(self) -> None:
+        """Wait for work under way and close all connections."""
+        await self._database.close()
+
+    async def check_schema(self) -> None:
+        """Raise `SchemaMissing` when the migrations have not run."""
+        await self._run(lambda connection: connection.execute(select(ConsumerOffsetRow).limit(1)))
+
+    async def positions(self, topic: str, partitions: Collection[int]) -> dict[int, int | None]:
+        """Return where each partition goes on; None: no row, from the earliest."""
+        return await self._run(
+            lambda connection: offsets.positions(connection, self._app, topic, partitions)
+        )
+
+    async def assign(self, topic: str, partition: int) -> int:
+        """Return where the partition goes on, making its row (at 0) when it is not there.
+
+        Raises `ClusterMismatch` when the row is of another cluster. `check_log_end` compares
+        the answer with the log.
+        """
+        place = self._place(topic, partition)
+        return await self._run(lambda connection: offsets.assign(connection, place))
+
+    async def write(
+        self, topic: str, partition: int, next_offset: int, rows: Rows, on_refused: OnRefused
+    ) -> WriteResult:
+        """Write a batch and move the partition to `next_offset`, in one transaction.
+
+        `rows` are, for each table, `(offset, row)` in ascending order of offsets; every record
+        of the batch is below `next_offset`. Records that the database refuses are given to
+        `on_refused`, which must have sent them away safely when it returns: only then is the
+        rest written and the partition moved. A crash in between sends them a second time. A
+        record is refused whole, with all its rows.
+
+        Raises `NotAssigned`, `ClusterMismatch`, and what `on_refused` raises.
+        """
+        batch = Batch(self._place(topic, partition), next_offset, rows)
+        refused: dict[int, Refused] = {}
+        while True:
+            found = await self._attempt(batch, refused)
+            if isinstance(found, Written):
+                gone = tuple(refused.values())
+                return WriteResult(found.sent, found.skipped, gone, found.next_offset)
+            await on_refused(found)
+            refused.update({record.offset: record for record in found})
+
+    async def _attempt(self, batch: Batch, without: Collection[int]) -> Written | list[Refused]:
+        """Return what was written, or the records that stand in the way."""
+        try:
+            return await self._run(partial(transaction.write, batch=batch, without=without))
+        except PoisonFound as poison:
+            return poison.refused
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            refused = await self._find_poison(batch, without)
+            if not refused:
+                raise  # refused as a whole, but no row of it alone: not a matter of the rows
+            return refused
+
+    async def _find_poison(self, batch: Batch, without: Collection[int]) -> list[Refused]:
+        try:
+            await self._run(partial(transaction.find_poison, batch=batch, without=without))
+        except PoisonFound as poison:
+            return poison.refused
+        return []
+
+    def _place(self, topic: str, partition: int) -> Place:
+        return Place(self._app, self._cluster_id, topic, partition)
+
+    async def _run(self, work: Callable[[Connection], T]) -> T:
+        return await self._patience.run(lambda: self._database.run(work))
