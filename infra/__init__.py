@@ -1,0 +1,1 @@
+"""How headrace is run: its command, the local broker, topics."""

@@ -1,6 +1,6 @@
 """Become a program that dies with the process that started it.
 
-Run as a script, by path, before the real program: `guard.py <how> <parent pid> <program> <argument>…`.
+Run as a script, by path, before the real one: `guard.py <how> <parent pid> <program> <argument>…`.
 It arranges for the end and then executes the program in its own place, so the process id stays the
 same. It is a program of its own, because code between fork and exec in a process with threads may
 deadlock. `how` is `prctl` (Linux: the kernel kills us) or `pipe` (elsewhere: a small child of the

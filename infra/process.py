@@ -31,8 +31,8 @@ def spawn(
     Standard output and error are appended to `log`, or are ours when it is None. `user` runs the
     child as another user, for programs that refuse to be root.
 
-    Raises OSError when Python itself cannot be started; a program that does not exist ends the child
-    with a traceback in its output.
+    Raises OSError when Python itself cannot be started; a program that does not exist ends the
+    child with a traceback in its output.
     """
     how = "prctl" if sys.platform == "linux" else "pipe"
     # -I -S: a bare interpreter, 10 ms, that no PYTHON* variable meant for the program can break.
@@ -70,7 +70,7 @@ def terminate(process: subprocess.Popen[bytes], grace_seconds: float) -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process of this id runs. One that ended but was not yet waited for does not."""
+    """Tell whether a process of this id runs; one that ended and was not waited for does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -86,7 +86,7 @@ def write_pid(path: Path, pid: int) -> None:
 
 
 def read_pid(path: Path) -> int | None:
-    """Return the id in the pid file `path`; None when there is no such file, or its process is gone."""
+    """Return the id in the pid file `path`; None without a file or when that process is gone."""
     try:
         pid = int(path.read_text())
     except (FileNotFoundError, ValueError):

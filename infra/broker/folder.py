@@ -7,7 +7,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -22,7 +22,6 @@ _TEMPLATES = Path(__file__).with_name("config")
 _LAST_LINES = 12
 _TAIL_BYTES = 16384
 _ORPHAN_SECONDS = 10.0
-_FORMAT_SECONDS = 60.0
 
 
 class BrokerFolder:
@@ -42,7 +41,7 @@ class BrokerFolder:
 
     @property
     def jvm_options(self) -> list[str]:
-        """The options that tell the JVM about these files, and tell a reader of `ps` whose it is."""
+        """The options that tell the JVM its log settings, and a reader of `ps` whose it is."""
         return ["-Dlog4j2.configurationFile=log4j2.xml", self._mark]
 
     @property
@@ -79,7 +78,7 @@ class BrokerFolder:
         self._fill("server.properties", port=port, controller_port=controller_port, data="data")
         self._fill("log4j2.xml", log="../logs/kafka.log")
 
-    def format(self, run_java: Sequence[str]) -> None:
+    def format(self, run_java: Sequence[str], env: Mapping[str, str]) -> None:
         """Make the empty storage of a new cluster, once. `run_java` is argv up to the class name.
 
         Raises UserError with Kafka's words when that fails.
@@ -93,18 +92,19 @@ class BrokerFolder:
         temporary = self.home / "format.properties"
         temporary.write_text(settings.replace("log.dirs=data", "log.dirs=data.new"))
         tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name, "-t", _new_cluster_id()]
-        with suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(  # noqa: S603 - our own Java
-                [*run_java, *tool],
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_FORMAT_SECONDS,
-            )
+        done = subprocess.run(  # noqa: S603 - our own Java
+            [*run_java, *tool],
+            cwd=self.home,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
-            raise UserError(f"Kafka could not make its storage in {data}: {done.stdout}{done.stderr}")
+            raise UserError(
+                f"Kafka could not make its storage in {data}: {done.stdout}{done.stderr}"
+            )
         temporary.unlink()
         unfinished.rename(data)
 
@@ -151,5 +151,5 @@ class BrokerFolder:
 
 
 def _new_cluster_id() -> str:
-    """Return a random id as Kafka writes them: 16 bytes in 22 letters; the first is never a dash."""
+    """Return a random id as Kafka writes them: 16 bytes in 22 letters, the first no dash."""
     return base64.urlsafe_b64encode(b"hr" + secrets.token_bytes(14)).decode().rstrip("=")

@@ -16,8 +16,7 @@ KAFKA_VERSION = "4.4.0"
 # The second one carries Kafka's log lines to log4j; without it the broker says nothing at all. The
 # "!" keeps it from also deciding the versions of Kafka's own parts, which its POM lists for tests.
 _ENDPOINT = (
-    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
-    "+org.apache.logging.log4j:log4j-slf4j-impl:2.25.5!"
+    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.5!"
 )
 _MEGABYTES = 43
 _LIST = "classpath.txt"
@@ -99,8 +98,8 @@ def _explain(reason: object) -> str:
     return (
         f"Apache Kafka {KAFKA_VERSION} could not be fetched from Maven Central "
         f"to {cache_folder()}: {reason}. "
-        "Check the network, HTTPS_PROXY and the free disk space and try again, or use a broker that "
-        "runs already (--kafka HOST:PORT)."
+        "Check the network, HTTPS_PROXY and the free disk space and try again, "
+        "or use a broker that runs already (--kafka HOST:PORT)."
     )
 
 

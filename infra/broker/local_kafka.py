@@ -1,6 +1,7 @@
 """The broker of one data directory: prepare, start, wait for, stop."""
 
 import asyncio
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -30,9 +31,9 @@ _JVM_OPTIONS = (
 class LocalKafka:
     """A single-node Kafka on 127.0.0.1 that keeps its data in `<data_dir>/kafka`.
 
-    `start()` and `wait_ready()` (or `await_ready()`), later `stop()`; or `with` for all three. After
-    the JVM has died, `start()` starts it again at the same address. The JVM is our direct child and
-    is killed when the thread that called `start()` ends: call it from the main thread.
+    `start()` and `wait_ready()` (or `await_ready()`), later `stop()`; or `with` for all three.
+    After the JVM has died, `start()` starts it again at the same address. The JVM is our direct
+    child and is killed when the thread that called `start()` ends: call it from the main thread.
 
     Without `port`, a free one is chosen at the first start.
     """
@@ -42,6 +43,7 @@ class LocalKafka:
         self._asked_port = port
         self._port: int | None = None
         self._argv: list[str] = []
+        self._env: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0
 
@@ -71,18 +73,20 @@ class LocalKafka:
         """
         if not self._argv:
             self._prepare()
-        self._process = process.spawn(self._argv, log=self._folder.log, cwd=self._folder.home)
+        self._process = process.spawn(
+            self._argv, log=self._folder.log, env=self._env, cwd=self._folder.home
+        )
         self._folder.write_pid(self._process.pid)
         self._deadline = time.monotonic() + _START_SECONDS
 
     def wait_ready(self) -> None:
-        """Wait until the broker answers. Raises UserError when it ends instead or needs a minute."""
+        """Wait until the broker answers. Raises UserError when it ends or takes a minute."""
         while not self._is_ready():
             time.sleep(_POLL_SECONDS)
 
     async def await_ready(self) -> None:
         """Do the same as `wait_ready`, and let the event loop run meanwhile."""
-        while not await asyncio.to_thread(self._is_ready):
+        while not await asyncio.to_thread(self._is_ready):  # noqa: ASYNC110 - a process: no event
             await asyncio.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
@@ -95,7 +99,7 @@ class LocalKafka:
             self._argv = []
 
     def failure(self) -> UserError:
-        """Return what to tell when the JVM has ended by itself: its exit code and last log lines."""
+        """Return what to tell when the JVM ended by itself: its exit code and last log lines."""
         said = "\n  ".join(self._folder.last_lines())
         return UserError(
             f"The broker has ended (exit code {self.process.poll()}). "
@@ -108,9 +112,10 @@ class LocalKafka:
         try:
             port = self._choose_port()
             self._folder.write_settings(port, ports.free_port())
-            run = [str(java), *_JVM_OPTIONS, *self._folder.jvm_options, "-cp"]
-            run.append(":".join(map(str, jars)))
-            self._folder.format(run)
+            run = [str(java), *_JVM_OPTIONS, *self._folder.jvm_options]
+            # In the environment, since on the command line it would fill the screen of every `ps`.
+            self._env = {**os.environ, "CLASSPATH": os.pathsep.join(map(str, jars))}
+            self._folder.format(run, self._env)
         except BaseException:
             self._folder.release()
             raise

@@ -41,7 +41,7 @@ def owner_of(port: int) -> str:
         listening = [
             connection.pid
             for connection in psutil.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         ]
         pid = next(pid for pid in listening if pid)
         return f"{psutil.Process(pid).name()} (process {pid})"

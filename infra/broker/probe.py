@@ -10,7 +10,7 @@ _CORRELATION = 7
 
 
 def answers(port: int, timeout_seconds: float) -> bool:
-    """Tell whether a broker on this machine answers an ApiVersions request, the first of any client.
+    """Tell whether a broker on this machine answers ApiVersions, the first request of any client.
 
     A broker takes requests only when it has joined its cluster, so from then on topics can be made
     and records be sent. An open port alone says less: it opens earlier, or is another program's.

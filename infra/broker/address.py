@@ -1,0 +1,20 @@
+"""Where the broker of a data directory listens, for every command that works with it."""
+
+from pathlib import Path
+
+from infra.errors import UserError
+from infra.process import read_pid
+
+
+def find_address(data_dir: Path) -> str:
+    """Return the `host:port` of the broker of `data_dir`. Raises UserError when none runs."""
+    run = data_dir / "run"
+    try:
+        if read_pid(run / "kafka.pid") is not None:
+            return (run / "kafka.address").read_text().strip()
+    except FileNotFoundError:
+        pass
+    raise UserError(
+        f"No broker is ready for {data_dir.absolute()}. "
+        "Start it with `headrace up` or `headrace kafka`, or name another one."
+    )

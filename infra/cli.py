@@ -1,0 +1,47 @@
+"""The `headrace` command."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from infra.cli_kafka import kafka
+from infra.errors import UserError
+
+app = typer.Typer(
+    name="headrace",
+    help="Web and back-end events over HTTP, through Kafka, into sessions and alerts in SQL.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(kafka)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"headrace {version('headrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before every command."""
+
+
+def main() -> None:
+    """Run the command line; exit with 1 and one red sentence for what the user can put right."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True).print(Text(str(error), style="red"))
+        sys.exit(1)
