@@ -1,0 +1,1 @@
+"""The stream agents: one module, one agent, one `register(worker, ...)`. Wiring only."""

@@ -1,0 +1,27 @@
+"""events-alert → alerts: payments, new errors, too many errors."""
+
+from schemas.codec import decode, encode
+from schemas.records import AlertState
+from schemas.topics import ALERT_STATES, ALERTS, EVENTS_ALERT
+from streams.agents.reading import read_events
+from streams.domain.alert_book import AlertBook
+from streams.engine.batch import Batch
+from streams.engine.worker import Worker
+
+
+def register(worker: Worker) -> None:
+    """Register the agent and its table."""
+    table = worker.table(ALERT_STATES, encode, lambda value: decode(value, AlertState))
+    books: dict[int, AlertBook] = {}
+
+    async def open_book(partition: int) -> None:
+        books[partition] = AlertBook(table.of(partition))
+        books[partition].know([state async for _, state in table.stored(partition)])
+
+    def raise_alerts(batch: Batch) -> None:
+        for record, src, event in read_events(batch):
+            with batch.refusing(record):
+                for alert in books[batch.partition].apply(event, src) if event else ():
+                    batch.emit(ALERTS.name, batch.partition, record.key, encode(alert))
+
+    worker.agent(EVENTS_ALERT, raise_alerts, tables=[table], prepare=open_book)

@@ -1,0 +1,32 @@
+"""Reading a routed topic: its events, decoded, with their place in `events-raw`, and ticks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from schemas.codec import CodecError, decode
+from schemas.event_types import TICK
+from schemas.headers import SOURCE, TYPE, Source, find
+from schemas.records import RawEvent
+from schemas.reject_reasons import DeadLetterReason
+from streams.engine.batch import Batch
+
+_TICK = TICK.encode()
+
+
+def read_events(batch: Batch) -> Iterator[tuple[Any, Source, RawEvent | None]]:
+    """Yield each record with its source and its event, None for a tick; refuse the others."""
+    for record in batch.records:
+        try:
+            src = Source.unpack(find(record.headers, SOURCE) or b"")
+        except ValueError as error:
+            batch.refuse(record, DeadLetterReason.BAD_HEADERS, str(error))
+            continue
+        if find(record.headers, TYPE) == _TICK:
+            yield record, src, None
+            continue
+        try:
+            event = decode(record.value or b"", RawEvent)
+        except CodecError as error:
+            batch.refuse(record, DeadLetterReason.UNDECODABLE, str(error))
+            continue
+        yield record, src, event

@@ -1,0 +1,31 @@
+"""events-session → sessions: visits, which are both the state and the result."""
+
+from schemas.codec import decode, encode
+from schemas.records import SessionState
+from schemas.topics import EVENTS_SESSION, SESSIONS
+from streams.agents.reading import read_events
+from streams.domain.session_book import SessionBook
+from streams.domain.sessions import SessionRules
+from streams.engine.batch import Batch
+from streams.engine.worker import Worker
+
+
+def register(worker: Worker, rules: SessionRules) -> None:
+    """Register the agent and its table."""
+    table = worker.table(SESSIONS, encode, lambda value: decode(value, SessionState))
+    books: dict[int, SessionBook] = {}
+
+    async def open_book(partition: int) -> None:
+        books[partition] = SessionBook(table.of(partition), rules)
+        async for key, state in table.stored(partition):
+            books[partition].know(key, state)
+
+    def sessionize(batch: Batch) -> None:
+        book = books[batch.partition]
+        for record, src, event in read_events(batch):
+            with batch.refusing(record):
+                book.advance(src.log_ms)
+                if event is not None:
+                    book.apply(record.key, event, src)
+
+    worker.agent(EVENTS_SESSION, sessionize, tables=[table], prepare=open_book)

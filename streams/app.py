@@ -1,0 +1,57 @@
+"""The role `streams`: its agents on one worker, and the ticks."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from aiokafka.partitioner import murmur2
+
+from schemas.event_types import TICK
+from schemas.headers import TYPE
+from schemas.settings import Settings
+from schemas.topics import EVENTS_RAW, EVENTS_SESSION
+from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
+from streams.domain.dedupe import CLIENT_IDS
+from streams.domain.sessions import SessionRules
+from streams.engine.producer import OutRecord
+from streams.engine.tail import Tail
+from streams.engine.worker import Worker
+
+#: The consumer group: never renamed.
+APP_ID = "headrace-streams"
+
+
+def build(settings: Settings) -> Worker:
+    """Return the worker of the role, not started."""
+    kafka, session = settings.kafka, settings.session
+    worker = Worker(APP_ID, kafka.bootstrap_servers)
+    tail = Tail(kafka.bootstrap_servers, EVENTS_SESSION.name, CLIENT_IDS.most)
+    rules = SessionRules.of_seconds(
+        session.gap_seconds, session.lateness_seconds, session.retention_seconds
+    )
+    route_events.register(worker, tail, _site_partitioner(kafka.partitions))
+    sessionize.register(worker, rules)
+    aggregate_durations.register(worker)
+    raise_alerts.register(worker)
+    _tick(worker, settings.streams.tick_seconds)
+    return worker
+
+
+def _tick(worker: Worker, seconds: float) -> None:
+    """Send ticks to the partitions that this worker owns, behind whatever waits there."""
+
+    async def tick() -> None:
+        record = OutRecord(None, None, ((TYPE, TICK.encode()),))
+        for partition in worker.partitions_of(EVENTS_RAW):
+            await worker.producer.send(EVENTS_RAW.name, partition, [record])
+
+    worker.every(seconds, tick)
+
+
+def _site_partitioner(partitions: int) -> Callable[[bytes], int]:
+    """Return where Kafka's own partitioner puts a site: its alerts are keyed by it."""
+
+    @lru_cache(maxsize=10_000)
+    def partition_of(site: bytes) -> int:
+        return int(murmur2(site) & 0x7FFFFFFF) % partitions
+
+    return partition_of

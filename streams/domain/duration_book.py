@@ -1,0 +1,85 @@
+"""The page durations of one partition while its page leaves flow."""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+
+from schemas.headers import Source
+from schemas.records import PageDuration, RawEvent
+from streams.domain import durations
+from streams.domain.durations import Leave, Page
+from streams.domain.states import Deadlines, States
+
+
+class DurationBook:
+    """Adds up page leaves in the states of one partition, by whole batches."""
+
+    def __init__(self, states: States[PageDuration], partition: int) -> None:
+        self._states = states
+        self._partition = partition
+        self._deadlines = Deadlines()
+        self._now_ms = 0
+        #: How many paths each site and hour has, so that they stay bounded.
+        self._paths: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._leaves: defaultdict[bytes, list[Leave]] = defaultdict(list)
+        self._pages: dict[bytes, Page] = {}
+
+    def know(self, key: bytes, state: PageDuration) -> None:
+        """Take note of a state that was there before."""
+        self._paths[state.site_id, state.hour] += 1
+        self._deadlines.set(key, durations.deadline(state))
+
+    def leave(self, event: RawEvent, src: Source) -> None:
+        """Note a page leave; one without a duration says nothing of time on page."""
+        if event.duration_ms is None:
+            return
+        page = durations.page_of(event)
+        key = self._key(page)
+        paths = self._paths[page.site_id, page.hour]
+        kept = durations.bounded(page, is_known=self._is_known(key), paths=paths)
+        if kept != page:
+            key = self._key(kept)
+        if not self._is_known(key):
+            self._paths[kept.site_id, kept.hour] += 1
+        self._pages[key] = kept
+        self._leaves[key].append(Leave(event.duration_ms, src))
+
+    def advance(self, now_ms: int) -> None:
+        """Let stream time pass. Time never goes back."""
+        self._now_ms = max(self._now_ms, now_ms)
+
+    def end_batch(self) -> None:
+        """Add what was noted to the states, and delete those that are due."""
+        for key, leaves in self._leaves.items():
+            state = self._states.get(key)
+            changed = durations.add(state, self._pages[key], leaves)
+            if changed is not None and changed is not state:
+                self._states.put(key, changed)
+                self._deadlines.set(key, durations.deadline(changed))
+        self._leaves.clear()
+        self._pages.clear()
+        for key in self._deadlines.due(self._now_ms):
+            self._settle(key)
+
+    def _settle(self, key: bytes) -> None:
+        state = self._states.get(key)
+        if state is None:
+            return
+        deadline = durations.deadline(state)
+        if deadline < self._now_ms and not self._states.is_changed(key):
+            self._states.delete(key)
+            self._forget_path(state)
+        else:
+            self._deadlines.set(key, deadline)
+
+    def _forget_path(self, state: PageDuration) -> None:
+        place = (state.site_id, state.hour)
+        self._paths[place] -= 1
+        if not self._paths[place]:
+            del self._paths[place]
+
+    def _is_known(self, key: bytes) -> bool:
+        return key in self._leaves or self._states.get(key) is not None
+
+    def _key(self, page: Page) -> bytes:
+        hour = datetime.fromtimestamp(page.hour / 1_000_000, UTC).strftime("%Y-%m-%dT%HZ")
+        return f"{self._partition}:{page.site_id}:{hour}:{page.path}".encode()

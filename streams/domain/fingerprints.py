@@ -1,0 +1,41 @@
+"""Which errors are the same: name, message without what varies, first stack frame."""
+
+import re
+from hashlib import blake2b
+
+from schemas.records import RawEvent
+
+_MAX_CHARACTERS = 2_000
+
+#: What differs between two occurrences of one error, in the order it is taken out.
+_VARYING = (
+    re.compile(r"\?[^\s\"')\]]*"),  # query strings
+    re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE),  # UUIDs
+    re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE),
+    re.compile(r"\b(?=[a-z]*[0-9])[0-9a-f]{6,}\b", re.IGNORECASE),  # hex ids
+    re.compile(r"[-+]?\d+(?:[.,:]\d+)*"),  # numbers, also line:column
+)
+
+#: How a stack frame looks in V8, in Firefox and Safari, and in Python.
+_FRAME = re.compile(r"^\s*at\s+.+|^[^\s@]*@\S+|^\s*File \".+")
+
+
+def fingerprint(event: RawEvent) -> str:
+    """Return 16 hex digits, equal for occurrences of the same error; total on any text."""
+    parts = (
+        event.error_name or "",
+        _constant(event.error_message or ""),
+        _constant(_first_frame(event.error_stack or "")),
+    )
+    return blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def _constant(text: str) -> str:
+    text = text[:_MAX_CHARACTERS]
+    for pattern in _VARYING:
+        text = pattern.sub("#", text)
+    return " ".join(text.split())
+
+
+def _first_frame(stack: str) -> str:
+    return next((line for line in stack.splitlines() if _FRAME.match(line)), "")

@@ -1,0 +1,31 @@
+"""Where an event goes, by its type."""
+
+from collections.abc import Mapping, Sequence
+
+from schemas.event_types import EVENT_TYPES, EventType
+from schemas.topics import EVENTS_ALERT, Topic
+
+
+def same_partition_topics(
+    registry: Mapping[str, EventType] = EVENT_TYPES,
+) -> dict[bytes, Sequence[Topic]]:
+    """Return, for each type, the topics that keep the event's key and partition."""
+    return {
+        name.encode(): tuple(topic for topic in event_type.routes if topic is not EVENTS_ALERT)
+        for name, event_type in registry.items()
+    }
+
+
+def alerting_types(registry: Mapping[str, EventType] = EVENT_TYPES) -> frozenset[bytes]:
+    """Return the types that also go to `events-alert`, keyed by site."""
+    return frozenset(
+        name.encode() for name, event_type in registry.items() if EVENTS_ALERT in event_type.routes
+    )
+
+
+def site_of(key: bytes) -> bytes:
+    """Return the site of a `site_id:session_id` key; `ValueError` when it is none."""
+    site, separator, session = key.partition(b":")
+    if not (site and separator and session):
+        raise ValueError("the key is not site_id:session_id")
+    return site

@@ -1,0 +1,51 @@
+"""The sessions of one partition while its events flow: when what is applied, closed, forgotten."""
+
+from schemas.headers import Source
+from schemas.records import RawEvent, SessionState
+from streams.domain import sessions
+from streams.domain.sessions import SessionRules
+from streams.domain.states import Deadlines, States
+
+
+class SessionBook:
+    """Applies events and time to the session states of one partition, in its order."""
+
+    def __init__(self, states: States[SessionState], rules: SessionRules) -> None:
+        self._states = states
+        self._rules = rules
+        self._deadlines = Deadlines()
+        self._now_ms = 0
+
+    def know(self, key: bytes, state: SessionState) -> None:
+        """Take note of a state that was there before."""
+        self._deadlines.set(key, sessions.next_deadline(state, self._rules))
+
+    def advance(self, now_ms: int) -> None:
+        """Let stream time pass: close and forget what is due. Time never goes back."""
+        self._now_ms = max(self._now_ms, now_ms)
+        for key in self._deadlines.due(self._now_ms):
+            self._settle(key)
+
+    def apply(self, key: bytes, event: RawEvent, src: Source) -> None:
+        """Apply an event to its session."""
+        state = self._states.get(key)
+        if state is not None and not self._states.is_changed(key):
+            state = sessions.forget_due(state, self._now_ms, self._rules)
+        changed = sessions.apply(state, event, src, self._rules)
+        if changed is not state:
+            self._states.put(key, changed)
+            self.know(key, changed)
+
+    def _settle(self, key: bytes) -> None:
+        state = self._states.get(key)
+        if state is None:
+            return
+        settled: SessionState | None = sessions.close_due(state, self._now_ms, self._rules)
+        if settled is state and not self._states.is_changed(key):
+            settled = sessions.forget_due(state, self._now_ms, self._rules)
+        if settled is None:
+            self._states.delete(key)
+            return
+        if settled is not state:
+            self._states.put(key, settled)
+        self.know(key, settled)

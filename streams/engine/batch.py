@@ -1,0 +1,97 @@
+"""What an agent is given, a batch, and what it may do with it."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from schemas.headers import (
+    DLQ_AT,
+    DLQ_DETAIL,
+    DLQ_OFFSET,
+    DLQ_PARTITION,
+    DLQ_REASON,
+    DLQ_STAGE,
+    DLQ_TOPIC,
+)
+from schemas.reject_reasons import DeadLetterReason
+from streams.engine.producer import OutRecord
+
+log = logging.getLogger(__name__)
+
+_MAX_DETAIL_CHARACTERS = 500
+
+
+class Batch:
+    """All records that one fetch brought for one partition, and the outputs they lead to.
+
+    An agent reads `records`, calls `emit` for outputs and `refuse` for records that cannot be
+    processed; the worker sends what was collected when the agent returns (design D4).
+    """
+
+    def __init__(self, stage: str, topic: str, partition: int, records: Sequence[Any]) -> None:
+        self.stage = stage
+        self.topic = topic
+        self.partition = partition
+        self.records = records
+        self.outputs: defaultdict[tuple[str, int], list[OutRecord]] = defaultdict(list)
+        self.refused: list[OutRecord] = []
+        #: Offsets of the refused records, for the brake.
+        self.refused_offsets: set[int] = set()
+
+    @property
+    def first_offset(self) -> int:
+        """The offset of the first record."""
+        return int(self.records[0].offset)
+
+    @property
+    def last_offset(self) -> int:
+        """The offset of the last record."""
+        return int(self.records[-1].offset)
+
+    def emit(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Add an output."""
+        self.outputs[topic, partition].append(OutRecord(key, value, headers))
+
+    def refuse(self, record: Any, reason: DeadLetterReason, detail: str) -> None:
+        """Dead-letter a record: its bytes as they came, with why, where and when (ms, UTC)."""
+        context = {
+            DLQ_REASON: reason.value,
+            DLQ_DETAIL: detail[:_MAX_DETAIL_CHARACTERS],
+            DLQ_STAGE: self.stage,
+            DLQ_TOPIC: self.topic,
+            DLQ_PARTITION: str(self.partition),
+            DLQ_OFFSET: str(record.offset),
+            DLQ_AT: str(int(time.time() * 1_000)),
+        }
+        headers = (*record.headers, *((name, text.encode()) for name, text in context.items()))
+        self.refused.append(OutRecord(record.key, record.value, headers))
+        self.refused_offsets.add(record.offset)
+
+    @contextmanager
+    def refusing(self, record: Any) -> Iterator[None]:
+        """Dead-letter the record when what is done with it raises an error: it is poison."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("%s failed on %s", self.stage, self._place(record))
+            self.refuse(record, DeadLetterReason.RULE_FAILED, repr(error))
+
+    def _place(self, record: Any) -> str:
+        return f"{self.topic}/{self.partition} at offset {record.offset}"
+
+    def bad_in_a_row(self, before: int) -> Iterator[int]:
+        """Yield, after each record, how many in a row were refused, counting on from `before`."""
+        run = before
+        for record in self.records:
+            run = run + 1 if record.offset in self.refused_offsets else 0
+            yield run

@@ -1,0 +1,126 @@
+"""Which offsets are committed, and where reading begins.
+
+Faust's own bookkeeping must not see whole fetches: `_add_gap` would count the records of the
+fetch just read as acked, and `_new_offset` is off by one at the head. Here each partition
+keeps its fetches in the order they were delivered, and what is committed is the end of the
+acked head.
+"""
+
+import logging
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.types import TP
+from mode.utils.futures import notify
+
+log = logging.getLogger(__name__)
+
+#: Given the group's committed offsets (None: never committed), returns where to read from.
+Positions = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
+
+#: How long a rebalance or a stop waits for work under way. The group waits for a worker in
+#: a rebalance as long as its rebalance timeout, 30 s; a batch that is not done by then is
+#: fenced (see `app.Worker`).
+_DRAIN_SECONDS = 15.0
+
+
+class FetchConsumer(Consumer):  # type: ignore[misc]
+    """Faust's consumer with whole fetches; set through `FetchTransport`."""
+
+    #: Where partitions are read from, when not from the group's offsets (sinks: SQL's).
+    positions: Positions | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._delivered: defaultdict[TP, deque[Any]] = defaultdict(deque)
+
+    async def getmany(  # the name is Faust's
+        self,
+        timeout: float,  # noqa: ASYNC109
+    ) -> AsyncIterator[tuple[TP, Any]]:
+        """Yield fetches, noting each; streams inline `track_message`, so it is done here."""
+        async for tp, message in super().getmany(timeout):
+            read = self._read_offset[tp]
+            dropped = read is not None and message.offset < read  # Faust drops it next
+            if self._is_source(tp) and not dropped:
+                self._delivered[tp].append(message)
+            yield tp, message
+
+    def ack(self, message: Any) -> bool:
+        """Mark a fetch as done; True when it was not before."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        return True
+
+    def release(self, message: Any) -> None:
+        """Let go of a fetch that will not be done: nothing waits for it, nor is it committed."""
+        self._unacked_messages.discard(message)
+
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        """Go to where reading begins, and return it; what was under way is read again.
+
+        An app with `positions` has no tables: Faust then reads nothing before this returns.
+        """
+        self._delivered.clear()
+        committed = dict(await super().seek_to_committed())
+        if self.positions is None:
+            return committed
+        start = await self.positions(
+            {tp: offset for tp, offset in committed.items() if self._is_source(tp)}
+        )
+        await self.seek_wait(dict(start))
+        return committed | dict(start)
+
+    async def wait_empty(self) -> None:
+        """Wait for the work under way, but not for ever, then commit what is done."""
+        deadline = monotonic() + _DRAIN_SECONDS
+        while self._unacked_messages and monotonic() < deadline:
+            await self._wait_for_ack(timeout=1)
+            self._clean_unacked_messages()
+        if self._unacked_messages:
+            log.warning("gave up waiting for %d fetches; they are read again", self.under_way)
+        await self.commit_and_end_transactions()
+
+    @property
+    def under_way(self) -> int:
+        """The number of fetches that agents are working on."""
+        return len(self._unacked_messages)
+
+    def _is_source(self, tp: TP) -> bool:
+        return bool(self.app.topics.acks_enabled_for(tp.topic))
+
+    # -- what Faust's commit asks: which partitions have something, and up to where.
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (
+            tp
+            for tp in list(self._delivered)
+            if topics is None or tp in topics or tp.topic in topics
+        )
+
+    def _new_offset(self, tp: TP) -> int | None:
+        done = None
+        fetches = self._delivered[tp]
+        while fetches and fetches[0].acked:
+            done = fetches.popleft().offset + 1
+        return done
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Do nothing: the list of deliveries knows."""
+
+
+class FetchTransport(Transport):  # type: ignore[misc]
+    """Faust's aiokafka transport with this consumer; set on `app.transport`."""
+
+    Consumer = FetchConsumer
+    positions: Positions | None = None
+
+    def create_consumer(self, callback: Any, **kwargs: Any) -> FetchConsumer:
+        """Return the consumer, which reads from `positions` when there are any."""
+        consumer: FetchConsumer = super().create_consumer(callback, **kwargs)
+        consumer.positions = self.positions
+        return consumer

@@ -1,0 +1,44 @@
+"""The guard against writing after a freeze.
+
+A worker that stood still for a while (SIGSTOP, a suspended machine, a blocked loop) may have
+lost its partitions to another without knowing. It must end before it writes (design D6).
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+_BEAT_SECONDS = 0.25
+
+
+class FrozenError(Exception):
+    """The worker stood still for too long; whoever starts it again gets its work."""
+
+
+class FrozenGuard:
+    """Notices that the event loop stood still for longer than `limit_seconds`."""
+
+    def __init__(self, limit_seconds: float, clock: Callable[[], float] = monotonic) -> None:
+        self._limit = limit_seconds
+        self._clock = clock
+        self._last_beat = clock()
+
+    async def beat_for_ever(self) -> None:
+        """Note several times a second that the loop moves; `FrozenError` when it did not."""
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            self.beat()
+
+    def beat(self) -> None:
+        """Note that the loop moves; `FrozenError` when it stood still before."""
+        self.check()
+        self._last_beat = self._clock()
+
+    def check(self) -> None:
+        """Call before each write; `FrozenError` when the loop stood still."""
+        stood = self._clock() - self._last_beat
+        if stood > self._limit:
+            raise FrozenError(
+                f"the worker stood still for {stood:.1f} s, longer than {self._limit:.1f} s: "
+                "its partitions may have a new owner, so it ends before it writes"
+            )

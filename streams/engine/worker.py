@@ -1,0 +1,257 @@
+"""One worker of one role: a Faust app whose agents receive whole fetches.
+
+Outputs, then state, then ack, each awaited before the next (design D4): a crash between two
+of them only repeats outputs, and every output is idempotent.
+"""
+
+import asyncio
+import inspect
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import faust
+from faust.types import TP
+from mode import CrashingSupervisor
+
+from schemas.topics import Topic, dead_letters_of
+from streams.engine.batch import Batch
+from streams.engine.brake import Brake
+from streams.engine.consumer import FetchTransport, Positions
+from streams.engine.fetches import FetchScheduler, FetchSchema
+from streams.engine.guard import FrozenError, FrozenGuard
+from streams.engine.producer import BatchProducer, StoppingError
+from streams.engine.table import BatchTable
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S")
+
+#: What an agent is: a function of a batch, plain for streams, async for sinks.
+Process = Callable[[Batch], Awaitable[None] | None]
+#: Called before a partition's first batch after each assignment.
+Prepare = Callable[[int], Awaitable[None]]
+
+SESSION_TIMEOUT_SECONDS = 10.0
+EXIT_FROZEN = 75  # EX_TEMPFAIL: start me again
+
+
+@dataclass
+class _Agent:
+    name: str
+    source: Topic
+    process: Process
+    tables: Sequence[BatchTable[Any]]
+    prepare: Prepare | None
+    #: For each partition, the generation of the group that it was prepared in.
+    prepared: dict[int, int] = field(default_factory=dict)
+
+
+class Worker:
+    """A Faust app, its agents, tables and producer, from start to stop.
+
+    `app_id` is the consumer group and never changes. `positions` replaces the group's
+    offsets as the place where reading begins; a worker with it has no tables.
+    """
+
+    def __init__(
+        self, app_id: str, bootstrap_servers: str, *, positions: Positions | None = None
+    ) -> None:
+        self.app_id = app_id
+        self.faust = _faust_app(app_id, bootstrap_servers, positions)
+        self.producer = BatchProducer(bootstrap_servers, lambda: self._stopping)
+        self.guard = FrozenGuard(SESSION_TIMEOUT_SECONDS / 2)
+        self.brake = Brake()
+        #: Records dead-lettered since the start.
+        self.dead_letters = 0
+        self._agents: list[_Agent] = []
+        self._background: list[Callable[[], Awaitable[None]]] = []
+        self._stopping = False
+
+    # -- what roles are built with
+
+    def table(
+        self, topic: Topic, encode: Callable[[S], bytes], decode: Callable[[bytes], S]
+    ) -> BatchTable[S]:
+        """Make the table whose changelog is `topic`."""
+        changelog = self.faust.topic(topic.name, schema=FetchSchema(), acks=False, maxsize=8)
+        table: BatchTable[S] = BatchTable(self.faust, changelog, encode, decode)
+        self.faust.tables.add(table)
+        return table
+
+    def agent(
+        self,
+        source: Topic,
+        process: Process,
+        *,
+        tables: Sequence[BatchTable[Any]] = (),
+        prepare: Prepare | None = None,
+    ) -> None:
+        """Register `process` as the one agent of `source`; its name is the agent's."""
+        agent = _Agent(process.__name__, source, process, tables, prepare)
+        self._agents.append(agent)
+
+        async def consume(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await self._handle(agent, event)
+
+        channel = self.faust.topic(source.name, schema=FetchSchema())
+        self.faust.agent(
+            channel, name=agent.name, concurrency=1, supervisor_strategy=CrashingSupervisor
+        )(consume)
+
+    def every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+        """Run `job` again and again, `seconds` apart, while the worker runs."""
+
+        async def repeat() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                await job()
+
+        self._background.append(repeat)
+
+    def partitions_of(self, topic: Topic) -> list[int]:
+        """Return the partitions of `topic` that this worker owns now."""
+        return sorted(
+            tp.partition for tp in self.faust.consumer.assignment() if tp.topic == topic.name
+        )
+
+    # -- its life
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why the worker is not ready, as a sentence; None when it is."""
+        if self.brake.stopped:
+            return next(iter(self.brake.stopped.values()))
+        if not self.faust.tables.recovery.completed.is_set() or self.faust.rebalancing:
+            return f"{self.app_id} is taking over its partitions"
+        return None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; raises what ended the worker when it was something else."""
+        await self.producer.start()
+        self.faust.finalize()
+        await self.faust.start()
+        tasks = [asyncio.ensure_future(job()) for job in (self._beat, *self._background)]
+        ended = asyncio.ensure_future(self.faust.wait_until_stopped())
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((*tasks, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._stopping = True
+            for task in (*tasks, stopped, ended):
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            await self.faust.stop()
+            await self.producer.stop()
+        self._raise_cause(results)
+
+    def _raise_cause(self, results: Sequence[BaseException | None]) -> None:
+        cause = self.faust.crash_reason or next(
+            (result for result in results if isinstance(result, Exception)), None
+        )
+        if cause is not None:
+            raise cause
+
+    async def _beat(self) -> None:
+        try:
+            await self.guard.beat_for_ever()
+        except FrozenError as error:
+            _end_frozen(error)
+
+    # -- one batch
+
+    async def _handle(self, agent: _Agent, event: Any) -> None:
+        message = event.message
+        consumer = self.faust.consumer
+        batch = Batch(agent.name, message.topic, message.partition, event.value)
+        try:
+            if self.brake.holds(batch.topic, batch.partition):
+                consumer.release(message)
+            elif await self._effect(agent, batch, message):
+                event.ack()
+            else:
+                log.critical(self.brake.stopped[batch.topic, batch.partition])
+                consumer.pause_partitions({message.tp})
+                consumer.release(message)
+        except StoppingError as reason:
+            log.warning("%s: ended in the middle of a batch: %s", agent.name, reason)
+            consumer.release(message)
+        except FrozenError as error:
+            _end_frozen(error)
+
+    async def _effect(self, agent: _Agent, batch: Batch, message: Any) -> bool:
+        """Process a batch and make its effects durable; False when the brake stops it."""
+        await self._prepare(agent, batch.partition, message.generation_id)
+        outcome = agent.process(batch)
+        if inspect.isawaitable(outcome):
+            await outcome
+        if not self.brake.admit(batch):
+            for table in agent.tables:
+                table.discard_staged()
+            return False
+        self._check_owned(message.tp)
+        await self._send_refused(agent, batch)
+        await asyncio.gather(
+            *(self.producer.send(*place, records) for place, records in batch.outputs.items())
+        )
+        for table in agent.tables:
+            self._check_owned(message.tp)
+            await table.write_staged(batch.partition, batch.last_offset, self.producer)
+        return True
+
+    async def _prepare(self, agent: _Agent, partition: int, generation: int) -> None:
+        if agent.prepare is not None and agent.prepared.get(partition) != generation:
+            await agent.prepare(partition)
+            agent.prepared[partition] = generation
+
+    async def _send_refused(self, agent: _Agent, batch: Batch) -> None:
+        if not batch.refused:
+            return
+        topic = dead_letters_of(agent.source).name
+        await self.producer.send(topic, batch.partition, batch.refused)
+        self.dead_letters += len(batch.refused)
+        log.warning(
+            "%s: %d records went to %s; see `headrace dlq list`",
+            agent.name,
+            len(batch.refused),
+            topic,
+        )
+
+    def _check_owned(self, tp: TP) -> None:
+        self.guard.check()
+        if tp not in self.faust.consumer.assignment():
+            raise FrozenError(f"{tp.topic}/{tp.partition} went to another worker in mid-batch")
+
+
+def _end_frozen(error: FrozenError) -> None:
+    # At once, with nothing flushed: whatever is still to be written must not be.
+    log.critical("%s: ending; start the role again", error)
+    logging.shutdown()
+    os._exit(EXIT_FROZEN)
+
+
+def _faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) -> Any:
+    app = faust.App(
+        app_id,
+        broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
+        autodiscover=False,
+        broker_commit_interval=1.0,
+        broker_session_timeout=SESSION_TIMEOUT_SECONDS,
+        broker_heartbeat_interval=3.0,
+        broker_rebalance_timeout=30.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=1024 * 1024,
+        stream_buffer_maxsize=8,
+        stream_wait_empty=True,
+        table_standby_replicas=0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        ConsumerScheduler=FetchScheduler,
+    )
+    app.transport = FetchTransport(app.conf.broker_consumer, app)
+    app.transport.positions = positions
+    return app
