@@ -77,6 +77,13 @@ class RejectReason(Enum):
     BAD_GZIP = ("bad_gzip", 400, "The body says Content-Encoding: gzip but cannot be unpacked")
     NOT_FOUND = ("not_found", 404, "There is nothing at {path}; events go to POST /api/event")
     METHOD_NOT_ALLOWED = ("method_not_allowed", 405, "{path} takes {allowed}, not {method}")
+    BAD_REQUEST = ("bad_request", 400, "This is not an HTTP request that can be read")
+    REQUEST_TOO_SLOW = (
+        "request_too_slow",
+        408,
+        "The request was not whole after {seconds:g} seconds; send it again",
+    )
+    HEADERS_TOO_LARGE = ("headers_too_large", 431, "The headers are over {limit} bytes")
     BODY_TOO_LARGE = ("body_too_large", 413, "The body is over {limit} bytes, unpacked or not")
     TOO_MANY_EVENTS = ("too_many_events", 413, "A batch holds at most 1,000 events, not {count}")
     EVENT_TOO_LARGE = ("event_too_large", 413, "One event is at most {limit} bytes")
@@ -90,6 +97,12 @@ class RejectReason(Enum):
         500,
         "Kafka did not confirm the event in time; send it again with the same event_id",
     )
+    INTERNAL_ERROR = (
+        "internal_error",
+        500,
+        "The server failed at this, and its log says where; send it again with the same event_id",
+    )
+    NOT_READY = ("not_ready", 503, "{why}")
     OVERLOADED = ("overloaded", 503, "The server is full; try again in a moment")
     SHUTTING_DOWN = ("shutting_down", 503, "The server is shutting down; try again in a moment")
 

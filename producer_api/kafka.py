@@ -1,0 +1,160 @@
+"""The connection to Kafka: made in the background, watched, and made anew when it is lost."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from producer_api.accumulator import BatchBuilder
+
+_log = logging.getLogger(__name__)
+
+MAX_BATCH_BYTES = 512 * 1024
+_WATCH_SECONDS = 1.0
+#: After which the addresses that we know may be old: begin again with those of the settings.
+_STALE_SECONDS = 30.0
+
+Opened = Callable[[int], None]
+
+
+class _Trouble(Exception):  # noqa: N818 - it is told as a state
+    """Why events cannot be sent; the message is a sentence for the operator."""
+
+
+class Link:
+    """A producer that is there again after every outage; `trouble` says why it is not."""
+
+    def __init__(self, bootstrap_servers: str, topic: str, deadline_seconds: float) -> None:
+        self.trouble: str | None = f"Kafka at {bootstrap_servers} is not reached yet"
+        self._servers = bootstrap_servers
+        self._topic = topic
+        # A batch lives for one timeout, and a request that was begun just before its end for
+        # another one.
+        self._timeout_seconds = max(0.5, (deadline_seconds - 1) / 2)
+        self._opened: Opened | None = None
+        self._partitions = 0
+        self._producer: Any = None
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, opened: Opened) -> None:
+        """Begin to connect; this never fails and never waits.
+
+        `opened` is called with the number of the topic's partitions, once, when the cluster
+        first tells it.
+        """
+        self._opened = opened
+        self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def create_batch(self) -> BatchBuilder:
+        """Return an empty batch, which any later producer can send too."""
+        batch: BatchBuilder = self._producer.create_batch()
+        return batch
+
+    async def ready(self) -> None:
+        """Return as soon as there is a producer."""
+        await self._up.wait()
+
+    async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> None:
+        """Return when all in-sync replicas have the batch; raise when they do not."""
+        await (await self._producer.send_batch(batch, topic, partition=partition))
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                async with self._connected() as producer:
+                    await self._watch(producer)
+            except _Trouble as trouble:
+                self._tell(str(trouble))
+            except (KafkaError, OSError) as error:
+                self._tell(self._unreached(error))
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        producer = self._new_producer()
+        try:
+            await producer.start()
+            # Of all topics: to ask for this one would create it, where brokers do that.
+            cluster = await producer.client.fetch_all_metadata()
+            self._check_partitions(cluster.partitions_for_topic(self._topic))
+            await producer.partitions_for(self._topic)
+            self._producer = producer
+            self._up.set()
+            yield producer
+        finally:
+            self._up.clear()
+            with suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), 2 * self._timeout_seconds)
+
+    def _new_producer(self) -> Any:
+        # No idempotence: it makes futures hang while the broker is away. Copies that a retry
+        # can make are dropped behind us, by the event's id.
+        return AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id="headrace-api",
+            acks="all",
+            enable_idempotence=False,
+            compression_type="lz4",
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=int(self._timeout_seconds * 1000),
+        )
+
+    async def _watch(self, producer: Any) -> None:
+        """Keep `trouble` true; return or raise when the producer is of no more use."""
+        clock = asyncio.get_running_loop().time
+        seen = clock()
+        # An unexpected error ends the sender for good, and only its task tells.
+        while not producer._sender.sender_task.done():  # noqa: SLF001
+            if await producer.client.force_metadata_update():
+                seen = clock()
+                self._check_partitions(producer.client.cluster.partitions_for_topic(self._topic))
+                self._tell(None)
+            else:
+                self._tell(self._unreached("no broker answers"))
+            if clock() - seen > _STALE_SECONDS:
+                return
+            await asyncio.sleep(_WATCH_SECONDS)
+        self._tell("The Kafka producer failed; it is being made anew")
+
+    def _check_partitions(self, partitions: set[int] | None) -> None:
+        if not partitions:
+            raise _Trouble(
+                f"Kafka at {self._servers} has no topic {self._topic}; "
+                "create it with: headrace topics create"
+            )
+        if not self._partitions:
+            self._partitions = len(partitions)
+            if self._opened is not None:
+                self._opened(self._partitions)
+        elif self._partitions != len(partitions):
+            raise _Trouble(
+                f"{self._topic} had {self._partitions} partitions and now has {len(partitions)}, "
+                "so sessions would be torn apart; restore the topic, or restart this role"
+            )
+
+    def _unreached(self, error: object) -> str:
+        return (
+            f"Kafka at {self._servers} is not reached ({error}); "
+            "start it, or set HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
+        )
+
+    def _tell(self, trouble: str | None) -> None:
+        """Remember the state, and log it when it has changed."""
+        if trouble != self.trouble:
+            if trouble is None:
+                _log.info("Kafka at %s is reached: events are accepted", self._servers)
+            else:
+                _log.warning("%s. Events are answered with 500 until then", trouble)
+        self.trouble = trouble

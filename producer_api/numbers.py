@@ -1,0 +1,73 @@
+"""Numbers as records hold them: 64 bits for pixels and milliseconds, exact decimals for money."""
+
+import math
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import msgspec
+
+from producer_api.rejected import Rejected, wrong_kind
+from schemas.reject_reasons import RejectReason
+
+_LIMIT = 2**63
+_MILLIONTH = Decimal("0.000001")
+#: 2^63 has 19 digits before the point.
+_LARGEST_EXPONENT = 18
+#: Decimal itself would also take "NaN", "1_000" and digits of other scripts.
+_NUMERIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?")
+
+
+class _Amount(msgspec.Struct):
+    amount: Decimal
+
+
+_EXACT_AMOUNT = msgspec.json.Decoder(_Amount)
+
+
+def number(name: str, value: Any) -> float:
+    """Return an int or float within 64 bits as it is; refuse all else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong_kind(name, "a number", value)
+    if not -_LIMIT <= value < _LIMIT:
+        raise Rejected(RejectReason.NUMBER_OUT_OF_RANGE, name)
+    return value
+
+
+def whole(name: str, value: Any) -> int:
+    """Return the nearest integer, halves up; refuse what is no number within 64 bits."""
+    size = number(name, value)
+    floor = math.floor(size)
+    # Adding a half first would round 0.49999999999999994 up.
+    return floor + (size - floor >= 0.5)  # noqa: PLR2004 - a half
+
+
+def milliseconds(name: str, value: Any) -> int:
+    """Return a duration as an integer, halves up; refuse a negative one."""
+    if isinstance(value, int | float) and value < 0:
+        raise Rejected(RejectReason.BAD_DURATION, name)
+    return whole(name, value)
+
+
+def exact_amount(value: Any, event: bytes) -> Decimal:
+    """Return the event's amount to six places, halves up.
+
+    A float has lost digits of what the client wrote, so those are read again from the event.
+    """
+    amount = _as_written(value, event)
+    if amount and amount.adjusted() > _LARGEST_EXPONENT:
+        raise Rejected(RejectReason.NUMBER_OUT_OF_RANGE, "amount")
+    rounded = amount.quantize(_MILLIONTH, ROUND_HALF_UP)
+    if abs(rounded) >= _LIMIT:
+        raise Rejected(RejectReason.NUMBER_OUT_OF_RANGE, "amount")
+    return rounded
+
+
+def _as_written(value: Any, event: bytes) -> Decimal:
+    if isinstance(value, float):
+        return _EXACT_AMOUNT.decode(event).amount
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str) and _NUMERIC.fullmatch(value):
+        return Decimal(value)
+    raise wrong_kind("amount", "a number, or a text that holds just one", value)

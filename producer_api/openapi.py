@@ -1,0 +1,188 @@
+"""The OpenAPI document, made from the registry, the field table and the reject reasons."""
+
+from typing import Any
+
+from producer_api.batch import MAX_EVENTS
+from producer_api.body import MAX_BATCH_BYTES, MAX_EVENT_BYTES
+from producer_api.fields import (
+    FIELDS,
+    MAX_ID_CHARACTERS,
+    MAX_JSON_BYTES,
+    MAX_PROPERTIES_DEPTH,
+    MAX_STACK_BYTES,
+    SCREEN_PIXELS,
+    TEXTS,
+    UTM,
+    VITALS,
+)
+from producer_api.parse import REQUIRED
+from schemas.event_types import EVENT_TYPES
+from schemas.reject_reasons import RejectReason
+from schemas.settings import SITE_ID
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "number"}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_ID: Schema = {"type": "string", "maxLength": MAX_ID_CHARACTERS}
+
+
+def document() -> Schema:
+    """Return the whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "headrace",
+            "version": "1",
+            "description": "Events over HTTP, confirmed once Kafka has them.",
+        },
+        "paths": {
+            "/api/event": {"post": _send_one()},
+            "/api/events": {"post": _send_many()},
+            "/healthz": {"get": _read("The process lives.", 200)},
+            "/readyz": {"get": _read("Whether events are accepted now.", 200, 503)},
+            "/metrics": {"get": _read("Metrics, as Prometheus text.", 200)},
+        },
+        "components": {
+            "schemas": {
+                "Event": event_schema(),
+                **{event_type.name: _of_type(name) for name, event_type in EVENT_TYPES.items()},
+                "Batch": _batch(),
+                "Error": _error(),
+            }
+        },
+    }
+
+
+def event_schema() -> Schema:
+    """Return what all events share: every field that the API knows."""
+    properties: Schema = {
+        "type": {"type": "string", "enum": list(EVENT_TYPES)},
+        "site_id": {"type": "string", "pattern": f"^{SITE_ID.pattern}$"},
+        "session_id": {**_ID, "minLength": 1},
+        "event_id": {"type": "string", "format": "uuid", "description": "Counts once."},
+        "timestamp": {**_TIME, "description": "When it happened, by the client's clock."},
+        "sent_at": {**_TIME, "description": "The client's clock at sending, to correct it."},
+        **{name: _optional(_FIELD_SCHEMAS[name]) for name in FIELDS},
+    }
+    return {
+        "type": "object",
+        "required": list(REQUIRED),
+        "properties": properties,
+        "additionalProperties": True,
+    }
+
+
+def _object(members: tuple[str, ...], schema: Schema) -> Schema:
+    return {"type": "object", "properties": dict.fromkeys(members, schema)}
+
+
+def _kept(limit: int, unit: str = "characters") -> Schema:
+    return {**_TEXT, "description": f"The first {limit:,} {unit} are kept."}
+
+
+def _optional(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]} if "type" in schema else schema
+
+
+_FIELD_SCHEMAS: dict[str, Schema] = {
+    "visitor_id": _ID,
+    "user_id": _ID,
+    **{name: _kept(limit) for name, limit in TEXTS.items()},
+    "error_stack": _kept(MAX_STACK_BYTES, "bytes"),
+    "screen": _object((*SCREEN_PIXELS, "pixel_ratio"), _NUMBER),
+    "utm": _object(UTM, _TEXT),
+    "ad_click_ids": {"type": "object", "additionalProperties": _TEXT},
+    "duration": {**_NUMBER, "minimum": 0, "description": "Milliseconds."},
+    "properties": {
+        "type": "object",
+        "description": f"At most {MAX_JSON_BYTES:,} bytes as JSON, "
+        f"nested at most {MAX_PROPERTIES_DEPTH} levels deep.",
+    },
+    "vitals": _object(VITALS, _NUMBER),
+    "amount": {"anyOf": [_NUMBER, _TEXT, {"type": "null"}], "description": "Six decimals."},
+    "currency": {**_TEXT, "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217."},
+}
+
+
+def _of_type(name: str) -> Schema:
+    event_type = EVENT_TYPES[name]
+    own = ", ".join(event_type.fields) or "none"
+    return {
+        "allOf": [
+            {"$ref": "#/components/schemas/Event"},
+            {"type": "object", "properties": {"type": {"const": name}}},
+        ],
+        "description": f"{event_type.about.capitalize()}. Fields of its own: {own}.",
+    }
+
+
+def _batch() -> Schema:
+    events = {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Event"},
+        "minItems": 1,
+        "maxItems": MAX_EVENTS,
+    }
+    wrapped = {"type": "object", "required": ["events"], "properties": {"events": events}}
+    return {"anyOf": [events, wrapped]}
+
+
+def _error() -> Schema:
+    return {
+        "type": "object",
+        "required": ["error", "code"],
+        "properties": {
+            "error": {**_TEXT, "description": "A sentence."},
+            "code": {**_TEXT, "enum": [reason.code for reason in RejectReason]},
+            "field": _TEXT,
+            "missing": {"type": "array", "items": _TEXT},
+        },
+    }
+
+
+def _send_one() -> Schema:
+    return {
+        "summary": "Send one event.",
+        "description": f"At most {MAX_EVENT_BYTES:,} bytes, unpacked or not.",
+        "requestBody": _body("Event", "application/json", "text/plain"),
+        "responses": {"202": {"description": "Kafka has the event."}, **_refusals()},
+    }
+
+
+def _send_many() -> Schema:
+    return {
+        "summary": "Send many events; each is judged alone.",
+        "description": f"At most {MAX_EVENTS:,} events and {MAX_BATCH_BYTES:,} bytes.",
+        "requestBody": _body("Batch", "application/json", "application/x-ndjson"),
+        "responses": {
+            "202": {"description": "Kafka has all of them."},
+            "207": {"description": "Kafka has some of them; `results` tells which."},
+            **_refusals(),
+        },
+    }
+
+
+def _body(schema: str, *content_types: str) -> Schema:
+    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    return {"required": True, "content": dict.fromkeys(content_types, content)}
+
+
+def _refusals() -> Schema:
+    codes: dict[int, list[str]] = {}
+    for reason in RejectReason:
+        codes.setdefault(reason.status, []).append(reason.code)
+    schema = {"schema": {"$ref": "#/components/schemas/Error"}}
+    return {
+        str(status): {
+            "description": "Codes: " + ", ".join(names),
+            "content": {"application/json": schema},
+        }
+        for status, names in sorted(codes.items())
+    }
+
+
+def _read(summary: str, *statuses: int) -> Schema:
+    responses = {str(status): {"description": summary} for status in statuses}
+    return {"summary": summary, "responses": responses}

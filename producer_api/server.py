@@ -1,0 +1,167 @@
+"""Run the role: listen, answer, and on TERM or Ctrl-C stop without losing what was begun."""
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import uvicorn
+import uvloop
+from prometheus_client import REGISTRY
+
+from producer_api.app import create_app
+from producer_api.body import Receive
+from producer_api.connections import end_slow_connections, guarded
+from schemas.settings import ApiSettings, Settings
+
+_log = logging.getLogger(__name__)
+
+#: How long new requests are still told that the server stops, so that balancers notice.
+_NOTICE_SECONDS = 0.5
+#: For bodies that are still coming in when all others are answered.
+_LAST_CHANCE_SECONDS = 5
+#: Longer than the idle time of common load balancers, so that they close first.
+_KEEP_ALIVE_SECONDS = 65
+_BACKLOG = 2048
+#: Files that are open besides connections.
+_OTHER_FILES = 256
+_TICKS_A_SECOND = 10
+
+
+class Served(Protocol):
+    """An ASGI application that can be stopped in order."""
+
+    async def __call__(self, scope: Any, receive: Receive, send: Any) -> None:
+        """Serve one request, or the lifespan."""
+
+    async def drain(self) -> None:
+        """Refuse what comes from now on; return when all that came before is answered."""
+
+
+def serve(settings: Settings) -> int:
+    """Run the role `api` until TERM or Ctrl-C; return the exit code."""
+    return serve_app(create_app(settings, registry=REGISTRY), settings.api)
+
+
+def serve_app(app: Served, settings: ApiSettings) -> int:
+    """Serve an application, such as one that holds several roles; return the exit code."""
+    _admit_connections(settings.max_connections)
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        _log.error(
+            "Cannot listen on %s port %d (%s). Choose another with HEADRACE_API__HOST and "
+            "HEADRACE_API__PORT",
+            settings.host,
+            settings.port,
+            error.strerror or error,
+        )
+        return 1
+    _collect_garbage_less_often()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Server(app, settings).serve(sockets=[listener]))
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with an orderly end and a watch over slow connections."""
+
+    def __init__(self, app: Served, settings: ApiSettings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=guarded(settings.max_connections),
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_LAST_CHANCE_SECONDS,
+            )
+        )
+        # It would log each request that it cannot read.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        # What it warns of is told by `kafka.Link`, once and with what to do.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        self._app = app
+        self._deadline_seconds = settings.deadline_seconds
+        self._ending: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop in order at the first signal, at once at the second."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._stop)
+        try:
+            yield
+        finally:
+            for name in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(name)
+
+    def _stop(self) -> None:
+        if self._ending is not None:
+            _log.warning("Stopped at once; what was in flight is not answered")
+            logging.shutdown()
+            os._exit(1)
+        _log.info("Stopping: answering what is in flight")
+        self._ending = asyncio.get_running_loop().create_task(self._end())
+
+    async def _end(self) -> None:
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                await self._app.drain()
+        except TimeoutError:
+            _log.warning("Some requests are not whole yet; their connections are closed")
+        await asyncio.sleep(_NOTICE_SECONDS)
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            (host, port) = listener.getsockname()[:2]
+            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            _log.info("Events are taken at http://%s/api/event; try http://%s/docs", *2 * [address])
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after slow connections, every second."""
+        if counter % _TICKS_A_SECOND == 0:
+            end_slow_connections(self.server_state.connections)
+        return await super().on_tick(counter)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _admit_connections(most: int) -> None:
+    """Raise the limit of open files as far as the system lets us, and tell when it is too low."""
+    (soft, hard) = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            _log.warning(
+                "The system allows %d open files: raise it (ulimit -n) or set "
+                "HEADRACE_API__MAX_CONNECTIONS to %d",
+                soft,
+                max(1, soft - _OTHER_FILES),
+            )
+
+
+def _collect_garbage_less_often() -> None:
+    """Spare the collector what lives for ever, and requests, which reference counts free."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
