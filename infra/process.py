@@ -18,7 +18,6 @@ def spawn(
     log: Path | None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    user: str | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `argv` as a direct child that is killed (SIGKILL) when we end, however we end.
 
@@ -28,8 +27,7 @@ def spawn(
 
     The child gets a session of its own. The terminal's Ctrl-C therefore reaches only us, and we end
     the children in their order; so does the hang-up of a closed terminal. Standard input is empty.
-    Standard output and error are appended to `log`, or are ours when it is None. `user` runs the
-    child as another user, for programs that refuse to be root.
+    Standard output and error are appended to `log`, or are ours when it is None.
 
     Raises OSError when Python itself cannot be started; a program that does not exist ends the
     child with a traceback in its output.
@@ -51,7 +49,6 @@ def spawn(
             stderr=subprocess.STDOUT if output else None,
             env=env,
             cwd=cwd,
-            user=user,
             start_new_session=True,
         )
 

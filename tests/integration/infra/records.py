@@ -1,0 +1,24 @@
+"""One record into a topic, and out of it again."""
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+
+async def write(bootstrap: str, topic: str, value: bytes) -> None:
+    """Make the topic and put the record in; returns when the broker has it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, 1, 1)])
+    finally:
+        await admin.close()
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+        await producer.send_and_wait(topic, value)
+
+
+async def read(bootstrap: str, topic: str) -> bytes:
+    """Return the first record of the topic."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    async with consumer:
+        value: bytes = (await consumer.getone()).value
+        return value

@@ -1,0 +1,55 @@
+"""`headrace kafka` in a terminal: it starts, says what to do, and ends in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.process import is_alive, read_pid
+
+_HEADRACE = str(Path(sys.executable).with_name("headrace"))
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_in_order_when_it_is_told_to(tmp_path: Path, end: signal.Signals) -> None:
+    """Ctrl-C goes to the whole process group, and still reaches only the command, not the JVM."""
+    command = subprocess.Popen(
+        [_HEADRACE, "kafka", "--data-dir", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert command.stdout is not None
+    first = command.stdout.readline()
+    pid = read_pid(tmp_path / "run" / "kafka.pid")
+    address = (tmp_path / "run" / "kafka.address").read_text().strip()
+    os.killpg(command.pid, end)
+    said, errors = command.communicate(timeout=30)
+
+    assert first.startswith(f"Kafka is ready at {address}")
+    assert f"HEADRACE_KAFKA__BOOTSTRAP_SERVERS={address}" in said
+    assert (command.returncode, errors) == (0, "")
+    assert pid is not None
+    assert not is_alive(pid)
+    assert not list((tmp_path / "run").glob("kafka.[ap]*"))
+    # A broker that was killed leaves no such file, and reads its logs again at the next start.
+    assert (tmp_path / "kafka" / "data" / ".kafka_cleanshutdown").exists()
+
+
+def test_a_users_error_is_a_sentence(tmp_path: Path) -> None:
+    """Exit code 1, and no traceback."""
+    (tmp_path / "file").touch()
+    command = subprocess.run(
+        [_HEADRACE, "kafka", "--data-dir", str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (command.returncode, command.stdout) == (1, "")
+    assert command.stderr.startswith(str(tmp_path / "file"))
+    assert "Traceback" not in command.stderr

@@ -1,0 +1,147 @@
+"""The local broker: a real Kafka, started, killed, started again."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from infra.broker.address import find_address
+from infra.broker.local_kafka import LocalKafka
+from infra.broker.ports import LOOPBACK, free_port
+from infra.errors import UserError
+from infra.process import is_alive, read_pid
+from tests.fixtures.waiting import eventually
+from tests.integration.infra.records import read, write
+
+# As `headrace up` does: the broker is its child. It tells the address and waits to be killed.
+_PARENT = """
+import signal, sys
+from pathlib import Path
+from infra.broker.local_kafka import LocalKafka
+with LocalKafka(Path(sys.argv[1])) as broker:
+    print(broker.bootstrap, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """Give a data directory with a name that Java would misread, removed at once: it is large."""
+    path = tmp_path / "an ünusual, name"
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+async def test_a_record_goes_in_and_out(kafka: str) -> None:
+    """The broker that all tests share works for an ordinary client."""
+    topic = f"infra-{uuid4().hex}"
+    await write(kafka, topic, b"a record")
+
+    assert await read(kafka, topic) == b"a record"
+
+
+@pytest.mark.fault
+async def test_a_killed_broker_starts_again_with_its_records(directory: Path) -> None:
+    """At the same address, which its clients still have; then at another port, after an order."""
+    broker = LocalKafka(directory)
+    with broker:
+        await write(broker.bootstrap, "kept", b"before the kill")
+        address, pid = broker.bootstrap, broker.process.pid
+        assert read_pid(directory / "run" / "kafka.pid") == pid
+        os.kill(pid, signal.SIGKILL)
+        broker.process.wait(10)
+        broker.start()
+        await broker.await_ready()
+
+        assert broker.bootstrap == address
+        assert await read(address, "kept") == b"before the kill"
+
+    assert not list((directory / "run").glob("kafka.[ap]*"))
+    with LocalKafka(directory, port=free_port()) as elsewhere:
+        assert elsewhere.bootstrap != address
+        assert await read(elsewhere.bootstrap, "kept") == b"before the kill"
+
+
+@pytest.mark.fault
+async def test_the_broker_dies_with_a_killed_parent_and_loses_nothing(directory: Path) -> None:
+    """The next start, at once, waits for the old JVM to be gone."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(directory)], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    address = parent.stdout.readline().strip()
+    pid = read_pid(directory / "run" / "kafka.pid")
+    assert pid is not None
+    assert find_address(directory) == address
+    await write(address, "kept", b"before the kill")
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+    with LocalKafka(directory) as broker:
+        assert not is_alive(pid)
+        assert await read(broker.bootstrap, "kept") == b"before the kill"
+
+
+def test_it_stays_small_and_listens_on_this_machine_only(kafka: str) -> None:
+    """A fresh broker needs less than 400 MB; under load it must stay below 512 MB."""
+    port = int(kafka.rpartition(":")[2])
+    listening = [
+        connection
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+    ]
+    pids = {connection.pid for connection in listening if connection.pid}
+    if not pids:
+        pytest.skip("the broker is another machine's or another user's")
+
+    assert {str(connection.laddr[0]) for connection in listening} <= {
+        "127.0.0.1",
+        "::ffff:127.0.0.1",
+    }
+    assert psutil.Process(pids.pop()).memory_info().rss < 400 * 2**20
+
+
+def test_a_taken_port_is_told_with_who_has_it(directory: Path) -> None:
+    """Nothing is started, and the directory is free again."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        broker = LocalKafka(directory, port=port)
+        with pytest.raises(UserError, match=f"Port {port} .* taken by .*process {os.getpid()}"):
+            broker.start()
+
+    assert not list((directory / "run").glob("kafka.[ap]*"))
+
+
+def test_two_brokers_never_share_a_directory(directory: Path) -> None:
+    """The second one is refused; the first one goes on."""
+    first = LocalKafka(directory)
+    with first:
+        with pytest.raises(UserError, match="already runs the broker"):
+            LocalKafka(directory).start()
+
+        assert first.process.poll() is None
+        assert find_address(directory) == first.bootstrap
+
+
+def test_a_broker_that_dies_at_its_start_tells_why(directory: Path) -> None:
+    """With the last lines of its log, and where that is."""
+    (directory / "kafka" / "data").mkdir(parents=True)  # a storage that nobody formatted
+    with pytest.raises(UserError) as caught, LocalKafka(directory):
+        pass
+
+    assert "meta.properties" in str(caught.value)
+    assert str(directory / "logs" / "kafka.log") in str(caught.value)
+    eventually(
+        lambda: read_pid(directory / "run" / "kafka.pid") is None,
+        within_seconds=1,
+        what="no process id is left",
+    )

@@ -1,0 +1,143 @@
+"""Child processes: their end is tied to ours, and their ids are told in files."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import guard, process
+from tests.fixtures.waiting import eventually
+
+_ENDLESS = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
+_DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True);"
+_STUBBORN = [sys.executable, "-c", f"{_DEAF} signal.pause()"]
+# A parent that starts the endless child, tells its id and waits to be killed.
+_PARENT = """
+import signal, sys
+from infra import process
+child = process.spawn(sys.argv[1:], log=None)
+print(child.pid, flush=True)
+signal.pause()
+"""
+
+
+def _spawn_ready(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
+    child = process.spawn(argv, log=log)
+    eventually(lambda: "up" in log.read_text(), within_seconds=10, what="the child runs")
+    return child
+
+
+def test_what_the_child_says_goes_to_its_log(tmp_path: Path) -> None:
+    """Output and errors are appended, so that an earlier run's words stay."""
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    script = "import sys; print('out', flush=True); print('err', file=sys.stderr)"
+    child = process.spawn([sys.executable, "-c", script], log=log)
+
+    assert child.wait(10) == 0
+    assert log.read_text() == "before\nout\nerr\n"
+
+
+def test_the_child_is_direct_and_in_a_session_of_its_own(tmp_path: Path) -> None:
+    """So its id is the one that matters, and the terminal's Ctrl-C does not reach it."""
+    log = tmp_path / "log"
+    script = "import os; print(os.getpid(), os.getppid(), os.getsid(0))"
+    child = process.spawn([sys.executable, "-c", script], log=log)
+    child.wait(10)
+
+    assert log.read_text().split() == [str(child.pid), str(os.getpid()), str(child.pid)]
+
+
+def test_a_child_ends_on_term(tmp_path: Path) -> None:
+    """SIGTERM is enough for who listens."""
+    child = _spawn_ready(_ENDLESS, tmp_path / "log")
+
+    assert process.terminate(child, 10) == -signal.SIGTERM
+
+
+def test_a_child_that_ignores_term_is_killed(tmp_path: Path) -> None:
+    """The grace is over at once here."""
+    child = _spawn_ready(_STUBBORN, tmp_path / "log")
+
+    assert process.terminate(child, 0.05) == -signal.SIGKILL
+
+
+def test_ending_an_ended_child_does_nothing(tmp_path: Path) -> None:
+    """Its exit code is still told."""
+    child = process.spawn([sys.executable, "-c", "raise SystemExit(3)"], log=tmp_path / "log")
+    child.wait(10)
+
+    assert process.terminate(child, 1) == 3
+
+
+def test_a_child_dies_with_a_parent_that_was_killed() -> None:
+    """Even SIGKILL, of which the parent knows nothing, takes the child along."""
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT, *_ENDLESS], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+    eventually(lambda: not process.is_alive(child), within_seconds=5, what="the child is gone")
+
+
+def test_the_guard_with_a_pipe_kills_the_program_when_the_pipe_closes() -> None:
+    """This is the way of systems that are not Linux; it works on every one."""
+    ours = subprocess.Popen(
+        [sys.executable, str(guard.__file__), "pipe", str(os.getpid()), *_ENDLESS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert ours.stdin is not None
+    assert ours.stdout is not None
+    assert ours.stdout.readline() == b"up\n"
+    ours.stdin.close()
+
+    assert ours.wait(10) == -signal.SIGKILL
+    ours.stdout.close()
+
+
+def test_the_guard_does_not_start_an_orphan(tmp_path: Path) -> None:
+    """A parent that is gone before the guard has begun cannot be noticed later."""
+    not_the_parent = os.getppid()
+    started = tmp_path / "started"
+    argv = [sys.executable, "-c", f"open({str(started)!r}, 'w')"]
+    orphan = subprocess.run(
+        [sys.executable, str(guard.__file__), "prctl", str(not_the_parent), *argv], check=False
+    )
+
+    assert orphan.returncode == -signal.SIGKILL
+    assert not started.exists()
+
+
+def test_a_pid_file_tells_a_living_process(tmp_path: Path) -> None:
+    """The folder is made when it is missing."""
+    path = tmp_path / "run" / "web.pid"
+    process.write_pid(path, os.getpid())
+
+    assert process.read_pid(path) == os.getpid()
+    assert [file.name for file in path.parent.iterdir()] == ["web.pid"]
+
+
+@pytest.mark.parametrize("content", ["", "words", None])
+def test_a_pid_file_that_tells_no_process_is_none(tmp_path: Path, content: str | None) -> None:
+    """Missing, empty or broken: nobody is there."""
+    path = tmp_path / "web.pid"
+    if content is not None:
+        path.write_text(content)
+
+    assert process.read_pid(path) is None
+
+
+def test_a_pid_file_of_an_ended_process_is_none(tmp_path: Path) -> None:
+    """Also while it is a zombie, ended and not yet waited for."""
+    path = tmp_path / "web.pid"
+    child = process.spawn([sys.executable, "-c", ""], log=tmp_path / "log")
+    process.write_pid(path, child.pid)
+
+    eventually(lambda: process.read_pid(path) is None, within_seconds=10, what="it is gone")
+    child.wait()
