@@ -1,0 +1,1 @@
+"""The way out: results into SQL, live HTTP answers and webhooks."""

@@ -51,29 +51,28 @@ def table_batch(table: Table, rows: Sequence[SourcedRow]) -> TableBatch | None:
     first. Sorted by key, so that two writers never wait for each other in a circle; alerts
     stay as they came, for their numbers tell the order.
     """
-    chosen = _one_for_each_key(table, rows)
-    if "seq" not in table.columns:
-        chosen.sort(key=lambda row: row[1][: len(table.primary_key)])
-    if not chosen:
+    if not rows:
         return None
-    columns = list(zip(*(row for _, row in chosen), strict=True))
-    return TableBatch(table, [offset for offset, _ in chosen], columns)
+    chosen = _one_for_each_key(table, rows)
+    kept = chosen.values() if "seq" in table.columns else [chosen[key] for key in sorted(chosen)]
+    columns = list(zip(*[row for _, row in kept], strict=True))
+    return TableBatch(table, [offset for offset, _ in kept], columns)
 
 
-def _one_for_each_key(table: Table, rows: Sequence[SourcedRow]) -> list[SourcedRow]:
+def _one_for_each_key(table: Table, rows: Sequence[SourcedRow]) -> dict[Row, SourcedRow]:
     width = len(table.primary_key)  # keys come first in every table
     chosen: dict[Row, SourcedRow] = {}
     if "revision" not in table.columns:
         for row in rows:
             chosen.setdefault(row[1][:width], row)
-        return list(chosen.values())
+        return chosen
     revision = table.columns.keys().index("revision")
     for row in rows:
         key = row[1][:width]
         found = chosen.get(key)
         if found is None or row[1][revision] > found[1][revision]:
             chosen[key] = row
-    return list(chosen.values())
+    return chosen
 
 
 def screen(batch: TableBatch) -> list[Refused]:

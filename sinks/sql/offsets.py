@@ -43,7 +43,7 @@ def positions(
             col(ConsumerOffsetRow.partition).in_(partitions),
         )
     )
-    found = dict(rows.tuples().all())
+    found = {row.partition: row.next_offset for row in rows}
     return {partition: found.get(partition) for partition in partitions}
 
 

@@ -23,7 +23,7 @@ class ColumnKind:
     """How a column's neutral values reach the engines.
 
     `array` is the element type of PostgreSQL's parameter, `select` turns an element into the
-    column's value, `to_sqlite` does so in Python.
+    column's value, `to_sqlite` does so in Python (not called for NULL).
     """
 
     array: str
@@ -81,14 +81,17 @@ def postgres_insert(table: Table) -> str:
 
 def sqlite_parameters(table: Table, columns: Iterable[Values]) -> list[Row]:
     """Return the rows of a batch, given its columns."""
-    stored: list[Values] = []
-    for column, values in zip(table.columns, columns, strict=True):
-        convert = kind_of(column).to_sqlite
-        if convert is None:
-            stored.append(values)
-        else:
-            stored.append([None if value is None else convert(value) for value in values])
+    stored = [
+        _stored(kind_of(column).to_sqlite, values)
+        for column, values in zip(table.columns, columns, strict=True)
+    ]
     return list(zip(*stored, strict=True))
+
+
+def _stored(convert: Callable[[Any], Any] | None, values: Values) -> Values:
+    if convert is None:
+        return values
+    return [None if value is None else convert(value) for value in values]
 
 
 def _conflict(table: Table) -> str:

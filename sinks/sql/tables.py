@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Text, event
+from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, Text, event
 from sqlmodel import Field, SQLModel
 
 from sinks.sql.types import Amount, BigInt, Flag, JsonText, UtcTime, UuidText
@@ -173,6 +173,13 @@ class ConsumerOffsetRow(_Table, table=True):
 
 
 METADATA = _Table.metadata
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """Return the table behind a model."""
+    table: Table = model.__table__  # type: ignore[attr-defined] # SQLModel sets it, untyped
+    return table
+
 
 #: Views by name, in SQL that both engines read.
 VIEWS = {

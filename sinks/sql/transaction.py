@@ -3,11 +3,10 @@
 Both are plain functions of a connection, run by `engine.Database.run`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table
-from sqlmodel import SQLModel
 
 from sinks.sql import offsets
 from sinks.sql.batch import Refused, SourcedRow, TableBatch, above_fence, screen, table_batch
@@ -16,7 +15,7 @@ from sinks.sql.offsets import Place
 from sinks.sql.statements import postgres_insert, sqlite_insert, sqlite_parameters
 from sinks.sql.tables import METADATA
 
-Rows = Mapping[type[SQLModel], Sequence[SourcedRow]]
+Rows = Sequence[tuple[Table, Sequence[SourcedRow]]]
 
 _INSERTS = {
     dialect: {table: insert(table) for table in METADATA.sorted_tables}
@@ -105,20 +104,14 @@ def _refused_of(connection: Connection, part: TableBatch) -> list[Refused]:
 def _prepare(batch: Batch, stored: int, without: Collection[int]) -> tuple[list[TableBatch], int]:
     parts: list[TableBatch] = []
     skipped = 0
-    for model, rows in batch.rows.items():
+    for table, rows in batch.rows:
         current = above_fence(rows, stored)
         skipped += len(rows) - len(current)
         wanted = [row for row in current if row[0] not in without] if without else current
-        part = table_batch(table_of(model), wanted)
+        part = table_batch(table, wanted)
         if part is not None:
             parts.append(part)
     return parts, skipped
-
-
-def table_of(model: type[SQLModel]) -> Table:
-    """Return the table behind a model."""
-    table: Table = model.__table__  # type: ignore[attr-defined] # SQLModel sets it, untyped
-    return table
 
 
 def _insert(connection: Connection, part: TableBatch) -> None:

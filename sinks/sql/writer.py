@@ -6,23 +6,25 @@ in part or cut otherwise, changes nothing, and a writer that was frozen while an
 partition over does no harm.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, select
+from sqlmodel import SQLModel
 
 from sinks.sql import offsets, transaction
-from sinks.sql.batch import Refused
+from sinks.sql.batch import Refused, SourcedRow
 from sinks.sql.engine import Database, open_database
 from sinks.sql.errors import is_poison
 from sinks.sql.offsets import Place
 from sinks.sql.patience import Patience
-from sinks.sql.tables import ConsumerOffsetRow
-from sinks.sql.transaction import Batch, PoisonFound, Rows, Written
+from sinks.sql.tables import ConsumerOffsetRow, table_of
+from sinks.sql.transaction import Batch, PoisonFound, Written
 
 T = TypeVar("T")
+Model = TypeVar("Model", bound=type[SQLModel])
 OnRefused = Callable[[Sequence[Refused]], Awaitable[None]]
 
 
@@ -96,7 +98,12 @@ class Writer:
         return await self._run(lambda connection: offsets.assign(connection, place))
 
     async def write(
-        self, topic: str, partition: int, next_offset: int, rows: Rows, on_refused: OnRefused
+        self,
+        topic: str,
+        partition: int,
+        next_offset: int,
+        rows: Mapping[Model, Sequence[SourcedRow]],
+        on_refused: OnRefused,
     ) -> WriteResult:
         """Write a batch and move the partition to `next_offset`, in one transaction.
 
@@ -108,7 +115,8 @@ class Writer:
 
         Raises `NotAssigned`, `ClusterMismatch`, and what `on_refused` raises.
         """
-        batch = Batch(self._place(topic, partition), next_offset, rows)
+        by_table = [(table_of(model), part) for model, part in rows.items()]
+        batch = Batch(self._place(topic, partition), next_offset, by_table)
         refused: dict[int, Refused] = {}
         while True:
             found = await self._attempt(batch, refused)

@@ -1,0 +1,23 @@
+"""Every test of this folder that asks for `database_url` runs on both engines."""
+
+from pathlib import Path
+
+import pytest
+
+from sinks.sql.migrate import upgrade
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of a database in which nothing has been made."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/data/headrace.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def database_url(empty_url: str) -> str:
+    """Give the URL of a database that is migrated and empty."""
+    upgrade(empty_url)
+    return empty_url

@@ -1,0 +1,165 @@
+"""Rows to write, and what the tables hold, for all tests of the writer."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from sqlalchemy import Connection
+from sqlmodel import Session, SQLModel, select
+
+from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Visit
+from sinks.rows import alert_row, duration_row, event_row, session_rows
+from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.engine import open_database
+from sinks.sql.writer import Writer, open_writer
+
+NOON = 1_775_044_800_000_000
+NOON_TIME = datetime(2026, 4, 1, 12, tzinfo=UTC)
+TOPIC = "events-raw"
+
+
+def uuid_of(name: object) -> str:
+    """Return an id that is the same for the same name."""
+    return str(uuid5(NAMESPACE_URL, str(name)))
+
+
+def raw_event(name: object, **fields: Any) -> RawEvent:
+    """Return an event that uses most kinds of columns."""
+    given: dict[str, Any] = {
+        "event_id": uuid_of(name),
+        "type": "payment",
+        "site_id": "shop",
+        "session_id": "s-1",
+        "received_at": NOON + 1,
+        "event_ts": NOON,
+        "time_source": "client",
+        "url": "https://shop.example/buy?x=1",
+        "screen": Screen(width=1920, height=1080),
+        "duration_ms": 2**40,
+        "properties": '{"plan": "pro", "tags": ["ä", "\\u0000"]}',
+        "vitals": {"lcp": 2500.5},
+        "amount": Decimal("12.500000"),
+        "truncated": ["url"],
+    }
+    return RawEvent(**{**given, **fields})
+
+
+def event_at(offset: int, name: object | None = None, **fields: Any) -> SourcedRow:
+    """Return the row of an event that stands at `offset` of partition 0."""
+    named = offset if name is None else name
+    return offset, event_row(raw_event(named, **fields), 0, offset)
+
+
+def visit(name: object, revision: int, **fields: Any) -> Visit:
+    """Return a visit at some revision."""
+    given: dict[str, Any] = {
+        "visit_id": uuid_of(name),
+        "began_offset": 0,
+        "started_at": NOON,
+        "ended_at": NOON + 90_000_000,
+        "last_log_ms": 0,
+        "state": "open",
+        "revision": revision,
+        "events": revision,
+        "pageviews": 1,
+        "errors": 0,
+        "payments": 0,
+        "engagements": 0,
+        "entry": Stamped("/in", NOON, uuid_of("in")),
+    }
+    return Visit(**{**given, **fields})
+
+
+def visit_at(offset: int, name: object, revision: int, **fields: Any) -> SourcedRow:
+    """Return the row of a visit's revision that stands at `offset`."""
+    state = SessionState(
+        site_id="shop", session_id="s-1", src_offset=0, visits=[visit(name, revision, **fields)]
+    )
+    return offset, session_rows(state)[0]
+
+
+def duration_at(offset: int, path: str, revision: int, **fields: Any) -> SourcedRow:
+    """Return the row of a page's hour that stands at `offset`."""
+    given: dict[str, Any] = {
+        "site_id": "shop",
+        "hour": NOON,
+        "path": path,
+        "partition": 0,
+        "generation": 0,
+        "revision": revision,
+        "src_offset": 0,
+        "last_log_ms": 0,
+        "leaves": revision,
+        "total_ms": revision * 100,
+        "min_ms": 100,
+        "max_ms": 100,
+        "sketch": b"\x00\xff",
+    }
+    return offset, duration_row(PageDuration(**{**given, **fields}))
+
+
+def alert_at(offset: int, name: object, site_id: str = "shop") -> SourcedRow:
+    """Return the row of an alert that stands at `offset`."""
+    return offset, alert_row(
+        Alert(
+            alert_id=uuid_of(name),
+            site_id=site_id,
+            rule="payment",
+            subject="payments",
+            title=f"Payment {name}",
+            details='{"amount": 1}',
+            event_id=uuid_of(("event", name)),
+            raised_at=NOON,
+        )
+    )
+
+
+async def open_for_test(url: str, cluster_id: str = "cluster") -> Writer:
+    """Return a writer that never stops waiting; the test's time limit ends it."""
+    return await open_writer(url, app="test", cluster_id=cluster_id, should_stop=lambda: False)
+
+
+async def refuse_nothing(refused: Sequence[Refused]) -> None:
+    """Fail: all rows of this test are good."""
+    raise AssertionError(f"good rows were refused: {refused}")
+
+
+async def contents(url: str, model: type[SQLModel]) -> list[dict[str, Any]]:
+    """Return a table's rows in order of their keys, as Python sees them."""
+
+    def read(connection: Connection) -> list[dict[str, Any]]:
+        with Session(connection) as session:
+            return [row.model_dump() for row in session.exec(select(model)).all()]
+
+    database = open_database(url)
+    try:
+        return sorted(await database.run(read), key=lambda row: [str(v) for v in row.values()])
+    finally:
+        await database.close()
+
+
+async def query(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Return what a query answers, as the driver gives it."""
+    database = open_database(url)
+    try:
+        return await database.run(
+            lambda connection: [tuple(row) for row in connection.exec_driver_sql(statement)]
+        )
+    finally:
+        await database.close()
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements in one transaction."""
+
+    def run(connection: Connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    database = open_database(url)
+    try:
+        await database.run(run)
+    finally:
+        await database.close()

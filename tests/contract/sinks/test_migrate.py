@@ -1,0 +1,180 @@
+"""Migrations, and the comparison of the database with the models, on both engines."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection
+
+from sinks.sql import migrate
+from sinks.sql.engine import open_database
+from sinks.sql.migrate import check, upgrade
+from sinks.sql.tables import METADATA, VIEWS, EventRow
+from tests.contract.sinks import samples
+from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
+
+
+def test_a_migrated_database_is_what_the_models_say(empty_url: str) -> None:
+    """And before that, what is missing is told."""
+    before = check(empty_url)
+    upgrade(empty_url)
+
+    assert "headrace db upgrade" in before[0]
+    assert check(empty_url) == []
+
+
+async def test_upgrading_again_keeps_what_is_there(database_url: str) -> None:
+    """With an event loop running, as in a worker."""
+    writer = await samples.open_for_test(database_url)
+    await writer.assign(TOPIC, 0)
+    await writer.write(TOPIC, 0, 1, {EventRow: [event_at(0)]}, refuse_nothing)
+    await writer.close()
+
+    upgrade(database_url)
+
+    assert check(database_url) == []
+    assert len(await samples.contents(database_url, EventRow)) == 1
+
+
+def test_two_processes_may_upgrade_at_once(empty_url: str) -> None:
+    program = "import sys; from sinks.sql.migrate import upgrade; upgrade(sys.argv[1])"
+    argv = [sys.executable, "-c", program, empty_url]
+    starters = [subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    errors = [starter.communicate(timeout=60)[1] for starter in starters]
+
+    assert [starter.returncode for starter in starters] == [0] * 4, errors
+    assert check(empty_url) == []
+
+
+async def test_the_way_down_leaves_nothing_and_up_again_is_clean(database_url: str) -> None:
+    def down(connection: Connection) -> None:
+        command.downgrade(migrate._config(connection), "base")  # noqa: SLF001 - not for users
+
+    database = open_database(database_url)
+    await database.run(down)
+    await database.close()
+
+    told = check(database_url)
+    missing = [f"missing: table {table}" for table in METADATA.tables]
+    missing += [f"missing: view {view}" for view in VIEWS]
+    assert sorted(told[1:]) == sorted(missing)
+    upgrade(database_url)
+    assert check(database_url) == []
+
+
+_CHANGES = {
+    "a dropped index": (
+        ["DROP INDEX ix_sessions_site_id_started_at"],
+        "missing: index ix_sessions_site_id_started_at of sessions",
+    ),
+    "an index that the models have not": (
+        ["CREATE INDEX mine ON events (type)"],
+        "not in the models: index mine of events",
+    ),
+    "an index with a condition": (
+        [
+            "DROP INDEX ix_events_site_id_event_ts",
+            "CREATE INDEX ix_events_site_id_event_ts ON events (site_id, event_ts)"
+            " WHERE type = 'copy'",
+        ],
+        "differs: index ix_events_site_id_event_ts of events",
+    ),
+    "an index that is not unique": (
+        [
+            "DROP INDEX ix_alerts_site_id_seq",
+            "CREATE INDEX ix_alerts_site_id_seq ON alerts (site_id, seq)",
+        ],
+        "differs: index ix_alerts_site_id_seq of alerts",
+    ),
+    "a changed view": (
+        [
+            "DROP VIEW page_durations_hourly",
+            "CREATE VIEW page_durations_hourly AS SELECT site_id, path FROM page_durations",
+        ],
+        "differs: view page_durations_hourly",
+    ),
+    "a dropped view": (
+        ["DROP VIEW page_durations_hourly"],
+        "missing: view page_durations_hourly",
+    ),
+    "a missing column": (
+        ["ALTER TABLE events DROP COLUMN currency"],
+        "missing: column currency of events",
+    ),
+    "a column that the models have not": (
+        ["ALTER TABLE alerts ADD COLUMN mine TEXT"],
+        "not in the models: column mine of alerts",
+    ),
+    "a missing table": (["DROP TABLE alerts"], "missing: table alerts"),
+    "a table without its key": (
+        [
+            "DROP TABLE alert_sequence",
+            "CREATE TABLE alert_sequence (name TEXT NOT NULL, last_seq BIGINT NOT NULL)",
+        ],
+        "missing: primary key of alert_sequence",
+    ),
+    "a CHECK": (
+        [
+            "DROP TABLE alert_sequence",
+            "CREATE TABLE alert_sequence (name TEXT NOT NULL, last_seq BIGINT NOT NULL,"
+            " CONSTRAINT pk_alert_sequence PRIMARY KEY (name), CONSTRAINT mine CHECK (last_seq > 0))",
+        ],
+        "not in the models: check mine of alert_sequence",
+    ),
+    "another revision": (
+        ["UPDATE alembic_version SET version_num = '0000'"],
+        "The database is at revision 0000",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", _CHANGES)
+async def test_a_difference_is_told(database_url: str, what: str) -> None:
+    statements, sentence = _CHANGES[what]
+    await samples.execute(database_url, *statements)
+
+    told = await asyncio.to_thread(check, database_url)
+
+    assert any(line.startswith(sentence) for line in told), told
+
+
+async def test_tables_of_others_are_left_alone(database_url: str) -> None:
+    await samples.execute(database_url, "CREATE TABLE mine (id INTEGER PRIMARY KEY)")
+
+    assert check(database_url) == []
+
+
+def test_a_table_of_sqlite_that_is_not_strict_is_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/headrace.db"
+    upgrade(url)
+    asyncio.run(
+        samples.execute(
+            url,
+            "DROP TABLE alert_sequence",
+            "CREATE TABLE alert_sequence (name TEXT NOT NULL, last_seq INTEGER NOT NULL,"
+            " CONSTRAINT pk_alert_sequence PRIMARY KEY (name))",
+        )
+    )
+
+    assert check(url) == ["differs: table alert_sequence is (not STRICT), the models say (STRICT)"]
+
+
+def test_a_failed_migration_leaves_nothing_behind(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All or nothing, on SQLite too, whose DDL takes part in the transaction."""
+    real = command.upgrade
+
+    def upgrade_and_fail(*args: object) -> None:
+        real(*args)  # type: ignore[arg-type] # passed through
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(command, "upgrade", upgrade_and_fail)
+    with pytest.raises(RuntimeError, match="killed"):
+        upgrade(empty_url)
+
+    assert check(empty_url)[0].startswith("The database is at revision none")
+    assert "missing: table events" in check(empty_url)

@@ -1,0 +1,293 @@
+"""What the batch writer promises, on both engines alike."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.errors import ClusterMismatch, LogTruncated, NotAssigned, SchemaMissing
+from sinks.sql.offsets import check_log_end
+from sinks.sql.tables import AlertRow, ConsumerOffsetRow, EventRow, PageDurationRow, SessionRow
+from sinks.sql.writer import Writer
+from tests.contract.sinks import samples
+from tests.contract.sinks.samples import (
+    NOON_TIME,
+    TOPIC,
+    alert_at,
+    contents,
+    duration_at,
+    event_at,
+    refuse_nothing,
+    uuid_of,
+    visit_at,
+)
+
+
+@pytest.fixture
+async def writer(database_url: str) -> AsyncIterator[Writer]:
+    """Give a writer that owns partition 0."""
+    writer = await samples.open_for_test(database_url)
+    await writer.assign(TOPIC, 0)
+    yield writer
+    await writer.close()
+
+
+async def test_an_event_comes_back_as_it_was_sent(writer: Writer, database_url: str) -> None:
+    """Times to the microsecond, amounts exact, JSON parsed, ids in the API's text."""
+    result = await writer.write(TOPIC, 0, 8, {EventRow: [event_at(7)]}, refuse_nothing)
+
+    assert (result.written, result.skipped, result.next_offset) == (1, 0, 8)
+    (row,) = await contents(database_url, EventRow)
+    sent = {
+        "event_id": uuid_of(7),
+        "event_ts": NOON_TIME,
+        "path": "/buy",
+        "screen": {"width": 1920, "height": 1080},
+        "duration_ms": 2**40,
+        "properties": {"plan": "pro", "tags": ["ä", "\0"]},
+        "vitals": {"lcp": 2500.5},
+        "amount": Decimal("12.5"),
+        "truncated": ["url"],
+        "title": None,
+        "utm": None,
+        "kafka_offset": 7,
+    }
+    assert {name: row[name] for name in sent} == sent
+    assert row["received_at"].microsecond == 1
+
+
+async def test_a_batch_that_comes_again_changes_nothing(writer: Writer, database_url: str) -> None:
+    rows = {EventRow: [event_at(0), event_at(1)]}
+    await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
+    before = await contents(database_url, EventRow)
+
+    again = await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
+
+    assert (again.written, again.skipped, again.next_offset) == (0, 2, 2)
+    assert await contents(database_url, EventRow) == before
+
+
+async def test_a_stale_batch_never_lowers_the_offset(writer: Writer, database_url: str) -> None:
+    """A frozen writer wakes up and sends what the partition's new owner has long written."""
+    await writer.write(TOPIC, 0, 10, {EventRow: [event_at(9)]}, refuse_nothing)
+
+    result = await writer.write(TOPIC, 0, 4, {EventRow: [event_at(3, "stale")]}, refuse_nothing)
+
+    assert result.next_offset == 10
+    assert [row["event_id"] for row in await contents(database_url, EventRow)] == [uuid_of(9)]
+    assert await writer.positions(TOPIC, [0]) == {0: 10}
+
+
+async def test_of_an_id_sent_twice_the_first_stays(writer: Writer, database_url: str) -> None:
+    """In one batch as in two."""
+    twice = [event_at(0, "same", title="first"), event_at(1, "same", title="second")]
+    await writer.write(TOPIC, 0, 2, {EventRow: twice}, refuse_nothing)
+    third = [event_at(2, "same", title="third")]
+    await writer.write(TOPIC, 0, 3, {EventRow: third}, refuse_nothing)
+
+    (row,) = await contents(database_url, EventRow)
+    assert row["title"] == "first"
+
+
+async def test_the_newest_revision_of_a_visit_stays(writer: Writer, database_url: str) -> None:
+    rows = [visit_at(0, "v", 2), visit_at(1, "v", 3, state="closed"), visit_at(2, "v", 1)]
+    await writer.write(TOPIC, 0, 3, {SessionRow: rows}, refuse_nothing)
+    await writer.write(TOPIC, 0, 4, {SessionRow: [visit_at(3, "v", 2)]}, refuse_nothing)
+
+    (row,) = await contents(database_url, SessionRow)
+    assert (row["revision"], row["state"], row["duration_ms"]) == (3, "closed", 90_000)
+    assert (row["bounced"], row["entry_path"], row["exit_path"]) == (True, "/in", None)
+
+
+async def test_the_view_sums_partitions_and_generations(writer: Writer, database_url: str) -> None:
+    rows = [
+        duration_at(0, "/a", 2),
+        duration_at(1, "/a", 1, partition=1, min_ms=50),
+        duration_at(2, "/a", 1, generation=7, max_ms=900),
+        duration_at(3, "/b", 1),
+    ]
+    await writer.write(TOPIC, 0, 4, {PageDurationRow: rows}, refuse_nothing)
+
+    hourly = await samples.query(
+        database_url,
+        "SELECT site_id, path, leaves, total_ms, avg_ms, min_ms, max_ms "
+        "FROM page_durations_hourly ORDER BY path",
+    )
+    assert hourly == [
+        ("shop", "/a", 4, 400, 100.0, 50, 900),
+        ("shop", "/b", 1, 100, 100.0, 100, 100),
+    ]
+    assert [row["sketch"] for row in await contents(database_url, PageDurationRow)] == [
+        b"\x00\xff"
+    ] * 4
+
+
+async def test_alerts_are_numbered_as_they_came(writer: Writer, database_url: str) -> None:
+    """One that comes again keeps its number."""
+    await writer.write(
+        TOPIC, 0, 2, {AlertRow: [alert_at(0, "b"), alert_at(1, "a")]}, refuse_nothing
+    )
+    more = [alert_at(2, "a"), alert_at(3, "c")]
+    await writer.write(TOPIC, 0, 4, {AlertRow: more}, refuse_nothing)
+
+    rows = sorted(await contents(database_url, AlertRow), key=lambda row: row["seq"])
+    assert [row["title"] for row in rows] == ["Payment b", "Payment a", "Payment c"]
+    assert rows[0]["details"] == {"amount": 1}
+
+
+async def test_a_number_is_not_given_again_when_its_alert_was_deleted(
+    writer: Writer, database_url: str
+) -> None:
+    await writer.write(TOPIC, 0, 1, {AlertRow: [alert_at(0, "a")]}, refuse_nothing)
+    await samples.execute(database_url, "DELETE FROM alerts")
+    await writer.write(TOPIC, 0, 2, {AlertRow: [alert_at(1, "b")]}, refuse_nothing)
+
+    assert [row["seq"] for row in await contents(database_url, AlertRow)] == [2]
+
+
+async def test_a_batch_without_rows_moves_the_offset(writer: Writer) -> None:
+    """As of ticks alone."""
+    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+
+    assert await writer.positions(TOPIC, [0, 1]) == {0: 5, 1: None}
+
+
+async def test_assigning_again_goes_on_where_it_was(writer: Writer) -> None:
+    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+
+    assert await writer.assign(TOPIC, 0) == 5
+    assert await writer.assign(TOPIC, 1) == 0
+
+
+async def test_a_partition_that_was_not_assigned_is_not_written(
+    writer: Writer, database_url: str
+) -> None:
+    with pytest.raises(NotAssigned, match=r"events-raw\[3\] has no row"):
+        await writer.write(TOPIC, 3, 1, {EventRow: [event_at(0)]}, refuse_nothing)
+
+    assert await contents(database_url, EventRow) == []
+
+
+async def test_another_cluster_is_told_to_use_a_new_database(
+    writer: Writer, database_url: str
+) -> None:
+    other = await samples.open_for_test(database_url, cluster_id="another")
+    with pytest.raises(ClusterMismatch, match="of the Kafka cluster cluster, and this is"):
+        await other.assign(TOPIC, 0)
+    with pytest.raises(ClusterMismatch, match="Use a new database"):
+        await other.write(TOPIC, 0, 1, {}, refuse_nothing)
+    await other.close()
+
+    (row,) = await contents(database_url, ConsumerOffsetRow)
+    assert (row["next_offset"], row["cluster_id"]) == (0, "cluster")
+
+
+def test_a_database_beyond_the_end_of_the_log_is_an_error() -> None:
+    check_log_end(TOPIC, 0, next_offset=5, log_end=5)
+    with pytest.raises(LogTruncated, match="up to offset 6, but the topic ends at 5"):
+        check_log_end(TOPIC, 0, next_offset=6, log_end=5)
+
+
+async def test_a_database_that_is_not_migrated_is_told_so(empty_url: str) -> None:
+    if empty_url.startswith("sqlite:"):
+        Path(empty_url.removeprefix("sqlite:///")).parent.mkdir()
+    with pytest.raises(SchemaMissing, match="headrace db upgrade"):
+        await samples.open_for_test(empty_url)
+
+
+_POISON: dict[str, tuple[type[Any], SourcedRow, str]] = {
+    "a NUL character": (EventRow, event_at(5, title="a\0b"), "NUL character in title"),
+    "a half surrogate pair": (EventRow, event_at(5, title="\ud800"), "surrogate"),
+    "an integer over 64 bits": (EventRow, event_at(5, duration_ms=2**63), "int"),
+    "a year that no engine knows": (EventRow, event_at(5, event_ts=2**62), "event_ts is not in"),
+    "a missing value": (EventRow, event_at(5, type=None), "(?i)not.null"),
+}
+
+
+@pytest.mark.parametrize("what", _POISON)
+async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
+    writer: Writer, database_url: str, what: str
+) -> None:
+    model, poison, words = _POISON[what]
+    rows = [event_at(offset) for offset in range(5)]
+    rows += [poison, *(event_at(offset) for offset in range(6, 10))]
+    dead: list[Refused] = []
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        assert await writer.positions(TOPIC, [0]) == {0: 0}, "the offset moved before the letter"
+        assert await contents(database_url, EventRow) == []
+        dead.extend(refused)
+
+    result = await writer.write(TOPIC, 0, 10, {model: rows}, bury)
+
+    assert [record.offset for record in dead] == [5]
+    assert re.search(words, dead[0].reason)
+    assert (result.written, result.refused, result.next_offset) == (9, tuple(dead), 10)
+    assert len(await contents(database_url, EventRow)) == 9
+
+
+async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
+    writer: Writer, database_url: str
+) -> None:
+    """So that nothing is lost: the batch is read again."""
+
+    async def fail(refused: Sequence[Refused]) -> None:
+        raise ConnectionError("Kafka is away")
+
+    rows = {EventRow: [event_at(0), event_at(1, title="\0")]}
+    with pytest.raises(ConnectionError, match="Kafka is away"):
+        await writer.write(TOPIC, 0, 2, rows, fail)
+
+    assert await writer.positions(TOPIC, [0]) == {0: 0}
+    assert await contents(database_url, EventRow) == []
+
+
+async def test_many_poison_rows_of_two_kinds_are_all_found(
+    writer: Writer, database_url: str
+) -> None:
+    """Those that are seen unsent, and those that the engine finds."""
+    rows = [
+        event_at(
+            offset,
+            title="\0" if offset % 5 == 0 else "ok",
+            type=None if offset % 7 == 0 else "copy",
+        )
+        for offset in range(100)
+    ]
+    dead: list[Refused] = []
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        dead.extend(refused)
+
+    await writer.write(TOPIC, 0, 100, {EventRow: rows}, bury)
+
+    bad = [offset for offset in range(100) if offset % 5 == 0 or offset % 7 == 0]
+    assert sorted(record.offset for record in dead) == bad
+    assert len(await contents(database_url, EventRow)) == 100 - len(bad)
+
+
+async def test_a_record_is_refused_with_all_its_rows(writer: Writer, database_url: str) -> None:
+    """And the older revision of a refused row, from another record, is written."""
+    rows = [visit_at(0, "a", 1), visit_at(1, "a", 2, state="\0"), visit_at(1, "b", 1)]
+    dead: list[Refused] = []
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        dead.extend(refused)
+
+    await writer.write(TOPIC, 0, 2, {SessionRow: rows}, bury)
+
+    assert [record.offset for record in dead] == [1]
+    (row,) = await contents(database_url, SessionRow)
+    assert (row["visit_id"], row["revision"]) == (uuid_of("a"), 1)
+
+
+async def test_a_refused_record_below_the_fence_is_not_refused_again(writer: Writer) -> None:
+    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+
+    result = await writer.write(TOPIC, 0, 5, {EventRow: [event_at(4, title="\0")]}, refuse_nothing)
+
+    assert result.refused == ()
