@@ -24,14 +24,15 @@ def test_it_ends_in_order_when_it_is_told_to(tmp_path: Path, end: signal.Signals
         start_new_session=True,
     )
     assert command.stdout is not None
-    first = command.stdout.readline()
+    said = command.stdout.readline() + command.stdout.readline() + command.stdout.readline()
     pid = read_pid(tmp_path / "run" / "kafka.pid")
     address = (tmp_path / "run" / "kafka.address").read_text().strip()
     os.killpg(command.pid, end)
-    said, errors = command.communicate(timeout=30)
+    last, errors = command.communicate(timeout=30)
 
-    assert first.startswith(f"Kafka is ready at {address}")
+    assert said.startswith(f"Kafka is ready at {address}")
     assert f"HEADRACE_KAFKA__BOOTSTRAP_SERVERS={address}" in said
+    assert last.endswith("The broker has ended.\n")
     assert (command.returncode, errors) == (0, "")
     assert pid is not None
     assert not is_alive(pid)

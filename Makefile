@@ -1,0 +1,57 @@
+# Needs Python 3.11 or newer, make, and a network that reaches the package registries.
+# Everything else is fetched into .tools, .venv and the user's cache.
+
+PYTHON ?= python3
+ARGS ?=
+
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint fmt types layers spelling check
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@echo 'ARGS="..." hands more arguments to the command, as in: make test ARGS="tests/unit -x"'
+
+setup: .venv/.ready ## fetch everything: Python packages and the broker
+	@$(BIN)/python -m infra.broker.jars
+
+run: setup ## run everything on this machine until Ctrl-C
+	@$(BIN)/headrace up $(ARGS)
+
+test: setup ## run all tests
+	@$(BIN)/pytest $(ARGS)
+
+lint: .venv/.ready ## look for mistakes and for what is not formatted
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+fmt: .venv/.ready ## format, and mend what can be mended without thinking
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+types: .venv/.ready ## check the types
+	@$(BIN)/mypy
+
+layers: .venv/.ready ## check who imports whom
+	@$(BIN)/lint-imports
+
+spelling: .venv/.ready ## check the spelling
+	@$(BIN)/codespell
+
+check: lint types layers spelling ## all that needs no broker: lint, types, layers, spelling
+
+.venv/.ready: pyproject.toml uv.lock .tools/$(UV_VERSION)
+	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))"
+	@touch $@
+
+.tools/$(UV_VERSION):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "headrace needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up: about a minute, this once ..." >&2
+	@$(PYTHON) -m venv --clear .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@touch $@
