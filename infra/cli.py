@@ -8,16 +8,22 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from infra import cli_admin, cli_roles
 from infra.cli_kafka import kafka
+from infra.cli_up import up
 from infra.errors import UserError
 
 app = typer.Typer(
     name="headrace",
     help="Web and back-end events over HTTP, through Kafka, into sessions and alerts in SQL.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(kafka)
+for command in (up, cli_roles.api, cli_roles.streams, cli_roles.sinks, kafka):
+    app.command()(command)
+app.add_typer(cli_admin.topics, name="topics")
+app.add_typer(cli_admin.db, name="db")
 
 
 def _show_version(wanted: bool) -> None:

@@ -112,10 +112,14 @@ ALERTS = Topic(
 )
 
 
-def dead_letters_of(topic: Topic) -> Topic:
-    """Return the topic for the records of `topic` that could not be processed."""
+def dead_letters_of(topic: str) -> str:
+    """Return the name of the topic for the records of `topic` that could not be processed."""
+    return f"{topic}-dlq"
+
+
+def _dead_letter_topic(topic: Topic) -> Topic:
     return Topic(
-        f"{topic.name}-dlq",
+        dead_letters_of(topic.name),
         f"records of {topic.name} that could not be processed, as they came",
         key=topic.key,
         record=topic.record,
@@ -123,12 +127,18 @@ def dead_letters_of(topic: Topic) -> Topic:
     )
 
 
-_SOURCES = (EVENTS_RAW, EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT, SESSIONS, PAGE_DURATIONS)
+_SOURCES = (
+    EVENTS_RAW,
+    EVENTS_SESSION,
+    EVENTS_PAGELEAVE,
+    EVENTS_ALERT,
+    SESSIONS,
+    PAGE_DURATIONS,
+    ALERTS,
+)
+
+#: Where records that could not be processed go, for each topic that an agent reads.
+DEAD_LETTERS: tuple[Topic, ...] = tuple(_dead_letter_topic(topic) for topic in _SOURCES)
 
 #: All topics that headrace creates, in the order of the flow.
-TOPICS: tuple[Topic, ...] = (
-    *_SOURCES,
-    ALERT_STATES,
-    ALERTS,
-    *(dead_letters_of(topic) for topic in (*_SOURCES, ALERTS)),
-)
+TOPICS: tuple[Topic, ...] = (*_SOURCES, ALERT_STATES, *DEAD_LETTERS)

@@ -1,5 +1,6 @@
 """The role `streams`: its agents on one worker, and the ticks."""
 
+import asyncio
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -8,10 +9,11 @@ from aiokafka.partitioner import murmur2
 from schemas.event_types import TICK
 from schemas.headers import TYPE
 from schemas.settings import Settings
-from schemas.topics import EVENTS_RAW, EVENTS_SESSION
+from schemas.topics import EVENTS_RAW, EVENTS_SESSION, TOPICS
 from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
 from streams.domain.dedupe import CLIENT_IDS
 from streams.domain.sessions import SessionRules
+from streams.engine.cluster import check_cluster
 from streams.engine.producer import OutRecord
 from streams.engine.tail import Tail
 from streams.engine.worker import Worker
@@ -20,8 +22,19 @@ from streams.engine.worker import Worker
 APP_ID = "headrace-streams"
 
 
-def build(settings: Settings) -> Worker:
-    """Return the worker of the role, not started."""
+async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
+    """Work until `stop` is set; raises what ended it when it was something else.
+
+    `watch` is given the worker before it starts, to tell whether it is ready.
+    """
+    kafka = settings.kafka
+    await check_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions)
+    worker = _build(settings)
+    watch(worker)
+    await worker.run(stop)
+
+
+def _build(settings: Settings) -> Worker:
     kafka, session = settings.kafka, settings.session
     worker = Worker(APP_ID, kafka.bootstrap_servers)
     tail = Tail(kafka.bootstrap_servers, EVENTS_SESSION.name, CLIENT_IDS.most)

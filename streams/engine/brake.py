@@ -12,6 +12,10 @@ from streams.engine.batch import Batch
 MAX_REFUSED_IN_A_ROW = 50
 
 
+class PartitionStoppedError(Exception):
+    """The brake holds this partition; the message says what to do."""
+
+
 class Brake:
     """Counts, for each topic and partition, how many records in a row were refused."""
 
@@ -20,25 +24,24 @@ class Brake:
         #: Stopped partitions, and why, as a sentence.
         self.stopped: dict[tuple[str, int], str] = {}
 
-    def holds(self, topic: str, partition: int) -> bool:
-        """Tell whether the partition is stopped."""
-        return (topic, partition) in self.stopped
+    def check(self, batch: Batch) -> None:
+        """Call before a batch's dead letters are sent.
 
-    def admit(self, batch: Batch) -> bool:
-        """Count a processed batch; False when it stops its partition.
-
-        A batch that trips the brake must have no effect: it is read again after a restart.
+        `PartitionStoppedError` when its partition is stopped, or this batch makes it so: then
+        the batch must have no effect, and is read again after a restart.
         """
         place = (batch.topic, batch.partition)
-        longest = last = self._runs[place]
-        for last in batch.bad_in_a_row(longest):
-            longest = max(longest, last)
+        longest = max(batch.bad_in_a_row(self._runs[place]))
         if longest > MAX_REFUSED_IN_A_ROW:
             self.stopped[place] = (
                 f"{batch.stage}: {longest} records of {batch.topic}/{batch.partition} in a row "
                 f"could not be processed, before offset {batch.last_offset + 1}; the partition is "
                 "stopped. See `headrace dlq list`, mend the cause, start the role again"
             )
-            return False
-        self._runs[place] = last
-        return True
+        if place in self.stopped:
+            raise PartitionStoppedError(self.stopped[place])
+
+    def passed(self, batch: Batch) -> None:
+        """Note that a batch is done."""
+        place = (batch.topic, batch.partition)
+        *_, self._runs[place] = batch.bad_in_a_row(self._runs[place])

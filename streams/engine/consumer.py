@@ -6,9 +6,10 @@ keeps its fetches in the order they were delivered, and what is committed is the
 acked head.
 """
 
+import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -18,13 +19,14 @@ from mode.utils.futures import notify
 
 log = logging.getLogger(__name__)
 
-#: Given the group's committed offsets (None: never committed), returns where to read from.
-Positions = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
+#: Given the partitions of the sources, returns where each is to be read from.
+Positions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, int]]]
 
 #: How long a rebalance or a stop waits for work under way. The group waits for a worker in
 #: a rebalance as long as its rebalance timeout, 30 s; a batch that is not done by then is
 #: fenced (see `app.Worker`).
 _DRAIN_SECONDS = 15.0
+_POSITIONS_SECONDS = 60.0
 
 
 class FetchConsumer(Consumer):  # type: ignore[misc]
@@ -69,9 +71,10 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         committed = dict(await super().seek_to_committed())
         if self.positions is None:
             return committed
-        start = await self.positions(
-            {tp: offset for tp, offset in committed.items() if self._is_source(tp)}
-        )
+        sources = [tp for tp in committed if self._is_source(tp)]
+        # Faust waits for 90 s, then reads on from anywhere: end the worker before that.
+        async with asyncio.timeout(_POSITIONS_SECONDS):
+            start = await self.positions(sources)
         await self.seek_wait(dict(start))
         return committed | dict(start)
 

@@ -18,7 +18,7 @@ from mode import CrashingSupervisor
 
 from schemas.topics import Topic, dead_letters_of
 from streams.engine.batch import Batch
-from streams.engine.brake import Brake
+from streams.engine.brake import Brake, PartitionStoppedError
 from streams.engine.consumer import FetchTransport, Positions
 from streams.engine.fetches import FetchScheduler, FetchSchema
 from streams.engine.guard import FrozenError, FrozenGuard
@@ -66,6 +66,8 @@ class Worker:
         self.brake = Brake()
         #: Records dead-lettered since the start.
         self.dead_letters = 0
+        #: More reasons not to be ready: each returns a sentence, or None.
+        self.checks: list[Callable[[], str | None]] = []
         self._agents: list[_Agent] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
@@ -127,7 +129,7 @@ class Worker:
             return next(iter(self.brake.stopped.values()))
         if not self.faust.tables.recovery.completed.is_set() or self.faust.rebalancing:
             return f"{self.app_id} is taking over its partitions"
-        return None
+        return next(filter(None, (check() for check in self.checks)), None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; raises what ended the worker when it was something else."""
@@ -168,62 +170,66 @@ class Worker:
         consumer = self.faust.consumer
         batch = Batch(agent.name, message.topic, message.partition, event.value)
         try:
-            if self.brake.holds(batch.topic, batch.partition):
-                consumer.release(message)
-            elif await self._effect(agent, batch, message):
-                event.ack()
-            else:
-                log.critical(self.brake.stopped[batch.topic, batch.partition])
-                consumer.pause_partitions({message.tp})
-                consumer.release(message)
+            await self._make_effective(agent, batch, message)
+            self.brake.passed(batch)
+            event.ack()
+        except PartitionStoppedError as stopped:
+            log.critical(stopped)
+            consumer.pause_partitions({message.tp})
+            consumer.release(message)
         except StoppingError as reason:
             log.warning("%s: ended in the middle of a batch: %s", agent.name, reason)
             consumer.release(message)
         except FrozenError as error:
             _end_frozen(error)
 
-    async def _effect(self, agent: _Agent, batch: Batch, message: Any) -> bool:
-        """Process a batch and make its effects durable; False when the brake stops it."""
+    async def _make_effective(self, agent: _Agent, batch: Batch, message: Any) -> None:
+        """Process a batch and make its effects durable: outputs, then state."""
         await self._prepare(agent, batch.partition, message.generation_id)
-        outcome = agent.process(batch)
-        if inspect.isawaitable(outcome):
-            await outcome
-        if not self.brake.admit(batch):
+        try:
+            outcome = agent.process(batch)
+            if inspect.isawaitable(outcome):
+                await outcome
+            await self.send_refused(batch)
+        except PartitionStoppedError:
             for table in agent.tables:
                 table.discard_staged()
-            return False
-        self._check_owned(message.tp)
-        await self._send_refused(agent, batch)
+            raise
+        self.check_owned(batch)
         await asyncio.gather(
             *(self.producer.send(*place, records) for place, records in batch.outputs.items())
         )
         for table in agent.tables:
-            self._check_owned(message.tp)
+            self.check_owned(batch)
             await table.write_staged(batch.partition, batch.last_offset, self.producer)
-        return True
+
+    async def send_refused(self, batch: Batch) -> None:
+        """Send the batch's dead letters so far; sinks call it before they move their offset.
+
+        `PartitionStoppedError` when there are too many in a row.
+        """
+        self.brake.check(batch)
+        refused, batch.refused = batch.refused, []
+        if not refused:
+            return
+        self.check_owned(batch)
+        topic = dead_letters_of(batch.topic)
+        await self.producer.send(topic, batch.partition, refused)
+        self.dead_letters += len(refused)
+        log.warning(
+            "%s: %d records went to %s; see `headrace dlq list`", batch.stage, len(refused), topic
+        )
+
+    def check_owned(self, batch: Batch) -> None:
+        """Call before a batch's effects; `FrozenError` when they may be another worker's."""
+        self.guard.check()
+        if TP(batch.topic, batch.partition) not in self.faust.consumer.assignment():
+            raise FrozenError(f"{batch.topic}/{batch.partition} went to another in mid-batch")
 
     async def _prepare(self, agent: _Agent, partition: int, generation: int) -> None:
         if agent.prepare is not None and agent.prepared.get(partition) != generation:
             await agent.prepare(partition)
             agent.prepared[partition] = generation
-
-    async def _send_refused(self, agent: _Agent, batch: Batch) -> None:
-        if not batch.refused:
-            return
-        topic = dead_letters_of(agent.source).name
-        await self.producer.send(topic, batch.partition, batch.refused)
-        self.dead_letters += len(batch.refused)
-        log.warning(
-            "%s: %d records went to %s; see `headrace dlq list`",
-            agent.name,
-            len(batch.refused),
-            topic,
-        )
-
-    def _check_owned(self, tp: TP) -> None:
-        self.guard.check()
-        if tp not in self.faust.consumer.assignment():
-            raise FrozenError(f"{tp.topic}/{tp.partition} went to another worker in mid-batch")
 
 
 def _end_frozen(error: FrozenError) -> None:

@@ -1,0 +1,46 @@
+"""`headrace api`, `streams`, `sinks`: one role in the foreground, settings from the environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
+
+
+def api(
+    status_dir: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Take events over HTTP and put them into Kafka."""
+    from prometheus_client import REGISTRY
+
+    from infra.data_dir import read_settings
+    from infra.role import configure_logging
+    from infra.status import why_not_ready
+    from producer_api.app import create_app
+    from producer_api.server import serve_app
+
+    settings = read_settings()
+    configure_logging()
+    others = [] if status_dir is None else [status_dir / "streams.json", status_dir / "sinks.json"]
+    checks = [lambda path=path: why_not_ready(path) for path in others]
+    app = create_app(settings, ready_checks=checks, registry=REGISTRY)
+    raise typer.Exit(serve_app(app, settings.api))
+
+
+def streams(status_file: _StatusFile = None) -> None:
+    """Route events; make sessions, page durations and alerts of them."""
+    from infra.data_dir import read_settings
+    from infra.role import run_role
+    from streams.app import run
+
+    run_role("streams", run, read_settings(), status_file)
+
+
+def sinks(status_file: _StatusFile = None) -> None:
+    """Write events, sessions, page durations and alerts to SQL."""
+    from infra.data_dir import read_settings
+    from infra.role import run_role
+    from sinks.app import run
+
+    run_role("sinks", run, read_settings(), status_file)

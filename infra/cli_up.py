@@ -1,0 +1,45 @@
+"""`headrace up`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Listen here. [default: 127.0.0.1]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="For HTTP. [default: 8080]")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option(help="Everything is kept here.")] = Path(".headrace"),
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka; start none.")
+    ] = None,
+    kafka_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of our Kafka; a free one unless given.")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
+    ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Of each topic, fixed at the first start. [default: 4]"),
+    ] = None,
+) -> None:
+    """Run everything on this machine: broker, topics, database, all roles."""
+    from rich.console import Console
+
+    from infra.broker.local_kafka import LocalKafka
+    from infra.data_dir import DataDir
+    from infra.local import UpOptions, check_port, up_settings
+    from infra.screen import Screen
+    from infra.up import Up
+
+    options = UpOptions(host, port, kafka, database, partitions)
+    settings, starts_broker = up_settings(data_dir, options)
+    check_port(settings.api)
+    screen = Screen(Console())
+    screen.title()
+    broker = LocalKafka(data_dir, port=kafka_port) if starts_broker else None
+    Up(settings, DataDir(data_dir), broker, screen).run()

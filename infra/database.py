@@ -1,0 +1,33 @@
+"""Migrations, with errors that a user can put right as sentences."""
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from infra.errors import UserError
+from schemas.settings import DatabaseSettings
+from sinks.sql import migrate
+from sinks.sql.errors import reason
+
+
+def upgrade_database(database: DatabaseSettings) -> None:
+    """Migrate; `UserError` when the database is not reached or refuses."""
+    try:
+        migrate.upgrade(database.url)
+    except (SQLAlchemyError, OSError) as error:
+        raise _unreachable(database, error) from error
+
+
+def check_database(database: DatabaseSettings) -> list[str]:
+    """Return what differs; `UserError` when the database is not reached."""
+    try:
+        return migrate.check(database.url)
+    except (SQLAlchemyError, OSError) as error:
+        raise _unreachable(database, error) from error
+
+
+def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:
+    shown = make_url(database.url).render_as_string(hide_password=True)
+    return UserError(
+        f"The database {shown} cannot be used: {reason(error)}. Is it running, and is "
+        "HEADRACE_DATABASE__URL (or --database) right?"
+    )

@@ -1,0 +1,99 @@
+"""One role as a process: its event loop, its signals, its log, its status."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+from aiokafka.errors import KafkaConnectionError
+
+from infra.errors import UserError
+from infra.status import write_status
+from schemas.settings import Settings
+from streams.engine.cluster import ClusterError
+from streams.engine.worker import Worker
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
+
+_STATUS_SECONDS = 0.5
+#: Libraries, and the classes of ours that Faust logs the life of.
+_ONLY_WARNINGS = (
+    "aiokafka",
+    "alembic",
+    "faust",
+    "mode",
+    "streams.engine.consumer",
+    "streams.engine.table",
+)
+_FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
+
+
+def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> None:
+    """Run a stream role until TERM or Ctrl-C; a second one ends it at once.
+
+    `UserError` when the cluster or the database is not as the role needs it. `status` is the
+    file that the role renews, for `headrace up`.
+    """
+    configure_logging()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(name, work, settings, status))
+
+
+def configure_logging() -> None:
+    """Log one line an entry, in UTC, to standard error; libraries only when they warn."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(level=logging.INFO, format=_FORMAT, stream=sys.stderr, force=True)
+    for library in _ONLY_WARNINGS:
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # Its first answer is always that the group is not known yet; it asks again.
+    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+
+
+async def _run(name: str, work: Work, settings: Settings, status: Path | None) -> None:
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    watchers: list[asyncio.Task[None]] = []
+
+    def watch(worker: Worker) -> None:
+        watchers.append(asyncio.ensure_future(_tell(name, worker, status)))
+
+    log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
+    try:
+        await work(settings, stop, watch)
+    except (ClusterError, KafkaConnectionError) as error:
+        raise UserError(f"{name}: {error}") from error
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+    log.info("%s: ended in order", name)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("told to end a second time: ending at once")
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+
+
+async def _tell(name: str, worker: Worker, status: Path | None) -> None:
+    """Log when the role becomes ready or stops being so, and renew its status file."""
+    before: str | None = "not started"
+    while True:
+        reason = worker.not_ready
+        if reason != before:
+            log.info("%s: %s", name, reason or "ready")
+            before = reason
+        if status is not None:
+            write_status(status, reason, worker.dead_letters)
+        await asyncio.sleep(_STATUS_SECONDS)

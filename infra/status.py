@@ -1,0 +1,38 @@
+"""What a role says of itself to the others of one machine: a small file, renewed all the time."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+#: A role that has not renewed its file for so long is dead, frozen or hopelessly busy.
+STALE_SECONDS = 5.0
+
+
+class RoleStatus(msgspec.Struct, frozen=True):
+    """Why a role is not ready (None: it is), its dead letters since it started, and when (s)."""
+
+    not_ready: str | None
+    dead_letters: int
+    at: float
+
+
+def write_status(path: Path, not_ready: str | None, dead_letters: int) -> None:
+    """Renew the file, whole or not at all."""
+    status = RoleStatus(not_ready, dead_letters, time.time())
+    unfinished = path.with_suffix(".new")
+    unfinished.write_bytes(msgspec.json.encode(status))
+    unfinished.replace(path)
+
+
+def why_not_ready(path: Path) -> str | None:
+    """Return why the role of this file is not ready, as a sentence; None when it is."""
+    role = path.stem
+    try:
+        status = msgspec.json.decode(path.read_bytes(), type=RoleStatus)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return f"{role} is starting"
+    age = time.time() - status.at
+    if age > STALE_SECONDS:
+        return f"{role} has not been heard of for {age:.0f} s"
+    return status.not_ready

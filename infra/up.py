@@ -1,0 +1,179 @@
+"""`headrace up`: everything on this machine, from the broker to the last sink."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+from infra import process
+from infra.broker.local_kafka import LocalKafka
+from infra.data_dir import DataDir
+from infra.database import upgrade_database
+from infra.errors import UserError
+from infra.screen import Screen
+from infra.status import why_not_ready
+from infra.supervised import Supervised
+from infra.topics import create_topics
+from schemas.settings import PREFIX, Settings
+from schemas.topics import TOPICS
+
+#: The roles of `up`, each a process of one command, in the order they start and end.
+COMMANDS = {"web": "api", "streams": "streams", "sinks": "sinks"}
+
+_READY_SECONDS = 90.0
+_GRACE_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+
+
+class Up:
+    """The processes of one machine: started in order, watched, ended in order.
+
+    Without `broker`, Kafka is somebody else's, at the address of the settings.
+    """
+
+    def __init__(
+        self, settings: Settings, data_dir: DataDir, broker: LocalKafka | None, screen: Screen
+    ) -> None:
+        self._settings = settings
+        self._data_dir = data_dir
+        self._broker = broker
+        self._screen = screen
+        self._children: list[Supervised] = []
+
+    def run(self) -> None:
+        """Run until TERM or Ctrl-C; `UserError` when it cannot start."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler)
+        try:
+            self._start()
+            while True:
+                for child in self._children:
+                    if news := child.check():
+                        self._screen.news(news, self._data_dir.log(child.role))
+                time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            self._screen.ending()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(number, self._kill)
+            self._stop()
+
+    # -- the start
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        # The database needs no Kafka: both at once save a second.
+        with ThreadPoolExecutor(1) as aside:
+            migrated = aside.submit(upgrade_database, self._settings.database)
+            self._start_broker()
+            with self._screen.step("Topics") as done:
+                asyncio.run(create_topics(self._settings.kafka))
+                done(f"{len(TOPICS)} topics of {self._settings.kafka.partitions} partitions")
+            with self._screen.step("Database") as done:
+                migrated.result()
+                done(self._screen.shown(self._settings.database.url))
+        for role in COMMANDS:
+            self._start_role(role)
+        for role in COMMANDS:
+            with self._screen.step(role) as done:
+                self._wait_ready(role)
+                done("ready")
+        self._screen.ready(self._settings, self._data_dir, time.monotonic() - began)
+
+    def _start_broker(self) -> None:
+        with self._screen.step("Kafka") as done:
+            if self._broker is None:
+                done(f"{self._settings.kafka.bootstrap_servers}, not ours")
+                return
+            broker = self._broker
+
+            def start() -> subprocess.Popen[bytes]:
+                broker.start()
+                return broker.process
+
+            child = Supervised("kafka", start, self._data_dir.pid("kafka"))
+            child.start()
+            self._children.append(child)
+            broker.wait_ready()
+            kafka = self._settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap})
+            self._settings = self._settings.model_copy(update={"kafka": kafka})
+            done(f"{broker.bootstrap}, data in {self._screen.shown(self._data_dir.root / 'kafka')}")
+
+    def _start_role(self, role: str) -> None:
+        status = self._data_dir.status(role)
+        status.parent.mkdir(parents=True, exist_ok=True)
+        status.unlink(missing_ok=True)
+        told = ("--status-dir", status.parent) if role == "web" else ("--status-file", status)
+        argv = [sys.executable, "-m", "infra", COMMANDS[role], *map(str, told)]
+        environment = {**os.environ, **_environment(self._settings)}
+
+        def start() -> subprocess.Popen[bytes]:
+            return process.spawn(argv, log=self._data_dir.log(role), env=environment)
+
+        child = Supervised(role, start, self._data_dir.pid(role))
+        child.start()
+        self._children.append(child)
+
+    def _wait_ready(self, role: str) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        child = next(child for child in self._children if child.role == role)
+        while reason := self._why_not_ready(role):
+            if child.has_ended:
+                raise UserError(
+                    f"{role} ended while it started. The last lines of {self._data_dir.log(role)}:"
+                    f"\n  {_last_lines(self._data_dir, role)}"
+                )
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{role} was not ready within {_READY_SECONDS:.0f} s: {reason}. "
+                    f"Its log is {self._data_dir.log(role)}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _why_not_ready(self, role: str) -> str | None:
+        if role != "web":
+            return why_not_ready(self._data_dir.status(role))
+        api = self._settings.api
+        try:
+            # Alive is enough here: it is ready when the others are, who come next.
+            with urllib.request.urlopen(f"http://{api.host}:{api.port}/healthz", timeout=1):
+                return None
+        except (urllib.error.URLError, OSError) as error:
+            return str(error)
+
+    # -- the end
+
+    def _stop(self) -> None:
+        """End the roles, then the broker, which they need to the last."""
+        for child in sorted(self._children, key=lambda child: child.role == "kafka"):
+            with self._screen.step(child.role) as done:
+                in_order = child.stop(_GRACE_SECONDS)
+                done("ended" if in_order else "killed: it did not end in order")
+        if self._broker is not None:
+            self._broker.stop()
+
+    def _kill(self, *_: object) -> None:
+        for child in self._children:
+            child.kill()
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return what the roles are told beyond the environment and the .env file."""
+    values = {
+        "KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "KAFKA__PARTITIONS": settings.kafka.partitions,
+        "DATABASE__URL": settings.database.url,
+        "API__HOST": settings.api.host,
+        "API__PORT": settings.api.port,
+    }
+    return {f"{PREFIX}{name}": str(value) for name, value in values.items()}
+
+
+def _last_lines(data_dir: DataDir, role: str) -> str:
+    lines = data_dir.log(role).read_text(errors="replace").splitlines()
+    return "\n  ".join(lines[-8:])

@@ -1,0 +1,1 @@
+"""The sink agents: one module, one agent, one `register(worker, writer)`. Wiring only."""
