@@ -1,5 +1,6 @@
 """A child process that is started again when it dies."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,6 +12,9 @@ _FIRST_BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 30.0
 #: A child that lived so long was well: its next death is a new story.
 _WELL_SECONDS = 60.0
+
+#: What a process ends with when it was told to: 143 is how the JVM says that it did.
+_IN_ORDER = (0, 128 + signal.SIGTERM)
 
 
 class Supervised:
@@ -66,7 +70,7 @@ class Supervised:
         code = process.terminate(self._process, grace_seconds)
         self._pid_file.unlink(missing_ok=True)
         self._process, self._start_at = None, None
-        return code == 0
+        return code in _IN_ORDER
 
     def kill(self) -> None:
         """End the process at once."""

@@ -154,6 +154,8 @@ class Up:
             with self._screen.step(child.role) as done:
                 in_order = child.stop(_GRACE_SECONDS)
                 done("ended" if in_order else "killed: it did not end in order")
+        for role in COMMANDS:
+            self._data_dir.status(role).unlink(missing_ok=True)
         if self._broker is not None:
             self._broker.stop()
 
