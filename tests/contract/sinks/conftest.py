@@ -1,10 +1,13 @@
 """Every test of this folder that asks for `database_url` runs on both engines."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from sinks.sql.migrate import upgrade
+from sinks.sql.writer import Writer
+from tests.contract.sinks import samples
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -21,3 +24,12 @@ def database_url(empty_url: str) -> str:
     """Give the URL of a database that is migrated and empty."""
     upgrade(empty_url)
     return empty_url
+
+
+@pytest.fixture
+async def writer(database_url: str) -> AsyncIterator[Writer]:
+    """Give a writer that owns partition 0."""
+    writer = await samples.open_for_test(database_url)
+    await writer.assign(samples.TOPIC, 0)
+    yield writer
+    await writer.close()

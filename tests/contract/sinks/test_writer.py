@@ -1,14 +1,10 @@
 """What the batch writer promises, on both engines alike."""
 
-import re
-from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sinks.sql.batch import Refused, SourcedRow
 from sinks.sql.errors import ClusterMismatch, LogTruncated, NotAssigned, SchemaMissing
 from sinks.sql.offsets import check_log_end
 from sinks.sql.tables import AlertRow, ConsumerOffsetRow, EventRow, PageDurationRow, SessionRow
@@ -25,15 +21,6 @@ from tests.contract.sinks.samples import (
     uuid_of,
     visit_at,
 )
-
-
-@pytest.fixture
-async def writer(database_url: str) -> AsyncIterator[Writer]:
-    """Give a writer that owns partition 0."""
-    writer = await samples.open_for_test(database_url)
-    await writer.assign(TOPIC, 0)
-    yield writer
-    await writer.close()
 
 
 async def test_an_event_comes_back_as_it_was_sent(writer: Writer, database_url: str) -> None:
@@ -61,6 +48,7 @@ async def test_an_event_comes_back_as_it_was_sent(writer: Writer, database_url: 
 
 
 async def test_a_batch_that_comes_again_changes_nothing(writer: Writer, database_url: str) -> None:
+    """As after a crash before the Kafka commit."""
     rows = {EventRow: [event_at(0), event_at(1)]}
     await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
     before = await contents(database_url, EventRow)
@@ -94,6 +82,7 @@ async def test_of_an_id_sent_twice_the_first_stays(writer: Writer, database_url:
 
 
 async def test_the_newest_revision_of_a_visit_stays(writer: Writer, database_url: str) -> None:
+    """In whatever order they come."""
     rows = [visit_at(0, "v", 2), visit_at(1, "v", 3, state="closed"), visit_at(2, "v", 1)]
     await writer.write(TOPIC, 0, 3, {SessionRow: rows}, refuse_nothing)
     await writer.write(TOPIC, 0, 4, {SessionRow: [visit_at(3, "v", 2)]}, refuse_nothing)
@@ -104,6 +93,7 @@ async def test_the_newest_revision_of_a_visit_stays(writer: Writer, database_url
 
 
 async def test_the_view_sums_partitions_and_generations(writer: Writer, database_url: str) -> None:
+    """Of one page and hour."""
     rows = [
         duration_at(0, "/a", 2),
         duration_at(1, "/a", 1, partition=1, min_ms=50),
@@ -142,6 +132,7 @@ async def test_alerts_are_numbered_as_they_came(writer: Writer, database_url: st
 async def test_a_number_is_not_given_again_when_its_alert_was_deleted(
     writer: Writer, database_url: str
 ) -> None:
+    """A reader that resumes behind it would miss the next."""
     await writer.write(TOPIC, 0, 1, {AlertRow: [alert_at(0, "a")]}, refuse_nothing)
     await samples.execute(database_url, "DELETE FROM alerts")
     await writer.write(TOPIC, 0, 2, {AlertRow: [alert_at(1, "b")]}, refuse_nothing)
@@ -157,6 +148,7 @@ async def test_a_batch_without_rows_moves_the_offset(writer: Writer) -> None:
 
 
 async def test_assigning_again_goes_on_where_it_was(writer: Writer) -> None:
+    """And a new partition begins at 0."""
     await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
 
     assert await writer.assign(TOPIC, 0) == 5
@@ -166,6 +158,7 @@ async def test_assigning_again_goes_on_where_it_was(writer: Writer) -> None:
 async def test_a_partition_that_was_not_assigned_is_not_written(
     writer: Writer, database_url: str
 ) -> None:
+    """A missing row would lock nothing, so two writers could interleave."""
     with pytest.raises(NotAssigned, match=r"events-raw\[3\] has no row"):
         await writer.write(TOPIC, 3, 1, {EventRow: [event_at(0)]}, refuse_nothing)
 
@@ -175,6 +168,7 @@ async def test_a_partition_that_was_not_assigned_is_not_written(
 async def test_another_cluster_is_told_to_use_a_new_database(
     writer: Writer, database_url: str
 ) -> None:
+    """Its offsets mean other events."""
     other = await samples.open_for_test(database_url, cluster_id="another")
     with pytest.raises(ClusterMismatch, match="of the Kafka cluster cluster, and this is"):
         await other.assign(TOPIC, 0)
@@ -187,107 +181,15 @@ async def test_another_cluster_is_told_to_use_a_new_database(
 
 
 def test_a_database_beyond_the_end_of_the_log_is_an_error() -> None:
+    """The topic was made anew."""
     check_log_end(TOPIC, 0, next_offset=5, log_end=5)
     with pytest.raises(LogTruncated, match="up to offset 6, but the topic ends at 5"):
         check_log_end(TOPIC, 0, next_offset=6, log_end=5)
 
 
 async def test_a_database_that_is_not_migrated_is_told_so(empty_url: str) -> None:
+    """With the command that mends it."""
     if empty_url.startswith("sqlite:"):
         Path(empty_url.removeprefix("sqlite:///")).parent.mkdir()
     with pytest.raises(SchemaMissing, match="headrace db upgrade"):
         await samples.open_for_test(empty_url)
-
-
-_POISON: dict[str, tuple[type[Any], SourcedRow, str]] = {
-    "a NUL character": (EventRow, event_at(5, title="a\0b"), "NUL character in title"),
-    "a half surrogate pair": (EventRow, event_at(5, title="\ud800"), "surrogate"),
-    "an integer over 64 bits": (EventRow, event_at(5, duration_ms=2**63), "int"),
-    "a year that no engine knows": (EventRow, event_at(5, event_ts=2**62), "event_ts is not in"),
-    "a missing value": (EventRow, event_at(5, type=None), "(?i)not.null"),
-}
-
-
-@pytest.mark.parametrize("what", _POISON)
-async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
-    writer: Writer, database_url: str, what: str
-) -> None:
-    model, poison, words = _POISON[what]
-    rows = [event_at(offset) for offset in range(5)]
-    rows += [poison, *(event_at(offset) for offset in range(6, 10))]
-    dead: list[Refused] = []
-
-    async def bury(refused: Sequence[Refused]) -> None:
-        assert await writer.positions(TOPIC, [0]) == {0: 0}, "the offset moved before the letter"
-        assert await contents(database_url, EventRow) == []
-        dead.extend(refused)
-
-    result = await writer.write(TOPIC, 0, 10, {model: rows}, bury)
-
-    assert [record.offset for record in dead] == [5]
-    assert re.search(words, dead[0].reason)
-    assert (result.written, result.refused, result.next_offset) == (9, tuple(dead), 10)
-    assert len(await contents(database_url, EventRow)) == 9
-
-
-async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
-    writer: Writer, database_url: str
-) -> None:
-    """So that nothing is lost: the batch is read again."""
-
-    async def fail(refused: Sequence[Refused]) -> None:
-        raise ConnectionError("Kafka is away")
-
-    rows = {EventRow: [event_at(0), event_at(1, title="\0")]}
-    with pytest.raises(ConnectionError, match="Kafka is away"):
-        await writer.write(TOPIC, 0, 2, rows, fail)
-
-    assert await writer.positions(TOPIC, [0]) == {0: 0}
-    assert await contents(database_url, EventRow) == []
-
-
-async def test_many_poison_rows_of_two_kinds_are_all_found(
-    writer: Writer, database_url: str
-) -> None:
-    """Those that are seen unsent, and those that the engine finds."""
-    rows = [
-        event_at(
-            offset,
-            title="\0" if offset % 5 == 0 else "ok",
-            type=None if offset % 7 == 0 else "copy",
-        )
-        for offset in range(100)
-    ]
-    dead: list[Refused] = []
-
-    async def bury(refused: Sequence[Refused]) -> None:
-        dead.extend(refused)
-
-    await writer.write(TOPIC, 0, 100, {EventRow: rows}, bury)
-
-    bad = [offset for offset in range(100) if offset % 5 == 0 or offset % 7 == 0]
-    assert sorted(record.offset for record in dead) == bad
-    assert len(await contents(database_url, EventRow)) == 100 - len(bad)
-
-
-async def test_a_record_is_refused_with_all_its_rows(writer: Writer, database_url: str) -> None:
-    """And the older revision of a refused row, from another record, is written."""
-    rows = [visit_at(0, "a", 1), visit_at(1, "a", 2, state="\0"), visit_at(1, "b", 1)]
-    dead: list[Refused] = []
-
-    async def bury(refused: Sequence[Refused]) -> None:
-        dead.extend(refused)
-
-    await writer.write(TOPIC, 0, 2, {SessionRow: rows}, bury)
-
-    assert [record.offset for record in dead] == [1]
-    (row,) = await contents(database_url, SessionRow)
-    assert (row["visit_id"], row["revision"]) == (uuid_of("a"), 1)
-
-
-async def test_a_refused_record_below_the_fence_is_not_refused_again(writer: Writer) -> None:
-    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
-
-    result = await writer.write(TOPIC, 0, 5, {EventRow: [event_at(4, title="\0")]}, refuse_nothing)
-
-    assert result.refused == ()

@@ -1,0 +1,114 @@
+"""Rows that the database cannot store, on both engines alike."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.tables import EventRow, SessionRow
+from sinks.sql.writer import Writer
+from tests.contract.sinks.samples import (
+    TOPIC,
+    contents,
+    event_at,
+    refuse_nothing,
+    uuid_of,
+    visit_at,
+)
+
+_POISON: dict[str, tuple[type[Any], SourcedRow, str]] = {
+    "a NUL character": (EventRow, event_at(5, title="a\0b"), "NUL character in title"),
+    "a half surrogate pair": (EventRow, event_at(5, title="\ud800"), "surrogate"),
+    "an integer over 64 bits": (EventRow, event_at(5, duration_ms=2**63), "int"),
+    "a year that no engine knows": (EventRow, event_at(5, event_ts=2**62), "event_ts is not in"),
+    "a missing value": (EventRow, event_at(5, type=None), "(?i)not.null"),
+}
+
+
+@pytest.mark.parametrize("what", _POISON)
+async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
+    writer: Writer, database_url: str, what: str
+) -> None:
+    """Once its dead letter is sent, and not before."""
+    model, poison, words = _POISON[what]
+    rows = [event_at(offset) for offset in range(5)]
+    rows += [poison, *(event_at(offset) for offset in range(6, 10))]
+    dead: list[Refused] = []
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        assert await writer.positions(TOPIC, [0]) == {0: 0}, "the offset moved before the letter"
+        assert await contents(database_url, EventRow) == []
+        dead.extend(refused)
+
+    result = await writer.write(TOPIC, 0, 10, {model: rows}, bury)
+
+    assert [record.offset for record in dead] == [5]
+    assert re.search(words, dead[0].reason)
+    assert (result.written, result.refused, result.next_offset) == (9, tuple(dead), 10)
+    assert len(await contents(database_url, EventRow)) == 9
+
+
+async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
+    writer: Writer, database_url: str
+) -> None:
+    """So that nothing is lost: the batch is read again."""
+
+    async def fail(refused: Sequence[Refused]) -> None:
+        raise ConnectionError("Kafka is away")
+
+    rows = {EventRow: [event_at(0), event_at(1, title="\0")]}
+    with pytest.raises(ConnectionError, match="Kafka is away"):
+        await writer.write(TOPIC, 0, 2, rows, fail)
+
+    assert await writer.positions(TOPIC, [0]) == {0: 0}
+    assert await contents(database_url, EventRow) == []
+
+
+async def test_many_poison_rows_of_two_kinds_are_all_found(
+    writer: Writer, database_url: str
+) -> None:
+    """Those that are seen unsent, and those that the engine finds."""
+    rows = [
+        event_at(
+            offset,
+            title="\0" if offset % 5 == 0 else "ok",
+            type=None if offset % 7 == 0 else "copy",
+        )
+        for offset in range(100)
+    ]
+    dead: list[Refused] = []
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        dead.extend(refused)
+
+    await writer.write(TOPIC, 0, 100, {EventRow: rows}, bury)
+
+    bad = [offset for offset in range(100) if offset % 5 == 0 or offset % 7 == 0]
+    assert sorted(record.offset for record in dead) == bad
+    assert len(await contents(database_url, EventRow)) == 100 - len(bad)
+
+
+async def test_a_record_is_refused_with_all_its_rows(writer: Writer, database_url: str) -> None:
+    """And the older revision of a refused row, from another record, is written."""
+    rows = [visit_at(0, "a", 1), visit_at(1, "a", 2, state="\0"), visit_at(1, "b", 1)]
+    dead: list[Refused] = []
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        dead.extend(refused)
+
+    await writer.write(TOPIC, 0, 2, {SessionRow: rows}, bury)
+
+    assert [record.offset for record in dead] == [1]
+    (row,) = await contents(database_url, SessionRow)
+    assert (row["visit_id"], row["revision"]) == (uuid_of("a"), 1)
+
+
+async def test_a_refused_record_below_the_fence_is_not_refused_again(writer: Writer) -> None:
+    """Its dead letter was sent before the offset moved."""
+    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+
+    result = await writer.write(TOPIC, 0, 5, {EventRow: [event_at(4, title="\0")]}, refuse_nothing)
+
+    assert result.refused == ()

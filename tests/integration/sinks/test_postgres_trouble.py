@@ -1,0 +1,142 @@
+"""A PostgreSQL server that goes away, and one that ends connections in mid-batch."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from sinks.sql.batch import Refused
+from sinks.sql.errors import DatabaseUnavailable
+from sinks.sql.migrate import upgrade
+from sinks.sql.tables import EventRow
+from sinks.sql.writer import open_writer
+from tests.contract.sinks import samples
+from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
+from tests.fixtures.waiting import eventually_async
+from tests.integration.sinks.ledger import check_exact, write_all
+from tests.integration.sinks.proxy import Proxy, proxied
+
+pytestmark = pytest.mark.fault
+
+_END_ALL = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    """Give the URL of a migrated database."""
+    upgrade(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture
+async def line(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """Give a proxy to the database, and the URL through it."""
+    async with proxied(url) as line:
+        yield line
+
+
+async def test_connections_ended_in_mid_batch_lose_and_repeat_nothing(url: str) -> None:
+    """As at a restart of the server, or by an administrator; ten times."""
+    writer = await samples.open_for_test(url)
+    writing = asyncio.create_task(write_all(writer, 0, 1500, seed=1))
+    for offset in range(0, 500, 50):
+        await _wait_until_at(url, offset)
+        await samples.query(url, _END_ALL)
+    assert not writing.done()
+    await writing
+    await writer.close()
+
+    await check_exact(url, [0], 1500)
+
+
+async def test_a_server_that_is_away_is_waited_for(url: str, line: tuple[Proxy, str]) -> None:
+    """The line is cut in mid-work, connections are refused, then it is back."""
+    proxy, through = line
+    writer = await samples.open_for_test(through)
+    writing = asyncio.create_task(write_all(writer, 0, 1000, seed=1))
+    await _wait_until_at(url, 100)
+    await proxy.down()
+    await eventually_async(lambda: writer.trouble, within_seconds=20, what="the trouble is told")
+    assert "The database does not answer" in str(writer.trouble)
+    assert not writing.done()
+    await proxy.up()
+    await writing
+    await writer.close()
+
+    await check_exact(url, [0], 1000)
+
+
+async def test_a_stop_ends_the_waiting_for_a_server(line: tuple[Proxy, str]) -> None:
+    """Also when it was never reached: `headrace sinks` can be stopped with PostgreSQL away."""
+    proxy, through = line
+    await proxy.down()
+    stopping = asyncio.Event()
+    opening = asyncio.create_task(
+        open_writer(through, app="test", cluster_id="cluster", should_stop=stopping.is_set)
+    )
+    asyncio.get_running_loop().call_later(0.3, stopping.set)
+    with pytest.raises(DatabaseUnavailable, match="stopping without it"):
+        await opening
+    await proxy.up()
+
+
+async def test_a_database_that_does_not_exist_is_not_waited_for(url: str) -> None:
+    """It does not pass by itself: the program ends with PostgreSQL's words."""
+    with pytest.raises(Exception, match="does not exist"):
+        await samples.open_for_test(url.rsplit("/", 1)[0] + "/no_such_database")
+
+
+_REFUSED_BY_POSTGRES: dict[str, tuple[dict[str, Any], str]] = {
+    "text that is not JSON": ({"properties": "{nope"}, "json"),
+    "an id that is no UUID": ({"event_id": "nope"}, "(?i)uuid"),
+    "an amount over 25 digits": ({"amount": 10**30}, "overflow"),
+    "a key over an index entry": ({"session_id": "".join(map(str, range(9999)))}, "index row"),
+}
+
+
+@pytest.mark.parametrize("what", _REFUSED_BY_POSTGRES)
+async def test_what_only_postgres_refuses_is_found_too(url: str, what: str) -> None:
+    """By halving the batch; neighbours are written."""
+    fields, words = _REFUSED_BY_POSTGRES[what]
+    writer = await samples.open_for_test(url)
+    await writer.assign(TOPIC, 0)
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        assert [record.offset for record in refused] == [1]
+
+    rows = [event_at(0), event_at(1, **fields), event_at(2)]
+    result = await writer.write(TOPIC, 0, 3, {EventRow: rows}, bury)
+    await writer.close()
+
+    assert re.search(words, result.refused[0].reason)
+    assert len(await samples.contents(url, EventRow)) == 2
+
+
+async def test_a_batch_of_poison_alone_moves_the_offset(url: str) -> None:
+    """Once its letters are sent."""
+    writer = await samples.open_for_test(url)
+    await writer.assign(TOPIC, 0)
+    rows = {EventRow: [event_at(offset, title="\0") for offset in range(3)]}
+
+    async def bury(refused: Sequence[Refused]) -> None:
+        assert len(refused) == 3
+
+    result = await writer.write(TOPIC, 0, 3, rows, bury)
+    again = await writer.write(TOPIC, 0, 3, rows, refuse_nothing)
+    await writer.close()
+
+    assert (len(result.refused), result.written, again.next_offset) == (3, 0, 3)
+
+
+async def _wait_until_at(url: str, offset: int) -> None:
+    async def reached() -> bool:
+        stored = await samples.query(url, "SELECT next_offset FROM consumer_offsets")
+        return bool(stored) and stored[0][0] > offset
+
+    condition: Callable[[], bool | Awaitable[bool]] = reached
+    assert await eventually_async(condition, within_seconds=20, what=f"it is beyond {offset}")

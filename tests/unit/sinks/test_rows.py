@@ -1,0 +1,108 @@
+"""From records to rows."""
+
+from typing import Any
+
+import pytest
+from sqlmodel import SQLModel
+
+from schemas.records import RawEvent, Screen, SessionState, Stamped
+from sinks.rows import path_hash, session_rows
+from sinks.sql.statements import Row
+from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow, table_of
+from tests.contract.sinks.samples import NOON, alert_at, duration_at, event_at, uuid_of, visit
+
+
+def named(model: type[SQLModel], row: Row) -> dict[str, Any]:
+    """Return the row by the names of its columns."""
+    return dict(zip(table_of(model).columns.keys(), row, strict=False))
+
+
+@pytest.mark.parametrize("field", RawEvent.__struct_fields__)
+def test_each_field_of_an_event_is_in_its_own_column(field: str) -> None:
+    """The order of the tuple is the order of the table."""
+    texts = {
+        name: f"the {name}"
+        for name in RawEvent.__struct_fields__
+        if name not in {"screen", "utm", "ad_click_ids", "vitals", "truncated"}
+    }
+    row = named(EventRow, event_at(7, **texts)[1])
+
+    if field in texts:
+        assert row[field] == texts[field].lower()
+    assert (row["kafka_partition"], row["kafka_offset"]) == (0, 7)
+
+
+def test_every_row_is_as_long_as_its_table() -> None:
+    """But for the number of an alert, which the writer gives."""
+    assert len(event_at(0)[1]) == len(table_of(EventRow).columns)
+    assert len(duration_at(0, "/", 1)[1]) == len(table_of(PageDurationRow).columns)
+    assert len(alert_at(0, "a")[1]) == len(table_of(AlertRow).columns) - 1
+    assert table_of(AlertRow).columns.keys()[-1] == "seq"
+
+
+def test_groups_of_an_event_become_json_of_what_was_sent() -> None:
+    """What was not sent is not there, and an empty list of cuts is NULL."""
+    fields = {"screen": Screen(width=1, pixel_ratio=2.0), "ad_click_ids": {"gclid": "ä"}}
+    row = named(EventRow, event_at(0, truncated=[], **fields)[1])
+
+    assert row["screen"] == '{"width":1,"pixel_ratio":2.0}'
+    assert row["ad_click_ids"] == '{"gclid":"ä"}'
+    assert (row["utm"], row["truncated"]) == (None, None)
+
+
+def test_an_id_in_capitals_is_the_same_id() -> None:
+    """A UUID is a number; on SQLite its text is the key."""
+    assert event_at(0, event_id=uuid_of(1).upper())[1] == event_at(0, 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "url", "stored"),
+    [
+        ("/sent", "https://a.example/other", "/sent"),
+        (None, "https://a.example/of/url?x=1", "/of/url"),
+        ("", "https://a.example", "/"),
+        (None, None, None),
+        (None, "https://[broken", None),
+    ],
+)
+def test_the_path_is_as_sent_or_of_the_url(
+    path: str | None, url: str | None, stored: str | None
+) -> None:
+    """And NULL when there is none."""
+    assert named(EventRow, event_at(0, path=path, url=url)[1])["path"] == stored
+
+
+def test_a_session_gives_a_row_for_each_visit() -> None:
+    """With the texts of its first and last events, and its length in milliseconds."""
+    visits = [
+        visit("a", 3, visitor_id=Stamped("v", NOON, ""), exit=Stamped("/out", NOON, "")),
+        visit("b", 1, state="closed", close_reason="idle", ended_at=NOON),
+    ]
+    state = SessionState(site_id="shop", session_id="s-1", src_offset=9, visits=visits)
+    first, second = (named(SessionRow, row) for row in session_rows(state))
+
+    assert (first["visitor_id"], first["entry_path"], first["exit_path"]) == ("v", "/in", "/out")
+    assert (first["duration_ms"], second["duration_ms"]) == (90_000, 0)
+    assert (second["state"], second["close_reason"], second["revision"]) == ("closed", "idle", 1)
+    assert len(session_rows(state)[0]) == len(table_of(SessionRow).columns)
+
+
+@pytest.mark.parametrize(
+    ("pageviews", "engagements", "bounced"),
+    [(1, 0, True), (1, 1, False), (2, 0, False), (0, 0, False)],
+)
+def test_a_bounce_is_one_pageview_and_no_engagement(
+    pageviews: int, engagements: int, bounced: bool
+) -> None:
+    """As api.md says."""
+    found = visit("a", 1, pageviews=pageviews, engagements=engagements)
+    state = SessionState(site_id="shop", session_id="s-1", src_offset=9, visits=[found])
+
+    assert named(SessionRow, session_rows(state)[0])["bounced"] is bounced
+
+
+def test_the_hash_of_a_path_never_changes() -> None:
+    """It is part of a key in databases that are there."""
+    assert path_hash("/") == -4667936858883809904
+    assert -(2**63) <= path_hash("/ä" * 1000) < 2**63
+    assert isinstance(path_hash("\ud800"), int)

@@ -1,0 +1,40 @@
+"""The SQL of batches."""
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Table
+
+from sinks.sql.statements import kind_of, postgres_insert, sqlite_insert, sqlite_parameters
+from sinks.sql.tables import METADATA, EventRow, SessionRow, table_of
+from tests.contract.sinks.samples import event_at, visit_at
+
+_TABLES = METADATA.sorted_tables
+
+
+@pytest.mark.parametrize("table", _TABLES, ids=lambda table: table.name)
+def test_every_table_can_be_written_and_its_key_comes_first(table: Table) -> None:
+    """A new column type needs a row in the table of kinds."""
+    keys = [column.name for column in table.primary_key]
+
+    assert all(kind_of(column).array for column in table.columns)
+    assert table.columns.keys()[: len(keys)] == keys
+    assert sqlite_insert(table).count("?") == len(table.columns)
+    assert f"${len(table.columns)}::" in postgres_insert(table)
+
+
+def test_facts_stay_and_newer_revisions_win() -> None:
+    """On both engines alike."""
+    for insert in (sqlite_insert, postgres_insert):
+        assert insert(table_of(EventRow)).endswith(
+            "ON CONFLICT (event_id, site_id, session_id) DO NOTHING"
+        )
+        assert insert(table_of(SessionRow)).endswith("WHERE excluded.revision > sessions.revision")
+
+
+def test_sqlite_gets_text_numbers_and_bytes_only() -> None:
+    """Its driver adapts nothing that is given so."""
+    for model, (_, row) in ((EventRow, event_at(0)), (SessionRow, visit_at(0, "v", 1))):
+        (stored,) = sqlite_parameters(table_of(model), [[value] for value in row])
+        assert {type(value) for value in stored} <= {str, int, float, type(None)}
+        assert not any(isinstance(value, bool | Decimal) for value in stored)
