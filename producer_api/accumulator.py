@@ -7,6 +7,7 @@ calls would wake each other instead, which costs ten times the CPU.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -59,11 +60,15 @@ class MicroBatch:
         loop = asyncio.get_running_loop()
         self.builder = builder
         self.bytes = 0
+        # Whoever comes later would be failed by a deadline that began long before it came.
+        self._takes_until = time.monotonic() + deadline_seconds / 2
         self.confirmed = Confirmation(loop=loop)
         self._deadline = loop.call_later(deadline_seconds, self.settle, False)
 
     def append(self, key: bytes, value: bytes, headers: Headers) -> int | None:
-        """Add a record and return its bytes; None when the batch is full."""
+        """Add a record and return its bytes; None when the batch is full, or old."""
+        if time.monotonic() > self._takes_until:
+            return None
         place = self.builder.append(key=key, value=value, timestamp=None, headers=headers)
         if place is None:
             return None

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from producer_api.accumulator import BatchBuilder
 
@@ -77,8 +77,10 @@ class Link:
                     await self._watch(producer)
             except _Trouble as trouble:
                 self._tell(str(trouble))
+            except KafkaConnectionError:
+                self._tell(self._unreached("no broker answers"))
             except (KafkaError, OSError) as error:
-                self._tell(self._unreached(error))
+                self._tell(self._unreached(type(error).__name__))
             await asyncio.sleep(_WATCH_SECONDS)
 
     @asynccontextmanager
@@ -144,9 +146,9 @@ class Link:
                 "so sessions would be torn apart; restore the topic, or restart this role"
             )
 
-    def _unreached(self, error: object) -> str:
+    def _unreached(self, why: str) -> str:
         return (
-            f"Kafka at {self._servers} is not reached ({error}); "
+            f"Kafka at {self._servers} is not reached ({why}); "
             "start it, or set HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         )
 

@@ -1,0 +1,46 @@
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from producer_api.app import Api, create_app
+from schemas.settings import ApiSettings, ImportSettings, Settings
+from tests.component.producer_api.fake_kafka import FakeKafka
+
+NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
+DEADLINE_SECONDS = 0.3
+
+
+@pytest.fixture
+async def fake() -> FakeKafka:
+    """Give the Kafka that the application sends to."""
+    return FakeKafka()
+
+
+@pytest.fixture
+async def api(fake: FakeKafka) -> Api:
+    """Give the application, started."""
+    api = new_api(fake)
+    await api.start()
+    return api
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of the application."""
+    async with client_of(api) as client:
+        yield client
+
+
+def new_api(fake: FakeKafka) -> Api:
+    """Return an application at a fixed time, with a short deadline."""
+    settings = Settings(
+        api=ApiSettings(deadline_seconds=DEADLINE_SECONDS, max_waiting_bytes=1024 * 1024),
+        HEADRACE_IMPORT=ImportSettings(sites=("archive",)),
+    )
+    return create_app(settings, connection=fake, now=lambda: NOW)
+
+
+def client_of(api: Api) -> httpx.AsyncClient:
+    """Return a client that calls the application in this process."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://headrace")

@@ -1,0 +1,151 @@
+import re
+
+import httpx
+import pytest
+
+from producer_api.app import create_app
+from schemas.settings import Settings
+from tests.component.producer_api.conftest import client_of
+from tests.component.producer_api.fake_kafka import FakeKafka
+
+ORIGIN = "https://shop.example"
+
+
+@pytest.mark.parametrize("path", ["/api/event", "/api/events"])
+async def test_a_preflight_allows_what_it_asks_for(client: httpx.AsyncClient, path: str) -> None:
+    """For a day, with credentials, for the origin that asks."""
+    answer = await client.options(
+        path,
+        headers={
+            "origin": ORIGIN,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type,x-mine",
+        },
+    )
+
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    assert answer.headers["access-control-allow-headers"] == "content-type,x-mine"
+    assert answer.headers["access-control-max-age"] == "86400"
+
+
+@pytest.mark.parametrize("path", ["/api/event", "/api/events"])
+async def test_answers_can_be_read_from_other_origins(client: httpx.AsyncClient, path: str) -> None:
+    """Refusals too, or a page would never learn what is wrong."""
+    answer = await client.post(path, content="{", headers={"origin": ORIGIN})
+
+    assert answer.status_code == 400
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["access-control-allow-credentials"] == "true"
+
+
+async def test_no_other_path_is_shared_with_other_origins(client: httpx.AsyncClient) -> None:
+    """They are not for browsers on other sites."""
+    answers = [
+        await client.get(path, headers={"origin": ORIGIN})
+        for path in ("/healthz", "/metrics", "/nothing")
+    ]
+
+    assert not any("access-control-allow-origin" in answer.headers for answer in answers)
+
+
+async def test_an_origin_that_is_no_text_is_not_echoed(client: httpx.AsyncClient) -> None:
+    """It would break the answer."""
+    answer = await client.post("/api/event", content="{", headers={b"origin": b"a\x01b"})
+
+    assert answer.status_code == 400
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/api/event", "POST, OPTIONS"),
+        ("DELETE", "/api/events", "POST, OPTIONS"),
+        ("HEAD", "/api/event", "POST, OPTIONS"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("PUT", "/metrics", "GET, HEAD"),
+    ],
+)
+async def test_other_methods_are_405(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    """And are told what is allowed."""
+    answer = await client.request(method, path)
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allowed
+    assert method == "HEAD" or answer.json()["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/event/", "/api/Event", "/x" + "y" * 5000])
+async def test_other_paths_are_404(client: httpx.AsyncClient, path: str) -> None:
+    """The answer is short, however long the path is."""
+    answer = await client.post(path, content=b"{}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert len(answer.content) < 300
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
+async def test_pages_answer_get_and_head(client: httpx.AsyncClient, path: str) -> None:
+    """HEAD tells the same headers."""
+    (get, head) = (await client.get(path), await client.head(path))
+
+    assert (get.status_code, head.status_code) == (200, 200)
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+async def test_readiness_follows_kafka(client: httpx.AsyncClient, fake: FakeKafka) -> None:
+    """While it is away, the answer says so; the process lives all the same."""
+    fake.trouble = "Kafka is gone; start it"
+
+    ready = await client.get("/readyz")
+
+    assert (ready.status_code, ready.json()["error"]) == (503, "Kafka is gone; start it")
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_readiness_asks_the_other_roles_too() -> None:
+    """Under `up`, all roles must be ready."""
+    troubles = ["the role streams has not started"]
+    api = create_app(
+        Settings(),
+        connection=FakeKafka(),
+        ready_checks=[lambda: troubles[0] if troubles else None],
+    )
+    await api.start()
+    async with client_of(api) as client:
+        before = await client.get("/readyz")
+        troubles.clear()
+        after = await client.get("/readyz")
+
+    assert (before.status_code, before.json()["error"]) == (503, "the role streams has not started")
+    assert after.status_code == 200
+
+
+async def test_the_documentation_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    """Neither scripts nor styles, and its policy forbids them."""
+    page = await client.get("/docs")
+
+    assert not re.search(r"<(script|link|img|iframe)|url\(|@import", page.text)
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+async def test_the_lifespan_starts_and_stops_the_role(fake: FakeKafka) -> None:
+    """As a server speaks it."""
+    api = create_app(Settings(), connection=fake)
+    asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    told = []
+
+    async def receive() -> dict[str, str]:
+        return next(asked)
+
+    async def send(message: dict[str, str]) -> None:
+        told.append(message["type"])
+
+    await api({"type": "lifespan"}, receive, send)
+
+    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

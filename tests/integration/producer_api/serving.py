@@ -1,0 +1,76 @@
+"""The role as a process of its own, and a raw connection to it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.fixtures.waiting import eventually
+
+_RUN = """
+import logging, sys
+from producer_api.server import serve
+from schemas.settings import load_settings
+logging.basicConfig(level=logging.INFO)
+sys.exit(serve(load_settings()))
+"""
+
+
+class Role:
+    """A running role `api`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self.log = log
+        self.url = f"http://127.0.0.1:{port}"
+
+    def connect(self) -> socket.socket:
+        """Return a raw connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def term(self) -> None:
+        """Ask it to end."""
+        self.process.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def running(kafka: str, folder: Path, **settings: str) -> Iterator[Role]:
+    """Run the role until the block ends; it may have ended before."""
+    port = _free_port()
+    log = folder / f"api-{port}.log"
+    environment = {
+        **os.environ,
+        "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,
+        "HEADRACE_API__PORT": str(port),
+        **{f"HEADRACE_API__{name}": value for name, value in settings.items()},
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-c", _RUN], env=environment, stderr=output)
+    role = Role(process, port, log)
+    try:
+        eventually(lambda: answers(role, "/healthz"), within_seconds=20, what="the role listens")
+        yield role
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(role: Role, path: str) -> bool:
+    """Return whether the role answers 200 at a path."""
+    try:
+        return httpx.get(role.url + path, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,101 @@
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from producer_api.kafka import Link
+from tests.component.producer_api.fake_kafka import Stored
+from tests.component.producer_api.transport_suite import PARTITIONS, TransportSuite
+from tests.fixtures.waiting import eventually_async
+
+
+async def create_topic(kafka: str, partitions: int) -> str:
+    """Create a topic of a random name."""
+    name = f"events-{uuid4()}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, 1)])
+    finally:
+        await admin.close()
+    return name
+
+
+async def read_all(kafka: str, topic: str, count: int) -> list[Stored]:
+    """Read the topic's first `count` records."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        records = [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()
+    return [
+        Stored(record.partition, record.key, record.value, list(record.headers))
+        for record in records
+    ]
+
+
+class TestLink(TransportSuite):
+    """The real connection, on a real broker."""
+
+    @pytest.fixture
+    async def topic(self, kafka: str) -> str:
+        """Give a new topic."""
+        return await create_topic(kafka, PARTITIONS)
+
+    @pytest.fixture
+    async def connection(self, kafka: str, topic: str) -> AsyncIterator[Link]:
+        """Give a link that is closed in the end."""
+        link = Link(kafka, topic, deadline_seconds=4)
+        yield link
+        await link.stop()
+
+    @pytest.fixture
+    def stored(self, kafka: str, topic: str) -> Callable[[], Awaitable[Sequence[Stored]]]:
+        """Give what reads the topic."""
+
+        async def read() -> Sequence[Stored]:
+            return await read_all(kafka, topic, 2)
+
+        return read
+
+
+async def test_a_missing_topic_is_told_with_what_to_do(kafka: str) -> None:
+    """And the topic is taken as soon as it is there."""
+    link = Link(kafka, "no-such-topic", deadline_seconds=4)
+    link.start(lambda _: None)
+
+    try:
+        await eventually_async(
+            lambda: "headrace topics create" in (link.trouble or ""),
+            within_seconds=10,
+            what="the trouble names the command",
+        )
+    finally:
+        await link.stop()
+
+
+async def test_a_producer_whose_sender_died_is_made_anew(kafka: str) -> None:
+    """An unexpected error ends aiokafka's sender for good; the link goes on."""
+    topic = await create_topic(kafka, 1)
+    link = Link(kafka, topic, deadline_seconds=4)
+    link.start(lambda _: None)
+    try:
+        await link.ready()
+        dead = link._producer  # noqa: SLF001 - what dies is inside
+        dead._sender.sender_task.cancel()  # noqa: SLF001
+        await eventually_async(
+            lambda: link._producer is not dead,  # noqa: SLF001
+            within_seconds=15,
+            what="there is another producer",
+        )
+        await link.ready()
+        batch = link.create_batch()
+        batch.append(key=b"k", value=b"v", timestamp=None, headers=[])
+        await link.send_batch(batch, topic, 0)
+
+        assert await read_all(kafka, topic, 1) == [Stored(0, b"k", b"v", [])]
+    finally:
+        await link.stop()

@@ -1,0 +1,163 @@
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fixtures.waiting import eventually
+from tests.integration.producer_api.serving import Role, answers, running
+
+NOWHERE = "127.0.0.1:1"
+CHUNKED = (
+    b"POST /api/event HTTP/1.1\r\nHost: headrace\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nabcde\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
+    """Give a role whose Kafka is away, which starts all the same."""
+    with running(NOWHERE, tmp_path_factory.mktemp("api"), MAX_CONNECTIONS="40") as role:
+        yield role
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the server closes."""
+    read = b""
+    while piece := connection.recv(65_536):
+        read += piece
+    return read
+
+
+def refusal(answer: httpx.Response) -> httpx.Response | None:
+    """Return the answer when it is the server that refuses, not the event that is wrong."""
+    return answer if answer.status_code == 503 else None
+
+
+def test_a_role_without_kafka_lives_and_is_not_ready(role: Role) -> None:
+    """It says what to do, in the answer and in its log."""
+    ready = httpx.get(f"{role.url}/readyz")
+
+    assert ready.status_code == 503
+    assert "HEADRACE_KAFKA__BOOTSTRAP_SERVERS" in ready.json()["error"]
+    assert f"try {role.url}/docs" in role.log.read_text()
+    assert "not reached" in role.log.read_text()
+
+
+def test_answers_do_not_tell_which_server_it_is(role: Role) -> None:
+    """Nor does anyone's proxy header count."""
+    assert "server" not in httpx.get(f"{role.url}/healthz").headers
+
+
+def test_a_client_that_sends_too_much_reads_the_answer(role: Role) -> None:
+    """The connection is not reset while it still sends."""
+    body = iter([bytes(100_000)] * 20)
+
+    answer = httpx.post(f"{role.url}/api/event", content=body, timeout=20)
+
+    assert answer.status_code == 413
+    assert answer.headers["connection"] == "close"
+
+
+def test_what_is_no_http_is_told_so_in_json(role: Role) -> None:
+    """As every error is."""
+    with role.connect() as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b'"code":"bad_request"' in answer
+
+
+def test_headers_without_end_are_refused(role: Role) -> None:
+    """Before they fill the memory: the server ends the connection while they still come."""
+    with role.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        with pytest.raises(ConnectionError):
+            connection.sendall(b"X-Header: headrace\r\n" * 1_000_000)
+
+
+def test_slow_connections_are_ended(role: Role) -> None:
+    """Those that say nothing, half a header, or half a body; others go on meanwhile."""
+    connections = [role.connect() for _ in range(3)]
+    (_, head, body) = connections
+    head.sendall(b"POST /api/event HTTP/1.1\r\nHost: head")
+    body.sendall(CHUNKED)
+
+    answered = [read_all(connection) for connection in connections]
+
+    assert all(b'"code":"request_too_slow"' in answer for answer in answered)
+    assert answers(role, "/healthz")
+    for connection in connections:
+        connection.close()
+
+
+def test_connections_over_the_limit_are_told_that_the_server_is_full(role: Role) -> None:
+    """At once; health is still told, and the others' end makes room again."""
+    connections = [role.connect() for _ in range(40)]
+    try:
+        full = eventually(
+            lambda: refusal(httpx.post(f"{role.url}/api/event")),
+            within_seconds=5,
+            what="the server is full",
+        )
+        assert full is not None
+        assert (full.status_code, full.json()["code"]) == (503, "overloaded")
+        assert full.headers["retry-after"] == "1"
+        assert answers(role, "/healthz")
+    finally:
+        for connection in connections:
+            connection.close()
+    eventually(
+        lambda: httpx.post(f"{role.url}/api/event").status_code == 400,
+        within_seconds=5,
+        what="there is room again",
+    )
+
+
+def test_a_port_that_is_taken_is_told(role: Role, tmp_path: Path) -> None:
+    """With how to choose another."""
+    code = "from producer_api.server import serve; from schemas.settings import load_settings\n"
+    ended = subprocess.run(
+        [sys.executable, "-c", code + "raise SystemExit(serve(load_settings()))"],
+        env={"HEADRACE_API__PORT": str(role.port)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "HEADRACE_API__PORT" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_term_ends_it_in_order(tmp_path: Path) -> None:
+    """With exit code 0; meanwhile it refuses what is new."""
+    with running(NOWHERE, tmp_path) as role, httpx.Client(base_url=role.url) as client:
+        client.get("/healthz")
+        role.term()
+        late = eventually(
+            lambda: refusal(client.post("/api/event")), within_seconds=2, what="it refuses"
+        )
+
+        assert late is not None
+        assert late.json()["code"] == "shutting_down"
+        assert role.process.wait(timeout=30) == 0
+
+
+def test_a_second_term_ends_it_at_once(tmp_path: Path) -> None:
+    """Though a request is in flight."""
+    with running(NOWHERE, tmp_path) as role, role.connect() as connection:
+        connection.sendall(CHUNKED)
+        assert answers(role, "/healthz")
+        role.term()
+        eventually(
+            lambda: "Stopping" in role.log.read_text(), within_seconds=5, what="it is stopping"
+        )
+        role.term()
+
+        assert role.process.wait(timeout=1) == 1

@@ -1,0 +1,48 @@
+import asyncio
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producer_api.app import create_app
+from schemas import codec
+from schemas.records import RawEvent
+from schemas.settings import Settings
+from tests.component.producer_api.conftest import client_of
+from tests.component.producer_api.fake_kafka import FakeKafka
+
+GOOD = {"type": "copy", "site_id": "shop"}
+EVENTS = st.one_of(
+    st.builds(lambda session: json.dumps({**GOOD, "session_id": session}), st.sampled_from("abc")),
+    st.just(json.dumps(GOOD)),
+    st.sampled_from(["5", "{}", '"\\ud800"', '{"x": NaN}', "[[]]"]),
+)
+
+
+async def send(lines: list[str]) -> tuple[int, dict[str, Any], list[str]]:
+    """Send a batch; return the status, the body, and the ids that are stored."""
+    fake = FakeKafka(max_batch_bytes=300)
+    api = create_app(Settings(), connection=fake)
+    await api.start()
+    async with client_of(api) as client:
+        answer = await client.post("/api/events", content=f"[{','.join(lines)}]")
+    stored = [codec.decode(record.value, RawEvent).event_id for record in fake.stored]
+    return answer.status_code, answer.json(), stored
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(EVENTS, min_size=1, max_size=60))
+def test_every_event_of_a_batch_gets_exactly_one_result(lines: list[str]) -> None:
+    """Accepted are those that are good, and those alone are stored."""
+    good = [index for index, line in enumerate(lines) if "session_id" in line]
+
+    (status, told, stored) = asyncio.run(send(lines))
+
+    results = told["results"]
+    assert [result["index"] for result in results] == list(range(len(lines)))
+    accepted = [result for result in results if result["status"] == "accepted"]
+    assert [result["index"] for result in accepted] == good
+    assert sorted(result["event_id"] for result in accepted) == sorted(stored)
+    assert (told["accepted"], told["rejected"]) == (len(good), len(lines) - len(good))
+    assert status == (400 if not good else 202 if len(good) == len(lines) else 207)

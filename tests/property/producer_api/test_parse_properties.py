@@ -1,0 +1,155 @@
+import json
+from contextlib import suppress
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from producer_api.answers import refusal
+from producer_api.batch import split
+from producer_api.draft import Surroundings
+from producer_api.fields import FIELDS, MAX_STACK_BYTES
+from producer_api.parse import Parsed, parse
+from producer_api.rejected import Rejected
+from producer_api.times import NEWEST, OLDEST, microseconds
+from schemas import codec
+from schemas.event_types import EVENT_TYPES
+from schemas.records import RawEvent
+from schemas.topics import MAX_RECORD_BYTES
+
+NOW = 1_769_860_800_000_000
+AROUND = Surroundings(lambda: NOW, lambda: "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11")
+
+# Lone surrogates, NUL and numbers beyond all limits among them.
+TEXTS = st.text(st.characters(), max_size=20)
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXTS)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.one_of(st.lists(inner), st.dictionaries(TEXTS, inner)), max_leaves=12
+)
+GOOD = {
+    "type": st.sampled_from(list(EVENT_TYPES)),
+    "site_id": st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True),
+    "session_id": st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=128),
+}
+NAMES = st.sampled_from([*FIELDS, *GOOD, "timestamp", "sent_at", "event_id", "own"])
+PLAUSIBLE = st.fixed_dictionaries(
+    GOOD,
+    optional={
+        "timestamp": st.one_of(st.datetimes().map(lambda moment: moment.isoformat()), JSON),
+        "sent_at": st.datetimes().map(lambda moment: moment.isoformat()),
+        "event_id": st.uuids().map(str),
+        "title": st.text(max_size=2000),
+        "error_stack": st.text(max_size=3000),
+        "duration": st.one_of(st.floats(), st.integers()),
+        "amount": st.one_of(st.floats(), st.integers(), st.decimals().map(str)),
+        "currency": st.text("ABCabc", min_size=3, max_size=3),
+        "screen": st.dictionaries(st.sampled_from(["width", "height", "pixel_ratio", "x"]), LEAVES),
+        "utm": st.dictionaries(st.sampled_from(["source", "term", "x"]), TEXTS),
+        "vitals": st.dictionaries(st.sampled_from(["lcp", "cls", "x"]), LEAVES),
+        "ad_click_ids": st.dictionaries(TEXTS, TEXTS),
+        "properties": st.dictionaries(TEXTS, JSON),
+        "own": JSON,
+    },
+)
+
+
+def parsed(raw: bytes) -> Parsed | None:
+    """Parse, and see to it that a refusal can be told."""
+    try:
+        return parse(raw, AROUND)
+    except Rejected as rejected:
+        refusal(rejected)
+        return None
+
+
+def as_json(value: Any) -> bytes:
+    """Return JSON that holds whatever Python's own encoder lets pass."""
+    return json.dumps(value).encode()
+
+
+@given(st.binary())
+@example(b"[" * 100_000)
+@example(b'{"a":' * 100_000)
+def test_any_bytes_are_an_event_or_refused(raw: bytes) -> None:
+    """Nothing else is ever raised."""
+    parsed(raw)
+
+
+@given(st.one_of(JSON, st.dictionaries(NAMES, JSON)))
+def test_any_json_is_an_event_or_refused(value: Any) -> None:
+    """Nothing else is ever raised."""
+    parsed(as_json(value))
+
+
+@given(PLAUSIBLE)
+def test_an_accepted_event_survives_kafka(fields: dict[str, Any]) -> None:
+    """What was encoded is decoded equal, fits its topic, and holds no NUL."""
+    accepted = parsed(as_json(fields))
+    if accepted is None:
+        return
+    message = codec.encode(accepted.event)
+
+    assert codec.decode(message, RawEvent) == accepted.event
+    assert len(message) < MAX_RECORD_BYTES
+    assert b"\\u0000" not in as_json(without_numbers(accepted.event)).replace(b"\\\\", b"")
+
+
+def without_numbers(event: RawEvent) -> Any:
+    """Return the event's texts; JSON texts are read, for theirs."""
+    texts = {
+        name: value
+        for name in RawEvent.__struct_fields__
+        if isinstance(value := getattr(event, name), str)
+    }
+    read = [json.loads(texts.pop(name)) for name in ("properties", "extra") if name in texts]
+    return [texts, read, event.ad_click_ids, event.truncated]
+
+
+@given(PLAUSIBLE)
+def test_an_accepted_event_lies_near_the_present(fields: dict[str, Any]) -> None:
+    """Whatever the client's clock says."""
+    accepted = parsed(as_json(fields))
+
+    if accepted is not None:
+        assert NOW - OLDEST <= accepted.event.event_ts <= NOW + NEWEST
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3000))
+def test_cuts_keep_whole_characters(text: str) -> None:
+    """What is kept is a beginning of the text, as long as it may be."""
+    event = parse(
+        as_json({"type": "error", "site_id": "a", "session_id": "s", "error_stack": text}), AROUND
+    ).event
+    kept = event.error_stack or ""
+
+    assert text.startswith(kept)
+    assert len(kept.encode()) <= MAX_STACK_BYTES
+    assert kept == text or len((kept + text[len(kept)]).encode()) > MAX_STACK_BYTES
+    assert event.truncated == ([] if kept == text else ["error_stack"])
+
+
+@given(st.text(max_size=70))
+def test_any_text_is_a_time_or_refused(text: str) -> None:
+    """Nothing else is ever raised."""
+    with suppress(Rejected):
+        microseconds("timestamp", text)
+
+
+@given(st.binary(max_size=200))
+@example(b'{"events"')
+@example(b'{"events":')
+@example(b'["\\')
+def test_any_bytes_are_a_batch_or_refused(body: bytes) -> None:
+    """Nothing else is ever raised."""
+    for content_type in (b"", b"application/x-ndjson"):
+        with suppress(Rejected):
+            split(body, content_type)
+
+
+@given(st.lists(st.one_of(JSON, PLAUSIBLE), min_size=1, max_size=20), st.booleans())
+def test_a_batch_is_split_into_just_its_events(events: list[Any], wrapped: bool) -> None:
+    """Also when some of them are not quite JSON."""
+    batch = {"a": "]", "events": events, "b": 1} if wrapped else events
+    found = split(as_json(batch), b"")
+
+    assert [as_json(json.loads(event)) for event in found] == [as_json(event) for event in events]

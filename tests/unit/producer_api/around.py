@@ -1,0 +1,18 @@
+"""What an event is read in: a fixed time and a fixed id."""
+
+import json
+from typing import Any
+
+from producer_api.draft import Surroundings
+from producer_api.parse import parse
+from schemas.records import RawEvent
+
+NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
+SERVER_ID = "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"
+AROUND = Surroundings(lambda: NOW, lambda: SERVER_ID, frozenset({"archive"}))
+REQUIRED = {"type": "pageview", "site_id": "shop", "session_id": "s-1"}
+
+
+def read(**fields: Any) -> RawEvent:
+    """Read an event of the required fields and these."""
+    return parse(json.dumps(REQUIRED | fields).encode(), AROUND).event
