@@ -5,7 +5,6 @@ import fcntl
 import os
 import secrets
 import shutil
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -53,17 +52,19 @@ class BrokerFolder:
         try:
             for folder in (self.home, self.log.parent, self._run):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self._run / "kafka.lock").open("a+")
+            lock = (self._run / "kafka.lock").open("a+")
         except OSError as error:
             raise UserError(f"{self._data_dir} cannot hold the broker's data: {error}.") from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._outlast_orphan()
+        except (BlockingIOError, TimeoutError):
+            lock.close()
             raise self._taken() from None
-        self._lock.truncate(0)
-        self._lock.write(f"{os.getpid()}\n")
-        self._lock.flush()
-        self._outlast_orphan()
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        self._lock = lock
 
     def release(self) -> None:
         """Remove what says that a broker runs here, and let another one have the folder."""
@@ -92,19 +93,9 @@ class BrokerFolder:
         temporary = self.home / "format.properties"
         temporary.write_text(settings.replace("log.dirs=data", "log.dirs=data.new"))
         tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name, "-t", _new_cluster_id()]
-        done = subprocess.run(  # noqa: S603 - our own Java
-            [*run_java, *tool],
-            cwd=self.home,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise UserError(
-                f"Kafka could not make its storage in {data}: {done.stdout}{done.stderr}"
-            )
+        if process.spawn([*run_java, *tool], log=self.log, env=env, cwd=self.home).wait():
+            said = "\n  ".join(self.last_lines())
+            raise UserError(f"Kafka could not make its storage in {data}:\n  {said}")
         temporary.unlink()
         unfinished.rename(data)
 
@@ -133,7 +124,10 @@ class BrokerFolder:
         )
 
     def _outlast_orphan(self) -> None:
-        """Wait for a JVM whose parent was killed a moment ago: it is on its way out, too."""
+        """Wait for a JVM whose parent was killed a moment ago: it is on its way out, too.
+
+        Raises TimeoutError when it stays.
+        """
         deadline = time.monotonic() + _ORPHAN_SECONDS
         while (pid := process.read_pid(self._run / "kafka.pid")) is not None:
             try:
@@ -142,7 +136,7 @@ class BrokerFolder:
             except psutil.NoSuchProcess:
                 return
             if time.monotonic() > deadline:
-                raise self._taken()
+                raise TimeoutError
             time.sleep(0.02)
 
     def _fill(self, name: str, **values: object) -> None:

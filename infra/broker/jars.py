@@ -5,6 +5,7 @@
 
 import fcntl
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -20,6 +21,7 @@ _ENDPOINT = (
 )
 _MEGABYTES = 43
 _LIST = "classpath.txt"
+_SCRATCH = "fetching-"
 
 
 def cache_folder() -> Path:
@@ -69,7 +71,9 @@ def _fetch_alone(target: Path) -> list[Path]:
         )
         # A folder of its own, moved from at the end: a fetch that was cut short leaves nothing that
         # could be taken for a jar, here or in a Maven repository that others use.
-        with tempfile.TemporaryDirectory(dir=target) as scratch:
+        for left in target.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=target, prefix=_SCRATCH) as scratch:
             jars = [_keep(jar, target) for jar in _fetch(Path(scratch))]
         (target / _LIST).write_text("\n".join(jar.name for jar in jars))
         return jars

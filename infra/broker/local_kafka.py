@@ -124,7 +124,9 @@ class LocalKafka:
 
     def _choose_port(self) -> int:
         if self._asked_port is None:
-            return self._port or ports.free_port()
+            if self._port is not None and ports.is_free(self._port):
+                return self._port
+            return ports.free_port()
         if not ports.is_free(self._asked_port):
             raise UserError(
                 f"Port {self._asked_port} of {ports.LOOPBACK} is taken by "

@@ -120,8 +120,8 @@ def test_two_brokers_never_share_a_directory(directory: Path) -> None:
     """The second one is refused; the first one goes on."""
     first = LocalKafka(directory)
     with first:
-        with pytest.raises(UserError, match="already runs the broker"):
-            LocalKafka(directory).start()
+        with pytest.raises(UserError, match="already runs the broker"), LocalKafka(directory):
+            pass
 
         assert first.process.poll() is None
         assert find_address(directory) == first.bootstrap
