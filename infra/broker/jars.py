@@ -69,10 +69,10 @@ def _fetch_alone(target: Path) -> list[Path]:
             file=sys.stderr,
             flush=True,
         )
-        # A folder of its own, moved from at the end: a fetch that was cut short leaves nothing that
-        # could be taken for a jar, here or in a Maven repository that others use.
         for left in target.glob(f"{_SCRATCH}*"):
             shutil.rmtree(left)
+        # A folder of its own, moved from at the end: a fetch that was cut short leaves nothing that
+        # could be taken for a jar, here or in a Maven repository that others use.
         with tempfile.TemporaryDirectory(dir=target, prefix=_SCRATCH) as scratch:
             jars = [_keep(jar, target) for jar in _fetch(Path(scratch))]
         (target / _LIST).write_text("\n".join(jar.name for jar in jars))
