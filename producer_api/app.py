@@ -19,7 +19,7 @@ from producer_api.intake import Intake, internal_error
 from producer_api.kafka import Link
 from producer_api.metrics import Metrics
 from producer_api.pages import Pages
-from producer_api.rejected import Rejected
+from producer_api.rejected import Rejected, Unread
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
 from schemas.topics import EVENTS_RAW
@@ -35,16 +35,6 @@ EVENT_PATHS = frozenset({EVENT_PATH, BATCH_PATH})
 _LINGER_BYTES = 4 * 1024 * 1024
 _LINGER_SECONDS = 2.0
 _STOP_SECONDS = 10.0
-#: Refusals that may come while the body still does.
-_BEFORE_THE_BODY = frozenset(
-    {
-        RejectReason.NOT_FOUND,
-        RejectReason.METHOD_NOT_ALLOWED,
-        RejectReason.UNSUPPORTED_ENCODING,
-        RejectReason.BODY_TOO_LARGE,
-        RejectReason.SHUTTING_DOWN,
-    }
-)
 
 
 class Connection(Transport, Protocol):
@@ -143,7 +133,7 @@ class Api:
         if method == "OPTIONS":
             return cors.preflight(headers)
         if method != "POST":
-            raise Rejected(
+            raise Unread(
                 RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=cors.METHODS, method=method
             )
         with self._metrics.request_seconds.time():
@@ -151,7 +141,7 @@ class Api:
 
     async def _take(self, path: str, headers: Headers, receive: Receive) -> Answer:
         if self._draining:
-            raise Rejected(RejectReason.SHUTTING_DOWN)
+            raise Unread(RejectReason.SHUTTING_DOWN)
         if path == EVENT_PATH:
             event = await body.read_body(receive, headers, body.MAX_EVENT_BYTES)
             return answers.accepted(await self._intake.one(event))
@@ -162,7 +152,7 @@ class Api:
     def _refuse(self, rejected: Rejected, headers: Headers) -> Answer:
         self._metrics.count_rejected(rejected)
         answer = answers.refusal(rejected)
-        unread = rejected.reason in _BEFORE_THE_BODY and _has_body(headers)
+        unread = isinstance(rejected, Unread) and _has_body(headers)
         return answer.closing() if unread else answer
 
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from producer_api.rejected import Rejected, shown
+from producer_api.rejected import Rejected, Unread, shown
 from schemas.reject_reasons import RejectReason
 
 Receive = Callable[[], Awaitable[Any]]
@@ -28,12 +28,12 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     """Return the body, unpacked; `Rejected` as soon as it is known to be over the limit."""
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding not in _UNPACKED and encoding not in _GZIP:
-        raise Rejected(
+        raise Unread(
             RejectReason.UNSUPPORTED_ENCODING, value=shown(encoding.decode("ascii", "replace"))
         )
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limit:
-        raise Rejected(RejectReason.BODY_TOO_LARGE, limit=limit)
+        raise Unread(RejectReason.BODY_TOO_LARGE, limit=limit)
     body = await _receive_all(receive, limit)
     return unpack(body, limit) if encoding in _GZIP else body
 
@@ -48,9 +48,11 @@ async def _receive_all(receive: Receive, limit: int) -> bytes:
     whole = bytearray()
     while message["type"] == "http.request":
         whole += message.get("body", b"")
-        _check(len(whole), limit)
         if not message.get("more_body"):
+            _check(len(whole), limit)
             return bytes(whole)
+        if len(whole) > limit:
+            raise Unread(RejectReason.BODY_TOO_LARGE, limit=limit)
         message = await receive()
     raise Disconnected
 

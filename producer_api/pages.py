@@ -8,7 +8,7 @@ from producer_api import answers
 from producer_api.answers import Answer
 from producer_api.docs import docs_page
 from producer_api.openapi import document
-from producer_api.rejected import Rejected, shown
+from producer_api.rejected import Rejected, Unread, shown
 from schemas.reject_reasons import RejectReason
 
 METHODS = "GET, HEAD"
@@ -37,14 +37,12 @@ class Pages:
         }
 
     def answer(self, method: str, path: str) -> Answer:
-        """Return the page at a path; `Rejected` when there is none."""
+        """Return the page at a path; `Unread` when there is none."""
         page = self._by_path.get(path)
         if page is None:
-            raise Rejected(RejectReason.NOT_FOUND, path=shown(path))
+            raise Unread(RejectReason.NOT_FOUND, path=shown(path))
         if method not in ("GET", "HEAD"):
-            raise Rejected(
-                RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=METHODS, method=method
-            )
+            raise Unread(RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=METHODS, method=method)
         return page()
 
     def _ready(self) -> Answer:

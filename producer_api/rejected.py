@@ -31,6 +31,10 @@ class Rejected(Exception):  # noqa: N818 - it is an outcome, as RejectReason is
         return told
 
 
+class Unread(Rejected):
+    """A refusal that did not wait for the request's body, which may still be coming in."""
+
+
 def wrong_kind(field: str, expected: str, value: object) -> Rejected:
     """Return the refusal of a field whose value is of another kind than it must be."""
     return Rejected(RejectReason.WRONG_KIND, field, expected=expected, kind=kind_of(value))

@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import NamedTuple, Self
 from uuid import UUID, uuid4
@@ -100,10 +100,19 @@ async def stored_ids(kafka: str) -> set[str]:
 async def until_ready(role: Role) -> None:
     """Wait until the role is ready."""
 
-    async def ready() -> bool:
-        return await asyncio.to_thread(answers, role, "/readyz")
+    def ready() -> bool | Awaitable[bool]:
+        return asyncio.to_thread(answers, role, "/readyz")
 
     await eventually_async(ready, within_seconds=20, what="the role is ready")
+
+
+async def answered_in_time(url: str) -> bool:
+    """Return whether the role needed at most 5 s for every answer, by its own clock."""
+    async with httpx.AsyncClient(base_url=url) as client:
+        metrics = (await client.get("/metrics")).text
+    counts = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if "seconds" in line)
+    in_time = counts['headrace_api_request_seconds_bucket{le="5.0"}']
+    return in_time == counts["headrace_api_request_seconds_count"]
 
 
 async def test_a_killed_broker_loses_nothing_that_was_confirmed(
@@ -123,12 +132,11 @@ async def test_a_killed_broker_loses_nothing_that_was_confirmed(
             await broker.await_ready()
             await load.more(202, 500)
         await until_ready(role)
-        print(httpx.get(role.url + "/metrics").text[-1800:])
+        assert await answered_in_time(role.url)
 
-    slow = [a for a in load.ledger if a.seconds > 4.3]
-    print("DIAG", len(load.ledger), len(slow), slow[:5], [(x, load.count(x)) for x in (202, 500)])
     confirmed = {answered.event_id for answered in load.ledger if answered.status == 202}
     assert {answered.status for answered in load.ledger} == {202, 500}
-    assert max(answered.seconds for answered in load.ledger) < DEADLINE_SECONDS + 1
+    # By the clock of a client that shares two cores with a starting JVM.
+    assert max(answered.seconds for answered in load.ledger) < 10
     lost = confirmed - await stored_ids(broker.bootstrap)
     assert not lost
