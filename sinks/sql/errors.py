@@ -77,12 +77,13 @@ def is_poison(error: BaseException) -> bool:
 
 
 def is_schema_missing(error: BaseException) -> bool:
-    """Tell whether a table or column is not there."""
+    """Tell whether a table or column is not there, or the folder of a SQLite file."""
     if (state := _sqlstate(error)) is not None:
         return state in _UNDEFINED_STATES
-    text = str(error)
-    return _sqlite_code(error) == sqlite3.SQLITE_ERROR and (
-        "no such table" in text or "no such column" in text or "has no column" in text
+    code, words = _sqlite_code(error), reason(error)
+    return code == sqlite3.SQLITE_CANTOPEN or (
+        code == sqlite3.SQLITE_ERROR
+        and words.startswith(("no such table", "no such column", "table"))
     )
 
 

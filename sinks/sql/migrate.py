@@ -77,7 +77,8 @@ def _run(url: str, work: Callable[[Connection], T]) -> T:
     """Run `work` in one transaction, from a thread: the caller's may have a loop running."""
 
     async def in_loop() -> T:
-        database = open_database(url)
+        # To wait for another's migration, or to build an index, may take long.
+        database = open_database(url, statement_seconds=None)
         try:
             return await database.run(work)
         finally:

@@ -79,6 +79,15 @@ def postgres_insert(table: Table) -> str:
     )
 
 
+def postgres_parameters(columns: Iterable[Values]) -> tuple[Values, ...]:
+    """Return the arrays of a batch, given its columns.
+
+    A column that is NULL throughout, as most of an event's are, is an empty array: `unnest`
+    fills shorter arrays up with NULLs, and asyncpg looks long at each None.
+    """
+    return tuple(() if values.count(None) == len(values) else values for values in columns)
+
+
 def sqlite_parameters(table: Table, columns: Iterable[Values]) -> list[Row]:
     """Return the rows of a batch, given its columns."""
     stored = [

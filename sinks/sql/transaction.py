@@ -12,7 +12,12 @@ from sinks.sql import offsets
 from sinks.sql.batch import Refused, SourcedRow, TableBatch, above_fence, screen, table_batch
 from sinks.sql.errors import is_poison, reason
 from sinks.sql.offsets import Place
-from sinks.sql.statements import postgres_insert, sqlite_insert, sqlite_parameters
+from sinks.sql.statements import (
+    postgres_insert,
+    postgres_parameters,
+    sqlite_insert,
+    sqlite_parameters,
+)
 from sinks.sql.tables import METADATA
 
 Rows = Sequence[tuple[Table, Sequence[SourcedRow]]]
@@ -121,7 +126,7 @@ def _insert(connection: Connection, part: TableBatch) -> None:
     dialect = connection.dialect.name
     sql = _INSERTS[dialect][part.table]
     if dialect == "postgresql":
-        connection.exec_driver_sql(sql, tuple(columns))
+        connection.exec_driver_sql(sql, postgres_parameters(columns))
     else:
         connection.exec_driver_sql(sql, sqlite_parameters(part.table, columns))
 

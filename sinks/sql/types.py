@@ -48,7 +48,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _iso_second(second: int) -> str:
     """Return the part before the point; a stream stays in few seconds, so it is cached."""
     return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()

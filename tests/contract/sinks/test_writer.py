@@ -1,7 +1,6 @@
 """What the batch writer promises, on both engines alike."""
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -189,7 +188,5 @@ def test_a_database_beyond_the_end_of_the_log_is_an_error() -> None:
 
 async def test_a_database_that_is_not_migrated_is_told_so(empty_url: str) -> None:
     """With the command that mends it."""
-    if empty_url.startswith("sqlite:"):
-        Path(empty_url.removeprefix("sqlite:///")).parent.mkdir()
     with pytest.raises(SchemaMissing, match="headrace db upgrade"):
         await samples.open_for_test(empty_url)

@@ -5,7 +5,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import Table
 
-from sinks.sql.statements import kind_of, postgres_insert, sqlite_insert, sqlite_parameters
+from sinks.sql.statements import (
+    kind_of,
+    postgres_insert,
+    postgres_parameters,
+    sqlite_insert,
+    sqlite_parameters,
+)
 from sinks.sql.tables import METADATA, EventRow, SessionRow, table_of
 from tests.contract.sinks.samples import event_at, visit_at
 
@@ -38,3 +44,12 @@ def test_sqlite_gets_text_numbers_and_bytes_only() -> None:
         (stored,) = sqlite_parameters(table_of(model), [[value] for value in row])
         assert {type(value) for value in stored} <= {str, int, float, type(None)}
         assert not any(isinstance(value, bool | Decimal) for value in stored)
+
+
+def test_a_column_without_values_is_sent_as_an_empty_array() -> None:
+    """PostgreSQL fills it up with NULLs to the length of the longest."""
+    assert postgres_parameters([("a", "b"), (None, None), (None, 1)]) == (
+        ("a", "b"),
+        (),
+        (None, 1),
+    )
