@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from infra import cli_admin, cli_roles
+from infra.cli_dlq import dlq
 from infra.cli_kafka import kafka
+from infra.cli_replay import replay
 from infra.cli_up import up
 from infra.errors import UserError
 
@@ -20,10 +22,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up, cli_roles.api, cli_roles.streams, cli_roles.sinks, kafka):
+for command in (up, cli_roles.api, cli_roles.streams, cli_roles.sinks, kafka, replay):
     app.command()(command)
 app.add_typer(cli_admin.topics, name="topics")
 app.add_typer(cli_admin.db, name="db")
+app.add_typer(dlq, name="dlq")
 
 
 def _show_version(wanted: bool) -> None:

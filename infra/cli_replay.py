@@ -1,0 +1,107 @@
+"""`headrace replay`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def replay(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="JSON lines, a JSON array or CSV with our field names as headers (screen.width); "
+            "each may be gzipped. `-` is standard input.",
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of a headrace (default: the one on this machine)."),
+    ] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(min=1, help="Events a second (default: as fast as it goes)."),
+    ] = None,
+    site_id: Annotated[
+        str | None, typer.Option(help="Send every event as one of this site.")
+    ] = None,
+) -> None:
+    """Send recorded events through HTTP, in their order, with their own timestamps.
+
+    Those of over 24 hours ago are kept for sites in the server's HEADRACE_IMPORT__SITES.
+    """
+    import asyncio
+    import logging
+
+    from rich.console import Console
+
+    from infra.replay.report import Report
+    from infra.replay.run import Options
+    from infra.replay.run import replay as run
+    from infra.replay.screen import ReplayScreen
+    from infra.replay.source import total_bytes
+    from infra.tables import table_console
+
+    options = Options(_checked(files), _base(to), rate, _site(site_id))
+    # The screen says what is tried again.
+    logging.getLogger("stamina").addHandler(logging.NullHandler())
+    report = Report()
+    is_whole = False
+    try:
+        with ReplayScreen(Console(stderr=True), total_bytes(files)) as screen:
+            asyncio.run(run(options, report, screen))
+        is_whole = True
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped; the last event sent is {report.last or 'none'}.", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        if report.sent or is_whole:
+            table_console().print(report.table())
+
+
+def _checked(files: list[Path]) -> list[Path]:
+    from infra.replay.source import STANDARD_INPUT
+
+    if files.count(STANDARD_INPUT) > 1:
+        raise typer.BadParameter("standard input can be read only once", param_hint="FILE")
+    for file in files:
+        if file != STANDARD_INPUT and (not file.exists() or file.is_dir()):
+            kind = "is a directory" if file.is_dir() else "does not exist"
+            raise typer.BadParameter(f"{file} {kind}", param_hint="FILE")
+    return files
+
+
+def _base(to: str | None) -> str:
+    from urllib.parse import urlsplit
+
+    from infra.data_dir import read_settings
+
+    if to is None:
+        api = read_settings().api
+        return (
+            f"http://[{api.host}]:{api.port}"
+            if ":" in api.host
+            else f"http://{api.host}:{api.port}"
+        )
+    try:
+        url = urlsplit(to)
+        is_address = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise typer.BadParameter(
+            f"{to} is no address such as http://127.0.0.1:8080", param_hint="--to"
+        )
+    # Who copies the address of the API means the same server.
+    return to.rstrip("/").removesuffix("/api/events").removesuffix("/api/event")
+
+
+def _site(site_id: str | None) -> str | None:
+    from schemas.settings import SITE_ID
+
+    if site_id is not None and not SITE_ID.fullmatch(site_id):
+        raise typer.BadParameter(
+            "a site is 1 to 64 characters out of A-Z a-z 0-9 . _ -", param_hint="--site-id"
+        )
+    return site_id

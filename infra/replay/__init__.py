@@ -1,0 +1,1 @@
+"""Sends recorded events through HTTP: `headrace replay`."""

@@ -1,0 +1,161 @@
+"""Sends batches over HTTP, one at a time, until the server has said of each event what it is."""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Literal
+
+import aiohttp
+import msgspec
+import stamina
+
+from infra.errors import UserError
+
+BATCH_PATH = "/api/events"
+
+#: How long a batch is sent again and again before the replay gives up.
+PATIENCE_SECONDS = 180.0
+#: The same, while the server has never answered anything: it may not be there at all.
+FIRST_PATIENCE_SECONDS = 15.0
+
+_REQUEST_SECONDS = 60.0
+_LONGEST_WAIT_SECONDS = 10.0
+_LONGEST_RETRY_AFTER_SECONDS = 60.0
+_HEADERS = {"Content-Type": "application/x-ndjson"}
+_SHOWN_CHARACTERS = 200
+
+#: What may pass: sent again later, the same batch can be taken.
+_PASSING = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What the server says of one event."""
+
+    status: Literal["accepted", "rejected", "failed"]
+    code: str = ""
+    error: str = ""
+
+
+class _Results(msgspec.Struct):
+    results: list[Result]
+
+
+class _Refusal(msgspec.Struct):
+    error: str
+
+
+class NotTakenError(Exception):
+    """Events were not taken, and may be when they are sent again; the message says why."""
+
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+
+
+_results = msgspec.json.Decoder(_Results).decode
+_refusal = msgspec.json.Decoder(_Refusal).decode
+
+
+class Sender:
+    """Sends to one server; `waiting` is told why, each time that something is to be sent again."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, base: str, waiting: Callable[[str], None]
+    ) -> None:
+        self._session = session
+        self._url = base.rstrip("/") + BATCH_PATH
+        self._waiting = waiting
+        self._was_answered = False
+
+    async def send(self, events: Sequence[bytes], settle: Callable[[int, Result], None]) -> None:
+        """Send the events until each is accepted or rejected.
+
+        `settle` is told each event's index and result, once, as soon as it is known.
+        `NotTakenError` when some were not taken for minutes, `UserError` when the answer is not
+        that of headrace.
+        """
+        pending = list(range(len(events)))
+        async for attempt in stamina.retry_context(
+            on=self._wait_of,
+            attempts=None,
+            timeout=PATIENCE_SECONDS if self._was_answered else FIRST_PATIENCE_SECONDS,
+            wait_initial=0.2,
+            wait_max=_LONGEST_WAIT_SECONDS,
+        ):
+            with attempt:
+                (results, retry_after) = await self._post([events[index] for index in pending])
+                failed = []
+                for index, result in zip(pending, results, strict=True):
+                    if result.status == "failed":
+                        failed.append(index)
+                        why = result.error
+                    else:
+                        settle(index, result)
+                pending = failed
+                if failed:
+                    raise NotTakenError(why, retry_after)
+
+    def _wait_of(self, error: Exception) -> bool | float:
+        """Tell whether to send again, and after how many seconds if the server says so."""
+        if not isinstance(error, NotTakenError):
+            return False
+        self._waiting(str(error))
+        return error.retry_after or True
+
+    async def _post(self, events: Sequence[bytes]) -> tuple[list[Result], float | None]:
+        try:
+            async with self._session.post(
+                self._url,
+                data=b"\n".join(events),
+                headers=_HEADERS,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+            ) as response:
+                self._was_answered = True
+                return self._read(response, await response.read(), len(events))
+        except aiohttp.ClientSSLError as error:
+            raise UserError(f"No safe connection to {self._url}: {error}") from error
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+            raise NotTakenError(str(error) or "the connection was lost") from error
+        except TimeoutError as error:
+            raise NotTakenError(f"no answer within {_REQUEST_SECONDS:g} s") from error
+        except aiohttp.ClientError as error:
+            raise UserError(f"What answers at {self._url} is no headrace: {error}") from error
+
+    def _read(
+        self, response: aiohttp.ClientResponse, body: bytes, count: int
+    ) -> tuple[list[Result], float | None]:
+        """Return the results, and for how long to wait before those that failed are sent again."""
+        retry_after = _retry_after(response)
+        try:
+            results = _results(body).results
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            why = f"{self._url} answered {response.status}: {_sentence(body)}"
+            if response.status in _PASSING:
+                raise NotTakenError(why, retry_after) from None
+            raise UserError(f"{why}. Is it the address of a headrace?") from None
+        if len(results) != count:
+            raise UserError(f"{self._url} told of {len(results)} events, not of {count}")
+        return results, retry_after
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return min(float(text), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _sentence(body: bytes) -> str:
+    try:
+        return _refusal(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").strip() or "nothing"
