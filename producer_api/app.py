@@ -136,8 +136,11 @@ class Api:
             raise Unread(
                 RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=cors.METHODS, method=method
             )
-        with self._metrics.request_seconds.time():
+        began = time.perf_counter()
+        try:
             return await self._take(path, headers, receive)
+        finally:
+            self._metrics.request_seconds.observe(time.perf_counter() - began)
 
     async def _take(self, path: str, headers: Headers, receive: Receive) -> Answer:
         if self._draining:

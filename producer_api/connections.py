@@ -18,7 +18,12 @@ from schemas.reject_reasons import RejectReason
 RECEIVE_SECONDS = 15.0
 MAX_HEAD_BYTES = 64 * 1024
 
-_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+_REASONS = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -72,11 +77,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer what is no HTTP."""
         self._end(Rejected(RejectReason.BAD_REQUEST))
 
-    def end_if_slow(self, now: float) -> None:
-        """End the connection when its request should be whole by now."""
-        if self._receiving_since is None or now - self._receiving_since < RECEIVE_SECONDS:
-            return
-        self._end(Rejected(RejectReason.REQUEST_TOO_SLOW, seconds=RECEIVE_SECONDS))
+    def end_if_receiving(self, since: float, rejected: Rejected) -> None:
+        """End the connection when it waits for the rest of a request, from `since` or before."""
+        if self._receiving_since is not None and self._receiving_since <= since:
+            self._end(rejected)
 
     def _end(self, rejected: Rejected) -> None:
         if not self._is_answering():
@@ -96,9 +100,16 @@ def guarded(max_connections: int) -> type[GuardedProtocol]:
 
 def end_slow_connections(connections: Iterable[Any]) -> None:
     """End each connection whose request comes in too slowly; to be called every second."""
-    now = time.monotonic()
+    since = time.monotonic() - RECEIVE_SECONDS
+    slow = Rejected(RejectReason.REQUEST_TOO_SLOW, seconds=RECEIVE_SECONDS)
     for connection in list(connections):
-        connection.end_if_slow(now)
+        connection.end_if_receiving(since, slow)
+
+
+def end_unfinished_connections(connections: Iterable[Any]) -> None:
+    """End each connection whose request is not whole: the server stops."""
+    for connection in list(connections):
+        connection.end_if_receiving(time.monotonic(), Rejected(RejectReason.SHUTTING_DOWN))
 
 
 def when_full(app: Any) -> Any:

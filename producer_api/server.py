@@ -17,14 +17,14 @@ from prometheus_client import REGISTRY
 
 from producer_api.app import create_app
 from producer_api.body import Receive
-from producer_api.connections import end_slow_connections, guarded
+from producer_api.connections import end_slow_connections, end_unfinished_connections, guarded
 from schemas.settings import ApiSettings, Settings
 
 _log = logging.getLogger(__name__)
 
 #: How long new requests are still told that the server stops, so that balancers notice.
 _NOTICE_SECONDS = 0.5
-#: For bodies that are still coming in when all others are answered.
+#: For answers that are still on their way out.
 _LAST_CHANCE_SECONDS = 5
 #: Longer than the idle time of common load balancers, so that they close first.
 _KEEP_ALIVE_SECONDS = 65
@@ -120,7 +120,7 @@ class _Server(uvicorn.Server):
             async with asyncio.timeout(self._deadline_seconds):
                 await self._app.drain()
         except TimeoutError:
-            _log.warning("Some requests are not whole yet; their connections are closed")
+            end_unfinished_connections(self.server_state.connections)
         await asyncio.sleep(_NOTICE_SECONDS)
         self.should_exit = True
 

@@ -161,3 +161,19 @@ def test_a_second_term_ends_it_at_once(tmp_path: Path) -> None:
         role.term()
 
         assert role.process.wait(timeout=1) == 1
+
+
+def test_half_a_request_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    """After the deadline, the client is told that the server stops."""
+    with (
+        running(NOWHERE, tmp_path, DEADLINE_SECONDS="1") as role,
+        role.connect() as connection,
+    ):
+        connection.sendall(CHUNKED)
+        assert answers(role, "/healthz")
+        role.term()
+        answer = read_all(connection)
+
+        assert b'"code":"shutting_down"' in answer
+        assert role.process.wait(timeout=10) == 0
+        assert "Traceback" not in role.log.read_text()
