@@ -1,3 +1,15 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures that every test may ask for, and how properties are tried."""
+
+import os
+
+from hypothesis import settings
 
 pytest_plugins = ["tests.fixtures.kafka", "tests.fixtures.postgres"]
+
+# A slow machine is no failure. CI tries the same examples each time, so that a change that
+# broke nothing fails nothing; what it finds on a developer's machine can be repeated.
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+# For once in a while: pytest --hypothesis-profile=nightly tests/property
+settings.register_profile("nightly", deadline=None, max_examples=3_000)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")

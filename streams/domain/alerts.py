@@ -164,7 +164,7 @@ def _alert(event: RawEvent, src: Source, occasion: _Occasion) -> Alert:
         site_id=event.site_id,
         rule=rule,
         subject=subject,
-        title=title[:_MAX_TITLE_CHARACTERS],
+        title=" ".join(title.split())[:_MAX_TITLE_CHARACTERS],
         details=json.dumps(told, ensure_ascii=False),
         event_id=event.event_id,
         raised_at=src.log_ms * 1_000,

@@ -25,21 +25,26 @@ class DurationBook:
 
     def know(self, key: bytes, state: PageDuration) -> None:
         """Take note of a state that was there before."""
-        self._paths[state.site_id, state.hour] += 1
+        self._count_path(state, 1)
         self._deadlines.set(key, durations.deadline(state))
 
     def leave(self, event: RawEvent, src: Source) -> None:
-        """Note a page leave; one without a duration says nothing of time on page."""
+        """Note a page leave; one without a duration says nothing of time on page.
+
+        `ValueError` when the duration is negative: it would spoil the sum.
+        """
         if event.duration_ms is None:
             return
+        if event.duration_ms < 0:
+            raise ValueError(f"a duration of {event.duration_ms} ms")
         page = durations.page_of(event)
         key = self._key(page)
-        paths = self._paths[page.site_id, page.hour]
+        paths = self._paths.get((page.site_id, page.hour), 0)
         kept = durations.bounded(page, is_known=self._is_known(key), paths=paths)
         if kept != page:
             key = self._key(kept)
         if not self._is_known(key):
-            self._paths[kept.site_id, kept.hour] += 1
+            self._count_path(kept, 1)
         self._pages[key] = kept
         self._leaves[key].append(Leave(event.duration_ms, src))
 
@@ -67,13 +72,17 @@ class DurationBook:
         deadline = durations.deadline(state)
         if deadline < self._now_ms and not self._states.is_changed(key):
             self._states.delete(key)
-            self._forget_path(state)
+            self._count_path(state, -1)
         else:
             self._deadlines.set(key, deadline)
 
-    def _forget_path(self, state: PageDuration) -> None:
-        place = (state.site_id, state.hour)
-        self._paths[place] -= 1
+    def _count_path(self, page: Page | PageDuration, difference: int) -> None:
+        # Were the rest counted too, then after a crash that wrote it before the last path of
+        # its hour, the replay would put that path into the rest, which knows its offset.
+        if page.path == durations.OTHER_PATHS:
+            return
+        place = (page.site_id, page.hour)
+        self._paths[place] += difference
         if not self._paths[place]:
             del self._paths[place]
 

@@ -62,10 +62,9 @@ def bounded(page: Page, *, is_known: bool, paths: int) -> Page:
 def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> PageDuration | None:
     """Return the state with the leaves in it; unchanged when all were applied before.
 
-    The leaves are of one partition, in its order.
+    The leaves are of one partition, in its order; some may be there twice.
     """
-    applied = -1 if state is None else state.src_offset
-    fresh = [leave for leave in leaves if leave.src.offset > applied]
+    fresh = _fresh(leaves, -1 if state is None else state.src_offset)
     if not fresh:
         return state
     values = [min(leave.duration_ms, MAX_DURATION_MS) for leave in fresh]
@@ -90,6 +89,16 @@ def deadline(state: PageDuration) -> int:
     """Return the stream time (ms) after which the state is deleted."""
     ended_ms = state.hour // 1_000 + _HOUR_MS
     return max(ended_ms + _RETENTION_MS, state.last_log_ms + _IDLE_MS)
+
+
+def _fresh(leaves: Sequence[Leave], applied: int) -> list[Leave]:
+    """Return the leaves beyond the offset `applied`, each once."""
+    fresh = []
+    for leave in leaves:
+        if leave.src.offset > applied:
+            applied = leave.src.offset
+            fresh.append(leave)
+    return fresh
 
 
 def _begin(page: Page, src: Source) -> PageDuration:

@@ -7,9 +7,10 @@ from schemas.records import RawEvent
 
 _MAX_CHARACTERS = 2_000
 
+#: One error comes with and without them.
+_QUERY_STRING = re.compile(r"\?[^\s\"')\]]*")
 #: What differs between two occurrences of one error, in the order it is taken out.
 _VARYING = (
-    re.compile(r"\?[^\s\"')\]]*"),  # query strings
     re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE),  # UUIDs
     re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE),
     re.compile(r"\b(?=[a-z]*[0-9])[0-9a-f]{6,}\b", re.IGNORECASE),  # hex ids
@@ -31,7 +32,7 @@ def fingerprint(event: RawEvent) -> str:
 
 
 def _constant(text: str) -> str:
-    text = text[:_MAX_CHARACTERS]
+    text = _QUERY_STRING.sub("", text[:_MAX_CHARACTERS])
     for pattern in _VARYING:
         text = pattern.sub("#", text)
     return " ".join(text.split())

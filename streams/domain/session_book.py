@@ -18,7 +18,7 @@ class SessionBook:
 
     def know(self, key: bytes, state: SessionState) -> None:
         """Take note of a state that was there before."""
-        self._deadlines.set(key, sessions.next_deadline(state, self._rules))
+        self._deadlines.set(key, sessions.next_deadline(state, self._now_ms, self._rules))
 
     def advance(self, now_ms: int) -> None:
         """Let stream time pass: close and forget what is due. Time never goes back."""
@@ -29,8 +29,9 @@ class SessionBook:
     def apply(self, key: bytes, event: RawEvent, src: Source) -> None:
         """Apply an event to its session."""
         state = self._states.get(key)
-        if state is not None and not self._states.is_changed(key):
-            state = sessions.forget_due(state, self._now_ms, self._rules)
+        if state is not None:
+            drop = sessions.leave_due if self._states.is_changed(key) else sessions.forget_due
+            state = drop(state, self._now_ms, self._rules)
         changed = sessions.apply(state, event, src, self._rules)
         if changed is not state:
             self._states.put(key, changed)
@@ -40,10 +41,10 @@ class SessionBook:
         state = self._states.get(key)
         if state is None:
             return
-        settled: SessionState | None = sessions.close_due(state, self._now_ms, self._rules)
+        settled = sessions.close_due(state, self._now_ms, self._rules)
         if settled is state and not self._states.is_changed(key):
             settled = sessions.forget_due(state, self._now_ms, self._rules)
-        if settled is None:
+        if not settled.visits:
             self._states.delete(key)
             return
         if settled is not state:

@@ -20,6 +20,10 @@ from schemas.records import RawEvent, SessionState, Stamped, Utm, Visit
 #: Visits that one session keeps in its state; more make the oldest leave, closed ones first.
 MAX_VISITS = 64
 
+#: What could not be forgotten yet is looked at again so much later. Not at once: the whole
+#: batch would look at it, record by record.
+_RETRY_MS = 60_000
+
 #: The namespace of visit ids.
 _VISITS = UUID("5d9e33a5-4f0c-5a0e-9f3c-0d2c5a3b7e11")
 
@@ -78,21 +82,41 @@ def close_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionS
     return replace(state, visits=visits)
 
 
-def forget_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState | None:
-    """Drop the visits that no late event can reach any more; None when none is left.
+def forget_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:
+    """Drop the visits that no late event can reach any more; with none left, it can be deleted.
 
     Call it only on a state that is published as it is: what is dropped here is never seen
     again (design D5).
     """
-    kept = [visit for visit in state.visits if not _is_forgettable(visit, now_ms, rules)]
-    if len(kept) == len(state.visits):
+    kept = [
+        visit
+        for visit in state.visits
+        if not visit.leaving and not _is_out_of_reach(visit, now_ms, rules)
+    ]
+    return state if len(kept) == len(state.visits) else replace(state, visits=kept)
+
+
+def leave_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:
+    """Take the visits that no late event can reach any more out of reach, but keep them.
+
+    It stands in for `forget_due` where the state is not published yet: what a late event
+    finds must not depend on where batches begin.
+    """
+    if not any(_is_out_of_reach(visit, now_ms, rules) for visit in state.visits):
         return state
-    return replace(state, visits=kept) if kept else None
+    visits = [
+        _leave(visit) if _is_out_of_reach(visit, now_ms, rules) else visit for visit in state.visits
+    ]
+    return replace(state, visits=visits)
 
 
-def next_deadline(state: SessionState, rules: SessionRules) -> int:
-    """Return the stream time (ms) after which `close_due` or `forget_due` has work."""
-    return min(_deadline(visit, rules) for visit in state.visits)
+def next_deadline(state: SessionState, now_ms: int, rules: SessionRules) -> int:
+    """Return the stream time (ms) after which `close_due` or `forget_due` has work.
+
+    What is due and could not be forgotten yet is left for a later batch.
+    """
+    deadlines = (_deadline(visit, rules) for visit in state.visits)
+    return min(now_ms + _RETRY_MS if at_ms < now_ms else at_ms for at_ms in deadlines)
 
 
 def _visit_of(event: RawEvent, src: Source) -> Visit:
@@ -170,7 +194,15 @@ def _pick(
 
 
 def _withdraw(visit: Visit) -> Visit:
-    return replace(visit, state="withdrawn", close_reason="merged", revision=visit.revision + 1)
+    # Its texts are in the visit that it became part of; 64 of them twice would be too large.
+    without_texts: dict[str, Any] = dict.fromkeys((*_FIRSTS, "entry", "exit"))
+    return replace(
+        visit,
+        state="withdrawn",
+        close_reason="merged",
+        revision=visit.revision + 1,
+        **without_texts,
+    )
 
 
 def _close(visit: Visit) -> Visit:
@@ -197,8 +229,8 @@ def _is_due(visit: Visit, now_ms: int, rules: SessionRules) -> bool:
     return visit.state == "open" and now_ms > visit.last_log_ms + rules.close_after_ms
 
 
-def _is_forgettable(visit: Visit, now_ms: int, rules: SessionRules) -> bool:
-    return visit.leaving or (visit.state != "open" and now_ms > _deadline(visit, rules))
+def _is_out_of_reach(visit: Visit, now_ms: int, rules: SessionRules) -> bool:
+    return visit.state != "open" and not visit.leaving and now_ms > _deadline(visit, rules)
 
 
 def _deadline(visit: Visit, rules: SessionRules) -> int:

@@ -1,0 +1,95 @@
+"""What happens to a partition: events, ticks and repeats, in batches, with crashes between."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from hypothesis import strategies as st
+
+from schemas.headers import Source
+from schemas.records import RawEvent
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import MINUTE_MS, NOON_MS, source
+
+#: A record of a routed topic: an event, or None for a tick, and its place in `events-raw`.
+Logged = tuple[RawEvent | None, Source]
+T = TypeVar("T")
+
+
+class Step(NamedTuple):
+    """One batch: its size, and whether the worker crashes when it wrote `written` states.
+
+    After a crash the batch is read again, from `back` records before it.
+    """
+
+    size: int
+    written: int | None = None
+    back: int = 0
+
+
+def steps(back: int = 100) -> st.SearchStrategy[list[Step]]:
+    """Batches of any size; most go well."""
+    sizes = st.integers(1, 9)
+    crash = st.tuples(sizes, st.integers(0, 4), st.integers(0, back))
+    return st.lists(sizes.map(Step) | crash.map(Step._make), max_size=12)
+
+
+def play(
+    log: Sequence[T],
+    plan: Iterable[Step],
+    states: FakeStates[Any],
+    take_over: Callable[[], Callable[[Sequence[T]], None]],
+) -> None:
+    """Run a job over the log, in the batches of the plan, then what is left as one.
+
+    `take_over` is what a worker does that is given the partition: it opens the book of what
+    is stored, and returns what processes one batch.
+    """
+    process, at = take_over(), 0
+    for step in plan:
+        batch = log[at : at + step.size]
+        process(batch)
+        states.write(step.written)
+        at += len(batch)
+        if step.written is not None:
+            at = max(0, at - len(batch) - step.back)
+            process = take_over()
+    process(log[at:])
+    states.write()
+
+
+@st.composite
+def logs(
+    draw: st.DrawFn,
+    events: st.SearchStrategy[Callable[[int], RawEvent]],
+    waits_ms: Sequence[int] = (0, 1, 1_000, MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS),
+    size: int = 25,
+    partitions: int = 1,
+) -> list[Logged]:
+    """Events in the order of the log, ticks between, some blocks of them sent twice.
+
+    `events` are made of a number that no other has. The waits are between their log times.
+    """
+    made = draw(st.lists(st.none() | events, min_size=1, max_size=size))
+    log: list[Logged] = []
+    log_ms, next_offset = NOON_MS, [0] * partitions
+    for index, make in enumerate(made):
+        log_ms += draw(st.sampled_from(waits_ms))
+        partition = draw(st.integers(0, partitions - 1))
+        log.append(
+            (
+                None if make is None else make(index),
+                source(next_offset[partition], log_ms, partition),
+            )
+        )
+        # Offsets have gaps: there are other keys, and transactions.
+        next_offset[partition] += draw(st.integers(1, 3))
+    for _ in range(draw(st.integers(0, 2))):
+        begin = draw(st.integers(0, len(log) - 1))
+        end = draw(st.integers(begin + 1, len(log)))
+        log[end:end] = log[begin:end]
+    return log
+
+
+def events_of(log: Iterable[Logged]) -> list[tuple[RawEvent, Source]]:
+    """Return the log without its ticks."""
+    return [(event, src) for event, src in log if event is not None]

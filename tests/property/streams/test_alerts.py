@@ -1,0 +1,112 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.records import Alert, AlertState, RawEvent
+from streams.domain import alert_book, alerts
+from streams.domain.alert_book import AlertBook
+from tests import reference
+from tests.property.streams.histories import Logged, Step, events_of, logs, play, steps
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import DAY_MS, HOUR, HOUR_MS, MINUTE_MS, NOON, event, source
+
+WAITS_MS = (0, 1, 10_000, MINUTE_MS, 20 * MINUTE_MS, HOUR_MS, 31 * DAY_MS)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
+    """Payments and a few kinds of errors of two sites, some of an old import."""
+    fields: dict[str, Any] = {
+        "type": draw(st.sampled_from(["error", "error", "error", "payment", "pageview"])),
+        "site_id": draw(st.sampled_from(["shop", "shop", "blog"])),
+        "error_name": draw(st.sampled_from(["TypeError", "TypeError", "RangeError", None])),
+        "event_ts": NOON,
+        "received_at": NOON + draw(st.sampled_from([0, 0, 24 * HOUR, 24 * HOUR + 1])),
+    }
+    return lambda index: event(index, **fields)
+
+
+def raise_alerts(log: Sequence[Logged], plan: Sequence[Step]) -> list[Alert]:
+    """Run the job as the agent does, and return all alerts that it ever sent."""
+    sent: list[Alert] = []
+    states = FakeStates(AlertState)
+
+    def take_over() -> Callable[[Sequence[Logged]], None]:
+        book = AlertBook(states)
+        book.know(states.stored().values())
+
+        def process(batch: Sequence[Logged]) -> None:
+            for happened, src in batch:
+                if happened is not None:
+                    sent.extend(book.apply(happened, src))
+
+        return process
+
+    play(log, plan, states, take_over)
+    return sent
+
+
+def by_id(sent: Sequence[Alert]) -> dict[str, dict[str, Any]]:
+    """Return the rows: alerts of one id must be the same."""
+    rows: dict[str, dict[str, Any]] = {}
+    for alert in sent:
+        row = {
+            name: getattr(alert, name)
+            for name in ("alert_id", "site_id", "rule", "subject", "event_id", "raised_at")
+        }
+        assert rows.setdefault(alert.alert_id, row) == row
+    return rows
+
+
+@given(logs(events(), WAITS_MS, size=60, partitions=2), steps())
+def test_alerts_are_those_of_a_plain_scan(log: list[Logged], plan: list[Step]) -> None:
+    """Batches, crashes and replays raise no alert anew, and lose none."""
+    assert reference.alerts(events_of(log)) == by_id(raise_alerts(log, plan))
+
+
+@given(logs(events(), (0, 1_000, MINUTE_MS, 20 * MINUTE_MS), size=60))
+def test_more_errors_needed_never_means_more_alerts(log: list[Logged]) -> None:
+    """Raising the threshold of `error.rate` can only take alerts away."""
+    counts = []
+    for threshold in (1, 2, 4, 8):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(alerts, "RATE_COUNT", threshold)
+            sent = raise_alerts(log, [])
+        counts.append(sum(alert.rule == alerts.ERROR_RATE for alert in sent))
+
+    assert counts == sorted(counts, reverse=True)
+
+
+@given(logs(events(), (0, 1_000, MINUTE_MS), size=60), steps())
+def test_one_alert_for_each_rule_key_and_window(log: list[Logged], plan: list[Step]) -> None:
+    """Within an hour an error is new once, and its rate alerts pause for half an hour."""
+    sent = by_id(raise_alerts(log, plan)).values()
+
+    for rule, most in ((alerts.ERROR_NEW, 1), (alerts.ERROR_RATE, 3)):
+        subjects = [(row["site_id"], row["subject"]) for row in sent if row["rule"] == rule]
+        assert all(subjects.count(subject) <= most for subject in subjects)
+
+
+@given(st.integers(1, 3), st.lists(st.integers(0, 6), max_size=30), steps(back=0))
+def test_few_fingerprints_are_remembered(bound: int, errors: list[int], plan: list[Step]) -> None:
+    """The error not seen for longest is forgotten first, and then is new again."""
+    log: list[Logged] = [
+        (event(index, type="error", error_name=f"E{name}"), source(index))
+        for index, name in enumerate(errors)
+    ]
+    no_crash = [step._replace(written=None) for step in plan]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alert_book, "MAX_FINGERPRINTS", bound)
+        sent = raise_alerts(log, [*no_crash, *[Step(1)] * len(log)])
+        one_by_one = raise_alerts(log, [Step(1)] * len(log))
+
+    recent: list[int] = []
+    new = 0
+    for name in errors:
+        new += name not in recent
+        recent = [*(other for other in recent if other != name), name][-bound:]
+    assert len(one_by_one) == min(new, alerts.MAX_NEW_AN_HOUR)
+    assert len(sent) <= len(one_by_one)

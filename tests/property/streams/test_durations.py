@@ -1,0 +1,162 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.records import PageDuration, RawEvent
+from streams.domain import durations, sketch
+from streams.domain.duration_book import DurationBook
+from tests import reference
+from tests.property.streams.histories import Logged, Step, events_of, logs, play, steps
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE, MINUTE_MS, NOON, event
+
+DAYS_MS = (0, 1, 1_000, MINUTE_MS, 3 * HOUR_MS, 2 * DAY_MS)
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> Callable[[int], RawEvent]:
+    """Page leaves of a few pages in two hours, some without a duration, some absurd."""
+    fields: dict[str, Any] = {
+        "type": "pageleave",
+        "site_id": draw(st.sampled_from(["shop", "blog"])),
+        "event_ts": NOON + draw(st.integers(-2, 2)) * 30 * MINUTE,
+        "path": draw(st.sampled_from(["/a", "/b", "/c", "/a:b", None])),
+        "duration_ms": draw(st.none() | st.integers(0, 5_000) | st.integers(0, 2**40)),
+    }
+    return lambda index: event(index, **fields)
+
+
+def aggregate(
+    log: Sequence[Logged], plan: Sequence[Step], states: FakeStates[PageDuration] | None = None
+) -> FakeStates[PageDuration]:
+    """Run the job as the agent does, and return its table."""
+    states = states or FakeStates(PageDuration)
+
+    def take_over() -> Callable[[Sequence[Logged]], None]:
+        book = DurationBook(states, 0)
+        for key, state in states.stored().items():
+            book.know(key, state)
+
+        def process(batch: Sequence[Logged]) -> None:
+            for happened, src in batch:
+                book.advance(src.log_ms)
+                if happened is not None:
+                    book.leave(happened, src)
+            book.end_batch()
+
+        return process
+
+    play(log, plan, states, take_over)
+    return states
+
+
+def rows_of(states: FakeStates[PageDuration]) -> list[PageDuration]:
+    """Return the rows that the sink comes to: of each key the newest revision."""
+    rows: dict[tuple[object, ...], PageDuration] = {}
+    for _, state in states.published:
+        key = (state.site_id, state.hour, state.path, state.partition, state.generation)
+        if key not in rows or rows[key].revision < state.revision:
+            rows[key] = state
+    return list(rows.values())
+
+
+def hourly(states: FakeStates[PageDuration]) -> dict[tuple[str, int, str], dict[str, Any]]:
+    """Return what the view of that name makes of the rows."""
+    by_page: dict[tuple[str, int, str], list[PageDuration]] = {}
+    for row in rows_of(states):
+        by_page.setdefault((row.site_id, row.hour, row.path), []).append(row)
+    return {
+        page: {
+            "leaves": sum(row.leaves for row in rows),
+            "total_ms": sum(row.total_ms for row in rows),
+            "min_ms": min(row.min_ms for row in rows),
+            "max_ms": max(row.max_ms for row in rows),
+        }
+        for page, rows in by_page.items()
+    }
+
+
+def expected(log: Sequence[Logged]) -> dict[tuple[str, int, str], dict[str, Any]]:
+    """Return the plain sums."""
+    columns = ("leaves", "total_ms", "min_ms", "max_ms")
+    return {
+        page: {column: row[column] for column in columns}
+        for page, row in reference.page_durations(events_of(log)).items()
+    }
+
+
+@given(logs(leaves()), steps())
+def test_batches_crashes_and_repeats_change_no_sum(log: list[Logged], plan: list[Step]) -> None:
+    """Whatever is cut, lost and read again, the rows are those of a plain group-by."""
+    assert expected(log) == hourly(aggregate(log, plan))
+
+
+@given(logs(leaves(), DAYS_MS), steps(back=0))
+def test_generations_keep_sums_right(log: list[Logged], plan: list[Step]) -> None:
+    """Leaves of an hour whose state was deleted begin a row of their own."""
+    assert expected(log) == hourly(aggregate(log, plan))
+
+
+@given(logs(leaves()), steps())
+def test_sketches_answer_for_all_leaves_of_a_page(log: list[Logged], plan: list[Step]) -> None:
+    """Merged over the rows of a page, they are the sketch of all its durations."""
+    rows = rows_of(aggregate(log, plan))
+
+    for page, row in reference.page_durations(events_of(log)).items():
+        merged = sketch.merge(
+            state.sketch for state in rows if (state.site_id, state.hour, state.path) == page
+        )
+        assert sketch.add(b"", row["durations"]) == merged
+
+
+@given(st.integers(1, 3), logs(leaves()), steps())
+def test_too_many_paths_are_counted_together(
+    bound: int, log: list[Logged], plan: list[Step]
+) -> None:
+    """The first paths of an hour are kept apart, the others are `(other)`; none is lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(durations, "MAX_PATHS", bound)
+        found = hourly(aggregate(log, plan))
+        one_by_one = hourly(aggregate(log, [Step(1)] * len(log)))
+
+    assert one_by_one == found
+    assert _by_hour(expected(log)) == _by_hour(found)
+    for site_id, hour, _ in found:
+        paths = {page[2] for page in found if page[:2] == (site_id, hour)}
+        assert len(paths - {durations.OTHER_PATHS}) <= bound
+
+
+def _by_hour(pages: dict[tuple[str, int, str], dict[str, Any]]) -> dict[object, object]:
+    sums: dict[tuple[str, int], list[int]] = {}
+    for (site_id, hour, _), row in pages.items():
+        leaves, total_ms = sums.get((site_id, hour), [0, 0])
+        sums[site_id, hour] = [leaves + row["leaves"], total_ms + row["total_ms"]]
+    return dict(sums)
+
+
+@given(logs(leaves()), steps())
+def test_a_revision_only_grows(log: list[Logged], plan: list[Step]) -> None:
+    """The sink keeps the newest revision of a row, so an older must never come after it."""
+    known: dict[tuple[bytes, int], int] = {}
+
+    for key, state in aggregate(log, plan).published:
+        assert known.get((key, state.generation), 0) <= state.revision
+        known[key, state.generation] = state.revision
+
+
+@given(logs(leaves()), steps())
+def test_no_hour_stays_for_ever(log: list[Logged], plan: list[Step]) -> None:
+    """Days later each state is deleted, and was published as it was."""
+    offset, log_ms = (max(src[field] for _, src in log) for field in (1, 2))
+    later = (
+        event("later", type="pageleave"),
+        log[0][1]._replace(offset=offset + 1, log_ms=log_ms + 3 * DAY_MS),
+    )
+
+    states = aggregate(log, plan)
+    aggregate([later], [], states)
+
+    assert states.stored() == {}

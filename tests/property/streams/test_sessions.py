@@ -1,0 +1,205 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.records import RawEvent, SessionState, Utm
+from sinks.rows import session_rows
+from sinks.sql.tables import SessionRow, table_of
+from streams.domain import sessions
+from streams.domain.session_book import SessionBook
+from tests import reference
+from tests.property.streams.histories import Logged, Step, events_of, logs, play, steps
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE,
+    MINUTE_MS,
+    NOON,
+    RULES,
+    event,
+    source,
+)
+
+COLUMNS = table_of(SessionRow).columns.keys()
+TYPES = ("pageview", "pageview", "pageleave", "web_vitals", "custom_event", "error", "payment")
+
+
+def texts(*known: str) -> st.SearchStrategy[str | None]:
+    """Return texts that are missing, empty or one of a few."""
+    return st.sampled_from([None, "", *known])
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
+    """Events of two sessions, by half gaps of 30 minutes give or take nothing, or a bit."""
+    moment = draw(st.integers(0, 12)) * 15 * MINUTE + draw(st.sampled_from([-1, 0, 0, 0, 1]))
+    fields: dict[str, Any] = {
+        "type": draw(st.sampled_from(TYPES)),
+        "session_id": draw(st.sampled_from(["s-1", "s-2"])),
+        "event_ts": NOON + moment,
+        "path": draw(texts("/a", "/b")),
+        "url": draw(texts("https://shop.example/c?x", "https://shop.example")),
+        "visitor_id": draw(texts("v-1", "v-2")),
+        "user_id": draw(texts("u-1")),
+        "referrer": draw(texts("https://search.example/")),
+        "utm": draw(st.none() | st.builds(Utm, source=texts("news", "ads"), medium=texts("mail"))),
+    }
+    return lambda index: event(index, **fields)
+
+
+def sessionize(
+    log: Sequence[Logged], plan: Sequence[Step], states: FakeStates[SessionState] | None = None
+) -> FakeStates[SessionState]:
+    """Run the job as the agent does, and return its table."""
+    states = states or FakeStates(SessionState)
+
+    def take_over() -> Callable[[Sequence[Logged]], None]:
+        book = SessionBook(states, RULES)
+        for key, state in states.stored().items():
+            book.know(key, state)
+
+        def process(batch: Sequence[Logged]) -> None:
+            for happened, src in batch:
+                book.advance(src.log_ms)
+                if happened is not None:
+                    book.apply(f"shop:{happened.session_id}".encode(), happened, src)
+
+        return process
+
+    play(log, plan, states, take_over)
+    return states
+
+
+def rows_of(states: FakeStates[SessionState]) -> dict[str, dict[str, Any]]:
+    """Return the rows that the sink comes to: of each visit the newest revision."""
+    rows: dict[str, dict[str, Any]] = {}
+    for _, state in states.published:
+        for values in session_rows(state):
+            row = dict(zip(COLUMNS, values, strict=True))
+            if row["visit_id"] not in rows or rows[row["visit_id"]]["revision"] < row["revision"]:
+                rows[row["visit_id"]] = row
+    return rows
+
+
+def living(rows: dict[str, dict[str, Any]]) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Return the rows that are not withdrawn, as the reference has them."""
+    return {
+        (row["site_id"], row["session_id"], row["started_at"]): {
+            column: value for column, value in row.items() if column != "revision"
+        }
+        for row in rows.values()
+        if row["state"] != "withdrawn"
+    }
+
+
+@given(logs(events()), steps())
+def test_batches_crashes_and_repeats_change_no_visit(log: list[Logged], plan: list[Step]) -> None:
+    """Whatever is cut, lost and read again, the rows are those of the plain fold."""
+    now_ms = {0: max(src.log_ms for _, src in log)}
+
+    rows = rows_of(sessionize(log, plan))
+
+    assert reference.visits(events_of(log), now_ms=now_ms) == living(rows)
+
+
+@given(st.data())
+def test_any_order_gives_the_same_visits(data: st.DataObject) -> None:
+    """Only ids, which the first to come gives, and revisions tell of the order."""
+    made = data.draw(st.lists(events(), min_size=1, max_size=15))
+    happened = [make(index) for index, make in enumerate(made)]
+    shuffled = data.draw(st.permutations(happened))
+
+    def visits(in_order: Sequence[RawEvent]) -> dict[tuple[str, str, int], dict[str, Any]]:
+        log: list[Logged] = [(one, source(offset)) for offset, one in enumerate(in_order)]
+        rows = living(rows_of(sessionize(log, [])))
+        return {key: row | {"visit_id": None} for key, row in rows.items()}
+
+    assert visits(happened) == visits(shuffled)
+
+
+@given(logs(events()), steps())
+def test_a_revision_only_grows_and_a_withdrawn_visit_stays_so(
+    log: list[Logged], plan: list[Step]
+) -> None:
+    """The sink keeps the newest revision of a visit, so it must say what is true last."""
+    known: dict[str, tuple[int, str]] = {}
+
+    for _, state in sessionize(log, plan).published:
+        for visit in state.visits:
+            revision, was = known.get(visit.visit_id, (0, "open"))
+            assert visit.revision >= revision
+            assert visit.state == was or visit.revision > revision
+            assert was != "withdrawn" or visit.state == "withdrawn"
+            known[visit.visit_id] = (visit.revision, visit.state)
+
+
+@given(logs(events()), steps())
+def test_the_older_of_two_joined_visits_stays(log: list[Logged], plan: list[Step]) -> None:
+    """It is the one that the earlier event began, wherever in time that lies."""
+    rows = rows_of(sessionize(log, plan))
+
+    by_offset = sorted(events_of(log), key=lambda pair: pair[1].offset)
+    for session in {row["session_id"] for row in rows.values()}:
+        first = next(one for one, _ in by_offset if one.session_id == session)
+        name = reference.visits([(first, source(0))])
+        (visit_id,) = [row["visit_id"] for row in name.values()]
+        assert rows[visit_id]["state"] != "withdrawn"
+
+
+LONG_WAITS_MS = (0, 1_000, 30 * MINUTE_MS, 3 * HOUR_MS, 26 * HOUR_MS, 4 * DAY_MS)
+
+
+@given(logs(events(), LONG_WAITS_MS), steps(back=0))
+def test_what_a_late_event_still_reaches_does_not_hang_on_batches(
+    log: list[Logged], plan: list[Step]
+) -> None:
+    """Days may pass within one batch: what they put out of reach is so at once."""
+    one_by_one = [Step(1)] * len(log)
+
+    assert rows_of(sessionize(log, one_by_one)) == rows_of(sessionize(log, plan))
+
+
+@given(logs(events()), steps())
+def test_all_is_closed_and_forgotten_in_the_end(log: list[Logged], plan: list[Step]) -> None:
+    """No state stays for ever, and what is deleted was published as it was."""
+    offset, log_ms = (max(src[field] for _, src in log) for field in (1, 2))
+    later = [source(offset + days, log_ms + days * DAY_MS) for days in range(1, 6)]
+
+    states = sessionize(log, plan)
+    sessionize([(None, src) for src in later], [Step(1)] * len(later), states)
+
+    assert states.stored() == {}
+    assert {row["state"] for row in rows_of(states).values()} <= {"closed", "withdrawn"}
+
+
+@given(st.integers(2, 4), logs(events(), size=40), steps())
+def test_a_session_keeps_few_visits_but_loses_none(
+    bound: int, log: list[Logged], plan: list[Step]
+) -> None:
+    """Too many make the oldest leave; they were published, and every event is in one row."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "MAX_VISITS", bound)
+        states = sessionize(log, plan)
+
+    rows = living(rows_of(states)).values()
+    assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)
+    for state in states.stored().values():
+        kept = [visit for visit in state.visits if not visit.leaving]
+        assert len([visit for visit in kept if visit.state == "withdrawn"]) <= bound
+        assert len([visit for visit in kept if visit.state != "withdrawn"]) <= bound
+
+
+def test_events_of_months_become_a_visit_each_day() -> None:
+    """An import sends them within minutes: no visit is closed by their own times."""
+    days = [event(day, event_ts=NOON + day * 24 * 60 * MINUTE) for day in range(60)]
+    log: list[Logged] = [(one, source(offset)) for offset, one in enumerate(days)]
+
+    rows = living(rows_of(sessionize(log, [Step(7)] * 9)))
+
+    assert len(rows) == 60
+    assert {row["state"] for row in rows.values()} == {"open"}
+    assert reference.visits(events_of(log), now_ms={0: 0}) == rows

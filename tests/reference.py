@@ -1,0 +1,216 @@
+"""What headrace must come to, computed offline and plainly from the events themselves.
+
+Each function takes a log: accepted events with their place in `events-raw`, in any order
+within a partition and with any number of repeats, and returns rows as plain dictionaries by
+key, times in microseconds. It shares no rule with `streams`, but for the page of an event
+and the fingerprint of an error, which have tests of their own.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid5
+
+from schemas.headers import Source
+from schemas.paths import path_of
+from schemas.records import RawEvent
+from streams.domain.fingerprints import fingerprint
+
+Log = Sequence[tuple[RawEvent, Source]]
+Row = dict[str, Any]
+
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+# Public and persistent: rows that are in databases carry ids made with them.
+VISIT_IDS = UUID("5d9e33a5-4f0c-5a0e-9f3c-0d2c5a3b7e11")
+ALERT_IDS = UUID("a3c2b6de-6a1b-5b8f-8d52-7c1f2b9e4d03")
+
+
+def counted(log: Log) -> list[tuple[RawEvent, Source]]:
+    """Return each event once, where it first stood, in the order of the log.
+
+    An event is its id within its site and session; of several the lowest offset counts.
+    """
+    first: dict[tuple[str, str, str], Source] = {}
+    for event, src in log:
+        name = _name(event)
+        if name not in first or src.offset < first[name].offset:
+            first[name] = src
+    once = {(src.partition, src.offset): (event, src) for event, src in reversed(log)}
+    return [
+        once.pop((src.partition, src.offset))
+        for event, src in log
+        if first[_name(event)] == src and (src.partition, src.offset) in once
+    ]
+
+
+def visits(
+    log: Log,
+    *,
+    gap_us: int = 30 * MINUTE_US,
+    close_after_ms: int = 35 * MINUTE_MS,
+    now_ms: Mapping[int, int] | None = None,
+) -> dict[tuple[str, str, int], Row]:
+    """Return the visits by site, session and start: all columns of `sessions` but `revision`.
+
+    Withdrawn ones are not among them. `state` and `close_reason` are there when `now_ms` is:
+    the stream time that each partition came to.
+    """
+    by_session: defaultdict[tuple[str, str], list[tuple[RawEvent, Source]]] = defaultdict(list)
+    for event, src in counted(log):
+        by_session[event.site_id, event.session_id].append((event, src))
+    rows = {}
+    for session, events in by_session.items():
+        for run in _runs(events, gap_us):
+            row = _visit(run)
+            if now_ms is not None:
+                last_ms = max(src.log_ms for _, src in run)
+                is_closed = now_ms[run[0][1].partition] > last_ms + close_after_ms
+                row["state"] = "closed" if is_closed else "open"
+                row["close_reason"] = "idle" if is_closed else None
+            rows[*session, row["started_at"]] = row
+    return rows
+
+
+def page_durations(log: Log) -> dict[tuple[str, int, str], Row]:
+    """Return time on page by site, hour (us) and path: the columns of `page_durations_hourly`.
+
+    `durations` has the single durations (ms) in order, to hold quantiles against.
+    """
+    by_page: defaultdict[tuple[str, int, str], list[int]] = defaultdict(list)
+    for event, _ in counted(log):
+        if event.type == "pageleave" and event.duration_ms is not None:
+            hour = event.event_ts // HOUR_US * HOUR_US
+            page = (event.site_id, hour, path_of(event.path, event.url))
+            by_page[page].append(min(event.duration_ms, 6 * HOUR_MS))
+    return {
+        page: {
+            "site_id": page[0],
+            "hour": page[1],
+            "path": page[2],
+            "leaves": len(durations),
+            "total_ms": sum(durations),
+            "avg_ms": sum(durations) / len(durations),
+            "min_ms": min(durations),
+            "max_ms": max(durations),
+            "durations": tuple(sorted(durations)),
+        }
+        for page, durations in by_page.items()
+    }
+
+
+def alerts(log: Log) -> dict[str, Row]:
+    """Return the alerts by their id, without title and details.
+
+    The log is in the order of `events-alert`, which decides what is new or one too many. Of
+    several partitions only payments are sure, and errors while their counts stay low.
+    """
+    scan = _AlertScan()
+    for event, src in counted(log):
+        if event.received_at - event.event_ts > DAY_US:
+            continue
+        if event.type == "payment":
+            scan.raise_alert("payment", event.session_id, event.event_id, event, src)
+        elif event.type == "error":
+            scan.see_error(event, src)
+    return scan.raised
+
+
+class _AlertScan:
+    def __init__(self) -> None:
+        self.raised: dict[str, Row] = {}
+        self._seen_ms: dict[tuple[str, str], int] = {}
+        self._new_in_hour: Counter[tuple[str, int]] = Counter()
+        self._hour: defaultdict[str, int] = defaultdict(int)
+        self._in_window: Counter[tuple[str, str, int]] = Counter()
+        self._window: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._rate_ms: dict[tuple[str, str], int] = {}
+
+    def see_error(self, event: RawEvent, src: Source) -> None:
+        subject, site = fingerprint(event), event.site_id
+        error = (site, subject)
+        if error not in self._seen_ms or src.log_ms - self._seen_ms[error] > 30 * DAY_MS:
+            # Where partitions are not level, the one ahead says what hour it is.
+            self._hour[site] = max(self._hour[site], src.log_ms // HOUR_MS)
+            self._new_in_hour[site, self._hour[site]] += 1
+            if self._new_in_hour[site, self._hour[site]] <= 20:
+                self.raise_alert("error.new", subject, event.event_id, event, src)
+        self._seen_ms[error] = max(self._seen_ms.get(error, 0), src.log_ms)
+
+        window = src.log_ms // (5 * MINUTE_MS) * 5 * MINUTE_MS
+        if window < self._window[error]:
+            return  # another partition has left it
+        self._window[error] = window
+        self._in_window[*error, window] += 1
+        paused = error in self._rate_ms and src.log_ms < self._rate_ms[error] + 30 * MINUTE_MS
+        if self._in_window[*error, window] >= 10 and not paused:
+            self._rate_ms[error] = src.log_ms
+            self.raise_alert("error.rate", subject, str(window), event, src)
+
+    def raise_alert(
+        self, rule: str, subject: str, occasion: str, event: RawEvent, src: Source
+    ) -> None:
+        alert_id = str(uuid5(ALERT_IDS, f"{event.site_id}:{rule}:{subject}:{occasion}"))
+        self.raised[alert_id] = {
+            "alert_id": alert_id,
+            "site_id": event.site_id,
+            "rule": rule,
+            "subject": subject,
+            "event_id": event.event_id,
+            "raised_at": src.log_ms * 1_000,
+        }
+
+
+def _name(event: RawEvent) -> tuple[str, str, str]:
+    return event.event_id.lower(), event.site_id, event.session_id
+
+
+def _runs(
+    events: Iterable[tuple[RawEvent, Source]], gap_us: int
+) -> list[list[tuple[RawEvent, Source]]]:
+    """Cut the events, by time, wherever two are further apart than the gap."""
+    runs: list[list[tuple[RawEvent, Source]]] = []
+    for event, src in sorted(events, key=lambda pair: (pair[0].event_ts, pair[0].event_id)):
+        if not runs or event.event_ts - runs[-1][-1][0].event_ts > gap_us:
+            runs.append([])
+        runs[-1].append((event, src))
+    return runs
+
+
+def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
+    events = [event for event, _ in run]
+    types = [event.type for event in events]
+    pages = [path_of(event.path, event.url) for event in events if event.type == "pageview"]
+    named_by = min(run, key=lambda pair: pair[1].offset)[0]
+    name = f"{named_by.site_id}:{named_by.session_id}:{named_by.event_id}"
+    utms = [event.utm for event in events if event.utm]
+    return {
+        "visit_id": str(uuid5(VISIT_IDS, name)),
+        "site_id": events[0].site_id,
+        "session_id": events[0].session_id,
+        "visitor_id": _first(event.visitor_id for event in events),
+        "user_id": _first(event.user_id for event in events),
+        "started_at": events[0].event_ts,
+        "ended_at": events[-1].event_ts,
+        "duration_ms": (events[-1].event_ts - events[0].event_ts) // 1_000,
+        "events": len(events),
+        "pageviews": len(pages),
+        "entry_path": pages[0] if pages else None,
+        "exit_path": pages[-1] if pages else None,
+        "referrer": _first(event.referrer for event in events),
+        "utm_source": _first(utm.source for utm in utms),
+        "utm_medium": _first(utm.medium for utm in utms),
+        "utm_campaign": _first(utm.campaign for utm in utms),
+        "bounced": len(pages) == 1 and set(types) <= {"pageview", "pageleave", "web_vitals"},
+        "errors": types.count("error"),
+        "payments": types.count("payment"),
+    }
+
+
+def _first(texts: Iterable[str | None]) -> str | None:
+    return next(filter(None, texts), None)
