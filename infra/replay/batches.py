@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from infra.errors import UserError
 from infra.replay.recorded import Recorded
-from infra.replay.source import open_source
+from infra.replay.source import Counted, open_source
 from producer_api.batch import MAX_EVENTS
 from producer_api.body import MAX_BATCH_BYTES
 
@@ -21,8 +21,13 @@ class Batch(NamedTuple):
     """Events of one file, in its order; `position` is how many of its bytes are read by now."""
 
     name: str
+    counted: Counted
     events: Sequence[Recorded]
     position: int
+
+    def place(self, event: Recorded) -> str:
+        """Return where an event is, for people."""
+        return f"{self.name}, {self.counted} {event.line:,}"
 
 
 def read_batches(
@@ -35,7 +40,7 @@ def read_batches(
     for path in paths:
         with open_source(path) as source:
             for events in _cut(source.events(), complete, most):
-                yield Batch(source.name, events, source.position)
+                yield Batch(source.name, source.counted, events, source.position)
 
 
 def _cut(

@@ -27,16 +27,16 @@ class Report:
         self._began = now()
         self.accepted = 0
         self.refused: dict[str, Refused] = {}
-        #: File and line of the event that was settled last.
+        #: Where the event is that was settled last.
         self.last = ""
 
-    def count(self, name: str, line: int, result: Result) -> None:
-        """Note what became of the event at a line of a file."""
-        self.last = f"{name}:{line}"
+    def count(self, place: str, result: Result) -> None:
+        """Note what became of the event at a place."""
+        self.last = place
         if result.status == "accepted":
             self.accepted += 1
         else:
-            first = Refused(self.last, result.error)
+            first = Refused(place, result.error)
             self.refused.setdefault(result.code, first).count += 1
 
     @property

@@ -87,7 +87,7 @@ class _Done:
 
     def __init__(self) -> None:
         self._before = 0
-        self._last = Batch("", (), 0)
+        self._last = Batch("", "line", (), 0)
 
     def position(self, batch: Batch) -> int:
         """Return how many bytes of all files are read with this batch."""
@@ -101,15 +101,16 @@ async def _send(sender: Sender, batch: Batch, report: Report) -> None:
     unsettled = dict(enumerate(batch.events))
 
     def settle(index: int, result: Result) -> None:
-        report.count(batch.name, unsettled.pop(index).line, result)
+        report.count(batch.place(unsettled.pop(index)), result)
 
     try:
         await sender.send([event.data for event in batch.events], settle)
     except (NotTakenError, UserError) as error:
-        first = next(iter(unsettled.values()))
-        last = batch.events[-1]
+        if not report.sent and isinstance(error, UserError):
+            raise
         raise UserError(
-            f"Stopped at {batch.name}:{first.line}: {error}. All before that line was sent; "
-            f"{len(unsettled):,} events up to line {last.line} may have been or not. To go on, "
-            "send the file from that line; events with an event_id of their own count once"
+            f"Stopped at {batch.place(next(iter(unsettled.values())))}: {error}. All before it was "
+            f"sent. Of the events from there to {batch.counted} {batch.events[-1].line:,}, "
+            f"{len(unsettled):,} may have been taken or not: send the file from there once more; "
+            "an event that has its own event_id counts once"
         ) from error

@@ -71,6 +71,7 @@ class Sender:
         self, session: aiohttp.ClientSession, base: str, waiting: Callable[[str], None]
     ) -> None:
         self._session = session
+        self._base = base
         self._url = base.rstrip("/") + BATCH_PATH
         self._waiting = waiting
         self._was_answered = False
@@ -79,9 +80,20 @@ class Sender:
         """Send the events until each is accepted or rejected.
 
         `settle` is told each event's index and result, once, as soon as it is known.
-        `NotTakenError` when some were not taken for minutes, `UserError` when the answer is not
-        that of headrace.
+        `NotTakenError` when some were not taken for minutes, `UserError` when nothing answers or
+        the answer is not that of headrace.
         """
+        try:
+            await self._send(events, settle)
+        except NotTakenError as error:
+            if self._was_answered:
+                raise
+            raise UserError(
+                f"No headrace answers at {self._base} ({error}). Start one with `headrace up`, or "
+                "name its address with --to"
+            ) from error
+
+    async def _send(self, events: Sequence[bytes], settle: Callable[[int, Result], None]) -> None:
         pending = list(range(len(events)))
         async for attempt in stamina.retry_context(
             on=self._wait_of,
@@ -123,6 +135,8 @@ class Sender:
                 return self._read(response, await response.read(), len(events))
         except aiohttp.ClientSSLError as error:
             raise UserError(f"No safe connection to {self._url}: {error}") from error
+        except aiohttp.ClientConnectorError as error:
+            raise NotTakenError(f"no connection: {error.os_error}") from error
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             raise NotTakenError(str(error) or "the connection was lost") from error
         except TimeoutError as error:
@@ -141,7 +155,7 @@ class Sender:
             why = f"{self._url} answered {response.status}: {_sentence(body)}"
             if response.status in _PASSING:
                 raise NotTakenError(why, retry_after) from None
-            raise UserError(f"{why}. Is it the address of a headrace?") from None
+            raise UserError(f"{why}. It seems to be no headrace") from None
         if len(results) != count:
             raise UserError(f"{self._url} told of {len(results)} events, not of {count}")
         return results, retry_after

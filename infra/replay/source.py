@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from infra.errors import UserError
 from infra.replay import csv_events, json_events
@@ -16,6 +16,8 @@ from infra.replay.lines import Lines
 from infra.replay.recorded import Recorded
 
 STANDARD_INPUT = Path("-")
+
+Counted = Literal["line", "event"]
 
 _BUFFER_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
@@ -29,6 +31,8 @@ class Source:
     def __init__(self, name: str, suffix: str, packed: "io.BufferedReader[Any]") -> None:
         #: As the user knows it.
         self.name = name
+        #: What the numbers of its events count.
+        self.counted: Counted = "line"
         self._packed = packed
         self._file = _unpacked(packed)
         self._suffix = suffix
@@ -56,6 +60,7 @@ class Source:
         if self._is_csv(beginning):
             return csv_events.of_rows(self.name, self._lines)
         if self._suffix not in _LINE_SUFFIXES and json_events.is_document(beginning):
+            self.counted = "event"
             return json_events.of_document(self.name, self._file)
         return json_events.of_lines(self._lines)
 
