@@ -45,7 +45,10 @@ def encode(record: Record) -> bytes:
     schema_id, schema = _current(type(record).__name__)
     out = BytesIO()
     out.write(_PREFIX.pack(0, schema_id))
-    schemaless_writer(out, schema, msgspec.to_builtins(record, builtin_types=_KEPT))
+    try:
+        schemaless_writer(out, schema, msgspec.to_builtins(record, builtin_types=_KEPT))
+    except OverflowError as error:  # of integers outside unions; inside them it is a ValueError
+        raise ValueError(f"a number is too large: {error}") from error
     return out.getvalue()
 
 
@@ -58,7 +61,7 @@ def decode(message: bytes, record_type: type[R]) -> R:
         raise CodecError(f"unknown schema id {schema_id}")
     writer, name = _schema(schema_id)
     if name != record_type.__name__:
-        raise CodecError(f"a {name}, not a {record_type.__name__}")
+        raise CodecError(f"of the schema {name}, not {record_type.__name__}")
     (_, reader) = _current(name)
     body = BytesIO(message)
     body.seek(_PREFIX.size)

@@ -13,7 +13,8 @@ _QUERY_STRING = re.compile(r"\?[^\s\"')\]]*")
 _VARYING = (
     re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE),  # UUIDs
     re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE),
-    re.compile(r"\b(?=[a-z]*[0-9])[0-9a-f]{6,}\b", re.IGNORECASE),  # hex ids
+    # Hex ids: both letters and digits, for "facade" is a word and 1234567 a number.
+    re.compile(r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{6,}\b", re.IGNORECASE),
     re.compile(r"[-+]?\d+(?:[.,:]\d+)*"),  # numbers, also line:column
 )
 

@@ -57,24 +57,34 @@ def play(
     states.write()
 
 
+class Shape(NamedTuple):
+    """What logs are like: the waits between log times, their length, blocks sent twice."""
+
+    waits_ms: Sequence[int] = (0, 1, 1_000, MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS)
+    size: int = 25
+    repeats: int = 2
+    partitions: int = 1
+
+
+_USUAL = Shape()
+
+
 @st.composite
 def logs(
     draw: st.DrawFn,
     events: st.SearchStrategy[Callable[[int], RawEvent]],
-    waits_ms: Sequence[int] = (0, 1, 1_000, MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS),
-    size: int = 25,
-    partitions: int = 1,
+    shape: Shape = _USUAL,
 ) -> list[Logged]:
     """Events in the order of the log, ticks between, some blocks of them sent twice.
 
-    `events` are made of a number that no other has. The waits are between their log times.
+    `events` are made of a number that no other has.
     """
-    made = draw(st.lists(st.none() | events, min_size=1, max_size=size))
+    made = draw(st.lists(st.none() | events, min_size=1, max_size=shape.size))
     log: list[Logged] = []
-    log_ms, next_offset = NOON_MS, [0] * partitions
+    log_ms, next_offset = NOON_MS, [0] * shape.partitions
     for index, make in enumerate(made):
-        log_ms += draw(st.sampled_from(waits_ms))
-        partition = draw(st.integers(0, partitions - 1))
+        log_ms += draw(st.sampled_from(shape.waits_ms))
+        partition = draw(st.integers(0, shape.partitions - 1))
         log.append(
             (
                 None if make is None else make(index),
@@ -83,7 +93,7 @@ def logs(
         )
         # Offsets have gaps: there are other keys, and transactions.
         next_offset[partition] += draw(st.integers(1, 3))
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(draw(st.integers(0, shape.repeats))):
         begin = draw(st.integers(0, len(log) - 1))
         end = draw(st.integers(begin + 1, len(log)))
         log[end:end] = log[begin:end]

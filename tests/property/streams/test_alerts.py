@@ -9,7 +9,7 @@ from schemas.records import Alert, AlertState, RawEvent
 from streams.domain import alert_book, alerts
 from streams.domain.alert_book import AlertBook
 from tests import reference
-from tests.property.streams.histories import Logged, Step, events_of, logs, play, steps
+from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import DAY_MS, HOUR, HOUR_MS, MINUTE_MS, NOON, event, source
 
@@ -61,13 +61,13 @@ def by_id(sent: Sequence[Alert]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-@given(logs(events(), WAITS_MS, size=60, partitions=2), steps())
+@given(logs(events(), Shape(WAITS_MS, size=60, partitions=2)), steps())
 def test_alerts_are_those_of_a_plain_scan(log: list[Logged], plan: list[Step]) -> None:
     """Batches, crashes and replays raise no alert anew, and lose none."""
     assert reference.alerts(events_of(log)) == by_id(raise_alerts(log, plan))
 
 
-@given(logs(events(), (0, 1_000, MINUTE_MS, 20 * MINUTE_MS), size=60))
+@given(logs(events(), Shape((0, 1_000, MINUTE_MS, 20 * MINUTE_MS), size=60)))
 def test_more_errors_needed_never_means_more_alerts(log: list[Logged]) -> None:
     """Raising the threshold of `error.rate` can only take alerts away."""
     counts = []
@@ -80,7 +80,7 @@ def test_more_errors_needed_never_means_more_alerts(log: list[Logged]) -> None:
     assert counts == sorted(counts, reverse=True)
 
 
-@given(logs(events(), (0, 1_000, MINUTE_MS), size=60), steps())
+@given(logs(events(), Shape((0, 1_000, MINUTE_MS), size=60)), steps())
 def test_one_alert_for_each_rule_key_and_window(log: list[Logged], plan: list[Step]) -> None:
     """Within an hour an error is new once, and its rate alerts pause for half an hour."""
     sent = by_id(raise_alerts(log, plan)).values()

@@ -9,7 +9,7 @@ from schemas.records import PageDuration, RawEvent
 from streams.domain import durations, sketch
 from streams.domain.duration_book import DurationBook
 from tests import reference
-from tests.property.streams.histories import Logged, Step, events_of, logs, play, steps
+from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE, MINUTE_MS, NOON, event
 
@@ -94,7 +94,7 @@ def test_batches_crashes_and_repeats_change_no_sum(log: list[Logged], plan: list
     assert expected(log) == hourly(aggregate(log, plan))
 
 
-@given(logs(leaves(), DAYS_MS), steps(back=0))
+@given(logs(leaves(), Shape(DAYS_MS, repeats=0)), steps(back=0))
 def test_generations_keep_sums_right(log: list[Logged], plan: list[Step]) -> None:
     """Leaves of an hour whose state was deleted begin a row of their own."""
     assert expected(log) == hourly(aggregate(log, plan))

@@ -11,7 +11,7 @@ from sinks.sql.tables import SessionRow, table_of
 from streams.domain import sessions
 from streams.domain.session_book import SessionBook
 from tests import reference
-from tests.property.streams.histories import Logged, Step, events_of, logs, play, steps
+from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import (
     DAY_MS,
@@ -153,7 +153,7 @@ def test_the_older_of_two_joined_visits_stays(log: list[Logged], plan: list[Step
 LONG_WAITS_MS = (0, 1_000, 30 * MINUTE_MS, 3 * HOUR_MS, 26 * HOUR_MS, 4 * DAY_MS)
 
 
-@given(logs(events(), LONG_WAITS_MS), steps(back=0))
+@given(logs(events(), Shape(LONG_WAITS_MS, repeats=0)), steps(back=0))
 def test_what_a_late_event_still_reaches_does_not_hang_on_batches(
     log: list[Logged], plan: list[Step]
 ) -> None:
@@ -176,7 +176,7 @@ def test_all_is_closed_and_forgotten_in_the_end(log: list[Logged], plan: list[St
     assert {row["state"] for row in rows_of(states).values()} <= {"closed", "withdrawn"}
 
 
-@given(st.integers(2, 4), logs(events(), size=40), steps())
+@given(st.integers(2, 4), logs(events(), Shape(size=40)), steps())
 def test_a_session_keeps_few_visits_but_loses_none(
     bound: int, log: list[Logged], plan: list[Step]
 ) -> None:

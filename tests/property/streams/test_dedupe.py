@@ -1,0 +1,68 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.domain.dedupe import Limits, SeenIds
+
+KEYS = (b"shop:s-1", b"shop:s-2")
+sent = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(KEYS)), max_size=30)
+WIDE = Limits(keep=1_000, keep_ms=0, most=1_000)
+
+
+def passed(seen: SeenIds, log: list[tuple[int, bytes]], begin: int = 0) -> list[int]:
+    """Return the offsets of what is no repeat, when the log is read from an offset on."""
+    return [
+        offset
+        for offset, (number, key) in enumerate(log)
+        if offset >= begin and not seen.is_repeat(number.to_bytes(16), key, offset, offset)
+    ]
+
+
+@given(sent)
+def test_each_id_passes_once_within_its_session(log: list[tuple[int, bytes]]) -> None:
+    """Where it first stands; another session's event of the same id is another event."""
+    assert [log.index(one) for one in dict.fromkeys(log)] == passed(SeenIds(WIDE), log)
+
+
+@given(sent, st.integers(0, 30))
+def test_what_is_read_again_passes_again(log: list[tuple[int, bytes]], begin: int) -> None:
+    """After a crash the same offsets come: the same events pass, the same repeats do not."""
+    seen = SeenIds(WIDE)
+
+    first = passed(seen, log)
+
+    assert [offset for offset in first if offset >= begin] == passed(seen, log, begin)
+
+
+@given(sent, st.integers(0, 5), st.integers(0, 10), st.integers(5, 8))
+def test_its_memory_is_bounded(
+    log: list[tuple[int, bytes]], keep: int, keep_ms: int, most: int
+) -> None:
+    """Never over `most`; those of the last `keep_ms`, and the last `keep`, are remembered."""
+    seen = SeenIds(Limits(keep, keep_ms, most))
+
+    for offset, (number, key) in enumerate(log):
+        seen.is_repeat(number.to_bytes(16), key, offset, offset)
+
+        assert len(seen) <= most
+
+
+def test_an_id_is_forgotten_when_it_is_old_and_one_of_many() -> None:
+    """It needs both: a quiet site's ids stay for longer."""
+    seen = SeenIds(Limits(keep=2, keep_ms=1_000, most=10))
+    for offset, number in enumerate((b"a", b"b", b"c")):
+        assert not seen.is_repeat(number, b"k:1", offset, 0)
+
+    assert len(seen) == 3
+    assert not seen.is_repeat(b"d", b"k:1", 3, 1_001)
+    assert len(seen) == 2
+    assert seen.is_repeat(b"c", b"k:1", 4, 1_001)
+    assert not seen.is_repeat(b"a", b"k:1", 5, 1_001)
+
+
+def test_a_lower_offset_than_remembered_passes_and_is_the_one_to_keep() -> None:
+    """Memory of a later copy, from the tail of what was passed on, hides no earlier one."""
+    seen = SeenIds(WIDE)
+    seen.is_repeat(b"a", b"k:1", 7, 0)
+
+    assert not seen.is_repeat(b"a", b"k:1", 3, 0)
+    assert seen.is_repeat(b"a", b"k:1", 7, 0)

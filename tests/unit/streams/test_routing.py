@@ -1,0 +1,36 @@
+import pytest
+
+from schemas.event_types import EVENT_TYPES, EventType
+from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_SESSION
+from streams.domain import routing
+
+
+@pytest.mark.parametrize("name", EVENT_TYPES)
+def test_every_type_has_its_way(name: str) -> None:
+    """All of its topics are served, each by exactly one of the two ways."""
+    same = routing.same_partition_topics()[name.encode()]
+    alerting = name.encode() in routing.alerting_types()
+
+    assert set(EVENT_TYPES[name].routes) == {*same, *([EVENTS_ALERT] if alerting else [])}
+    assert EVENTS_ALERT not in same
+    assert EVENTS_SESSION in same
+
+
+def test_a_new_type_needs_only_its_row() -> None:
+    """The ways are computed from the registry that they are given."""
+    registry = {"play": EventType("play", "", routes=(EVENTS_PAGELEAVE, EVENTS_ALERT))}
+
+    assert routing.same_partition_topics(registry) == {b"play": (EVENTS_PAGELEAVE,)}
+    assert routing.alerting_types(registry) == {b"play"}
+
+
+def test_a_session_may_have_colons_in_its_id() -> None:
+    """The first one splits a key without doubt: a site's id has none."""
+    assert routing.site_of(b"shop:a:b") == b"shop"
+
+
+@pytest.mark.parametrize("key", [b"", b":", b"shop", b"shop:", b":s-1"])
+def test_a_key_of_another_form_is_refused(key: bytes) -> None:
+    """The sentence says what a key is."""
+    with pytest.raises(ValueError, match="site_id:session_id"):
+        routing.site_of(key)
