@@ -1,5 +1,6 @@
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -100,12 +101,8 @@ def test_bytes_behind_the_end_are_refused(record: Record, more: bytes) -> None:
 
 
 def _decodes_or_says_why(message: bytes, record_type: type[Record]) -> None:
-    try:
-        record = decode(message, record_type)
-    except CodecError as error:
-        assert str(error)
-    else:
-        assert isinstance(record, record_type)
+    with suppress(CodecError):
+        assert isinstance(decode(message, record_type), record_type)
 
 
 @given(st.binary(max_size=200), kinds)
@@ -137,7 +134,7 @@ def test_a_damaged_record_is_a_record_or_a_codec_error(record: Record, data: st.
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda good: b"", "wire format"),
+        (lambda good: good[:0], "wire format"),
         (lambda good: b"\x01" + good[1:], "wire format"),
         (lambda good: good[:4], "wire format"),
         (lambda good: b"\x00\x00\x00\x03\xe7" + good[5:], "unknown schema id 999"),

@@ -1,0 +1,178 @@
+"""Examples of every published schema: `schemas/examples/records/<id>-<record>.bin` and `.json`.
+
+`python -m tests.contract.schemas.record_examples` writes those that are missing. It never
+touches one that is there: they stand for what lies in topics.
+"""
+
+import json
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from schemas.codec import SCHEMA_FILES, encode
+from schemas.records import (
+    Alert,
+    AlertState,
+    PageDuration,
+    RawEvent,
+    Record,
+    Screen,
+    SessionState,
+    Stamped,
+    Utm,
+    Visit,
+)
+from streams.domain import sketch
+
+FOLDER = Path(str(files("schemas"))) / "examples" / "records"
+
+_NOON_MS = 1_775_044_800_000
+_NOON = _NOON_MS * 1_000
+_EVENT = "0195f0c8-7f6e-7a10-9b3c-2f6d1a4e5b60"
+_VISIT = "9f6a2c1e-5a1d-5c5b-8f5e-0a1b2c3d4e5f"
+
+
+def example_id(schema_id: int) -> str:
+    """Return the name that the example of a schema has, without its ending."""
+    schema = json.loads((FOLDER.parents[1] / "avro" / SCHEMA_FILES[schema_id]).read_bytes())
+    return f"{schema_id}-{schema['name']}"
+
+
+def _raw_event() -> RawEvent:
+    return RawEvent(
+        event_id=_EVENT,
+        type="payment",
+        site_id="shop.example",
+        session_id="s-1",
+        visitor_id="v-1",
+        user_id="u-1",
+        received_at=_NOON + 250_000,
+        event_ts=_NOON,
+        time_source="client",
+        url="https://shop.example/buy?utm_source=news",
+        path="/buy",
+        hostname="shop.example",
+        title="Straße ¡ya! 😀",
+        referrer="https://search.example/",
+        language="de-AT",
+        user_agent="Mozilla/5.0",
+        screen=Screen(1920, 1080, 1280, 720, 1.5),
+        utm=Utm("news", "mail", "spring", "boots", "top"),
+        ad_click_ids={"gclid": "abc"},
+        duration_ms=2**40,
+        event_name="buy",
+        properties='{"plan":"pro"}',
+        vitals={"cls": 0.05, "lcp": 2500.5},
+        error_name="TypeError",
+        error_message="x is undefined",
+        error_stack="    at pay (app.js:1:2)",
+        provider="stripe",
+        amount=Decimal("-12.500001"),
+        currency="EUR",
+        extra='{"beta":true}',
+        truncated=["error_stack", "extra"],
+    )
+
+
+def _session_state() -> SessionState:
+    visit = Visit(
+        visit_id=_VISIT,
+        began_offset=41,
+        started_at=_NOON,
+        ended_at=_NOON + 60_000_000,
+        last_log_ms=_NOON_MS + 60_250,
+        state="withdrawn",
+        close_reason="merged",
+        revision=7,
+        events=6,
+        pageviews=3,
+        errors=1,
+        payments=1,
+        engagements=2,
+        entry=Stamped("/in", _NOON, _EVENT),
+        exit=Stamped("/out", _NOON + 60_000_000, _EVENT),
+        visitor_id=Stamped("v-1", _NOON, _EVENT),
+        user_id=Stamped("u-1", _NOON, _EVENT),
+        referrer=Stamped("https://search.example/", _NOON, _EVENT),
+        utm_source=Stamped("news", _NOON, _EVENT),
+        utm_medium=Stamped("mail", _NOON, _EVENT),
+        utm_campaign=Stamped("spring", _NOON, _EVENT),
+        leaving=True,
+    )
+    return SessionState(site_id="shop.example", session_id="s-1", src_offset=47, visits=[visit])
+
+
+def _page_duration() -> PageDuration:
+    return PageDuration(
+        site_id="shop.example",
+        hour=_NOON,
+        path="/buy",
+        partition=3,
+        generation=41,
+        revision=2,
+        src_offset=47,
+        last_log_ms=_NOON_MS,
+        leaves=3,
+        total_ms=6_000,
+        min_ms=0,
+        max_ms=5_000,
+        sketch=sketch.add(b"", [0, 1_000, 5_000]),
+    )
+
+
+def _alert_state() -> AlertState:
+    return AlertState(
+        site_id="shop.example",
+        rule="error.rate",
+        subject="00ff00ff00ff00ff",
+        applied={"0": 41, "3": 47},
+        seen_ms=_NOON_MS,
+        window_ms=_NOON_MS,
+        count=12,
+        raised_ms=_NOON_MS + 1,
+    )
+
+
+def _alert() -> Alert:
+    return Alert(
+        alert_id=_VISIT,
+        site_id="shop.example",
+        rule="payment",
+        subject="s-1",
+        title="Payment of 12.50 EUR",
+        details='{"amount": "12.50", "currency": "EUR"}',
+        event_id=_EVENT,
+        raised_at=_NOON,
+    )
+
+
+#: An example of each record as it is now, with every field told.
+MAKERS = {
+    record.__name__: make
+    for record, make in (
+        (RawEvent, _raw_event),
+        (SessionState, _session_state),
+        (PageDuration, _page_duration),
+        (AlertState, _alert_state),
+        (Alert, _alert),
+    )
+}
+
+
+def write_missing() -> None:
+    """Write the examples that are not there, of the newest schema of each record."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    newest = {example_id(number).partition("-")[2]: number for number in sorted(SCHEMA_FILES)}
+    for name, number in newest.items():
+        record: Record = MAKERS[name]()
+        place = FOLDER / f"{number}-{name}"
+        if not place.with_suffix(".bin").exists():
+            place.with_suffix(".bin").write_bytes(encode(record))
+            text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+            place.with_suffix(".json").write_bytes(text + b"\n")
+
+
+if __name__ == "__main__":
+    write_missing()

@@ -1,0 +1,162 @@
+"""Record classes, Avro schemas and examples are one: what is in topics stays readable."""
+
+import json
+import re
+import typing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import NODEFAULT
+from msgspec.structs import fields
+
+from schemas import records
+from schemas.codec import SCHEMA_FILES, decode
+from schemas.records import Record
+from schemas.topics import TOPICS
+from tests.contract.schemas.record_examples import FOLDER, MAKERS, example_id
+
+AVRO = FOLDER.parents[1] / "avro"
+
+#: Every schema that was ever published, and the first digits of its file's SHA-256.
+PUBLISHED = {
+    1: ("raw_event.avsc", "c8199ab8b76cfdc8"),
+    2: ("session_state.avsc", "d4afb11400929092"),
+    3: ("page_duration.avsc", "b1325243c6030761"),
+    4: ("alert_state.avsc", "8b78633d62ae1c79"),
+    5: ("alert.avsc", "f9f46ce8523b3e54"),
+}
+
+RECORDS: dict[str, type[Record]] = {one.__name__: one for one in typing.get_args(Record)}
+
+
+def schema_of(schema_id: int) -> dict[str, Any]:
+    """Return a schema as it stands in its file."""
+    schema: dict[str, Any] = json.loads((AVRO / SCHEMA_FILES[schema_id]).read_bytes())
+    return schema
+
+
+def records_in(schema: Any) -> list[dict[str, Any]]:
+    """Return the records of a schema, nested ones included."""
+    if isinstance(schema, list):
+        return [found for part in schema for found in records_in(part)]
+    if not isinstance(schema, dict):
+        return []
+    nested = [schema[name] for name in ("type", "items", "values") if name in schema]
+    nested += schema.get("fields", [])
+    return [schema] * (schema["type"] == "record") + records_in(nested)
+
+
+NEWEST = {example_id(number).partition("-")[2]: number for number in sorted(SCHEMA_FILES)}
+PAIRS = [
+    pytest.param(getattr(records, schema["name"]), schema, id=schema["name"])
+    for number in NEWEST.values()
+    for schema in records_in(schema_of(number))
+]
+
+
+def is_nullable(kind: Any) -> bool:
+    """Tell whether a field may be None."""
+    return type(None) in typing.get_args(kind)
+
+
+@pytest.mark.parametrize(("record_type", "schema"), PAIRS)
+def test_a_class_has_the_fields_of_its_schema(
+    record_type: type[Any], schema: dict[str, Any]
+) -> None:
+    """The same names in the same order, nullable here as there."""
+    expected = [
+        (field["name"], isinstance(field["type"], list) and "null" in field["type"])
+        for field in schema["fields"]
+    ]
+
+    assert [(field.name, is_nullable(field.type)) for field in fields(record_type)] == expected
+
+
+@pytest.mark.parametrize(("record_type", "schema"), PAIRS)
+def test_a_class_has_the_defaults_of_its_schema(
+    record_type: type[Any], schema: dict[str, Any]
+) -> None:
+    """What old bytes lack is filled with the same on both sides."""
+    defaults: dict[str, Any] = {}
+    for field in fields(record_type):
+        if field.default is not NODEFAULT:
+            defaults[field.name] = field.default
+        elif field.default_factory is not NODEFAULT:
+            defaults[field.name] = field.default_factory()
+
+    expected = {field["name"]: field["default"] for field in schema["fields"] if "default" in field}
+    assert expected == defaults
+
+
+@pytest.mark.parametrize(("record_type", "schema"), PAIRS)
+def test_a_schema_says_what_each_field_is(record_type: type[Any], schema: dict[str, Any]) -> None:
+    """Consumers outside this project have nothing else."""
+    assert [field["name"] for field in schema["fields"] if not field.get("doc")] == []
+    for field in schema["fields"]:
+        assert not isinstance(field["type"], list) or field["default"] is None
+
+
+def test_every_record_has_a_schema_and_every_file_an_id() -> None:
+    """Nothing is orphaned, and every topic holds a record that there is."""
+    assert set(RECORDS) == set(NEWEST) == set(MAKERS)
+    assert sorted(path.name for path in AVRO.iterdir()) == sorted(SCHEMA_FILES.values())
+    assert {topic.record for topic in TOPICS} <= set(RECORDS)
+
+
+@pytest.mark.parametrize("schema_id", sorted({*PUBLISHED, *SCHEMA_FILES}))
+def test_a_published_schema_is_never_edited(schema_id: int) -> None:
+    """Ids are not reused either: topics are full of bytes that name them."""
+    file = SCHEMA_FILES.get(schema_id, "")
+    assert file, f"schema id {schema_id} is gone from SCHEMA_FILES: put {PUBLISHED[schema_id]} back"
+    digest = sha256((AVRO / file).read_bytes()).hexdigest()[:16]
+
+    assert PUBLISHED.get(schema_id) == (file, digest), (
+        f"{file} is not what was published as id {schema_id}. To change a record, leave that "
+        "file as it was, write the new schema to a new file with only added, defaulted fields, "
+        "and give it the next id in SCHEMA_FILES; then run `python -m "
+        f'tests.contract.schemas.record_examples` and add id: ("{file}", "{digest}") to PUBLISHED'
+    )
+
+
+@pytest.mark.parametrize("schema_id", SCHEMA_FILES)
+def test_the_example_of_every_schema_still_reads(schema_id: int) -> None:
+    """Bytes of any version become the record that the JSON beside them shows."""
+    name = example_id(schema_id)
+    place = FOLDER / name
+    assert place.with_suffix(".bin").exists(), (
+        f"schema {name} has no example: run `python -m tests.contract.schemas.record_examples`"
+    )
+    record_type = RECORDS[name.partition("-")[2]]
+    told = msgspec.json.decode(place.with_suffix(".json").read_bytes(), type=record_type)
+
+    assert decode(place.with_suffix(".bin").read_bytes(), record_type) == told
+
+
+@pytest.mark.parametrize("schema_id", NEWEST.values())
+def test_the_newest_examples_tell_every_field(schema_id: int) -> None:
+    """None is left out or null: that a field is read shows only when it has a value."""
+    told = json.loads((FOLDER / example_id(schema_id)).with_suffix(".json").read_bytes())
+    for schema in records_in(schema_of(schema_id)):
+        found = [one for one in _objects(told) if set(one) == {f["name"] for f in schema["fields"]}]
+        assert found, f"{schema['name']} is not in the example with all its fields"
+        assert None not in found[0].values()
+
+
+def _objects(told: Any) -> list[dict[str, Any]]:
+    if isinstance(told, list):
+        return [one for part in told for one in _objects(part)]
+    if isinstance(told, dict):
+        return [told, *(one for part in told.values() for one in _objects(part))]
+    return []
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_no_example_is_orphaned(path: Path) -> None:
+    """Each is of a schema id that there is, and named after it."""
+    found = re.fullmatch(r"(\d+)-\w+\.(bin|json)", path.name)
+
+    assert found
+    assert path.stem == example_id(int(found[1]))

@@ -1,0 +1,96 @@
+import re
+
+import pytest
+
+from schemas.event_types import EVENT_TYPES
+from schemas.topics import (
+    DEAD_LETTERS,
+    EVENTS_RAW,
+    MAX_RECORD_BYTES,
+    MIN_COMPACTION_LAG_MS,
+    TOPICS,
+    Topic,
+    dead_letters_of,
+)
+
+BY_NAME = {topic.name: topic for topic in TOPICS}
+topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+
+#: Public and persistent, with what each is keyed by: never renamed, only added to.
+NAMES = {
+    "events-raw": "site_id:session_id",
+    "events-session": "site_id:session_id",
+    "events-pageleave": "site_id:session_id",
+    "events-alert": "site_id",
+    "sessions": "site_id:session_id",
+    "page-durations": "partition:site_id:hour:path",
+    "alert-states": "site_id:rule:subject",
+    "alerts": "site_id",
+}
+
+
+def test_no_topic_is_renamed_or_keyed_anew() -> None:
+    """Consumer groups, tables and others' programs would lose it."""
+    assert {topic.name: topic.key for topic in TOPICS if topic not in DEAD_LETTERS} == NAMES
+    assert len(BY_NAME) == len(TOPICS)
+
+
+@topics
+def test_a_topic_is_named_by_the_rule(topic: Topic) -> None:
+    """Kebab-case, facts in the plural, and it says what it is for."""
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", topic.name)
+    assert topic.about
+    assert topic in DEAD_LETTERS or topic.name.endswith("s") or topic.name.startswith("events-")
+
+
+@pytest.mark.parametrize("topic", DEAD_LETTERS, ids=lambda topic: topic.name)
+def test_a_dead_letter_topic_belongs_to_one_that_is_read(topic: Topic) -> None:
+    """Records stay as they came, so key and record are those of the source; for 30 days."""
+    source = BY_NAME[topic.name.removesuffix("-dlq")]
+
+    assert dead_letters_of(source.name) == topic.name
+    assert (topic.key, topic.record) == (source.key, source.record)
+    assert topic.configs()["retention.ms"] == str(30 * 24 * 3_600_000)
+
+
+def test_every_topic_that_agents_read_has_dead_letters() -> None:
+    """All but the state of the alert rules, which only its own table reads."""
+    without = {topic.name for topic in TOPICS if topic not in DEAD_LETTERS} - {
+        topic.name.removesuffix("-dlq") for topic in DEAD_LETTERS
+    }
+
+    assert without == {"alert-states"}
+
+
+@topics
+def test_a_topic_is_either_compacted_or_kept_for_a_time(topic: Topic) -> None:
+    """A compacted one keeps each version for a week, so that no sink misses the last one."""
+    configs = topic.configs()
+
+    assert configs["max.message.bytes"] == str(MAX_RECORD_BYTES)
+    if configs["cleanup.policy"] == "compact":
+        assert "retention.ms" not in configs
+        assert configs["min.compaction.lag.ms"] == str(MIN_COMPACTION_LAG_MS)
+    else:
+        assert configs["cleanup.policy"] == "delete"
+        assert int(configs["retention.ms"]) >= 24 * 3_600_000
+
+
+def test_only_the_first_topic_is_stamped_by_the_broker() -> None:
+    """Its log time is the one clock of stream time."""
+    stamped = [t.name for t in TOPICS if "message.timestamp.type" in t.configs()]
+
+    assert stamped == [EVENTS_RAW.name]
+    assert EVENTS_RAW.configs()["message.timestamp.type"] == "LogAppendTime"
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES.values(), ids=lambda one: one.name)
+def test_an_event_type_goes_to_topics_of_events(event_type: object) -> None:
+    """Each is created, holds events, and is no dead end of its own."""
+    routes = getattr(event_type, "routes", ())
+
+    assert routes
+    for topic in routes:
+        assert BY_NAME[topic.name] is topic
+        assert topic.record == "RawEvent"
+        assert topic is not EVENTS_RAW
