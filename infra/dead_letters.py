@@ -80,8 +80,9 @@ async def survey(kafka: KafkaSettings, topic: str | None, limit: int) -> Overvie
     newest: list[tuple[int, Place, DeadLetter]] = []
     by_reason: Counter[str] = Counter()
     seen: set[Place] = set()
+    places = await _places(kafka, _chosen(topic))
     async with _consumer(kafka) as consumer:
-        async for record in _records(consumer, await _places(kafka, _chosen(topic))):
+        async for record in _records(consumer, places):
             letter = to_letter(record)
             if letter.source in seen:
                 continue

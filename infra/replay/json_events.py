@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import msgspec
 from msgspec import Raw
 
 from infra.errors import UserError
-from infra.replay.lines import Line
+from infra.replay.lines import Line, Readable
 from infra.replay.recorded import MAX_LINE_BYTES, Recorded
 from producer_api.lenient import split_leniently
 
@@ -37,7 +36,7 @@ def of_lines(lines: Iterator[Line]) -> Iterator[Recorded]:
             yield Recorded(line.number, data)
 
 
-def of_document(name: str, file: BinaryIO) -> Iterator[Recorded]:
+def of_document(name: str, file: Readable) -> Iterator[Recorded]:
     """Yield the elements, counted from one; `UserError` when it is no document or too large."""
     document = file.read(MAX_DOCUMENT_BYTES + 1)
     if len(document) > MAX_DOCUMENT_BYTES:

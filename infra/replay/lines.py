@@ -1,8 +1,18 @@
 """Lines of a file, each of bounded length."""
 
-from typing import BinaryIO, NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from infra.replay.recorded import MAX_LINE_BYTES
+
+
+class Readable(Protocol):
+    """What is read: a file, or what unpacks one."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, or what is left."""
+
+    def readline(self, size: int, /) -> bytes:
+        """Return a line with its end, but no more bytes than that."""
 
 
 class Line(NamedTuple):
@@ -16,7 +26,7 @@ class Line(NamedTuple):
 class Lines:
     """Iterates over the lines of a file, counted from one."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         #: Of the line that was read last.
         self.number = 0

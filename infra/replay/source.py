@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 from infra.errors import UserError
 from infra.replay import csv_events, json_events
@@ -106,12 +106,12 @@ def _standard_input() -> "io.BufferedReader[Any]":
     return io.BufferedReader(getattr(outer, "raw", outer), _BUFFER_BYTES)
 
 
-def _unpacked(packed: "io.BufferedReader[Any]") -> "io.BufferedReader[Any]":
+def _unpacked(packed: "io.BufferedReader[Any]") -> "io.BufferedReader[Any] | gzip.GzipFile":
     try:
         is_packed = packed.peek(len(_GZIP)).startswith(_GZIP)
     except OSError:  # told with the file's name when it is read
         is_packed = False
     if not is_packed:
         return packed
-    file = gzip.GzipFile(fileobj=cast("BinaryIO", packed))
-    return io.BufferedReader(cast("io.RawIOBase", file), _BUFFER_BYTES)
+    # Not within another buffer: that would drop what was unpacked before an error.
+    return gzip.GzipFile(fileobj=packed)

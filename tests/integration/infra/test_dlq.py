@@ -1,0 +1,156 @@
+"""`headrace dlq` on a real broker, whose dead letter topics all tests share."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from typer.testing import CliRunner, Result
+
+from infra.cli import app
+from infra.errors import UserError
+from infra.topics import create_topics
+from schemas import codec
+from schemas.records import RawEvent
+from schemas.settings import KafkaSettings
+
+_PARTITIONS = 4
+_TOPIC = "events-alert-dlq"
+
+
+@pytest.fixture
+def bootstrap(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give a broker that has the topics, and point the command at it."""
+    asyncio.run(create_topics(KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)))
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", kafka)
+    return kafka
+
+
+def _headrace(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["dlq", *arguments])
+
+
+def _bury(bootstrap: str, stage: str, letters: list[tuple[int, bytes]]) -> list[str]:
+    """Dead-letter records as an agent does, each by its source offset; returns their ids."""
+
+    async def send() -> list[str]:
+        ids = []
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+            for at, (offset, value) in enumerate(letters):
+                headers = {
+                    "dlq-reason": "undecodable",
+                    "dlq-detail": "[bold]bytes\x1b[2J",
+                    "dlq-stage": stage,
+                    "dlq-topic": "events-alert",
+                    "dlq-partition": "2",
+                    "dlq-offset": str(offset),
+                    # Later than any that another test leaves.
+                    "dlq-at": str(4_000_000_000_000 + at),
+                }
+                told = await producer.send_and_wait(
+                    _TOPIC,
+                    value,
+                    key=b"my-site",
+                    partition=2,
+                    headers=[(name, text.encode()) for name, text in headers.items()],
+                )
+                ids.append(f"{_TOPIC}/2/{told.offset}")
+        return ids
+
+    return asyncio.run(send())
+
+
+def _event(title: str) -> bytes:
+    return codec.encode(
+        RawEvent(
+            event_id=str(uuid4()),
+            type="error",
+            site_id="my-site",
+            session_id="s1",
+            received_at=1,
+            event_ts=2,
+            time_source="server",
+            title=title,
+        )
+    )
+
+
+def _random_offset() -> int:
+    return uuid4().int % 2**62
+
+
+def test_the_newest_stand_first_and_one_that_was_buried_twice_stands_once(bootstrap: str) -> None:
+    """A crash between the dead letter and the ack repeats it."""
+    stage = f"stage-{uuid4()}"
+    (one, two) = (_random_offset(), _random_offset())
+    ids = _bury(bootstrap, stage, [(one, b"x"), (two, b"y"), (one, b"x")])
+
+    listed = _headrace("list", "--topic", "events-alert")
+
+    assert listed.exit_code == 0
+    rows = [line for line in listed.stdout.splitlines() if stage in line]
+    assert [row.split("│")[1].strip() for row in rows] == [ids[1], ids[0]]
+    assert all("[bold]bytes\\x1b[2J" in row for row in rows)
+    assert "undecodable" in listed.stdout.partition("dead letters")[2]
+
+
+def test_the_limit_is_kept_and_all_are_counted(bootstrap: str) -> None:
+    """The counts are of what there is, not of what is shown."""
+    stage = f"stage-{uuid4()}"
+    ids = _bury(bootstrap, stage, [(_random_offset(), b"x") for _ in range(3)])
+
+    listed = _headrace("list", "--topic", _TOPIC, "--limit", "1")
+
+    assert ids[2] in listed.stdout
+    assert ids[1] not in listed.stdout
+    (total,) = [line for line in listed.stdout.splitlines() if "│ all" in line]
+    assert int(total.split("│")[2].replace(",", "")) >= 3
+
+
+def test_a_dead_letter_is_shown_with_what_it_holds(bootstrap: str) -> None:
+    """Decoded where that is possible."""
+    title = f"title-{uuid4()}"
+    (letter_id, broken_id) = _bury(
+        bootstrap, "raise_alerts", [(_random_offset(), _event(title)), (_random_offset(), b"\x07!")]
+    )
+
+    shown = _headrace("show", letter_id)
+    broken = _headrace("show", broken_id)
+
+    assert (shown.exit_code, broken.exit_code) == (0, 0)
+    assert f'"title": "{title}"' in shown.stdout
+    assert "events-alert/2/" in shown.stdout
+    assert "What to do" in shown.stdout
+    assert "2 bytes that are no RawEvent" in broken.stdout
+    assert "0000  07 21" in broken.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("show", f"{_TOPIC}/2/{2**40}"), "There is no dead letter events-alert-dlq/2/"),
+        (("show", f"{_TOPIC}/{_PARTITIONS}/0"), "There is no dead letter"),
+        (("show", "nonsense"), "is no id of a dead letter"),
+        (("list", "--topic", "no-such-topic"), "is no topic with dead letters; there are events-"),
+    ],
+)
+def test_what_is_not_there_is_told_in_a_sentence(
+    bootstrap: str, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """With what would be right."""
+    told = _headrace(*arguments)
+
+    assert isinstance(told.exception, UserError)
+    assert sentence in str(told.exception)
+
+
+def test_no_broker_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """And nothing else."""
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{unused_tcp_port}")
+
+    told = _headrace("list")
+
+    assert isinstance(told.exception, UserError)
+    assert "No Kafka answers" in str(told.exception)

@@ -1,0 +1,181 @@
+"""Dead letters are shown whole, and no text of a stranger steers the terminal."""
+
+import io
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from infra.dead_letter_screen import NEXT_STEPS, of_overview, of_record, readable
+from infra.dead_letters import DeadLetter, Overview, Place, to_letter
+from infra.errors import UserError
+from schemas import codec
+from schemas.headers import Source
+from schemas.records import RawEvent
+from schemas.reject_reasons import DeadLetterReason
+
+_EVENT = RawEvent(
+    event_id="0190a0b0-0000-7000-8000-000000000001",
+    type="pageview",
+    site_id="my-site",
+    session_id="s1",
+    received_at=1,
+    event_ts=2,
+    time_source="client",
+    title="Grüße \x1b[31m [bold]",
+)
+_HEADERS = (
+    ("id", bytes(15) + b"\x07"),
+    ("src", Source(3, 7, 0).pack()),
+    ("dlq-reason", b"rule_failed"),
+    ("dlq-detail", b"ValueError('\x1b[2J [red]')"),
+    ("dlq-stage", b"sessionize"),
+    ("dlq-topic", b"events-session"),
+    ("dlq-partition", b"3"),
+    ("dlq-offset", b"12"),
+    ("dlq-at", b"1700000000000"),
+)
+
+
+def _record(value: bytes | None, headers: Any = _HEADERS) -> Any:
+    return SimpleNamespace(
+        topic="events-session-dlq",
+        partition=3,
+        offset=0,
+        timestamp=5,
+        key=b"my-site:s1",
+        value=value,
+        headers=headers,
+    )
+
+
+def _shown(parts: Any) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    for part in parts:
+        console.print(part, soft_wrap=True)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_dead_letter_is_read_from_its_headers() -> None:
+    """Where it is, where it was, and why."""
+    assert to_letter(_record(b"")) == DeadLetter(
+        id=Place("events-session-dlq", 3, 0),
+        reason="rule_failed",
+        stage="sessionize",
+        detail="ValueError('\x1b[2J [red]')",
+        source=Place("events-session", 3, 12),
+        at_ms=1_700_000_000_000,
+    )
+
+
+def test_a_record_that_others_put_there_is_shown_too() -> None:
+    """Its time is then Kafka's."""
+    letter = to_letter(_record(b"", headers=(("dlq-offset", b"x"),)))
+
+    assert (letter.reason, letter.source, letter.at_ms) == ("", None, 5)
+    assert "Something other than headrace" in _shown(of_record(_record(b"", headers=())))
+
+
+def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
+    """With what to do next at the end."""
+    shown = _shown(of_record(_record(codec.encode(_EVENT))))
+
+    for part in (
+        "events-session-dlq/3/0",
+        "2023-11-14 22:13:20",
+        "00000000-0000-0000-0000-000000000007",
+        "events-raw/3/7, at 1970-01-01 00:00:00",
+        "1700000000000 (2023-11-14 22:13:20)",
+        "my-site:s1",
+        "a RawEvent",
+        '"session_id": "s1"',
+        NEXT_STEPS[DeadLetterReason.RULE_FAILED],
+    ):
+        assert part in shown
+
+
+def test_strangers_texts_are_spelled_out() -> None:
+    """Escape sequences reach no terminal, and markup is no markup."""
+    shown = _shown(of_record(_record(codec.encode(_EVENT))))
+
+    assert "\x1b" not in shown
+    assert "\\x1b[2J [red]" in shown
+    assert "Grüße \\u001b[31m [bold]" in shown
+
+
+def test_bytes_that_are_no_record_are_dumped() -> None:
+    """The first of them, with the reason."""
+    shown = _shown(of_record(_record(b"\x01hello" + bytes(300))))
+
+    assert "306 bytes that are no RawEvent: not the Confluent wire format" in shown
+    assert "0000  01 68 65 6c 6c 6f 00" in shown
+    assert ".hello.........." in shown
+    assert "00f0  " in shown
+    assert "0100  " not in shown
+
+
+def test_a_tombstone_is_told() -> None:
+    """It has no bytes at all."""
+    assert "none: a tombstone" in _shown(of_record(_record(None)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("id", b"short", "73 68 6f 72 74"),
+        ("src", b"\x00", "00"),
+        ("client-id", b"", "the client chose the id"),
+        ("dlq-at", b"soon", "soon"),
+        ("dlq-at", b"9" * 30, f"{'9' * 30} ({'9' * 30} ms)"),
+        ("other", b"\xff\x00", "ff 00"),
+        ("type", b"pageview", "pageview"),
+    ],
+)
+def test_headers_that_are_not_as_they_should_be_are_shown_all_the_same(
+    name: str, value: bytes, shown: str
+) -> None:
+    """As text where they are one, else in hex."""
+    assert readable(name, value) == shown
+
+
+def test_every_reason_says_what_to_do() -> None:
+    """A new one must, too."""
+    assert NEXT_STEPS.keys() == set(DeadLetterReason)
+
+
+def test_the_list_ends_with_the_counts_of_all() -> None:
+    """Though it shows only some."""
+    overview = Overview([to_letter(_record(b""))], Counter({"rule_failed": 1_200, "": 1}))
+    shown = _shown(of_overview(overview))
+
+    assert "events-session/3/12" in shown
+    assert "\x1b" not in shown
+    assert [line.split("│")[1].strip() for line in shown.splitlines() if "1,20" in line] == [
+        "rule_failed",
+        "all",
+    ]
+
+
+def test_an_empty_list_is_a_sentence() -> None:
+    """And no table."""
+    assert _shown(of_overview(Overview([], Counter()))) == "There are no dead letters.\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "events-raw-dlq", "events-raw-dlq/0", "events-raw/0/1", "events-raw-dlq/0/-1", "a/b/c"],
+)
+def test_an_id_that_is_none_is_told_what_one_is_like(text: str) -> None:
+    """An id of a topic that holds no dead letters is none."""
+    with pytest.raises(UserError, match="events-raw-dlq/0/17"):
+        Place.parse(text)
+
+
+def test_an_id_is_read_as_it_is_shown() -> None:
+    """With blanks around it, as copying brings them."""
+    place = Place("events-raw-dlq", 0, 17)
+
+    assert Place.parse(f" {place} ") == place

@@ -1,0 +1,185 @@
+"""A whole replay against a server that answers as it is told to."""
+
+import io
+from pathlib import Path
+
+import pytest
+import stamina
+from aiohttp import web
+from rich.console import Console
+
+from infra.errors import UserError
+from infra.replay.report import Report
+from infra.replay.run import Options, Pace, replay
+from infra.replay.screen import ReplayScreen
+from infra.replay.sender import Result
+from tests.unit.infra.fake_headrace import Answer, accept_all, results, serving
+
+
+class Clock:
+    """A clock that sleeping advances."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+
+async def _replay(answer: Answer, path: Path) -> tuple[Report, str]:
+    """Return the report, and what the screen showed."""
+    console = Console(file=io.StringIO(), width=200)
+    report = Report()
+    async with serving(answer) as fake:
+        with ReplayScreen(console, None) as screen:
+            await replay(Options([path], fake.url), report, screen)
+    assert isinstance(console.file, io.StringIO)
+    return report, console.file.getvalue()
+
+
+def _file(folder: Path, events: int) -> Path:
+    path = folder / "x.jsonl"
+    path.write_bytes(b'{"a":1}\n' * events)
+    return path
+
+
+async def test_all_events_are_sent_in_order_and_each_with_an_id(tmp_path: Path) -> None:
+    """A thousand in a batch."""
+    sizes = []
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        sizes.append(len(lines))
+        assert all(b'"event_id"' in line for line in lines)
+        assert len(set(lines)) == len(lines)
+        return accept_all(request, lines)
+
+    (report, shown) = await _replay(answer, _file(tmp_path, 2_500))
+
+    assert sizes == [1_000, 1_000, 500]
+    assert (report.accepted, report.refused, shown) == (2_500, {}, "")
+
+
+async def test_waiting_is_said_with_its_reason_once(tmp_path: Path) -> None:
+    """And that it goes on."""
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        if request < 3:
+            return web.json_response({"error": "Full\x1b[31m [red]"}, status=503)
+        return accept_all(request, lines)
+
+    with stamina.set_testing(True, attempts=10):
+        (_, shown) = await _replay(answer, _file(tmp_path, 1))
+
+    assert shown.count("Waiting, to send again") == 1
+    assert "answered 503: Full\\x1b[31m [red]" in shown
+    assert shown.endswith("Going on\n")
+
+
+async def test_the_end_of_patience_says_how_far_it_came(tmp_path: Path) -> None:
+    """By lines of the file."""
+    path = _file(tmp_path, 1_003)
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        if request == 0:
+            return accept_all(request, lines)
+        return (
+            results("accepted", *["failed"] * (len(lines) - 1))
+            if len(lines) == 3
+            else results(*["failed"] * len(lines), status=500)
+        )
+
+    with stamina.set_testing(True, attempts=2), pytest.raises(UserError) as raised:
+        await _replay(answer, path)
+
+    assert f"Stopped at {path}, line 1,002: failed!" in str(raised.value)
+    assert "to line 1,003, 2 may have been taken" in str(raised.value)
+
+
+def test_refusals_are_counted_by_code_with_the_first_example() -> None:
+    """The most frequent stand first in the table."""
+    clock = Clock()
+    report = Report(clock.now)
+    report.count("x, line 1", Result("accepted"))
+    report.count("x, line 2", Result("rejected", "rare", "Rare\x1b"))
+    report.count("x, line 3", Result("rejected", "often", "First"))
+    report.count("x, line 4", Result("rejected", "often", "Second"))
+    clock.seconds = 2.0
+    console = Console(file=io.StringIO(), width=120)
+    console.print(report.table())
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()[3:]
+
+    assert [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line] == [
+        ["1", "accepted", "", ""],
+        ["2", "refused: often", "x, line 3", "First"],
+        ["1", "refused: rare", "x, line 2", "Rare\\x1b"],
+        ["4", "in 2.0 seconds", "", ""],
+        ["2", "a second", "", ""],
+    ]
+
+
+@pytest.mark.parametrize(("rate", "most"), [(1, 1), (50, 10), (100_000, 1_000), (None, 1_000)])
+def test_batches_are_smaller_at_a_low_rate(rate: int | None, most: int) -> None:
+    """So that events flow evenly."""
+    assert Pace(rate).most == most
+
+
+async def test_the_pace_is_the_rate_and_lost_time_stays_lost() -> None:
+    """After a wait for the server, no flood follows."""
+    clock = Clock()
+    pace = Pace(100, clock.now, clock.sleep)
+    sent_at = []
+    for _ in range(3):
+        await pace.wait(20)
+        sent_at.append(round(clock.seconds, 3))
+    clock.seconds += 60
+    for _ in range(2):
+        await pace.wait(20)
+        sent_at.append(round(clock.seconds, 3))
+
+    assert sent_at == [0, 0.2, 0.4, 60.4, 60.6]
+
+
+async def test_without_a_rate_nothing_is_held_back() -> None:
+    """As fast as it goes."""
+    clock = Clock()
+    pace = Pace(None, clock.now, clock.sleep)
+    await pace.wait(1_000)
+    await pace.wait(1_000)
+
+    assert clock.seconds == 0
+
+
+def test_where_there_is_no_terminal_a_line_now_and_then_says_how_far_it_is() -> None:
+    """No bar, which would fill a log."""
+    clock = Clock()
+    console = Console(file=io.StringIO(), width=200)
+    report = Report(clock.now)
+    with ReplayScreen(console, 100, clock.now) as screen:
+        for line in range(1, 5):
+            clock.seconds += 6
+            report.count(f"x, line {line}", Result("accepted"))
+            screen.show(report, line)
+
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "2 events, 0/s, x, line 2\n4 events, 0/s, x, line 4\n"
+
+
+def test_on_a_terminal_there_is_a_bar() -> None:
+    """With the bytes, the events and the rate."""
+    clock = Clock()
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    report = Report(clock.now)
+    with ReplayScreen(console, 100, clock.now) as screen:
+        clock.seconds += 1
+        report.count("x, line 1", Result("accepted"))
+        screen.show(report, 50)
+
+    assert isinstance(console.file, io.StringIO)
+    assert "50/100 bytes" in console.file.getvalue()
+    assert "1 events, 1/s" in console.file.getvalue()

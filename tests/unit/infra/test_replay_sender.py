@@ -1,0 +1,170 @@
+"""Batches are sent again until the server has said of each event what it is."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+import stamina
+from aiohttp import web
+
+from infra.errors import UserError
+from infra.replay.sender import NotTakenError, Result, Sender
+from tests.unit.infra.fake_headrace import Answer, FakeHeadrace, accept_all, results, serving
+
+_EVENTS = (b"1", b"2", b"3")
+
+
+class Sending:
+    """A sender, what it told, and the server it sends to."""
+
+    def __init__(self, fake: FakeHeadrace, session: aiohttp.ClientSession) -> None:
+        self.fake = fake
+        self.whys: list[str] = []
+        self.settled: list[tuple[int, str]] = []
+        self._sender = Sender(session, fake.url, self.whys.append)
+
+    async def send(self) -> None:
+        """Send the three events."""
+
+        def settle(index: int, result: Result) -> None:
+            self.settled.append((index, result.status))
+
+        await self._sender.send(_EVENTS, settle)
+
+
+@asynccontextmanager
+async def sending(answer: Answer) -> AsyncIterator[Sending]:
+    """Give a sender to a server that answers so."""
+    async with serving(answer) as fake, aiohttp.ClientSession() as session:
+        yield Sending(fake, session)
+
+
+@pytest.fixture(autouse=True)
+def _no_waits() -> Iterator[None]:
+    """Let retries follow at once, five at most."""
+    with stamina.set_testing(True, attempts=5):
+        yield
+
+
+async def test_a_batch_is_ndjson_and_each_result_is_told_in_order() -> None:
+    """What is refused is settled as well as what is accepted."""
+    async with sending(lambda *_: results("accepted", "rejected", "accepted")) as it:
+        await it.send()
+
+        assert it.fake.batches == [[b"1", b"2", b"3"]]
+        assert it.fake.content_types == {"application/x-ndjson"}
+        assert it.settled == [(0, "accepted"), (1, "rejected"), (2, "accepted")]
+        assert it.whys == []
+
+
+async def test_a_batch_of_nothing_but_refused_events_is_not_sent_again() -> None:
+    """Though its status is 400."""
+    async with sending(lambda *_: results(*["rejected"] * 3, status=400)) as it:
+        await it.send()
+
+        assert len(it.settled) == 3
+        assert len(it.fake.batches) == 1
+
+
+async def test_only_events_that_failed_are_sent_again() -> None:
+    """In their order, and each is settled once."""
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        if request == 0:
+            return results("failed", "accepted", "failed")
+        return results("rejected", "accepted") if len(lines) == 2 else results()
+
+    async with sending(answer) as it:
+        await it.send()
+
+        assert it.fake.batches == [[b"1", b"2", b"3"], [b"1", b"3"]]
+        assert it.settled == [(1, "accepted"), (0, "rejected"), (2, "accepted")]
+        assert it.whys == ["failed!"]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_what_may_pass_is_sent_again_with_the_reason_told(status: int) -> None:
+    """The whole batch, byte for byte, so that its events count once."""
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        if request < 2:
+            return web.json_response({"error": "Not now", "code": "x"}, status=status)
+        return accept_all(request, lines)
+
+    async with sending(answer) as it:
+        await it.send()
+
+        assert it.fake.batches == [list(_EVENTS)] * 3
+        assert it.whys == [f"{it.fake.url}api/events answered {status}: Not now"] * 2
+
+
+async def test_a_lost_connection_is_tried_again() -> None:
+    """The server may have taken the events; their ids tell it."""
+
+    def answer(request: int, lines: list[bytes]) -> web.Response | None:
+        return None if request == 0 else accept_all(request, lines)
+
+    async with sending(answer) as it:
+        await it.send()
+
+        assert it.whys == ["Server disconnected"]
+        assert it.fake.batches == [list(_EVENTS)] * 2
+        assert len(it.settled) == 3
+
+
+@pytest.mark.parametrize(("header", "waited"), [("7", 7.0), ("9999", 60.0), ("soon", True)])
+async def test_the_servers_retry_after_is_kept_to(header: str, waited: float) -> None:
+    """Within a minute; what is no number of seconds leaves the backoff as it is."""
+    full = web.json_response({"error": "Full"}, status=503, headers={"Retry-After": header})
+    async with sending(lambda *_: full) as it:
+        with pytest.raises(NotTakenError) as raised:
+            await it._sender._post(_EVENTS)  # noqa: SLF001 - waits are not slept in tests
+
+        assert it._sender._wait_of(raised.value) == waited  # noqa: SLF001
+
+
+async def test_patience_ends_with_the_reason() -> None:
+    """What was settled until then stays so."""
+
+    def answer(_: int, lines: list[bytes]) -> web.Response:
+        return results(*["accepted"] * (len(lines) - 2), "failed", "failed")
+
+    async with sending(answer) as it:
+        with pytest.raises(NotTakenError, match="failed!"):
+            await it.send()
+
+        assert len(it.fake.batches) == 5
+        assert it.settled == [(0, "accepted")]
+
+
+@pytest.mark.parametrize(
+    ("response", "sentence"),
+    [
+        (
+            (404, {"error": "Nothing here"}),
+            "answered 404: Nothing here. It seems to be no headrace",
+        ),
+        ((200, ["hello"]), "answered 200"),
+        ((301, {}), "answered 301"),
+        ((202, {"results": []}), "told of 0 events, not of 3"),
+    ],
+)
+async def test_another_server_is_told_at_once(response: tuple[int, object], sentence: str) -> None:
+    """Sending again would not help."""
+    (status, body) = response
+    async with sending(lambda *_: web.Response(status=status, text=json.dumps(body))) as it:
+        with pytest.raises(UserError, match=sentence):
+            await it.send()
+
+        assert len(it.fake.batches) == 1
+
+
+async def test_a_server_that_never_answers_is_told_what_to_do(unused_tcp_port: int) -> None:
+    """It is likely that none was started."""
+    async with aiohttp.ClientSession() as session:
+        sender = Sender(session, f"http://127.0.0.1:{unused_tcp_port}", lambda _: None)
+
+        with pytest.raises(UserError, match="Start one with `headrace up`"):
+            await sender.send(_EVENTS, lambda *_: None)

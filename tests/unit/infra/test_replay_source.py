@@ -1,0 +1,151 @@
+"""A file's format is told by its name and its beginning."""
+
+import gzip
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.errors import UserError
+from infra.replay.batches import Batch, read_ahead, read_batches
+from infra.replay.recorded import Recorded
+from infra.replay.source import STANDARD_INPUT, open_source, total_bytes
+from producer_api.body import MAX_BATCH_BYTES
+from producer_api.lenient import split_leniently
+
+_JSON = b'{"type":"a"}\n{"type":"b"}\n'
+_CSV = b"type\na\nb\n"
+_ARRAY = b'[{"type":"a"},\n{"type":"b"}]'
+
+
+def _types(path: Path) -> list[str]:
+    with open_source(path) as source:
+        return [json.loads(event.data)["type"] for event in source.events()]
+
+
+def _as_it_is(data: bytes) -> bytes:
+    return data
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.jsonl", _JSON),
+        ("x.ndjson", _JSON),
+        ("x.json", _JSON),
+        ("x.json", _ARRAY),
+        ("x.json", b'{"events":' + _ARRAY + b"}"),
+        ("x.csv", _CSV),
+        ("X.CSV", b"\xef\xbb\xbf" + _CSV.replace(b"\n", b"\r\n")),
+        ("x.jsonl", b"\xef\xbb\xbf" + _JSON),
+        ("x.log", _JSON),
+        ("x.txt", _CSV),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_format_is_read_plain_and_packed(
+    tmp_path: Path, name: str, content: bytes, packed: bool
+) -> None:
+    """With the byte order mark that Excel puts first, too."""
+    path = tmp_path / (name + ".gz" * packed)
+    path.write_bytes(gzip.compress(content) if packed else content)
+
+    assert _types(path) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "content", [_JSON, _CSV, _ARRAY, gzip.compress(_JSON), gzip.compress(_CSV)]
+)
+def test_standard_input_is_told_by_how_it_begins(
+    monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """It has no name that says it."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    assert _types(STANDARD_INPUT) == ["a", "b"]
+
+
+def test_a_broken_first_line_of_standard_input_is_no_csv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names none of our fields."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"oops\n" + _JSON)))
+
+    with open_source(STANDARD_INPUT) as source:
+        assert [event.data for event in source.events()] == [b"oops", *_JSON.split()]
+
+
+def test_packed_data_that_ends_early_is_an_error_that_says_where(tmp_path: Path) -> None:
+    """What was read before it is sent first."""
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(gzip.compress(_JSON)[:-8])
+    batches = read_batches([path], _as_it_is)
+
+    assert [event.line for event in next(batches).events] == [1, 2]
+    with pytest.raises(UserError, match=r"x\.jsonl\.gz cannot be read on after line 2"):
+        next(batches)
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    """With its name."""
+    with pytest.raises(UserError, match="gone cannot be read: No such file"):
+        next(read_batches([tmp_path / "gone"], _as_it_is))
+
+
+def test_the_size_is_that_of_all_files_unless_one_is_a_stream(tmp_path: Path) -> None:
+    """Then there is none."""
+    path = tmp_path / "x"
+    path.write_bytes(b"1234")
+
+    assert total_bytes([path, path]) == 8
+    assert total_bytes([path, STANDARD_INPUT]) is None
+
+
+def test_batches_hold_no_more_events_than_are_asked_for(tmp_path: Path) -> None:
+    """And events of one file only, in order."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"n":1}\n' * 5)
+    batches = list(read_batches([path, path], _as_it_is, most=3))
+
+    assert [[event.line for event in batch.events] for batch in batches] == [[1, 2, 3], [4, 5]] * 2
+    assert batches[-1].position == path.stat().st_size
+    assert batches[0].place(batches[0].events[2]) == f"{path}, line 3"
+
+
+def test_batches_stay_under_the_servers_limit_of_bytes(tmp_path: Path) -> None:
+    """With the line breaks between the events."""
+    path = tmp_path / "x.jsonl"
+    line = b'{"a":"' + b"x" * 65_000 + b'"}\n'
+    path.write_bytes(line * 100)
+    batches = list(read_batches([path], _as_it_is))
+
+    sizes = [sum(len(event.data) + 1 for event in batch.events) for batch in batches]
+    assert sum(sizes) == len(line) * 100
+    assert max(sizes) <= MAX_BATCH_BYTES < max(sizes) + len(line)
+
+
+def test_the_servers_own_splitter_finds_the_same_events(tmp_path: Path) -> None:
+    """An array of events and its elements as lines are the same to both."""
+    path = tmp_path / "x.json"
+    path.write_bytes(_ARRAY)
+    (batch,) = read_batches([path], _as_it_is)
+
+    assert [event.data for event in batch.events] == split_leniently(_ARRAY, 10)
+
+
+async def test_batches_read_ahead_come_in_order_and_end_with_the_readers_error() -> None:
+    """A thread reads them."""
+
+    def batches() -> list[Batch]:
+        return [Batch("x", "line", [Recorded(line, b"{}")], line) for line in range(10)]
+
+    def failing() -> Iterator[Batch]:
+        yield from batches()
+        raise UserError("enough")
+
+    ahead = read_ahead(failing())
+
+    assert [await anext(ahead) for _ in range(10)] == batches()
+    with pytest.raises(UserError, match="enough"):
+        await anext(ahead)
