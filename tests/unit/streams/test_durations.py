@@ -1,0 +1,148 @@
+import pytest
+
+from schemas.records import PageDuration
+from streams.domain import durations
+from streams.domain.duration_book import DurationBook
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import HOUR_MS, NOON, NOON_MS, event, source
+
+ENDED_MS = NOON_MS + HOUR_MS
+
+
+def a_book() -> tuple[FakeStates[PageDuration], DurationBook]:
+    """Return an empty table and its book."""
+    states = FakeStates(PageDuration)
+    return states, DurationBook(states, 3)
+
+
+def told(states: FakeStates[PageDuration]) -> dict[str, tuple[int, int, int]]:
+    """End the batch, and return generation, leaves and sum by path."""
+    states.write()
+    return {
+        state.path: (state.generation, state.leaves, state.total_ms)
+        for state in states.stored().values()
+    }
+
+
+def leave(book: DurationBook, offset: int, log_ms: int = NOON_MS, **fields: object) -> None:
+    """Let one page leave happen, in a batch of its own."""
+    book.advance(log_ms)
+    given = {"type": "pageleave", "duration_ms": 1_000, **fields}
+    book.leave(event(offset, **given), source(offset, log_ms))
+    book.end_batch()
+
+
+def test_a_background_tab_counts_six_hours_at_most() -> None:
+    """Longer says nothing of reading."""
+    states, book = a_book()
+    leave(book, 1, duration_ms=2**40)
+
+    assert told(states) == {"/": (1, 1, 6 * HOUR_MS)}
+
+
+def test_a_leave_without_a_duration_is_not_counted() -> None:
+    """It counts in its session."""
+    states, book = a_book()
+    leave(book, 1, duration_ms=None)
+
+    assert told(states) == {}
+
+
+def test_a_negative_duration_is_refused() -> None:
+    """The API takes none; another writer's goes to the dead letters, and spoils no sum."""
+    states, book = a_book()
+    with pytest.raises(ValueError, match="-1 ms"):
+        leave(book, 1, duration_ms=-1)
+    book.end_batch()
+
+    assert told(states) == {}
+
+
+def test_keys_are_readable_and_name_the_partition() -> None:
+    """They are public; the same page comes from several partitions."""
+    states, book = a_book()
+    leave(book, 1, event_ts=NOON + 1, path="/a:b")
+
+    assert list(states.staged) == [b"3:shop:2026-04-01T12Z:/a:b"]
+
+
+def test_an_hour_is_deleted_26_hours_after_it_ended() -> None:
+    """Not at it; a leave that comes after that begins another generation."""
+    states, book = a_book()
+    leave(book, 1)
+    states.write()
+    book.advance(ENDED_MS + 26 * HOUR_MS)
+    book.end_batch()
+    assert told(states) == {"/": (1, 1, 1_000)}
+
+    book.advance(ENDED_MS + 26 * HOUR_MS + 1)
+    book.end_batch()
+    assert told(states) == {}
+
+    leave(book, 9, ENDED_MS + 27 * HOUR_MS)
+    assert told(states) == {"/": (9, 1, 1_000)}
+
+
+def test_an_hour_is_not_deleted_in_the_batch_that_changed_it() -> None:
+    """Its last value must be published; the next batch deletes it."""
+    states, book = a_book()
+    leave(book, 1)
+    states.write()
+    book.leave(event(2, type="pageleave", duration_ms=1), source(2, NOON_MS))
+    book.advance(ENDED_MS + 30 * HOUR_MS)
+    book.end_batch()
+    assert told(states) == {"/": (1, 2, 1_001)}
+
+    book.end_batch()
+    assert told(states) == {}
+
+
+def test_an_hour_of_an_import_stays_for_an_hour_after_its_last_leave() -> None:
+    """It ended months ago; without that each batch would begin a generation."""
+    states, book = a_book()
+    old = {"event_ts": NOON - 9_000 * 3_600_000_000}
+    leave(book, 1, NOON_MS, **old)
+    states.write()
+    leave(book, 2, NOON_MS + HOUR_MS, **old)
+    assert told(states) == {"/": (1, 2, 2_000)}
+
+    book.advance(NOON_MS + 2 * HOUR_MS + 1)
+    book.end_batch()
+    assert told(states) == {}
+
+
+def test_a_crash_that_wrote_the_rest_alone_loses_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last path of an hour is kept apart when it is read again, too."""
+    monkeypatch.setattr(durations, "MAX_PATHS", 1)
+    states, book = a_book()
+    book.leave(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
+    book.leave(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
+    book.end_batch()
+    states.staged = dict(reversed(states.staged.items()))
+    states.write(most=1)
+    assert told(states) == {"(other)": (2, 1, 2)}
+
+    again = DurationBook(states, 3)
+    for key, state in states.stored().items():
+        again.know(key, state)
+    again.leave(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
+    again.leave(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
+    again.end_batch()
+
+    assert told(states) == {"/first": (1, 1, 1), "(other)": (2, 1, 2)}
+
+
+def test_deleted_paths_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is of what is kept, not of what ever was."""
+    monkeypatch.setattr(durations, "MAX_PATHS", 1)
+    states, book = a_book()
+    leave(book, 1, path="/a")
+    leave(book, 2, path="/b")
+    states.write()
+    book.advance(ENDED_MS + 30 * HOUR_MS)
+    book.end_batch()
+    states.write()
+
+    leave(book, 3, ENDED_MS + 30 * HOUR_MS, path="/b")
+
+    assert told(states) == {"/b": (3, 1, 1_000)}
