@@ -27,6 +27,7 @@ Positions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, int]]]
 #: fenced (see `app.Worker`).
 _DRAIN_SECONDS = 15.0
 _POSITIONS_SECONDS = 60.0
+_HELD_SECONDS = 0.02
 
 
 class FetchConsumer(Consumer):  # type: ignore[misc]
@@ -51,6 +52,28 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
                 self._delivered[tp].append(message)
             yield tp, message
 
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109
+    ) -> Mapping[TP, list[Any]]:
+        """Fetch, but from no source until a rebalance is over.
+
+        Faust opens the sources before it seeks, and empties the streams' queues after: what
+        was fetched in between would be lost. Recovery meanwhile reads the changelogs.
+        """
+        wanted = active_partitions or set()
+        if self.app.rebalancing:
+            wanted = {tp for tp in wanted if not self._is_source(tp)}
+        if not wanted:  # to aiokafka, none means all
+            await self.sleep(_HELD_SECONDS)
+            return {}
+        fetched = dict(await super()._getmany(wanted, timeout))
+        if self.app.rebalancing:  # it began, or ended, meanwhile
+            late = {tp: fetched.pop(tp)[0].offset for tp in list(fetched) if self._is_source(tp)}
+            await self.seek_wait(late)
+        return fetched
+
     def ack(self, message: Any) -> bool:
         """Mark a fetch as done; True when it was not before."""
         message.acked = True
@@ -67,16 +90,33 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
 
         An app with `positions` has no tables: Faust then reads nothing before this returns.
         """
-        self._delivered.clear()
-        committed = dict(await super().seek_to_committed())
+        start = dict(await super().seek_to_committed())
         if self.positions is None:
-            return committed
-        sources = [tp for tp in committed if self._is_source(tp)]
+            start |= await self._seek_to_earliest([tp for tp in start if start[tp] is None])
+        else:
+            start |= await self._seek_to_positions([tp for tp in start if self._is_source(tp)])
+        self._delivered.clear()
+        return start
+
+    async def _seek_to_earliest(self, tps: Sequence[TP]) -> Mapping[TP, int]:
+        """Go back where nothing was committed yet.
+
+        aiokafka seeks nowhere then; what Faust fetched and dropped while it rebalanced would
+        never be read.
+        """
+        if not tps:
+            return {}
+        earliest: Mapping[TP, int] = await self.earliest_offsets(*tps)
+        await self.seek_wait(earliest)
+        return earliest
+
+    async def _seek_to_positions(self, sources: Sequence[TP]) -> Mapping[TP, int]:
+        assert self.positions is not None  # noqa: S101 - for the type checker
         # Faust waits for 90 s, then reads on from anywhere: end the worker before that.
         async with asyncio.timeout(_POSITIONS_SECONDS):
-            start = await self.positions(sources)
-        await self.seek_wait(dict(start))
-        return committed | dict(start)
+            start = dict(await self.positions(sources))
+        await self.seek_wait(start)
+        return start
 
     async def wait_empty(self) -> None:
         """Wait for the work under way, but not for ever, then commit what is done."""
@@ -107,10 +147,25 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
 
     def _new_offset(self, tp: TP) -> int | None:
         done = None
-        fetches = self._delivered[tp]
-        while fetches and fetches[0].acked:
-            done = fetches.popleft().offset + 1
+        for message in self._delivered[tp]:
+            if not message.acked:
+                break
+            done = message.offset + 1
         return done
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:  # noqa: ARG002
+        # Faust would compare with what it last tried to commit, whether or not that succeeded.
+        return True
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, and forget the fetches only when that succeeded: a rebalance can refuse it."""
+        committed = bool(await super()._commit(offsets))
+        if committed:
+            for tp, offset in offsets.items():
+                fetches = self._delivered[tp]
+                while fetches and fetches[0].acked and fetches[0].offset < offset:
+                    fetches.popleft()
+        return committed
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Do nothing: the list of deliveries knows."""

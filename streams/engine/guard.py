@@ -23,6 +23,10 @@ class FrozenGuard:
         self._clock = clock
         self._last_beat = clock()
 
+    def begin(self) -> None:
+        """Count from now."""
+        self._last_beat = self._clock()
+
     async def beat_for_ever(self) -> None:
         """Note several times a second that the loop moves; `FrozenError` when it did not."""
         while True:

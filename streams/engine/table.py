@@ -144,7 +144,7 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
                 self._recover(record)
 
     def _recover(self, record: Any) -> None:
-        version = _version_of(record)
+        version = version_of(record)
         known = self._recovering[record.partition]
         if version < known.get(record.key, -1):
             return
@@ -200,7 +200,8 @@ class PartitionStates(Generic[S]):
         return self._table.is_staged(self._partition, key)
 
 
-def _version_of(record: Any) -> int:
+def version_of(record: Any) -> int:
+    """Return how far the writer of a changelog record had come."""
     packed = find(record.headers, VERSION)
     # None: written by something else, which knows less than any worker.
     return -1 if packed is None else int(_VERSION.unpack(packed)[0])

@@ -135,8 +135,10 @@ class Worker:
         """Work until `stop` is set; raises what ended the worker when it was something else."""
         await self.producer.start()
         self.faust.finalize()
-        await self.faust.start()
+        # The guard beats from the start: joining a group can take as long as a session.
+        self.guard.begin()
         tasks = [asyncio.ensure_future(job()) for job in (self._beat, *self._background)]
+        await self.faust.start()
         ended = asyncio.ensure_future(self.faust.wait_until_stopped())
         stopped = asyncio.ensure_future(stop.wait())
         try:

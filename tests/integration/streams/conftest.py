@@ -1,0 +1,34 @@
+"""A broker that one test may kill."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.broker.local_kafka import LocalKafka
+
+
+class OwnBroker:
+    """A local broker of one test."""
+
+    def __init__(self, broker: LocalKafka) -> None:
+        self._broker = broker
+
+    @property
+    def bootstrap(self) -> str:
+        """Its address."""
+        return self._broker.bootstrap
+
+    def kill_and_restart(self) -> None:
+        """Kill the JVM as a crash would, and start it again at the same address."""
+        self._broker.process.kill()
+        self._broker.process.wait()
+        self._broker.start()
+        self._broker.wait_ready()
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    """Give a broker that no other test uses."""
+    with LocalKafka(tmp_path / "own") as broker:
+        yield OwnBroker(broker)

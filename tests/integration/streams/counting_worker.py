@@ -1,0 +1,106 @@
+"""A worker with the smallest jobs that show the engine's promises, run as a process of its own.
+
+`python -m tests.integration.streams.counting_worker <bootstrap> <prefix>`: `forward` copies
+`<prefix>-in` to `<prefix>-out` in the same partition, with the source offset in a header;
+`count` counts the records of each key in the table `<prefix>-counts`. A record whose value is
+`poison` is refused. It prints a line when it becomes ready, and when it stops being so.
+"""
+
+import asyncio
+import signal
+import struct
+import sys
+from dataclasses import dataclass
+
+from schemas.headers import SOURCE, Source, find
+from schemas.reject_reasons import DeadLetterReason
+from schemas.topics import Topic
+from streams.engine.batch import Batch
+from streams.engine.worker import Worker
+
+POISON = b"poison"
+_STATE = struct.Struct(">qq")
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many records a key had, and the source offset applied last."""
+
+    src_offset: int
+    records: int
+
+    def pack(self) -> bytes:
+        """Return the table's value."""
+        return _STATE.pack(self.src_offset, self.records)
+
+    @classmethod
+    def unpack(cls, value: bytes) -> "Count":
+        """Read a table's value."""
+        return cls(*_STATE.unpack(value))
+
+
+class Names:
+    """The topics of one test, by its prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.app_id = f"{prefix}-app"
+        self.source = Topic(f"{prefix}-in", "", "", "", log_append_time=True)
+        self.out = Topic(f"{prefix}-out", "", "", "")
+        self.counts = Topic(f"{prefix}-counts", "", "", "", cleanup="compact")
+        self.dead_letters = Topic(f"{prefix}-in-dlq", "", "", "")
+
+    def all(self) -> list[Topic]:
+        """Return all topics."""
+        return [self.source, self.out, self.counts, self.dead_letters]
+
+
+def build(bootstrap: str, prefix: str) -> Worker:
+    """Return the worker, not started."""
+    names = Names(prefix)
+    worker = Worker(names.app_id, bootstrap)
+    counts = worker.table(names.counts, Count.pack, Count.unpack)
+
+    def forward(batch: Batch) -> None:
+        for record in batch.records:
+            if record.value == POISON:
+                batch.refuse(record, DeadLetterReason.UNDECODABLE, "poison")
+                continue
+            src = Source(record.partition, record.offset, record.timestamp).pack()
+            headers = ((SOURCE, src),)
+            batch.emit(names.out.name, batch.partition, record.key, record.value, headers)
+
+    def count(batch: Batch) -> None:
+        states = counts.of(batch.partition)
+        for record in batch.records:
+            src = Source.unpack(find(record.headers, SOURCE) or b"")
+            state = states.get(record.key) or Count(-1, 0)
+            if src.offset > state.src_offset:
+                states.put(record.key, Count(src.offset, state.records + 1))
+
+    worker.agent(names.source, forward)
+    worker.agent(names.out, count, tables=[counts])
+    return worker
+
+
+async def main(bootstrap: str, prefix: str) -> None:
+    """Work until TERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    worker = build(bootstrap, prefix)
+
+    async def tell() -> None:
+        before: str | None = ""
+        while True:
+            if (reason := worker.not_ready) != before:
+                sys.stdout.write(f"{reason or 'ready'}\n")
+                sys.stdout.flush()
+                before = reason
+            await asyncio.sleep(0.05)
+
+    telling = asyncio.ensure_future(tell())
+    await worker.run(stop)
+    telling.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""Workers die, join, leave and freeze while records flow; every key is compared with a ledger."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from streams.engine.brake import MAX_REFUSED_IN_A_ROW
+from streams.engine.worker import EXIT_FROZEN
+from tests.fixtures.waiting import eventually_async
+from tests.integration.streams.conftest import OwnBroker
+from tests.integration.streams.counting_worker import POISON
+from tests.integration.streams.harness import bench, partition_of
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
+
+
+async def test_every_key_is_exact_though_workers_are_killed_and_stopped(
+    kafka: str, tmp_path: Path
+) -> None:
+    """Kill -9, TERM and joins in turn while records flow: each record is counted once."""
+    with bench(kafka, tmp_path) as b:
+        await b.create_topics()
+        first, second = b.start_worker(), b.start_worker()
+        await b.send(8_000, keys=1_500)
+        first.kill()
+        third, _ = await asyncio.gather(
+            asyncio.to_thread(b.start_worker), b.send(8_000, keys=1_500, seed=1)
+        )
+        assert await asyncio.to_thread(second.terminate) == 0
+        last, _ = await asyncio.gather(
+            asyncio.to_thread(b.start_worker), b.send(8_000, keys=1_500, seed=2)
+        )
+        third.kill()
+        await b.send(8_000, keys=1_500, seed=3)
+        await b.quiet()
+
+        assert await b.counts() == b.ledger
+        assert last.process.poll() is None
+
+
+async def test_a_restarted_worker_recovers_its_table_and_goes_on(
+    kafka: str, tmp_path: Path
+) -> None:
+    """Killed with everything written, started again: the counts go on from where they were."""
+    with bench(kafka, tmp_path) as b:
+        await b.create_topics()
+        worker = b.start_worker()
+        await b.send(5_000, keys=300)
+        await b.quiet()
+        worker.kill()
+        b.start_worker()
+        await b.send(5_000, keys=300, seed=1)
+        await b.quiet()
+
+        assert await b.counts() == b.ledger
+
+
+async def test_a_frozen_worker_ends_before_it_writes(kafka: str, tmp_path: Path) -> None:
+    """Frozen until another has its partitions, then woken: it ends, and nothing counts twice."""
+    with bench(kafka, tmp_path) as b:
+        await b.create_topics()
+        frozen = b.start_worker()
+        await b.send(2_000, keys=100)
+        await b.quiet()
+        await b.send(10_000, keys=100, seed=2)
+        frozen.send(signal.SIGSTOP)
+        await asyncio.to_thread(b.start_worker)
+        await b.quiet()
+        frozen.send(signal.SIGCONT)
+
+        assert await asyncio.to_thread(frozen.process.wait, 20) == EXIT_FROZEN
+        await b.quiet()
+        assert await b.counts() == b.ledger
+
+
+async def test_poison_is_dead_lettered_and_its_neighbours_are_not(
+    kafka: str, tmp_path: Path
+) -> None:
+    """Single bad records leave through the dead letter topic; all others are counted."""
+    with bench(kafka, tmp_path) as b:
+        await b.create_topics()
+        await b.send(500, keys=20)
+        await b.send_records([(f"key-{n}".encode(), POISON) for n in range(20)])
+        await b.send(500, keys=20, seed=1)
+        b.start_worker()
+        await b.quiet()
+
+        assert len(await b.read(b.names.dead_letters.name)) == 20
+        assert await b.counts() == b.ledger
+
+
+async def test_a_partition_of_nothing_but_poison_stops_and_the_others_go_on(
+    kafka: str, tmp_path: Path
+) -> None:
+    """The brake: no flood of dead letters, no crash loop, and the worker says what is wrong."""
+    with bench(kafka, tmp_path) as b:
+        await b.create_topics()
+        worker = b.start_worker()
+        await b.send_records([(b"key-0", POISON)] * (MAX_REFUSED_IN_A_ROW + 10))
+        worker.wait_for("the partition is stopped")
+        await b.send_records([(f"key-{n}".encode(), b"x") for n in range(200)])
+        stopped = partition_of(b"key-0")
+        keys = {f"key-{n}".encode() for n in range(200)}
+        expected = {key for key in keys if partition_of(key) != stopped}
+
+        async def others_are_counted() -> bool:
+            return set(await b.counts()) == expected
+
+        await eventually_async(others_are_counted, within_seconds=30, what="the others go on")
+        assert await b.read(b.names.dead_letters.name) == []
+        assert await asyncio.to_thread(worker.terminate) == 0
+
+
+async def test_a_worker_goes_on_by_itself_when_the_broker_was_away(
+    tmp_path: Path, own_broker: OwnBroker
+) -> None:
+    """The broker is killed under load and comes back: the same worker counts everything once."""
+    with bench(own_broker.bootstrap, tmp_path) as b:
+        await b.create_topics()
+        worker = b.start_worker()
+        await b.send(8_000, keys=500)
+        own_broker.kill_and_restart()
+        await b.send(4_000, keys=500, seed=1)
+        await b.quiet()
+
+        assert await b.counts() == b.ledger
+        assert worker.process.poll() is None
