@@ -111,6 +111,17 @@ def test_an_hour_of_an_import_stays_for_an_hour_after_its_last_leave() -> None:
     assert told(states) == {}
 
 
+def test_a_batch_that_was_taken_back_leaves_nothing_to_delete() -> None:
+    """The brake drops what a batch staged."""
+    states, book = a_book()
+    leave(book, 1)
+    states.staged.clear()
+    book.advance(ENDED_MS + 30 * HOUR_MS)
+    book.end_batch()
+
+    assert states.staged == {}
+
+
 def test_a_crash_that_wrote_the_rest_alone_loses_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last path of an hour is kept apart when it is read again, too."""
     monkeypatch.setattr(durations, "MAX_PATHS", 1)

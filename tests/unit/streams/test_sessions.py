@@ -204,6 +204,16 @@ def test_one_of_two_visits_is_forgotten_alone() -> None:
     assert tell(states) == [("closed", 1, 2)]
 
 
+def test_a_batch_that_was_taken_back_leaves_nothing_to_close() -> None:
+    """The brake drops what a batch staged."""
+    states, book = a_book()
+    book.apply(b"shop:s-2", event("b", session_id="s-2"), source(2))
+    states.staged.clear()
+    book.advance(CLOSES_MS + 1)
+
+    assert list(states.staged) == [KEY]
+
+
 def test_time_never_goes_back() -> None:
     """A repeat of an older record does not make closed visits young."""
     states, book = a_book()

@@ -1,0 +1,116 @@
+"""An agent on a worker without Kafka: real tables and batches, and a producer that notes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from schemas.codec import encode
+from schemas.event_types import TICK
+from schemas.headers import DLQ_REASON, EVENT_ID, SOURCE, TYPE, find
+from schemas.records import RawEvent
+from schemas.topics import Topic
+from streams.engine.batch import Batch
+from streams.engine.producer import OutRecord
+from streams.engine.worker import Prepare, Process, Worker
+from tests.unit.streams.samples import NOON_MS, source
+
+
+class InRecord(NamedTuple):
+    """A record as an agent finds it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    partition: int = 0
+    timestamp: int = NOON_MS
+
+
+def raw_record(offset: int, event: RawEvent, *more: tuple[str, bytes], **place: int) -> InRecord:
+    """Return an event as it stands in `events-raw`."""
+    headers = (
+        (EVENT_ID, bytes.fromhex(event.event_id.replace("-", ""))),
+        (TYPE, event.type.encode()),
+        *more,
+    )
+    key = f"{event.site_id}:{event.session_id}".encode()
+    return InRecord(offset, key, encode(event), headers, **place)
+
+
+def routed(offset: int, event: RawEvent, log_ms: int = NOON_MS, partition: int = 0) -> InRecord:
+    """Return an event as the router passes it on; its source has the same offset."""
+    src = (SOURCE, source(offset, log_ms, partition).pack())
+    return raw_record(offset, event, src, partition=partition)
+
+
+def routed_tick(offset: int, log_ms: int) -> InRecord:
+    """Return a tick as the router passes it on."""
+    headers = ((TYPE, TICK.encode()), (SOURCE, source(offset, log_ms).pack()))
+    return InRecord(offset, None, None, headers)
+
+
+@dataclass
+class NotingProducer:
+    """Notes what is sent, by topic and partition."""
+
+    sent: defaultdict[tuple[str, int], list[OutRecord]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    async def send(self, topic: str, partition: int, records: Iterable[OutRecord]) -> None:
+        """Note records."""
+        self.sent[topic, partition].extend(records)
+
+
+class Bench(Worker):
+    """A worker whose one agent is run by hand."""
+
+    def __init__(self, register: Callable[[Worker], None]) -> None:
+        super().__init__("bench", "127.0.0.1:1")
+        self.noted = NotingProducer()
+        register(self)
+
+    def agent(
+        self,
+        source: Topic,
+        process: Process,
+        *,
+        tables: Sequence[Any] = (),
+        prepare: Prepare | None = None,
+    ) -> None:
+        """Keep the agent, without telling Faust."""
+        self.source, self.process, self.tables, self.prepare = source, process, tables, prepare
+
+    async def assign(self, partition: int = 0) -> None:
+        """Give the agent a partition."""
+        if self.prepare is not None:
+            await self.prepare(partition)
+
+    async def run_batch(self, *records: InRecord) -> Batch:
+        """Process a batch and write its states, as the worker does."""
+        first = records[0]
+        batch = Batch(self.process.__name__, self.source.name, first.partition, records)
+        self.process(batch)
+        for table in self.tables:
+            await table.write_staged(first.partition, batch.last_offset, self.noted)
+        return batch
+
+    def written(self, topic: Topic, partition: int = 0) -> list[tuple[bytes | None, bytes | None]]:
+        """Return the keys and values that went to a table's topic."""
+        return [(out.key, out.value) for out in self.noted.sent[topic.name, partition]]
+
+    def recover(self, before: "Bench", partition: int = 0) -> None:
+        """Read the tables of another worker, as its successor does."""
+        for table, topic in zip(self.tables, before.tables, strict=True):
+            sent = before.noted.sent[topic.name, partition]
+            fetched = [
+                InRecord(n, *out[:2], tuple(out[2]), partition) for n, out in enumerate(sent)
+            ]
+            table.apply_changelog_batch([SimpleNamespace(value=fetched)])
+
+
+def reasons(batch: Batch) -> list[str]:
+    """Return why records were refused."""
+    return [(find(out.headers, DLQ_REASON) or b"").decode() for out in batch.refused]

@@ -1,0 +1,144 @@
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from schemas.event_types import EVENT_TYPES, TICK
+from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
+from schemas.topics import EVENTS_ALERT, EVENTS_RAW
+from streams.agents import route_events
+from streams.engine.worker import Worker
+from tests.component.streams.bench import Bench, InRecord, raw_record, reasons
+from tests.unit.streams.samples import NOON_MS, event
+
+CLIENTS = (CLIENT_ID, b"")
+SITE_PARTITION = 7
+
+
+class FakeTail:
+    """What was passed on before: given to the agent on each assignment."""
+
+    def __init__(self, *fetches: list[InRecord]) -> None:
+        self.fetches = fetches
+
+    async def catch_up(self, partition: int) -> AsyncIterator[list[Any]]:
+        """Yield the fetches of the partition."""
+        for fetched in self.fetches:
+            yield [record for record in fetched if record.partition == partition]
+
+
+async def a_router(*fetches: list[InRecord], partition: int = 0) -> Bench:
+    """Return a router that has a partition, and finds these records at the tail."""
+    tail: Any = FakeTail(*fetches)
+
+    def register(worker: Worker) -> None:
+        route_events.register(worker, tail, lambda site: SITE_PARTITION + len(site))
+
+    bench = Bench(register)
+    assert bench.source is EVENTS_RAW
+    await bench.assign(partition)
+    return bench
+
+
+@pytest.mark.parametrize("name", EVENT_TYPES)
+async def test_each_type_goes_where_the_registry_says(name: str) -> None:
+    """With its key, bytes and headers, to the partition that it came from; alerts by site."""
+    router = await a_router(partition=3)
+    record = raw_record(5, event("a", type=name), partition=3, timestamp=NOON_MS + 1)
+
+    batch = await router.run_batch(record)
+
+    assert {topic for topic, _ in batch.outputs} == {one.name for one in EVENT_TYPES[name].routes}
+    for (topic, partition), (out,) in batch.outputs.items():
+        is_alert = topic == EVENTS_ALERT.name
+        assert partition == (SITE_PARTITION + len("shop") if is_alert else 3)
+        assert out.key == (b"shop" if is_alert else b"shop:s-1")
+        assert out.value == record.value
+        assert tuple(out.headers) == (
+            *record.headers,
+            (SOURCE, Source(3, 5, NOON_MS + 1).pack()),
+        )
+    assert batch.refused == []
+
+
+async def test_ticks_are_passed_on_to_who_needs_time() -> None:
+    """Without key and value, with their place, however often."""
+    router = await a_router()
+    tick = InRecord(1, None, None, ((TYPE, TICK.encode()),))
+
+    batch = await router.run_batch(tick, tick._replace(offset=2))
+
+    assert set(batch.outputs) == {("events-session", 0), ("events-pageleave", 0)}
+    for first, second in batch.outputs.values():
+        assert (first.key, first.value) == (None, None)
+        assert find(second.headers, SOURCE) == Source(0, 2, NOON_MS).pack()
+
+
+async def test_repeats_are_dropped() -> None:
+    """Of clients and of the server; what another session calls by the same id is no repeat."""
+    router = await a_router()
+    records = [
+        raw_record(1, event("a"), CLIENTS),
+        raw_record(2, event("a"), CLIENTS),
+        raw_record(3, event("a", session_id="s-2"), CLIENTS),
+        raw_record(4, event("b")),
+        raw_record(5, event("b")),
+    ]
+
+    batch = await router.run_batch(*records)
+
+    passed = [find(out.headers, SOURCE) for out in batch.outputs["events-session", 0]]
+    assert passed == [Source(0, offset, NOON_MS).pack() for offset in (1, 3, 4)]
+    assert batch.refused == []
+
+
+async def test_what_was_passed_on_before_is_remembered() -> None:
+    """A worker that takes over finds it at the tail; read again, it passes with the same place."""
+    before = await a_router()
+    first = raw_record(4, event("a"), CLIENTS)
+    tick = InRecord(5, None, None, ((TYPE, TICK.encode()),))
+    outs = (await before.run_batch(first, tick)).outputs["events-session", 0]
+    tail = [InRecord(n, out.key, out.value, tuple(out.headers)) for n, out in enumerate(outs)]
+
+    after = await a_router(tail)
+    batch = await after.run_batch(first, raw_record(9, event("a"), CLIENTS))
+
+    assert [find(out.headers, SOURCE) for out in batch.outputs["events-session", 0]] == [
+        Source(0, 4, NOON_MS).pack()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"headers": ()}, "bad_headers"),
+        ({"headers": ((TYPE, b"pageview"),)}, "bad_headers"),
+        ({"headers": ((TYPE, b"pageview"), (EVENT_ID, b"short"))}, "bad_headers"),
+        ({"headers": ((TYPE, b"\xff" * 500), (EVENT_ID, b"i" * 16))}, "unknown_type"),
+        ({"key": None}, "bad_key"),
+        ({"key": b"shop"}, "bad_key"),
+        ({"key": b":s-1"}, "bad_key"),
+    ],
+)
+async def test_poison_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
+    """As it came, and its neighbours pass."""
+    router = await a_router()
+    poison = raw_record(2, event("bad"))._replace(**changes)
+
+    batch = await router.run_batch(raw_record(1, event("a")), poison, raw_record(3, event("b")))
+
+    assert reasons(batch) == [reason]
+    assert batch.refused_offsets == {2}
+    assert batch.refused[0][:2] == (poison.key, poison.value)
+    assert tuple(batch.refused[0].headers[: len(poison.headers)]) == poison.headers
+    assert len(batch.outputs["events-session", 0]) == 2
+
+
+async def test_nothing_is_decoded() -> None:
+    """The router moves bytes: what is in them is the readers' to judge."""
+    router = await a_router()
+    garbage = raw_record(1, event("a"))._replace(value=b"\x00garbage")
+
+    batch = await router.run_batch(garbage)
+
+    assert [out.value for out in batch.outputs["events-session", 0]] == [b"\x00garbage"]

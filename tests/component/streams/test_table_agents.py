@@ -1,0 +1,143 @@
+"""The agents that keep states: sessionize, aggregate_durations, raise_alerts."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from schemas.codec import decode
+from schemas.headers import SOURCE, TYPE
+from schemas.records import Alert, PageDuration, SessionState
+from schemas.topics import (
+    ALERT_STATES,
+    ALERTS,
+    EVENTS_ALERT,
+    EVENTS_PAGELEAVE,
+    EVENTS_SESSION,
+    PAGE_DURATIONS,
+    SESSIONS,
+)
+from streams.agents import aggregate_durations, raise_alerts, sessionize
+from tests.component.streams.bench import Bench, reasons, routed, routed_tick
+from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE, NOON, NOON_MS, RULES, event
+
+SESSIONIZE = partial(sessionize.register, rules=RULES)
+AGENTS = [SESSIONIZE, aggregate_durations.register, raise_alerts.register]
+
+
+async def a_bench(register: Callable[[Any], None], after: Bench | None = None) -> Bench:
+    """Return a worker that has partition 0, and the states of the one before it."""
+    bench = Bench(register)
+    if after is not None:
+        bench.recover(after)
+    await bench.assign()
+    return bench
+
+
+async def test_sessionize_keeps_visits_and_closes_them_by_ticks() -> None:
+    """Keyed as its input; after a takeover too, and deleted in the end."""
+    first = await a_bench(SESSIONIZE)
+    assert first.source is EVENTS_SESSION
+    await first.run_batch(
+        routed(1, event("a")),
+        routed(2, event("b", event_ts=NOON + MINUTE)),
+        routed(3, event("c", session_id="s-2")),
+    )
+    assert [key for key, _ in first.written(SESSIONS)] == [b"shop:s-1", b"shop:s-2"]
+
+    second = await a_bench(SESSIONIZE, after=first)
+    await second.run_batch(routed(2, event("b", event_ts=NOON + MINUTE)))
+    assert second.written(SESSIONS) == []
+    await second.run_batch(routed_tick(9, NOON_MS + HOUR_MS))
+    states = [decode(value or b"", SessionState) for _, value in second.written(SESSIONS)]
+    assert [(one.visits[0].state, one.visits[0].events) for one in states] == [
+        ("closed", 2),
+        ("closed", 1),
+    ]
+
+    await second.run_batch(routed_tick(10, NOON_MS + 2 * DAY_MS))
+    assert sorted(second.written(SESSIONS)[2:]) == [(b"shop:s-1", None), (b"shop:s-2", None)]
+
+
+async def test_aggregate_durations_sums_page_leaves() -> None:
+    """Once a batch; after a takeover on from there."""
+    first = await a_bench(aggregate_durations.register)
+    assert first.source is EVENTS_PAGELEAVE
+    leaves = [
+        routed(offset, event(offset, type="pageleave", duration_ms=1_000)) for offset in range(3)
+    ]
+    await first.run_batch(*leaves)
+
+    second = await a_bench(aggregate_durations.register, after=first)
+    await second.run_batch(*leaves, routed(3, event(3, type="pageleave", duration_ms=500)))
+
+    rows = [
+        decode(value or b"", PageDuration)
+        for bench in (first, second)
+        for _, value in bench.written(PAGE_DURATIONS)
+    ]
+    assert [(row.leaves, row.total_ms, row.revision) for row in rows] == [
+        (3, 3_000, 1),
+        (4, 3_500, 2),
+    ]
+
+    await second.run_batch(routed_tick(9, NOON_MS + 2 * DAY_MS))
+    assert second.written(PAGE_DURATIONS)[-1] == (b"0:shop:2026-04-01T12Z:/", None)
+
+
+async def test_raise_alerts_sends_alerts_by_site() -> None:
+    """What is known after a takeover is not new again."""
+    first = await a_bench(raise_alerts.register)
+    assert first.source is EVENTS_ALERT
+    error, payment = event("e", type="error"), event("p", type="payment")
+    records = [
+        routed(offset, one)._replace(key=b"shop") for offset, one in enumerate((error, payment))
+    ]
+    batch = await first.run_batch(*records, routed(2, event("x")))
+    outs = batch.outputs[ALERTS.name, 0]
+
+    assert [decode(out.value or b"", Alert).rule for out in outs] == ["error.new", "payment"]
+    assert [out.key for out in outs] == [b"shop", b"shop"]
+    assert len(first.written(ALERT_STATES)) == 3
+
+    second = await a_bench(raise_alerts.register, after=first)
+    again = await second.run_batch(*records, routed(3, event("f", type="error")))
+    assert [out.value for out in again.outputs[ALERTS.name, 0]] == [outs[1].value]
+
+
+@pytest.mark.parametrize("register", AGENTS)
+async def test_poison_is_refused_and_its_neighbours_are_not(
+    register: Callable[[Any], None],
+) -> None:
+    """Without a place, with bytes that are no event, or with none."""
+    bench = await a_bench(register)
+    good = routed(1, event("a", type="error", duration_ms=5))
+
+    batch = await bench.run_batch(
+        good._replace(headers=((TYPE, b"error"),)),
+        good._replace(offset=2, headers=((SOURCE, b"short"),)),
+        good._replace(offset=3, value=b"\x00garbage"),
+        good._replace(offset=4, value=None),
+        good._replace(offset=5),
+    )
+
+    assert reasons(batch) == ["bad_headers", "bad_headers", "undecodable", "undecodable"]
+    assert batch.refused_offsets == {1, 2, 3, 4}
+    assert any(bench.noted.sent.values())
+
+
+async def test_an_event_that_a_rule_fails_on_is_refused() -> None:
+    """Such as one of the year 300,000: the others of its batch are counted."""
+    bench = await a_bench(aggregate_durations.register)
+    leaving = {"type": "pageleave", "duration_ms": 5}
+
+    batch = await bench.run_batch(
+        routed(1, event("a", **leaving)),
+        routed(2, event("b", event_ts=2**63 - 1, **leaving)),
+        routed(3, event("c", **leaving)),
+    )
+
+    assert reasons(batch) == ["rule_failed"]
+    ((_, value),) = bench.written(PAGE_DURATIONS)
+    assert decode(value or b"", PageDuration).leaves == 2
