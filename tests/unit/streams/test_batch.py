@@ -1,0 +1,171 @@
+from collections.abc import Sequence
+
+import pytest
+
+from schemas.headers import find
+from schemas.reject_reasons import DeadLetterReason
+from streams.engine.batch import Batch
+from streams.engine.brake import MAX_REFUSED_IN_A_ROW, Brake, PartitionStoppedError
+from streams.engine.guard import FrozenError, FrozenGuard
+from tests.component.streams.bench import InRecord
+
+
+def a_batch(bad: Sequence[bool], first_offset: int = 0, partition: int = 0) -> Batch:
+    """Return a batch of which some records are refused."""
+    records = [
+        InRecord(first_offset + index, b"k", b"v", (("type", b"t"),)) for index in range(len(bad))
+    ]
+    batch = Batch("route_events", "events-raw", partition, records)
+    for record, is_bad in zip(records, bad, strict=True):
+        if is_bad:
+            batch.refuse(record, DeadLetterReason.UNDECODABLE, "x" * 9_000)
+    return batch
+
+
+def test_a_batch_knows_where_it_stands() -> None:
+    """From its first record to its last."""
+    batch = a_batch([False] * 3, first_offset=7)
+
+    assert (batch.first_offset, batch.last_offset) == (7, 9)
+
+
+def test_a_refused_record_keeps_its_bytes_and_says_why() -> None:
+    """Its headers stay, and tell who refused it, where it was and when."""
+    ((key, value, headers),) = a_batch([False, True]).refused
+
+    assert (key, value) == (b"k", b"v")
+    assert find(headers, "type") == b"t"
+    told = {name: text.decode() for name, text in headers if name.startswith("dlq-")}
+    assert int(told.pop("dlq-at")) > 1_700_000_000_000
+    assert len(told.pop("dlq-detail")) == 500
+    assert told == {
+        "dlq-reason": "undecodable",
+        "dlq-stage": "route_events",
+        "dlq-topic": "events-raw",
+        "dlq-partition": "0",
+        "dlq-offset": "1",
+    }
+
+
+def test_what_fails_on_a_record_refuses_that_record_alone() -> None:
+    """The error is told; a worker that is ending is not kept from it."""
+    batch = a_batch([False, False])
+    for record in batch.records:
+        with batch.refusing(record):
+            if record.offset == 0:
+                raise ZeroDivisionError("by zero")
+
+    assert batch.refused_offsets == {0}
+    assert find(batch.refused[0].headers, "dlq-detail") == b"ZeroDivisionError('by zero')"
+    with pytest.raises(KeyboardInterrupt), batch.refusing(batch.records[1]):
+        raise KeyboardInterrupt
+    assert batch.refused_offsets == {0}
+
+
+def test_outputs_keep_their_order_by_topic_and_partition() -> None:
+    """They are sent as whole batches."""
+    batch = a_batch([False])
+    batch.emit("a", 0, b"k", b"1")
+    batch.emit("a", 1, b"k", b"2")
+    batch.emit("a", 0, None, None, (("h", b"3"),))
+
+    assert {place: [out.value for out in outs] for place, outs in batch.outputs.items()} == {
+        ("a", 0): [b"1", None],
+        ("a", 1): [b"2"],
+    }
+
+
+def test_the_run_of_refused_records_goes_on_from_the_batch_before() -> None:
+    """A good one ends it."""
+    assert list(a_batch([True, True, False, True]).bad_in_a_row(5)) == [6, 7, 0, 1]
+
+
+FIFTY = [True] * MAX_REFUSED_IN_A_ROW
+
+
+def test_one_too_many_in_a_row_stops_the_partition_for_good() -> None:
+    """Over batches, too; then nothing of it has an effect, not even what would be good."""
+    brake = Brake()
+    brake.check(a_batch(FIFTY))
+    brake.passed(a_batch(FIFTY))
+
+    with pytest.raises(PartitionStoppedError, match=r"51 records of events-raw/0 in a row .*dlq"):
+        brake.check(a_batch([True], first_offset=50))
+    with pytest.raises(PartitionStoppedError):
+        brake.check(a_batch([False], first_offset=51))
+    assert "before offset 51" in brake.stopped["events-raw", 0]
+
+
+def test_a_good_record_between_lets_go_of_the_brake() -> None:
+    """Poison comes alone; a fault of ours meets everything."""
+    brake = Brake()
+    for number in range(9):
+        batch = a_batch([*FIFTY, False], first_offset=51 * number)
+        brake.check(batch)
+        brake.passed(batch)
+
+    assert brake.stopped == {}
+
+
+def test_other_partitions_go_on() -> None:
+    """Each counts for itself."""
+    brake = Brake()
+    brake.passed(a_batch(FIFTY))
+
+    brake.check(a_batch([True], partition=1))
+    assert brake.stopped == {}
+
+
+def test_a_batch_that_is_read_again_is_not_counted_twice() -> None:
+    """Only what is done counts on."""
+    brake = Brake()
+    for _ in range(3):
+        brake.check(a_batch(FIFTY))
+
+    assert brake.stopped == {}
+
+
+class Clock:
+    """A clock that moves by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def test_a_loop_that_moves_is_not_frozen() -> None:
+    """Each beat counts from the last."""
+    clock = Clock()
+    guard = FrozenGuard(5, clock)
+    for _ in range(10):
+        clock.now += 5
+        guard.beat()
+
+    clock.now += 5
+    guard.check()
+
+
+@pytest.mark.parametrize("look", ["check", "beat"])
+def test_a_loop_that_stood_still_ends_the_worker_before_it_writes(look: str) -> None:
+    """Whichever looks first, and it does not heal."""
+    clock = Clock()
+    guard = FrozenGuard(5, clock)
+    clock.now += 5.1
+
+    with pytest.raises(FrozenError, match=r"stood still for 5\.1 s, longer than 5\.0 s"):
+        getattr(guard, look)()
+    with pytest.raises(FrozenError):
+        guard.check()
+
+
+async def test_the_beat_ends_when_the_loop_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nothing is written: the group has given the partitions away."""
+    monkeypatch.setattr("streams.engine.guard._BEAT_SECONDS", 0)
+    clock = Clock()
+    guard = FrozenGuard(5, clock)
+    clock.now += 6
+
+    with pytest.raises(FrozenError):
+        await guard.beat_for_ever()

@@ -1,0 +1,170 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from schemas.topics import ALERT_STATES
+from streams.engine.producer import OutRecord
+from streams.engine.table import BatchTable
+from streams.engine.worker import Worker
+from tests.component.streams.bench import InRecord, NotingProducer
+
+
+def a_table() -> BatchTable[str]:
+    """Return a table of texts."""
+    worker = Worker("bench", "127.0.0.1:1")
+    return worker.table(ALERT_STATES, str.encode, lambda value: value.decode())
+
+
+async def write(table: BatchTable[str], offset: int, partition: int = 0) -> list[OutRecord]:
+    """Write what is staged, as a batch that ends at `offset`, and return what was sent."""
+    producer: Any = NotingProducer()
+    await table.write_staged(partition, offset, producer)
+    return [out for outs in producer.sent.values() for out in outs]
+
+
+async def stored(table: BatchTable[str], partition: int = 0) -> dict[bytes, str]:
+    """Return what a partition holds."""
+    return {key: state async for key, state in table.stored(partition)}
+
+
+async def test_a_batch_sees_what_it_staged_and_others_see_what_was_written() -> None:
+    """One write a key: the last."""
+    table = a_table()
+    states = table.of(0)
+    states.put(b"a", "1")
+    states.put(b"a", "2")
+
+    assert (states.get(b"a"), states.is_changed(b"a")) == ("2", True)
+    assert await stored(table) == {}
+    assert [out[:2] for out in await write(table, 5)] == [(b"a", b"2")]
+    assert (states.get(b"a"), states.is_changed(b"a")) == ("2", False)
+    assert await write(table, 6) == []
+
+
+async def test_partitions_are_apart() -> None:
+    """The same key may be in several."""
+    table = a_table()
+    table.of(0).put(b"a", "zero")
+    await write(table, 1)
+    table.of(1).put(b"a", "one")
+    await write(table, 1, partition=1)
+
+    assert (table.of(0).get(b"a"), table.of(1).get(b"a")) == ("zero", "one")
+    assert table.of(2).get(b"a") is None
+
+
+async def test_a_key_is_not_deleted_in_the_batch_that_changed_it() -> None:
+    """Its last value must be published; the next batch may."""
+    table = a_table()
+    states = table.of(0)
+    states.put(b"a", "1")
+    with pytest.raises(RuntimeError, match="changed and deleted in one batch"):
+        states.delete(b"a")
+    await write(table, 1)
+
+    states.delete(b"a")
+    assert states.get(b"a") is None
+    assert [out[:2] for out in await write(table, 2)] == [(b"a", None)]
+    assert await stored(table) == {}
+
+
+async def test_what_is_discarded_was_never_there() -> None:
+    """The brake takes a batch back."""
+    table = a_table()
+    table.of(0).put(b"a", "1")
+    table.discard_staged()
+
+    assert table.of(0).get(b"a") is None
+    assert await write(table, 1) == []
+
+
+async def test_what_could_not_be_sent_is_not_stored() -> None:
+    """The worker ends, and its successor reads the batch again."""
+    table = a_table()
+    table.of(0).put(b"a", "1")
+
+    class Failing:
+        async def send(self, *_: object) -> None:
+            raise ConnectionError("gone")
+
+    failing: Any = Failing()
+    with pytest.raises(ConnectionError, match="gone"):
+        await table.write_staged(0, 1, failing)
+
+    assert await stored(table) == {}
+
+
+def fetched(*records: OutRecord, partition: int = 0) -> Any:
+    """Return a fetch of the changelog, as Faust hands it over."""
+    return SimpleNamespace(
+        value=[InRecord(n, *one[:2], tuple(one[2]), partition) for n, one in enumerate(records)]
+    )
+
+
+async def writes(*offsets: int) -> list[OutRecord]:
+    """Return the writes of one key by batches that end at these offsets, each by a new worker."""
+    found = []
+    for offset in offsets:
+        table = a_table()
+        table.of(0).put(b"a", f"of {offset}")
+        found += await write(table, offset)
+    return found
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1), (2, 1, 2), (1, 2, 2)])
+async def test_recovery_keeps_the_value_that_knows_most(order: tuple[int, ...]) -> None:
+    """Not the one written last: it may be of a worker that had lost the partition."""
+    table = a_table()
+    for record in await writes(*order):
+        table.apply_changelog_batch([fetched(record)])
+
+    assert await stored(table) == {b"a": "of 2"}
+
+
+async def test_recovery_deletes_what_was_deleted() -> None:
+    """Unless the tombstone is older than the value."""
+    (late,) = await writes(5)
+    table = a_table()
+    table.of(0).delete(b"a")
+    (tombstone,) = await write(table, 3)
+
+    for order, expected in (
+        ((tombstone, late), {b"a": "of 5"}),
+        ((late, tombstone), {b"a": "of 5"}),
+    ):
+        table = a_table()
+        table.apply_changelog_batch([fetched(*order)])
+        assert await stored(table) == expected
+    table = a_table()
+    table.apply_changelog_batch([fetched(OutRecord(b"a", b"old"), tombstone)])
+    assert await stored(table) == {}
+
+
+async def test_a_successor_writes_as_one_that_knows_more() -> None:
+    """Even when it begins again behind what is there: its writes win over the one before's."""
+    (late,) = await writes(50)
+    table = a_table()
+    table.apply_changelog_batch([fetched(late)])
+    table.of(0).put(b"a", "mine")
+    (mine,) = await write(table, 7)
+
+    other = a_table()
+    other.apply_changelog_batch([fetched(late, mine)])
+    assert await stored(other) == {b"a": "mine"}
+
+
+async def test_a_partition_that_moved_away_is_forgotten() -> None:
+    """It is read anew when it comes back; others stay."""
+    table = a_table()
+    for partition in (0, 1):
+        table.of(partition).put(b"a", "here")
+        await write(table, 1, partition)
+    topic = ALERT_STATES.name
+
+    await table.on_rebalance(set(), {TP(topic, 0), TP("other", 1)}, set())
+    assert (await stored(table), await stored(table, 1)) == ({}, {b"a": "here"})
+
+    await table.on_recovery_completed({TP(topic, 3)}, set())
+    assert await stored(table, 1) == {}
