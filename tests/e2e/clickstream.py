@@ -1,0 +1,62 @@
+"""A made-up clickstream of months, as a site's old tracker might have written it."""
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+SITE = "imported"
+START = datetime(2025, 3, 1, tzinfo=UTC)
+_PAGES = [f"/page/{number}" for number in range(60)]
+_TYPES = ["pageview"] * 6 + ["pageleave"] * 3 + ["button_click", "error", "payment"]
+
+Event = dict[str, Any]
+
+
+def events(count: int, seed: int) -> list[Event]:
+    """Return `count` events of visitors who come back over months, by time."""
+    choose = random.Random(seed)  # noqa: S311 - a test's choice
+    made: list[Event] = []
+    while len(made) < count:
+        session = f"s{choose.randrange(count // 12)}"
+        at = START + timedelta(seconds=choose.randrange(90 * 86_400))
+        for _ in range(choose.randrange(1, 14)):
+            at += timedelta(seconds=choose.choice([5, 40, 300, 1_500, 1_800, 1_801, 4_000]))
+            made.append(_event(choose, session, at))
+    return sorted(made[:count], key=lambda event: str(event["timestamp"]))
+
+
+def write(path: Path, stream: list[Event], seed: int) -> None:
+    """Write it as its export came: out of order by days, some twice, broken lines between."""
+    choose = random.Random(seed)  # noqa: S311
+    lines = list(_lines(stream, choose))
+    late = [(number + choose.randrange(-1_500, 1_500), line) for number, line in enumerate(lines)]
+    path.write_text("\n".join(line for _, line in sorted(late)) + "\n")
+
+
+def _lines(stream: list[Event], choose: random.Random) -> Iterator[str]:
+    for event in stream:
+        line = json.dumps(event)
+        yield line
+        if choose.random() < 0.03:
+            yield line
+        if choose.random() < 0.01:
+            yield choose.choice([line[:-9], "not json", json.dumps({**event, "type": "?"}), "[]"])
+
+
+def _event(choose: random.Random, session: str, at: datetime) -> Event:
+    kind = choose.choice(_TYPES)
+    event: Event = {
+        "type": kind,
+        "site_id": SITE,
+        "session_id": session,
+        "event_id": str(UUID(int=choose.getrandbits(128), version=4)),
+        "timestamp": at.isoformat(),
+        "path": choose.choice(_PAGES),
+    }
+    if kind == "pageleave":
+        event["duration"] = choose.randrange(100, 200_000)
+    return event

@@ -1,0 +1,125 @@
+"""A whole headrace, started by its one command, and looked at as its users do."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from infra.broker.ports import free_port
+from tests.fixtures.waiting import eventually
+
+_START_SECONDS = 90
+_STOP_SECONDS = 60
+
+
+class Stack:
+    """`headrace up` in a data directory of its own; `settings` are added to the environment."""
+
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self._settings = dict(settings or {})
+        self._screen = data_dir.with_suffix(".screen")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it takes events."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def screen(self) -> str:
+        """What it has shown since its last start."""
+        return self._screen.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start everything and wait until it says that it is ready."""
+        argv = ["up", "--data-dir", str(self.data_dir), "--port", str(self.port)]
+        with self._screen.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra", *argv],
+                env={**os.environ, **self._settings},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(self._is_ready, within_seconds=_START_SECONDS, what="headrace says it is ready")
+
+    def stop(self) -> int:
+        """Press Ctrl-C, and return the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(_STOP_SECONDS)
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def pid(self, role: str) -> int | None:
+        """Return the process id of a role, None while it does not run."""
+        try:
+            return int((self.data_dir / "run" / f"{role}.pid").read_text())
+        except FileNotFoundError:
+            return None
+
+    def kill(self, role: str) -> None:
+        """Kill a role as a crash would, and wait until another process has its place."""
+        before = self.pid(role)
+        assert before is not None, f"{role} does not run"
+        os.kill(before, signal.SIGKILL)
+        eventually(
+            lambda: self.pid(role) not in (None, before),
+            within_seconds=_START_SECONDS,
+            what=f"{role} is started again",
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that work with the data directory."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if str(self.data_dir) in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def post(self, event: object, path: str = "/api/event") -> tuple[int, Any]:
+        """Send a body as JSON, or bytes as they are; return the status and the answer."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        request = urllib.request.Request(self.url + path, body)  # noqa: S310 - ours
+        request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Ask the database."""
+        address = f"file:{self.data_dir / 'headrace.db'}?mode=ro"
+        connection = sqlite3.connect(address, uri=True)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute(query, values)]
+        finally:
+            connection.close()
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"headrace up ended:\n{self.screen}"
+        return "headrace is ready" in self.screen

@@ -1,0 +1,124 @@
+"""What a newcomer does: start, send, look, press Ctrl-C, start again."""
+
+import pytest
+
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import Stack
+from tests.fixtures.waiting import eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+#: The example of the event API's documentation.
+PAGEVIEW = {
+    "type": "pageview",
+    "site_id": "my-site",
+    "session_id": "session-1",
+    "visitor_id": "visitor-1",
+    "url": "https://example.com/pricing?plan=pro",
+    "path": "/pricing",
+    "title": "Pricing",
+    "referrer": "https://google.com",
+    "screen": {"width": 1920, "height": 1080, "viewport_width": 1280},
+    "utm": {"source": "google", "medium": "cpc"},
+}
+
+
+def test_events_arrive_in_their_tables_and_outlive_a_restart(make_stack: MakeStack) -> None:
+    """A pageview, a pageleave, a payment and an error; Ctrl-C; the second start has the data."""
+    stack = make_stack({})
+    status, answer = stack.post(PAGEVIEW)
+    assert (status, answer["status"]) == (202, "accepted")
+    _send_the_rest(stack)
+
+    eventually(lambda: _has_all(stack), within_seconds=30, what="all is in SQL")
+    assert stack.rows("SELECT event_id FROM events WHERE type = 'pageview'") == [
+        {"event_id": answer["event_id"]}
+    ]
+    [visit] = stack.rows("SELECT * FROM sessions")
+    assert (visit["events"], visit["pageviews"], visit["errors"], visit["payments"]) == (4, 1, 1, 1)
+    assert (visit["entry_path"], visit["utm_source"], visit["state"]) == (
+        "/pricing",
+        "google",
+        "open",
+    )
+    [page] = stack.rows("SELECT * FROM page_durations_hourly")
+    assert (page["path"], page["leaves"], page["total_ms"]) == ("/pricing", 1, 45_000)
+
+    assert stack.stop() == 0
+    assert stack.processes() == []
+    stack.start()
+    assert stack.post({**PAGEVIEW, "session_id": "session-2"})[0] == 202
+    eventually(
+        lambda: len(stack.rows("SELECT * FROM sessions")) == 2,
+        within_seconds=30,
+        what="the second start goes on from the first",
+    )
+    assert len(stack.rows("SELECT * FROM alerts")) == 2
+
+
+def test_good_events_are_stored_once_bad_ones_refused_and_repeats_dropped(
+    make_stack: MakeStack,
+) -> None:
+    """N good, M bad and K repeats: N rows, M refusals, every sum over the rows is exact."""
+    stack = make_stack({})
+    good = [_numbered(number) for number in range(300)]
+    bad = [{**event, "type": "nonsense"} for event in good[:40]]
+    repeats = good[100:160]
+
+    status, answer = stack.post([*good, *bad, *repeats], "/api/events")
+
+    assert (status, answer["accepted"], answer["rejected"]) == (207, 360, 40)
+    eventually(
+        lambda: stack.rows("SELECT sum(events) AS n FROM sessions") == [{"n": 300}],
+        within_seconds=30,
+        what="the sessions have all good events",
+    )
+    assert stack.rows("SELECT count(*) AS n FROM events") == [{"n": 300}]
+    assert stack.rows("SELECT sum(pageviews) AS n FROM sessions") == [{"n": 300}]
+
+
+def test_a_role_that_dies_is_started_again_and_nothing_outlives_headrace_itself(
+    make_stack: MakeStack,
+) -> None:
+    """Kill -9 a role: it comes back. kill -9 `headrace up`: all it started is gone."""
+    stack = make_stack({})
+    stack.kill("sinks")
+    eventually(
+        lambda: "sinks is started again" in stack.screen, within_seconds=5, what="it says so"
+    )
+    processes = stack.processes()
+    up = next(process for process in processes if "up" in process.cmdline())
+    assert len(processes) == 5
+    up.kill()
+
+    eventually(lambda: stack.processes() == [], within_seconds=15, what="no process is left")
+
+
+def _send_the_rest(stack: Stack) -> None:
+    common = {key: PAGEVIEW[key] for key in ("site_id", "session_id", "path")}
+    for event in (
+        {"type": "pageleave", "duration": 45_000},
+        {"type": "payment", "amount": 49.99, "currency": "EUR", "provider": "stripe"},
+        {"type": "error", "error_name": "TypeError", "error_message": "x is undefined"},
+    ):
+        assert stack.post({**common, **event})[0] == 202
+
+
+def _has_all(stack: Stack) -> bool:
+    visits = stack.rows("SELECT events FROM sessions")
+    alerts = stack.rows("SELECT rule FROM alerts ORDER BY rule")
+    return (
+        visits == [{"events": 4}]
+        and [alert["rule"] for alert in alerts] == ["error.new", "payment"]
+        and len(stack.rows("SELECT * FROM page_durations_hourly")) == 1
+    )
+
+
+def _numbered(number: int) -> dict[str, object]:
+    return {
+        "type": "pageview",
+        "site_id": "many",
+        "session_id": f"s{number % 30}",
+        "event_id": f"00000000-0000-4000-8000-{number:012d}",
+        "path": f"/{number}",
+    }
