@@ -5,6 +5,7 @@ is a repeat; at the same offset it is the very event, read again after a crash, 
 """
 
 from collections import deque
+from hashlib import blake2b
 from typing import NamedTuple
 
 
@@ -16,41 +17,57 @@ class Limits(NamedTuple):
     most: int
 
 
-#: Ids that clients chose: they may come again a day later. A million take about 250 MB.
+#: Ids that clients chose: they may come again a day later. A million take about 150 MB.
 CLIENT_IDS = Limits(keep=200_000, keep_ms=24 * 3_600_000, most=1_000_000)
 #: Ids that the server made: only a retry of a produce request can repeat them.
 SERVER_IDS = Limits(keep=0, keep_ms=10 * 60_000, most=200_000)
 
+#: Ids are forgotten by spans of log time, not one by one.
+_SPAN_MS = 1_000
+
 
 class SeenIds:
-    """The ids of one partition, with the offset and log time of each.
+    """The ids of one partition, each with its offset, the oldest first.
 
-    An id is unique within its site and session, so what is remembered is the id and the key.
+    An id is unique within its site and session, so what is remembered is a digest of the id
+    and the key: 16 bytes, of which two are equal by chance once in 10^19 events.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._offsets: dict[bytes, int] = {}
-        self._oldest_first: deque[tuple[int, bytes]] = deque()
+        self._oldest_first: deque[bytes] = deque()
+        #: For each span of log time, its end (ms) and how many ids came in it.
+        self._spans: deque[list[int]] = deque()
 
     def __len__(self) -> int:
         return len(self._offsets)
 
     def is_repeat(self, event_id: bytes, key: bytes, offset: int, log_ms: int) -> bool:
         """Tell whether the id was seen at a lower offset; remember it when it was not."""
-        name = event_id + key
+        name = blake2b(event_id + key, digest_size=16).digest()
         seen = self._offsets.get(name)
         if seen is not None:
             if seen > offset:
                 self._offsets[name] = offset
             return seen < offset
         self._offsets[name] = offset
-        self._oldest_first.append((log_ms, name))
+        self._oldest_first.append(name)
+        if not self._spans or log_ms > self._spans[-1][0]:
+            self._spans.append([log_ms + _SPAN_MS, 0])
+        self._spans[-1][1] += 1
         self._forget(log_ms)
         return False
 
     def _forget(self, now_ms: int) -> None:
         keep, keep_ms, most = self._limits
-        queue = self._oldest_first
-        while len(queue) > most or (len(queue) > keep and queue[0][0] < now_ms - keep_ms):
-            del self._offsets[queue.popleft()[1]]
+        while len(self._offsets) > most:
+            self._forget_oldest()
+        while len(self._offsets) > keep and self._spans[0][0] < now_ms - keep_ms:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        del self._offsets[self._oldest_first.popleft()]
+        self._spans[0][1] -= 1
+        if not self._spans[0][1]:
+            self._spans.popleft()

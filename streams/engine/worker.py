@@ -251,8 +251,9 @@ def _faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None)
         broker_heartbeat_interval=3.0,
         broker_rebalance_timeout=30.0,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=1024 * 1024,
-        stream_buffer_maxsize=8,
+        # Compressed; as records in memory some ten times that, for each partition and topic.
+        consumer_max_fetch_size=256 * 1024,
+        stream_buffer_maxsize=4,
         stream_wait_empty=True,
         table_standby_replicas=0,
         topic_allow_declare=False,

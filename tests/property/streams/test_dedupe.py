@@ -53,10 +53,10 @@ def test_an_id_is_forgotten_when_it_is_old_and_one_of_many() -> None:
         assert not seen.is_repeat(number, b"k:1", offset, 0)
 
     assert len(seen) == 3
-    assert not seen.is_repeat(b"d", b"k:1", 3, 1_001)
+    assert not seen.is_repeat(b"d", b"k:1", 3, 2_001)
     assert len(seen) == 2
-    assert seen.is_repeat(b"c", b"k:1", 4, 1_001)
-    assert not seen.is_repeat(b"a", b"k:1", 5, 1_001)
+    assert seen.is_repeat(b"c", b"k:1", 4, 2_001)
+    assert not seen.is_repeat(b"a", b"k:1", 5, 2_001)
 
 
 def test_a_lower_offset_than_remembered_passes_and_is_the_one_to_keep() -> None:
