@@ -10,7 +10,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt types layers spelling check
+.PHONY: help setup run test lint fmt types layers spelling docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -41,6 +41,9 @@ layers: .venv/.ready ## check who imports whom
 
 spelling: .venv/.ready ## check the spelling
 	@$(BIN)/codespell
+
+docs: .venv/.ready ## write the references that are made from the code
+	@$(BIN)/python -m infra.docs
 
 check: lint types layers spelling ## all that needs no broker: lint, types, layers, spelling
 

@@ -92,7 +92,7 @@ class ImportSettings(_Group):
 
 
 class SessionSettings(_Group):
-    """When visits end (design D9)."""
+    """When visits end."""
 
     gap_seconds: int = Field(1800, ge=1, description="without an event, after which a visit ends")
     lateness_seconds: int = Field(
