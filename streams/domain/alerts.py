@@ -180,9 +180,11 @@ def _was_applied(state: AlertState, src: Source) -> bool:
 
 
 def _applied(state: AlertState, src: Source) -> AlertState:
+    partition = str(src.partition)
+    offset = max(src.offset, state.applied.get(partition, -1))
     return replace(
         state,
-        applied=state.applied | {str(src.partition): src.offset},
+        applied=state.applied | {partition: offset},
         seen_ms=max(state.seen_ms, src.log_ms),
     )
 

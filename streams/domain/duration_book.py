@@ -56,10 +56,11 @@ class DurationBook:
         """Add what was noted to the states, and delete those that are due."""
         for key, leaves in self._leaves.items():
             state = self._states.get(key)
+            # Also when all were applied before. Sent again, a state is not deleted in this
+            # batch: a crash would have us read the leaves once more, and count them.
             changed = durations.add(state, self._pages[key], leaves)
-            if changed is not None and changed is not state:
-                self._states.put(key, changed)
-                self._deadlines.set(key, durations.deadline(changed))
+            self._states.put(key, changed)
+            self._deadlines.set(key, durations.deadline(changed))
         self._leaves.clear()
         self._pages.clear()
         for key in self._deadlines.due(self._now_ms):

@@ -59,18 +59,17 @@ def bounded(page: Page, *, is_known: bool, paths: int) -> Page:
     return page if is_known or paths < MAX_PATHS else page._replace(path=OTHER_PATHS)
 
 
-def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> PageDuration | None:
+def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> PageDuration:
     """Return the state with the leaves in it; unchanged when all were applied before.
 
     The leaves are of one partition, in its order; some may be there twice.
     """
     fresh = _fresh(leaves, -1 if state is None else state.src_offset)
+    state = state or _begin(page, leaves[0].src)
     if not fresh:
         return state
     values = [min(leave.duration_ms, MAX_DURATION_MS) for leave in fresh]
     last = fresh[-1].src
-    if state is None:
-        state = _begin(page, fresh[0].src)
     is_first = state.leaves == 0
     return replace(
         state,

@@ -27,15 +27,19 @@ class SessionBook:
             self._settle(key)
 
     def apply(self, key: bytes, event: RawEvent, src: Source) -> None:
-        """Apply an event to its session."""
+        """Apply an event to its session; one that was applied before sends its state again."""
         state = self._states.get(key)
+        if state is not None and src.offset <= state.src_offset:
+            # Sent again, it is not deleted in this batch: a crash would have us read the event
+            # once more, and find nothing that says it was applied.
+            self._states.put(key, state)
+            return
         if state is not None:
             drop = sessions.leave_due if self._states.is_changed(key) else sessions.forget_due
             state = drop(state, self._now_ms, self._rules)
         changed = sessions.apply(state, event, src, self._rules)
-        if changed is not state:
-            self._states.put(key, changed)
-            self.know(key, changed)
+        self._states.put(key, changed)
+        self.know(key, changed)
 
     def _settle(self, key: bytes) -> None:
         state = self._states.get(key)

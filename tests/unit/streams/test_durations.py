@@ -97,6 +97,20 @@ def test_an_hour_is_not_deleted_in_the_batch_that_changed_it() -> None:
     assert told(states) == {}
 
 
+def test_an_hour_is_not_deleted_in_a_batch_that_read_its_leaves_again() -> None:
+    """A crash would have them read once more, and counted in another row."""
+    states, book = a_book()
+    leave(book, 1)
+    states.write()
+    leave(book, 1)
+    book.advance(ENDED_MS + 30 * HOUR_MS)
+    book.end_batch()
+    assert told(states) == {"/": (1, 1, 1_000)}
+
+    book.end_batch()
+    assert told(states) == {}
+
+
 def test_an_hour_of_an_import_stays_for_an_hour_after_its_last_leave() -> None:
     """It ended months ago; without that each batch would begin a generation."""
     states, book = a_book()

@@ -7,13 +7,10 @@ from schemas.records import SessionState, Utm, Visit
 from schemas.topics import MAX_RECORD_BYTES
 from sinks.rows import session_rows
 from streams.domain import sessions
-from streams.domain.session_book import SessionBook
-from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import (
     HOUR,
     HOUR_MS,
     MINUTE,
-    MINUTE_MS,
     NOON,
     NOON_MS,
     RULES,
@@ -23,7 +20,6 @@ from tests.unit.streams.samples import (
 )
 
 GAP = 30 * MINUTE
-KEY = b"shop:s-1"
 
 
 def visits_of(*happened: Any) -> list[Visit]:
@@ -107,122 +103,6 @@ def test_an_event_that_was_applied_changes_nothing() -> None:
     assert sessions.apply(state, event("c"), source(4), RULES) is state
 
 
-CLOSES_MS = NOON_MS + 35 * MINUTE_MS
-FORGOTTEN_MS = CLOSES_MS + 25 * HOUR_MS
-
-
-def a_book() -> tuple[FakeStates[SessionState], SessionBook]:
-    """Return a table with one visit of one event, and its book."""
-    states = FakeStates(SessionState)
-    book = SessionBook(states, RULES)
-    book.advance(NOON_MS)
-    book.apply(KEY, event("a"), source(1))
-    states.write()
-    return states, book
-
-
-def tell(states: FakeStates[SessionState]) -> list[tuple[str, int, int]]:
-    """End the batch, and return state, events and revision of each visit."""
-    states.write()
-    found = states.stored().get(KEY)
-    return [(one.state, one.events, one.revision) for one in found.visits] if found else []
-
-
-def test_a_visit_closes_when_stream_time_passes_gap_and_lateness() -> None:
-    """Not at it; nobody's event but time alone does it."""
-    states, book = a_book()
-
-    book.advance(CLOSES_MS)
-    assert tell(states) == [("open", 1, 1)]
-    book.advance(CLOSES_MS + 1)
-    assert tell(states) == [("closed", 1, 2)]
-
-
-def test_the_events_own_times_close_nothing() -> None:
-    """An event of months ago or of tomorrow leaves other visits as they are."""
-    states, book = a_book()
-    for offset, moment in enumerate((-3_000 * HOUR, 24 * HOUR), start=2):
-        book.apply(KEY, event(offset, event_ts=NOON + moment), source(offset))
-
-    assert {state for state, *_ in tell(states)} == {"open"}
-
-
-def test_a_late_event_opens_a_closed_visit_again() -> None:
-    """And it closes again, each with a higher revision."""
-    states, book = a_book()
-    book.advance(CLOSES_MS + 1)
-    book.apply(KEY, event("b"), source(2, CLOSES_MS + 1))
-
-    assert tell(states) == [("open", 2, 3)]
-    book.advance(CLOSES_MS + 1 + 35 * MINUTE_MS + 1)
-    assert tell(states) == [("closed", 2, 4)]
-
-
-def test_a_visit_is_forgotten_after_the_reach_of_late_events() -> None:
-    """25 hours after it closed, and not before."""
-    states, book = a_book()
-    book.advance(CLOSES_MS + 1)
-    states.write()
-
-    book.advance(FORGOTTEN_MS)
-    assert tell(states) == [("closed", 1, 2)]
-    book.advance(FORGOTTEN_MS + 1)
-    assert tell(states) == []
-
-
-def test_a_visit_that_closes_late_is_published_before_it_is_forgotten() -> None:
-    """After days of silence both are due at once: a later batch deletes it."""
-    states, book = a_book()
-    book.advance(FORGOTTEN_MS + 1)
-    book.advance(FORGOTTEN_MS + 2 * MINUTE_MS)
-    assert tell(states) == [("closed", 1, 2)]
-
-    book.advance(FORGOTTEN_MS + 5 * MINUTE_MS)
-    assert tell(states) == []
-
-
-def test_an_old_event_read_again_forgets_nothing_and_begins_nothing() -> None:
-    """The state stays as it was published until time deletes it."""
-    states, book = a_book()
-    book.advance(FORGOTTEN_MS + 1)
-    states.write()
-    book.apply(KEY, event("a"), source(1))
-
-    assert tell(states) == [("closed", 1, 2)]
-
-
-def test_one_of_two_visits_is_forgotten_alone() -> None:
-    """The other stays, and the smaller state is written."""
-    states, book = a_book()
-    book.advance(CLOSES_MS + 1)
-    book.apply(KEY, event("b", event_ts=NOON + 9 * HOUR), source(2, CLOSES_MS + 1))
-    states.write()
-    book.advance(CLOSES_MS + HOUR_MS)
-    assert tell(states) == [("closed", 1, 2), ("closed", 1, 2)]
-
-    book.advance(FORGOTTEN_MS + 1)
-    assert tell(states) == [("closed", 1, 2)]
-
-
-def test_a_batch_that_was_taken_back_leaves_nothing_to_close() -> None:
-    """The brake drops what a batch staged."""
-    states, book = a_book()
-    book.apply(b"shop:s-2", event("b", session_id="s-2"), source(2))
-    states.staged.clear()
-    book.advance(CLOSES_MS + 1)
-
-    assert list(states.staged) == [KEY]
-
-
-def test_time_never_goes_back() -> None:
-    """A repeat of an older record does not make closed visits young."""
-    states, book = a_book()
-    book.advance(CLOSES_MS + 1)
-    book.advance(NOON_MS)
-
-    assert tell(states) == [("closed", 1, 2)]
-
-
 def test_the_state_of_a_session_fits_into_a_record() -> None:
     """A day of visits with the longest texts that the API takes, each joined from two."""
     long = "😀" * 2_048
@@ -243,3 +123,39 @@ def test_the_state_of_a_session_fits_into_a_record() -> None:
     for held in (visits, joined):
         state = SessionState(site_id="s" * 64, session_id=long[:128], src_offset=0, visits=held)
         assert len(encode(state)) < MAX_RECORD_BYTES
+
+
+def test_the_oldest_closed_visit_leaves_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open one, however old, still waits for its events; what leaves is told as closed."""
+    monkeypatch.setattr(sessions, "MAX_VISITS", 2)
+    state = sessions.apply(None, event("a", event_ts=NOON + 9 * HOUR), source(1), RULES)
+    closed = sessions.close_due(state, NOON_MS + HOUR_MS, RULES)
+    state = sessions.apply(closed, event("b"), source(2, NOON_MS + HOUR_MS), RULES)
+    state = sessions.apply(state, event("c", event_ts=NOON + HOUR), source(3), RULES)
+    assert [(visit.state, visit.leaving) for visit in state.visits] == [
+        ("open", False),
+        ("open", False),
+        ("closed", True),
+    ]
+
+    state = sessions.apply(state, event("d", event_ts=NOON + 2 * HOUR), source(4), RULES)
+    assert [(visit.state, visit.leaving) for visit in state.visits][:2] == [
+        ("closed", True),
+        ("open", False),
+    ]
+
+
+def test_limits_are_passed_not_reached() -> None:
+    """A visit closes after its deadline; so it is forgotten, and what could not be waits."""
+    state = sessions.apply(None, event("a"), source(1), RULES)
+    closes_ms = sessions.next_deadline(state, NOON_MS, RULES)
+    assert sessions.close_due(state, closes_ms, RULES) is state
+    closed = sessions.close_due(state, closes_ms + 1, RULES)
+    assert closed.visits[0].close_reason == "idle"
+
+    forgotten_ms = sessions.next_deadline(closed, closes_ms + 1, RULES)
+    assert sessions.forget_due(closed, forgotten_ms, RULES) is closed
+    assert sessions.leave_due(closed, forgotten_ms, RULES) is closed
+    assert sessions.forget_due(closed, forgotten_ms + 1, RULES).visits == []
+    assert sessions.leave_due(closed, forgotten_ms + 1, RULES).visits[0].leaving
+    assert sessions.next_deadline(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1
