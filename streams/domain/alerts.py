@@ -77,11 +77,7 @@ def payment(event: RawEvent, src: Source) -> Alert:
 
 def error_is_new(known: AlertState | None, src: Source) -> bool:
     """Tell whether an error is new to its site, given what is known of its fingerprint."""
-    if known is None:
-        return True
-    if _was_applied(known, src):
-        return False
-    return src.log_ms - known.seen_ms > NEW_AFTER_MS
+    return known is None or src.log_ms - known.seen_ms > NEW_AFTER_MS
 
 
 def error_seen(known: AlertState | None, event: RawEvent, subject: str, src: Source) -> AlertState:
