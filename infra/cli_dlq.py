@@ -29,8 +29,9 @@ def list_letters(
     kafka = local_settings(data_dir).kafka
     dead_letter_screen.quiet()
     overview = asyncio.run(dead_letters.survey(kafka, topic, limit))
-    for shown in dead_letter_screen.of_overview(overview):
-        table_console().print(shown)
+    console = table_console()
+    for shown in dead_letter_screen.of_overview(overview, console.width):
+        console.print(shown)
 
 
 @dlq.command("show")
@@ -51,5 +52,6 @@ def show_letter(
     kafka = local_settings(data_dir).kafka
     dead_letter_screen.quiet()
     record = asyncio.run(dead_letters.find(kafka, place))
+    console = table_console()
     for shown in dead_letter_screen.of_record(record):
-        table_console().print(shown, soft_wrap=True)
+        console.print(shown, soft_wrap=True)

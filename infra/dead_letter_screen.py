@@ -21,6 +21,9 @@ from schemas.reject_reasons import DeadLetterReason
 from schemas.topics import DEAD_LETTERS, EVENTS_RAW
 
 _RECORDS = {record.__name__: record for record in get_args(Record)}
+_LABELS = ("id", "when (UTC)", "reason", "stage", "source", "detail")
+#: A table with a column for each label needs this, in characters.
+_WIDTH_OF_ALL = 130
 _HEX_BYTES = 256
 _HEX_COLUMNS = 16
 
@@ -59,16 +62,22 @@ def quiet() -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
-def of_overview(overview: Overview) -> Iterator[RenderableType]:
-    """Give the table of the newest and that of the reasons, or a sentence when there are none."""
+def of_overview(overview: Overview, width: int) -> Iterator[RenderableType]:
+    """Give the table of the newest and that of the reasons, or a sentence when there are none.
+
+    Where `width` is small, two things share a column.
+    """
     if not overview.newest:
         yield "There are no dead letters."
         return
-    table = Table("id", "when (UTC)", "reason", "stage", "source", "detail")
-    for column in table.columns[:3]:
-        column.no_wrap = True
+    is_narrow = width < _WIDTH_OF_ALL
+    table = Table()
+    for label in _in_pairs(_LABELS) if is_narrow else _LABELS:
+        table.add_column(label, overflow="fold")
+    table.columns[0].no_wrap = True
     for letter in overview.newest:
-        table.add_row(*(visible(cell) for cell in _cells(letter)))
+        cells = _cells(letter)
+        table.add_row(*(_in_pairs(cells) if is_narrow else map(visible, cells)))
     yield table
     reasons = Table("reason", "dead letters")
     reasons.columns[1].justify = "right"
@@ -77,6 +86,12 @@ def of_overview(overview: Overview) -> Iterator[RenderableType]:
     reasons.add_section()
     reasons.add_row("all", f"{overview.by_reason.total():,}")
     yield reasons
+
+
+def _in_pairs(cells: tuple[str, ...]) -> list[Text]:
+    (letter_id, when, reason, stage, source, detail) = cells
+    pairs = ((letter_id,), when.split(), (reason, stage), (source, detail))
+    return [Text("\n").join(map(visible, pair)) for pair in pairs]
 
 
 def _cells(letter: DeadLetter) -> tuple[str, ...]:
@@ -89,8 +104,7 @@ def of_record(record: Any) -> Iterator[RenderableType]:
     """Give all that is known of one dead letter, and what to do next."""
     letter = to_letter(record)
     about = Table.grid(padding=(0, 2))
-    labels = ("id", "when (UTC)", "reason", "stage", "source", "detail")
-    for label, cell in zip(labels, _cells(letter), strict=True):
+    for label, cell in zip(_LABELS, _cells(letter), strict=True):
         about.add_row(Text(label, style="bold"), visible(cell))
     yield about
     yield _title("Headers")

@@ -74,20 +74,22 @@ class Overview(NamedTuple):
 async def survey(kafka: KafkaSettings, topic: str | None, limit: int) -> Overview:
     """Read all dead letters, or those of one topic, itself or its source.
 
-    One that was put there twice, after a crash in between, counts once. `UserError` when no
-    Kafka answers or there is no such topic.
+    One that the same stage put there twice, after a crash in between, counts once; two stages
+    that read one topic and both fail at a record are two. `UserError` when no Kafka answers or
+    there is no such topic.
     """
     newest: list[tuple[int, Place, DeadLetter]] = []
     by_reason: Counter[str] = Counter()
-    seen: set[Place] = set()
+    seen: set[tuple[str, Place]] = set()
     places = await _places(kafka, _chosen(topic))
     async with _consumer(kafka) as consumer:
         async for record in _records(consumer, places):
             letter = to_letter(record)
-            if letter.source in seen:
-                continue
             if letter.source is not None:
-                seen.add(letter.source)
+                effect = (letter.stage, letter.source)
+                if effect in seen:
+                    continue
+                seen.add(effect)
             by_reason[letter.reason] += 1
             heapq.heappush(newest, (letter.at_ms, letter.id, letter))
             if len(newest) > limit:

@@ -80,16 +80,18 @@ def _random_offset() -> int:
 
 
 def test_the_newest_stand_first_and_one_that_was_buried_twice_stands_once(bootstrap: str) -> None:
-    """A crash between the dead letter and the ack repeats it."""
+    """A crash between the dead letter and the ack repeats it; another stage's is another one."""
     stage = f"stage-{uuid4()}"
     (one, two) = (_random_offset(), _random_offset())
     ids = _bury(bootstrap, stage, [(one, b"x"), (two, b"y"), (one, b"x")])
+    (other_id,) = _bury(bootstrap, f"other-{stage}", [(one, b"x")])
 
     listed = _headrace("list", "--topic", "events-alert")
 
     assert listed.exit_code == 0
     rows = [line for line in listed.stdout.splitlines() if stage in line]
-    assert [row.split("│")[1].strip() for row in rows] == [ids[1], ids[0]]
+    assert {row.split("│")[1].strip() for row in rows} == {*ids[:2], other_id}
+    assert [row.split("│")[1].strip() for row in rows if "other-" not in row] == [ids[1], ids[0]]
     assert all("[bold]bytes\\x1b[2J" in row for row in rows)
     assert "undecodable" in listed.stdout.partition("dead letters")[2]
 

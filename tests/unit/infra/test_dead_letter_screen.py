@@ -149,7 +149,7 @@ def test_every_reason_says_what_to_do() -> None:
 def test_the_list_ends_with_the_counts_of_all() -> None:
     """Though it shows only some."""
     overview = Overview([to_letter(_record(b""))], Counter({"rule_failed": 1_200, "": 1}))
-    shown = _shown(of_overview(overview))
+    shown = _shown(of_overview(overview, 200))
 
     assert "events-session/3/12" in shown
     assert "\x1b" not in shown
@@ -159,9 +159,22 @@ def test_the_list_ends_with_the_counts_of_all() -> None:
     ]
 
 
+def test_a_narrow_terminal_shows_all_of_it_too() -> None:
+    """Two things share a column there."""
+    overview = Overview([to_letter(_record(b""))], Counter({"rule_failed": 1}))
+    console = Console(file=io.StringIO(), width=80)
+    for part in of_overview(overview, console.width):
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+
+    for part in ("events-session-dlq/3/0", "rule_failed", "sessionize", "events-session/3/12"):
+        assert part in shown
+
+
 def test_an_empty_list_is_a_sentence() -> None:
     """And no table."""
-    assert _shown(of_overview(Overview([], Counter()))) == "There are no dead letters.\n"
+    assert _shown(of_overview(Overview([], Counter()), 80)) == "There are no dead letters.\n"
 
 
 @pytest.mark.parametrize(
