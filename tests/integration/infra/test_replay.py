@@ -109,14 +109,8 @@ def test_good_events_arrive_once_in_order_and_bad_ones_are_counted(
     """A bad one harms no neighbour, and 2,500 are three requests."""
     site = f"site-{uuid4()}"
     lines = [_event(site, number) for number in range(2_500)]
-    lines[7:7] = [
-        b"{oops",
-        b'{"type":"nope","site_id":"x","session_id":"x"}',
-        b"",
-        b"{}",
-        b"[]",
-        b"{}",
-    ]
+    unknown = b'{"type":"nope","site_id":"x","session_id":"x"}'
+    lines[7:7] = [b"{oops", unknown, b"", b"{}", b"[]", b"{}"]
     monkeypatch.chdir(tmp_path)
     Path("events.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines)))
 
