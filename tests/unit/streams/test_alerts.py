@@ -164,11 +164,36 @@ def test_a_quota_that_was_written_without_its_error_raises_nothing_twice() -> No
     assert AlertBook(site.states).apply(event("x", type="error"), source(1)) == []
 
 
-def test_the_error_not_seen_for_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_that_are_read_again_are_not_counted_again() -> None:
+    """Nine stay nine, however often."""
+    site = Site()
+    for _ in range(3):
+        site.offset = 0
+        assert [rules for _ in range(9) if "error.rate" in (rules := site.fails())] == []
+
+    assert site.fails() == ["error.rate"]
+
+
+def test_an_older_error_of_another_partition_does_not_make_one_new_again() -> None:
+    """When it was seen last is the latest of all partitions."""
+    site = Site()
+    site.fails(NOON_MS + 20 * DAY_MS)
+    late = event("late", type="error", error_name="TypeError")
+    site.book.apply(late, source(1, NOON_MS, partition=1))
+
+    assert site.fails(NOON_MS + 31 * DAY_MS) == []
+
+
+@pytest.mark.parametrize("order", [("old", "new", "old"), ("new", "old", "new", "old")])
+@pytest.mark.parametrize("kept", ["old", "E7"])
+def test_the_error_not_seen_for_longest_makes_room(
+    order: tuple[str, ...], kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a worker finds that takes over counts by when it was seen; other rules' do not."""
     monkeypatch.setattr(alert_book, "MAX_FINGERPRINTS", 2)
     site = Site()
-    for second, name in enumerate(("old", "new", "old")):
+    order = tuple(kept if name == "old" else name for name in order)
+    for second, name in enumerate(order):
         site.fails(NOON_MS + second, name)
     site.book = AlertBook(site.states)
     site.book.know(site.states.stored().values())
@@ -177,5 +202,5 @@ def test_the_error_not_seen_for_longest_makes_room(monkeypatch: pytest.MonkeyPat
 
     rules = [state.rule for state in site.states.stored().values() if state.subject]
     assert sorted(rules) == ["error.new"] * 2 + ["error.rate"] * 2
-    assert site.fails(NOON_MS + 10, "old") == []
+    assert site.fails(NOON_MS + 10, kept) == []
     assert site.fails(NOON_MS + 11, "new") == ["error.new"]
