@@ -31,19 +31,19 @@ def create_topics(data_dir: DataDirOption = DEFAULT) -> None:
 @topics.command("describe")
 def describe_topics(data_dir: DataDirOption = DEFAULT) -> None:
     """Show what is there of the topics."""
-    from rich.console import Console
     from rich.table import Table
 
     from infra import topics as admin
     from infra.data_dir import local_settings
+    from infra.tables import table_console
 
-    table = Table("topic", "partitions", "key", "record", "cleanup", "for")
+    table = Table("topic", "partitions", "key", "record", "cleanup")
     states = asyncio.run(admin.describe_topics(local_settings(data_dir).kafka))
     for state in states:
         topic = state.topic
         count = "[red]missing[/red]" if state.partitions is None else str(state.partitions)
-        table.add_row(topic.name, count, topic.key, topic.record, topic.cleanup, topic.about)
-    Console().print(table)
+        table.add_row(topic.name, count, topic.key, topic.record, topic.cleanup)
+    table_console().print(table)
     if any(state.partitions is None for state in states):
         typer.echo("Run `headrace topics create` for those that are missing.")
         raise typer.Exit(1)

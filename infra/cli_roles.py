@@ -15,7 +15,7 @@ def api(
     from prometheus_client import REGISTRY
 
     from infra.data_dir import read_settings
-    from infra.role import configure_logging
+    from infra.logs import configure_logging
     from infra.status import why_not_ready
     from producer_api.app import create_app
     from producer_api.server import serve_app
@@ -37,10 +37,17 @@ def streams(status_file: _StatusFile = None) -> None:
     run_role("streams", run, read_settings(), status_file)
 
 
-def sinks(status_file: _StatusFile = None) -> None:
+def sinks(
+    status_file: _StatusFile = None,
+    upgrade_database: Annotated[bool, typer.Option("--upgrade-database", hidden=True)] = False,
+) -> None:
     """Write events, sessions, page durations and alerts to SQL."""
+    from infra import database
     from infra.data_dir import read_settings
     from infra.role import run_role
     from sinks.app import run
 
-    run_role("sinks", run, read_settings(), status_file)
+    settings = read_settings()
+    if upgrade_database:
+        database.upgrade_database(settings.database)
+    run_role("sinks", run, settings, status_file)

@@ -7,9 +7,9 @@ import typer
 
 
 def up(
-    host: Annotated[str | None, typer.Option(help="Listen here. [default: 127.0.0.1]")] = None,
+    host: Annotated[str | None, typer.Option(help="Listen here. (default: 127.0.0.1)")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="For HTTP. [default: 8080]")
+        int | None, typer.Option(min=0, max=65535, help="For HTTP. (default: 8080)")
     ] = None,
     data_dir: Annotated[Path, typer.Option(help="Everything is kept here.")] = Path(".headrace"),
     kafka: Annotated[
@@ -24,7 +24,7 @@ def up(
     ] = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Of each topic, fixed at the first start. [default: 4]"),
+        typer.Option(min=1, max=1000, help="Of each topic, fixed at the first start. (default: 4)"),
     ] = None,
 ) -> None:
     """Run everything on this machine: broker, topics, database, all roles."""

@@ -1,11 +1,14 @@
 """From the options of `headrace up` to settings."""
 
+import errno
+import os
 import socket
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from infra.broker.ports import owner_of
 from infra.data_dir import local_database, read_settings, with_kafka
 from infra.errors import UserError
 from schemas.settings import ApiSettings, DatabaseSettings, Settings
@@ -51,9 +54,15 @@ def check_port(api: ApiSettings) -> None:
         socket.create_server((api.host, api.port), family=family).close()
     except OSError as error:
         raise UserError(
-            f"Cannot listen on {api.host} port {api.port}: {error.strerror or error}. "
+            f"Cannot listen on {api.host} port {api.port}: {_reason(error, api.port)}. "
             "Choose another with --host and --port"
         ) from error
+
+
+def _reason(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"it is taken by {owner_of(port)}"
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _database(settings: Settings, data_dir: Path, url: str | None) -> DatabaseSettings:

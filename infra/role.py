@@ -4,8 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,9 +11,11 @@ import uvloop
 from aiokafka.errors import KafkaConnectionError
 
 from infra.errors import UserError
+from infra.logs import configure_logging
 from infra.status import write_status
 from schemas.settings import Settings
 from streams.engine.cluster import ClusterError
+from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -23,16 +23,6 @@ log = logging.getLogger(__name__)
 Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
 
 _STATUS_SECONDS = 0.5
-#: Libraries, and the classes of ours that Faust logs the life of.
-_ONLY_WARNINGS = (
-    "aiokafka",
-    "alembic",
-    "faust",
-    "mode",
-    "streams.engine.consumer",
-    "streams.engine.table",
-)
-_FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 
 
 def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> None:
@@ -46,16 +36,6 @@ def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> 
         runner.run(_run(name, work, settings, status))
 
 
-def configure_logging() -> None:
-    """Log one line an entry, in UTC, to standard error; libraries only when they warn."""
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(level=logging.INFO, format=_FORMAT, stream=sys.stderr, force=True)
-    for library in _ONLY_WARNINGS:
-        logging.getLogger(library).setLevel(logging.WARNING)
-    # Its first answer is always that the group is not known yet; it asks again.
-    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
-
-
 async def _run(name: str, work: Work, settings: Settings, status: Path | None) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -67,6 +47,8 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
     log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
     try:
         await work(settings, stop, watch)
+    except StoppingError as reason:
+        log.info("%s: %s", name, reason)
     except (ClusterError, KafkaConnectionError) as error:
         raise UserError(f"{name}: {error}") from error
     finally:

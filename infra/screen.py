@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
-from sqlalchemy.engine import make_url
 
 from infra.data_dir import DataDir
 from schemas.settings import Settings
@@ -80,7 +80,8 @@ class Screen:
         """Return a path, relative where that is shorter, or a URL without its password."""
         text = str(place)
         if text.startswith("postgresql://"):
-            return make_url(text).render_as_string(hide_password=True)
+            password = urlsplit(text).password
+            return text.replace(f":{password}@", ":***@", 1) if password else text
         path = Path(text.removeprefix("sqlite:///"))
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 

@@ -8,12 +8,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from pathlib import Path
 
 from infra import process
 from infra.broker.local_kafka import LocalKafka
 from infra.data_dir import DataDir
-from infra.database import upgrade_database
 from infra.errors import UserError
 from infra.screen import Screen
 from infra.status import why_not_ready
@@ -22,8 +22,13 @@ from infra.topics import create_topics
 from schemas.settings import PREFIX, Settings
 from schemas.topics import TOPICS
 
-#: The roles of `up`, each a process of one command, in the order they start and end.
-COMMANDS = {"web": "api", "streams": "streams", "sinks": "sinks"}
+#: The roles of `up` in the order they start and end, each with its command; given is the file
+#: that it renews to say how it is.
+COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "web": lambda status: ("api", "--status-dir", str(status.parent)),
+    "streams": lambda status: ("streams", "--status-file", str(status)),
+    "sinks": lambda status: ("sinks", "--upgrade-database", "--status-file", str(status)),
+}
 
 _READY_SECONDS = 90.0
 _GRACE_SECONDS = 30.0
@@ -67,49 +72,54 @@ class Up:
 
     def _start(self) -> None:
         began = time.monotonic()
-        # The database needs no Kafka: both at once save a second.
-        with ThreadPoolExecutor(1) as aside:
-            migrated = aside.submit(upgrade_database, self._settings.database)
-            self._start_broker()
-            with self._screen.step("Topics") as done:
-                asyncio.run(create_topics(self._settings.kafka))
-                done(f"{len(TOPICS)} topics of {self._settings.kafka.partitions} partitions")
-            with self._screen.step("Database") as done:
-                migrated.result()
-                done(self._screen.shown(self._settings.database.url))
+        self._start_broker()
+        # The roles load while the broker starts, and wait for it.
         for role in COMMANDS:
             self._start_role(role)
+        with self._screen.step("Kafka") as done:
+            done(self._wait_for_broker())
+        with self._screen.step("Topics") as done:
+            asyncio.run(create_topics(self._settings.kafka))
+            done(f"{len(TOPICS)} of {self._settings.kafka.partitions} partitions")
         for role in COMMANDS:
             with self._screen.step(role) as done:
                 self._wait_ready(role)
-                done("ready")
+                done(self._about(role))
         self._screen.ready(self._settings, self._data_dir, time.monotonic() - began)
 
     def _start_broker(self) -> None:
-        with self._screen.step("Kafka") as done:
-            if self._broker is None:
-                done(f"{self._settings.kafka.bootstrap_servers}, not ours")
-                return
-            broker = self._broker
+        if (broker := self._broker) is None:
+            return
 
-            def start() -> subprocess.Popen[bytes]:
-                broker.start()
-                return broker.process
+        def start() -> subprocess.Popen[bytes]:
+            broker.start()
+            return broker.process
 
-            child = Supervised("kafka", start, self._data_dir.pid("kafka"))
-            child.start()
-            self._children.append(child)
-            broker.wait_ready()
-            kafka = self._settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap})
-            self._settings = self._settings.model_copy(update={"kafka": kafka})
-            done(f"{broker.bootstrap}, data in {self._screen.shown(self._data_dir.root / 'kafka')}")
+        child = Supervised("kafka", start, self._data_dir.pid("kafka"))
+        child.start()
+        self._children.append(child)
+        kafka = self._settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap})
+        self._settings = self._settings.model_copy(update={"kafka": kafka})
+
+    def _wait_for_broker(self) -> str:
+        address = self._settings.kafka.bootstrap_servers
+        if self._broker is None:
+            return f"{address}, not ours"
+        self._broker.wait_ready()
+        return f"{address}, data in {self._screen.shown(self._data_dir.root / 'kafka')}"
+
+    def _about(self, role: str) -> str:
+        if role == "web":
+            return f"http://{self._settings.api.host}:{self._settings.api.port}"
+        if role == "sinks":
+            return f"into {self._screen.shown(self._settings.database.url)}"
+        return "sessions, page durations, alerts"
 
     def _start_role(self, role: str) -> None:
         status = self._data_dir.status(role)
         status.parent.mkdir(parents=True, exist_ok=True)
         status.unlink(missing_ok=True)
-        told = ("--status-dir", status.parent) if role == "web" else ("--status-file", status)
-        argv = [sys.executable, "-m", "infra", COMMANDS[role], *map(str, told)]
+        argv = [sys.executable, "-m", "infra", *COMMANDS[role](status)]
         environment = {**os.environ, **_environment(self._settings)}
 
         def start() -> subprocess.Popen[bytes]:

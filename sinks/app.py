@@ -10,7 +10,7 @@ from schemas.topics import TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
 from sinks.sql.offsets import check_log_end
 from sinks.sql.writer import Writer, open_writer
-from streams.engine.cluster import check_cluster
+from streams.engine.cluster import wait_for_cluster
 from streams.engine.worker import Worker
 
 #: The consumer group, and the name in `consumer_offsets`: never renamed.
@@ -23,7 +23,7 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     `watch` is given the worker before it starts, to tell whether it is ready.
     """
     kafka = settings.kafka
-    cluster_id = await check_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions)
+    cluster_id = await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
     writer = await open_writer(
         settings.database.url, app=APP_ID, cluster_id=cluster_id, should_stop=stop.is_set
     )

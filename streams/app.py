@@ -13,7 +13,7 @@ from schemas.topics import EVENTS_RAW, EVENTS_SESSION, TOPICS
 from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
 from streams.domain.dedupe import CLIENT_IDS
 from streams.domain.sessions import SessionRules
-from streams.engine.cluster import check_cluster
+from streams.engine.cluster import wait_for_cluster
 from streams.engine.producer import OutRecord
 from streams.engine.tail import Tail
 from streams.engine.worker import Worker
@@ -28,7 +28,7 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     `watch` is given the worker before it starts, to tell whether it is ready.
     """
     kafka = settings.kafka
-    await check_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions)
+    await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
     worker = _build(settings)
     watch(worker)
     await worker.run(stop)
