@@ -185,7 +185,7 @@ def test_an_older_error_of_another_partition_does_not_make_one_new_again() -> No
 
 
 @pytest.mark.parametrize("order", [("old", "new", "old"), ("new", "old", "new", "old")])
-@pytest.mark.parametrize("kept", ["old", "E7"])
+@pytest.mark.parametrize("kept", ["old", "E1", "E2", "E3", "E4", "E5"])
 def test_the_error_not_seen_for_longest_makes_room(
     order: tuple[str, ...], kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
