@@ -7,12 +7,15 @@ import os
 import re
 from typing import Annotated
 
+from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "HEADRACE_"
 #: Settings of the test suite, not of the program.
 TEST_PREFIX = "HEADRACE_TEST_"
+
+_ENV_FILE = ".env"
 
 SITE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
-        env_file=".env",
+        env_file=_ENV_FILE,
         extra="ignore",
         frozen=True,
     )
@@ -141,8 +144,11 @@ GROUPS: dict[str, type[BaseModel]] = {
 
 
 def load_settings() -> Settings:
-    """Read the settings; `SettingsError` names the first that is wrong or unknown."""
-    for name in os.environ:
+    """Read the settings; `SettingsError` names the first that is wrong or unknown.
+
+    It says nothing of where it comes from: pydantic's error would show a password.
+    """
+    for name in map(str.upper, (*os.environ, *dotenv_values(_ENV_FILE))):
         if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX):
             _check_name(name)
     try:
@@ -154,7 +160,7 @@ def load_settings() -> Settings:
         reason = str(first["msg"]).removeprefix("Value error, ")
         # A database URL holds a password: it is never repeated.
         value = "what it is" if name.endswith("DATABASE__URL") else repr(first["input"])
-        raise SettingsError(f"{name} cannot be {value}: {reason}") from error
+        raise SettingsError(f"{name} cannot be {value}: {reason}") from None
 
 
 def _check_name(name: str) -> None:

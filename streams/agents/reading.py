@@ -29,4 +29,13 @@ def read_events(batch: Batch) -> Iterator[tuple[Any, Source, RawEvent | None]]:
         except CodecError as error:
             batch.refuse(record, DeadLetterReason.UNDECODABLE, str(error))
             continue
+        if record.key not in _keys_of(event):
+            batch.refuse(record, DeadLetterReason.BAD_KEY, "the key is not the event's")
+            continue
         yield record, src, event
+
+
+def _keys_of(event: RawEvent) -> tuple[bytes, bytes]:
+    """Return the keys that a record of this event may have: of its session, of its site."""
+    site = event.site_id.encode()
+    return b"%b:%b" % (site, event.session_id.encode()), site

@@ -1,5 +1,7 @@
 """events-session → sessions: visits, which are both the state and the result."""
 
+import asyncio
+
 from schemas.codec import decode, encode
 from schemas.records import SessionState
 from schemas.topics import EVENTS_SESSION, SESSIONS
@@ -20,12 +22,13 @@ def register(worker: Worker, rules: SessionRules) -> None:
         async for key, state in table.stored(partition):
             books[partition].know(key, state)
 
-    def sessionize(batch: Batch) -> None:
+    async def sessionize(batch: Batch) -> None:
         book = books[batch.partition]
         for record, src, event in read_events(batch):
-            with batch.refusing(record):
-                book.advance(src.log_ms)
-                if event is not None:
+            while book.advance(src.log_ms):  # noqa: ASYNC110 - there is nothing to wait for
+                await asyncio.sleep(0)  # a loop that stands still is taken for a frozen one
+            if event is not None:
+                with batch.refusing(record):
                     book.apply(record.key, event, src)
 
     worker.agent(EVENTS_SESSION, sessionize, tables=[table], prepare=open_book)

@@ -9,6 +9,9 @@ from streams.domain import durations
 from streams.domain.durations import Leave, Page
 from streams.domain.states import Deadlines, States
 
+#: States deleted in one batch; the others go with the next ones.
+_DELETED_AT_ONCE = 5_000
+
 
 class DurationBook:
     """Adds up page leaves in the states of one partition, by whole batches."""
@@ -63,7 +66,7 @@ class DurationBook:
             self._deadlines.set(key, durations.deadline(changed))
         self._leaves.clear()
         self._pages.clear()
-        for key in self._deadlines.due(self._now_ms):
+        for key in self._deadlines.due(self._now_ms, _DELETED_AT_ONCE):
             self._settle(key)
 
     def _settle(self, key: bytes) -> None:

@@ -6,6 +6,9 @@ from streams.domain import sessions
 from streams.domain.sessions import SessionRules
 from streams.domain.states import Deadlines, States
 
+#: Sessions settled in one go: some 30 ms. After a long stop a million may be due at once.
+_AT_ONCE = 1_000
+
 
 class SessionBook:
     """Applies events and time to the session states of one partition, in its order."""
@@ -20,11 +23,16 @@ class SessionBook:
         """Take note of a state that was there before."""
         self._deadlines.set(key, sessions.next_deadline(state, self._now_ms, self._rules))
 
-    def advance(self, now_ms: int) -> None:
-        """Let stream time pass: close and forget what is due. Time never goes back."""
+    def advance(self, now_ms: int) -> bool:
+        """Let stream time pass: close and forget what is due. Time never goes back.
+
+        True when there may be more to do at this time: call it again, before the next event.
+        """
         self._now_ms = max(self._now_ms, now_ms)
-        for key in self._deadlines.due(self._now_ms):
+        due = self._deadlines.due(self._now_ms, _AT_ONCE)
+        for key in due:
             self._settle(key)
+        return len(due) == _AT_ONCE
 
     def apply(self, key: bytes, event: RawEvent, src: Source) -> None:
         """Apply an event to its session; one that was applied before sends its state again."""

@@ -40,10 +40,10 @@ class Deadlines:
             self._at[key] = at_ms
             heappush(self._heap, (at_ms, key))
 
-    def due(self, now_ms: int) -> list[bytes]:
-        """Take out the keys whose deadline stream time has passed."""
-        keys = []
-        while self._heap and self._heap[0][0] < now_ms:
+    def due(self, now_ms: int, at_most: int) -> list[bytes]:
+        """Take out keys whose deadline stream time has passed, the longest passed first."""
+        keys: list[bytes] = []
+        while self._heap and self._heap[0][0] < now_ms and len(keys) < at_most:
             at_ms, key = heappop(self._heap)
             if self._at.get(key) == at_ms:
                 del self._at[key]

@@ -5,9 +5,9 @@ never raises, and its request timeout is 20 minutes.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import stamina
@@ -64,44 +64,41 @@ class BatchProducer:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def send(self, topic: str, partition: int, records: Iterable[OutRecord]) -> None:
+    async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
         """Return when all in-sync replicas have the records, in their order.
 
         `StoppingError` when the worker ends before that. A single record over the topic's
         limit raises `MessageSizeTooLargeError`: no retry mends it.
         """
-        pending = iter(records)
-        while (first := next(pending, None)) is not None:
-            batch: list[OutRecord] = []
-            pending = self._fill(batch, chain((first,), pending))
-            await self._send_confirmed(topic, partition, batch)
+        sent = 0
+        while sent < len(records):
+            sent += await self._send_some(topic, partition, records, sent)
 
-    def _fill(self, batch: list[OutRecord], records: Iterator[OutRecord]) -> Iterator[OutRecord]:
-        """Take as many records as one batch holds; returns the rest."""
-        size = 0
-        for record in records:
-            size += len(record.key or b"") + len(record.value or b"") + 128
-            if batch and size > _BATCH_BYTES:
-                return chain((record,), records)
-            batch.append(record)
-        return iter(())
-
-    async def _send_confirmed(self, topic: str, partition: int, batch: list[OutRecord]) -> None:
+    async def _send_some(
+        self, topic: str, partition: int, records: Sequence[OutRecord], start: int
+    ) -> int:
+        """Send what one batch holds of the records from `start`; returns how many that were."""
         async for attempt in stamina.retry_context(
             on=self._is_passing, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         ):
             with attempt:
                 if attempt.num > 1 and self._is_stopping():
-                    raise StoppingError(f"{len(batch)} records for {topic} were not sent")
-                await self._send_once(topic, partition, batch)
+                    raise StoppingError(f"{len(records) - start} records for {topic} were not sent")
+                return await self._send_batch(topic, partition, records, start)
+        raise AssertionError("retried for ever, and yet it ended")
 
-    async def _send_once(self, topic: str, partition: int, batch: list[OutRecord]) -> None:
+    async def _send_batch(
+        self, topic: str, partition: int, records: Sequence[OutRecord], start: int
+    ) -> int:
         producer: Any = self._producer
         builder = producer.create_batch()
-        for key, value, headers in batch:
-            builder.append(timestamp=None, key=key, value=value, headers=list(headers))
+        for key, value, headers in itertools.islice(records, start, None):
+            # None: the batch is full, and did not take this one.
+            if builder.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+                break
         builder.close()
         await (await producer.send_batch(builder, topic, partition=partition))
+        return int(builder.record_count())
 
     def _is_passing(self, error: Exception) -> bool:
         """Tell whether sending again can help: the broker is away, moves or is slow."""

@@ -112,10 +112,11 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
             return
         version = max(offset, self._versions[partition])
         headers = ((VERSION, _VERSION.pack(version)),)
-        encoded = {
-            key: None if state is None else self._encode(state)
-            for (_, key), state in staged.items()
-        }
+        encoded: dict[bytes, bytes | None] = {}
+        for index, ((_, key), state) in enumerate(staged.items()):
+            if index % _STATES_A_TURN == 0:
+                await asyncio.sleep(0)
+            encoded[key] = None if state is None else self._encode(state)
         await producer.send(
             self.changelog_topic.get_topic_name(),
             partition,

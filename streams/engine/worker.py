@@ -254,6 +254,8 @@ def _faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None)
         # Compressed; as records in memory some ten times that, for each partition and topic.
         consumer_max_fetch_size=256 * 1024,
         stream_buffer_maxsize=4,
+        # Records that compress well come by the hundred thousand: one turn of the loop is one.
+        broker_max_poll_records=5_000,
         stream_wait_empty=True,
         table_standby_replicas=0,
         topic_allow_declare=False,

@@ -9,6 +9,7 @@ from infra.docs import references
 
 @pytest.mark.parametrize("path", references(), ids=lambda path: path.name)
 def test_a_reference_is_what_make_docs_would_write(path: Path) -> None:
+    """The files in docs/ that are made from the code are up to date."""
     assert path.read_text("utf-8") == references()[path], f"{path.name}: run `make docs`"
 
 

@@ -185,7 +185,8 @@ def test_a_session_keeps_few_visits_but_loses_none(
         patch.setattr(sessions, "MAX_VISITS", bound)
         states = sessionize(log, plan)
 
-    rows = living(rows_of(states)).values()
+    # One that left and one that a late event began anew may start at the same time.
+    rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)
     for state in states.stored().values():
         kept = [visit for visit in state.visits if not visit.leaving]

@@ -11,9 +11,9 @@ def test_a_key_comes_up_once_time_has_passed_its_deadline() -> None:
     deadlines = Deadlines()
     deadlines.set(b"a", 10)
 
-    assert deadlines.due(10) == []
-    assert deadlines.due(11) == [b"a"]
-    assert deadlines.due(12) == []
+    assert deadlines.due(10, 10) == []
+    assert deadlines.due(11, 10) == [b"a"]
+    assert deadlines.due(12, 10) == []
 
 
 @given(st.lists(st.tuples(keys, st.integers(0, 20)), max_size=20), st.integers(0, 25))
@@ -26,7 +26,18 @@ def test_a_key_comes_up_by_the_earliest_it_was_set_to(
         deadlines.set(key, at)
 
     expected = {key for key, at in calls if at < now}
-    found = deadlines.due(now)
+    found = deadlines.due(now, 10)
 
     assert expected == set(found)
     assert len(expected) == len(found)
+
+
+def test_no_more_come_up_than_can_be_dealt_with_in_one_go() -> None:
+    """The others come up the next time, the longest overdue first."""
+    deadlines = Deadlines()
+    for number in (3, 1, 2):
+        deadlines.set(b"%d" % number, number)
+
+    assert deadlines.due(10, 2) == [b"1", b"2"]
+    assert deadlines.due(10, 2) == [b"3"]
+    assert deadlines.due(10, 2) == []
