@@ -1,5 +1,6 @@
 """An agent on a worker without Kafka: real tables and batches, and a producer that notes."""
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -92,7 +93,9 @@ class Bench(Worker):
         """Process a batch and write its states, as the worker does."""
         first = records[0]
         batch = Batch(self.process.__name__, self.source.name, first.partition, records)
-        self.process(batch)
+        outcome = self.process(batch)
+        if inspect.isawaitable(outcome):
+            await outcome
         for table in self.tables:
             await table.write_staged(first.partition, batch.last_offset, self.noted)
         return batch

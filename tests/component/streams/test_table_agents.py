@@ -119,11 +119,14 @@ async def test_poison_is_refused_and_its_neighbours_are_not(
         good._replace(offset=2, headers=((SOURCE, b"short"),)),
         good._replace(offset=3, value=b"\x00garbage"),
         good._replace(offset=4, value=None),
-        good._replace(offset=5),
+        good._replace(offset=5, key=None),
+        good._replace(offset=6, key=b"shop:another"),
+        good._replace(offset=7),
     )
 
-    assert reasons(batch) == ["bad_headers", "bad_headers", "undecodable", "undecodable"]
-    assert batch.refused_offsets == {1, 2, 3, 4}
+    undecodable, bad_key = ["undecodable"] * 2, ["bad_key"] * 2
+    assert reasons(batch) == ["bad_headers", "bad_headers", *undecodable, *bad_key]
+    assert batch.refused_offsets == {1, 2, 3, 4, 5, 6}
     assert any(bench.noted.sent.values())
 
 
