@@ -24,6 +24,9 @@ SCHEMA_FILES: dict[int, str] = {
     3: "page_duration.avsc",
     4: "alert_state.avsc",
     5: "alert.avsc",
+    6: "live_counters.avsc",
+    7: "subscription.avsc",
+    8: "alert.v2.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")

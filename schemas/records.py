@@ -157,6 +157,61 @@ class Alert(Struct, kw_only=True):
     details: str
     event_id: str | None = None
     raised_at: int
+    subscription_id: str | None = None
 
 
-Record = RawEvent | SessionState | PageDuration | AlertState | Alert
+class SecondCount(Struct, frozen=True):
+    """Events of one second since 1970, by type."""
+
+    second: int
+    types: dict[str, int]
+
+
+class MinuteCount(Struct, frozen=True, gc=False):
+    """Events of one minute since 1970."""
+
+    minute: int
+    events: int
+
+
+class PageCount(Struct, frozen=True, gc=False):
+    """Sessions that are on one page now."""
+
+    name: str
+    sessions: int
+
+
+class ReferrerCount(Struct, frozen=True, gc=False):
+    """Sessions of now that came from one host."""
+
+    name: str
+    sessions: int
+
+
+class LiveCounters(Struct, kw_only=True):
+    """What happens now at one site, as one partition sees it."""
+
+    site_id: str
+    partition: int
+    at_ms: int
+    seconds: list[SecondCount]
+    minutes: list[MinuteCount]
+    sessions: int
+    visitors: bytes
+    pages: list[PageCount]
+    referrers: list[ReferrerCount]
+
+
+class Subscription(Struct, kw_only=True):
+    """Who wants to be told of what; the secret is in SQL alone."""
+
+    subscription_id: str
+    site_id: str
+    rule: str
+    params: str
+    cooldown_seconds: int
+    enabled: bool
+    updated_at: int
+
+
+Record = RawEvent | SessionState | PageDuration | AlertState | Alert | LiveCounters | Subscription

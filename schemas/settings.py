@@ -114,6 +114,15 @@ class StreamsSettings(_Group):
     )
 
 
+class WebhooksSettings(_Group):
+    """Delivery of alerts to webhooks."""
+
+    allow_private: bool = Field(
+        default=False,
+        description="for development: http, any port, addresses of this machine and network",
+    )
+
+
 class Settings(BaseSettings):
     """All settings; immutable, read once at start."""
 
@@ -131,6 +140,7 @@ class Settings(BaseSettings):
     imports: ImportSettings = Field(ImportSettings(), validation_alias=f"{PREFIX}IMPORT")
     session: SessionSettings = SessionSettings()
     streams: StreamsSettings = StreamsSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
 
 
 GROUPS: dict[str, type[BaseModel]] = {
@@ -140,6 +150,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "IMPORT": ImportSettings,
     "SESSION": SessionSettings,
     "STREAMS": StreamsSettings,
+    "WEBHOOKS": WebhooksSettings,
 }
 
 

@@ -112,6 +112,22 @@ ALERTS = Topic(
 )
 
 
+SUBSCRIPTIONS = Topic(
+    "subscriptions",
+    "alert subscriptions; read whole by raise_alerts",
+    key="subscription_id",
+    record="Subscription",
+    cleanup="compact",
+)
+LIVE_COUNTERS = Topic(
+    "live-counters",
+    "what happens now, by site and partition; read whole by query",
+    key="site_id",
+    record="LiveCounters",
+    retention_ms=_HOUR_MS,
+)
+
+
 def dead_letters_of(topic: str) -> str:
     """Return the name of the topic for the records of `topic` that could not be processed."""
     return f"{topic}-dlq"
@@ -141,4 +157,10 @@ _SOURCES = (
 DEAD_LETTERS: tuple[Topic, ...] = tuple(_dead_letter_topic(topic) for topic in _SOURCES)
 
 #: All topics that headrace creates, in the order of the flow.
-TOPICS: tuple[Topic, ...] = (*_SOURCES, ALERT_STATES, *DEAD_LETTERS)
+TOPICS: tuple[Topic, ...] = (
+    *_SOURCES,
+    ALERT_STATES,
+    SUBSCRIPTIONS,
+    LIVE_COUNTERS,
+    *DEAD_LETTERS,
+)

@@ -15,12 +15,18 @@ from schemas.codec import SCHEMA_FILES, encode
 from schemas.records import (
     Alert,
     AlertState,
+    LiveCounters,
+    MinuteCount,
+    PageCount,
     PageDuration,
     RawEvent,
     Record,
+    ReferrerCount,
     Screen,
+    SecondCount,
     SessionState,
     Stamped,
+    Subscription,
     Utm,
     Visit,
 )
@@ -145,6 +151,33 @@ def _alert() -> Alert:
         details='{"amount": "12.50", "currency": "EUR"}',
         event_id=_EVENT,
         raised_at=_NOON,
+        subscription_id=_VISIT,
+    )
+
+
+def _live_counters() -> LiveCounters:
+    return LiveCounters(
+        site_id="shop.example",
+        partition=3,
+        at_ms=_NOON_MS,
+        seconds=[SecondCount(_NOON_MS // 1_000, {"pageview": 2, "error": 1})],
+        minutes=[MinuteCount(_NOON_MS // 60_000, 3)],
+        sessions=2,
+        visitors=b"\x02\x01\x07",
+        pages=[PageCount("/buy", 2)],
+        referrers=[ReferrerCount("search.example", 1)],
+    )
+
+
+def _subscription() -> Subscription:
+    return Subscription(
+        subscription_id=_VISIT,
+        site_id="shop.example",
+        rule="payment",
+        params='{"min_amount": "100", "currency": "EUR"}',
+        cooldown_seconds=600,
+        enabled=True,
+        updated_at=_NOON,
     )
 
 
@@ -157,6 +190,8 @@ MAKERS = {
         (PageDuration, _page_duration),
         (AlertState, _alert_state),
         (Alert, _alert),
+        (LiveCounters, _live_counters),
+        (Subscription, _subscription),
     )
 }
 

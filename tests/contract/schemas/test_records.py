@@ -27,6 +27,9 @@ PUBLISHED = {
     3: ("page_duration.avsc", "b1325243c6030761"),
     4: ("alert_state.avsc", "8b78633d62ae1c79"),
     5: ("alert.avsc", "f9f46ce8523b3e54"),
+    6: ("live_counters.avsc", "23fd25d82d970be9"),
+    7: ("subscription.avsc", "a96a6d370f6ebd9a"),
+    8: ("alert.v2.avsc", "2ca76c81700c8fee"),
 }
 
 RECORDS: dict[str, type[Record]] = {one.__name__: one for one in typing.get_args(Record)}

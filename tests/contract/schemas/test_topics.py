@@ -6,6 +6,7 @@ from schemas.event_types import EVENT_TYPES
 from schemas.topics import (
     DEAD_LETTERS,
     EVENTS_RAW,
+    LIVE_COUNTERS,
     MAX_RECORD_BYTES,
     MIN_COMPACTION_LAG_MS,
     TOPICS,
@@ -25,6 +26,8 @@ NAMES = {
     "sessions": "site_id:session_id",
     "page-durations": "partition:site_id:hour:path",
     "alert-states": "site_id:rule:subject",
+    "subscriptions": "subscription_id",
+    "live-counters": "site_id",
     "alerts": "site_id",
 }
 
@@ -54,12 +57,12 @@ def test_a_dead_letter_topic_belongs_to_one_that_is_read(topic: Topic) -> None:
 
 
 def test_every_topic_that_agents_read_has_dead_letters() -> None:
-    """All but the state of the alert rules, which only its own table reads."""
+    """All but the state of the alert rules, and what is read whole, by no group."""
     without = {topic.name for topic in TOPICS if topic not in DEAD_LETTERS} - {
         topic.name.removesuffix("-dlq") for topic in DEAD_LETTERS
     }
 
-    assert without == {"alert-states"}
+    assert without == {"alert-states", "live-counters", "subscriptions"}
 
 
 @topics
@@ -73,7 +76,8 @@ def test_a_topic_is_either_compacted_or_kept_for_a_time(topic: Topic) -> None:
         assert configs["min.compaction.lag.ms"] == str(MIN_COMPACTION_LAG_MS)
     else:
         assert configs["cleanup.policy"] == "delete"
-        assert int(configs["retention.ms"]) >= 24 * 3_600_000
+        least = 1 if topic is LIVE_COUNTERS else 24  # hours; what is live is soon old
+        assert int(configs["retention.ms"]) >= least * 3_600_000
 
 
 def test_only_the_first_topic_is_stamped_by_the_broker() -> None:
