@@ -5,6 +5,8 @@ decimals and `Z` (`2026-01-31T12:00:00.000000Z`): readable in the `sqlite3` shel
 times are, understood by SQLite's date functions. Ids are `uuid` on PostgreSQL and on SQLite
 the lower-case text that the API answered. JSON columns hold JSON text, booleans of SQLite are
 0 and 1, durations are milliseconds.
+
+This file is longer than others: the tables are one list, read from top to bottom.
 """
 
 from datetime import datetime
@@ -170,6 +172,90 @@ class ConsumerOffsetRow(_Table, table=True):
     next_offset: int = Field(sa_type=BigInt)
     cluster_id: str = Field(sa_type=Text)
     updated_at: datetime = Field(sa_type=UtcTime)
+
+
+class TokenRow(_Table, table=True):
+    """Who may read which sites: a token, of which only the hash is kept.
+
+    `sites` is a list of site ids, or `"*"` for all.
+    """
+
+    __tablename__ = "tokens"
+    __table_args__ = (Index(None, "token_hash", unique=True), _STRICT)
+
+    token_id: str = Field(sa_type=UuidText, primary_key=True)
+    token_hash: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text)
+    sites: Any = Field(sa_type=JsonText, nullable=False)
+    created_at: datetime = Field(sa_type=UtcTime)
+    revoked_at: datetime | None = Field(sa_type=UtcTime)
+
+
+class SubscriptionRow(_Table, table=True):
+    """Who wants to be told of what, and where; all but channel and secret is in Kafka first."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (Index(None, "site_id", "rule"), _STRICT)
+
+    subscription_id: str = Field(sa_type=UuidText, primary_key=True)
+    site_id: str = Field(sa_type=Text)
+    rule: str = Field(sa_type=Text)
+    params: Any = Field(sa_type=JsonText, nullable=False)
+    channel_type: str = Field(sa_type=Text)
+    url: str = Field(sa_type=Text)
+    secret: str = Field(sa_type=Text)
+    cooldown_seconds: int = Field(sa_type=Integer)
+    enabled: bool = Field(sa_type=Flag)
+    disabled_reason: str | None = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcTime)
+    updated_at: datetime = Field(sa_type=UtcTime)
+
+
+class DeliveryRow(_Table, table=True):
+    """One message to one subscription, inserted with its alert: the outbox.
+
+    `state` is `pending`, `delivered`, `failed` or `cancelled`; `alert_id` is null for a test.
+    `attempts` counts all that began, `step` the failed ones of the schedule under way.
+    `next_attempt_at` is null unless pending; while an attempt is under way it is the time at
+    which another process may take the delivery over. `raised_at` is the alert's.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index(None, "state", "next_attempt_at"),
+        Index(None, "subscription_id", "created_at", "delivery_id"),
+        Index(None, "subscription_id", "subject", "raised_at"),
+        _STRICT,
+    )
+
+    delivery_id: str = Field(sa_type=UuidText, primary_key=True)
+    subscription_id: str = Field(sa_type=UuidText)
+    site_id: str = Field(sa_type=Text)
+    alert_id: str | None = Field(sa_type=UuidText)
+    rule: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    raised_at: datetime = Field(sa_type=UtcTime)
+    body: Any = Field(sa_type=JsonText, nullable=False)
+    state: str = Field(sa_type=Text)
+    attempts: int = Field(sa_type=Integer)
+    step: int = Field(sa_type=Integer)
+    next_attempt_at: datetime | None = Field(sa_type=UtcTime)
+    created_at: datetime = Field(sa_type=UtcTime)
+    delivered_at: datetime | None = Field(sa_type=UtcTime)
+
+
+class DeliveryAttemptRow(_Table, table=True):
+    """One attempt: the receiver's status, or why there is none. Never what it answered."""
+
+    __tablename__ = "delivery_attempts"
+    __table_args__ = _STRICT
+
+    delivery_id: str = Field(sa_type=UuidText, primary_key=True)
+    attempt: int = Field(sa_type=Integer, primary_key=True)
+    at: datetime = Field(sa_type=UtcTime)
+    status: int | None = Field(sa_type=Integer)
+    error: str | None = Field(sa_type=Text)
+    duration_ms: int | None = Field(sa_type=Integer)
 
 
 METADATA = _Table.metadata
