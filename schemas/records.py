@@ -189,7 +189,15 @@ class ReferrerCount(Struct, frozen=True, gc=False):
 
 
 class LiveCounters(Struct, kw_only=True):
-    """What happens now at one site, as one partition sees it."""
+    """What happens now at one site, as one partition sees it; `schemas.live` has the windows.
+
+    The newest record of a site and partition replaces the one before; one that is not renewed
+    is of a worker that is gone. `second` and `minute` are seconds and minutes since 1970; what
+    is not told is zero. `visitors` is an HLL sketch of Apache DataSketches (empty bytes: none),
+    written by `hll_union.get_result(tgt_hll_type.HLL_4).serialize_compact()`, and read by
+    `hll_union(VISITORS_LG_K).update(hll_sketch.deserialize(visitors))`, one call for each
+    partition, then `get_estimate()`.
+    """
 
     site_id: str
     partition: int
