@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from schemas import sketch
 from schemas.headers import Source
 from schemas.paths import path_of
 from schemas.records import PageDuration, RawEvent
-from streams.domain import sketch
 
 #: A page left open in a background tab says nothing of reading: more counts as this.
 MAX_DURATION_MS = 6 * 3_600_000

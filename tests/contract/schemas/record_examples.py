@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from schemas import sketch
 from schemas.codec import SCHEMA_FILES, encode
 from schemas.records import (
     Alert,
@@ -30,7 +31,6 @@ from schemas.records import (
     Utm,
     Visit,
 )
-from streams.domain import sketch
 
 FOLDER = Path(str(files("schemas"))) / "examples" / "records"
 

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.alert_rules import ERROR_NEW, ERROR_RATE
 from schemas.records import Alert, AlertState, RawEvent
 from streams.domain import alert_book, alerts
 from streams.domain.alert_book import AlertBook
+from streams.domain.subscriptions import Subscriptions
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
@@ -35,7 +37,7 @@ def raise_alerts(log: Sequence[Logged], plan: Sequence[Step]) -> list[Alert]:
     states = FakeStates(AlertState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
-        book = AlertBook(states)
+        book = AlertBook(states, Subscriptions())
         book.know(states.stored().values())
 
         def process(batch: Sequence[Logged]) -> None:
@@ -75,7 +77,7 @@ def test_more_errors_needed_never_means_more_alerts(log: list[Logged]) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(alerts, "RATE_COUNT", threshold)
             sent = raise_alerts(log, [])
-        counts.append(sum(alert.rule == alerts.ERROR_RATE for alert in sent))
+        counts.append(sum(alert.rule == ERROR_RATE for alert in sent))
 
     assert counts == sorted(counts, reverse=True)
 
@@ -85,7 +87,7 @@ def test_one_alert_for_each_rule_key_and_window(log: list[Logged], plan: list[St
     """Within an hour an error is new once, and its rate alerts pause for half an hour."""
     sent = by_id(raise_alerts(log, plan)).values()
 
-    for rule, most in ((alerts.ERROR_NEW, 1), (alerts.ERROR_RATE, 3)):
+    for rule, most in ((ERROR_NEW, 1), (ERROR_RATE, 3)):
         subjects = [(row["site_id"], row["subject"]) for row in sent if row["rule"] == rule]
         assert all(subjects.count(subject) <= most for subject in subjects)
 

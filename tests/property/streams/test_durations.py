@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import sketch
 from schemas.records import PageDuration, RawEvent
-from streams.domain import durations, sketch
+from streams.domain import durations
 from streams.domain.duration_book import DurationBook
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps

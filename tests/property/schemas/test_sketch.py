@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain import sketch
+from schemas import sketch
 
 values = st.lists(st.integers(0, 6 * 3_600_000) | st.just(0) | st.integers(0, 2), max_size=60)
 
