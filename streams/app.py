@@ -11,8 +11,10 @@ from schemas.headers import TYPE
 from schemas.settings import Settings
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION, TOPICS
 from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
+from streams.agents.follow_subscriptions import follow
 from streams.domain.dedupe import CLIENT_IDS
 from streams.domain.sessions import SessionRules
+from streams.domain.subscriptions import Subscriptions
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.producer import OutRecord
 from streams.engine.tail import Tail
@@ -44,7 +46,9 @@ def _build(settings: Settings) -> Worker:
     route_events.register(worker, tail, _site_partitioner(kafka.partitions))
     sessionize.register(worker, rules)
     aggregate_durations.register(worker)
-    raise_alerts.register(worker)
+    subscriptions = Subscriptions()
+    follower = follow(worker, kafka.bootstrap_servers, kafka.partitions, subscriptions)
+    raise_alerts.register(worker, subscriptions, follower.complete)
     _tick(worker, settings.streams.tick_seconds)
     return worker
 

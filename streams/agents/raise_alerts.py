@@ -1,21 +1,27 @@
-"""events-alert → alerts: payments, new errors, too many errors."""
+"""events-alert → alerts: payments, new errors, too many errors; as subscriptions want them, too."""
+
+from collections.abc import Awaitable, Callable
 
 from schemas.codec import decode, encode
 from schemas.records import AlertState
 from schemas.topics import ALERT_STATES, ALERTS, EVENTS_ALERT
 from streams.agents.reading import read_events
 from streams.domain.alert_book import AlertBook
+from streams.domain.subscriptions import Subscriptions
 from streams.engine.batch import Batch
 from streams.engine.worker import Worker
 
 
-def register(worker: Worker) -> None:
-    """Register the agent and its table."""
+def register(
+    worker: Worker, subscriptions: Subscriptions, complete: Callable[[], Awaitable[None]]
+) -> None:
+    """Register the agent and its table; no batch comes before `subscriptions` are `complete`."""
     table = worker.table(ALERT_STATES, encode, lambda value: decode(value, AlertState))
     books: dict[int, AlertBook] = {}
 
     async def open_book(partition: int) -> None:
-        books[partition] = AlertBook(table.of(partition))
+        await complete()
+        books[partition] = AlertBook(table.of(partition), subscriptions)
         books[partition].know([state async for _, state in table.stored(partition)])
 
     def raise_alerts(batch: Batch) -> None:

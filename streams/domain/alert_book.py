@@ -3,36 +3,51 @@
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 
+from schemas.alert_rules import ERROR_NEW, ERROR_RATE, PAYMENT
 from schemas.headers import Source
 from schemas.records import Alert, AlertState, RawEvent
 from streams.domain import alerts
+from streams.domain.alerts import Rate
 from streams.domain.fingerprints import fingerprint
 from streams.domain.states import States
+from streams.domain.subscriptions import Subscriptions, is_asked_for
 
 #: Fingerprints that one site keeps; more make the one not seen for longest leave.
 MAX_FINGERPRINTS = 10_000
+#: Rates that subscriptions of one site have counted; likewise.
+MAX_ASKED_RATES = 10_000
 
 
 class AlertBook:
-    """Applies the rules to the alert states of one partition, in its order."""
+    """Applies the rules to the alert states of one partition, in its order.
 
-    def __init__(self, states: States[AlertState]) -> None:
+    First those that are on for every site, then what subscriptions ask for, beside them.
+    """
+
+    def __init__(self, states: States[AlertState], subscriptions: Subscriptions) -> None:
         self._states = states
+        self._subscriptions = subscriptions
         #: For each site, its fingerprints, the one not seen for longest first.
         self._seen: defaultdict[str, OrderedDict[str, None]] = defaultdict(OrderedDict)
+        #: The same for the rates that subscriptions ask for, by their subjects.
+        self._asked: defaultdict[str, OrderedDict[str, None]] = defaultdict(OrderedDict)
 
     def know(self, known: Iterable[AlertState]) -> None:
         """Take note of the states that were there before."""
-        new = [state for state in known if state.rule == alerts.ERROR_NEW and state.subject]
-        for state in sorted(new, key=lambda state: state.seen_ms):
-            self._seen[state.site_id][state.subject] = None
+        for state in sorted(known, key=lambda state: state.seen_ms):
+            if state.rule == ERROR_NEW and state.subject:
+                self._seen[state.site_id][state.subject] = None
+            elif is_asked_for(state.subject):
+                self._asked[state.site_id][state.subject] = None
 
     def apply(self, event: RawEvent, src: Source) -> list[Alert]:
         """Apply the rules to an event and return the alerts that it raises."""
         if not alerts.is_recent(event):
             return []
-        if event.type == alerts.PAYMENT:
-            return [alerts.payment(event, src)]
+        if event.type == PAYMENT:
+            own = self._subscriptions.payments(event.site_id)
+            asked = (one.payment(event, src) for one in own)
+            return [alerts.payment(event, src), *(alert for alert in asked if alert is not None)]
         if event.type == "error":
             return self._apply_error(event, src)
         return []
@@ -40,20 +55,27 @@ class AlertBook:
     def _apply_error(self, event: RawEvent, src: Source) -> list[Alert]:
         subject = fingerprint(event)
         raised = []
-        seen_key = _key(event.site_id, alerts.ERROR_NEW, subject)
+        seen_key = _key(event.site_id, ERROR_NEW, subject)
         known = self._states.get(seen_key)
         if alerts.error_is_new(known, src):
-            quota_key = _key(event.site_id, alerts.ERROR_NEW, "")
+            quota_key = _key(event.site_id, ERROR_NEW, "")
             step = alerts.error_new(self._states.get(quota_key), event, subject, src)
             self._states.put(quota_key, step.state)
             raised.append(step.alert)
         self._states.put(seen_key, alerts.error_seen(known, event, subject, src))
-        rate_key = _key(event.site_id, alerts.ERROR_RATE, subject)
-        step = alerts.error_rate(self._states.get(rate_key), event, subject, src)
-        self._states.put(rate_key, step.state)
-        raised.append(step.alert)
+        raised.append(self._count(event, subject, src, alerts.every_sites_rate()))
         self._bound(event.site_id, subject)
+        for one in self._subscriptions.error_rates(event.site_id):
+            asked = one.subject(subject)
+            raised.append(self._count(event, asked, src, one.rate()))
+            self._bound_asked(event.site_id, asked)
         return [alert for alert in raised if alert is not None]
+
+    def _count(self, event: RawEvent, subject: str, src: Source, rate: Rate) -> Alert | None:
+        key = _key(event.site_id, ERROR_RATE, subject)
+        step = alerts.error_rate(self._states.get(key), event, subject, src, rate)
+        self._states.put(key, step.state)
+        return step.alert
 
     def _bound(self, site_id: str, subject: str) -> None:
         seen = self._seen[site_id]
@@ -61,12 +83,24 @@ class AlertBook:
         seen.move_to_end(subject)
         while len(seen) > MAX_FINGERPRINTS:
             oldest = next(iter(seen))
-            keys = [_key(site_id, rule, oldest) for rule in (alerts.ERROR_NEW, alerts.ERROR_RATE)]
+            keys = [_key(site_id, rule, oldest) for rule in (ERROR_NEW, ERROR_RATE)]
             if any(self._states.is_changed(key) for key in keys):
                 return  # thousands of them in one batch: the next one makes room
             del seen[oldest]
             for key in keys:
                 self._states.delete(key)
+
+    def _bound_asked(self, site_id: str, subject: str) -> None:
+        """Those of a subscription that is gone leave so, too: nothing counts them any more."""
+        asked = self._asked[site_id]
+        asked[subject] = None
+        asked.move_to_end(subject)
+        while len(asked) > MAX_ASKED_RATES:
+            key = _key(site_id, ERROR_RATE, next(iter(asked)))
+            if self._states.is_changed(key):
+                return
+            asked.popitem(last=False)
+            self._states.delete(key)
 
 
 def _key(site_id: str, rule: str, subject: str) -> bytes:

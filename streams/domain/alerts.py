@@ -1,4 +1,4 @@
-"""When someone should know: the alert rules that are on for every site.
+"""When someone should know: the alert rules, on for every site, and as subscriptions want them.
 
 Alert ids are made of rule, subject and event or window, so a replay raises none twice. Each
 rule is a step `(state, event, src) -> (state, alert or None)`; a state says for each source
@@ -7,18 +7,17 @@ partition how far it got, since a site's events come from all of them (design D6
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
+from schemas import alert_rules
+from schemas.alert_rules import ERROR_NEW, ERROR_RATE, PAYMENT
 from schemas.headers import Source
 from schemas.records import Alert, AlertState, RawEvent
-
-PAYMENT = "payment"
-ERROR_NEW = "error.new"
-ERROR_RATE = "error.rate"
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
@@ -30,8 +29,8 @@ NEW_AFTER_MS = 30 * 24 * _HOUR_MS
 MAX_NEW_AN_HOUR = 20
 
 #: So many errors of one fingerprint in one window are an alert, ...
-RATE_COUNT = 10
-RATE_WINDOW_MS = 5 * _MINUTE_MS
+RATE_COUNT = alert_rules.RATE_COUNT
+RATE_WINDOW_MS = alert_rules.RATE_MINUTES * _MINUTE_MS
 #: ... but not again so soon.
 RATE_PAUSE_MS = 30 * _MINUTE_MS
 
@@ -49,6 +48,19 @@ class _Occasion(NamedTuple):
     details: Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many errors in which time are too many, and after which pause again.
+
+    `whose` is the subscription that wants it so.
+    """
+
+    count: int
+    window_ms: int
+    pause_ms: int = 0
+    whose: str | None = None
+
+
 class Step(NamedTuple):
     """What a rule leads to."""
 
@@ -61,8 +73,10 @@ def is_recent(event: RawEvent) -> bool:
     return event.received_at - event.event_ts <= _DAY_US
 
 
-def payment(event: RawEvent, src: Source) -> Alert:
-    """Return the alert of a payment: each one raises it."""
+def payment(
+    event: RawEvent, src: Source, subject: str | None = None, whose: str | None = None
+) -> Alert:
+    """Return the alert of a payment: each one raises it. Its subject is the session by itself."""
     details = {
         "amount": _plain(event.amount),
         "currency": event.currency,
@@ -72,7 +86,8 @@ def payment(event: RawEvent, src: Source) -> Alert:
     }
     paid = " ".join(filter(None, (_plain(event.amount), event.currency)))
     title = f"Payment of {paid}" if paid else "Payment"
-    return _alert(event, src, _Occasion(PAYMENT, event.session_id, event.event_id, title, details))
+    about = event.session_id if subject is None else subject
+    return _alert(event, src, _Occasion(PAYMENT, about, event.event_id, title, details), whose)
 
 
 def error_is_new(known: AlertState | None, src: Source) -> bool:
@@ -97,23 +112,33 @@ def error_new(quota: AlertState | None, event: RawEvent, subject: str, src: Sour
     return Step(counted, _new_alert(event, subject, src))
 
 
-def error_rate(state: AlertState | None, event: RawEvent, subject: str, src: Source) -> Step:
+def every_sites_rate() -> Rate:
+    """Return the rate that is on for every site."""
+    return Rate(RATE_COUNT, RATE_WINDOW_MS, RATE_PAUSE_MS)
+
+
+def error_rate(
+    state: AlertState | None, event: RawEvent, subject: str, src: Source, rate: Rate
+) -> Step:
     """Count an error in its window; raise an alert when it is the one too many."""
     state = state or _state(event, ERROR_RATE, subject)
     if _was_applied(state, src):
         return Step(state)
-    window = src.log_ms - src.log_ms % RATE_WINDOW_MS
+    window = src.log_ms - src.log_ms % rate.window_ms
     state = _applied(_in_window(state, window), src)
     if window < state.window_ms:  # another partition is ahead
         return Step(state)
     state = replace(state, count=state.count + 1)
-    if state.count < RATE_COUNT or not _may_raise(state, src):
+    if state.count < rate.count or not _may_raise(state, src, rate.pause_ms):
         return Step(state)
-    return Step(replace(state, raised_ms=src.log_ms), _rate_alert(state, event, src))
+    return Step(replace(state, raised_ms=src.log_ms), _rate_alert(state, event, src, rate))
 
 
-def _may_raise(state: AlertState, src: Source) -> bool:
-    return state.raised_ms is None or src.log_ms - state.raised_ms >= RATE_PAUSE_MS
+def _may_raise(state: AlertState, src: Source, pause_ms: int) -> bool:
+    """Tell whether there was no alert yet in this window, nor since the pause began."""
+    if state.raised_ms is None:
+        return True
+    return state.raised_ms < state.window_ms and src.log_ms - state.raised_ms >= pause_ms
 
 
 def _new_alert(event: RawEvent, subject: str, src: Source) -> Alert:
@@ -122,12 +147,13 @@ def _new_alert(event: RawEvent, subject: str, src: Source) -> Alert:
     return _alert(event, src, _Occasion(ERROR_NEW, subject, event.event_id, title, details))
 
 
-def _rate_alert(state: AlertState, event: RawEvent, src: Source) -> Alert:
-    minutes = RATE_WINDOW_MS // _MINUTE_MS
+def _rate_alert(state: AlertState, event: RawEvent, src: Source, rate: Rate) -> Alert:
+    minutes = rate.window_ms // _MINUTE_MS
     title = f"{state.count} errors in {minutes} minutes: {_name_of(event)}"
     details = {**_error_details(event), "count": state.count, "minutes": minutes}
     window = str(state.window_ms)
-    return _alert(event, src, _Occasion(ERROR_RATE, state.subject, window, title, details))
+    occasion = _Occasion(ERROR_RATE, state.subject, window, title, details)
+    return _alert(event, src, occasion, rate.whose)
 
 
 def _error_details(event: RawEvent) -> dict[str, object]:
@@ -152,7 +178,7 @@ def _plain(amount: Decimal | None) -> str | None:
     return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
-def _alert(event: RawEvent, src: Source, occasion: _Occasion) -> Alert:
+def _alert(event: RawEvent, src: Source, occasion: _Occasion, whose: str | None = None) -> Alert:
     rule, subject, name, title, details = occasion
     told = {field: value for field, value in details.items() if value is not None}
     return Alert(
@@ -164,6 +190,7 @@ def _alert(event: RawEvent, src: Source, occasion: _Occasion) -> Alert:
         details=json.dumps(told, ensure_ascii=False),
         event_id=event.event_id,
         raised_at=src.log_ms * 1_000,
+        subscription_id=whose,
     )
 
 

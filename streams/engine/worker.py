@@ -112,7 +112,11 @@ class Worker:
                 await asyncio.sleep(seconds)
                 await job()
 
-        self._background.append(repeat)
+        self.beside(repeat)
+
+    def beside(self, job: Callable[[], Awaitable[None]]) -> None:
+        """Run `job` while the worker runs, and cancel it then; an error in it ends the worker."""
+        self._background.append(job)
 
     def partitions_of(self, topic: Topic) -> list[int]:
         """Return the partitions of `topic` that this worker owns now."""

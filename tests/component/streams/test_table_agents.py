@@ -19,11 +19,19 @@ from schemas.topics import (
     SESSIONS,
 )
 from streams.agents import aggregate_durations, raise_alerts, sessionize
+from streams.domain.subscriptions import Subscriptions
 from tests.component.streams.bench import Bench, reasons, routed, routed_tick
 from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE, NOON, NOON_MS, RULES, event
 
 SESSIONIZE = partial(sessionize.register, rules=RULES)
-AGENTS = [SESSIONIZE, aggregate_durations.register, raise_alerts.register]
+
+
+async def _at_once() -> None:
+    """Nobody has subscribed, which is known at once."""
+
+
+RAISE_ALERTS = partial(raise_alerts.register, subscriptions=Subscriptions(), complete=_at_once)
+AGENTS = [SESSIONIZE, aggregate_durations.register, RAISE_ALERTS]
 
 
 async def a_bench(register: Callable[[Any], None], after: Bench | None = None) -> Bench:
@@ -88,7 +96,7 @@ async def test_aggregate_durations_sums_page_leaves() -> None:
 
 async def test_raise_alerts_sends_alerts_by_site() -> None:
     """What is known after a takeover is not new again."""
-    first = await a_bench(raise_alerts.register)
+    first = await a_bench(RAISE_ALERTS)
     assert first.source is EVENTS_ALERT
     error, payment = event("e", type="error"), event("p", type="payment")
     records = [
@@ -101,7 +109,7 @@ async def test_raise_alerts_sends_alerts_by_site() -> None:
     assert [out.key for out in outs] == [b"shop", b"shop"]
     assert len(first.written(ALERT_STATES)) == 3
 
-    second = await a_bench(raise_alerts.register, after=first)
+    second = await a_bench(RAISE_ALERTS, after=first)
     again = await second.run_batch(*records, routed(3, event("f", type="error")))
     assert [out.value for out in again.outputs[ALERTS.name, 0]] == [outs[1].value]
 

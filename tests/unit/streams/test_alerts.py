@@ -7,6 +7,7 @@ import pytest
 from schemas.records import Alert, AlertState
 from streams.domain import alert_book
 from streams.domain.alert_book import AlertBook
+from streams.domain.subscriptions import Subscriptions
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import (
     DAY_MS,
@@ -26,7 +27,7 @@ class Site:
 
     def __init__(self) -> None:
         self.states = FakeStates(AlertState)
-        self.book = AlertBook(self.states)
+        self.book = AlertBook(self.states, Subscriptions())
         self.offset = 0
 
     def happens(self, at_ms: int = NOON_MS, **fields: Any) -> list[Alert]:
@@ -152,7 +153,9 @@ def test_an_alert_that_left_before_a_crash_leaves_again_as_the_same() -> None:
         first = site.book.apply(event("x", **fields), source(1))
         site.states.staged.clear()
 
-        assert AlertBook(site.states).apply(event("x", **fields), source(1)) == first
+        assert (
+            AlertBook(site.states, Subscriptions()).apply(event("x", **fields), source(1)) == first
+        )
 
 
 def test_a_quota_that_was_written_without_its_error_raises_nothing_twice() -> None:
@@ -161,7 +164,7 @@ def test_a_quota_that_was_written_without_its_error_raises_nothing_twice() -> No
     site.book.apply(event("x", type="error"), source(1))
     site.states.write(most=1)
 
-    assert AlertBook(site.states).apply(event("x", type="error"), source(1)) == []
+    assert AlertBook(site.states, Subscriptions()).apply(event("x", type="error"), source(1)) == []
 
 
 def test_errors_that_are_read_again_are_not_counted_again() -> None:
@@ -195,7 +198,7 @@ def test_the_error_not_seen_for_longest_makes_room(
     order = tuple(kept if name == "old" else name for name in order)
     for second, name in enumerate(order):
         site.fails(NOON_MS + second, name)
-    site.book = AlertBook(site.states)
+    site.book = AlertBook(site.states, Subscriptions())
     site.book.know(site.states.stored().values())
 
     site.fails(NOON_MS + 9, "newest")

@@ -1,0 +1,29 @@
+"""subscriptions → the rules of raise_alerts: each worker knows all of them."""
+
+import logging
+
+from schemas.codec import CodecError, decode
+from schemas.records import Subscription
+from schemas.topics import SUBSCRIPTIONS
+from streams.domain.subscriptions import Subscriptions
+from streams.engine.follow import Follower
+from streams.engine.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+def follow(
+    worker: Worker, bootstrap_servers: str, partitions: int, subscriptions: Subscriptions
+) -> Follower:
+    """Keep `subscriptions` as the topic has them; a record that is none is left out, and told."""
+
+    def apply(key: bytes | None, value: bytes | None) -> None:
+        try:
+            name = (key or b"").decode()
+            subscriptions.put(name, None if value is None else decode(value, Subscription))
+        except (CodecError, ValueError) as error:
+            log.warning("a record of %s is left out: %r: %s", SUBSCRIPTIONS.name, key, error)
+
+    follower = Follower(bootstrap_servers, SUBSCRIPTIONS.name, partitions, apply)
+    worker.beside(follower.run)
+    return follower

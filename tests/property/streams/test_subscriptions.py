@@ -1,0 +1,170 @@
+"""Rules with parameters, against a plain scan of the log."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import uuid5
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.alert_rules import ErrorRateParams, PaymentParams, read_params, told
+from schemas.records import Alert, AlertState, RawEvent, Subscription
+from streams.domain import alert_book
+from streams.domain.alert_book import AlertBook
+from streams.domain.fingerprints import fingerprint
+from streams.domain.subscriptions import Subscriptions
+from tests import reference
+from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import MINUTE_MS, NOON, event, source
+from tests.unit.streams.subscribed import subscription
+
+Wanted = dict[str, Subscription]
+
+WAITS_MS = (0, 1, 10_000, MINUTE_MS, 20 * MINUTE_MS)
+
+_PAYMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "min_amount": st.sampled_from([0, 10, 99.5]),
+        "currency": st.sampled_from(["EUR", "usd"]),
+    },
+)
+_RATES = st.fixed_dictionaries(
+    {},
+    optional={
+        "count": st.sampled_from([1, 2, 3, 10]),
+        "minutes": st.sampled_from([1, 5, 60]),
+        "per": st.sampled_from(["fingerprint", "site"]),
+    },
+)
+
+
+@st.composite
+def wanted(draw: st.DrawFn) -> Wanted:
+    """Draw some subscriptions of two sites, a few of them off."""
+    given_params = st.tuples(st.just("payment"), _PAYMENTS) | st.tuples(
+        st.just("error.rate"), _RATES
+    )
+    asked: Wanted = {}
+    for name, (rule, params) in enumerate(draw(st.lists(given_params, max_size=5))):
+        one = subscription(
+            name,
+            rule,
+            params,
+            site_id=draw(st.sampled_from(["shop", "blog"])),
+            enabled=draw(st.sampled_from([True, True, True, False])),
+        )
+        asked[one.subscription_id] = one
+    return asked
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
+    """Payments of all sizes, and a few kinds of errors, of two sites."""
+    fields: dict[str, Any] = {
+        "type": draw(st.sampled_from(["error", "error", "payment"])),
+        "site_id": draw(st.sampled_from(["shop", "shop", "blog"])),
+        "error_name": draw(st.sampled_from(["TypeError", "RangeError"])),
+        "amount": draw(st.sampled_from([None, Decimal(5), Decimal(10), Decimal("99.49")])),
+        "currency": draw(st.sampled_from([None, "EUR", "USD"])),
+        "event_ts": NOON,
+    }
+    return lambda index: event(index, **fields)
+
+
+def raise_alerts(log: Sequence[Logged], plan: Sequence[Step], asked: Wanted) -> list[Alert]:
+    """Run the job as the agent does, and return all alerts that it ever sent."""
+    sent: list[Alert] = []
+    states = FakeStates(AlertState)
+
+    def take_over() -> Callable[[Sequence[Logged]], None]:
+        subscriptions = Subscriptions()
+        for name, one in asked.items():
+            subscriptions.put(name, one)
+        book = AlertBook(states, subscriptions)
+        book.know(states.stored().values())
+
+        def process(batch: Sequence[Logged]) -> None:
+            for happened, src in batch:
+                if happened is not None:
+                    sent.extend(book.apply(happened, src))
+
+        return process
+
+    play(log, plan, states, take_over)
+    return sent
+
+
+def scan(log: Sequence[Logged], one: Subscription) -> dict[str, tuple[str, str | None]]:
+    """Return what one subscription is told of: subject and event by the alert's id."""
+    params = read_params(one.rule, json.loads(one.params))
+    raised: dict[str, tuple[str, str | None]] = {}
+    if not one.enabled or not told(params):
+        return raised
+
+    def tell(subject: str, occasion: str, of: RawEvent) -> None:
+        about = f"{one.subscription_id}:{subject}"
+        name = f"{one.site_id}:{one.rule}:{about}:{occasion}"
+        raised[str(uuid5(reference.ALERT_IDS, name))] = (about, of.event_id)
+
+    counts: Counter[tuple[str, int]] = Counter()
+    ahead: dict[str, int] = {}
+    for of, src in reference.counted(events_of(log)):
+        if of.site_id != one.site_id:
+            continue
+        if of.type == "payment" and isinstance(params, PaymentParams):
+            large = params.min_amount is None or (of.amount or -1) >= params.min_amount
+            if large and params.currency in {None, of.currency}:
+                tell(of.session_id, of.event_id, of)
+        if of.type == "error" and isinstance(params, ErrorRateParams):
+            subject = "*" if params.per == "site" else fingerprint(of)
+            size = params.minutes * MINUTE_MS
+            window = src.log_ms // size * size
+            if window < ahead.get(subject, 0):
+                continue
+            ahead[subject] = window
+            counts[subject, window] += 1
+            if counts[subject, window] == params.count:
+                tell(subject, str(window), of)
+    return raised
+
+
+@given(logs(events(), Shape(WAITS_MS, size=60, partitions=2)), wanted(), steps())
+def test_each_subscription_is_told_what_a_plain_scan_finds(
+    log: list[Logged], asked: Wanted, plan: list[Step]
+) -> None:
+    """Whatever crashes and is read again, and beside what is on for every site, unchanged."""
+    sent = raise_alerts(log, plan, asked)
+
+    for name, one in asked.items():
+        found = {
+            alert.alert_id: (alert.subject, alert.event_id)
+            for alert in sent
+            if alert.subscription_id == name
+        }
+        assert found == scan(log, one)
+    every_sites = {alert.alert_id for alert in sent if alert.subscription_id is None}
+    assert every_sites == set(reference.alerts(events_of(log)))
+
+
+@given(st.integers(1, 3), st.lists(st.integers(0, 6), max_size=30))
+def test_few_rates_are_remembered(bound: int, errors: list[int]) -> None:
+    """However many errors there are, and the one not seen for longest is forgotten first."""
+    states = FakeStates(AlertState)
+    subscriptions = Subscriptions()
+    one = subscription(0, "error.rate", {"count": 2})
+    subscriptions.put(one.subscription_id, one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alert_book, "MAX_ASKED_RATES", bound)
+        book = AlertBook(states, subscriptions)
+        for index, name in enumerate(errors):
+            book.apply(event(index, type="error", error_name=f"E{name}"), source(index))
+            states.write()
+
+    kept = [state for state in states.stored().values() if one.subscription_id in state.subject]
+    assert len(kept) == min(bound, len(set(errors)))

@@ -1,0 +1,60 @@
+"""Which parameters a subscription may have."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from schemas.alert_rules import (
+    BadParamsError,
+    ErrorNewParams,
+    ErrorRateParams,
+    PaymentParams,
+    read_params,
+    told,
+)
+
+
+def test_parameters_are_read_and_told_without_what_is_so_for_every_site() -> None:
+    """So that equal wishes are written alike."""
+    payment = read_params("payment", {"min_amount": 99.5, "currency": "eur"})
+    rate = read_params("error.rate", {"count": 10, "minutes": 60, "per": "fingerprint"})
+
+    assert payment == PaymentParams(Decimal("99.5"), "EUR")
+    assert told(payment) == {"min_amount": 99.5, "currency": "EUR"}
+    assert rate == ErrorRateParams(10, 60)
+    assert told(rate) == {"minutes": 60}
+    assert told(read_params("error.rate", {"count": 10, "minutes": 5})) == {}
+    assert read_params("error.new", {}) == ErrorNewParams()
+    assert read_params("payment", {"min_amount": None}) == PaymentParams()
+
+
+@pytest.mark.parametrize(
+    ("rule", "params", "field"),
+    [
+        ("payments", {}, "rule"),
+        ("payment", [], "params"),
+        ("payment", {"count": 1}, "params"),
+        ("error.new", {"count": 1}, "params"),
+        ("payment", {"min_amount": -1}, "params.min_amount"),
+        ("payment", {"min_amount": True}, "params.min_amount"),
+        ("payment", {"min_amount": "5"}, "params.min_amount"),
+        ("payment", {"min_amount": float("nan")}, "params.min_amount"),
+        ("payment", {"min_amount": 10**16}, "params.min_amount"),
+        ("payment", {"currency": "EURO"}, "params.currency"),
+        ("payment", {"currency": "ÄÖÜ"}, "params.currency"),
+        ("payment", {"currency": 5}, "params.currency"),
+        ("error.rate", {"count": 0}, "params.count"),
+        ("error.rate", {"count": 2.5}, "params.count"),
+        ("error.rate", {"minutes": 1441}, "params.minutes"),
+        ("error.rate", {"per": "page"}, "params.per"),
+        ("error.rate", {"per": ["site"]}, "params.per"),
+    ],
+)
+def test_what_is_wrong_is_named(rule: str, params: Any, field: str) -> None:
+    """With a sentence that says what would be right."""
+    with pytest.raises(BadParamsError) as caught:
+        read_params(rule, params)
+
+    assert caught.value.field == field
+    assert str(caught.value)
