@@ -1,0 +1,90 @@
+"""events-session → live-counters: what happens now, by site and partition."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+from schemas.codec import encode
+from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
+from streams.agents.reading import read_events
+from streams.domain.live import LiveBook
+from streams.engine.batch import Batch
+from streams.engine.producer import OutRecord
+from streams.engine.since import Stretch
+from streams.engine.worker import Worker
+
+#: Counters of one site and partition leave at most four times a second.
+TELL_SECONDS = 0.25
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A partition: its counts, where it is to be read from next, and where it was behind."""
+
+    book: LiveBook
+    next_offset: int
+    behind_until: int
+
+
+class Counting:
+    """The partitions that this worker counts."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._readings: dict[int, _Reading] = {}
+
+    def take(self, stretches: Mapping[int, Stretch]) -> dict[int, int]:
+        """Take these partitions over, and no others; return where each is read from.
+
+        One that it has already goes on from where it is. Others are read from the beginning of
+        their stretch, and nothing is told of them before its end.
+        """
+        readings = {}
+        for partition, (begin, end) in stretches.items():
+            known = self._readings.get(partition)
+            if known is None or not begin <= known.next_offset <= end:
+                known = _Reading(LiveBook(partition), begin, end)
+            readings[partition] = known
+        self._readings = readings
+        return {partition: reading.next_offset for partition, reading in readings.items()}
+
+    def count_live(self, batch: Batch) -> None:
+        """Count a batch."""
+        reading, mono_ms = self._readings[batch.partition], self._clock() * 1_000
+        for record, src, event in read_events(batch):
+            with batch.refusing(record):
+                reading.book.apply(event, src, mono_ms)
+        reading.next_offset = batch.last_offset + 1
+        # sessionize refuses the same records, once; they are read here again at each start.
+        batch.refused.clear()
+        batch.refused_offsets.clear()
+
+    def catching_up(self) -> str | None:
+        """Say that old events are still being read; None when they are not."""
+        behind = [one.behind_until - one.next_offset for one in self._readings.values()]
+        left = sum(records for records in behind if records > 0)
+        return f"live counters are catching up: {left} records to go" if left else None
+
+    def due(self) -> Iterator[tuple[int, list[OutRecord]]]:
+        """Yield, for each partition that has caught up, what there is to tell of its sites."""
+        for partition, reading in list(self._readings.items()):
+            if reading.next_offset >= reading.behind_until:
+                counters = reading.book.due(self._clock() * 1_000)
+                yield partition, [OutRecord(one.site_id.encode(), encode(one)) for one in counters]
+
+
+def register(worker: Worker, counting: Counting) -> None:
+    """Register the agent, and have its counters told."""
+
+    async def tell() -> None:
+        for partition, records in counting.due():
+            # Of what moves to another worker, or was left frozen, the new owner tells.
+            if worker.faust.rebalancing or partition not in worker.partitions_of(EVENTS_SESSION):
+                return
+            worker.guard.check()
+            if records:
+                await worker.producer.send(LIVE_COUNTERS.name, partition, records)
+
+    worker.agent(EVENTS_SESSION, counting.count_live)
+    worker.checks.append(counting.catching_up)
+    worker.every(TELL_SECONDS, tell)

@@ -1,0 +1,54 @@
+"""The role `live`: live counters, on a worker of its own.
+
+Its group's offsets mean nothing: it begins where the last 30 minutes begin, so its windows are
+right after any restart, and neither holds back nor restarts the exact jobs.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from faust.types import TP
+
+from schemas.live import LIVE_MINUTES
+from schemas.settings import Settings
+from schemas.topics import EVENTS_SESSION, TOPICS
+from streams.agents import count_live
+from streams.engine.cluster import wait_for_cluster
+from streams.engine.since import stretches_since
+from streams.engine.worker import Worker
+
+#: The consumer group: never renamed.
+APP_ID = "headrace-live"
+
+#: A minute more than is counted: this clock may not be the broker's.
+_BACK_MS = (LIVE_MINUTES + 1) * 60_000
+
+
+async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
+    """Count until `stop` is set; raises what ended it when it was something else.
+
+    `watch` is given the worker before it starts, to tell whether it is ready.
+    """
+    kafka = settings.kafka
+    await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
+    worker = _build(kafka.bootstrap_servers)
+    watch(worker)
+    await worker.run(stop)
+
+
+def _build(bootstrap_servers: str) -> Worker:
+    counting = count_live.Counting()
+
+    async def positions(sources: Sequence[TP]) -> Mapping[TP, int]:
+        """Read from where the windows begin; what was committed says nothing."""
+        since_ms = int(time.time() * 1_000) - _BACK_MS
+        stretches = await stretches_since(
+            bootstrap_servers, EVENTS_SESSION.name, [tp.partition for tp in sources], since_ms
+        )
+        begins = counting.take(stretches)
+        return {tp: begins[tp.partition] for tp in sources}
+
+    worker = Worker(APP_ID, bootstrap_servers, positions=positions)
+    count_live.register(worker, counting)
+    return worker
