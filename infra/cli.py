@@ -22,7 +22,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up, cli_roles.api, cli_roles.streams, cli_roles.sinks, kafka, replay):
+for command in (
+    up,
+    cli_roles.api,
+    cli_roles.streams,
+    cli_roles.live,
+    cli_roles.sinks,
+    kafka,
+    replay,
+):
     app.command()(command)
 app.add_typer(cli_admin.topics, name="topics")
 app.add_typer(cli_admin.db, name="db")

@@ -1,4 +1,4 @@
-"""`headrace api`, `streams`, `sinks`: one role in the foreground, settings from the environment."""
+"""`headrace api`, `streams`, `live`, `sinks`: a role in the foreground, settings from outside."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,8 @@ def api(
 
     settings = read_settings()
     configure_logging()
-    others = [] if status_dir is None else [status_dir / "streams.json", status_dir / "sinks.json"]
+    roles = ("streams", "live", "sinks")
+    others = [] if status_dir is None else [status_dir / f"{role}.json" for role in roles]
     checks = [lambda path=path: why_not_ready(path) for path in others]
     app = create_app(settings, ready_checks=checks, registry=REGISTRY)
     raise typer.Exit(serve_app(app, settings.api))
@@ -35,6 +36,15 @@ def streams(status_file: _StatusFile = None) -> None:
     from streams.app import run
 
     run_role("streams", run, read_settings(), status_file)
+
+
+def live(status_file: _StatusFile = None) -> None:
+    """Count what happens now, for the live page and its API."""
+    from infra.data_dir import read_settings
+    from infra.role import run_role
+    from streams.live_app import run
+
+    run_role("live", run, read_settings(), status_file)
 
 
 def sinks(

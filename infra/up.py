@@ -27,6 +27,7 @@ from schemas.topics import TOPICS
 COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "web": lambda status: ("api", "--status-dir", str(status.parent)),
     "streams": lambda status: ("streams", "--status-file", str(status)),
+    "live": lambda status: ("live", "--status-file", str(status)),
     "sinks": lambda status: ("sinks", "--upgrade-database", "--status-file", str(status)),
 }
 
@@ -113,6 +114,8 @@ class Up:
             return f"http://{self._settings.api.host}:{self._settings.api.port}"
         if role == "sinks":
             return f"into {self._screen.shown(self._settings.database.url)}"
+        if role == "live":
+            return "what happens now"
         return "sessions, page durations, alerts"
 
     def _start_role(self, role: str) -> None:

@@ -88,7 +88,7 @@ def test_a_role_that_dies_is_started_again_and_nothing_outlives_headrace_itself(
     )
     processes = stack.processes()
     up = next(process for process in processes if "up" in process.cmdline())
-    assert len(processes) == 5
+    assert len(processes) == 6
     up.kill()
 
     eventually(lambda: stack.processes() == [], within_seconds=15, what="no process is left")
