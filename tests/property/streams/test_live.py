@@ -1,0 +1,101 @@
+"""What is told of now equals a plain recount of the log, whatever happens on the way."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.records import LiveCounters
+from streams.domain.live import LiveBook
+from tests.property.streams.histories import Logged, Shape, events_of, logs
+from tests.unit.streams.live_recount import recount, told
+from tests.unit.streams.samples import MINUTE_MS, event
+
+_SITES = ("shop", "blog")
+_READ_BACK_MS = 31 * MINUTE_MS
+
+kinds = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["pageview", "pageview", "error", "pageleave"]),
+        "site_id": st.sampled_from(_SITES),
+        "session_id": st.sampled_from(["s-1", "s-2", "s-3"]),
+        "visitor_id": st.sampled_from([None, "v-1", "s-1", ""]),
+        "path": st.sampled_from(["/", "/buy", None]),
+        "referrer": st.sampled_from([None, None, "https://search.example/q", "http://a.b:8/"]),
+    }
+)
+events = kinds.map(lambda fields: partial(event, **fields))
+shape = Shape(waits_ms=(0, 1, 400, 1_000, 20_000, 59_999, 60_000, 299_999, 300_000, 1_800_000))
+waits = st.sampled_from([0, 1, 250, 1_000, 60_000, 240_000, 300_000, 900_000, 1_800_000])
+plans = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=12)
+
+
+def _feed(book: LiveBook, log: Iterable[Logged]) -> None:
+    for one, src in log:
+        book.apply(one, src, float(src.log_ms))
+
+
+def _expected(log: list[Logged], now_ms: int) -> dict[str, object]:
+    return {
+        site: told(None) | _without_port(recount(events_of(log), site, now_ms)) for site in _SITES
+    }
+
+
+def _without_port(numbers: dict[str, object]) -> dict[str, object]:
+    hosts = numbers["referrers"]
+    assert isinstance(hosts, dict)
+    return numbers | {"referrers": {host.split(":")[0]: n for host, n in hosts.items()}}
+
+
+@given(log=logs(events, shape), plan=plans, wait=waits)
+def test_what_was_told_last_is_a_recount_of_now(
+    log: list[Logged], plan: list[tuple[int, bool]], wait: int
+) -> None:
+    """For any batches, repeats and silences; what changes or decays is told, nothing else."""
+    book, newest, at = LiveBook(0), dict[str, LiveCounters](), 0
+    now_ms = 0
+    for size, is_told in (*plan, (len(log), False)):
+        _feed(book, log[at : at + size])
+        at += size
+        now_ms = max(now_ms, *(src.log_ms for _, src in log[:at]))
+        if is_told:
+            newest |= {one.site_id: one for one in book.due(float(now_ms))}
+    now_ms += wait
+    newest |= {one.site_id: one for one in book.due(float(now_ms))}
+
+    assert {site: told(newest.get(site)) for site in _SITES} == _expected(log, now_ms)
+    assert book.due(float(now_ms)) == []
+
+
+@given(log=logs(events, shape), wait=waits, data=st.data())
+def test_a_restart_at_any_point_gives_the_numbers_of_an_uninterrupted_run(
+    log: list[Logged], wait: int, data: st.DataObject
+) -> None:
+    """The new worker begins where the last 31 minutes begin, knowing nothing."""
+    crash = data.draw(st.integers(0, len(log) - 1))
+    begin = next(
+        index
+        for index, (_, src) in enumerate(log)
+        if src.log_ms >= log[crash][1].log_ms - _READ_BACK_MS
+    )
+    book = LiveBook(0)
+    _feed(book, log[begin:])
+    now_ms = max(src.log_ms for _, src in log) + wait
+    newest = {one.site_id: one for one in book.due(float(now_ms))}
+
+    assert {site: told(newest.get(site)) for site in _SITES} == _expected(log, now_ms)
+
+
+@given(log=logs(events, shape))
+def test_in_the_end_zeros_are_told_and_all_is_forgotten(log: list[Logged]) -> None:
+    """Half an hour of silence; a site of which nothing was told is not told to be empty."""
+    book = LiveBook(0)
+    _feed(book, log)
+    now_ms = max(src.log_ms for _, src in log)
+    active = {one.site_id for one in book.due(float(now_ms))}
+    last = book.due(float(now_ms + _READ_BACK_MS))
+
+    assert {one.site_id for one in last} == active
+    assert all(told(one) == told(None) and one.visitors == b"" for one in last)
+    assert len(book) == 0

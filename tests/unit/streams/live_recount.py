@@ -1,0 +1,95 @@
+"""Live counters by a plain recount of the whole log, and as a reader of the topic has them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from datasketches import hll_sketch, hll_union
+
+from schemas.headers import Source
+from schemas.live import VISITORS_LG_K
+from schemas.paths import path_of
+from schemas.records import LiveCounters, RawEvent
+
+_ACTIVE_MS = 300_000
+Counted = tuple[RawEvent, Source]
+
+
+def recount(log: Iterable[Counted], site_id: str, now_ms: int) -> dict[str, Any]:
+    """Return a site's numbers at a time; each place in the log counts once."""
+    events = list(_once(log, site_id))
+    seconds = [(src.log_ms // 1_000, event.type) for event, src in events]
+    minutes = [src.log_ms // 60_000 for _, src in events]
+    visitors = {
+        event.visitor_id or event.session_id
+        for event, src in events
+        if src.log_ms // 1_000 > now_ms // 1_000 - 300
+    }
+    runs = list(_active_runs(events, now_ms))
+    return {
+        "seconds": Counter(one for one in seconds if one[0] > now_ms // 1_000 - 60),
+        "minutes": Counter(one for one in minutes if one > now_ms // 60_000 - 30),
+        "sessions": len(runs),
+        "visitors": len(visitors),
+        "pages": Counter(page for run in runs if (page := _page(run)) is not None),
+        "referrers": Counter(host for run in runs if (host := _host(run)) is not None),
+    }
+
+
+def told(counters: LiveCounters | None) -> dict[str, Any]:
+    """Return what a record says, in the same form; None is a site that nobody told of."""
+    if counters is None:
+        return recount((), "", 0)
+    return {
+        "seconds": Counter(
+            {(one.second, name): n for one in counters.seconds for name, n in one.types.items()}
+        ),
+        "minutes": Counter({one.minute: one.events for one in counters.minutes}),
+        "sessions": counters.sessions,
+        "visitors": round(visitors_of([counters])),
+        "pages": Counter({one.name: one.sessions for one in counters.pages}),
+        "referrers": Counter({one.name: one.sessions for one in counters.referrers}),
+    }
+
+
+def visitors_of(counters: Iterable[LiveCounters]) -> float:
+    """Return the visitors of several partitions, as a reader does."""
+    union = hll_union(VISITORS_LG_K)
+    for one in counters:
+        if one.visitors:
+            union.update(hll_sketch.deserialize(one.visitors))
+    return float(union.get_estimate())
+
+
+def _once(log: Iterable[Counted], site_id: str) -> Iterator[Counted]:
+    seen = set()
+    for event, src in log:
+        if src.offset not in seen and event.site_id == site_id:
+            seen.add(src.offset)
+            yield event, src
+
+
+def _active_runs(events: Sequence[Counted], now_ms: int) -> Iterator[list[RawEvent]]:
+    """Yield what each active session did since it was silent for longer than the window."""
+    for session_id in {event.session_id for event, _ in events}:
+        run: list[RawEvent] = []
+        before_ms = now_ms
+        for event, src in reversed(events):
+            if event.session_id != session_id:
+                continue
+            if src.log_ms <= before_ms - _ACTIVE_MS:
+                break
+            run.insert(0, event)
+            before_ms = src.log_ms
+        if run:
+            yield run
+
+
+def _page(run: Sequence[RawEvent]) -> str | None:
+    views = [path_of(event.path, event.url) for event in run if event.type == "pageview"]
+    return views[-1] if views else None
+
+
+def _host(run: Sequence[RawEvent]) -> str | None:
+    hosts = [event.referrer.split("/")[2] for event in run if event.referrer]
+    return hosts[0] if hosts else None

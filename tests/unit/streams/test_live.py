@@ -1,0 +1,212 @@
+"""Live counters: what is told when, what counts, and what gives way."""
+
+import pytest
+
+from schemas.headers import Source
+from schemas.live import RENEW_SECONDS
+from schemas.records import LiveCounters, RawEvent
+from streams.domain import live, live_sessions, live_sites
+from streams.domain.live import LiveBook
+from streams.domain.live_sessions import NameCounts, referrer_host
+from tests.unit.streams.live_recount import visitors_of
+from tests.unit.streams.samples import DAY_MS, HOUR, NOON, NOON_MS, event, source
+
+
+class Now:
+    """A partition to which events come, one after another, at times after noon (seconds)."""
+
+    def __init__(self) -> None:
+        self.book = LiveBook(3)
+        self._offset = 0
+
+    def come(self, *events: RawEvent, at: float = 0) -> None:
+        """Have events come."""
+        for one in events:
+            self._offset += 1
+            ms = NOON_MS + int(at * 1_000)
+            self.book.apply(one, source(self._offset, ms), at * 1_000)
+
+    def told(self, at: float = 0) -> dict[str, LiveCounters]:
+        """Return what is told, by site."""
+        return {one.site_id: one for one in self.book.due(at * 1_000)}
+
+
+def test_counters_name_their_partition_and_stream_time_that_goes_on() -> None:
+    """The last log time, and what passed since."""
+    now = Now()
+    now.come(event("a"), at=1)
+
+    told = now.told(at=3.5)["shop"]
+
+    assert (told.partition, told.at_ms) == (3, NOON_MS + 3_500)
+    assert [(one.second, one.types) for one in told.seconds] == [
+        (NOON_MS // 1_000 + 1, {"pageview": 1})
+    ]
+
+
+def test_a_tick_says_what_time_it_is_and_time_never_goes_back() -> None:
+    """A record that was long on its way changes nothing."""
+    book = LiveBook(0)
+    book.apply(None, source(1, NOON_MS + 5_000), 0.0)
+    book.apply(event("a"), source(2, NOON_MS + 1_000), 100.0)
+
+    assert [one.at_ms for one in book.due(200.0)] == [NOON_MS + 5_200]
+
+
+def test_nothing_is_told_before_anything_came() -> None:
+    """Not even zeros."""
+    assert LiveBook(0).due(1_000.0) == []
+
+
+def test_what_did_not_change_is_told_again_in_time() -> None:
+    """So that a reader can tell a silent site from a worker that is gone."""
+    now = Now()
+    now.come(event("a"))
+    assert now.told()
+    assert not now.told(at=RENEW_SECONDS - 1)
+
+    assert now.told(at=RENEW_SECONDS)["shop"].sessions == 1
+    assert not now.told(at=RENEW_SECONDS + 1)
+
+
+@pytest.mark.parametrize(("age_us", "sites"), [(24 * HOUR, ["shop"]), (24 * HOUR + 1, [])])
+def test_old_events_of_imports_are_not_live(age_us: int, sites: list[str]) -> None:
+    """More than a day old when they arrived."""
+    now = Now()
+    now.come(event("a", event_ts=NOON - age_us, received_at=NOON))
+
+    assert list(now.told()) == sites
+
+
+def test_offsets_are_told_apart_by_their_source_partition() -> None:
+    """The same offset of another partition is another event."""
+    book = LiveBook(0)
+    for partition in (0, 1, 0):
+        book.apply(event(partition), Source(partition, 7, NOON_MS), 0.0)
+
+    assert [sum(one.events for one in told.minutes) for told in book.due(0.0)] == [2]
+
+
+def test_visitors_of_four_partitions_merge_within_two_per_cent() -> None:
+    """10,000 who each have sessions in two of them."""
+    books = [LiveBook(partition) for partition in range(4)]
+    for number in range(20_000):
+        partition = number % 4 if number < 10_000 else (number + 1) % 4
+        visit = event(number, session_id=f"s-{number}", visitor_id=f"v-{number % 10_000}")
+        at_ms = number // 100
+        books[partition].apply(visit, source(number, NOON_MS + at_ms), float(at_ms))
+
+    told = [one for book in books for one in book.due(1_000.0)]
+
+    assert visitors_of(told) == pytest.approx(10_000, rel=0.02)
+    assert sum(one.sessions for one in told) == 20_000
+
+
+def test_fifty_pages_are_told_the_fullest_first() -> None:
+    """Those of as many sessions by their name."""
+    now = Now()
+    for page in range(60):
+        for session in range(2 if page == 59 else 1):
+            now.come(event(0, path=f"/{page:02}", session_id=f"s-{page}-{session}"))
+
+    pages = now.told()["shop"].pages
+
+    assert [(one.name, one.sessions) for one in pages[:3]] == [("/59", 2), ("/00", 1), ("/01", 1)]
+    assert len(pages) == 50
+
+
+@pytest.mark.parametrize(
+    ("referrer", "more", "host"),
+    [
+        ("https://Search.Example/q?x", {}, "search.example"),
+        ("search.example", {}, "search.example"),
+        ("https://shop.example/", {"hostname": "Shop.example"}, None),
+        ("https://shop.example/", {"url": "https://shop.example/buy"}, None),
+        ("https://[bad/", {}, None),
+        ("", {}, None),
+        (None, {}, None),
+    ],
+)
+def test_a_referrer_is_a_host_that_is_not_the_sites_own(
+    referrer: str | None, more: dict[str, str], host: str | None
+) -> None:
+    """From one page to the next, the site refers to itself."""
+    assert referrer_host(event("a", referrer=referrer, **more)) == host
+
+
+def test_a_flood_of_site_ids_moves_no_site_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They contend among themselves, and what is held does not grow."""
+    monkeypatch.setattr(live_sites, "MAX_SITES", 40)
+    monkeypatch.setattr(live_sites, "MAX_SETTLED", 30)
+    now = Now()
+    now.come(event(1), event(2))
+    for number in range(1_000):
+        now.come(event(number, site_id=f"flood-{number}"))
+        now.come(*[event(number, site_id=f"twice-{number}")] * 2)
+
+    told = now.told()
+    assert sum(one.events for one in told["shop"].minutes) == 2
+    assert len(told) == len(now.book) == 40
+
+
+def test_known_sites_are_told_first_when_too_many_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are told next."""
+    monkeypatch.setattr(live, "MAX_TOLD", 3)
+    now = Now()
+    now.come(*(event(0, site_id=f"new-{number}") for number in range(4)))
+    now.come(event(1), event(2))
+
+    assert list(now.told()) == ["shop", "new-0", "new-1"]
+    now.come(event(3))
+    assert list(now.told()) == ["shop", "new-2", "new-3"]
+
+
+def test_a_flood_of_sessions_takes_from_its_own_site_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The silent ones first; the bound is looked at every thousand events."""
+    monkeypatch.setattr(live_sites, "MAX_SESSIONS", 3_000)
+    now = Now()
+    now.come(*(event(0, session_id=f"s-{number}") for number in range(900)))
+    for number in range(20_000):
+        now.come(event(0, site_id="flood", session_id=f"s-{number}", path=f"/{number}"))
+
+    told = now.told()
+    assert told["shop"].sessions == 900
+    assert told["flood"].sessions <= 3_000 - 900 + 1_000
+    assert told["flood"].pages[0].sessions == 1
+
+
+def test_a_flood_of_paths_moves_no_page_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rare names are forgotten, their counts are not: a page that comes again has its number."""
+    monkeypatch.setattr(live_sessions, "MAX_NAMES", 100)
+    monkeypatch.setattr(live_sessions, "_KEPT_NAMES", 50)
+    names = NameCounts()
+    names.move(None, "/early")
+    for _ in range(3):
+        names.move(None, "/buy")
+    flood = [names.move(None, f"/{number}") for number in range(1_000)]
+    names.move(None, "/early")
+
+    assert list(names.top())[:2] == [("/buy", 3), ("/early", 2)]
+    assert len(names._names) <= 100  # noqa: SLF001 - what is held is the point
+    for one in flood:
+        names.move(one, None)
+    assert list(names.top()) == [("/buy", 3), ("/early", 2)]
+
+
+def test_a_long_name_is_told_in_part() -> None:
+    """The first 256 characters."""
+    now = Now()
+    now.come(event(0, path="/" + "x" * 2_000))
+
+    assert now.told()["shop"].pages[0].name == "/" + "x" * 255
+
+
+def test_windows_hold_no_more_than_their_time_while_nothing_is_told() -> None:
+    """As while a worker catches up with half an hour."""
+    now = Now()
+    for second in range(0, 2 * DAY_MS // 1_000, 600):
+        now.come(event(0), at=second)
+
+    told = now.told(at=second)["shop"]
+    assert len(told.seconds) == 1
+    assert len(told.minutes) == 3
