@@ -12,6 +12,7 @@ from infra import cli_admin, cli_roles
 from infra.cli_dlq import dlq
 from infra.cli_kafka import kafka
 from infra.cli_replay import replay
+from infra.cli_tokens import tokens
 from infra.cli_up import up
 from infra.errors import UserError
 
@@ -28,6 +29,7 @@ for command in (
     cli_roles.streams,
     cli_roles.live,
     cli_roles.sinks,
+    cli_roles.query,
     kafka,
     replay,
 ):
@@ -35,6 +37,8 @@ for command in (
 app.add_typer(cli_admin.topics, name="topics")
 app.add_typer(cli_admin.db, name="db")
 app.add_typer(dlq, name="dlq")
+app.add_typer(tokens, name="tokens")
+app.command(hidden=True)(cli_roles.web)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""`headrace api`, `streams`, `live`, `sinks`: a role in the foreground, settings from outside."""
+"""`headrace api`, `streams` and so on: a role in the foreground, settings from outside."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,24 +8,47 @@ import typer
 _StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
 
 
-def api(
-    status_dir: Annotated[Path | None, typer.Option(hidden=True)] = None,
-) -> None:
+def api() -> None:
     """Take events over HTTP and put them into Kafka."""
+    from infra.data_dir import read_settings
+    from infra.logs import configure_logging
+    from producer_api.server import serve
+
+    settings = read_settings()
+    configure_logging()
+    raise typer.Exit(serve(settings))
+
+
+def query() -> None:
+    """Answer over HTTP: what happens now, alerts, sessions, pages, and the live page."""
+    from prometheus_client import REGISTRY
+
+    from infra.data_dir import read_settings
+    from infra.logs import configure_logging
+    from producer_api.server import serve_app
+    from sinks.query.app import create_query
+
+    settings = read_settings()
+    configure_logging()
+    app = create_query(settings, registry=REGISTRY)
+    raise typer.Exit(serve_app(app, settings.api))
+
+
+def web(status_dir: Annotated[Path, typer.Option()]) -> None:
+    """Do what `api` and `query` do, for `headrace up`, whose other roles write to `status_dir`."""
     from prometheus_client import REGISTRY
 
     from infra.data_dir import read_settings
     from infra.logs import configure_logging
     from infra.status import why_not_ready
-    from producer_api.app import create_app
+    from infra.web import create_web
     from producer_api.server import serve_app
 
     settings = read_settings()
     configure_logging()
-    roles = ("streams", "live", "sinks")
-    others = [] if status_dir is None else [status_dir / f"{role}.json" for role in roles]
+    others = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
     checks = [lambda path=path: why_not_ready(path) for path in others]
-    app = create_app(settings, ready_checks=checks, registry=REGISTRY)
+    app = create_web(settings, ready_checks=checks, registry=REGISTRY)
     raise typer.Exit(serve_app(app, settings.api))
 
 

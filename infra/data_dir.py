@@ -35,6 +35,11 @@ class DataDir:
         """Return the file that holds the process id of a role while it runs."""
         return self.root / "run" / f"{role}.pid"
 
+    @property
+    def owner_token(self) -> Path:
+        """The token in the page's address, for the owner of the file alone."""
+        return self.root / "owner.token"
+
     def status(self, role: str) -> Path:
         """Return the file that a role renews to say how it is."""
         return self.root / "run" / f"{role}.json"

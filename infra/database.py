@@ -1,12 +1,19 @@
 """Migrations, with errors that a user can put right as sentences."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from infra.errors import UserError
 from schemas.settings import DatabaseSettings
 from sinks.sql import migrate
-from sinks.sql.errors import reason
+from sinks.sql.engine import open_database
+from sinks.sql.errors import is_schema_missing, reason
+
+T = TypeVar("T")
 
 
 def upgrade_database(database: DatabaseSettings) -> None:
@@ -23,6 +30,21 @@ def check_database(database: DatabaseSettings) -> list[str]:
         return migrate.check(database.url)
     except (SQLAlchemyError, OSError) as error:
         raise _unreachable(database, error) from error
+
+
+async def run_once(database: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+    """Run one transaction; `UserError` when the database is not reached or not set up."""
+    opened = open_database(database.url)
+    try:
+        return await opened.run(work)
+    except (SQLAlchemyError, OSError) as error:
+        if is_schema_missing(error):
+            raise UserError(
+                "The database is not set up: run `headrace db upgrade`, or `headrace up` once"
+            ) from error
+        raise _unreachable(database, error) from error
+    finally:
+        await opened.close()
 
 
 def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:

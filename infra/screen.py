@@ -25,6 +25,20 @@ and see what became of it:
   API      {url}/docs
   Logs     {logs}
   Ctrl-C   ends everything in order; the data stays
+
+{page}
+"""
+
+_PAGE = """See what happens now:
+
+  [bold]{url}/?access_token={token}[/bold]
+"""
+
+_NO_PAGE = """Others can reach {url}, so nothing can be read there without a token. Make one with
+
+  [bold]headrace tokens create --all --data-dir {data_dir}[/bold]
+
+and open {url}/?access_token=<token>
 """
 
 
@@ -55,12 +69,18 @@ class Screen:
             f"  [green]✓[/green] {name:<9} {outcome} [dim]{seconds:.1f} s[/dim]", highlight=False
         )
 
-    def ready(self, settings: Settings, data_dir: DataDir, seconds: float) -> None:
-        """Say that all is ready and what to try."""
+    def ready(
+        self, settings: Settings, data_dir: DataDir, seconds: float, token: str | None
+    ) -> None:
+        """Say that all is ready and what to try; `token` is for the page's address."""
+        url = f"http://{settings.api.host}:{settings.api.port}"
         self._console.print(
             _READY.format(
                 seconds=seconds,
-                url=f"http://{settings.api.host}:{settings.api.port}",
+                url=url,
+                page=(_PAGE if token else _NO_PAGE).format(
+                    url=url, token=token, data_dir=self.shown(data_dir.root)
+                ),
                 query=self._query(settings.database.url),
                 logs=self.shown(data_dir.root / "logs"),
             ),

@@ -15,6 +15,7 @@ from infra import process
 from infra.broker.local_kafka import LocalKafka
 from infra.data_dir import DataDir
 from infra.errors import UserError
+from infra.owner import is_loopback, owner_token
 from infra.screen import Screen
 from infra.status import why_not_ready
 from infra.supervised import Supervised
@@ -25,7 +26,7 @@ from schemas.topics import TOPICS
 #: The roles of `up` in the order they start and end, each with its command; given is the file
 #: that it renews to say how it is.
 COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
-    "web": lambda status: ("api", "--status-dir", str(status.parent)),
+    "web": lambda status: ("web", "--status-dir", str(status.parent)),
     "streams": lambda status: ("streams", "--status-file", str(status)),
     "live": lambda status: ("live", "--status-file", str(status)),
     "sinks": lambda status: ("sinks", "--upgrade-database", "--status-file", str(status)),
@@ -86,7 +87,14 @@ class Up:
             with self._screen.step(role) as done:
                 self._wait_ready(role)
                 done(self._about(role))
-        self._screen.ready(self._settings, self._data_dir, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self._screen.ready(self._settings, self._data_dir, seconds, self._owner_token())
+
+    def _owner_token(self) -> str | None:
+        """Return the token for the page's address; None where others could use it, too."""
+        if not is_loopback(self._settings.api.host):
+            return None
+        return owner_token(self._data_dir.owner_token, self._settings.database)
 
     def _start_broker(self) -> None:
         if (broker := self._broker) is None:

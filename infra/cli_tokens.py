@@ -1,0 +1,80 @@
+"""`headrace tokens`: who may read which sites."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+from infra.cli_admin import DEFAULT, DataDirOption
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+tokens = typer.Typer(help="Make, list and revoke read tokens.", no_args_is_help=True)
+
+
+@tokens.command("create")
+def create_token(
+    site: Annotated[
+        list[str] | None,
+        typer.Option(metavar="S", help="A site that it is for; many may be given."),
+    ] = None,
+    all_sites: Annotated[bool, typer.Option("--all", help="It is for all sites.")] = False,
+    name: Annotated[str, typer.Option(help="What it is for, for the list.")] = "",
+    data_dir: DataDirOption = DEFAULT,
+) -> None:
+    """Make a token and print it, this once, alone on the last line."""
+    from schemas.settings import SITE_ID
+    from sinks.query import tokens as made
+
+    if bool(site) == all_sites:
+        raise typer.BadParameter("Give either --site, once or more, or --all")
+    for site_id in site or []:
+        if not SITE_ID.fullmatch(site_id):
+            raise typer.BadParameter(f"{site_id!r} is no site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
+    token = _run(data_dir, lambda connection: made.create(connection, name, site or None))
+    typer.echo(f"Reads {', '.join(site) if site else 'all sites'}; it is shown this once:")
+    typer.echo(token)
+
+
+@tokens.command("list")
+def list_tokens(data_dir: DataDirOption = DEFAULT) -> None:
+    """List all tokens, also those that were revoked."""
+    from rich.table import Table
+
+    from infra.tables import table_console, visible
+    from sinks.query import tokens as made
+
+    table = Table("token id", "name", "sites", "created", "revoked")
+    for token in _run(data_dir, made.list_tokens):
+        sites = "all" if token.grant.sites is None else ", ".join(sorted(token.grant.sites))
+        revoked = f"{token.revoked_at:%Y-%m-%d %H:%M}" if token.revoked_at else ""
+        created = f"{token.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(token.token_id, visible(token.name), sites, created, revoked)
+    table_console().print(table)
+
+
+@tokens.command("revoke")
+def revoke_token(
+    token_id: Annotated[UUID, typer.Argument(help="As `headrace tokens list` shows it.")],
+    data_dir: DataDirOption = DEFAULT,
+) -> None:
+    """End a token; it stops working within seconds."""
+    from infra.errors import UserError
+    from sinks.query import tokens as made
+
+    if not _run(data_dir, lambda connection: made.revoke(connection, str(token_id))):
+        raise UserError(f"There is no token {token_id} that still works")
+    typer.echo(f"{token_id} is revoked.")
+
+
+def _run(data_dir: Path, work: "Callable[[Connection], T]") -> T:
+    from infra.data_dir import local_database, read_settings
+    from infra.database import run_once
+
+    return asyncio.run(run_once(local_database(read_settings().database, data_dir), work))

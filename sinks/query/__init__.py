@@ -1,0 +1,1 @@
+"""HTTP out: what happens now, alerts, sessions, pages, subscriptions, and the live page."""

@@ -1,0 +1,112 @@
+"""Reading `live-counters` whole, without a group: every process that answers knows everything."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.codec import CodecError
+from schemas.topics import LIVE_COUNTERS
+from sinks.query.live_board import Board
+
+_log = logging.getLogger(__name__)
+
+#: What is older has expired, or was renewed since.
+_BACK_MS = 120_000
+_POLL_MS = 200
+_RETRY_SECONDS = 1.0
+_MOST_RECORDS = 1_000
+
+
+class LiveReader:
+    """Fills a board from Kafka; `trouble` says why it is not up to date, None when it is."""
+
+    def __init__(self, bootstrap_servers: str, board: Board) -> None:
+        self.trouble: str | None = "Kafka is not reached yet"
+        self.unreadable = 0
+        self._bootstrap_servers = bootstrap_servers
+        self.board = board
+        self._told = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, now_ms: int) -> None:
+        """Begin to read, from two minutes before `now_ms`; returns at once."""
+        self._task = asyncio.get_running_loop().create_task(self._run(now_ms))
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self, now_ms: int) -> None:
+        """Read for ever; whatever goes wrong with Kafka is told once and tried again."""
+        while True:
+            try:
+                await self._read(now_ms)
+            except (KafkaError, OSError, _NoTopicError) as error:
+                self._tell(f"Live counters are not read: {error or type(error).__name__}")
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _read(self, now_ms: int) -> None:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_POLL_MS,
+        )
+        try:
+            await consumer.start()
+            await _go_back(consumer, now_ms - _BACK_MS)
+            ends = await consumer.end_offsets(consumer.assignment())
+            while True:
+                fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
+                self._take(fetched)
+                if self.trouble and await _is_past(consumer, ends):
+                    self.trouble, self._told = None, ""
+        finally:
+            await consumer.stop()
+
+    def _take(self, fetched: dict[TopicPartition, list[Any]]) -> None:
+        for records in fetched.values():
+            for record in records:
+                try:
+                    self.board.put(record.value or b"", record.timestamp)
+                except CodecError as error:
+                    self.unreadable += 1
+                    if self.unreadable == 1:
+                        _log.warning("A record of %s is %.200s", LIVE_COUNTERS.name, error)
+
+    def _tell(self, sentence: str) -> None:
+        self.trouble = sentence
+        if sentence != self._told:
+            _log.warning("%s; trying again", sentence)
+            self._told = sentence
+
+
+class _NoTopicError(Exception):
+    """The topic is not there yet."""
+
+
+async def _go_back(consumer: Any, since_ms: int) -> None:
+    await consumer.topics()  # it knows the partitions of what it has asked for
+    partitions = consumer.partitions_for_topic(LIVE_COUNTERS.name)
+    if not partitions:
+        raise _NoTopicError(f"the topic {LIVE_COUNTERS.name} is not there")
+    places = [TopicPartition(LIVE_COUNTERS.name, number) for number in sorted(partitions)]
+    consumer.assign(places)
+    found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+    ends = await consumer.end_offsets(places)
+    for place in places:
+        consumer.seek(place, found[place].offset if found.get(place) else ends[place])
+
+
+async def _is_past(consumer: Any, ends: dict[TopicPartition, int]) -> bool:
+    for place, end in ends.items():
+        if await consumer.position(place) < end:
+            return False
+    return True

@@ -1,0 +1,121 @@
+"""The paths of subscriptions: who may, and what the service answers."""
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from schemas.settings import SITE_ID
+from sinks.query import answers, lists
+from sinks.query.answers import Answer, Refused, bad_parameter, not_found, not_ready
+from sinks.query.auth import demand
+from sinks.query.request import Request
+from sinks.webhooks.service import Invalid, Subscriptions, Unavailable
+
+T = TypeVar("T")
+
+
+class SubscriptionHandlers:
+    """Asks the service, after it was seen that the token is for the subscription's site."""
+
+    def __init__(self, service: Subscriptions) -> None:
+        self._service = service
+
+    async def create(self, request: Request) -> Answer:
+        """Make a subscription; its secret is shown this once."""
+        body = await request.body()
+        site_id = body.get("site_id")
+        if not isinstance(site_id, str) or not SITE_ID.fullmatch(site_id):
+            raise Refused(
+                400,
+                "bad_site_id",
+                "site_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -",
+                "site_id",
+            )
+        demand(request.grant, site_id)
+        return answers.json(201, await _ask(self._service.create(site_id, body)))
+
+    async def list(self, request: Request) -> Answer:
+        """List the subscriptions of the sites that the token is for, or of one of them."""
+        lists.only_known(request.query, "limit", "cursor", "site_id")
+        sites = None if request.grant.sites is None else sorted(request.grant.sites)
+        if (site_id := request.query.get("site_id")) is not None:
+            demand(request.grant, site_id)
+            sites = [site_id]
+        asked = self._service.list(sites, lists.limit_of(request.query), _cursor(request))
+        return answers.json(200, await _ask(asked))
+
+    async def get(self, request: Request) -> Answer:
+        """Show one."""
+        return answers.json(200, await self._allowed(request))
+
+    async def patch(self, request: Request) -> Answer:
+        """Change one."""
+        await self._allowed(request)
+        body = await request.body()
+        return _found(request, await _ask(self._service.patch(_id(request), body)))
+
+    async def delete(self, request: Request) -> Answer:
+        """End one."""
+        await self._allowed(request)
+        if not await _ask(self._service.delete(_id(request))):
+            raise not_found(request.path)
+        return answers.empty(204)
+
+    async def test(self, request: Request) -> Answer:
+        """Send a test through the same delivery."""
+        await self._allowed(request)
+        return _found(request, await _ask(self._service.test(_id(request))), 202)
+
+    async def deliveries(self, request: Request) -> Answer:
+        """List what was sent, and how it went."""
+        lists.only_known(request.query, "limit", "cursor")
+        await self._allowed(request)
+        limit = lists.limit_of(request.query)
+        asked = self._service.deliveries(_id(request), limit, _cursor(request))
+        return answers.json(200, await _ask(asked))
+
+    async def resend(self, request: Request) -> Answer:
+        """Send a delivery again."""
+        await self._allowed(request)
+        delivery_id = _uuid(request, "delivery_id")
+        return _found(request, await _ask(self._service.resend(_id(request), delivery_id)), 202)
+
+    async def _allowed(self, request: Request) -> dict[str, Any]:
+        found = await _ask(self._service.get(_id(request)))
+        if found is None:
+            raise not_found(request.path)
+        demand(request.grant, found["site_id"])
+        return found
+
+
+async def _ask(asked: Awaitable[T]) -> T:
+    try:
+        return await asked
+    except Invalid as invalid:
+        raise Refused(400, "invalid_field", invalid.sentence, invalid.field) from None
+    except Unavailable as error:
+        raise not_ready(str(error) or "Kafka or the database does not answer") from None
+
+
+def _found(request: Request, found: dict[str, Any] | None, status: int = 200) -> Answer:
+    if found is None:
+        raise not_found(request.path)
+    return answers.json(status, found)
+
+
+def _id(request: Request) -> str:
+    return _uuid(request, "subscription_id")
+
+
+def _uuid(request: Request, name: str) -> str:
+    try:
+        return str(UUID(request.names[name]))
+    except ValueError:
+        raise not_found(request.path) from None
+
+
+def _cursor(request: Request) -> str | None:
+    cursor = request.query.get("cursor")
+    if cursor is not None and ("\0" in cursor or not cursor.isascii()):
+        raise bad_parameter("cursor", "cursor must be the next_cursor of an earlier answer")
+    return cursor
