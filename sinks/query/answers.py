@@ -7,6 +7,7 @@ import msgspec
 
 Headers = list[tuple[bytes, bytes]]
 
+_NO_CONTENT = 204
 #: What a sentence repeats of what the client sent, at most.
 _SHOWN_CHARACTERS = 100
 
@@ -67,7 +68,8 @@ def plain(status: int, content_type: bytes, body: bytes) -> Answer:
 
 def empty(status: int) -> Answer:
     """Return an answer without a body."""
-    return Answer(status, [(b"cache-control", b"no-store")], b"")
+    length = [] if status == _NO_CONTENT else [(b"content-length", b"0")]
+    return Answer(status, [(b"cache-control", b"no-store"), *length], b"")
 
 
 def bad_parameter(field: str, sentence: str) -> Refused:

@@ -4,6 +4,7 @@ const SHOWN_ROWS = 8;
 const SHOWN_ALERTS = 12;
 const CHART = { width: 600, height: 160 };
 const EMPTY_POLL_MS = 2000;
+const SITES_EVERY_MS = 30000;
 const SAY_EVERY_MS = 15000;
 
 const at = (id) => document.getElementById(id);
@@ -22,7 +23,7 @@ let streams = [];
 let saidAt = 0;
 
 function make(tag, attributes = {}, ...children) {
-  const space = ["svg", "rect", "path", "line", "title"].includes(tag)
+  const space = ["svg", "rect", "line", "title"].includes(tag)
     ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml";
   const element = document.createElementNS(space, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -62,20 +63,24 @@ function showLive(live) {
 
 function chart(minutes) {
   const top = niceTop(Math.max(...minutes));
-  const step = CHART.width / (minutes.length - 1);
-  const y = (count) => CHART.height - (count / top) * CHART.height;
-  const points = minutes.map((count, index) => `${(index * step).toFixed(1)},${y(count).toFixed(1)}`);
-  const edge = `M${points.join("L")}`;
+  const step = CHART.width / minutes.length;
   const total = minutes.reduce((sum, count) => sum + count, 0);
   const told = `${many(total, "event", "events")} in 30 minutes`;
+  at("chart-top").textContent = number.format(top);
+  at("chart-half").textContent = number.format(top / 2);
   at("minute-told").textContent = `${number.format(total)} in 30 minutes, peak ${number.format(Math.max(...minutes))}`;
   at("chart").replaceChildren(
     make("title", { id: "chart-title" }, `Events a minute: ${told}, ${minutes.at(-1)} in this one`),
     ...[0, 0.5, 1].map((part) => make("line", {
       class: "grid", x1: 0, x2: CHART.width, y1: part * CHART.height, y2: part * CHART.height,
     })),
-    make("path", { class: "area", d: `${edge}L${CHART.width},${CHART.height}L0,${CHART.height}Z` }),
-    make("path", { class: "edge", d: edge }),
+    ...minutes.map((count, index) => {
+      const height = (count / top) * CHART.height;
+      return make("rect", {
+        class: index === minutes.length - 1 ? "minute going-on" : "minute",
+        x: (index + 0.14) * step, width: step * 0.72, y: CHART.height - height, height,
+      });
+    }),
   );
 }
 
@@ -111,20 +116,21 @@ function bars(id, rows, none) {
 
 // -- alerts
 
-function showAlerts(alerts) {
-  const none = make("li", { class: "none" }, "None so far: payments and errors are shown here");
-  at("alerts").replaceChildren(...(alerts.length ? alerts.map(alertItem) : [none]));
-}
+// By number: the list and the stream may tell the same one.
+let alerts = new Map();
 
-function addAlert(alert) {
-  const list = at("alerts");
-  if (list.querySelector(`[data-seq="${Number(alert.seq)}"]`)) return;
-  list.querySelector(".none")?.remove();
-  const item = alertItem(alert);
-  item.classList.add("fresh");
-  list.prepend(item);
-  while (list.children.length > SHOWN_ALERTS) list.lastElementChild.remove();
-  at("said").textContent = `Alert: ${alert.title}`;
+function addAlerts(items, fresh) {
+  const before = alerts;
+  const all = new Map([...alerts, ...items.map((alert) => [alert.seq, alert])]);
+  alerts = new Map([...all].sort(([one], [other]) => other - one).slice(0, SHOWN_ALERTS));
+  const shown = [...alerts.values()].map((alert) => {
+    const item = alertItem(alert);
+    if (fresh && !before.has(alert.seq)) item.classList.add("fresh");
+    return item;
+  });
+  const none = make("li", { class: "none" }, "None so far: payments and errors are shown here");
+  at("alerts").replaceChildren(...(shown.length ? shown : [none]));
+  if (fresh) at("said").textContent = `Alert: ${items[0].title}`;
 }
 
 function alertItem(alert) {
@@ -134,7 +140,7 @@ function alertItem(alert) {
   const told = today
     ? raised.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
     : raised.toLocaleDateString([], { day: "numeric", month: "short" });
-  return make("li", { "data-seq": alert.seq },
+  return make("li", {},
     make("span", { class: "rule", "data-kind": kind }, RULE_NAMES[alert.rule] ?? alert.rule),
     make("span", { class: "title" }, alert.title),
     make("time", { datetime: alert.raised_at, title: raised.toLocaleString() }, told));
@@ -147,16 +153,17 @@ async function watch(site) {
   streams = [];
   const own = `/api/sites/${encodeURIComponent(site)}`;
   const live = new EventSource(`${own}/live/stream`);
-  const alerts = new EventSource(`${own}/alerts/stream`);
-  streams = [live, alerts];
+  const raised = new EventSource(`${own}/alerts/stream`);
+  streams = [live, raised];
+  alerts = new Map();
   live.addEventListener("live", (event) => {
     state("live", "Live");
     showLive(JSON.parse(event.data));
   });
-  alerts.addEventListener("alert", (event) => addAlert(JSON.parse(event.data)));
+  raised.addEventListener("alert", (event) => addAlerts([JSON.parse(event.data)], true));
   live.addEventListener("error", () => lost(live, site));
   const answer = await fetch(`${own}/alerts?limit=${SHOWN_ALERTS}`);
-  if (answer.ok && streams[0] === live) showAlerts((await answer.json()).items);
+  if (answer.ok && streams[0] === live) addAlerts((await answer.json()).items, false);
 }
 
 // A browser comes back by itself, but not when it was refused: then the token may be over.
@@ -190,10 +197,23 @@ async function start() {
     return;
   }
   const wanted = decodeURIComponent(location.hash.slice(1));
-  pick(sites, sites.includes(wanted) ? wanted : sites[0]);
+  const site = sites.includes(wanted) ? wanted : sites[0];
+  offer(sites, site);
+  show("now");
+  watch(site);
+  setInterval(refreshSites, SITES_EVERY_MS);
 }
 
-function pick(sites, site) {
+// A site that begins while the page is open can be picked, too.
+async function refreshSites() {
+  const answer = await fetch("/api/sites").catch(() => null);
+  if (!answer?.ok || document.activeElement === at("site")) return;
+  const sites = (await answer.json()).items.map((item) => item.site_id);
+  const site = at("site").value;
+  offer(sites.includes(site) ? sites : [site, ...sites], site);
+}
+
+function offer(sites, site) {
   const picker = at("site");
   picker.replaceChildren(...sites.map((name) => make("option", { value: name }, name)));
   picker.value = site;
@@ -204,8 +224,6 @@ function pick(sites, site) {
     history.replaceState(null, "", `#${encodeURIComponent(picker.value)}`);
     watch(picker.value);
   };
-  show("now");
-  watch(site);
 }
 
 start();
