@@ -1,16 +1,25 @@
-"""The role `sinks`: its agents on one worker, over one writer."""
+"""The role `sinks`: its agents on one worker, over one writer, and the delivery of alerts."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 from faust.types import TP
 
 from schemas.settings import Settings
-from schemas.topics import TOPICS
+from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
+from sinks.sql.engine import open_database
 from sinks.sql.offsets import check_log_end
 from sinks.sql.writer import Writer, open_writer
+from sinks.webhooks.deliver import Deliveries
+from sinks.webhooks.mend import Mending
+from sinks.webhooks.sender import Sender
+from sinks.webhooks.service import open_subscriptions
+from sinks.webhooks.topic import open_topic
 from streams.engine.cluster import wait_for_cluster
+from streams.engine.follow import Follower
 from streams.engine.worker import Worker
 
 #: The consumer group, and the name in `consumer_offsets`: never renamed.
@@ -29,8 +38,9 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     )
     try:
         worker = _build(kafka.bootstrap_servers, writer)
-        watch(worker)
-        await worker.run(stop)
+        async with _open_delivery(settings, worker):
+            watch(worker)
+            await worker.run(stop)
     finally:
         await writer.close()
 
@@ -49,3 +59,26 @@ def _build(bootstrap_servers: str, writer: Writer) -> Worker:
     for agent in (store_events, store_sessions, store_durations, store_alerts):
         agent.register(worker, writer)
     return worker
+
+
+@asynccontextmanager
+async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[None]:
+    """Have the worker deliver what is due while it runs, and keep topic and SQL together."""
+    kafka, allow_private = settings.kafka, settings.webhooks.allow_private
+    async with (
+        open_subscriptions(settings) as subscriptions,
+        open_topic(kafka.bootstrap_servers) as publish,
+        Sender(allow_private=allow_private) as sender,
+    ):
+        database = open_database(settings.database.url)
+        deliveries = Deliveries(database, sender, subscriptions.disable)
+        mending = Mending(database, publish)
+        follower = Follower(
+            kafka.bootstrap_servers, SUBSCRIPTIONS.name, kafka.partitions, mending.apply
+        )
+        for job in (follower.run, deliveries.run, partial(mending.run, follower.complete)):
+            worker.beside(job)
+        try:
+            yield
+        finally:
+            await database.close()

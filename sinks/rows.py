@@ -91,6 +91,7 @@ def alert_row(alert: Alert) -> Row:
         alert.details,
         alert.raised_at,
         alert.event_id,
+        alert.subscription_id,
     )
 
 

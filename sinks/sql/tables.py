@@ -128,7 +128,11 @@ class PageDurationRow(_Table, table=True):
 
 
 class AlertRow(_Table, table=True):
-    """One alert. `seq` grows with insertion: see `AlertSequenceRow`."""
+    """One alert. `seq` grows with insertion: see `AlertSequenceRow`.
+
+    `subscription_id` is that of the subscription that alone is told; null: all of the site and
+    rule whose parameters are those of every site.
+    """
 
     __tablename__ = "alerts"
     __table_args__ = (Index(None, "site_id", "seq", unique=True), _STRICT)
@@ -141,6 +145,7 @@ class AlertRow(_Table, table=True):
     details: Any = Field(sa_type=JsonText, nullable=False)
     raised_at: datetime = Field(sa_type=UtcTime)
     event_id: str | None = Field(sa_type=UuidText)
+    subscription_id: str | None = Field(sa_type=UuidText)
     seq: int = Field(sa_type=BigInt)
 
 
@@ -222,7 +227,7 @@ class DeliveryRow(_Table, table=True):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        Index(None, "state", "next_attempt_at"),
+        Index(None, "subscription_id", "state", "next_attempt_at"),
         Index(None, "subscription_id", "created_at", "delivery_id"),
         Index(None, "subscription_id", "subject", "raised_at"),
         _STRICT,

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table
 
-from sinks.sql import offsets
+from sinks.sql import offsets, outbox
 from sinks.sql.batch import Refused, SourcedRow, TableBatch, above_fence, screen, table_batch
 from sinks.sql.errors import is_poison, reason
 from sinks.sql.offsets import Place
 from sinks.sql.statements import (
+    Values,
     postgres_insert,
     postgres_parameters,
     sqlite_insert,
     sqlite_parameters,
 )
-from sinks.sql.tables import METADATA
+from sinks.sql.tables import METADATA, AlertRow, DeliveryRow, table_of
 
 Rows = Sequence[tuple[Table, Sequence[SourcedRow]]]
 
@@ -26,6 +27,9 @@ _INSERTS = {
     dialect: {table: insert(table) for table in METADATA.sorted_tables}
     for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgres_insert))
 }
+
+_ALERTS = table_of(AlertRow)
+_DELIVERIES = table_of(DeliveryRow)
 
 # Both engines have RETURNING; the row stays locked until the transaction ends.
 _TAKE_NUMBERS = (
@@ -120,15 +124,32 @@ def _prepare(batch: Batch, stored: int, without: Collection[int]) -> tuple[list[
 
 
 def _insert(connection: Connection, part: TableBatch) -> None:
-    columns = list(part.columns)
-    if "seq" in part.table.columns:
-        columns.append(_numbers(connection, len(part.offsets)))
+    if part.table is _ALERTS:
+        _insert_alerts(connection, part)
+    else:
+        _insert_columns(connection, part.table, part.columns)
+
+
+def _insert_alerts(connection: Connection, part: TableBatch) -> None:
+    """Insert alerts with the numbers they get, and what is to be delivered of those that are new.
+
+    The partition is ours alone while its offset is locked, and an alert is always of the same
+    partition: nobody inserts it between the question and the insertion.
+    """
+    known = outbox.known_alerts(connection, part)
+    numbers = _numbers(connection, len(part.offsets))
+    _insert_columns(connection, part.table, [*part.columns, numbers])
+    if rows := outbox.delivery_rows(connection, part, numbers, known):
+        _insert_columns(connection, _DELIVERIES, list(zip(*rows, strict=True)))
+
+
+def _insert_columns(connection: Connection, table: Table, columns: Sequence[Values]) -> None:
     dialect = connection.dialect.name
-    sql = _INSERTS[dialect][part.table]
+    sql = _INSERTS[dialect][table]
     if dialect == "postgresql":
         connection.exec_driver_sql(sql, postgres_parameters(columns))
     else:
-        connection.exec_driver_sql(sql, sqlite_parameters(part.table, columns))
+        connection.exec_driver_sql(sql, sqlite_parameters(table, columns))
 
 
 def _numbers(connection: Connection, count: int) -> range:

@@ -30,9 +30,11 @@ def upgrade() -> None:
     _create_tokens()
     _create_subscriptions()
     _create_deliveries()
+    op.add_column("alerts", sa.Column("subscription_id", types.UuidText()))
 
 
 def downgrade() -> None:
+    op.drop_column("alerts", "subscription_id")
     for table in ("delivery_attempts", "deliveries", "subscriptions", "tokens"):
         op.drop_table(table)
 
@@ -90,7 +92,7 @@ def _create_deliveries() -> None:
         _required("created_at", types.UtcTime()),
         sa.Column("delivered_at", types.UtcTime()),
     )
-    _index("deliveries", "state", "next_attempt_at")
+    _index("deliveries", "subscription_id", "state", "next_attempt_at")
     _index("deliveries", "subscription_id", "created_at", "delivery_id")
     _index("deliveries", "subscription_id", "subject", "raised_at")
     _table(

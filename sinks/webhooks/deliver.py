@@ -1,0 +1,132 @@
+"""The loop that sends what is due, in the role `sinks`; any number of processes may run it."""
+
+import asyncio
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from sinks.sql.engine import Database
+from sinks.sql.errors import DatabaseUnavailable
+from sinks.sql.patience import Patience
+from sinks.sql.types import now_utc
+from sinks.webhooks import queue
+from sinks.webhooks.queue import Claimed
+from sinks.webhooks.schedule import GONE, Outcome, next_attempt
+from sinks.webhooks.sender import Sender
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: Between looks at what is due.
+_LOOK_SECONDS = 0.25
+#: Attempts of one subscription under way at once, so that a slow receiver keeps to itself.
+MAX_OF_ONE = 4
+#: Attempts under way in all: sockets.
+MAX_IN_ALL = 500
+
+#: Turns a subscription off, with the reason; raises when that could not be done now.
+Disable = Callable[[str, str], Awaitable[None]]
+Clock = Callable[[], datetime]
+
+
+class Deliveries:
+    """Claims what is due and sends it; each attempt is a task of its own."""
+
+    def __init__(
+        self, database: Database, sender: Sender, disable: Disable, clock: Clock = now_utc
+    ) -> None:
+        self._database = database
+        self._sender = sender
+        self._disable = disable
+        self._clock = clock
+        self._patience = Patience(lambda: self._ending)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._in_hand: Counter[str] = Counter()
+        self._ending = False
+
+    @property
+    def trouble(self) -> str | None:
+        """The sentence about what the loop is waiting for; None while all is well."""
+        return self._patience.trouble
+
+    async def run(self) -> None:
+        """Deliver until cancelled; what is under way then is in hand until its lease ends."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            self._ending = True
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Begin an attempt for each delivery that is due and that there is room for."""
+        room = {name: MAX_OF_ONE - count for name, count in self._in_hand.items()}
+        most = MAX_IN_ALL - len(self._under_way)
+        if most <= 0:
+            return
+        now = self._clock()
+        claimed = await self._sql(
+            lambda connection: queue.claim(connection, now, room, MAX_OF_ONE, most)
+        )
+        for one in claimed:
+            self._in_hand[one.subscription_id] += 1
+            task = asyncio.create_task(self._attempt(one))
+            self._under_way.add(task)
+            task.add_done_callback(partial(self._put_down, one))
+
+    async def quiet(self) -> None:
+        """Return when no attempt is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def _put_down(self, one: Claimed, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._in_hand[one.subscription_id] -= 1
+        if not self._in_hand[one.subscription_id]:
+            del self._in_hand[one.subscription_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # It comes up again when its lease ends.
+            log.error("delivery %s has no result", one.delivery_id, exc_info=error)
+
+    async def _attempt(self, one: Claimed) -> None:
+        body = json.dumps(one.body, ensure_ascii=False, separators=(",", ":"))
+        outcome = await self._sender.send(one.url, one.secret, one.delivery_id, body, self._clock())
+        chance = random.random()  # noqa: S311 - jitter
+        now = self._clock()
+        next_at = next_attempt(one.step, outcome, now, chance)
+        state = await self._sql(
+            lambda connection: queue.finish(connection, one, outcome, next_at, now)
+        )
+        if state == "failed":
+            log.warning(
+                "delivery %s of subscription %s failed for good after %d attempts (%s)",
+                *(one.delivery_id, one.subscription_id, one.attempt, _told(outcome)),
+            )
+        if outcome.status == GONE:
+            await self._turn_off(one)
+
+    async def _turn_off(self, one: Claimed) -> None:
+        """Do so; when it cannot be done now, the next attempt is answered alike."""
+        log.warning("subscription %s: its receiver is gone (410)", one.subscription_id)
+        await self._disable(one.subscription_id, "the receiver answered 410 Gone")
+
+    async def _sql(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._patience.run(lambda: self._database.run(work))
+        except DatabaseUnavailable as error:
+            raise asyncio.CancelledError from error
+
+
+def _told(outcome: Outcome) -> str:
+    return outcome.error or f"status {outcome.status}"

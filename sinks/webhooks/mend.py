@@ -1,0 +1,114 @@
+"""Topic and SQL brought together again, when only the first of two writes was done.
+
+The topic is written first, and is right. But what is in the topic alone has no secret: nobody
+was told one, and nobody could verify what we sent, so it is taken back.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from schemas.codec import CodecError, decode
+from schemas.records import Subscription
+from sinks.sql.engine import Database
+from sinks.sql.types import now_utc
+from sinks.webhooks import queue, records
+from sinks.webhooks.topic import Publish, Unavailable
+
+log = logging.getLogger(__name__)
+
+#: A change this young may still be on its way to SQL, or to us; the service gives up sooner.
+GRACE = timedelta(seconds=60)
+_EVERY_SECONDS = 30.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Mending:
+    """Knows the topic, which it is given record by record, and compares SQL with it."""
+
+    def __init__(
+        self, database: Database, publish: Publish, clock: Callable[[], datetime] = now_utc
+    ) -> None:
+        self._database = database
+        self._publish = publish
+        self._clock = clock
+        self._topic: dict[str, Subscription | None] = {}
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take in the next record; one that cannot be read is as if it were not there."""
+        try:
+            name = (key or b"").decode()
+            self._topic[name] = None if value is None else decode(value, Subscription)
+        except (CodecError, UnicodeError) as error:
+            log.warning("a record of the subscriptions is left out: %r: %s", key, error)
+
+    async def run(self, complete: Callable[[], Awaitable[None]]) -> None:
+        """Mend again and again, once the topic is known as a whole."""
+        await complete()
+        while True:
+            try:
+                await self.mend()
+            except (Unavailable, SQLAlchemyError, OSError) as error:
+                log.warning("subscriptions are not compared now: %s", type(error).__name__)
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def mend(self) -> None:
+        """Compare once."""
+        found = {row.subscription_id: row for row in await self._database.run(records.everything)}
+        for name in list(self._topic.keys() - found.keys()):
+            await self._take_back(name)
+        for name, row in found.items():
+            await self._mend_row(name, row)
+        await self._database.run(queue.cancel_orphans)
+        self._forget_deleted(found)
+
+    async def _take_back(self, name: str) -> None:
+        record = self._topic[name]
+        if record is not None and self._is_settled(_time(record)):
+            log.warning("subscription %s was made by half: it is taken back", name)
+            await self._publish(name, None)
+
+    async def _mend_row(self, name: str, row: Any) -> None:
+        if name in self._topic:
+            record = self._topic[name]
+            if record is None:
+                log.warning("subscription %s was deleted by half: it is deleted", name)
+                await self._database.run(lambda connection: records.remove(connection, name))
+            elif row.updated_at < _time(record) and self._is_settled(_time(record)):
+                log.warning("subscription %s was changed by half: it is changed", name)
+                await self._catch_up(row, record)
+        elif self._is_settled(row.updated_at):
+            log.warning("subscription %s is not in Kafka: it is written there again", name)
+            at = records.micros(row.updated_at)
+            await self._publish(name, records.record_of(name, records.asked_of(row), at))
+
+    async def _catch_up(self, row: Any, record: Subscription) -> None:
+        asked = replace(
+            records.asked_of(row),
+            params=json.loads(record.params),
+            cooldown_seconds=record.cooldown_seconds,
+            enabled=record.enabled,
+        )
+        await self._database.run(
+            lambda connection: records.change(
+                connection, row.subscription_id, asked, row.disabled_reason, _time(record)
+            )
+        )
+
+    def _forget_deleted(self, found: Mapping[str, Any]) -> None:
+        for name in [name for name, record in self._topic.items() if record is None]:
+            if name not in found:
+                del self._topic[name]
+
+    def _is_settled(self, changed: datetime) -> bool:
+        return self._clock() - changed > GRACE
+
+
+def _time(record: Subscription) -> datetime:
+    return _EPOCH + timedelta(microseconds=record.updated_at)
