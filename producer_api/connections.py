@@ -1,4 +1,4 @@
-"""Connections that would hold the server up: too many, too slow, or with headers without end.
+"""Connections that would hold the server up: too many, too slow, unread, or all headers.
 
 uvicorn bounds none of these; an application behind it cannot see them either.
 """
@@ -17,6 +17,10 @@ from schemas.reject_reasons import RejectReason
 #: From a connection's begin, or a request's first byte, to that request's last byte.
 RECEIVE_SECONDS = 15.0
 MAX_HEAD_BYTES = 64 * 1024
+#: For how long a client may read nothing of an answer that waits for it.
+READ_SECONDS = 15.0
+#: Of an answer, kept by the system for a client; else it would be megabytes.
+SEND_BUFFER_BYTES = 64 * 1024
 
 _REASONS = {
     400: b"Bad Request",
@@ -35,6 +39,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._receiving_since: float | None = None
         self._head_bytes: int | None = None
+        self._unread_since: float | None = None
         self._over_limit = False
 
     def connection_made(self, transport: Any) -> None:
@@ -73,6 +78,21 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._receiving_since = None
 
+    def pause_writing(self) -> None:
+        """Note since when the client reads nothing."""
+        super().pause_writing()
+        self._unread_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        """Note that it reads again."""
+        super().resume_writing()
+        self._unread_since = None
+
+    def end_if_unread(self, since: float) -> None:
+        """Cut the connection when its client has read nothing, from `since` or before."""
+        if self._unread_since is not None and self._unread_since <= since:
+            self.transport.abort()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence is no JSON
         """Answer what is no HTTP."""
         self._end(Rejected(RejectReason.BAD_REQUEST))
@@ -99,11 +119,13 @@ def guarded(max_connections: int) -> type[GuardedProtocol]:
 
 
 def end_slow_connections(connections: Iterable[Any]) -> None:
-    """End each connection whose request comes in too slowly; to be called every second."""
-    since = time.monotonic() - RECEIVE_SECONDS
+    """End each connection that is too slow, in or out; to be called every second."""
+    now = time.monotonic()
+    since = now - RECEIVE_SECONDS
     slow = Rejected(RejectReason.REQUEST_TOO_SLOW, seconds=RECEIVE_SECONDS)
     for connection in list(connections):
         connection.end_if_receiving(since, slow)
+        connection.end_if_unread(now - READ_SECONDS)
 
 
 def end_unfinished_connections(connections: Iterable[Any]) -> None:

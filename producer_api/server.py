@@ -17,7 +17,12 @@ from prometheus_client import REGISTRY
 
 from producer_api.app import create_app
 from producer_api.body import Receive
-from producer_api.connections import end_slow_connections, end_unfinished_connections, guarded
+from producer_api.connections import (
+    SEND_BUFFER_BYTES,
+    end_slow_connections,
+    end_unfinished_connections,
+    guarded,
+)
 from schemas.settings import ApiSettings, Settings
 
 _log = logging.getLogger(__name__)
@@ -141,7 +146,10 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # Its connections have it from here.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    return listener
 
 
 def _admit_connections(most: int) -> None:
