@@ -1,6 +1,6 @@
 """events-session → live-counters: what happens now, by site and partition."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -65,24 +65,28 @@ class Counting:
         left = sum(records for records in behind if records > 0)
         return f"live counters are catching up: {left} records to go" if left else None
 
-    def due(self) -> Iterator[tuple[int, list[OutRecord]]]:
-        """Yield, for each partition that has caught up, what there is to tell of its sites."""
-        for partition, reading in list(self._readings.items()):
-            if reading.next_offset >= reading.behind_until:
-                counters = reading.book.due(self._clock() * 1_000)
-                yield partition, [OutRecord(one.site_id.encode(), encode(one)) for one in counters]
+    @property
+    def caught_up(self) -> list[int]:
+        """The partitions whose counts are right by now."""
+        readings = self._readings.items()
+        return [partition for partition, one in readings if one.next_offset >= one.behind_until]
+
+    def due(self, partition: int) -> list[OutRecord]:
+        """Return what there is to tell of a partition's sites."""
+        counters = self._readings[partition].book.due(self._clock() * 1_000)
+        return [OutRecord(one.site_id.encode(), encode(one)) for one in counters]
 
 
 def register(worker: Worker, counting: Counting) -> None:
     """Register the agent, and have its counters told."""
 
     async def tell() -> None:
-        for partition, records in counting.due():
-            # Of what moves to another worker, or was left frozen, the new owner tells.
+        for partition in counting.caught_up:
+            # What moves to another worker, or may have moved in a freeze, its new owner tells.
             if worker.faust.rebalancing or partition not in worker.partitions_of(EVENTS_SESSION):
-                return
+                continue
             worker.guard.check()
-            if records:
+            if records := counting.due(partition):
                 await worker.producer.send(LIVE_COUNTERS.name, partition, records)
 
     worker.agent(EVENTS_SESSION, counting.count_live)

@@ -13,8 +13,8 @@ from schemas.records import LiveCounters, RawEvent
 from streams.domain.alerts import is_recent
 from streams.domain.live_sites import Sites
 
-#: Counters told in one go: some 20 ms. Others wait for the next.
-MAX_TOLD = 200
+#: Counters told in one go: some 20 ms. Of more, the others wait for the next time.
+MAX_TOLD = 100
 #: Events between two looks at how many sessions there are.
 _TRIM_EVERY = 1_000
 

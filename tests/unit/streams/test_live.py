@@ -58,6 +58,27 @@ def test_nothing_is_told_before_anything_came() -> None:
     assert LiveBook(0).due(1_000.0) == []
 
 
+def test_each_window_decays_at_its_own_time() -> None:
+    """Seconds and visitors by the second, minutes by the clock's minute, sessions to the ms."""
+    now = Now()
+    now.come(event("a"), at=0.4)
+    seen = []
+    for at in (0.4, 59.9, 60.0, 299.9, 300.0, 300.3, 300.4, 1_799.9, 1_800.0):
+        # What is renewed is told, too: a reader has the newest.
+        one = now.told(at)["shop"] if at in {0.4, 60.0, 300.0, 300.4, 1_800.0} else None
+        if one is not None:
+            windows = (one.seconds, one.minutes, one.sessions, one.visitors)
+            seen.append(tuple(map(bool, windows)))
+
+    assert seen == [
+        (True, True, True, True),
+        (False, True, True, True),
+        (False, True, True, False),
+        (False, True, False, False),
+        (False, False, False, False),
+    ]
+
+
 def test_what_did_not_change_is_told_again_in_time() -> None:
     """So that a reader can tell a silent site from a worker that is gone."""
     now = Now()

@@ -1,0 +1,112 @@
+"""The agent of live counters: where it begins, what it tells, and to which partition."""
+
+from collections.abc import Awaitable, Callable
+
+from schemas.codec import decode
+from schemas.headers import SOURCE, TYPE
+from schemas.records import LiveCounters
+from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS, Topic
+from streams.agents import count_live
+from streams.agents.count_live import Counting
+from streams.engine.since import Stretch
+from tests.component.streams.bench import Bench, routed, routed_tick
+from tests.unit.streams.samples import NOON_MS, event
+
+
+class LiveBench(Bench):
+    """A worker that counts, and tells when it is asked to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.counting = Counting(lambda: self.seconds)
+        self.owned = [0, 1]
+        super().__init__(lambda worker: count_live.register(worker, self.counting))
+        self.producer = self.noted  # type: ignore[assignment]
+
+    def every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+        """Keep the job."""
+        assert seconds == 0.25
+        self.tell = job
+
+    def partitions_of(self, topic: Topic) -> list[int]:
+        """Return what the test says."""
+        assert topic is EVENTS_SESSION
+        return self.owned
+
+    async def told(self, partition: int = 0) -> list[LiveCounters]:
+        """Have the counters told, and return those that went to a partition."""
+        sent = self.noted.sent[LIVE_COUNTERS.name, partition]
+        sent.clear()
+        await self.tell()
+        counters = [decode(out.value or b"", LiveCounters) for out in sent]
+        assert [out.key for out in sent] == [one.site_id.encode() for one in counters]
+        return counters
+
+
+async def test_nothing_is_told_before_the_worker_has_caught_up() -> None:
+    """Half of the last half hour would be wrong numbers; the role is not ready meanwhile."""
+    bench = LiveBench()
+    assert bench.source is EVENTS_SESSION
+    assert bench.counting.take({0: Stretch(5, 7), 1: Stretch(3, 3)}) == {0: 5, 1: 3}
+    await bench.run_batch(routed(5, event("a")))
+    assert await bench.told() == []
+    assert bench.not_ready is not None
+    assert [check() for check in bench.checks] == ["live counters are catching up: 1 records to go"]
+
+    await bench.run_batch(routed_tick(6, NOON_MS))
+    (told,) = await bench.told()
+    assert (told.site_id, told.partition, told.sessions) == ("shop", 0, 1)
+    assert [check() for check in bench.checks] == [None]
+    assert await bench.told() == []
+
+
+async def test_counters_go_to_the_partition_that_they_are_of() -> None:
+    """And only of partitions that this worker still has."""
+    bench = LiveBench()
+    bench.counting.take({0: Stretch(0, 0), 1: Stretch(0, 0)})
+    await bench.run_batch(routed(0, event("a"), partition=1))
+    bench.owned = [0]
+    assert await bench.told(partition=1) == []
+
+    bench.owned = [0, 1]
+    (told,) = await bench.told(partition=1)
+    assert (told.partition, told.minutes[0].events) == (1, 1)
+
+
+async def test_a_partition_that_stays_goes_on_and_one_that_was_away_begins_anew() -> None:
+    """What another worker counted meanwhile is not known here."""
+    bench = LiveBench()
+    bench.counting.take({0: Stretch(0, 0), 1: Stretch(0, 0)})
+    await bench.run_batch(routed(0, event("a")))
+    await bench.run_batch(routed(0, event("a"), partition=1))
+
+    assert bench.counting.take({0: Stretch(0, 1)}) == {0: 1}
+    assert bench.counting.take({0: Stretch(0, 1), 1: Stretch(0, 2)}) == {0: 1, 1: 0}
+    assert len(await bench.told()) == 1
+    assert await bench.told(partition=1) == []
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
+    """Its offsets say nothing of what was counted before."""
+    bench = LiveBench()
+    bench.counting.take({0: Stretch(0, 0)})
+    await bench.run_batch(routed(7, event("a")))
+
+    assert bench.counting.take({0: Stretch(0, 2)}) == {0: 0}
+
+
+async def test_poison_is_passed_over_for_sessionize_refuses_it() -> None:
+    """It is read here again at each start; its neighbours count."""
+    bench = LiveBench()
+    bench.counting.take({0: Stretch(0, 4)})
+    good = routed(0, event("a"))
+    batch = await bench.run_batch(
+        good._replace(headers=((TYPE, b"pageview"),)),
+        good._replace(offset=1, headers=((SOURCE, b"short"),)),
+        good._replace(offset=2, value=b"\x00garbage"),
+        good._replace(offset=3),
+    )
+
+    assert (batch.refused, batch.refused_offsets) == ([], set())
+    (told,) = await bench.told()
+    assert told.minutes[0].events == 1

@@ -1,0 +1,156 @@
+"""The role `live` as a process, what its source topic holds, and what it tells."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from schemas.codec import decode, encode
+from schemas.headers import SOURCE, TYPE, Source
+from schemas.records import LiveCounters
+from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
+from tests.fixtures.waiting import eventually, eventually_async
+from tests.unit.streams.live_recount import Counted, recount, told
+from tests.unit.streams.samples import event
+
+PARTITIONS = 4
+SITES = ("shop", "blog")
+_PLACES = [TopicPartition(LIVE_COUNTERS.name, partition) for partition in range(PARTITIONS)]
+
+
+class LiveRole:
+    """`headrace live` as a process."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        self._bootstrap = bootstrap
+        self._log = folder / "live.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        before = self._ready_lines()
+        settings = {"BOOTSTRAP_SERVERS": self._bootstrap, "PARTITIONS": str(PARTITIONS)}
+        with self._log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra", "live"],
+                env=os.environ | {f"HEADRACE_KAFKA__{key}": to for key, to in settings.items()},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(
+            lambda: self._ready_lines() > before, within_seconds=60, what="the role is ready"
+        )
+
+    def kill(self) -> None:
+        """Kill it as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> int:
+        """Tell it to end, and return its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(40)
+
+    def _ready_lines(self) -> int:
+        return self._log.read_text().count("live: ready") if self._log.exists() else 0
+
+
+@contextmanager
+def live_role(bootstrap: str, folder: Path) -> Iterator[LiveRole]:
+    """Give a role that is not started, and leave no process behind."""
+    role = LiveRole(bootstrap, folder)
+    try:
+        yield role
+    finally:
+        with suppress(AssertionError):
+            role.kill()
+
+
+class Load:
+    """Events as the router sends them, and a ledger of them for each partition."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.ledger: list[list[Counted]] = [[] for _ in range(PARTITIONS)]
+        self._random = Random(4)  # noqa: S311 - a test's choice
+
+    async def send(self, events: int, age_ms: int = 0, repeats: int = 0) -> None:
+        """Send events of random sessions; then the last `repeats` of each partition again."""
+        for number in range(events):
+            now_ms = int(time.time() * 1_000) - age_ms
+            user = self._random.randrange(200)
+            one = event(
+                number,
+                site_id=self._random.choice(SITES),
+                session_id=f"s-{user}",
+                visitor_id=f"v-{user // 2}",
+                type=self._random.choice(("pageview", "pageleave", "error")),
+                path=f"/{self._random.randrange(5)}",
+                referrer=self._random.choice((None, "https://search.example/")),
+            )
+            partition = user % PARTITIONS
+            src = Source(partition, len(self.ledger[partition]), now_ms)
+            self.ledger[partition].append((one, src))
+        again = [one for part in self.ledger for one in part[-repeats:]] if repeats else []
+        sent = [one for part in self.ledger for one in part]
+        sent = sorted(sent, key=lambda one: one[1].log_ms)[-events:]
+        await self._write([*sent, *again])
+
+    async def _write(self, records: Sequence[Counted]) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all") as producer:
+            futures = [
+                await producer.send(
+                    EVENTS_SESSION.name,
+                    encode(one),
+                    f"{one.site_id}:{one.session_id}".encode(),
+                    src.partition,
+                    timestamp_ms=src.log_ms,
+                    headers=[(TYPE, one.type.encode()), (SOURCE, src.pack())],
+                )
+                for one, src in records
+            ]
+            await asyncio.gather(*futures)
+
+    async def ends(self) -> dict[TopicPartition, int]:
+        """Return where the topic of counters ends now."""
+        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(_PLACES)
+        return ends
+
+    async def told(self, since: dict[TopicPartition, int] | None = None) -> list[LiveCounters]:
+        """Return the records that were told, each partition's in order."""
+        found = []
+        ends = await self.ends()
+        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
+            consumer.assign(_PLACES)
+            for place in _PLACES:
+                consumer.seek(place, since[place] if since else 0)
+            while any([await consumer.position(place) < ends[place] for place in _PLACES]):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += [decode(record.value, LiveCounters) for record in records]
+        return found
+
+    def is_right(self, counters: LiveCounters) -> bool:
+        """Tell whether a record says what a recount of the ledger says of its time."""
+        ledger = self.ledger[counters.partition]
+        return told(counters) == recount(ledger, counters.site_id, counters.at_ms)
+
+    async def settle(self) -> None:
+        """Wait until what was told last of each site and partition is a recount of everything."""
+
+        async def is_settled() -> bool:
+            newest = {(one.site_id, one.partition): one for one in await self.told()}
+            return len(newest) == len(SITES) * PARTITIONS and all(
+                one.minutes and self.is_right(one) for one in newest.values()
+            )
+
+        await eventually_async(is_settled, within_seconds=30, what="the counters are a recount")

@@ -1,0 +1,61 @@
+"""The role `live` on a real broker: killed in mid-load, its numbers are those of no kill."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from infra.topics import create_topics
+from schemas.settings import KafkaSettings
+from tests.integration.streams.conftest import OwnBroker
+from tests.integration.streams.live_load import PARTITIONS, Load, live_role
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
+
+_MINUTE_MS = 60_000
+
+
+@pytest.fixture
+async def load(own_broker: OwnBroker) -> Load:
+    """Give a broker that has the topics, and what is sent to it."""
+    await create_topics(
+        KafkaSettings(bootstrap_servers=own_broker.bootstrap, partitions=PARTITIONS)
+    )
+    return Load(own_broker.bootstrap)
+
+
+async def test_killed_and_stopped_in_mid_load_it_tells_what_an_uninterrupted_run_would(
+    load: Load, tmp_path: Path
+) -> None:
+    """Events of the last half hour count, older ones do not, repeats of the router count once."""
+    await load.send(400, age_ms=40 * _MINUTE_MS)
+    await load.send(400, age_ms=20 * _MINUTE_MS)
+    with live_role(load.bootstrap, tmp_path) as role:
+        await asyncio.to_thread(role.start)
+        await load.send(1_000, repeats=50)
+        await load.settle()
+        sending = asyncio.ensure_future(load.send(1_000, repeats=200))
+        role.kill()
+        await asyncio.to_thread(role.start)
+        await sending
+        await load.settle()
+        assert await asyncio.to_thread(role.terminate) == 0
+        await load.send(1_000, repeats=30)
+        await asyncio.to_thread(role.start)
+        await load.settle()
+
+
+async def test_what_it_tells_first_after_a_crash_is_right(load: Load, tmp_path: Path) -> None:
+    """Nothing is told while it reads the last half hour again."""
+    with live_role(load.bootstrap, tmp_path) as role:
+        await load.send(3_000)
+        await asyncio.to_thread(role.start)
+        await load.settle()
+        role.kill()
+        before = await load.ends()
+        await asyncio.to_thread(role.start)
+        await load.settle()
+
+        again = await load.told(before)
+        assert again
+        assert [one for one in again if not load.is_right(one)] == []
