@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from infra import cli_admin, cli_roles
+from infra.cli_demo import demo
 from infra.cli_dlq import dlq
 from infra.cli_kafka import kafka
 from infra.cli_replay import replay
@@ -32,6 +33,7 @@ for command in (
     cli_roles.query,
     kafka,
     replay,
+    demo,
 ):
     app.command()(command)
 app.add_typer(cli_admin.topics, name="topics")

@@ -43,7 +43,7 @@ def replay(
     from infra.replay.source import total_bytes
     from infra.tables import table_console
 
-    options = Options(_checked(files), _base(to), rate, _site(site_id))
+    options = Options(_checked(files), base_url(to), rate, checked_site(site_id))
     # The screen says what is tried again.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
     report = Report()
@@ -72,7 +72,8 @@ def _checked(files: list[Path]) -> list[Path]:
     return files
 
 
-def _base(to: str | None) -> str:
+def base_url(to: str | None) -> str:
+    """Return the address of a headrace, by default the one that the settings name."""
     from urllib.parse import urlsplit
 
     from infra.data_dir import read_settings
@@ -97,7 +98,8 @@ def _base(to: str | None) -> str:
     return to.rstrip("/").removesuffix("/api/events").removesuffix("/api/event")
 
 
-def _site(site_id: str | None) -> str | None:
+def checked_site(site_id: str | None) -> str | None:
+    """Return a site's id, or end with what is wrong with it."""
     from schemas.settings import SITE_ID
 
     if site_id is not None and not SITE_ID.fullmatch(site_id):

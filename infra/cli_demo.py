@@ -1,0 +1,57 @@
+"""`headrace demo`."""
+
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    visitors: Annotated[
+        int, typer.Option(min=1, max=100_000, help="About so many in any five minutes.")
+    ] = 60,
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Events a second (default: as people go).")
+    ] = None,
+    events: Annotated[
+        int | None, typer.Option(min=1, help="End after so many (default: until Ctrl-C).")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of a headrace (default: the one on this machine)."),
+    ] = None,
+    site_id: Annotated[str, typer.Option(help="Whose visitors they are.")] = "demo",
+) -> None:
+    """Send simulated visitors to a made-up shop, who browse, leave, fail and pay.
+
+    Each event is marked as simulated: in its user agent, and as `simulated` in its properties.
+    """
+    import asyncio
+    import logging
+
+    from rich.console import Console
+
+    from infra.cli_replay import base_url, checked_site
+    from infra.demo.crowd import Crowd
+    from infra.demo.run import Clock, Options
+    from infra.demo.run import demo as run
+    from infra.demo.screen import DemoScreen
+    from infra.errors import UserError
+    from infra.replay.report import Report
+    from infra.replay.sender import NotTakenError
+    from infra.tables import table_console
+
+    options = Options(base_url(to), rate, events)
+    crowd = Crowd(visitors, checked_site(site_id) or site_id)
+    # The screen says what is tried again.
+    logging.getLogger("stamina").addHandler(logging.NullHandler())
+    report = Report()
+    try:
+        with DemoScreen(Console(stderr=True)) as screen:
+            asyncio.run(run(options, crowd, report, screen, Clock()))
+    except KeyboardInterrupt:
+        typer.echo("The visitors have gone home.", err=True)
+    except NotTakenError as error:
+        raise UserError(f"{options.base} takes no events any more: {error}") from error
+    finally:
+        if report.sent:
+            table_console().print(report.table())

@@ -1,0 +1,122 @@
+"""The simulated visitors: what they do is plausible, marked, and the same for the same seed."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise, takewhile
+from typing import Any
+
+import msgspec
+import pytest
+
+from infra.demo import shop
+from infra.demo.crowd import BAD_RELEASE_AT, BAD_RELEASE_SECONDS, DAY_SECONDS, Crowd, Happening
+from producer_api.parse import parse
+from schemas.event_types import EVENT_TYPES
+from tests.unit.producer_api.around import AROUND
+
+_SECONDS = 1_800.0
+
+
+@pytest.fixture(scope="module")
+def half_hour() -> Sequence[Happening]:
+    """Give half an hour of a hundred visitors."""
+    return _until(_SECONDS, seed=7)
+
+
+def _until(seconds: float, seed: int) -> list[Happening]:
+    crowd = Crowd(100, "demo", seed)
+    return list(takewhile(lambda one: one.at < seconds, crowd.happenings()))
+
+
+def _sessions(happenings: Sequence[Happening]) -> list[list[dict[str, Any]]]:
+    by_session = defaultdict(list)
+    for one in happenings:
+        by_session[one.event["session_id"]].append(one.event)
+    return list(by_session.values())
+
+
+def test_the_same_seed_makes_the_same_crowd() -> None:
+    """To the last id."""
+    assert _until(60, seed=1) == _until(60, seed=1)
+    assert _until(60, seed=1) != _until(60, seed=2)
+
+
+def test_the_api_takes_every_event_and_knows_every_field(half_hour: Sequence[Happening]) -> None:
+    """Nothing is refused, cut or left over."""
+    for one in half_hour:
+        event = parse(msgspec.json.encode(one.event), AROUND).event
+        assert (event.extra, event.truncated, event.event_id) == (None, [], one.event["event_id"])
+
+
+def test_every_event_says_that_nobody_was_there(half_hour: Sequence[Happening]) -> None:
+    """In its properties, and in the user agent, as a filter of bots reads it."""
+    for one in half_hour:
+        assert one.event["properties"]["simulated"] is True
+        assert "simulated" in one.event["user_agent"]
+
+
+def test_all_that_people_do_happens(half_hour: Sequence[Happening]) -> None:
+    """Each type of event, most origins, most pages; in the order of time, each id once."""
+    events = [one.event for one in half_hour]
+
+    assert {event["type"] for event in events} == set(EVENT_TYPES)
+    assert {event["path"] for event in events} == set(shop.TITLES)
+    assert len({event.get("referrer") for event in events}) > len(shop.ORIGINS)
+    assert len({event["utm"]["campaign"] for event in events if "utm" in event}) == 3
+    assert len({event["event_id"] for event in events}) == len(events)
+    assert [one.at for one in half_hour] == sorted(one.at for one in half_hour)
+
+
+def test_a_visit_goes_from_page_to_page(half_hour: Sequence[Happening]) -> None:
+    """It begins with a pageview; each next page refers to the last; who pays was at checkout."""
+    for visit in _sessions(half_hour):
+        assert visit[0]["type"] == "pageview"
+        views = [event for event in visit if event["type"] == "pageview"]
+        for last, view in pairwise(views):
+            assert view["referrer"] == last["url"]
+            assert "utm" not in view
+        for event in visit:
+            if event["type"] == "payment":
+                assert (event["path"], event["amount"] > 0) == ("/checkout", True)
+            if event["type"] == "pageleave":
+                assert event["duration"] >= 0
+
+
+def test_visitors_come_again_and_are_known_by_then(half_hour: Sequence[Happening]) -> None:
+    """With another session, and the user id of before."""
+    sessions = defaultdict(set)
+    for one in half_hour:
+        sessions[one.event["visitor_id"]].add(one.event["session_id"])
+
+    assert max(map(len, sessions.values())) > 1
+    assert sum(len(own) == 1 for own in sessions.values()) > len(sessions) / 2
+
+
+def test_there_are_about_as_many_as_asked_more_at_the_height_of_the_day(
+    half_hour: Sequence[Happening],
+) -> None:
+    """As the live page counts them: those of the last five minutes."""
+    high, low = (
+        len({one.event["visitor_id"] for one in half_hour if at - 300 < one.at <= at})
+        for at in (1.4 * DAY_SECONDS, 1.95 * DAY_SECONDS)
+    )
+
+    assert high > low
+    assert (high + low) / 2 == pytest.approx(100, rel=0.35)
+
+
+def test_a_bad_release_fails_for_everybody_for_a_while(half_hour: Sequence[Happening]) -> None:
+    """So many errors of one kind within five minutes that there is an alert."""
+    names = Counter(
+        one.event["error_name"]
+        for one in half_hour
+        if one.event["type"] == "error"
+        and BAD_RELEASE_AT <= one.at <= BAD_RELEASE_AT + BAD_RELEASE_SECONDS + 60
+    )
+
+    assert names[shop.BROKEN_RELEASE.name] >= 10
+    assert all(
+        one.at > BAD_RELEASE_AT
+        for one in half_hour
+        if one.event.get("error_name") == shop.BROKEN_RELEASE.name
+    )
