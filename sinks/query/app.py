@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -27,12 +27,15 @@ from sinks.query.sse import Send, Stream
 from sinks.query.static import static_answers
 from sinks.query.subscriptions import SubscriptionHandlers
 from sinks.sql.engine import Database
-from sinks.webhooks.service import Subscriptions
+from sinks.webhooks.service import Subscriptions, open_subscriptions
 
 _log = logging.getLogger(__name__)
 
 #: Clients of streams at the same time.
 MOST_STREAMS = 2_000
+_STOP_SECONDS = 10.0
+
+OpenSubscriptions = Callable[[], AbstractAsyncContextManager[Subscriptions]]
 
 
 class Query:
@@ -43,7 +46,7 @@ class Query:
         database: Database,
         reader: LiveReader,
         registry: CollectorRegistry,
-        subscriptions: Subscriptions | None,
+        subscriptions: OpenSubscriptions,
         now_ms: Callable[[], int],
     ) -> None:
         self._database = database
@@ -52,9 +55,10 @@ class Query:
         self._metrics = Metrics(registry, lambda: reader.board.size)
         self._guard = Guard(database, time.monotonic)
         feeds = (LiveFeed(reader.board, time.monotonic), AlertFeed(database, time.monotonic))
-        handlers = Handlers(database, reader.board, *feeds, self._guard)
-        asked = None if subscriptions is None else SubscriptionHandlers(subscriptions)
-        self._routes = routes(handlers, asked)
+        self._handlers = Handlers(database, reader.board, *feeds, self._guard)
+        self._open_subscriptions = subscriptions
+        self._opened = AsyncExitStack()
+        self._routes: list[Route] = []
         self._static = static_answers()
         self._own: dict[str, Callable[[], Answer]] = {
             "/healthz": lambda: answers.json(200, {"status": "ok"}),
@@ -73,13 +77,18 @@ class Query:
         return "The server is shutting down" if self._stopping.is_set() else self._reader.trouble
 
     async def start(self) -> None:
-        """Begin to read live counters; returns at once."""
+        """Begin to read live counters; returns at once, whoever is reached."""
+        service = await self._opened.enter_async_context(self._open_subscriptions())
+        self._routes = routes(self._handlers, SubscriptionHandlers(service))
         self._reader.start(self._now_ms())
 
     async def stop(self) -> None:
         """Close what is open."""
         await self._reader.stop()
         await self._database.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._opened.aclose()
 
     async def drain(self) -> None:
         """Refuse what comes from now on, end the streams, and return when all is answered."""
@@ -219,14 +228,13 @@ def create_query(
     settings: Settings,
     *,
     registry: CollectorRegistry | None = None,
-    subscriptions: Subscriptions | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Query:
-    """Wire the role; without `subscriptions` there are no paths for them."""
+    """Wire the role; `registry` is what /metrics tells, `now_ms` is since 1970."""
     return Query(
         open_reader(settings.database.url),
         LiveReader(settings.kafka.bootstrap_servers, Board(now_ms)),
         registry or CollectorRegistry(),
-        subscriptions,
+        lambda: open_subscriptions(settings),
         now_ms,
     )

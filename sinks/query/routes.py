@@ -33,10 +33,10 @@ class Route:
         return ", ".join(sorted(self.handlers))
 
 
-def routes(sites: Handlers, subscriptions: SubscriptionHandlers | None) -> list[Route]:
+def routes(sites: Handlers, subscriptions: SubscriptionHandlers) -> list[Route]:
     """Return all routes that need a token."""
     own = "/api/sites/{site_id}"
-    found = [
+    return [
         Route("/api/sites", {"GET": sites.sites}),
         Route(f"{own}/live", {"GET": sites.live}),
         Route(f"{own}/live/stream", {"GET": sites.live_stream}),
@@ -44,8 +44,8 @@ def routes(sites: Handlers, subscriptions: SubscriptionHandlers | None) -> list[
         Route(f"{own}/alerts/stream", {"GET": sites.alerts_stream}),
         Route(f"{own}/sessions", {"GET": sites.sessions}),
         Route(f"{own}/pages", {"GET": sites.pages}),
+        *_of_subscriptions(subscriptions),
     ]
-    return found if subscriptions is None else [*found, *_of_subscriptions(subscriptions)]
 
 
 def _of_subscriptions(asked: SubscriptionHandlers) -> list[Route]:

@@ -1,0 +1,212 @@
+"""The lists of HTTP out, on both engines."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from schemas import sketch
+from sinks.query import reads
+from sinks.query.database import open_reader
+from sinks.query.lists import Asked, asked
+from sinks.query.reads import ALERT_KEY, PAGE_KEY, SESSION_KEY, Page
+from sinks.sql.engine import Database
+from sinks.sql.tables import AlertRow, PageDurationRow, SessionRow
+from sinks.sql.writer import Writer
+from tests.contract.sinks.samples import (
+    NOON,
+    TOPIC,
+    alert_at,
+    duration_at,
+    refuse_nothing,
+    uuid_of,
+    visit_at,
+)
+
+Items = list[dict[str, Any]]
+MINUTE = 60_000_000
+#: PostgreSQL's readers and writers never wait for each other.
+on_sqlite = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+async def reader(database_url: str) -> AsyncIterator[Database]:
+    """Give the database, for reading."""
+    database = open_reader(database_url)
+    yield database
+    await database.close()
+
+
+async def test_alerts_come_newest_first_and_each_once(writer: Writer, reader: Database) -> None:
+    """Though more are raised between two pages; another site's are not among them."""
+    await _write_alerts(writer, range(5))
+
+    def list_alerts(connection: Connection, wanted: Asked) -> Page:
+        return reads.alerts(connection, "shop", wanted, None)
+
+    first = await reader.run(lambda c: list_alerts(c, asked({"limit": "2"}, ALERT_KEY)))
+    await _write_alerts(writer, range(5, 7))
+    rest = await _walk(reader, list_alerts, ALERT_KEY, first.next_cursor)
+
+    titles = [alert["title"] for alert in [*first.items, *rest]]
+    assert titles == [f"Payment {number}" for number in range(4, -1, -1)]
+    assert list(first.items[0]) == [
+        *("alert_id", "site_id", "rule", "subject", "title", "details"),
+        *("event_id", "raised_at", "seq"),
+    ]
+    assert first.items[0]["raised_at"] == "2026-04-01T12:00:00.000000Z"
+    assert first.items[0]["details"] == {"amount": 1}
+
+
+async def test_alerts_are_filtered_by_rule_and_time(writer: Writer, reader: Database) -> None:
+    """`from` is included and `to` is not."""
+    await _write_alerts(writer, range(2))
+
+    async def count(rule: str | None, **query: str) -> int:
+        wanted = asked(query, ALERT_KEY)
+        return len((await reader.run(lambda c: reads.alerts(c, "shop", wanted, rule))).items)
+
+    noon, later = "2026-04-01T12:00:00Z", "2026-04-01T12:00:01Z"
+    assert await count("payment") == 2
+    assert await count("error.new") == 0
+    assert await count("' OR '1'='1") == 0
+    assert await count(None, **{"from": noon, "to": later}) == 2
+    assert await count(None, to=noon) == await count(None, **{"from": later}) == 0
+
+
+async def test_alerts_after_a_number_have_no_gap(writer: Writer, reader: Database) -> None:
+    """Oldest first, up to the newest that can be seen."""
+    assert await reader.run(reads.last_seq) == 0
+    await _write_alerts(writer, range(4))
+    newest = await reader.run(reads.last_seq)
+
+    def after(seq: int) -> Callable[[Connection], Items]:
+        return lambda connection: reads.alerts_after(connection, "shop", seq, newest, 2)
+
+    first = await reader.run(after(0))
+    second = await reader.run(after(first[-1]["seq"]))
+    titles = [alert["title"] for alert in [*first, *second]]
+    assert titles == [f"Payment {number}" for number in range(4)]
+    assert await reader.run(after(newest)) == []
+
+
+async def test_sessions_come_newest_first_also_where_they_began_together(
+    writer: Writer, reader: Database
+) -> None:
+    """Every one once, by pages of two."""
+    visits = [
+        visit_at(number, number, 1, started_at=NOON + number // 3 * MINUTE) for number in range(7)
+    ]
+    await writer.write(TOPIC, 0, 7, {SessionRow: visits}, refuse_nothing)
+
+    found = await _walk(reader, lambda c, a: reads.sessions(c, "shop", a, None), SESSION_KEY)
+
+    expected = sorted(((number // 3, uuid_of(number)) for number in range(7)), reverse=True)
+    assert [session["visit_id"] for session in found] == [visit_id for _, visit_id in expected]
+    assert found[0]["started_at"] == "2026-04-01T12:02:00.000000Z"
+    assert found[0]["bounced"] is True
+    closed = asked({}, SESSION_KEY)
+    assert (await reader.run(lambda c: reads.sessions(c, "shop", closed, "closed"))).items == []
+
+
+async def test_pages_are_summed_over_partitions_and_generations(
+    writer: Writer, reader: Database
+) -> None:
+    """Their medians are those of all leaves together."""
+    rows = [
+        _page(0, "/a", [100, 200], partition=0),
+        _page(1, "/a", [300], partition=1),
+        _page(2, "/a", [1_000], partition=1, generation=9),
+        _page(3, "/b", [5]),
+        _page(4, "/a", [7], hour=NOON - 60 * MINUTE),
+    ]
+    await writer.write(TOPIC, 0, 5, {PageDurationRow: rows}, refuse_nothing)
+
+    found = await _walk(reader, lambda c, a: reads.pages(c, "shop", a), PAGE_KEY)
+
+    assert [(page["hour"][11:13], page["path"]) for page in found] == [
+        ("12", "/a"),
+        ("12", "/b"),
+        ("11", "/a"),
+    ]
+    assert found[0] == {
+        "site_id": "shop",
+        "hour": "2026-04-01T12:00:00.000000Z",
+        "path": "/a",
+        "leaves": 4,
+        "total_ms": 1_600,
+        "min_ms": 100,
+        "max_ms": 1_000,
+        "avg_ms": 400.0,
+        "p50_ms": pytest.approx(200, rel=0.011),
+        "p90_ms": pytest.approx(300, rel=0.011),
+    }
+
+
+async def test_sites_are_those_with_sessions(writer: Writer, reader: Database) -> None:
+    """As many as are asked for, by name."""
+    assert await reader.run(lambda c: reads.sites(c, 10)) == []
+    await writer.write(TOPIC, 0, 1, {SessionRow: [visit_at(0, 0, 1)]}, refuse_nothing)
+
+    assert await reader.run(lambda c: reads.sites(c, 10)) == ["shop"]
+
+
+@on_sqlite
+async def test_reading_and_writing_sqlite_do_not_wait_for_each_other(
+    writer: Writer, reader: Database
+) -> None:
+    """A write is committed while a read is open, and the read sees its beginning."""
+    await _write_alerts(writer, range(1))
+    loop = asyncio.get_running_loop()
+
+    def read(connection: Connection) -> tuple[int, int]:
+        before = reads.last_seq(connection)
+        asyncio.run_coroutine_threadsafe(_write_alerts(writer, range(1, 3)), loop).result(10)
+        return before, reads.last_seq(connection)
+
+    assert await reader.run(read) == (1, 1)
+    assert await reader.run(reads.last_seq) == 3
+
+
+@on_sqlite
+async def test_a_reader_of_sqlite_cannot_write(reader: Database) -> None:
+    """Whatever is sent through it."""
+    with pytest.raises(DBAPIError):
+        await reader.run(lambda c: c.execute(text("DELETE FROM alerts")))
+
+
+async def _walk(
+    reader: Database,
+    list_page: Callable[[Connection, Asked], Page],
+    key: tuple[type, ...],
+    cursor: str | None = None,
+) -> Items:
+    found: Items = []
+    while True:
+        query = {"limit": "2", **({"cursor": cursor} if cursor else {})}
+        wanted = asked(query, key)
+        page = await reader.run(lambda c, wanted=wanted: list_page(c, wanted))
+        found += page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+        assert len(page.items) == 2
+
+
+async def _write_alerts(writer: Writer, numbers: range) -> None:
+    rows = [alert_at(number, number) for number in numbers]
+    await writer.write(TOPIC, 0, numbers.stop, {AlertRow: rows}, refuse_nothing)
+
+
+def _page(offset: int, path: str, leaves: list[int], **fields: int) -> Any:
+    told = {
+        "leaves": len(leaves),
+        "total_ms": sum(leaves),
+        "min_ms": min(leaves),
+        "max_ms": max(leaves),
+        "sketch": sketch.add(b"", leaves),
+    }
+    return duration_at(offset, path, 1, **told, **fields)

@@ -1,0 +1,43 @@
+from sinks.query import tokens
+from sinks.sql.engine import open_database
+from sinks.sql.tables import TokenRow
+from tests.contract.sinks.samples import contents
+
+
+async def test_a_token_works_until_it_is_revoked(database_url: str) -> None:
+    """For its sites, or for all; what was never made does not work."""
+    database = open_database(database_url)
+    try:
+        some = await database.run(lambda c: tokens.create(c, "a shop", ["shop", "blog", "shop"]))
+        every = await database.run(lambda c: tokens.create(c, "", None))
+        found = await database.run(lambda c: tokens.check(c, some))
+        assert found is not None
+        assert found.sites == {"blog", "shop"}
+        assert (found.allows("shop"), found.allows("other")) == (True, False)
+        all_of_them = await database.run(lambda c: tokens.check(c, every))
+        assert all_of_them is not None
+        assert all_of_them.allows("other")
+        assert await database.run(lambda c: tokens.revoke(c, found.token_id))
+        assert not await database.run(lambda c: tokens.revoke(c, found.token_id))
+        for wrong in (some, every[:-1], "", "hr_\0", "\ud800", "x" * 1_000_000):
+            assert await database.run(lambda c, wrong=wrong: tokens.check(c, wrong)) is None
+        listed = await database.run(tokens.list_tokens)
+    finally:
+        await database.close()
+
+    assert [(token.name, token.revoked_at is None) for token in listed] == [
+        ("a shop", False),
+        ("", True),
+    ]
+
+
+async def test_sql_has_no_token(database_url: str) -> None:
+    """Only what tells whether one is right."""
+    database = open_database(database_url)
+    token = await database.run(lambda c: tokens.create(c, "shown once", None))
+    await database.close()
+
+    [row] = await contents(database_url, TokenRow)
+
+    assert token not in str(row)
+    assert len(row["token_hash"]) == 64

@@ -1,0 +1,113 @@
+from datasketches import hll_sketch, hll_union, tgt_hll_type
+
+from schemas.live import VISITORS_LG_K
+from schemas.records import LiveCounters, MinuteCount, PageCount, ReferrerCount, SecondCount
+from sinks.query.live import merge, same_but_for_time
+
+#: 2026-04-01T12:00:30.500Z.
+NOW_MS = 1_775_044_830_500
+SECOND = NOW_MS // 1_000
+MINUTE = NOW_MS // 60_000
+
+
+def partial(partition: int = 0, visitors: range = range(0), **fields: object) -> LiveCounters:
+    """Return what one partition sees."""
+    given = {
+        "site_id": "shop",
+        "at_ms": NOW_MS,
+        "seconds": [],
+        "minutes": [],
+        "sessions": 0,
+        "pages": [],
+        "referrers": [],
+    }
+    sketch = _sketch(visitors)
+    return LiveCounters(**{**given, "partition": partition, "visitors": sketch, **fields})  # type: ignore[arg-type]
+
+
+def test_a_site_that_nobody_knows_has_zeros() -> None:
+    """All members are there."""
+    assert merge("nobody", [], NOW_MS) == {
+        "site_id": "nobody",
+        "at": "2026-04-01T12:00:30.500Z",
+        "visitors_now": 0,
+        "sessions_now": 0,
+        "events_last_minute": {},
+        "per_minute": [0] * 30,
+        "pages": [],
+        "referrers": [],
+    }
+
+
+def test_events_of_the_last_sixty_seconds_are_added_by_type() -> None:
+    """The second that is over is left out; one ahead of our clock has happened."""
+    parts = [
+        partial(0, seconds=[SecondCount(SECOND - 60, {"copy": 1}), _pageviews(SECOND - 59, 2)]),
+        partial(1, seconds=[_pageviews(SECOND, 3), SecondCount(SECOND + 1, {"error": 1})]),
+    ]
+
+    assert merge("shop", parts, NOW_MS)["events_last_minute"] == {"error": 1, "pageview": 5}
+
+
+def test_minutes_stand_oldest_first_and_end_with_the_one_going_on() -> None:
+    """What is older is left out; what is ahead counts in the last."""
+    parts = [
+        partial(0, minutes=[MinuteCount(MINUTE - 30, 9), MinuteCount(MINUTE - 29, 1)]),
+        partial(1, minutes=[MinuteCount(MINUTE, 4), MinuteCount(MINUTE + 1, 2)]),
+    ]
+
+    assert merge("shop", parts, NOW_MS)["per_minute"] == [1, *[0] * 28, 6]
+
+
+def test_sessions_are_added_and_visitors_counted_once() -> None:
+    """A visitor with sessions in two partitions is one."""
+    parts = [partial(0, range(60), sessions=70), partial(1, range(40, 100), sessions=70)]
+
+    live = merge("shop", parts, NOW_MS)
+
+    assert (live["sessions_now"], live["visitors_now"]) == (140, 100)
+
+
+def test_pages_and_referrers_are_added_and_the_first_fifty_told() -> None:
+    """Most sessions first, and by name where they are as many."""
+    pages = [PageCount(f"/{number:02}", 1) for number in range(60)]
+    parts = [
+        partial(0, pages=pages, referrers=[ReferrerCount("b.example", 2)]),
+        partial(1, pages=[PageCount("/59", 5)], referrers=[ReferrerCount("a.example", 2)]),
+    ]
+
+    live = merge("shop", parts, NOW_MS)
+
+    assert live["pages"][:2] == [{"path": "/59", "sessions": 6}, {"path": "/00", "sessions": 1}]
+    assert len(live["pages"]) == 50
+    assert [referrer["host"] for referrer in live["referrers"]] == ["a.example", "b.example"]
+
+
+def test_the_order_of_partitions_tells_nothing() -> None:
+    """Not even of visitors."""
+    parts = [partial(number, range(number * 500, 2_000), sessions=number) for number in range(4)]
+
+    assert merge("shop", parts, NOW_MS) == merge("shop", parts[::-1], NOW_MS)
+
+
+def test_time_alone_is_no_news() -> None:
+    """Another number is."""
+    one = merge("shop", [partial(sessions=1)], NOW_MS)
+
+    assert same_but_for_time(one, merge("shop", [partial(sessions=1)], NOW_MS + 1))
+    assert not same_but_for_time(one, merge("shop", [partial(sessions=2)], NOW_MS))
+
+
+def _pageviews(second: int, count: int) -> SecondCount:
+    return SecondCount(second, {"pageview": count})
+
+
+def _sketch(visitors: range) -> bytes:
+    if not visitors:
+        return b""
+    sketch = hll_sketch(VISITORS_LG_K)
+    for visitor in visitors:
+        sketch.update(str(visitor))
+    union = hll_union(VISITORS_LG_K)
+    union.update(sketch)
+    return bytes(union.get_result(tgt_hll_type.HLL_4).serialize_compact())

@@ -1,0 +1,93 @@
+import pytest
+
+from schemas.codec import CodecError, encode
+from schemas.records import Subscription
+from sinks.query import live_board
+from sinks.query.live_board import EXPIRES_MS, Board
+from tests.unit.sinks.query.test_live import NOW_MS, partial
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_ms = NOW_MS
+
+    def __call__(self) -> int:
+        """Return its time."""
+        return self.now_ms
+
+
+def test_the_newest_of_each_partition_counts() -> None:
+    """Partitions are added, and none twice."""
+    board = Board(lambda: NOW_MS)
+    for partition, sessions in ((0, 1), (1, 10), (0, 3)):
+        board.put(encode(partial(partition, sessions=sessions)), NOW_MS)
+
+    assert board.snapshot("shop")["sessions_now"] == 13
+
+
+def test_what_is_not_renewed_expires_and_is_forgotten() -> None:
+    """Its worker is gone; one that is renewed stays."""
+    clock = Clock()
+    board = Board(clock)
+    board.put(encode(partial(0, sessions=1)), NOW_MS)
+    board.put(encode(partial(1, sessions=2)), NOW_MS + 10_000)
+    clock.now_ms += EXPIRES_MS
+
+    assert board.snapshot("shop")["sessions_now"] == 2
+    clock.now_ms += 10_000
+    assert board.sites(10) == []
+    assert board.size == 0
+
+
+def test_a_site_too_many_is_not_kept_and_the_others_stay_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many an attack names."""
+    monkeypatch.setattr(live_board, "MOST_SITES", 3)
+    board = Board(lambda: NOW_MS)
+    for number in range(10):
+        board.put(encode(partial(site_id=f"site-{number}", sessions=1)), NOW_MS)
+    board.put(encode(partial(site_id="site-0", sessions=5)), NOW_MS)
+
+    assert board.sites(10) == ["site-0", "site-1", "site-2"]
+    assert board.refused == 7
+    assert board.snapshot("site-0")["sessions_now"] == 5
+
+
+def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be too much leaves what was there."""
+    first = encode(partial(sessions=1))
+    monkeypatch.setattr(live_board, "MOST_BYTES", len(first))
+    board = Board(lambda: NOW_MS)
+    board.put(first, NOW_MS)
+    board.put(encode(partial(1, sessions=1)), NOW_MS)
+
+    assert board.snapshot("shop")["sessions_now"] == 1
+
+
+@pytest.mark.parametrize("message", [b"", b"\0\0\0\0\6", b"{}", b"\0\0\0\0\6\xff\xff\xff"])
+def test_bytes_that_are_no_record_are_refused(message: bytes) -> None:
+    """Whatever they are."""
+    with pytest.raises(CodecError):
+        Board(lambda: NOW_MS).put(message, NOW_MS)
+
+
+def test_a_record_that_cannot_be_read_spoils_no_other() -> None:
+    """Another record's bytes, or a sketch that is none."""
+    board = Board(lambda: NOW_MS)
+    other = Subscription(
+        subscription_id="shop",
+        site_id="\2",
+        rule="payment",
+        params="{}",
+        cooldown_seconds=0,
+        enabled=True,
+        updated_at=0,
+    )
+    board.put(encode(partial(0, sessions=1)), NOW_MS)
+    board.put(encode(partial(1, sessions=2, visitors=b"no sketch")), NOW_MS)
+    board.put(encode(other), NOW_MS)
+
+    assert board.snapshot("shop")["sessions_now"] == 1
