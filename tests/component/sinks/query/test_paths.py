@@ -1,0 +1,190 @@
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sinks.query import auth
+from sinks.query.live_board import Board
+from tests.component.sinks.query.conftest import FakeReader, Role, new_query
+from tests.component.sinks.query.fake_service import FakeService
+from tests.unit.sinks.query.test_live import partial
+
+SITE_PATHS = ["live", "live/stream", "alerts", "alerts/stream", "sessions", "pages"]
+ALL_PATHS = [
+    "/api/sites",
+    *(f"/api/sites/shop/{path}" for path in SITE_PATHS),
+    "/api/subscriptions",
+    "/api/subscriptions/00000000-0000-4000-8000-000000000000",
+]
+
+
+@pytest.mark.parametrize("path", ALL_PATHS)
+async def test_nothing_is_told_without_a_token(role: Role, path: str) -> None:
+    """Nor with a wrong one, in any place; and no browser is let in from elsewhere."""
+    origin = {"origin": "https://evil.example"}
+    async with role.client() as client:
+        answers = [
+            await client.get(path, headers=origin),
+            await client.get(path, headers={"authorization": "Bearer hr_wrong"}),
+            await client.get(path, headers={"authorization": "Basic aHI6eA=="}),
+            await client.get(path, params={"access_token": "hr_wrong\0"}),
+            await client.get(path, headers={"cookie": f'{auth.COOKIE}="; {auth.COOKIE}'}),
+        ]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.json()["code"] for answer in answers} == {"unauthorized"}
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+    assert not any("access-control-allow-origin" in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize("path", SITE_PATHS)
+async def test_another_sites_token_is_refused(role: Role, path: str) -> None:
+    """With 403, whether there is such a site or not."""
+    async with role.client(await role.token("blog", "docs")) as client:
+        answer = await client.get(f"/api/sites/shop/{path}")
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_token_is_taken_from_header_address_and_cookie(role: Role) -> None:
+    """In each of the three it opens its site."""
+    token = await role.token("shop")
+    async with role.client() as client:
+        by_header = await client.get(
+            "/api/sites/shop/live", headers={"authorization": f"bearer {token}"}
+        )
+        by_address = await client.get(f"/api/sites/shop/live?access_token={token}")
+        by_cookie = await client.get(
+            "/api/sites/shop/live", headers={"cookie": f"a=b; {auth.COOKIE}={token}"}
+        )
+
+    assert [by_header.status_code, by_address.status_code, by_cookie.status_code] == [200] * 3
+
+
+async def test_what_happens_now_is_told(role: Role) -> None:
+    """An unknown site has zeros; a site that is none is refused."""
+    role.put(partial(sessions=3))
+    async with role.client(await role.token()) as client:
+        known = await client.get("/api/sites/shop/live")
+        unknown = await client.get("/api/sites/nobody/live")
+        wrong = await client.get("/api/sites/no%20site/live")
+
+    assert known.json()["sessions_now"] == 3
+    assert known.headers["cache-control"] == "no-store"
+    assert unknown.json()["visitors_now"] == 0
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "site_id")
+
+
+async def test_lists_are_read_page_by_page(role: Role) -> None:
+    """By the cursor of the page before."""
+    for offset in range(3):
+        await role.alert(offset)
+    async with role.client(await role.token("shop")) as client:
+        first = (await client.get("/api/sites/shop/alerts?limit=2")).json()
+        cursor = first["next_cursor"]
+        second = (await client.get(f"/api/sites/shop/alerts?limit=2&cursor={cursor}")).json()
+
+    titles = [alert["title"] for alert in first["items"] + second["items"]]
+    assert titles == ["Payment 2", "Payment 1", "Payment 0"]
+    assert second["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=1001", "limit"),
+        ("cursor=x", "cursor"),
+        ("from=never", "from"),
+        ("rule='; DROP TABLE alerts", "rule"),
+        ("sort=title", "sort"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(role: Role, query: str, field: str) -> None:
+    """With 400 and a sentence."""
+    async with role.client(await role.token()) as client:
+        answer = await client.get(f"/api/sites/shop/alerts?{query}")
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert answer.json()["code"] == "bad_parameter"
+
+
+async def test_other_paths_and_methods_are_told_so(role: Role) -> None:
+    """404, and 405 with what is allowed."""
+    async with role.client(await role.token()) as client:
+        nowhere = await client.get("/api/nowhere")
+        posted = await client.post("/api/sites/shop/live")
+        deleted = await client.delete("/")
+        many = await client.get("/api/sites?" + "&".join(f"p{n}=1" for n in range(60)))
+
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET")
+    assert (deleted.status_code, deleted.headers["allow"]) == (405, "GET, HEAD")
+    assert many.status_code == 400
+
+
+async def test_a_revoked_token_stops_within_seconds(
+    role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as what is remembered of it is old."""
+    from sinks.query import tokens
+
+    token = await role.token("shop")
+    async with role.client(token) as client:
+        assert (await client.get("/api/sites/shop/live")).status_code == 200
+        for listed in await role.database.run(tokens.list_tokens):
+            await role.database.run(lambda c, listed=listed: tokens.revoke(c, listed.token_id))
+        monkeypatch.setattr(auth, "REMEMBERED_SECONDS", 0.0)
+
+        assert (await client.get("/api/sites/shop/live")).status_code == 401
+
+
+async def test_the_sites_of_a_token_are_told(role: Role) -> None:
+    """Of one for all, those where something happens."""
+    role.put(partial(sessions=1))
+    async with role.client(await role.token("b", "a")) as client:
+        own = (await client.get("/api/sites")).json()["items"]
+    async with role.client(await role.token()) as client:
+        known = (await client.get("/api/sites")).json()["items"]
+
+    assert own == [{"site_id": "a"}, {"site_id": "b"}]
+    assert known == [{"site_id": "shop"}]
+
+
+async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """With 503 and what to do; what needs none is answered."""
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+    await query.start()
+    transport = httpx.ASGITransport(query)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://headrace") as client:
+        answer = await client.get("/api/sites", params={"access_token": "hr_x"})
+        page = await client.get("/")
+    await query.stop()
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert "headrace db upgrade" in answer.json()["error"]
+    assert answer.headers["retry-after"] == "1"
+    assert page.status_code == 200
+
+
+async def test_no_text_of_clients_is_in_the_metrics(role: Role) -> None:
+    """Routes are those of the table."""
+    async with role.client(await role.token()) as client:
+        await client.get("/api/sites/secret-site/live")
+        await client.get("/wp-admin.php")
+        told = (await client.get("/metrics")).text
+
+    assert 'route="/api/sites/{site_id}/live",status="200"' in told
+    assert 'route="none",status="404"' in told
+    assert "secret" not in told
+    assert "wp-admin" not in told
+
+
+async def test_it_is_ready_when_live_counters_are_read(role: Role) -> None:
+    """And says why it is not."""
+    async with role.client() as client:
+        assert (await client.get("/readyz")).status_code == 200
+        role.reader.trouble = "Kafka is not reached yet"
+        answer = await client.get("/readyz")
+        assert (await client.get("/healthz")).status_code == 200
+
+    assert (answer.status_code, answer.json()["error"]) == (503, "Kafka is not reached yet")

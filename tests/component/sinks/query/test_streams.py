@@ -1,0 +1,134 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from sinks.query import app, auth, sse, tokens
+from tests.component.sinks.query.conftest import Role, Watching
+from tests.fixtures.waiting import eventually_async
+from tests.unit.sinks.query.test_live import partial
+
+LIVE = "/api/sites/shop/live/stream"
+ALERTS = "/api/sites/shop/alerts/stream"
+
+
+async def _until_sent(watching: Watching, name: str, count: int) -> list[str]:
+    return await eventually_async(
+        lambda: found if len(found := watching.events(name)) >= count else [],
+        within_seconds=10,
+        what=f"{count} events came",
+    )
+
+
+async def test_what_happens_now_is_sent_at_once_and_when_it_changes(role: Role) -> None:
+    """As `event: live`, after when to come back; the same numbers are not sent twice."""
+    role.put(partial(sessions=1))
+    watching = Watching(role.query, LIVE, await role.token("shop"))
+    await _until_sent(watching, "live", 1)
+    role.put(partial(sessions=1))
+    role.put(partial(1, sessions=4))
+    messages = await _until_sent(watching, "live", 2)
+    watching.leave()
+    await watching.task
+
+    assert watching.sent.startswith(b"retry: 2000\n\nevent: live\ndata: {")
+    assert watching.headers[b"content-type"] == b"text/event-stream"
+    told = [json.loads(message.split("data: ")[1])["sessions_now"] for message in messages]
+    assert told == [1, 5]
+
+
+async def test_alerts_are_sent_as_they_are_raised(role: Role) -> None:
+    """With their number as the id; those of before, and of other sites, are not."""
+    await role.alert(0)
+    watching = Watching(role.query, ALERTS, await role.token("shop"))
+    await eventually_async(lambda: watching.sent, within_seconds=5, what="it is open")
+    await role.alert(1, "blog")
+    await role.alert(2)
+    (message,) = await _until_sent(watching, "alert", 1)
+    watching.leave()
+    await watching.task
+
+    assert message.startswith("id: 3\nevent: alert\ndata: {")
+    assert json.loads(message.split("data: ")[1])["title"] == "Payment 2"
+
+
+async def test_alerts_go_on_after_the_last_that_was_seen(role: Role) -> None:
+    """None is missing and none comes twice, though more are raised meanwhile."""
+    for offset in range(300):
+        await role.alert(offset)
+    watching = Watching(role.query, ALERTS, await role.token("shop"), last_event_id="40")
+    await role.alert(300)
+    messages = await _until_sent(watching, "alert", 261)
+    watching.leave()
+    await watching.task
+
+    ids = [int(message.split("\n")[0].removeprefix("id: ")) for message in messages]
+    assert ids == list(range(41, 302))
+
+
+async def test_those_who_wait_for_alerts_share_one_look_at_sql(
+    role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are."""
+    from sinks.query import reads
+
+    asked: list[str] = []
+    alerts_after = reads.alerts_after
+
+    def count(connection: Any, site_id: str, *rest: Any) -> Any:
+        asked.append(site_id)
+        return alerts_after(connection, site_id, *rest)
+
+    monkeypatch.setattr(reads, "alerts_after", count)
+    token = await role.token("shop")
+    clients = [Watching(role.query, ALERTS, token) for _ in range(20)]
+    await eventually_async(lambda: all(c.sent for c in clients), within_seconds=5, what="all open")
+    await role.alert(0)
+    for client in clients:
+        await _until_sent(client, "alert", 1)
+        client.leave()
+    await asyncio.gather(*(client.task for client in clients))
+
+    assert len(asked) <= 2
+
+
+async def test_a_stream_ends_when_its_token_is_revoked(
+    role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within seconds."""
+    monkeypatch.setattr(auth, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(sse, "CHECK_SECONDS", 0.0)
+    watching = Watching(role.query, LIVE, await role.token("shop"))
+    await _until_sent(watching, "live", 1)
+    (token,) = await role.database.run(tokens.list_tokens)
+    await role.database.run(lambda c: tokens.revoke(c, token.token_id))
+
+    await asyncio.wait_for(watching.task, 10)
+
+
+async def test_a_stop_ends_the_streams_and_refuses_new_ones(role: Role) -> None:
+    """Their clients come back to another process."""
+    token = await role.token("shop")
+    watching = Watching(role.query, LIVE, token)
+    await _until_sent(watching, "live", 1)
+
+    await asyncio.wait_for(role.query.drain(), 5)
+
+    assert watching.task.done()
+    async with role.client(token) as client:
+        assert (await client.get("/api/sites/shop/live")).json()["code"] == "shutting_down"
+
+
+async def test_streams_are_bounded(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is told to come later."""
+    monkeypatch.setattr(app, "MOST_STREAMS", 1)
+    token = await role.token("shop")
+    watching = Watching(role.query, LIVE, token)
+    await _until_sent(watching, "live", 1)
+    async with role.client(token) as client:
+        answer = await client.get(LIVE)
+    watching.leave()
+    await watching.task
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")

@@ -1,0 +1,93 @@
+import pytest
+
+from tests.component.sinks.query.conftest import Role
+
+NEW = {"site_id": "shop", "rule": "payment"}
+
+
+async def test_the_whole_life_of_a_subscription(role: Role) -> None:
+    """Made, listed, shown, changed, tested, sent again, deleted; the secret is shown once."""
+    async with role.client(await role.token("shop")) as client:
+        made = await client.post("/api/subscriptions", json=NEW)
+        name = made.json()["subscription_id"]
+        one = f"/api/subscriptions/{name}"
+        listed = (await client.get("/api/subscriptions")).json()["items"]
+        changed = await client.patch(one, json={"cooldown_seconds": 60})
+        shown = (await client.get(one)).json()
+        tested = await client.post(f"{one}/test")
+        deliveries = await client.get(f"{one}/deliveries?limit=5")
+        again = await client.post(f"{one}/deliveries/{name}/resend")
+        deleted = await client.delete(one)
+        gone = await client.get(one)
+
+    assert (made.status_code, made.json()["secret"]) == (201, "whsec_x")
+    assert [found["subscription_id"] for found in listed] == [name]
+    assert (changed.status_code, shown["cooldown_seconds"]) == (200, 60)
+    assert "secret" not in shown
+    assert (tested.status_code, again.status_code) == (202, 202)
+    assert deliveries.json() == {"items": [], "next_cursor": None}
+    assert (deleted.status_code, deleted.content, gone.status_code) == (204, b"", 404)
+
+
+async def test_another_sites_subscriptions_cannot_be_reached(role: Role) -> None:
+    """By no path, nor made; the list does not show them."""
+    async with role.client(await role.token()) as client:
+        name = (await client.post("/api/subscriptions", json=NEW)).json()["subscription_id"]
+    one = f"/api/subscriptions/{name}"
+    async with role.client(await role.token("blog")) as client:
+        answers = [
+            await client.post("/api/subscriptions", json=NEW),
+            await client.get("/api/subscriptions?site_id=shop"),
+            await client.get(one),
+            await client.patch(one, json={}),
+            await client.delete(one),
+            await client.post(f"{one}/test"),
+            await client.get(f"{one}/deliveries"),
+            await client.post(f"{one}/deliveries/{name}/resend"),
+        ]
+        listed = (await client.get("/api/subscriptions")).json()["items"]
+
+    assert {answer.status_code for answer in answers} == {403}
+    assert listed == []
+    assert name in role.service.kept
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"site_id": "shop", "rule": "nonsense"}', 400, "invalid_field"),
+        (b'{"rule": "payment"}', 400, "bad_site_id"),
+        (b'{"site_id": ["shop"]}', 400, "bad_site_id"),
+        (b"[]", 400, "not_an_object"),
+        (b"{", 400, "invalid_json"),
+        (b"\xff", 400, "invalid_json"),
+        (b" " * 70_000, 413, "body_too_large"),
+    ],
+)
+async def test_a_wrong_body_is_told(role: Role, body: bytes, status: int, code: str) -> None:
+    """By its code, and its field where there is one."""
+    async with role.client(await role.token()) as client:
+        answer = await client.post("/api/subscriptions", content=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_what_there_is_not_is_not_found(role: Role) -> None:
+    """Also where the id is none."""
+    async with role.client(await role.token()) as client:
+        answers = [
+            await client.get("/api/subscriptions/00000000-0000-4000-8000-000000000000"),
+            await client.get("/api/subscriptions/x"),
+            await client.get("/api/subscriptions/%00"),
+        ]
+
+    assert {answer.status_code for answer in answers} == {404}
+
+
+async def test_kafka_away_is_no_promise(role: Role) -> None:
+    """503, and to be tried again."""
+    role.service.away = True
+    async with role.client(await role.token()) as client:
+        answer = await client.post("/api/subscriptions", json=NEW)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
