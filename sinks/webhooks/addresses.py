@@ -23,6 +23,7 @@ PORTS = (443, 8443)
 Address = IPv4Address | IPv6Address
 
 _PRINTABLE = re.compile(r"[!-~]+")
+_AUTHORITY_END = re.compile(r"[/?#]")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 _MAX_HOST_CHARACTERS = 253
 #: What `inet_aton` and browsers take for a number, and so for an IPv4 address.
@@ -69,7 +70,7 @@ def check_url(text: str, *, allow_private: bool) -> URL:
     schemes = ("https", "http") if allow_private else ("https",)
     if url.scheme not in schemes:
         raise ForbiddenError(f"the URL must begin with {' or '.join(schemes)}")
-    if url.raw_authority.count("@") or url.user or url.password:
+    if url.user or url.password or "@" in _AUTHORITY_END.split(text.partition("://")[2])[0]:
         raise ForbiddenError("the URL may not hold a user or password")
     if url.raw_fragment or not url.raw_host:
         raise ForbiddenError("the URL must have a host and no fragment")

@@ -158,9 +158,9 @@ def _words(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, ForbiddenError):
             return str(cause)
-        if isinstance(cause, aiohttp.ClientConnectorDNSError | socket.gaierror):
-            return "the host's name was not found"
         cause = getattr(cause, "os_error", None) or cause.__cause__
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host's name was not found"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return "TLS failed: the certificate is not valid for the host"
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -1,10 +1,9 @@
 """The compacted topic of subscriptions, written: what it holds is what is evaluated."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -12,8 +11,6 @@ from aiokafka.errors import KafkaError
 from schemas.codec import encode
 from schemas.records import Subscription
 from schemas.topics import SUBSCRIPTIONS
-
-log = logging.getLogger(__name__)
 
 _DEADLINE_SECONDS = 8.0
 _REQUEST_TIMEOUT_MS = 3_000
@@ -23,11 +20,9 @@ class Unavailable(Exception):  # noqa: N818 - what it says, not that it is an er
     """Kafka or the database did not answer in time: nothing was promised, ask again."""
 
 
-class Publish(Protocol):
-    """Writes the last record of a subscription, None for a tombstone."""
-
-    async def __call__(self, subscription_id: str, record: Subscription | None) -> None:
-        """Return when all in-sync replicas have it; `Unavailable` when they do not in time."""
+#: Writes the last record of a subscription, None for a tombstone; returns when all in-sync
+#: replicas have it, and raises `Unavailable` when they do not in time.
+Publish = Callable[[str, Subscription | None], Awaitable[None]]
 
 
 @asynccontextmanager

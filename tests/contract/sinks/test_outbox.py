@@ -1,0 +1,146 @@
+"""Alerts and their deliveries, in one transaction, on both engines."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from schemas.records import Alert
+from sinks.sql import outbox
+from sinks.sql.tables import AlertRow, DeliveryRow
+from sinks.sql.writer import Writer
+from tests.contract.sinks import samples
+from tests.contract.sinks.samples import NOON, NOON_TIME, uuid_of
+from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe, told
+
+SECOND = 1_000_000
+
+
+@pytest.fixture
+async def alerts(database_url: str) -> AsyncIterator[Writer]:
+    """Give a writer that owns the first partition of `alerts`."""
+    writer = await samples.open_for_test(database_url)
+    await writer.assign(ALERTS, 0)
+    yield writer
+    await writer.close()
+
+
+async def test_a_delivery_is_inserted_with_its_alert(database_url: str, alerts: Writer) -> None:
+    """Due at once, with the body that is sent: an alert as the API shows it."""
+    mine = await subscribe(database_url, "mine")
+    await store(alerts, 0, [alert("a")])
+
+    (row,) = await deliveries(database_url)
+    assert (row["subscription_id"], row["alert_id"]) == (mine, uuid_of("a"))
+    assert (row["state"], row["attempts"], row["raised_at"]) == ("pending", 0, NOON_TIME)
+    assert row["next_attempt_at"] == row["created_at"]
+    assert row["body"] == {
+        "type": "alert.raised",
+        "timestamp": "2026-04-01T12:00:00.000000Z",
+        "data": {
+            "alert_id": uuid_of("a"),
+            "site_id": "shop",
+            "rule": "payment",
+            "subject": "s-1",
+            "title": "Payment a",
+            "details": {"amount": "1.00"},
+            "event_id": uuid_of(("event", "a")),
+            "raised_at": "2026-04-01T12:00:00.000000Z",
+            "seq": 1,
+        },
+    }
+
+
+async def test_each_alert_goes_to_whom_it_is_for(database_url: str, alerts: Writer) -> None:
+    """One of every site's rule to those without parameters, one's own to that one alone."""
+    plain = await subscribe(database_url, "plain")
+    large = await subscribe(database_url, "large", params={"min_amount": 100})
+    await subscribe(database_url, "other rule", rule="error.new")
+    await subscribe(database_url, "other site", site_id="blog")
+    await subscribe(database_url, "off", enabled=False)
+    gone = uuid_of("gone")
+
+    own = alert("own", subscription_id=large)
+    await store(alerts, 0, [alert("all"), own, alert("orphan", subscription_id=gone)])
+
+    expected = [(plain, uuid_of("all")), (large, uuid_of("own"))]
+    assert await told(database_url) == expected
+    assert len(await samples.contents(database_url, AlertRow)) == 3
+
+
+async def test_a_replay_makes_no_delivery_twice(database_url: str, alerts: Writer) -> None:
+    """Nor does an alert that stands in the topic twice, also for one who came in between."""
+    await subscribe(database_url, "mine")
+    await store(alerts, 0, [alert("a"), alert("a"), alert("b")])
+    await subscribe(database_url, "later")
+    await store(alerts, 0, [alert("a"), alert("a"), alert("b"), alert("b")])
+    await store(alerts, 4, [alert("a"), alert("c")])
+
+    names = [row["alert_id"] for row in await deliveries(database_url)]
+    assert names == [uuid_of("a"), uuid_of("b"), *[uuid_of("c")] * 2]
+
+
+async def test_within_the_cooldown_a_subject_is_told_of_once(
+    database_url: str, alerts: Writer
+) -> None:
+    """By the time the alerts were raised, in one batch or in several; each subject by itself."""
+    mine = await subscribe(database_url, "mine", cooldown_seconds=60)
+    plan: list[tuple[str, int, str]] = [
+        ("first", 0, "s-1"),
+        ("soon", 59, "s-1"),
+        ("another", 59, "s-2"),
+        ("later", 60, "s-1"),
+        ("before", -30, "s-1"),
+        ("again", 119, "s-1"),
+        ("at last", 120, "s-1"),
+    ]
+    raised = [
+        alert(name, raised_at=NOON + seconds * SECOND, subject=subject)
+        for name, seconds, subject in plan
+    ]
+    await store(alerts, 0, raised[:2])
+    await store(alerts, 2, raised[2:4])
+    for offset, one in enumerate(raised[4:], 4):
+        await store(alerts, offset, [one])
+
+    assert await told(database_url) == [
+        (mine, uuid_of(name)) for name in ("first", "another", "later", "at last")
+    ]
+
+
+async def test_alert_and_delivery_are_there_together_or_not_at_all(
+    database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the two leaves neither."""
+    await subscribe(database_url, "mine")
+    real = outbox.delivery_rows
+
+    def crash(*given: Any) -> list[Any]:
+        real(*given)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "delivery_rows", crash)
+        with pytest.raises(RuntimeError, match="killed"):
+            await store(alerts, 0, [alert("a")])
+    assert await samples.contents(database_url, AlertRow) == []
+    assert await samples.contents(database_url, DeliveryRow) == []
+
+    await store(alerts, 0, [alert("a")])
+    assert len(await told(database_url)) == 1
+
+
+async def test_many_alerts_of_many_sites_are_stored_at_once(
+    database_url: str, alerts: Writer
+) -> None:
+    """Longer lists than a database takes parameters in one statement."""
+    await subscribe(database_url, "mine", site_id="site-7", cooldown_seconds=1)
+    many: list[Alert] = [
+        alert(n, site_id=f"site-{n % 1_500}", subject=f"s-{n}") for n in range(3_000)
+    ]
+    await store(alerts, 0, many)
+
+    rows = await deliveries(database_url)
+    assert [row["alert_id"] for row in rows] == [uuid_of(7), uuid_of(1_507)]
+    assert rows[0]["raised_at"] - NOON_TIME == timedelta(0)

@@ -1,0 +1,131 @@
+"""Who has which delivery in hand, on both engines."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import Connection
+
+from sinks.sql.engine import open_database
+from sinks.sql.tables import DeliveryAttemptRow
+from sinks.sql.types import now_utc
+from sinks.webhooks import queue, records
+from sinks.webhooks.queue import LEASE, Claimed
+from sinks.webhooks.schedule import Outcome
+from tests.contract.sinks import samples
+from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe
+
+T = TypeVar("T")
+Run = Callable[[Callable[[Connection], Any]], Any]
+
+GOOD = Outcome(204, None, 12)
+BAD = Outcome(500, None, 12)
+
+
+@pytest.fixture
+async def run(database_url: str) -> AsyncIterator[Run]:
+    """Give what runs a transaction, in a database with three alerts for one subscription."""
+    await subscribe(database_url, "mine")
+    writer = await samples.open_for_test(database_url)
+    await writer.assign(ALERTS, 0)
+    await store(writer, 0, [alert(n) for n in range(3)])
+    await writer.close()
+    database = open_database(database_url)
+    yield database.run
+    await database.close()
+
+
+def claiming(now: datetime, most: int = 100, **room: int) -> Callable[[Connection], list[Claimed]]:
+    """Return a claim of at most two of each subscription, but for those in `room`."""
+    return lambda connection: queue.claim(connection, now, room, 2, most)
+
+
+def finishing(one: Claimed, outcome: Outcome, next_at: datetime | None) -> Callable[..., Any]:
+    """Return the note of an outcome."""
+    return lambda connection: queue.finish(connection, one, outcome, next_at, now_utc())
+
+
+async def test_what_one_has_in_hand_no_other_gets(database_url: str, run: Run) -> None:
+    """Until the lease ends: then the one who had it is taken for dead."""
+    now = now_utc()
+    claims = [await run(claiming(now)) for _ in range(3)]
+    assert [len(claimed) for claimed in claims] == [2, 1, 0]
+    names = {one.delivery_id for claimed in claims for one in claimed}
+    assert len(names) == 3
+
+    later = now + LEASE + timedelta(seconds=1)
+    again = await run(claiming(later)) + await run(claiming(later))
+    assert {one.delivery_id for one in again} == names
+    assert {one.attempt for one in again} == {2}
+    attempts = await samples.contents(database_url, DeliveryAttemptRow)
+    assert [(row["status"], row["error"]) for row in attempts] == [(None, queue.NO_RESULT)] * 6
+
+
+async def test_a_late_result_does_not_count(run: Run) -> None:
+    """It is of an attempt that another has made anew."""
+    now = now_utc()
+    before = await run(claiming(now)) + await run(claiming(now))
+    later = now + LEASE + timedelta(seconds=1)
+    after = await run(claiming(later)) + await run(claiming(later))
+
+    assert [await run(finishing(one, GOOD, None)) for one in before] == [None] * 3
+    assert [await run(finishing(one, GOOD, None)) for one in after] == ["delivered"] * 3
+
+
+async def test_success_ends_it_and_failure_puts_it_off(database_url: str, run: Run) -> None:
+    """Or ends it, after the last attempt."""
+    now = now_utc()
+    two = await run(claiming(now))
+    (one,) = await run(claiming(now))
+    later = now + timedelta(minutes=5)
+
+    assert await run(finishing(two[0], GOOD, later)) == "delivered"
+    assert await run(finishing(two[1], BAD, later)) == "pending"
+    assert await run(finishing(one, BAD, None)) == "failed"
+
+    rows = {row["delivery_id"]: row for row in await deliveries(database_url)}
+    assert rows[two[0].delivery_id]["delivered_at"] is not None
+    assert rows[two[1].delivery_id]["next_attempt_at"] == later
+    assert [row["next_attempt_at"] for row in rows.values()].count(None) == 2
+    (again,) = await run(claiming(later))
+    assert (again.delivery_id, again.attempt, again.step) == (two[1].delivery_id, 2, 1)
+
+
+async def test_there_is_room_for_each_subscription(database_url: str, run: Run) -> None:
+    """However much is due for another."""
+    other = await subscribe(database_url, "other")
+    writer = await samples.open_for_test(database_url)
+    await writer.assign(ALERTS, 0)
+    await store(writer, 3, [alert(n) for n in range(3, 9)])
+    await writer.close()
+
+    claimed = await run(claiming(now_utc(), most=100))
+    assert [one.subscription_id == other for one in claimed].count(True) == 2
+    full = await run(claiming(now_utc(), **{other: 0}))
+    assert other not in {one.subscription_id for one in full}
+
+
+async def test_what_waits_for_one_that_is_off_is_cancelled(database_url: str, run: Run) -> None:
+    """And is not claimed in between."""
+    (row,) = await run(records.everything)
+    asked = records.asked_of(row)
+    off = type(asked)(asked.site_id, asked.rule, {}, asked.url, 0, enabled=False)
+    (one,) = await run(claiming(now_utc(), most=1))
+
+    await run(
+        lambda connection: records.change(connection, row.subscription_id, off, "gone", now_utc())
+    )
+
+    assert {row["state"] for row in await deliveries(database_url)} == {"cancelled"}
+    assert await run(claiming(now_utc())) == []
+    assert await run(finishing(one, GOOD, None)) is None
+
+
+async def test_what_came_for_one_that_is_gone_is_cancelled(database_url: str, run: Run) -> None:
+    """As when its alert was stored while it was being deleted."""
+    await samples.execute(database_url, "DELETE FROM subscriptions")
+
+    assert await run(claiming(now_utc())) == []
+    assert await run(queue.cancel_orphans) == 3
+    assert {row["state"] for row in await deliveries(database_url)} == {"cancelled"}

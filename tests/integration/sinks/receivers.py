@@ -1,0 +1,85 @@
+"""Receivers of webhooks on this machine: real HTTP servers that do as they are told."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from standardwebhooks import Webhook
+
+#: What a receiver does with one message: its number, from 0, and the request.
+Behave = Callable[[int, web.Request], Awaitable[web.StreamResponse]]
+
+
+class Message(NamedTuple):
+    """What arrived, and when by the loop's clock."""
+
+    at: float
+    body: bytes
+    headers: Mapping[str, str]
+
+    def verified(self, secret: str) -> dict[str, Any]:
+        """Return the body; the library raises when the signature is not right."""
+        found: dict[str, Any] = Webhook(secret).verify(self.body, dict(self.headers))
+        return found
+
+
+@dataclass
+class Receiver:
+    """A receiver and what it has got."""
+
+    url: str = ""
+    messages: list[Message] = field(default_factory=list)
+
+    def alert_ids(self) -> list[str]:
+        """Return the alerts of all messages, repeats included."""
+        return [json.loads(message.body)["data"]["alert_id"] for message in self.messages]
+
+
+async def good(_number: int, _request: web.Request) -> web.StreamResponse:
+    """Take it."""
+    return web.Response(status=204)
+
+
+async def hanging(_number: int, _request: web.Request) -> web.StreamResponse:
+    """Never answer."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def failing(first: int, status: int, **headers: str) -> Behave:
+    """Return what refuses the first messages so, and takes the others."""
+
+    async def behave(number: int, request: web.Request) -> web.StreamResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(status=status if number < first else 200, headers=named)
+
+    return behave
+
+
+@asynccontextmanager
+async def receiving(behave: Behave) -> AsyncIterator[Receiver]:
+    """Run a receiver."""
+    receiver = Receiver()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        at = asyncio.get_running_loop().time()
+        message = Message(at, await request.read(), dict(request.headers))
+        receiver.messages.append(message)
+        return await behave(len(receiver.messages) - 1, request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    receiver.url = f"http://{host}:{port}/hook"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,242 @@
+"""The loop that delivers, with real receivers, on both engines."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from sinks.sql.engine import open_database
+from sinks.sql.tables import DeliveryAttemptRow
+from sinks.sql.types import now_utc
+from sinks.webhooks import queue, schedule, sender
+from sinks.webhooks.deliver import Deliveries
+from sinks.webhooks.sender import Sender
+from tests.contract.sinks import samples
+from tests.contract.sinks.samples import uuid_of
+from tests.contract.sinks.subscribed import ALERTS, SECRET, alert, deliveries, store, subscribe
+from tests.fixtures.waiting import eventually_async
+from tests.integration.sinks.receivers import failing, good, hanging, receiving
+
+_ROOT = Path(__file__).parents[3]
+
+
+async def raise_alerts(url: str, start: int, count: int) -> list[str]:
+    """Store alerts as the sink does; returns their ids."""
+    writer = await samples.open_for_test(url)
+    await writer.assign(ALERTS, 0)
+    await store(writer, start, [alert(n) for n in range(start, start + count)])
+    await writer.close()
+    return [uuid_of(n) for n in range(start, start + count)]
+
+
+@asynccontextmanager
+async def delivering(url: str, **more: Any) -> AsyncIterator[list[tuple[str, str]]]:
+    """Run the loop; gives which subscriptions it turned off, and why."""
+    off: list[tuple[str, str]] = []
+
+    async def disable(name: str, reason: str) -> None:
+        off.append((name, reason))
+        await samples.execute(url, "DELETE FROM subscriptions")
+
+    database = open_database(url)
+    async with Sender(allow_private=True) as sending:
+        task = asyncio.create_task(Deliveries(database, sending, disable, **more).run())
+        try:
+            yield off
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await database.close()
+
+
+async def states(url: str) -> dict[tuple[str, str], str]:
+    """Return the state of each delivery, by subscription and alert."""
+    rows = await deliveries(url)
+    return {(row["subscription_id"], row["alert_id"]): row["state"] for row in rows}
+
+
+async def test_three_receivers_do_not_get_in_each_others_way(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One good, one that hangs, one that fails for a while: none is late because of another."""
+    monkeypatch.setattr(schedule, "DELAYS", (0, 0.2, 0.2, 0.2, 0.2, 0.2))
+    monkeypatch.setattr(sender, "TIMEOUT_SECONDS", 5.0)
+    async with (
+        receiving(good) as fine,
+        receiving(hanging) as slow,
+        receiving(failing(10, 500)) as moody,
+    ):
+        named = {
+            name: await subscribe(database_url, name, url=receiver.url)
+            for name, receiver in (("slow", slow), ("fine", fine), ("moody", moody))
+        }
+        async with delivering(database_url):
+            began = asyncio.get_running_loop().time()
+            alert_ids = await raise_alerts(database_url, 0, 40)
+            await eventually_async(
+                lambda: len(fine.messages) >= 40, within_seconds=4, what="all is with the good one"
+            )
+            took = asyncio.get_running_loop().time() - began
+
+            async def moody_has_all() -> bool:
+                found = await states(database_url)
+                return all(found[named["moody"], one] == "delivered" for one in alert_ids)
+
+            await eventually_async(
+                moody_has_all, within_seconds=20, what="all is with the one that failed"
+            )
+    found = await states(database_url)
+
+    assert took < 4
+    assert sorted(fine.alert_ids()) == sorted(alert_ids)
+    assert set(moody.alert_ids()) == set(alert_ids)
+    assert len(moody.messages) == 50
+    assert all(found[named["fine"], one] == "delivered" for one in alert_ids)
+    assert all(found[named["slow"], one] == "pending" for one in alert_ids)
+    assert len(slow.messages) <= 4 * 6  # four at once, each for a timeout
+    for message in fine.messages + moody.messages + slow.messages:
+        assert message.verified(SECRET)["type"] == "alert.raised"
+
+
+async def test_the_id_is_the_same_for_every_attempt_and_the_time_is_not(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a receiver knows a repeat, and that it is not an old message; all attempts are listed."""
+    monkeypatch.setattr(schedule, "DELAYS", (0, 0.2, 0.2))
+    times = iter(now_utc() + timedelta(seconds=n) for n in range(1_000_000))
+    async with receiving(failing(2, 500)) as receiver:
+        await subscribe(database_url, "mine", url=receiver.url)
+        await raise_alerts(database_url, 0, 1)
+        async with delivering(database_url, clock=lambda: next(times)):
+            await eventually_async(
+                lambda: len(receiver.messages) == 3, within_seconds=20, what="three attempts"
+            )
+            await _until(database_url, "delivered")
+
+    assert len({message.headers["webhook-id"] for message in receiver.messages}) == 1
+    assert len({message.headers["webhook-timestamp"] for message in receiver.messages}) == 3
+    rows = await samples.contents(database_url, DeliveryAttemptRow)
+    assert [(row["attempt"], row["status"]) for row in rows] == [(1, 500), (2, 500), (3, 200)]
+
+
+async def test_after_the_last_attempt_it_has_failed_and_says_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is not tried again by itself."""
+    monkeypatch.setattr(schedule, "DELAYS", (0, 0.1))
+    async with receiving(failing(99, 404)) as receiver:
+        await subscribe(database_url, "mine", url=receiver.url)
+        await raise_alerts(database_url, 0, 1)
+        async with delivering(database_url):
+            await _until(database_url, "failed")
+
+    assert len(receiver.messages) == 2
+    assert "failed for good after 2 attempts (status 404)" in caplog.text
+
+
+async def test_one_who_says_gone_is_turned_off(database_url: str) -> None:
+    """410: at once, with the reason."""
+    async with receiving(failing(1, 410)) as receiver:
+        mine = await subscribe(database_url, "mine", url=receiver.url)
+        await raise_alerts(database_url, 0, 1)
+        async with delivering(database_url) as off:
+            await eventually_async(lambda: off, within_seconds=10, what="it is turned off")
+
+    assert off == [(mine, "the receiver answered 410 Gone")]
+    assert len(receiver.messages) == 1
+
+
+async def test_one_who_asks_for_patience_gets_it(database_url: str) -> None:
+    """`Retry-After` moves the next attempt, which is in SQL."""
+    async with receiving(failing(1, 429, Retry_After="1000")) as receiver:
+        await subscribe(database_url, "mine", url=receiver.url)
+        await raise_alerts(database_url, 0, 1)
+        async with delivering(database_url):
+
+            async def is_put_off() -> bool:
+                (row,) = await deliveries(database_url)
+                next_at: datetime = row["next_attempt_at"]
+                return bool(row["step"] == 1 and next_at > now_utc() + timedelta(seconds=990))
+
+            await eventually_async(is_put_off, within_seconds=10, what="it is put off")
+
+
+async def test_two_loops_share_the_work(database_url: str) -> None:
+    """Each delivery is sent once, by one of them."""
+    async with receiving(good) as receiver:
+        await subscribe(database_url, "mine", url=receiver.url)
+        async with delivering(database_url), delivering(database_url):
+            alert_ids = await raise_alerts(database_url, 0, 60)
+
+            async def all_delivered() -> bool:
+                return set((await states(database_url)).values()) == {"delivered"}
+
+            await eventually_async(all_delivered, within_seconds=20, what="all is delivered")
+
+    assert sorted(receiver.alert_ids()) == sorted(alert_ids)
+
+
+@pytest.mark.fault
+async def test_a_loop_killed_in_mid_delivery_is_continued(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kill -9 while receivers are being told: nothing is missing, whatever was under way."""
+    monkeypatch.setattr(queue, "LEASE", timedelta(seconds=1))
+    stuck = asyncio.Event()
+
+    async def behave(number: int, _request: web.Request) -> web.StreamResponse:
+        if number >= 10 and not stuck.is_set():  # these are under way when the process dies
+            await stuck.wait()
+        return web.Response(status=200)
+
+    async with receiving(behave) as receiver:
+        await subscribe(database_url, "mine", url=receiver.url)
+        alert_ids = await raise_alerts(database_url, 0, 50)
+        process = _start(database_url)
+        try:
+            await eventually_async(
+                lambda: len(receiver.messages) >= 14, within_seconds=60, what="it is in mid-work"
+            )
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        stuck.set()
+        async with delivering(database_url):
+
+            async def all_delivered() -> bool:
+                return set((await states(database_url)).values()) == {"delivered"}
+
+            await eventually_async(all_delivered, within_seconds=30, what="all is delivered")
+
+    assert set(receiver.alert_ids()) == set(alert_ids)
+    assert len(receiver.messages) <= 50 + 5  # those under way, and one not noted
+
+
+def _start(url: str) -> Popen[bytes]:
+    return Popen([sys.executable, "-m", __name__, url], cwd=_ROOT, stdout=DEVNULL)
+
+
+async def _until(url: str, state: str) -> None:
+    async def is_so() -> bool:
+        return set((await states(url)).values()) == {state}
+
+    await eventually_async(is_so, within_seconds=20, what=f"it is {state}")
+
+
+async def _main(url: str) -> None:
+    queue.LEASE = timedelta(seconds=1)
+    async with delivering(url):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1]))
