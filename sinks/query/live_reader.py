@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from schemas.codec import CodecError
 from schemas.topics import LIVE_COUNTERS
@@ -25,7 +25,8 @@ class LiveReader:
     """Fills a board from Kafka; `trouble` says why it is not up to date, None when it is."""
 
     def __init__(self, bootstrap_servers: str, board: Board) -> None:
-        self.trouble: str | None = "Kafka is not reached yet"
+        # The client waits long for a topic before it says that there is none.
+        self.trouble: str | None = f"Live counters are not read yet (topic {LIVE_COUNTERS.name})"
         self.unreadable = 0
         self._bootstrap_servers = bootstrap_servers
         self.board = board
@@ -48,12 +49,16 @@ class LiveReader:
         while True:
             try:
                 await self._read(now_ms)
-            except (KafkaError, OSError, _NoTopicError) as error:
-                self._tell(f"Live counters are not read: {error or type(error).__name__}")
+            except UnknownTopicOrPartitionError:
+                self._tell(f"Live counters are not read: there is no topic {LIVE_COUNTERS.name}")
+            except (KafkaError, OSError) as error:
+                self._tell(f"Live counters are not read: {error}")
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _read(self, now_ms: int) -> None:
+        # Without a group it has all partitions.
         consumer = AIOKafkaConsumer(
+            LIVE_COUNTERS.name,
             bootstrap_servers=self._bootstrap_servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -88,17 +93,8 @@ class LiveReader:
             self._told = sentence
 
 
-class _NoTopicError(Exception):
-    """The topic is not there yet."""
-
-
 async def _go_back(consumer: Any, since_ms: int) -> None:
-    await consumer.topics()  # it knows the partitions of what it has asked for
-    partitions = consumer.partitions_for_topic(LIVE_COUNTERS.name)
-    if not partitions:
-        raise _NoTopicError(f"the topic {LIVE_COUNTERS.name} is not there")
-    places = [TopicPartition(LIVE_COUNTERS.name, number) for number in sorted(partitions)]
-    consumer.assign(places)
+    places = consumer.assignment()
     found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
     ends = await consumer.end_offsets(places)
     for place in places:

@@ -1,4 +1,4 @@
-"""The role `query` in this process: real SQL, a board that the test fills, a service of the test's."""
+"""The role `query` in this process: real SQL, and a board that the test fills."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -3,7 +3,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sinks.query import auth
+from sinks.query import auth, tokens
 from sinks.query.live_board import Board
 from tests.component.sinks.query.conftest import FakeReader, Role, new_query
 from tests.component.sinks.query.fake_service import FakeService
@@ -126,8 +126,6 @@ async def test_a_revoked_token_stops_within_seconds(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As soon as what is remembered of it is old."""
-    from sinks.query import tokens
-
     token = await role.token("shop")
     async with role.client(token) as client:
         assert (await client.get("/api/sites/shop/live")).status_code == 200

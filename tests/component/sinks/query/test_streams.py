@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sinks.query import app, auth, sse, tokens
+from sinks.query import app, auth, reads, sse, tokens
 from tests.component.sinks.query.conftest import Role, Watching
 from tests.fixtures.waiting import eventually_async
 from tests.unit.sinks.query.test_live import partial
@@ -71,8 +71,6 @@ async def test_those_who_wait_for_alerts_share_one_look_at_sql(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many they are."""
-    from sinks.query import reads
-
     asked: list[str] = []
     alerts_after = reads.alerts_after
 

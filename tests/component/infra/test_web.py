@@ -1,0 +1,57 @@
+"""Both HTTP roles behind one address."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.web import Web, document
+from producer_api.openapi import document as api_document
+from schemas.reject_reasons import RejectReason
+from sinks.query.live_board import Board
+from tests.component.producer_api.conftest import new_api
+from tests.component.producer_api.fake_kafka import FakeKafka
+from tests.component.sinks.query.conftest import FakeReader, new_query
+from tests.component.sinks.query.fake_service import FakeService
+
+EVENT = {"type": "pageview", "site_id": "shop", "session_id": "s"}
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> httpx.AsyncClient:
+    """Give a client of both roles; the database is not there."""
+    api = new_api(FakeKafka())
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+    await api.start()
+    await query.start()
+    transport = httpx.ASGITransport(Web(api, query))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url="http://headrace")
+
+
+async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> None:
+    """Events go in, the page comes out."""
+    origin = {"origin": "https://shop.example"}
+    accepted = await client.post("/api/event", json=EVENT, headers=origin)
+    page = await client.get("/")
+    live = await client.get("/api/sites/shop/live", headers=origin)
+    health = [await client.get(path) for path in ("/healthz", "/readyz", "/metrics", "/docs")]
+    nowhere = await client.get("/nowhere")
+
+    assert accepted.status_code == 202
+    assert "access-control-allow-origin" in accepted.headers
+    assert page.headers["content-type"].startswith("text/html")
+    assert (live.status_code, live.json()["code"]) == (401, "unauthorized")
+    assert "access-control-allow-origin" not in live.headers
+    assert [answer.status_code for answer in health] == [200] * 4
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, RejectReason.NOT_FOUND.code)
+
+
+async def test_openapi_has_the_paths_of_both(client: httpx.AsyncClient) -> None:
+    """And all schemas that they refer to."""
+    told = (await client.get("/openapi.json")).json()
+
+    assert told == document()
+    assert api_document()["paths"].items() <= told["paths"].items()
+    assert "get" in told["paths"]["/api/sites/{site_id}/live"]
+    assert {"Error", "Event", "Live", "Alert"} <= told["components"]["schemas"].keys()
+    assert (await client.post("/openapi.json")).status_code == 405

@@ -1,0 +1,109 @@
+"""Live counters through a real Kafka."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from schemas.codec import encode
+from schemas.topics import LIVE_COUNTERS
+from sinks.query import live_reader
+from sinks.query.live_board import Board
+from sinks.query.live_reader import LiveReader
+from tests.fixtures.waiting import eventually_async
+from tests.unit.sinks.query.test_live import partial
+
+
+@pytest.fixture
+async def topic(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the name of a topic of its own, which is not there yet."""
+    name = f"live-counters-{uuid4().hex}"
+    monkeypatch.setattr(live_reader, "LIVE_COUNTERS", replace(LIVE_COUNTERS, name=name))
+    return name
+
+
+@pytest.fixture
+async def producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
+    """Give a producer."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    yield producer
+    await producer.stop()
+
+
+async def test_all_partitions_are_read_from_two_minutes_ago_and_then_on(
+    kafka: str, topic: str, producer: AIOKafkaProducer
+) -> None:
+    """What is older is not even read; bytes that are no record hold nothing up."""
+    await _create(kafka, topic)
+    now = now_ms()
+    await _send(producer, topic, 0, encode(partial(7, sessions=1_000)), now - 300_000)
+    await _send(producer, topic, 0, encode(partial(0, sessions=1)), now)
+    await _send(producer, topic, 1, b"no record", now)
+    await _send(producer, topic, 1, encode(partial(1, sessions=10)), now)
+    board = Board(lambda: now)
+    reader = LiveReader(kafka, board)
+    reader.start(now)
+    try:
+        await eventually_async(lambda: not reader.trouble, within_seconds=20, what="it is ready")
+        assert board.snapshot("shop")["sessions_now"] == 11
+
+        await _send(producer, topic, 1, encode(partial(1, sessions=20)), now)
+        await eventually_async(
+            lambda: board.snapshot("shop")["sessions_now"] == 21,
+            within_seconds=10,
+            what="it reads on",
+        )
+        assert reader.unreadable == 1
+    finally:
+        await reader.stop()
+
+
+async def test_it_waits_for_its_topic(kafka: str, topic: str) -> None:
+    """And says so; a process may start before the topics are made."""
+    reader = LiveReader(kafka, Board(now_ms))
+    reader.start(now_ms())
+    try:
+        assert topic in str(reader.trouble)
+        await _create(kafka, topic)
+        await eventually_async(lambda: not reader.trouble, within_seconds=20, what="it is ready")
+    finally:
+        await reader.stop()
+
+
+async def test_a_broker_that_is_not_there_is_told_and_tried_again() -> None:
+    """It never ends by itself."""
+    reader = LiveReader("127.0.0.1:1", Board(now_ms))
+    reader.start(now_ms())
+    try:
+        await eventually_async(
+            lambda: reader.trouble and "not read" in reader.trouble,
+            within_seconds=20,
+            what="it says what is wrong",
+        )
+    finally:
+        await reader.stop()
+
+
+def now_ms() -> int:
+    """Return the time."""
+    return time.time_ns() // 1_000_000
+
+
+async def _create(kafka: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, 2, 1)])
+    finally:
+        await admin.close()
+
+
+async def _send(
+    producer: AIOKafkaProducer, topic: str, partition: int, value: bytes, at_ms: int
+) -> None:
+    await producer.send_and_wait(topic, value, key=b"shop", partition=partition, timestamp_ms=at_ms)
