@@ -72,6 +72,7 @@ async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[No
     ):
         database = open_database(settings.database.url)
         deliveries = Deliveries(database, sender, subscriptions.disable)
+        worker.checks.append(lambda: deliveries.trouble)
         mending = Mending(database, publish)
         follower = Follower(
             kafka.bootstrap_servers, SUBSCRIPTIONS.name, kafka.partitions, mending.apply

@@ -27,8 +27,10 @@ log = logging.getLogger(__name__)
 
 #: Between looks at what is due.
 _LOOK_SECONDS = 0.25
-#: Attempts of one subscription under way at once, so that a slow receiver keeps to itself.
+#: Attempts of one subscription under way at once, so that a slow receiver keeps to itself, ...
 MAX_OF_ONE = 4
+#: ... and of one whose last attempt failed: many that hang leave room for the others.
+MAX_OF_AILING = 1
 #: Attempts under way in all: sockets.
 MAX_IN_ALL = 500
 
@@ -50,6 +52,7 @@ class Deliveries:
         self._patience = Patience(lambda: self._ending)
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_hand: Counter[str] = Counter()
+        self._ailing: set[str] = set()
         self._ending = False
 
     @property
@@ -71,7 +74,7 @@ class Deliveries:
 
     async def look(self) -> None:
         """Begin an attempt for each delivery that is due and that there is room for."""
-        room = {name: MAX_OF_ONE - count for name, count in self._in_hand.items()}
+        room = {name: self._room(name) for name in self._in_hand.keys() | self._ailing}
         most = MAX_IN_ALL - len(self._under_way)
         if most <= 0:
             return
@@ -90,6 +93,10 @@ class Deliveries:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
+    def _room(self, subscription_id: str) -> int:
+        most = MAX_OF_AILING if subscription_id in self._ailing else MAX_OF_ONE
+        return most - self._in_hand.get(subscription_id, 0)
+
     def _put_down(self, one: Claimed, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._in_hand[one.subscription_id] -= 1
@@ -102,6 +109,7 @@ class Deliveries:
     async def _attempt(self, one: Claimed) -> None:
         body = json.dumps(one.body, ensure_ascii=False, separators=(",", ":"))
         outcome = await self._sender.send(one.url, one.secret, one.delivery_id, body, self._clock())
+        (self._ailing.discard if outcome.is_success else self._ailing.add)(one.subscription_id)
         chance = random.random()  # noqa: S311 - jitter
         now = self._clock()
         next_at = next_attempt(one.step, outcome, now, chance)

@@ -1,6 +1,7 @@
 """One attempt: a signed POST to an address that may be reached, and what became of it."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from standardwebhooks import Webhook
 
 from sinks.webhooks.addresses import ForbiddenError, check_address, check_url
 from sinks.webhooks.schedule import Outcome
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 15.0
 #: What of an answer's body is taken from the network at most; none of it is looked at.
@@ -116,6 +119,9 @@ class Sender:
             error = f"no answer within {TIMEOUT_SECONDS:.0f} s"
         except (aiohttp.ClientError, OSError, ValueError) as found:
             error = _words(found)
+        except Exception:  # an edge: a receiver that found a hole in a library is put off, too
+            log.exception("an attempt of delivery %s failed in itself", delivery_id)
+            error = "the attempt failed in headrace itself"
         duration_ms = int((time.monotonic() - began) * 1_000)
         return Outcome(status, error, duration_ms, retry_after)
 
