@@ -87,7 +87,7 @@ function chart(minutes) {
 function niceTop(most) {
   if (most <= 4) return 4;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 1.5, 2, 3, 4, 5, 7.5, 10].map((part) => part * power).find((top) => top >= most);
+  return [1, 2, 4, 6, 8, 10].map((part) => part * power).find((top) => top >= most);
 }
 
 function bars(id, rows, none) {

@@ -1,0 +1,76 @@
+"""What `headrace up` prints at its end opens the page, and the page's streams move."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+from http.cookiejar import CookieJar
+
+import pytest
+
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import Stack
+from tests.fixtures.waiting import eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+PAYMENT = {
+    "type": "payment",
+    "site_id": "my-site",
+    "session_id": "s1",
+    "path": "/pay",
+    "amount": 5,
+    "currency": "EUR",
+}
+
+
+def test_the_address_on_the_screen_shows_what_happens(make_stack: MakeStack) -> None:
+    """Without its token nothing is told; with it, an event is seen at once and an alert, too."""
+    stack = make_stack({})
+    address = _address(stack)
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    with browser.open(address, timeout=5) as page:
+        assert page.url == stack.url + "/"
+        assert b"<title>headrace</title>" in page.read()
+    own = f"{stack.url}/api/sites/my-site"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{own}/live", timeout=5)  # noqa: S310 - ours
+    assert refused.value.code == 401
+
+    with (
+        browser.open(f"{own}/live/stream", timeout=15) as live,
+        browser.open(f"{own}/alerts/stream", timeout=15) as alerts,
+    ):
+        assert _next(live)["sessions_now"] == 0
+        assert stack.post(PAYMENT)[0] == 202
+        told = _next(live)
+        assert (told["sessions_now"], told["visitors_now"]) == (1, 1)
+        assert told["events_last_minute"] == {"payment": 1}
+        assert told["pages"] == [{"path": "/pay", "sessions": 1}]
+        assert _next(alerts)["rule"] == "payment"
+
+    owner_file = stack.data_dir / "owner.token"
+    assert owner_file.stat().st_mode & 0o777 == 0o600
+    assert stack.stop() == 0
+    stack.start()
+    assert _address(stack) == address
+    eventually(
+        lambda: json.load(browser.open(f"{own}/live", timeout=5))["sessions_now"] == 1,
+        within_seconds=15,
+        what="the next start goes on",
+    )
+
+
+def _address(stack: Stack) -> str:
+    found = re.findall(r"http://\S+\?access_token=\S+", stack.screen)
+    assert len(found) == 1
+    address: str = found[0]
+    return address
+
+
+def _next(stream: object) -> dict[str, object]:
+    for line in stream:  # type: ignore[attr-defined]
+        if line.startswith(b"data: "):
+            told: dict[str, object] = json.loads(line[6:])
+            return told
+    raise AssertionError("the stream has ended")

@@ -1,0 +1,78 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+from typer.testing import CliRunner
+
+from infra.cli import app
+from infra.database import run_once
+from infra.owner import is_loopback, owner_token
+from schemas.settings import DatabaseSettings
+from sinks.query import tokens
+from sinks.sql.migrate import upgrade
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> DatabaseSettings:
+    """Give a database that is migrated, where the data directory has it."""
+    database = DatabaseSettings(url=f"sqlite:///{tmp_path}/headrace.db")
+    upgrade(database.url)
+    return database
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_what_only_this_machine_reaches_is_loopback(host: str) -> None:
+    """There the owner's token may be printed."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "headrace.example", ""])  # noqa: S104
+def test_what_others_may_reach_is_not(host: str) -> None:
+    """Also a name, which may lead anywhere."""
+    assert not is_loopback(host)
+
+
+def test_the_owners_token_stays_until_it_is_revoked(
+    tmp_path: Path, database: DatabaseSettings
+) -> None:
+    """In a file of the owner's alone; for all sites."""
+    file = tmp_path / "owner.token"
+    token = owner_token(file, database)
+
+    assert owner_token(file, database) == token
+    assert file.stat().st_mode & 0o777 == 0o600
+    grant = asyncio.run(run_once(database, lambda c: tokens.check(c, token)))
+    assert grant is not None
+    assert grant.sites is None
+
+    def revoke_all(connection: Connection) -> None:
+        connection.execute(text("UPDATE tokens SET revoked_at = created_at"))
+
+    asyncio.run(run_once(database, revoke_all))
+    assert owner_token(file, database) != token
+
+
+def test_tokens_are_made_listed_and_revoked(tmp_path: Path, database: DatabaseSettings) -> None:
+    """The token stands alone on the last line, and is shown nowhere else."""
+    run, at = CliRunner(), ["--data-dir", str(tmp_path)]
+    made = run.invoke(app, ["tokens", "create", "--site", "shop", "--name", "till", *at])
+    token = made.stdout.splitlines()[-1]
+    (found,) = asyncio.run(run_once(database, tokens.list_tokens))
+    listed = run.invoke(app, ["tokens", "list", *at])
+    revoked = run.invoke(app, ["tokens", "revoke", found.token_id, *at])
+
+    assert (made.exit_code, listed.exit_code, revoked.exit_code) == (0, 0, 0)
+    assert token.startswith("hr_")
+    assert found.grant.sites == {"shop"}
+    assert found.token_id in listed.stdout
+    assert token not in listed.stdout
+    assert asyncio.run(run_once(database, lambda c: tokens.check(c, token))) is None
+
+
+@pytest.mark.parametrize("wrong", [[], ["--all", "--site", "a"], ["--site", "a b"]])
+def test_a_token_is_for_sites_or_for_all(wrong: list[str], tmp_path: Path) -> None:
+    """Anything else is wrong use."""
+    ended = CliRunner().invoke(app, ["tokens", "create", *wrong, "--data-dir", str(tmp_path)])
+
+    assert ended.exit_code == 2
