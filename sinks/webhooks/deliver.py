@@ -6,6 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -53,6 +54,8 @@ class Deliveries:
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_hand: Counter[str] = Counter()
         self._ailing: set[str] = set()
+        #: Set when an attempt has ended: there is room for the next.
+        self._freed = asyncio.Event()
         self._ending = False
 
     @property
@@ -65,7 +68,8 @@ class Deliveries:
         try:
             while True:
                 await self.look()
-                await asyncio.sleep(_LOOK_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._freed.wait(), _LOOK_SECONDS)
         finally:
             self._ending = True
             for task in self._under_way:
@@ -76,6 +80,7 @@ class Deliveries:
         """Begin an attempt for each delivery that is due and that there is room for."""
         room = {name: self._room(name) for name in self._in_hand.keys() | self._ailing}
         most = MAX_IN_ALL - len(self._under_way)
+        self._freed.clear()
         if most <= 0:
             return
         now = self._clock()
@@ -88,17 +93,13 @@ class Deliveries:
             self._under_way.add(task)
             task.add_done_callback(partial(self._put_down, one))
 
-    async def quiet(self) -> None:
-        """Return when no attempt is under way."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-
     def _room(self, subscription_id: str) -> int:
         most = MAX_OF_AILING if subscription_id in self._ailing else MAX_OF_ONE
         return most - self._in_hand.get(subscription_id, 0)
 
     def _put_down(self, one: Claimed, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
+        self._freed.set()
         self._in_hand[one.subscription_id] -= 1
         if not self._in_hand[one.subscription_id]:
             del self._in_hand[one.subscription_id]
