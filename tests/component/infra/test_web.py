@@ -24,7 +24,7 @@ async def client(tmp_path: Path) -> httpx.AsyncClient:
     query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
     await api.start()
     await query.start()
-    transport = httpx.ASGITransport(Web(api, query))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(Web(api, query))
     return httpx.AsyncClient(transport=transport, base_url="http://headrace")
 
 

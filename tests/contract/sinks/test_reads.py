@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -188,12 +189,18 @@ async def _walk(
     while True:
         query = {"limit": "2", **({"cursor": cursor} if cursor else {})}
         wanted = asked(query, key)
-        page = await reader.run(lambda c, wanted=wanted: list_page(c, wanted))
+        page = await reader.run(partial(_with, list_page, wanted))
         found += page.items
         cursor = page.next_cursor
         if cursor is None:
             return found
         assert len(page.items) == 2
+
+
+def _with(
+    list_page: Callable[[Connection, Asked], Page], wanted: Asked, connection: Connection
+) -> Page:
+    return list_page(connection, wanted)
 
 
 async def _write_alerts(writer: Writer, numbers: range) -> None:

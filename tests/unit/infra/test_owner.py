@@ -64,7 +64,7 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path, database: DatabaseSe
 
     assert (made.exit_code, listed.exit_code, revoked.exit_code) == (0, 0, 0)
     assert token.startswith("hr_")
-    assert found.grant.sites == {"shop"}
+    assert found.grant.sites == frozenset({"shop"})
     assert found.token_id in listed.stdout
     assert token not in listed.stdout
     assert asyncio.run(run_once(database, lambda c: tokens.check(c, token))) is None

@@ -67,7 +67,7 @@ class Role:
         """Return a client that calls the application in this process."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.query),  # type: ignore[arg-type]
+            transport=httpx.ASGITransport(self.query),
             base_url="http://headrace",
             headers=headers,
         )

@@ -1,3 +1,4 @@
+from functools import partial as partial_of
 from pathlib import Path
 
 import httpx
@@ -130,7 +131,7 @@ async def test_a_revoked_token_stops_within_seconds(
     async with role.client(token) as client:
         assert (await client.get("/api/sites/shop/live")).status_code == 200
         for listed in await role.database.run(tokens.list_tokens):
-            await role.database.run(lambda c, listed=listed: tokens.revoke(c, listed.token_id))
+            await role.database.run(partial_of(tokens.revoke, token_id=listed.token_id))
         monkeypatch.setattr(auth, "REMEMBERED_SECONDS", 0.0)
 
         assert (await client.get("/api/sites/shop/live")).status_code == 401
@@ -152,7 +153,7 @@ async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With 503 and what to do; what needs none is answered."""
     query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
     await query.start()
-    transport = httpx.ASGITransport(query)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(query)
     async with httpx.AsyncClient(transport=transport, base_url="http://headrace") as client:
         answer = await client.get("/api/sites", params={"access_token": "hr_x"})
         page = await client.get("/")

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from schemas.codec import CodecError, encode
 from schemas.records import Subscription
@@ -87,7 +88,8 @@ def test_a_record_that_cannot_be_read_spoils_no_other() -> None:
         updated_at=0,
     )
     board.put(encode(partial(0, sessions=1)), NOW_MS)
-    board.put(encode(partial(1, sessions=2, visitors=b"no sketch")), NOW_MS)
+    bad_sketch = replace(partial(2, sessions=2), visitors=b"no sketch")
+    board.put(encode(bad_sketch), NOW_MS)
     board.put(encode(other), NOW_MS)
 
     assert board.snapshot("shop")["sessions_now"] == 1
