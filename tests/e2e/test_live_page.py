@@ -46,7 +46,8 @@ def test_the_address_on_the_screen_shows_what_happens(make_stack: MakeStack) -> 
         told = _next(live)
         assert (told["sessions_now"], told["visitors_now"]) == (1, 1)
         assert told["events_last_minute"] == {"payment": 1}
-        assert told["pages"] == [{"path": "/pay", "sessions": 1}]
+        assert stack.post({**PAYMENT, "type": "pageview"})[0] == 202
+        assert _next(live)["pages"] == [{"path": "/pay", "sessions": 1}]
         assert _next(alerts)["rule"] == "payment"
 
     owner_file = stack.data_dir / "owner.token"
