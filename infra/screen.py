@@ -32,6 +32,10 @@ and see what became of it:
 _PAGE = """See what happens now:
 
   [bold]{url}/?access_token={token}[/bold]
+
+and make it move with simulated visitors:
+
+  [bold]headrace demo --to {url}[/bold]
 """
 
 _NO_PAGE = """Others can reach {url}, so nothing can be read there without a token. Make one with
