@@ -34,6 +34,8 @@ _LAST_CHANCE_SECONDS = 5
 #: Longer than the idle time of common load balancers, so that they close first.
 _KEEP_ALIVE_SECONDS = 65
 _BACKLOG = 2048
+#: For how long what was sent may find no room at the client's.
+_UNREAD_MS = 20_000
 #: Files that are open besides connections.
 _OTHER_FILES = 256
 _TICKS_A_SECOND = 10
@@ -149,6 +151,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     # Its connections have it from here.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: sees a client that reads nothing sooner
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     return listener
 
 
