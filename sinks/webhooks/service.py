@@ -10,7 +10,7 @@ import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -27,6 +27,7 @@ from sinks.webhooks.asked import Asked, Invalid, read_change, read_cursor, read_
 from sinks.webhooks.records import Answer
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.topic import Publish, Unavailable, open_topic
+from sinks.webhooks.trial import test_delivery
 
 __all__ = ["Invalid", "Subscriptions", "Unavailable", "open_subscriptions"]
 
@@ -147,7 +148,7 @@ class Subscriptions:
         if row is None:
             return None
         _check_on(row)
-        values = _test_delivery(row, now_utc())
+        values = test_delivery(row, now_utc())
         return await self._sql(lambda connection: records.enqueue(connection, values))
 
     async def deliveries(self, subscription_id: str, limit: int, cursor: str | None) -> Answer:
@@ -221,35 +222,3 @@ class Subscriptions:
 def _check_on(row: Any) -> None:
     if not row.enabled:
         raise Invalid("enabled", "the subscription is off: turn it on first")
-
-
-def _test_delivery(row: Any, at: datetime) -> Answer:
-    delivery_id, time = str(uuid4()), records.iso(at)
-    alert = {
-        "alert_id": delivery_id,
-        "site_id": row.site_id,
-        "rule": row.rule,
-        "subject": "test",
-        "title": "This is a test of your subscription",
-        "details": {},
-        "event_id": None,
-        "raised_at": time,
-        "seq": 0,
-    }
-    body = {"type": "test", "timestamp": time, "data": alert}
-    return {
-        "delivery_id": delivery_id,
-        "subscription_id": row.subscription_id,
-        "site_id": row.site_id,
-        "alert_id": None,
-        "rule": row.rule,
-        "subject": "test",
-        "raised_at": at,
-        "body": body,
-        "state": "pending",
-        "attempts": 0,
-        "step": 0,
-        "next_attempt_at": at,
-        "created_at": at,
-        "delivered_at": None,
-    }
