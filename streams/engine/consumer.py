@@ -39,6 +39,8 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._delivered: defaultdict[TP, deque[Any]] = defaultdict(deque)
+        #: For each source partition, the offset behind the fetch that was acked last.
+        self.done: dict[TP, int] = {}
 
     async def getmany(  # the name is Faust's
         self,
@@ -77,6 +79,7 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
     def ack(self, message: Any) -> bool:
         """Mark a fetch as done; True when it was not before."""
         message.acked = True
+        self.done[message.tp] = message.offset + 1
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
         return True
@@ -96,6 +99,7 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         else:
             start |= await self._seek_to_positions([tp for tp in start if self._is_source(tp)])
         self._delivered.clear()
+        self.done = {tp: start[tp] or 0 for tp in start if self._is_source(tp)}
         return start
 
     async def _seek_to_earliest(self, tps: Sequence[TP]) -> Mapping[TP, int]:
@@ -114,7 +118,10 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         assert self.positions is not None  # noqa: S101 - for the type checker
         # Faust waits for 90 s, then reads on from anywhere: end the worker before that.
         async with asyncio.timeout(_POSITIONS_SECONDS):
-            start = dict(await self.positions(sources))
+            wanted = dict(await self.positions(sources))
+        earliest = await self.earliest_offsets(*sources)
+        # What was wanted may have been deleted by retention.
+        start = {tp: max(offset, earliest[tp]) for tp, offset in wanted.items()}
         await self.seek_wait(start)
         return start
 

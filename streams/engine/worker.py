@@ -5,6 +5,7 @@ of them only repeats outputs, and every output is idempotent.
 """
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import os
@@ -12,18 +13,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import CrashingSupervisor
 
 from schemas.topics import Topic, dead_letters_of
 from streams.engine.batch import Batch
 from streams.engine.brake import Brake, PartitionStoppedError
-from streams.engine.consumer import FetchTransport, Positions
-from streams.engine.fetches import FetchScheduler, FetchSchema
+from streams.engine.consumer import Positions
+from streams.engine.faust_app import SESSION_TIMEOUT_SECONDS, faust_app
+from streams.engine.fetches import FetchSchema
 from streams.engine.guard import FrozenError, FrozenGuard
 from streams.engine.producer import BatchProducer, StoppingError
 from streams.engine.table import BatchTable
+from streams.engine.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ Process = Callable[[Batch], Awaitable[None] | None]
 #: Called before a partition's first batch after each assignment.
 Prepare = Callable[[int], Awaitable[None]]
 
-SESSION_TIMEOUT_SECONDS = 10.0
+_WATCH_SECONDS = 10.0
 EXIT_FROZEN = 75  # EX_TEMPFAIL: start me again
 
 
@@ -60,10 +63,11 @@ class Worker:
         self, app_id: str, bootstrap_servers: str, *, positions: Positions | None = None
     ) -> None:
         self.app_id = app_id
-        self.faust = _faust_app(app_id, bootstrap_servers, positions)
+        self.faust = faust_app(app_id, bootstrap_servers, positions)
         self.producer = BatchProducer(bootstrap_servers, lambda: self._stopping)
         self.guard = FrozenGuard(SESSION_TIMEOUT_SECONDS / 2)
         self.brake = Brake()
+        self._watchdog = Watchdog()
         #: Records dead-lettered since the start.
         self.dead_letters = 0
         #: More reasons not to be ready: each returns a sentence, or None.
@@ -141,15 +145,17 @@ class Worker:
         self.faust.finalize()
         # The guard beats from the start: joining a group can take as long as a session.
         self.guard.begin()
-        tasks = [asyncio.ensure_future(job()) for job in (self._beat, *self._background)]
-        await self.faust.start()
-        ended = asyncio.ensure_future(self.faust.wait_until_stopped())
-        stopped = asyncio.ensure_future(stop.wait())
+        jobs = (self._beat, self._watch, *self._background)
+        tasks = [asyncio.ensure_future(job()) for job in jobs]
+        waiting: list[asyncio.Future[Any]] = []
         try:
-            await asyncio.wait((*tasks, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+            await self.faust.start()
+            waiting = [asyncio.ensure_future(self.faust.wait_until_stopped())]
+            waiting.append(asyncio.ensure_future(stop.wait()))
+            await asyncio.wait((*tasks, *waiting), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._stopping = True
-            for task in (*tasks, stopped, ended):
+            for task in (*tasks, *waiting):
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             await self.faust.stop()
@@ -168,6 +174,18 @@ class Worker:
             await self.guard.beat_for_ever()
         except FrozenError as error:
             _end_frozen(error)
+
+    async def _watch(self) -> None:
+        consumer = self.faust.consumer
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            ends: dict[TP, int] = {}
+            # Waiting for what is known to be away is no standing still.
+            if self.not_ready is None:
+                with contextlib.suppress(KafkaError, TimeoutError):
+                    async with asyncio.timeout(_WATCH_SECONDS):
+                        ends = await consumer.highwaters(*consumer.done)
+            self._watchdog.look(consumer.done, ends)
 
     # -- one batch
 
@@ -243,30 +261,3 @@ def _end_frozen(error: FrozenError) -> None:
     log.critical("%s: ending; start the role again", error)
     logging.shutdown()
     os._exit(EXIT_FROZEN)
-
-
-def _faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) -> Any:
-    app = faust.App(
-        app_id,
-        broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
-        autodiscover=False,
-        broker_commit_interval=1.0,
-        broker_session_timeout=SESSION_TIMEOUT_SECONDS,
-        broker_heartbeat_interval=3.0,
-        broker_rebalance_timeout=30.0,
-        consumer_auto_offset_reset="earliest",
-        # Compressed; as records in memory some ten times that, for each partition and topic.
-        consumer_max_fetch_size=256 * 1024,
-        stream_buffer_maxsize=4,
-        # Records that compress well come by the hundred thousand: one turn of the loop is one.
-        broker_max_poll_records=5_000,
-        stream_wait_empty=True,
-        table_standby_replicas=0,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        web_enabled=False,
-        ConsumerScheduler=FetchScheduler,
-    )
-    app.transport = FetchTransport(app.conf.broker_consumer, app)
-    app.transport.positions = positions
-    return app

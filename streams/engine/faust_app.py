@@ -1,0 +1,39 @@
+"""The Faust app that a worker runs, set up for whole fetches."""
+
+from typing import Any
+
+import faust
+
+from streams.engine.consumer import FetchTransport, Positions
+from streams.engine.fetches import FetchScheduler
+
+SESSION_TIMEOUT_SECONDS = 10.0
+
+
+def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) -> Any:
+    """Return an app that is not started; `positions` says where reading begins, if not None."""
+    app = faust.App(
+        app_id,
+        broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
+        autodiscover=False,
+        broker_commit_interval=1.0,
+        broker_session_timeout=SESSION_TIMEOUT_SECONDS,
+        broker_heartbeat_interval=3.0,
+        broker_rebalance_timeout=30.0,
+        consumer_auto_offset_reset="earliest",
+        # Compressed; as records in memory some ten times that, for each partition and topic.
+        consumer_max_fetch_size=256 * 1024,
+        stream_buffer_maxsize=4,
+        # Records that compress well come by the hundred thousand: one turn of the loop is one.
+        broker_max_poll_records=5_000,
+        stream_wait_empty=True,
+        table_standby_replicas=0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        # Faust's own server hands table data to anyone.
+        web_enabled=False,
+        ConsumerScheduler=FetchScheduler,
+    )
+    app.transport = FetchTransport(app.conf.broker_consumer, app)
+    app.transport.positions = positions
+    return app
