@@ -73,9 +73,10 @@ def live(status_file: _StatusFile = None) -> None:
 def sinks(
     status_file: _StatusFile = None,
     upgrade_database: Annotated[bool, typer.Option("--upgrade-database", hidden=True)] = False,
+    owner_token: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Write events, sessions, page durations and alerts to SQL."""
-    from infra import database
+    from infra import database, owner
     from infra.data_dir import read_settings
     from infra.role import run_role
     from sinks.app import run
@@ -83,4 +84,6 @@ def sinks(
     settings = read_settings()
     if upgrade_database:
         database.upgrade_database(settings.database)
+    if owner_token:
+        owner.owner_token(owner_token, settings.database)
     run_role("sinks", run, settings, status_file)

@@ -1,6 +1,7 @@
 """From the options of `headrace up` to settings."""
 
 import errno
+import ipaddress
 import os
 import socket
 from pathlib import Path
@@ -57,6 +58,14 @@ def check_port(api: ApiSettings) -> None:
             f"Cannot listen on {api.host} port {api.port}: {_reason(error, api.port)}. "
             "Choose another with --host and --port"
         ) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address; a name but localhost may be anyone's."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _reason(error: OSError, port: int) -> str:

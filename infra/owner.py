@@ -1,7 +1,6 @@
 """The token in the page's address, for who runs headrace on this machine."""
 
 import asyncio
-import ipaddress
 import os
 from pathlib import Path
 
@@ -12,14 +11,6 @@ from schemas.settings import DatabaseSettings
 from sinks.query import tokens
 
 _NAME = "owner, made by headrace up"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address; a name but localhost may be anyone's."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def owner_token(file: Path, database: DatabaseSettings) -> str:

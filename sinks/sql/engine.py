@@ -26,7 +26,7 @@ IDLE_IN_TRANSACTION_SECONDS = 10
 _SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
-    "PRAGMA cache_size = -32768",
+    "PRAGMA cache_size = -8192",
     "PRAGMA temp_store = MEMORY",
     # A long reader lets the log grow; this gives the space back afterwards.
     "PRAGMA journal_size_limit = 67108864",

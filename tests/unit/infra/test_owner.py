@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from infra.cli import app
 from infra.database import run_once
-from infra.owner import is_loopback, owner_token
+from infra.local import is_loopback
+from infra.owner import owner_token
 from schemas.settings import DatabaseSettings
 from sinks.query import tokens
 from sinks.sql.migrate import upgrade
