@@ -1,5 +1,6 @@
 """The `headrace` command."""
 
+import logging
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -62,9 +63,13 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; exit with 1 and one red sentence for what the user can put right."""
+    """Run the command line; one red sentence for what the user can put right."""
+    # What it says of its tries is told by us, in one sentence.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print(Text(str(error), style="red"))
-        sys.exit(1)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells do

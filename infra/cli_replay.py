@@ -77,14 +77,10 @@ def base_url(to: str | None) -> str:
     from urllib.parse import urlsplit
 
     from infra.data_dir import read_settings
+    from infra.local import address_of
 
     if to is None:
-        api = read_settings().api
-        return (
-            f"http://[{api.host}]:{api.port}"
-            if ":" in api.host
-            else f"http://{api.host}:{api.port}"
-        )
+        return address_of(read_settings().api)
     try:
         url = urlsplit(to)
         is_address = url.scheme in {"http", "https"} and url.hostname and url.port != 0

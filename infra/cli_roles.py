@@ -78,12 +78,17 @@ def sinks(
     """Write events, sessions, page durations and alerts to SQL."""
     from infra import database, owner
     from infra.data_dir import read_settings
+    from infra.errors import UserError
     from infra.role import run_role
     from sinks.app import run
+    from sinks.sql.errors import ClusterMismatch, LogTruncated, SchemaMissing
 
     settings = read_settings()
     if upgrade_database:
         database.upgrade_database(settings.database)
     if owner_token:
         owner.owner_token(owner_token, settings.database)
-    run_role("sinks", run, settings, status_file)
+    try:
+        run_role("sinks", run, settings, status_file)
+    except (ClusterMismatch, LogTruncated, SchemaMissing) as error:
+        raise UserError(f"sinks: {error}") from error

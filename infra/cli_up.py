@@ -9,7 +9,7 @@ import typer
 def up(
     host: Annotated[str | None, typer.Option(help="Listen here. (default: 127.0.0.1)")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="For HTTP. (default: 8080)")
+        int | None, typer.Option(min=1, max=65535, help="For HTTP. (default: 8080)")
     ] = None,
     data_dir: Annotated[Path, typer.Option(help="Everything is kept here.")] = Path(".headrace"),
     kafka: Annotated[
@@ -32,10 +32,14 @@ def up(
 
     from infra.broker.local_kafka import LocalKafka
     from infra.data_dir import DataDir
+    from infra.errors import UsageError
     from infra.local import UpOptions, check_port, up_settings
     from infra.screen import Screen
     from infra.up import Up
 
+    if kafka and kafka_port:
+        raise UsageError("--kafka-port is of our own Kafka; --kafka names another: give one")
+    _make(data_dir)
     options = UpOptions(host, port, kafka, database, partitions)
     settings, starts_broker = up_settings(data_dir, options)
     check_port(settings.api)
@@ -43,3 +47,12 @@ def up(
     screen.title()
     broker = LocalKafka(data_dir, port=kafka_port) if starts_broker else None
     Up(settings, DataDir(data_dir), broker, screen).run()
+
+
+def _make(data_dir: Path) -> None:
+    from infra.errors import UserError
+
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{data_dir} cannot be the data directory: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """Migrations, with errors that a user can put right as sentences."""
 
+import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ def upgrade_database(database: DatabaseSettings) -> None:
     """Migrate; `UserError` when the database is not reached or refuses."""
     try:
         migrate.upgrade(database.url)
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise _unreachable(database, error) from error
 
 
@@ -28,7 +29,7 @@ def check_database(database: DatabaseSettings) -> list[str]:
     """Return what differs; `UserError` when the database is not reached."""
     try:
         return migrate.check(database.url)
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise _unreachable(database, error) from error
 
 

@@ -6,3 +6,11 @@ class UserError(Exception):
 
     The command line shows the text alone, in red, and exits with 1. No traceback.
     """
+
+    exit_code = 1
+
+
+class UsageError(UserError):
+    """The command was called wrongly: it exits with 2."""
+
+    exit_code = 2

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from infra.broker.ports import owner_of
 from infra.data_dir import local_database, read_settings, with_kafka
-from infra.errors import UserError
+from infra.errors import UsageError, UserError
 from schemas.settings import ApiSettings, DatabaseSettings, Settings
 
 
@@ -60,6 +60,12 @@ def check_port(api: ApiSettings) -> None:
         ) from error
 
 
+def address_of(api: ApiSettings) -> str:
+    """Return where this machine reaches the HTTP side."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(api.host, api.host)  # noqa: S104
+    return f"http://[{host}]:{api.port}" if ":" in host else f"http://{host}:{api.port}"
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine reaches an address; a name but localhost may be anyone's."""
     try:
@@ -81,4 +87,4 @@ def _database(settings: Settings, data_dir: Path, url: str | None) -> DatabaseSe
         return DatabaseSettings(url=url)
     except ValidationError as error:
         reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise UserError(f"--database {reason}") from error
+        raise UsageError(f"--database {reason}") from error

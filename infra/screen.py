@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from infra.data_dir import DataDir
+from infra.local import address_of
 from schemas.settings import Settings
 
 _READY = """
@@ -77,7 +78,7 @@ class Screen:
         self, settings: Settings, data_dir: DataDir, seconds: float, token: str | None
     ) -> None:
         """Say that all is ready and what to try; `token` is for the page's address."""
-        url = f"http://{settings.api.host}:{settings.api.port}"
+        url = address_of(settings.api)
         self._console.print(
             _READY.format(
                 seconds=seconds,

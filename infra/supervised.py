@@ -9,12 +9,13 @@ from pathlib import Path
 from infra import process
 
 _FIRST_BACKOFF_SECONDS = 0.5
-_LONGEST_BACKOFF_SECONDS = 30.0
+_LONGEST_BACKOFF_SECONDS = 5.0
 #: A child that lived so long was well: its next death is a new story.
 _WELL_SECONDS = 60.0
 
-#: What a process ends with when it was told to: 143 is how the JVM says that it did.
-_IN_ORDER = (0, 128 + signal.SIGTERM)
+#: What a process ends with when it was told to: by itself, by TERM before it had begun, or, as
+#: the JVM says it, 143.
+_IN_ORDER = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 class Supervised:

@@ -54,8 +54,8 @@ async def _connect(kafka: KafkaSettings) -> AIOKafkaAdminClient:
     except (KafkaError, OSError) as error:
         await admin.close()
         raise UserError(
-            f"No Kafka answers at {kafka.bootstrap_servers} ({error}). Start one with "
-            "`headrace kafka`, or set HEADRACE_KAFKA__BOOTSTRAP_SERVERS to yours"
+            f"No Kafka answers at {kafka.bootstrap_servers}. Start one with `headrace kafka`, or "
+            "name yours with --kafka or HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         ) from error
     return admin
 

@@ -15,7 +15,7 @@ from infra import process
 from infra.broker.local_kafka import LocalKafka
 from infra.data_dir import DataDir
 from infra.errors import UserError
-from infra.local import is_loopback
+from infra.local import address_of, is_loopback
 from infra.screen import Screen
 from infra.status import why_not_ready
 from infra.supervised import Supervised
@@ -121,7 +121,7 @@ class Up:
 
     def _about(self, role: str) -> str:
         if role == "web":
-            return f"http://{self._settings.api.host}:{self._settings.api.port}"
+            return address_of(self._settings.api)
         if role == "sinks":
             return f"into {self._screen.shown(self._settings.database.url)}"
         if role == "live":
@@ -166,7 +166,8 @@ class Up:
         api = self._settings.api
         try:
             # Alive is enough here: it is ready when the others are, who come next.
-            with urllib.request.urlopen(f"http://{api.host}:{api.port}/healthz", timeout=1):
+            url = f"{address_of(api)}/healthz"
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - http, and ours
                 return None
         except (urllib.error.URLError, OSError) as error:
             return str(error)
@@ -178,7 +179,7 @@ class Up:
         for child in sorted(self._children, key=lambda child: child.role == "kafka"):
             with self._screen.step(child.role) as done:
                 in_order = child.stop(_GRACE_SECONDS)
-                done("ended" if in_order else "killed: it did not end in order")
+                done("ended" if in_order else f"killed after {_GRACE_SECONDS:.0f} s")
         for role in COMMANDS:
             self._data_dir.status(role).unlink(missing_ok=True)
         if self._broker is not None:

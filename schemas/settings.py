@@ -16,6 +16,7 @@ PREFIX = "HEADRACE_"
 TEST_PREFIX = "HEADRACE_TEST_"
 
 _ENV_FILE = ".env"
+_YEAR_SECONDS = 366 * 86_400
 
 SITE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -54,6 +55,8 @@ class DatabaseSettings(_Group):
     def _known_engine(cls, url: str) -> str:
         if not url.startswith(("sqlite:///", "postgresql://")):
             raise ValueError("must begin with sqlite:/// or postgresql://")
+        if url.rstrip("/") == "sqlite:":
+            raise ValueError("names no file: sqlite:///headrace.db")
         return url
 
 
@@ -97,12 +100,17 @@ class ImportSettings(_Group):
 class SessionSettings(_Group):
     """When visits end."""
 
-    gap_seconds: int = Field(1800, ge=1, description="without an event, after which a visit ends")
+    gap_seconds: int = Field(
+        1800, ge=1, le=_YEAR_SECONDS, description="without an event, after which a visit ends"
+    )
     lateness_seconds: int = Field(
-        300, ge=0, description="more that a visit stays open, for late events"
+        300, ge=0, le=_YEAR_SECONDS, description="more that a visit stays open, for late events"
     )
     retention_seconds: int = Field(
-        90_000, ge=0, description="that a closed visit can still be joined by a late event"
+        90_000,
+        ge=0,
+        le=_YEAR_SECONDS,
+        description="that a closed visit can still be joined by a late event",
     )
 
 
@@ -159,7 +167,11 @@ def load_settings() -> Settings:
 
     It says nothing of where it comes from: pydantic's error would show a password.
     """
-    for name in map(str.upper, (*os.environ, *dotenv_values(_ENV_FILE))):
+    try:
+        in_file = dotenv_values(_ENV_FILE)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{_ENV_FILE} is not UTF-8 text: {error}") from None
+    for name in map(str.upper, (*os.environ, *in_file)):
         if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX):
             _check_name(name)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.paths import NO_PATH, path_of
+from schemas.paths import path_of
 from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Utm, Visit
 from sinks.sql.statements import Row
 
@@ -31,7 +31,7 @@ def event_row(event: RawEvent, partition: int, offset: int) -> Row:
         event.received_at,
         event.time_source,
         event.url,
-        _path(event),
+        path_of(event.path, event.url),
         event.hostname,
         event.title,
         event.referrer,
@@ -133,14 +133,6 @@ def _visit_row(site_id: str, session_id: str, visit: Visit) -> Row:
 
 def _value(stamped: Stamped | None) -> str | None:
     return None if stamped is None else stamped.value
-
-
-def _path(event: RawEvent) -> str | None:
-    """Return the path as sent, else that of the url, else None."""
-    if event.path:
-        return event.path
-    path = path_of(event.path, event.url)
-    return None if path == NO_PATH else path
 
 
 def _fields(group: Screen | Utm | None) -> str | None:

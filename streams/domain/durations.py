@@ -87,6 +87,8 @@ def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> Page
 def deadline(state: PageDuration) -> int:
     """Return the stream time (ms) after which the state is deleted."""
     ended_ms = state.hour // 1_000 + _HOUR_MS
+    # An import may speak of hours that are years ahead; they do not stay for years.
+    ended_ms = min(ended_ms, state.last_log_ms + 2 * _HOUR_MS)
     return max(ended_ms + _RETENTION_MS, state.last_log_ms + _IDLE_MS)
 
 

@@ -10,9 +10,16 @@ from streams.engine.fetches import FetchScheduler
 SESSION_TIMEOUT_SECONDS = 10.0
 
 
+class _App(faust.App):  # type: ignore[misc]
+    """Faust's app without folders: it makes some in the working directory, for stores on disk."""
+
+    def _create_directories(self) -> None:
+        """Make none: tables are kept in memory and in their topics."""
+
+
 def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) -> Any:
     """Return an app that is not started; `positions` says where reading begins, if not None."""
-    app = faust.App(
+    app = _App(
         app_id,
         broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
         autodiscover=False,

@@ -75,3 +75,14 @@ def test_no_body_keeps_the_lenient_way_busy(body: bytes) -> None:
     split_leniently(body, 1001)
 
     assert time.process_time() - began < 2
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("body", [b" " * 2_000_000, (b"\t " * 1000 + b"\n") * 1000])
+def test_lines_of_blanks_are_passed_over_at_once(body: bytes) -> None:
+    """However long they are: a blank is looked at once."""
+    with pytest.raises(Rejected) as caught:
+        split(body, b"application/x-ndjson")
+
+    assert caught.value.reason is RejectReason.EMPTY_BATCH
+    assert split(body + b"1" + body, b"application/x-ndjson") == [b"1"]

@@ -108,3 +108,9 @@ def test_the_limit_of_what_is_unpacked_is_exact() -> None:
     assert unpack(packed, 3) == b"abc"
     with pytest.raises(Rejected):
         unpack(packed, 2)
+
+
+@pytest.mark.timeout(20)
+def test_a_body_of_nothing_but_empty_members_is_unpacked_at_once() -> None:
+    """A hundred thousand of them: what is left is not copied for each."""
+    assert unpack(gzip.compress(b"") * 100_000, 3) == b""

@@ -61,14 +61,12 @@ def test_an_id_in_capitals_is_the_same_id() -> None:
         ("/sent", "https://a.example/other", "/sent"),
         (None, "https://a.example/of/url?x=1", "/of/url"),
         ("", "https://a.example", "/"),
-        (None, None, None),
-        (None, "https://[broken", None),
+        (None, None, "(none)"),
+        (None, "https://[broken", "(none)"),
     ],
 )
-def test_the_path_is_as_sent_or_of_the_url(
-    path: str | None, url: str | None, stored: str | None
-) -> None:
-    """And NULL when there is none."""
+def test_the_path_is_as_sent_or_of_the_url(path: str | None, url: str | None, stored: str) -> None:
+    """And `(none)` when there is none, as in the other tables."""
     assert named(EventRow, event_at(0, path=path, url=url)[1])["path"] == stored
 
 
