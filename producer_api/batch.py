@@ -16,7 +16,9 @@ NDJSON_TYPES = frozenset(
     {b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonl"}
 )
 
-_NON_BLANK_LINE = re.compile(rb"[^\n]*[^\s][^\n]*")
+#: From a line's first character that is no blank. To begin with the blanks before it would try
+#: a long run of them anew from each of its places.
+_NON_BLANK = re.compile(rb"\S[^\n]*+")
 _IS_OBJECT = re.compile(rb"[ \t\r\n]*\{")
 
 
@@ -44,8 +46,8 @@ def split(body: bytes, content_type: bytes) -> list[bytes]:
 def _of_lines(body: bytes) -> list[bytes]:
     # A body of nothing but line breaks and digits would be a million events: one over the
     # limit is enough to know.
-    lines = islice(_NON_BLANK_LINE.finditer(body), MAX_EVENTS + 1)
-    return [line[0].strip() for line in lines]
+    lines = islice(_NON_BLANK.finditer(body), MAX_EVENTS + 1)
+    return [line[0].rstrip() for line in lines]
 
 
 def _of_json(body: bytes) -> list[bytes]:

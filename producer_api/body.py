@@ -18,6 +18,8 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 _UNPACKED = frozenset({b"", b"identity"})
 _GZIP = frozenset({b"gzip", b"x-gzip"})
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
+#: What is unpacked in one go.
+_PIECE_BYTES = 4096
 
 
 class Disconnected(Exception):  # noqa: N818 - it is an outcome, and no fault of anyone here
@@ -65,14 +67,20 @@ def _check(size: int, limit: int) -> None:
 def unpack(packed: bytes, limit: int) -> bytes:
     """Return what gzip packed, of which no more than the limit is ever unpacked."""
     whole = bytearray()
-    while packed:
-        member = zlib.decompressobj(_GZIP_WINDOW)
+    member = None
+    begin = 0
+    while begin < len(packed):
+        if member is None or member.eof:
+            member = zlib.decompressobj(_GZIP_WINDOW)
+        # The end of each member copies what is left of its piece: all of the body would be
+        # copied a hundred thousand times when it is nothing but empty members.
+        piece = packed[begin : begin + _PIECE_BYTES]
         try:
-            whole += member.decompress(packed, limit + 1 - len(whole))
+            whole += member.decompress(piece, limit + 1 - len(whole))
         except zlib.error:
             raise Rejected(RejectReason.BAD_GZIP) from None
         _check(len(whole), limit)
-        if not member.eof:
-            raise Rejected(RejectReason.BAD_GZIP)
-        packed = member.unused_data
+        begin += len(piece) - len(member.unused_data)
+    if member is not None and not member.eof:
+        raise Rejected(RejectReason.BAD_GZIP)
     return bytes(whole)
