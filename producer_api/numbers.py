@@ -2,7 +2,7 @@
 
 import math
 import re
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -19,7 +19,8 @@ _NUMERIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?")
 
 
 class _Amount(msgspec.Struct):
-    amount: Decimal
+    # As it is written: of two amounts the last counts, whatever the first may be.
+    amount: msgspec.Raw
 
 
 _EXACT_AMOUNT = msgspec.json.Decoder(_Amount)
@@ -65,7 +66,10 @@ def exact_amount(value: Any, event: bytes) -> Decimal:
 
 def _as_written(value: Any, event: bytes) -> Decimal:
     if isinstance(value, float):
-        return _EXACT_AMOUNT.decode(event).amount
+        try:
+            return Decimal(bytes(_EXACT_AMOUNT.decode(event).amount).decode())
+        except InvalidOperation:  # Its exponent is beyond Decimal's: it is as good as zero.
+            return Decimal(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, str) and _NUMERIC.fullmatch(value):

@@ -246,6 +246,23 @@ def test_the_last_of_duplicate_keys_wins() -> None:
     assert (event.title, event.amount) == ("b", Decimal("1.5"))
 
 
+@pytest.mark.parametrize("first", ["null", '"x"', "[]", "{}", "true", "1e-99999999999999999999"])
+@pytest.mark.parametrize("last", ["1.5", '"1.5"', "15e-1"])
+def test_the_last_amount_wins_whatever_the_first_is(first: str, last: str) -> None:
+    """What does not count is not judged either."""
+    raw = json.dumps(REQUIRED)[:-1] + f', "amount": {first}, "amount": {last}}}'
+
+    assert parse(raw.encode(), AROUND).event.amount == Decimal("1.5")
+
+
+@pytest.mark.parametrize("written", ["1e-99999999999999999999", "0e99999999999999999999"])
+def test_an_exponent_beyond_all_decimals_is_zero(written: str) -> None:
+    """As it is for a float."""
+    raw = json.dumps(REQUIRED)[:-1] + f', "amount": {written}}}'
+
+    assert parse(raw.encode(), AROUND).event.amount == 0
+
+
 @pytest.mark.parametrize("name", ["screen", "utm", "vitals", "ad_click_ids", "properties"])
 @pytest.mark.parametrize("value", [1, "x", True, []])
 def test_objects_are_objects(name: str, value: Any) -> None:
