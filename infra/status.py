@@ -25,6 +25,15 @@ def write_status(path: Path, not_ready: str | None, dead_letters: int) -> None:
     unfinished.replace(path)
 
 
+def is_heard(path: Path) -> bool:
+    """Tell whether the role of this file has renewed it lately."""
+    try:
+        status = msgspec.json.decode(path.read_bytes(), type=RoleStatus)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return False
+    return time.time() - status.at <= STALE_SECONDS
+
+
 def why_not_ready(path: Path) -> str | None:
     """Return why the role of this file is not ready, as a sentence; None when it is."""
     role = path.stem

@@ -17,7 +17,8 @@ from infra.data_dir import DataDir
 from infra.errors import UserError
 from infra.local import address_of, is_loopback
 from infra.screen import Screen
-from infra.status import why_not_ready
+from infra.silence import Silence
+from infra.status import is_heard, why_not_ready
 from infra.supervised import Supervised
 from infra.topics import create_topics
 from schemas.settings import PREFIX, Settings
@@ -37,6 +38,7 @@ _SMALL = {"MALLOC_ARENA_MAX": "1"}
 _READY_SECONDS = 90.0
 _GRACE_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+_LISTEN_SECONDS = 5.0
 
 
 class Up:
@@ -53,6 +55,8 @@ class Up:
         self._broker = broker
         self._screen = screen
         self._children: list[Supervised] = []
+        self._silence = Silence()
+        self._listen_at = 0.0
 
     def run(self) -> None:
         """Run until TERM or Ctrl-C; `UserError` when it cannot start."""
@@ -61,9 +65,7 @@ class Up:
         try:
             self._start()
             while True:
-                for child in self._children:
-                    if news := child.check():
-                        self._screen.news(news, self._data_dir.log(child.role))
+                self._look_after()
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             self._screen.ending()
@@ -71,6 +73,28 @@ class Up:
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
                 signal.signal(number, self._kill)
             self._stop()
+
+    def _look_after(self) -> None:
+        """Start again what died, and kill what lives but does not answer."""
+        for child in self._children:
+            if news := child.check():
+                self._screen.news(news, self._data_dir.log(child.role))
+        if time.monotonic() < self._listen_at:
+            return
+        self._listen_at = time.monotonic() + _LISTEN_SECONDS
+        for child in self._children:
+            if child.role in COMMANDS and self._silence.is_too_long(
+                child.role, heard=self._is_heard(child.role)
+            ):
+                self._screen.news(
+                    f"{child.role} does not answer and is killed", self._data_dir.log(child.role)
+                )
+                child.kill()
+
+    def _is_heard(self, role: str) -> bool:
+        if role == "web":
+            return self._why_not_ready(role) is None
+        return is_heard(self._data_dir.status(role))
 
     # -- the start
 
