@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from producer_api import answers
@@ -21,6 +22,9 @@ MAX_HEAD_BYTES = 64 * 1024
 READ_SECONDS = 15.0
 #: Of an answer, kept by the system for a client; else it would be megabytes.
 SEND_BUFFER_BYTES = 64 * 1024
+#: Of headers that were refused, read on so that the client sees the answer, and no reset.
+_LINGER_BYTES = 1024 * 1024
+_LINGER_SECONDS = 2.0
 
 _REASONS = {
     400: b"Bad Request",
@@ -28,6 +32,78 @@ _REASONS = {
     431: b"Request Header Fields Too Large",
     503: b"Service Unavailable",
 }
+
+
+class _HeadTooLargeError(Exception):
+    """Ends the parser's work."""
+
+
+class _Head:
+    """How much of a request's head has come, counted in two ways; neither is ever too much.
+
+    `told` lacks a header whose end is still to come, and `pieces` the piece that the head
+    begins in and the one that it ends in.
+    """
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.pieces = 0
+        self.complete = False
+
+    def tell(self, size: int) -> None:
+        """Count a part that the parser has read."""
+        self.told += size
+        if self.told > MAX_HEAD_BYTES:
+            raise _HeadTooLargeError
+
+    def is_too_large(self) -> bool:
+        """Return whether it is over the limit."""
+        return max(self.told, self.pieces) > MAX_HEAD_BYTES
+
+
+class _Parser:
+    """httptools' parser, but not stopped by an upgrade: none is taken, so it is ignored.
+
+    Else a request with `Upgrade: h2c`, as Java's client sends, would lose its body, and the
+    connection all that comes after. The request is parsed anew, without its upgrade.
+    """
+
+    def __init__(self, protocol: "GuardedProtocol") -> None:
+        self._protocol = protocol
+        self._parser = _new_parser(protocol)
+
+    def __getattr__(self, name: str) -> Any:
+        """Be httptools' parser in all else."""
+        return getattr(self._parser, name)
+
+    def feed_data(self, data: bytes) -> None:
+        """Parse what has come."""
+        rest = memoryview(data)
+        while True:
+            try:
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self.will_begin_anew():
+                    raise
+                rest = rest[upgrade.args[0] :]
+                head = self._protocol.head_without_upgrade()
+                self._parser = _new_parser(self._protocol)
+                self._parser.feed_data(head)
+            else:
+                return
+
+    def will_begin_anew(self) -> bool:
+        """Return whether the request that is being parsed will be told again."""
+        # CONNECT is one that cannot be ignored.
+        upgrades: bool = self._parser.should_upgrade()
+        return upgrades and self._parser.get_method() != b"CONNECT"
+
+
+def _new_parser(protocol: "GuardedProtocol") -> Any:
+    parser = httptools.HttpRequestParser(protocol)
+    # As uvicorn does: what follows a request that closes the connection is no error.
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -38,7 +114,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._receiving_since: float | None = None
-        self._head_bytes: int | None = None
+        self.parser: Any = _Parser(self)
+        self._head = _Head()
+        self._linger_bytes: int | None = None
         self._unread_since: float | None = None
         self._over_limit = False
 
@@ -52,31 +130,63 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bound what may come before the headers end."""
+        if self._linger_bytes is not None:
+            self._linger(len(data))
+            return
         if self._receiving_since is None:
             self._receiving_since = time.monotonic()
+        head = self._head
         super().data_received(data)
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._end(Rejected(RejectReason.HEADERS_TOO_LARGE, limit=MAX_HEAD_BYTES))
+        if head is self._head and not head.complete and not self.transport.is_closing():
+            head.pieces += len(data)
+            if head.is_too_large():
+                self._refuse_head()
 
     def on_message_begin(self) -> None:
         """Note when the request began."""
         super().on_message_begin()
         self._receiving_since = time.monotonic()
-        self._head_bytes = 0
+        self._head = _Head()
+
+    def on_url(self, url: bytes) -> None:
+        """Count it."""
+        self._head.tell(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count it; those that follow a body are no different."""
+        self._head.tell(len(name) + len(value) + len(":\r\n"))
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Let the request begin; one on a connection too many is its last."""
+        if self.parser.will_begin_anew():
+            return
         super().on_headers_complete()
-        self._head_bytes = None
+        self._head.complete = True
         if self._over_limit:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that the request is whole: from here on the time is ours."""
+        if self.parser.will_begin_anew():
+            return
         super().on_message_complete()
         self._receiving_since = None
+
+    def head_without_upgrade(self) -> bytes:
+        """Return the head of the request that is being parsed, without its upgrade."""
+        method = self.parser.get_method()
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                kept = [option for option in options if option.lower() != b"upgrade"]
+                lines.append(b"connection: " + b", ".join(kept))
+            elif name != b"upgrade":
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join([*lines, b"", b""])
 
     def pause_writing(self) -> None:
         """Note since when the client reads nothing."""
@@ -94,13 +204,36 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence is no JSON
-        """Answer what is no HTTP."""
-        self._end(Rejected(RejectReason.BAD_REQUEST))
+        """Answer what is no HTTP, or has too much of a head."""
+        if self._head.is_too_large():
+            self._refuse_head()
+        else:
+            self._end(Rejected(RejectReason.BAD_REQUEST))
 
     def end_if_receiving(self, since: float, rejected: Rejected) -> None:
         """End the connection when it waits for the rest of a request, from `since` or before."""
         if self._receiving_since is not None and self._receiving_since <= since:
             self._end(rejected)
+
+    def _refuse_head(self) -> None:
+        rejected = Rejected(RejectReason.HEADERS_TOO_LARGE, limit=MAX_HEAD_BYTES)
+        # uvicorn declares that there always is a cycle; before the first request there is none.
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._end(rejected)
+            return
+        # To close with input unread would reset the connection, and the client might never
+        # see the answer.
+        self.transport.write(_raw(answers.refusal(rejected)))
+        self.transport.write_eof()
+        self._receiving_since = None
+        self._linger_bytes = _LINGER_BYTES
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _linger(self, size: int) -> None:
+        self._linger_bytes = (self._linger_bytes or 0) - size
+        if self._linger_bytes < 0:
+            self.transport.close()
 
     def _end(self, rejected: Rejected) -> None:
         if not self._is_answering():

@@ -1,0 +1,163 @@
+"""The server's side of a connection, byte by byte."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from producer_api.app import Api
+from producer_api.connections import guarded
+from tests.component.producer_api.fake_kafka import FakeKafka
+
+EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+BLANK = b"\r\n"
+
+
+def head(*lines: bytes, length: int = len(EVENT)) -> bytes:
+    """Return the head of a request that sends an event."""
+    return b"POST /api/event HTTP/1.1\r\nHost: headrace\r\nContent-Length: %d\r\n%b\r\n" % (
+        length,
+        b"".join(lines),
+    )
+
+
+class Client:
+    """A raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    async def send(self, *packets: bytes) -> None:
+        """Send each by itself."""
+        for packet in packets:
+            self.writer.write(packet)
+            await self.writer.drain()
+            await asyncio.sleep(0.02)
+
+    async def status(self) -> int:
+        """Read one answer."""
+        answer = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
+        (_, _, length) = answer.lower().partition(b"content-length: ")
+        await self._reader.readexactly(int(length.partition(b"\r\n")[0]))
+        return int(answer.split()[1])
+
+    async def is_closed(self) -> bool:
+        """Return whether nothing more comes."""
+        return await asyncio.wait_for(self._reader.read(), 10) == b""
+
+
+@asynccontextmanager
+async def connected(api: Any) -> AsyncIterator[Client]:
+    """Serve the application, and connect to it."""
+    config = uvicorn.Config(api, http=guarded(10), ws="none", lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: guarded(10)(config, state, {}), "127.0.0.1", 0
+    )
+    port = server.sockets[0].getsockname()[1]
+    (reader, writer) = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+        server.close()
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncIterator[Client]:
+    """Give a raw connection to the application."""
+    async with connected(api) as client:
+        yield client
+
+
+@pytest.mark.parametrize("upgrade", [H2C, b"Connection: upgrade\r\nUpgrade: websocket\r\n"])
+@pytest.mark.parametrize("cut", [0, 10, 60, len(head(H2C)) - 2, len(head(H2C)) + 5, None])
+async def test_an_upgrade_that_is_not_taken_is_ignored(
+    client: Client, fake: FakeKafka, upgrade: bytes, cut: int | None
+) -> None:
+    """Wherever the packets end; the connection goes on, also with another upgrade."""
+    request = head(upgrade) + EVENT
+    for _ in range(2):
+        await client.send(*([request] if cut is None else [request[:cut], request[cut:]]))
+        assert await client.status() == 202
+    await client.send(head(), EVENT)
+    assert await client.status() == 202
+
+    assert len(fake.stored) == 3
+
+
+async def test_upgrades_in_a_pipeline_are_ignored(client: Client, fake: FakeKafka) -> None:
+    """Each request has its own body."""
+    chunked = (
+        b"POST /api/event HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n%b\r\n"
+        b"%x\r\n%b\r\n0\r\n\r\n" % (H2C, len(EVENT), EVENT)
+    )
+    get = b"GET /healthz HTTP/1.1\r\nHost: h\r\n" + H2C + BLANK
+
+    await client.send((head(H2C) + EVENT + chunked + get) * 2)
+
+    assert [await client.status() for _ in range(6)] == [202, 202, 200] * 2
+    assert len(fake.stored) == 4
+
+
+async def test_an_upgrade_does_not_undo_the_wish_to_close(client: Client) -> None:
+    """The other options of a connection stay."""
+    await client.send(head(b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n"), EVENT)
+
+    assert await client.status() == 202
+    assert await client.is_closed()
+
+
+async def test_connect_is_refused(client: Client) -> None:
+    """It has no body, and asks for what is not served."""
+    await client.send(b"CONNECT other:80 HTTP/1.1\r\nHost: other\r\n\r\n")
+
+    assert await client.status() == 400
+
+
+@pytest.mark.parametrize("upgrade", [b"", H2C])
+@pytest.mark.parametrize("cut", [None, 1_000, 65_000, 99_000])
+async def test_headers_over_the_limit_are_refused(
+    client: Client, fake: FakeKafka, cut: int | None, upgrade: bytes
+) -> None:
+    """Whether they come in one piece or in several; nothing of the request is taken."""
+    request = head(upgrade, b"X: " + b"x" * 100_000 + BLANK) + EVENT
+    await client.send(*([request] if cut is None else [request[:cut], request[cut:]]))
+
+    assert await client.status() == 431
+    assert await client.is_closed()
+    assert fake.stored == []
+
+
+async def test_many_small_headers_count_together(client: Client) -> None:
+    """Also after a request that was answered."""
+    await client.send(head() + EVENT)
+    assert await client.status() == 202
+
+    await client.send(head(b"X: headrace\r\n" * 7_000))
+
+    assert await client.status() == 431
+
+
+async def test_a_long_target_counts_too(client: Client) -> None:
+    """It is a part of the head."""
+    await client.send(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    assert await client.status() == 431
+
+
+async def test_headers_below_the_limit_and_bodies_above_it_are_taken(client: Client) -> None:
+    """A body, or another request in the same piece, does not count as the head."""
+    large = head(b"X: " + b"x" * 60_000 + BLANK, length=60_000) + EVENT.ljust(60_000)
+
+    await client.send(large + large + head()[:20], head()[20:] + EVENT)
+
+    assert [await client.status() for _ in range(3)] == [202] * 3
