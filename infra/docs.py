@@ -98,8 +98,9 @@ def _topics() -> Iterator[str]:
     yield ""
     yield from ("| topic | holds | key | record | kept |", "|---|---|---|---|---|")
     for topic in TOPICS:
-        days = (topic.retention_ms or 0) // 86_400_000
-        kept = "the last of each key" if topic.cleanup == "compact" else f"{days} days"
+        days, rest = divmod(topic.retention_ms or 0, 86_400_000)
+        time_kept = f"{days} days" if days > 1 else f"{days * 24 + rest // 3_600_000} h"
+        kept = "the last of each key" if topic.cleanup == "compact" else time_kept
         cells = (f"`{topic.name}`", _cell(topic.about), f"`{topic.key}`", f"`{topic.record}`", kept)
         yield f"| {' | '.join(cells)} |"
 

@@ -25,9 +25,12 @@ def register(
         books[partition].know([state async for _, state in table.stored(partition)])
 
     def raise_alerts(batch: Batch) -> None:
+        book, now_ms = books[batch.partition], 0
         for record, src, event in read_events(batch):
+            now_ms = max(now_ms, src.log_ms)
             with batch.refusing(record):
-                for alert in books[batch.partition].apply(event, src) if event else ():
+                for alert in book.apply(event, src) if event else ():
                     batch.emit(ALERTS.name, batch.partition, record.key, encode(alert))
+        book.end_batch(now_ms)
 
     worker.agent(EVENTS_ALERT, raise_alerts, tables=[table], prepare=open_book)

@@ -7,15 +7,19 @@ from schemas.alert_rules import ERROR_NEW, ERROR_RATE, PAYMENT
 from schemas.headers import Source
 from schemas.records import Alert, AlertState, RawEvent
 from streams.domain import alerts
-from streams.domain.alerts import Rate
+from streams.domain.alerts import NEW_AFTER_MS, Rate
 from streams.domain.fingerprints import fingerprint
-from streams.domain.states import States
+from streams.domain.states import Deadlines, States
 from streams.domain.subscriptions import Subscriptions, is_asked_for
 
 #: Fingerprints that one site keeps; more make the one not seen for longest leave.
 MAX_FINGERPRINTS = 10_000
 #: Rates that subscriptions of one site have counted; likewise.
 MAX_ASKED_RATES = 10_000
+#: A state that was not touched for so long says nothing any more: an error is new again.
+KEPT_MS = NEW_AFTER_MS + 24 * 3_600_000
+
+_DELETED_AT_ONCE = 1_000
 
 
 class AlertBook:
@@ -31,10 +35,13 @@ class AlertBook:
         self._seen: defaultdict[str, OrderedDict[str, None]] = defaultdict(OrderedDict)
         #: The same for the rates that subscriptions ask for, by their subjects.
         self._asked: defaultdict[str, OrderedDict[str, None]] = defaultdict(OrderedDict)
+        self._deadlines = Deadlines()
 
     def know(self, known: Iterable[AlertState]) -> None:
         """Take note of the states that were there before."""
         for state in sorted(known, key=lambda state: state.seen_ms):
+            key = _key(state.site_id, state.rule, state.subject)
+            self._deadlines.set(key, state.seen_ms + KEPT_MS)
             if state.rule == ERROR_NEW and state.subject:
                 self._seen[state.site_id][state.subject] = None
             elif is_asked_for(state.subject):
@@ -60,9 +67,9 @@ class AlertBook:
         if alerts.error_is_new(known, src):
             quota_key = _key(event.site_id, ERROR_NEW, "")
             step = alerts.error_new(self._states.get(quota_key), event, subject, src)
-            self._states.put(quota_key, step.state)
+            self._put(quota_key, step.state)
             raised.append(step.alert)
-        self._states.put(seen_key, alerts.error_seen(known, event, subject, src))
+        self._put(seen_key, alerts.error_seen(known, event, subject, src))
         raised.append(self._count(event, subject, src, alerts.every_sites_rate()))
         self._bound(event.site_id, subject)
         for one in self._subscriptions.error_rates(event.site_id):
@@ -74,8 +81,27 @@ class AlertBook:
     def _count(self, event: RawEvent, subject: str, src: Source, rate: Rate) -> Alert | None:
         key = _key(event.site_id, ERROR_RATE, subject)
         step = alerts.error_rate(self._states.get(key), event, subject, src, rate)
-        self._states.put(key, step.state)
+        self._put(key, step.state)
         return step.alert
+
+    def end_batch(self, now_ms: int) -> None:
+        """Delete what was not touched for a month: sites come and go."""
+        for key in self._deadlines.due(now_ms, _DELETED_AT_ONCE):
+            state = self._states.get(key)
+            if state is None:
+                continue
+            if self._states.is_changed(key) or state.seen_ms + KEPT_MS >= now_ms:
+                self._deadlines.set(key, state.seen_ms + KEPT_MS)
+                continue
+            self._states.delete(key)
+            for known in (self._seen, self._asked):
+                known[state.site_id].pop(state.subject, None)
+                if not known[state.site_id]:
+                    del known[state.site_id]
+
+    def _put(self, key: bytes, state: AlertState) -> None:
+        self._states.put(key, state)
+        self._deadlines.set(key, state.seen_ms + KEPT_MS)
 
     def _bound(self, site_id: str, subject: str) -> None:
         seen = self._seen[site_id]

@@ -207,3 +207,20 @@ def test_the_error_not_seen_for_longest_makes_room(
     assert sorted(rules) == ["error.new"] * 2 + ["error.rate"] * 2
     assert site.fails(NOON_MS + 10, kept) == []
     assert site.fails(NOON_MS + 11, "new") == ["error.new"]
+
+
+def test_what_was_not_touched_for_a_month_is_forgotten() -> None:
+    """Sites come and go: no state stays for ever, and none that lives is touched."""
+    site = Site()
+    site.fails(NOON_MS, "Old")
+    later = NOON_MS + alert_book.KEPT_MS // 2
+    site.fails(later, "New")
+
+    site.book.end_batch(NOON_MS + alert_book.KEPT_MS + 1)
+    site.states.write()
+
+    assert {state.seen_ms for state in site.states.stored().values()} == {later}
+    assert len(site.states.stored()) == 3  # the error, its rate, and the site's share of alerts
+    site.book.end_batch(later + alert_book.KEPT_MS + 1)
+    site.states.write()
+    assert site.states.stored() == {}
