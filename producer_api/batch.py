@@ -23,7 +23,8 @@ _IS_OBJECT = re.compile(rb"[ \t\r\n]*\{")
 
 
 class _Envelope(msgspec.Struct):
-    events: list[Raw]
+    # Of two the last counts, whatever the first may be.
+    events: Raw
 
 
 _array = msgspec.json.Decoder(list[Raw]).decode
@@ -52,7 +53,7 @@ def _of_lines(body: bytes) -> list[bytes]:
 
 def _of_json(body: bytes) -> list[bytes]:
     try:
-        events = _envelope(body).events if _IS_OBJECT.match(body) else _array(body)
+        events = _array(_envelope(body).events if _IS_OBJECT.match(body) else body)
     except msgspec.ValidationError:
         raise _not_a_batch(body) from None
     except RecursionError:

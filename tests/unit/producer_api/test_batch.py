@@ -25,6 +25,63 @@ def test_events_are_found_in_arrays_and_envelopes(body: bytes) -> None:
     assert split(body, JSON)[:2] == [b'{"a": 1}', b"2"]
 
 
+@pytest.mark.parametrize("event", [b'{"a":1}', b'"\\ud800"', b"NaN"])
+@pytest.mark.parametrize(
+    "batch",
+    [
+        b"[E] garbage",
+        b"garbage [E]",
+        b"[E]]",
+        b"[E][E]",
+        b"[E]{}",
+        b"[E}",
+        b"[E",
+        b"[E,",
+        b"[E,]",
+        b"[E,,E]",
+        b'{"events":[E]',
+        b'{"events":[E}',
+        b'{"events":[E}}',
+        b'{"events":[E]]',
+        b'{"events":[E]} garbage',
+        b'{"events":[E]}{"events":[E]}',
+        b'{"events":[E] garbage, "a":}',
+        b'{"events":[E], "a":}',
+        b'{"events":[E],}',
+        b'{"events" garbage:[E]}',
+        b'{"events": garbage [E]}',
+        b'{"events":[E] [E]}',
+        b'{"events":[E], "events":[E}',
+        b'{"events":[E], "a":[}]}',
+        b'{garbage "events":[E]}',
+        b'{"a":NaN, "events":[E]}',
+    ],
+)
+def test_a_batch_that_is_broken_around_its_events_is_refused_as_a_whole(
+    batch: bytes, event: bytes
+) -> None:
+    """Nobody can tell what was meant to be in it; and it may have been cut off."""
+    with pytest.raises(Rejected) as caught:
+        split(batch.replace(b"E", event), JSON)
+
+    assert caught.value.reason in (RejectReason.INVALID_JSON, RejectReason.LONE_SURROGATE)
+
+
+@pytest.mark.parametrize("last", [b"2", b"NaN"])
+@pytest.mark.parametrize("first", [b"[1]", b"[1,NaN]", b"[" + b"1," * 2000 + b"1]"])
+@pytest.mark.parametrize("name", [b"events", b"\\u0065vents"])
+def test_of_two_lists_of_events_the_last_counts(first: bytes, last: bytes, name: bytes) -> None:
+    """As of all duplicate keys."""
+    batch = b'{"a": [], "events": %b, "x": {"events": [3]}, "%b": [%b], "b": 1}'
+
+    assert split(batch % (first, name, last), JSON) == [last]
+
+
+def test_a_first_value_of_events_does_not_count_whatever_it_is() -> None:
+    """As of all duplicate keys."""
+    assert split(b'{"events": 5, "events": [2]}', JSON) == [b"2"]
+
+
 def test_lines_are_events_but_for_blank_ones() -> None:
     """Whatever they hold."""
     assert split(b'\r\n{"a":1}\r\n\n  \nbroken', b"Application/X-NDJSON; q=1") == [
