@@ -20,12 +20,20 @@ _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
-#: Years and months alone are dates too, but say nothing of when an event happened.
-_SHORTEST = len("20260131")
 #: No date has more; a longer text is not worth a parser's time.
 _LONGEST = 64
+#: A day and perhaps a time: years, months and weeks alone say nothing of when an event happened.
+#: The parsers would take any character for the T, and misread a fraction of hours or minutes.
+_FORM = re.compile(
+    r"""(\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d-\d|\d{4}W\d{3}|\d{4}-\d{3}|\d{7})
+    ([T\ ]
+        \d\d(:\d\d(:\d\d([.,]\d+)?)?|\d\d(\d\d([.,]\d+)?)?)?
+        (Z|[+-]\d\d(:?\d\d)?)?
+    )?""",
+    re.ASCII | re.VERBOSE,
+)
 #: Only the seconds can be 60; minutes never are.
-_LEAP_SECOND = re.compile(r"(T\d\d:\d\d):60")
+_LEAP_SECOND = re.compile(r"([T ]\d\d:?\d\d:?)60")
 
 
 def place_in_time(
@@ -63,14 +71,14 @@ def microseconds(name: str, value: Any) -> int:
 
 
 def _read(text: str) -> datetime:
+    text = text[: _LONGEST + 1].upper()
+    if len(text) > _LONGEST or not _FORM.fullmatch(text):
+        raise ValueError
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        if not _SHORTEST <= len(text) <= _LONGEST:
-            raise
-    # What fromisoformat misses: 24:00, days of the year, lower case, and leap seconds, which
-    # count as the second after them.
-    text = text.upper()
-    (plain, leaps) = _LEAP_SECOND.subn(r"\1:59", text)
-    moment: datetime = isoparse(plain)
-    return moment + timedelta(seconds=leaps)
+        # What it misses: 24:00, days of the year, and leap seconds, which count as the second
+        # after them.
+        (plain, leaps) = _LEAP_SECOND.subn(r"\g<1>59", text)
+        moment: datetime = isoparse(plain)
+        return moment + timedelta(seconds=leaps)
