@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from producer_api.rejected import Rejected, wrong_kind
+from producer_api.rejected import Rejected, Worded, wrong_kind
 from schemas.reject_reasons import RejectReason
 
 _LIMIT = 2**63
@@ -16,6 +16,8 @@ _MILLIONTH = Decimal("0.000001")
 _LARGEST_EXPONENT = 18
 #: Decimal itself would also take "NaN", "1_000" and digits of other scripts.
 _NUMERIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?")
+
+_AMOUNT = 'a number, or a text that holds just one, as in "12.50"'
 
 
 class _Amount(msgspec.Struct):
@@ -72,6 +74,8 @@ def _as_written(value: Any, event: bytes) -> Decimal:
             return Decimal(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
-    if isinstance(value, str) and _NUMERIC.fullmatch(value):
-        return Decimal(value)
-    raise wrong_kind("amount", "a number, or a text that holds just one", value)
+    if not isinstance(value, str):
+        raise wrong_kind("amount", _AMOUNT, value)
+    if not _NUMERIC.fullmatch(value):
+        raise Worded(RejectReason.WRONG_KIND, f"amount must be {_AMOUNT}", "amount")
+    return Decimal(value)

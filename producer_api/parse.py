@@ -12,7 +12,7 @@ import msgspec
 
 from producer_api.draft import Draft, Surroundings
 from producer_api.fields import FIELDS, MAX_JSON_BYTES, read_id
-from producer_api.rejected import Rejected, kind_of, shown, wrong_kind
+from producer_api.rejected import Rejected, Worded, kind_of, shown, wrong_kind
 from producer_api.texts import deeper_than, json_text
 from producer_api.times import microseconds, place_in_time
 from schemas.event_types import EVENT_TYPES
@@ -28,6 +28,10 @@ _MAX_EXTRA_DEPTH = 64
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_EMPTY = "The body is empty; send an event as a JSON object, or a batch of them to /api/events"
+_TOO_LARGE = "The body holds a number that is too large to be read, over 1.7e308"
+#: What the decoder says of numbers, which are valid JSON whatever their size.
+_OUT_OF_RANGE = "out of range"
 
 decode = msgspec.json.Decoder().decode
 
@@ -64,6 +68,8 @@ def read_json(raw: bytes) -> Any:
 
 def why_invalid(raw: bytes, detail: str) -> Rejected:
     """Return the refusal of bytes that are not JSON, as precise as it can be."""
+    if not raw.strip():
+        return Worded(RejectReason.INVALID_JSON, _EMPTY)
     if raw.startswith(_BYTE_ORDER_MARK):
         return Rejected(RejectReason.INVALID_JSON, detail="it begins with a byte order mark")
     try:
@@ -72,6 +78,8 @@ def why_invalid(raw: bytes, detail: str) -> Rejected:
         return Rejected(RejectReason.INVALID_UTF8, detail=_of_decoding(error))
     if _holds_lone_surrogate(text):
         return Rejected(RejectReason.LONE_SURROGATE)
+    if _OUT_OF_RANGE in detail:
+        return Worded(RejectReason.INVALID_JSON, _TOO_LARGE)
     return Rejected(RejectReason.INVALID_JSON, detail=detail)
 
 

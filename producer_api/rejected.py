@@ -35,6 +35,18 @@ class Unread(Rejected):
     """A refusal that did not wait for the request's body, which may still be coming in."""
 
 
+class Worded(Rejected):
+    """A refusal with a sentence of its own, where that of its reason would not be true."""
+
+    def __init__(self, reason: RejectReason, sentence: str, field: str | None = None) -> None:
+        super().__init__(reason, field)
+        self._sentence = sentence
+
+    def sentence(self) -> str:
+        """Return the sentence."""
+        return self._sentence
+
+
 def wrong_kind(field: str, expected: str, value: object) -> Rejected:
     """Return the refusal of a field whose value is of another kind than it must be."""
     return Rejected(RejectReason.WRONG_KIND, field, expected=expected, kind=kind_of(value))

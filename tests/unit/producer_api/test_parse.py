@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from producer_api.batch import split
 from producer_api.parse import parse
 from producer_api.rejected import Rejected
 from schemas.records import Screen, Utm
@@ -281,3 +282,35 @@ def test_nesting_without_end_is_invalid_json(raw: bytes) -> None:
         parse(raw, AROUND)
 
     assert caught.value.reason is RejectReason.INVALID_JSON
+
+
+@pytest.mark.parametrize("raw", [b"", b" \r\n"])
+def test_an_empty_body_is_said_to_be_empty(raw: bytes) -> None:
+    """Whoever forgot it is not sent looking for a mistake in it."""
+    for read_body in (lambda: parse(raw, AROUND), lambda: split(raw, b"")):
+        with pytest.raises(Rejected) as caught:
+            read_body()
+
+        assert caught.value.reason is RejectReason.INVALID_JSON
+        assert caught.value.sentence().startswith("The body is empty; ")
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000])
+def test_a_number_that_cannot_be_read_is_told(number: str) -> None:
+    """No sentence says that it is no JSON, which it is."""
+    with pytest.raises(Rejected) as caught:
+        parse(f'{json.dumps(REQUIRED)[:-1]}, "own": {number}}}'.encode(), AROUND)
+
+    assert caught.value.reason is RejectReason.INVALID_JSON
+    assert "number that is too large" in caught.value.sentence()
+
+
+def test_an_amount_with_a_comma_is_told_what_would_be_right() -> None:
+    """It is a text, as it may be."""
+    told = refused(amount="12,50").fields()
+
+    assert told == {
+        "error": 'amount must be a number, or a text that holds just one, as in "12.50"',
+        "code": "wrong_kind",
+        "field": "amount",
+    }
