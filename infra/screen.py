@@ -71,7 +71,9 @@ class Screen:
             yield done
         seconds = time.monotonic() - began
         self._console.print(
-            f"  [green]✓[/green] {name:<9} {outcome} [dim]{seconds:.1f} s[/dim]", highlight=False
+            f"  [green]✓[/green] {name:<9} {outcome} [dim]{seconds:.1f} s[/dim]",
+            highlight=False,
+            soft_wrap=True,
         )
 
     def ready(
@@ -95,7 +97,11 @@ class Screen:
 
     def news(self, sentence: str, log: Path) -> None:
         """Tell what happened to a role."""
-        self._console.print(f"  [yellow]![/yellow] {sentence} (log: {self.shown(log)})")
+        self._console.print(
+            f"  [yellow]![/yellow] {sentence} (log: {self.shown(log)})",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def ending(self) -> None:
         """Say that the end has begun."""

@@ -60,6 +60,12 @@ class Stack:
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(_STOP_SECONDS)
 
+    def crash(self) -> None:
+        """Kill `headrace up` itself."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def end(self) -> None:
         """Leave nothing behind, whatever happened."""
         if self._process is not None and self._process.poll() is None:
