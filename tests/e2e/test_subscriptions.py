@@ -67,14 +67,14 @@ async def test_each_alert_is_told_to_each_who_asked_though_roles_are_killed(
 
 
 async def _until_in_effect(stack: Stack, fine: Receiver) -> None:
-    """Pay until the subscription is evaluated: 5 seconds at most."""
+    """Pay until the subscription is evaluated."""
 
     async def is_told() -> bool:
         _pay(stack, -1, 1_000)
         await asyncio.sleep(0.2)
         return bool(fine.messages)
 
-    await eventually_async(is_told, within_seconds=5, what="the subscription is in effect")
+    await eventually_async(is_told, within_seconds=30, what="the subscription is in effect")
 
 
 def _large(receiver: Receiver) -> list[float]:
