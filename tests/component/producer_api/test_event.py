@@ -162,7 +162,7 @@ async def test_a_full_server_is_503_at_once(client: httpx.AsyncClient, fake: Fak
     fake.lets_pass.clear()
     batch = [{**EVENT, "session_id": f"s{n}", "url": "x" * 2000} for n in range(400)]
     first = asyncio.create_task(client.post("/api/events", json=batch))
-    await eventually_async(lambda: fake.batches, within_seconds=5, what="the first are on the way")
+    await eventually_async(lambda: fake.batches, within_seconds=15, what="the first are on the way")
 
     answer = await client.post("/api/events", json=batch)
 
@@ -178,7 +178,7 @@ async def test_draining_answers_what_is_in_flight_and_refuses_the_rest(
     """And `drain` returns when the last one is answered."""
     fake.lets_pass.clear()
     begun = asyncio.create_task(client.post("/api/event", json=EVENT))
-    await eventually_async(lambda: fake.batches, within_seconds=5, what="the event is on its way")
+    await eventually_async(lambda: fake.batches, within_seconds=15, what="the event is on its way")
     drained = asyncio.create_task(api.drain())
     await asyncio.sleep(0)
 

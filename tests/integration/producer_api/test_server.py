@@ -101,7 +101,7 @@ def test_connections_over_the_limit_are_told_that_the_server_is_full(role: Role)
     try:
         full = eventually(
             lambda: refusal(httpx.post(f"{role.url}/api/event")),
-            within_seconds=5,
+            within_seconds=15,
             what="the server is full",
         )
         assert full is not None
@@ -113,7 +113,7 @@ def test_connections_over_the_limit_are_told_that_the_server_is_full(role: Role)
             connection.close()
     eventually(
         lambda: httpx.post(f"{role.url}/api/event").status_code == 400,
-        within_seconds=5,
+        within_seconds=15,
         what="there is room again",
     )
 
@@ -156,7 +156,7 @@ def test_a_second_term_ends_it_at_once(tmp_path: Path) -> None:
         assert answers(role, "/healthz")
         role.term()
         eventually(
-            lambda: "Stopping" in role.log.read_text(), within_seconds=5, what="it is stopping"
+            lambda: "Stopping" in role.log.read_text(), within_seconds=15, what="it is stopping"
         )
         role.term()
 

@@ -75,7 +75,7 @@ async def test_a_topic_is_known_as_a_whole_before_anything_else_is_done(kafka: s
 
         await send(kafka, topic, {b"9": b"newer"})
         await eventually_async(
-            lambda: known[b"9"] == b"newer", within_seconds=5, what="a change is known"
+            lambda: known[b"9"] == b"newer", within_seconds=15, what="a change is known"
         )
 
 

@@ -82,7 +82,7 @@ def test_a_child_dies_with_a_parent_that_was_killed() -> None:
     parent.wait()
     parent.stdout.close()
 
-    eventually(lambda: not process.is_alive(child), within_seconds=5, what="the child is gone")
+    eventually(lambda: not process.is_alive(child), within_seconds=15, what="the child is gone")
 
 
 def test_the_guard_with_a_pipe_kills_the_program_when_the_pipe_closes() -> None:

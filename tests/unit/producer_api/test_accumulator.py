@@ -22,7 +22,7 @@ async def held_up(accumulator: Accumulator, fake: FakeKafka) -> Confirmation:
     """Send a first record and hold it up on its way."""
     fake.lets_pass.clear()
     first = accumulator.add(b"k", b"first", [])
-    await eventually_async(lambda: fake.batches == 1, within_seconds=5, what="it is on its way")
+    await eventually_async(lambda: fake.batches == 1, within_seconds=15, what="it is on its way")
     return first
 
 
@@ -63,7 +63,7 @@ async def test_a_partition_that_is_held_up_holds_up_no_other() -> None:
         accumulator.add(b"%d" % n, b"", [])
 
     await eventually_async(
-        lambda: fake.batches == 4, within_seconds=5, what="all partitions are sending"
+        lambda: fake.batches == 4, within_seconds=15, what="all partitions are sending"
     )
 
 
@@ -77,7 +77,7 @@ async def test_cancelling_one_waiter_leaves_its_neighbours_alone() -> None:
         return await accumulator.add(b"k", b"", [])
 
     (one, other) = (asyncio.create_task(wait()), asyncio.create_task(wait()))
-    await eventually_async(lambda: fake.batches, within_seconds=5, what="both are on their way")
+    await eventually_async(lambda: fake.batches, within_seconds=15, what="both are on their way")
     one.cancel()
     fake.lets_pass.set()
 

@@ -42,7 +42,7 @@ async def test_alerts_are_sent_as_they_are_raised(role: Role) -> None:
     """With their number as the id; those of before, and of other sites, are not."""
     await role.alert(0)
     watching = Watching(role.query, ALERTS, await role.token("shop"))
-    await eventually_async(lambda: watching.sent, within_seconds=5, what="it is open")
+    await eventually_async(lambda: watching.sent, within_seconds=15, what="it is open")
     await role.alert(1, "blog")
     await role.alert(2)
     (message,) = await _until_sent(watching, "alert", 1)
@@ -81,7 +81,7 @@ async def test_those_who_wait_for_alerts_share_one_look_at_sql(
     monkeypatch.setattr(reads, "alerts_after", count)
     token = await role.token("shop")
     clients = [Watching(role.query, ALERTS, token) for _ in range(20)]
-    await eventually_async(lambda: all(c.sent for c in clients), within_seconds=5, what="all open")
+    await eventually_async(lambda: all(c.sent for c in clients), within_seconds=15, what="all open")
     await role.alert(0)
     for client in clients:
         await _until_sent(client, "alert", 1)
