@@ -42,11 +42,6 @@ class Batch:
         self.refused_offsets: set[int] = set()
 
     @property
-    def first_offset(self) -> int:
-        """The offset of the first record."""
-        return int(self.records[0].offset)
-
-    @property
     def last_offset(self) -> int:
         """The offset of the last record."""
         return int(self.records[-1].offset)
