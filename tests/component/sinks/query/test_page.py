@@ -11,6 +11,8 @@ async def test_the_page_brings_all_that_it_shows(role: Role) -> None:
         page = await client.get("/")
         files = re.findall(r'(?:src|href)="(/[^"]*)"', page.text)
         answers = [await client.get(file) for file in files]
+        modules = {name for a in answers for name in re.findall(r'from "\./([^"]*)"', a.text)}
+        answers += [await client.get(f"/page/{name}") for name in modules]
 
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
