@@ -20,6 +20,7 @@ let saidAt = 0;
 export function showLive(live) {
   const visitors = number(live.visitors_now);
   tell(at("visitors"), visitors);
+  at("visitors").classList.toggle("long", visitors.length > "1,000".length);
   tell(at("sessions"), live.sessions_now ? many(live.sessions_now, "session", "sessions") : "No sessions");
   document.title = `${visitors} now · ${live.site_id}`;
   chart(live.per_minute);
@@ -63,10 +64,10 @@ function newMinute(index, minutes) {
 }
 
 // The top of the scale, so that half of it is a round number, too.
-export function niceTop(most) {
+function niceTop(most) {
   if (most <= 4) return 4;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 4, 6, 8, 10].map((part) => part * power).find((top) => top >= most);
+  return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].map((part) => part * power).find((top) => top >= most);
 }
 
 function bars(id, rows, none) {
