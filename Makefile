@@ -10,7 +10,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt types layers spelling docs check
+.PHONY: help setup run browser test lint fmt types layers spelling docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -22,7 +22,10 @@ setup: .venv/.ready ## fetch everything: Python packages and the broker
 run: setup ## run everything on this machine until Ctrl-C
 	@$(BIN)/headrace up $(ARGS)
 
-test: setup ## run all tests
+browser: .venv/.ready ## see that there is a Chromium for the tests; apt installs one
+	@$(BIN)/python -m tests.fixtures.chromium
+
+test: setup browser ## run all tests
 	@$(BIN)/pytest $(ARGS)
 
 lint: .venv/.ready ## look for mistakes and for what is not formatted

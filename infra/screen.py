@@ -39,7 +39,7 @@ and make it move with simulated visitors:
   [bold]headrace demo --to {url}[/bold]
 """
 
-_NO_PAGE = """Others can reach {url}, so nothing can be read there without a token. Make one with
+_NO_PAGE = """Others can reach {host}, so nothing can be read there without a token. Make one with
 
   [bold]headrace tokens create --all --data-dir {data_dir}[/bold]
 
@@ -86,7 +86,10 @@ class Screen:
                 seconds=seconds,
                 url=url,
                 page=(_PAGE if token else _NO_PAGE).format(
-                    url=url, token=token, data_dir=self.shown(data_dir.root)
+                    url=url,
+                    host=settings.api.host,
+                    token=token,
+                    data_dir=self.shown(data_dir.root),
                 ),
                 query=self._query(settings.database.url),
                 logs=self.shown(data_dir.root / "logs"),

@@ -8,6 +8,8 @@ LIVE_MINUTES = 30
 ACTIVE_SECONDS = 300
 #: Pages and referrer hosts that are told.
 TOP_NAMES = 50
+#: Events that are told one by one, the last that came.
+LATEST_EVENTS = 10
 
 #: Counters that are not all zero are sent again after so long, changed or not.
 RENEW_SECONDS = 15.0

@@ -188,6 +188,14 @@ class ReferrerCount(Struct, frozen=True, gc=False):
     sessions: int
 
 
+class LatestEvent(Struct, frozen=True, gc=False):
+    """One of the last events, in a line; `detail` is what tells most of it."""
+
+    at_ms: int
+    type: str
+    detail: str
+
+
 class LiveCounters(Struct, kw_only=True):
     """What happens now at one site, as one partition sees it; `schemas.live` has the windows.
 
@@ -208,6 +216,7 @@ class LiveCounters(Struct, kw_only=True):
     visitors: bytes
     pages: list[PageCount]
     referrers: list[ReferrerCount]
+    latest: list[LatestEvent] = []
 
 
 class Subscription(Struct, kw_only=True):

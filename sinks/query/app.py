@@ -186,7 +186,7 @@ class Query:
         if await self._guard.check(token) is None:
             return to_page  # which will say that it needs one
         return to_page.with_headers(
-            (b"referrer-policy", b"no-referrer"), set_cookie(token, request.scheme)
+            (b"referrer-policy", b"no-referrer"), set_cookie(token, request)
         )
 
     async def _stream(self, stream: Stream, receive: Receive, send: Send) -> None:

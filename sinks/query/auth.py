@@ -12,7 +12,7 @@ from sinks.query.request import Request
 from sinks.query.tokens import Grant
 from sinks.sql.engine import Database
 
-COOKIE = "headrace_token"
+_COOKIE = "headrace_token"
 
 #: A revoked token stops after so long; a new one works at once, for only what was found is kept.
 REMEMBERED_SECONDS = 2.0
@@ -20,6 +20,7 @@ _MOST_REMEMBERED = 1_000
 _COOKIE_SECONDS = 30 * 24 * 3600
 _SAFE = frozenset({"GET", "HEAD"})
 _BEARER = re.compile(rb"bearer +(\S+) *", re.IGNORECASE)
+_PORT = re.compile(rb".*:(\d{1,5})", re.DOTALL)
 
 
 class Guard:
@@ -87,10 +88,11 @@ def demand(grant: Grant, site_id: str) -> None:
         raise Refused(403, "forbidden", "This token is not for this site")
 
 
-def set_cookie(token: str, scheme: str) -> tuple[bytes, bytes]:
+def set_cookie(token: str, request: Request) -> tuple[bytes, bytes]:
     """Return the header that gives the page its token, out of reach of any script."""
-    secure = "; Secure" if scheme == "https" else ""
-    told = f"{COOKIE}={token}; Path=/; Max-Age={_COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
+    secure = "; Secure" if request.scheme == "https" else ""
+    own = f"{_cookie_name(request)}={token}"
+    told = f"{own}; Path=/; Max-Age={_COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
     return b"set-cookie", (told + secure).encode()
 
 
@@ -99,7 +101,14 @@ def _cookie(request: Request) -> str:
         cookies = SimpleCookie(request.headers.get(b"cookie", b"").decode("latin-1"))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    name = _cookie_name(request)
+    return cookies[name].value if name in cookies else ""
+
+
+def _cookie_name(request: Request) -> str:
+    """Return a name with the port: two headraces of one host share their cookies otherwise."""
+    port = _PORT.fullmatch(request.headers.get(b"host", b""))
+    return f"{_COOKIE}_{port[1].decode()}" if port else _COOKIE
 
 
 def _is_ours(request: Request) -> bool:

@@ -59,9 +59,13 @@ class Handlers:
         return answers.json(200, self._board.snapshot(site_of(request)))
 
     async def live_stream(self, request: Request) -> Stream:
-        """Tell what happens now, and go on."""
-        lists.only_known(request.query)
-        return self._stream(request, self._live_feed.watch(site_of(request)))
+        """Tell what happens now, and go on; with `latest=1` also the last events."""
+        lists.only_known(request.query, "latest")
+        site_id = site_of(request)
+        if request.query.get("latest", "1") != "1":
+            raise bad_parameter("latest", "latest must be 1, or left out")
+        source = self._live_feed.watch(site_id, latest="latest" in request.query)
+        return self._stream(request, source)
 
     async def alerts(self, request: Request) -> Answer:
         """List alerts."""

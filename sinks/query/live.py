@@ -11,7 +11,7 @@ from typing import Any
 
 from datasketches import hll_sketch, hll_union
 
-from schemas.live import LIVE_MINUTES, LIVE_SECONDS, TOP_NAMES, VISITORS_LG_K
+from schemas.live import LATEST_EVENTS, LIVE_MINUTES, LIVE_SECONDS, TOP_NAMES, VISITORS_LG_K
 from schemas.records import LiveCounters, PageCount, ReferrerCount
 
 Live = dict[str, Any]
@@ -30,6 +30,16 @@ def merge(site_id: str, partials: Iterable[LiveCounters], at_ms: int) -> Live:
         "pages": _top("path", [count for partial in known for count in partial.pages]),
         "referrers": _top("host", [count for partial in known for count in partial.referrers]),
     }
+
+
+def latest(partials: Iterable[LiveCounters]) -> list[dict[str, str]]:
+    """Return the last events of all partitions, the newest first."""
+    events = (event for partial in partials for event in partial.latest)
+    newest = sorted(events, key=lambda event: (-event.at_ms, event.type, event.detail))
+    return [
+        {"at": _iso(event.at_ms), "type": event.type, "detail": event.detail}
+        for event in newest[:LATEST_EVENTS]
+    ]
 
 
 def same_but_for_time(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

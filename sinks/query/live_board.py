@@ -75,15 +75,21 @@ class Board:
     def snapshot(self, site_id: str) -> Live:
         """Return what happens now at a site."""
         now_ms = self._now_ms()
-        partials = self._sites.get(site_id, {})
-        fresh = [p for p in partials.values() if now_ms - p.at_ms < EXPIRES_MS]
-        decoded = [_decoded(partial) for partial in fresh]
-        return live.merge(site_id, [partial for partial in decoded if partial], now_ms)
+        return live.merge(site_id, self._fresh(site_id, now_ms), now_ms)
+
+    def latest(self, site_id: str) -> list[dict[str, str]]:
+        """Return the last events of a site."""
+        return live.latest(self._fresh(site_id, self._now_ms()))
 
     def sites(self, most: int) -> list[str]:
         """Return sites where something happens."""
         self._sweep()
         return sorted(self._sites)[:most]
+
+    def _fresh(self, site_id: str, now_ms: int) -> list[LiveCounters]:
+        partials = self._sites.get(site_id, {}).values()
+        decoded = [_decoded(one) for one in partials if now_ms - one.at_ms < EXPIRES_MS]
+        return [partial for partial in decoded if partial]
 
     def _sweep(self) -> None:
         """Forget what has expired, every few seconds."""

@@ -29,41 +29,45 @@ class LiveFeed:
     def __init__(self, board: Board, clock: Callable[[], float]) -> None:
         self._board = board
         self._clock = clock
-        self._told: OrderedDict[str, _Told] = OrderedDict()
+        self._told: OrderedDict[tuple[str, bool], _Told] = OrderedDict()
 
-    def message(self, site_id: str) -> bytes:
+    def message(self, site_id: str, *, latest: bool) -> bytes:
         """Return the newest message: the same object until something has changed."""
-        told = self._told.get(site_id)
+        key = (site_id, latest)
+        told = self._told.get(key)
         now = self._clock()
         if told is not None and now - told.at < INTERVAL_SECONDS:
             return told.message
         live = self._board.snapshot(site_id)
+        if latest:
+            live["latest"] = self._board.latest(site_id)
         if told is not None and same_but_for_time(live, told.live):
             told.at = now
             return told.message
         message = sse.event("live", msgspec.json.encode(live))
-        self._told[site_id] = _Told(live, message, now)
-        self._told.move_to_end(site_id)
+        self._told[key] = _Told(live, message, now)
+        self._told.move_to_end(key)
         if len(self._told) > _MOST_SITES:
             self._told.popitem(last=False)
         return message
 
-    def watch(self, site_id: str) -> "LiveSource":
-        """Return a source for one client."""
-        return LiveSource(self, site_id)
+    def watch(self, site_id: str, *, latest: bool) -> "LiveSource":
+        """Return a source for one client; `latest` adds the last events."""
+        return LiveSource(self, site_id, latest=latest)
 
 
 class LiveSource:
     """One client's place: what it was sent last."""
 
-    def __init__(self, feed: LiveFeed, site_id: str) -> None:
+    def __init__(self, feed: LiveFeed, site_id: str, *, latest: bool) -> None:
         self._feed = feed
         self._site_id = site_id
+        self._latest = latest
         self._sent = b""
 
     async def news(self) -> bytes:
         """Return what the client has not been sent; a client that was slow misses what is over."""
-        message = self._feed.message(self._site_id)
+        message = self._feed.message(self._site_id, latest=self._latest)
         if message is self._sent:
             return b""
         self._sent = message

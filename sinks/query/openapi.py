@@ -46,7 +46,11 @@ def paths() -> Schema:
     return {
         "/api/sites": _get("Sites that the token may see.", _list(_object(site_id=_TEXT))),
         f"{own}/live": _get("What happens now.", _ref("Live"), _SITE),
-        f"{own}/live/stream": _get("What happens now, and on each change.", "SSE", _SITE),
+        f"{own}/live/stream": _get(
+            "What happens now, and on each change; with latest=1 also the last events.",
+            "SSE",
+            *(_SITE, _query("latest", {"const": "1"})),
+        ),
         f"{own}/alerts": _get("Alerts, newest first.", _list(_ref("Alert")), _SITE, "rule"),
         f"{own}/alerts/stream": _get("Alerts as they are raised.", "SSE", _SITE),
         f"{own}/sessions": _get("Visits, newest first.", _list({"type": "object"}), _SITE, "state"),
@@ -76,7 +80,12 @@ def security_schemes() -> Schema:
     return {
         "bearer": {"type": "http", "scheme": "bearer"},
         "access_token": {"type": "apiKey", "in": "query", "name": "access_token"},
-        "cookie": {"type": "apiKey", "in": "cookie", "name": "headrace_token"},
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "headrace_token",
+            "description": "The page's; followed by _ and the port where the address has one.",
+        },
     }
 
 

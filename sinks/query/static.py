@@ -13,9 +13,10 @@ _TYPES = {
 }
 _FILES = {
     "/": "index.html",
-    "/page/live.css": "live.css",
-    "/page/live.js": "live.js",
-    "/page/icon.svg": "icon.svg",
+    **{
+        f"/page/{name}": name
+        for name in ("live.css", "live.js", "now.js", "alerts.js", "dom.js", "icon.svg")
+    },
 }
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

@@ -11,6 +11,7 @@ from schemas.records import (
     ReferrerCount,
     SecondCount,
 )
+from streams.domain.live_latest import LatestEvents
 from streams.domain.live_sessions import ActiveSessions
 from streams.domain.live_visitors import VisitorWindow
 
@@ -25,6 +26,7 @@ class SiteWindows:
         self._seconds: dict[int, Counter[str]] = {}
         self._minutes: Counter[int] = Counter()
         self._visitors = VisitorWindow()
+        self._latest = LatestEvents()
         self.sessions = ActiveSessions()
 
     def count(self, event: RawEvent, log_ms: int) -> None:
@@ -38,6 +40,7 @@ class SiteWindows:
         self._minutes[minute] += 1
         self._visitors.add(event.visitor_id or event.session_id, second)
         self.sessions.apply(event, log_ms)
+        self._latest.add(event, log_ms)
 
     def decay(self, now_ms: int) -> bool:
         """Forget what is older than its window; True when there was anything."""
@@ -46,6 +49,7 @@ class SiteWindows:
         changed |= _forget_until(self._minutes, now_ms // _MINUTE_MS - LIVE_MINUTES)
         changed |= self._visitors.decay(now_s)
         changed |= self.sessions.decay(now_ms)
+        self._latest.decay(now_ms)  # with the minutes, which say that something changed
         return changed
 
     @property
@@ -76,6 +80,7 @@ class SiteWindows:
             visitors=self._visitors.packed(),
             pages=[PageCount(*one) for one in self.sessions.pages.top()],
             referrers=[ReferrerCount(*one) for one in self.sessions.referrers.top()],
+            latest=self._latest.told(),
         )
 
 

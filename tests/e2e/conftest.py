@@ -1,22 +1,28 @@
 """Whole stacks, each started once for the tests that share it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.e2e.stack import Stack
 
-MakeStack = Callable[[Mapping[str, str]], Stack]
+
+class MakeStack(Protocol):
+    """Starts a stack with settings, and options of `headrace up`; it is ended with the test."""
+
+    def __call__(self, settings: Mapping[str, str], *options: str) -> Stack:
+        """Return it when it is ready."""
 
 
 @pytest.fixture
 def make_stack(tmp_path: Path) -> Iterator[MakeStack]:
-    """Give a function that starts a stack with settings; it is ended with the test."""
+    """Give a function that starts stacks."""
     made: list[Stack] = []
 
-    def make(settings: Mapping[str, str]) -> Stack:
-        stack = Stack(tmp_path / f"data-{len(made)}", settings)
+    def make(settings: Mapping[str, str], *options: str) -> Stack:
+        stack = Stack(tmp_path / f"data-{len(made)}", settings, options)
         made.append(stack)
         stack.start()
         return stack

@@ -24,10 +24,16 @@ _STOP_SECONDS = 60
 class Stack:
     """`headrace up` in a data directory of its own; `settings` are added to the environment."""
 
-    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self._settings = dict(settings or {})
+        self._options = options
         self._screen = data_dir.with_suffix(".screen")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,7 +49,7 @@ class Stack:
 
     def start(self) -> None:
         """Start everything and wait until it says that it is ready."""
-        argv = ["up", "--data-dir", str(self.data_dir), "--port", str(self.port)]
+        argv = ["up", "--data-dir", str(self.data_dir), "--port", str(self.port), *self._options]
         with self._screen.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "infra", *argv],

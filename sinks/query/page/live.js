@@ -1,212 +1,115 @@
-// The live page. Everything from the server is set as text, never as markup.
+// The live page: which site, and the connections that tell of it.
 
-const SHOWN_ROWS = 8;
-const SHOWN_ALERTS = 12;
-const CHART = { width: 600, height: 160 };
-const EMPTY_POLL_MS = 2000;
+import { SHOWN_ALERTS, addAlerts, forgetAlerts } from "./alerts.js";
+import { at, clock, make, tell } from "./dom.js";
+import { forgetLatest, showLive } from "./now.js";
+
+const AGAIN_MS = 2000;
 const SITES_EVERY_MS = 30000;
-const SAY_EVERY_MS = 15000;
-
-const at = (id) => document.getElementById(id);
-const number = new Intl.NumberFormat("en");
-const many = (count, one, more) => `${number.format(count)} ${count === 1 ? one : more}`;
-
-const EVENT_NAMES = {
-  pageview: "Page views", pageleave: "Page leaves", custom_event: "Custom events",
-  web_vitals: "Web vitals", external_link: "External links", error: "Errors",
-  payment: "Payments", identify: "Identified", button_click: "Button clicks",
-  form_submit: "Forms sent", copy: "Copies",
-};
-const RULE_NAMES = { payment: "Payment", "error.new": "New error", "error.rate": "Error burst" };
 
 let streams = [];
-let saidAt = 0;
-
-function make(tag, attributes = {}, ...children) {
-  const space = ["svg", "rect", "line", "title"].includes(tag)
-    ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml";
-  const element = document.createElementNS(space, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
+let heard = null;
 
 function show(id) {
   for (const main of document.querySelectorAll("main")) main.hidden = main.id !== id;
 }
 
 function state(name, text) {
-  if (at("state").dataset.state === name) return;
-  at("state").dataset.state = name;
-  at("state-text").textContent = text;
+  document.body.dataset.state = name;
+  tell(at("state-text"), text);
 }
 
-// -- what happens now
-
-function showLive(live) {
-  const visitors = number.format(live.visitors_now);
-  at("visitors").textContent = visitors;
-  at("sessions").textContent = many(live.sessions_now, "session", "sessions");
-  document.title = `${visitors} now · ${live.site_id}`;
-  chart(live.per_minute);
-  bars("pages", live.pages.map((page) => [page.path, page.sessions]), "Nobody is on a page");
-  bars("referrers", live.referrers.map((from) => [from.host, from.sessions]), "All came directly");
-  const events = Object.entries(live.events_last_minute)
-    .map(([type, count]) => [EVENT_NAMES[type] ?? type, count])
-    .sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0]));
-  bars("events", events, "None in the last minute");
-  if (Date.now() - saidAt > SAY_EVERY_MS) {
-    saidAt = Date.now();
-    at("said").textContent = many(live.visitors_now, "visitor now", "visitors now");
-  }
+function away() {
+  state("lost", heard ? `Reconnecting, as of ${clock(heard)}` : "Reconnecting");
 }
 
-function chart(minutes) {
-  const top = niceTop(Math.max(...minutes));
-  const step = CHART.width / minutes.length;
-  const total = minutes.reduce((sum, count) => sum + count, 0);
-  const told = `${many(total, "event", "events")} in 30 minutes`;
-  at("chart-top").textContent = number.format(top);
-  at("chart-half").textContent = number.format(top / 2);
-  at("minute-told").textContent = `${number.format(total)} in 30 minutes, peak ${number.format(Math.max(...minutes))}`;
-  at("chart").replaceChildren(
-    make("title", { id: "chart-title" }, `Events a minute: ${told}, ${minutes.at(-1)} in this one`),
-    ...[0, 0.5, 1].map((part) => make("line", {
-      class: "grid", x1: 0, x2: CHART.width, y1: part * CHART.height, y2: part * CHART.height,
-    })),
-    ...minutes.map((count, index) => {
-      const height = (count / top) * CHART.height;
-      return make("rect", {
-        class: index === minutes.length - 1 ? "minute going-on" : "minute",
-        x: (index + 0.14) * step, width: step * 0.72, y: CHART.height - height, height,
-      });
-    }),
-  );
-}
+const ask = (path) => fetch(path).catch(() => null);
 
-function niceTop(most) {
-  if (most <= 4) return 4;
-  const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 4, 6, 8, 10].map((part) => part * power).find((top) => top >= most);
-}
-
-function bars(id, rows, none) {
-  const list = at(id);
-  if (!rows.length) {
-    list.replaceChildren(make("li", { class: "none" }, none));
-    return;
-  }
-  const most = Math.max(...rows.map(([, count]) => count));
-  const items = rows.slice(0, SHOWN_ROWS).map(([name, count], index) => {
-    const old = list.children[index];
-    const item = old?.querySelector("rect") ? old : make("li", {},
-      make("svg", { "aria-hidden": "true", preserveAspectRatio: "none" },
-        make("rect", { height: "100%", width: "0", rx: "6" })),
-      make("span", { class: "name" }), make("span", { class: "count" }));
-    item.querySelector("rect").setAttribute("width", `${(100 * count) / most}%`);
-    const label = item.querySelector(".name");
-    if (label.textContent !== name) { label.textContent = name; label.title = name; }
-    item.querySelector(".count").textContent = number.format(count);
-    return item;
-  });
-  if (list.children.length !== items.length || items.some((item, i) => list.children[i] !== item)) {
-    list.replaceChildren(...items);
-  }
-}
-
-// -- alerts
-
-// By number: the list and the stream may tell the same one.
-let alerts = new Map();
-
-function addAlerts(items, fresh) {
-  const before = alerts;
-  const all = new Map([...alerts, ...items.map((alert) => [alert.seq, alert])]);
-  alerts = new Map([...all].sort(([one], [other]) => other - one).slice(0, SHOWN_ALERTS));
-  const shown = [...alerts.values()].map((alert) => {
-    const item = alertItem(alert);
-    if (fresh && !before.has(alert.seq)) item.classList.add("fresh");
-    return item;
-  });
-  const none = make("li", { class: "none" }, "None so far: payments and errors are shown here");
-  at("alerts").replaceChildren(...(shown.length ? shown : [none]));
-  if (fresh) at("said").textContent = `Alert: ${items[0].title}`;
-}
-
-function alertItem(alert) {
-  const raised = new Date(alert.raised_at);
-  const kind = alert.rule.startsWith("error") ? "error" : "money";
-  const today = raised.toDateString() === new Date().toDateString();
-  const told = today
-    ? raised.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
-    : raised.toLocaleDateString([], { day: "numeric", month: "short" });
-  return make("li", {},
-    make("span", { class: "rule", "data-kind": kind }, RULE_NAMES[alert.rule] ?? alert.rule),
-    make("span", { class: "title" }, alert.title),
-    make("time", { datetime: alert.raised_at, title: raised.toLocaleString() }, told));
-}
-
-// -- connections
-
-async function watch(site) {
+function close() {
   for (const stream of streams) stream.close();
   streams = [];
+}
+
+function watch(site) {
+  close();
+  forgetAlerts();
+  forgetLatest();
   const own = `/api/sites/${encodeURIComponent(site)}`;
-  const live = new EventSource(`${own}/live/stream`);
+  const live = new EventSource(`${own}/live/stream?latest=1`);
   const raised = new EventSource(`${own}/alerts/stream`);
   streams = [live, raised];
-  alerts = new Map();
   live.addEventListener("live", (event) => {
-    state("live", "Live");
+    heard = new Date();
     showLive(JSON.parse(event.data));
   });
   raised.addEventListener("alert", (event) => addAlerts([JSON.parse(event.data)], true));
-  live.addEventListener("error", () => lost(live, site));
-  const answer = await fetch(`${own}/alerts?limit=${SHOWN_ALERTS}`);
-  if (answer.ok && streams[0] === live) addAlerts((await answer.json()).items, false);
+  // What was raised before, or while the connection was lost.
+  raised.addEventListener("open", async () => {
+    const answer = await ask(`${own}/alerts?limit=${SHOWN_ALERTS}`);
+    if (answer?.ok && streams[1] === raised) addAlerts((await answer.json()).items, false);
+  });
+  for (const stream of streams) {
+    stream.addEventListener("open", back);
+    stream.addEventListener("error", () => lost(stream, site));
+  }
+}
+
+function back() {
+  if (streams.every((stream) => stream.readyState === EventSource.OPEN)) state("live", "Live");
 }
 
 // A browser comes back by itself, but not when it was refused: then the token may be over.
 function lost(stream, site) {
-  state("lost", "Reconnecting");
-  if (stream.readyState !== EventSource.CLOSED || streams[0] !== stream) return;
+  if (!streams.includes(stream)) return;
+  away();
+  if (stream.readyState !== EventSource.CLOSED) return;
+  close();
   setTimeout(async () => {
-    if (streams[0] !== stream) return;
-    const answer = await fetch("/api/sites").catch(() => null);
-    if (answer?.status === 401) show("locked");
+    if (streams.length || document.hidden) return;
+    const answer = await ask("/api/sites");
+    if (answer?.status === 401) locked();
     else watch(site);
-  }, EMPTY_POLL_MS);
+  }, AGAIN_MS);
+}
+
+function locked() {
+  state("lost", "Locked");
+  show("locked");
 }
 
 async function start() {
-  const answer = await fetch("/api/sites").catch(() => null);
-  if (answer?.status === 401) {
-    state("lost", "Locked");
-    show("locked");
-    return;
-  }
+  const answer = await ask("/api/sites");
+  if (answer?.status === 401) return locked();
   const sites = answer?.ok ? (await answer.json()).items.map((item) => item.site_id) : [];
   if (!sites.length) {
-    if (answer?.ok) {
-      state("live", "Waiting");
-      at("example").textContent = `curl ${location.origin}/api/event -d '{"type":"pageview",`
-        + `"site_id":"my-site","session_id":"s1","path":"/hello"}'`;
-      show("empty");
-    }
-    setTimeout(start, EMPTY_POLL_MS);
-    return;
+    if (answer?.ok) empty();
+    else away();
+    return setTimeout(start, AGAIN_MS);
   }
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  const site = sites.includes(wanted) ? wanted : sites[0];
-  offer(sites, site);
+  const wanted = new URLSearchParams(location.search).get("site");
+  offer(sites, sites.includes(wanted) ? wanted : sites[0]);
   show("now");
-  watch(site);
+  watch(at("site").value);
   setInterval(refreshSites, SITES_EVERY_MS);
+  // A browser has few connections for one address: a tab that nobody sees holds none.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) close();
+    else watch(at("site").value);
+  });
+}
+
+function empty() {
+  state("live", "Waiting");
+  tell(at("example"), `curl ${location.origin}/api/event \\\n`
+    + `  -d '{"type":"pageview",\n       "site_id":"my-site",\n`
+    + `       "session_id":"s1",\n       "path":"/hello"}'`);
+  tell(at("demo"), `headrace demo --to ${location.origin}`);
+  show("empty");
 }
 
 // A site that begins while the page is open can be picked, too.
 async function refreshSites() {
-  const answer = await fetch("/api/sites").catch(() => null);
+  const answer = await ask("/api/sites");
   if (!answer?.ok || document.activeElement === at("site")) return;
   const sites = (await answer.json()).items.map((item) => item.site_id);
   const site = at("site").value;
@@ -219,9 +122,9 @@ function offer(sites, site) {
   picker.value = site;
   picker.closest("label").hidden = sites.length < 2;
   at("only-site").hidden = sites.length > 1;
-  at("only-site").textContent = site;
+  tell(at("only-site"), site);
   picker.onchange = () => {
-    history.replaceState(null, "", `#${encodeURIComponent(picker.value)}`);
+    history.replaceState(null, "", `?site=${encodeURIComponent(picker.value)}`);
     watch(picker.value);
   };
 }

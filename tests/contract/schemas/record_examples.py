@@ -16,6 +16,7 @@ from schemas.codec import SCHEMA_FILES, encode
 from schemas.records import (
     Alert,
     AlertState,
+    LatestEvent,
     LiveCounters,
     MinuteCount,
     PageCount,
@@ -166,6 +167,7 @@ def _live_counters() -> LiveCounters:
         visitors=b"\x02\x01\x07",
         pages=[PageCount("/buy", 2)],
         referrers=[ReferrerCount("search.example", 1)],
+        latest=[LatestEvent(_NOON_MS, "payment", "649 EUR")],
     )
 
 

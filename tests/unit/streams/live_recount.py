@@ -33,6 +33,11 @@ def recount(log: Iterable[Counted], site_id: str, now_ms: int) -> dict[str, Any]
         "visitors": len(visitors),
         "pages": Counter(page for run in runs if (page := _page(run)) is not None),
         "referrers": Counter(host for run in runs if (host := _host(run)) is not None),
+        "latest": [
+            (src.log_ms, event.type)
+            for event, src in reversed(events[-10:])
+            if src.log_ms // 60_000 > now_ms // 60_000 - 30
+        ],
     }
 
 
@@ -49,6 +54,7 @@ def told(counters: LiveCounters | None) -> dict[str, Any]:
         "visitors": round(visitors_of([counters])),
         "pages": Counter({one.name: one.sessions for one in counters.pages}),
         "referrers": Counter({one.name: one.sessions for one in counters.referrers}),
+        "latest": [(one.at_ms, one.type) for one in counters.latest],
     }
 
 

@@ -1,5 +1,8 @@
 """Live counters: what is told when, what counts, and what gives way."""
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 
 from schemas.headers import Source
@@ -7,6 +10,7 @@ from schemas.live import RENEW_SECONDS
 from schemas.records import LiveCounters, RawEvent
 from streams.domain import live, live_sessions, live_sites
 from streams.domain.live import LiveBook
+from streams.domain.live_latest import detail_of
 from streams.domain.live_sessions import NameCounts, referrer_host
 from tests.unit.streams.live_recount import visitors_of
 from tests.unit.streams.samples import DAY_MS, HOUR, NOON, NOON_MS, event, source
@@ -220,6 +224,27 @@ def test_a_long_name_is_told_in_part() -> None:
     now.come(event(0, path="/" + "x" * 2_000))
 
     assert now.told()["shop"].pages[0].name == "/" + "x" * 255
+
+
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ({"path": "/buy"}, "/buy"),
+        ({"type": "payment", "amount": Decimal("12.500000"), "currency": "EUR"}, "12.5 EUR"),
+        ({"type": "payment", "amount": Decimal(600)}, "600"),
+        ({"type": "payment"}, "(none)"),
+        ({"type": "error", "error_name": "TypeError", "error_message": "x"}, "TypeError: x"),
+        ({"type": "custom_event", "event_name": "plan_chosen"}, "plan_chosen"),
+        (
+            {"type": "external_link", "url": "https://elsewhere.example/"},
+            "https://elsewhere.example/",
+        ),
+        ({"path": "/" + "x" * 999}, "/" + "x" * 119),
+    ],
+)
+def test_an_event_is_told_by_what_is_special_to_it(given: dict[str, Any], detail: str) -> None:
+    """Else by its page; a long text in part."""
+    assert detail_of(event("a", **{"path": None, **given})) == detail
 
 
 def test_windows_hold_no_more_than_their_time_while_nothing_is_told() -> None:

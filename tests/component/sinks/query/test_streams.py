@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from schemas.records import LatestEvent
 from sinks.query import app, auth, reads, sse, tokens
 from tests.component.sinks.query.conftest import Role, Watching
 from tests.fixtures.waiting import eventually_async
-from tests.unit.sinks.query.test_live import partial
+from tests.unit.sinks.query.test_live import NOW_MS, partial
 
 LIVE = "/api/sites/shop/live/stream"
 ALERTS = "/api/sites/shop/alerts/stream"
@@ -36,6 +37,26 @@ async def test_what_happens_now_is_sent_at_once_and_when_it_changes(role: Role) 
     assert watching.headers[b"content-type"] == b"text/event-stream"
     told = [json.loads(message.split("data: ")[1])["sessions_now"] for message in messages]
     assert told == [1, 5]
+
+
+async def test_the_last_events_are_sent_to_who_asks_for_them(role: Role) -> None:
+    """Others are sent what api.md has, and no more; a page that asks otherwise is told how."""
+    role.put(partial(latest=[LatestEvent(NOW_MS, "payment", "5 EUR")]))
+    token = await role.token("shop")
+    watching = [Watching(role.query, LIVE + asked, token) for asked in ("", "?latest=1")]
+    sent = [(await _until_sent(one, "live", 1))[0] for one in watching]
+    for one in watching:
+        one.leave()
+        await one.task
+    async with role.client(token) as client:
+        refused = await client.get(LIVE, params={"latest": "10"})
+
+    told = [json.loads(message.split("data: ")[1]) for message in sent]
+    assert told[1].pop("latest") == [
+        {"at": "2026-04-01T12:00:30.500Z", "type": "payment", "detail": "5 EUR"}
+    ]
+    assert told[0] == told[1]
+    assert (refused.status_code, refused.json()["field"]) == (400, "latest")
 
 
 async def test_alerts_are_sent_as_they_are_raised(role: Role) -> None:

@@ -1,8 +1,15 @@
 from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 from schemas.live import VISITORS_LG_K
-from schemas.records import LiveCounters, MinuteCount, PageCount, ReferrerCount, SecondCount
-from sinks.query.live import merge, same_but_for_time
+from schemas.records import (
+    LatestEvent,
+    LiveCounters,
+    MinuteCount,
+    PageCount,
+    ReferrerCount,
+    SecondCount,
+)
+from sinks.query.live import latest, merge, same_but_for_time
 
 #: 2026-04-01T12:00:30.500Z.
 NOW_MS = 1_775_044_830_500
@@ -81,6 +88,17 @@ def test_pages_and_referrers_are_added_and_the_first_fifty_told() -> None:
     assert live["pages"][:2] == [{"path": "/59", "sessions": 6}, {"path": "/00", "sessions": 1}]
     assert len(live["pages"]) == 50
     assert [referrer["host"] for referrer in live["referrers"]] == ["a.example", "b.example"]
+
+
+def test_the_last_events_of_all_partitions_stand_newest_first() -> None:
+    """Ten are told, with their arrival."""
+    (old, new) = (LatestEvent(NOW_MS - 1, "copy", "/"), LatestEvent(NOW_MS, "payment", "5 EUR"))
+    parts = [partial(0, latest=[old] * 9), partial(1, latest=[new, old])]
+
+    told = latest(parts)
+
+    assert told[0] == {"at": "2026-04-01T12:00:30.500Z", "type": "payment", "detail": "5 EUR"}
+    assert [event["type"] for event in told] == ["payment", *["copy"] * 9]
 
 
 def test_the_order_of_partitions_tells_nothing() -> None:

@@ -1,0 +1,172 @@
+"""The live page in Chromium, on a real stack."""
+
+import os
+import signal
+
+import pytest
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
+
+from tests.e2e.page.live_page import DESKTOP, PHONE, LivePage
+from tests.fixtures.waiting import eventually
+
+pytestmark = pytest.mark.timeout(180)
+
+LOOKS = [(size, theme) for size in (PHONE, DESKTOP) for theme in ("light", "dark")]
+
+
+def test_the_address_on_the_screen_opens_the_page(page: LivePage) -> None:
+    """Without its token the page says what it needs, and with it, how to begin."""
+    page.chrome.get(page.stack.url)
+    eventually(
+        lambda: "needs a token" in page.text("#locked"),
+        within_seconds=30,
+        what="it asks for a token",
+    )
+    assert page.barriers() == []
+    assert all("401" in said for said in page.console())
+
+    page.chrome.get(page.address)
+    eventually(
+        lambda: "Nothing has happened yet" in page.text("#empty"),
+        within_seconds=30,
+        what="it says that nothing has happened",
+    )
+    assert f"curl {page.stack.url}/api/event" in page.text("#example")
+    assert page.barriers() == []
+
+    page.post("begun", "s1")
+    eventually(lambda: page.text("#visitors") == "1", within_seconds=30, what="the page has begun")
+    assert page.text("#only-site") == "begun"
+
+
+def test_the_token_leaves_address_and_history_for_a_cookie(page: LivePage) -> None:
+    """Which no script can read, and no other site's page sends."""
+    page.chrome.get(page.address)
+    token = page.address.partition("access_token=")[2]
+
+    history = page.chrome.execute_cdp_cmd("Page.getNavigationHistory", {})
+    assert page.chrome.current_url == f"{page.stack.url}/"
+    assert token not in str([entry["url"] for entry in history["entries"]])
+    assert page.chrome.execute_script("return document.cookie") == ""
+    (cookie,) = page.chrome.get_cookies()
+    assert (cookie["value"], cookie["httpOnly"], cookie["sameSite"]) == (token, True, "Strict")
+
+
+def test_all_that_it_shows_moves_as_events_come(page: LivePage) -> None:
+    """Visitors, chart, pages, referrers, events and alerts; all of it from here."""
+    page.open("moving")
+    bought = {"type": "payment", "amount": 49, "currency": "EUR", "path": "/pay"}
+    page.post("moving", "first", path="/shoes", referrer="https://search.example/?q=shoes")
+    page.post("moving", "second", visitor_id="v", path="/shoes")
+    page.post("moving", "third", visitor_id="v", path="/hats")
+    page.post("moving", "third", visitor_id="v", **bought)
+
+    def is_shown(selector: str, *rows: list[str]) -> None:
+        eventually(
+            lambda: page.rows(selector) == list(rows),
+            within_seconds=30,
+            what=f"{selector} shows {rows}, not {page.rows(selector)}",
+        )
+
+    is_shown("#events", ["Page views", "4"], ["Payments", "1"])
+    is_shown("#pages", ["/shoes", "2"], ["/hats", "1"])
+    is_shown("#referrers", ["search.example", "1"])
+    assert (page.text("#visitors"), page.text("#sessions")) == ("2", "3 sessions")
+    assert page.chrome.title == "2 now · moving"
+    assert sorted(row[1:] for row in page.rows("#latest")) == [
+        ["Page view", "/"],
+        ["Page view", "/hats"],
+        ["Page view", "/shoes"],
+        ["Page view", "/shoes"],
+        ["Payment", "49 EUR"],
+    ]
+    # Five events of at most two minutes, on a scale that ends at 4 or 6.
+    assert len(page.minutes()) == 30
+    assert sum(page.minutes()) in (pytest.approx(5 / 6 * 160), pytest.approx(5 / 4 * 160))
+    eventually(lambda: len(page.rows("#alerts")[0]) == 3, within_seconds=30, what="an alert")
+    assert page.rows("#alerts")[0][:2] == ["Payment", "Payment of 49.00 EUR"]
+    assert page.hosts() == {page.stack.url}
+
+
+def test_it_outlives_a_restart_of_the_server(page: LivePage) -> None:
+    """It says so meanwhile, and then shows all that happened, also an alert that it missed."""
+    page.open("restarted")
+    page.note_states()
+    streams = page.stack.pid("streams")
+    assert streams is not None
+    os.kill(streams, signal.SIGSTOP)
+    try:
+        page.post("restarted", "second", type="error", error_message="It broke")
+        page.stack.kill("web")
+    finally:
+        os.kill(streams, signal.SIGCONT)
+
+    eventually(lambda: page.states()[-1:] == ["live"], within_seconds=60, what="it is back")
+    assert "lost" in page.states()
+    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it has gone on")
+    eventually(lambda: "It broke" in page.text("#alerts"), within_seconds=30, what="the alert")
+    assert all("net::ERR" in said or "503" in said for said in page.console())
+
+
+def test_another_site_is_chosen_by_keyboard_alone(page: LivePage) -> None:
+    """After the way past the header; the address keeps the choice."""
+    page.open("keys-b")
+    page.post("keys-b", "second")
+    page.open("keys-a")
+    ActionChains(page.chrome).send_keys(Keys.TAB).perform()
+    assert page.chrome.switch_to.active_element.text == "Skip to what happens now"
+    ActionChains(page.chrome).send_keys(Keys.TAB).perform()
+    chosen = page.chrome.switch_to.active_element
+    assert (chosen.get_attribute("id"), chosen.accessible_name) == ("site", "Site")
+
+    chosen.send_keys("keys-b", Keys.ENTER)
+
+    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="the other's number")
+    page.chrome.refresh()
+    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it is kept")
+    picker = Select(page.chrome.find_element(By.ID, "site"))
+    assert picker.first_selected_option.text == "keys-b"
+
+
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
+def test_nobody_is_kept_out(page: LivePage, size: tuple[int, int], theme: str) -> None:
+    """By axe-core, contrast included; names that are too long for a phone are cut, not it."""
+    site_id = f"a-site-with-a-name-of-its-own-{theme}-{size[0]}".ljust(64, "-")
+    page.look(size, theme)
+    page.open(site_id)
+    page.post(site_id, "s2", path=f"/{'long' * 50}", referrer=f"https://{'long' * 15}.example/")
+    page.post(site_id, "s2", type="payment", amount=1, currency="EUR")
+    page.post(site_id, "s2", type="error", error_message="unbroken" * 40)
+    eventually(lambda: len(page.rows("#alerts")) == 2, within_seconds=30, what="two alerts")
+
+    assert page.barriers() == []
+    assert page.contrast("#pages .name", "#pages rect") >= 4.5
+    page.lose()
+    assert page.barriers() == []
+    wide = "return document.documentElement.scrollWidth"
+    assert page.chrome.execute_script(wide) <= size[0]
+
+
+def test_nothing_moves_for_those_who_do_not_want_it(page: LivePage) -> None:
+    """Numbers change, but nothing pulses, slides or fades."""
+    page.look(motion="reduce")
+    page.open("still")
+    page.post("still", "second")
+    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="a number changes")
+
+    assert page.chrome.execute_script("return document.getAnimations().length") == 0
+
+
+def test_a_tab_that_nobody_sees_holds_no_connection(page: LivePage) -> None:
+    """A browser has six for an address; when it is seen again it shows what happened."""
+    page.open("unseen")
+    here = page.chrome.current_window_handle
+    page.chrome.switch_to.new_window("tab")
+    eventually(lambda: page.streams() == 0, within_seconds=30, what="the streams are closed")
+    page.post("unseen", "second")
+    page.chrome.close()
+    page.chrome.switch_to.window(here)
+
+    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it has gone on")

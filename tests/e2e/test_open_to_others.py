@@ -1,0 +1,61 @@
+"""An address that others reach, too: nothing is told to who has no token."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeStack) -> None:
+    """`up` makes none there and says how to; events are taken all the same."""
+    stack = make_stack({}, "--host", "0.0.0.0")  # noqa: S104 - this is what is tested
+    assert stack.post({"type": "pageview", "site_id": "shop", "session_id": "s"})[0] == 202
+    said = " ".join(stack.screen.split())
+    assert (
+        "Others can reach 0.0.0.0, so nothing can be read there without a token. "
+        "Make one with headrace tokens create" in said
+    )
+    assert "access_token=hr_" not in said
+    assert not (stack.data_dir / "owner.token").exists()
+
+    guarded = list(_guarded(stack))
+    assert len(guarded) > 10
+    assert {(path, _status(stack, method, path)) for method, path in guarded} == {
+        (path, 401) for _, path in guarded
+    }
+
+    create = ["tokens", "create", "--all", "--data-dir", str(stack.data_dir)]
+    made = subprocess.run(
+        [sys.executable, "-m", "infra", *create], check=True, capture_output=True, text=True
+    )
+    token = made.stdout.splitlines()[-1]
+    assert _status(stack, "GET", "/api/sites/shop/live", token) == 200
+
+
+def _guarded(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Yield each method and path that asks for a token, as the API's description has them."""
+    with urllib.request.urlopen(f"{stack.url}/openapi.json", timeout=5) as answer:  # noqa: S310
+        paths = json.load(answer)["paths"]
+    for template, methods in paths.items():
+        if not template.startswith("/api/event"):
+            path = template.replace("{site_id}", "shop").replace("{", "").replace("}", "")
+            yield from ((method.upper(), path) for method in methods if path.startswith("/api/"))
+
+
+def _status(stack: Stack, method: str, path: str, token: str | None = None) -> int:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(stack.url + path, headers=headers, method=method)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
