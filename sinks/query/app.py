@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from schemas.asgi import KEEP_LITTLE
 from schemas.settings import Settings
 from sinks.query import answers, sse
 from sinks.query.alert_feed import AlertFeed
@@ -123,6 +124,8 @@ class Query:
         status = 200 if isinstance(found, Stream) else found.status
         self._metrics.requests.labels(route, str(status)).inc()
         if isinstance(found, Stream):
+            # Where a server offers it; else the connection keeps what it keeps.
+            scope.get("state", {}).get(KEEP_LITTLE, lambda: None)()
             await self._stream(found, receive, send)
             return
         await send(
