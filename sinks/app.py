@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from faust.types import TP
@@ -15,6 +16,7 @@ from sinks.sql.offsets import check_log_end
 from sinks.sql.writer import Writer, open_writer
 from sinks.webhooks.deliver import Deliveries
 from sinks.webhooks.mend import Mending
+from sinks.webhooks.prune import Pruning
 from sinks.webhooks.sender import Sender
 from sinks.webhooks.service import open_subscriptions
 from sinks.webhooks.topic import open_topic
@@ -77,7 +79,9 @@ async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[No
         follower = Follower(
             kafka.bootstrap_servers, SUBSCRIPTIONS.name, kafka.partitions, mending.apply
         )
-        for job in (follower.run, deliveries.run, partial(mending.run, follower.complete)):
+        pruning = Pruning(database, timedelta(seconds=settings.webhooks.retention_seconds))
+        mend = partial(mending.run, follower.complete)
+        for job in (follower.run, deliveries.run, mend, pruning.run):
             worker.beside(job)
         try:
             yield
