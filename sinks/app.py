@@ -13,6 +13,7 @@ from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
 from sinks.sql.engine import open_database
 from sinks.sql.offsets import check_log_end
+from sinks.sql.reader import open_reader
 from sinks.sql.writer import Writer, open_writer
 from sinks.webhooks.deliver import Deliveries
 from sinks.webhooks.mend import Mending
@@ -72,10 +73,10 @@ async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[No
         open_topic(kafka.bootstrap_servers) as publish,
         Sender(allow_private=allow_private) as sender,
     ):
-        database = open_database(settings.database.url)
+        database, reader = open_database(settings.database.url), open_reader(settings.database.url)
         deliveries = Deliveries(database, sender, subscriptions.disable)
         worker.checks.append(lambda: deliveries.trouble)
-        mending = Mending(database, publish)
+        mending = Mending(database, reader, publish)
         follower = Follower(
             kafka.bootstrap_servers, SUBSCRIPTIONS.name, kafka.partitions, mending.apply
         )
@@ -86,4 +87,5 @@ async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[No
         try:
             yield
         finally:
+            await reader.close()
             await database.close()

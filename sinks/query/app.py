@@ -15,7 +15,6 @@ from sinks.query import answers, sse
 from sinks.query.alert_feed import AlertFeed
 from sinks.query.answers import Answer, Refused, not_found, overloaded
 from sinks.query.auth import Guard, set_cookie, token_of
-from sinks.query.database import open_reader
 from sinks.query.handlers import Handlers, unavailable
 from sinks.query.live_board import Board
 from sinks.query.live_feed import LiveFeed
@@ -28,6 +27,7 @@ from sinks.query.sse import Send, Stream
 from sinks.query.static import static_answers
 from sinks.query.subscriptions import SubscriptionHandlers
 from sinks.sql.engine import Database
+from sinks.sql.reader import open_reader
 from sinks.webhooks.service import Subscriptions, open_subscriptions
 
 _log = logging.getLogger(__name__)

@@ -10,9 +10,11 @@ from typing import Any
 from schemas.codec import encode
 from schemas.records import Subscription
 from sinks.sql.engine import Database, open_database
+from sinks.sql.reader import open_reader
 from sinks.webhooks.mend import Mending
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.service import Subscriptions, Unavailable
+from sinks.webhooks.topic import Publish
 
 BODY: dict[str, Any] = {
     "site_id": "shop",
@@ -47,12 +49,18 @@ class Place:
 
     url: str
     database: Database
+    reader: Database
     topic: Topic
     service: Subscriptions
 
+    def served(self, resolver: CheckingResolver, publish: Publish | None = None) -> Subscriptions:
+        """Return a service with other names, or another topic."""
+        written = publish or self.topic.publish
+        return Subscriptions(self.database, self.reader, written, resolver, allow_private=False)
+
     def mending(self, now: datetime) -> Mending:
         """Return what mends at some time, and knows the topic."""
-        found = Mending(self.database, self.topic.publish, lambda: now)
+        found = Mending(self.database, self.reader, self.topic.publish, lambda: now)
         for name, record in self.topic.records:
             found.apply(name.encode(), None if record is None else encode(record))
         return found
@@ -72,10 +80,11 @@ def names(*addresses: str) -> Any:
 @asynccontextmanager
 async def open_place(database_url: str) -> AsyncIterator[Place]:
     """Give a service for which each name is at 1.1.1.1."""
-    database, topic = open_database(database_url), Topic()
+    database, reader, topic = open_database(database_url), open_reader(database_url), Topic()
     resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
-    made = Subscriptions(database, topic.publish, resolver, allow_private=False)
-    yield Place(database_url, database, topic, made)
+    made = Subscriptions(database, reader, topic.publish, resolver, allow_private=False)
+    yield Place(database_url, database, reader, topic, made)
     await made.undone()
     await resolver.close()
+    await reader.close()
     await database.close()

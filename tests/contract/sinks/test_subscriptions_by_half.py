@@ -12,7 +12,7 @@ from sinks.sql.types import now_utc
 from sinks.webhooks import mend, records
 from sinks.webhooks.asked import Asked
 from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import Subscriptions, Unavailable
+from sinks.webhooks.service import Unavailable
 from tests.contract.sinks import samples
 from tests.contract.sinks.place import BODY, Place, names
 from tests.contract.sinks.samples import uuid_of
@@ -63,7 +63,7 @@ async def test_one_who_went_away_while_it_was_made_leaves_nothing(place: Place) 
             await asyncio.Event().wait()
 
     resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
-    making = Subscriptions(place.database, slow, resolver, allow_private=False)
+    making = place.served(resolver, slow)
     task = asyncio.create_task(making.create("shop", BODY))
     await asyncio.wait_for(reached.wait(), 10)
     task.cancel()

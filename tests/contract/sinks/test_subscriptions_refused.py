@@ -6,7 +6,7 @@ import pytest
 
 from sinks.webhooks import service
 from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import Invalid, Subscriptions
+from sinks.webhooks.service import Invalid
 from tests.contract.sinks.place import BODY, Place, names
 from tests.contract.sinks.samples import uuid_of
 
@@ -63,7 +63,7 @@ async def test_a_name_that_leads_inside_is_refused(
     """Also when only one of its addresses does, and when the subscription is there already."""
     made = await place.service.create("shop", BODY)
     inside = CheckingResolver(allow_private=False, getaddrinfo=names(*addresses))
-    refusing = Subscriptions(place.database, place.topic.publish, inside, allow_private=False)
+    refusing = place.served(inside)
 
     with pytest.raises(Invalid, match="not public"):
         await refusing.create("shop", BODY)
@@ -77,7 +77,7 @@ async def test_a_name_that_leads_inside_is_refused(
 async def test_a_name_that_is_not_found_now_may_be_later(place: Place) -> None:
     """Each attempt looks again."""
     nowhere = CheckingResolver(allow_private=False, getaddrinfo=names())
-    hopeful = Subscriptions(place.database, place.topic.publish, nowhere, allow_private=False)
+    hopeful = place.served(nowhere)
 
     assert (await hopeful.create("shop", BODY))["enabled"]
     await nowhere.close()
