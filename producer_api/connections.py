@@ -3,8 +3,10 @@
 uvicorn bounds none of these; an application behind it cannot see them either.
 """
 
+import socket
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import httptools
@@ -13,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from producer_api import answers
 from producer_api.answers import Answer
 from producer_api.rejected import Rejected
+from schemas.asgi import KEEP_LITTLE
 from schemas.reject_reasons import RejectReason
 
 #: From a connection's begin, or a request's first byte, to that request's last byte.
@@ -22,6 +25,8 @@ MAX_HEAD_BYTES = 64 * 1024
 READ_SECONDS = 15.0
 #: Of an answer, kept by the system for a client; else it would be megabytes.
 SEND_BUFFER_BYTES = 64 * 1024
+#: Of an answer that does not end: what is over when it is read need not have been kept.
+STREAM_BUFFER_BYTES = 8 * 1024
 #: Of headers that were refused, read on so that the client sees the answer, and no reset.
 _LINGER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
@@ -124,6 +129,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Note when the connection began."""
         super().connection_made(transport)
         self._receiving_since = time.monotonic()
+        self.app_state = {**self.app_state, KEEP_LITTLE: partial(_keep_little, transport)}
         if len(self.connections) > self.max_connections:
             self._over_limit = True
             self.app = when_full(self.app)
@@ -265,6 +271,13 @@ def end_unfinished_connections(connections: Iterable[Any]) -> None:
     """End each connection whose request is not whole: the server stops."""
     for connection in list(connections):
         connection.end_if_receiving(time.monotonic(), Rejected(RejectReason.SHUTTING_DOWN))
+
+
+def _keep_little(transport: Any) -> None:
+    """Let the system keep little for the client, and ourselves nothing that it has no room for."""
+    made = transport.get_extra_info("socket")
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
+    transport.set_write_buffer_limits(high=0)
 
 
 def when_full(app: Any) -> Any:

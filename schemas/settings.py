@@ -129,6 +129,12 @@ class WebhooksSettings(_Group):
         default=False,
         description="for development: http, any port, addresses of this machine and network",
     )
+    retention_seconds: int = Field(
+        30 * 86_400,
+        ge=60,
+        le=_YEAR_SECONDS,
+        description="that a delivery is listed after it was made, once it is done",
+    )
 
 
 class Settings(BaseSettings):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from faust.types import TP
@@ -12,9 +13,11 @@ from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
 from sinks.sql.engine import open_database
 from sinks.sql.offsets import check_log_end
+from sinks.sql.reader import open_reader
 from sinks.sql.writer import Writer, open_writer
 from sinks.webhooks.deliver import Deliveries
 from sinks.webhooks.mend import Mending
+from sinks.webhooks.prune import Pruning
 from sinks.webhooks.sender import Sender
 from sinks.webhooks.service import open_subscriptions
 from sinks.webhooks.topic import open_topic
@@ -70,16 +73,19 @@ async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[No
         open_topic(kafka.bootstrap_servers) as publish,
         Sender(allow_private=allow_private) as sender,
     ):
-        database = open_database(settings.database.url)
+        database, reader = open_database(settings.database.url), open_reader(settings.database.url)
         deliveries = Deliveries(database, sender, subscriptions.disable)
         worker.checks.append(lambda: deliveries.trouble)
-        mending = Mending(database, publish)
+        mending = Mending(database, reader, publish)
         follower = Follower(
             kafka.bootstrap_servers, SUBSCRIPTIONS.name, kafka.partitions, mending.apply
         )
-        for job in (follower.run, deliveries.run, partial(mending.run, follower.complete)):
+        pruning = Pruning(database, timedelta(seconds=settings.webhooks.retention_seconds))
+        mend = partial(mending.run, follower.complete)
+        for job in (follower.run, deliveries.run, mend, pruning.run):
             worker.beside(job)
         try:
             yield
         finally:
+            await reader.close()
             await database.close()

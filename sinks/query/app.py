@@ -9,12 +9,12 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from schemas.asgi import KEEP_LITTLE
 from schemas.settings import Settings
 from sinks.query import answers, sse
 from sinks.query.alert_feed import AlertFeed
 from sinks.query.answers import Answer, Refused, not_found, overloaded
 from sinks.query.auth import Guard, set_cookie, token_of
-from sinks.query.database import open_reader
 from sinks.query.handlers import Handlers, unavailable
 from sinks.query.live_board import Board
 from sinks.query.live_feed import LiveFeed
@@ -27,6 +27,7 @@ from sinks.query.sse import Send, Stream
 from sinks.query.static import static_answers
 from sinks.query.subscriptions import SubscriptionHandlers
 from sinks.sql.engine import Database
+from sinks.sql.reader import open_reader
 from sinks.webhooks.service import Subscriptions, open_subscriptions
 
 _log = logging.getLogger(__name__)
@@ -123,6 +124,8 @@ class Query:
         status = 200 if isinstance(found, Stream) else found.status
         self._metrics.requests.labels(route, str(status)).inc()
         if isinstance(found, Stream):
+            # Where a server offers it; else the connection keeps what it keeps.
+            scope.get("state", {}).get(KEEP_LITTLE, lambda: None)()
             await self._stream(found, receive, send)
             return
         await send(

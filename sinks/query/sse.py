@@ -1,8 +1,9 @@
 """Server-sent events: one client at a time, and none waited for.
 
-A client has no queue but the connection's own buffer: at each turn it is sent what is new, so
-one that is slow misses numbers that are over, and holds nobody back. One that takes nothing
-for `SEND_SECONDS` is dropped.
+A client has no queue but the connection's own buffer, which is small: at each turn it is sent
+what is new, so one that is slow misses numbers that are over, and holds nobody back. One that
+takes nothing for `SEND_SECONDS` is dropped. That can only be seen when its system's buffer and
+ours are full; until then a client that never reads costs no more than one that does.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ HEARTBEAT_SECONDS = 15.0
 RETRY_MS = 2_000
 TURN_SECONDS = 0.5
 SEND_SECONDS = 10.0
+#: What is handed to the connection at once; the rest of a message is shared by its clients.
+PIECE_BYTES = 16 * 1024
 #: For the server to end the connection of one that was dropped.
 _END_SECONDS = 30.0
 #: How often it is seen whether the token is still good.
@@ -80,18 +83,16 @@ async def _turns(
     patience: asyncio.Timeout,
 ) -> None:
     clock = asyncio.get_running_loop().time
-    message = b"retry: %d\n\n" % RETRY_MS
     sent = checked = clock()
+    # By itself: joined to it, the first message would be another for each client.
+    await _send_pieces(b"retry: %d\n\n" % RETRY_MS, send, patience)
     while True:
-        message += await stream.source.news()
+        message = await stream.source.news()
         if not message and clock() - sent >= HEARTBEAT_SECONDS:
             message = _HEARTBEAT
         if message:
             sent = clock()
-            patience.reschedule(sent + SEND_SECONDS)
-            await send({"type": "http.response.body", "body": message, "more_body": True})
-            patience.reschedule(None)
-            message = b""
+            await _send_pieces(message, send, patience)
         await asyncio.wait([gone], timeout=TURN_SECONDS)
         if gone.done() or stopping.is_set():
             return
@@ -99,6 +100,15 @@ async def _turns(
             checked = clock()
             if not await stream.may_go_on():
                 return
+
+
+async def _send_pieces(message: bytes, send: Send, patience: asyncio.Timeout) -> None:
+    clock = asyncio.get_running_loop().time
+    for start in range(0, len(message), PIECE_BYTES):
+        piece = message[start : start + PIECE_BYTES]
+        patience.reschedule(clock() + SEND_SECONDS)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    patience.reschedule(None)
 
 
 async def _gone(receive: Receive) -> None:

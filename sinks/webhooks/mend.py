@@ -33,9 +33,15 @@ class Mending:
     """Knows the topic, which it is given record by record, and compares SQL with it."""
 
     def __init__(
-        self, database: Database, publish: Publish, clock: Callable[[], datetime] = now_utc
+        self,
+        database: Database,
+        reader: Database,
+        publish: Publish,
+        clock: Callable[[], datetime] = now_utc,
     ) -> None:
         self._database = database
+        #: To compare is to read all, which shall hold nobody back.
+        self._reader = reader
         self._publish = publish
         self._clock = clock
         self._topic: dict[str, Subscription | None] = {}
@@ -60,12 +66,13 @@ class Mending:
 
     async def mend(self) -> None:
         """Compare once."""
-        found = {row.subscription_id: row for row in await self._database.run(records.everything)}
+        found = {row.subscription_id: row for row in await self._reader.run(records.everything)}
         for name in list(self._topic.keys() - found.keys()):
             await self._take_back(name)
         for name, row in found.items():
             await self._mend_row(name, row)
-        await self._database.run(queue.cancel_orphans)
+        if await self._reader.run(queue.has_orphans):
+            await self._database.run(queue.cancel_orphans)
         self._forget_deleted(found)
 
     async def _take_back(self, name: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, true, update
 
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, table_of
 from sinks.webhooks.schedule import Outcome
@@ -86,15 +86,25 @@ def finish(
     return state if changed.rowcount else None
 
 
+def has_orphans(connection: Connection) -> bool:
+    """Tell whether something waits for subscriptions that are off or gone."""
+    query = select(_DELIVERIES.delivery_id).where(_is_orphan()).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def cancel_orphans(connection: Connection) -> int:
     """Cancel what waits for subscriptions that are off or gone; returns how many that were."""
-    on = select(_SUBSCRIPTIONS.subscription_id).where(_SUBSCRIPTIONS.enabled == true())
     cancelled = connection.execute(
         update(table_of(DeliveryRow))
-        .where(_DELIVERIES.state == "pending", _DELIVERIES.subscription_id.not_in(on))
+        .where(_is_orphan())
         .values(state="cancelled", next_attempt_at=None)
     )
     return int(cancelled.rowcount)
+
+
+def _is_orphan() -> ColumnElement[bool]:
+    on = select(_SUBSCRIPTIONS.subscription_id).where(_SUBSCRIPTIONS.enabled == true())
+    return and_(_DELIVERIES.state == "pending", _DELIVERIES.subscription_id.not_in(on))
 
 
 def _with_due(connection: Connection, now: datetime) -> list[Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,16 @@ TIMEOUT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
 #: Names looked up at once. A look-up that hangs holds a thread of ours, nobody else's.
 _LOOKUPS = 32
+
+#: What went wrong, the narrower kinds first.
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "the host's name was not found"),
+    (aiohttp.ClientSSLError, "the host does not speak TLS as we do"),
+    (aiohttp.ClientConnectorError, "the host refused the connection, or is not reached"),
+    (aiohttp.ServerDisconnectedError, "the connection ended before an answer"),
+    (ConnectionError, "the connection ended before an answer"),
+)
+_OTHER_WORDS = "the answer was not HTTP, or the URL cannot be used"
 
 Resolve = Callable[..., Any]
 
@@ -69,7 +80,11 @@ class CheckingResolver(AbstractResolver):
 
 
 class Sender:
-    """Sends deliveries; an async context manager."""
+    """Sends deliveries; an async context manager.
+
+    A receiver's certificate must be for the name in its URL, whatever address was connected to,
+    and of an authority that the system trusts, or `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    """
 
     def __init__(self, *, allow_private: bool, getaddrinfo: Resolve = socket.getaddrinfo) -> None:
         self._allow_private = allow_private
@@ -81,6 +96,7 @@ class Sender:
             connector=aiohttp.TCPConnector(
                 resolver=self._resolver,
                 socket_factory=self._make_socket,
+                ssl=ssl.create_default_context(),
                 use_dns_cache=False,
                 # A connection lives for one attempt: each is made, and so checked, anew.
                 force_close=True,
@@ -165,12 +181,8 @@ def _words(error: BaseException) -> str:
         if isinstance(cause, ForbiddenError):
             return str(cause)
         cause = getattr(cause, "os_error", None) or cause.__cause__
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host's name was not found"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return "TLS failed: the certificate is not valid for the host"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "the host refused the connection, or is not reached"
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
-        return "the connection ended before an answer"
-    return "the answer was not HTTP, or the URL cannot be used"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        wrong = error.certificate_error
+        why = wrong.verify_message if isinstance(wrong, ssl.SSLCertVerificationError) else ""
+        return f"the host's certificate is refused: {why or 'it is not valid for the host'}"
+    return next((words for kind, words in _WORDS if isinstance(error, kind)), _OTHER_WORDS)

@@ -20,6 +20,7 @@ from yarl import URL
 
 from schemas.settings import Settings
 from sinks.sql.engine import Database, open_database
+from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.webhooks import records
 from sinks.webhooks.addresses import ForbiddenError
@@ -46,15 +47,18 @@ _JUST_LATER = timedelta(microseconds=1)
 async def open_subscriptions(settings: Settings) -> AsyncIterator["Subscriptions"]:
     """Give the service; it connects to Kafka and the database when it is first asked."""
     allow_private = settings.webhooks.allow_private
-    database = open_database(settings.database.url)
+    database, reader = open_database(settings.database.url), open_reader(settings.database.url)
     resolver = CheckingResolver(allow_private=allow_private)
     try:
         async with open_topic(settings.kafka.bootstrap_servers) as publish:
-            service = Subscriptions(database, publish, resolver, allow_private=allow_private)
+            service = Subscriptions(
+                database, reader, publish, resolver, allow_private=allow_private
+            )
             yield service
             await service.undone()
     finally:
         await resolver.close()
+        await reader.close()
         await database.close()
 
 
@@ -71,12 +75,15 @@ class Subscriptions:
     def __init__(
         self,
         database: Database,
+        reader: Database,
         publish: Publish,
         resolver: CheckingResolver,
         *,
         allow_private: bool,
     ) -> None:
         self._database = database
+        #: So that who only asks holds nobody back: on SQLite, a transaction takes the write lock.
+        self._reader = reader
         self._publish = publish
         self._resolver = resolver
         self._allow_private = allow_private
@@ -86,7 +93,10 @@ class Subscriptions:
         """Return the new subscription with its `secret`; `Invalid` names the field."""
         asked = read_new(site_id, body, allow_private=self._allow_private)
         await self._check_where(asked.url)
-        if await self._sql(lambda connection: records.count_of(connection, site_id)) >= MAX_OF_SITE:
+        if (
+            await self._read(lambda connection: records.count_of(connection, site_id))
+            >= MAX_OF_SITE
+        ):
             raise Invalid("site_id", f"a site has at most {MAX_OF_SITE} subscriptions")
         subscription_id, at = str(uuid4()), now_utc()
         secret = "whsec_" + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
@@ -94,7 +104,7 @@ class Subscriptions:
             await self._publish(
                 subscription_id, records.record_of(subscription_id, asked, records.micros(at))
             )
-            row = await self._sql(
+            row = await self._write(
                 lambda connection: records.add(connection, subscription_id, asked, secret, at)
             )
         except BaseException:  # also when who asked has gone away
@@ -105,11 +115,14 @@ class Subscriptions:
     async def list(self, sites: Sequence[str] | None, limit: int, cursor: str | None) -> Answer:
         """Return the subscriptions of these sites (None: of all); `Invalid` for a bad cursor."""
         after = read_cursor(cursor)
-        return await self._sql(lambda connection: records.page(connection, sites, limit, after))
+        return await self._read(lambda connection: records.page(connection, sites, limit, after))
 
     async def get(self, subscription_id: str) -> Answer | None:
         """Return the subscription, or None when there is none."""
-        row = await self._find(subscription_id)
+        name = read_id(subscription_id)
+        if name is None:
+            return None
+        row = await self._read(lambda connection: records.find(connection, name))
         return None if row is None else records.shown(row)
 
     async def patch(self, subscription_id: str, body: Body) -> Answer | None:
@@ -140,7 +153,7 @@ class Subscriptions:
         if row is None:
             return False
         await self._publish(row.subscription_id, None)
-        return await self._sql(lambda connection: records.remove(connection, row.subscription_id))
+        return await self._write(lambda connection: records.remove(connection, row.subscription_id))
 
     async def test(self, subscription_id: str) -> Answer | None:
         """Send a test through the same delivery; return the delivery, None without a one."""
@@ -149,14 +162,14 @@ class Subscriptions:
             return None
         _check_on(row)
         values = test_delivery(row, now_utc())
-        return await self._sql(lambda connection: records.enqueue(connection, values))
+        return await self._write(lambda connection: records.enqueue(connection, values))
 
     async def deliveries(self, subscription_id: str, limit: int, cursor: str | None) -> Answer:
         """Return its deliveries, newest first, each with its list of `attempts`."""
         after, name = read_cursor(cursor), read_id(subscription_id)
         if name is None:
             return {"items": [], "next_cursor": None}
-        return await self._sql(
+        return await self._read(
             lambda connection: records.deliveries(connection, name, limit, after)
         )
 
@@ -167,7 +180,7 @@ class Subscriptions:
             return None
         _check_on(row)
         now = now_utc()
-        return await self._sql(
+        return await self._write(
             lambda connection: records.send_again(connection, row.subscription_id, name, now)
         )
 
@@ -181,22 +194,23 @@ class Subscriptions:
         async def undo() -> None:
             with suppress(Unavailable):
                 await self._publish(subscription_id, None)
-                await self._sql(lambda connection: records.remove(connection, subscription_id))
+                await self._write(lambda connection: records.remove(connection, subscription_id))
 
         task = asyncio.create_task(undo())
         self._undoing.add(task)
         task.add_done_callback(self._undoing.discard)
 
     async def _find(self, subscription_id: str) -> Any | None:
+        """Return the row that will be changed; asked where it is changed, so no list delays it."""
         name = read_id(subscription_id)
         if name is None:
             return None
-        return await self._sql(lambda connection: records.find(connection, name))
+        return await self._write(lambda connection: records.find(connection, name))
 
     async def _change(self, row: Any, asked: Asked, reason: str | None) -> Any | None:
         name, at = row.subscription_id, max(now_utc(), row.updated_at + _JUST_LATER)
         await self._publish(name, records.record_of(name, asked, records.micros(at)))
-        return await self._sql(
+        return await self._write(
             lambda connection: records.change(connection, name, asked, reason, at)
         )
 
@@ -211,12 +225,19 @@ class Subscriptions:
         except (OSError, TimeoutError, UnicodeError):
             return  # each attempt looks again, and says so
 
-    async def _sql(self, work: Callable[[Connection], T]) -> T:
-        try:
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                return await self._database.run(work)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise Unavailable("The database did not answer in time; try again") from error
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await _run(self._reader, work)
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await _run(self._database, work)
+
+
+async def _run(database: Database, work: Callable[[Connection], T]) -> T:
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            return await database.run(work)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        raise Unavailable("The database did not answer in time; try again") from error
 
 
 def _check_on(row: Any) -> None:

@@ -1,20 +1,23 @@
 """A whole headrace, started by its one command, and looked at as its users do."""
 
+import asyncio
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import Connection
 
 from infra.broker.ports import free_port
+from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually
 
 _START_SECONDS = 90
@@ -121,15 +124,22 @@ class Stack:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
-    def rows(self, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """Ask the database."""
-        address = f"file:{self.data_dir / 'headrace.db'}?mode=ro"
-        connection = sqlite3.connect(address, uri=True)
-        connection.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in connection.execute(query, values)]
-        finally:
-            connection.close()
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Ask the database, whichever it is."""
+
+        def ask(connection: Connection) -> list[dict[str, Any]]:
+            return [dict(row) for row in connection.exec_driver_sql(query).mappings()]
+
+        async def read() -> list[dict[str, Any]]:
+            url = self._settings.get("HEADRACE_DATABASE__URL")
+            database = open_reader(url or f"sqlite:///{self.data_dir / 'headrace.db'}")
+            try:
+                return await database.run(ask)
+            finally:
+                await database.close()
+
+        with ThreadPoolExecutor(1) as pool:  # where no loop runs, as one may here
+            return pool.submit(asyncio.run, read()).result()
 
     def _is_ready(self) -> bool:
         assert self._process is not None

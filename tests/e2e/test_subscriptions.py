@@ -1,122 +1,221 @@
-"""Three subscriptions with receivers of ours, while roles are killed."""
+"""Subscriptions with receivers of ours, while roles are killed, on both databases."""
 
 import asyncio
-import json
-import urllib.request
-from typing import Any
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import pytest
+from aiohttp import web
 
 from tests.e2e.conftest import MakeStack
+from tests.e2e.site import Site
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually_async
-from tests.integration.sinks.receivers import Receiver, failing, good, hanging, receiving
+from tests.integration.sinks.receivers import Behave, Receiver, good, hanging, receiving
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
 PAYMENTS = 30
+#: One window holds the whole test, but for one that is run on the hour.
+RATE = {"count": 3, "minutes": 60, "per": "site"}
+_SLOW_SECONDS = 1.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Give the settings of a stack on each database."""
+    private = {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"}
+    if request.param == "sqlite":
+        return private
+    return {**private, "HEADRACE_DATABASE__URL": request.getfixturevalue("postgres_url")}
+
+
+async def slow(_number: int, _request: web.Request) -> web.StreamResponse:
+    """Take it, but not at once."""
+    await asyncio.sleep(_SLOW_SECONDS)
+    return web.Response(status=204)
+
+
+def moody() -> Behave:
+    """Return what refuses each message the first time that it comes."""
+    seen: set[str] = set()
+
+    async def behave(_number: int, request: web.Request) -> web.StreamResponse:
+        name = request.headers["webhook-id"]
+        status = 200 if name in seen else 500
+        seen.add(name)
+        return web.Response(status=status)
+
+    return behave
+
+
+@dataclass
+class Told:
+    """A subscription, and the receiver that is its own."""
+
+    subscription: dict[str, Any]
+    receiver: Receiver
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        return str(self.subscription["subscription_id"])
+
+    def alert_ids(self) -> Counter[str]:
+        """Return how often each alert came; fails when a signature is not right."""
+        secret = self.subscription["secret"]
+        bodies = [message.verified(secret) for message in self.receiver.messages]
+        assert {body["type"] for body in bodies} <= {"alert.raised"}
+        return Counter(body["data"]["alert_id"] for body in bodies)
+
+    def webhook_ids(self) -> set[str]:
+        """Return the ids under which alerts came."""
+        return {message.headers["webhook-id"] for message in self.receiver.messages}
+
+
+class Cast(NamedTuple):
+    """The subscriptions of the test."""
+
+    stuck: Told
+    large: Told
+    every: Told
+    euros: Told
+    burst: Told
+
+
+@asynccontextmanager
+async def subscribed(site: Site) -> AsyncIterator[Cast]:
+    """Give them, in effect; their receivers run as long."""
+    async with AsyncExitStack() as receivers:
+
+        async def subscribe(rule: str, params: dict[str, Any], behave: Behave) -> Told:
+            receiver = await receivers.enter_async_context(receiving(behave))
+            return Told(await site.subscribe(rule, params, receiver), receiver)
+
+        cast = Cast(
+            stuck=await subscribe("payment", {}, hanging),
+            large=await subscribe("payment", {"min_amount": 100}, good),
+            every=await subscribe("payment", {}, slow),
+            euros=await subscribe("payment", {"currency": "EUR"}, moody()),
+            burst=await subscribe("error.rate", RATE, good),
+        )
+        await site.probe_until_told(cast.large.receiver, cast.euros.receiver)
+        yield cast
 
 
 async def test_each_alert_is_told_to_each_who_asked_though_roles_are_killed(
-    make_stack: MakeStack,
+    make_stack: MakeStack, settings: dict[str, str]
 ) -> None:
-    """One good, one that hangs, one that fails for a while; kill -9 of streams and sinks."""
-    stack = await asyncio.to_thread(make_stack, {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"})
-    async with (
-        receiving(good) as fine,
-        receiving(hanging) as slow,
-        receiving(failing(1, 500)) as moody,
-    ):
-        large = await _subscribe(stack, "payment", {"min_amount": 100}, fine)
-        every = await _subscribe(stack, "payment", {}, slow)
-        burst = await _subscribe(stack, "error.rate", {"count": 3, "per": "site"}, moody)
-        await _until_in_effect(stack, fine)
+    """One good, one slow, one that fails for a while, one that hangs; kill -9 of streams and sinks.
 
+    All but the one that hangs have exactly their alerts in the end: it makes nobody wait.
+    """
+    stack = await asyncio.to_thread(make_stack, settings)
+    site = Site(stack)
+    async with subscribed(site) as cast:
         for number in range(PAYMENTS):
-            _pay(stack, number, 50 + 5 * number)
-            _fail(stack, number)
+            site.pay(f"buyer-{number}", 50 + 5 * number)
+            site.fail(f"buyer-{number}", f"E{number}")
             if number in {8, 16}:
                 await asyncio.to_thread(stack.kill, "streams" if number == 8 else "sinks")
-        wanted = 20  # of 100 and more
-        await eventually_async(
-            lambda: len(set(_large(fine))) == wanted, within_seconds=90, what="all are told"
+        await _until_delivered(
+            stack,
+            {
+                cast.large.name: 20,
+                cast.every.name: PAYMENTS,
+                cast.euros.name: PAYMENTS,
+                cast.burst.name: 1,
+            },
         )
-        await eventually_async(
-            lambda: len(moody.messages) > 1, within_seconds=60, what="what failed is told again"
-        )
-
-        assert set(_large(fine)) == {50.0 + 5 * n for n in range(10, PAYMENTS)}
-        for receiver, one in ((fine, large), (slow, every), (moody, burst)):
-            for message in receiver.messages:
-                assert message.verified(one["secret"])["data"]["site_id"] == "shop"
-        alert_ids = [row["alert_id"] for row in stack.rows("SELECT alert_id FROM alerts")]
-        assert len(alert_ids) == len(set(alert_ids))
-        counted = stack.rows(
-            "SELECT count(*) AS n, count(DISTINCT event_id) AS events FROM alerts"
-            " WHERE rule = 'payment' AND subscription_id IS NULL AND subject LIKE 'buyer-%'"
-        )
-        assert counted == [{"n": PAYMENTS, "events": PAYMENTS}]
-        assert stack.rows(
-            "SELECT count(*) AS n FROM alerts WHERE rule = 'error.rate' AND"
-            " subscription_id IS NOT NULL"
-        ) in ([{"n": 1}], [{"n": 2}])
-        listed = await _ask(
-            stack, "GET", f"/api/subscriptions/{large['subscription_id']}/deliveries"
-        )
-        assert {item["state"] for item in listed["items"]} == {"delivered"}
+        _check_told(stack, cast)
+        await _check_lists(site, cast)
+    await asyncio.to_thread(_check_once, stack)
 
 
-async def _until_in_effect(stack: Stack, fine: Receiver) -> None:
-    """Pay until the subscription is evaluated."""
+async def _until_delivered(stack: Stack, wanted: Mapping[str, int]) -> None:
+    """Wait until these subscriptions have at least so many deliveries, and all are delivered."""
 
-    async def is_told() -> bool:
-        _pay(stack, -1, 1_000)
-        await asyncio.sleep(0.2)
-        return bool(fine.messages)
+    async def is_delivered() -> bool:
+        delivered, others = Counter[str](), Counter[str]()
+        query = "SELECT subscription_id, state FROM deliveries"
+        for row in await asyncio.to_thread(stack.rows, query):
+            of_state = delivered if row["state"] == "delivered" else others
+            of_state[str(row["subscription_id"])] += 1
+        return all(delivered[name] >= n and not others[name] for name, n in wanted.items())
 
-    await eventually_async(is_told, within_seconds=30, what="the subscription is in effect")
-
-
-def _large(receiver: Receiver) -> list[float]:
-    amounts = []
-    for message in receiver.messages:
-        data = json.loads(message.body)["data"]
-        if data["details"]["amount"] != "1000.00":
-            amounts.append(float(data["details"]["amount"]))
-    return amounts
+    await eventually_async(is_delivered, within_seconds=150, what="all is delivered")
 
 
-def _pay(stack: Stack, number: int, amount: float) -> None:
-    event = {"type": "payment", "amount": amount, "currency": "EUR"}
-    _post(stack, {**event, "session_id": f"buyer-{number}" if number >= 0 else "probe"})
+def _check_told(stack: Stack, cast: Cast) -> None:
+    """Each was told of its alerts, of all and of no others, signed; repeats have the same id."""
+    buyers = {f"buyer-{n}" for n in range(PAYMENTS)}
+    assert _told_of(stack, cast.large) == {f"buyer-{n}" for n in range(10, PAYMENTS)}
+    assert _told_of(stack, cast.euros) == _told_of(stack, cast.every) == buyers
+    for one in (cast.large, cast.every, cast.euros, cast.burst):
+        assert set(one.alert_ids()) == _alert_ids(stack, one), one.subscription["params"]
+        assert len(one.webhook_ids()) == len(one.alert_ids())
+    assert min(cast.euros.alert_ids().values()) >= 2
+    assert set(cast.stuck.alert_ids()) <= _alert_ids(stack, cast.stuck)
+    assert len(cast.burst.alert_ids()) == _windows_with_a_burst(stack)
 
 
-def _fail(stack: Stack, number: int) -> None:
-    _post(stack, {"type": "error", "error_name": f"E{number}", "session_id": "s"})
+def _rows_for(stack: Stack, one: Told) -> list[dict[str, Any]]:
+    """Return the alerts that a subscription wants, as SQL has them."""
+    own = f"= '{one.name}'" if one.subscription["params"] else "IS NULL"
+    return stack.rows(
+        "SELECT alert_id, subject, event_id FROM alerts"  # noqa: S608 - our ids
+        f" WHERE rule = '{one.subscription['rule']}' AND subscription_id {own}"
+    )
 
 
-def _post(stack: Stack, event: dict[str, Any]) -> None:
-    assert stack.post({"site_id": "shop", **event})[0] == 202
+def _alert_ids(stack: Stack, one: Told) -> set[str]:
+    return {str(row["alert_id"]) for row in _rows_for(stack, one)}
 
 
-async def _subscribe(
-    stack: Stack, rule: str, params: dict[str, Any], receiver: Receiver
-) -> dict[str, Any]:
-    channel = {"type": "webhook", "url": receiver.url}
-    body = {"site_id": "shop", "rule": rule, "params": params, "channel": channel}
-    return await _ask(stack, "POST", "/api/subscriptions", body)
+def _told_of(stack: Stack, one: Told) -> set[str]:
+    """Return which of the buyers a subscription has alerts of; fails when one has two."""
+    subjects = [row["subject"].rpartition(":")[2] for row in _rows_for(stack, one)]
+    assert len(subjects) == len(set(subjects))
+    return {subject for subject in subjects if subject.startswith("buyer")}
 
 
-async def _ask(stack: Stack, method: str, path: str, body: object = None) -> dict[str, Any]:
-    token = (stack.data_dir / "owner.token").read_text().strip()
-    content = None if body is None else json.dumps(body).encode()
+def _windows_with_a_burst(stack: Stack) -> int:
+    """Return in how many windows of the rate there were enough errors: each is one alert.
 
-    def ask() -> dict[str, Any]:
-        request = urllib.request.Request(stack.url + path, content, method=method)  # noqa: S310
-        request.add_header("Authorization", f"Bearer {token}")
-        request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - ours
-            found: dict[str, Any] = json.load(answer)
-            return found
+    One, or two when the hour ended in the middle.
+    """
+    times = stack.rows("SELECT received_at FROM events WHERE type = 'error'")
+    hours = Counter(_hour(row["received_at"]) for row in times)
+    return sum(count >= RATE["count"] for count in hours.values())  # type: ignore[operator]
 
-    return await asyncio.to_thread(ask)
+
+def _hour(received_at: Any) -> int:
+    """Return the number of the hour; SQLite has times as text."""
+    at = datetime.fromisoformat(received_at) if isinstance(received_at, str) else received_at
+    return int(at.timestamp() // 3_600)
+
+
+async def _check_lists(site: Site, cast: Cast) -> None:
+    """Each attempt is listed: those that were refused, and those that nobody answered."""
+    of_euros = await site.ask("GET", f"/api/subscriptions/{cast.euros.name}/deliveries")
+    of_stuck = await site.ask("GET", f"/api/subscriptions/{cast.stuck.name}/deliveries")
+    for item in of_euros["items"]:
+        statuses = [attempt["status"] for attempt in item["attempts"]]
+        assert item["state"] == "delivered"
+        assert statuses[-1] == 200
+        assert set(statuses[:-1]) <= {500, None}  # None: the process was killed
+    assert {item["state"] for item in of_stuck["items"]} == {"pending"}
+
+
+def _check_once(stack: Stack) -> None:
+    """Nothing is in SQL twice: no alert of an event, no delivery of an alert."""
+    for table, what in (
+        ("alerts", "rule, subject, event_id, subscription_id"),
+        ("deliveries", "subscription_id, alert_id"),
+    ):
+        counted = f"SELECT count(*) AS n FROM {table} GROUP BY {what} HAVING count(*) > 1"  # noqa: S608
+        assert stack.rows(counted) == []

@@ -8,6 +8,7 @@ import pytest
 from sinks.sql.migrate import upgrade
 from sinks.sql.writer import Writer
 from tests.contract.sinks import samples
+from tests.contract.sinks.place import Place, open_place
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,3 +34,10 @@ async def writer(database_url: str) -> AsyncIterator[Writer]:
     await writer.assign(samples.TOPIC, 0)
     yield writer
     await writer.close()
+
+
+@pytest.fixture
+async def place(database_url: str) -> AsyncIterator[Place]:
+    """Give the service of subscriptions, and what it writes to."""
+    async with open_place(database_url) as place:
+        yield place

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from schemas import sketch
 from sinks.query import reads
-from sinks.query.database import open_reader
 from sinks.query.lists import Asked, asked
 from sinks.query.reads import ALERT_KEY, PAGE_KEY, SESSION_KEY, Page
 from sinks.sql.engine import Database
+from sinks.sql.reader import open_reader
 from sinks.sql.tables import AlertRow, PageDurationRow, SessionRow
 from sinks.sql.writer import Writer
 from tests.contract.sinks.samples import (

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ def failing(first: int, status: int, **headers: str) -> Behave:
 
 
 @asynccontextmanager
-async def receiving(behave: Behave) -> AsyncIterator[Receiver]:
+async def receiving(behave: Behave, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """Run a receiver."""
     receiver = Receiver()
 
@@ -75,10 +76,10 @@ async def receiving(behave: Behave) -> AsyncIterator[Receiver]:
     app.router.add_route("*", "/{tail:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     host, port = runner.addresses[0][:2]
-    receiver.url = f"http://{host}:{port}/hook"
+    receiver.url = f"http{'s' if tls else ''}://{host}:{port}/hook"
     try:
         yield receiver
     finally:

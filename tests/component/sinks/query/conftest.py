@@ -15,10 +15,10 @@ from schemas.codec import encode
 from schemas.records import LiveCounters
 from sinks.query import tokens
 from sinks.query.app import Query
-from sinks.query.database import open_reader
 from sinks.query.live_board import Board
 from sinks.sql.engine import Database, open_database
 from sinks.sql.migrate import upgrade
+from sinks.sql.reader import open_reader
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
 from tests.component.sinks.query.fake_service import FakeService

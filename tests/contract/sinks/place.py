@@ -1,0 +1,90 @@
+"""The service of subscriptions, and what it writes to: SQL, and a topic that is a list."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from schemas.codec import encode
+from schemas.records import Subscription
+from sinks.sql.engine import Database, open_database
+from sinks.sql.reader import open_reader
+from sinks.webhooks.mend import Mending
+from sinks.webhooks.sender import CheckingResolver
+from sinks.webhooks.service import Subscriptions, Unavailable
+from sinks.webhooks.topic import Publish
+
+BODY: dict[str, Any] = {
+    "site_id": "shop",
+    "rule": "payment",
+    "params": {"min_amount": 10, "currency": "eur"},
+    "channel": {"type": "webhook", "url": "https://hooks.example/x"},
+    "cooldown_seconds": 60,
+}
+
+
+@dataclass
+class Topic:
+    """The topic, as a list of its records; away at will."""
+
+    records: list[tuple[str, Subscription | None]] = field(default_factory=list)
+    is_away: bool = False
+
+    async def publish(self, subscription_id: str, record: Subscription | None) -> None:
+        """Write a record."""
+        if self.is_away:
+            raise Unavailable("away")
+        self.records.append((subscription_id, record))
+
+    def last(self) -> Subscription | None:
+        """Return the last record."""
+        return self.records[-1][1]
+
+
+@dataclass
+class Place:
+    """A service, and what it writes to."""
+
+    url: str
+    database: Database
+    reader: Database
+    topic: Topic
+    service: Subscriptions
+
+    def served(self, resolver: CheckingResolver, publish: Publish | None = None) -> Subscriptions:
+        """Return a service with other names, or another topic."""
+        written = publish or self.topic.publish
+        return Subscriptions(self.database, self.reader, written, resolver, allow_private=False)
+
+    def mending(self, now: datetime) -> Mending:
+        """Return what mends at some time, and knows the topic."""
+        found = Mending(self.database, self.reader, self.topic.publish, lambda: now)
+        for name, record in self.topic.records:
+            found.apply(name.encode(), None if record is None else encode(record))
+        return found
+
+
+def names(*addresses: str) -> Any:
+    """Return a `getaddrinfo` that answers so."""
+
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "not found")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, 443)) for name in addresses]
+
+    return resolve
+
+
+@asynccontextmanager
+async def open_place(database_url: str) -> AsyncIterator[Place]:
+    """Give a service for which each name is at 1.1.1.1."""
+    database, reader, topic = open_database(database_url), open_reader(database_url), Topic()
+    resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
+    made = Subscriptions(database, reader, topic.publish, resolver, allow_private=False)
+    yield Place(database_url, database, reader, topic, made)
+    await made.undone()
+    await resolver.close()
+    await reader.close()
+    await database.close()

@@ -1,0 +1,69 @@
+"""Who asks for long holds nobody back, on either engine."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from sinks.sql.types import now_utc
+from sinks.webhooks import queue, records, service
+from sinks.webhooks.schedule import Outcome
+from tests.contract.sinks import samples
+from tests.contract.sinks.place import BODY, Place
+from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store
+from tests.fixtures.waiting import eventually_async
+
+_HELD_SECONDS = 30
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Let lists of deliveries last as long as the test; gives one number for each that began."""
+    begun: list[int] = []
+    over = threading.Event()
+    listed = records.deliveries
+
+    def hold(connection: Connection, *given: Any) -> Any:
+        found = listed(connection, *given)
+        begun.append(len(begun))
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_sleep({_HELD_SECONDS})")
+        else:
+            over.wait(_HELD_SECONDS)
+        return found
+
+    monkeypatch.setattr(records, "deliveries", hold)
+    monkeypatch.setattr(service, "_DEADLINE_SECONDS", float(_HELD_SECONDS))
+    yield begun
+    over.set()
+
+
+async def test_a_list_that_takes_long_delays_neither_alerts_nor_deliveries(
+    place: Place, held: list[int]
+) -> None:
+    """Nor any change: all is done while the lists are still being read."""
+    asked = {**BODY, "params": {}, "cooldown_seconds": 0}
+    name = (await place.service.create("shop", asked))["subscription_id"]
+    lists = [asyncio.create_task(place.service.deliveries(name, 1_000, None)) for _ in range(4)]
+    await eventually_async(lambda: len(held) == 4, within_seconds=20, what="all are being read")
+
+    writer = await samples.open_for_test(place.url)
+    await writer.assign(ALERTS, 0)
+    await store(writer, 0, [alert(n) for n in range(3)])
+    await writer.close()
+    (one, *_) = await place.database.run(lambda c: queue.claim(c, now_utc(), {}, 3, 3))
+    await place.database.run(lambda c: queue.finish(c, one, Outcome(204, None, 1), None, now_utc()))
+    assert await place.service.test(name)
+
+    assert [task.done() for task in lists] == [False] * 4
+    states = [row["state"] for row in await deliveries(place.url)]
+    assert sorted(states) == ["delivered", "pending", "pending", "pending"]
+    for task in lists:
+        task.cancel()
+    for task in lists:
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,105 @@
+"""Delivery to https, with authorities of our own."""
+
+import socket
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from sinks.sql.types import now_utc
+from sinks.webhooks.schedule import Outcome
+from sinks.webhooks.sender import Sender
+from tests.contract.sinks.subscribed import SECRET
+from tests.integration.sinks.receivers import Receiver, good, receiving
+
+HOST = "hooks.example"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Give an authority that this machine trusts, and no other."""
+    made = trustme.CA()
+    made.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return made
+
+
+class Speaking:
+    """A receiver's side of TLS, and the names that it was asked for."""
+
+    def __init__(self, authority: trustme.CA, *names: str, **more: Any) -> None:
+        self.asked_for: list[str | None] = []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(*names, **more).configure_cert(self.context)
+        self.context.sni_callback = lambda _made, name, _context: self.asked_for.append(name)
+
+
+async def send(receiver: Receiver, host: str = HOST) -> Outcome:
+    """Send to a name that is at the receiver's address, whatever the name is."""
+
+    def resolve(_host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    url = receiver.url.replace("127.0.0.1", host)
+    async with Sender(allow_private=True, getaddrinfo=resolve) as sender:
+        return await sender.send(url, SECRET, "d-1", "{}", now_utc())
+
+
+async def test_a_certificate_for_the_name_is_taken(authority: trustme.CA) -> None:
+    """The name is what is asked for and checked, though the connection is to an address."""
+    tls = Speaking(authority, HOST)
+    async with receiving(good, tls.context) as receiver:
+        outcome = await send(receiver)
+
+    (message,) = receiver.messages
+    assert outcome[:2] == (204, None)
+    assert tls.asked_for == [HOST]
+    assert message.headers["Host"].startswith(HOST)
+    assert message.verified(SECRET) == {}
+
+
+@pytest.mark.parametrize("names", [("other.example",), ("127.0.0.1",), ("*.hooks.example",)])
+async def test_a_certificate_for_another_name_is_refused(
+    authority: trustme.CA, names: tuple[str, ...]
+) -> None:
+    """Also one for the address that is connected to."""
+    async with receiving(good, Speaking(authority, *names).context) as receiver:
+        outcome = await send(receiver)
+
+    assert outcome.status is None
+    assert "certificate is refused: Hostname mismatch" in (outcome.error or "")
+    assert receiver.messages == []
+
+
+async def test_an_authority_that_nobody_trusts_is_refused(authority: trustme.CA) -> None:
+    """And nothing was sent when that is known."""
+    async with receiving(good, Speaking(trustme.CA(), HOST).context) as receiver:
+        outcome = await send(receiver)
+
+    assert outcome.status is None
+    assert "certificate is refused: " in (outcome.error or "")
+    assert receiver.messages == []
+
+
+async def test_a_certificate_of_another_time_is_refused(authority: trustme.CA) -> None:
+    """It has expired."""
+    old = Speaking(authority, HOST, not_before=LONG_AGO, not_after=LONG_AGO.replace(month=2))
+    async with receiving(good, old.context) as receiver:
+        outcome = await send(receiver)
+
+    assert outcome.error == "the host's certificate is refused: certificate has expired"
+    assert receiver.messages == []
+
+
+async def test_one_who_speaks_no_tls_is_told_so(authority: trustme.CA) -> None:
+    """Behind a URL that says https."""
+    async with receiving(good) as receiver:
+        receiver.url = receiver.url.replace("http:", "https:")
+        outcome = await send(receiver)
+
+    assert outcome[:2] == (None, "the host does not speak TLS as we do")
+    assert receiver.messages == []

@@ -1,0 +1,177 @@
+"""Two stream workers on one broker, and subscriptions that come, change and go."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from functools import partial
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.partitioner import murmur2
+
+from infra.status import why_not_ready
+from infra.topics import create_topics
+from schemas.codec import decode, encode
+from schemas.headers import EVENT_ID, TYPE
+from schemas.records import Alert
+from schemas.settings import KafkaSettings
+from schemas.topics import ALERTS, EVENTS_RAW
+from sinks.webhooks.topic import Publish, open_topic
+from streams.app import APP_ID
+from streams.engine.follow import Follower
+from tests.fixtures.waiting import eventually_async
+from tests.integration.streams.conftest import OwnBroker
+from tests.unit.streams import samples
+from tests.unit.streams.subscribed import subscription
+
+pytestmark = pytest.mark.timeout(180)
+
+PARTITIONS = 2
+#: One site for each partition of `events-alert`, and so for each worker.
+SITES = [
+    next(
+        name
+        for name in (f"shop-{number}" for number in count())
+        if (murmur2(name.encode()) & 0x7FFFFFFF) % PARTITIONS == partition
+    )
+    for partition in range(PARTITIONS)
+]
+
+
+@pytest.fixture
+async def bootstrap(own_broker: OwnBroker, tmp_path: Path) -> AsyncIterator[str]:
+    """Give the address of a broker on which two workers have a partition each."""
+    settings = KafkaSettings(bootstrap_servers=own_broker.bootstrap, partitions=PARTITIONS)
+    await create_topics(settings)
+    workers = [start(own_broker.bootstrap, tmp_path / f"streams-{n}.json") for n in range(2)]
+    try:
+        await eventually_async(
+            lambda: have_one_each(own_broker.bootstrap, tmp_path),
+            within_seconds=90,
+            what="both workers have a partition",
+        )
+        yield own_broker.bootstrap
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def start(bootstrap: str, status: Path) -> subprocess.Popen[bytes]:
+    """Start a worker of the role `streams`."""
+    environment = {
+        **os.environ,
+        "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+        "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
+    }
+    argv = [sys.executable, "-m", "infra", "streams", "--status-file", str(status)]
+    with status.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+async def have_one_each(bootstrap: str, folder: Path) -> bool:
+    """Tell whether both workers are ready, and the group is at rest with both in it."""
+    if any(why_not_ready(folder / f"streams-{number}.json") for number in range(2)):
+        return False
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        (described,) = await admin.describe_consumer_groups([APP_ID])
+        (_, _, state, _, _, members, *_) = described.groups[0]
+    finally:
+        await admin.close()
+    return state == "Stable" and len(members) == 2
+
+
+class Shop:
+    """Both sites: what is paid there, and which alerts there were."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._numbers = count()
+        self._alerts: dict[str, set[str | None]] = {}
+
+    def note(self, _key: bytes | None, value: bytes | None) -> None:
+        """Take in an alert: for which subscription it is, by its event."""
+        alert = decode(value or b"", Alert)
+        self._alerts.setdefault(alert.event_id or "", set()).add(alert.subscription_id)
+
+    async def asked_for(self, amount: int) -> list[bool]:
+        """Pay at each site; returns where a subscription had an alert of its own."""
+        found = []
+        for site_id in SITES:
+            paid, after = [await self._pay(site_id, one) for one in (amount, 0)]
+            # Alerts of a site are in order: what does not stand before the next one's is none.
+            await eventually_async(
+                partial(self._alerts.get, after), within_seconds=60, what="the next one is told"
+            )
+            found.append(len(self._alerts[paid]) == 2)
+        return found
+
+    async def _pay(self, site_id: str, amount: int) -> str:
+        event = samples.event(
+            ("paid", next(self._numbers)),
+            site_id=site_id,
+            type="payment",
+            amount=Decimal(amount),
+            currency="EUR",
+        )
+        headers = [(EVENT_ID, UUID(event.event_id).bytes), (TYPE, b"payment")]
+        key = f"{site_id}:{event.session_id}".encode()
+        await self._producer.send_and_wait(EVENTS_RAW.name, encode(event), key, headers=headers)
+        return event.event_id
+
+
+@asynccontextmanager
+async def open_shop(bootstrap: str) -> AsyncIterator[tuple[Shop, Publish]]:
+    """Give the sites, and what writes subscriptions."""
+    async with (
+        AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer,
+        open_topic(bootstrap) as publish,
+    ):
+        shop = Shop(producer)
+        follower = Follower(bootstrap, ALERTS.name, PARTITIONS, shop.note)
+        following = asyncio.create_task(follower.run())
+        try:
+            yield shop, publish
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+
+
+async def test_a_subscription_that_comes_changes_or_goes_does_so_in_all_workers(
+    bootstrap: str,
+) -> None:
+    """Each worker has one of two sites, with a subscription for each of these."""
+    async with open_shop(bootstrap) as (shop, publish):
+
+        async def put(at: int, params: dict[str, object] | None) -> None:
+            for site_id in SITES:
+                made = subscription(
+                    site_id, "payment", params or {}, site_id=site_id, updated_at=at
+                )
+                await publish(made.subscription_id, None if params is None else made)
+
+        async def until(amount: int, expected: bool, what: str) -> None:
+            async def is_so() -> bool:
+                return await shop.asked_for(amount) == [expected] * len(SITES)
+
+            await eventually_async(is_so, within_seconds=30, what=what)
+
+        assert await shop.asked_for(500) == [False, False]
+        await put(1, {"min_amount": 100})
+        await until(500, True, "what is new is in effect")
+        assert await shop.asked_for(50) == [False, False]
+        await put(2, {"min_amount": 10})
+        await until(50, True, "what was changed is in effect")
+        await put(3, None)
+        await until(500, False, "what was deleted is not")
