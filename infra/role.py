@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from infra.errors import UserError
 from infra.logs import configure_logging
-from infra.status import write_status
+from infra.role_status import write_status
 from schemas.settings import Settings
 from streams.engine.cluster import ClusterError
 from streams.engine.producer import StoppingError

@@ -16,9 +16,9 @@ from infra.broker.local_kafka import LocalKafka
 from infra.data_dir import DataDir
 from infra.errors import UserError
 from infra.local import address_of, is_loopback
+from infra.role_status import is_heard, why_not_ready
 from infra.screen import Screen
 from infra.silence import Silence
-from infra.status import is_heard, why_not_ready
 from infra.supervised import Supervised
 from infra.topics import create_topics
 from schemas.settings import PREFIX, Settings

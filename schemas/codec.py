@@ -27,6 +27,7 @@ SCHEMA_FILES: dict[int, str] = {
     6: "live_counters.avsc",
     7: "subscription.avsc",
     8: "alert.v2.avsc",
+    9: "replay.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")

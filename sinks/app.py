@@ -7,7 +7,7 @@ from functools import partial
 
 from faust.types import TP
 
-from schemas.settings import Settings
+from schemas.settings import KafkaSettings, Settings
 from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
 from sinks.sql.engine import open_database
@@ -37,7 +37,7 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
         settings.database.url, app=APP_ID, cluster_id=cluster_id, should_stop=stop.is_set
     )
     try:
-        worker = _build(kafka.bootstrap_servers, writer)
+        worker = _build(kafka, writer)
         async with _open_delivery(settings, worker):
             watch(worker)
             await worker.run(stop)
@@ -45,7 +45,7 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
         await writer.close()
 
 
-def _build(bootstrap_servers: str, writer: Writer) -> Worker:
+def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
     async def positions(sources: Sequence[TP]) -> Mapping[TP, int]:
         """Read from where the database is: its rows are the truth, the group's a hint."""
         ends = await worker.faust.consumer.highwaters(*sources)
@@ -54,7 +54,12 @@ def _build(bootstrap_servers: str, writer: Writer) -> Worker:
             check_log_end(tp.topic, tp.partition, start, ends[tp])
         return starts
 
-    worker = Worker(APP_ID, bootstrap_servers, positions=positions)
+    worker = Worker(
+        APP_ID,
+        kafka.bootstrap_servers,
+        positions=positions,
+        max_refused_in_a_row=kafka.max_refused_in_a_row,
+    )
     worker.checks.append(lambda: writer.trouble)
     for agent in (store_events, store_sessions, store_durations, store_alerts):
         agent.register(worker, writer)

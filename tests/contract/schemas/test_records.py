@@ -30,6 +30,7 @@ PUBLISHED = {
     6: ("live_counters.avsc", "23fd25d82d970be9"),
     7: ("subscription.avsc", "a96a6d370f6ebd9a"),
     8: ("alert.v2.avsc", "2ca76c81700c8fee"),
+    9: ("replay.avsc", "71ca800950336fed"),
 }
 
 RECORDS: dict[str, type[Record]] = {one.__name__: one for one in typing.get_args(Record)}
