@@ -27,7 +27,8 @@ class Stack:
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.port = free_port()
-        self._settings = dict(settings or {})
+        #: Added to the environment at each start.
+        self.settings = dict(settings or {})
         self._screen = data_dir.with_suffix(".screen")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,13 +42,27 @@ class Stack:
         """What it has shown since its last start."""
         return self._screen.read_text(errors="replace")
 
+    @property
+    def kafka(self) -> str:
+        """The address of its broker."""
+        return (self.data_dir / "run" / "kafka.address").read_text().strip()
+
+    @property
+    def why_not_ready(self) -> str:
+        """What it answers to who asks whether it is ready."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310
+                return str(answer.read())
+        except urllib.error.HTTPError as error:
+            return str(error.read())
+
     def start(self) -> None:
         """Start everything and wait until it says that it is ready."""
         argv = ["up", "--data-dir", str(self.data_dir), "--port", str(self.port)]
         with self._screen.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "infra", *argv],
-                env={**os.environ, **self._settings},
+                env={**os.environ, **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
