@@ -33,7 +33,8 @@ def problems_of(status: Status) -> Iterator[Problem]:
 
 def _of_role(role: Role) -> Iterator[Problem]:
     if role.workers == 0:
-        yield Problem(what=f"No worker of the role {role.name} runs", do=_START[role.name])
+        why = f": {role.not_ready}" if role.not_ready else ""
+        yield Problem(what=f"No worker of the role {role.name} works{why}", do=_START[role.name])
     elif role.not_ready is not None:
         yield Problem(
             what=f"{role.name} is not ready: {role.not_ready}",

@@ -105,7 +105,8 @@ async def _flow(
     moved = {place: done(second, place) - done(first, place) for place in places}
     # Work that was there at the first look, and is at the second, untouched.
     had_work = {place for place in places if first.ends[place] > done(first, place)}
-    worst = max(places, key=lambda place: lags[place])
+    # With no lag anywhere, one that holds a record to tell the time of.
+    worst = max(places, key=lambda place: (lags[place], done(second, place) > begin[place]))
     last, waiting = await _times(consumer, worst, begin[worst], done(second, worst), lags[worst])
     return Flow(
         role=role,
@@ -170,7 +171,13 @@ async def _dead_letters(consumer: Any, places: Sequence[TopicPartition]) -> list
 async def _clients(kafka: KafkaSettings) -> AsyncIterator[tuple[AIOKafkaAdminClient, Any]]:
     servers = kafka.bootstrap_servers
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        enable_auto_commit=False,
+        # One record is asked for at a time, and many times: nothing is worth waiting for.
+        fetch_max_wait_ms=10,
+        max_partition_fetch_bytes=64 * 1024,
+    )
     try:
         await admin.start()
         await consumer.start()

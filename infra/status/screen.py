@@ -16,7 +16,8 @@ _RIGHT: Literal["right"] = "right"
 
 def shown(status: Status, now: datetime) -> Iterator[RenderableType]:
     """Give the tables of a status, and what to do about what is red."""
-    yield _roles(status.roles)
+    if status.roles:
+        yield _roles(status.roles)
     if status.flows:
         yield _flows(status.flows, now)
     if status.dead_letters:
