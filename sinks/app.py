@@ -11,6 +11,7 @@ from schemas.settings import KafkaSettings, Settings
 from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
 from sinks.sql.engine import open_database
+from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.writer import Writer, open_writer
 from sinks.webhooks.deliver import Deliveries
@@ -20,6 +21,7 @@ from sinks.webhooks.service import open_subscriptions
 from sinks.webhooks.topic import open_topic
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.follow import Follower
+from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
 
 #: The consumer group, and the name in `consumer_offsets`: never renamed.
@@ -31,6 +33,13 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
 
     `watch` is given the worker before it starts, to tell whether it is ready.
     """
+    try:
+        await _run(settings, stop, watch)
+    except DatabaseUnavailable as error:  # only while it stops: else it waits
+        raise StoppingError(str(error)) from error
+
+
+async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
     kafka = settings.kafka
     cluster_id = await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
     writer = await open_writer(

@@ -1,6 +1,9 @@
 """Poison of every kind in a whole headrace, and what an operator does about it."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -97,6 +100,16 @@ async def _letters(stack: Stack) -> list[DeadLetter]:
         return [letter async for _, letter in letters]
 
 
+def _status(stack: Stack) -> tuple[int, Any]:
+    argv = ["status", "--json", "--data-dir", str(stack.data_dir)]
+    told = subprocess.run([sys.executable, "-m", "infra", *argv], capture_output=True, check=False)
+    return told.returncode, json.loads(told.stdout)
+
+
+def _lag(stack: Stack) -> int:
+    return sum(flow["lag"] for flow in _status(stack)[1]["flows"])
+
+
 def _good(number: int) -> dict[str, object]:
     return {"type": "pageview", "site_id": "good", "session_id": f"s{number % 40}", "path": "/"}
 
@@ -152,6 +165,19 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
     again = Counter((letter.stage, letter.reason) for letter in await _letters(stack))
     assert again == expected + expected
     assert await asyncio.to_thread(_has_good, stack, 400)
+    await asyncio.to_thread(
+        lambda: eventually(
+            lambda: _lag(stack) == 0, within_seconds=60, what="status shows that all is read"
+        )
+    )
+    code, status = await asyncio.to_thread(_status, stack)
+    assert (code, {problem["do"].partition(",")[0] for problem in status["problems"]}) == (
+        1,
+        {
+            f"see `headrace dlq list --topic {topic}-dlq`"
+            for topic in ("events-raw", "events-session")
+        },
+    )
 
 
 async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
@@ -171,8 +197,16 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
     )
     await asyncio.to_thread(_post_good, stack)
     assert len(await _letters(stack)) <= 50
+    code, status = await asyncio.to_thread(_status, stack)
+    told = [one["what"] for one in status["problems"]]
+    assert code == 1
+    assert [one for one in told if one.startswith("streams is not ready: sessionize: ")]
+    assert [one for one in told if "streams does not move on in events-session, part" in one]
 
     assert await asyncio.to_thread(stack.stop) == 0
+    code, status = await asyncio.to_thread(_status, stack)
+    assert (code, len(status["tables"])) == (1, 4)
+    assert "No broker is ready" in status["problems"][0]["what"]
     stack.settings[_BRAKE] = "1000"
     await asyncio.to_thread(stack.start)
 
