@@ -18,6 +18,7 @@ from streams.domain import routing
 from streams.domain.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
 from streams.domain.replays import ReplayBook
 from streams.engine.batch import Batch
+from streams.engine.table import BatchTable
 from streams.engine.tail import Tail
 from streams.engine.worker import Worker
 
@@ -31,19 +32,16 @@ def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], in
     alerting = routing.alerting_types()
     replays = worker.table(REPLAYS, encode, lambda value: decode(value, Replay))
     memories: dict[int, _Memory] = {}
-    books: dict[int, ReplayBook] = {}
 
     async def remember(partition: int) -> None:
-        books[partition] = ReplayBook(replays.of(partition))
-        async for key, replay in replays.stored(partition):
-            books[partition].know(key, replay)
         memory = memories.setdefault(partition, _Memory())
+        memory.replays = await _open_book(replays, partition)
         async for fetched in tail.catch_up(partition):
             memory.remember(fetched)
 
     def route_events(batch: Batch) -> None:
-        memory, book = memories[batch.partition], books[batch.partition]
-        for record, headers in to_route(batch, book):
+        memory = memories[batch.partition]
+        for record, headers in to_route(batch, memory.replays):
             name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
             if problem := _problem(record, name, event_id, routes):
                 batch.refuse(record, *problem)
@@ -54,15 +52,23 @@ def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], in
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)
                 if name in alerting:
                     site = routing.site_of(record.key)
-                    batch.emit(
-                        EVENTS_ALERT.name, partition_of_site(site), site, record.value, routed
-                    )
+                    place = (EVENTS_ALERT.name, partition_of_site(site))
+                    batch.emit(*place, site, record.value, routed)
 
     worker.agent(EVENTS_RAW, route_events, tables=[replays], prepare=remember)
 
 
+async def _open_book(replays: BatchTable[Replay], partition: int) -> ReplayBook:
+    book = ReplayBook(replays.of(partition))
+    async for key, replay in replays.stored(partition):
+        book.know(key, replay)
+    return book
+
+
 class _Memory:
-    """The ids that one partition had: those of clients for long, the server's for minutes."""
+    """What one partition had: ids of clients for long, the server's for minutes, and replays."""
+
+    replays: ReplayBook
 
     def __init__(self) -> None:
         self._clients = SeenIds(CLIENT_IDS)
