@@ -16,6 +16,7 @@ def status(
     Exits with 1 when something is red. It looks twice, three seconds apart.
     """
     import asyncio
+    import logging
     from datetime import UTC, datetime
 
     import msgspec
@@ -25,6 +26,7 @@ def status(
     from infra.status.look import look
     from infra.tables import table_console
 
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # a wait is no news
     with Console(stderr=True).status("Looking twice, a few seconds apart …"):
         found = asyncio.run(look(data_dir))
     if as_json:

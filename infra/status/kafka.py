@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from infra.errors import UserError
 from infra.status.model import DeadLetterCount, Flow, Role
@@ -78,9 +79,11 @@ async def look(kafka: KafkaSettings) -> KafkaStatus:
     return KafkaStatus(roles, flows, counts, [name for name, count in topics.items() if not count])
 
 
+@stamina.retry(on=GroupCoordinatorNotAvailableError, attempts=20, timeout=15, wait_max=1)
 async def _look(
     admin: AIOKafkaAdminClient, consumer: Any, places: Mapping[str, Sequence[TopicPartition]]
 ) -> _Look:
+    """Look once; a cluster that never had a group makes their coordinator first."""
     done: dict[str, Offsets] = {}
     for role, (group, _) in _READERS.items():
         found = await admin.list_consumer_group_offsets(group)
