@@ -14,6 +14,7 @@ from infra.cli_demo import demo
 from infra.cli_dlq import dlq
 from infra.cli_kafka import kafka
 from infra.cli_replay import replay
+from infra.cli_status import status
 from infra.cli_tokens import tokens
 from infra.cli_up import up
 from infra.errors import UserError
@@ -35,6 +36,7 @@ for command in (
     kafka,
     replay,
     demo,
+    status,
 ):
     app.command()(command)
 app.add_typer(cli_admin.topics, name="topics")

@@ -40,7 +40,7 @@ def web(status_dir: Annotated[Path, typer.Option()]) -> None:
 
     from infra.data_dir import read_settings
     from infra.logs import configure_logging
-    from infra.status import why_not_ready
+    from infra.role_status import why_not_ready
     from infra.web import create_web
     from producer_api.server import serve_app
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from infra.errors import UserError
 from infra.logs import configure_logging
-from infra.status import write_status
+from infra.role_status import write_status
 from schemas.settings import Settings
 from streams.engine.cluster import ClusterError
 from streams.engine.producer import StoppingError
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
 
 _STATUS_SECONDS = 0.5
+#: After which an end that waits for Kafka is over: `headrace up` kills after 30 s, as service
+#: managers do. A worker may spend 15 s of it on the batches that it has begun.
+_END_SECONDS = 20.0
 
 
 def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> None:
@@ -58,14 +61,28 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
     def on_signal() -> None:
         if stop.is_set():
             log.warning("told to end a second time: ending at once")
             os._exit(1)
+        log.info("told to end")
         stop.set()
+        loop.call_later(_END_SECONDS, _end_unfinished)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal)
+
+
+def _end_unfinished() -> None:
+    """End without a last word to Kafka, which does not listen: what is done is done.
+
+    Its offsets may lag behind; what is read again for that changes nothing.
+    """
+    log.warning("not ended after %.0f s, for something does not answer: ending now", _END_SECONDS)
+    logging.shutdown()
+    os._exit(0)
 
 
 async def _tell(name: str, worker: Worker, status: Path | None) -> None:

@@ -34,6 +34,7 @@ class Supervised:
         self._started_at = 0.0
         self._pause = 0.0
         self._start_at: float | None = None
+        self._is_told = False
 
     def start(self) -> None:
         """Start the process now."""
@@ -64,14 +65,27 @@ class Supervised:
         self._start_at = time.monotonic() + self._pause
         return f"{self.role} ended ({_how(code)}); starting it again in {self._pause:g} s"
 
-    def stop(self, grace_seconds: float) -> bool:
-        """End the process; True when it ended in order within its grace."""
+    def tell_to_end(self) -> None:
+        """Tell the process to end, once: a second TERM would end a role at once."""
+        if self._process is not None and not self._is_told:
+            self._process.terminate()
+            self._is_told = True
+
+    def stop(self, grace_seconds: float) -> str:
+        """End the process, killing it after its grace; return how it ended."""
         if self._process is None:
-            return True
-        code = process.terminate(self._process, grace_seconds)
-        self._pid_file.unlink(missing_ok=True)
-        self._process, self._start_at = None, None
-        return code in _IN_ORDER
+            return "ended"
+        self.tell_to_end()
+        try:
+            code = self._process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return f"killed after {grace_seconds:.0f} s"
+        finally:
+            self._pid_file.unlink(missing_ok=True)
+            self._process, self._start_at = None, None
+        return "ended" if code in _IN_ORDER else f"ended ({_how(code)})"
 
     def kill(self) -> None:
         """End the process at once."""

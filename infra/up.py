@@ -16,9 +16,9 @@ from infra.broker.local_kafka import LocalKafka
 from infra.data_dir import DataDir
 from infra.errors import UserError
 from infra.local import address_of, is_loopback
+from infra.role_status import is_heard, why_not_ready
 from infra.screen import Screen
 from infra.silence import Silence
-from infra.status import is_heard, why_not_ready
 from infra.supervised import Supervised
 from infra.topics import create_topics
 from schemas.settings import PREFIX, Settings
@@ -199,11 +199,14 @@ class Up:
     # -- the end
 
     def _stop(self) -> None:
-        """End the roles, then the broker, which they need to the last."""
+        """End what takes events, then the other roles at the same time, then the broker."""
         for child in sorted(self._children, key=lambda child: child.role == "kafka"):
             with self._screen.step(child.role) as done:
-                in_order = child.stop(_GRACE_SECONDS)
-                done("ended" if in_order else f"killed after {_GRACE_SECONDS:.0f} s")
+                done(child.stop(_GRACE_SECONDS))
+            if child.role == "web":
+                for other in self._children:
+                    if other.role != "kafka":
+                        other.tell_to_end()
         for role in COMMANDS:
             self._data_dir.status(role).unlink(missing_ok=True)
         if self._broker is not None:

@@ -28,6 +28,7 @@ SCHEMA_FILES: dict[int, str] = {
     7: "subscription.avsc",
     8: "alert.v2.avsc",
     9: "live_counters.v2.avsc",
+    10: "replay.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")

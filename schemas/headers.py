@@ -22,6 +22,13 @@ DLQ_PARTITION = "dlq-partition"
 DLQ_OFFSET = "dlq-offset"
 DLQ_AT = "dlq-at"
 
+#: On a dead letter that was put into `events-raw` again: the one stage that it is for.
+REPLAY_FOR = "replay-for"
+#: And its place before, `topic/partition/offset`, by which a second replay of it is known.
+REPLAY_OF = "replay-of"
+#: And, for `store_events`, the offset in `events-raw` that the event had first.
+REPLAY_OFFSET = "replay-offset"
+
 Headers = Sequence[tuple[str, bytes]]
 
 _SOURCE = struct.Struct(">iqq")

@@ -231,4 +231,22 @@ class Subscription(Struct, kw_only=True):
     updated_at: int
 
 
-Record = RawEvent | SessionState | PageDuration | AlertState | Alert | LiveCounters | Subscription
+class Replay(Struct, kw_only=True):
+    """A dead letter that was replayed, and where its replay stands in `events-raw`."""
+
+    stage: str
+    origin: str
+    src_offset: int
+    log_ms: int
+
+
+Record = (
+    RawEvent
+    | SessionState
+    | PageDuration
+    | AlertState
+    | Alert
+    | LiveCounters
+    | Subscription
+    | Replay
+)

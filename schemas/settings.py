@@ -40,6 +40,11 @@ class KafkaSettings(_Group):
     min_insync_replicas: int = Field(
         1, ge=1, le=7, description="copies that must be written before an event is accepted"
     )
+    max_refused_in_a_row: int = Field(
+        50,
+        ge=1,
+        description="records that cannot be processed, after which their partition is stopped",
+    )
 
 
 class DatabaseSettings(_Group):

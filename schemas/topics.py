@@ -119,6 +119,13 @@ SUBSCRIPTIONS = Topic(
     record="Subscription",
     cleanup="compact",
 )
+REPLAYS = Topic(
+    "replays",
+    "the dead letters that were replayed, so that each is once; the table of route_events",
+    key="stage:topic/partition/offset",
+    record="Replay",
+    cleanup="compact",
+)
 LIVE_COUNTERS = Topic(
     "live-counters",
     "what happens now, by site and partition; read whole by query",
@@ -161,6 +168,7 @@ TOPICS: tuple[Topic, ...] = (
     *_SOURCES,
     ALERT_STATES,
     SUBSCRIPTIONS,
+    REPLAYS,
     LIVE_COUNTERS,
     *DEAD_LETTERS,
 )

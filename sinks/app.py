@@ -8,10 +8,11 @@ from functools import partial
 
 from faust.types import TP
 
-from schemas.settings import Settings
+from schemas.settings import KafkaSettings, Settings
 from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
 from sinks.sql.engine import open_database
+from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.reader import open_reader
 from sinks.sql.writer import Writer, open_writer
@@ -23,6 +24,7 @@ from sinks.webhooks.service import open_subscriptions
 from sinks.webhooks.topic import open_topic
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.follow import Follower
+from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
 
 #: The consumer group, and the name in `consumer_offsets`: never renamed.
@@ -34,13 +36,20 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
 
     `watch` is given the worker before it starts, to tell whether it is ready.
     """
+    try:
+        await _run(settings, stop, watch)
+    except DatabaseUnavailable as error:  # only while it stops: else it waits
+        raise StoppingError(str(error)) from error
+
+
+async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
     kafka = settings.kafka
     cluster_id = await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
     writer = await open_writer(
         settings.database.url, app=APP_ID, cluster_id=cluster_id, should_stop=stop.is_set
     )
     try:
-        worker = _build(kafka.bootstrap_servers, writer)
+        worker = _build(kafka, writer)
         async with _open_delivery(settings, worker):
             watch(worker)
             await worker.run(stop)
@@ -48,7 +57,7 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
         await writer.close()
 
 
-def _build(bootstrap_servers: str, writer: Writer) -> Worker:
+def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
     async def positions(sources: Sequence[TP]) -> Mapping[TP, int]:
         """Read from where the database is: its rows are the truth, the group's a hint."""
         ends = await worker.faust.consumer.highwaters(*sources)
@@ -57,7 +66,12 @@ def _build(bootstrap_servers: str, writer: Writer) -> Worker:
             check_log_end(tp.topic, tp.partition, start, ends[tp])
         return starts
 
-    worker = Worker(APP_ID, bootstrap_servers, positions=positions)
+    worker = Worker(
+        APP_ID,
+        kafka.bootstrap_servers,
+        positions=positions,
+        max_refused_in_a_row=kafka.max_refused_in_a_row,
+    )
     worker.checks.append(lambda: writer.trouble)
     for agent in (store_events, store_sessions, store_durations, store_alerts):
         agent.register(worker, writer)

@@ -1,49 +1,43 @@
 """What all sink agents do: decode records into rows, hand them to the writer, in one batch."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlmodel import SQLModel
 
 from schemas.codec import CodecError, decode
-from schemas.records import Record
 from schemas.reject_reasons import DeadLetterReason
+from sinks.agents.stored import Stored
 from sinks.sql.batch import Refused, SourcedRow
 from sinks.sql.errors import DatabaseUnavailable
-from sinks.sql.statements import Row
 from sinks.sql.writer import Writer
 from streams.engine.batch import Batch
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
 
-R = TypeVar("R", bound=Record)
+Rows = Mapping[type[SQLModel], Sequence[SourcedRow]]
 
 
-def rows_of(
-    batch: Batch, record_type: type[R], to_rows: Callable[[R, int], Iterable[Row]]
-) -> list[SourcedRow]:
-    """Return the rows of a batch, each with its offset; refuse what cannot be decoded.
+def rows_of(batch: Batch, stored: Stored, records: Iterable[Any]) -> Rows:
+    """Return the rows of some of a batch's records, each with its offset, for their table.
 
-    `to_rows` is given a record and its offset. Ticks and tombstones, which have no value, have
-    no rows.
+    What cannot be decoded is refused. Ticks and tombstones, which have no value, have no rows.
     """
     rows: list[SourcedRow] = []
-    for record in batch.records:
+    for record in records:
         if record.value is None:
             continue
         try:
-            decoded = decode(record.value, record_type)
+            decoded = decode(record.value, stored.record)
         except CodecError as error:
             batch.refuse(record, DeadLetterReason.UNDECODABLE, str(error))
             continue
         with batch.refusing(record):
-            rows += [(record.offset, row) for row in to_rows(decoded, record.offset)]
-    return rows
+            rows += [(record.offset, row) for row in stored.to_rows(decoded, record)]
+    return {stored.table: rows}
 
 
-async def store(
-    worker: Worker, writer: Writer, batch: Batch, table: type[SQLModel], rows: list[SourcedRow]
-) -> None:
+async def store(worker: Worker, writer: Writer, batch: Batch, rows: Rows) -> None:
     """Write the rows and move the partition's offset; dead letters leave before it moves."""
 
     async def refuse(refused: Sequence[Refused]) -> None:
@@ -56,8 +50,6 @@ async def store(
     await worker.send_refused(batch)
     worker.check_owned(batch)
     try:
-        await writer.write(
-            batch.topic, batch.partition, batch.last_offset + 1, {table: rows}, refuse
-        )
+        await writer.write(batch.topic, batch.partition, batch.last_offset + 1, rows, refuse)
     except DatabaseUnavailable as error:
         raise StoppingError(str(error)) from error

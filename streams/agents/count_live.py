@@ -7,6 +7,7 @@ from time import monotonic
 from schemas.codec import encode
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
 from streams.agents.reading import read_events
+from streams.agents.replaying import is_replay
 from streams.domain.live import LiveBook
 from streams.engine.batch import Batch
 from streams.engine.producer import OutRecord
@@ -52,8 +53,10 @@ class Counting:
         """Count a batch."""
         reading, mono_ms = self._readings[batch.partition], self._clock() * 1_000
         for record, src, event in read_events(batch):
+            # What sessionize is given again was counted when it came first.
+            counted = None if is_replay(record) else event
             with batch.refusing(record):
-                reading.book.apply(event, src, mono_ms)
+                reading.book.apply(counted, src, mono_ms)
         reading.next_offset = batch.last_offset + 1
         # sessionize refuses the same records, once; they are read here again at each start.
         batch.refused.clear()

@@ -1,18 +1,24 @@
 """events-raw → events-session, events-pageleave, events-alert: each event once, by its type.
 
-Nothing is decoded: type and id are in the headers, and the key and partition stay.
+Nothing is decoded: type and id are in the headers, and the key and partition stay. Dead
+letters that are replayed pass here, too, each to its stage.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from schemas.codec import decode, encode
 from schemas.event_types import TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
+from schemas.records import Replay
 from schemas.reject_reasons import DeadLetterReason
-from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION
+from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, REPLAYS
+from streams.agents.replaying import to_route
 from streams.domain import routing
 from streams.domain.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
+from streams.domain.replays import ReplayBook
 from streams.engine.batch import Batch
+from streams.engine.table import BatchTable
 from streams.engine.tail import Tail
 from streams.engine.worker import Worker
 
@@ -24,35 +30,45 @@ def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], in
     """Register the agent. `tail` reads events-session, where what was passed on is found."""
     routes = {**routing.same_partition_topics(), _TICK: (EVENTS_SESSION, EVENTS_PAGELEAVE)}
     alerting = routing.alerting_types()
+    replays = worker.table(REPLAYS, encode, lambda value: decode(value, Replay))
     memories: dict[int, _Memory] = {}
 
     async def remember(partition: int) -> None:
         memory = memories.setdefault(partition, _Memory())
+        memory.replays = await _open_book(replays, partition)
         async for fetched in tail.catch_up(partition):
             memory.remember(fetched)
 
     def route_events(batch: Batch) -> None:
         memory = memories[batch.partition]
-        for record in batch.records:
+        for record, headers in to_route(batch, memory.replays):
             name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
             if problem := _problem(record, name, event_id, routes):
                 batch.refuse(record, *problem)
             elif name == _TICK or not memory.is_repeat(record, event_id or b""):
                 src = (SOURCE, Source(record.partition, record.offset, record.timestamp).pack())
-                headers = (*record.headers, src)
+                routed = (*headers, src)
                 for topic in routes[name or b""]:
-                    batch.emit(topic.name, batch.partition, record.key, record.value, headers)
+                    batch.emit(topic.name, batch.partition, record.key, record.value, routed)
                 if name in alerting:
                     site = routing.site_of(record.key)
-                    batch.emit(
-                        EVENTS_ALERT.name, partition_of_site(site), site, record.value, headers
-                    )
+                    place = (EVENTS_ALERT.name, partition_of_site(site))
+                    batch.emit(*place, site, record.value, routed)
 
-    worker.agent(EVENTS_RAW, route_events, prepare=remember)
+    worker.agent(EVENTS_RAW, route_events, tables=[replays], prepare=remember)
+
+
+async def _open_book(replays: BatchTable[Replay], partition: int) -> ReplayBook:
+    book = ReplayBook(replays.of(partition))
+    async for key, replay in replays.stored(partition):
+        book.know(key, replay)
+    return book
 
 
 class _Memory:
-    """The ids that one partition had: those of clients for long, the server's for minutes."""
+    """What one partition had: ids of clients for long, the server's for minutes, and replays."""
+
+    replays: ReplayBook
 
     def __init__(self) -> None:
         self._clients = SeenIds(CLIENT_IDS)

@@ -38,6 +38,8 @@ class Batch:
         self.records = records
         self.outputs: defaultdict[tuple[str, int], list[OutRecord]] = defaultdict(list)
         self.refused: list[OutRecord] = []
+        #: Why a record was refused last.
+        self.last_reason = ""
         #: Offsets of the refused records, for the brake.
         self.refused_offsets: set[int] = set()
 
@@ -71,6 +73,7 @@ class Batch:
         headers = (*record.headers, *((name, text.encode()) for name, text in context.items()))
         self.refused.append(OutRecord(record.key, record.value, headers))
         self.refused_offsets.add(record.offset)
+        self.last_reason = reason.value
 
     @contextmanager
     def refusing(self, record: Any) -> Iterator[None]:

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from streams.engine.batch import Batch
 
-#: So many refused records in a row stop their partition.
+#: So many refused records in a row stop their partition, unless a setting says otherwise.
 MAX_REFUSED_IN_A_ROW = 50
 
 
@@ -19,7 +19,8 @@ class PartitionStoppedError(Exception):
 class Brake:
     """Counts, for each topic and partition, how many records in a row were refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_REFUSED_IN_A_ROW) -> None:
+        self._most = most
         self._runs: defaultdict[tuple[str, int], int] = defaultdict(int)
         #: Stopped partitions, and why, as a sentence.
         self.stopped: dict[tuple[str, int], str] = {}
@@ -32,11 +33,12 @@ class Brake:
         """
         place = (batch.topic, batch.partition)
         longest = max(batch.bad_in_a_row(self._runs[place]))
-        if longest > MAX_REFUSED_IN_A_ROW:
+        if longest > self._most:
             self.stopped[place] = (
                 f"{batch.stage}: {longest} records of {batch.topic}/{batch.partition} in a row "
-                f"could not be processed, before offset {batch.last_offset + 1}; the partition is "
-                "stopped. See `headrace dlq list`, mend the cause, start the role again"
+                f"could not be processed ({batch.last_reason}), before offset "
+                f"{batch.last_offset + 1}; the partition is stopped. See `headrace dlq list`, mend "
+                "the cause, start the role again; docs/dead-letters.md says more"
             )
         if place in self.stopped:
             raise PartitionStoppedError(self.stopped[place])

@@ -19,7 +19,7 @@ from mode import CrashingSupervisor
 
 from schemas.topics import Topic, dead_letters_of
 from streams.engine.batch import Batch
-from streams.engine.brake import Brake, PartitionStoppedError
+from streams.engine.brake import MAX_REFUSED_IN_A_ROW, Brake, PartitionStoppedError
 from streams.engine.consumer import Positions
 from streams.engine.faust_app import SESSION_TIMEOUT_SECONDS, faust_app
 from streams.engine.fetches import FetchSchema
@@ -60,13 +60,18 @@ class Worker:
     """
 
     def __init__(
-        self, app_id: str, bootstrap_servers: str, *, positions: Positions | None = None
+        self,
+        app_id: str,
+        bootstrap_servers: str,
+        *,
+        positions: Positions | None = None,
+        max_refused_in_a_row: int = MAX_REFUSED_IN_A_ROW,
     ) -> None:
         self.app_id = app_id
         self.faust = faust_app(app_id, bootstrap_servers, positions)
         self.producer = BatchProducer(bootstrap_servers, lambda: self._stopping)
         self.guard = FrozenGuard(SESSION_TIMEOUT_SECONDS / 2)
-        self.brake = Brake()
+        self.brake = Brake(max_refused_in_a_row)
         self._watchdog = Watchdog()
         #: Records dead-lettered since the start.
         self.dead_letters = 0

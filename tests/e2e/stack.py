@@ -35,7 +35,8 @@ class Stack:
     ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
-        self._settings = dict(settings or {})
+        #: Added to the environment at each start.
+        self.settings = dict(settings or {})
         self._options = options
         self._screen = data_dir.with_suffix(".screen")
         self._process: subprocess.Popen[bytes] | None = None
@@ -50,13 +51,27 @@ class Stack:
         """What it has shown since its last start."""
         return self._screen.read_text(errors="replace")
 
+    @property
+    def kafka(self) -> str:
+        """The address of its broker."""
+        return (self.data_dir / "run" / "kafka.address").read_text().strip()
+
+    @property
+    def why_not_ready(self) -> str:
+        """What it answers to who asks whether it is ready."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310
+                return str(answer.read())
+        except urllib.error.HTTPError as error:
+            return str(error.read())
+
     def start(self) -> None:
         """Start everything and wait until it says that it is ready."""
         argv = ["up", "--data-dir", str(self.data_dir), "--port", str(self.port), *self._options]
         with self._screen.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "infra", *argv],
-                env={**os.environ, **self._settings},
+                env={**os.environ, **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -131,7 +146,7 @@ class Stack:
             return [dict(row) for row in connection.exec_driver_sql(query).mappings()]
 
         async def read() -> list[dict[str, Any]]:
-            url = self._settings.get("HEADRACE_DATABASE__URL")
+            url = self.settings.get("HEADRACE_DATABASE__URL")
             database = open_reader(url or f"sqlite:///{self.data_dir / 'headrace.db'}")
             try:
                 return await database.run(ask)

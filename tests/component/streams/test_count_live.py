@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from schemas.codec import decode
-from schemas.headers import SOURCE, TYPE
+from schemas.headers import REPLAY_FOR, SOURCE, TYPE
 from schemas.records import LiveCounters
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS, Topic
 from streams.agents import count_live
@@ -110,3 +110,15 @@ async def test_poison_is_passed_over_for_sessionize_refuses_it() -> None:
     assert (batch.refused, batch.refused_offsets) == ([], set())
     (told,) = await bench.told()
     assert told.minutes[0].events == 1
+
+
+async def test_a_replay_is_no_news() -> None:
+    """It was counted when it came first: sessionize alone is given it again."""
+    bench = LiveBench()
+    bench.counting.take({0: Stretch(0, 0)})
+    replay = routed(2, event("a"))
+    headers = (*replay.headers, (REPLAY_FOR, b"sessionize"))
+    await bench.run_batch(routed(1, event("a")), replay._replace(headers=headers))
+
+    (told,) = await bench.told()
+    assert [one.events for one in told.minutes] == [1]

@@ -4,8 +4,18 @@ from typing import Any
 import pytest
 
 from schemas.event_types import EVENT_TYPES, TICK
-from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
-from schemas.topics import EVENTS_ALERT, EVENTS_RAW
+from schemas.headers import (
+    CLIENT_ID,
+    EVENT_ID,
+    REPLAY_FOR,
+    REPLAY_OF,
+    SOURCE,
+    TYPE,
+    Source,
+    find,
+)
+from schemas.stages import SINK_STAGES, STREAM_STAGES
+from schemas.topics import EVENTS_ALERT, EVENTS_RAW, REPLAYS
 from streams.agents import route_events
 from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, InRecord, raw_record, reasons
@@ -27,8 +37,13 @@ class FakeTail:
             yield [record for record in fetched if record.partition == partition]
 
 
-async def a_router(*fetches: list[InRecord], partition: int = 0) -> Bench:
-    """Return a router that has a partition, and finds these records at the tail."""
+async def a_router(
+    *fetches: list[InRecord], partition: int = 0, after: Bench | None = None
+) -> Bench:
+    """Return a router that has a partition, and finds these records at the tail.
+
+    It has the table of the one before it.
+    """
     tail: Any = FakeTail(*fetches)
 
     def register(worker: Worker) -> None:
@@ -36,6 +51,8 @@ async def a_router(*fetches: list[InRecord], partition: int = 0) -> Bench:
 
     bench = Bench(register)
     assert bench.source is EVENTS_RAW
+    if after is not None:
+        bench.recover(after, partition)
     await bench.assign(partition)
     return bench
 
@@ -142,3 +159,63 @@ async def test_nothing_is_decoded() -> None:
     batch = await router.run_batch(garbage)
 
     assert [out.value for out in batch.outputs["events-session", 0]] == [b"\x00garbage"]
+
+
+def a_replay(offset: int, stage: str, origin: str = "events-raw/0/1", **given: Any) -> InRecord:
+    """Return a dead letter of a stage as `headrace dlq replay` sends it."""
+    told = ((REPLAY_FOR, stage.encode()), (REPLAY_OF, origin.encode()))
+    return raw_record(offset, event("a"), *told)._replace(**given)
+
+
+@pytest.mark.parametrize("stage", [name for name in STREAM_STAGES if name != "route_events"])
+async def test_a_replay_goes_to_its_stage_alone_though_its_id_was_seen(stage: str) -> None:
+    """With a place of its own, which is above what the stage's states know."""
+    router = await a_router()
+    replay = a_replay(9, stage, key=b"shop")
+
+    batch = await router.run_batch(raw_record(1, event("a")), replay)
+
+    sent = batch.outputs[STREAM_STAGES[stage].name, 0][-1]
+    assert (sent.key, sent.value) == (b"shop", replay.value)
+    assert tuple(sent.headers) == (*replay.headers, (SOURCE, Source(0, 9, NOON_MS).pack()))
+    assert sum(len(outs) for outs in batch.outputs.values()) == 2
+
+
+async def test_a_replay_for_the_router_is_routed_as_the_event_that_it_never_was() -> None:
+    """Unless the client has sent it again meanwhile."""
+    router = await a_router()
+    batch = await router.run_batch(a_replay(9, "route_events"))
+
+    (out,) = batch.outputs["events-session", 0]
+    assert find(out.headers, REPLAY_FOR) is None
+    assert find(out.headers, SOURCE) == Source(0, 9, NOON_MS).pack()
+    assert not (await router.run_batch(a_replay(10, "route_events", "events-raw/0/2"))).outputs
+
+
+async def test_a_dead_letter_that_is_replayed_twice_is_passed_on_once() -> None:
+    """By another worker, too; a replay that is read again after a crash has its place as before."""
+    before = await a_router()
+    first = await before.run_batch(a_replay(9, "sessionize"), a_replay(10, "sessionize"))
+    after = await a_router(after=before)
+    again = await after.run_batch(a_replay(9, "sessionize"), a_replay(11, "sessionize"))
+
+    assert len(first.outputs["events-session", 0]) == 1
+    assert again.outputs == first.outputs
+
+
+@pytest.mark.parametrize("stage", SINK_STAGES)
+async def test_a_replay_for_a_sink_is_noted_and_left_to_it(stage: str) -> None:
+    """Sinks read events-raw themselves, and know a row that they have."""
+    router = await a_router()
+    batch = await router.run_batch(a_replay(9, stage))
+
+    assert (batch.outputs, batch.refused) == ({}, [])
+    assert [key for key, _ in router.written(REPLAYS)] == [f"{stage}:events-raw/0/1".encode()]
+
+
+async def test_a_replay_for_a_stage_that_is_none_is_refused() -> None:
+    """A newer version may know it."""
+    router = await a_router()
+    batch = await router.run_batch(a_replay(9, "nobody"), a_replay(10, "sessionize", ""))
+
+    assert reasons(batch) == ["bad_headers", "bad_headers"]

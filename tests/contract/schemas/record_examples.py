@@ -24,6 +24,7 @@ from schemas.records import (
     RawEvent,
     Record,
     ReferrerCount,
+    Replay,
     Screen,
     SecondCount,
     SessionState,
@@ -183,6 +184,10 @@ def _subscription() -> Subscription:
     )
 
 
+def _replay() -> Replay:
+    return Replay(stage="sessionize", origin="events-raw/3/41", src_offset=4_700, log_ms=_NOON_MS)
+
+
 #: An example of each record as it is now, with every field told.
 MAKERS = {
     record.__name__: make
@@ -194,6 +199,7 @@ MAKERS = {
         (Alert, _alert),
         (LiveCounters, _live_counters),
         (Subscription, _subscription),
+        (Replay, _replay),
     )
 }
 

@@ -31,6 +31,7 @@ PUBLISHED = {
     7: ("subscription.avsc", "a96a6d370f6ebd9a"),
     8: ("alert.v2.avsc", "2ca76c81700c8fee"),
     9: ("live_counters.v2.avsc", "508c03f5b8fe8555"),
+    10: ("replay.avsc", "71ca800950336fed"),
 }
 
 RECORDS: dict[str, type[Record]] = {one.__name__: one for one in typing.get_args(Record)}

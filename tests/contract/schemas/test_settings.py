@@ -13,7 +13,14 @@ FIELDS = [
     for name, field in model.model_fields.items()
 ]
 #: Numbers without a unit: things counted, and ports.
-COUNTS = {"partitions", "replication_factor", "min_insync_replicas", "port", "max_connections"}
+COUNTS = {
+    "partitions",
+    "replication_factor",
+    "min_insync_replicas",
+    "max_refused_in_a_row",
+    "port",
+    "max_connections",
+}
 
 
 @pytest.fixture(autouse=True)

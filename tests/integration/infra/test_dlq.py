@@ -1,10 +1,11 @@
 """`headrace dlq` on a real broker, whose dead letter topics all tests share."""
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from typer.testing import CliRunner, Result
 
 from infra.cli import app
@@ -127,12 +128,67 @@ def test_a_dead_letter_is_shown_with_what_it_holds(bootstrap: str) -> None:
     assert "0000  07 21" in broken.stdout
 
 
+def _raw_since(bootstrap: str, begin: int) -> list[Any]:
+    """Return what stands in the partition of events-raw that replays go to, from an offset on."""
+
+    async def read() -> list[Any]:
+        place = TopicPartition("events-raw", 2)
+        async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+            consumer.assign([place])
+            end = (await consumer.end_offsets([place]))[place]
+            consumer.seek(place, begin)
+            found: list[Any] = []
+            while await consumer.position(place) < end:
+                found += (await consumer.getmany(timeout_ms=200)).get(place, [])
+            return found
+
+    return asyncio.run(read())
+
+
+def test_what_is_chosen_is_sent_to_its_stage_and_a_dry_run_only_says_so(bootstrap: str) -> None:
+    """By its id, or by topic, stage and reason; as it came, and in its partition."""
+    offset = _random_offset()
+    (letter_id, _) = _bury(bootstrap, "raise_alerts", [(offset, b"x"), (_random_offset(), b"y")])
+    before = len(_raw_since(bootstrap, 0))
+
+    chosen = ("--topic", "events-alert", "--stage", "raise_alerts", "--reason", "undecodable")
+    dry = _headrace("replay", *chosen, "--limit", "1", "--dry-run")
+    assert dry.exit_code == 0
+    assert "to be replayed" in dry.stdout
+    assert len(_raw_since(bootstrap, 0)) == before
+
+    done = _headrace("replay", letter_id)
+    assert (done.exit_code, "│ replayed" in done.stdout) == (0, True)
+    (record,) = _raw_since(bootstrap, before)
+    assert (record.key, record.value) == (b"my-site", b"x")
+    assert dict(record.headers) == {
+        "replay-for": b"raise_alerts",
+        "replay-of": f"events-alert/2/{offset}".encode(),
+    }
+
+
+def test_what_no_stage_of_ours_refused_is_not_sent(bootstrap: str) -> None:
+    """And the table says that it is not."""
+    (letter_id,) = _bury(bootstrap, f"stage-{uuid4()}", [(_random_offset(), b"x")])
+    before = len(_raw_since(bootstrap, 0))
+
+    told = _headrace("replay", letter_id)
+
+    assert "not ours: cannot be replayed" in told.stdout
+    assert len(_raw_since(bootstrap, 0)) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("show", f"{_TOPIC}/2/{2**40}"), "There is no dead letter events-alert-dlq/2/"),
         (("show", f"{_TOPIC}/{_PARTITIONS}/0"), "There is no dead letter"),
         (("show", "nonsense"), "is no id of a dead letter"),
+        (("replay", "nonsense"), "is no id of a dead letter"),
+        (
+            ("replay", "--topic", "no-such-topic"),
+            "is no topic with dead letters; there are events-",
+        ),
         (("list", "--topic", "no-such-topic"), "is no topic with dead letters; there are events-"),
     ],
 )

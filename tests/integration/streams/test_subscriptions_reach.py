@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.partitioner import murmur2
 
-from infra.status import why_not_ready
+from infra.role_status import why_not_ready
 from infra.topics import create_topics
 from schemas.codec import decode, encode
 from schemas.headers import EVENT_ID, TYPE

@@ -3,22 +3,26 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, get_args
 from uuid import UUID
 
 import msgspec
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.dead_letters import DeadLetter, Overview, to_letter
+from infra.dead_letters.letter import TOPICS, DeadLetter, to_letter
+from infra.dead_letters.read import Overview
+from infra.dead_letters.replay import Look, Report
 from infra.tables import visible
 from schemas import codec
 from schemas import headers as names
 from schemas.records import Record
 from schemas.reject_reasons import DeadLetterReason
-from schemas.topics import DEAD_LETTERS, EVENTS_RAW
+from schemas.stages import STAGES
+from schemas.topics import EVENTS_RAW
 
 _RECORDS = {record.__name__: record for record in get_args(Record)}
 _LABELS = ("id", "when (UTC)", "reason", "stage", "source", "detail")
@@ -76,15 +80,17 @@ def of_overview(overview: Overview, width: int) -> Iterator[RenderableType]:
         table.add_column(label, overflow="fold")
     table.columns[0].no_wrap = True
     for letter in overview.newest:
-        cells = _cells(letter)
+        cells = _cells(letter, is_replayed=letter.name in overview.replayed)
         table.add_row(*(_in_pairs(cells) if is_narrow else map(visible, cells)))
     yield table
-    reasons = Table("reason", "dead letters")
-    reasons.columns[1].justify = "right"
-    for reason, count in overview.by_reason.most_common():
-        reasons.add_row(visible(reason or "none"), f"{count:,}")
+    (every, replayed) = overview.counts
+    reasons = Table("reason", "dead letters", "of them replayed")
+    for column in reasons.columns[1:]:
+        column.justify = "right"
+    for reason, count in every.most_common():
+        reasons.add_row(visible(reason or "none"), f"{count:,}", f"{replayed[reason]:,}")
     reasons.add_section()
-    reasons.add_row("all", f"{overview.by_reason.total():,}")
+    reasons.add_row("all", f"{every.total():,}", f"{replayed.total():,}")
     yield reasons
 
 
@@ -94,10 +100,39 @@ def _in_pairs(cells: tuple[str, ...]) -> list[Text]:
     return [Text("\n").join(map(visible, pair)) for pair in pairs]
 
 
-def _cells(letter: DeadLetter) -> tuple[str, ...]:
+def _cells(letter: DeadLetter, *, is_replayed: bool = False) -> tuple[str, ...]:
     source = "" if letter.source is None else str(letter.source)
-    when = utc(letter.at_ms)
+    when = utc(letter.at_ms) + (" replayed" if is_replayed else "")
     return (str(letter.id), when, letter.reason, letter.stage, source, letter.detail)
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Look]:
+    """Show a line while a replay runs, where there is a terminal."""
+    with console.status("Reading dead letters …") as status:
+
+        def look(report: Report) -> None:
+            status.update(f"{report.replayed.total():,} dead letters, {report.latest}")
+
+        yield look
+
+
+def of_report(report: Report, *, dry_run: bool) -> Table:
+    """Give the table of a replay."""
+    table = Table("dead letters", "stage", "reason", "what became of them")
+    table.columns[0].justify = "right"
+    outcomes = (
+        (report.replayed, "to be replayed" if dry_run else "replayed", "green"),
+        (report.before, "were replayed before", ""),
+        (report.strange, "not ours: cannot be replayed", "red"),
+    )
+    for counts, outcome, style in outcomes:
+        for (stage, reason), count in counts.most_common():
+            told = (visible(stage or "none"), visible(reason or "none"), Text(outcome, style))
+            table.add_row(f"{count:,}", *told)
+    table.add_section()
+    table.add_row(f"{report.replayed.total():,}", "", "", outcomes[0][1])
+    return table
 
 
 def of_record(record: Any) -> Iterator[RenderableType]:
@@ -118,6 +153,8 @@ def of_record(record: Any) -> Iterator[RenderableType]:
     yield from _value(record)
     yield _title("What to do")
     yield _next_step(letter.reason)
+    if letter.replayable:
+        yield f"Once the cause is mended: headrace dlq replay {letter.id}"
 
 
 def _title(text: str) -> Text:
@@ -160,7 +197,9 @@ def _value(record: Any) -> Iterator[RenderableType]:
     if record.value is None:
         yield "none: a tombstone"
         return
-    name = next(topic.record for topic in DEAD_LETTERS if topic.name == record.topic)
+    # A replay that a sink refused again is of its stage's record, not of the topic's.
+    stage = STAGES.get(to_letter(record).stage)
+    name = stage.record if stage else TOPICS[record.topic].record
     try:
         content = codec.decode(record.value, _RECORDS[name])
     except codec.CodecError as error:

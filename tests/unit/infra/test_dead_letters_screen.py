@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.dead_letter_screen import NEXT_STEPS, of_overview, of_record, readable
-from infra.dead_letters import DeadLetter, Overview, Place, to_letter
+from infra.dead_letters.letter import DeadLetter, Place, replay_headers, to_letter
+from infra.dead_letters.read import Counts, Overview
+from infra.dead_letters.screen import NEXT_STEPS, of_overview, of_record, readable
 from infra.errors import UserError
 from schemas import codec
 from schemas.headers import Source
@@ -51,6 +52,11 @@ def _record(value: bytes | None, headers: Any = _HEADERS) -> Any:
     )
 
 
+def _overview(counted: Counter[str]) -> Overview:
+    letter = to_letter(_record(b""))
+    return Overview([letter], {letter.name}, Counts(counted, Counter({"rule_failed": 1})))
+
+
 def _shown(parts: Any) -> str:
     console = Console(file=io.StringIO(), width=200)
     for part in parts:
@@ -67,6 +73,7 @@ def test_a_dead_letter_is_read_from_its_headers() -> None:
         stage="sessionize",
         detail="ValueError('\x1b[2J [red]')",
         source=Place("events-session", 3, 12),
+        origin=Place("events-raw", 3, 7),
         at_ms=1_700_000_000_000,
     )
 
@@ -148,10 +155,11 @@ def test_every_reason_says_what_to_do() -> None:
 
 def test_the_list_ends_with_the_counts_of_all() -> None:
     """Though it shows only some."""
-    overview = Overview([to_letter(_record(b""))], Counter({"rule_failed": 1_200, "": 1}))
+    overview = _overview(Counter({"rule_failed": 1_200, "": 1}))
     shown = _shown(of_overview(overview, 200))
 
     assert "events-session/3/12" in shown
+    assert "2023-11-14 22:13:20 replayed" in shown
     assert "\x1b" not in shown
     assert [line.split("│")[1].strip() for line in shown.splitlines() if "1,20" in line] == [
         "rule_failed",
@@ -161,7 +169,7 @@ def test_the_list_ends_with_the_counts_of_all() -> None:
 
 def test_a_narrow_terminal_shows_all_of_it_too() -> None:
     """Two things share a column there."""
-    overview = Overview([to_letter(_record(b""))], Counter({"rule_failed": 1}))
+    overview = _overview(Counter({"rule_failed": 1}))
     console = Console(file=io.StringIO(), width=80)
     for part in of_overview(overview, console.width):
         console.print(part)
@@ -174,7 +182,9 @@ def test_a_narrow_terminal_shows_all_of_it_too() -> None:
 
 def test_an_empty_list_is_a_sentence() -> None:
     """And no table."""
-    assert _shown(of_overview(Overview([], Counter()), 80)) == "There are no dead letters.\n"
+    nothing = Overview([], set(), Counts(Counter(), Counter()))
+
+    assert _shown(of_overview(nothing, 80)) == "There are no dead letters.\n"
 
 
 @pytest.mark.parametrize(
@@ -192,3 +202,53 @@ def test_an_id_is_read_as_it_is_shown() -> None:
     place = Place("events-raw-dlq", 0, 17)
 
     assert Place.parse(f" {place} ") == place
+
+
+def _told(record: Any) -> dict[str, bytes]:
+    return dict(replay_headers(record, to_letter(record)))
+
+
+def test_a_replay_carries_what_the_record_had_and_whose_it_is() -> None:
+    """Its own headers, but not why it died nor where it was routed from: both come anew."""
+    told = _told(_record(b""))
+
+    assert told == {
+        "id": bytes(15) + b"\x07",
+        "replay-for": b"sessionize",
+        "replay-of": b"events-raw/3/7",
+    }
+
+
+def test_what_the_router_passed_on_twice_is_one_dead_letter() -> None:
+    """Both copies have one place in events-raw; in events-session they have two."""
+    again = dict(_HEADERS) | {"dlq-offset": b"13"}
+
+    assert to_letter(_record(b"", again.items())).name == to_letter(_record(b"")).name
+
+
+def test_a_replay_that_was_refused_is_a_new_dead_letter() -> None:
+    """So it can be replayed once more, when the cause is mended at last."""
+    refused = _told(_record(b"")) | dict(_HEADERS) | {"src": Source(3, 99, 0).pack()}
+    letter = to_letter(_record(b"", refused.items()))
+
+    assert letter.name == "sessionize:events-raw/3/99"
+    assert letter.name != to_letter(_record(b"")).name
+
+
+def test_an_event_keeps_its_first_offset_however_often_it_is_replayed() -> None:
+    """Its row says where it stands in events-raw."""
+    refused = dict(_HEADERS) | {"dlq-stage": b"store_events", "dlq-topic": b"events-raw"}
+    first = _told(_record(b"", refused.items()))
+    second = _told(_record(b"", (first | refused | {"dlq-offset": b"80"}).items()))
+
+    assert (first["replay-offset"], second["replay-offset"]) == (b"12", b"12")
+    assert second["replay-of"] == b"events-raw/3/80"
+
+
+@pytest.mark.parametrize("name", ["dlq-stage", "dlq-topic"])
+def test_what_no_stage_of_ours_put_there_cannot_be_replayed(name: str) -> None:
+    """Nobody would know where it is to go."""
+    headers = {key: value for key, value in _HEADERS if key != name}
+
+    assert to_letter(_record(b"")).replayable
+    assert not to_letter(_record(b"", headers.items())).replayable

@@ -8,19 +8,16 @@ import heapq
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from infra.dead_letters.letter import TOPICS, DeadLetter, Place, to_letter
 from infra.errors import UserError
 from infra.topics import describe_topics
-from schemas import headers as names
 from schemas.settings import KafkaSettings
-from schemas.topics import DEAD_LETTERS, Topic, dead_letters_of
-
-_TOPICS: dict[str, Topic] = {topic.name: topic for topic in DEAD_LETTERS}
+from schemas.topics import DEAD_LETTERS, REPLAYS, Topic, dead_letters_of
 
 #: Without a single record; then the broker is gone.
 _SILENCE_SECONDS = 30.0
@@ -28,47 +25,19 @@ _POLL_MS = 1_000
 _MOST_AT_ONCE = 500
 
 
-class Place(NamedTuple):
-    """Where a record stands in Kafka."""
+class Counts(NamedTuple):
+    """How many dead letters there are, and how many of them were replayed, for each reason."""
 
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}/{self.offset}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the id of a dead letter; `UserError` when it is none."""
-        (topic, _, rest) = text.strip().partition("/")
-        (partition, _, offset) = rest.partition("/")
-        numbers = (partition, offset)
-        if topic not in _TOPICS or not all(text.isascii() and text.isdigit() for text in numbers):
-            raise UserError(
-                f"{text!r} is no id of a dead letter: it is like events-raw-dlq/0/17, as "
-                "`headrace dlq list` shows it"
-            )
-        return cls(topic, int(partition), int(offset))
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Why, where and when a record was dead-lettered; what no header says is empty or None."""
-
-    id: Place
-    reason: str
-    stage: str
-    detail: str
-    source: Place | None
-    at_ms: int
+    all: Counter[str]
+    replayed: Counter[str]
 
 
 class Overview(NamedTuple):
-    """The newest dead letters, newest first, and how many there are for each reason."""
+    """The newest dead letters, newest first, the names of those replayed, and how many of all."""
 
     newest: list[DeadLetter]
-    by_reason: Counter[str]
+    replayed: set[str]
+    counts: Counts
 
 
 async def survey(kafka: KafkaSettings, topic: str | None, limit: int) -> Overview:
@@ -79,28 +48,50 @@ async def survey(kafka: KafkaSettings, topic: str | None, limit: int) -> Overvie
     there is no such topic.
     """
     newest: list[tuple[int, Place, DeadLetter]] = []
-    by_reason: Counter[str] = Counter()
-    seen: set[tuple[str, Place]] = set()
-    places = await _places(kafka, _chosen(topic))
-    async with _consumer(kafka) as consumer:
-        async for record in _records(consumer, places):
-            letter = to_letter(record)
-            if letter.source is not None:
-                effect = (letter.stage, letter.source)
-                if effect in seen:
-                    continue
-                seen.add(effect)
-            by_reason[letter.reason] += 1
+    counts = Counts(Counter(), Counter())
+    async with open_letters(kafka, topic) as letters:
+        async for _, letter in letters:
+            counts.all[letter.reason] += 1
+            counts.replayed[letter.reason] += letter.name in letters.replayed
             heapq.heappush(newest, (letter.at_ms, letter.id, letter))
             if len(newest) > limit:
                 heapq.heappop(newest)
-    return Overview([letter for *_, letter in sorted(newest, reverse=True)], by_reason)
+        replayed = letters.replayed
+    return Overview([letter for *_, letter in sorted(newest, reverse=True)], replayed, counts)
+
+
+class Letters:
+    """Dead letters with their records, each once, those of one partition in order."""
+
+    def __init__(self, consumer: Any, places: Sequence[TopicPartition], replayed: set[str]) -> None:
+        self._consumer = consumer
+        self._places = places
+        #: The names of those that were replayed.
+        self.replayed = replayed
+
+    async def __aiter__(self) -> AsyncIterator[tuple[Any, DeadLetter]]:
+        seen: set[str] = set()
+        async for record in _records(self._consumer, self._places):
+            letter = to_letter(record)
+            if letter.name not in seen:
+                seen.add(letter.name)
+                yield record, letter
+
+
+@asynccontextmanager
+async def open_letters(kafka: KafkaSettings, topic: str | None) -> AsyncIterator[Letters]:
+    """Give the dead letters of all topics, or of one, itself or its source."""
+    places = await _places(kafka, _chosen(topic))
+    noted = await _places(kafka, [REPLAYS], needed=False)
+    async with _consumer(kafka) as consumer:
+        replayed = {record.key.decode() async for record in _records(consumer, noted) if record.key}
+        yield Letters(consumer, places, replayed)
 
 
 async def find(kafka: KafkaSettings, place: Place) -> Any:
     """Return the record at a place of a dead letter topic; `UserError` when there is none."""
     gone = UserError(f"There is no dead letter {place}: see `headrace dlq list`")
-    places = await _places(kafka, [_TOPICS[place.topic]])
+    places = await _places(kafka, [TOPICS[place.topic]])
     partition = TopicPartition(place.topic, place.partition)
     if partition not in places:
         raise gone
@@ -118,43 +109,21 @@ async def find(kafka: KafkaSettings, place: Place) -> Any:
     return record
 
 
-def to_letter(record: Any) -> DeadLetter:
-    """Read what the headers of a record say; a record put there by others may lack any."""
-    told = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-    at_ms = _number(told.get(names.DLQ_AT))
-    partition = _number(told.get(names.DLQ_PARTITION))
-    offset = _number(told.get(names.DLQ_OFFSET))
-    topic = told.get(names.DLQ_TOPIC)
-    source = None
-    if topic and partition is not None and offset is not None:
-        source = Place(topic, partition, offset)
-    return DeadLetter(
-        id=Place(record.topic, record.partition, record.offset),
-        reason=told.get(names.DLQ_REASON, ""),
-        stage=told.get(names.DLQ_STAGE, ""),
-        detail=told.get(names.DLQ_DETAIL, ""),
-        source=source,
-        at_ms=record.timestamp if at_ms is None else at_ms,
-    )
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
-
-
 def _chosen(topic: str | None) -> Sequence[Topic]:
     if topic is None:
         return DEAD_LETTERS
     for name in (topic, dead_letters_of(topic)):
-        if name in _TOPICS:
-            return [_TOPICS[name]]
-    raise UserError(f"{topic!r} is no topic with dead letters; there are {', '.join(_TOPICS)}")
+        if name in TOPICS:
+            return [TOPICS[name]]
+    raise UserError(f"{topic!r} is no topic with dead letters; there are {', '.join(TOPICS)}")
 
 
-async def _places(kafka: KafkaSettings, topics: Sequence[Topic]) -> list[TopicPartition]:
-    """Return the partitions of topics; `UserError` when none of them is there."""
+async def _places(
+    kafka: KafkaSettings, topics: Sequence[Topic], *, needed: bool = True
+) -> list[TopicPartition]:
+    """Return the partitions of topics; `UserError` when they are `needed` and none is there."""
     counts = {state.topic: state.partitions for state in await describe_topics(kafka)}
-    if all(counts[topic] is None for topic in topics):
+    if needed and all(counts[topic] is None for topic in topics):
         raise UserError(
             f"Kafka at {kafka.bootstrap_servers} has no topic for dead letters: "
             "run `headrace topics create`"

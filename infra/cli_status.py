@@ -1,0 +1,39 @@
+"""`headrace status`."""
+
+from typing import Annotated
+
+import typer
+
+from infra.cli_admin import DEFAULT, DataDirOption
+
+
+def status(
+    data_dir: DataDirOption = DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show lag, rate, last commits, dead letters and rows; what is red, and what to do.
+
+    Exits with 1 when something is red. It looks twice, three seconds apart.
+    """
+    import asyncio
+    import logging
+    from datetime import UTC, datetime
+
+    import msgspec
+    from rich.console import Console
+
+    from infra.status import screen
+    from infra.status.look import look
+    from infra.tables import table_console
+
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # a wait is no news
+    with Console(stderr=True).status("Looking twice, a few seconds apart …"):
+        found = asyncio.run(look(data_dir))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        console = table_console()
+        for part in screen.shown(found, datetime.now(UTC)):
+            console.print(part)
+    if found.problems:
+        raise typer.Exit(1)

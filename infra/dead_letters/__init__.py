@@ -1,0 +1,1 @@
+"""Dead letters, for the operator: read, shown, replayed."""

@@ -1,0 +1,1 @@
+"""`headrace status`: what is looked at, what it means, how it is shown."""

@@ -1,0 +1,116 @@
+"""Roles as processes, on a broker and a database of the test."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from infra.broker.local_kafka import LocalKafka
+from infra.broker.ports import free_port
+from infra.database import upgrade_database
+from infra.topics import create_topics
+from schemas.settings import DatabaseSettings, KafkaSettings
+from tests.fixtures.waiting import eventually
+
+PARTITIONS = 4
+_START_SECONDS = 60
+#: What the issue asks for; service managers kill then.
+END_SECONDS = 30
+
+#: Each role, and what its log says when it works.
+READY = {
+    "api": "events are accepted",
+    "query": "Events are taken at",
+    "streams": "streams: ready",
+    "live": "live: ready",
+    "sinks": "sinks: ready",
+}
+
+
+class Roles:
+    """Processes of roles; what they log is kept by role."""
+
+    def __init__(self, kafka: str, database: str, folder: Path) -> None:
+        self.ports = {role: free_port() for role in READY}
+        self._environment = {
+            **os.environ,
+            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,
+            "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
+            "HEADRACE_DATABASE__URL": database,
+        }
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str) -> None:
+        """Start roles."""
+        for name in names:
+            with (self._folder / f"{name}.log").open("wb") as out:
+                self._processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", "infra", name],
+                    env={**self._environment, "HEADRACE_API__PORT": str(self.ports[name])},
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                )
+
+    def log(self, name: str) -> str:
+        """Return what a role has logged."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def wait_for(self, words: dict[str, str]) -> None:
+        """Wait until each role has logged its words."""
+        for name, text in words.items():
+            eventually(
+                lambda name=name, text=text: text in self.log(name),  # type: ignore[misc]
+                within_seconds=_START_SECONDS,
+                what=f"{name} says {text!r}",
+            )
+
+    def term(self, *names: str) -> None:
+        """Send TERM."""
+        for name in names:
+            self._processes[name].send_signal(signal.SIGTERM)
+
+    def codes(self, *names: str) -> dict[str, int]:
+        """Wait until roles have ended, as long as they may take, and return their exit codes."""
+        return {name: self._processes[name].wait(END_SECONDS) for name in names}
+
+    def end(self) -> None:
+        """Leave none behind."""
+        for process in self._processes.values():
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+
+
+@contextmanager
+def roles_of(kafka: str, database: str, folder: Path) -> Iterator[Roles]:
+    """Give roles of a Kafka and a database; none is started."""
+    roles = Roles(kafka, database, folder)
+    try:
+        yield roles
+    finally:
+        roles.end()
+
+
+@contextmanager
+def own_kafka(folder: Path) -> Iterator[LocalKafka]:
+    """Give a broker that has the topics and that the test may kill or freeze."""
+    with LocalKafka(folder / "kafka") as broker:
+        settings = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS)
+        asyncio.run(create_topics(settings))
+        try:
+            yield broker
+        finally:
+            with suppress(ProcessLookupError):
+                broker.process.send_signal(signal.SIGCONT)
+
+
+def own_database(folder: Path) -> str:
+    """Return the URL of a new SQLite database."""
+    url = f"sqlite:///{folder / 'headrace.db'}"
+    upgrade_database(DatabaseSettings(url=url))
+    return url

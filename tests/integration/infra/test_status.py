@@ -1,0 +1,60 @@
+"""`headrace status` of a cluster, without a data directory; of a whole stack see tests/e2e."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.cli import app
+from infra.database import upgrade_database
+from infra.topics import create_topics
+from schemas.settings import DatabaseSettings, KafkaSettings
+from schemas.stages import STAGES
+
+_PARTITIONS = 4
+
+
+@pytest.fixture
+def cluster(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give a broker that has the topics and no role, and point the command at it."""
+    asyncio.run(create_topics(KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)))
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", kafka)
+    return kafka
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_without_workers_is_red_and_says_what_to_start(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment names the cluster and the database; everything else is there."""
+    monkeypatch.setenv("HEADRACE_DATABASE__URL", postgres_url)
+    upgrade_database(DatabaseSettings(url=postgres_url))
+
+    told = CliRunner().invoke(app, ["status", "--json"])
+    found = json.loads(told.stdout)
+
+    assert told.exit_code == 1
+    assert [(role["name"], role["workers"], role["process"]) for role in found["roles"]] == [
+        (name, 0, None) for name in ("streams", "live", "sinks")
+    ]
+    assert {flow["topic"] for flow in found["flows"]} == {topic.name for topic in STAGES.values()}
+    assert {count["table"]: count["rows"] for count in found["tables"]} == dict.fromkeys(
+        ("events", "sessions", "page_durations", "alerts"), 0
+    )
+    started = [one["do"].partition(",")[0] for one in found["problems"] if "worker" in one["what"]]
+    assert started == [f"start `headrace {name}`" for name in ("streams", "live", "sinks")]
+
+
+def test_what_is_not_there_is_said_in_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """No Kafka and no database: both, in one go."""
+    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{unused_tcp_port}")
+
+    told = CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)])
+
+    assert told.exit_code == 1
+    assert "No Kafka answers at" in told.stdout
+    assert "The database cannot be read" in told.stdout
