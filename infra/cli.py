@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from infra import cli_admin, cli_roles
+from infra.cli_audit import audit
 from infra.cli_demo import demo
 from infra.cli_dlq import dlq
 from infra.cli_kafka import kafka
@@ -35,6 +36,7 @@ for command in (
     kafka,
     replay,
     demo,
+    audit,
 ):
     app.command()(command)
 app.add_typer(cli_admin.topics, name="topics")
