@@ -104,5 +104,5 @@ def moment(at: int) -> datetime:
 
 def _shown(value: object) -> str:
     if isinstance(value, bytes):
-        return f"{len(value)} bytes {value[:8].hex()}"
+        return f"{len(value)} bytes ({value[:8].hex()})"
     return "empty" if value is None else str(value)

@@ -16,9 +16,9 @@ _SHOWN = 20
 
 
 class ReadingScreen:
-    """Shows how many of `total` rows of events were read."""
+    """Shows how many rows of events were read; `total` is None where it is not known."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int | None) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -1,50 +1,16 @@
 """The audit, on both engines: a right database has no difference, and each damage is named."""
 
 import asyncio
-import random
 from decimal import Decimal
 
-import pytest
+from msgspec.structs import replace
 
-from infra.audit.difference import Findings
+from infra.audit.difference import Difference, Findings
 from infra.audit.run import audit
-from schemas.headers import Source
-from schemas.records import RawEvent, Utm
 from schemas.settings import DatabaseSettings, Settings
-from tests.contract.sinks.audited import flow
+from tests.contract.sinks.audited import Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query
-from tests.unit.streams.samples import HOUR, MINUTE, NOON, event, source
-
-_TYPES = ["pageview"] * 4 + ["pageleave"] * 3 + ["button_click", "error", "payment"]
-
-
-def clickstream(count: int, seed: int) -> list[tuple[RawEvent, Source]]:
-    """Return a log of four partitions: late events, imports of a month, names of all kinds."""
-    choose = random.Random(seed)  # noqa: S311 - a test's choice
-    log: list[tuple[RawEvent, Source]] = []
-    for offset in range(count):
-        at = NOON + offset * 100_000_000
-        session = choose.randrange(40)
-        kind = choose.choice(_TYPES)
-        lateness = choose.choice([0, 0, 1, 10 * MINUTE, 40 * MINUTE, 30 * HOUR])
-        made = event(
-            f"{seed}-{offset}",
-            type=kind,
-            site_id=f"shop-{'aB-_.ab'[session % 7]}",
-            session_id=f"sess ä{session}ΩZz"[: 6 + session % 5] + str(session),
-            received_at=at,
-            event_ts=at - lateness,
-            path=choose.choice(["/a", "/b", "/ä?x", None]),
-            url="https://shop.example/url",
-            utm=choose.choice([None, Utm(source="s", campaign=f"c{offset}")]),
-            visitor_id=choose.choice([None, "", f"v{offset}"]),
-            duration_ms=choose.randrange(100_000) if kind == "pageleave" else None,
-            error_name=choose.choice(["A", "B", "C"]) if kind == "error" else None,
-            amount=Decimal(choose.choice(["12.50", "0.1", "99999999.99"])),
-            currency="EUR",
-        )
-        log.append((made, source(offset, at // 1_000, session % 4)))
-    return log
+from tests.unit.streams.samples import event, source
 
 
 def settings(url: str) -> Settings:
@@ -58,18 +24,19 @@ async def look(url: str) -> dict[str, Findings]:
     return {findings.table: findings for findings in found}
 
 
+def differences(found: dict[str, Findings]) -> list[Difference]:
+    """Return the differences of all tables."""
+    return [one for findings in found.values() for one in findings.differences]
+
+
 def told(found: dict[str, Findings]) -> list[str]:
     """Return the differences as sentences."""
-    return [
-        f"{one.table}: {one.row}: {one.what}"
-        for findings in found.values()
-        for one in findings.differences
-    ]
+    return [f"{one.table}: {one.row}: {one.what}" for one in differences(found)]
 
 
 async def test_what_the_rules_made_has_no_difference(database_url: str) -> None:
     """Late events, merged visits, forgotten ones, several generations: nothing is found."""
-    await flow(database_url, clickstream(2_000, seed=1))
+    await Pipeline(database_url).flow(clickstream(2_000, seed=1))
 
     found = await look(database_url)
 
@@ -82,56 +49,55 @@ async def test_what_the_rules_made_has_no_difference(database_url: str) -> None:
     assert found["page_durations"].compared > 0
 
 
-@pytest.mark.parametrize(
-    ("damage", "expected"),
-    [
-        ("UPDATE sessions SET events = events + 1 WHERE visit_id = {visit}", "events is 3, not 2"),
-        ("UPDATE sessions SET exit_path = '/x' WHERE visit_id = {visit}", "exit_path is /x, not /"),
-        ("UPDATE sessions SET state = 'withdrawn'", "state is withdrawn, not open or closed"),
-        ("DELETE FROM sessions", "is missing"),
-        (
-            "UPDATE sessions SET session_id = 'other'",
-            "shop:other visit",
-        ),
-        ("UPDATE page_durations SET total_ms = total_ms - 1", "total_ms is 4999, not 5000"),
-        ("UPDATE page_durations SET sketch = {bytes}", "sketch is 2 bytes"),
-        ("DELETE FROM page_durations", "2026-04-01T12Z /: is missing"),
-        ("UPDATE page_durations SET path = '/y'", "/y: is there, though no events make it"),
-        ("DELETE FROM alerts WHERE rule = 'payment'", "payment of the event"),
-        ("DELETE FROM alerts WHERE rule = 'error.new'", "error.new"),
-        ("UPDATE alerts SET subject = 's-9' WHERE rule = 'payment'", "though no events make it"),
-        ("UPDATE alerts SET title = 'x' WHERE rule = 'error.new'", "title is x, not New error: E"),
-        ("UPDATE alerts SET event_id = {visit} WHERE rule = 'error.new'", "is not in events"),
-        (
-            "UPDATE alerts SET title = 'x' WHERE rule = 'error.rate'",
-            "not 10 errors in 5 minutes: E",
-        ),
-    ],
-)
-async def test_each_damage_is_named(database_url: str, damage: str, expected: str) -> None:
+#: Each with what the audit says of it.
+DAMAGES = {
+    "UPDATE sessions SET events = events + 1 WHERE session_id = 's-0'": "events is 2, not 1",
+    "UPDATE sessions SET exit_path = '/x' WHERE session_id = 's-1'": "exit_path is /x, not /",
+    "UPDATE sessions SET state = 'withdrawn' WHERE session_id = 's-2'": (
+        "shop:s-2 visit {visit}: state is withdrawn, not open or closed"
+    ),
+    "DELETE FROM sessions WHERE session_id = 's-3'": "is missing",
+    "UPDATE sessions SET session_id = 'other' WHERE session_id = 's-4'": "shop:other visit",
+    "UPDATE page_durations SET total_ms = 4999 WHERE path = '/0'": "total_ms is 4999, not 5000",
+    "UPDATE page_durations SET sketch = {bytes} WHERE path = '/1'": "/1: sketch is 2 bytes",
+    "DELETE FROM page_durations WHERE path = '/2'": "shop 2026-04-01T12Z /2: is missing",
+    "UPDATE page_durations SET path = '/y' WHERE path = '/3'": (
+        "/y: is there, though no events make it"
+    ),
+    "DELETE FROM alerts WHERE subject = 'p-0'": "shop payment of the event",
+    "UPDATE alerts SET subject = 'p-9' WHERE subject = 'p-1'": "though no events make it",
+    "UPDATE alerts SET title = 'x' WHERE subject = 'p-2'": "title is x, not Payment of 5.00",
+    "DELETE FROM alerts WHERE title = 'New error: E0'": "shop error.new",
+    "UPDATE alerts SET title = 'y' WHERE title = 'New error: E1'": "title is y, not New error: E1",
+    "UPDATE alerts SET event_id = {visit} WHERE title = 'New error: E2'": "is not in events",
+    "UPDATE alerts SET title = 'z' WHERE rule = 'error.rate'": "not 10 errors in 5 minutes: E3",
+}
+
+
+async def test_each_damage_is_named(database_url: str) -> None:
     """A row that was changed, deleted or made up: with its key and the first wrong column."""
-    errors = [
-        (event(n, type="error", session_id="s-2", error_name="E"), source(n)) for n in range(10, 20)
+    made = [
+        *(event(f"s{n}", session_id=f"s-{n}") for n in range(5)),
+        *(event(f"d{n}", type="pageleave", duration_ms=5_000, path=f"/{n}") for n in range(4)),
+        *(event(f"p{n}", type="payment", session_id=f"p-{n}", amount=Decimal(5)) for n in range(3)),
+        *(event(f"e{n}", type="error", error_name=f"E{min(n, 3)}") for n in range(13)),
     ]
-    await flow(
-        database_url,
-        [
-            (event("a"), source(0)),
-            (event("b", type="pageleave", duration_ms=5_000), source(1)),
-            (event("c", type="payment", session_id="s-3", amount=Decimal(5)), source(2)),
-            *errors,
-        ],
-    )
+    made = [
+        one if one.session_id != "s-1" or one.type == "pageview" else replace(one, session_id="s-9")
+        for one in made
+    ]
+    await Pipeline(database_url).flow([(one, source(n)) for n, one in enumerate(made)])
     assert told(await look(database_url)) == []
-    visit = (await query(database_url, "SELECT visit_id FROM sessions WHERE session_id = 's-1'"))[
-        0
-    ][0]
+    [(visit,)] = await query(database_url, "SELECT visit_id FROM sessions WHERE session_id = 's-2'")
     sqlite = database_url.startswith("sqlite")
     values = {"visit": f"'{visit}'", "bytes": "x'00ff'" if sqlite else r"'\x00ff'"}
 
-    await execute(database_url, damage.format(**values))
+    await execute(database_url, *(damage.format(**values) for damage in DAMAGES))
 
-    assert any(expected in sentence for sentence in told(await look(database_url)))
+    sentences = told(await look(database_url))
+    for damage, expected in DAMAGES.items():
+        wanted = expected.format(visit=visit)
+        assert any(wanted in sentence for sentence in sentences), (damage, sentences)
 
 
 async def test_an_hour_with_too_many_paths_is_compared_as_a_whole(database_url: str) -> None:
@@ -139,7 +105,7 @@ async def test_an_hour_with_too_many_paths_is_compared_as_a_whole(database_url: 
     leaves = [
         (event(n, type="pageleave", duration_ms=n, path=f"/{n}"), source(n)) for n in range(2_010)
     ]
-    await flow(database_url, leaves)
+    await Pipeline(database_url).flow(leaves)
     assert (await look(database_url))["page_durations"].compared == 1
 
     await execute(database_url, "DELETE FROM page_durations WHERE path = '/7'")
@@ -150,7 +116,9 @@ async def test_an_hour_with_too_many_paths_is_compared_as_a_whole(database_url: 
 
 async def test_what_comes_while_it_looks_settles(database_url: str) -> None:
     """A row that is late is found at the next look; one that is wrong is not."""
-    await flow(database_url, [(event("a"), source(0)), (event("b", session_id="s-2"), source(1))])
+    await Pipeline(database_url).flow(
+        [(event("a"), source(0)), (event("b", session_id="s-2"), source(1))]
+    )
     await execute(
         database_url,
         "UPDATE sessions SET events = 0",
