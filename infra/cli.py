@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from infra import cli_admin, cli_roles
+from infra.cli_audit import audit, rebuild
 from infra.cli_demo import demo
 from infra.cli_dlq import dlq
 from infra.cli_kafka import kafka
@@ -37,12 +38,14 @@ for command in (
     replay,
     demo,
     status,
+    audit,
 ):
     app.command()(command)
 app.add_typer(cli_admin.topics, name="topics")
 app.add_typer(cli_admin.db, name="db")
 app.add_typer(dlq, name="dlq")
 app.add_typer(tokens, name="tokens")
+app.add_typer(rebuild, name="rebuild")
 app.command(hidden=True)(cli_roles.web)
 
 

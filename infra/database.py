@@ -1,7 +1,8 @@
 """Migrations, with errors that a user can put right as sentences."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from infra.errors import UserError
 from schemas.settings import DatabaseSettings
 from sinks.sql import migrate
-from sinks.sql.engine import open_database
+from sinks.sql.engine import Database, open_database
 from sinks.sql.errors import is_schema_missing, reason
 
 T = TypeVar("T")
@@ -35,9 +36,18 @@ def check_database(database: DatabaseSettings) -> list[str]:
 
 async def run_once(database: DatabaseSettings, work: Callable[[Connection], T]) -> T:
     """Run one transaction; `UserError` when the database is not reached or not set up."""
-    opened = open_database(database.url)
-    try:
+    async with using(database) as opened:
         return await opened.run(work)
+
+
+@asynccontextmanager
+async def using(
+    database: DatabaseSettings, open_it: Callable[[str], Database] = open_database
+) -> AsyncIterator[Database]:
+    """Give the database; `UserError` when in the block it is not reached or not set up."""
+    opened = open_it(database.url)
+    try:
+        yield opened
     except (SQLAlchemyError, OSError) as error:
         if is_schema_missing(error):
             raise UserError(

@@ -8,7 +8,7 @@ from sqlmodel import SQLModel, col
 
 from infra.status.model import TableCount
 from schemas.settings import DatabaseSettings
-from sinks.query.database import open_reader
+from sinks.sql.reader import open_reader
 from sinks.sql.tables import AlertRow, ConsumerOffsetRow, EventRow, PageDurationRow, SessionRow
 
 _TABLES: tuple[type[SQLModel], ...] = (EventRow, SessionRow, PageDurationRow, AlertRow)

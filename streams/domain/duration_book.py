@@ -1,7 +1,6 @@
 """The page durations of one partition while its page leaves flow."""
 
 from collections import defaultdict
-from datetime import UTC, datetime
 
 from schemas.headers import Source
 from schemas.records import PageDuration, RawEvent
@@ -41,11 +40,11 @@ class DurationBook:
         if event.duration_ms < 0:
             raise ValueError(f"a duration of {event.duration_ms} ms")
         page = durations.page_of(event)
-        key = self._key(page)
+        key = durations.key_of(self._partition, page)
         paths = self._paths.get((page.site_id, page.hour), 0)
         kept = durations.bounded(page, is_known=self._is_known(key), paths=paths)
         if kept != page:
-            key = self._key(kept)
+            key = durations.key_of(self._partition, kept)
         if not self._is_known(key):
             self._count_path(kept, 1)
         self._pages[key] = kept
@@ -92,7 +91,3 @@ class DurationBook:
 
     def _is_known(self, key: bytes) -> bool:
         return key in self._leaves or self._states.get(key) is not None
-
-    def _key(self, page: Page) -> bytes:
-        hour = datetime.fromtimestamp(page.hour / 1_000_000, UTC).strftime("%Y-%m-%dT%HZ")
-        return f"{self._partition}:{page.site_id}:{hour}:{page.path}".encode()

@@ -6,6 +6,7 @@ sums stay right (design D5).
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -49,6 +50,12 @@ def page_of(event: RawEvent) -> Page:
     return Page(
         event.site_id, event.event_ts - event.event_ts % _HOUR_US, path_of(event.path, event.url)
     )
+
+
+def key_of(partition: int, page: Page | PageDuration) -> bytes:
+    """Return the key of a page's state, in the table and its topic."""
+    hour = datetime.fromtimestamp(page.hour / 1_000_000, UTC).strftime("%Y-%m-%dT%HZ")
+    return f"{partition}:{page.site_id}:{hour}:{page.path}".encode()
 
 
 def bounded(page: Page, *, is_known: bool, paths: int) -> Page:

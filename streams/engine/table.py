@@ -111,7 +111,7 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
         if not staged:
             return
         version = max(offset, self._versions[partition])
-        headers = ((VERSION, _VERSION.pack(version)),)
+        headers = version_header(version)
         encoded: dict[bytes, bytes | None] = {}
         for index, ((_, key), state) in enumerate(staged.items()):
             if index % _STATES_A_TURN == 0:
@@ -199,6 +199,11 @@ class PartitionStates(Generic[S]):
     def is_changed(self, key: bytes) -> bool:
         """Tell whether this batch changed the key."""
         return self._table.is_staged(self._partition, key)
+
+
+def version_header(version: int) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of a changelog record whose writer had come so far."""
+    return ((VERSION, _VERSION.pack(version)),)
 
 
 def version_of(record: Any) -> int:

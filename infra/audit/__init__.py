@@ -1,0 +1,1 @@
+"""`headrace audit`: whether the results in SQL are what `events` says they must be."""

@@ -1,0 +1,75 @@
+"""Reading whole tables as they were at one moment, in a stream."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, text
+
+from infra.database import using
+from schemas.settings import DatabaseSettings
+from sinks.sql.engine import Database, open_database
+from sinks.sql.reader import SqliteReader
+
+T = TypeVar("T")
+
+#: Rows that are in memory at a time, of each table.
+_AT_ONCE = 2_000
+
+
+class StoppedError(Exception):
+    """The reading was told to end."""
+
+
+class Snapshot:
+    """One moment of the database; rows are counted as they are read."""
+
+    def __init__(
+        self, connection: Connection, stop: threading.Event, seen: Callable[[int], None]
+    ) -> None:
+        self.connection = connection
+        self._stop = stop
+        self._seen = seen
+
+    def rows(self, query: Select[Any], *, counted: bool = False) -> Iterator[Row[Any]]:
+        """Yield the rows of a query, a few in memory at a time; tell `seen` of them if counted."""
+        result = self.connection.execute(query, execution_options={"yield_per": _AT_ONCE})
+        for part in result.partitions():
+            if self._stop.is_set():
+                raise StoppedError
+            if counted:
+                self._seen(len(part))
+            yield from part
+
+
+async def read_snapshot(
+    database: DatabaseSettings, work: Callable[[Snapshot], T], seen: Callable[[int], None]
+) -> T:
+    """Run `work` in a thread, in one transaction that only reads and holds nobody back.
+
+    `UserError` when the database is not reached or not set up.
+    """
+    stop = threading.Event()
+
+    def in_transaction(connection: Connection) -> T:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            # What is done with the rows may take its time.
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        return work(Snapshot(connection, stop, seen))
+
+    async def read() -> T:
+        async with using(database, _open) as opened:
+            return await opened.run(in_transaction)
+
+    try:
+        return await asyncio.to_thread(lambda: asyncio.run(read()))
+    finally:
+        stop.set()  # told to end, the thread must end too
+
+
+def _open(url: str) -> Database:
+    if url.startswith("sqlite:"):
+        return SqliteReader(url)
+    return open_database(url, statement_seconds=None)

@@ -1,0 +1,159 @@
+"""A pipeline without Kafka, for the audit: the books of the rules, and the writer."""
+
+import itertools
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from infra.rebuild.changelog import Put
+from schemas.codec import decode
+from schemas.headers import Source
+from schemas.records import Alert, AlertState, PageDuration, RawEvent, SessionState, Utm
+from sinks.rows import alert_row, duration_row, event_row, session_rows
+from sinks.sql.batch import SourcedRow
+from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
+from sinks.sql.writer import Writer
+from streams.domain.alert_book import AlertBook
+from streams.domain.duration_book import DurationBook
+from streams.domain.session_book import SessionBook
+from streams.domain.subscriptions import Subscriptions
+from tests.contract.sinks.samples import open_for_test, refuse_nothing
+from tests.unit.streams import samples
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import HOUR, MINUTE, NOON, RULES, source
+
+Log = Sequence[tuple[RawEvent, Source]]
+
+#: What an agent finds in one fetch.
+_FETCH = 7
+
+
+_TYPES = ["pageview"] * 4 + ["pageleave"] * 3 + ["button_click", "error", "payment"]
+
+
+def clickstream(count: int, seed: int) -> Log:
+    """Return a log of four partitions: late events, imports of a month, names of all kinds."""
+    choose = random.Random(seed)  # noqa: S311 - a test's choice
+    log: list[tuple[RawEvent, Source]] = []
+    for offset in range(count):
+        at = NOON + offset * 100_000_000
+        session = choose.randrange(40)
+        kind = choose.choice(_TYPES)
+        lateness = choose.choice([0, 0, 1, 10 * MINUTE, 40 * MINUTE, 30 * HOUR])
+        made = samples.event(
+            f"{seed}-{offset}",
+            type=kind,
+            site_id=f"shop-{'aB-_.ab'[session % 7]}",
+            session_id=f"sess ä{session}ΩZz"[: 6 + session % 5] + str(session),
+            received_at=at,
+            event_ts=at - lateness,
+            path=choose.choice(["/a", "/b", "/ä?x", None]),
+            url="https://shop.example/url",
+            utm=choose.choice([None, Utm(source="s", campaign=f"c{offset}")]),
+            visitor_id=choose.choice([None, "", f"v{offset}"]),
+            duration_ms=choose.randrange(100_000) if kind == "pageleave" else None,
+            error_name=choose.choice(["A", "B", "C"]) if kind == "error" else None,
+            amount=Decimal(choose.choice(["12.50", "0.1", "99999999.99"])),
+            currency="EUR",
+        )
+        log.append((made, source(offset, at // 1_000, session % 4)))
+    return log
+
+
+class Pipeline:
+    """Stores events and what comes of them, call by call, in the database at `url`.
+
+    `sessions` and `durations` are the tables of the stream jobs, by partition.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._flows = itertools.count()
+        self._alerts = FakeStates(AlertState)
+        self.sessions: defaultdict[int, FakeStates[SessionState]] = defaultdict(
+            lambda: FakeStates(SessionState)
+        )
+        self.durations: defaultdict[int, FakeStates[PageDuration]] = defaultdict(
+            lambda: FakeStates(PageDuration)
+        )
+
+    async def flow(self, log: Log) -> None:
+        """Let a log through; each call is of workers that have just taken over."""
+        by_partition: defaultdict[int, list[tuple[RawEvent, Source]]] = defaultdict(list)
+        for event, src in log:
+            by_partition[src.partition].append((event, src))
+        rows: defaultdict[Any, list[Any]] = defaultdict(list)
+        rows[EventRow] = [event_row(event, src.partition, src.offset) for event, src in log]
+        for partition, part in by_partition.items():
+            for state in _sessionize(self.sessions[partition], part):
+                rows[SessionRow] += session_rows(state)
+            pages = _add_up(self.durations[partition], part, partition)
+            rows[PageDurationRow] += map(duration_row, pages)
+        rows[AlertRow] += map(alert_row, _raise(self._alerts, log))
+        writer = await open_for_test(self._url)
+        try:
+            for model, some in rows.items():
+                await self._write(writer, {model: list(enumerate(some))}, len(some))
+        finally:
+            await writer.close()
+
+    def recover(self, sessions: Iterable[Put] = (), durations: Iterable[Put] = ()) -> None:
+        """Take what was put into the topics, as a worker does that starts."""
+        for put in sessions:
+            _take(self.sessions[put.partition], put, SessionState)
+        for put in durations:
+            _take(self.durations[put.partition], put, PageDuration)
+
+    async def _write(
+        self, writer: Writer, rows: dict[Any, list[SourcedRow]], next_offset: int
+    ) -> None:
+        topic = f"flow-{next(self._flows)}"
+        await writer.assign(topic, 0)
+        await writer.write(topic, 0, next_offset, rows, refuse_nothing)
+
+
+def _take(states: FakeStates[Any], put: Put, kind: type[Any]) -> None:
+    if put.value is None:
+        states.delete(put.key)
+    else:
+        states.put(put.key, decode(put.value, kind))
+    states.write()
+
+
+def _sessionize(states: FakeStates[SessionState], log: Log) -> list[SessionState]:
+    book, known = SessionBook(states, RULES), len(states.published)
+    for key, state in states.stored().items():
+        book.know(key, state)
+    for start in range(0, len(log), _FETCH):
+        for event, src in log[start : start + _FETCH]:
+            while book.advance(src.log_ms):
+                pass
+            book.apply(f"{event.site_id}:{event.session_id}".encode(), event, src)
+        states.write()
+    return [state for _, state in states.published[known:]]
+
+
+def _add_up(states: FakeStates[PageDuration], log: Log, partition: int) -> list[PageDuration]:
+    book, known = DurationBook(states, partition), len(states.published)
+    for key, state in states.stored().items():
+        book.know(key, state)
+    for start in range(0, len(log), _FETCH):
+        for event, src in log[start : start + _FETCH]:
+            book.advance(src.log_ms)
+            if event.type == "pageleave":
+                book.leave(event, src)
+        book.end_batch()
+        states.write()
+    return [state for _, state in states.published[known:]]
+
+
+def _raise(states: FakeStates[AlertState], log: Log) -> list[Alert]:
+    book = AlertBook(states, Subscriptions())
+    book.know(states.stored().values())
+    raised = []
+    for event, src in log:
+        raised += book.apply(event, src)
+        states.write()
+    return raised

@@ -1,0 +1,142 @@
+"""The audit, on both engines: a right database has no difference, and each damage is named."""
+
+import asyncio
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from infra.audit.difference import Difference, Findings
+from infra.audit.run import audit
+from schemas.settings import DatabaseSettings, Settings
+from tests.contract.sinks.audited import Pipeline, clickstream
+from tests.contract.sinks.samples import execute, query
+from tests.unit.streams.samples import event, source
+
+
+def settings(url: str) -> Settings:
+    """Return the settings of a database."""
+    return Settings(database=DatabaseSettings(url=url))
+
+
+async def look(url: str) -> dict[str, Findings]:
+    """Audit once."""
+    found = await audit(settings(url), 0, lambda _: None, lambda _: None)
+    return {findings.table: findings for findings in found}
+
+
+def differences(found: dict[str, Findings]) -> list[Difference]:
+    """Return the differences of all tables."""
+    return [one for findings in found.values() for one in findings.differences]
+
+
+def told(found: dict[str, Findings]) -> list[str]:
+    """Return the differences as sentences."""
+    return [f"{one.table}: {one.row}: {one.what}" for one in differences(found)]
+
+
+async def test_what_the_rules_made_has_no_difference(database_url: str) -> None:
+    """Late events, merged visits, forgotten ones, several generations: nothing is found."""
+    await Pipeline(database_url).flow(clickstream(2_000, seed=1))
+
+    found = await look(database_url)
+
+    assert told(found) == []
+    counts = {
+        table: (await query(database_url, f"SELECT count(*) FROM {table}"))[0][0]  # noqa: S608
+        for table in ("sessions", "alerts")
+    }
+    assert {table: found[table].compared for table in counts} == counts
+    assert found["page_durations"].compared > 0
+
+
+#: Each with what the audit says of it.
+DAMAGES = {
+    "UPDATE sessions SET events = events + 1 WHERE session_id = 's-0'": "events is 2, not 1",
+    "UPDATE sessions SET exit_path = '/x' WHERE session_id = 's-1'": "exit_path is /x, not /",
+    "UPDATE sessions SET state = 'withdrawn' WHERE session_id = 's-2'": (
+        "shop:s-2 visit {visit}: state is withdrawn, not open or closed"
+    ),
+    "DELETE FROM sessions WHERE session_id = 's-3'": "is missing",
+    "UPDATE sessions SET session_id = 'other' WHERE session_id = 's-4'": "shop:other visit",
+    "UPDATE page_durations SET total_ms = 4999 WHERE path = '/0'": "total_ms is 4999, not 5000",
+    "UPDATE page_durations SET sketch = {bytes} WHERE path = '/1'": "/1: sketch is 2 bytes",
+    "DELETE FROM page_durations WHERE path = '/2'": "shop 2026-04-01T12Z /2: is missing",
+    "UPDATE page_durations SET path = '/y' WHERE path = '/3'": (
+        "/y: is there, though no events make it"
+    ),
+    "DELETE FROM alerts WHERE subject = 'p-0'": "shop payment of the event",
+    "UPDATE alerts SET subject = 'p-9' WHERE subject = 'p-1'": "though no events make it",
+    "UPDATE alerts SET title = 'x' WHERE subject = 'p-2'": "title is x, not Payment of 5.00",
+    "DELETE FROM alerts WHERE title = 'New error: E0'": "shop error.new",
+    "UPDATE alerts SET title = 'y' WHERE title = 'New error: E1'": "title is y, not New error: E1",
+    "UPDATE alerts SET event_id = {visit} WHERE title = 'New error: E2'": "is not in events",
+    "UPDATE alerts SET title = 'z' WHERE rule = 'error.rate'": "not 10 errors in 5 minutes: E3",
+}
+
+
+async def test_each_damage_is_named(database_url: str) -> None:
+    """A row that was changed, deleted or made up: with its key and the first wrong column."""
+    made = [
+        *(event(f"s{n}", session_id=f"s-{n}") for n in range(5)),
+        *(event(f"d{n}", type="pageleave", duration_ms=5_000, path=f"/{n}") for n in range(4)),
+        *(event(f"p{n}", type="payment", session_id=f"p-{n}", amount=Decimal(5)) for n in range(3)),
+        *(event(f"e{n}", type="error", error_name=f"E{min(n, 3)}") for n in range(13)),
+    ]
+    made = [
+        one if one.session_id != "s-1" or one.type == "pageview" else replace(one, session_id="s-9")
+        for one in made
+    ]
+    await Pipeline(database_url).flow([(one, source(n)) for n, one in enumerate(made)])
+    assert told(await look(database_url)) == []
+    [(visit,)] = await query(database_url, "SELECT visit_id FROM sessions WHERE session_id = 's-2'")
+    sqlite = database_url.startswith("sqlite")
+    values = {"visit": f"'{visit}'", "bytes": "x'00ff'" if sqlite else r"'\x00ff'"}
+
+    await execute(database_url, *(damage.format(**values) for damage in DAMAGES))
+
+    sentences = told(await look(database_url))
+    for damage, expected in DAMAGES.items():
+        wanted = expected.format(visit=visit)
+        assert any(wanted in sentence for sentence in sentences), (damage, sentences)
+
+
+async def test_an_hour_with_too_many_paths_is_compared_as_a_whole(database_url: str) -> None:
+    """Which of its paths were counted together is not told by events alone; their sum is."""
+    leaves = [
+        (event(n, type="pageleave", duration_ms=n, path=f"/{n}"), source(n)) for n in range(2_010)
+    ]
+    await Pipeline(database_url).flow(leaves)
+    assert (await look(database_url))["page_durations"].compared == 1
+
+    await execute(database_url, "DELETE FROM page_durations WHERE path = '/7'")
+
+    [sentence] = told(await look(database_url))
+    assert sentence.endswith("(all paths): leaves is 2009, not 2010")
+
+
+async def test_what_comes_while_it_looks_settles(database_url: str) -> None:
+    """A row that is late is found at the next look; one that is wrong is not."""
+    await Pipeline(database_url).flow(
+        [(event("a"), source(0)), (event("b", session_id="s-2"), source(1))]
+    )
+    await execute(
+        database_url,
+        "UPDATE sessions SET events = 0",
+    )
+    looks: list[int] = []
+
+    async def meanwhile() -> None:
+        await execute(database_url, "UPDATE sessions SET events = 1 WHERE session_id = 's-1'")
+
+    tasks = []
+
+    def settling(differing: int) -> None:
+        looks.append(differing)
+        if len(looks) == 1:
+            tasks.append(asyncio.ensure_future(meanwhile()))
+
+    found = await audit(settings(database_url), 2.5, lambda _: None, settling)
+
+    assert looks[:2] == [2, 1]
+    [sentence] = told({findings.table: findings for findings in found})
+    assert "shop:s-2" in sentence

@@ -1,0 +1,39 @@
+"""How two streams are compared, and what is kept of what differs."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.audit.difference import MISSING, MOST_KEPT, Findings, first_difference, merge
+from infra.audit.scope import Key
+
+_streams = st.dictionaries(st.tuples(st.text("ab", max_size=2)), st.integers())
+
+
+@given(_streams, _streams)
+def test_merge_yields_each_key_once_in_order_with_what_either_has(
+    wanted: dict[Key, int], has: dict[Key, int]
+) -> None:
+    """None stands where a stream has not the key."""
+    merged = list(merge(sorted(wanted.items()), sorted(has.items())))
+
+    assert merged == [
+        (key, wanted.get(key), has.get(key)) for key in sorted(wanted.keys() | has.keys())
+    ]
+
+
+def test_the_first_column_that_differs_is_named() -> None:
+    """With what it is and what it must be; bytes are not spilled over the screen."""
+    assert first_difference(("a", "b"), (1, 2), (1, 2)) is None
+    assert first_difference(("a", "b", "c"), (1, 2, 3), (1, None, 4)) == "b is empty, not 2"
+    assert first_difference(("a",), (b"ab",), (b"",)) == "a is 0 bytes (), not 2 bytes (6162)"
+
+
+def test_more_differences_than_are_kept_are_counted() -> None:
+    """A whole table may differ."""
+    findings = Findings("sessions")
+    for number in range(MOST_KEPT + 5):
+        findings.add(("shop", number), str(number), MISSING)
+    findings.add(("shop", -1), "right", None)
+
+    assert (findings.compared, findings.differing) == (MOST_KEPT + 6, MOST_KEPT + 5)
+    assert len(findings.keys) == MOST_KEPT

@@ -1,0 +1,77 @@
+"""What a rebuild reads of a table's topic, and how its own states become the newest."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from infra.rebuild import changelog as module
+from infra.rebuild.changelog import Changelog, Held, Put
+from infra.rebuild.plan import about_page
+from schemas.codec import encode
+from schemas.records import PageDuration
+from schemas.topics import PAGE_DURATIONS
+from streams.domain import durations
+from streams.domain.durations import Leave, Page
+from streams.engine.table import version_header, version_of
+from tests.component.streams.bench import InRecord, NotingProducer
+from tests.unit.streams.samples import NOON, source
+
+
+def _state(path: str, leaves: int) -> PageDuration:
+    made = [Leave(5, source(offset)) for offset in range(leaves)]
+    state = None
+    for leave in made:
+        state = durations.add(state, Page("shop", NOON, path), [leave])
+    assert state is not None
+    return state
+
+
+def _record(path: str, leaves: int | None, version: int) -> InRecord:
+    value = None if leaves is None else encode(_state(path, leaves))
+    return InRecord(0, path.encode(), value, version_header(version))
+
+
+@pytest.fixture
+async def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
+    """Give a topic that was read, as it is after a worker wrote late and another went on."""
+    records = [
+        _record("/a", 3, 20),
+        _record("/a", 2, 10),  # of a worker that had lost its partition
+        _record("/b", 1, 11),
+        _record("/b", None, 30),
+        InRecord(0, b"/c", b"nonsense", version_header(4)),
+    ]
+
+    class FakeTail:
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        async def catch_up(self, partition: int) -> AsyncIterator[list[InRecord]]:
+            yield records if partition == 1 else []
+
+    monkeypatch.setattr(module, "Tail", FakeTail)
+    read = Changelog(PAGE_DURATIONS)
+    await read.read("", [0, 1], PageDuration, about_page)
+    return read
+
+
+async def test_the_value_that_knows_most_counts(changelog: Changelog) -> None:
+    """Not the last; what was deleted is not there, and what cannot be read belongs to no site."""
+    assert changelog.take(("shop", NOON)) == [Held(1, b"/a", 3)]
+    assert changelog.take(("shop", NOON)) == []
+    assert dict(changelog.rest()) == {(): [Held(1, b"/c", 0)]}
+
+
+async def test_what_is_put_is_as_new_as_anything_in_its_partition(changelog: Changelog) -> None:
+    """So a worker that recovers takes it, and what it writes next is not older."""
+    producer: Any = NotingProducer()
+
+    await changelog.put(producer, [Put(1, b"/a", b"new"), Put(1, b"/b", None), Put(0, b"x", b"y")])
+
+    sent = producer.sent["page-durations", 1]
+    assert [(out.key, out.value, version_of(out)) for out in sent] == [
+        (b"/a", b"new", 30),
+        (b"/b", None, 30),
+    ]
+    assert [version_of(out) for out in producer.sent["page-durations", 0]] == [-1]
