@@ -85,11 +85,10 @@ def _decode_older(message: bytes, record_type: type[R]) -> R:
     name = _schema(schema_id)["name"]
     if name != record_type.__name__:
         raise CodecError(f"of the schema {name}, not {record_type.__name__}")
-    (newest_id, _) = _newest(name)
     body = BytesIO(message)
     body.seek(_PREFIX.size)
     try:
-        fields = schemaless_reader(body, _parsed(schema_id), _parsed(newest_id))
+        fields = schemaless_reader(body, fastavro_schema(schema_id), fastavro_schema(_newest(name)))
         record = msgspec.convert(fields, record_type, builtin_types=(bytes, Decimal))
     except Exception as error:  # fastavro raises whatever the bytes provoke
         raise _not_a(record_type.__name__, error) from error
@@ -110,7 +109,8 @@ def _check_end(left: int, name: str) -> None:
 
 @cache
 def _coder(name: str) -> _Coder:
-    (schema_id, schema) = _newest(name)
+    schema_id = _newest(name)
+    schema = _schema(schema_id)
     return _Coder(
         _PREFIX.pack(0, schema_id),
         encoder(schema),
@@ -119,7 +119,8 @@ def _coder(name: str) -> _Coder:
 
 
 @cache
-def _parsed(schema_id: int) -> Any:
+def fastavro_schema(schema_id: int) -> Any:
+    """Return a schema as fastavro's functions take it."""
     return parse_schema(_schema(schema_id))
 
 
@@ -130,11 +131,10 @@ def _schema(schema_id: int) -> Any:
 
 
 @cache
-def _newest(name: str) -> tuple[int, Any]:
+def _newest(name: str) -> int:
     for schema_id in sorted(SCHEMA_FILES, reverse=True):
-        schema = _schema(schema_id)
-        if schema["name"] == name:
-            return schema_id, schema
+        if _schema(schema_id)["name"] == name:
+            return schema_id
     raise CodecError(f"no schema for {name}")
 
 

@@ -5,6 +5,7 @@ Decoders call those that begin with `read_`: they return the value and the index
 """
 
 from decimal import Decimal
+from functools import lru_cache
 from struct import Struct
 from typing import NoReturn
 
@@ -16,9 +17,6 @@ _LONGEST_VARINT = 10
 _DOUBLE = Struct("<d")
 #: Read a floating point number, as a tuple of one.
 read_double = _DOUBLE.unpack_from
-_EIGHT_BYTES = Struct("<Q")
-#: The bit of each of eight bytes that says that another one follows.
-_GOES_ON = 0x8080_8080_8080_8080
 
 
 def _varint(number: int) -> str:
@@ -34,6 +32,10 @@ MANY = 2_049
 NUMBERS = tuple(_varint(2 * number) for number in range(MANY))
 #: Fourteen bits of a larger number, of which more follow.
 _PAIRS = tuple(chr(bits & _SEVEN | 0x80) + chr(bits >> 7 | 0x80) for bits in range(1 << 14))
+#: What times end with, behind their first 28 bits, is the same for two minutes.
+_end_text = lru_cache(4_096)(_varint)
+#: Times come again: often in the state of a session, and in each agent that reads an event.
+_TIMES = 16_384
 BOOLEANS = (False, True)
 BOOLEAN_TEXTS = {False: "\0", True: "\1"}
 
@@ -43,11 +45,10 @@ def long_text(number: int, bits: int = _LONG_BITS) -> str:
     zigzag = number << 1 if number >= 0 else ~(number << 1)
     if zigzag >> bits:
         raise ValueError(f"{number} has more than {bits} bits")
-    text = ""
-    while zigzag > _FOURTEEN:
-        text += _PAIRS[zigzag & _FOURTEEN]
-        zigzag >>= 14
-    return text + _varint(zigzag)
+    if zigzag >> 28:
+        begin = _PAIRS[zigzag & _FOURTEEN] + _PAIRS[zigzag >> 14 & _FOURTEEN]
+        return begin + _end_text(zigzag >> 28)
+    return _varint(zigzag)
 
 
 def int_text(number: int) -> str:
@@ -89,22 +90,21 @@ def no_branch(index: int) -> NoReturn:
 
 def read_long(data: bytes, i: int) -> tuple[int, int]:
     """Read a number of 64 bits."""
-    if i + 8 <= len(data):
-        (eight,) = _EIGHT_BYTES.unpack_from(data, i)
-        ends = ~eight & _GOES_ON
-        if ends:
-            # The last byte of the number is the first that says that no other follows. Its
-            # groups of seven bits, a byte each, are brought together in pairs, thrice.
-            last = ends & -ends
-            x = eight & (last - 1) & ~_GOES_ON
-            x = x & 0x007F_007F_007F_007F | (x & 0x7F00_7F00_7F00_7F00) >> 1
-            x = x & 0x0000_3FFF_0000_3FFF | (x & 0x3FFF_0000_3FFF_0000) >> 2
-            x = x & 0x0FFF_FFFF | (x & 0x0FFF_FFFF_0000_0000) >> 4
-            return x >> 1 ^ -(x & 1), i + (last.bit_length() >> 3)
-    return _read_long_slowly(data, i)
+    if i + 8 <= len(data) and data[i + 6] & 0x80:
+        time = _read_time(data[i : i + 8])
+        if time is not None:
+            return time, i + 8
+    return _read_any_long(data, i)
 
 
-def _read_long_slowly(data: bytes, i: int) -> tuple[int, int]:
+@lru_cache(_TIMES)
+def _read_time(eight: bytes) -> int | None:
+    """Return a number of just eight bytes, such as microseconds since 1970; None: it is none."""
+    number, size = _read_any_long(eight + b"\0", 0)
+    return number if size == len(eight) else None
+
+
+def _read_any_long(data: bytes, i: int) -> tuple[int, int]:
     x = 0
     for index, byte in enumerate(data[i : i + _LONGEST_VARINT]):
         x |= (byte & _SEVEN) << 7 * index
