@@ -19,11 +19,12 @@ FOLDER = DOCS / "benchmarks"
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`; `make bench-NAME` runs one of them. Each figure belongs to the commit and the machine beside it.
-Candidates alternate, in shuffled order; figures are medians of the rounds, with the lowest and the highest. Machines
-differ, and do other things meanwhile, so what counts is how the candidates of one run compare: the last column is their
-CPU time as a multiple of the first one's, round by round. CPU time is that of all processes of a candidate, but neither
-of what sends the load nor of Kafka and PostgreSQL.
+Written by `make bench`; `make bench-NAME` runs one of them. Each figure belongs to the commit
+and the machine beside it. Candidates alternate, in shuffled order; figures are medians of the
+rounds, with the lowest and the highest. Machines differ, and do other things meanwhile, so what
+counts is how the candidates of one run compare: the last column is their CPU time as a multiple
+of the first one's, round by round. CPU time is that of all processes of a candidate, but
+neither of what sends the load nor of Kafka and PostgreSQL.
 """
 
 
@@ -93,9 +94,11 @@ def _section(name: str, found: Mapping[str, Any]) -> str:
     machine = found["machine"]
     return (
         f"## {found['title']}\n\n"
-        f"`make bench-{name}`, {found['rounds']} rounds, commit `{found['commit']}`, {found['at']}; "
+        f"`make bench-{name}`, {found['rounds']} rounds, commit `{found['commit']}`, "
+        f"{found['at']}; "
         f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, "
-        f"{machine['system']}, Python {machine['python']}, load {machine['load_before']} before.\n\n"
+        f"{machine['system']}, Python {machine['python']}, "
+        f"load {machine['load_before']} before.\n\n"
         f"![{found['title']}](benchmarks/{name}.svg)\n\n{table(found)}"
     )
 

@@ -8,6 +8,7 @@ read and written by generated code (`avro_code`), older ones are read by fastavr
 
 import json
 import struct
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -65,14 +66,29 @@ def encode(record: Record) -> bytes:
 
 def decode(message: bytes, record_type: type[R]) -> R:
     """Read a message of any version of `record_type`; `CodecError` when it is not one."""
-    coder = _coder(record_type.__name__)
-    if not message.startswith(coder.prefix):
+    return _decode(message, record_type, _coder(record_type.__name__).decode)
+
+
+def projection(record_type: type[R], *wanted: str) -> Callable[[bytes], R]:
+    """Return a `decode` that reads only these of the fields that have a default.
+
+    The others may keep their default, whatever the message tells, and a text that is passed
+    over may be no UTF-8. It takes half the time where few are wanted.
+    """
+    schema = _schema(_newest(record_type.__name__))
+    read = decoder(schema, vars(records), wanted)
+    return lambda message: _decode(message, record_type, read)
+
+
+def _decode(message: bytes, record_type: type[R], read: Decoder) -> R:
+    name = record_type.__name__
+    if not message.startswith(_coder(name).prefix):
         return _decode_older(message, record_type)
     try:
-        (record, end) = coder.decode(message, _PREFIX.size)
+        (record, end) = read(message, _PREFIX.size)
     except Exception as error:  # whatever the bytes provoke
-        raise _not_a(record_type.__name__, error) from error
-    _check_end(len(message) - end, record_type.__name__)
+        raise _not_a(name, error) from error
+    _check_end(len(message) - end, name)
     return record  # type: ignore[no-any-return]
 
 

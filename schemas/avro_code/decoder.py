@@ -23,6 +23,8 @@ def decoder(
     passed over, and keep their default. The index behind may be beyond the end: that, too,
     says that the bytes are no such record.
     """
+    if unknown := set(wanted or ()) - {field["name"] for field in schema["fields"]}:
+        raise ValueError(f"{schema['name']} has no field {', '.join(sorted(unknown))}")
     writer = _Decoder(schema, types, wanted)
     body = ["end = len(data)", *writer.of(schema, "record"), "return record, i"]
     decode: Decoder = compiled("decode", ["def decode(data, i):", *indented(body)], writer)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
-from schemas.codec import encode
+from schemas.codec import encode, projection
+from schemas.records import RawEvent
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
 from streams.agents.reading import read_events
 from streams.domain.live import LiveBook
@@ -15,6 +16,9 @@ from streams.engine.worker import Worker
 
 #: Counters of one site and partition leave at most four times a second.
 TELL_SECONDS = 0.25
+
+#: What the rules look at, beside what every event has.
+READ = projection(RawEvent, "visitor_id", "url", "path", "hostname", "referrer")
 
 
 @dataclass(slots=True)
@@ -51,7 +55,7 @@ class Counting:
     def count_live(self, batch: Batch) -> None:
         """Count a batch."""
         reading, mono_ms = self._readings[batch.partition], self._clock() * 1_000
-        for record, src, event in read_events(batch):
+        for record, src, event in read_events(batch, READ):
             with batch.refusing(record):
                 reading.book.apply(event, src, mono_ms)
         reading.next_offset = batch.last_offset + 1

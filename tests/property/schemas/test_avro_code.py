@@ -15,9 +15,8 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import records
-from schemas.codec import SCHEMA_FILES, CodecError, decode, encode
-from schemas.records import Record
+from schemas.codec import SCHEMA_FILES, CodecError, decode, encode, projection
+from schemas.records import RawEvent, Record
 from tests.contract.schemas.record_examples import MAKERS
 from tests.property.schemas.any_records import RECORDS, any_record
 
@@ -42,6 +41,8 @@ SCHEMAS: dict[int, Any] = {
 }
 PARSED = {number: parse_schema(schema) for number, schema in SCHEMAS.items()}
 NEWEST = {schema["name"]: number for number, schema in sorted(SCHEMAS.items())}
+MUST = [info.name for info in msgspec.structs.fields(RawEvent) if info.required]
+OPTIONAL = [name for name in RawEvent.__struct_fields__ if name not in MUST]
 
 
 def written(record: Record, schema_id: int) -> bytes:
@@ -98,6 +99,30 @@ def test_what_is_read_of_damaged_bytes_is_what_fastavro_reads(
         assert encode(told) == encode(read(message, type(record))[0])
 
 
+@given(RECORDS[RawEvent], st.sets(st.sampled_from(OPTIONAL)), st.data())
+def test_a_projection_reads_what_is_wanted(
+    event: RawEvent, wanted: set[str], data: st.DataObject
+) -> None:
+    """Beside what every event has; the others keep their defaults, and broken bytes are refused."""
+    read_some = projection(RawEvent, *wanted)
+    message = encode(event)
+
+    told, defaults = read_some(message), RawEvent(**{name: getattr(event, name) for name in MUST})
+    for name in RawEvent.__struct_fields__:
+        kept = event if name in wanted else defaults
+        assert getattr(told, name) == getattr(kept, name)
+    end = data.draw(st.integers(0, len(message) - 1))
+    for broken in (message[:end], message + b"x"):
+        with pytest.raises(CodecError):
+            read_some(broken)
+
+
+def test_a_projection_knows_its_fields() -> None:
+    """A name that is misspelt would else be a field that is never told."""
+    with pytest.raises(ValueError, match="RawEvent has no field pth"):
+        projection(RawEvent, "pth", "url")
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_what_is_cut_off_is_refused_wherever_it_is_cut(name: str) -> None:
     """Also in the midst of a text, whose slice would just be shorter."""
@@ -148,7 +173,7 @@ def test_what_is_broken_is_refused(name: str) -> None:
     message = BROKEN[name]
     tracemalloc.start()
     with pytest.raises(CodecError):
-        decode(message, records.RawEvent)
+        decode(message, RawEvent)
     (_, peak) = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -159,8 +184,8 @@ def test_blocks_may_say_how_long_they_are() -> None:
     """Some writers put a negative count and a size in bytes before the items, or several blocks."""
     vitals = b"\2" + b"\1\x18\6lcp" + struct.pack("<d", 2.5) + b"\2\6cls" + bytes(8) + b"\0"
     message = event(truncated=b"\3\x08\2a\2b\2\2c\0", vitals=vitals)
-    told = decode(message, records.RawEvent)
+    told = decode(message, RawEvent)
 
     assert told.truncated == ["a", "b", "c"]
     assert told.vitals == {"lcp": 2.5, "cls": 0.0}
-    assert told == read(message, records.RawEvent)[0]
+    assert told == read(message, RawEvent)[0]
