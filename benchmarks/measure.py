@@ -17,6 +17,8 @@ class Spent(NamedTuple):
     events: int
     seconds: float
     cpu_seconds: float
+    #: Of an answer, in milliseconds: the median, and what 99 of 100 took at most.
+    latencies_ms: tuple[float, float] | None = None
 
 
 class Candidate(NamedTuple):
@@ -77,10 +79,17 @@ async def measure(work: Work, rounds: int) -> dict[str, Any]:
 def _told(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, Any]:
     costs = [run.cpu_seconds / run.events * 1e6 for run in runs]
     beside = [run.cpu_seconds / run.events * 1e6 for run in first]
+    latencies = [run.latencies_ms for run in runs if run.latencies_ms is not None]
     return {
         "cpu_us": _spread(costs),
         "per_second": _spread([run.events / run.seconds for run in runs]),
         "times_the_first": _spread([a / b for a, b in zip(costs, beside, strict=True)]),
+        **{
+            name: _spread(values)
+            for name, values in zip(
+                ("p50_ms", "p99_ms"), zip(*latencies, strict=True), strict=False
+            )
+        },
     }
 
 

@@ -27,6 +27,14 @@ of the first one's, round by round. CPU time is that of all processes of a candi
 neither of what sends the load nor of Kafka and PostgreSQL.
 """
 
+_COLUMNS = {
+    "cpu_us": "CPU µs a {}",
+    "per_second": "{}s a second",
+    "times_the_first": "CPU, times the first",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+}
+
 
 def circumstances() -> dict[str, Any]:
     """Return what the figures belong to."""
@@ -67,19 +75,14 @@ def table(found: Mapping[str, Any]) -> str:
     """Return the figures as a table in Markdown."""
     lines = []
     for work in found["works"]:
-        unit = work["unit"]
-        lines += [
-            f"| {work['title']} | CPU µs a {unit} | {unit}s a second | CPU, times the first |",
-            "|---|---|---|---|",
-            *(_row(candidate) for candidate in work["candidates"]),
-            "",
-        ]
+        columns = [column for column in _COLUMNS if column in work["candidates"][0]]
+        heads = [_COLUMNS[column].format(work["unit"]) for column in columns]
+        lines += [f"| {' | '.join((work['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
+        for candidate in work["candidates"]:
+            figures = [_spread(candidate[column]) for column in columns]
+            lines.append(f"| {' | '.join((candidate['name'], *figures))} |")
+        lines.append("")
     return "\n".join(lines)
-
-
-def _row(candidate: Mapping[str, Any]) -> str:
-    figures = (candidate["cpu_us"], candidate["per_second"], candidate["times_the_first"])
-    return f"| {candidate['name']} | {' | '.join(map(_spread, figures))} |"
 
 
 def _spread(figure: Mapping[str, float]) -> str:

@@ -28,8 +28,8 @@ class _Nothing:
     """A tail without records."""
 
     async def catch_up(self, _: int) -> AsyncIterator[list[Any]]:
-        for none in ():
-            yield none
+        for fetched in list[list[Any]]():
+            yield fetched
 
 
 class _LiveBench(Bench):
