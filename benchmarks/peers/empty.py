@@ -2,8 +2,8 @@
 
 from typing import Any
 
-_HEADERS = [(b"content-type", b"application/json")]
 _BODY = b'{"status":"accepted","event_id":"00000000-0000-0000-0000-000000000000"}'
+_HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_BODY))]
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
