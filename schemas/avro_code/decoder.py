@@ -10,9 +10,6 @@ from schemas.avro_code.writer import Schema, Writer, compiled, indented
 #: From bytes and the index of a record's first one to the record and the index behind it.
 Decoder = Callable[[bytes, int], tuple[Any, int]]
 
-#: Optional fields between two looks at whether all that are left are null.
-_LOOK_EVERY = 4
-
 
 def decoder(
     schema: Schema, types: Mapping[str, type], wanted: Collection[str] | None = None
@@ -26,7 +23,7 @@ def decoder(
     if unknown := set(wanted or ()) - {field["name"] for field in schema["fields"]}:
         raise ValueError(f"{schema['name']} has no field {', '.join(sorted(unknown))}")
     writer = _Decoder(schema, types, wanted)
-    body = ["end = len(data)", *writer.of(schema, "record"), "return record, i"]
+    body = [*writer.of(schema, "record"), "return record, i"]
     decode: Decoder = compiled("decode", ["def decode(data, i):", *indented(body)], writer)
     return decode
 
@@ -65,9 +62,7 @@ class _Decoder(Writer):
             else:
                 yield from self._pass(field["type"])
         yield f"{record} = {made.__name__}({', '.join(arguments)})"
-        for index, field in enumerate(schema["fields"][begin:], begin):
-            if schema is self._outermost and (index - begin) % _LOOK_EVERY == 0:
-                yield from self._look(schema["fields"][index:], record)
+        for field in schema["fields"][begin:]:
             if self._wants(schema, field):
                 yield from self._set(field, f"{record}.{field['name']}")
             else:
@@ -77,12 +72,6 @@ class _Decoder(Writer):
     def _wants(self, schema: Schema, field: Schema) -> bool:
         is_outermost = schema is self._outermost
         return not is_outermost or self._wanted is None or field["name"] in self._wanted
-
-    def _look(self, left: list[Schema], record: str) -> Iterator[str]:
-        """As many bytes as fields, all of them zero, are the defaults of all."""
-        if not any(field["default"] for field in left):
-            yield f"if end - i == {len(left)} and data.endswith({bytes(len(left))!r}):"
-            yield f"    return {record}, end"
 
     def _set(self, field: Schema, target: str) -> Iterator[str]:
         kind, schema = self.kind_of(field["type"])
