@@ -10,7 +10,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser test lint fmt types layers spelling docs check
+.PHONY: help setup run browser test bench lint fmt types layers spelling docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -27,6 +27,14 @@ browser: .venv/.ready ## see that there is a Chromium for the tests; apt install
 
 test: setup browser ## run all tests
 	@$(BIN)/pytest $(ARGS)
+
+bench: setup ## measure everything and write docs/benchmarks.md; bench-codec and so on: one of them
+	@$(UV) sync --frozen --quiet --group bench
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-%: setup
+	@$(UV) sync --frozen --quiet --group bench
+	@$(BIN)/python -m benchmarks $* $(ARGS)
 
 lint: .venv/.ready ## look for mistakes and for what is not formatted
 	@$(BIN)/ruff check

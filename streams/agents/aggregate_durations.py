@@ -1,12 +1,15 @@
 """events-pageleave → page-durations: time on page by site, hour and path."""
 
-from schemas.codec import decode, encode
-from schemas.records import PageDuration
+from schemas.codec import decode, encode, projection
+from schemas.records import PageDuration, RawEvent
 from schemas.topics import EVENTS_PAGELEAVE, PAGE_DURATIONS
 from streams.agents.reading import read_events
 from streams.domain.duration_book import DurationBook
 from streams.engine.batch import Batch
 from streams.engine.worker import Worker
+
+#: What the rules look at, beside what every event has.
+READ = projection(RawEvent, "url", "path", "duration_ms")
 
 
 def register(worker: Worker) -> None:
@@ -21,7 +24,7 @@ def register(worker: Worker) -> None:
 
     def aggregate_durations(batch: Batch) -> None:
         book = books[batch.partition]
-        for record, src, event in read_events(batch):
+        for record, src, event in read_events(batch, READ):
             with batch.refusing(record):
                 book.advance(src.log_ms)
                 if event is not None:

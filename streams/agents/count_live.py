@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
-from schemas.codec import encode
+from schemas.codec import encode, projection
+from schemas.records import RawEvent
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
 from streams.agents.reading import read_events
 from streams.agents.replaying import is_replay
@@ -16,6 +17,13 @@ from streams.engine.worker import Worker
 
 #: Counters of one site and partition leave at most four times a second.
 TELL_SECONDS = 0.25
+
+#: What the rules look at, beside what every event has.
+READ = projection(
+    RawEvent,
+    *("visitor_id", "url", "path", "hostname", "referrer"),
+    *("amount", "currency", "error_name", "error_message", "event_name"),
+)
 
 
 @dataclass(slots=True)
@@ -52,7 +60,7 @@ class Counting:
     def count_live(self, batch: Batch) -> None:
         """Count a batch."""
         reading, mono_ms = self._readings[batch.partition], self._clock() * 1_000
-        for record, src, event in read_events(batch):
+        for record, src, event in read_events(batch, READ):
             # What sessionize is given again was counted when it came first.
             counted = None if is_replay(record) else event
             with batch.refusing(record):

@@ -2,14 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 
-from schemas.codec import decode, encode
-from schemas.records import AlertState
+from schemas.codec import decode, encode, projection
+from schemas.records import AlertState, RawEvent
 from schemas.topics import ALERT_STATES, ALERTS, EVENTS_ALERT
 from streams.agents.reading import read_events
 from streams.domain.alert_book import AlertBook
 from streams.domain.subscriptions import Subscriptions
 from streams.engine.batch import Batch
 from streams.engine.worker import Worker
+
+#: What the rules look at, beside what every event has.
+READ = projection(
+    RawEvent,
+    *("visitor_id", "user_id", "url", "error_name", "error_message", "error_stack"),
+    *("provider", "amount", "currency"),
+)
 
 
 def register(
@@ -26,7 +33,7 @@ def register(
 
     def raise_alerts(batch: Batch) -> None:
         book, now_ms = books[batch.partition], 0
-        for record, src, event in read_events(batch):
+        for record, src, event in read_events(batch, READ):
             now_ms = max(now_ms, src.log_ms)
             with batch.refusing(record):
                 for alert in book.apply(event, src) if event else ():

@@ -1,9 +1,9 @@
 """Reading a routed topic: its events, decoded, with their place in `events-raw`, and ticks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from schemas.codec import CodecError, decode
+from schemas.codec import CodecError
 from schemas.event_types import TICK
 from schemas.headers import SOURCE, TYPE, Source, find
 from schemas.records import RawEvent
@@ -12,8 +12,11 @@ from streams.engine.batch import Batch
 
 _TICK = TICK.encode()
 
+#: Reads an event of its bytes, whole or what an agent needs of it; raises `CodecError`.
+ReadEvent = Callable[[bytes], RawEvent]
 
-def read_events(batch: Batch) -> Iterator[tuple[Any, Source, RawEvent | None]]:
+
+def read_events(batch: Batch, read: ReadEvent) -> Iterator[tuple[Any, Source, RawEvent | None]]:
     """Yield each record with its source and its event, None for a tick; refuse the others."""
     for record in batch.records:
         try:
@@ -25,7 +28,7 @@ def read_events(batch: Batch) -> Iterator[tuple[Any, Source, RawEvent | None]]:
             yield record, src, None
             continue
         try:
-            event = decode(record.value or b"", RawEvent)
+            event = read(record.value or b"")
         except CodecError as error:
             batch.refuse(record, DeadLetterReason.UNDECODABLE, str(error))
             continue

@@ -2,14 +2,17 @@
 
 import asyncio
 
-from schemas.codec import decode, encode
-from schemas.records import SessionState
+from schemas.codec import decode, encode, projection
+from schemas.records import RawEvent, SessionState
 from schemas.topics import EVENTS_SESSION, SESSIONS
 from streams.agents.reading import read_events
 from streams.domain.session_book import SessionBook
 from streams.domain.sessions import SessionRules
 from streams.engine.batch import Batch
 from streams.engine.worker import Worker
+
+#: What the rules look at, beside what every event has.
+READ = projection(RawEvent, "visitor_id", "user_id", "url", "path", "referrer", "utm")
 
 
 def register(worker: Worker, rules: SessionRules) -> None:
@@ -24,7 +27,7 @@ def register(worker: Worker, rules: SessionRules) -> None:
 
     async def sessionize(batch: Batch) -> None:
         book = books[batch.partition]
-        for record, src, event in read_events(batch):
+        for record, src, event in read_events(batch, READ):
             while book.advance(src.log_ms):  # noqa: ASYNC110 - there is nothing to wait for
                 await asyncio.sleep(0)  # a loop that stands still is taken for a frozen one
             if event is not None:

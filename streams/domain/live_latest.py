@@ -16,21 +16,23 @@ class LatestEvents:
     """The last that came, for as long as their minutes are told."""
 
     def __init__(self) -> None:
-        self._events: deque[LatestEvent] = deque(maxlen=LATEST_EVENTS)
+        self._events: deque[tuple[int, RawEvent]] = deque(maxlen=LATEST_EVENTS)
 
     def add(self, event: RawEvent, log_ms: int) -> None:
         """Note an event; log times come in their order."""
-        self._events.append(LatestEvent(log_ms, event.type, detail_of(event)))
+        self._events.append((log_ms, event))
 
     def decay(self, now_ms: int) -> None:
         """Forget what fell out of the minutes."""
         last = now_ms // _MINUTE_MS - LIVE_MINUTES
-        while self._events and self._events[0].at_ms // _MINUTE_MS <= last:
+        while self._events and self._events[0][0] // _MINUTE_MS <= last:
             self._events.popleft()
 
     def told(self) -> list[LatestEvent]:
         """Return them, the newest first."""
-        return list(reversed(self._events))
+        # The details here: of a thousand events that come between two tellings, ten are told.
+        newest_first = reversed(self._events)
+        return [LatestEvent(at_ms, event.type, detail_of(event)) for at_ms, event in newest_first]
 
 
 def detail_of(event: RawEvent) -> str:

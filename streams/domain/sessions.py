@@ -5,7 +5,6 @@ Any order of the same events gives the same visits, but for their ids: a visit i
 the event that was applied first, and of two that become one the older name stays.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid5
@@ -64,12 +63,13 @@ def apply(
     touching = [visit for visit in state.visits if _touches(visit, arrived, rules.gap_us)]
     others = [visit for visit in state.visits if visit not in touching]
     oldest_first = sorted(touching, key=lambda visit: visit.began_offset)
-    merged = arrived
     if oldest_first:
         merged = oldest_first[0]
         for younger in (*oldest_first[1:], arrived):
             merged = _join(merged, younger)
         others += [_withdraw(younger) for younger in oldest_first[1:]]
+    else:
+        merged = replace(arrived, visit_id=_visit_id(event))
     visits = sorted((*others, merged), key=lambda visit: (visit.started_at, visit.began_offset))
     return replace(state, src_offset=src.offset, visits=_bounded(visits))
 
@@ -119,8 +119,12 @@ def next_deadline(state: SessionState, now_ms: int, rules: SessionRules) -> int:
     return min(now_ms + _RETRY_MS if at_ms < now_ms else at_ms for at_ms in deadlines)
 
 
+def _visit_id(event: RawEvent) -> str:
+    return str(uuid5(_VISITS, f"{event.site_id}:{event.session_id}:{event.event_id}"))
+
+
 def _visit_of(event: RawEvent, src: Source) -> Visit:
-    """Return a visit of one event."""
+    """Return a visit of one event; it has no id yet, since most become part of another."""
     is_pageview = event.type == "pageview"
     place = (event.event_ts, event.event_id)
     page = Stamped(path_of(event.path, event.url), *place) if is_pageview else None
@@ -135,7 +139,7 @@ def _visit_of(event: RawEvent, src: Source) -> Visit:
     }
     stamped: dict[str, Any] = {name: Stamped(text, *place) for name, text in firsts.items() if text}
     return Visit(
-        visit_id=str(uuid5(_VISITS, f"{event.site_id}:{event.session_id}:{event.event_id}")),
+        visit_id="",
         began_offset=src.offset,
         started_at=event.event_ts,
         ended_at=event.event_ts,
@@ -164,7 +168,7 @@ def _touches(visit: Visit, arrived: Visit, gap_us: int) -> bool:
 def _join(older: Visit, younger: Visit) -> Visit:
     """Return both as one, under the older's name; it is open again."""
     firsts: dict[str, Any] = {
-        name: _pick(min, getattr(older, name), getattr(younger, name)) for name in _FIRSTS
+        name: _first(getattr(older, name), getattr(younger, name)) for name in _FIRSTS
     }
     return replace(
         older,
@@ -179,18 +183,26 @@ def _join(older: Visit, younger: Visit) -> Visit:
         errors=older.errors + younger.errors,
         payments=older.payments + younger.payments,
         engagements=older.engagements + younger.engagements,
-        entry=_pick(min, older.entry, younger.entry),
-        exit=_pick(max, older.exit, younger.exit),
+        entry=_first(older.entry, younger.entry),
+        exit=_last(older.exit, younger.exit),
         **firsts,
     )
 
 
-def _pick(
-    choose: Callable[..., Stamped], one: Stamped | None, other: Stamped | None
-) -> Stamped | None:
+def _first(one: Stamped | None, other: Stamped | None) -> Stamped | None:
     if one is None or other is None:
         return one or other
-    return choose(one, other, key=lambda stamped: (stamped.ts, stamped.event_id))
+    return other if _is_before(other, one) else one
+
+
+def _last(one: Stamped | None, other: Stamped | None) -> Stamped | None:
+    if one is None or other is None:
+        return one or other
+    return other if _is_before(one, other) else one
+
+
+def _is_before(one: Stamped, other: Stamped) -> bool:
+    return one.ts < other.ts or (one.ts == other.ts and one.event_id < other.event_id)
 
 
 def _withdraw(visit: Visit) -> Visit:
@@ -211,6 +223,8 @@ def _close(visit: Visit) -> Visit:
 
 def _bounded(visits: list[Visit]) -> list[Visit]:
     """Let the oldest visits leave until the state is within its bounds."""
+    if len(visits) <= MAX_VISITS:
+        return visits
     withdrawn = [visit for visit in visits if visit.state == "withdrawn" and not visit.leaving]
     living = [visit for visit in visits if visit.state != "withdrawn" and not visit.leaving]
     living.sort(key=lambda visit: (visit.state == "open", visit.ended_at))

@@ -1,0 +1,47 @@
+"""A bar chart in SVG: CPU time of each candidate, a line for its spread."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+_WIDTH, _LEFT, _RIGHT = 760, 250, 90
+_ROW, _HEAD, _GAP = 24, 26, 14
+_BAR, _FIRST, _OTHER = 14, "#2a6f97", "#a9b4bd"
+_STYLE = "text{font:13px system-ui,sans-serif;fill:#333}.title{font-weight:600}"
+
+
+def drawn(works: Sequence[Mapping[str, Any]]) -> str:
+    """Return the chart of all works, one group of bars each, each with a scale of its own."""
+    y, parts = 8, []
+    for work in works:
+        parts += _group(work, y)
+        y += _HEAD + _ROW * len(work["candidates"]) + _GAP
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" role="img">'
+        f'<style>{_STYLE}</style><rect width="{_WIDTH}" height="{y}" fill="#fff"/>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
+    )
+
+
+def _group(work: Mapping[str, Any], y: int) -> list[str]:
+    candidates = work["candidates"]
+    scale = (_WIDTH - _LEFT - _RIGHT) / max(one["cpu_us"]["high"] for one in candidates)
+    title = escape(f"{work['title']}: CPU µs a {work['unit']}")
+    parts = [f'<text class="title" x="8" y="{y + 16}">{title}</text>']
+    for index, candidate in enumerate(candidates):
+        color = _OTHER if index else _FIRST
+        parts += _bar(candidate, scale, y + _HEAD + _ROW * index, color)
+    return parts
+
+
+def _bar(candidate: Mapping[str, Any], scale: float, y: int, color: str) -> list[str]:
+    cost = candidate["cpu_us"]
+    (low, middle, high) = (_LEFT + cost[name] * scale for name in ("low", "median", "high"))
+    line = y + _BAR / 2
+    return [
+        f'<text x="{_LEFT - 8}" y="{y + 12}" text-anchor="end">{escape(candidate["name"])}</text>',
+        f'<rect x="{_LEFT}" y="{y}" width="{middle - _LEFT:.1f}" height="{_BAR}" fill="{color}"/>',
+        f'<path d="M{low:.1f} {line}H{high:.1f}" stroke="#333"/>',
+        f'<text x="{high + 6:.1f}" y="{y + 12}">{cost["median"]:.3g}</text>',
+    ]

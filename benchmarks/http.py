@@ -1,0 +1,115 @@
+"""HTTP to Kafka: one event a request and a hundred, answered with 202 after the ack."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from benchmarks.measure import Candidate, Spent, Work
+from infra.broker.local_kafka import LocalKafka
+from infra.broker.ports import free_port
+from infra.topics import create_topics
+from schemas.settings import KafkaSettings
+from tests.fixtures.waiting import eventually
+from tests.integration.producer_api.serving import answers, running
+
+TITLE = "HTTP to Kafka, answered after the ack"
+_SECONDS = 4
+_TOPIC = "tutorial"
+_PARTITIONS = 4
+
+
+class _Server:
+    """A process that serves, and what it costs while a load runs."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self._process = psutil.Process(pid)
+        self._port = port
+
+    def candidate(self, name: str, connections: int, events: int) -> Candidate:
+        async def run() -> Spent:
+            path = "/api/event" if events == 1 else "/api/events"
+            cpu = self._cpu_seconds()
+            came = await _load(self._port, path, connections, events)
+            cpu = self._cpu_seconds() - cpu
+            if came["others"]:
+                raise RuntimeError(f"{name}: {came['others']} requests were not answered with 202")
+            count = int(came["accepted"]) * events
+            return Spent(count, came["seconds"], cpu, (came["p50_ms"], came["p99_ms"]))
+
+        return Candidate(name, run)
+
+    def _cpu_seconds(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+
+async def _load(port: int, path: str, connections: int, events: int) -> Mapping[str, float]:
+    arguments = (str(port), path, str(connections), str(_SECONDS), str(events))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.load", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    (told, _) = await process.communicate()
+    found: Mapping[str, float] = json.loads(told)
+    return found
+
+
+@contextmanager
+def _peer(module: str, kafka: str) -> Iterator[_Server]:
+    port = free_port()
+    command = (sys.executable, "-m", "uvicorn", f"benchmarks.peers.{module}:app", "--port")
+    options = (str(port), "--no-access-log", "--log-level", "warning")
+    environment = {**os.environ, "KAFKA": kafka, "TOPIC": _TOPIC}
+    process = subprocess.Popen([*command, *options], env=environment)  # noqa: S603
+    try:
+        yield _Server(process.pid, port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _create_topics(kafka: str) -> None:
+    await create_topics(KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS))
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(_TOPIC, _PARTITIONS, 1)])
+    await admin.close()
+
+
+@asynccontextmanager
+async def works() -> AsyncIterator[list[Work]]:
+    """Give the works of this benchmark."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        kafka = stack.enter_context(LocalKafka(folder / "kafka")).bootstrap
+        await _create_topics(kafka)
+        role = stack.enter_context(running(kafka, folder, MAX_CONNECTIONS="2000"))
+        await asyncio.to_thread(
+            eventually, lambda: answers(role, "/readyz"), within_seconds=30, what="the API is ready"
+        )
+        servers = {
+            "headrace": _Server(role.process.pid, role.port),
+            "FastAPI, send_and_wait": stack.enter_context(_peer("tutorial", kafka)),
+            "an empty handler (no Kafka)": stack.enter_context(_peer("empty", kafka)),
+        }
+        await asyncio.sleep(2)  # peers have nothing that would tell that they are ready
+        yield [
+            Work(
+                f"One event a request, {connections} connections",
+                [server.candidate(name, connections, 1) for name, server in servers.items()],
+            )
+            for connections in (64, 256, 1_000)
+        ] + [
+            Work(
+                "A hundred events a request, 16 connections",
+                [server.candidate(name, 16, 100) for name, server in list(servers.items())[:2]],
+            )
+        ]

@@ -1,0 +1,1 @@
+"""What headrace is measured beside."""

@@ -1,0 +1,211 @@
+"""Batches of events into SQL: the fenced writer, the bare driver, and SQLModel as it is taught.
+
+PostgreSQL runs on this machine, without fsync; its CPU time is not counted. SQLite's is: it
+works in the writer's process.
+"""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import Session, create_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from benchmarks.events import events
+from benchmarks.measure import Candidate, Spent, Work
+from schemas.topics import EVENTS_RAW
+from sinks.rows import event_row
+from sinks.sql.migrate import upgrade
+from sinks.sql.statements import Row
+from sinks.sql.tables import EventRow, table_of
+from sinks.sql.types import JsonText, UtcTime, iso_utc
+from sinks.sql.writer import open_writer
+from tests.contract.sinks.samples import refuse_nothing
+from tests.fixtures.postgres import local_postgres
+
+TITLE = "Events into SQL"
+_EVENTS = 4_000
+_BATCHES = (500, 2_000)
+
+_COLUMNS = list(table_of(EventRow).columns)
+_NAMES = ", ".join(f'"{column.name}"' for column in _COLUMNS)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_numbers = count(1)
+
+#: Stores a batch; `begin` is the offset of its first row.
+Store = Callable[[Sequence[Any], int], Awaitable[None]]
+
+
+def _rows() -> list[Row]:
+    """Return rows of events that no table has yet."""
+    made = []
+    for event in events(_EVENTS):
+        number = next(_numbers)
+        (_, *rest) = event_row(event, 0, number)
+        made.append((str(UUID(int=number << 64)), *rest))
+    return made
+
+
+def _candidate(name: str, batch: int, store: Store, shape: Callable[[Row], Any]) -> Candidate:
+    async def run() -> Spent:
+        rows = [shape(row) for row in _rows()]
+        first = next(_numbers)
+        began, cpu = time.perf_counter(), time.process_time()
+        for begin in range(0, len(rows), batch):
+            await store(rows[begin : begin + batch], first + begin)
+        return Spent(len(rows), time.perf_counter() - began, time.process_time() - cpu)
+
+    return Candidate(name, run)
+
+
+def _as_objects(row: Row) -> dict[str, Any]:
+    """Return what a program has that knows nothing of the engines: times and parsed JSON."""
+    return {
+        column.name: _as_object(column, value) for column, value in zip(_COLUMNS, row, strict=True)
+    }
+
+
+def _as_object(column: Any, value: Any) -> Any:
+    if value is not None and isinstance(column.type, UtcTime):
+        return _EPOCH + timedelta(microseconds=value)
+    if value is not None and isinstance(column.type, JsonText):
+        return json.loads(value)
+    return value
+
+
+def _for_asyncpg(row: Row) -> Row:
+    return tuple(
+        _EPOCH + timedelta(microseconds=value) if isinstance(column.type, UtcTime) else value
+        for column, value in zip(_COLUMNS, row, strict=True)
+    )
+
+
+def _for_sqlite(row: Row) -> Row:
+    stored = (
+        iso_utc(value) if isinstance(column.type, UtcTime) else value
+        for column, value in zip(_COLUMNS, row, strict=True)
+    )
+    return tuple(float(value) if type(value).__name__ == "Decimal" else value for value in stored)
+
+
+async def _writer(stack: AsyncExitStack, url: str) -> Store:
+    writer = await open_writer(url, app="bench", cluster_id="bench", should_stop=lambda: False)
+    stack.push_async_callback(writer.close)
+    await writer.assign(EVENTS_RAW.name, 0)
+
+    async def store(rows: Sequence[Any], begin: int) -> None:
+        sourced = list(enumerate(rows, begin))
+        end = begin + len(rows)
+        await writer.write(EVENTS_RAW.name, 0, end, {EventRow: sourced}, refuse_nothing)
+
+    return store
+
+
+def _raw_sqlite(stack: AsyncExitStack, file: Path) -> Store:
+    connection = sqlite3.connect(file, isolation_level=None)
+    stack.callback(connection.close)
+    connection.execute("PRAGMA synchronous = FULL")
+    marks = ", ".join("?" for _ in _COLUMNS)
+    statement = f"INSERT INTO events ({_NAMES}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+
+    async def store(rows: Sequence[Any], _: int) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(statement, rows)
+        connection.execute("COMMIT")
+
+    return store
+
+
+async def _raw_postgres(stack: AsyncExitStack, url: str) -> Store:
+    connection = await asyncpg.connect(url)
+    stack.push_async_callback(connection.close)
+    marks = ", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 1))
+    statement = f"INSERT INTO events ({_NAMES}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+
+    async def store(rows: Sequence[Any], _: int) -> None:
+        async with connection.transaction():
+            await connection.executemany(statement, rows)
+
+    return store
+
+
+def _sqlmodel_sqlite(stack: AsyncExitStack, url: str) -> Store:
+    engine = create_engine(url)
+    stack.callback(engine.dispose)
+
+    async def store(rows: Sequence[Any], _: int) -> None:
+        with Session(engine) as session:
+            session.add_all([EventRow(**row) for row in rows])
+            session.commit()
+
+    return store
+
+
+def _sqlmodel_postgres(stack: AsyncExitStack, url: str) -> Store:
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    stack.push_async_callback(engine.dispose)
+
+    async def store(rows: Sequence[Any], _: int) -> None:
+        async with AsyncSession(engine) as session:
+            session.add_all([EventRow(**row) for row in rows])
+            await session.commit()
+
+    return store
+
+
+async def _sqlite(stack: AsyncExitStack, folder: Path) -> dict[str, tuple[Store, Any]]:
+    files = {name: folder / f"{name}.db" for name in ("ours", "raw", "taught")}
+    for file in files.values():
+        await asyncio.to_thread(upgrade, f"sqlite:///{file}")
+    return {
+        "headrace": (await _writer(stack, f"sqlite:///{files['ours']}"), tuple),
+        "sqlite3, executemany": (_raw_sqlite(stack, files["raw"]), _for_sqlite),
+        "SQLModel, add_all": (
+            _sqlmodel_sqlite(stack, f"sqlite:///{files['taught']}"),
+            _as_objects,
+        ),
+    }
+
+
+async def _postgres(stack: AsyncExitStack) -> dict[str, tuple[Store, Any]]:
+    server = stack.enter_context(local_postgres())
+    urls = {}
+    admin = await asyncpg.connect(server)
+    for name in ("ours", "raw", "taught"):
+        await admin.execute(f"CREATE DATABASE {name}")
+        urls[name] = make_url(server).set(database=name).render_as_string(hide_password=False)
+        await asyncio.to_thread(upgrade, urls[name])
+    await admin.close()
+    return {
+        "headrace": (await _writer(stack, urls["ours"]), tuple),
+        "asyncpg, executemany": (await _raw_postgres(stack, urls["raw"]), _for_asyncpg),
+        "SQLModel, add_all": (_sqlmodel_postgres(stack, urls["taught"]), _as_objects),
+    }
+
+
+@asynccontextmanager
+async def works() -> AsyncIterator[list[Work]]:
+    """Give the works of this benchmark."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        engines = {"SQLite": await _sqlite(stack, folder), "PostgreSQL": await _postgres(stack)}
+        yield [
+            Work(
+                f"{engine}, batches of {batch:,}",
+                [_candidate(name, batch, *how) for name, how in ways.items()],
+            )
+            for engine, ways in engines.items()
+            for batch in _BATCHES
+        ]

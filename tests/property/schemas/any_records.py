@@ -1,0 +1,97 @@
+"""Any record of any kind: what the codec must bring through."""
+
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from schemas.records import (
+    Alert,
+    AlertState,
+    LiveCounters,
+    MinuteCount,
+    PageCount,
+    PageDuration,
+    RawEvent,
+    Record,
+    ReferrerCount,
+    Screen,
+    SecondCount,
+    SessionState,
+    Stamped,
+    Subscription,
+    Utm,
+    Visit,
+)
+
+#: Edges of the lengths that a number can have, and any.
+_EDGES = sorted({s * 2**b + d for b in range(6, 63, 7) for s in (1, -1) for d in (-1, 0, 1)})
+longs = st.integers(-(2**63), 2**63 - 1) | st.sampled_from(_EDGES)
+ints = st.integers(-(2**31), 2**31 - 1)
+doubles = st.floats(allow_nan=False)
+texts = st.text(max_size=40) | st.sampled_from(["", "ä€😀" * 1_000, "\u0000\n"])
+maybe_text = st.none() | texts
+maybe_long = st.none() | longs
+amounts = st.integers(-(10**25) + 1, 10**25 - 1).map(lambda units: Decimal(units).scaleb(-6))
+ids = st.uuids().map(str)
+stamped = st.none() | st.builds(Stamped, texts, longs, ids)
+
+screens = st.builds(
+    Screen,
+    **dict.fromkeys(("width", "height", "viewport_width", "viewport_height"), maybe_long),
+    pixel_ratio=st.none() | doubles,
+)
+utms = st.builds(
+    Utm, **dict.fromkeys(("source", "medium", "campaign", "term", "content"), maybe_text)
+)
+
+_BY_KIND: dict[object, st.SearchStrategy[Any]] = {
+    str: texts,
+    int: longs,
+    bytes: st.binary(max_size=60),
+    str | None: maybe_text,
+    int | None: maybe_long,
+    Stamped | None: stamped,
+    Screen | None: st.none() | screens,
+    Utm | None: st.none() | utms,
+    Decimal | None: st.none() | amounts,
+    bool: st.booleans(),
+    dict[str, int]: st.dictionaries(texts, longs, max_size=3),
+    dict[str, str] | None: st.none() | st.dictionaries(texts, texts, max_size=3),
+    dict[str, float] | None: st.none() | st.dictionaries(texts, doubles, max_size=3),
+    list[str]: st.lists(texts, max_size=3),
+}
+
+
+def built(record_type: type[Any], **given_fields: st.SearchStrategy[Any]) -> Any:
+    """Return records whose every field has any value of its kind."""
+    kinds = {
+        name: kind for name, kind in record_type.__annotations__.items() if name not in given_fields
+    }
+    fields = {name: _BY_KIND[kind] for name, kind in kinds.items()}
+    return st.builds(record_type, **fields, **given_fields)
+
+
+visits = built(
+    Visit,
+    state=st.sampled_from(["open", "closed", "withdrawn"]),
+    close_reason=st.sampled_from([None, "idle", "merged"]),
+)
+RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
+    RawEvent: built(RawEvent, time_source=st.sampled_from(["client", "clamped", "server"])),
+    SessionState: built(SessionState, visits=st.lists(visits, max_size=2)),
+    PageDuration: built(PageDuration, partition=ints),
+    AlertState: built(AlertState),
+    Alert: built(Alert),
+    LiveCounters: built(
+        LiveCounters,
+        partition=ints,
+        seconds=st.lists(st.builds(SecondCount, longs, _BY_KIND[dict[str, int]]), max_size=3),
+        minutes=st.lists(st.builds(MinuteCount, longs, longs), max_size=3),
+        pages=st.lists(st.builds(PageCount, texts, longs), max_size=3),
+        referrers=st.lists(st.builds(ReferrerCount, texts, longs), max_size=3),
+    ),
+    Subscription: built(Subscription),
+}
+any_record = st.one_of(*RECORDS.values())
+any_kind = st.sampled_from(list(RECORDS))
