@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from schemas.records import (
     Alert,
     AlertState,
+    LatestEvent,
     LiveCounters,
     MinuteCount,
     PageCount,
@@ -15,6 +16,7 @@ from schemas.records import (
     RawEvent,
     Record,
     ReferrerCount,
+    Replay,
     Screen,
     SecondCount,
     SessionState,
@@ -90,8 +92,10 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         minutes=st.lists(st.builds(MinuteCount, longs, longs), max_size=3),
         pages=st.lists(st.builds(PageCount, texts, longs), max_size=3),
         referrers=st.lists(st.builds(ReferrerCount, texts, longs), max_size=3),
+        latest=st.lists(st.builds(LatestEvent, longs, texts, texts), max_size=3),
     ),
     Subscription: built(Subscription),
+    Replay: built(Replay),
 }
 any_record = st.one_of(*RECORDS.values())
 any_kind = st.sampled_from(list(RECORDS))

@@ -41,7 +41,7 @@ class Busy:
 def always_news(monkeypatch: pytest.MonkeyPatch, message: bytes) -> Counter[str]:
     """Let every stream of live counters have this news at every turn; gives what was told."""
     told: Counter[str] = Counter()
-    monkeypatch.setattr(LiveFeed, "watch", lambda _, site_id: Busy(site_id, message, told))
+    monkeypatch.setattr(LiveFeed, "watch", lambda _, site_id, **__: Busy(site_id, message, told))
     monkeypatch.setattr(sse, "TURN_SECONDS", 0.01)
     return told
 
