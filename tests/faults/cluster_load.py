@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.event_types import TICK
 from schemas.headers import EVENT_ID, TYPE, find
 from schemas.topics import EVENTS_RAW
-from tests.faults.cluster_roles import PARTITIONS
+from tests.faults.cluster import Cluster
+from tests.faults.cluster_roles import PARTITIONS, Roles
 from tests.fixtures.waiting import eventually_async
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ GROUP BY site_id, session_id ORDER BY 1, 2
 """
 
 ACCEPTED = 202
+NOT_ACCEPTED = 500
 #: The ledger's word for a request that got no answer at all.
 UNANSWERED = 0
 
@@ -69,6 +71,10 @@ class Load:
     def count(self, status: int) -> int:
         """Return how many requests were answered so."""
         return sum(answered.status == status for answered in self.ledger)
+
+    def accepts_all(self, last: int) -> bool:
+        """Return whether as many as that were accepted, and nothing else happened meanwhile."""
+        return all(answered.status == ACCEPTED for answered in self.ledger[-last:])
 
     async def more(self, count: int, status: int = ACCEPTED) -> None:
         """Wait until so many more requests were answered so."""
@@ -155,9 +161,10 @@ async def records_of(kafka: str) -> list[str]:
     return ids
 
 
-async def check(ledger: list[Answered], kafka: str, database: Path) -> int:
+async def check(load: Load, cluster: Cluster, roles: Roles) -> int:
     """Assert that SQL comes to just what the ledger allows; return the repeats in Kafka."""
-    in_kafka = await records_of(kafka)
+    ledger, database = load.ledger, roles.database
+    in_kafka = await records_of(cluster.bootstrap)
 
     def is_quiet() -> bool:
         ((stored,),) = _rows(database, "SELECT count(*) FROM events")

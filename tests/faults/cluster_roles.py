@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.5
 class Roles:
     """`api`, `streams` and `sinks`; one that ends is started again, and counted in `restarts`."""
 
-    def __init__(self, kafka: str, folder: Path) -> None:
+    def __init__(self, kafka: str, folder: Path, *, copies: int = 3) -> None:
         self.database = folder / "headrace.db"
         self.restarts: Counter[str] = Counter()
         self._port = free_port()
@@ -37,8 +37,8 @@ class Roles:
             **os.environ,
             "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,
             "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
-            "HEADRACE_KAFKA__REPLICATION_FACTOR": "3",
-            "HEADRACE_KAFKA__MIN_INSYNC_REPLICAS": "2",
+            "HEADRACE_KAFKA__REPLICATION_FACTOR": str(copies),
+            "HEADRACE_KAFKA__MIN_INSYNC_REPLICAS": str(min(copies, 2)),
             "HEADRACE_DATABASE__URL": f"sqlite:///{self.database}",
             "HEADRACE_API__PORT": str(self._port),
         }
