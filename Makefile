@@ -10,7 +10,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt types layers spelling docs check
+.PHONY: help setup run test faults lint fmt types layers spelling lock docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -24,6 +24,9 @@ run: setup ## run everything on this machine until Ctrl-C
 
 test: setup ## run all tests
 	@$(BIN)/pytest $(ARGS)
+
+faults: setup ## run the long fault scenarios, and show their figures
+	@$(BIN)/pytest -m faults_long --log-cli-level=INFO tests/faults $(ARGS)
 
 lint: .venv/.ready ## look for mistakes and for what is not formatted
 	@$(BIN)/ruff check
@@ -42,10 +45,13 @@ layers: .venv/.ready ## check who imports whom
 spelling: .venv/.ready ## check the spelling
 	@$(BIN)/codespell
 
+lock: .venv/.ready ## check that each dependency is locked, with its hashes
+	@$(UV) lock --check --quiet
+
 docs: .venv/.ready ## write the references that are made from the code
 	@$(BIN)/python -m infra.docs
 
-check: lint types layers spelling ## all that needs no broker: lint, types, layers, spelling
+check: lint types layers spelling lock ## all that needs no broker: lint, types, layers, spelling, lock
 
 .venv/.ready: pyproject.toml uv.lock .tools/$(UV_VERSION)
 	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))"
