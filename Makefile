@@ -10,7 +10,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser test bench lint fmt types layers spelling docs check
+.PHONY: help setup run browser test faults bench lint fmt types layers spelling lock docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -27,6 +27,9 @@ browser: .venv/.ready ## see that there is a Chromium for the tests; apt install
 
 test: setup browser ## run all tests
 	@$(BIN)/pytest $(ARGS)
+
+faults: setup ## run the long fault scenarios, and show their figures
+	@$(BIN)/pytest -m faults_long --log-cli-level=INFO tests/faults $(ARGS)
 
 bench: setup ## measure everything and write docs/benchmarks.md; bench-codec and so on: one of them
 	@$(UV) sync --frozen --quiet --group bench
@@ -53,10 +56,13 @@ layers: .venv/.ready ## check who imports whom
 spelling: .venv/.ready ## check the spelling
 	@$(BIN)/codespell
 
+lock: .venv/.ready ## check that each dependency is locked, with its hashes
+	@$(UV) lock --check --quiet
+
 docs: .venv/.ready ## write the references that are made from the code
 	@$(BIN)/python -m infra.docs
 
-check: lint types layers spelling ## all that needs no broker: lint, types, layers, spelling
+check: lint types layers spelling lock ## all that needs no broker: lint, types, layers, spelling, lock
 
 .venv/.ready: pyproject.toml uv.lock .tools/$(UV_VERSION)
 	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))"

@@ -21,6 +21,19 @@ from schemas.reject_reasons import RejectReason
 
 _log = logging.getLogger(__name__)
 
+#: The part of its deadline that a waiting batch takes records for, as a divisor: while Kafka is
+#: away, each part has a batch of its own, and only the oldest fail when it comes back.
+_TAKING = 8
+#: Between two attempts; each one takes as long as the transport has patience.
+_RETRY_SECONDS = 0.1
+
+
+class RetriableError(Exception):
+    """Kafka did not take a batch now: the leader moves, copies are missing, a broker is away.
+
+    The same batch may be sent again; it may land twice.
+    """
+
 
 class BatchBuilder(Protocol):
     """The part of aiokafka's BatchBuilder that is used here."""
@@ -39,7 +52,10 @@ class Transport(Protocol):
         """Return as soon as batches can be sent."""
 
     async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> None:
-        """Return when all in-sync replicas have the batch; raise when they do not."""
+        """Return when all in-sync replicas have the batch; raise when they do not.
+
+        `RetriableError` when that may pass.
+        """
 
 
 class Confirmation(asyncio.Future[bool]):
@@ -61,7 +77,7 @@ class MicroBatch:
         self.builder = builder
         self.bytes = 0
         # Whoever comes later would be failed by a deadline that began long before it came.
-        self._takes_until = time.monotonic() + deadline_seconds / 2
+        self._takes_until = time.monotonic() + deadline_seconds / _TAKING
         self.confirmed = Confirmation(loop=loop)
         self._deadline = loop.call_later(deadline_seconds, self.settle, False)
 
@@ -160,18 +176,27 @@ class _Lane:
             await self._owner.transport.ready()
             batch = self._waiting.popleft()
             if not batch.confirmed.done():
-                batch.settle(await self._send(batch))
+                await self._send(batch)
             self._owner.waiting_bytes -= batch.bytes
         self.task = None
 
-    async def _send(self, batch: MicroBatch) -> bool:
-        owner = self._owner
-        try:
-            await owner.transport.send_batch(batch.builder, owner.topic, self._partition)
-        except Exception as error:  # noqa: BLE001 - whatever it is, these events are not confirmed
-            _log.debug("%s-%d: %r", owner.topic, self._partition, error)
-            return False
-        return True
+    async def _send(self, batch: MicroBatch) -> None:
+        """Send a batch, again and again while that can help and its deadline has not come."""
+        transport, topic = self._owner.transport, self._owner.topic
+        told = False
+        while not batch.confirmed.done():
+            try:
+                await transport.send_batch(batch.builder, topic, self._partition)
+                batch.settle(True)
+            except RetriableError as error:
+                if not told:
+                    _log.warning("%s-%d is not written now: %s", topic, self._partition, error)
+                    told = True
+                await asyncio.sleep(_RETRY_SECONDS)
+                await transport.ready()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is not confirmed
+                _log.debug("%s-%d: %r", topic, self._partition, error)
+                batch.settle(False)
 
 
 def _partitioner(partitions: int) -> Callable[[bytes], int]:

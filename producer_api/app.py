@@ -31,9 +31,10 @@ EVENT_PATH = "/api/event"
 BATCH_PATH = "/api/events"
 EVENT_PATHS = frozenset({EVENT_PATH, BATCH_PATH})
 
-#: What a client that was refused may still send, so that it reads the answer before the end.
-_LINGER_BYTES = 4 * 1024 * 1024
-_LINGER_SECONDS = 2.0
+#: What a client that was refused may still send, so that it reads the answer before the end:
+#: most clients read nothing before they have sent everything.
+_LINGER_BYTES = 64 * 1024 * 1024
+_LINGER_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, ProducerClosed
 
-from producer_api.accumulator import BatchBuilder
+from producer_api.accumulator import BatchBuilder, RetriableError
 
 _log = logging.getLogger(__name__)
 
@@ -17,6 +17,8 @@ MAX_BATCH_BYTES = 512 * 1024
 _WATCH_SECONDS = 1.0
 #: After which the addresses that we know may be old: begin again with those of the settings.
 _STALE_SECONDS = 30.0
+#: Besides what says so of itself.
+_ALSO_RETRIABLE = (KafkaTimeoutError, ProducerClosed)
 
 Opened = Callable[[int], None]
 
@@ -67,8 +69,16 @@ class Link:
         await self._up.wait()
 
     async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> None:
-        """Return when all in-sync replicas have the batch; raise when they do not."""
-        await (await self._producer.send_batch(batch, topic, partition=partition))
+        """Return when all in-sync replicas have the batch; raise when they do not.
+
+        aiokafka itself looks for the leader again, for one timeout; `RetriableError` then.
+        """
+        try:
+            await (await self._producer.send_batch(batch, topic, partition=partition))
+        except KafkaError as error:
+            if error.retriable or isinstance(error, _ALSO_RETRIABLE):
+                raise RetriableError(type(error).__name__) from error
+            raise
 
     async def _keep(self) -> None:
         while True:

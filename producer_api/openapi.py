@@ -26,6 +26,13 @@ _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "number"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _ID: Schema = {"type": "string", "maxLength": MAX_ID_CHARACTERS}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_ERROR_MEMBERS: Schema = {
+    "error": {**_TEXT, "description": "A sentence."},
+    "code": {**_TEXT, "enum": [reason.code for reason in RejectReason]},
+    "field": _TEXT,
+    "missing": {"type": "array", "items": _TEXT},
+}
 
 
 def document() -> Schema:
@@ -49,6 +56,8 @@ def document() -> Schema:
                 "Event": event_schema(),
                 **{event_type.name: _of_type(name) for name, event_type in EVENT_TYPES.items()},
                 "Batch": _batch(),
+                "Accepted": _accepted(),
+                "Results": _results(),
                 "Error": _error(),
             }
         },
@@ -129,17 +138,41 @@ def _batch() -> Schema:
     return {"anyOf": [events, wrapped]}
 
 
-def _error() -> Schema:
+def _accepted() -> Schema:
+    status = {"const": "accepted"}
+    event_id = {"type": "string", "format": "uuid"}
     return {
         "type": "object",
-        "required": ["error", "code"],
+        "required": ["status", "event_id"],
+        "properties": {"status": status, "event_id": event_id},
+    }
+
+
+def _results() -> Schema:
+    lot: Schema = {
+        "type": "object",
+        "required": ["index", "status"],
         "properties": {
-            "error": {**_TEXT, "description": "A sentence."},
-            "code": {**_TEXT, "enum": [reason.code for reason in RejectReason]},
-            "field": _TEXT,
-            "missing": {"type": "array", "items": _TEXT},
+            "index": {**_COUNT, "description": "Its place in the batch, from 0."},
+            "status": {**_TEXT, "enum": ["accepted", "rejected", "failed"]},
+            "event_id": {**_TEXT, "format": "uuid", "description": "Of an accepted one."},
+            **_ERROR_MEMBERS,
         },
     }
+    return {
+        "type": "object",
+        "required": ["accepted", "rejected", "results"],
+        "properties": {
+            "accepted": _COUNT,
+            "rejected": _COUNT,
+            "failed": {**_COUNT, "description": "Told when there are some."},
+            "results": {"type": "array", "items": lot},
+        },
+    }
+
+
+def _error() -> Schema:
+    return {"type": "object", "required": ["error", "code"], "properties": _ERROR_MEMBERS}
 
 
 def _send_one() -> Schema:
@@ -147,7 +180,7 @@ def _send_one() -> Schema:
         "summary": "Send one event.",
         "description": f"At most {MAX_EVENT_BYTES:,} bytes, unpacked or not.",
         "requestBody": _body("Event", "application/json", "text/plain"),
-        "responses": {"202": {"description": "Kafka has the event."}, **_refusals()},
+        "responses": {"202": _answer("Kafka has the event.", "Accepted"), **_refusals("Error")},
     }
 
 
@@ -157,9 +190,9 @@ def _send_many() -> Schema:
         "description": f"At most {MAX_EVENTS:,} events and {MAX_BATCH_BYTES:,} bytes.",
         "requestBody": _body("Batch", "application/json", "application/x-ndjson"),
         "responses": {
-            "202": {"description": "Kafka has all of them."},
-            "207": {"description": "Kafka has some of them; `results` tells which."},
-            **_refusals(),
+            "202": _answer("Kafka has all of them.", "Results"),
+            "207": _answer("Kafka has some of them; `results` tells which.", "Results"),
+            **_refusals("Error", "Results"),
         },
     }
 
@@ -169,18 +202,20 @@ def _body(schema: str, *content_types: str) -> Schema:
     return {"required": True, "content": dict.fromkeys(content_types, content)}
 
 
-def _refusals() -> Schema:
+def _refusals(*schemas: str) -> Schema:
     codes: dict[int, list[str]] = {}
     for reason in RejectReason:
         codes.setdefault(reason.status, []).append(reason.code)
-    schema = {"schema": {"$ref": "#/components/schemas/Error"}}
     return {
-        str(status): {
-            "description": "Codes: " + ", ".join(names),
-            "content": {"application/json": schema},
-        }
+        str(status): _answer("Codes: " + ", ".join(names), *schemas)
         for status, names in sorted(codes.items())
     }
+
+
+def _answer(description: str, *schemas: str) -> Schema:
+    refs = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
+    schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _read(summary: str, *statuses: int) -> Schema:

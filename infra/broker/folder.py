@@ -79,8 +79,12 @@ class BrokerFolder:
         self._fill("server.properties", port=port, controller_port=controller_port, data="data")
         self._fill("log4j2.xml", log="../logs/kafka.log")
 
-    def format(self, run_java: Sequence[str], env: Mapping[str, str]) -> None:
+    def format(
+        self, run_java: Sequence[str], env: Mapping[str, str], cluster_id: str | None = None
+    ) -> None:
         """Make the empty storage of a new cluster, once. `run_java` is argv up to the class name.
+
+        Without `cluster_id` it is a cluster of its own.
 
         Raises UserError with Kafka's words when that fails.
         """
@@ -92,7 +96,8 @@ class BrokerFolder:
         settings = (self.home / self.settings).read_text()
         temporary = self.home / "format.properties"
         temporary.write_text(settings.replace("log.dirs=data", "log.dirs=data.new"))
-        tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name, "-t", _new_cluster_id()]
+        tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name]
+        tool += ["-t", cluster_id or new_cluster_id()]
         if process.spawn([*run_java, *tool], log=self.log, env=env, cwd=self.home).wait():
             said = "\n  ".join(self.last_lines())
             raise UserError(f"Kafka could not make its storage in {data}:\n  {said}")
@@ -144,6 +149,6 @@ class BrokerFolder:
         (self.home / name).write_text(text)
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
     """Return a random id as Kafka writes them: 16 bytes in 22 letters, the first no dash."""
     return base64.urlsafe_b64encode(b"hr" + secrets.token_bytes(14)).decode().rstrip("=")

@@ -19,7 +19,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.02
 _PROBE_SECONDS = 2.0
-_JVM_OPTIONS = (
+JVM_OPTIONS = (
     # One machine, a few MB a second: the simple collector and compiler start faster and stay small.
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
@@ -112,7 +112,7 @@ class LocalKafka:
         try:
             port = self._choose_port()
             self._folder.write_settings(port, ports.free_port())
-            run = [str(java), *_JVM_OPTIONS, *self._folder.jvm_options]
+            run = [str(java), *JVM_OPTIONS, *self._folder.jvm_options]
             # In the environment, since on the command line it would fill the screen of every `ps`.
             self._env = {**os.environ, "CLASSPATH": os.pathsep.join(map(str, jars))}
             self._folder.format(run, self._env)

@@ -70,15 +70,19 @@ def token_of(request: Request) -> str:
 
 def site_of(request: Request) -> str:
     """Return the site of the path; 403 unless the token is for it."""
-    site_id = request.names["site_id"]
-    if not SITE_ID.fullmatch(site_id):
+    return site_for(request.grant, request.names["site_id"])
+
+
+def site_for(grant: Grant, site_id: object) -> str:
+    """Return a site that a request names; 400 unless it can be one, 403 unless it is allowed."""
+    if not isinstance(site_id, str) or not SITE_ID.fullmatch(site_id):
         raise Refused(
             400,
             "bad_site_id",
             "site_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -",
             "site_id",
         )
-    demand(request.grant, site_id)
+    demand(grant, site_id)
     return site_id
 
 

@@ -75,7 +75,7 @@ def _after(cursor: str, kinds: Sequence[type]) -> tuple[Any, ...]:
         key: tuple[Any, ...] = tuple(
             msgspec.convert(value, kind) for value, kind in zip(values, kinds, strict=True)
         )
-    except (binascii.Error, ValueError, TypeError, msgspec.MsgspecError):
+    except (binascii.Error, ValueError, TypeError, RecursionError, msgspec.MsgspecError):
         raise _bad_cursor() from None
     if any(not _can_be_bound(value) for value in key):
         raise _bad_cursor()

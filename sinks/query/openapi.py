@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from schemas.alert_rules import RULES
 from schemas.settings import SITE_ID
 from sinks.query.lists import DEFAULT_LIMIT, MOST
+from sinks.webhooks.asked import MAX_COOLDOWN_SECONDS
 
 Schema = dict[str, Any]
 
@@ -32,7 +34,7 @@ def document() -> Schema:
         "info": {"title": "headrace", "version": "1", "description": "What headrace knows."},
         "paths": paths(),
         "components": {
-            "schemas": {"Refusal": _object(error=_TEXT, code=_TEXT, field=_TEXT), **_schemas()},
+            "schemas": _schemas(),
             "securitySchemes": security_schemes(),
         },
     }
@@ -57,11 +59,13 @@ def paths() -> Schema:
         f"{own}/pages": _get("Time on pages, by hour.", _list(_ref("PageTime")), _SITE, ""),
         "/api/subscriptions": {
             **_get("Subscriptions, newest first.", _list(_ref("Subscription")), "site_id"),
-            "post": _does("Subscribe. The secret is shown this once.", "201", body=True),
+            "post": _does(
+                "Subscribe. The secret is shown this once.", "201", body="NewSubscription"
+            ),
         },
         one: {
             **_get("A subscription.", _ref("Subscription"), _SUBSCRIPTION),
-            "patch": _does("Change a subscription.", "200", _SUBSCRIPTION, body=True),
+            "patch": _does("Change a subscription.", "200", _SUBSCRIPTION, body="Change"),
             "delete": _does("End a subscription.", "204", _SUBSCRIPTION),
         },
         f"{one}/test": {"post": _does("Send a test.", "202", _SUBSCRIPTION)},
@@ -96,7 +100,15 @@ def components() -> Schema:
 
 def _schemas() -> Schema:
     sessions = {"type": "array", "items": {"type": "object"}}
+    channel = {**_object(type={"const": "webhook"}, url=_TEXT), "additionalProperties": False}
+    changed = {
+        "params": {"type": "object"},
+        "channel": {**channel, "required": ["type", "url"]},
+        "cooldown_seconds": {**_NUMBER, "minimum": 0, "maximum": MAX_COOLDOWN_SECONDS},
+        "enabled": {"type": "boolean"},
+    }
     return {
+        "Refusal": {**_object(error=_TEXT, code=_TEXT, field=_TEXT), "required": ["error", "code"]},
         "Live": _object(
             site_id=_TEXT,
             at=_TIME,
@@ -131,10 +143,17 @@ def _schemas() -> Schema:
             subscription_id=_UUID,
             site_id=_TEXT,
             rule=_TEXT,
-            params={"type": "object"},
-            channel=_object(type={"const": "webhook"}, url=_TEXT),
-            cooldown_seconds=_NUMBER,
+            **changed,
+            disabled_reason={"type": ["string", "null"]},
+            created_at=_TIME,
+            updated_at=_TIME,
         ),
+        "NewSubscription": {
+            **_object(site_id=_SITE["schema"], rule={"enum": list(RULES)}, **changed),
+            "required": ["site_id", "rule", "channel"],
+            "additionalProperties": False,
+        },
+        "Change": {**_object(**changed), "additionalProperties": False},
     }
 
 
@@ -168,7 +187,7 @@ def _get(summary: str, schema: Schema | str, *parameters: Schema | str) -> Schem
     return {"get": {**described, "responses": {"200": _response(content), **_refusals()}}}
 
 
-def _does(summary: str, status: str, *parameters: Schema, body: bool = False) -> Schema:
+def _does(summary: str, status: str, *parameters: Schema, body: str = "") -> Schema:
     does = {
         "summary": summary,
         "parameters": list(parameters),
@@ -176,7 +195,10 @@ def _does(summary: str, status: str, *parameters: Schema, body: bool = False) ->
         "responses": {status: {"description": "Done."}, **_refusals()},
     }
     if body:
-        does["requestBody"] = {"content": {"application/json": {"schema": _ref("Subscription")}}}
+        does["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(body)}},
+        }
     return does
 
 
@@ -189,11 +211,19 @@ def _response(content: Schema) -> Schema:
 
 
 def _refusals() -> Schema:
+    sentences = {
+        "400": "A parameter or field is wrong; `field` names it.",
+        "401": "No token, or none that works.",
+        "403": "Another site's.",
+        "404": "There is no such thing, or no such path.",
+        "405": "The path does not take this method; `Allow` names those that it takes.",
+        "413": "The body is too large.",
+        "503": "Not now; `Retry-After` says when.",
+    }
+    content = {"application/json": {"schema": _ref("Refusal")}}
     return {
-        "400": {"description": "A parameter or field is wrong; `field` names it."},
-        "401": {"description": "No token, or none that works."},
-        "403": {"description": "Another site's."},
-        "503": {"description": "Not now; `Retry-After` says when."},
+        status: {"description": sentence, "content": content}
+        for status, sentence in sentences.items()
     }
 
 

@@ -38,8 +38,9 @@ class Request:
         raw = await self._read()
         try:
             content = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Refused(400, "invalid_json", f"The body is not valid JSON: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            detail = "it is nested too deeply" if isinstance(error, RecursionError) else error
+            raise Refused(400, "invalid_json", f"The body is not valid JSON: {detail}") from None
         if not isinstance(content, dict):
             raise Refused(400, "not_an_object", "The body must be a JSON object")
         return content

@@ -4,10 +4,9 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from schemas.settings import SITE_ID
 from sinks.query import answers, lists
 from sinks.query.answers import Answer, Refused, bad_parameter, not_found, not_ready
-from sinks.query.auth import demand
+from sinks.query.auth import demand, site_for
 from sinks.query.request import Request
 from sinks.webhooks.service import Invalid, Subscriptions, Unavailable
 
@@ -23,24 +22,15 @@ class SubscriptionHandlers:
     async def create(self, request: Request) -> Answer:
         """Make a subscription; its secret is shown this once."""
         body = await request.body()
-        site_id = body.get("site_id")
-        if not isinstance(site_id, str) or not SITE_ID.fullmatch(site_id):
-            raise Refused(
-                400,
-                "bad_site_id",
-                "site_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -",
-                "site_id",
-            )
-        demand(request.grant, site_id)
+        site_id = site_for(request.grant, body.get("site_id"))
         return answers.json(201, await _ask(self._service.create(site_id, body)))
 
     async def list(self, request: Request) -> Answer:
         """List the subscriptions of the sites that the token is for, or of one of them."""
         lists.only_known(request.query, "limit", "cursor", "site_id")
         sites = None if request.grant.sites is None else sorted(request.grant.sites)
-        if (site_id := request.query.get("site_id")) is not None:
-            demand(request.grant, site_id)
-            sites = [site_id]
+        if "site_id" in request.query:
+            sites = [site_for(request.grant, request.query["site_id"])]
         asked = self._service.list(sites, lists.limit_of(request.query), _cursor(request))
         return answers.json(200, await _ask(asked))
 

@@ -107,10 +107,12 @@ class PostgresDatabase:
 def sqlite_engine(url: str) -> Engine:
     """Return an engine whose transactions take the write lock when they begin.
 
+    As with PostgreSQL, its errors tell no values: they are logged.
+
     A transaction that reads first and writes later fails at once when another wrote meanwhile,
     whatever the timeout says; one that begins with the lock waits for its turn.
     """
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -127,6 +129,7 @@ def postgres_engine(url: str, statement_seconds: float | None) -> AsyncEngine:
         address = address.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
     return create_async_engine(
         address,
+        hide_parameters=True,
         pool_size=4,
         max_overflow=0,
         pool_recycle=1800,

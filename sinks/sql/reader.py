@@ -40,6 +40,7 @@ class SqliteReader:
         address = f"file:{quote(make_url(url).database or '')}?mode=rw"
         self._engine = create_engine(
             url,
+            hide_parameters=True,
             creator=lambda: sqlite3.connect(
                 address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False
             ),

@@ -98,7 +98,7 @@ def read_cursor(cursor: str | None) -> Cursor | None:
         key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
         made, name = json.loads(key)
         return datetime.fromisoformat(made).astimezone(UTC), str(UUID(name))
-    except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError):
+    except (binascii.Error, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         sentence = "cursor must be the next_cursor of an earlier answer"
         raise Invalid("cursor", sentence) from None
 

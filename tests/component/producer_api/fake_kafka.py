@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from producer_api.accumulator import BatchBuilder
+from producer_api.accumulator import BatchBuilder, RetriableError
 from schemas.headers import Headers
 
 _OVERHEAD_BYTES = 24
@@ -51,6 +51,7 @@ class FakeKafka:
         self.stored: list[Stored] = []
         self.batches = 0
         self.fails = False
+        self.has_leader = True
         self.lets_pass = asyncio.Event()
         self.lets_pass.set()
         self._partitions = partitions
@@ -72,11 +73,13 @@ class FakeKafka:
         """Return at once."""
 
     async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> None:
-        """Store the batch, when `lets_pass` is set; raise when `fails` is."""
+        """Store the batch, when `lets_pass` is set; raise when `fails` is, or no leader there."""
         assert isinstance(batch, FakeBatch)
         assert topic, "a batch goes to a topic"
         self.batches += 1
         await self.lets_pass.wait()
+        if not self.has_leader:
+            raise RetriableError("no leader")
         if self.fails or partition >= self._partitions:
             raise ConnectionError("not stored")
         self.stored += [Stored(partition, *record) for record in batch.records]

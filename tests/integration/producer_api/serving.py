@@ -13,7 +13,7 @@ import httpx
 
 from tests.fixtures.waiting import eventually
 
-_RUN = """
+RUN = """
 import logging, sys
 from producer_api.server import serve
 from schemas.settings import load_settings
@@ -41,8 +41,8 @@ class Role:
 
 
 @contextmanager
-def running(kafka: str, folder: Path, **settings: str) -> Iterator[Role]:
-    """Run the role until the block ends; it may have ended before."""
+def running(kafka: str, folder: Path, program: str = RUN, **settings: str) -> Iterator[Role]:
+    """Run the role, or a program like it, until the block ends; it may have ended before."""
     port = _free_port()
     log = folder / f"api-{port}.log"
     environment = {
@@ -52,7 +52,7 @@ def running(kafka: str, folder: Path, **settings: str) -> Iterator[Role]:
         **{f"HEADRACE_API__{name}": value for name, value in settings.items()},
     }
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-c", _RUN], env=environment, stderr=output)
+        process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=output)
     role = Role(process, port, log)
     try:
         eventually(lambda: answers(role, "/healthz"), within_seconds=20, what="the role listens")

@@ -112,6 +112,34 @@ async def test_a_failed_batch_fails_alone() -> None:
     assert await accumulator.add(b"k", b"2", [])
 
 
+async def test_a_batch_without_a_leader_is_sent_again_until_it_has_one() -> None:
+    """Whoever waits is not told of it, and what came later does not overtake."""
+    fake = FakeKafka()
+    accumulator = open_accumulator(fake)
+    fake.has_leader = False
+    first = accumulator.add(b"k", b"1", [])
+    await eventually_async(lambda: fake.batches == 2, within_seconds=15, what="it is sent again")
+    second = accumulator.add(b"k", b"2", [])
+    fake.has_leader = True
+
+    assert [await first, await second] == [True, True]
+    assert [record.value for record in fake.stored] == [b"1", b"2"]
+
+
+async def test_a_batch_without_a_leader_is_given_up_at_its_deadline() -> None:
+    """Nothing is sent for nobody; the lane is of use again when there is a leader."""
+    fake = FakeKafka()
+    accumulator = open_accumulator(fake, deadline_seconds=0.3)
+    fake.has_leader = False
+
+    assert not await accumulator.add(b"k", b"1", [])
+    await accumulator.drain()
+    assert accumulator.waiting_bytes == 0
+    fake.has_leader = True
+    assert await accumulator.add(b"k", b"2", [])
+    assert [record.value for record in fake.stored] == [b"2"]
+
+
 async def test_waiting_bytes_are_bounded_and_given_back() -> None:
     """Over the limit is refused at once."""
     fake = FakeKafka()

@@ -61,6 +61,7 @@ async def test_another_sites_subscriptions_cannot_be_reached(role: Role) -> None
         (b"[]", 400, "not_an_object"),
         (b"{", 400, "invalid_json"),
         (b"\xff", 400, "invalid_json"),
+        (b"[" * 60_000, 400, "invalid_json"),
         (b" " * 70_000, 413, "body_too_large"),
     ],
 )
@@ -70,6 +71,15 @@ async def test_a_wrong_body_is_told(role: Role, body: bytes, status: int, code: 
         answer = await client.post("/api/subscriptions", content=body)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("site", ["%00", "a%20b", "", "a" * 65])
+async def test_a_list_of_what_can_be_no_site_is_refused(role: Role, site: str) -> None:
+    """PostgreSQL would not even read some of them."""
+    async with role.client(await role.token()) as client:
+        answer = await client.get(f"/api/subscriptions?site_id={site}")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_site_id")
 
 
 async def test_what_there_is_not_is_not_found(role: Role) -> None:

@@ -1,0 +1,114 @@
+"""Whatever HTTP out is asked is answered as the OpenAPI document says, and never by a 5xx."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import schemathesis
+from hypothesis import settings
+from prometheus_client import CollectorRegistry
+from schemathesis.generation.case import Case
+from sqlalchemy import Connection
+
+from schemas.records import Subscription
+from sinks.query import tokens
+from sinks.query.app import Query
+from sinks.query.live_board import Board
+from sinks.query.openapi import document
+from sinks.sql.engine import open_database
+from sinks.sql.migrate import upgrade
+from sinks.sql.reader import open_reader
+from sinks.sql.types import now_utc
+from sinks.webhooks import records
+from sinks.webhooks.asked import Asked
+from sinks.webhooks.sender import CheckingResolver
+from sinks.webhooks.service import Subscriptions
+from tests.component.sinks.query.conftest import FakeReader
+from tests.fixtures.fuzzing import CHECKS, EXAMPLES
+from tests.fixtures.serving import served
+from tests.unit.sinks.query.test_live import NOW_MS
+
+# A stream has no end to wait for.
+_SCHEMA = schemathesis.openapi.from_dict(document()).exclude(path_regex="/stream$")
+
+
+class Role:
+    """The role over a database, which knows one token, and a Kafka that takes everything."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.token = ""
+        self.subscription_id = str(uuid4())
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[Query]:
+        """Give the application, started."""
+        database = open_database(self._url)
+        asked = Asked("shop", "payment", {}, "https://example.com/", 0, enabled=True)
+
+        def prepare(connection: Connection) -> str:
+            records.add(connection, self.subscription_id, asked, "whsec_x", now_utc())
+            return tokens.create(connection, "", None)
+
+        self.token = await database.run(prepare)
+        reader = FakeReader(Board(lambda: NOW_MS))
+        query = Query(
+            open_reader(self._url),
+            reader,  # type: ignore[arg-type]
+            CollectorRegistry(),
+            self._subscriptions,
+            lambda: NOW_MS,
+        )
+        await query.start()
+        yield query
+        await query.stop()
+        await database.close()
+
+    @asynccontextmanager
+    async def _subscriptions(self) -> AsyncIterator[Subscriptions]:
+        database, reader = open_database(self._url), open_reader(self._url)
+        resolver = CheckingResolver(allow_private=False)
+        yield Subscriptions(database, reader, _publish, resolver, allow_private=False)
+        await resolver.close()
+        await reader.close()
+        await database.close()
+
+
+async def _publish(_subscription_id: str, _record: Subscription | None) -> None:
+    """Take what goes to the topic."""
+
+
+@pytest.fixture(scope="module")
+def role(tmp_path_factory: pytest.TempPathFactory) -> Role:
+    """Give the role over SQLite."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/headrace.db"
+    upgrade(url)
+    return Role(url)
+
+
+@pytest.fixture(scope="module")
+def address(role: Role) -> Iterator[str]:
+    """Give its address."""
+    with served(role.started()) as address:
+        yield address
+
+
+@_SCHEMA.parametrize()
+@settings(max_examples=EXAMPLES)
+def test_every_answer_is_in_the_document(case: Case[Any], role: Role, address: str) -> None:
+    """Status, content type and body; for requests that keep to it, and for others."""
+    names = case.path_parameters or {}
+    if case.method != "DELETE" and _is_uuid(names.get("subscription_id")):
+        names["subscription_id"] = role.subscription_id
+    headers = {"Authorization": f"Bearer {role.token}"}
+    case.call_and_validate(base_url=address, headers=headers, checks=CHECKS)
+
+
+def _is_uuid(text: object) -> bool:
+    try:
+        UUID(str(text))
+    except ValueError:
+        return False
+    return True

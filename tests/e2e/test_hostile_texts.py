@@ -1,0 +1,77 @@
+"""What clients write is data wherever it goes: stored as it came, and in no log and no metric."""
+
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import Stack
+from tests.fixtures.waiting import eventually
+
+#: In every text below, so that it can be looked for.
+MARK = "xq7-mark-xq7"
+HOSTILE = [
+    f"{MARK}\r\n2026-01-31 12:00:00,000 ERROR    forged: a line of a log",
+    f"\x1b[31m{MARK}\x1b[2J",
+    f"'; DROP TABLE events; -- {MARK}",
+    f'" OR 1=1 -- {MARK}',
+    f"=cmd|' /C calc'!A0 {MARK}",
+    f"${{jndi:ldap://{MARK}}} %s %(x)s {{0}} <script>{MARK}</script>",
+    f"\u202e{MARK} \u2028 password={MARK}",
+]
+SITES = 500
+
+
+@pytest.mark.timeout(240)
+def test_hostile_texts_are_stored_as_they_came_and_told_nowhere(make_stack: MakeStack) -> None:
+    """In accepted events, refused ones, addresses and tokens; and a site is no metric."""
+    stack = make_stack({})
+    for number, text in enumerate(HOSTILE):
+        event = {"type": "error", "site_id": "shop", "session_id": f"s-{number}"}
+        told = {"title": text, "error_name": text, "error_message": text, "user_agent": text}
+        assert stack.post({**event, **told, "properties": {text: text}})[0] == 202
+        assert stack.post({**event, "type": text})[0] == 400
+        assert stack.post({**event, "session_id": text + "\x00"})[0] == 400
+        assert stack.post(text.encode())[0] == 400
+    _ask_with_secrets(stack)
+    before = _series(stack)
+    sites = [{"type": "copy", "site_id": f"{MARK}-{n}", "session_id": "s"} for n in range(SITES)]
+    assert stack.post(sites, "/api/events")[0] == 202
+
+    expected = len(HOSTILE) + SITES
+    eventually(
+        lambda: len(stack.rows("SELECT event_id FROM events")) == expected,
+        within_seconds=60,
+        what="all events are stored",
+    )
+    rows = stack.rows("SELECT title, error_name, error_message, user_agent FROM events ORDER BY 1")
+    assert {tuple(row.values()) for row in rows if row["title"]} == {(t,) * 4 for t in HOSTILE}
+    eventually(
+        lambda: len(stack.rows("SELECT visit_id FROM sessions")) == expected,
+        within_seconds=60,
+        what="all visits are stored",
+    )
+    assert _series(stack) == before
+    assert stack.stop() == 0
+    logs = sorted((stack.data_dir / "logs").glob("*.log*"))
+    assert {log.stem for log in logs} >= {"streams", "sinks", "live"}
+    assert [log.name for log in logs if MARK in log.read_text(errors="replace")] == []
+    assert MARK not in stack.screen
+
+
+def _ask_with_secrets(stack: Stack) -> None:
+    """Ask what is refused, with a token in the address and in a header."""
+    for path in (f"/api/sites/{MARK}/alerts?access_token={MARK}", f"/{MARK}?password={MARK}"):
+        request = urllib.request.Request(stack.url + path)  # noqa: S310 - ours
+        request.add_header("Authorization", f"Bearer {MARK}")
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=15)  # noqa: S310
+
+
+def _series(stack: Stack) -> set[str]:
+    """Return the names and labels of all that /metrics tells."""
+    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=15) as answer:  # noqa: S310
+        text = answer.read().decode()
+    assert MARK not in text
+    return {line.rsplit(" ", 1)[0] for line in text.splitlines() if not line.startswith("#")}

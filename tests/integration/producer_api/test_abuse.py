@@ -1,0 +1,208 @@
+"""Clients that mean harm, over real sockets: each is answered or ended, and others go on."""
+
+import gzip
+import http.client
+import json
+import socket
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import httpx
+import psutil
+import pytest
+
+from tests.fixtures.waiting import eventually
+from tests.integration.producer_api.serving import Role, answers, running
+
+_RUN = """
+import logging, sys
+from producer_api.app import create_app
+from producer_api.server import serve_app
+from schemas.settings import load_settings
+from tests.component.producer_api.fake_kafka import FakeKafka
+logging.basicConfig(level=logging.INFO)
+settings = load_settings()
+sys.exit(serve_app(create_app(settings, connection=FakeKafka()), settings.api))
+"""
+
+EVENT = {"type": "copy", "site_id": "shop", "session_id": "s"}
+#: A client of each kind of slowness.
+SLOW = 80
+#: Connections of our own that may be coming or going when its files are counted.
+OTHERS = 5
+#: Above what it needs at rest, for all of this module: what one body may weigh, many times.
+MAX_GROWTH_BYTES = 64 * 1024 * 1024
+
+HEAD = b"POST /api/event HTTP/1.1\r\nHost: headrace\r\n"
+
+
+@pytest.fixture(scope="module")
+def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
+    """Give a role whose Kafka takes everything."""
+    folder = tmp_path_factory.mktemp("abused")
+    with running("fake:1", folder, _RUN, MAX_CONNECTIONS="1000") as role:
+        assert post(role, EVENT) == 202
+        yield role
+
+
+@pytest.fixture(autouse=True)
+def bounded(role: Role) -> Iterator[None]:
+    """See to it that after each test no file is open for it, memory is bounded, and all is well."""
+    process = psutil.Process(role.process.pid)
+    (files, memory) = (process.num_fds(), process.memory_info().rss)
+    yield
+    eventually(
+        lambda: process.num_fds() <= files + OTHERS, within_seconds=30, what="its files are closed"
+    )
+    assert process.memory_info().rss - memory < MAX_GROWTH_BYTES
+    assert post(role, EVENT) == 202
+    assert "Traceback" not in role.log.read_text()
+
+
+def post(role: Role, event: object, **headers: str) -> int:
+    """Send a body as JSON, or bytes as they are; return the status."""
+    body = event if isinstance(event, bytes) else json.dumps(event).encode()
+    return httpx.post(f"{role.url}/api/event", content=body, headers=headers).status_code
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the server closes, in order or not."""
+    read = b""
+    try:
+        while piece := connection.recv(65_536):
+            read += piece
+    except ConnectionError:
+        pass
+    return read
+
+
+def test_slow_clients_are_ended_and_others_go_on(role: Role) -> None:
+    """Who says nothing, who sends a head byte by byte, and who a body."""
+    process = psutil.Process(role.process.pid)
+    files = process.num_fds()
+    with ExitStack() as stack:
+        connections = [stack.enter_context(role.connect()) for _ in range(3 * SLOW)]
+        (heads, bodies) = (connections[:SLOW], connections[SLOW : 2 * SLOW])
+        for connection in heads:
+            connection.sendall(HEAD + b"X: ")
+        for connection in bodies:
+            connection.sendall(HEAD + b"Content-Length: 60000\r\n\r\n{")
+        eventually(
+            lambda: process.num_fds() >= files + 3 * SLOW - OTHERS,
+            within_seconds=15,
+            what="all are open",
+        )
+
+        def all_are_ended() -> bool:
+            assert post(role, EVENT) == 202
+            for connection in heads + bodies:
+                with suppress(ConnectionError):
+                    connection.send(b" ")
+            return process.num_fds() <= files + OTHERS
+
+        eventually(all_are_ended, within_seconds=60, what="all slow connections are ended")
+        told = [read_all(connection) for connection in connections]
+    assert sum(b'"code":"request_too_slow"' in answer for answer in told) >= SLOW
+
+
+def test_a_chunked_body_without_end_is_refused(role: Role) -> None:
+    """As soon as it is over the limit; a client that goes on sending is cut off."""
+    chunk = b"%x\r\n%b\r\n" % (60_000, b" " * 60_000)
+    with role.connect() as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 2 * chunk)
+        assert connection.recv(12) == b"HTTP/1.1 413"
+        with pytest.raises(ConnectionError):
+            connection.sendall(5_000 * chunk)
+        assert answers(role, "/healthz")
+
+
+@pytest.mark.parametrize("megabytes", [10, 30])
+def test_a_client_that_sends_far_too_much_reads_why(role: Role, megabytes: int) -> None:
+    """It reads nothing before all is sent, as most do."""
+    connection = http.client.HTTPConnection("127.0.0.1", role.port, timeout=60)
+    connection.request("POST", "/api/event", bytes(megabytes * 1024 * 1024))
+    answer = connection.getresponse()
+
+    assert (answer.status, json.load(answer)["code"]) == (413, "body_too_large")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Content-Length: -1\r\n", b"400"),
+        (b"Content-Length: 1e3\r\n", b"400"),
+        (b"Content-Length: 99999999999999999999\r\n", b"400"),
+        (b"Content-Length: 9999999999999\r\n", b"413"),
+        (b"Content-Length: 4\r\nContent-Length: 5\r\n", b"400"),
+        (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", b"400"),
+        (b"Transfer-Encoding: chunked, identity\r\n", b"400"),
+    ],
+)
+def test_a_length_that_cannot_be_is_refused(role: Role, headers: bytes, status: bytes) -> None:
+    """Also two that would be read one way here and another by a proxy."""
+    with role.connect() as connection:
+        connection.sendall(HEAD + headers + b"\r\n{}\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def test_what_follows_a_length_too_small_is_no_request(role: Role) -> None:
+    """It is refused as what it is, and the connection ends."""
+    with role.connect() as connection:
+        connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n" + json.dumps(EVENT).encode())
+        answer = read_all(connection)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"accepted" not in answer
+
+
+def test_a_bomb_is_not_unpacked(role: Role) -> None:
+    """A thousand to one, also as a bomb of bombs, and with many empty members."""
+    bomb = gzip.compress(bytes(50_000_000))
+    double = gzip.compress(gzip.compress(bytes(50_000_000)))
+    empty = gzip.compress(b"") * 3_000
+
+    told = [post(role, body, **{"content-encoding": "gzip"}) for body in (bomb, double, empty)]
+
+    assert told == [413, 400, 400]
+    assert post(role, zlib.compress(b"{}"), **{"content-encoding": "gzip"}) == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[" * 60_000, 400),
+        (b'{"a":' * 10_000, 400),
+        (json.dumps({**EVENT, "properties": {f"k{n}": 1 for n in range(5_000)}}).encode(), 400),
+        (json.dumps({**EVENT, **{f"k{n}": 1 for n in range(5_000)}}).encode(), 202),
+        (b'{"type":"copy","site_id":"shop","session_id":"\xff"}', 400),
+        (b'{"type":"copy","site_id":"shop","session_id":"\\ud800"}', 400),
+        (b'{"type":"copy","site_id":"shop","session_id":"s","duration":NaN}', 400),
+        (b'{"type":"copy","site_id":"shop","session_id":"s","duration":1e999}', 400),
+        (b'{"type":"copy","site_id":"shop","session_id":"s","own":1180591620717411303424}', 202),
+        (b'{"type":"copy","site_id":"a","site_id":"shop","session_id":"s"}', 202),
+        (b'\xef\xbb\xbf{"type":"copy","site_id":"shop","session_id":"s"}', 400),
+        (b"\x00" * 60_000, 400),
+        (b"9" * 60_000, 400),
+    ],
+)
+def test_json_that_is_a_trap_is_judged(role: Role, body: bytes, status: int) -> None:
+    """Deep, wide, no Unicode, no number: 400 or a rule, and never 500."""
+    assert post(role, body) == status
+
+
+def test_the_log_stays_short(role: Role) -> None:
+    """Whatever clients send, no line tells it."""
+    before = role.log.read_text()
+    for body in (
+        b"\x1b[31m" * 1_000,
+        b"\r\nERROR forged",
+        json.dumps({"type": "\r\nx" * 999}).encode(),
+    ):
+        assert post(role, body) == 400
+
+    assert role.log.read_text() == before
