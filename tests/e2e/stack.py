@@ -1,20 +1,23 @@
 """A whole headrace, started by its one command, and looked at as its users do."""
 
+import asyncio
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import Connection, CursorResult, Executable
 
 from infra.broker.ports import free_port
+from sinks.query.database import open_reader
 from tests.fixtures.waiting import eventually
 
 _START_SECONDS = 90
@@ -27,7 +30,8 @@ class Stack:
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.port = free_port()
-        self._settings = dict(settings or {})
+        #: For the next start, and for the roles that it starts.
+        self.settings = dict(settings or {})
         self._screen = data_dir.with_suffix(".screen")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -35,6 +39,17 @@ class Stack:
     def url(self) -> str:
         """Where it takes events."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def kafka(self) -> str:
+        """The broker's address."""
+        return (self.data_dir / "run" / "kafka.address").read_text().strip()
+
+    @property
+    def database(self) -> str:
+        """The URL of its database."""
+        local = f"sqlite:///{self.data_dir / 'headrace.db'}"
+        return self.settings.get("HEADRACE_DATABASE__URL", local)
 
     @property
     def screen(self) -> str:
@@ -47,7 +62,7 @@ class Stack:
         with self._screen.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "infra", *argv],
-                env={**os.environ, **self._settings},
+                env={**os.environ, **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -93,6 +108,12 @@ class Stack:
             what=f"{role} is started again",
         )
 
+    def send(self, role: str, number: signal.Signals) -> None:
+        """Send a role a signal."""
+        pid = self.pid(role)
+        assert pid is not None, f"{role} does not run"
+        os.kill(pid, number)
+
     def processes(self) -> list[psutil.Process]:
         """Return the processes that work with the data directory."""
         found = []
@@ -116,14 +137,26 @@ class Stack:
             return error.code, json.load(error)
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """Ask the database."""
-        address = f"file:{self.data_dir / 'headrace.db'}?mode=ro"
-        connection = sqlite3.connect(address, uri=True)
-        connection.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in connection.execute(query, values)]
-        finally:
-            connection.close()
+        """Ask the database in its own SQL; values are in the form of its driver."""
+        return self._ask(lambda connection: connection.exec_driver_sql(query, tuple(values)))
+
+    def select(self, query: Executable) -> list[dict[str, Any]]:
+        """Ask the database for typed values, whichever engine it is."""
+        return self._ask(lambda connection: connection.execute(query))
+
+    def _ask(self, ask: Callable[[Connection], CursorResult[Any]]) -> list[dict[str, Any]]:
+        async def run() -> list[dict[str, Any]]:
+            database = open_reader(self.database)
+            try:
+                return await database.run(
+                    lambda connection: [dict(row) for row in ask(connection).mappings()]
+                )
+            finally:
+                await database.close()
+
+        # A thread, so that tests with an event loop of their own may ask, too.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, run()).result()
 
     def _is_ready(self) -> bool:
         assert self._process is not None
