@@ -97,11 +97,15 @@ class Stack:
         except FileNotFoundError:
             return None
 
-    def kill(self, role: str) -> None:
+    def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill a role as a crash would, and wait until another process has its place."""
         before = self.pid(role)
         assert before is not None, f"{role} does not run"
-        os.kill(before, signal.SIGKILL)
+        os.kill(before, number)
+        self.until_replaced(role, before)
+
+    def until_replaced(self, role: str, before: int | None) -> None:
+        """Wait until another process than `before` has the place of a role."""
         eventually(
             lambda: self.pid(role) not in (None, before),
             within_seconds=_START_SECONDS,

@@ -2,7 +2,6 @@
 
 import os
 import random
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from tests.e2e.conftest import MakeStack, make_stack
 from tests.e2e.stack import Stack
 from tests.faults.kafka_log import KafkaLog
 from tests.faults.report import HEAD, Figures, figures
+from tests.faults.scenario import SHORT_VISITS, MakeScenario, Scenario
 
 __all__ = ["MakeStack", "make_stack"]
-
-Report = Callable[[Stack, KafkaLog, Sequence[float]], None]
 
 _FIGURES: pytest.StashKey[list[Figures]] = pytest.StashKey()
 
@@ -28,15 +26,21 @@ def seed() -> int:
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Report:
-    """Give a function that puts a scenario's figures into the table."""
+def make_scenario(make_stack: MakeStack, request: pytest.FixtureRequest, seed: int) -> MakeScenario:
+    """Give a function that starts a stack for a scenario, named as the test is."""
     lines = request.config.stash.setdefault(_FIGURES, [])
     name = request.node.name.removeprefix("test_").replace("_", " ")
 
-    def note(stack: Stack, log: KafkaLog, recoveries: Sequence[float]) -> None:
+    def note(stack: Stack, log: KafkaLog, recoveries: list[float]) -> None:
         lines.append(figures(name, stack, log, recoveries))
 
-    return note
+    return lambda settings: Scenario(make_stack({**SHORT_VISITS, **settings}), seed, note)
+
+
+@pytest.fixture
+def scenario(make_scenario: MakeScenario) -> Scenario:
+    """Give a scenario on a stack that is started."""
+    return make_scenario({})
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

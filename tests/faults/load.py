@@ -30,16 +30,19 @@ class Load:
     """A load on a stack while the block lasts.
 
     Of what was acknowledged one in twenty is sent once more, as is half of what nobody knows
-    of, with the same `event_id`.
+    of, with the same `event_id`. `url` is where the events go, when not to the stack's own server.
     """
 
-    def __init__(self, stack: Stack, seed: int) -> None:
-        self.ledger = Ledger()
+    def __init__(
+        self, stack: Stack, seed: int, *, url: str | None = None, ledger: Ledger | None = None
+    ) -> None:
+        self.ledger = Ledger() if ledger is None else ledger
         #: How many requests had which status; 0 is one without an answer.
         self.statuses: Counter[int] = Counter()
         #: The longest time that an answer took.
         self.slowest_seconds = 0.0
         self._stack = stack
+        self._url = url or stack.url
         self._traffic = Traffic(seed)
         self._choose = random.Random(seed)  # noqa: S311
         self._again: deque[list[Sent]] = deque()
@@ -124,7 +127,7 @@ class Load:
         path, body = ("/api/event", bodies[0]) if is_single else ("/api/events", bodies)
         began = time.monotonic()
         try:
-            async with session.post(self._stack.url + path, json=body) as response:
+            async with session.post(self._url + path, json=body) as response:
                 answer: Any = await response.json()
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError):

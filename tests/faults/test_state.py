@@ -1,0 +1,77 @@
+"""What processes keep on disk is gone or stale, or belongs to something else."""
+
+import os
+import shutil
+
+import pytest
+
+from infra.broker.local_kafka import LocalKafka
+from tests.faults.brokers import delete_groups
+from tests.faults.scenario import Scenario
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
+
+GROUPS = ["headrace-streams", "headrace-sinks", "headrace-live"]
+
+
+def test_all_but_the_brokers_data_and_the_database_is_deleted(scenario: Scenario) -> None:
+    """Process ids, addresses, states of roles, logs: nothing of it is needed."""
+    stack = scenario.stack
+    with scenario.load():
+        assert stack.stop() == 0
+        for part in ("run", "logs"):
+            shutil.rmtree(stack.data_dir / part)
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_files_of_a_run_that_crashed_tell_of_others_processes(scenario: Scenario) -> None:
+    """Their ids are those of living strangers, who are left alone; the address is nobody's."""
+    stack = scenario.stack
+    with scenario.load():
+        stack.crash()
+        run = stack.data_dir / "run"
+        for role in ("web", "streams", "live", "sinks", "kafka"):
+            (run / f"{role}.pid").write_text(f"{os.getpid()}\n")
+        (run / "kafka.address").write_text("127.0.0.1:1\n")
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_the_consumer_groups_are_deleted(scenario: Scenario) -> None:
+    """All is read again from the start of each topic, and changes nothing."""
+    stack = scenario.stack
+    with scenario.load():
+        assert stack.stop() == 0
+        with LocalKafka(stack.data_dir) as broker:
+            delete_groups(broker.bootstrap, GROUPS)
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_the_database_is_deleted_and_kafka_kept(scenario: Scenario) -> None:
+    """It is made anew from the topics, which keep a week."""
+    stack = scenario.stack
+    with scenario.load():
+        assert stack.stop() == 0
+        for file in stack.data_dir.glob("headrace.db*"):
+            file.unlink()
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_kafkas_data_is_deleted_and_the_database_kept(scenario: Scenario) -> None:
+    """It does not start, and says why and what to do; with a new database it starts."""
+    stack = scenario.stack
+    with scenario.load():
+        assert stack.stop() == 0
+        shutil.rmtree(stack.data_dir / "kafka")
+        with pytest.raises(AssertionError, match="headrace up ended"):
+            stack.start()
+        said = " ".join(stack.screen.split())
+        assert "The database holds" in said
+        assert "Use a new database" in said
