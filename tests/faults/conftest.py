@@ -1,28 +1,18 @@
-"""The seed of a run, its stacks, and the table that it ends with."""
+"""The stack of a scenario, and the table that a run ends with."""
 
-import os
-import random
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MakeStack, make_stack
+from tests.e2e.conftest import MakeStack, make_stack, seed
 from tests.e2e.stack import Stack
 from tests.faults.kafka_log import KafkaLog
 from tests.faults.report import HEAD, Figures, figures
 from tests.faults.scenario import SHORT_VISITS, MakeScenario, Scenario
 
-__all__ = ["MakeStack", "make_stack"]
+__all__ = ["MakeStack", "make_stack", "seed"]
 
 _FIGURES: pytest.StashKey[list[Figures]] = pytest.StashKey()
-
-
-@pytest.fixture
-def seed() -> int:
-    """Give a fresh seed, or that of HEADRACE_TEST_SEED; pytest shows it when the test fails."""
-    chosen = int(os.environ.get("HEADRACE_TEST_SEED") or random.SystemRandom().randrange(10**9))
-    print(f"HEADRACE_TEST_SEED={chosen}")  # noqa: T201 - to repeat it
-    return chosen
 
 
 @pytest.fixture

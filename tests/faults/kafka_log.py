@@ -1,6 +1,7 @@
 """What stands in Kafka: the log that the database is the fold of."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,6 +17,8 @@ from schemas.topics import DEAD_LETTERS, EVENTS_ALERT, EVENTS_RAW, EVENTS_SESSIO
 from tests.reference import Log
 
 PARTITIONS = 4
+#: A header that names a record of a test; whoever passes the record on keeps it.
+MARK = "test-mark"
 
 
 class DeadLetter(NamedTuple):
@@ -27,6 +30,7 @@ class DeadLetter(NamedTuple):
     offset: int
     reason: str
     event_id: str | None
+    mark: str | None
 
 
 class KafkaLog(NamedTuple):
@@ -54,14 +58,14 @@ async def _read_log(bootstrap: str) -> KafkaLog:
         if (event := _event_of(record)) is not None
     ]
     by_place = {(src.partition, src.offset): (event, src) for event, src in events}
-    alert_places = [_source_of(record) for record in await read(bootstrap, [EVENTS_ALERT.name])]
-    routed = [_source_of(record) for record in await read(bootstrap, [EVENTS_SESSION.name])]
+    alert_places = _sources_of(await read(bootstrap, [EVENTS_ALERT.name]))
+    routed = Counter(_sources_of(await read(bootstrap, [EVENTS_SESSION.name])))
     dead = await read(bootstrap, [topic.name for topic in DEAD_LETTERS])
     return KafkaLog(
         events,
         [by_place[place] for place in dict.fromkeys(alert_places) if place in by_place],
         [_dead_letter(record) for record in dead],
-        len(routed) - len(set(routed)),
+        sum(count - 1 for place, count in routed.items() if place in by_place),
     )
 
 
@@ -112,9 +116,11 @@ def _event_of(record: Any) -> RawEvent | None:
         return None
 
 
-def _source_of(record: Any) -> tuple[int, int]:
-    source = Source.unpack(find(record.headers, SOURCE) or b"")
-    return source.partition, source.offset
+def _sources_of(records: Sequence[Any]) -> list[tuple[int, int]]:
+    """Return the places in `events-raw` that records of a routed topic are from."""
+    packed = [find(record.headers, SOURCE) for record in records]
+    sources = [Source.unpack(value) for value in packed if value and len(value) == 20]
+    return [(source.partition, source.offset) for source in sources]
 
 
 def _dead_letter(record: Any) -> DeadLetter:
@@ -127,4 +133,5 @@ def _dead_letter(record: Any) -> DeadLetter:
         int(told[names.DLQ_OFFSET]),
         told[names.DLQ_REASON],
         str(UUID(bytes=event_id)) if event_id and len(event_id) == 16 else None,
+        told.get(MARK),
     )

@@ -20,26 +20,25 @@ def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario,
     stack = scenario.stack
     with scenario.load() as load, workers_of(stack) as workers:
         workers.start(role).wait_ready()
-        for _ in range(2):
-            load.more(200)
-            frozen = stack.pid(role)
-            stack.send(role, signal.SIGSTOP)
-            hold(_FROZEN_SECONDS)
-            scenario.recover()
-            stack.send(role, signal.SIGCONT)
-            stack.until_replaced(role, frozen)
-            scenario.recover()
+        load.more(200)
+        frozen = stack.pid(role)
+        stack.send(role, signal.SIGSTOP)
+        hold(_FROZEN_SECONDS)
+        scenario.recover()
+        stack.send(role, signal.SIGCONT)
+        stack.until_replaced(role, frozen)
+        scenario.recover()
     scenario.check()
 
 
 @pytest.mark.parametrize("role", ["streams", "sinks"])
-def test_workers_go_from_one_to_three_and_back_in_five_rounds(
+def test_workers_go_from_one_to_three_and_back_in_four_rounds(
     scenario: Scenario, role: str
 ) -> None:
     """They leave in order or by kill -9, at random; each change moves partitions under load."""
     choose = random.Random(scenario.seed)  # noqa: S311
     with scenario.load() as load, workers_of(scenario.stack) as workers:
-        for _ in range(5):
+        for _ in range(4):
             more = _start_two(workers, role)
             load.more(choose.randrange(50, 400))
             scenario.recover()
