@@ -10,7 +10,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt types layers spelling docs check
+.PHONY: help setup run test faults lint fmt types layers spelling docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -24,6 +24,9 @@ run: setup ## run everything on this machine until Ctrl-C
 
 test: setup ## run all tests
 	@$(BIN)/pytest $(ARGS)
+
+faults: setup ## run the whole fault suite: under 30 minutes; `make test` runs its fast part
+	@$(BIN)/pytest -m "fault or faults_long" $(ARGS)
 
 lint: .venv/.ready ## look for mistakes and for what is not formatted
 	@$(BIN)/ruff check
