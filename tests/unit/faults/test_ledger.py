@@ -7,12 +7,14 @@ import pytest
 from schemas.headers import Source
 from schemas.records import RawEvent
 from tests.faults.checks import against_ledger
-from tests.faults.differences import differences
+from tests.faults.differences import Key, differences
 from tests.faults.kafka_log import DeadLetter, KafkaLog
 from tests.faults.ledger import Ledger, Outcome
 from tests.faults.traffic import Sent, Traffic
+from tests.reference import Row
 
 _COLUMNS = ("user_id", "visitor_id", "error_name", "currency", "duration_ms")
+Rows = dict[Key, Row]
 NO_LOG = KafkaLog([], [], [], 0)
 
 
@@ -105,8 +107,8 @@ def test_a_row_that_differs_is_told_with_its_history() -> None:
         for offset in range(3)
     ]
     log = [(event, Source(1, 2 - offset, 0)) for offset, event in enumerate(events)]
-    stored = {("v1",): {"events": 2, "state": "open"}, ("v2",): {"events": 1}}
-    expected = {("v1",): {"events": 3, "state": "open"}, ("v3",): {"events": 1}}
+    stored: Rows = {("v1",): {"events": 2, "state": "open"}, ("v2",): {"events": 1}}
+    expected: Rows = {("v1",): {"events": 3, "state": "open"}, ("v3",): {"events": 1}}
 
     found = "\n".join(differences("sessions", stored, expected, lambda _: log))
 
