@@ -12,7 +12,7 @@ from tests.e2e.stack import Stack
 from tests.faults.kafka_log import PARTITIONS
 from tests.fixtures.waiting import eventually
 
-_START_SECONDS = 60
+_START_SECONDS = 120
 _STOP_SECONDS = 40
 
 #: Imported by Python when it starts: every `time.time` of the process is wrong by so much.
