@@ -59,8 +59,9 @@ def _of_values() -> Iterator[Poison]:
     )  # fmt: skip
     for topic in (EVENTS_RAW, EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
         values = {"another schema's": alert, "one byte short": event[:-1], **_garbage(event)}
+        headers = _well() if topic is EVENTS_RAW else _routed()
         for name, value in values.items():
-            yield Poison(f"{name} in {topic.name}", topic.name, b"shop:s", value, _well())
+            yield Poison(f"{name} in {topic.name}", topic.name, b"shop:s", value, headers)
     for topic in (SESSIONS, PAGE_DURATIONS, ALERTS):
         for name, value in {"another schema's": event, **_garbage(alert)}.items():
             yield Poison(f"{name} in {topic.name}", topic.name, b"shop:poison", value, {})
@@ -97,14 +98,18 @@ def _of_routed_headers() -> Iterator[Poison]:
     for topic in (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
         for name, key, headers in (
             ("no source", b"shop:s", {TYPE: b"pageview"}),
-            ("a short source", b"shop:s", {**_well(), SOURCE: b"\x00"}),
-            ("another's key", b"shop:another", _well()),
+            ("a short source", b"shop:s", {**_routed(), SOURCE: b"\x00"}),
+            ("another's key", b"shop:another", _routed()),
         ):
             yield Poison(f"{name} in {topic.name}", topic.name, key, event, headers)
 
 
 def _well() -> dict[str, bytes]:
-    return {EVENT_ID: uuid4().bytes, TYPE: b"pageleave", SOURCE: _NOWHERE}
+    return {EVENT_ID: uuid4().bytes, TYPE: b"pageleave"}
+
+
+def _routed() -> dict[str, bytes]:
+    return {**_well(), SOURCE: _NOWHERE}
 
 
 def _event() -> RawEvent:

@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 from infra.broker.local_kafka import LocalKafka
+from tests.e2e.conftest import MakeStack
 from tests.faults.brokers import delete_groups
 from tests.faults.scenario import Scenario
+from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
 
@@ -64,14 +66,25 @@ def test_the_database_is_deleted_and_kafka_kept(scenario: Scenario) -> None:
     scenario.check()
 
 
-def test_kafkas_data_is_deleted_and_the_database_kept(scenario: Scenario) -> None:
+def test_kafkas_data_is_deleted_and_the_database_kept(make_stack: MakeStack) -> None:
     """It does not start, and says why and what to do; with a new database it starts."""
-    stack = scenario.stack
-    with scenario.load():
-        assert stack.stop() == 0
-        shutil.rmtree(stack.data_dir / "kafka")
-        with pytest.raises(AssertionError, match="headrace up ended"):
-            stack.start()
-        said = " ".join(stack.screen.split())
-        assert "The database holds" in said
-        assert "Use a new database" in said
+    stack = make_stack({})
+    event = {"type": "pageview", "site_id": "shop", "session_id": "s"}
+    assert stack.post(event)[0] == 202
+    eventually(
+        lambda: stack.rows("SELECT 1 FROM sessions"), within_seconds=60, what="the session is there"
+    )
+    assert stack.stop() == 0
+    shutil.rmtree(stack.data_dir / "kafka")
+    with pytest.raises(AssertionError, match="headrace up ended"):
+        stack.start()
+    said = " ".join(stack.screen.split())
+    assert "The database holds" in said
+    assert "its events would be dropped as old. Use a new database" in said
+
+    stack.settings["HEADRACE_DATABASE__URL"] = f"sqlite:///{stack.data_dir / 'new.db'}"
+    stack.start()
+    assert stack.post(event)[0] == 202
+    eventually(
+        lambda: stack.rows("SELECT 1 FROM sessions"), within_seconds=60, what="the session is there"
+    )
