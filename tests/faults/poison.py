@@ -125,11 +125,15 @@ def write(bootstrap: str, poison: Sequence[Poison], partition: int | None = None
 
     async def run() -> None:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+            sent = []
             for number, one in enumerate(poison):
                 headers = [*one.headers.items(), (MARK, one.name.encode())]
                 place = number % PARTITIONS if partition is None else partition
-                await producer.send_and_wait(
-                    one.topic, one.value, one.key, partition=place, headers=headers
+                sent.append(
+                    await producer.send(
+                        one.topic, one.value, one.key, partition=place, headers=headers
+                    )
                 )
+            await asyncio.gather(*sent)
 
     asyncio.run(run())

@@ -62,7 +62,8 @@ def test_nothing_but_poison_stops_its_partition(scenario: Scenario) -> None:
         eventually(lambda: _stored(scenario) > before, within_seconds=60, what="others go on")
         assert [stack.pid(role) for role in ROLES] == pids, "a role ended"
     letters = read_log(stack.kafka).dead_letters
-    assert len(letters) < 200, "most of them are not emptied into the dead letter topic"
+    stages = Counter(letter.stage for letter in letters)
+    assert max(stages.values(), default=0) < 250, "they are not emptied into the dead letter topics"
     assert {letter.partition for letter in letters} <= {0}
 
 
