@@ -26,7 +26,7 @@ test: setup ## run all tests
 	@$(BIN)/pytest $(ARGS)
 
 faults: setup ## run the whole fault suite: under 30 minutes; `make test` runs its fast part
-	@$(BIN)/pytest -m "fault or faults_long" $(ARGS)
+	@$(BIN)/pytest -m "fault or faults_long" $(or $(ARGS),tests/faults)
 
 lint: .venv/.ready ## look for mistakes and for what is not formatted
 	@$(BIN)/ruff check

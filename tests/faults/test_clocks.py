@@ -12,10 +12,10 @@ from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
 
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
+HOUR, DAY = 3_600, 86_400
 
 
-@pytest.mark.parametrize("seconds", [10 * MINUTE, 3 * HOUR, -2 * DAY])
+@pytest.mark.parametrize("seconds", [3 * HOUR, -2 * DAY])
 def test_the_clock_of_a_stream_worker_is_wrong(scenario: Scenario, seconds: int) -> None:
     """Each worker has some partitions; what it makes of them is the same as with a right clock."""
     stack = scenario.stack
@@ -31,7 +31,7 @@ def test_the_clock_of_a_stream_worker_is_wrong(scenario: Scenario, seconds: int)
     scenario.check()
 
 
-@pytest.mark.parametrize("seconds", [-3 * HOUR, 2 * DAY])
+@pytest.mark.parametrize("seconds", [-3 * HOUR])
 def test_the_clock_of_an_api_server_is_wrong(scenario: Scenario, seconds: int) -> None:
     """Its events are placed wrongly in time, but no other server's, and none is lost."""
     stack, port = scenario.stack, free_port()

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
 _FROZEN_SECONDS = 20
 
 
-@pytest.mark.parametrize("role", ["streams", "sinks", "live"])
+@pytest.mark.parametrize("role", ["streams", "sinks"])
 def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario, role: str) -> None:
     """It ends before it writes anything, and nothing of what it had in hand counts."""
     stack = scenario.stack
