@@ -32,13 +32,13 @@ def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario,
 
 
 @pytest.mark.parametrize("role", ["streams", "sinks"])
-def test_workers_go_from_one_to_three_and_back_in_four_rounds(
+def test_workers_go_from_one_to_three_and_back_in_three_rounds(
     scenario: Scenario, role: str
 ) -> None:
     """They leave in order or by kill -9, at random; each change moves partitions under load."""
     choose = random.Random(scenario.seed)  # noqa: S311
     with scenario.load() as load, workers_of(scenario.stack) as workers:
-        for _ in range(4):
+        for _ in range(3):
             more = _start_two(workers, role)
             load.more(choose.randrange(50, 400))
             scenario.recover()
