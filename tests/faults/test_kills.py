@@ -39,11 +39,11 @@ def test_a_role_is_killed_ten_times_at_random_moments(scenario: Scenario, role: 
 
 @pytest.mark.faults_long
 @pytest.mark.timeout(420)
-def test_headrace_up_itself_is_killed_ten_times(scenario: Scenario) -> None:
+def test_headrace_up_itself_is_killed_five_times(scenario: Scenario) -> None:
     """All processes die with it; the next start goes on with the data directory as it is."""
     choose = random.Random(scenario.seed)  # noqa: S311
     with scenario.load() as load:
-        for _ in range(10):
+        for _ in range(5):
             load.more(choose.randrange(50, 600))
             scenario.stack.crash()
             scenario.stack.start()
