@@ -33,7 +33,7 @@ from sinks.sql.tables import EventRow, table_of
 from sinks.sql.types import JsonText, UtcTime, iso_utc
 from sinks.sql.writer import open_writer
 from tests.contract.sinks.samples import refuse_nothing
-from tests.fixtures.postgres import local_postgres
+from tests.fixtures.postgres import LocalPostgres
 
 TITLE = "Events into SQL"
 _EVENTS = 4_000
@@ -180,7 +180,7 @@ async def _sqlite(stack: AsyncExitStack, folder: Path) -> dict[str, tuple[Store,
 
 
 async def _postgres(stack: AsyncExitStack) -> dict[str, tuple[Store, Any]]:
-    server = stack.enter_context(local_postgres())
+    server = stack.enter_context(LocalPostgres()).url
     urls = {}
     admin = await asyncpg.connect(server)
     for name in ("ours", "raw", "taught"):

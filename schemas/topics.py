@@ -25,7 +25,8 @@ class Topic:
     """One topic: its name, the form of its keys, its Avro record and its cleanup.
 
     `retention_ms` is the time that records are kept; a compacted topic has none.
-    `log_append_time` makes the broker stamp each record: the one clock of stream time.
+    The broker stamps each record: its clock is the one of stream time and of retention, and it
+    refuses whole batches that are stamped by a clock an hour ahead.
     """
 
     name: str
@@ -34,20 +35,18 @@ class Topic:
     record: str
     cleanup: Cleanup = "delete"
     retention_ms: int | None = None
-    log_append_time: bool = False
 
     def configs(self) -> dict[str, str]:
         """Return the topic's settings in Kafka's own names."""
         configs = {
             "cleanup.policy": self.cleanup,
             "max.message.bytes": str(MAX_RECORD_BYTES),
+            "message.timestamp.type": "LogAppendTime",
         }
         if self.retention_ms is not None:
             configs["retention.ms"] = str(self.retention_ms)
         if self.cleanup == "compact":
             configs["min.compaction.lag.ms"] = str(MIN_COMPACTION_LAG_MS)
-        if self.log_append_time:
-            configs["message.timestamp.type"] = "LogAppendTime"
         return configs
 
 
@@ -59,7 +58,6 @@ EVENTS_RAW = Topic(
     key=_BY_SESSION,
     record="RawEvent",
     retention_ms=7 * _DAY_MS,
-    log_append_time=True,
 )
 EVENTS_SESSION = Topic(
     "events-session",

@@ -5,6 +5,7 @@ letters that are replayed pass here, too, each to its stage.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from schemas.codec import decode, encode
@@ -82,8 +83,9 @@ class _Memory:
         for record in fetched:
             event_id, packed = find(record.headers, EVENT_ID), find(record.headers, SOURCE)
             if event_id is not None and packed is not None:
-                src = Source.unpack(packed)
-                self._ids(record).is_repeat(event_id, record.key, src.offset, src.log_ms)
+                with suppress(ValueError):  # not of a router: sessionize refuses it
+                    src = Source.unpack(packed)
+                    self._ids(record).is_repeat(event_id, record.key, src.offset, src.log_ms)
 
     def _ids(self, record: Any) -> SeenIds:
         return self._servers if find(record.headers, CLIENT_ID) is None else self._clients

@@ -1,5 +1,7 @@
-"""Whole stacks, each started once for the tests that share it."""
+"""Whole stacks, and the seed that what they are given is made from."""
 
+import os
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -30,3 +32,11 @@ def make_stack(tmp_path: Path) -> Iterator[MakeStack]:
     yield make
     for stack in made:
         stack.end()
+
+
+@pytest.fixture
+def seed() -> int:
+    """Give a fresh seed, or that of HEADRACE_TEST_SEED; pytest shows it when the test fails."""
+    chosen = int(os.environ.get("HEADRACE_TEST_SEED") or random.SystemRandom().randrange(10**9))
+    print(f"HEADRACE_TEST_SEED={chosen}")  # noqa: T201 - to repeat it
+    return chosen

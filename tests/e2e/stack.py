@@ -8,13 +8,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult, Executable
 
 from infra.broker.ports import free_port
 from sinks.sql.reader import open_reader
@@ -35,7 +35,7 @@ class Stack:
     ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
-        #: Added to the environment at each start.
+        #: Added to the environment at each start, and that of roles started beside it.
         self.settings = dict(settings or {})
         self._options = options
         self._screen = data_dir.with_suffix(".screen")
@@ -47,14 +47,20 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def kafka(self) -> str:
+        """The broker's address."""
+        return (self.data_dir / "run" / "kafka.address").read_text().strip()
+
+    @property
+    def database(self) -> str:
+        """The URL of its database."""
+        local = f"sqlite:///{self.data_dir / 'headrace.db'}"
+        return self.settings.get("HEADRACE_DATABASE__URL", local)
+
+    @property
     def screen(self) -> str:
         """What it has shown since its last start."""
         return self._screen.read_text(errors="replace")
-
-    @property
-    def kafka(self) -> str:
-        """The address of its broker."""
-        return (self.data_dir / "run" / "kafka.address").read_text().strip()
 
     @property
     def why_not_ready(self) -> str:
@@ -106,16 +112,26 @@ class Stack:
         except FileNotFoundError:
             return None
 
-    def kill(self, role: str) -> None:
+    def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill a role as a crash would, and wait until another process has its place."""
         before = self.pid(role)
         assert before is not None, f"{role} does not run"
-        os.kill(before, signal.SIGKILL)
+        os.kill(before, number)
+        self.until_replaced(role, before)
+
+    def until_replaced(self, role: str, before: int | None) -> None:
+        """Wait until another process than `before` has the place of a role."""
         eventually(
             lambda: self.pid(role) not in (None, before),
             within_seconds=_START_SECONDS,
             what=f"{role} is started again",
         )
+
+    def send(self, role: str, number: signal.Signals) -> None:
+        """Send a role a signal."""
+        pid = self.pid(role)
+        assert pid is not None, f"{role} does not run"
+        os.kill(pid, number)
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes that work with the data directory."""
@@ -139,22 +155,27 @@ class Stack:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
-    def rows(self, query: str) -> list[dict[str, Any]]:
-        """Ask the database, whichever it is."""
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Ask the database in its own SQL; values are in the form of its driver."""
+        return self._ask(lambda connection: connection.exec_driver_sql(query, tuple(values)))
 
-        def ask(connection: Connection) -> list[dict[str, Any]]:
-            return [dict(row) for row in connection.exec_driver_sql(query).mappings()]
+    def select(self, query: Executable) -> list[dict[str, Any]]:
+        """Ask the database for typed values, whichever engine it is."""
+        return self._ask(lambda connection: connection.execute(query))
 
-        async def read() -> list[dict[str, Any]]:
-            url = self.settings.get("HEADRACE_DATABASE__URL")
-            database = open_reader(url or f"sqlite:///{self.data_dir / 'headrace.db'}")
+    def _ask(self, ask: Callable[[Connection], CursorResult[Any]]) -> list[dict[str, Any]]:
+        async def run() -> list[dict[str, Any]]:
+            database = open_reader(self.database)
             try:
-                return await database.run(ask)
+                return await database.run(
+                    lambda connection: [dict(row) for row in ask(connection).mappings()]
+                )
             finally:
                 await database.close()
 
-        with ThreadPoolExecutor(1) as pool:  # where no loop runs, as one may here
-            return pool.submit(asyncio.run, read()).result()
+        # A thread, so that tests with an event loop of their own may ask, too.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, run()).result()
 
     def _is_ready(self) -> bool:
         assert self._process is not None

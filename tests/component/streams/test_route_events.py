@@ -125,6 +125,18 @@ async def test_what_was_passed_on_before_is_remembered() -> None:
     ]
 
 
+@pytest.mark.parametrize("packed", [b"", b"\x00", b"x" * 21])
+async def test_what_no_router_passed_on_is_nothing_to_remember(packed: bytes) -> None:
+    """Something else wrote it: the router starts behind it, and it makes no event a repeat."""
+    first = raw_record(4, event("a"), CLIENTS)
+    strange = InRecord(0, first.key, first.value, (*first.headers, (SOURCE, packed)))
+
+    router = await a_router([strange])
+    batch = await router.run_batch(first)
+
+    assert len(batch.outputs["events-session", 0]) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

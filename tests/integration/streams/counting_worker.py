@@ -44,7 +44,7 @@ class Names:
 
     def __init__(self, prefix: str) -> None:
         self.app_id = f"{prefix}-app"
-        self.source = Topic(f"{prefix}-in", "", "", "", log_append_time=True)
+        self.source = Topic(f"{prefix}-in", "", "", "")
         self.out = Topic(f"{prefix}-out", "", "", "")
         self.counts = Topic(f"{prefix}-counts", "", "", "", cleanup="compact")
         self.dead_letters = Topic(f"{prefix}-in-dlq", "", "", "")

@@ -123,6 +123,18 @@ async def test_recovery_keeps_the_value_that_knows_most(order: tuple[int, ...]) 
     assert await stored(table) == {b"a": "of 2"}
 
 
+async def test_what_is_no_state_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Something else wrote to the topic: it takes no state's place, and stops nobody."""
+    (state,) = await writes(5)
+    table = a_table()
+    garbage = [OutRecord(key, b"\xff\xfe", ()) for key in (b"a", b"b")]
+    table.apply_changelog_batch([fetched(state, *garbage)])
+
+    assert await stored(table) == {b"a": "of 5"}
+    assert table.of(0).get(b"b") is None
+    assert "alert-states/0: what is no state is left out" in caplog.text
+
+
 async def test_recovery_deletes_what_was_deleted() -> None:
     """Unless the tombstone is older than the value."""
     (late,) = await writes(5)

@@ -1,0 +1,139 @@
+"""Records that nobody should write, of every kind, straight to the topics."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.codec import encode
+from schemas.headers import EVENT_ID, SOURCE, TYPE, Source
+from schemas.records import Alert, RawEvent
+from schemas.topics import (
+    ALERTS,
+    EVENTS_ALERT,
+    EVENTS_PAGELEAVE,
+    EVENTS_RAW,
+    EVENTS_SESSION,
+    PAGE_DURATIONS,
+    SESSIONS,
+)
+from tests.faults.kafka_log import MARK, PARTITIONS
+
+#: Written to no partition of the log, so that no event is taken for a repeat of it.
+_NOWHERE = Source(99, 0, 0).pack()
+
+
+class Poison(NamedTuple):
+    """One bad record; the header `MARK` names it wherever it is passed on."""
+
+    name: str
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+def every_kind() -> list[Poison]:
+    """Return poison of every kind for every topic that an agent reads."""
+    return [*_of_raw_headers(), *_of_routed_headers(), *_of_values()]
+
+
+def undecodable(count: int) -> list[Poison]:
+    """Return so many records of `events-raw` that look well from outside."""
+    return [
+        Poison(f"garbage {number}", EVENTS_RAW.name, b"shop:s", os.urandom(80), _well())
+        for number in range(count)
+    ]
+
+
+def _of_values() -> Iterator[Poison]:
+    """Values that are no record of the topic, behind headers and a key that are well."""
+    event = encode(_event())
+    alert = encode(
+        Alert(alert_id=str(uuid4()), site_id="s", rule="r", subject="", title="", details="{}",
+              raised_at=0)
+    )  # fmt: skip
+    for topic in (EVENTS_RAW, EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
+        values = {"another schema's": alert, "one byte short": event[:-1], **_garbage(event)}
+        headers = _well() if topic is EVENTS_RAW else _routed()
+        for name, value in values.items():
+            yield Poison(f"{name} in {topic.name}", topic.name, b"shop:s", value, headers)
+    for topic in (SESSIONS, PAGE_DURATIONS, ALERTS):
+        for name, value in {"another schema's": event, **_garbage(alert)}.items():
+            yield Poison(f"{name} in {topic.name}", topic.name, b"shop:poison", value, {})
+
+
+def _garbage(value: bytes) -> dict[str, bytes]:
+    return {
+        "random bytes": os.urandom(200),
+        "no bytes": b"",
+        "an unknown schema id": b"\x00\x00\x01\x00\x00" + value[5:],
+        "bytes behind the end": value + b"\x00",
+        "cut off": value[: len(value) // 2],
+    }
+
+
+def _of_raw_headers() -> Iterator[Poison]:
+    """Keys and headers that the router must refuse."""
+    garbage = os.urandom(40)
+    well = _well()
+    for name, key, headers in (
+        ("no key", None, well),
+        ("no session in the key", b"shop", well),
+        ("no headers", b"shop:s", {}),
+        ("a short id", b"shop:s", {**well, EVENT_ID: b"short"}),
+        ("an unknown type", b"shop:s", {**well, TYPE: b"no_such_type"}),
+        ("a type of binary", b"shop:s", {**well, TYPE: b"\xff\x00\xfe"}),
+    ):
+        yield Poison(f"{name} in events-raw", EVENTS_RAW.name, key, garbage, headers)
+
+
+def _of_routed_headers() -> Iterator[Poison]:
+    """Keys and headers that readers of routed topics must refuse, though the event is one."""
+    event = encode(_event())
+    for topic in (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
+        for name, key, headers in (
+            ("no source", b"shop:s", {TYPE: b"pageview"}),
+            ("a short source", b"shop:s", {**_routed(), SOURCE: b"\x00"}),
+            ("another's key", b"shop:another", _routed()),
+        ):
+            yield Poison(f"{name} in {topic.name}", topic.name, key, event, headers)
+
+
+def _well() -> dict[str, bytes]:
+    return {EVENT_ID: uuid4().bytes, TYPE: b"pageleave"}
+
+
+def _routed() -> dict[str, bytes]:
+    return {**_well(), SOURCE: _NOWHERE}
+
+
+def _event() -> RawEvent:
+    now = time.time_ns() // 1_000
+    return RawEvent(
+        event_id=str(uuid4()), type="pageleave", site_id="shop", session_id="s", received_at=now,
+        event_ts=now, time_source="server", duration_ms=1,
+    )  # fmt: skip
+
+
+def write(bootstrap: str, poison: Sequence[Poison], partition: int | None = None) -> None:
+    """Write records to a partition, or to each in turn; returns when the broker has them."""
+
+    async def run() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+            sent = []
+            for number, one in enumerate(poison):
+                headers = [*one.headers.items(), (MARK, one.name.encode())]
+                place = number % PARTITIONS if partition is None else partition
+                sent.append(
+                    await producer.send(
+                        one.topic, one.value, one.key, partition=place, headers=headers
+                    )
+                )
+            await asyncio.gather(*sent)
+
+    asyncio.run(run())

@@ -1,0 +1,55 @@
+"""Clocks that are wrong: time is the broker's, so nobody's sessions end early."""
+
+import urllib.request
+
+import pytest
+
+from infra.broker.ports import free_port
+from tests.faults.load import Load
+from tests.faults.scenario import Scenario
+from tests.faults.workers import workers_of
+from tests.fixtures.waiting import eventually
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+
+HOUR, DAY = 3_600, 86_400
+
+
+@pytest.mark.parametrize("seconds", [3 * HOUR, -2 * DAY])
+def test_the_clock_of_a_stream_worker_is_wrong(scenario: Scenario, seconds: int) -> None:
+    """Each worker has some partitions; what it makes of them is the same as with a right clock."""
+    stack = scenario.stack
+    with scenario.load() as load, workers_of(stack) as workers:
+        workers.start("streams", workers.wrong_clock(seconds)).wait_ready()
+        load.more(600)
+        for _ in range(3):
+            scenario.recover()
+        stack.kill("streams")  # the one with the wrong clock has all partitions for a while
+        load.more(600)
+        scenario.recover()
+        assert workers.started[0].end() == 0
+    scenario.check()
+
+
+@pytest.mark.parametrize("seconds", [-3 * HOUR])
+def test_the_clock_of_an_api_server_is_wrong(scenario: Scenario, seconds: int) -> None:
+    """Its events are placed wrongly in time, but no other server's, and none is lost."""
+    stack, port = scenario.stack, free_port()
+    url = f"http://127.0.0.1:{port}"
+    with scenario.load() as load, workers_of(stack) as workers:
+        settings = {"HEADRACE_API__PORT": str(port), **workers.wrong_clock(seconds)}
+        server = workers.start("api", settings)
+        eventually(lambda: _answers(url), within_seconds=60, what="the other server answers")
+        with Load(stack, scenario.seed + 1, url=url, ledger=load.ledger) as wrong:
+            wrong.more(500)
+        scenario.recover()
+        assert server.end() == 0
+    scenario.check()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - ours
+            return True
+    except OSError:
+        return False

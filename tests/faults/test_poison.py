@@ -1,0 +1,72 @@
+"""Records that cannot be processed, written past the server straight to the topics."""
+
+from collections import Counter
+
+import pytest
+
+from tests.faults import poison
+from tests.faults.kafka_log import read_log
+from tests.faults.scenario import Scenario, hold, why_not_ready
+from tests.fixtures.waiting import eventually
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
+
+ROLES = ("web", "streams", "live", "sinks")
+
+
+def test_poison_of_every_kind_between_good_events(scenario: Scenario) -> None:
+    """Each is a dead letter, once for each stage that read it; its neighbours are as without it."""
+    bad = poison.every_kind()
+    with scenario.load() as load:
+        for begin in range(0, len(bad), 10):
+            poison.write(scenario.stack.kafka, bad[begin : begin + 10])
+            load.more(50)
+        scenario.recover()
+        assert not why_not_ready(scenario.stack)
+    log = scenario.check()
+
+    assert {one.name for one in bad} == {letter.mark for letter in log.dead_letters}
+    places = Counter(letter[:4] for letter in log.dead_letters)
+    assert max(places.values()) == 1, places.most_common(3)
+
+
+def test_workers_start_again_behind_poison_of_every_kind(scenario: Scenario) -> None:
+    """Also behind that in the topics which are their own tables."""
+    stack = scenario.stack
+    with scenario.load() as load:
+        poison.write(stack.kafka, poison.every_kind())
+        load.more(200)
+        for role in ("streams", "sinks", "live"):
+            stack.kill(role)
+            scenario.recover()
+        eventually(
+            lambda: not why_not_ready(stack), within_seconds=60, what="headrace is ready again"
+        )
+    scenario.check()
+
+
+def test_nothing_but_poison_stops_its_partition(scenario: Scenario) -> None:
+    """Not the role, and no other partition; it is told, and the server goes on taking events."""
+    stack = scenario.stack
+    with scenario.load() as load:
+        pids = [stack.pid(role) for role in ROLES]
+        poison.write(stack.kafka, poison.undecodable(500), partition=0)
+        eventually(
+            lambda: "in a row could not be processed" in why_not_ready(stack),
+            within_seconds=60,
+            what="readiness says that a partition is stopped",
+        )
+        hold(30)
+        load.more(300)
+        before = _stored(scenario)
+        eventually(lambda: _stored(scenario) > before, within_seconds=60, what="others go on")
+        assert [stack.pid(role) for role in ROLES] == pids, "a role ended"
+    letters = read_log(stack.kafka).dead_letters
+    stages = Counter(letter.stage for letter in letters)
+    assert max(stages.values(), default=0) < 250, "they are not emptied into the dead letter topics"
+    assert {letter.partition for letter in letters} <= {0}
+
+
+def _stored(scenario: Scenario) -> int:
+    [row] = scenario.stack.rows("SELECT count(*) AS n FROM events WHERE kafka_partition <> 0")
+    return int(row["n"])

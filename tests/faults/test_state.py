@@ -1,0 +1,90 @@
+"""What processes keep on disk is gone or stale, or belongs to something else."""
+
+import os
+import shutil
+
+import pytest
+
+from infra.broker.local_kafka import LocalKafka
+from tests.e2e.conftest import MakeStack
+from tests.faults.brokers import delete_groups
+from tests.faults.scenario import Scenario
+from tests.fixtures.waiting import eventually
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
+
+GROUPS = ["headrace-streams", "headrace-sinks", "headrace-live"]
+
+
+def test_all_but_the_brokers_data_and_the_database_is_deleted(scenario: Scenario) -> None:
+    """Process ids, addresses, states of roles, logs: nothing of it is needed."""
+    stack = scenario.stack
+    with scenario.load():
+        assert stack.stop() == 0
+        for part in ("run", "logs"):
+            shutil.rmtree(stack.data_dir / part)
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_files_of_a_run_that_crashed_tell_of_others_processes(scenario: Scenario) -> None:
+    """Their ids are those of living strangers, who are left alone; the address is nobody's."""
+    stack = scenario.stack
+    with scenario.load():
+        stack.crash()
+        run = stack.data_dir / "run"
+        for role in ("web", "streams", "live", "sinks", "kafka"):
+            (run / f"{role}.pid").write_text(f"{os.getpid()}\n")
+        (run / "kafka.address").write_text("127.0.0.1:1\n")
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_the_consumer_groups_are_deleted(scenario: Scenario) -> None:
+    """All is read again from the start of each topic, and changes nothing."""
+    stack = scenario.stack
+    with scenario.load():
+        assert stack.stop() == 0
+        with LocalKafka(stack.data_dir) as broker:
+            delete_groups(broker.bootstrap, GROUPS)
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_the_database_is_deleted_and_kafka_kept(scenario: Scenario) -> None:
+    """It is made anew from the topics, which keep a week."""
+    stack = scenario.stack
+    with scenario.load():
+        assert stack.stop() == 0
+        for file in stack.data_dir.glob("headrace.db*"):
+            file.unlink()
+        stack.start()
+        scenario.recover()
+    scenario.check()
+
+
+def test_kafkas_data_is_deleted_and_the_database_kept(make_stack: MakeStack) -> None:
+    """It does not start, and says why and what to do; with a new database it starts."""
+    stack = make_stack({})
+    event = {"type": "pageview", "site_id": "shop", "session_id": "s"}
+    assert stack.post(event)[0] == 202
+    eventually(
+        lambda: stack.rows("SELECT 1 FROM sessions"), within_seconds=60, what="the session is there"
+    )
+    assert stack.stop() == 0
+    shutil.rmtree(stack.data_dir / "kafka")
+    with pytest.raises(AssertionError, match="headrace up ended"):
+        stack.start()
+    said = " ".join(stack.screen.split())
+    assert "The database holds" in said
+    assert "its events would be dropped as old. Use a new database" in said
+
+    stack.settings["HEADRACE_DATABASE__URL"] = f"sqlite:///{stack.data_dir / 'new.db'}"
+    stack.start()
+    assert stack.post(event)[0] == 202
+    eventually(
+        lambda: stack.rows("SELECT 1 FROM sessions"), within_seconds=60, what="the session is there"
+    )

@@ -1,0 +1,99 @@
+"""More processes of a role beside those of a stack, as an operator starts them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.process import terminate
+from tests.e2e.stack import Stack
+from tests.faults.kafka_log import PARTITIONS
+from tests.fixtures.waiting import eventually
+
+_START_SECONDS = 120
+_STOP_SECONDS = 40
+
+#: Imported by Python when it starts: every `time.time` of the process is wrong by so much.
+_WRONG_CLOCK = """
+import time
+
+_time, _time_ns = time.time, time.time_ns
+time.time = lambda: _time() + {seconds}
+time.time_ns = lambda: _time_ns() + {seconds} * 1_000_000_000
+"""
+
+
+class RoleProcess:
+    """`headrace <role>` at the Kafka and the database of a stack; its output is in a file."""
+
+    def __init__(self, stack: Stack, role: str, log: Path, settings: Mapping[str, str]) -> None:
+        self.log = log
+        environment = {
+            **os.environ,
+            **stack.settings,
+            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": stack.kafka,
+            "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
+            "HEADRACE_DATABASE__URL": stack.database,
+            **settings,
+        }
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "infra", role],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_ready(self) -> None:
+        """Wait until it has its partitions."""
+        eventually(
+            self._says_ready, within_seconds=_START_SECONDS, what=f"{self.log.name} is ready"
+        )
+
+    def end(self) -> int:
+        """Tell it to end, and return its exit code."""
+        return terminate(self.process, _STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Kill it as a crash would."""
+        terminate(self.process, 0)
+
+    def _says_ready(self) -> bool:
+        said = self.log.read_text(errors="replace")
+        assert self.process.poll() is None, f"it has ended:\n{said}"
+        return ": ready" in said
+
+
+class Workers:
+    """Starts role processes for a stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.started: list[RoleProcess] = []
+
+    def start(self, role: str, settings: Mapping[str, str] | None = None) -> RoleProcess:
+        """Start one more process of a role."""
+        log = self._stack.data_dir.with_suffix(f".{role}-{len(self.started)}")
+        self.started.append(RoleProcess(self._stack, role, log, settings or {}))
+        return self.started[-1]
+
+    def wrong_clock(self, seconds: int) -> dict[str, str]:
+        """Return the settings of a process whose clock is wrong."""
+        folder = self._stack.data_dir.with_suffix(f".clock{seconds}")
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(_WRONG_CLOCK.format(seconds=seconds))
+        return {"PYTHONPATH": str(folder)}
+
+
+@contextmanager
+def workers_of(stack: Stack) -> Iterator[Workers]:
+    """Give what starts role processes; they end with the block."""
+    workers = Workers(stack)
+    try:
+        yield workers
+    finally:
+        for process in workers.started:
+            process.kill()
