@@ -9,6 +9,8 @@ from collections import defaultdict
 from typing import Any
 
 from schemas.headers import REPLAY_FOR, find
+from schemas.raw import why_no_event
+from schemas.stages import ROUTER
 from schemas.topics import EVENTS_RAW
 from sinks.agents.stored import OF_STAGE
 from sinks.agents.storing import Rows, rows_of, store
@@ -17,6 +19,8 @@ from streams.engine.batch import Batch
 from streams.engine.worker import Worker
 
 _OWN = b"store_events"
+#: What is given to the router again was no event before, and so is stored as if it came first.
+_ROUTER = ROUTER.encode()
 
 
 def register(worker: Worker, writer: Writer) -> None:
@@ -25,7 +29,11 @@ def register(worker: Worker, writer: Writer) -> None:
     async def store_events(batch: Batch) -> None:
         records: defaultdict[bytes, list[Any]] = defaultdict(list)
         for record in batch.records:
-            records[find(record.headers, REPLAY_FOR) or _OWN].append(record)
+            stage = find(record.headers, REPLAY_FOR) or _ROUTER
+            if stage != _ROUTER:
+                records[stage].append(record)
+            elif why_no_event(record.key, record.headers) is None:  # else the router refuses it
+                records[_OWN].append(record)
         rows: Rows = {}
         for stage, some in records.items():
             if stage in OF_STAGE:  # else it is for a stage of the role streams

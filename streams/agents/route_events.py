@@ -11,8 +11,8 @@ from typing import Any
 from schemas.codec import decode, encode
 from schemas.event_types import TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
+from schemas.raw import site_of, why_no_event
 from schemas.records import Replay
-from schemas.reject_reasons import DeadLetterReason
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, REPLAYS
 from streams.agents.replaying import to_route
 from streams.domain import routing
@@ -24,7 +24,6 @@ from streams.engine.tail import Tail
 from streams.engine.worker import Worker
 
 _TICK = TICK.encode()
-_ID_BYTES = 16
 
 
 def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], int]) -> None:
@@ -44,15 +43,16 @@ def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], in
         memory = memories[batch.partition]
         for record, headers in to_route(batch, memory.replays):
             name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
-            if problem := _problem(record, name, event_id, routes):
+            is_tick = name == _TICK
+            if not is_tick and (problem := why_no_event(record.key, record.headers)):
                 batch.refuse(record, *problem)
-            elif name == _TICK or not memory.is_repeat(record, event_id or b""):
+            elif is_tick or not memory.is_repeat(record, event_id or b""):
                 src = (SOURCE, Source(record.partition, record.offset, record.timestamp).pack())
                 routed = (*headers, src)
                 for topic in routes[name or b""]:
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)
                 if name in alerting:
-                    site = routing.site_of(record.key)
+                    site = site_of(record.key)
                     place = (EVENTS_ALERT.name, partition_of_site(site))
                     batch.emit(*place, site, record.value, routed)
 
@@ -89,22 +89,3 @@ class _Memory:
 
     def _ids(self, record: Any) -> SeenIds:
         return self._servers if find(record.headers, CLIENT_ID) is None else self._clients
-
-
-def _problem(
-    record: Any, name: bytes | None, event_id: bytes | None, routes: dict[bytes, Any]
-) -> tuple[DeadLetterReason, str] | None:
-    """Say why a record cannot be routed; None when it can."""
-    if name is None:
-        return DeadLetterReason.BAD_HEADERS, f"no header {TYPE!r}"
-    if name == _TICK:
-        return None
-    if name not in routes:
-        return DeadLetterReason.UNKNOWN_TYPE, f"unknown type {name[:64]!r}"
-    if event_id is None or len(event_id) != _ID_BYTES:
-        return DeadLetterReason.BAD_HEADERS, f"the header {EVENT_ID!r} is not 16 bytes"
-    try:
-        routing.site_of(record.key or b"")
-    except ValueError as error:
-        return DeadLetterReason.BAD_KEY, str(error)
-    return None

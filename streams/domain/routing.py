@@ -21,11 +21,3 @@ def alerting_types(registry: Mapping[str, EventType] = EVENT_TYPES) -> frozenset
     return frozenset(
         name.encode() for name, event_type in registry.items() if EVENTS_ALERT in event_type.routes
     )
-
-
-def site_of(key: bytes) -> bytes:
-    """Return the site of a `site_id:session_id` key; `ValueError` when it is none."""
-    site, separator, session = key.partition(b":")
-    if not (site and separator and session):
-        raise ValueError("the key is not site_id:session_id")
-    return site

@@ -22,15 +22,3 @@ def test_a_new_type_needs_only_its_row() -> None:
 
     assert routing.same_partition_topics(registry) == {b"play": (EVENTS_PAGELEAVE,)}
     assert routing.alerting_types(registry) == {b"play"}
-
-
-def test_a_session_may_have_colons_in_its_id() -> None:
-    """The first one splits a key without doubt: a site's id has none."""
-    assert routing.site_of(b"shop:a:b") == b"shop"
-
-
-@pytest.mark.parametrize("key", [b"", b":", b"shop", b"shop:", b":s-1"])
-def test_a_key_of_another_form_is_refused(key: bytes) -> None:
-    """The sentence says what a key is."""
-    with pytest.raises(ValueError, match="site_id:session_id"):
-        routing.site_of(key)
