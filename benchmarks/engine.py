@@ -1,6 +1,5 @@
 """The engine beside its peers, each in a process of its own on the same broker and topic."""
 
-import asyncio
 import json
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What aiokafka allows at most: `... -m benchmarks.peers.bare_aiokafka JOB BOOTSTRAP PREFIX EVENTS`.
+"""What aiokafka allows at most; arguments: JOB BOOTSTRAP PREFIX EVENTS.
 
 One loop over `getmany`: no rebalance, no recovery, no guard, no commit. Nobody should run this.
 """

@@ -1,4 +1,4 @@
-"""Faust as its tutorial shows it: `... -m benchmarks.peers.plain_faust JOB BOOTSTRAP PREFIX EVENTS`.
+"""Faust as its tutorial shows it; arguments: JOB BOOTSTRAP PREFIX EVENTS.
 
 With uvloop, memory tables and large producer batches, which help it.
 """
