@@ -1,0 +1,79 @@
+// Kafka Streams, one thread, stores in memory with their caches and changelogs:
+// java -cp JARS benchmarks/peers/KafkaStreamsPeer.java JOB BOOTSTRAP PREFIX EVENTS
+
+import com.sun.management.OperatingSystemMXBean;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.time.Duration;
+import java.util.Properties;
+import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.common.utils.Bytes;
+import org.apache.kafka.streams.KafkaStreams;
+import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.StreamsConfig;
+import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.KStream;
+import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.SessionWindows;
+import org.apache.kafka.streams.state.SessionBytesStoreSupplier;
+import org.apache.kafka.streams.state.Stores;
+
+public final class KafkaStreamsPeer {
+    private static final OperatingSystemMXBean SYSTEM =
+            (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    private static long seen;
+    private static long wall;
+    private static long cpu;
+
+    public static void main(String[] args) throws Exception {
+        String job = args[0], bootstrap = args[1], prefix = args[2];
+        long events = Long.parseLong(args[3]);
+        StreamsBuilder builder = new StreamsBuilder();
+        KStream<byte[], byte[]> in = builder.stream(prefix + "-in");
+        KStream<byte[], byte[]> seenOnes = in.peek((key, value) -> note(events));
+        if (job.equals("forward")) {
+            in.to(prefix + "-out");
+        } else if (job.equals("table")) {
+            in.groupByKey().count(Materialized.as(Stores.inMemoryKeyValueStore("counts")));
+        } else if (job.equals("sessions")) {
+            Duration gap = Duration.ofMinutes(30);
+            SessionBytesStoreSupplier store = Stores.inMemorySessionStore("sessions", Duration.ofHours(25));
+            in.groupByKey()
+                    .windowedBy(SessionWindows.ofInactivityGapAndGrace(gap, Duration.ofHours(24)))
+                    .count(Materialized.as(store));
+        }
+        KafkaStreams streams = new KafkaStreams(builder.build(), settings(job, bootstrap, prefix));
+        streams.start();
+        Thread.sleep(Long.MAX_VALUE);
+    }
+
+    /** Called for each event, by the one thread. */
+    private static void note(long events) {
+        if (seen++ == 0) {
+            wall = System.nanoTime();
+            cpu = SYSTEM.getProcessCpuTime();
+        }
+        if (seen == events) {
+            System.out.printf(
+                    "{\"events\": %d, \"seconds\": %.6f, \"cpu_seconds\": %.6f}%n",
+                    events, (System.nanoTime() - wall) / 1e9, (SYSTEM.getProcessCpuTime() - cpu) / 1e9);
+            System.out.flush();
+            Runtime.getRuntime().halt(0);
+        }
+    }
+
+    private static Properties settings(String job, String bootstrap, String prefix) throws Exception {
+        Properties settings = new Properties();
+        settings.put(StreamsConfig.APPLICATION_ID_CONFIG, prefix + "-kstreams-" + job);
+        settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap);
+        settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1);
+        settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1_000);
+        settings.put(StreamsConfig.STATE_DIR_CONFIG, Files.createTempDirectory("kstreams").toString());
+        settings.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Serdes.ByteArraySerde.class);
+        settings.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Serdes.ByteArraySerde.class);
+        settings.put(StreamsConfig.producerPrefix("compression.type"), "lz4");
+        settings.put(StreamsConfig.producerPrefix("batch.size"), 512 * 1024);
+        settings.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
+        return settings;
+    }
+}

@@ -1,0 +1,74 @@
+"""headrace's engine: `python -m benchmarks.peers.headrace_worker JOB BOOTSTRAP PREFIX EVENTS`."""
+
+import asyncio
+import struct
+import sys
+
+import uvloop
+
+from benchmarks.stopwatch import Stopwatch, end_process
+from schemas.topics import Topic
+from streams.engine.batch import Batch
+from streams.engine.worker import Worker
+
+_COUNT = struct.Struct(">q")
+
+
+def topic(name: str, cleanup: str = "delete") -> Topic:
+    """Return a topic of the benchmark."""
+    return Topic(name, "", "", "", cleanup=cleanup)
+
+
+def build(job: str, bootstrap: str, prefix: str, stopwatch: Stopwatch) -> Worker:
+    """Return a worker that does the job until it has seen all events."""
+    worker = Worker(f"{prefix}-headrace-{job}", bootstrap)
+    out = f"{prefix}-out"
+    counts = worker.table(
+        topic(f"{prefix}-counts", "compact"), _COUNT.pack, lambda value: _COUNT.unpack(value)[0]
+    )
+    seen = 0
+
+    def count(batch: Batch) -> None:
+        nonlocal seen
+        stopwatch.begin()
+        seen += len(batch.records)
+
+    def forward(batch: Batch) -> None:
+        count(batch)
+        for record in batch.records:
+            batch.emit(out, batch.partition, record.key, record.value)
+
+    def table(batch: Batch) -> None:
+        count(batch)
+        states = counts.of(batch.partition)
+        for record in batch.records:
+            states.put(record.key, (states.get(record.key) or 0) + 1)
+
+    tables = [counts] if job == "table" else []
+    worker.agent(
+        topic(f"{prefix}-in"),
+        {"count": count, "forward": forward, "table": table}[job],
+        tables=tables,
+    )
+
+    async def finish() -> None:
+        # All is acknowledged when the last batch's effects are: only then is it passed.
+        while sum(worker.faust.consumer.done.values()) < stopwatch.events:  # noqa: ASYNC110 - Faust tells nobody
+            await asyncio.sleep(0.001)
+        stopwatch.end()
+        end_process()
+
+    worker.beside(finish)
+    return worker
+
+
+def main() -> None:
+    """Run the job."""
+    job, bootstrap, prefix, events = sys.argv[1:]
+    worker = build(job, bootstrap, prefix, Stopwatch(int(events)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(worker.run(asyncio.Event()))
+
+
+if __name__ == "__main__":
+    main()

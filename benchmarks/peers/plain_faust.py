@@ -1,0 +1,63 @@
+"""Faust as its tutorial shows it; arguments: JOB BOOTSTRAP PREFIX EVENTS.
+
+With uvloop, memory tables and large producer batches, which help it.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import faust
+import uvloop
+
+from benchmarks.stopwatch import Stopwatch, end_process
+
+
+def build(job: str, bootstrap: str, prefix: str, stopwatch: Stopwatch) -> Any:
+    """Return an app that does the job until it has seen all events."""
+    app = faust.App(
+        f"{prefix}-faust-{job}",
+        broker=f"kafka://{bootstrap}",
+        autodiscover=False,
+        web_enabled=False,
+        store="memory://",
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        producer_max_batch_size=512 * 1024,
+        topic_partitions=4,
+        datadir="/tmp/headrace-bench-faust",  # noqa: S108 - Faust wants a folder; nothing is in it
+    )
+    source = app.topic(f"{prefix}-in", key_type=bytes, value_type=bytes, value_serializer="raw")
+    out = app.topic(f"{prefix}-out", key_type=bytes, value_type=bytes, value_serializer="raw")
+    counts = app.Table(f"{job}-counts", default=int, key_type=bytes, partitions=4)
+    seen = 0
+
+    async def work(stream: Any) -> None:
+        nonlocal seen
+        async for event in stream.events():
+            stopwatch.begin()
+            if job == "forward":
+                await out.send(key=event.key, value=event.value, partition=event.message.partition)
+            elif job == "table":
+                counts[event.key] += 1
+            seen += 1
+            if seen == stopwatch.events:
+                stopwatch.end()
+                end_process()
+
+    app.agent(source)(work)
+    return app
+
+
+async def main() -> None:
+    """Run the job."""
+    job, bootstrap, prefix, events = sys.argv[1:]
+    app = build(job, bootstrap, prefix, Stopwatch(int(events)))
+    app.finalize()
+    await app.start()
+    await app.wait_until_stopped()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
