@@ -1,24 +1,36 @@
 """The engine beside its peers, each in a process of its own on the same broker and topic."""
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from benchmarks.measure import Candidate, Spent, Work
 from infra.broker import maven
 from infra.broker.jars import cache_folder
+from infra.broker.local_kafka import LocalKafka
 
 ROOT = Path(__file__).parents[1]
 #: Not the broker's version: not every repository that mirrors Maven Central has the newest one.
 KAFKA_STREAMS_VERSION = "4.3.1"
 PARTITIONS = 4
-JOBS = ("count", "forward", "table")
+PREFIX = "bench"
+TITLE = "The engine beside its peers, one process each"
+JOBS = {
+    "count": "Count events",
+    "forward": "Forward each event, in its partition",
+    "table": "Count events by key, in a table with a changelog",
+}
 EVENTS, KEYS = 400_000, 10_000
 #: Plain Faust would take a minute and a half for all of them.
 EVENTS_OF_FAUST = 30_000
@@ -43,24 +55,44 @@ def candidates() -> dict[str, list[str]]:
     return found
 
 
-def run(
-    command: Sequence[str], job: str, bootstrap: str, prefix: str, events: int
-) -> dict[str, float]:
-    """Run a candidate to its end and return what it told: events, seconds, CPU seconds."""
-    done = subprocess.run(  # noqa: S603 - the commands above
-        [*command, job, bootstrap, prefix, str(events)],
+async def _run(command: Sequence[str], job: str, kafka: str, events: int) -> Spent:
+    """Run a candidate to its end, as a consumer group that is new."""
+    arguments = (job, kafka, PREFIX, f"bench-{uuid4().hex}", str(events))
+    process = await asyncio.create_subprocess_exec(
+        *(*command, *arguments),
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "VIRTUAL_ENV": ""},
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    for line in done.stdout.splitlines():
+    try:
+        out, errors = await asyncio.wait_for(process.communicate(), _SECONDS)
+    except TimeoutError:
+        process.kill()
+        raise
+    for line in out.decode().splitlines():
         if line.startswith("{"):
-            told: dict[str, float] = json.loads(line)
-            return told
-    raise RuntimeError(f"{' '.join(command)} {job} told nothing:\n{done.stderr[-2_000:]}")
+            told = json.loads(line)
+            return Spent(told["events"], told["seconds"], told["cpu_seconds"])
+    said = errors.decode(errors="replace")[-2_000:]
+    raise RuntimeError(f"{' '.join(command)} {job} told nothing:\n{said}")
+
+
+@asynccontextmanager
+async def works() -> AsyncIterator[list[Work]]:
+    """Give the works of this benchmark."""
+    commands = candidates()
+    with TemporaryDirectory() as folder, LocalKafka(Path(folder)) as kafka:
+        address = kafka.bootstrap
+        await prepare(address, PREFIX)
+
+        def candidate(name: str, job: str) -> Candidate:
+            events = EVENTS_OF_FAUST if name == "plain Faust" else EVENTS
+            return Candidate(name, lambda: _run(commands[name], job, address, events))
+
+        yield [
+            Work(title, [candidate(name, job) for name in commands]) for job, title in JOBS.items()
+        ]
 
 
 async def prepare(bootstrap: str, prefix: str, events: int = EVENTS, keys: int = KEYS) -> None:

@@ -1,5 +1,5 @@
 // Kafka Streams, one thread, stores in memory with their caches and changelogs:
-// java -cp JARS benchmarks/peers/KafkaStreamsPeer.java JOB BOOTSTRAP PREFIX EVENTS
+// java -cp JARS benchmarks/peers/KafkaStreamsPeer.java JOB BOOTSTRAP PREFIX GROUP EVENTS
 
 import com.sun.management.OperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
@@ -27,10 +27,10 @@ public final class KafkaStreamsPeer {
 
     public static void main(String[] args) throws Exception {
         String job = args[0], bootstrap = args[1], prefix = args[2];
-        long events = Long.parseLong(args[3]);
+        long events = Long.parseLong(args[4]);
         StreamsBuilder builder = new StreamsBuilder();
         KStream<byte[], byte[]> in = builder.stream(prefix + "-in");
-        KStream<byte[], byte[]> seenOnes = in.peek((key, value) -> note(events));
+        in.peek((key, value) -> note(events));
         if (job.equals("forward")) {
             in.to(prefix + "-out");
         } else if (job.equals("table")) {
@@ -42,7 +42,7 @@ public final class KafkaStreamsPeer {
                     .windowedBy(SessionWindows.ofInactivityGapAndGrace(gap, Duration.ofHours(24)))
                     .count(Materialized.as(store));
         }
-        KafkaStreams streams = new KafkaStreams(builder.build(), settings(job, bootstrap, prefix));
+        KafkaStreams streams = new KafkaStreams(builder.build(), settings(args[3], bootstrap));
         streams.start();
         Thread.sleep(Long.MAX_VALUE);
     }
@@ -62,9 +62,9 @@ public final class KafkaStreamsPeer {
         }
     }
 
-    private static Properties settings(String job, String bootstrap, String prefix) throws Exception {
+    private static Properties settings(String group, String bootstrap) throws Exception {
         Properties settings = new Properties();
-        settings.put(StreamsConfig.APPLICATION_ID_CONFIG, prefix + "-kstreams-" + job);
+        settings.put(StreamsConfig.APPLICATION_ID_CONFIG, group);
         settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap);
         settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1);
         settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1_000);

@@ -1,4 +1,4 @@
-"""What aiokafka allows at most; arguments: JOB BOOTSTRAP PREFIX EVENTS.
+"""What aiokafka allows at most; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
 
 One loop over `getmany`: no rebalance, no recovery, no guard, no commit. Nobody should run this.
 """
@@ -20,7 +20,7 @@ _BATCH_BYTES = 512 * 1024
 
 async def main() -> None:
     """Do the job until all events are done."""
-    job, bootstrap, prefix, events = sys.argv[1:]
+    job, bootstrap, prefix, _, events = sys.argv[1:]
     stopwatch = Stopwatch(int(events))
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False

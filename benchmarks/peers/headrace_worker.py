@@ -1,4 +1,4 @@
-"""headrace's engine: `python -m benchmarks.peers.headrace_worker JOB BOOTSTRAP PREFIX EVENTS`."""
+"""The engine of headrace; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS."""
 
 import asyncio
 import struct
@@ -19,9 +19,9 @@ def topic(name: str, cleanup: str = "delete") -> Topic:
     return Topic(name, "", "", "", cleanup=cleanup)
 
 
-def build(job: str, bootstrap: str, prefix: str, stopwatch: Stopwatch) -> Worker:
+def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Worker:
     """Return a worker that does the job until it has seen all events."""
-    worker = Worker(f"{prefix}-headrace-{job}", bootstrap)
+    worker = Worker(group, bootstrap)
     out = f"{prefix}-out"
     counts = worker.table(
         topic(f"{prefix}-counts", "compact"), _COUNT.pack, lambda value: _COUNT.unpack(value)[0]
@@ -64,8 +64,8 @@ def build(job: str, bootstrap: str, prefix: str, stopwatch: Stopwatch) -> Worker
 
 def main() -> None:
     """Run the job."""
-    job, bootstrap, prefix, events = sys.argv[1:]
-    worker = build(job, bootstrap, prefix, Stopwatch(int(events)))
+    job, bootstrap, prefix, group, events = sys.argv[1:]
+    worker = build(job, bootstrap, prefix, group, Stopwatch(int(events)))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(worker.run(asyncio.Event()))
 

@@ -1,4 +1,4 @@
-"""Faust as its tutorial shows it; arguments: JOB BOOTSTRAP PREFIX EVENTS.
+"""Faust as its tutorial shows it; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
 
 With uvloop, memory tables and large producer batches, which help it.
 """
@@ -13,10 +13,10 @@ import uvloop
 from benchmarks.stopwatch import Stopwatch, end_process
 
 
-def build(job: str, bootstrap: str, prefix: str, stopwatch: Stopwatch) -> Any:
+def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Any:
     """Return an app that does the job until it has seen all events."""
     app = faust.App(
-        f"{prefix}-faust-{job}",
+        group,
         broker=f"kafka://{bootstrap}",
         autodiscover=False,
         web_enabled=False,
@@ -51,8 +51,8 @@ def build(job: str, bootstrap: str, prefix: str, stopwatch: Stopwatch) -> Any:
 
 async def main() -> None:
     """Run the job."""
-    job, bootstrap, prefix, events = sys.argv[1:]
-    app = build(job, bootstrap, prefix, Stopwatch(int(events)))
+    job, bootstrap, prefix, group, events = sys.argv[1:]
+    app = build(job, bootstrap, prefix, group, Stopwatch(int(events)))
     app.finalize()
     await app.start()
     await app.wait_until_stopped()

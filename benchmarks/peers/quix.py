@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["quixstreams==3.28.1"]
 # ///
-"""Quix Streams: `uv run --script benchmarks/peers/quix.py JOB BOOTSTRAP PREFIX EVENTS`.
+"""Quix Streams: `uv run --script benchmarks/peers/quix.py JOB BOOTSTRAP PREFIX GROUP EVENTS`.
 
 In an environment of its own: it and headrace want different versions of pydantic-settings.
 """
@@ -18,11 +18,11 @@ from benchmarks.stopwatch import Stopwatch, end_process
 
 def main() -> None:
     """Do the job until all events are done."""
-    job, bootstrap, prefix, events = sys.argv[1:]
+    job, bootstrap, prefix, group, events = sys.argv[1:]
     stopwatch = Stopwatch(int(events))
     app = Application(
         broker_address=bootstrap,
-        consumer_group=f"{prefix}-quix-{job}",
+        consumer_group=group,
         auto_offset_reset="earliest",
         state_dir=tempfile.mkdtemp(),
         producer_extra_config={"compression.type": "lz4", "linger.ms": 5},
