@@ -1,92 +1,121 @@
-"""From the HTTP 202 to the message on the live stream: `python -m benchmarks.live`.
+"""A whole headrace: from the 202 of a batch until people see it, and until it is in SQL."""
 
-Events are sent batch after batch to a whole headrace while people watch; each batch is timed
-from its 202 to the first message of a watcher whose 30 minutes hold it.
-"""
-
-import argparse
 import asyncio
-import tempfile
 import uuid
 from bisect import bisect_left
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
+import psutil
 
+from benchmarks.measure import Candidate, Spent, Work
 from tests.e2e.stack import Stack
 from tests.e2e.watchers import Watcher, watching
+from tests.fixtures.waiting import eventually_async
 
+TITLE = "A whole headrace on one machine, broker included"
 SITES = ("shop", "blog", "docs", "news")
 BATCH = 100
+_SECONDS = 20
+_ROLES = ("web", "streams", "live", "sinks")
+
+#: When how many events were seen, by time.
+Seen = list[tuple[int, float]]
 
 
-class TimedWatcher(Watcher):
-    """Notes when it was told of how many events."""
+class _TimedWatcher(Watcher):
+    """Notes when it was told of how many events more than before."""
 
     def __init__(self, url: str, token: str, site_id: str) -> None:
         super().__init__(url, token, site_id)
-        self.told: list[tuple[int, float]] = []
+        self.seen: Seen = []
 
     def told_of(self, message: dict[str, Any]) -> None:
         """Take a message."""
         super().told_of(message)
-        now = asyncio.get_running_loop().time()
-        self.told.append((sum(message["per_minute"]), now))
+        self.seen.append((sum(message["per_minute"]), asyncio.get_running_loop().time()))
 
 
-def main() -> None:
-    """Measure with the rate, the time and the number of watchers that were asked for."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rate", type=int, default=2_000, help="events a second")
-    options.add_argument("--seconds", type=int, default=30)
-    options.add_argument("--watchers", type=int, default=200)
-    asked = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(Path(folder) / "data")
-        try:
-            stack.start()
-            asyncio.run(_measure(stack, asked.rate, asked.seconds, asked.watchers))
-        finally:
-            stack.end()
+class _Bench:
+    """One stack, of which several runs ask; each goes on where the last one ended."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._sent = 0
+
+    async def until_seen(self, rate: int, people: int) -> Spent:
+        """Send at a rate while people watch; time each batch until each of them sees it."""
+        token = (self._stack.data_dir / "owner.token").read_text().strip()
+        watchers = [
+            _TimedWatcher(self._stack.url, token, SITES[n % len(SITES)]) for n in range(people)
+        ]
+        before = self._sent // len(SITES)
+        async with watching(watchers):
+            spent, times = await self._send(rate)
+            after = self._sent // len(SITES)
+            await eventually_async(
+                lambda: all(one.seen and one.seen[-1][0] >= after for one in watchers),
+                within_seconds=60,
+                what="all is seen",
+            )
+        share = BATCH // len(SITES)
+        late = [one for watcher in watchers for one in _late(watcher.seen, times, before, share)]
+        return spent._replace(latencies_ms=_shares(late))
+
+    async def until_stored(self, rate: int) -> Spent:
+        """Send at a rate; time each batch until its events are rows."""
+        before, seen, over = self._sent, list[tuple[int, float]](), asyncio.Event()
+
+        async def look() -> None:
+            while not (over.is_set() and seen and seen[-1][0] >= self._sent):
+                query = "SELECT count(*) AS n FROM events"
+                rows = await asyncio.to_thread(self._stack.rows, query)
+                seen.append((rows[0]["n"], asyncio.get_running_loop().time()))
+                await asyncio.sleep(0.02)
+
+        looking = asyncio.ensure_future(look())
+        spent, times = await self._send(rate)
+        over.set()
+        await asyncio.wait_for(looking, 60)
+        return spent._replace(latencies_ms=_shares(_late(seen, times, before, BATCH)))
+
+    async def _send(self, rate: int) -> tuple[Spent, list[float]]:
+        """Send batch after batch; return what it took, and when each was acknowledged."""
+        clock = asyncio.get_running_loop().time
+        cpu, started, times = self._cpu_seconds(), clock(), list[float]()
+        async with aiohttp.ClientSession() as http:
+            for batch in range(_SECONDS * rate // BATCH):
+                events = [_event(self._sent + number) for number in range(BATCH)]
+                async with http.post(f"{self._stack.url}/api/events", json=events) as answer:
+                    if answer.status != 202:
+                        raise RuntimeError(f"a batch was answered with {answer.status}")
+                times.append(clock())
+                self._sent += BATCH
+                await asyncio.sleep(started + (batch + 1) * BATCH / rate - clock())
+        count = len(times) * BATCH
+        return Spent(count, clock() - started, self._cpu_seconds() - cpu), times
+
+    def _cpu_seconds(self) -> float:
+        pids = [pid for role in _ROLES if (pid := self._stack.pid(role)) is not None]
+        times = [psutil.Process(pid).cpu_times() for pid in pids]
+        return sum(float(one.user + one.system) for one in times)
 
 
-async def _measure(stack: Stack, rate: int, seconds: int, watchers: int) -> None:
-    token = (stack.data_dir / "owner.token").read_text().strip()
-    people = [TimedWatcher(stack.url, token, SITES[n % len(SITES)]) for n in range(watchers)]
-    async with watching(people):
-        acknowledged = await _send(stack, rate, seconds)
-        await asyncio.sleep(3)
-        late = sorted(_latencies(people, acknowledged))
-    count = seconds * rate // BATCH
-    print(f"{rate} events/s for {seconds} s, {watchers} watchers, {count} batches")
-    for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)):
-        print(f"202 to SSE, {name}: {late[int(share * (len(late) - 1))]:.2f} s")
+def _late(seen: Seen, times: Sequence[float], before: int, share: int) -> list[float]:
+    """Return each batch's seconds from its 202 until so many events more were seen."""
+    counts = [count for count, _ in seen]
+    firsts = [bisect_left(counts, before + batch * share) for batch in range(1, len(times) + 1)]
+    return [max(0.0, seen[first][1] - at) for first, at in zip(firsts, times, strict=True)]
 
 
-async def _send(stack: Stack, rate: int, seconds: int) -> list[float]:
-    """Send batch after batch; return when each was acknowledged."""
-    clock = asyncio.get_running_loop().time
-    started, times = clock(), list[float]()
-    async with aiohttp.ClientSession() as http:
-        for batch in range(seconds * rate // BATCH):
-            events = [_event(batch * BATCH + number) for number in range(BATCH)]
-            async with http.post(f"{stack.url}/api/events", json=events) as answer:
-                assert answer.status == 202
-            times.append(clock())
-            await asyncio.sleep(started + (batch + 1) * BATCH / rate - clock())
-    return times
-
-
-def _latencies(people: list[TimedWatcher], acknowledged: list[float]) -> list[float]:
-    found = []
-    for watcher in people:
-        counts = [count for count, _ in watcher.told]
-        for batch, at in enumerate(acknowledged, 1):
-            first = bisect_left(counts, batch * BATCH // len(SITES))
-            assert first < len(counts), "not all was told"
-            found.append(max(0.0, watcher.told[first][1] - at))
-    return found
+def _shares(late: list[float]) -> tuple[float, float]:
+    ordered = sorted(late)
+    return ordered[len(ordered) // 2] * 1e3, ordered[len(ordered) * 99 // 100] * 1e3
 
 
 def _event(number: int) -> dict[str, Any]:
@@ -101,5 +130,27 @@ def _event(number: int) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    main()
+@asynccontextmanager
+async def works() -> AsyncIterator[list[Work]]:
+    """Give the works of this benchmark."""
+    with TemporaryDirectory() as folder:
+        stack = Stack(Path(folder) / "data")
+        try:
+            await asyncio.to_thread(stack.start)
+            bench = _Bench(stack)
+            seen = [
+                Candidate(
+                    f"{rate} events/s, {people} watch", partial(bench.until_seen, rate, people)
+                )
+                for rate, people in ((200, 20), (2_000, 200))
+            ]
+            stored = [
+                Candidate(f"{rate} events/s", partial(bench.until_stored, rate))
+                for rate in (200, 5_000)
+            ]
+            yield [
+                Work("From the 202 to the live stream (SSE)", seen),
+                Work("From the 202 to the row in SQL (SQLite)", stored),
+            ]
+        finally:
+            await asyncio.to_thread(stack.end)
