@@ -7,15 +7,12 @@ from typing import Self
 
 from rich.console import Console
 from rich.status import Status
-from rich.text import Text
 
 from infra.demo import shop
 from infra.demo.journey import Event
+from infra.notices import Notices
 from infra.replay.report import Report
-from infra.tables import visible
 
-#: Between two lines, where there is no terminal.
-_LINE_SECONDS = 10.0
 #: What is said of an event that is worth a word; the others are counted alone.
 _WORDS: dict[str, Callable[[Event], str]] = {
     "payment": lambda event: f"[green]paid {event['amount']:.2f} {shop.CURRENCY}[/green]",
@@ -34,9 +31,7 @@ class DemoScreen:
     def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._status = Status("the first visitors are on their way", console=console)
-        self._now = now
-        self._said_at = now()
-        self._why: str | None = None
+        self._notices = Notices(console, now)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -53,19 +48,12 @@ class DemoScreen:
 
     def show(self, report: Report, present: int, event: Event) -> None:
         """Show what was sent, how many people are on the site, and the latest that happened."""
-        if self._why is not None:
-            self._why = None
-            self._console.print(Text("Going on", style="green"))
+        self._notices.going_on()
         told = f"{report.sent:,} events, {report.rate:,.1f}/s, {present:,} on the site"
         words = _WORDS.get(event["type"])
         self._status.update(f"{told} · {words(event)}" if words else told)
-        if not self._console.is_terminal and self._now() - self._said_at >= _LINE_SECONDS:
-            self._said_at = self._now()
-            self._console.print(told, highlight=False)
+        self._notices.line(told)
 
     def waiting(self, why: str) -> None:
-        """Say that events are to be sent again, and why; the same reason is said once."""
-        if why != self._why:
-            self._why = why
-            told = Text("Waiting, to send again: ", style="yellow").append_text(visible(why))
-            self._console.print(told, soft_wrap=True)
+        """Say that events are to be sent again, and why."""
+        self._notices.waiting(why)

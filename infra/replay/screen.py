@@ -7,13 +7,9 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
+from infra.notices import Notices
 from infra.replay.report import Report
-from infra.tables import visible
-
-#: Between two lines, where there is no terminal.
-_LINE_SECONDS = 10.0
 
 
 class ReplayScreen:
@@ -22,7 +18,6 @@ class ReplayScreen:
     def __init__(
         self, console: Console, total: int | None, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console
         columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn()) if total else ()
         self._progress = Progress(
             *columns,
@@ -32,9 +27,7 @@ class ReplayScreen:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=total)
-        self._now = now
-        self._said_at = now()
-        self._why: str | None = None
+        self._notices = Notices(console, now)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -50,18 +43,11 @@ class ReplayScreen:
 
     def show(self, report: Report, position: int) -> None:
         """Show what is done, `position` being the bytes of all files that were read for it."""
-        if self._why is not None:
-            self._why = None
-            self._console.print(Text("Going on", style="green"))
+        self._notices.going_on()
         told = f"{report.sent:,} events, {report.rate:,.0f}/s"
         self._progress.update(self._task, completed=position, description=told)
-        if not self._console.is_terminal and self._now() - self._said_at >= _LINE_SECONDS:
-            self._said_at = self._now()
-            self._console.print(visible(f"{told}, {report.last}"), soft_wrap=True)
+        self._notices.line(f"{told}, {report.last}")
 
     def waiting(self, why: str) -> None:
-        """Say that events are to be sent again, and why; the same reason is said once."""
-        if why != self._why:
-            self._why = why
-            told = Text("Waiting, to send again: ", style="yellow").append_text(visible(why))
-            self._console.print(told, soft_wrap=True)
+        """Say that events are to be sent again, and why."""
+        self._notices.waiting(why)

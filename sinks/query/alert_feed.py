@@ -66,8 +66,13 @@ class AlertFeed:
             raise
 
     async def watch(self, site_id: str, last_seen: int | None) -> "AlertSource":
-        """Return a source for one client: from the alert after `last_seen`, else from now on."""
-        return AlertSource(self, site_id, await self.newest() if last_seen is None else last_seen)
+        """Return a source for one client: from the alert after `last_seen`, else from now on.
+
+        A number that is still to come was another database's: it says nothing of this one.
+        """
+        newest = await self.newest()
+        start = newest if last_seen is None or last_seen > newest else last_seen
+        return AlertSource(self, site_id, start)
 
     async def _read(self, site_id: str, seq: int, newest: int) -> _Found:
         alerts = await self._database.run(

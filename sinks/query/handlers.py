@@ -19,7 +19,6 @@ from sinks.sql.errors import explain, is_schema_missing, is_transient
 T = TypeVar("T")
 
 _STATES = ("open", "closed", "withdrawn")
-_MOST_SITES = 100
 _MOST_RULE_CHARACTERS = 64
 _MOST_SEQ_DIGITS = 18
 
@@ -43,15 +42,16 @@ class Handlers:
 
     async def sites(self, request: Request) -> Answer:
         """Tell which sites the token may see; of a token for all, those that are known."""
-        lists.only_known(request.query)
+        (limit, after) = lists.asked_by_name(request.query)
         if request.grant.sites is not None:
-            names = sorted(request.grant.sites)
+            found = {name for name in request.grant.sites if name > after}
         else:
-            live = self._board.sites(_MOST_SITES)
-            stored = await self._read(lambda connection: reads.sites(connection, _MOST_SITES))
-            names = sorted({*live, *stored})[:_MOST_SITES]
-        items = [{"site_id": name} for name in names]
-        return answers.json(200, {"items": items, "next_cursor": None})
+            stored = await self._read(lambda c: reads.sites(c, limit + 1, after))
+            found = {*self._board.sites(limit + 1, after), *stored}
+        names = sorted(found)
+        cursor = lists.cursor_of([names[limit - 1]]) if len(names) > limit else None
+        items = [{"site_id": name} for name in names[:limit]]
+        return answers.json(200, {"items": items, "next_cursor": cursor})
 
     async def live(self, request: Request) -> Answer:
         """Tell what happens now."""

@@ -47,6 +47,13 @@ def asked(query: Mapping[str, str], key: Sequence[type], *filters: str) -> Asked
     )
 
 
+def asked_by_name(query: Mapping[str, str]) -> tuple[int, str]:
+    """Read the parameters of a list of names: its limit, and the name that it goes on after."""
+    only_known(query, "limit", "cursor")
+    (after,) = _after(query["cursor"], (str,)) if "cursor" in query else ("",)
+    return limit_of(query), after
+
+
 def only_known(query: Mapping[str, str], *known: str) -> None:
     """Refuse parameters that nothing reads: a filter with a typing error would not filter."""
     for name in query.keys() - _ANYWHERE - set(known):

@@ -81,10 +81,10 @@ class Board:
         """Return the last events of a site."""
         return live.latest(self._fresh(site_id, self._now_ms()))
 
-    def sites(self, most: int) -> list[str]:
-        """Return sites where something happens."""
+    def sites(self, most: int, after: str = "") -> list[str]:
+        """Return sites where something happens, in order of their names, from behind `after`."""
         self._sweep()
-        return sorted(self._sites)[:most]
+        return sorted(name for name in self._sites if name > after)[:most]
 
     def _fresh(self, site_id: str, now_ms: int) -> list[LiveCounters]:
         partials = self._sites.get(site_id, {}).values()

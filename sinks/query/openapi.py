@@ -46,7 +46,11 @@ def paths() -> Schema:
     one = "/api/subscriptions/{subscription_id}"
     delivery = {**_SUBSCRIPTION, "name": "delivery_id"}
     return {
-        "/api/sites": _get("Sites that the token may see.", _list(_object(site_id=_TEXT))),
+        "/api/sites": _get(
+            "Sites that the token may see, by name.",
+            _list(_object(site_id=_TEXT)),
+            *(_query("cursor", _TEXT), _limit()),
+        ),
         f"{own}/live": _get("What happens now.", _ref("Live"), _SITE),
         f"{own}/live/stream": _get(
             "What happens now, and on each change; with latest=1 also the last events.",
@@ -170,13 +174,17 @@ def _list(item: Schema) -> Schema:
     return _object(items=items, next_cursor={"type": ["string", "null"]})
 
 
+def _limit() -> Schema:
+    return _query("limit", {**_NUMBER, "default": DEFAULT_LIMIT, "maximum": MOST})
+
+
 def _get(summary: str, schema: Schema | str, *parameters: Schema | str) -> Schema:
     """Describe reading; a parameter that is a text is a filter of a list, which may have none."""
     given = [parameter for parameter in parameters if isinstance(parameter, dict)]
     filters = [parameter for parameter in parameters if isinstance(parameter, str)]
     if filters:
         given += [_query(name, _TEXT) for name in (*filters, "cursor") if name]
-        given.append(_query("limit", {**_NUMBER, "default": DEFAULT_LIMIT, "maximum": MOST}))
+        given.append(_limit())
         given += [_query(name, _TIME) for name in ("from", "to")]
     content = (
         {"text/event-stream": {"schema": _TEXT}}

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
 
 from schemas import sketch
+from schemas.alert_rules import PAYMENT
 from sinks.query.lists import Asked, cursor_of, iso
 from sinks.sql.tables import (
     AlertRow,
@@ -47,6 +48,10 @@ _ALERT_COLUMNS = tuple(
     )
 )
 
+#: Every payment is an alert of its site. That subscriptions with an amount or a currency have one
+#: of their own beside it is their matter: the site's list would tell the same payment again.
+_IS_SITES = or_(_ALERTS.c.subscription_id.is_(None), _ALERTS.c.rule != PAYMENT)
+
 
 class Page(NamedTuple):
     """Some rows of a list; `next_cursor` is None behind the last."""
@@ -57,7 +62,7 @@ class Page(NamedTuple):
 
 def alerts(connection: Connection, site_id: str, asked: Asked, rule: str | None) -> Page:
     """Return a site's alerts, the newest first."""
-    query = select(*_ALERT_COLUMNS).where(_ALERTS.c.site_id == site_id)
+    query = select(*_ALERT_COLUMNS).where(_ALERTS.c.site_id == site_id, _IS_SITES)
     if rule is not None:
         query = query.where(_ALERTS.c.rule == rule)
     query = _within(query, _ALERTS.c.raised_at, asked)
@@ -73,6 +78,7 @@ def alerts_after(
     query = (
         select(*_ALERT_COLUMNS)
         .where(_ALERTS.c.site_id == site_id, _ALERTS.c.seq > seq, _ALERTS.c.seq <= until)
+        .where(_IS_SITES)
         .order_by(_ALERTS.c.seq)
         .limit(limit)
     )
@@ -125,10 +131,10 @@ def pages(connection: Connection, site_id: str, asked: Asked) -> Page:
     )
 
 
-def sites(connection: Connection, most: int) -> list[str]:
-    """Return sites that have sessions, in order of their names: a step of the index for each."""
+def sites(connection: Connection, most: int, after: str = "") -> list[str]:
+    """Return sites that have sessions, by name, from behind `after`: a step of the index each."""
     found: list[str] = []
-    last = ""
+    last = after
     while len(found) < most:
         query = select(func.min(_SESSIONS.c.site_id)).where(_SESSIONS.c.site_id > last)
         last = connection.execute(query).scalar() or ""

@@ -149,7 +149,7 @@ def _new_alert(event: RawEvent, subject: str, src: Source) -> Alert:
 
 def _rate_alert(state: AlertState, event: RawEvent, src: Source, rate: Rate) -> Alert:
     minutes = rate.window_ms // _MINUTE_MS
-    title = f"{state.count} errors in {minutes} minutes: {_name_of(event)}"
+    title = f"{_many(state.count, 'error')} in {_many(minutes, 'minute')}: {_name_of(event)}"
     details = {**_error_details(event), "count": state.count, "minutes": minutes}
     window = str(state.window_ms)
     occasion = _Occasion(ERROR_RATE, state.subject, window, title, details)
@@ -167,6 +167,10 @@ def _error_details(event: RawEvent) -> dict[str, object]:
 
 def _name_of(event: RawEvent) -> str:
     return ": ".join(filter(None, (event.error_name, event.error_message))) or "without a name"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _plain(amount: Decimal | None) -> str | None:

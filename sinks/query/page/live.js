@@ -6,6 +6,9 @@ import { forgetLatest, showLive } from "./now.js";
 
 const AGAIN_MS = 2000;
 const SITES_EVERY_MS = 30000;
+const SITES_SHOWN = 1000;
+// The site that was picked last: it stays, however many others there are by now.
+const CHOSEN = "headrace.site";
 
 let streams = [];
 let heard = null;
@@ -78,16 +81,18 @@ function locked() {
 }
 
 async function start() {
-  const answer = await ask("/api/sites");
+  const answer = await ask(`/api/sites?limit=${SITES_SHOWN}`);
   if (answer?.status === 401) return locked();
-  const sites = answer?.ok ? (await answer.json()).items.map((item) => item.site_id) : [];
+  const known = answer?.ok ? await answer.json() : { items: [] };
+  const sites = known.items.map((item) => item.site_id);
   if (!sites.length) {
     if (answer?.ok) empty();
     else away();
     return setTimeout(start, AGAIN_MS);
   }
-  const wanted = new URLSearchParams(location.search).get("site");
-  offer(sites, sites.includes(wanted) ? wanted : sites[0]);
+  const wanted = new URLSearchParams(location.search).get("site") ?? localStorage.getItem(CHOSEN);
+  const site = sites.includes(wanted) || (wanted && known.next_cursor) ? wanted : sites[0];
+  offer(sites.includes(site) ? sites : [site, ...sites], site);
   show("now");
   watch(at("site").value);
   setInterval(refreshSites, SITES_EVERY_MS);
@@ -109,7 +114,7 @@ function empty() {
 
 // A site that begins while the page is open can be picked, too.
 async function refreshSites() {
-  const answer = await ask("/api/sites");
+  const answer = await ask(`/api/sites?limit=${SITES_SHOWN}`);
   if (!answer?.ok || document.activeElement === at("site")) return;
   const sites = (await answer.json()).items.map((item) => item.site_id);
   const site = at("site").value;
@@ -125,6 +130,7 @@ function offer(sites, site) {
   tell(at("only-site"), site);
   picker.onchange = () => {
     history.replaceState(null, "", `?site=${encodeURIComponent(picker.value)}`);
+    localStorage.setItem(CHOSEN, picker.value);
     watch(picker.value);
   };
 }

@@ -100,7 +100,9 @@ def duration_at(offset: int, path: str, revision: int, **fields: Any) -> Sourced
     return offset, duration_row(PageDuration(**{**given, **fields}))
 
 
-def alert_at(offset: int, name: object, site_id: str = "shop") -> SourcedRow:
+def alert_at(
+    offset: int, name: object, site_id: str = "shop", subscription_id: str | None = None
+) -> SourcedRow:
     """Return the row of an alert that stands at `offset`."""
     return offset, alert_row(
         Alert(
@@ -112,6 +114,7 @@ def alert_at(offset: int, name: object, site_id: str = "shop") -> SourcedRow:
             details='{"amount": 1}',
             event_id=uuid_of(("event", name)),
             raised_at=NOON,
+            subscription_id=subscription_id,
         )
     )
 

@@ -147,12 +147,26 @@ async def test_pages_are_summed_over_partitions_and_generations(
     }
 
 
+async def test_a_payment_is_listed_once_though_subscriptions_have_alerts_of_it(
+    writer: Writer, reader: Database
+) -> None:
+    """In the list and in the stream."""
+    rows = [alert_at(0, 0), alert_at(1, 1, subscription_id=uuid_of("of large payments"))]
+    await writer.write(TOPIC, 0, 2, {AlertRow: rows}, refuse_nothing)
+
+    listed = await reader.run(lambda c: reads.alerts(c, "shop", asked({}, ALERT_KEY), None))
+    streamed = await reader.run(lambda c: reads.alerts_after(c, "shop", 0, 9, 9))
+    assert listed.items == streamed
+    assert [alert["title"] for alert in streamed] == ["Payment 0"]
+
+
 async def test_sites_are_those_with_sessions(writer: Writer, reader: Database) -> None:
     """As many as are asked for, by name."""
     assert await reader.run(lambda c: reads.sites(c, 10)) == []
     await writer.write(TOPIC, 0, 1, {SessionRow: [visit_at(0, 0, 1)]}, refuse_nothing)
 
     assert await reader.run(lambda c: reads.sites(c, 10)) == ["shop"]
+    assert await reader.run(lambda c: reads.sites(c, 10, "shop")) == []
 
 
 @on_sqlite

@@ -85,3 +85,12 @@ def test_errors_of_the_whole_site_are_counted_together() -> None:
         if alert.subscription_id
     ]
     assert raised == ["2 errors in 5 minutes: E1"]
+
+
+def test_one_error_in_one_minute_is_told_in_good_english() -> None:
+    """Of one there is one."""
+    any_one = subscription("one", "error.rate", {"count": 1, "minutes": 1})
+    book = AlertBook(FakeStates(AlertState), with_records((any_one.subscription_id, any_one)))
+
+    raised = book.apply(event(0, type="error", error_name="E"), source(0))
+    assert "1 error in 1 minute: E" in [alert.title for alert in raised]

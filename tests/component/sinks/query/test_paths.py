@@ -149,6 +149,28 @@ async def test_the_sites_of_a_token_are_told(role: Role) -> None:
     assert known == [{"site_id": "shop"}]
 
 
+async def test_however_many_sites_there_are_each_is_found(role: Role) -> None:
+    """Page by page, by name: junk that somebody sends hides nobody."""
+    for number in range(250):
+        role.put(partial(site_id=f"0-{number:03}", sessions=1))
+    role.put(partial(sessions=1))
+    found: list[str] = []
+    async with role.client(await role.token()) as client:
+        address = "/api/sites"
+        while True:
+            page = (await client.get(address)).json()
+            found += [item["site_id"] for item in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            address = f"/api/sites?cursor={page['next_cursor']}"
+    async with role.client(await role.token(*found[:3])) as client:
+        own = (await client.get("/api/sites?limit=2")).json()
+
+    assert found == [*(f"0-{number:03}" for number in range(250)), "shop"]
+    assert [item["site_id"] for item in own["items"]] == found[:2]
+    assert own["next_cursor"]
+
+
 async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With 503 and what to do; what needs none is answered."""
     query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())

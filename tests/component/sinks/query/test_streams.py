@@ -88,6 +88,19 @@ async def test_alerts_go_on_after_the_last_that_was_seen(role: Role) -> None:
     assert ids == list(range(41, 302))
 
 
+async def test_a_place_that_is_still_to_come_is_none(role: Role) -> None:
+    """It was another database's; its client is told what comes, like a new one."""
+    await role.alert(0)
+    watching = Watching(role.query, ALERTS, await role.token("shop"), last_event_id="99999999")
+    await eventually_async(lambda: watching.sent, within_seconds=15, what="it is open")
+    await role.alert(1)
+    (message,) = await _until_sent(watching, "alert", 1)
+    watching.leave()
+    await watching.task
+
+    assert message.startswith("id: 2\n")
+
+
 async def test_those_who_wait_for_alerts_share_one_look_at_sql(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
