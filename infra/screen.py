@@ -1,5 +1,7 @@
 """What `headrace up` shows: a line a step, then what to try."""
 
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,12 +38,12 @@ _PAGE = """See what happens now:
 
 and make it move with simulated visitors:
 
-  [bold]headrace demo --to {url}[/bold]
+  [bold]{command} demo --to {url}[/bold]
 """
 
 _NO_PAGE = """Others can reach {host}, so nothing can be read there without a token. Make one with
 
-  [bold]headrace tokens create --all --data-dir {data_dir}[/bold]
+  [bold]{command} tokens create --all --data-dir {data_dir}[/bold]
 
 and open {url}/?access_token=<token>
 """
@@ -86,6 +88,7 @@ class Screen:
                 seconds=seconds,
                 url=url,
                 page=(_PAGE if token else _NO_PAGE).format(
+                    command=self._command(),
                     url=url,
                     host=settings.api.host,
                     token=token,
@@ -118,6 +121,12 @@ class Screen:
             return text.replace(f":{password}@", ":***@", 1) if password else text
         path = Path(text.removeprefix("sqlite:///"))
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+    def _command(self) -> str:
+        """Return what starts headrace in this folder: its path when the shell would not find it."""
+        started = sys.argv[0]
+        found = shutil.which("headrace") or Path(started).name != "headrace"
+        return "headrace" if found else self.shown(started)
 
     def _query(self, url: str) -> str:
         columns = "select type, path, event_ts from events"

@@ -108,7 +108,7 @@ class Up:
             done(self._wait_for_broker())
         with self._screen.step("Topics") as done:
             asyncio.run(create_topics(self._settings.kafka))
-            done(f"{len(TOPICS)} of {self._settings.kafka.partitions} partitions")
+            done(f"{len(TOPICS)}, each of {self._settings.kafka.partitions} partitions")
         for role in COMMANDS:
             with self._screen.step(role) as done:
                 self._wait_ready(role)
