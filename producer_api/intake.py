@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from producer_api.accumulator import Accumulator, Confirmation
 from producer_api.body import MAX_EVENT_BYTES
-from producer_api.draft import Surroundings
+from producer_api.draft import Parsed, Surroundings
 from producer_api.metrics import Metrics
-from producer_api.parse import Parsed, parse
+from producer_api.parse import parse
 from producer_api.rejected import Rejected
 from schemas import codec, headers
 from schemas.headers import Headers
