@@ -1,9 +1,9 @@
 """Answers, as bytes: the one place where a refusal becomes a status and a body."""
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from producer_api.rejected import Rejected
 
@@ -20,8 +20,7 @@ _ACCEPTED_LENGTH = len(_ACCEPTED_BEGIN) + _ID_CHARACTERS + len(_ACCEPTED_END)
 _ACCEPTED_HEADERS = [_JSON, (b"content-length", b"%d" % _ACCEPTED_LENGTH)]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A whole answer; one that `closes` ends the connection, since the body was not read."""
 
     status: int

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from schemas.records import RawEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +26,10 @@ class Draft:
     fields: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     truncated: list[str] = field(default_factory=list)
+
+
+class Parsed(NamedTuple):
+    """An event, and whether its id is the client's."""
+
+    event: RawEvent
+    has_client_id: bool

@@ -23,22 +23,22 @@ MAX_ID_CHARACTERS = 128
 MAX_STACK_BYTES = 2048
 MAX_JSON_BYTES = 8192
 MAX_PROPERTIES_DEPTH = 8
-_SHORT = 512
+SHORT = 512
 _LONG = 1024
 
 #: Texts and the characters that are kept of each.
 TEXTS: dict[str, int] = {
     "url": 2048,
     "path": MAX_PATH_CHARACTERS,
-    "hostname": _SHORT,
+    "hostname": SHORT,
     "title": _LONG,
     "referrer": 2048,
-    "language": _SHORT,
-    "user_agent": _SHORT,
-    "event_name": _SHORT,
-    "error_name": _SHORT,
+    "language": SHORT,
+    "user_agent": SHORT,
+    "event_name": SHORT,
+    "error_name": SHORT,
     "error_message": _LONG,
-    "provider": _SHORT,
+    "provider": SHORT,
 }
 SCREEN_PIXELS = ("width", "height", "viewport_width", "viewport_height")
 UTM = ("source", "medium", "campaign", "term", "content")
@@ -105,7 +105,7 @@ def _utm(draft: Draft, name: str, value: Any) -> None:
     known = _known_members(draft, name, value, UTM)
     if known:
         texts = {
-            member: _cut(draft, f"{name}.{member}", text, _SHORT) for member, text in known.items()
+            member: _cut(draft, f"{name}.{member}", text, SHORT) for member, text in known.items()
         }
         draft.fields[name] = Utm(**texts)
 
@@ -122,8 +122,8 @@ def _ad_click_ids(draft: Draft, name: str, value: Any) -> None:
     ids = {}
     for network, click_id in _object(name, value).items():
         if click_id is not None:
-            key = without_nul(network)[:_SHORT]
-            ids[key] = _cut(draft, f"{name}.{key}", click_id, _SHORT)
+            key = without_nul(network)[:SHORT]
+            ids[key] = _cut(draft, f"{name}.{key}", click_id, SHORT)
     draft.fields[name] = ids or None
 
 

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from producer_api.accumulator import Accumulator, Confirmation
 from producer_api.body import MAX_EVENT_BYTES
-from producer_api.draft import Surroundings
+from producer_api.draft import Parsed, Surroundings
 from producer_api.metrics import Metrics
-from producer_api.parse import Parsed, parse
+from producer_api.parse import parse
 from producer_api.rejected import Rejected
 from schemas import codec, headers
+from schemas.event_types import EVENT_TYPES
 from schemas.headers import Headers
 from schemas.reject_reasons import RejectReason
 
@@ -26,6 +27,9 @@ _log = logging.getLogger(__name__)
 #: Of a batch that are judged in one go, before other requests have their turn.
 _IN_ONE_GO = 50
 _NOT_ACCEPTED = Rejected(RejectReason.NOT_ACCEPTED)
+#: Made once: they are the same for all events of a type.
+_TYPE_HEADERS = {name: (headers.TYPE, name.encode()) for name in EVENT_TYPES}
+_CLIENT_ID = (headers.CLIENT_ID, b"")
 #: Failures of ours and of Kafka's: the event itself may be sound.
 _FAILURES = frozenset({RejectReason.NOT_ACCEPTED, RejectReason.INTERNAL_ERROR})
 
@@ -118,13 +122,11 @@ class Intake:
 
 def to_record(parsed: Parsed) -> Ready:
     """Return the event's record for `events-raw`."""
-    event = parsed.event
-    told = [
-        (headers.EVENT_ID, bytes.fromhex(event.event_id.replace("-", ""))),
-        (headers.TYPE, event.type.encode()),
-    ]
-    if parsed.has_client_id:
-        told.append((headers.CLIENT_ID, b""))
+    event, has_client_id = parsed
+    id_header = (headers.EVENT_ID, bytes.fromhex(event.event_id.replace("-", "")))
+    told = [id_header, _TYPE_HEADERS[event.type]]
+    if has_client_id:
+        told.append(_CLIENT_ID)
     key = f"{event.site_id}:{event.session_id}".encode()
     return Ready(event.event_id, event.type, key, codec.encode(event), told)
 

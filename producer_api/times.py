@@ -65,9 +65,14 @@ def microseconds(name: str, value: Any) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = (moment - _EPOCH) // _MICROSECOND
-    if not _FIRST <= since <= _LAST:
+    if not is_storable(since):
         raise Rejected(RejectReason.BAD_TIMESTAMP, name)
     return since
+
+
+def is_storable(since: int) -> bool:
+    """Return whether microseconds since 1970 lie within the years that all can tell."""
+    return _FIRST <= since <= _LAST
 
 
 def _read(text: str) -> datetime:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from producer_api.answers import refusal
 from producer_api.batch import split
-from producer_api.draft import Surroundings
+from producer_api.draft import Parsed, Surroundings
 from producer_api.fields import FIELDS, MAX_STACK_BYTES
-from producer_api.parse import Parsed, parse
+from producer_api.parse import parse
 from producer_api.rejected import Rejected
 from producer_api.times import NEWEST, OLDEST, microseconds
 from schemas import codec

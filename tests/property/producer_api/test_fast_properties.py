@@ -1,0 +1,145 @@
+import json
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from producer_api.draft import Surroundings
+from producer_api.fast import read_fast
+from producer_api.parse import read_by_steps
+from schemas import codec
+from tests.property.producer_api.test_parse_properties import AROUND, JSON, NOW, PLAUSIBLE, as_json
+
+NAMES = ("title", "url", "visitor_id", "session_id", "utm", "screen", "ad_click_ids", "vitals")
+#: What is stored as it is, or nearly.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+IDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=128)
+NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+FLAT = st.dictionaries(TEXTS, st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS), max_size=4)
+TIMES = st.builds(
+    lambda moment, separator, zone: moment.isoformat(separator) + zone,
+    st.datetimes(),
+    st.sampled_from("TTTt _"),
+    st.sampled_from(["Z", "Z", "+00:00", "+05:30", "-0230", "+01", "", "z", "+01:00:30", "junk"]),
+)
+#: Near to an event as good trackers send it: on both sides of where the fast way ends.
+GOOD = {
+    "type": st.just("pageview"),
+    "site_id": st.sampled_from(["shop", "archive", "a" * 64]),
+    "session_id": IDS,
+}
+NEAR = st.fixed_dictionaries(
+    GOOD,
+    optional={
+        "event_id": st.one_of(st.none(), st.uuids().map(str), st.uuids().map(lambda u: u.hex)),
+        "timestamp": TIMES,
+        "sent_at": st.one_of(st.none(), TIMES),
+        "visitor_id": st.one_of(st.just(""), IDS),
+        "user_id": st.one_of(st.none(), IDS),
+        "title": st.one_of(st.none(), TEXTS, st.just("x" * 1025)),
+        "error_stack": st.one_of(TEXTS, st.just("é" * 1025)),
+        "duration": NUMBERS,
+        "screen": st.dictionaries(st.sampled_from(["width", "viewport_height"]), st.integers()),
+        "utm": st.dictionaries(st.sampled_from(["source", "term", "x"]), TEXTS),
+        "ad_click_ids": st.dictionaries(TEXTS, TEXTS),
+        "vitals": st.dictionaries(st.sampled_from(["lcp", "cls", "inp"]), NUMBERS),
+        "properties": st.one_of(FLAT, st.dictionaries(TEXTS, JSON)),
+        "amount": NUMBERS,
+        "own": TEXTS,
+    },
+)
+
+
+def check(raw: bytes) -> None:
+    """See that the fast way gives the event up, or reads what the steps read."""
+    around = Surroundings(AROUND.now, AROUND.new_id, frozenset({"archive"}))
+    fast = read_fast(raw, around)
+    if fast is not None:
+        slow = read_by_steps(raw, around)
+
+        assert fast == slow
+        # As bytes too: -0.0 == 0.0, and true == 1.
+        assert codec.encode(fast.event) == codec.encode(slow.event)
+
+
+def with_required(**fields: Any) -> bytes:
+    """Return an event of these fields."""
+    return as_json({"type": "error", "site_id": "a", "session_id": "s", **fields})
+
+
+@given(st.one_of(NEAR, PLAUSIBLE), st.booleans())
+def test_what_is_read_fast_is_what_the_steps_read(fields: dict[str, Any], escaped: bool) -> None:
+    """With texts as they are, or escaped wherever they are not ASCII."""
+    raw = json.dumps(fields, ensure_ascii=escaped, indent=None if escaped else 1)
+
+    check(raw.encode(errors="surrogatepass"))
+
+
+@settings(max_examples=50)
+@given(st.fixed_dictionaries(GOOD), st.dictionaries(st.sampled_from(NAMES), JSON))
+def test_fields_of_any_kind_are_read_as_the_steps_do(good: dict[str, Any], more: Any) -> None:
+    """Of all kinds of JSON, in fields that have a kind."""
+    check(as_json(good | more))
+
+
+@given(st.binary())
+@example(b"[" * 100_000)
+@example(with_required(properties=1).replace(b"1", b'{"a":' * 100_000))
+@example(with_required(properties=1)[:-2] + b'{"a":\xff}}')
+@example(with_required(title=1)[:-2] + b'"\xff"}')
+@example(with_required(title="\ud800"))
+@example(with_required(title="a\0b"))
+@example(with_required(properties={"a\0": 1}))
+@example(with_required(vitals={"lcp": 1}).replace(b"1", b"-0"))
+@example(with_required(vitals={"lcp": 1}).replace(b"1", b"1e400"))
+@example(with_required(vitals={"lcp": 2**63 - 1, "cls": 2**53 + 1}))
+@example(with_required(screen={"width": 2**63 - 1, "pixel_ratio": 1}).replace(b": 1}", b": -0}"))
+@example(with_required(screen={"width": 2**63}))
+@example(with_required(screen={}, utm={}, vitals={}, ad_click_ids={}))
+@example(with_required(screen={"width": None}, utm={"term": None}))
+@example(with_required(duration=-1))
+@example(with_required(duration=0.49999999999999994))
+@example(with_required(duration=1).replace(b"1", b"-0.0"))
+@example(with_required(duration=1).replace(b"1", b"1.0e3"))
+@example(with_required(properties={"a": [[[[[[[1]]]]]]]}))
+@example(with_required(properties={"a": [[[[[[[[1]]]]]]]]}))
+@example(with_required(properties={"a": "é" * 4093}))
+@example(with_required(properties={"a": 1, "b": 1.0, "c": 10**30}))
+@example(with_required(properties={"a": 1}).replace(b"1", b"1.50e0"))
+@example(with_required(extra=None, truncated=None, time_source=None))
+@example(with_required(event_ts=1, received_at=1, duration_ms=1))
+@example(with_required(timestamp="2026-01-31T12:00.5+00:00"))
+@example(with_required(timestamp="2026-W05-6T12:00:00Z"))
+@example(with_required(timestamp="2026-01-31T12:00:00,1234567899Z"))
+@example(with_required(timestamp="0001-01-01T00:00:00+01:00", site_id="archive"))
+@example(with_required(timestamp="9999-12-31T23:59:59-01:00", site_id="archive"))
+@example(with_required(title=1).replace(b"1", b'1, "title": "x"'))
+@example(with_required(title="x").replace(b'"x"', b'"x", "title": null'))
+@example(with_required(utm={"term": "a"}).replace(b"}}", b'}, "utm": {"source": "b"}}'))
+def test_any_bytes_are_read_as_the_steps_do(raw: bytes) -> None:
+    """Or not at all; nothing is raised."""
+    check(raw)
+
+
+@given(st.text("0123456789TtZz:+-., W_", min_size=18, max_size=34))
+@example("2026-01-31T12:00:00Z")
+@example("2026-01-31T12:00:00.123456+00:00")
+def test_any_text_is_no_other_time(text: str) -> None:
+    """Than the one that the steps read in it."""
+    check(with_required(timestamp=text, site_id="archive"))
+
+
+@given(st.integers(0, 40), st.sampled_from("0129TtZz:+-., W_é\u0661"))
+def test_no_character_of_a_time_is_overlooked(place: int, other: str) -> None:
+    """Wherever another stands than should."""
+    text = "2026-01-31T12:00:00.123456+00:00"
+    for end in (place, place + 1):
+        check(with_required(timestamp=text[:place] + other + text[end:], site_id="archive"))
+
+
+def test_now_is_when_it_was_received() -> None:
+    """As the steps have it, and with the id that the server made."""
+    fast = read_fast(with_required(), AROUND)
+
+    assert fast is not None
+    assert (fast.event.received_at, fast.event.event_ts, fast.has_client_id) == (NOW, NOW, False)
