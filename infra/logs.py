@@ -36,6 +36,8 @@ def configure_logging() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     # Its first answer is always that the group is not known yet; it asks again.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+    # It tells that something is tried again, but neither what nor why; who tries it does.
+    logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 class _Said:
