@@ -135,7 +135,7 @@ class Load:
         if status or time.monotonic() - began > _TIMEOUT_SECONDS / 2:
             self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - began)
         self.statuses[status] += 1
-        return _outcomes(status, answer, len(request))
+        return outcomes_of(status, answer, len(request))
 
     def _maybe_again(self, request: list[Sent], outcomes: Sequence[Outcome]) -> None:
         likelihood = 0.5 if _UNKNOWN in outcomes else _SENT_AGAIN
@@ -143,7 +143,8 @@ class Load:
             self._again.append(request)
 
 
-def _outcomes(status: int, answer: Any, count: int) -> list[Outcome]:
+def outcomes_of(status: int, answer: Any, count: int) -> list[Outcome]:
+    """Return what a client knows of each of `count` events by the answer to their request."""
     if "results" in answer:
         by_status = {"accepted": _ACKNOWLEDGED, "rejected": _REFUSED, "failed": _UNKNOWN}
         return [by_status[result["status"]] for result in answer["results"]]

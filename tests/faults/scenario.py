@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from tests.e2e.stack import Stack
 from tests.faults.checks import Rules, check_exact
 from tests.faults.kafka_log import KafkaLog
+from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.quiescence import close_all_visits, quiesce
 
@@ -36,18 +37,21 @@ class Scenario:
         self._load: Load | None = None
 
     @contextmanager
-    def load(self) -> Iterator[Load]:
-        """Send events while the block lasts, and a while before and after it."""
-        with Load(self.stack, self.seed) as load:
+    def load(self, ledger: Ledger | None = None) -> Iterator[Load]:
+        """Send events while the block lasts, and a while before and after it.
+
+        `ledger` is that of what was sent before.
+        """
+        with Load(self.stack, self.seed, ledger=ledger) as load:
             self._load = load
             load.more(300)
             yield load
             load.more(300)
 
-    def recover(self) -> None:
+    def recover(self, within_seconds: float = 120) -> None:
         """Measure how long it takes until an event that is sent now has become a session."""
         assert self._load is not None
-        self.recoveries.append(self._load.probe())
+        self.recoveries.append(self._load.probe(within_seconds))
 
     def check(self) -> KafkaLog:
         """Wait until all is at rest, hold the database against ledger and log, note the figures."""

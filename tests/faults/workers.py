@@ -61,6 +61,11 @@ class RoleProcess:
         """Kill it as a crash would."""
         terminate(self.process, 0)
 
+    @property
+    def lines(self) -> list[str]:
+        """What it has written so far."""
+        return self.log.read_text(errors="replace").splitlines()
+
     def _says_ready(self) -> bool:
         said = self.log.read_text(errors="replace")
         assert self.process.poll() is None, f"it has ended:\n{said}"

@@ -1,0 +1,106 @@
+"""Thousands of connections that mean harm, at once, beside clients that do not."""
+
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from tests.faults.scenario import Scenario, hold
+from tests.fixtures.waiting import eventually
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+
+SLOW_HEADS = 500
+SLOW_BODIES = 500
+KEPT_ALIVE = 2_500
+SILENT = 2_500
+ALL = SLOW_HEADS + SLOW_BODIES + KEPT_ALIVE + SILENT
+#: Files of this process besides these connections.
+_OTHER_FILES = 500
+#: Connections of the load, and what else may be coming or going when files are counted.
+_OTHERS = 30
+#: What a first wave may leave: the allocator keeps for the next what it once had.
+_MAX_KEPT_BYTES = 128 * 1024 * 1024
+#: What the next may add to it: nothing, but for its load.
+_MAX_GROWTH_BYTES = 16 * 1024 * 1024
+
+_HEAD = b"POST /api/event HTTP/1.1\r\nHost: headrace\r\n"
+_BODY = _HEAD + b"Content-Length: 60000\r\n\r\n{"
+_HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: headrace\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Iterator[None]:
+    """Let this process have so many files."""
+    (soft, hard) = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, ALL + _OTHER_FILES), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_six_thousand_connections_that_mean_harm(scenario: Scenario) -> None:
+    """500 send a byte of the head a second, 500 one of the body, 5,000 none: all are ended.
+
+    Half of the 5,000 never say anything, the others are kept alive after a request. Normal
+    clients are answered as ever. Then all comes once more, and finds the server as it was.
+    """
+    web = psutil.Process(scenario.stack.pid("web"))
+    before = web.memory_info().rss
+    with scenario.load() as load:
+        _wave(scenario, web)
+        after_one = web.memory_info().rss
+        _wave(scenario, web)
+        after_two = web.memory_info().rss
+        load.more(300)
+    unexpected = set(load.statuses) - {202, 207, 400}
+    assert not unexpected, f"normal clients were answered with {load.statuses}"
+    assert after_one - before < _MAX_KEPT_BYTES
+    assert after_two - after_one < _MAX_GROWTH_BYTES
+    scenario.check()
+
+
+def _wave(scenario: Scenario, web: psutil.Process) -> None:
+    files = web.num_fds()
+    port = scenario.stack.port
+    with ExitStack() as stack:
+        idle = [_connect(stack, port, _HEALTHZ) for _ in range(KEPT_ALIVE)]
+        slow = [_connect(stack, port, _HEAD + b"X: ") for _ in range(SLOW_HEADS)]
+        slow += [_connect(stack, port, _BODY) for _ in range(SLOW_BODIES)]
+        idle += [_connect(stack, port, b"") for _ in range(SILENT)]
+        eventually(
+            lambda: web.num_fds() >= files + ALL - _OTHERS,
+            within_seconds=15,
+            what="all are open at once",
+        )
+        scenario.recover()
+        ended: set[socket.socket] = set()
+
+        def slow_are_ended() -> bool:
+            hold(1)
+            ended.update(connection for connection in slow if not _send_one_byte(connection))
+            return len(ended) == len(slow)
+
+        eventually(slow_are_ended, within_seconds=60, what="the slow connections are ended")
+        eventually(
+            lambda: web.num_fds() <= files + _OTHERS,
+            within_seconds=120,
+            what="the idle connections are closed, too",
+        )
+
+
+def _connect(stack: ExitStack, port: int, begin: bytes) -> socket.socket:
+    connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+    connection.sendall(begin)
+    return connection
+
+
+def _send_one_byte(connection: socket.socket) -> bool:
+    """Tell whether the connection is still open."""
+    try:
+        connection.send(b" ")
+    except ConnectionError:
+        return False
+    return True
