@@ -1,10 +1,14 @@
 """Fixtures that every test may ask for, and how properties are tried."""
 
 import os
+import signal
 
 from hypothesis import settings
 
 pytest_plugins = ["tests.fixtures.kafka", "tests.fixtures.postgres"]
+
+# What is started in the background of a script ignores Ctrl-C, and so would what the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no failure. CI tries the same examples each time, so that a change that
 # broke nothing fails nothing; what it finds on a developer's machine can be repeated.

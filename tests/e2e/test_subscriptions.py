@@ -25,7 +25,7 @@ RATE = {"count": 3, "minutes": 60, "per": "site"}
 _SLOW_SECONDS = 1.0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.faults_long)])
 def settings(request: pytest.FixtureRequest) -> dict[str, str]:
     """Give the settings of a stack on each database."""
     private = {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"}
