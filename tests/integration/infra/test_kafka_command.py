@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from infra.process import is_alive, read_pid
+from tests.integration.infra.conftest import Start
 
 _HEADRACE = str(Path(sys.executable).with_name("headrace"))
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_in_order_when_it_is_told_to(tmp_path: Path, end: signal.Signals) -> None:
+def test_it_ends_in_order_when_it_is_told_to(
+    tmp_path: Path, end: signal.Signals, start: Start
+) -> None:
     """Ctrl-C goes to the whole process group, and still reaches only the command, not the JVM."""
-    command = subprocess.Popen(
-        [_HEADRACE, "kafka", "--data-dir", str(tmp_path)],
+    command = start(
+        *("kafka", "--data-dir", str(tmp_path)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

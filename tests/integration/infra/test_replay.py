@@ -28,6 +28,7 @@ from schemas.records import RawEvent
 from schemas.settings import KafkaSettings, Settings
 from schemas.topics import EVENTS_RAW
 from tests.fixtures.waiting import eventually
+from tests.integration.infra.conftest import Start
 
 _HEADRACE = str(Path(sys.executable).with_name("headrace"))
 _PARTITIONS = 4
@@ -199,11 +200,11 @@ def test_without_a_server_it_ends_with_a_sentence_and_no_table(
     assert told.stdout == ""
 
 
-def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api) -> None:
+def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api, start: Start) -> None:
     """What was read is told; nobody waits for the rest."""
     site = f"site-{uuid4()}"
-    command = subprocess.Popen(
-        [_HEADRACE, "replay", "-", "--to", api.url],
+    command = start(
+        *("replay", "-", "--to", api.url),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -226,7 +227,7 @@ def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api) -> N
 
 
 def test_a_restart_of_the_api_loses_and_repeats_nothing(
-    api: Api, kafka: str, tmp_path: Path
+    api: Api, kafka: str, tmp_path: Path, start: Start
 ) -> None:
     """Batches that were not answered are sent again with the same ids."""
     site = f"site-{uuid4()}"
@@ -234,8 +235,8 @@ def test_a_restart_of_the_api_loses_and_repeats_nothing(
     path.write_bytes(b"\n".join(_event(site, number) for number in range(1_500)))
     port = free_port()
     settings = Settings(kafka=KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS))
-    command = subprocess.Popen(
-        [_HEADRACE, "replay", str(path), "--to", f"http://{LOOPBACK}:{port}", "--rate", "1000"],
+    command = start(
+        *("replay", str(path), "--to", f"http://{LOOPBACK}:{port}", "--rate", "1000"),
         stdout=subprocess.DEVNULL,
     )
     with _serving(settings, port):
