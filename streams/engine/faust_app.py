@@ -8,6 +8,7 @@ from streams.engine.consumer import FetchTransport, Positions
 from streams.engine.fetches import FetchScheduler
 
 SESSION_TIMEOUT_SECONDS = 10.0
+_METADATA_MAX_AGE_MS = 5_000
 
 
 class _App(faust.App):  # type: ignore[misc]
@@ -28,6 +29,9 @@ def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) 
         broker_heartbeat_interval=3.0,
         broker_rebalance_timeout=30.0,
         consumer_auto_offset_reset="earliest",
+        # A broker that has just started may not know all topics yet, and the group then shares out
+        # those that it does: the others are read once they are seen. By default in five minutes.
+        consumer_metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         # Compressed; as records in memory some ten times that, for each partition and topic.
         consumer_max_fetch_size=256 * 1024,
         stream_buffer_maxsize=4,

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.scenario import Scenario
 
 
-@pytest.mark.faults_long
+@pytest.mark.fault
 @pytest.mark.timeout(300)
 def test_each_role_is_killed_once(scenario: Scenario) -> None:
     """Then the database is the fold of its events, and they are those that clients know of."""
