@@ -19,7 +19,8 @@ from sinks.query.answers import Refused, bad_parameter
 DEFAULT_LIMIT = 100
 MOST = 1_000
 
-_LIST = frozenset({"limit", "cursor", "from", "to"})
+#: The parameters of every list.
+LIST = frozenset({"limit", "cursor", "from", "to"})
 #: Every address may carry its token.
 _ANYWHERE = frozenset({"access_token"})
 _INTEGERS = 2**63
@@ -38,12 +39,11 @@ class Asked:
 
 def asked(query: Mapping[str, str], key: Sequence[type], *filters: str) -> Asked:
     """Read the parameters; `Refused` names the wrong one. `key` is the kinds of the list's key."""
-    only_known(query, *_LIST, *filters)
+    only_known(query, *LIST, *filters)
     return Asked(
         limit_of(query),
         _after(query["cursor"], key) if "cursor" in query else None,
-        _time(query, "from"),
-        _time(query, "to"),
+        *within(query),
     )
 
 
@@ -52,6 +52,11 @@ def asked_by_name(query: Mapping[str, str]) -> tuple[int, str]:
     only_known(query, "limit", "cursor")
     (after,) = _after(query["cursor"], (str,)) if "cursor" in query else ("",)
     return limit_of(query), after
+
+
+def within(query: Mapping[str, str]) -> tuple[datetime | None, datetime | None]:
+    """Return the times that a list is bounded by: from the first, up to the second."""
+    return _time(query, "from"), _time(query, "to")
 
 
 def only_known(query: Mapping[str, str], *known: str) -> None:

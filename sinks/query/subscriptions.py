@@ -8,7 +8,7 @@ from sinks.query import answers, lists
 from sinks.query.answers import Answer, Refused, bad_parameter, not_found, not_ready
 from sinks.query.auth import demand, site_for
 from sinks.query.request import Request
-from sinks.webhooks.service import Invalid, Subscriptions, Unavailable
+from sinks.webhooks.service import Invalid, Subscriptions, Unavailable, Within
 
 T = TypeVar("T")
 
@@ -27,11 +27,11 @@ class SubscriptionHandlers:
 
     async def list(self, request: Request) -> Answer:
         """List the subscriptions of the sites that the token is for, or of one of them."""
-        lists.only_known(request.query, "limit", "cursor", "site_id")
+        lists.only_known(request.query, *lists.LIST, "site_id")
         sites = None if request.grant.sites is None else sorted(request.grant.sites)
         if "site_id" in request.query:
             sites = [site_for(request.grant, request.query["site_id"])]
-        asked = self._service.list(sites, lists.limit_of(request.query), _cursor(request))
+        asked = self._service.list(sites, *_part(request))
         return answers.json(200, await _ask(asked))
 
     async def get(self, request: Request) -> Answer:
@@ -58,10 +58,9 @@ class SubscriptionHandlers:
 
     async def deliveries(self, request: Request) -> Answer:
         """List what was sent, and how it went."""
-        lists.only_known(request.query, "limit", "cursor")
+        lists.only_known(request.query, *lists.LIST)
         await self._allowed(request)
-        limit = lists.limit_of(request.query)
-        asked = self._service.deliveries(_id(request), limit, _cursor(request))
+        asked = self._service.deliveries(_id(request), *_part(request))
         return answers.json(200, await _ask(asked))
 
     async def resend(self, request: Request) -> Answer:
@@ -102,6 +101,11 @@ def _uuid(request: Request, name: str) -> str:
         return str(UUID(request.names[name]))
     except ValueError:
         raise not_found(request.path) from None
+
+
+def _part(request: Request) -> tuple[int, str | None, Within]:
+    """Return which part of a list is asked for."""
+    return lists.limit_of(request.query), _cursor(request), lists.within(request.query)
 
 
 def _cursor(request: Request) -> str | None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -78,26 +78,32 @@ def remove(connection: Connection, subscription_id: str) -> bool:
     return bool(connection.execute(query).rowcount)
 
 
-def page(
-    connection: Connection, sites: Sequence[str] | None, limit: int, after: Cursor | None
-) -> Answer:
-    """Return subscriptions, newest first."""
+class Slice(NamedTuple):
+    """What is listed of what there is: `since` is included, `until` is not."""
+
+    limit: int
+    after: Cursor | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def page(connection: Connection, sites: Sequence[str] | None, part: Slice) -> Answer:
+    """Return subscriptions by the time they were made, newest first."""
     query = select(_TABLE)
     if sites is not None:
         query = query.where(_SUBSCRIPTIONS.site_id.in_(sites))
     key = (_SUBSCRIPTIONS.created_at, _SUBSCRIPTIONS.subscription_id)
-    rows = connection.execute(_after(query, key, limit, after)).all()
-    return _listed([shown(row) for row in rows], rows, limit, "subscription_id")
+    rows = connection.execute(_sliced(query, key, part)).all()
+    return _listed([shown(row) for row in rows], rows, part.limit, "subscription_id")
 
 
-def deliveries(
-    connection: Connection, subscription_id: str, limit: int, after: Cursor | None
-) -> Answer:
-    """Return the deliveries of a subscription, newest first, with their attempts."""
+def deliveries(connection: Connection, subscription_id: str, part: Slice) -> Answer:
+    """Return a subscription's deliveries by the time they were made, newest first."""
     query = select(table_of(DeliveryRow)).where(_DELIVERIES.subscription_id == subscription_id)
     key = (_DELIVERIES.created_at, _DELIVERIES.delivery_id)
-    rows = connection.execute(_after(query, key, limit, after)).all()
-    return _listed(_with_attempts(connection, rows[:limit]), rows, limit, "delivery_id")
+    rows = connection.execute(_sliced(query, key, part)).all()
+    items = _with_attempts(connection, rows[: part.limit])
+    return _listed(items, rows, part.limit, "delivery_id")
 
 
 def enqueue(connection: Connection, values: Answer) -> Answer:
@@ -188,12 +194,16 @@ def _cancel(connection: Connection, subscription_id: str) -> None:
     )
 
 
-def _after(query: Select[Any], key: tuple[Any, Any], limit: int, after: Cursor | None) -> Any:
+def _sliced(query: Select[Any], key: tuple[Any, Any], part: Slice) -> Any:
     """Return the query for one page and one row more, which tells whether there is another."""
     made, name = key
-    if after is not None:
+    if (after := part.after) is not None:
         query = query.where(or_(made < after[0], and_(made == after[0], name < after[1])))
-    return query.order_by(made.desc(), name.desc()).limit(limit + 1)
+    if part.since is not None:
+        query = query.where(made >= part.since)
+    if part.until is not None:
+        query = query.where(made < part.until)
+    return query.order_by(made.desc(), name.desc()).limit(part.limit + 1)
 
 
 def _listed(items: list[Answer], rows: Sequence[Any], limit: int, name: str) -> Answer:

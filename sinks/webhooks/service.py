@@ -10,7 +10,7 @@ import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -25,15 +25,18 @@ from sinks.sql.types import now_utc
 from sinks.webhooks import records
 from sinks.webhooks.addresses import ForbiddenError
 from sinks.webhooks.asked import Asked, Invalid, read_change, read_cursor, read_id, read_new
-from sinks.webhooks.records import Answer
+from sinks.webhooks.records import Answer, Slice
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.topic import Publish, Unavailable, open_topic
 from sinks.webhooks.trial import test_delivery
 
-__all__ = ["Invalid", "Subscriptions", "Unavailable", "open_subscriptions"]
+__all__ = ["Invalid", "Subscriptions", "Unavailable", "Within", "open_subscriptions"]
 
 T = TypeVar("T")
 Body = Mapping[str, Any]
+#: From when, and up to when, what is listed was made; None: without an end.
+Within = tuple[datetime | None, datetime | None]
+ANY_TIME: Within = (None, None)
 
 #: Subscriptions of one site.
 MAX_OF_SITE = 100
@@ -112,10 +115,12 @@ class Subscriptions:
             raise
         return {**records.shown(row), "secret": secret}
 
-    async def list(self, sites: Sequence[str] | None, limit: int, cursor: str | None) -> Answer:
+    async def list(
+        self, sites: Sequence[str] | None, limit: int, cursor: str | None, within: Within = ANY_TIME
+    ) -> Answer:
         """Return the subscriptions of these sites (None: of all); `Invalid` for a bad cursor."""
-        after = read_cursor(cursor)
-        return await self._read(lambda connection: records.page(connection, sites, limit, after))
+        part = Slice(limit, read_cursor(cursor), *within)
+        return await self._read(lambda connection: records.page(connection, sites, part))
 
     async def get(self, subscription_id: str) -> Answer | None:
         """Return the subscription, or None when there is none."""
@@ -164,14 +169,14 @@ class Subscriptions:
         values = test_delivery(row, now_utc())
         return await self._write(lambda connection: records.enqueue(connection, values))
 
-    async def deliveries(self, subscription_id: str, limit: int, cursor: str | None) -> Answer:
+    async def deliveries(
+        self, subscription_id: str, limit: int, cursor: str | None, within: Within = ANY_TIME
+    ) -> Answer:
         """Return its deliveries, newest first, each with its list of `attempts`."""
-        after, name = read_cursor(cursor), read_id(subscription_id)
+        part, name = Slice(limit, read_cursor(cursor), *within), read_id(subscription_id)
         if name is None:
             return {"items": [], "next_cursor": None}
-        return await self._read(
-            lambda connection: records.deliveries(connection, name, limit, after)
-        )
+        return await self._read(lambda connection: records.deliveries(connection, name, part))
 
     async def resend(self, subscription_id: str, delivery_id: str) -> Answer | None:
         """Send a delivery again, from the start of the schedule; None when there is none."""

@@ -1,6 +1,8 @@
 """The life of subscriptions, on both engines; Kafka is a list of what was written."""
 
 from base64 import b64decode
+from datetime import datetime
+from functools import partial
 
 import pytest
 
@@ -53,6 +55,25 @@ async def test_lists_go_on_where_they_ended(place: Place) -> None:
     for cursor in ("", "x", "bnVsbA", "WyJ4IiwgInkiXQ", "W1tb" * 10_000):
         with pytest.raises(Invalid):
             await place.service.list(None, 2, cursor)
+
+
+async def test_lists_are_bounded_by_when_what_they_hold_was_made(place: Place) -> None:
+    """The first moment is within, the last one is not."""
+    made = [await place.service.create("shop", BODY) for _ in range(3)]
+    name = made[0]["subscription_id"]
+    for _ in made:
+        await place.service.test(name)
+    sent = (await place.service.deliveries(name, 10, None))["items"]
+
+    for items, listed in (
+        (made, partial(place.service.list, None)),
+        (sent[::-1], partial(place.service.deliveries, name)),
+    ):
+        (_, second, third) = [datetime.fromisoformat(item["created_at"]) for item in items]
+        found = (await listed(10, None, (second, third)))["items"]
+        assert [item["created_at"] for item in found] == [items[1]["created_at"]]
+        assert len((await listed(10, None, (second, None)))["items"]) == 2
+        assert len((await listed(10, None, (None, second)))["items"]) == 1
 
 
 async def test_a_test_is_a_delivery_of_its_own_and_can_be_sent_again(place: Place) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sinks.webhooks.service import Invalid, Unavailable
+from sinks.webhooks.service import Invalid, Unavailable, Within
 
 Shown = dict[str, Any]
 
@@ -26,9 +26,11 @@ class FakeService:
         self.kept[made["subscription_id"]] = made
         return {**made, "secret": "whsec_x"}
 
-    async def list(self, sites: Sequence[str] | None, limit: int, cursor: str | None) -> Shown:
+    async def list(
+        self, sites: Sequence[str] | None, limit: int, cursor: str | None, within: Within
+    ) -> Shown:
         """Return those of the sites."""
-        del cursor
+        del cursor, within
         kept = [one for one in self.kept.values() if sites is None or one["site_id"] in sites]
         return {"items": kept[:limit], "next_cursor": None}
 
@@ -49,9 +51,11 @@ class FakeService:
         """Return a delivery."""
         return {"delivery_id": subscription_id}
 
-    async def deliveries(self, subscription_id: str, limit: int, cursor: str | None) -> Shown:
+    async def deliveries(
+        self, subscription_id: str, limit: int, cursor: str | None, within: Within
+    ) -> Shown:
         """Return none."""
-        del subscription_id, limit, cursor
+        del subscription_id, limit, cursor, within
         return {"items": [], "next_cursor": None}
 
     async def resend(self, subscription_id: str, delivery_id: str) -> Shown | None:

@@ -29,6 +29,19 @@ async def test_the_whole_life_of_a_subscription(role: Role) -> None:
     assert (deleted.status_code, deleted.content, gone.status_code) == (204, b"", 404)
 
 
+@pytest.mark.parametrize("path", ["", "/{id}/deliveries"])
+async def test_its_lists_take_what_every_list_takes(role: Role, path: str) -> None:
+    """And say what is wrong with a time."""
+    async with role.client(await role.token("shop")) as client:
+        made = (await client.post("/api/subscriptions", json=NEW)).json()
+        address = f"/api/subscriptions{path.format(id=made['subscription_id'])}"
+        good = await client.get(f"{address}?limit=5&from=2026-01-31T12:00:00Z&to=2026-02-01")
+        bad = await client.get(f"{address}?from=yesterday")
+
+    assert good.status_code == 200
+    assert (bad.status_code, bad.json()["field"]) == (400, "from")
+
+
 async def test_another_sites_subscriptions_cannot_be_reached(role: Role) -> None:
     """By no path, nor made; the list does not show them."""
     async with role.client(await role.token()) as client:
