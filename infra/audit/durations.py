@@ -31,9 +31,8 @@ from infra.audit.difference import (
     neutral,
 )
 from infra.audit.scope import Key, Scope, bytewise
-from infra.audit.snapshot import Snapshot
+from infra.audit.snapshot import Snapshot, source_of
 from schemas import sketch
-from schemas.headers import Source
 from schemas.records import PageDuration
 from sinks.sql.tables import EventRow, PageDurationRow, table_of
 from streams.domain import durations
@@ -149,8 +148,7 @@ def _hour(row: Row[Any]) -> int:
 
 
 def _leave(row: Row[Any], until_ms: int) -> Leave:
-    log_ms = min(micros(row.received_at) // 1_000, until_ms)
-    return Leave(row.duration_ms, Source(row.kafka_partition, row.kafka_offset, log_ms))
+    return Leave(row.duration_ms, source_of(row, until_ms))
 
 
 def _numbers_of(page: PageDuration) -> Sequence[Any]:

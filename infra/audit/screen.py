@@ -1,21 +1,20 @@
 """What an audit or a rebuild shows: a bar while it reads, then a table."""
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from infra.audit.difference import Findings
+from infra.moving import Moving
 from infra.tables import visible
 
 #: Differences of one table that are shown.
 _SHOWN = 20
 
 
-class ReadingScreen:
+class ReadingScreen(Moving):
     """Shows how many rows of events were read; `total` is None where it is not known."""
 
     def __init__(self, console: Console, total: int | None) -> None:
@@ -26,21 +25,9 @@ class ReadingScreen:
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
         )
+        super().__init__(console, self._progress)
         self._task = self._progress.add_task("reading events", total=total)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def seen(self, rows: int) -> None:
         """Show that more rows were read."""

@@ -22,7 +22,7 @@ from infra.audit.difference import (
     neutral,
 )
 from infra.audit.scope import Key, Scope, bytewise
-from infra.audit.snapshot import Snapshot
+from infra.audit.snapshot import Snapshot, source_of
 from schemas.headers import Source
 from schemas.records import RawEvent, SessionState, Utm, Visit
 from sinks.rows import session_rows
@@ -135,7 +135,6 @@ def _gathered(rows: Iterable[Row[Any]]) -> Iterator[tuple[Key, list[SqlRow]]]:
 
 def _event(row: Row[Any], until_ms: int) -> tuple[RawEvent, Source]:
     utm = row.utm
-    received_at = micros(row.received_at)
     event = RawEvent(
         event_id=row.event_id,
         type=row.type,
@@ -143,16 +142,14 @@ def _event(row: Row[Any], until_ms: int) -> tuple[RawEvent, Source]:
         session_id=row.session_id,
         visitor_id=row.visitor_id,
         user_id=row.user_id,
-        received_at=received_at,
+        received_at=micros(row.received_at),
         event_ts=micros(row.event_ts),
         time_source=row.time_source,
         path=row.path,
         referrer=row.referrer,
         utm=Utm(**utm) if utm else None,
     )
-    # A server whose clock is ahead must not keep a visit open for as long.
-    log_ms = min(received_at // 1_000, until_ms)
-    return event, Source(row.kafka_partition, row.kafka_offset, log_ms)
+    return event, source_of(row, until_ms)
 
 
 def _difference(wanted: SqlRow | None, has: SqlRow | None) -> str | None:

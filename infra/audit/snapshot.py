@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, text
 
+from infra.audit.difference import micros
 from infra.database import using
+from schemas.headers import Source
 from schemas.settings import DatabaseSettings
 from sinks.sql.engine import Database, open_database
 from sinks.sql.reader import SqliteReader
@@ -73,3 +75,12 @@ def _open(url: str) -> Database:
     if url.startswith("sqlite:"):
         return SqliteReader(url)
     return open_database(url, statement_seconds=None)
+
+
+def source_of(row: Row[Any], until_ms: int) -> Source:
+    """Return where an event stands, and when: `received_at`, for `events` holds no log time.
+
+    No later than `until_ms`: a server whose clock is ahead must not keep a visit open for as long.
+    """
+    log_ms = min(micros(row.received_at) // 1_000, until_ms)
+    return Source(row.kafka_partition, row.kafka_offset, log_ms)

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.status import Status
 
 from infra.demo import shop
 from infra.demo.journey import Event
+from infra.moving import Moving
 from infra.notices import Notices
 from infra.replay.report import Report
 
@@ -25,26 +24,13 @@ _WORDS: dict[str, Callable[[Event], str]] = {
 }
 
 
-class DemoScreen:
+class DemoScreen(Moving):
     """Shows how many visitors there are, and what one of them does."""
 
     def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
         self._status = Status("the first visitors are on their way", console=console)
+        super().__init__(console, self._status)
         self._notices = Notices(console, now)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._status.stop()
 
     def show(self, report: Report, present: int, event: Event) -> None:
         """Show what was sent, how many people are on the site, and the latest that happened."""

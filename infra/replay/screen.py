@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from infra.moving import Moving
 from infra.notices import Notices
 from infra.replay.report import Report
 
 
-class ReplayScreen:
+class ReplayScreen(Moving):
     """Shows how far a replay is; `total` is the size of all files, None when it is not known."""
 
     def __init__(
@@ -24,22 +23,10 @@ class ReplayScreen:
             TextColumn("{task.description}"),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
         )
+        super().__init__(console, self._progress)
         self._task = self._progress.add_task("", total=total)
         self._notices = Notices(console, now)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def show(self, report: Report, position: int) -> None:
         """Show what is done, `position` being the bytes of all files that were read for it."""
