@@ -2,14 +2,14 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from infra.dead_letters.replay import Choice, Report, replay
 from schemas import codec
 from schemas.headers import Source
-from schemas.records import PageDuration, SessionState, Visit
+from tests.contract.schemas.record_examples import MAKERS
 from tests.e2e import poison
 from tests.e2e.conftest import MakeStack
 from tests.e2e.poison import Headers
@@ -17,6 +17,10 @@ from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
+
+_STATE: Any = MAKERS["SessionState"]()
+_VISIT = replace(_STATE.visits[0], state="closed", close_reason="idle", leaving=False, events=7)
+_PAGE: Any = MAKERS["PageDuration"]()
 
 #: Who had refused what, though it is right: the cause is mended since.
 _MENDED: dict[str, tuple[str, bytes, bytes]] = {
@@ -31,50 +35,12 @@ _MENDED: dict[str, tuple[str, bytes, bytes]] = {
     "store_sessions": (
         "sessions",
         b"poisoned:c",
-        codec.encode(
-            SessionState(
-                site_id="poisoned",
-                session_id="c",
-                src_offset=1,
-                visits=[
-                    Visit(
-                        visit_id=str(uuid4()),
-                        began_offset=1,
-                        started_at=poison.NOON,
-                        ended_at=poison.NOON,
-                        last_log_ms=0,
-                        state="closed",
-                        revision=3,
-                        events=7,
-                        pageviews=1,
-                        errors=0,
-                        payments=0,
-                        engagements=0,
-                    )
-                ],
-            )
-        ),
+        codec.encode(replace(_STATE, site_id="poisoned", session_id="c", visits=[_VISIT])),
     ),
     "store_durations": (
         "page-durations",
         b"1:poisoned:2026-04-01T12Z:/b",
-        codec.encode(
-            PageDuration(
-                site_id="poisoned",
-                hour=poison.NOON,
-                path="/b",
-                partition=1,
-                generation=1,
-                revision=2,
-                src_offset=1,
-                last_log_ms=0,
-                leaves=2,
-                total_ms=20,
-                min_ms=9,
-                max_ms=11,
-                sketch=b"",
-            )
-        ),
+        codec.encode(replace(_PAGE, site_id="poisoned", path="/b", partition=1, leaves=2)),
     ),
 }
 

@@ -6,6 +6,7 @@ Each scenario ends with the ledger: what was acknowledged is in SQL once, and no
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ async def whole(cluster: Cluster) -> None:
     )
 
 
+@asynccontextmanager
+async def nothing_fails(name: str, cluster: Cluster, roles: Roles) -> AsyncIterator[None]:
+    """Send events before, meanwhile and after: each is accepted, and the ledger holds."""
+    async with Load(f"{roles.url}/api/event", RATE) as load:
+        await load.more(5 * RATE)
+        since = time.monotonic()
+        yield
+        await load.more(5 * RATE)
+    tell(name, load.ledger, since, await check(load, cluster, roles))
+    assert {answered.status for answered in load.ledger} == {ACCEPTED}
+
+
 async def test_a_broker_killed_and_started_again(cluster: Cluster, roles: Roles) -> None:
     """The leader of a third of the partitions; the others take over."""
     async with Load(f"{roles.url}/api/event", RATE) as load:
@@ -60,32 +73,20 @@ async def test_a_broker_killed_and_started_again(cluster: Cluster, roles: Roles)
 
 async def test_leaders_that_move(cluster: Cluster, roles: Roles) -> None:
     """All of them, five times, while events come; no request fails for it."""
-    async with Load(f"{roles.url}/api/event", RATE) as load:
-        await load.more(5 * RATE)
-        since = time.monotonic()
+    async with nothing_fails("leaders moved", cluster, roles):
         for _ in range(5):
             await cluster.move_leaders(EVENTS_RAW.name)
             await whole(cluster)
-        await load.more(5 * RATE)
-
-    tell("leaders moved", load.ledger, since, await check(load, cluster, roles))
-    assert {answered.status for answered in load.ledger} == {ACCEPTED}
 
 
 async def test_all_brokers_restarted_one_by_one(cluster: Cluster, roles: Roles) -> None:
     """In order, as an upgrade does it: each hands over first, and is waited for; none fails."""
-    async with Load(f"{roles.url}/api/event", RATE) as load:
-        await load.more(5 * RATE)
-        since = time.monotonic()
+    async with nothing_fails("rolling restart", cluster, roles):
         for broker in cluster.brokers:
             await asyncio.to_thread(broker.stop)
             broker.start()
             await broker.await_ready()
             await whole(cluster)
-        await load.more(5 * RATE)
-
-    tell("rolling restart", load.ledger, since, await check(load, cluster, roles))
-    assert {answered.status for answered in load.ledger} == {ACCEPTED}
 
 
 async def test_two_brokers_of_three_down(cluster: Cluster, roles: Roles) -> None:

@@ -114,3 +114,15 @@ def own_database(folder: Path) -> str:
     url = f"sqlite:///{folder / 'headrace.db'}"
     upgrade_database(DatabaseSettings(url=url))
     return url
+
+
+@contextmanager
+def all_ready(folder: Path) -> Iterator[tuple[LocalKafka, Roles]]:
+    """Give a broker and every role at work."""
+    with (
+        own_kafka(folder) as kafka,
+        roles_of(kafka.bootstrap, own_database(folder), folder) as roles,
+    ):
+        roles.start(*READY)
+        roles.wait_for(READY)
+        yield kafka, roles

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.fixtures.waiting import eventually
-from tests.integration.infra.roles import READY, own_database, own_kafka, roles_of
+from tests.integration.infra.roles import READY, all_ready, own_database, own_kafka, roles_of
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
@@ -56,12 +56,7 @@ def test_told_to_end_in_mid_batch_every_role_ends_in_order_and_nothing_is_lost(
     tmp_path: Path,
 ) -> None:
     """Under load; those that are started again go on, and all that was acknowledged counts once."""
-    with (
-        own_kafka(tmp_path) as kafka,
-        roles_of(kafka.bootstrap, own_database(tmp_path), tmp_path) as roles,
-    ):
-        roles.start(*READY)
-        roles.wait_for(READY)
+    with all_ready(tmp_path) as (_, roles):
         load = _Load(roles.ports["api"])
         load.start()
         eventually(
@@ -87,12 +82,7 @@ def test_told_to_end_while_kafka_does_not_answer_every_role_ends_and_at_once_whe
     tmp_path: Path,
 ) -> None:
     """A frozen broker takes connections and says nothing; a worker would wait for it."""
-    with (
-        own_kafka(tmp_path) as kafka,
-        roles_of(kafka.bootstrap, own_database(tmp_path), tmp_path) as roles,
-    ):
-        roles.start(*READY)
-        roles.wait_for(READY)
+    with all_ready(tmp_path) as (kafka, roles):
         kafka.process.send_signal(signal.SIGSTOP)
         roles.term(*READY)
         roles.wait_for({"live": "told to end"})

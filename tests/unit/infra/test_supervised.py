@@ -45,7 +45,7 @@ def test_a_child_that_ends_says_how(tmp_path: Path, then: str, told: str) -> Non
 
 def test_a_child_that_does_not_end_in_its_grace_is_killed(tmp_path: Path) -> None:
     """And that is said."""
-    child = _a_child(tmp_path, "time.sleep(600)")
+    child = _a_child(tmp_path, "while True: signal.pause()")
 
     assert child.stop(0.1) == "killed after 0 s"
 
