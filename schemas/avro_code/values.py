@@ -51,6 +51,10 @@ def long_text(number: int, bits: int = _LONG_BITS) -> str:
     return _varint(zigzag)
 
 
+#: The same, for numbers of nested records: times of visits are written with every change of them.
+known_text = lru_cache(16_384, typed=True)(long_text)
+
+
 def int_text(number: int) -> str:
     """Return a number of 32 bits."""
     return long_text(number, _INT_BITS)
