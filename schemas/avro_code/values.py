@@ -16,7 +16,7 @@ _LONGEST_VARINT = 10
 
 #: The first four bytes of eight, and the others; the bits that say that bytes follow.
 _HALVES = Struct("<II").unpack_from
-_THREE_MORE, _FOURTH_MORE = 0x808080, 0x80000000
+_TWO_MORE, _THIRD_MORE, _FOURTH_MORE = 0x8080, 0x800000, 0x80000000
 _TIME_BYTES = 8
 
 _DOUBLE = Struct("<d")
@@ -104,13 +104,14 @@ def read_long(data: bytes, i: int) -> tuple[int, int]:
     if i + 8 > len(data):
         return _read_any_long(data, i)
     (begin, end) = _HALVES(data, i)
-    if begin & _THREE_MORE != _THREE_MORE:
+    if begin & _TWO_MORE != _TWO_MORE:
         return _read_any_long(data, i)
-    number = begin & 0x7F | begin >> 1 & 0x3F80 | begin >> 2 & 0x1FC000 | begin >> 3 & 0xFE00000
-    size = 4
-    if begin & _FOURTH_MORE:
-        (more, size) = _read_end(end)
-        number |= more
+    number, size = begin & 0x7F | begin >> 1 & 0x3F80 | begin >> 2 & 0x1FC000, 3
+    if begin & _THIRD_MORE:
+        number, size = number | begin >> 3 & 0xFE00000, 4
+        if begin & _FOURTH_MORE:
+            (more, size) = _read_end(end)
+            number |= more
     number = number >> 1 ^ -(number & 1)
     if size == _TIME_BYTES:
         _remember(data[i : i + size], number)
