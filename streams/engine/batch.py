@@ -87,7 +87,13 @@ class Batch:
         return f"{self.topic}/{self.partition} at offset {record.offset}"
 
     def bad_in_a_row(self, before: int) -> Iterator[int]:
-        """Yield, after each record, how many in a row were refused, counting on from `before`."""
+        """Yield, after each record, how many in a row were refused, counting on from `before`.
+
+        Where none was, it yields zero once.
+        """
+        if not self.refused_offsets:
+            yield 0
+            return
         run = before
         for record in self.records:
             run = run + 1 if record.offset in self.refused_offsets else 0

@@ -78,6 +78,7 @@ def test_outputs_keep_their_order_by_topic_and_partition() -> None:
 def test_the_run_of_refused_records_goes_on_from_the_batch_before() -> None:
     """A good one ends it."""
     assert list(a_batch([True, True, False, True]).bad_in_a_row(5)) == [6, 7, 0, 1]
+    assert list(a_batch([False, False]).bad_in_a_row(5)) == [0]
 
 
 FIFTY = [True] * MAX_REFUSED_IN_A_ROW
