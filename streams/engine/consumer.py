@@ -28,6 +28,11 @@ Positions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, int]]]
 _DRAIN_SECONDS = 15.0
 _POSITIONS_SECONDS = 60.0
 _HELD_SECONDS = 0.02
+#: How long the broker may hold a fetch that it has no records for. aiokafka has one on its way
+#: to a broker at a time, without the partitions whose records are still to be taken: those wait
+#: until it is answered. Faust's 1.5 s are for when there is nothing to do.
+_HELD_FETCH_MS = 100
+_HELD_FETCH_WHEN_IDLE_MS = 1_500
 
 
 class FetchConsumer(Consumer):  # type: ignore[misc]
@@ -54,6 +59,17 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
                 self._delivered[tp].append(message)
             yield tp, message
 
+    async def _wait_next_records(
+        self,
+        timeout: float,  # noqa: ASYNC109
+    ) -> tuple[Any, Any]:
+        """Wait a moment, not a second as Faust does, while the streams of all have their fill."""
+        if self.flow_active and not self._get_active_partitions():
+            await self.sleep(_HELD_SECONDS)
+            return {}, set()
+        fetched: tuple[Any, Any] = await super()._wait_next_records(timeout)
+        return fetched
+
     async def _getmany(
         self,
         active_partitions: set[TP] | None,
@@ -70,11 +86,20 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         if not wanted:  # to aiokafka, none means all
             await self.sleep(_HELD_SECONDS)
             return {}
+        if self._buffered_partitions:  # those whose streams have their fill are wanted soon
+            timeout = _HELD_SECONDS
         fetched = dict(await super()._getmany(wanted, timeout))
+        self._hold_fetches(
+            _HELD_FETCH_MS if fetched or self._buffered_partitions else _HELD_FETCH_WHEN_IDLE_MS
+        )
         if self.app.rebalancing:  # it began, or ended, meanwhile
             late = {tp: fetched.pop(tp)[0].offset for tp in list(fetched) if self._is_source(tp)}
             await self.seek_wait(late)
         return fetched
+
+    def _hold_fetches(self, wait_ms: int) -> None:
+        fetcher = self._thread._ensure_consumer()._fetcher  # noqa: SLF001 - there is no other way
+        fetcher._fetch_max_wait_ms = wait_ms  # noqa: SLF001
 
     def ack(self, message: Any) -> bool:
         """Mark a fetch as done; True when it was not before."""
