@@ -71,7 +71,7 @@ public final class KafkaStreamsPeer {
         settings.put(StreamsConfig.STATE_DIR_CONFIG, Files.createTempDirectory("kstreams").toString());
         settings.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Serdes.ByteArraySerde.class);
         settings.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Serdes.ByteArraySerde.class);
-        settings.put(StreamsConfig.producerPrefix("compression.type"), "lz4");
+        settings.put(StreamsConfig.producerPrefix("compression.type"), "snappy");
         settings.put(StreamsConfig.producerPrefix("batch.size"), 512 * 1024);
         settings.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
         return settings;

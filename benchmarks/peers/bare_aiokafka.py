@@ -28,7 +28,7 @@ async def main() -> None:
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         acks="all",
-        compression_type="lz4",
+        compression_type="snappy",
         max_batch_size=_BATCH_BYTES,
         max_request_size=4 * _BATCH_BYTES,
     )

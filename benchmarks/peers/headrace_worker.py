@@ -1,6 +1,7 @@
 """The engine of headrace; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS."""
 
 import asyncio
+import gc
 import struct
 import sys
 
@@ -64,6 +65,7 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
 
 def main() -> None:
     """Run the job."""
+    gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
     job, bootstrap, prefix, group, events = sys.argv[1:]
     worker = build(job, bootstrap, prefix, group, Stopwatch(int(events)))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -25,7 +25,7 @@ def main() -> None:
         consumer_group=group,
         auto_offset_reset="earliest",
         state_dir=tempfile.mkdtemp(),
-        producer_extra_config={"compression.type": "lz4", "linger.ms": 5},
+        producer_extra_config={"compression.type": "snappy", "linger.ms": 5},
         loglevel="WARNING",
     )
     source = app.topic(f"{prefix}-in", key_deserializer="bytes", value_deserializer="bytes")
