@@ -20,6 +20,7 @@ class DurationBook:
         self._partition = partition
         self._deadlines = Deadlines()
         self._now_ms = 0
+        self._seen = states.applied_until
         #: How many paths each site and hour has, so that they stay bounded.
         self._paths: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._leaves: defaultdict[bytes, list[Leave]] = defaultdict(list)
@@ -30,11 +31,22 @@ class DurationBook:
         self._count_path(state, 1)
         self._deadlines.set(key, durations.deadline(state))
 
+    def begin_batch(self, most: int) -> int:
+        """Delete the states beyond `most`, those due first; return how many."""
+        self._states.applied_until = self._seen
+        left = excess = max(0, len(self._states) - most)
+        while left and self._delete_first():
+            left -= 1
+        return excess - left
+
     def leave(self, event: RawEvent, src: Source) -> None:
         """Note a page leave; one without a duration says nothing of time on page.
 
+        What was applied before changes nothing: its state may have been deleted since.
         `ValueError` when the duration is negative: it would spoil the sum.
         """
+        if src.offset <= self._states.applied_until:
+            return
         if event.duration_ms is None:
             return
         if event.duration_ms < 0:
@@ -50,19 +62,20 @@ class DurationBook:
         self._pages[key] = kept
         self._leaves[key].append(Leave(event.duration_ms, src))
 
-    def advance(self, now_ms: int) -> None:
-        """Let stream time pass. Time never goes back."""
-        self._now_ms = max(self._now_ms, now_ms)
+    def advance(self, src: Source) -> None:
+        """Let stream time pass. Time never goes back. Call it for each record."""
+        self._now_ms = max(self._now_ms, src.log_ms)
+        self._seen = max(self._seen, src.offset)
 
     def end_batch(self) -> None:
         """Add what was noted to the states, and delete those that are due."""
         for key, leaves in self._leaves.items():
             state = self._states.get(key)
-            # Also when all were applied before. Sent again, a state is not deleted in this
-            # batch: a crash would have us read the leaves once more, and count them.
             changed = durations.add(state, self._pages[key], leaves)
-            self._states.put(key, changed)
-            self._deadlines.set(key, durations.deadline(changed))
+            if changed is not state:
+                self._states.put(key, changed)
+            if state is None:
+                self._deadlines.set(key, durations.deadline(changed))
         self._leaves.clear()
         self._pages.clear()
         for key in self._deadlines.due(self._now_ms, _DELETED_AT_ONCE):
@@ -73,11 +86,37 @@ class DurationBook:
         if state is None:
             return
         deadline = durations.deadline(state)
-        if deadline < self._now_ms and not self._states.is_changed(key):
-            self._states.delete(key)
-            self._count_path(state, -1)
+        if deadline < self._now_ms and self._may_be_deleted(key, state):
+            self._delete(key, state)
         else:
             self._deadlines.set(key, deadline)
+
+    def _may_be_deleted(self, key: bytes, state: PageDuration) -> bool:
+        """Tell whether it is published as it is, and nothing that it knows can be read again."""
+        known = self._states.applied_until
+        return state.src_offset <= known and not self._states.is_changed(key)
+
+    def _delete(self, key: bytes, state: PageDuration) -> None:
+        self._states.delete(key)
+        self._count_path(state, -1)
+
+    def _delete_first(self) -> bool:
+        """Delete the state that is due first; False when there is none."""
+        while (first := self._deadlines.first()) is not None:
+            comes_up_ms, key = first
+            state = self._states.get(key)
+            if state is None:
+                continue
+            deadline = durations.deadline(state)
+            if deadline >= comes_up_ms:
+                self._deadlines.set(key, deadline)
+                continue
+            if not self._may_be_deleted(key, state):
+                self._deadlines.set(key, deadline)
+                return False
+            self._delete(key, state)
+            return True
+        return False
 
     def _count_path(self, page: Page | PageDuration, difference: int) -> None:
         # Were the rest counted too, then after a crash that wrote it before the last path of

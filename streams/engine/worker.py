@@ -25,6 +25,7 @@ from streams.engine.faust_app import SESSION_TIMEOUT_SECONDS, faust_app
 from streams.engine.fetches import FetchSchema
 from streams.engine.guard import FrozenError, FrozenGuard
 from streams.engine.producer import BatchProducer, StoppingError
+from streams.engine.room import MAX_STATES, Room
 from streams.engine.table import BatchTable
 from streams.engine.watchdog import Watchdog
 
@@ -66,12 +67,14 @@ class Worker:
         *,
         positions: Positions | None = None,
         max_refused_in_a_row: int = MAX_REFUSED_IN_A_ROW,
+        max_states: int = MAX_STATES,
     ) -> None:
         self.app_id = app_id
         self.faust = faust_app(app_id, bootstrap_servers, positions)
         self.producer = BatchProducer(bootstrap_servers, lambda: self._stopping)
         self.guard = FrozenGuard(SESSION_TIMEOUT_SECONDS / 2)
         self.brake = Brake(max_refused_in_a_row)
+        self.room = Room(max_states)
         self._watchdog = Watchdog()
         #: Records dead-lettered since the start.
         self.dead_letters = 0
@@ -201,6 +204,7 @@ class Worker:
         try:
             await self._make_effective(agent, batch, message)
             self.brake.passed(batch)
+            self.room.note(batch)
             event.ack()
         except PartitionStoppedError as stopped:
             log.critical(stopped)
