@@ -9,7 +9,7 @@ from schemas.records import Alert, AlertState, RawEvent
 from streams.domain import alerts
 from streams.domain.alerts import NEW_AFTER_MS, Rate
 from streams.domain.fingerprints import fingerprint
-from streams.domain.states import Deadlines, States
+from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
 from streams.domain.subscriptions import Subscriptions, is_asked_for
 
 #: Fingerprints that one site keeps; more make the one not seen for longest leave.
@@ -49,7 +49,8 @@ class AlertBook:
 
     def begin_batch(self, most: int) -> int:
         """Delete the states beyond `most`, those not touched for longest first; return how many."""
-        left = excess = max(0, len(self._states) - most)
+        self._deadlines.throw_out_stale(self._states, len(self._states))
+        left = excess = min(max(0, len(self._states) - most), LEAVE_AT_ONCE)
         while left and self._delete_first():
             left -= 1
         return excess - left

@@ -6,7 +6,7 @@ from schemas.headers import Source
 from schemas.records import PageDuration, RawEvent
 from streams.domain import durations
 from streams.domain.durations import Leave, Page
-from streams.domain.states import Deadlines, States
+from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
 
 #: States deleted in one batch; the others go with the next ones.
 _DELETED_AT_ONCE = 5_000
@@ -21,6 +21,8 @@ class DurationBook:
         self._deadlines = Deadlines()
         self._now_ms = 0
         self._seen = states.applied_until
+        #: The last leave that a state knew of when the partition was taken over.
+        self._known_until = -1
         #: How many paths each site and hour has, so that they stay bounded.
         self._paths: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._leaves: defaultdict[bytes, list[Leave]] = defaultdict(list)
@@ -28,13 +30,23 @@ class DurationBook:
 
     def know(self, key: bytes, state: PageDuration) -> None:
         """Take note of a state that was there before."""
+        self._known_until = max(self._known_until, state.src_offset)
         self._count_path(state, 1)
         self._deadlines.set(key, durations.deadline(state))
 
     def begin_batch(self, most: int) -> int:
-        """Delete the states beyond `most`, those due first; return how many."""
+        """Delete the states that are due, and those beyond `most`; return how many of these.
+
+        Only here, where nothing is changed yet: which paths are kept apart hangs on what is
+        there, and must be the same when the batch is read again after a crash.
+        """
         self._states.applied_until = self._seen
-        left = excess = max(0, len(self._states) - most)
+        self._deadlines.throw_out_stale(self._states, len(self._states))
+        if self._seen < self._known_until:
+            return 0  # what the states know is not all read again yet
+        due = self._deadlines.due(self._now_ms, _DELETED_AT_ONCE)
+        deleted = sum(self._settle(key) for key in due)
+        left = excess = min(max(0, len(self._states) - deleted - most), LEAVE_AT_ONCE)
         while left and self._delete_first():
             left -= 1
         return excess - left
@@ -68,7 +80,7 @@ class DurationBook:
         self._seen = max(self._seen, src.offset)
 
     def end_batch(self) -> None:
-        """Add what was noted to the states, and delete those that are due."""
+        """Add what was noted to the states."""
         for key, leaves in self._leaves.items():
             state = self._states.get(key)
             changed = durations.add(state, self._pages[key], leaves)
@@ -78,23 +90,18 @@ class DurationBook:
                 self._deadlines.set(key, durations.deadline(changed))
         self._leaves.clear()
         self._pages.clear()
-        for key in self._deadlines.due(self._now_ms, _DELETED_AT_ONCE):
-            self._settle(key)
 
-    def _settle(self, key: bytes) -> None:
+    def _settle(self, key: bytes) -> bool:
+        """Delete a state that is due; False when it is not, or not any more."""
         state = self._states.get(key)
         if state is None:
-            return
+            return False
         deadline = durations.deadline(state)
-        if deadline < self._now_ms and self._may_be_deleted(key, state):
-            self._delete(key, state)
-        else:
+        if deadline >= self._now_ms:
             self._deadlines.set(key, deadline)
-
-    def _may_be_deleted(self, key: bytes, state: PageDuration) -> bool:
-        """Tell whether it is published as it is, and nothing that it knows can be read again."""
-        known = self._states.applied_until
-        return state.src_offset <= known and not self._states.is_changed(key)
+            return False
+        self._delete(key, state)
+        return True
 
     def _delete(self, key: bytes, state: PageDuration) -> None:
         self._states.delete(key)
@@ -111,9 +118,6 @@ class DurationBook:
             if deadline >= comes_up_ms:
                 self._deadlines.set(key, deadline)
                 continue
-            if not self._may_be_deleted(key, state):
-                self._deadlines.set(key, deadline)
-                return False
             self._delete(key, state)
             return True
         return False

@@ -4,7 +4,7 @@ from schemas.headers import Source
 from schemas.records import RawEvent, SessionState
 from streams.domain import sessions
 from streams.domain.sessions import SessionRules
-from streams.domain.states import Deadlines, States
+from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
 
 #: Sessions settled in one go: some 30 ms. After a long stop a million may be due at once.
 _AT_ONCE = 1_000
@@ -21,9 +21,15 @@ class SessionBook:
         self._to_forget = Deadlines()
         self._now_ms = 0
         self._seen = states.applied_until
+        #: The last event that a state knew of when the partition was taken over.
+        self._known_until = -1
 
     def know(self, key: bytes, state: SessionState) -> None:
         """Take note of a state that was there before."""
+        self._known_until = max(self._known_until, state.src_offset)
+        self._set_deadline(key, state)
+
+    def _set_deadline(self, key: bytes, state: SessionState) -> None:
         closes_ms = sessions.closes_at(state, self._rules)
         if closes_ms is not None:
             self._to_close.set(key, closes_ms)
@@ -38,7 +44,11 @@ class SessionBook:
         closed, and go with the next batch: their last value must be published (design D5).
         """
         self._states.applied_until = self._seen
-        left = excess = max(0, len(self._states) - most)
+        for deadlines in (self._to_close, self._to_forget):
+            deadlines.throw_out_stale(self._states, len(self._states))
+        if not self._has_caught_up:
+            return 0
+        left = excess = min(max(0, len(self._states) - most), LEAVE_AT_ONCE)
         while left and self._delete_first():
             left -= 1
         deleted = excess - left
@@ -76,7 +86,7 @@ class SessionBook:
         changed = sessions.apply(state, event, src, self._rules)
         self._states.put(key, changed)
         if not was_open:
-            self.know(key, changed)
+            self._set_deadline(key, changed)
 
     def _settle(self, key: bytes, *, is_open: bool) -> None:
         """Close and forget what is due of a state that came up as open, or as not open."""
@@ -84,30 +94,33 @@ class SessionBook:
         if state is None or is_open != (sessions.closes_at(state, self._rules) is not None):
             return  # deleted, or the other deadlines have it
         settled = sessions.close_due(state, self._now_ms, self._rules)
-        if settled is state and self._may_be_deleted(key, state):
+        if settled is state and self._has_caught_up and not self._states.is_changed(key):
             settled = sessions.forget_due(state, self._now_ms, self._rules)
         if not settled.visits:
             self._states.delete(key)
             return
         if settled is not state:
             self._states.put(key, settled)
-        self.know(key, settled)
+        self._set_deadline(key, settled)
 
-    def _may_be_deleted(self, key: bytes, state: SessionState) -> bool:
-        """Tell whether it is published as it is, and nothing that it knows can be read again."""
-        known = self._states.applied_until
-        return state.src_offset <= known and not self._states.is_changed(key)
+    @property
+    def _has_caught_up(self) -> bool:
+        """Whether all was read again that states knew of when the partition was taken over.
+
+        Nothing is deleted before: no state and no tombstone would tell that it was applied.
+        """
+        return self._states.applied_until >= self._known_until
 
     def _delete_first(self) -> bool:
-        """Delete the session that is closed for longest; False when none can be."""
+        """Delete the session that is closed for longest; False when none is."""
         while (first := self._to_forget.first()) is not None:
-            _, key = first
+            comes_up_ms, key = first
             state = self._states.get(key)
             if state is None or sessions.closes_at(state, self._rules) is not None:
                 continue
-            if not self._may_be_deleted(key, state):
-                self.know(key, state)
-                return False
+            if sessions.forgotten_at(state, 0, self._rules) >= comes_up_ms:
+                self._set_deadline(key, state)
+                continue
             self._states.delete(key)
             return True
         return False
@@ -125,6 +138,6 @@ class SessionBook:
                 continue
             closed = sessions.close_all(state)
             self._states.put(key, closed)
-            self.know(key, closed)
+            self._set_deadline(key, closed)
             return True
         return False

@@ -1,6 +1,7 @@
 """What the rules need of a table, and of time: no more than this."""
 
 import sys
+from collections.abc import Container
 from heapq import heappop, heappush
 from typing import Protocol, TypeVar
 
@@ -8,18 +9,25 @@ S = TypeVar("S")
 
 #: Deadlines are kept by spans of so many ms.
 SPAN_MS = 1_000
+#: States that leave with one batch: half a second's work. More than one fetch can bring.
+LEAVE_AT_ONCE = 20_000
+#: Keys that deadlines hold beside twice the states, before what is stale is thrown out.
+_STALE = 10_000
 
 
 class States(Protocol[S]):
     """The states of one partition, as one batch has them so far."""
 
     #: The offset in the source up to which all had its effect when the batch began, as the
-    #: rules say. A state is deleted when it knows of no event beyond that: the last tombstone of
-    #: the partition tells the next worker, whom no state tells any more.
+    #: rules say: the last tombstone of the partition tells the next worker, whom no state
+    #: tells any more. Nothing is deleted while a state knows of an event beyond it.
     applied_until: int
 
     def __len__(self) -> int:
         """Return how many there were when the batch began."""
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a key had a state when the batch began."""
 
     def get(self, key: bytes) -> S | None:
         """Return the state of a key, or None."""
@@ -45,6 +53,11 @@ class Deadlines:
     def __init__(self) -> None:
         self._spans: dict[int, list[bytes]] = {}
         self._order: list[int] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return how many keys it holds, each as often as it was set."""
+        return self._size
 
     def set(self, key: bytes, at_ms: int) -> None:
         """Have the key come up within a second after stream time has passed `at_ms`."""
@@ -54,19 +67,20 @@ class Deadlines:
             keys = self._spans[span] = []
             heappush(self._order, span)
         keys.append(key)
+        self._size += 1
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
         """Take out keys whose deadline stream time has passed, the longest passed first.
 
         With none, nothing is due; with some, there may be more. One that was set again before
-        it came up may come up twice.
+        it came up may come up again, later.
         """
         keys: list[bytes] = []
         if not self._order or (self._order[0] + 1) * SPAN_MS > now_ms:
             return keys  # as it is for most events
         while len(keys) < at_most and (first := self.first(now_ms)) is not None:
             keys.append(first[1])
-        return keys
+        return list(dict.fromkeys(keys))
 
     def first(self, now_ms: int = sys.maxsize) -> tuple[int, bytes] | None:
         """Take out the key that comes up first, with when that is; None when none does by now."""
@@ -78,7 +92,20 @@ class Deadlines:
             return None
         keys = self._spans[span]
         key = keys.pop()
+        self._size -= 1
         if not keys:
             del self._spans[span]
             heappop(self._order)
         return comes_up_ms, key
+
+    def throw_out_stale(self, living: Container[bytes], states: int) -> None:
+        """Keep only the first entry of each living key, when most entries must be stale."""
+        if self._size <= 2 * states + _STALE:
+            return
+        before, self._spans, self._order, self._size = self._spans, {}, [], 0
+        kept: set[bytes] = set()
+        for span in sorted(before):
+            for key in before[span]:
+                if key in living and key not in kept:
+                    kept.add(key)
+                    self.set(key, span * SPAN_MS)

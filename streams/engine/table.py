@@ -16,6 +16,7 @@ from faust.types import TP
 
 from streams.engine import marks
 from streams.engine.producer import BatchProducer, OutRecord
+from streams.engine.versions import Versions
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
         self._stored: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         self._versions: defaultdict[int, int] = defaultdict(lambda: -1)
         self._applied: defaultdict[int, int] = defaultdict(lambda: -1)
-        #: During recovery only: the version of each key's value.
-        self._recovering: defaultdict[int, dict[bytes, int]] = defaultdict(dict)
+        #: During recovery only.
+        self._recovering: defaultdict[int, Versions] = defaultdict(Versions)
         self._read: dict[tuple[int, bytes], S] = {}
         self._staged: dict[tuple[int, bytes], S | None] = {}
 
@@ -86,6 +87,10 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
     def count(self, partition: int) -> int:
         """Return how many states a partition has, without what is staged."""
         return len(self._stored[partition])
+
+    def has(self, partition: int, key: object) -> bool:
+        """Tell whether a partition has a state of a key, without what is staged."""
+        return key in self._stored[partition]
 
     def applied_until(self, partition: int) -> int:
         """Return how far everything was applied; -1 when nothing is known of it."""
@@ -169,10 +174,8 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
         version = marks.version_of(record)
         if record.value is None:
             self.set_applied_until(record.partition, marks.applied_until(record))
-        known = self._recovering[record.partition]
-        if version < known.get(record.key, -1):
+        if not self._recovering[record.partition].is_news(record.key, version):
             return
-        known[record.key] = version
         self._versions[record.partition] = max(version, self._versions[record.partition])
         self._apply(record.partition, record.key, record.value)
 
@@ -211,6 +214,10 @@ class PartitionStates(Generic[S]):
     def __len__(self) -> int:
         """Return how many there were when the batch began."""
         return self._table.count(self._partition)
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a key had a state when the batch began."""
+        return self._table.has(self._partition, key)
 
     @property
     def applied_until(self) -> int:

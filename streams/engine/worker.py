@@ -83,6 +83,7 @@ class Worker:
         self._agents: list[_Agent] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
+        self._gave_up = False
 
     # -- what roles are built with
 
@@ -109,7 +110,7 @@ class Worker:
 
         async def consume(stream: Any) -> None:
             async for event in stream.noack().events():
-                await self._handle(agent, event)
+                await self.handle(agent, event)
 
         channel = self.faust.topic(source.name, schema=FetchSchema())
         self.faust.agent(
@@ -197,9 +198,13 @@ class Worker:
 
     # -- one batch
 
-    async def _handle(self, agent: _Agent, event: Any) -> None:
+    async def handle(self, agent: _Agent, event: Any) -> None:
+        """Process one fetch of an agent, and ack it when all its effects are written."""
         message = event.message
         consumer = self.faust.consumer
+        if self._gave_up:
+            consumer.release(message)
+            return
         batch = Batch(agent.name, message.topic, message.partition, event.value)
         try:
             await self._make_effective(agent, batch, message)
@@ -211,6 +216,8 @@ class Worker:
             consumer.pause_partitions({message.tp})
             consumer.release(message)
         except StoppingError as reason:
+            # Were the next batch written, its states would take this one for applied.
+            self._gave_up = True
             log.warning("%s: ended in the middle of a batch: %s", agent.name, reason)
             consumer.release(message)
         except FrozenError as error:

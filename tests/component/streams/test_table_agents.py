@@ -86,11 +86,12 @@ async def test_aggregate_durations_sums_page_leaves() -> None:
         for _, value in bench.written(PAGE_DURATIONS)
     ]
     assert [(row.leaves, row.total_ms, row.revision) for row in rows] == [
-        (3, 3_000, 1),
-        (4, 3_500, 2),
+        (3, 3_000, 3),
+        (4, 3_500, 4),
     ]
 
-    await second.run_batch(routed_tick(9, NOON_MS + 2 * DAY_MS))
+    for offset in (9, 10):
+        await second.run_batch(routed_tick(offset, NOON_MS + 2 * DAY_MS))
     assert second.written(PAGE_DURATIONS)[-1] == (b"0:shop:2026-04-01T12Z:/", None)
 
 

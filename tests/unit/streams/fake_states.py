@@ -27,6 +27,10 @@ class FakeStates(Generic[S]):
         """Return how many there were when the batch began."""
         return len(self._stored)
 
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a key had a state when the batch began."""
+        return key in self._stored
+
     def get(self, key: bytes) -> S | None:
         """Return the state of a key as this batch has it so far."""
         if key in self.staged:

@@ -93,6 +93,7 @@ def test_an_hour_is_deleted_26_hours_after_it_ended() -> None:
     assert told(states) == {"/": (1, 1, 1_000)}
 
     tick(book, ENDED_MS + 26 * HOUR_MS + 1_000)
+    tick(book)
     assert told(states) == {}
 
     leave(book, 9, ENDED_MS + 27 * HOUR_MS)
@@ -139,6 +140,7 @@ def test_an_hour_of_an_import_stays_for_an_hour_after_its_last_leave() -> None:
     assert told(states) == {"/": (1, 2, 2_000)}
 
     tick(book, NOON_MS + 2 * HOUR_MS + 1_000)
+    tick(book)
     assert told(states) == {}
 
 
@@ -219,3 +221,19 @@ def test_leaves_of_a_deleted_hour_read_again_begin_nothing() -> None:
         leave(again, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
     states.write()
     assert told(states) == {"/-1": (2, 1, 1_000)}
+
+
+def test_a_crash_after_a_path_was_deleted_leaves_the_rest_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which paths are kept apart hangs on what is there, so it must be there again."""
+    monkeypatch.setattr(durations, "MAX_PATHS", 1)
+    states, book = a_book()
+    leave(book, 1, path="/a")
+    states.write()
+    for reader in (book, successor(states)):
+        leave(reader, 2, NOON_MS + 40 * HOUR_MS, path="/b")
+        states.write()
+        tick(reader)
+
+    assert told(states) == {"(other)": (2, 1, 1_000)}

@@ -1,10 +1,14 @@
+import pytest
+
 from schemas.records import SessionState
+from streams.domain import session_book
 from streams.domain.session_book import SessionBook
 from streams.engine.room import MAX_STATES
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import (
     HOUR,
     HOUR_MS,
+    MINUTE,
     MINUTE_MS,
     NOON,
     NOON_MS,
@@ -248,3 +252,45 @@ def test_events_of_a_session_that_left_change_nothing_when_read_again() -> None:
         reader.apply(b"2", event(2, session_id="2"), source(2))
         assert keys_of(states) == {b"1", b"3"}
     assert len(states.published) == published
+
+
+def test_a_successor_lets_nothing_leave_before_it_has_read_all_again() -> None:
+    """Neither is a closed session deleted, nor an open one closed in its place."""
+    states, book = a_full_book()
+    book.begin_batch(most=2)
+    states.write()
+    again = successor(states)
+
+    assert again.begin_batch(most=1) == 0
+    assert not states.staged
+    again.advance(source(4, NOON_MS + 4 * MINUTE_MS))
+    assert again.begin_batch(most=1) == 1
+
+
+def test_a_session_that_closed_anew_does_not_leave_first() -> None:
+    """That it was closed before is no reason."""
+    states, book = a_full_book()
+    book.advance(source(4, NOON_MS + 40 * MINUTE_MS))
+    end(states, book)
+    late = source(5, NOON_MS + 41 * MINUTE_MS)
+    book.advance(late)
+    book.apply(b"2", event("late", session_id="2", event_ts=NOON + MINUTE), late)
+    book.advance(source(6, NOON_MS + 80 * MINUTE_MS))
+    states.write()
+
+    assert book.begin_batch(most=1) == 2
+    assert keys_of(states) == {b"2"}
+
+
+def test_so_many_leave_with_one_batch_that_the_loop_does_not_stand_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others go with the next ones."""
+    monkeypatch.setattr(session_book, "LEAVE_AT_ONCE", 1)
+    states, book = a_full_book()
+    book.advance(source(4, NOON_MS + 40 * MINUTE_MS))
+    states.write()
+
+    assert book.begin_batch(most=1) == 1
+    states.write()
+    assert book.begin_batch(most=1) == 1
