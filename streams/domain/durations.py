@@ -80,7 +80,9 @@ def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> Page
     is_first = state.leaves == 0
     return replace(
         state,
-        revision=state.revision + 1,
+        # By leaves, not by batches: of two workers that cut them differently, the row that knows
+        # more must win.
+        revision=state.revision + len(values),
         src_offset=last.offset,
         last_log_ms=max(state.last_log_ms, *(leave.src.log_ms for leave in fresh)),
         leaves=state.leaves + len(values),

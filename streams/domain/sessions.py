@@ -92,15 +92,25 @@ def leave_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionS
     return replace(state, visits=visits)
 
 
-def next_deadline(state: SessionState, now_ms: int, rules: SessionRules) -> int:
-    """Return the stream time (ms) after which `close_due` or `forget_due` has work.
+def close_all(state: SessionState) -> SessionState:
+    """Close the visits that are open, before their time: there is no room for them."""
+    visits = [close(visit) if visit.state == "open" else visit for visit in state.visits]
+    return replace(state, visits=visits)
+
+
+def closes_at(state: SessionState, rules: SessionRules) -> int | None:
+    """Return the stream time (ms) after which `close_due` has work; None when none is open."""
+    open_ = [_deadline(visit, rules) for visit in state.visits if visit.state == "open"]
+    return min(open_) if open_ else None
+
+
+def forgotten_at(state: SessionState, now_ms: int, rules: SessionRules) -> int:
+    """Return the stream time (ms) after which `forget_due` has work on closed visits.
 
     What is due and could not be forgotten yet is left for a later batch.
     """
-    deadlines = [_deadline(visit, rules) for visit in state.visits]
-    if (earliest := min(deadlines)) >= now_ms:
-        return earliest
-    return min(now_ms + _RETRY_MS if at_ms < now_ms else at_ms for at_ms in deadlines)
+    at_ms = min(_deadline(visit, rules) for visit in state.visits if visit.state != "open")
+    return now_ms + _RETRY_MS if at_ms < now_ms else at_ms
 
 
 def _placed(visits: Sequence[Visit], event: RawEvent, src: Source, gap_us: int) -> list[Visit]:

@@ -43,7 +43,7 @@ def test_the_broker_is_restarted_in_order_three_times(scenario: Scenario) -> Non
     scenario.check()
 
 
-@pytest.mark.parametrize("topic", ["events-raw", "events-session"])
+@pytest.mark.parametrize("topic", ["events-raw", "events-session", "sessions", "alerts"])
 def test_kafka_takes_no_records_of_a_topic_for_20_seconds(scenario: Scenario, topic: str) -> None:
     """Who writes to it waits, and acks nothing; what was refused is written afterwards."""
     stack = scenario.stack

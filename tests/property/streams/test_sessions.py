@@ -12,6 +12,7 @@ from sinks.rows import session_rows
 from sinks.sql.tables import SessionRow, table_of
 from streams.domain import sessions
 from streams.domain.session_book import SessionBook
+from streams.engine.room import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
@@ -54,19 +55,24 @@ def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
 
 
 def sessionize(
-    log: Sequence[Logged], plan: Sequence[Step], states: FakeStates[SessionState] | None = None
+    log: Sequence[Logged],
+    plan: Sequence[Step],
+    states: FakeStates[SessionState] | None = None,
+    most: int = MAX_STATES,
 ) -> FakeStates[SessionState]:
     """Run the job as the agent does, and return its table."""
     states = states or FakeStates(SessionState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
+        stored = states.recovered()
         book = SessionBook(states, RULES)
-        for key, state in states.stored().items():
+        for key, state in stored.items():
             book.know(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
+            book.begin_batch(most)
             for happened, src in batch:
-                book.advance(src.log_ms)
+                book.advance(src)
                 if happened is not None:
                     book.apply(f"shop:{happened.session_id}".encode(), happened, src)
 
@@ -182,6 +188,17 @@ def test_what_a_late_event_still_reaches_does_not_hang_on_batches(
     one_by_one = [Step(1)] * len(log)
 
     assert rows_of(sessionize(log, one_by_one)) == rows_of(sessionize(log, plan))
+
+
+@given(st.integers(1, 2), logs(events(), Shape(LONG_WAITS_MS)), steps())
+def test_each_event_is_in_one_row_whatever_was_deleted_before_it_was_read_again(
+    most: int, log: list[Logged], plan: list[Step]
+) -> None:
+    """Sessions were out of reach, or left for want of room, and crashes go back days."""
+    states = sessionize(log, plan, most=most)
+
+    rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
+    assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)
 
 
 @given(logs(events()), steps())
