@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 from importlib import import_module
 from typing import Any
 
@@ -28,6 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
     for name in arguments.names or NAMES:
         found = asyncio.run(_run(name, arguments.rounds))
         report.save(name, found)

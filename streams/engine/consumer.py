@@ -104,6 +104,7 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
     def ack(self, message: Any) -> bool:
         """Mark a fetch as done; True when it was not before."""
         message.acked = True
+        message.value = None  # thousands of records, which would stay until the next commit
         self.done[message.tp] = message.offset + 1
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
