@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from schemas.records import RawEvent, SessionState, Utm
 from sinks.rows import session_rows
@@ -125,6 +127,25 @@ def test_any_order_gives_the_same_visits(data: st.DataObject) -> None:
         return {key: row | {"visit_id": None} for key, row in rows.items()}
 
     assert visits(happened) == visits(shuffled)
+
+
+@given(st.data())
+def test_a_single_visit_is_told_as_one_of_several(data: st.DataObject) -> None:
+    """It takes a shorter way: a visit beside it, which nothing touches, changes nothing."""
+    made = data.draw(st.lists(events(), min_size=1, max_size=8))
+    long_ago = sessions.apply(None, event(99, event_ts=0), source(0), RULES)
+    alone = sessions.apply(None, made[0](0), source(1), RULES)
+    beside = replace(alone, visits=[*long_ago.visits, *alone.visits])
+
+    for index, make in enumerate(made[1:], 1):
+        before = to_builtins(alone), to_builtins(beside)
+        changed = [
+            sessions.apply(state, make(index), source(1 + index), RULES)
+            for state in (alone, beside)
+        ]
+        assert (to_builtins(alone), to_builtins(beside)) == before
+        alone, beside = changed
+        assert beside == replace(alone, visits=[*long_ago.visits, *alone.visits])
 
 
 @given(logs(events()), steps())
