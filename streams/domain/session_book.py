@@ -79,7 +79,7 @@ class SessionBook:
         state = self._states.get(key)
         if state is not None and src.offset <= state.src_offset:
             return
-        was_open = state is not None and sessions.closes_at(state, self._rules) is not None
+        was_open = state is not None and sessions.is_open(state)
         if state is not None:
             drop = sessions.leave_due if self._states.is_changed(key) else sessions.forget_due
             state = drop(state, self._now_ms, self._rules)
@@ -91,7 +91,7 @@ class SessionBook:
     def _settle(self, key: bytes, *, is_open: bool) -> None:
         """Close and forget what is due of a state that came up as open, or as not open."""
         state = self._states.get(key)
-        if state is None or is_open != (sessions.closes_at(state, self._rules) is not None):
+        if state is None or is_open != sessions.is_open(state):
             return  # deleted, or the other deadlines have it
         settled = sessions.close_due(state, self._now_ms, self._rules)
         if settled is state and self._has_caught_up and not self._states.is_changed(key):
@@ -116,7 +116,7 @@ class SessionBook:
         while (first := self._to_forget.first()) is not None:
             comes_up_ms, key = first
             state = self._states.get(key)
-            if state is None or sessions.closes_at(state, self._rules) is not None:
+            if state is None or sessions.is_open(state):
                 continue
             if sessions.forgotten_at(state, 0, self._rules) >= comes_up_ms:
                 self._set_deadline(key, state)

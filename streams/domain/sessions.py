@@ -98,6 +98,14 @@ def close_all(state: SessionState) -> SessionState:
     return replace(state, visits=visits)
 
 
+def is_open(state: SessionState) -> bool:
+    """Tell whether a visit is open."""
+    for visit in state.visits:  # noqa: SIM110 - asked for each event; a generator costs thrice
+        if visit.state == "open":
+            return True
+    return False
+
+
 def closes_at(state: SessionState, rules: SessionRules) -> int | None:
     """Return the stream time (ms) after which `close_due` has work; None when none is open."""
     open_ = [_deadline(visit, rules) for visit in state.visits if visit.state == "open"]
