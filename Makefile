@@ -8,6 +8,8 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
+# Else what is imported first, or with PYTHONDONTWRITEBYTECODE each time, is compiled: seconds.
+export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run browser test faults bench lint fmt types layers spelling lock docs check
