@@ -61,6 +61,8 @@ class BrokerFolder:
         except (BlockingIOError, TimeoutError):
             lock.close()
             raise self._taken() from None
+        # Not for a copy of this process to keep when we are gone.
+        os.register_at_fork(after_in_child=lock.close)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
