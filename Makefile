@@ -19,7 +19,7 @@ help: ## say what can be made
 	@echo 'ARGS="..." hands more arguments to the command, as in: make test ARGS="tests/unit -x"'
 
 setup: .venv/.ready ## fetch everything: Python packages and the broker
-	@$(BIN)/python -m infra.broker.jars
+	@$(BIN)/python -m infra.broker.archive
 
 run: setup ## run everything on this machine until Ctrl-C
 	@$(BIN)/headrace up $(ARGS)
