@@ -22,11 +22,13 @@ from setproctitle import setproctitle
 
 from infra import guard, process
 
+#: What the commands of the roles import.
 _MODULES = (
     "infra.database",
     "infra.owner",
     "infra.role",
     "infra.web",
+    "producer_api.server",
     "sinks.app",
     "streams.app",
     "streams.live_app",
@@ -57,6 +59,8 @@ class Child(Protocol):
 
 def preload() -> None:
     """Import what the roles need, for the copies to come."""
+    # numpy, which the sketches bring, would start threads, which a copy does not have.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for name in _MODULES:
         import_module(name)
     # The collector writes to each object that it looks at, and so would make a copy's memory

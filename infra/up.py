@@ -32,7 +32,8 @@ COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "sinks": lambda status: ("sinks", "--upgrade-database", "--status-file", str(status)),
 }
 
-#: One heap for all threads of a process instead of one each: some 10 MB less a role.
+#: One heap for all threads of a process instead of one each: some 10 MB less a role that is no
+#: copy of this process.
 _SMALL = {"MALLOC_ARENA_MAX": "1"}
 _READY_SECONDS = 90.0
 _GRACE_SECONDS = 30.0
