@@ -33,6 +33,8 @@ _MODULES = (
     "streams.app",
     "streams.live_app",
 )
+#: Elsewhere, what the system's own libraries hold is not made to be copied.
+_FORKS = sys.platform == "linux"
 #: What `headrace up` handles: between fork and role they wait, for whom they are meant.
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -59,6 +61,8 @@ class Child(Protocol):
 
 def preload() -> None:
     """Import what the roles need, for the copies to come."""
+    if not _FORKS:
+        return
     # numpy, which the sketches bring, would start threads, which a copy does not have.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for name in _MODULES:
@@ -71,9 +75,8 @@ def preload() -> None:
 
 def start(arguments: Sequence[str], *, log: Path, env: Mapping[str, str]) -> Child:
     """Start `headrace` with these arguments, with the promises of `process.spawn`."""
-    # A copy has none of the other threads, but the locks that they held; and only Linux's own
-    # libraries are made for that.
-    if sys.platform == "linux" and threading.active_count() == 1:
+    # A copy has none of the other threads, but the locks that they held.
+    if _FORKS and threading.active_count() == 1:
         return _Forked(arguments, log, env)
     return process.spawn([sys.executable, "-m", "infra", *arguments], log=log, env=env)
 
