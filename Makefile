@@ -8,6 +8,8 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
+# Else what is imported first, or with PYTHONDONTWRITEBYTECODE each time, is compiled: seconds.
+export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run browser test faults bench lint fmt types layers spelling lock docs check
@@ -17,7 +19,7 @@ help: ## say what can be made
 	@echo 'ARGS="..." hands more arguments to the command, as in: make test ARGS="tests/unit -x"'
 
 setup: .venv/.ready ## fetch everything: Python packages and the broker
-	@$(BIN)/python -m infra.broker.jars
+	@$(BIN)/python -m infra.broker.archive
 
 run: setup ## run everything on this machine until Ctrl-C
 	@$(BIN)/headrace up $(ARGS)

@@ -10,7 +10,7 @@ from benchmarks import report
 from benchmarks.measure import measure
 
 #: In the order in which they run and are told.
-NAMES = ("codec", "rules", "http", "engine", "sinks", "live")
+NAMES = ("codec", "rules", "http", "engine", "sinks", "live", "start")
 
 
 async def _run(name: str, rounds: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A bar chart in SVG: CPU time of each candidate, a line for its spread."""
+"""A bar chart in SVG: CPU time, or what a work shows, of each candidate; a line for its spread."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,11 +10,14 @@ _BAR, _FIRST, _OTHER = 14, "#2a6f97", "#a9b4bd"
 _STYLE = "text{font:13px system-ui,sans-serif;fill:#333}.title{font-weight:600}"
 
 
-def drawn(works: Sequence[Mapping[str, Any]]) -> str:
-    """Return the chart of all works, one group of bars each, each with a scale of its own."""
+def drawn(works: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Return the chart of all works, one group of bars each, each with a scale of its own.
+
+    `columns` names what is shown.
+    """
     y, parts = 8, []
     for work in works:
-        parts += _group(work, y)
+        parts += _group(work, columns, y)
         y += _HEAD + _ROW * len(work["candidates"]) + _GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" role="img">'
@@ -24,23 +27,22 @@ def drawn(works: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _group(work: Mapping[str, Any], y: int) -> list[str]:
-    candidates = work["candidates"]
-    scale = (_WIDTH - _LEFT - _RIGHT) / max(one["cpu_us"]["high"] for one in candidates)
-    title = escape(f"{work['title']}: CPU µs a {work['unit']}")
+def _group(work: Mapping[str, Any], columns: Mapping[str, str], y: int) -> list[str]:
+    candidates, shown = work["candidates"], work.get("shown", "cpu_us")
+    scale = (_WIDTH - _LEFT - _RIGHT) / max(one[shown]["high"] for one in candidates)
+    title = escape(f"{work['title']}: {columns[shown].format(work['unit'])}")
     parts = [f'<text class="title" x="8" y="{y + 16}">{title}</text>']
     for index, candidate in enumerate(candidates):
         color = _OTHER if index else _FIRST
-        parts += _bar(candidate, scale, y + _HEAD + _ROW * index, color)
+        parts += _bar(candidate["name"], candidate[shown], scale, y + _HEAD + _ROW * index, color)
     return parts
 
 
-def _bar(candidate: Mapping[str, Any], scale: float, y: int, color: str) -> list[str]:
-    cost = candidate["cpu_us"]
-    (low, middle, high) = (_LEFT + cost[name] * scale for name in ("low", "median", "high"))
+def _bar(name: str, cost: Mapping[str, float], scale: float, y: int, color: str) -> list[str]:
+    (low, middle, high) = (_LEFT + cost[of] * scale for of in ("low", "median", "high"))
     line = y + _BAR / 2
     return [
-        f'<text x="{_LEFT - 8}" y="{y + 12}" text-anchor="end">{escape(candidate["name"])}</text>',
+        f'<text x="{_LEFT - 8}" y="{y + 12}" text-anchor="end">{escape(name)}</text>',
         f'<rect x="{_LEFT}" y="{y}" width="{middle - _LEFT:.1f}" height="{_BAR}" fill="{color}"/>',
         f'<path d="M{low:.1f} {line}H{high:.1f}" stroke="#333"/>',
         f'<text x="{high + 6:.1f}" y="{y + 12}">{cost["median"]:.3g}</text>',

@@ -5,10 +5,10 @@ candidates compare within a round, where they ran one after the other.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 
 class Spent(NamedTuple):
@@ -21,11 +21,15 @@ class Spent(NamedTuple):
     latencies_ms: tuple[float, float] | None = None
 
 
+#: What one run of a candidate came to where it is not about events, by `report.COLUMNS`.
+Figures = Mapping[str, float]
+
+
 class Candidate(NamedTuple):
     """One way to do the work."""
 
     name: str
-    run: Callable[[], Awaitable[Spent]]
+    run: Callable[[], Awaitable[Spent | Figures]]
 
 
 class Work(NamedTuple):
@@ -34,6 +38,8 @@ class Work(NamedTuple):
     title: str
     candidates: Sequence[Candidate]
     unit: str = "event"
+    #: The column that the chart shows.
+    shown: str = "cpu_us"
 
 
 def in_process(name: str, job: Callable[[], Awaitable[int]]) -> Candidate:
@@ -61,22 +67,34 @@ def called(name: str, function: Callable[[Any], object], arguments: Sequence[Any
 async def measure(work: Work, rounds: int) -> dict[str, Any]:
     """Run all candidates once to warm up, then in each round; return what was found."""
     random = Random(rounds)  # noqa: S311 - an order, not a secret
-    spent: dict[str, list[Spent]] = {candidate.name: [] for candidate in work.candidates}
+    found: dict[str, list[Spent | Figures]] = {candidate.name: [] for candidate in work.candidates}
     for candidate in work.candidates:
         await candidate.run()
     for number in range(rounds):
         for candidate in random.sample(work.candidates, len(work.candidates)):
-            spent[candidate.name].append(await candidate.run())
+            found[candidate.name].append(await candidate.run())
         print(f"  {work.title}: round {number + 1} of {rounds}", flush=True)
-    first = spent[work.candidates[0].name]
+    told = [_told(runs, found[work.candidates[0].name]) for runs in found.values()]
     return {
         "title": work.title,
         "unit": work.unit,
-        "candidates": [{"name": name, **_told(runs, first)} for name, runs in spent.items()],
+        "shown": work.shown,
+        "candidates": [
+            {"name": name, **figures} for name, figures in zip(found, told, strict=True)
+        ],
     }
 
 
-def _told(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, Any]:
+def _told(
+    runs: Sequence[Spent | Figures], first: Sequence[Spent | Figures]
+) -> dict[str, dict[str, float]]:
+    if isinstance(runs[0], Spent):
+        return _spent(cast("Sequence[Spent]", runs), cast("Sequence[Spent]", first))
+    figures = cast("Sequence[Figures]", runs)
+    return {name: _spread([one[name] for one in figures]) for name in figures[0]}
+
+
+def _spent(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, dict[str, float]]:
     costs = [run.cpu_seconds / run.events * 1e6 for run in runs]
     beside = [run.cpu_seconds / run.events * 1e6 for run in first]
     latencies = [run.latencies_ms for run in runs if run.latencies_ms is not None]

@@ -24,15 +24,24 @@ and the machine beside it. Candidates alternate, in shuffled order; figures are 
 rounds, with the lowest and the highest. Machines differ, and do other things meanwhile, so what
 counts is how the candidates of one run compare: the last column is their CPU time as a multiple
 of the first one's, round by round. CPU time is that of all processes of a candidate, but
-neither of what sends the load nor of Kafka and PostgreSQL.
+neither of what sends the load nor of Kafka and PostgreSQL. The start alone has no peer, and tells
+of all processes.
 """
 
-_COLUMNS = {
+COLUMNS = {
     "cpu_us": "CPU µs a {}",
     "per_second": "{}s a second",
     "times_the_first": "CPU, times the first",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
+    "ready_s": "ready after s",
+    "cpu_s": "CPU s until then",
+    "python_s": "of Python",
+    "java_s": "of Java",
+    "percent": "% of a core",
+    "pss_mb": "MB (PSS)",
+    "uss_mb": "MB of its own (USS)",
+    "rss_mb": "MB resident (RSS)",
 }
 
 
@@ -66,7 +75,7 @@ def write(names: Iterable[str]) -> None:
         file = FOLDER / f"{name}.json"
         if file.exists():
             found = json.loads(file.read_bytes())
-            (FOLDER / f"{name}.svg").write_text(chart.drawn(found["works"]))
+            (FOLDER / f"{name}.svg").write_text(chart.drawn(found["works"], COLUMNS))
             parts.append(_section(name, found))
     (DOCS / "benchmarks.md").write_text("\n".join(parts))
 
@@ -75,8 +84,8 @@ def table(found: Mapping[str, Any]) -> str:
     """Return the figures as a table in Markdown."""
     lines = []
     for work in found["works"]:
-        columns = [column for column in _COLUMNS if column in work["candidates"][0]]
-        heads = [_COLUMNS[column].format(work["unit"]) for column in columns]
+        columns = [column for column in COLUMNS if column in work["candidates"][0]]
+        heads = [COLUMNS[column].format(work["unit"]) for column in columns]
         lines += [f"| {' | '.join((work['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
         for candidate in work["candidates"]:
             figures = [_spread(candidate[column]) for column in columns]

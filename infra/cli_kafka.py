@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from infra.broker import archive
 from infra.broker.local_kafka import LocalKafka
 
 
@@ -23,6 +24,7 @@ def kafka(
         signal.signal(end, signal.default_int_handler)
     broker = LocalKafka(data_dir, port=kafka_port)
     try:
+        archive.prepare()
         with broker:
             _tell(broker, data_dir)
             broker.process.wait()

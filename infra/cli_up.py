@@ -30,6 +30,7 @@ def up(
     """Run everything on this machine: broker, topics, database, all roles."""
     from rich.console import Console
 
+    from infra.broker import archive
     from infra.broker.local_kafka import LocalKafka
     from infra.data_dir import DataDir
     from infra.errors import UsageError
@@ -45,7 +46,10 @@ def up(
     check_port(settings.api)
     screen = Screen(Console())
     screen.title()
-    broker = LocalKafka(data_dir, port=kafka_port) if starts_broker else None
+    broker = None
+    if starts_broker:
+        archive.prepare()
+        broker = LocalKafka(data_dir, port=kafka_port)
     Up(settings, DataDir(data_dir), broker, screen).run()
 
 

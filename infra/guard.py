@@ -20,16 +20,21 @@ _CHECK_SECONDS = 1.0
 def main(how: str, parent: int, argv: list[str]) -> None:
     """Tie this process to `parent`, then execute `argv`. Does not return."""
     if how == "prctl":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        # The parent may have ended before prctl took hold: nobody would tell us any more.
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
+        die_with(parent)
     else:
         program = os.getpid()
         if os.fork() == 0:
             _watch(program)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.execvp(argv[0], argv)  # noqa: S606 - no shell is what is wanted
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when `parent` ends, which started it. Linux alone."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # The parent may have ended before prctl took hold: nobody would tell us any more.
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _watch(program: int) -> None:

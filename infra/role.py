@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
 
 _STATUS_SECONDS = 0.5
+#: As long as it is not ready, for somebody may wait for it.
+_NOT_READY_SECONDS = 0.1
 #: After which an end that waits for Kafka is over: `headrace up` kills after 30 s, as service
 #: managers do. A worker may spend 15 s of it on the batches that it has begun.
 _END_SECONDS = 20.0
@@ -95,4 +97,4 @@ async def _tell(name: str, worker: Worker, status: Path | None) -> None:
             before = reason
         if status is not None:
             write_status(status, reason, worker.dead_letters, worker.room.left_early)
-        await asyncio.sleep(_STATUS_SECONDS)
+        await asyncio.sleep(_NOT_READY_SECONDS if reason else _STATUS_SECONDS)

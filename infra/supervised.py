@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra import process
+from infra.preloaded import Child
 
 _FIRST_BACKOFF_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 5.0
@@ -24,13 +25,11 @@ class Supervised:
     `start` starts the process and returns it; `pid_file` tells its id while it runs.
     """
 
-    def __init__(
-        self, role: str, start: Callable[[], subprocess.Popen[bytes]], pid_file: Path
-    ) -> None:
+    def __init__(self, role: str, start: Callable[[], Child], pid_file: Path) -> None:
         self.role = role
         self._start = start
         self._pid_file = pid_file
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._started_at = 0.0
         self._pause = 0.0
         self._start_at: float | None = None

@@ -4,14 +4,13 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from infra import process
+from infra import preloaded
 from infra.broker.local_kafka import LocalKafka
 from infra.data_dir import DataDir
 from infra.errors import UserError
@@ -33,7 +32,8 @@ COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "sinks": lambda status: ("sinks", "--upgrade-database", "--status-file", str(status)),
 }
 
-#: One heap for all threads of a process instead of one each: some 10 MB less a role.
+#: One heap for all threads of a process instead of one each: some 10 MB less a role that is no
+#: copy of this process.
 _SMALL = {"MALLOC_ARENA_MAX": "1"}
 _READY_SECONDS = 90.0
 _GRACE_SECONDS = 30.0
@@ -93,7 +93,7 @@ class Up:
 
     def _is_heard(self, role: str) -> bool:
         if role == "web":
-            return self._why_not_ready(role) is None
+            return self._asks_web("/healthz") is None
         return is_heard(self._data_dir.status(role))
 
     # -- the start
@@ -102,6 +102,7 @@ class Up:
         began = time.monotonic()
         self._start_broker()
         # The roles load while the broker starts, and wait for it.
+        preloaded.preload()
         for role in COMMANDS:
             self._start_role(role)
         with self._screen.step("Kafka") as done:
@@ -109,7 +110,8 @@ class Up:
         with self._screen.step("Topics") as done:
             asyncio.run(create_topics(self._settings.kafka))
             done(f"{len(TOPICS)}, each of {self._settings.kafka.partitions} partitions")
-        for role in COMMANDS:
+        # `web` is ready when the others are and it has reached Kafka, too.
+        for role in sorted(COMMANDS, key=lambda role: role == "web"):
             with self._screen.step(role) as done:
                 self._wait_ready(role)
                 done(self._about(role))
@@ -156,13 +158,13 @@ class Up:
         status = self._data_dir.status(role)
         status.parent.mkdir(parents=True, exist_ok=True)
         status.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "infra", *COMMANDS[role](status)]
+        arguments = COMMANDS[role](status)
         if role == "sinks" and is_loopback(self._settings.api.host):
-            argv += ["--owner-token", str(self._data_dir.owner_token)]
+            arguments += ("--owner-token", str(self._data_dir.owner_token))
         environment = {**os.environ, **_SMALL, **_environment(self._settings)}
 
-        def start() -> subprocess.Popen[bytes]:
-            return process.spawn(argv, log=self._data_dir.log(role), env=environment)
+        def start() -> preloaded.Child:
+            return preloaded.start(arguments, log=self._data_dir.log(role), env=environment)
 
         child = Supervised(role, start, self._data_dir.pid(role))
         child.start()
@@ -185,15 +187,19 @@ class Up:
             time.sleep(_POLL_SECONDS)
 
     def _why_not_ready(self, role: str) -> str | None:
-        if role != "web":
-            return why_not_ready(self._data_dir.status(role))
-        api = self._settings.api
+        if role == "web":
+            return self._asks_web("/readyz")
+        return why_not_ready(self._data_dir.status(role))
+
+    def _asks_web(self, path: str) -> str | None:
+        """Return why the HTTP side does not answer that all is well; None when it does."""
         try:
-            # Alive is enough here: it is ready when the others are, who come next.
-            url = f"{address_of(api)}/healthz"
+            url = f"{address_of(self._settings.api)}{path}"
             with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - http, and ours
                 return None
-        except (urllib.error.URLError, OSError) as error:
+        except urllib.error.HTTPError as error:
+            return error.read().decode(errors="replace")
+        except OSError as error:
             return str(error)
 
     # -- the end

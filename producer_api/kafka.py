@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 512 * 1024
 _WATCH_SECONDS = 1.0
+#: Before a connection is tried anew: who starts everything at once waits for this.
+_AGAIN_SECONDS = 0.3
 #: After which the addresses that we know may be old: begin again with those of the settings.
 _STALE_SECONDS = 30.0
 #: Besides what says so of itself.
@@ -91,7 +93,7 @@ class Link:
                 self._tell(self._unreached("no broker answers"))
             except (KafkaError, OSError) as error:
                 self._tell(self._unreached(type(error).__name__))
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:

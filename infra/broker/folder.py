@@ -5,6 +5,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -61,6 +62,8 @@ class BrokerFolder:
         except (BlockingIOError, TimeoutError):
             lock.close()
             raise self._taken() from None
+        # Not for a copy of this process to keep when we are gone.
+        os.register_at_fork(after_in_child=lock.close)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
@@ -80,29 +83,45 @@ class BrokerFolder:
         self._fill("log4j2.xml", log="../logs/kafka.log")
 
     def format(
-        self, run_java: Sequence[str], env: Mapping[str, str], cluster_id: str | None = None
+        self,
+        run_java: Sequence[str],
+        env: Mapping[str, str],
+        cluster_id: str | None = None,
+        blank: Path | None = None,
     ) -> None:
         """Make the empty storage of a new cluster, once. `run_java` is argv up to the class name.
 
-        Without `cluster_id` it is a cluster of its own.
+        Without `cluster_id` it is a cluster of its own. `blank` is where an empty storage of this
+        Kafka and of node 1 is kept, or will be: to copy it takes no Java, which takes a second.
 
         Raises UserError with Kafka's words when that fails.
         """
         data, unfinished = self.home / "data", self.home / "data.new"
         if data.exists():
             return
+        cluster_id = cluster_id or new_cluster_id()
         # Under another name until it is whole: a half-made one would never start.
         shutil.rmtree(unfinished, ignore_errors=True)
+        if blank is not None and blank.exists():
+            shutil.copytree(blank, unfinished)
+            _give_ids(unfinished, cluster_id)
+        else:
+            self._make_storage(run_java, env, cluster_id)
+            if blank is not None:
+                _keep(unfinished, blank)
+        unfinished.rename(data)
+
+    def _make_storage(
+        self, run_java: Sequence[str], env: Mapping[str, str], cluster_id: str
+    ) -> None:
         settings = (self.home / self.settings).read_text()
         temporary = self.home / "format.properties"
         temporary.write_text(settings.replace("log.dirs=data", "log.dirs=data.new"))
-        tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name]
-        tool += ["-t", cluster_id or new_cluster_id()]
+        tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name, "-t", cluster_id]
         if process.spawn([*run_java, *tool], log=self.log, env=env, cwd=self.home).wait():
             said = "\n  ".join(self.last_lines())
-            raise UserError(f"Kafka could not make its storage in {data}:\n  {said}")
+            raise UserError(f"Kafka could not make its storage in {self.home}:\n  {said}")
         temporary.unlink()
-        unfinished.rename(data)
 
     def write_pid(self, pid: int) -> None:
         """Tell the JVM's process id, in `run/kafka.pid`."""
@@ -147,6 +166,20 @@ class BrokerFolder:
     def _fill(self, name: str, **values: object) -> None:
         text = Template((_TEMPLATES / name).read_text()).substitute(values)
         (self.home / name).write_text(text)
+
+
+def _give_ids(storage: Path, cluster_id: str) -> None:
+    """Make a copied storage one of its own; nothing else in it is of the one that was copied."""
+    file = storage / "meta.properties"
+    told = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
+    told |= {"cluster.id": cluster_id, "directory.id": new_cluster_id()}
+    file.write_text("".join(f"{name}={value}\n" for name, value in told.items()))
+
+
+def _keep(storage: Path, blank: Path) -> None:
+    """Keep a copy for the next storages, whole or not at all."""
+    with suppress(OSError), tempfile.TemporaryDirectory(dir=blank.parent) as scratch:
+        shutil.copytree(storage, Path(scratch) / blank.name).rename(blank)
 
 
 def new_cluster_id() -> str:

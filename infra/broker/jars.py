@@ -30,13 +30,18 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "headrace"
 
 
+def kafka_folder() -> Path:
+    """Return the folder of what belongs to this version of Kafka; it may not exist yet."""
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
+
+
 def class_path() -> list[Path]:
     """Return the broker's jars, in class path order.
 
     The first call on a machine fetches them, which takes some ten seconds and is told on standard
     error; later calls touch only the disk. Raises UserError when they cannot be fetched.
     """
-    target = cache_folder() / f"kafka-{KAFKA_VERSION}"
+    target = kafka_folder()
     known = _known(target)
     if known is None:
         try:

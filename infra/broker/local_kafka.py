@@ -4,14 +4,15 @@ import asyncio
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from infra import process
-from infra.broker import ports, probe
+from infra.broker import archive, ports, probe
 from infra.broker.folder import BrokerFolder
-from infra.broker.jars import class_path
+from infra.broker.jars import class_path, kafka_folder
 from infra.broker.java import find_java
 from infra.errors import UserError
 
@@ -35,12 +36,15 @@ class LocalKafka:
     After the JVM has died, `start()` starts it again at the same address. The JVM is our direct
     child and is killed when the thread that called `start()` ends: call it from the main thread.
 
-    Without `port`, a free one is chosen at the first start.
+    Without `port`, a free one is chosen at the first start. `options` are more for the JVM.
     """
 
-    def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, *, port: int | None = None, options: Sequence[str] = ()
+    ) -> None:
         self._folder = BrokerFolder(data_dir)
         self._asked_port = port
+        self._options = options
         self._port: int | None = None
         self._argv: list[str] = []
         self._env: dict[str, str] = {}
@@ -113,14 +117,15 @@ class LocalKafka:
             port = self._choose_port()
             self._folder.write_settings(port, ports.free_port())
             run = [str(java), *JVM_OPTIONS, *self._folder.jvm_options]
+            more = [*archive.options(java), *self._options]
             # In the environment, since on the command line it would fill the screen of every `ps`.
             self._env = {**os.environ, "CLASSPATH": os.pathsep.join(map(str, jars))}
-            self._folder.format(run, self._env)
+            self._folder.format(run, self._env, blank=kafka_folder() / "blank")
         except BaseException:
             self._folder.release()
             raise
         self._port = port
-        self._argv = [*run, "kafka.Kafka", str(self._folder.settings)]
+        self._argv = [*run, *more, "kafka.Kafka", str(self._folder.settings)]
 
     def _choose_port(self) -> int:
         if self._asked_port is None:

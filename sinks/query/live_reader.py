@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 #: What is older has expired, or was renewed since.
 _BACK_MS = 120_000
 _POLL_MS = 200
-_RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 0.3
 _MOST_RECORDS = 1_000
 
 

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from time import monotonic
 from typing import Any
 
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from aiokafka.client import ConnectionGroup
+from aiokafka.protocol.offset import OffsetRequest
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 from mode.utils.futures import notify
 
@@ -33,6 +35,8 @@ _HELD_SECONDS = 0.02
 #: until it is answered. Faust's 1.5 s are for when there is nothing to do.
 _HELD_FETCH_MS = 100
 _HELD_FETCH_WHEN_IDLE_MS = 1_500
+#: Beside aiokafka's connection groups, one for where partitions begin and end.
+_OFFSETS = "offsets"
 
 
 class FetchConsumer(Consumer):  # type: ignore[misc]
@@ -40,6 +44,9 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
 
     #: Where partitions are read from, when not from the group's offsets (sinks: SQL's).
     positions: Positions | None = None
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -202,6 +209,32 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Do nothing: the list of deliveries knows."""
+
+
+class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's, whose consumer asks for offsets beside what it fetches."""
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        consumer = super()._create_consumer(loop)
+        ask_offsets_aside(consumer._client)  # noqa: SLF001 - of the one version that is pinned
+        return consumer
+
+
+def ask_offsets_aside(client: Any) -> None:
+    """Have an aiokafka client ask for offsets on a connection that nothing else uses.
+
+    A broker answers one connection's requests in their order, and a fetch that finds nothing
+    after 1.5 s: behind that one, an idle worker would wait for its offsets at each assignment.
+    """
+    send = client.send
+
+    async def send_aside(
+        node_id: int, request: Any, *, group: object = ConnectionGroup.DEFAULT
+    ) -> Any:
+        aside = _OFFSETS if isinstance(request, OffsetRequest) else group
+        return await send(node_id, request, group=aside)
+
+    client.send = send_aside
 
 
 class FetchTransport(Transport):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import faust
+from faust.tables import TableManager
 
 from streams.engine.consumer import FetchTransport, Positions
 from streams.engine.fetches import FetchScheduler
@@ -16,6 +17,15 @@ class _App(faust.App):  # type: ignore[misc]
 
     def _create_directories(self) -> None:
         """Make none: tables are kept in memory and in their topics."""
+
+
+class _TableManager(TableManager):  # type: ignore[misc]
+    """Faust's, which waits a second at each start for tables that are still to be registered."""
+
+    async def on_start(self) -> None:
+        """Begin at once: a worker's tables are all registered before its app is started."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) -> Any:
@@ -44,6 +54,7 @@ def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) 
         # Faust's own server hands table data to anyone.
         web_enabled=False,
         ConsumerScheduler=FetchScheduler,
+        TableManager=_TableManager,
     )
     app.transport = FetchTransport(app.conf.broker_consumer, app)
     app.transport.positions = positions

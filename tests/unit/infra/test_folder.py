@@ -1,6 +1,7 @@
 """The broker's files in a data directory."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,47 @@ def test_an_address_is_found_while_the_broker_lives(tmp_path: Path) -> None:
     folder.release()
     with pytest.raises(UserError, match="No broker is ready"):
         find_address(tmp_path)
+
+
+# What Kafka's tool leaves, without Kafka.
+_TOOL = """
+import sys
+from pathlib import Path
+(storage := Path("data.new")).mkdir()
+ids = f"cluster.id={sys.argv[-1]}\\ndirectory.id=the-first-one"
+(storage / "meta.properties").write_text(f"#\\n#today\\nnode.id=1\\n{ids}\\nversion=1\\n")
+(storage / "checkpoint").write_bytes(b"the versions of its features")
+"""
+
+
+def _formatted(data_dir: Path, java: str, blank: Path | None) -> dict[str, str]:
+    """Return what identifies the storage that was made."""
+    folder = BrokerFolder(data_dir)
+    folder.lock()
+    folder.write_settings(29092, 29093)
+    folder.format([sys.executable, "-c", java], os.environ, blank=blank)
+    folder.release()
+    data = data_dir / "kafka" / "data"
+    assert (data / "checkpoint").read_bytes() == b"the versions of its features"
+    lines = (data / "meta.properties").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def test_an_empty_storage_is_made_once_and_then_copied_with_ids_of_its_own(tmp_path: Path) -> None:
+    """The second needs no Java: two clusters are never taken for one."""
+    first = _formatted(tmp_path / "a", _TOOL, tmp_path / "blank")
+    second = _formatted(tmp_path / "b", "raise SystemExit(1)", tmp_path / "blank")
+
+    assert (second["node.id"], second["version"]) == (first["node.id"], first["version"])
+    assert second["cluster.id"] != first["cluster.id"]
+    assert second["directory.id"] != first["directory.id"]
+    assert len(second["cluster.id"]) == len(second["directory.id"]) == 22
+
+
+def test_a_storage_that_cannot_be_made_is_told_and_nothing_is_kept(tmp_path: Path) -> None:
+    """In the tool's own words."""
+    with pytest.raises(UserError, match=r"could not make its storage(.|\n)*no room"):
+        _formatted(tmp_path / "a", "raise SystemExit('no room')", tmp_path / "blank")
+
+    assert not (tmp_path / "blank").exists()
+    assert not (tmp_path / "a" / "kafka" / "data").exists()
