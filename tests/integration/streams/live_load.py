@@ -128,12 +128,14 @@ class Load:
 
     async def told(self, since: dict[TopicPartition, int] | None = None) -> list[LiveCounters]:
         """Return the records that were told, each partition's in order."""
-        found = []
-        ends = await self.ends()
+        found: list[LiveCounters] = []
+        begins, ends = since or dict.fromkeys(_PLACES, 0), await self.ends()
+        if begins == ends:  # aiokafka cannot stop a consumer that it has hardly started
+            return found
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
             consumer.assign(_PLACES)
             for place in _PLACES:
-                consumer.seek(place, since[place] if since else 0)
+                consumer.seek(place, begins[place])
             while any([await consumer.position(place) < ends[place] for place in _PLACES]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     found += [decode(record.value, LiveCounters) for record in records]
