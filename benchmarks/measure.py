@@ -5,9 +5,10 @@ candidates compare within a round, where they ran one after the other.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -19,6 +20,8 @@ class Spent(NamedTuple):
     cpu_seconds: float
     #: Of an answer, in milliseconds: the median, and what 99 of 100 took at most.
     latencies_ms: tuple[float, float] | None = None
+    #: What else there is to tell of this work, by the heads of its columns.
+    figures: Mapping[str, float] = MappingProxyType({})
 
 
 class Candidate(NamedTuple):
@@ -34,6 +37,8 @@ class Work(NamedTuple):
     title: str
     candidates: Sequence[Candidate]
     unit: str = "event"
+    #: Not where each run is a process that begins anew and lasts long.
+    warms_up: bool = True
 
 
 def in_process(name: str, job: Callable[[], Awaitable[int]]) -> Candidate:
@@ -59,10 +64,10 @@ def called(name: str, function: Callable[[Any], object], arguments: Sequence[Any
 
 
 async def measure(work: Work, rounds: int) -> dict[str, Any]:
-    """Run all candidates once to warm up, then in each round; return what was found."""
+    """Run all candidates in each round, once before to warm up; return what was found."""
     random = Random(rounds)  # noqa: S311 - an order, not a secret
     spent: dict[str, list[Spent]] = {candidate.name: [] for candidate in work.candidates}
-    for candidate in work.candidates:
+    for candidate in work.candidates if work.warms_up else ():
         await candidate.run()
     for number in range(rounds):
         for candidate in random.sample(work.candidates, len(work.candidates)):
@@ -90,6 +95,7 @@ def _told(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, Any]:
                 ("p50_ms", "p99_ms"), zip(*latencies, strict=True), strict=False
             )
         },
+        "figures": {head: _spread([run.figures[head] for run in runs]) for head in runs[0].figures},
     }
 
 

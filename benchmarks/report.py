@@ -75,12 +75,15 @@ def table(found: Mapping[str, Any]) -> str:
     """Return the figures as a table in Markdown."""
     lines = []
     for work in found["works"]:
-        columns = [column for column in _COLUMNS if column in work["candidates"][0]]
+        first = work["candidates"][0]
+        columns = [column for column in _COLUMNS if column in first]
         heads = [_COLUMNS[column].format(work["unit"]) for column in columns]
+        heads += first.get("figures", {})
         lines += [f"| {' | '.join((work['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
         for candidate in work["candidates"]:
-            figures = [_spread(candidate[column]) for column in columns]
-            lines.append(f"| {' | '.join((candidate['name'], *figures))} |")
+            told = [candidate[column] for column in columns]
+            told += candidate.get("figures", {}).values()
+            lines.append(f"| {' | '.join((candidate['name'], *map(_spread, told)))} |")
         lines.append("")
     return "\n".join(lines)
 
