@@ -40,6 +40,7 @@ def web(status_dir: Annotated[Path, typer.Option()]) -> None:
 
     from infra.data_dir import read_settings
     from infra.logs import configure_logging
+    from infra.role_metrics import RoleMetrics
     from infra.role_status import why_not_ready
     from infra.web import create_web
     from producer_api.server import serve_app
@@ -47,6 +48,7 @@ def web(status_dir: Annotated[Path, typer.Option()]) -> None:
     settings = read_settings()
     configure_logging()
     others = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
+    REGISTRY.register(RoleMetrics(others))
     checks = [lambda path=path: why_not_ready(path) for path in others]
     app = create_web(settings, ready_checks=checks, registry=REGISTRY)
     raise typer.Exit(serve_app(app, settings.api))

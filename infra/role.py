@@ -94,5 +94,5 @@ async def _tell(name: str, worker: Worker, status: Path | None) -> None:
             log.info("%s: %s", name, reason or "ready")
             before = reason
         if status is not None:
-            write_status(status, reason, worker.dead_letters)
+            write_status(status, reason, worker.dead_letters, worker.room.left_early)
         await asyncio.sleep(_STATUS_SECONDS)

@@ -68,7 +68,8 @@ def encode(record: Record) -> bytes:
 
 def decode(message: bytes, record_type: type[R]) -> R:
     """Read a message of any version of `record_type`; `CodecError` when it is not one."""
-    return _decode(message, record_type, _coder(record_type.__name__).decode)
+    coder = _coder(record_type.__name__)
+    return _decode(message, record_type, coder.prefix, coder.decode)
 
 
 def projection(record_type: type[R], *wanted: str) -> Callable[[bytes], R]:
@@ -78,19 +79,19 @@ def projection(record_type: type[R], *wanted: str) -> Callable[[bytes], R]:
     over may be no UTF-8. It takes half the time where few are wanted.
     """
     schema = _schema(_newest(record_type.__name__))
-    read = decoder(schema, vars(records), wanted)
-    return lambda message: _decode(message, record_type, read)
+    prefix, read = _coder(record_type.__name__).prefix, decoder(schema, vars(records), wanted)
+    return lambda message: _decode(message, record_type, prefix, read)
 
 
-def _decode(message: bytes, record_type: type[R], read: Decoder) -> R:
-    name = record_type.__name__
-    if not message.startswith(_coder(name).prefix):
+def _decode(message: bytes, record_type: type[R], prefix: bytes, read: Decoder) -> R:
+    if not message.startswith(prefix):
         return _decode_older(message, record_type)
     try:
-        (record, end) = read(message, _PREFIX.size)
+        (record, end) = read(message, len(prefix))
     except Exception as error:  # whatever the bytes provoke
-        raise _not_a(name, error) from error
-    _check_end(len(message) - end, name)
+        raise _not_a(record_type.__name__, error) from error
+    if end != len(message):
+        raise _bad_end(len(message) - end, record_type.__name__)
     return record  # type: ignore[no-any-return]
 
 
@@ -110,7 +111,8 @@ def _decode_older(message: bytes, record_type: type[R]) -> R:
         record = msgspec.convert(fields, record_type, builtin_types=(bytes, Decimal))
     except Exception as error:  # fastavro raises whatever the bytes provoke
         raise _not_a(record_type.__name__, error) from error
-    _check_end(len(message) - body.tell(), name)
+    if body.tell() != len(message):
+        raise _bad_end(len(message) - body.tell(), name)
     return record
 
 
@@ -118,11 +120,10 @@ def _not_a(name: str, error: Exception) -> CodecError:
     return CodecError(f"not the Avro of a {name}: {error!r}")
 
 
-def _check_end(left: int, name: str) -> None:
+def _bad_end(left: int, name: str) -> CodecError:
     if left > 0:
-        raise CodecError(f"{left} bytes behind the end of the {name}")
-    if left < 0:
-        raise CodecError(f"not the Avro of a {name}: {-left} bytes are missing")
+        return CodecError(f"{left} bytes behind the end of the {name}")
+    return CodecError(f"not the Avro of a {name}: {-left} bytes are missing")
 
 
 @cache

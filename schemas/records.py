@@ -2,7 +2,8 @@
 
 Times are integers: microseconds since 1970 (UTC) where the name ends in `_at` or `_ts` or is
 `hour`, milliseconds where it ends in `_ms`. Names, order and defaults equal the schema's;
-a contract test holds them together.
+a contract test holds them together. None is part of what it holds, so the garbage collector
+need not look at them (`gc=False`): that saves a tenth of what an event costs, and 16 bytes each.
 """
 
 from decimal import Decimal
@@ -35,7 +36,7 @@ class Utm(Struct, gc=False):
     content: str | None = None
 
 
-class RawEvent(Struct, kw_only=True):
+class RawEvent(Struct, kw_only=True, gc=False):
     """One event as it was accepted."""
 
     event_id: str
@@ -79,7 +80,7 @@ class Stamped(Struct, frozen=True, gc=False):
     event_id: str
 
 
-class Visit(Struct, kw_only=True):
+class Visit(Struct, kw_only=True, gc=False):
     """A maximal run of one session's events with no gap over the limit (design D9)."""
 
     visit_id: str
@@ -106,7 +107,7 @@ class Visit(Struct, kw_only=True):
     leaving: bool = False
 
 
-class SessionState(Struct, kw_only=True):
+class SessionState(Struct, kw_only=True, gc=False):
     """The visits of one session: state and result in one (design D5)."""
 
     site_id: str
@@ -115,7 +116,7 @@ class SessionState(Struct, kw_only=True):
     visits: list[Visit]
 
 
-class PageDuration(Struct, kw_only=True):
+class PageDuration(Struct, kw_only=True, gc=False):
     """Time on one page in one hour of event time, as one partition saw it."""
 
     site_id: str
@@ -133,7 +134,7 @@ class PageDuration(Struct, kw_only=True):
     sketch: bytes
 
 
-class AlertState(Struct, kw_only=True):
+class AlertState(Struct, kw_only=True, gc=False):
     """What one alert rule remembers of one subject."""
 
     site_id: str
@@ -146,7 +147,7 @@ class AlertState(Struct, kw_only=True):
     raised_ms: int | None = None
 
 
-class Alert(Struct, kw_only=True):
+class Alert(Struct, kw_only=True, gc=False):
     """Something that a rule says someone should know."""
 
     alert_id: str
@@ -160,7 +161,7 @@ class Alert(Struct, kw_only=True):
     subscription_id: str | None = None
 
 
-class SecondCount(Struct, frozen=True):
+class SecondCount(Struct, frozen=True, gc=False):
     """Events of one second since 1970, by type."""
 
     second: int
@@ -196,7 +197,7 @@ class LatestEvent(Struct, frozen=True, gc=False):
     detail: str
 
 
-class LiveCounters(Struct, kw_only=True):
+class LiveCounters(Struct, kw_only=True, gc=False):
     """What happens now at one site, as one partition sees it; `schemas.live` has the windows.
 
     The newest record of a site and partition replaces the one before; one that is not renewed
@@ -219,7 +220,7 @@ class LiveCounters(Struct, kw_only=True):
     latest: list[LatestEvent] = []
 
 
-class Subscription(Struct, kw_only=True):
+class Subscription(Struct, kw_only=True, gc=False):
     """Who wants to be told of what; the secret is in SQL alone."""
 
     subscription_id: str
@@ -231,7 +232,7 @@ class Subscription(Struct, kw_only=True):
     updated_at: int
 
 
-class Replay(Struct, kw_only=True):
+class Replay(Struct, kw_only=True, gc=False):
     """A dead letter that was replayed, and where its replay stands in `events-raw`."""
 
     stage: str

@@ -125,6 +125,11 @@ class StreamsSettings(_Group):
     tick_seconds: float = Field(
         10.0, gt=0, le=3600, description="between the ticks that advance idle partitions"
     )
+    max_states: int = Field(
+        250_000,
+        ge=1,
+        description="sessions, and so on, that a partition keeps; those idle for longest leave",
+    )
 
 
 class WebhooksSettings(_Group):

@@ -39,7 +39,10 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
 def _build(settings: Settings) -> Worker:
     kafka, session = settings.kafka, settings.session
     worker = Worker(
-        APP_ID, kafka.bootstrap_servers, max_refused_in_a_row=kafka.max_refused_in_a_row
+        APP_ID,
+        kafka.bootstrap_servers,
+        max_refused_in_a_row=kafka.max_refused_in_a_row,
+        max_states=settings.streams.max_states,
     )
     tail = Tail(kafka.bootstrap_servers, EVENTS_SESSION.name, CLIENT_IDS.most)
     rules = SessionRules.of_seconds(

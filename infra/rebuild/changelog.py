@@ -9,8 +9,8 @@ from infra.audit.scope import Key
 from schemas.codec import CodecError, decode
 from schemas.records import PageDuration, SessionState
 from schemas.topics import Topic
+from streams.engine.marks import version_header, version_of
 from streams.engine.producer import BatchProducer, OutRecord
-from streams.engine.table import version_header, version_of
 from streams.engine.tail import Tail
 
 S = TypeVar("S", SessionState, PageDuration)

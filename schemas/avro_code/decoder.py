@@ -114,6 +114,9 @@ class _Decoder(Writer):
         yield "elif (n := data[i + 1]) < 0x80:"
         yield f"    {target} = (n << 6 | b >> 1 & 0x3F) ^ -(b & 1)"
         yield "    i += 2"
+        yield "elif n := TIMES.get(data[i : i + 8]):"
+        yield f"    {target} = n"
+        yield "    i += 8"
         yield f"else: {target}, i = read_long(data, i)"
 
     _int = _long
@@ -131,20 +134,22 @@ class _Decoder(Writer):
 
     def _array(self, schema: Schema, target: str) -> Iterator[str]:
         items, item = self.new("items"), self.new("x")
-        body = [*self.of(schema["items"], item), f"{items}.append({item})"]
-        return self._blocks(items, "[]", body, target)
+        yield f"{items} = []"
+        yield from self._blocks([*self.of(schema["items"], item), f"{items}.append({item})"])
+        yield f"{target} = {items}"
 
     def _map(self, schema: Schema, target: str) -> Iterator[str]:
         items, name, item = self.new("items"), self.new("x"), self.new("x")
         body = [*self.of("string", name), *self.of(schema["values"], item)]
-        return self._blocks(items, "{}", [*body, f"{items}[{name}] = {item}"], target)
+        yield f"{items} = {{}}"
+        yield from self._blocks([*body, f"{items}[{name}] = {item}"])
+        yield f"{target} = {items}"
 
     @staticmethod
-    def _blocks(items: str, empty: str, body: Iterable[str], target: str) -> Iterator[str]:
-        yield from (f"{items} = {empty}", "while data[i]:", "    n, i = read_count(data, i)")
-        yield "    for _ in range(n):"
+    def _blocks(body: Iterable[str]) -> Iterator[str]:
+        yield from ("while data[i]:", "    n, i = read_count(data, i)", "    for _ in range(n):")
         yield from indented(indented(body))
-        yield from ("i += 1", f"{target} = {items}")
+        yield "i += 1"
 
     def _pass(self, schema: Schema) -> Iterator[str]:
         """Yield what moves `i` behind a value that is not wanted."""
@@ -154,11 +159,16 @@ class _Decoder(Writer):
         elif kind == "record":
             for field in schema["fields"]:
                 yield from self._pass(field["type"])
+        elif kind == "array":
+            yield from self._blocks(self._pass(schema["items"]))
+        elif kind == "map":
+            yield from self._blocks([*self._pass("string"), *self._pass(schema["values"])])
         elif kind in {"string", "bytes"}:
             yield from (*self._size(), "i += n >> 1")
         elif kind in {"long", "int"}:
             yield from ("while data[i] & 0x80: i += 1", "i += 1")
         elif kind == "double":
-            yield "i += 8"
+            # Looked at, for however many there are said to be, they end where the bytes end.
+            yield from ("data[i]", "i += 8")
         else:
             yield from self.of(schema, "_")

@@ -14,12 +14,18 @@ def encoder(schema: Schema) -> Encoder:
     writer = _Encoder()
     pieces = writer.pieces(schema, "record")
     lines = ["def encode(record):", f"    return ''.join({pieces}).encode('latin-1')"]
-    encode: Encoder = compiled("encode", lines, writer)
+    encode: Encoder = compiled("encode", [*writer.functions, *lines], writer)
     return encode
 
 
 class _Encoder(Writer):
     """Writes expressions whose values are texts in Latin-1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Lines of the functions that make texts of an array's items, and of a map's.
+        self.functions: list[str] = []
+        self._large_text = "long_text"
 
     def pieces(self, schema: Schema, record: str) -> str:
         """Return the tuple of what the fields of a record become."""
@@ -36,8 +42,10 @@ class _Encoder(Writer):
         return f"('\\0' if ({x} := {value}) is None else '\\2' + {self.of(other, x)})"
 
     def _record(self, schema: Schema, value: str) -> str:
-        x = self.new("x")
+        x, outer = self.new("x"), self._large_text
+        self._large_text = "known_text"
         pieces = self.pieces(schema, x)
+        self._large_text = outer
         return f"(({x} := {value}) and ''.join({pieces}))"
 
     def _string(self, _: Schema, value: str) -> str:
@@ -47,7 +55,7 @@ class _Encoder(Writer):
 
     def _long(self, _: Schema, value: str) -> str:
         x = self.new("x")
-        return f"(NUMBERS[{x}] if -1 < ({x} := {value}) < MANY else long_text({x}))"
+        return f"(NUMBERS[{x}] if -1 < ({x} := {value}) < MANY else {self._large_text}({x}))"
 
     def _int(self, _: Schema, value: str) -> str:
         return f"int_text({value})"
@@ -71,14 +79,17 @@ class _Encoder(Writer):
 
     def _array(self, schema: Schema, value: str) -> str:
         item = self.new("x")
-        return self._block(value, f"[{self.of(schema['items'], item)} for {item} in {{0}}]")
+        return self._block(value, "{}", item, self.of(schema["items"], item))
 
     def _map(self, schema: Schema, value: str) -> str:
         key, item = self.new("x"), self.new("x")
         both = f"{self.of('string', key)} + {self.of(schema['values'], item)}"
-        return self._block(value, f"[{both} for {key}, {item} in {{0}}.items()]")
+        return self._block(value, "{}.items()", f"({key}, {item})", both)
 
-    def _block(self, value: str, items: str) -> str:
-        x, n = self.new("x"), self.new("n")
-        block = f"long_text({n}) + ''.join({items.format(x)}) + '\\0'"
+    def _block(self, value: str, items: str, item: str, text: str) -> str:
+        # A function, not a comprehension: there each variable would be a cell, made for each
+        # record at twenty nanoseconds.
+        x, n, function = self.new("x"), self.new("n"), self.new("text_of")
+        self.functions += [f"def {function}(item):", f"    {item} = item", f"    return {text}"]
+        block = f"long_text({n}) + ''.join(map({function}, {items.format(x)})) + '\\0'"
         return f"({block} if ({n} := len({x} := {value})) else '\\0')"

@@ -14,6 +14,11 @@ _LONG_BITS, _INT_BITS = 64, 32
 _SEVEN, _FOURTEEN = 0x7F, 0x3FFF
 _LONGEST_VARINT = 10
 
+#: The first four bytes of eight, and the others; the bits that say that bytes follow.
+_HALVES = Struct("<II").unpack_from
+_TWO_MORE, _THIRD_MORE, _FOURTH_MORE = 0x8080, 0x800000, 0x80000000
+_TIME_BYTES = 8
+
 _DOUBLE = Struct("<d")
 #: Read a floating point number, as a tuple of one.
 read_double = _DOUBLE.unpack_from
@@ -34,8 +39,10 @@ NUMBERS = tuple(_varint(2 * number) for number in range(MANY))
 _PAIRS = tuple(chr(bits & _SEVEN | 0x80) + chr(bits >> 7 | 0x80) for bits in range(1 << 14))
 #: What times end with, behind their first 28 bits, is the same for two minutes.
 _end_text = lru_cache(4_096)(_varint)
-#: Times come again: often in the state of a session, and in each agent that reads an event.
-_TIMES = 16_384
+#: Numbers that took eight bytes, such as microseconds since 1970. They come again: often in the
+#: state of a session, and in each agent that reads an event.
+TIMES: dict[bytes, int] = {}
+_MOST_TIMES = 16_384
 BOOLEANS = (False, True)
 BOOLEAN_TEXTS = {False: "\0", True: "\1"}
 
@@ -49,6 +56,10 @@ def long_text(number: int, bits: int = _LONG_BITS) -> str:
         begin = _PAIRS[zigzag & _FOURTEEN] + _PAIRS[zigzag >> 14 & _FOURTEEN]
         return begin + _end_text(zigzag >> 28)
     return _varint(zigzag)
+
+
+#: The same, for numbers of nested records: times of visits are written with every change of them.
+known_text = lru_cache(16_384, typed=True)(long_text)
 
 
 def int_text(number: int) -> str:
@@ -89,19 +100,39 @@ def no_branch(index: int) -> NoReturn:
 
 
 def read_long(data: bytes, i: int) -> tuple[int, int]:
-    """Read a number of 64 bits."""
-    if i + 8 <= len(data) and data[i + 6] & 0x80:
-        time = _read_time(data[i : i + 8])
-        if time is not None:
-            return time, i + 8
-    return _read_any_long(data, i)
+    """Read a number of 64 bits; one of eight bytes is in `TIMES` from then on."""
+    if i + 8 > len(data):
+        return _read_any_long(data, i)
+    (begin, end) = _HALVES(data, i)
+    if begin & _TWO_MORE != _TWO_MORE:
+        return _read_any_long(data, i)
+    number, size = begin & 0x7F | begin >> 1 & 0x3F80 | begin >> 2 & 0x1FC000, 3
+    if begin & _THIRD_MORE:
+        number, size = number | begin >> 3 & 0xFE00000, 4
+        if begin & _FOURTH_MORE:
+            (more, size) = _read_end(end)
+            number |= more
+    number = number >> 1 ^ -(number & 1)
+    if size == _TIME_BYTES:
+        _remember(data[i : i + size], number)
+    return (number, i + size) if size else _read_any_long(data, i)
 
 
-@lru_cache(_TIMES)
-def _read_time(eight: bytes) -> int | None:
-    """Return a number of just eight bytes, such as microseconds since 1970; None: it is none."""
-    number, size = _read_any_long(eight + b"\0", 0)
-    return number if size == len(eight) else None
+@lru_cache(4_096)
+def _read_end(end: int) -> tuple[int, int]:
+    """Read what follows 28 bits, and return it with the size of all; 0: more than eight bytes."""
+    number = 0
+    for index in range(4):
+        number |= (end >> 8 * index & _SEVEN) << 7 * index + 28
+        if not end >> 8 * index & 0x80:
+            return number, index + 5
+    return 0, 0
+
+
+def _remember(time: bytes, number: int) -> None:
+    if len(TIMES) >= _MOST_TIMES:
+        TIMES.clear()
+    TIMES[time] = number
 
 
 def _read_any_long(data: bytes, i: int) -> tuple[int, int]:
@@ -117,6 +148,8 @@ def _read_any_long(data: bytes, i: int) -> tuple[int, int]:
 
 def read_size(data: bytes, i: int) -> tuple[int, int]:
     """Read how many bytes follow, and return it doubled, as short sizes stand in the data."""
+    if not data[i] & 1 and (more := data[i + 1]) <= _SEVEN < data[i]:  # up to 8,191
+        return data[i] & _SEVEN | more << 7, i + 2
     size, i = read_long(data, i)
     if size < 0:
         raise ValueError(f"a length of {size}")
@@ -125,6 +158,8 @@ def read_size(data: bytes, i: int) -> tuple[int, int]:
 
 def read_count(data: bytes, i: int) -> tuple[int, int]:
     """Read how many items a block has that is not empty; its size in bytes is passed over."""
+    if not data[i] & 0x81:  # nearly always
+        return data[i] >> 1, i + 1
     items, i = read_long(data, i)
     if items < 0:
         _, i = read_long(data, i)

@@ -24,9 +24,10 @@ def register(worker: Worker) -> None:
 
     def aggregate_durations(batch: Batch) -> None:
         book = books[batch.partition]
+        batch.left_early = book.begin_batch(worker.room.most)
         for record, src, event in read_events(batch, READ):
             with batch.refusing(record):
-                book.advance(src.log_ms)
+                book.advance(src)
                 if event is not None:
                     book.leave(event, src)
         book.end_batch()

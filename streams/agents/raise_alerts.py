@@ -33,6 +33,7 @@ def register(
 
     def raise_alerts(batch: Batch) -> None:
         book, now_ms = books[batch.partition], 0
+        batch.left_early = book.begin_batch(worker.room.most)
         for record, src, event in read_events(batch, READ):
             now_ms = max(now_ms, src.log_ms)
             with batch.refusing(record):

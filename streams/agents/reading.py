@@ -32,13 +32,13 @@ def read_events(batch: Batch, read: ReadEvent) -> Iterator[tuple[Any, Source, Ra
         except CodecError as error:
             batch.refuse(record, DeadLetterReason.UNDECODABLE, str(error))
             continue
-        if record.key not in _keys_of(event):
+        if not _is_key_of(record.key, event):
             batch.refuse(record, DeadLetterReason.BAD_KEY, "the key is not the event's")
             continue
         yield record, src, event
 
 
-def _keys_of(event: RawEvent) -> tuple[bytes, bytes]:
-    """Return the keys that a record of this event may have: of its session, of its site."""
-    site = event.site_id.encode()
-    return b"%b:%b" % (site, event.session_id.encode()), site
+def _is_key_of(key: bytes | None, event: RawEvent) -> bool:
+    """Tell whether a record of this event may have the key: its session's, or its site's."""
+    site = event.site_id
+    return key == f"{site}:{event.session_id}".encode() or key == site.encode()

@@ -27,8 +27,9 @@ def register(worker: Worker, rules: SessionRules) -> None:
 
     async def sessionize(batch: Batch) -> None:
         book = books[batch.partition]
+        batch.left_early = book.begin_batch(worker.room.most)
         for record, src, event in read_events(batch, READ):
-            while book.advance(src.log_ms):  # noqa: ASYNC110 - there is nothing to wait for
+            while book.advance(src):  # noqa: ASYNC110 - there is nothing to wait for
                 await asyncio.sleep(0)  # a loop that stands still is taken for a frozen one
             if event is not None:
                 with batch.refusing(record):

@@ -9,7 +9,7 @@ from schemas.records import Alert, AlertState, RawEvent
 from streams.domain import alerts
 from streams.domain.alerts import NEW_AFTER_MS, Rate
 from streams.domain.fingerprints import fingerprint
-from streams.domain.states import Deadlines, States
+from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
 from streams.domain.subscriptions import Subscriptions, is_asked_for
 
 #: Fingerprints that one site keeps; more make the one not seen for longest leave.
@@ -46,6 +46,14 @@ class AlertBook:
                 self._seen[state.site_id][state.subject] = None
             elif is_asked_for(state.subject):
                 self._asked[state.site_id][state.subject] = None
+
+    def begin_batch(self, most: int) -> int:
+        """Delete the states beyond `most`, those not touched for longest first; return how many."""
+        self._deadlines.throw_out_stale(self._states, len(self._states))
+        left = excess = min(max(0, len(self._states) - most), LEAVE_AT_ONCE)
+        while left and self._delete_first():
+            left -= 1
+        return excess - left
 
     def apply(self, event: RawEvent, src: Source) -> list[Alert]:
         """Apply the rules to an event and return the alerts that it raises."""
@@ -93,15 +101,33 @@ class AlertBook:
             if self._states.is_changed(key) or state.seen_ms + KEPT_MS >= now_ms:
                 self._deadlines.set(key, state.seen_ms + KEPT_MS)
                 continue
-            self._states.delete(key)
-            for known in (self._seen, self._asked):
-                known[state.site_id].pop(state.subject, None)
-                if not known[state.site_id]:
-                    del known[state.site_id]
+            self._delete(key, state)
+
+    def _delete(self, key: bytes, state: AlertState) -> None:
+        self._states.delete(key)
+        for known in (self._seen, self._asked):
+            known[state.site_id].pop(state.subject, None)
+            if not known[state.site_id]:
+                del known[state.site_id]
+
+    def _delete_first(self) -> bool:
+        """Delete the state not touched for longest; False when there is none."""
+        while (first := self._deadlines.first()) is not None:
+            comes_up_ms, key = first
+            state = self._states.get(key)
+            if state is None:
+                continue
+            deadline = state.seen_ms + KEPT_MS
+            if deadline < comes_up_ms:
+                self._delete(key, state)
+                return True
+            self._deadlines.set(key, deadline)
+        return False
 
     def _put(self, key: bytes, state: AlertState) -> None:
+        if self._states.get(key) is None:
+            self._deadlines.set(key, state.seen_ms + KEPT_MS)
         self._states.put(key, state)
-        self._deadlines.set(key, state.seen_ms + KEPT_MS)
 
     def _bound(self, site_id: str, subject: str) -> None:
         seen = self._seen[site_id]

@@ -37,6 +37,8 @@ RATE_PAUSE_MS = 30 * _MINUTE_MS
 _ALERTS = UUID("a3c2b6de-6a1b-5b8f-8d52-7c1f2b9e4d03")
 _MAX_TITLE_CHARACTERS = 200
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 
 class _Occasion(NamedTuple):
     """What an alert is about; `name` tells it from others of its rule and subject."""
@@ -191,7 +193,7 @@ def _alert(event: RawEvent, src: Source, occasion: _Occasion, whose: str | None 
         rule=rule,
         subject=subject,
         title=" ".join(title.split())[:_MAX_TITLE_CHARACTERS],
-        details=json.dumps(told, ensure_ascii=False),
+        details=_JSON.encode(told),
         event_id=event.event_id,
         raised_at=src.log_ms * 1_000,
         subscription_id=whose,

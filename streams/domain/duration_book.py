@@ -6,7 +6,7 @@ from schemas.headers import Source
 from schemas.records import PageDuration, RawEvent
 from streams.domain import durations
 from streams.domain.durations import Leave, Page
-from streams.domain.states import Deadlines, States
+from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
 
 #: States deleted in one batch; the others go with the next ones.
 _DELETED_AT_ONCE = 5_000
@@ -20,6 +20,9 @@ class DurationBook:
         self._partition = partition
         self._deadlines = Deadlines()
         self._now_ms = 0
+        self._seen = states.applied_until
+        #: The last leave that a state knew of when the partition was taken over.
+        self._known_until = -1
         #: How many paths each site and hour has, so that they stay bounded.
         self._paths: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._leaves: defaultdict[bytes, list[Leave]] = defaultdict(list)
@@ -27,14 +30,35 @@ class DurationBook:
 
     def know(self, key: bytes, state: PageDuration) -> None:
         """Take note of a state that was there before."""
+        self._known_until = max(self._known_until, state.src_offset)
         self._count_path(state, 1)
         self._deadlines.set(key, durations.deadline(state))
+
+    def begin_batch(self, most: int) -> int:
+        """Delete the states that are due, and those beyond `most`; return how many of these.
+
+        Only here, where nothing is changed yet: which paths are kept apart hangs on what is
+        there, and must be the same when the batch is read again after a crash.
+        """
+        self._states.applied_until = self._seen
+        self._deadlines.throw_out_stale(self._states, len(self._states))
+        if self._seen < self._known_until:
+            return 0  # what the states know is not all read again yet
+        due = self._deadlines.due(self._now_ms, _DELETED_AT_ONCE)
+        deleted = sum(self._settle(key) for key in due)
+        left = excess = min(max(0, len(self._states) - deleted - most), LEAVE_AT_ONCE)
+        while left and self._delete_first():
+            left -= 1
+        return excess - left
 
     def leave(self, event: RawEvent, src: Source) -> None:
         """Note a page leave; one without a duration says nothing of time on page.
 
+        What was applied before changes nothing: its state may have been deleted since.
         `ValueError` when the duration is negative: it would spoil the sum.
         """
+        if src.offset <= self._states.applied_until:
+            return
         if event.duration_ms is None:
             return
         if event.duration_ms < 0:
@@ -50,34 +74,53 @@ class DurationBook:
         self._pages[key] = kept
         self._leaves[key].append(Leave(event.duration_ms, src))
 
-    def advance(self, now_ms: int) -> None:
-        """Let stream time pass. Time never goes back."""
-        self._now_ms = max(self._now_ms, now_ms)
+    def advance(self, src: Source) -> None:
+        """Let stream time pass. Time never goes back. Call it for each record."""
+        self._now_ms = max(self._now_ms, src.log_ms)
+        self._seen = max(self._seen, src.offset)
 
     def end_batch(self) -> None:
-        """Add what was noted to the states, and delete those that are due."""
+        """Add what was noted to the states."""
         for key, leaves in self._leaves.items():
             state = self._states.get(key)
-            # Also when all were applied before. Sent again, a state is not deleted in this
-            # batch: a crash would have us read the leaves once more, and count them.
             changed = durations.add(state, self._pages[key], leaves)
-            self._states.put(key, changed)
-            self._deadlines.set(key, durations.deadline(changed))
+            if changed is not state:
+                self._states.put(key, changed)
+            if state is None:
+                self._deadlines.set(key, durations.deadline(changed))
         self._leaves.clear()
         self._pages.clear()
-        for key in self._deadlines.due(self._now_ms, _DELETED_AT_ONCE):
-            self._settle(key)
 
-    def _settle(self, key: bytes) -> None:
+    def _settle(self, key: bytes) -> bool:
+        """Delete a state that is due; False when it is not, or not any more."""
         state = self._states.get(key)
         if state is None:
-            return
+            return False
         deadline = durations.deadline(state)
-        if deadline < self._now_ms and not self._states.is_changed(key):
-            self._states.delete(key)
-            self._count_path(state, -1)
-        else:
+        if deadline >= self._now_ms:
             self._deadlines.set(key, deadline)
+            return False
+        self._delete(key, state)
+        return True
+
+    def _delete(self, key: bytes, state: PageDuration) -> None:
+        self._states.delete(key)
+        self._count_path(state, -1)
+
+    def _delete_first(self) -> bool:
+        """Delete the state that is due first; False when there is none."""
+        while (first := self._deadlines.first()) is not None:
+            comes_up_ms, key = first
+            state = self._states.get(key)
+            if state is None:
+                continue
+            deadline = durations.deadline(state)
+            if deadline >= comes_up_ms:
+                self._deadlines.set(key, deadline)
+                continue
+            self._delete(key, state)
+            return True
+        return False
 
     def _count_path(self, page: Page | PageDuration, difference: int) -> None:
         # Were the rest counted too, then after a crash that wrote it before the last path of

@@ -7,6 +7,7 @@ sums stay right (design D5).
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -54,8 +55,7 @@ def page_of(event: RawEvent) -> Page:
 
 def key_of(partition: int, page: Page | PageDuration) -> bytes:
     """Return the key of a page's state, in the table and its topic."""
-    hour = datetime.fromtimestamp(page.hour / 1_000_000, UTC).strftime("%Y-%m-%dT%HZ")
-    return f"{partition}:{page.site_id}:{hour}:{page.path}".encode()
+    return f"{partition}:{page.site_id}:{_hour_text(page.hour)}:{page.path}".encode()
 
 
 def bounded(page: Page, *, is_known: bool, paths: int) -> Page:
@@ -80,7 +80,9 @@ def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> Page
     is_first = state.leaves == 0
     return replace(
         state,
-        revision=state.revision + 1,
+        # By leaves, not by batches: of two workers that cut them differently, the row that knows
+        # more must win.
+        revision=state.revision + len(values),
         src_offset=last.offset,
         last_log_ms=max(state.last_log_ms, *(leave.src.log_ms for leave in fresh)),
         leaves=state.leaves + len(values),
@@ -107,6 +109,11 @@ def _fresh(leaves: Sequence[Leave], applied: int) -> list[Leave]:
             applied = leave.src.offset
             fresh.append(leave)
     return fresh
+
+
+@lru_cache(maxsize=1_000)
+def _hour_text(hour: int) -> str:
+    return datetime.fromtimestamp(hour / 1_000_000, UTC).strftime("%Y-%m-%dT%HZ")
 
 
 def _begin(page: Page, src: Source) -> PageDuration:

@@ -1,6 +1,7 @@
 """Which errors are the same: name, message without what varies, first stack frame."""
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 
 from schemas.records import RawEvent
@@ -26,14 +27,15 @@ def fingerprint(event: RawEvent) -> str:
     """Return 16 hex digits, equal for occurrences of the same error; total on any text."""
     parts = (
         event.error_name or "",
-        _constant(event.error_message or ""),
-        _constant(_first_frame(event.error_stack or "")),
+        _constant((event.error_message or "")[:_MAX_CHARACTERS]),
+        _constant(_first_frame(event.error_stack or "")[:_MAX_CHARACTERS]),
     )
     return blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
+@lru_cache(maxsize=1_000)  # the same errors come again and again
 def _constant(text: str) -> str:
-    text = _QUERY_STRING.sub("", text[:_MAX_CHARACTERS])
+    text = _QUERY_STRING.sub("", text)
     for pattern in _VARYING:
         text = pattern.sub("#", text)
     return " ".join(text.split())

@@ -4,7 +4,7 @@ from schemas.headers import Source
 from schemas.records import RawEvent, SessionState
 from streams.domain import sessions
 from streams.domain.sessions import SessionRules
-from streams.domain.states import Deadlines, States
+from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
 
 #: Sessions settled in one go: some 30 ms. After a long stop a million may be due at once.
 _AT_ONCE = 1_000
@@ -16,49 +16,128 @@ class SessionBook:
     def __init__(self, states: States[SessionState], rules: SessionRules) -> None:
         self._states = states
         self._rules = rules
-        self._deadlines = Deadlines()
+        #: Each state with an open visit is in the one, each other in the other.
+        self._to_close = Deadlines()
+        self._to_forget = Deadlines()
         self._now_ms = 0
+        self._seen = states.applied_until
+        #: The last event that a state knew of when the partition was taken over.
+        self._known_until = -1
 
     def know(self, key: bytes, state: SessionState) -> None:
         """Take note of a state that was there before."""
-        self._deadlines.set(key, sessions.next_deadline(state, self._now_ms, self._rules))
+        self._known_until = max(self._known_until, state.src_offset)
+        self._set_deadline(key, state)
 
-    def advance(self, now_ms: int) -> bool:
+    def _set_deadline(self, key: bytes, state: SessionState) -> None:
+        closes_ms = sessions.closes_at(state, self._rules)
+        if closes_ms is not None:
+            self._to_close.set(key, closes_ms)
+        else:
+            forgotten_ms = sessions.forgotten_at(state, self._now_ms, self._rules)
+            self._to_forget.set(key, forgotten_ms)
+
+    def begin_batch(self, most: int) -> int:
+        """Have the sessions beyond `most` leave, those idle for longest first; return how many.
+
+        Closed ones are deleted before their time. Open ones, when there are no others, are
+        closed, and go with the next batch: their last value must be published (design D5).
+        """
+        self._states.applied_until = self._seen
+        for deadlines in (self._to_close, self._to_forget):
+            deadlines.throw_out_stale(self._states, len(self._states))
+        if not self._has_caught_up:
+            return 0
+        left = excess = min(max(0, len(self._states) - most), LEAVE_AT_ONCE)
+        while left and self._delete_first():
+            left -= 1
+        deleted = excess - left
+        while left and self._close_first():
+            left -= 1
+        return deleted
+
+    def advance(self, src: Source) -> bool:
         """Let stream time pass: close and forget what is due. Time never goes back.
 
-        True when there may be more to do at this time: call it again, before the next event.
+        Call it for each record, events and ticks. True when there may be more to do at this
+        time: call it again, before the event is applied.
         """
-        self._now_ms = max(self._now_ms, now_ms)
-        due = self._deadlines.due(self._now_ms, _AT_ONCE)
-        for key in due:
-            self._settle(key)
-        return len(due) == _AT_ONCE
+        self._now_ms = max(self._now_ms, src.log_ms)
+        self._seen = max(self._seen, src.offset)
+        closing = self._to_close.due(self._now_ms, _AT_ONCE)
+        for key in closing:
+            self._settle(key, is_open=True)
+        leaving = self._to_forget.due(self._now_ms, _AT_ONCE)
+        for key in leaving:
+            self._settle(key, is_open=False)
+        return bool(closing or leaving)
 
     def apply(self, key: bytes, event: RawEvent, src: Source) -> None:
-        """Apply an event to its session; one that was applied before sends its state again."""
+        """Apply an event to its session; what was applied before changes nothing."""
+        if src.offset <= self._states.applied_until:
+            return  # its session may have been deleted since
         state = self._states.get(key)
         if state is not None and src.offset <= state.src_offset:
-            # Sent again, it is not deleted in this batch: a crash would have us read the event
-            # once more, and find nothing that says it was applied.
-            self._states.put(key, state)
             return
+        was_open = state is not None and sessions.is_open(state)
         if state is not None:
             drop = sessions.leave_due if self._states.is_changed(key) else sessions.forget_due
             state = drop(state, self._now_ms, self._rules)
         changed = sessions.apply(state, event, src, self._rules)
         self._states.put(key, changed)
-        self.know(key, changed)
+        if not was_open:
+            self._set_deadline(key, changed)
 
-    def _settle(self, key: bytes) -> None:
+    def _settle(self, key: bytes, *, is_open: bool) -> None:
+        """Close and forget what is due of a state that came up as open, or as not open."""
         state = self._states.get(key)
-        if state is None:
-            return
+        if state is None or is_open != sessions.is_open(state):
+            return  # deleted, or the other deadlines have it
         settled = sessions.close_due(state, self._now_ms, self._rules)
-        if settled is state and not self._states.is_changed(key):
+        if settled is state and self._has_caught_up and not self._states.is_changed(key):
             settled = sessions.forget_due(state, self._now_ms, self._rules)
         if not settled.visits:
             self._states.delete(key)
             return
         if settled is not state:
             self._states.put(key, settled)
-        self.know(key, settled)
+        self._set_deadline(key, settled)
+
+    @property
+    def _has_caught_up(self) -> bool:
+        """Whether all was read again that states knew of when the partition was taken over.
+
+        Nothing is deleted before: no state and no tombstone would tell that it was applied.
+        """
+        return self._states.applied_until >= self._known_until
+
+    def _delete_first(self) -> bool:
+        """Delete the session that is closed for longest; False when none is."""
+        while (first := self._to_forget.first()) is not None:
+            comes_up_ms, key = first
+            state = self._states.get(key)
+            if state is None or sessions.is_open(state):
+                continue
+            if sessions.forgotten_at(state, 0, self._rules) >= comes_up_ms:
+                self._set_deadline(key, state)
+                continue
+            self._states.delete(key)
+            return True
+        return False
+
+    def _close_first(self) -> bool:
+        """Close the open session that is idle for longest; False when none is."""
+        while (first := self._to_close.first()) is not None:
+            comes_up_ms, key = first
+            state = self._states.get(key)
+            closes_ms = None if state is None else sessions.closes_at(state, self._rules)
+            if state is None or closes_ms is None:
+                continue
+            if closes_ms >= comes_up_ms:
+                self._to_close.set(key, closes_ms)
+                continue
+            closed = sessions.close_all(state)
+            self._states.put(key, closed)
+            self._set_deadline(key, closed)
+            return True
+        return False

@@ -1,13 +1,33 @@
 """What the rules need of a table, and of time: no more than this."""
 
+import sys
+from collections.abc import Container
 from heapq import heappop, heappush
 from typing import Protocol, TypeVar
 
 S = TypeVar("S")
 
+#: Deadlines are kept by spans of so many ms.
+SPAN_MS = 1_000
+#: States that leave with one batch: half a second's work. More than one fetch can bring.
+LEAVE_AT_ONCE = 20_000
+#: Keys that deadlines hold beside twice the states, before what is stale is thrown out.
+_STALE = 10_000
+
 
 class States(Protocol[S]):
     """The states of one partition, as one batch has them so far."""
+
+    #: The offset in the source up to which all had its effect when the batch began, as the
+    #: rules say: the last tombstone of the partition tells the next worker, whom no state
+    #: tells any more. Nothing is deleted while a state knows of an event beyond it.
+    applied_until: int
+
+    def __len__(self) -> int:
+        """Return how many there were when the batch began."""
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a key had a state when the batch began."""
 
     def get(self, key: bytes) -> S | None:
         """Return the state of a key, or None."""
@@ -25,27 +45,67 @@ class States(Protocol[S]):
 class Deadlines:
     """Keys by the stream time (ms) after which something is due for them.
 
-    A deadline that moves on costs nothing: an entry is looked at when it comes up, and set
-    again when it came too early. One that moves back is set anew.
+    It holds no more than the keys, in lists by the second, for there may be millions. So it
+    does not know which it has: set a key when it is new and when it came up, and look then at
+    what it is really due at. A deadline that moved on costs nothing in between.
     """
 
     def __init__(self) -> None:
-        self._at: dict[bytes, int] = {}
-        self._heap: list[tuple[int, bytes]] = []
+        self._spans: dict[int, list[bytes]] = {}
+        self._order: list[int] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return how many keys it holds, each as often as it was set."""
+        return self._size
 
     def set(self, key: bytes, at_ms: int) -> None:
-        """Have the key come up when stream time has passed `at_ms`, or earlier."""
-        known = self._at.get(key)
-        if known is None or at_ms < known:
-            self._at[key] = at_ms
-            heappush(self._heap, (at_ms, key))
+        """Have the key come up within a second after stream time has passed `at_ms`."""
+        span = at_ms // SPAN_MS
+        keys = self._spans.get(span)
+        if keys is None:
+            keys = self._spans[span] = []
+            heappush(self._order, span)
+        keys.append(key)
+        self._size += 1
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
-        """Take out keys whose deadline stream time has passed, the longest passed first."""
+        """Take out keys whose deadline stream time has passed, the longest passed first.
+
+        With none, nothing is due; with some, there may be more. One that was set again before
+        it came up may come up again, later.
+        """
         keys: list[bytes] = []
-        while self._heap and self._heap[0][0] < now_ms and len(keys) < at_most:
-            at_ms, key = heappop(self._heap)
-            if self._at.get(key) == at_ms:
-                del self._at[key]
-                keys.append(key)
-        return keys
+        if not self._order or (self._order[0] + 1) * SPAN_MS > now_ms:
+            return keys  # as it is for most events
+        while len(keys) < at_most and (first := self.first(now_ms)) is not None:
+            keys.append(first[1])
+        return list(dict.fromkeys(keys))
+
+    def first(self, now_ms: int = sys.maxsize) -> tuple[int, bytes] | None:
+        """Take out the key that comes up first, with when that is; None when none does by now."""
+        if not self._order:
+            return None
+        span = self._order[0]
+        comes_up_ms = (span + 1) * SPAN_MS
+        if comes_up_ms > now_ms:
+            return None
+        keys = self._spans[span]
+        key = keys.pop()
+        self._size -= 1
+        if not keys:
+            del self._spans[span]
+            heappop(self._order)
+        return comes_up_ms, key
+
+    def throw_out_stale(self, living: Container[bytes], states: int) -> None:
+        """Keep only the first entry of each living key, when most entries must be stale."""
+        if self._size <= 2 * states + _STALE:
+            return
+        before, self._spans, self._order, self._size = self._spans, {}, [], 0
+        kept: set[bytes] = set()
+        for span in sorted(before):
+            for key in before[span]:
+                if key in living and key not in kept:
+                    kept.add(key)
+                    self.set(key, span * SPAN_MS)

@@ -41,6 +41,8 @@ class Batch:
         self.last_reason = ""
         #: Offsets of the refused records, for the brake.
         self.refused_offsets: set[int] = set()
+        #: States that the agent deleted before their time, for there is no room for more.
+        self.left_early = 0
 
     @property
     def last_offset(self) -> int:

@@ -7,7 +7,6 @@ writing are ours, since Faust's cost 100 microseconds a write and 50 a recovered
 
 import asyncio
 import logging
-import struct
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -15,18 +14,13 @@ from typing import Any, Generic, TypeVar
 from faust.tables.table import Table
 from faust.types import TP
 
-from schemas.headers import find
+from streams.engine import marks
 from streams.engine.producer import BatchProducer, OutRecord
+from streams.engine.versions import Versions
 
 log = logging.getLogger(__name__)
 
 S = TypeVar("S")
-
-#: On each record of a changelog: how far in its input the writer had come. Recovery keeps
-#: the value that knows most, not the one written last: a worker that lost its partition may
-#: still have had a write on the way (design D6).
-VERSION = "version"
-_VERSION = struct.Struct(">q")
 
 _STATES_A_TURN = 500
 
@@ -56,8 +50,9 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
         self._decode = decode
         self._stored: defaultdict[int, dict[bytes, bytes]] = defaultdict(dict)
         self._versions: defaultdict[int, int] = defaultdict(lambda: -1)
-        #: During recovery only: the version of each key's value.
-        self._recovering: defaultdict[int, dict[bytes, int]] = defaultdict(dict)
+        self._applied: defaultdict[int, int] = defaultdict(lambda: -1)
+        #: During recovery only.
+        self._recovering: defaultdict[int, Versions] = defaultdict(Versions)
         self._read: dict[tuple[int, bytes], S] = {}
         self._staged: dict[tuple[int, bytes], S | None] = {}
 
@@ -88,6 +83,22 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
         if state is None and self.is_staged(partition, key):
             raise RuntimeError(f"{self.name}: {key!r} was changed and deleted in one batch")
         self._staged[partition, key] = state
+
+    def count(self, partition: int) -> int:
+        """Return how many states a partition has, without what is staged."""
+        return len(self._stored[partition])
+
+    def has(self, partition: int, key: object) -> bool:
+        """Tell whether a partition has a state of a key, without what is staged."""
+        return key in self._stored[partition]
+
+    def applied_until(self, partition: int) -> int:
+        """Return how far everything was applied; -1 when nothing is known of it."""
+        return self._applied[partition]
+
+    def set_applied_until(self, partition: int, offset: int) -> None:
+        """Have the tombstones of this batch tell it; all that it speaks of was written."""
+        self._applied[partition] = max(offset, self._applied[partition])
 
     def is_staged(self, partition: int, key: bytes) -> bool:
         """Tell whether this batch changed the key."""
@@ -122,7 +133,8 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
         if not staged:
             return
         version = max(offset, self._versions[partition])
-        headers = version_header(version)
+        changed = marks.version_header(version)
+        deleted = marks.tombstone_headers(version, self._applied[partition])
         encoded: dict[bytes, bytes | None] = {}
         for index, ((_, key), state) in enumerate(staged.items()):
             if index % _STATES_A_TURN == 0:
@@ -131,7 +143,10 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
         await producer.send(
             self.changelog_topic.get_topic_name(),
             partition,
-            [OutRecord(key, value, headers) for key, value in encoded.items()],
+            [
+                OutRecord(key, value, deleted if value is None else changed)
+                for key, value in encoded.items()
+            ],
         )
         self._versions[partition] = version
         for key, value in encoded.items():
@@ -156,11 +171,11 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
                 self._recover(record)
 
     def _recover(self, record: Any) -> None:
-        version = version_of(record)
-        known = self._recovering[record.partition]
-        if version < known.get(record.key, -1):
+        version = marks.version_of(record)
+        if record.value is None:
+            self.set_applied_until(record.partition, marks.applied_until(record))
+        if not self._recovering[record.partition].is_news(record.key, version):
             return
-        known[record.key] = version
         self._versions[record.partition] = max(version, self._versions[record.partition])
         self._apply(record.partition, record.key, record.value)
 
@@ -185,6 +200,7 @@ class BatchTable(Table, Generic[S]):  # type: ignore[misc]
     def _forget(self, partition: int) -> None:
         self._stored.pop(partition, None)
         self._versions.pop(partition, None)
+        self._applied.pop(partition, None)
         self._recovering.pop(partition, None)
 
 
@@ -194,6 +210,23 @@ class PartitionStates(Generic[S]):
     def __init__(self, table: BatchTable[S], partition: int) -> None:
         self._table = table
         self._partition = partition
+
+    def __len__(self) -> int:
+        """Return how many there were when the batch began."""
+        return self._table.count(self._partition)
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a key had a state when the batch began."""
+        return self._table.has(self._partition, key)
+
+    @property
+    def applied_until(self) -> int:
+        """How far in the source everything had had its effect when the batch began."""
+        return self._table.applied_until(self._partition)
+
+    @applied_until.setter
+    def applied_until(self, offset: int) -> None:
+        self._table.set_applied_until(self._partition, offset)
 
     def get(self, key: bytes) -> S | None:
         """Return the state of a key as this batch has it so far, or None."""
@@ -210,15 +243,3 @@ class PartitionStates(Generic[S]):
     def is_changed(self, key: bytes) -> bool:
         """Tell whether this batch changed the key."""
         return self._table.is_staged(self._partition, key)
-
-
-def version_header(version: int) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers of a changelog record whose writer had come so far."""
-    return ((VERSION, _VERSION.pack(version)),)
-
-
-def version_of(record: Any) -> int:
-    """Return how far the writer of a changelog record had come."""
-    packed = find(record.headers, VERSION)
-    # None: written by something else, which knows less than any worker.
-    return -1 if packed is None else int(_VERSION.unpack(packed)[0])

@@ -25,6 +25,7 @@ from streams.engine.faust_app import SESSION_TIMEOUT_SECONDS, faust_app
 from streams.engine.fetches import FetchSchema
 from streams.engine.guard import FrozenError, FrozenGuard
 from streams.engine.producer import BatchProducer, StoppingError
+from streams.engine.room import MAX_STATES, Room
 from streams.engine.table import BatchTable
 from streams.engine.watchdog import Watchdog
 
@@ -66,12 +67,14 @@ class Worker:
         *,
         positions: Positions | None = None,
         max_refused_in_a_row: int = MAX_REFUSED_IN_A_ROW,
+        max_states: int = MAX_STATES,
     ) -> None:
         self.app_id = app_id
         self.faust = faust_app(app_id, bootstrap_servers, positions)
         self.producer = BatchProducer(bootstrap_servers, lambda: self._stopping)
         self.guard = FrozenGuard(SESSION_TIMEOUT_SECONDS / 2)
         self.brake = Brake(max_refused_in_a_row)
+        self.room = Room(max_states)
         self._watchdog = Watchdog()
         #: Records dead-lettered since the start.
         self.dead_letters = 0
@@ -80,6 +83,7 @@ class Worker:
         self._agents: list[_Agent] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
+        self._gave_up = False
 
     # -- what roles are built with
 
@@ -106,7 +110,7 @@ class Worker:
 
         async def consume(stream: Any) -> None:
             async for event in stream.noack().events():
-                await self._handle(agent, event)
+                await self.handle(agent, event)
 
         channel = self.faust.topic(source.name, schema=FetchSchema())
         self.faust.agent(
@@ -194,19 +198,26 @@ class Worker:
 
     # -- one batch
 
-    async def _handle(self, agent: _Agent, event: Any) -> None:
+    async def handle(self, agent: _Agent, event: Any) -> None:
+        """Process one fetch of an agent, and ack it when all its effects are written."""
         message = event.message
         consumer = self.faust.consumer
+        if self._gave_up:
+            consumer.release(message)
+            return
         batch = Batch(agent.name, message.topic, message.partition, event.value)
         try:
             await self._make_effective(agent, batch, message)
             self.brake.passed(batch)
+            self.room.note(batch)
             event.ack()
         except PartitionStoppedError as stopped:
             log.critical(stopped)
             consumer.pause_partitions({message.tp})
             consumer.release(message)
         except StoppingError as reason:
+            # Were the next batch written, its states would take this one for applied.
+            self._gave_up = True
             log.warning("%s: ended in the middle of a batch: %s", agent.name, reason)
             consumer.release(message)
         except FrozenError as error:

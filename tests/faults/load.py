@@ -18,7 +18,8 @@ from tests.faults.traffic import Sent, Traffic
 from tests.fixtures.waiting import eventually
 
 _CLIENTS = 8
-_PAUSE_SECONDS = 0.1
+#: Some 400 events a second: several scenarios share a machine.
+_PAUSE_SECONDS = 0.3
 #: Longer than any answer may take (10 s): that it came late must be seen, not cut off.
 _TIMEOUT_SECONDS = 30
 _SENT_AGAIN = 0.05

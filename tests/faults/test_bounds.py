@@ -8,20 +8,22 @@ import pytest
 
 from tests.e2e.stack import Stack
 from tests.faults.flood import flood, flooding, pageviews
+from tests.faults.kafka_log import PARTITIONS
 from tests.faults.ledger import Ledger
 from tests.faults.report import ROLES
-from tests.faults.scenario import Scenario, hold
+from tests.faults.scenario import MakeScenario, Scenario, hold
 from tests.faults.workers import workers_of
 
 pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(600)]
 
 #: A tenth of a million, so that each can be held against the reference row by row.
 SESSIONS = 100_000
+ROOM = 40_000
 SITES = 100_000
 EVENTS_A_SECOND = 3_000
 EVENTS = 60_000
 
-#: `streams` keeps a session until no late event can reach it: some 700 bytes, twice that at most.
+#: Some 600 bytes, and as much for what is on its way.
 _BYTES_A_SESSION = 1_400
 #: Buffers and batches in hand; what else a flood may add to any role.
 _IN_HAND_BYTES = 96 * 1024 * 1024
@@ -39,11 +41,17 @@ def memory(stack: Stack) -> dict[str, int]:
     return {role: psutil.Process(pid).memory_info().rss for role, pid in pids.items()}
 
 
-def series(stack: Stack) -> set[str]:
-    """Return names and labels of all metrics."""
+def metrics(stack: Stack) -> dict[str, float]:
+    """Return the values of all metrics, by name and labels."""
     with urllib.request.urlopen(f"{stack.url}/metrics", timeout=10) as answer:  # noqa: S310 - ours
         lines = answer.read().decode().splitlines()
-    return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+    told = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in told}
+
+
+def series(stack: Stack) -> set[str]:
+    """Return names and labels of all metrics."""
+    return set(metrics(stack))
 
 
 def check_growth(stack: Stack, before: dict[str, int], sessions: int = 0) -> None:
@@ -53,16 +61,23 @@ def check_growth(stack: Stack, before: dict[str, int], sessions: int = 0) -> Non
     assert max(grown.values()) < _IN_HAND_BYTES, f"grown by {grown} bytes"
 
 
-def test_a_hundred_thousand_sessions_of_one_site(scenario: Scenario) -> None:
-    """Each has its row, and workers keep little of each."""
-    stack, run = scenario.stack, uuid4().hex
-    before = memory(stack)
-    with scenario.load() as load:
-        events = pageviews(lambda number: {"site_id": "big", "session_id": f"{run}-{number}"})
-        flood(stack, load.ledger, events, SESSIONS)
+def test_a_hundred_thousand_sessions_where_there_is_room_for_forty_thousand(
+    make_scenario: MakeScenario,
+) -> None:
+    """Each has its row though `streams` is killed meanwhile; those idle for longest leave early."""
+    room = {"HEADRACE_STREAMS__MAX_STATES": str(ROOM // PARTITIONS)}
+    scenario, run, ledger = make_scenario(room), uuid4().hex, Ledger()
+    stack, before = scenario.stack, memory(scenario.stack)
+    events = pageviews(lambda number: {"site_id": "big", "session_id": f"{run}-{number}"})
+    flood(stack, ledger, events, SESSIONS // 2)
+    stack.kill("streams")
+    flood(stack, ledger, events, SESSIONS // 2)
+    with scenario.load(ledger):
         scenario.recover()
     scenario.check()
-    check_growth(stack, before, SESSIONS)
+    check_growth(stack, before, ROOM)
+    # Counted since `streams` was killed, when there was no room left.
+    assert metrics(stack)["headrace_streams_states_left_early_total"] > SESSIONS // 4
 
 
 def test_one_session_of_3000_events_a_second_holds_nobody_up(scenario: Scenario) -> None:

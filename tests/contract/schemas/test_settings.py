@@ -18,6 +18,7 @@ COUNTS = {
     "replication_factor",
     "min_insync_replicas",
     "max_refused_in_a_row",
+    "max_states",
     "port",
     "max_connections",
 }

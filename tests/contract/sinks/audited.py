@@ -19,6 +19,7 @@ from streams.domain.alert_book import AlertBook
 from streams.domain.duration_book import DurationBook
 from streams.domain.session_book import SessionBook
 from streams.domain.subscriptions import Subscriptions
+from streams.engine.room import MAX_STATES
 from tests.contract.sinks.samples import open_for_test, refuse_nothing
 from tests.unit.streams import samples
 from tests.unit.streams.fake_states import FakeStates
@@ -127,8 +128,9 @@ def _sessionize(states: FakeStates[SessionState], log: Log) -> list[SessionState
     for key, state in states.stored().items():
         book.know(key, state)
     for start in range(0, len(log), _FETCH):
+        book.begin_batch(MAX_STATES)
         for event, src in log[start : start + _FETCH]:
-            while book.advance(src.log_ms):
+            while book.advance(src):
                 pass
             book.apply(f"{event.site_id}:{event.session_id}".encode(), event, src)
         states.write()
@@ -140,8 +142,9 @@ def _add_up(states: FakeStates[PageDuration], log: Log, partition: int) -> list[
     for key, state in states.stored().items():
         book.know(key, state)
     for start in range(0, len(log), _FETCH):
+        book.begin_batch(MAX_STATES)
         for event, src in log[start : start + _FETCH]:
-            book.advance(src.log_ms)
+            book.advance(src)
             if event.type == "pageleave":
                 book.leave(event, src)
         book.end_batch()

@@ -180,6 +180,15 @@ def test_what_is_broken_is_refused(name: str) -> None:
     assert peak < 100_000 + 4 * len(message)
 
 
+@pytest.mark.parametrize(
+    "name", ["an array of 2^62 items", "an array of -2^62 items", "a map of 2^62 items"]
+)
+def test_what_is_passed_over_ends_where_the_bytes_end(name: str) -> None:
+    """However many items it is said to have."""
+    with pytest.raises(CodecError):
+        projection(RawEvent)(BROKEN[name])
+
+
 def test_blocks_may_say_how_long_they_are() -> None:
     """Some writers put a negative count and a size in bytes before the items, or several blocks."""
     vitals = b"\2" + b"\1\x18\6lcp" + struct.pack("<d", 2.5) + b"\2\6cls" + bytes(8) + b"\0"
@@ -189,3 +198,4 @@ def test_blocks_may_say_how_long_they_are() -> None:
     assert told.truncated == ["a", "b", "c"]
     assert told.vitals == {"lcp": 2.5, "cls": 0.0}
     assert told == read(message, RawEvent)[0]
+    assert projection(RawEvent, "truncated")(message).truncated == told.truncated

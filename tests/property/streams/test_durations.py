@@ -9,6 +9,7 @@ from schemas import sketch
 from schemas.records import PageDuration, RawEvent
 from streams.domain import durations
 from streams.domain.duration_book import DurationBook
+from streams.engine.room import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
@@ -31,19 +32,24 @@ def leaves(draw: st.DrawFn) -> Callable[[int], RawEvent]:
 
 
 def aggregate(
-    log: Sequence[Logged], plan: Sequence[Step], states: FakeStates[PageDuration] | None = None
+    log: Sequence[Logged],
+    plan: Sequence[Step],
+    states: FakeStates[PageDuration] | None = None,
+    most: int = MAX_STATES,
 ) -> FakeStates[PageDuration]:
     """Run the job as the agent does, and return its table."""
     states = states or FakeStates(PageDuration)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
+        stored = states.recovered()
         book = DurationBook(states, 0)
-        for key, state in states.stored().items():
+        for key, state in stored.items():
             book.know(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
+            book.begin_batch(most)
             for happened, src in batch:
-                book.advance(src.log_ms)
+                book.advance(src)
                 if happened is not None:
                     book.leave(happened, src)
             book.end_batch()
@@ -95,10 +101,10 @@ def test_batches_crashes_and_repeats_change_no_sum(log: list[Logged], plan: list
     assert expected(log) == hourly(aggregate(log, plan))
 
 
-@given(logs(leaves(), Shape(DAYS_MS, repeats=0)), steps(back=0))
-def test_generations_keep_sums_right(log: list[Logged], plan: list[Step]) -> None:
-    """Leaves of an hour whose state was deleted begin a row of their own."""
-    assert expected(log) == hourly(aggregate(log, plan))
+@given(st.sampled_from([1, 2, MAX_STATES]), logs(leaves(), Shape(DAYS_MS)), steps())
+def test_generations_keep_sums_right(most: int, log: list[Logged], plan: list[Step]) -> None:
+    """Leaves of an hour whose state was deleted, for its age or for want of room, begin a row."""
+    assert expected(log) == hourly(aggregate(log, plan, most=most))
 
 
 @given(logs(leaves()), steps())
@@ -158,6 +164,6 @@ def test_no_hour_stays_for_ever(log: list[Logged], plan: list[Step]) -> None:
     )
 
     states = aggregate(log, plan)
-    aggregate([later], [], states)
+    aggregate([later, (None, later[1])], [Step(1)], states)
 
     assert states.stored() == {}

@@ -13,7 +13,7 @@ from schemas.records import PageDuration
 from schemas.topics import PAGE_DURATIONS
 from streams.domain import durations
 from streams.domain.durations import Leave, Page
-from streams.engine.table import version_header, version_of
+from streams.engine.marks import version_header, version_of
 from tests.component.streams.bench import InRecord, NotingProducer
 from tests.unit.streams.samples import NOON, source
 

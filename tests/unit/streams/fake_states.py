@@ -20,6 +20,16 @@ class FakeStates(Generic[S]):
         self._stored: dict[bytes, bytes] = {}
         self.staged: dict[bytes, S | None] = {}
         self.published: list[tuple[bytes, S]] = []
+        self.applied_until = -1
+        self._recovered_until = -1
+
+    def __len__(self) -> int:
+        """Return how many there were when the batch began."""
+        return len(self._stored)
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether a key had a state when the batch began."""
+        return key in self._stored
 
     def get(self, key: bytes) -> S | None:
         """Return the state of a key as this batch has it so far."""
@@ -42,14 +52,20 @@ class FakeStates(Generic[S]):
         return key in self.staged
 
     def stored(self) -> dict[bytes, S]:
-        """Return what a worker finds that takes over now."""
+        """Return what is written."""
         return {key: decode(value, self._record_type) for key, value in self._stored.items()}
+
+    def recovered(self) -> dict[bytes, S]:
+        """Return what a worker finds that takes over now."""
+        self.applied_until = self._recovered_until
+        return self.stored()
 
     def write(self, most: int | None = None) -> None:
         """Write what is staged, or its first `most`, the rest being lost: a crash in mid-write."""
         for key, state in list(self.staged.items())[:most]:
             if state is None:
                 self._stored.pop(key, None)
+                self._recovered_until = max(self.applied_until, self._recovered_until)
             else:
                 self._stored[key] = encode(state)
                 self.published.append((key, state))

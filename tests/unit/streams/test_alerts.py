@@ -216,11 +216,11 @@ def test_what_was_not_touched_for_a_month_is_forgotten() -> None:
     later = NOON_MS + alert_book.KEPT_MS // 2
     site.fails(later, "New")
 
-    site.book.end_batch(NOON_MS + alert_book.KEPT_MS + 1)
+    site.book.end_batch(NOON_MS + alert_book.KEPT_MS + 1_000)
     site.states.write()
 
     assert {state.seen_ms for state in site.states.stored().values()} == {later}
     assert len(site.states.stored()) == 3  # the error, its rate, and the site's share of alerts
-    site.book.end_batch(later + alert_book.KEPT_MS + 1)
+    site.book.end_batch(later + alert_book.KEPT_MS + 1_000)
     site.states.write()
     assert site.states.stored() == {}

@@ -3,8 +3,9 @@ import pytest
 from schemas.records import PageDuration
 from streams.domain import durations
 from streams.domain.duration_book import DurationBook
+from streams.engine.room import MAX_STATES
 from tests.unit.streams.fake_states import FakeStates
-from tests.unit.streams.samples import HOUR_MS, NOON, NOON_MS, event, source
+from tests.unit.streams.samples import HOUR, HOUR_MS, NOON, NOON_MS, event, source
 
 ENDED_MS = NOON_MS + HOUR_MS
 
@@ -24,11 +25,28 @@ def told(states: FakeStates[PageDuration]) -> dict[str, tuple[int, int, int]]:
     }
 
 
+def successor(states: FakeStates[PageDuration]) -> DurationBook:
+    """Return the book of the worker that takes over."""
+    stored = states.recovered()
+    book = DurationBook(states, 3)
+    for key, state in stored.items():
+        book.know(key, state)
+    return book
+
+
 def leave(book: DurationBook, offset: int, log_ms: int = NOON_MS, **fields: object) -> None:
     """Let one page leave happen, in a batch of its own."""
-    book.advance(log_ms)
+    book.begin_batch(MAX_STATES)
+    book.advance(source(offset, log_ms))
     given = {"type": "pageleave", "duration_ms": 1_000, **fields}
     book.leave(event(offset, **given), source(offset, log_ms))
+    book.end_batch()
+
+
+def tick(book: DurationBook, log_ms: int = NOON_MS) -> None:
+    """Let stream time pass in a batch without a leave."""
+    book.begin_batch(MAX_STATES)
+    book.advance(source(2, log_ms))
     book.end_batch()
 
 
@@ -71,12 +89,11 @@ def test_an_hour_is_deleted_26_hours_after_it_ended() -> None:
     states, book = a_book()
     leave(book, 1)
     states.write()
-    book.advance(ENDED_MS + 26 * HOUR_MS)
-    book.end_batch()
+    tick(book, ENDED_MS + 26 * HOUR_MS)
     assert told(states) == {"/": (1, 1, 1_000)}
 
-    book.advance(ENDED_MS + 26 * HOUR_MS + 1)
-    book.end_batch()
+    tick(book, ENDED_MS + 26 * HOUR_MS + 1_000)
+    tick(book)
     assert told(states) == {}
 
     leave(book, 9, ENDED_MS + 27 * HOUR_MS)
@@ -88,12 +105,13 @@ def test_an_hour_is_not_deleted_in_the_batch_that_changed_it() -> None:
     states, book = a_book()
     leave(book, 1)
     states.write()
+    book.begin_batch(MAX_STATES)
     book.leave(event(2, type="pageleave", duration_ms=1), source(2, NOON_MS))
-    book.advance(ENDED_MS + 30 * HOUR_MS)
+    book.advance(source(2, ENDED_MS + 30 * HOUR_MS))
     book.end_batch()
     assert told(states) == {"/": (1, 2, 1_001)}
 
-    book.end_batch()
+    tick(book)
     assert told(states) == {}
 
 
@@ -102,12 +120,13 @@ def test_an_hour_is_not_deleted_in_a_batch_that_read_its_leaves_again() -> None:
     states, book = a_book()
     leave(book, 1)
     states.write()
+    book = successor(states)
     leave(book, 1)
-    book.advance(ENDED_MS + 30 * HOUR_MS)
+    book.advance(source(1, ENDED_MS + 30 * HOUR_MS))
     book.end_batch()
     assert told(states) == {"/": (1, 1, 1_000)}
 
-    book.end_batch()
+    tick(book)
     assert told(states) == {}
 
 
@@ -120,8 +139,8 @@ def test_an_hour_of_an_import_stays_for_an_hour_after_its_last_leave() -> None:
     leave(book, 2, NOON_MS + HOUR_MS, **old)
     assert told(states) == {"/": (1, 2, 2_000)}
 
-    book.advance(NOON_MS + 2 * HOUR_MS + 1)
-    book.end_batch()
+    tick(book, NOON_MS + 2 * HOUR_MS + 1_000)
+    tick(book)
     assert told(states) == {}
 
 
@@ -130,8 +149,7 @@ def test_a_batch_that_was_taken_back_leaves_nothing_to_delete() -> None:
     states, book = a_book()
     leave(book, 1)
     states.staged.clear()
-    book.advance(ENDED_MS + 30 * HOUR_MS)
-    book.end_batch()
+    tick(book, ENDED_MS + 30 * HOUR_MS)
 
     assert states.staged == {}
 
@@ -147,9 +165,7 @@ def test_a_crash_that_wrote_the_rest_alone_loses_no_path(monkeypatch: pytest.Mon
     states.write(most=1)
     assert told(states) == {"(other)": (2, 1, 2)}
 
-    again = DurationBook(states, 3)
-    for key, state in states.stored().items():
-        again.know(key, state)
+    again = successor(states)
     again.leave(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
     again.leave(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
     again.end_batch()
@@ -164,10 +180,60 @@ def test_deleted_paths_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> 
     leave(book, 1, path="/a")
     leave(book, 2, path="/b")
     states.write()
-    book.advance(ENDED_MS + 30 * HOUR_MS)
-    book.end_batch()
+    tick(book, ENDED_MS + 30 * HOUR_MS)
     states.write()
 
     leave(book, 3, ENDED_MS + 30 * HOUR_MS, path="/b")
 
     assert told(states) == {"/b": (3, 1, 1_000)}
+
+
+def test_more_hours_than_there_is_room_for_leave_early() -> None:
+    """The oldest first; one that comes back is a row of its own."""
+    states, book = a_book()
+    for offset, hours in enumerate((-2, -3, -1, -3), start=1):
+        leave(book, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
+        states.write()
+
+    assert book.begin_batch(most=2) == 1
+    states.write()
+    assert told(states) == {"/-2": (1, 1, 1_000), "/-1": (3, 1, 1_000)}
+
+    leave(book, 5, event_ts=NOON - 3 * HOUR, path="/-3")
+    states.write()
+    rows = {
+        (state.generation, state.leaves) for _, state in states.published if state.path == "/-3"
+    }
+    assert rows == {(2, 1), (2, 2), (5, 1)}
+
+
+def test_leaves_of_a_deleted_hour_read_again_begin_nothing() -> None:
+    """A crash before the commit has them read once more, and no state knows them."""
+    states, book = a_book()
+    for offset, hours in enumerate((-2, -1), start=1):
+        leave(book, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
+    states.write()
+    book.begin_batch(most=1)
+    states.write()
+
+    again = successor(states)
+    for offset, hours in enumerate((-2, -1), start=1):
+        leave(again, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
+    states.write()
+    assert told(states) == {"/-1": (2, 1, 1_000)}
+
+
+def test_a_crash_after_a_path_was_deleted_leaves_the_rest_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which paths are kept apart hangs on what is there, so it must be there again."""
+    monkeypatch.setattr(durations, "MAX_PATHS", 1)
+    states, book = a_book()
+    leave(book, 1, path="/a")
+    states.write()
+    for reader in (book, successor(states)):
+        leave(reader, 2, NOON_MS + 40 * HOUR_MS, path="/b")
+        states.write()
+        tick(reader)
+
+    assert told(states) == {"(other)": (2, 1, 1_000)}

@@ -41,6 +41,6 @@ def test_what_no_dead_letter_can_ask_for_is_forgotten() -> None:
     successor.end_batch(NOON_MS + KEPT_MS)
     states.write()
     assert len(states.stored()) == 1
-    successor.end_batch(NOON_MS + KEPT_MS + 1)
+    successor.end_batch(NOON_MS + KEPT_MS + 1_000)
     states.write()
     assert states.stored() == {}

@@ -148,14 +148,16 @@ def test_the_oldest_closed_visit_leaves_first(monkeypatch: pytest.MonkeyPatch) -
 def test_limits_are_passed_not_reached() -> None:
     """A visit closes after its deadline; so it is forgotten, and what could not be waits."""
     state = sessions.apply(None, event("a"), source(1), RULES)
-    closes_ms = sessions.next_deadline(state, NOON_MS, RULES)
+    closes_ms = sessions.closes_at(state, RULES)
+    assert closes_ms is not None
     assert sessions.close_due(state, closes_ms, RULES) is state
     closed = sessions.close_due(state, closes_ms + 1, RULES)
     assert closed.visits[0].close_reason == "idle"
 
-    forgotten_ms = sessions.next_deadline(closed, closes_ms + 1, RULES)
+    forgotten_ms = sessions.forgotten_at(closed, closes_ms + 1, RULES)
+    assert sessions.closes_at(closed, RULES) is None
     assert sessions.forget_due(closed, forgotten_ms, RULES) is closed
     assert sessions.leave_due(closed, forgotten_ms, RULES) is closed
     assert sessions.forget_due(closed, forgotten_ms + 1, RULES).visits == []
     assert sessions.leave_due(closed, forgotten_ms + 1, RULES).visits[0].leaving
-    assert sessions.next_deadline(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1
+    assert sessions.forgotten_at(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1
