@@ -17,7 +17,7 @@ from benchmarks.process import ROOT, told_by
 from infra.broker import maven
 from infra.broker.jars import cache_folder
 from infra.broker.local_kafka import LocalKafka
-from streams.engine.table import version_header
+from streams.engine.marks import version_header
 
 #: Not the broker's version: not every repository that mirrors Maven Central has the newest one.
 KAFKA_STREAMS_VERSION = "4.3.1"

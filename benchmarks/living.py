@@ -24,17 +24,19 @@ from msgspec.structs import replace
 from benchmarks.events import events
 from schemas.codec import encode
 from schemas.headers import Source
-from schemas.records import RawEvent, SessionState
+from schemas.records import SessionState
 from schemas.topics import SESSIONS
 from streams.agents import sessionize
 from streams.domain import sessions
 from streams.domain.sessions import SessionRules
-from streams.engine.table import version_header
+from streams.engine.marks import version_header
 from tests.component.streams.bench import Bench, InRecord, NotingProducer, routed
 from tests.unit.streams.samples import NOON_MS
 
 RULES = SessionRules.of_seconds(1_800, 300, 90_000)
 _EVENTS, _A_NEW_SESSION_EVERY = 20_000, 5
+#: A worker keeps 250,000 sessions of each.
+_PARTITIONS = 8
 _BATCH = 500
 _TEMPLATES = 10_000
 
@@ -53,9 +55,11 @@ def _templates() -> list[SessionState]:
     return list(made.values())
 
 
-def _changelog(living: int, templates: Sequence[SessionState]) -> Iterator[InRecord]:
-    """Yield the states, whose last events were one after the other until now."""
-    for number in range(living):
+def _changelog(
+    living: int, templates: Sequence[SessionState], partition: int
+) -> Iterator[InRecord]:
+    """Yield a partition's states, whose last events were one after the other until now."""
+    for number in range(partition, living, _PARTITIONS):
         state = templates[number % len(templates)]
         last_ms = NOON_MS - (living - number) * RULES.close_after_ms // living
         (visit, *_) = state.visits
@@ -67,23 +71,25 @@ def _changelog(living: int, templates: Sequence[SessionState]) -> Iterator[InRec
         )
         state = replace(state, session_id=_name(number), src_offset=number, visits=[visit])
         key = f"{state.site_id}:{state.session_id}".encode()
-        yield InRecord(number, key, encode(state), version_header(number))
+        yield InRecord(number, key, encode(state), version_header(number), partition)
 
 
-def _records(living: int, templates: Sequence[SessionState]) -> Iterator[InRecord]:
+def _batches(living: int, templates: Sequence[SessionState]) -> Iterator[list[InRecord]]:
     """Yield events as the router passes them on, of any of the sessions and of new ones."""
     random = Random(living)  # noqa: S311 - a choice, not a secret
-    for number, event in enumerate(islice(events(_TEMPLATES * 2), _EVENTS)):
-        passed = RULES.close_after_ms * number // (living * _A_NEW_SESSION_EVERY)
-        is_new = number % _A_NEW_SESSION_EVERY == 0
-        session = living + number if is_new else random.randrange(living)
-        site = event.site_id if is_new else templates[session % len(templates)].site_id
-        log_ms = NOON_MS + passed
-        yield routed(living + number, _of_session(event, site, session, log_ms), log_ms)
-
-
-def _of_session(event: RawEvent, site: str, session: int, log_ms: int) -> RawEvent:
-    return replace(event, site_id=site, session_id=_name(session), event_ts=log_ms * 1_000)
+    some = events(_EVENTS)
+    for begin in range(0, _EVENTS, _BATCH):
+        partition, batch = begin // _BATCH % _PARTITIONS, []
+        for number in range(begin, begin + _BATCH):
+            session, site = living + number, some[number].site_id
+            if number % _A_NEW_SESSION_EVERY:
+                session = random.randrange(living // _PARTITIONS) * _PARTITIONS + partition
+                site = templates[session % len(templates)].site_id
+            log_ms = NOON_MS + RULES.close_after_ms * number // (living * _A_NEW_SESSION_EVERY)
+            fields = {"site_id": site, "session_id": _name(session), "event_ts": log_ms * 1_000}
+            event = replace(some[number], **fields)
+            batch.append(routed(living + number, event, log_ms, partition))
+        yield batch
 
 
 def _name(session: int) -> str:
@@ -101,16 +107,20 @@ async def main(living: int) -> None:
     bench: Any = Bench(partial(sessionize.register, rules=RULES))
     bench.noted = _Forgetting()
     (table,) = bench.tables
-    batches = list(_in_batches(_records(living, templates), _BATCH))
-    some = list(_changelog(_BATCH, templates))
+    batches = list(_batches(living, templates))
+    some = list(_changelog(_BATCH * _PARTITIONS, templates, 0))
     size = sum(sys.getsizeof(one.key) + sys.getsizeof(one.value) for one in some) / len(some)
     empty = _resident()
-    for fetched in _in_batches(_changelog(living, templates), _BATCH):
-        table.apply_changelog_batch([SimpleNamespace(value=fetched)])
+    for partition in range(_PARTITIONS):
+        states = _changelog(living, templates, partition)
+        while fetched := list(islice(states, _BATCH)):
+            table.apply_changelog_batch([SimpleNamespace(value=fetched)])
     recovering = _resident()
-    await table.on_recovery_completed({TP(SESSIONS.name, 0)}, set())
+    owned = {TP(SESSIONS.name, partition) for partition in range(_PARTITIONS)}
+    await table.on_recovery_completed(owned, set())
     recovered = _resident()
-    await bench.assign()
+    for partition in range(_PARTITIONS):
+        await bench.assign(partition)
     opened = _resident()
     began, cpu = time.perf_counter(), time.process_time()
     for batch in batches:
@@ -124,11 +134,6 @@ async def main(living: int) -> None:
         "while it is recovered": (recovering - empty) / living,
     }
     print(json.dumps({"events": _EVENTS, **spent, "figures": figures}), flush=True)
-
-
-def _in_batches(records: Iterator[InRecord], size: int) -> Iterator[list[InRecord]]:
-    while batch := list(islice(records, size)):
-        yield batch
 
 
 if __name__ == "__main__":
