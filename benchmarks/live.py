@@ -140,8 +140,8 @@ async def works() -> AsyncIterator[list[Work]]:
                 for rate in (200, 5_000)
             ]
             yield [
-                Work("From the 202 to the live stream (SSE)", seen),
-                Work("From the 202 to the row in SQL (SQLite)", stored),
+                Work("From the 202 to the live stream (SSE)", seen, warms_up=False),
+                Work("From the 202 to the row in SQL (SQLite)", stored, warms_up=False),
             ]
         finally:
             await asyncio.to_thread(stack.end)
