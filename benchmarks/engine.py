@@ -96,6 +96,7 @@ async def works() -> AsyncIterator[list[Work]]:
                 title,
                 [candidate(name, job) for name in commands if (name, job) != _UNABLE],
                 unit="record" if job == "recover" else "event",
+                warms_up=False,
             )
             for job, title in JOBS.items()
         ]

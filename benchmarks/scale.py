@@ -33,7 +33,8 @@ from schemas.topics import EVENTS_RAW, EVENTS_SESSION, TOPICS
 from tests.component.streams.bench import raw_record
 
 TITLE = "Scale: from events-raw to sessions, by workers and partitions"
-_WORKERS, _PARTITIONS = (1, 2), (4, 12, 48)
+#: Workers and partitions.
+_SHARED = ((1, 12), (2, 12), (1, 4), (1, 48))
 _EVENTS, _DIFFERENT = 100_000, 20_000
 _READY_SECONDS, _DONE_SECONDS = 60, 120
 
@@ -166,8 +167,7 @@ async def works() -> AsyncIterator[list[Work]]:
                         f"{workers} worker{'s' * (workers > 1)}, {partitions} partitions",
                         partial(_run, kafka, workers, partitions),
                     )
-                    for workers in _WORKERS
-                    for partitions in _PARTITIONS
+                    for workers, partitions in _SHARED
                 ],
                 warms_up=False,
             )

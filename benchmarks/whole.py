@@ -29,7 +29,7 @@ from streams.live_app import APP_ID as LIVE
 from tests.e2e.stack import Stack
 
 TITLE = "HTTP to SQL (SQLite), all on one machine"
-_RATES = (2_000, 4_000, 6_000, 8_000, 10_000)
+_RATES = (2_000, 6_000, 8_000, 10_000)
 _SECONDS = 12
 _CONNECTIONS = 16
 _DIFFERENT = 20_000
