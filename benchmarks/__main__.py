@@ -10,7 +10,7 @@ from benchmarks import report
 from benchmarks.measure import measure
 
 #: In the order in which they run and are told.
-NAMES = ("codec", "rules", "http", "engine", "sinks", "live", "start")
+NAMES = ("codec", "rules", "state", "http", "engine", "sinks", "live", "whole", "scale", "start")
 
 
 async def _run(name: str, rounds: int) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each work (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each work (3)")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")

@@ -1,26 +1,24 @@
 """The engine beside its peers, each in a process of its own on the same broker and topic."""
 
-import asyncio
-import json
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from benchmarks.backlog import Record, batches, send, sender
 from benchmarks.measure import Candidate, Spent, Work
+from benchmarks.process import ROOT, told_by
 from infra.broker import maven
 from infra.broker.jars import cache_folder
 from infra.broker.local_kafka import LocalKafka
+from streams.engine.marks import version_header
 
-ROOT = Path(__file__).parents[1]
 #: Not the broker's version: not every repository that mirrors Maven Central has the newest one.
 KAFKA_STREAMS_VERSION = "4.3.1"
 PARTITIONS = 4
@@ -30,12 +28,14 @@ JOBS = {
     "count": "Count events",
     "forward": "Forward each event, in its partition",
     "table": "Count events by key, in a table with a changelog",
+    "recover": "Recover a table from its changelog",
 }
-EVENTS, KEYS = 400_000, 10_000
+#: It recovers what it wrote itself only: its changelogs are of a form of its own.
+_UNABLE = ("Quix Streams", "recover")
+EVENTS, KEYS, KEYS_TO_RECOVER = 400_000, 10_000, 100_000
 #: Plain Faust would take a minute and a half for all of them.
 EVENTS_OF_FAUST = 30_000
-_SECONDS = 180
-_BATCH_BYTES = 512 * 1024
+_COMPACT = {"cleanup.policy": "compact"}
 
 
 def candidates() -> dict[str, list[str]]:
@@ -57,25 +57,24 @@ def candidates() -> dict[str, list[str]]:
 
 async def _run(command: Sequence[str], job: str, kafka: str, events: int) -> Spent:
     """Run a candidate to its end, as a consumer group that is new."""
-    arguments = (job, kafka, PREFIX, f"bench-{uuid4().hex}", str(events))
-    process = await asyncio.create_subprocess_exec(
-        *(*command, *arguments),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        out, errors = await asyncio.wait_for(process.communicate(), _SECONDS)
-    except TimeoutError:
-        process.kill()
-        raise
-    for line in out.decode().splitlines():
-        if line.startswith("{"):
-            told = json.loads(line)
-            return Spent(told["events"], told["seconds"], told["cpu_seconds"])
-    said = errors.decode(errors="replace")[-2_000:]
-    raise RuntimeError(f"{' '.join(command)} {job} told nothing:\n{said}")
+    return await told_by((*command, job, kafka, PREFIX, _new_group(), str(events)))
+
+
+async def _recover(name: str, command: Sequence[str], kafka: str, events: int) -> Spent:
+    """Run a candidate whose table was written before, to where it has recovered it."""
+    group = _new_group()
+    changelog = f"{group}-counts-changelog"
+    await _create(kafka, [NewTopic(changelog, PARTITIONS, 1, topic_configs=_COMPACT)])
+    async with sender(kafka) as producer:
+        for partition in range(PARTITIONS):
+            records = _records(partition, events, KEYS_TO_RECOVER)
+            written = _versioned(records) if name == "headrace" else records
+            await send(producer, changelog, partition, batches(producer, written))
+    return await told_by((*command, "recover", kafka, PREFIX, group, str(events)))
+
+
+def _new_group() -> str:
+    return f"bench-{uuid4().hex}"
 
 
 @asynccontextmanager
@@ -88,47 +87,52 @@ async def works() -> AsyncIterator[list[Work]]:
 
         def candidate(name: str, job: str) -> Candidate:
             events = EVENTS_OF_FAUST if name == "plain Faust" else EVENTS
+            if job == "recover":
+                return Candidate(name, lambda: _recover(name, commands[name], address, events))
             return Candidate(name, lambda: _run(commands[name], job, address, events))
 
         yield [
-            Work(title, [candidate(name, job) for name in commands]) for job, title in JOBS.items()
+            Work(
+                title,
+                [candidate(name, job) for name in commands if (name, job) != _UNABLE],
+                unit="record" if job == "recover" else "event",
+                warms_up=False,
+            )
+            for job, title in JOBS.items()
         ]
 
 
 async def prepare(bootstrap: str, prefix: str, events: int = EVENTS, keys: int = KEYS) -> None:
     """Make the topics and fill the input: `events` records of 200 bytes, of `keys` keys."""
+    topics = [NewTopic(f"{prefix}-{name}", PARTITIONS, 1) for name in ("in", "out", "in-dlq")]
+    topics.append(NewTopic(f"{prefix}-counts", PARTITIONS, 1, topic_configs=_COMPACT))
+    await _create(bootstrap, topics)
+    async with sender(bootstrap) as producer:
+        for partition in range(PARTITIONS):
+            filled = batches(producer, _records(partition, events, keys))
+            await send(producer, f"{prefix}-in", partition, filled)
+
+
+async def _create(bootstrap: str, topics: Sequence[NewTopic]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        compact = {"cleanup.policy": "compact"}
-        topics = [NewTopic(f"{prefix}-{name}", PARTITIONS, 1) for name in ("in", "out", "in-dlq")]
-        topics.append(NewTopic(f"{prefix}-counts", PARTITIONS, 1, topic_configs=compact))
         await admin.create_topics(topics)
     finally:
         await admin.close()
-    async with AIOKafkaProducer(
-        bootstrap_servers=bootstrap, compression_type="lz4", max_batch_size=_BATCH_BYTES
-    ) as producer:
-        for partition in range(PARTITIONS):
-            await _fill(producer, f"{prefix}-in", partition, events, keys)
 
 
-async def _fill(
-    producer: AIOKafkaProducer, topic: str, partition: int, events: int, keys: int
-) -> None:
-    builder = producer.create_batch()
+def _records(partition: int, events: int, keys: int) -> Iterator[Record]:
     for number in range(partition, events, PARTITIONS):
         key = b"site:session-%06d" % (number * 7_919 % keys // PARTITIONS * PARTITIONS + partition)
-        value = (b'{"n":%d,"path":"/page/%d","text":"' % (number, number % 97)).ljust(
-            198, b"x"
-        ) + b'"}'
-        if builder.append(timestamp=None, key=key, value=value) is None:
-            builder.close()
-            await (await producer.send_batch(builder, topic, partition=partition))
-            builder = producer.create_batch()
-            builder.append(timestamp=None, key=key, value=value)
-    builder.close()
-    await (await producer.send_batch(builder, topic, partition=partition))
+        value = b'{"n":%d,"path":"/page/%d","text":"' % (number, number % 97)
+        yield key, value.ljust(198, b"x") + b'"}', ()
+
+
+def _versioned(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield records of a changelog as headrace writes them."""
+    for version, (key, value, _) in enumerate(records):
+        yield key, value, version_header(version)
 
 
 def _uv() -> list[str]:

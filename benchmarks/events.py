@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from infra.demo.crowd import Crowd
+from infra.demo.crowd import Crowd, Happening
 from producer_api.draft import Surroundings
 from producer_api.parse import parse
 from schemas.records import RawEvent
@@ -17,11 +17,17 @@ _VISITORS = 300
 
 
 @cache
-def bodies(number: int, sites: int = 4) -> list[bytes]:
-    """Return events as JSON, in the order in which they happened."""
+def happenings(number: int, sites: int = 4) -> list[Happening]:
+    """Return what happens at some sites, in its order."""
     crowds = [Crowd(_VISITORS, f"shop-{site}", seed=site).happenings() for site in range(sites)]
+    return list(islice((one for some in zip(*crowds, strict=True) for one in some), number))
+
+
+@cache
+def bodies(number: int) -> list[bytes]:
+    """Return events as JSON, in the order in which they happened."""
     made = []
-    for happening in islice((one for some in zip(*crowds, strict=True) for one in some), number):
+    for happening in happenings(number):
         at = _BEGAN + timedelta(seconds=happening.at)
         made.append(msgspec.json.encode({**happening.event, "timestamp": at.isoformat()}))
     return made

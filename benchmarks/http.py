@@ -3,9 +3,10 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,10 @@ TITLE = "HTTP to Kafka, answered after the ack"
 _SECONDS = 4
 _TOPIC = "tutorial"
 _PARTITIONS = 4
+_EMPTY = "an empty handler (no Kafka)"
+_UVICORN = {"FastAPI, send_and_wait": "tutorial", _EMPTY: "empty"}
+_GO_NAME = "Go, net/http and franz-go"
+_GO = Path(__file__).parent / "peers" / "go"
 
 
 class _Server:
@@ -63,17 +68,29 @@ async def _load(port: int, path: str, connections: int, events: int) -> Mapping[
 
 
 @contextmanager
-def _peer(module: str, kafka: str) -> Iterator[_Server]:
-    port = free_port()
-    command = (sys.executable, "-m", "uvicorn", f"benchmarks.peers.{module}:app", "--port")
-    options = (str(port), "--no-access-log", "--log-level", "warning")
-    environment = {**os.environ, "KAFKA": kafka, "TOPIC": _TOPIC}
-    process = subprocess.Popen([*command, *options], env=environment)  # noqa: S603
+def _peer(kafka: str, command: Sequence[str | Path], port: int) -> Iterator[_Server]:
+    environment = {**os.environ, "KAFKA": kafka, "TOPIC": _TOPIC, "PORT": str(port)}
+    process = subprocess.Popen(command, env=environment)  # noqa: S603
     try:
         yield _Server(process.pid, port)
     finally:
         process.terminate()
         process.wait()
+
+
+def _uvicorn(module: str, port: int) -> Sequence[str]:
+    options = ("--port", str(port), "--no-access-log", "--log-level", "warning")
+    return (sys.executable, "-m", "uvicorn", f"benchmarks.peers.{module}:app", *options)
+
+
+def _go(folder: Path) -> Sequence[Path]:
+    """Return the command of the peer in Go, which is built here; empty where there is no Go."""
+    go = shutil.which("go")
+    if go is None:
+        print("  there is no `go` on the PATH: net/http is not measured", flush=True)
+        return ()
+    subprocess.run((go, "build", "-o", folder / "peer", "."), cwd=_GO, check=True)  # noqa: S603
+    return (folder / "peer",)
 
 
 async def _create_topics(kafka: str) -> None:
@@ -95,11 +112,12 @@ async def works() -> AsyncIterator[list[Work]]:
         await asyncio.to_thread(
             eventually, lambda: answers(role, "/readyz"), within_seconds=30, what="the API is ready"
         )
-        servers = {
-            "headrace": _Server(role.process.pid, role.port),
-            "FastAPI, send_and_wait": stack.enter_context(_peer("tutorial", kafka)),
-            "an empty handler (no Kafka)": stack.enter_context(_peer("empty", kafka)),
-        }
+        servers = {"headrace": _Server(role.process.pid, role.port)}
+        for name, module in _UVICORN.items():
+            port = free_port()
+            servers[name] = stack.enter_context(_peer(kafka, _uvicorn(module, port), port))
+        if command := await asyncio.to_thread(_go, folder):
+            servers[_GO_NAME] = stack.enter_context(_peer(kafka, command, free_port()))
         await asyncio.sleep(2)  # peers have nothing that would tell that they are ready
         yield [
             Work(
@@ -110,6 +128,10 @@ async def works() -> AsyncIterator[list[Work]]:
         ] + [
             Work(
                 "A hundred events a request, 16 connections",
-                [server.candidate(name, 16, 100) for name, server in list(servers.items())[:2]],
+                [
+                    server.candidate(name, 16, 100)
+                    for name, server in servers.items()
+                    if name != _EMPTY
+                ],
             )
         ]

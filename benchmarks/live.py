@@ -1,6 +1,7 @@
 """A whole headrace: from the 202 of a batch until people see it, and until it is in SQL."""
 
 import asyncio
+import json
 import uuid
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
@@ -10,9 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import aiohttp
-import psutil
-
+from benchmarks.loaded import BATCH, LoadedStack
 from benchmarks.measure import Candidate, Spent, Work
 from tests.e2e.stack import Stack
 from tests.e2e.watchers import Watcher, watching
@@ -20,9 +19,7 @@ from tests.fixtures.waiting import eventually_async
 
 TITLE = "A whole headrace on one machine, broker included"
 SITES = ("shop", "blog", "docs", "news")
-BATCH = 100
-_SECONDS = 20
-_ROLES = ("web", "streams", "live", "sinks")
+_SECONDS = 12
 
 #: When how many events were seen, by time.
 Seen = list[tuple[int, float]]
@@ -46,7 +43,7 @@ class _Bench:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._sent = 0
+        self._loaded = LoadedStack(stack)
 
     async def until_seen(self, rate: int, people: int) -> Spent:
         """Send at a rate while people watch; time each batch until each of them sees it."""
@@ -54,10 +51,10 @@ class _Bench:
         watchers = [
             _TimedWatcher(self._stack.url, token, SITES[n % len(SITES)]) for n in range(people)
         ]
-        before = self._sent // len(SITES)
+        before = self._loaded.sent // len(SITES)
         async with watching(watchers):
             spent, times = await self._send(rate)
-            after = self._sent // len(SITES)
+            after = self._loaded.sent // len(SITES)
             await eventually_async(
                 lambda: all(one.seen and one.seen[-1][0] >= after for one in watchers),
                 within_seconds=60,
@@ -69,10 +66,10 @@ class _Bench:
 
     async def until_stored(self, rate: int) -> Spent:
         """Send at a rate; time each batch until its events are rows."""
-        before, seen, over = self._sent, list[tuple[int, float]](), asyncio.Event()
+        before, seen, over = self._loaded.sent, list[tuple[int, float]](), asyncio.Event()
 
         async def look() -> None:
-            while not (over.is_set() and seen and seen[-1][0] >= self._sent):
+            while not (over.is_set() and seen and seen[-1][0] >= self._loaded.sent):
                 query = "SELECT count(*) AS n FROM events"
                 rows = await asyncio.to_thread(self._stack.rows, query)
                 seen.append((rows[0]["n"], asyncio.get_running_loop().time()))
@@ -86,24 +83,18 @@ class _Bench:
 
     async def _send(self, rate: int) -> tuple[Spent, list[float]]:
         """Send batch after batch; return what it took, and when each was acknowledged."""
-        clock = asyncio.get_running_loop().time
-        cpu, started, times = self._cpu_seconds(), clock(), list[float]()
-        async with aiohttp.ClientSession() as http:
-            for batch in range(_SECONDS * rate // BATCH):
-                events = [_event(self._sent + number) for number in range(BATCH)]
-                async with http.post(f"{self._stack.url}/api/events", json=events) as answer:
-                    if answer.status != 202:
-                        raise RuntimeError(f"a batch was answered with {answer.status}")
-                times.append(clock())
-                self._sent += BATCH
-                await asyncio.sleep(started + (batch + 1) * BATCH / rate - clock())
-        count = len(times) * BATCH
-        return Spent(count, clock() - started, self._cpu_seconds() - cpu), times
+        count = _SECONDS * rate // BATCH * BATCH
+        events = [_event(self._loaded.sent + number) for number in range(count)]
+        bodies = [
+            json.dumps(events[begin : begin + BATCH]).encode() for begin in range(0, count, BATCH)
+        ]
+        cpu = self._cpu_seconds()
+        began, times = await self._loaded.send(bodies, rate)
+        seconds = asyncio.get_running_loop().time() - began
+        return Spent(count, seconds, self._cpu_seconds() - cpu), times
 
     def _cpu_seconds(self) -> float:
-        pids = [pid for role in _ROLES if (pid := self._stack.pid(role)) is not None]
-        times = [psutil.Process(pid).cpu_times() for pid in pids]
-        return sum(float(one.user + one.system) for one in times)
+        return sum(self._loaded.cpu_seconds().values())
 
 
 def _late(seen: Seen, times: Sequence[float], before: int, share: int) -> list[float]:
@@ -149,8 +140,8 @@ async def works() -> AsyncIterator[list[Work]]:
                 for rate in (200, 5_000)
             ]
             yield [
-                Work("From the 202 to the live stream (SSE)", seen),
-                Work("From the 202 to the row in SQL (SQLite)", stored),
+                Work("From the 202 to the live stream (SSE)", seen, warms_up=False),
+                Work("From the 202 to the row in SQL (SQLite)", stored, warms_up=False),
             ]
         finally:
             await asyncio.to_thread(stack.end)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 
@@ -19,6 +20,8 @@ class Spent(NamedTuple):
     cpu_seconds: float
     #: Of an answer, in milliseconds: the median, and what 99 of 100 took at most.
     latencies_ms: tuple[float, float] | None = None
+    #: What else there is to tell of this work, by the heads of its columns.
+    figures: Mapping[str, float] = MappingProxyType({})
 
 
 #: What one run of a candidate came to where it is not about events, by `report.COLUMNS`.
@@ -40,6 +43,8 @@ class Work(NamedTuple):
     unit: str = "event"
     #: The column that the chart shows.
     shown: str = "cpu_us"
+    #: Not where each run is a process that begins anew and lasts long.
+    warms_up: bool = True
 
 
 def in_process(name: str, job: Callable[[], Awaitable[int]]) -> Candidate:
@@ -65,10 +70,10 @@ def called(name: str, function: Callable[[Any], object], arguments: Sequence[Any
 
 
 async def measure(work: Work, rounds: int) -> dict[str, Any]:
-    """Run all candidates once to warm up, then in each round; return what was found."""
+    """Run all candidates in each round, once before to warm up; return what was found."""
     random = Random(rounds)  # noqa: S311 - an order, not a secret
     found: dict[str, list[Spent | Figures]] = {candidate.name: [] for candidate in work.candidates}
-    for candidate in work.candidates:
+    for candidate in work.candidates if work.warms_up else ():
         await candidate.run()
     for number in range(rounds):
         for candidate in random.sample(work.candidates, len(work.candidates)):
@@ -85,16 +90,14 @@ async def measure(work: Work, rounds: int) -> dict[str, Any]:
     }
 
 
-def _told(
-    runs: Sequence[Spent | Figures], first: Sequence[Spent | Figures]
-) -> dict[str, dict[str, float]]:
+def _told(runs: Sequence[Spent | Figures], first: Sequence[Spent | Figures]) -> dict[str, Any]:
     if isinstance(runs[0], Spent):
         return _spent(cast("Sequence[Spent]", runs), cast("Sequence[Spent]", first))
     figures = cast("Sequence[Figures]", runs)
     return {name: _spread([one[name] for one in figures]) for name in figures[0]}
 
 
-def _spent(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, dict[str, float]]:
+def _spent(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, Any]:
     costs = [run.cpu_seconds / run.events * 1e6 for run in runs]
     beside = [run.cpu_seconds / run.events * 1e6 for run in first]
     latencies = [run.latencies_ms for run in runs if run.latencies_ms is not None]
@@ -108,6 +111,7 @@ def _spent(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, dict[str,
                 ("p50_ms", "p99_ms"), zip(*latencies, strict=True), strict=False
             )
         },
+        "figures": {head: _spread([run.figures[head] for run in runs]) for head in runs[0].figures},
     }
 
 

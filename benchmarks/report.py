@@ -86,10 +86,12 @@ def table(found: Mapping[str, Any]) -> str:
     for work in found["works"]:
         columns = [column for column in COLUMNS if column in work["candidates"][0]]
         heads = [COLUMNS[column].format(work["unit"]) for column in columns]
+        heads += work["candidates"][0].get("figures", {})
         lines += [f"| {' | '.join((work['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
         for candidate in work["candidates"]:
-            figures = [_spread(candidate[column]) for column in columns]
-            lines.append(f"| {' | '.join((candidate['name'], *figures))} |")
+            told = [candidate[column] for column in columns]
+            told += candidate.get("figures", {}).values()
+            lines.append(f"| {' | '.join((candidate['name'], *map(_spread, told)))} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -20,7 +20,7 @@ _BATCH_BYTES = 512 * 1024
 
 async def main() -> None:
     """Do the job until all events are done."""
-    job, bootstrap, prefix, _, events = sys.argv[1:]
+    job, bootstrap, prefix, group, events = sys.argv[1:]
     stopwatch = Stopwatch(int(events))
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
@@ -34,9 +34,13 @@ async def main() -> None:
     )
     await consumer.start()
     await producer.start()
-    consumer.assign([TopicPartition(f"{prefix}-in", partition) for partition in range(4)])
+    source = f"{group}-counts-changelog" if job == "recover" else f"{prefix}-in"
+    consumer.assign([TopicPartition(source, partition) for partition in range(4)])
     counts: dict[bytes, int] = {}
+    states: dict[bytes, bytes] = {}
     seen = 0
+    if job == "recover":
+        stopwatch.begin()
     while seen < stopwatch.events:
         for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
             stopwatch.begin()
@@ -44,6 +48,8 @@ async def main() -> None:
             if job == "forward":
                 pairs = ((record.key, record.value) for record in records)
                 await _send(producer, f"{prefix}-out", place.partition, pairs)
+            elif job == "recover":
+                states.update((record.key, record.value) for record in records)
             elif job == "table":
                 for record in records:
                     counts[record.key] = counts.get(record.key, 0) + 1

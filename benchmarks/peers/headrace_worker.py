@@ -7,6 +7,7 @@ import sys
 
 import uvloop
 
+from benchmarks.peers.recovery import time_recovery
 from benchmarks.stopwatch import Stopwatch, end_process
 from schemas.topics import Topic
 from streams.engine.batch import Batch
@@ -63,11 +64,35 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
     return worker
 
 
+def recovering(bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Worker:
+    """Return a worker that ends as soon as its table is recovered."""
+    worker = Worker(group, bootstrap)
+    states = worker.table(topic(f"{group}-counts-changelog", "compact"), bytes, bytes)
+    time_recovery(states, stopwatch)
+
+    def ignore(_: Batch) -> None:
+        pass
+
+    async def finish() -> None:
+        while worker.not_ready is not None:  # noqa: ASYNC110 - Faust tells nobody
+            await asyncio.sleep(0.001)
+        stopwatch.end()
+        end_process()
+
+    worker.agent(topic(f"{prefix}-in"), ignore, tables=[states])
+    worker.beside(finish)
+    return worker
+
+
 def main() -> None:
     """Run the job."""
     gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
     job, bootstrap, prefix, group, events = sys.argv[1:]
-    worker = build(job, bootstrap, prefix, group, Stopwatch(int(events)))
+    stopwatch = Stopwatch(int(events))
+    if job == "recover":
+        worker = recovering(bootstrap, prefix, group, stopwatch)
+    else:
+        worker = build(job, bootstrap, prefix, group, stopwatch)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(worker.run(asyncio.Event()))
 

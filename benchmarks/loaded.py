@@ -1,0 +1,48 @@
+"""A whole headrace that is sent batches of events, each run on from where the last one ended."""
+
+import asyncio
+from collections.abc import Sequence
+
+import aiohttp
+import psutil
+
+from tests.e2e.stack import Stack
+
+BATCH = 100
+_ROLES = ("web", "streams", "live", "sinks")
+_JSON = {"Content-Type": "application/json"}
+
+
+class LoadedStack:
+    """A stack, and how many events it has taken."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.sent = 0
+
+    async def send(
+        self, bodies: Sequence[bytes], rate: int, connections: int = 1
+    ) -> tuple[float, list[float]]:
+        """Send batches at a rate of events; return when it began, and when each was answered."""
+        clock = asyncio.get_running_loop().time
+        began, times, due = clock(), [0.0] * len(bodies), iter(enumerate(bodies))
+
+        async def send_due(http: aiohttp.ClientSession) -> None:
+            for number, body in due:
+                await asyncio.sleep(began + number * BATCH / rate - clock())
+                url = f"{self.stack.url}/api/events"
+                async with http.post(url, data=body, headers=_JSON) as answer:
+                    if answer.status != 202:
+                        raise RuntimeError(f"a batch was answered with {answer.status}")
+                times[number] = clock()
+                self.sent += BATCH
+
+        async with aiohttp.ClientSession() as http:
+            await asyncio.gather(*(send_due(http) for _ in range(connections)))
+        return began, times
+
+    def cpu_seconds(self, *more: str) -> dict[str, float]:
+        """Return the CPU time of each role, and of `more` processes of the stack, so far."""
+        pids = {role: self.stack.pid(role) for role in (*_ROLES, *more)}
+        times = {role: psutil.Process(pid).cpu_times() for role, pid in pids.items() if pid}
+        return {role: float(one.user + one.system) for role, one in times.items()}

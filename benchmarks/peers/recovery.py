@@ -1,0 +1,16 @@
+"""When the recovery of a Faust table begins."""
+
+from typing import Any
+
+from benchmarks.stopwatch import Stopwatch
+
+
+def time_recovery(table: Any, stopwatch: Stopwatch) -> None:
+    """Have the stopwatch begin when the table has been given its partitions."""
+    on_rebalance = table.on_rebalance
+
+    async def timed(*arguments: Any, **more: Any) -> None:
+        await on_rebalance(*arguments, **more)
+        stopwatch.begin()
+
+    table.on_rebalance = timed

@@ -1,0 +1,34 @@
+"""A candidate that is a process of its own: it measures itself and tells one line of JSON."""
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.measure import Spent
+
+ROOT = Path(__file__).parents[1]
+_SECONDS = 180
+
+
+async def told_by(command: Sequence[str]) -> Spent:
+    """Run a command to its end and return what it told of itself; see `stopwatch`."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        out, errors = await asyncio.wait_for(process.communicate(), _SECONDS)
+    except TimeoutError:
+        process.kill()
+        raise
+    for line in out.decode().splitlines():
+        if line.startswith("{"):
+            return Spent(**json.loads(line))
+    said = errors.decode(errors="replace")[-2_000:]
+    raise RuntimeError(f"{' '.join(command)} told nothing:\n{said}")

@@ -1,0 +1,55 @@
+"""A worker of `route_events` and `sessionize` on one core.
+
+`python -m benchmarks.scaled_worker BOOTSTRAP GROUP PARTITIONS CORE`
+
+Tells again and again, in a line of JSON, how many partitions it has taken over, and how many
+records its sessionize has done.
+"""
+
+import asyncio
+import gc
+import json
+import sys
+
+import psutil
+import uvloop
+
+from benchmarks.living import RULES
+from schemas.topics import EVENTS_SESSION
+from streams.agents import route_events, sessionize
+from streams.domain.dedupe import CLIENT_IDS
+from streams.engine.tail import Tail
+from streams.engine.worker import Worker
+
+_SECONDS = 0.05
+
+
+def build(bootstrap: str, group: str, partitions: int) -> Worker:
+    """Return a worker of the two agents that every event passes."""
+    worker = Worker(group, bootstrap)
+    tail = Tail(bootstrap, EVENTS_SESSION.name, CLIENT_IDS.most)
+    route_events.register(worker, tail, lambda site: len(site) % partitions)
+    sessionize.register(worker, RULES)
+
+    async def tell() -> None:
+        ready = worker.not_ready is None
+        owned = len(worker.partitions_of(EVENTS_SESSION)) if ready else 0
+        places = worker.faust.consumer.done.items()
+        done = sum(end for place, end in places if place.topic == EVENTS_SESSION.name)
+        print(json.dumps({"owned": owned, "done": done}), flush=True)
+
+    worker.every(_SECONDS, tell)
+    return worker
+
+
+def main() -> None:
+    """Run until told to end."""
+    bootstrap, group, partitions, core = sys.argv[1:]
+    psutil.Process().cpu_affinity([int(core)])
+    gc.set_threshold(50_000, 20, 100)  # as roles do
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(build(bootstrap, group, int(partitions)).run(asyncio.Event()))
+
+
+if __name__ == "__main__":
+    main()
