@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import Any
 
 from hypothesis import settings
 
@@ -17,3 +18,13 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 # For once in a while: pytest --hypothesis-profile=nightly tests/property
 settings.register_profile("nightly", deadline=None, max_examples=3_000)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """End a run with the table of its fault scenarios, if there were any.
+
+    Here, for the process that only shows what others ran collects no test, and no other conftest.
+    """
+    from tests.faults import report  # noqa: PLC0415 - only who shows it needs it
+
+    report.show(terminalreporter)

@@ -1,13 +1,15 @@
 """The figures of the scenarios, in a table at the end of the run."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
 from tests.e2e.stack import Stack
 from tests.faults.kafka_log import KafkaLog
 
+#: Of a test's report: its row.
+PROPERTY = "figures"
 ROLES = ("web", "streams", "live", "sinks")
 
 
@@ -57,3 +59,18 @@ def _megabytes(stack: Stack, role: str) -> str:
     if pid is None or not psutil.pid_exists(pid):
         return "-"
     return f"{psutil.Process(pid).memory_info().rss / 1e6:.0f}"
+
+
+def show(terminal: Any) -> None:
+    """Show the table, of scenarios that other processes ran, too: it is in their reports."""
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminal.stats.get(outcome, [])
+        if getattr(report, "when", "") == "call"
+    ]
+    lines = [dict(report.user_properties).get(PROPERTY) for report in reports]
+    if found := [line for line in lines if line is not None]:
+        terminal.section("fault scenarios")
+        for line in (HEAD, *sorted(found)):
+            terminal.write_line(line)
