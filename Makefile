@@ -30,7 +30,7 @@ browser: .venv/.ready ## see that there is a Chromium for the tests; apt install
 test: setup browser ## run all tests
 	@$(BIN)/pytest $(ARGS)
 
-faults: setup browser ## run the whole fault suite, half an hour; `make test` runs its fast part
+faults: setup browser ## run the whole fault suite, 20 minutes; `make test` runs its fast part
 	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or faults_long" $(or $(ARGS),tests)
 
 bench: setup ## measure everything and write docs/benchmarks.md; bench-codec and so on: one of them
