@@ -7,13 +7,10 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.loaded import BATCH, LoadedStack
+from benchmarks.loaded import BATCH, LoadedStack, loaded_stack
 from benchmarks.measure import Candidate, Spent, Work
-from tests.e2e.stack import Stack
 from tests.e2e.watchers import Watcher, watching
 from tests.fixtures.waiting import eventually_async
 
@@ -41,9 +38,9 @@ class _TimedWatcher(Watcher):
 class _Bench:
     """One stack, of which several runs ask; each goes on where the last one ended."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self._loaded = LoadedStack(stack)
+    def __init__(self, loaded: LoadedStack) -> None:
+        self._stack = loaded.stack
+        self._loaded = loaded
 
     async def until_seen(self, rate: int, people: int) -> Spent:
         """Send at a rate while people watch; time each batch until each of them sees it."""
@@ -124,24 +121,17 @@ def _event(number: int) -> dict[str, Any]:
 @asynccontextmanager
 async def works() -> AsyncIterator[list[Work]]:
     """Give the works of this benchmark."""
-    with TemporaryDirectory() as folder:
-        stack = Stack(Path(folder) / "data")
-        try:
-            await asyncio.to_thread(stack.start)
-            bench = _Bench(stack)
-            seen = [
-                Candidate(
-                    f"{rate} events/s, {people} watch", partial(bench.until_seen, rate, people)
-                )
-                for rate, people in ((200, 20), (2_000, 200))
-            ]
-            stored = [
-                Candidate(f"{rate} events/s", partial(bench.until_stored, rate))
-                for rate in (200, 5_000)
-            ]
-            yield [
-                Work("From the 202 to the live stream (SSE)", seen, warms_up=False),
-                Work("From the 202 to the row in SQL (SQLite)", stored, warms_up=False),
-            ]
-        finally:
-            await asyncio.to_thread(stack.end)
+    async with loaded_stack() as loaded:
+        bench = _Bench(loaded)
+        seen = [
+            Candidate(f"{rate} events/s, {people} watch", partial(bench.until_seen, rate, people))
+            for rate, people in ((200, 20), (2_000, 200))
+        ]
+        stored = [
+            Candidate(f"{rate} events/s", partial(bench.until_stored, rate))
+            for rate in (200, 5_000)
+        ]
+        yield [
+            Work("From the 202 to the live stream (SSE)", seen, warms_up=False),
+            Work("From the 202 to the row in SQL (SQLite)", stored, warms_up=False),
+        ]

@@ -1,7 +1,10 @@
 """A whole headrace that is sent batches of events, each run on from where the last one ended."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiohttp
 import psutil
@@ -46,3 +49,15 @@ class LoadedStack:
         pids = {role: self.stack.pid(role) for role in (*_ROLES, *more)}
         times = {role: psutil.Process(pid).cpu_times() for role, pid in pids.items() if pid}
         return {role: float(one.user + one.system) for role, one in times.items()}
+
+
+@asynccontextmanager
+async def loaded_stack() -> AsyncIterator[LoadedStack]:
+    """Give a stack that is started, in a folder of its own."""
+    with TemporaryDirectory() as folder:
+        stack = Stack(Path(folder) / "data")
+        try:
+            await asyncio.to_thread(stack.start)
+            yield LoadedStack(stack)
+        finally:
+            await asyncio.to_thread(stack.end)

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.events import happenings
-from benchmarks.loaded import BATCH, LoadedStack
+from benchmarks.loaded import BATCH, LoadedStack, loaded_stack
 from benchmarks.measure import Candidate, Spent, Work
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import EVENTS_SESSION
@@ -132,17 +131,10 @@ def _stored_bytes(data_dir: Path) -> dict[str, int]:
 @asynccontextmanager
 async def works() -> AsyncIterator[list[Work]]:
     """Give the works of this benchmark."""
-    with TemporaryDirectory() as folder:
-        stack = Stack(Path(folder) / "data")
-        try:
-            await asyncio.to_thread(stack.start)
-            async with _Progress(stack) as progress:
-                loaded = LoadedStack(stack)
-                await _run(loaded, progress, _RATES[0])
-                rates = [
-                    Candidate(f"{rate:,} events/s", partial(_run, loaded, progress, rate))
-                    for rate in _RATES
-                ]
-                yield [Work("Batches of a hundred", rates, warms_up=False)]
-        finally:
-            await asyncio.to_thread(stack.end)
+    async with loaded_stack() as loaded, _Progress(loaded.stack) as progress:
+        await _run(loaded, progress, _RATES[0])
+        rates = [
+            Candidate(f"{rate:,} events/s", partial(_run, loaded, progress, rate))
+            for rate in _RATES
+        ]
+        yield [Work("Batches of a hundred", rates, warms_up=False)]

@@ -21,9 +21,7 @@ class RoleStatus(msgspec.Struct, frozen=True):
     at: float
 
 
-def write_status(
-    path: Path, not_ready: str | None, dead_letters: int = 0, left_early: int = 0
-) -> None:
+def write_status(path: Path, not_ready: str | None, dead_letters: int, left_early: int) -> None:
     """Renew the file, whole or not at all."""
     status = RoleStatus(not_ready, dead_letters, left_early, time.time())
     unfinished = path.with_suffix(".new")

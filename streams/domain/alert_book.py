@@ -9,7 +9,7 @@ from schemas.records import Alert, AlertState, RawEvent
 from streams.domain import alerts
 from streams.domain.alerts import NEW_AFTER_MS, Rate
 from streams.domain.fingerprints import fingerprint
-from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
+from streams.domain.states import Deadlines, States, let_leave
 from streams.domain.subscriptions import Subscriptions, is_asked_for
 
 #: Fingerprints that one site keeps; more make the one not seen for longest leave.
@@ -50,10 +50,7 @@ class AlertBook:
     def begin_batch(self, most: int) -> int:
         """Delete the states beyond `most`, those not touched for longest first; return how many."""
         self._deadlines.throw_out_stale(self._states, len(self._states))
-        left = excess = min(max(0, len(self._states) - most), LEAVE_AT_ONCE)
-        while left and self._delete_first():
-            left -= 1
-        return excess - left
+        return let_leave(len(self._states) - most, self._delete_first)
 
     def apply(self, event: RawEvent, src: Source) -> list[Alert]:
         """Apply the rules to an event and return the alerts that it raises."""
@@ -112,17 +109,16 @@ class AlertBook:
 
     def _delete_first(self) -> bool:
         """Delete the state not touched for longest; False when there is none."""
-        while (first := self._deadlines.first()) is not None:
-            comes_up_ms, key = first
-            state = self._states.get(key)
-            if state is None:
-                continue
-            deadline = state.seen_ms + KEPT_MS
-            if deadline < comes_up_ms:
-                self._delete(key, state)
-                return True
-            self._deadlines.set(key, deadline)
-        return False
+        key = self._deadlines.earliest(self._deadline_of)
+        state = None if key is None else self._states.get(key)
+        if key is None or state is None:
+            return False
+        self._delete(key, state)
+        return True
+
+    def _deadline_of(self, key: bytes) -> int | None:
+        state = self._states.get(key)
+        return None if state is None else state.seen_ms + KEPT_MS
 
     def _put(self, key: bytes, state: AlertState) -> None:
         if self._states.get(key) is None:

@@ -6,7 +6,7 @@ from schemas.headers import Source
 from schemas.records import PageDuration, RawEvent
 from streams.domain import durations
 from streams.domain.durations import Leave, Page
-from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
+from streams.domain.states import Deadlines, States, let_leave
 
 #: States deleted in one batch; the others go with the next ones.
 _DELETED_AT_ONCE = 5_000
@@ -46,10 +46,7 @@ class DurationBook:
             return 0  # what the states know is not all read again yet
         due = self._deadlines.due(self._now_ms, _DELETED_AT_ONCE)
         deleted = sum(self._settle(key) for key in due)
-        left = excess = min(max(0, len(self._states) - deleted - most), LEAVE_AT_ONCE)
-        while left and self._delete_first():
-            left -= 1
-        return excess - left
+        return let_leave(len(self._states) - deleted - most, self._delete_first)
 
     def leave(self, event: RawEvent, src: Source) -> None:
         """Note a page leave; one without a duration says nothing of time on page.
@@ -109,18 +106,16 @@ class DurationBook:
 
     def _delete_first(self) -> bool:
         """Delete the state that is due first; False when there is none."""
-        while (first := self._deadlines.first()) is not None:
-            comes_up_ms, key = first
-            state = self._states.get(key)
-            if state is None:
-                continue
-            deadline = durations.deadline(state)
-            if deadline >= comes_up_ms:
-                self._deadlines.set(key, deadline)
-                continue
-            self._delete(key, state)
-            return True
-        return False
+        key = self._deadlines.earliest(self._deadline_of)
+        state = None if key is None else self._states.get(key)
+        if key is None or state is None:
+            return False
+        self._delete(key, state)
+        return True
+
+    def _deadline_of(self, key: bytes) -> int | None:
+        state = self._states.get(key)
+        return None if state is None else durations.deadline(state)
 
     def _count_path(self, page: Page | PageDuration, difference: int) -> None:
         # Were the rest counted too, then after a crash that wrote it before the last path of

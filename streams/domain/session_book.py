@@ -4,7 +4,7 @@ from schemas.headers import Source
 from schemas.records import RawEvent, SessionState
 from streams.domain import sessions
 from streams.domain.sessions import SessionRules
-from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States
+from streams.domain.states import LEAVE_AT_ONCE, Deadlines, States, let_leave
 
 #: Sessions settled in one go: some 30 ms. After a long stop a million may be due at once.
 _AT_ONCE = 1_000
@@ -48,12 +48,9 @@ class SessionBook:
             deadlines.throw_out_stale(self._states, len(self._states))
         if not self._has_caught_up:
             return 0
-        left = excess = min(max(0, len(self._states) - most), LEAVE_AT_ONCE)
-        while left and self._delete_first():
-            left -= 1
-        deleted = excess - left
-        while left and self._close_first():
-            left -= 1
+        excess = min(len(self._states) - most, LEAVE_AT_ONCE)
+        deleted = let_leave(excess, self._delete_first)
+        let_leave(excess - deleted, self._close_first)
         return deleted
 
     def advance(self, src: Source) -> bool:
@@ -113,31 +110,28 @@ class SessionBook:
 
     def _delete_first(self) -> bool:
         """Delete the session that is closed for longest; False when none is."""
-        while (first := self._to_forget.first()) is not None:
-            comes_up_ms, key = first
-            state = self._states.get(key)
-            if state is None or sessions.is_open(state):
-                continue
-            if sessions.forgotten_at(state, 0, self._rules) >= comes_up_ms:
-                self._set_deadline(key, state)
-                continue
+        key = self._to_forget.earliest(self._forgotten_at)
+        if key is not None:
             self._states.delete(key)
-            return True
-        return False
+        return key is not None
+
+    def _forgotten_at(self, key: bytes) -> int | None:
+        state = self._states.get(key)
+        if state is None or sessions.is_open(state):
+            return None
+        return sessions.forgotten_at(state, 0, self._rules)
 
     def _close_first(self) -> bool:
         """Close the open session that is idle for longest; False when none is."""
-        while (first := self._to_close.first()) is not None:
-            comes_up_ms, key = first
-            state = self._states.get(key)
-            closes_ms = None if state is None else sessions.closes_at(state, self._rules)
-            if state is None or closes_ms is None:
-                continue
-            if closes_ms >= comes_up_ms:
-                self._to_close.set(key, closes_ms)
-                continue
-            closed = sessions.close_all(state)
-            self._states.put(key, closed)
-            self._set_deadline(key, closed)
-            return True
-        return False
+        key = self._to_close.earliest(self._closes_at)
+        state = None if key is None else self._states.get(key)
+        if key is None or state is None:
+            return False
+        closed = sessions.close_all(state)
+        self._states.put(key, closed)
+        self._set_deadline(key, closed)
+        return True
+
+    def _closes_at(self, key: bytes) -> int | None:
+        state = self._states.get(key)
+        return None if state is None else sessions.closes_at(state, self._rules)

@@ -1,7 +1,7 @@
 """What the rules need of a table, and of time: no more than this."""
 
 import sys
-from collections.abc import Container
+from collections.abc import Callable, Container
 from heapq import heappop, heappush
 from typing import Protocol, TypeVar
 
@@ -40,6 +40,18 @@ class States(Protocol[S]):
 
     def is_changed(self, key: bytes) -> bool:
         """Tell whether this batch changed the key."""
+
+
+def let_leave(excess: int, first_leaves: Callable[[], bool]) -> int:
+    """Have states leave one by one while there are more than there is room for; return how many.
+
+    No more than a batch bears; the others go with the next ones.
+    """
+    wanted = min(max(0, excess), LEAVE_AT_ONCE)
+    for left in range(wanted):
+        if not first_leaves():
+            return left
+    return wanted
 
 
 class Deadlines:
@@ -97,6 +109,21 @@ class Deadlines:
             del self._spans[span]
             heappop(self._order)
         return comes_up_ms, key
+
+    def earliest(self, due_at: Callable[[bytes], int | None]) -> bytes | None:
+        """Take out the key that is due first, before its time; None when there is none.
+
+        `due_at` says what a key is really due at, None when it is not any more.
+        """
+        while (first := self.first()) is not None:
+            comes_up_ms, key = first
+            at_ms = due_at(key)
+            if at_ms is None:
+                continue
+            if at_ms < comes_up_ms:
+                return key
+            self.set(key, at_ms)
+        return None
 
     def throw_out_stale(self, living: Container[bytes], states: int) -> None:
         """Keep only the first entry of each living key, when most entries must be stale."""
