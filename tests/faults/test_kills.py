@@ -2,9 +2,11 @@
 
 import random
 import signal
+from collections.abc import Callable
 
 import pytest
 
+from tests.faults.load import Load
 from tests.faults.scenario import Scenario
 
 
@@ -22,36 +24,17 @@ def test_each_role_is_killed_once(scenario: Scenario) -> None:
     scenario.check()
 
 
-@pytest.mark.faults_long
-@pytest.mark.timeout(420)
-def test_each_role_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
-    """Under load, kill -9, in any order, some while others start: nothing is lost or doubled."""
-    choose = random.Random(scenario.seed)  # noqa: S311
-    stack, roles = scenario.stack, ["web", "streams", "live", "sinks"]
-    with scenario.load() as load:
-        for _ in range(10):
-            killed = {}
-            for role in choose.sample(roles, len(roles)):
-                load.more(choose.randrange(10, 200))
-                killed[role] = stack.pid(role)
-                stack.send(role, signal.SIGKILL)
-            for role, pid in killed.items():
-                stack.until_replaced(role, pid)
-            if choose.random() < 0.4:  # else the next kills find them in the middle of their start
-                scenario.recover()
-        scenario.recover()
-    scenario.check()
+def strike_again_and_again(
+    scenario: Scenario, times: int, strike: Callable[[Load, random.Random], None]
+) -> None:
+    """Have something die under load; at times the next strike finds it in the middle of its start.
 
-
-@pytest.mark.faults_long
-@pytest.mark.timeout(420)
-def test_the_broker_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
-    """Under load, kill -9: what it had acknowledged is there."""
+    Then nothing is lost, and nothing is counted twice.
+    """
     choose = random.Random(scenario.seed)  # noqa: S311
     with scenario.load() as load:
-        for _ in range(10):
-            load.more(choose.randrange(50, 400))
-            scenario.stack.kill("kafka")
+        for _ in range(times):
+            strike(load, choose)
             if choose.random() < 0.4:
                 scenario.recover()
         scenario.recover()
@@ -60,13 +43,42 @@ def test_the_broker_is_killed_ten_times_at_random_moments(scenario: Scenario) ->
 
 @pytest.mark.faults_long
 @pytest.mark.timeout(420)
+def test_each_role_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
+    """By kill -9, in any order, some while others start."""
+    stack, roles = scenario.stack, ["web", "streams", "live", "sinks"]
+
+    def strike(load: Load, choose: random.Random) -> None:
+        killed = {}
+        for role in choose.sample(roles, len(roles)):
+            load.more(choose.randrange(10, 200))
+            killed[role] = stack.pid(role)
+            stack.send(role, signal.SIGKILL)
+        for role, pid in killed.items():
+            stack.until_replaced(role, pid)
+
+    strike_again_and_again(scenario, 10, strike)
+
+
+@pytest.mark.faults_long
+@pytest.mark.timeout(420)
+def test_the_broker_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
+    """By kill -9: what it had acknowledged is there."""
+
+    def strike(load: Load, choose: random.Random) -> None:
+        load.more(choose.randrange(50, 400))
+        scenario.stack.kill("kafka")
+
+    strike_again_and_again(scenario, 10, strike)
+
+
+@pytest.mark.faults_long
+@pytest.mark.timeout(420)
 def test_headrace_up_itself_is_killed_five_times(scenario: Scenario) -> None:
     """All processes die with it; the next start goes on with the data directory as it is."""
-    choose = random.Random(scenario.seed)  # noqa: S311
-    with scenario.load() as load:
-        for _ in range(5):
-            load.more(choose.randrange(50, 600))
-            scenario.stack.crash()
-            scenario.stack.start()
-        scenario.recover()
-    scenario.check()
+
+    def strike(load: Load, choose: random.Random) -> None:
+        load.more(choose.randrange(50, 600))
+        scenario.stack.crash()
+        scenario.stack.start()
+
+    strike_again_and_again(scenario, 5, strike)
