@@ -11,9 +11,11 @@ Cleanup = Literal["delete", "compact"]
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 
-#: Compacted topics keep every version this long, so that a sink that was away for
-#: days still reads the last value of a state that was deleted meanwhile (design D5).
-MIN_COMPACTION_LAG_MS = 7 * _DAY_MS
+#: Compacted topics keep every version this long, so that a sink that was away for a day
+#: still reads the last value of a state that was deleted meanwhile (docs/adr/0019).
+MIN_COMPACTION_LAG_MS = _DAY_MS
+#: What is written to now is never compacted; by itself Kafka would write on for a week.
+_SEGMENT_MS = 6 * _HOUR_MS
 
 #: The largest record that any topic takes, bytes. A request body has at most 64 KiB;
 #: the state of one key, with its 64 visits, stays below this too.
@@ -47,6 +49,7 @@ class Topic:
             configs["retention.ms"] = str(self.retention_ms)
         if self.cleanup == "compact":
             configs["min.compaction.lag.ms"] = str(MIN_COMPACTION_LAG_MS)
+            configs["segment.ms"] = str(_SEGMENT_MS)
         return configs
 
 

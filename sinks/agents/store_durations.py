@@ -2,6 +2,7 @@
 
 from schemas.topics import PAGE_DURATIONS
 from sinks.agents import stored
+from sinks.agents.absence import Absence
 from sinks.agents.storing import rows_of, store
 from sinks.sql.writer import Writer
 from streams.engine.batch import Batch
@@ -10,8 +11,10 @@ from streams.engine.worker import Worker
 
 def register(worker: Worker, writer: Writer) -> None:
     """Register the agent."""
+    absence = Absence()
 
     async def store_durations(batch: Batch) -> None:
+        absence.look(batch)
         rows = rows_of(batch, stored.DURATIONS, batch.records)
         await store(worker, writer, batch, rows)
 

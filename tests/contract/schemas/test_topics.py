@@ -68,13 +68,14 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
 
 @topics
 def test_a_topic_is_either_compacted_or_kept_for_a_time(topic: Topic) -> None:
-    """A compacted one keeps each version for a week, so that no sink misses the last one."""
+    """A compacted one keeps each version for a day, so that no sink misses the last one."""
     configs = topic.configs()
 
     assert configs["max.message.bytes"] == str(MAX_RECORD_BYTES)
     if configs["cleanup.policy"] == "compact":
         assert "retention.ms" not in configs
         assert configs["min.compaction.lag.ms"] == str(MIN_COMPACTION_LAG_MS)
+        assert int(configs["segment.ms"]) < MIN_COMPACTION_LAG_MS
     else:
         assert configs["cleanup.policy"] == "delete"
         least = 1 if topic is LIVE_COUNTERS else 24  # hours; what is live is soon old
