@@ -19,6 +19,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP
 from mode.utils.futures import notify
 
+from streams.engine.pace import Hold, Pace
+
 log = logging.getLogger(__name__)
 
 #: Given the partitions of the sources, returns where each is to be read from.
@@ -30,11 +32,6 @@ Positions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, int]]]
 _DRAIN_SECONDS = 15.0
 _POSITIONS_SECONDS = 60.0
 _HELD_SECONDS = 0.02
-#: How long the broker may hold a fetch that it has no records for. aiokafka has one on its way
-#: to a broker at a time, without the partitions whose records are still to be taken: those wait
-#: until it is answered. Faust's 1.5 s are for when there is nothing to do.
-_HELD_FETCH_MS = 100
-_HELD_FETCH_WHEN_IDLE_MS = 1_500
 #: Beside aiokafka's connection groups, one for where partitions begin and end.
 _OFFSETS = "offsets"
 
@@ -53,6 +50,7 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         self._delivered: defaultdict[TP, deque[Any]] = defaultdict(deque)
         #: For each source partition, the offset behind the fetch that was acked last.
         self.done: dict[TP, int] = {}
+        self._pace = Pace()
 
     async def getmany(  # the name is Faust's
         self,
@@ -96,17 +94,16 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         if self._buffered_partitions:  # those whose streams have their fill are wanted soon
             timeout = _HELD_SECONDS
         fetched = dict(await super()._getmany(wanted, timeout))
-        self._hold_fetches(
-            _HELD_FETCH_MS if fetched or self._buffered_partitions else _HELD_FETCH_WHEN_IDLE_MS
-        )
+        records = sum(map(len, fetched.values()))
+        self._hold_fetches(self._pace.after(records, busy=bool(self._buffered_partitions)))
         if self.app.rebalancing:  # it began, or ended, meanwhile
             late = {tp: fetched.pop(tp)[0].offset for tp in list(fetched) if self._is_source(tp)}
             await self.seek_wait(late)
         return fetched
 
-    def _hold_fetches(self, wait_ms: int) -> None:
+    def _hold_fetches(self, hold: Hold) -> None:
         fetcher = self._thread._ensure_consumer()._fetcher  # noqa: SLF001 - there is no other way
-        fetcher._fetch_max_wait_ms = wait_ms  # noqa: SLF001
+        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = hold  # noqa: SLF001
 
     def ack(self, message: Any) -> bool:
         """Mark a fetch as done; True when it was not before."""

@@ -1,0 +1,47 @@
+"""How long the broker may hold a fetch: until there is something, or until there is more."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import NamedTuple
+
+#: A fetch brings its records at once while fewer come than so many a second. Of more, batches
+#: would be of a few records each, for as much CPU as there is (docs/adr/0022); the broker gathers
+#: some dozens first.
+_GATHER_FROM = 500
+#: Less than a partition may give in one fetch: a backlog of one alone must not be held.
+_GATHERED_BYTES = 512 * 1024
+_GATHER_MS = 150
+#: aiokafka has one fetch on its way to a broker at a time, without the partitions whose records
+#: are still to be taken: those wait until it is answered.
+_HELD_MS = 100
+#: Faust's, for when there is nothing to do.
+_IDLE_MS = 1_500
+_MEASURED_SECONDS = 0.1
+
+
+class Hold(NamedTuple):
+    """What a fetch asks for: it is answered with so many bytes, or after so long."""
+
+    min_bytes: int
+    max_wait_ms: int
+
+
+class Pace:
+    """Measures how fast records come, and says how the next fetch may be held."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._records = 0
+        self._gathers = False
+
+    def after(self, records: int, *, busy: bool) -> Hold:
+        """Note what a fetch brought; `busy` when some that were fetched wait to be taken."""
+        self._records += records
+        seconds = self._clock() - self._since
+        if seconds >= _MEASURED_SECONDS:
+            self._gathers = self._records / seconds >= _GATHER_FROM
+            self._since, self._records = self._clock(), 0
+        if self._gathers:
+            return Hold(_GATHERED_BYTES, _GATHER_MS)
+        return Hold(1, _HELD_MS if records or busy else _IDLE_MS)

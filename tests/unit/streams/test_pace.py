@@ -1,0 +1,50 @@
+from streams.engine.pace import Hold, Pace
+
+
+class Fetches:
+    """Fetches by a clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pace = Pace(lambda: self.now)
+
+    def bring(self, records: int, seconds: float, *, busy: bool = False) -> Hold:
+        """Have a fetch bring records after so long, and return how the next one is held."""
+        self.now += seconds
+        return self.pace.after(records, busy=busy)
+
+
+def test_what_comes_seldom_is_brought_at_once() -> None:
+    """And while nothing comes the broker is asked as seldom as Faust would."""
+    fetches = Fetches()
+
+    assert fetches.bring(10, 0.2) == Hold(1, 100)
+    assert fetches.bring(0, 0.2) == Hold(1, 1_500)
+    assert fetches.bring(0, 0.2, busy=True) == Hold(1, 100)
+
+
+def test_where_much_comes_the_broker_gathers() -> None:
+    """From five hundred records a second, whether they come by one or by many."""
+    by_few, by_many = Fetches(), Fetches()
+
+    held = [by_few.bring(6, 0.01) for _ in range(11)]
+
+    assert held[0] == Hold(1, 100)
+    assert held[-1] == by_many.bring(2_000, 0.2)
+    assert (held[-1].min_bytes > 1, held[-1].max_wait_ms) == (True, 150)
+
+
+def test_it_stops_gathering_as_soon_as_less_comes() -> None:
+    """The last of many records is not held for long, nor is the next for longer."""
+    fetches = Fetches()
+    fetches.bring(2_000, 0.2)
+
+    assert fetches.bring(40, 0.15) == Hold(1, 100)
+    assert fetches.bring(0, 0.1) == Hold(1, 1_500)
+
+
+def test_a_partition_may_give_more_in_a_fetch_than_is_gathered() -> None:
+    """Else a backlog in one partition alone would come in pieces, each held for long."""
+    fetches = Fetches()
+
+    assert fetches.bring(2_000, 0.2).min_bytes < 1024 * 1024
