@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_api.app import Api
-from producer_api.connections import guarded
+from producer_api.direct import guarded
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()
@@ -56,7 +56,9 @@ class Client:
 @asynccontextmanager
 async def connected(api: Any) -> AsyncIterator[Client]:
     """Serve the application, and connect to it."""
-    config = uvicorn.Config(api, http=guarded(10), ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        api, http=guarded(10), ws="none", lifespan="off", log_config=None, proxy_headers=False
+    )
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
