@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from producer_api.accumulator import Accumulator, Confirmation
 from producer_api.body import MAX_EVENT_BYTES
 from producer_api.draft import Surroundings
-from producer_api.metrics import Metrics
 from producer_api.fast import read_fast
+from producer_api.metrics import Metrics
 from producer_api.parse import parse
-from producer_api.ready import Ready, to_record
+from producer_api.ready import Ready
 from producer_api.rejected import Rejected
 from schemas.reject_reasons import RejectReason
 
@@ -47,16 +47,15 @@ class Intake:
 
     def at_once(self, raw: bytes) -> tuple[Ready, Confirmation] | None:
         """Send an event that leaves nothing to decide; None when `one` is to judge it."""
-        parsed = read_fast(raw, self._around)
-        if parsed is None or not self._accumulator.is_open:
+        ready = read_fast(raw, self._around)
+        if ready is None or not self._accumulator.is_open:
             return None
-        ready = to_record(parsed)
         self._accumulator.check_room(len(ready.value))
         return ready, self._send(ready)
 
     async def one(self, raw: bytes) -> str:
         """Return the event's id once Kafka has it; else raise `Rejected`."""
-        ready = to_record(parse(raw, self._around))
+        ready = parse(raw, self._around)
         self._check_room(len(ready.value))
         if not await self._send(ready):
             raise Rejected(RejectReason.NOT_ACCEPTED)
@@ -93,7 +92,7 @@ class Intake:
         if len(raw) > MAX_EVENT_BYTES:
             return Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
         try:
-            return to_record(parse(raw, self._around))
+            return parse(raw, self._around)
         except Rejected as rejected:
             return rejected
         except Exception as error:  # noqa: BLE001 - a fault of ours must not harm its neighbours
