@@ -109,13 +109,13 @@ class Api:
 
     def answer(self, taken: Taken) -> Answer:
         """Return what the client of a plain request is told."""
-        self._metrics.request_seconds.observe(time.perf_counter() - taken.began)
+        self._metrics.tally.answer(time.perf_counter() - taken.began)
         self._end_one()
         if not taken.confirmed.result():
             rejected = Rejected(RejectReason.NOT_ACCEPTED)
             self._metrics.count_rejected(rejected)
             return answers.refusal(rejected)
-        self._metrics.accepted[taken.ready.type].inc()
+        self._metrics.tally.accept(taken.ready.type)
         return answers.accepted(taken.ready.event_id)
 
     def _end_one(self) -> None:
@@ -172,7 +172,7 @@ class Api:
         try:
             return await self._take(path, headers, receive)
         finally:
-            self._metrics.request_seconds.observe(time.perf_counter() - began)
+            self._metrics.tally.answer(time.perf_counter() - began)
 
     async def _take(self, path: str, headers: Headers, receive: Receive) -> Answer:
         if self._draining:

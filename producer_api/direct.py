@@ -47,11 +47,8 @@ class _Cycle:
 
     #: Nobody waits for more of the request.
     message_event = asyncio.Event()
-
-    def __init__(self) -> None:
-        self.keep_alive = True
-        self.disconnected = False
-        self.response_started = self.response_complete = False
+    keep_alive = True
+    disconnected = response_started = response_complete = False
 
 
 class DirectProtocol(GuardedProtocol):
@@ -90,21 +87,19 @@ class DirectProtocol(GuardedProtocol):
         """Take a plain request."""
         if self._pieces is not None:
             body = b"".join(self._pieces)
-            if self._direct is not None and (taken := self._direct.take(body)) is not None:
+            direct = self._direct
+            if direct is not None and len(body) <= MAX_EVENT_BYTES and (taken := direct.take(body)):
                 self._pieces = None
-                self._wait(self._direct, taken)
+                self._wait(direct, taken)
                 return
             self._leave_to_application()
         super().end_request()
 
     def _is_plain(self) -> bool:
         headers = self._plain_headers = dict(self.headers)
-        length = headers.get(b"content-length", b"")
         parser = self.parser
         return (
             self.url == EVENT_TARGET
-            and length.isdigit()
-            and int(length) <= MAX_EVENT_BYTES
             and _NOT_PLAIN.isdisjoint(headers)
             and parser.get_method() == b"POST"
             and parser.should_keep_alive()
@@ -125,7 +120,8 @@ class DirectProtocol(GuardedProtocol):
         more = cors.of_origin(self._plain_headers)
 
         def answer(_: object) -> None:
-            self._answer(cycle, direct.answer(taken).with_headers(*more))
+            told = direct.answer(taken)
+            self._answer(cycle, told.with_headers(*more) if more else told)
 
         taken.confirmed.add_done_callback(answer)
 

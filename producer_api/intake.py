@@ -59,7 +59,7 @@ class Intake:
         self._check_room(len(ready.value))
         if not await self._send(ready):
             raise Rejected(RejectReason.NOT_ACCEPTED)
-        self._metrics.accepted[ready.type].inc()
+        self._metrics.tally.accept(ready.type)
         return ready.event_id
 
     async def many(self, raws: Sequence[bytes]) -> Results:
@@ -101,7 +101,7 @@ class Intake:
     def _tell(self, lots: Sequence[Ready | Rejected]) -> Results:
         accepted = Counter(lot.type for lot in lots if isinstance(lot, Ready))
         for name, count in accepted.items():
-            self._metrics.accepted[name].inc(count)
+            self._metrics.tally.accept(name, count)
         results = []
         for index, lot in enumerate(lots):
             if isinstance(lot, Ready):
