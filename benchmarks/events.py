@@ -10,6 +10,7 @@ import msgspec
 from infra.demo.crowd import Crowd, Happening
 from producer_api.draft import Surroundings
 from producer_api.parse import parse
+from schemas import codec
 from schemas.records import RawEvent
 
 _BEGAN = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -39,4 +40,4 @@ def events(number: int) -> list[RawEvent]:
     ids = (str(UUID(int=(0x7 << 76) | n << 80)) for n in count(1))
     ahead = int((_BEGAN + timedelta(minutes=30)).timestamp() * 1e6)
     around = Surroundings(lambda: ahead, lambda: next(ids))
-    return [parse(body, around).event for body in bodies(number)]
+    return [codec.decode(parse(body, around).value, RawEvent) for body in bodies(number)]

@@ -1,7 +1,10 @@
 """A load: connections that each send a request as soon as the last one is answered.
 
-`python -m benchmarks.load PORT PATH CONNECTIONS SECONDS EVENTS_A_REQUEST` prints what came of
-it as JSON. It is a process of its own, so that its CPU time is not the server's.
+`python -m benchmarks.load PID PORT PATH CONNECTIONS SECONDS EVENTS_A_REQUEST` prints what came of
+it as JSON, with the CPU time that the server, PID, took. It is a process of its own, so that its
+own CPU time does not count. What counts begins when all connections are there and have sent for
+a while: until a thousand that come at once are accepted, requests wait for seconds, whoever
+serves, and that was all that the slowest of a hundred told.
 """
 
 import asyncio
@@ -11,11 +14,13 @@ import time
 from itertools import cycle
 from typing import Any
 
+import psutil
 import uvloop
 
 from benchmarks.events import bodies
 
 _DIFFERENT = 2_000
+_WARM_UP_SECONDS = 1.0
 
 
 def requests(path: str, events_a_request: int) -> list[bytes]:
@@ -39,7 +44,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._send()
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -53,14 +57,15 @@ class Connection(asyncio.Protocol):
         self._read = b""
         self._load.answered(b" 202 " in head.split(b"\r\n")[0] + b" ", self._began)
         if self._load.goes_on:
-            self._send()
+            self.send()
         else:
             self._transport.close()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._load.closed()
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Send the next request."""
         self._began = time.perf_counter()
         self._transport.write(next(self._load.requests))
 
@@ -71,15 +76,17 @@ class Load:
     def __init__(self, path: str, events_a_request: int) -> None:
         self.requests = cycle(requests(path, events_a_request))
         self.goes_on = True
-        self.accepted = self.others = self._open = 0
-        self.latencies: list[float] = []
+        self._others = self._open = 0
+        #: Of those that were accepted since it counts.
+        self._latencies: list[float] = []
         self._all_closed = asyncio.Event()
 
     def answered(self, accepted: bool, began: float) -> None:
         """Note an answer."""
-        self.accepted += accepted
-        self.others += not accepted
-        self.latencies.append(time.perf_counter() - began)
+        if accepted:
+            self._latencies.append(time.perf_counter() - began)
+        else:
+            self._others += 1
 
     def closed(self) -> None:
         """Note that a connection has ended."""
@@ -87,33 +94,45 @@ class Load:
         if not self._open:
             self._all_closed.set()
 
-    async def run(self, port: int, connections: int, seconds: float) -> dict[str, float]:
+    async def run(self, pid: int, port: int, connections: int, seconds: float) -> dict[str, float]:
         """Send for so long, then wait for the last answers."""
-        began = time.perf_counter()
         loop = asyncio.get_running_loop()
-        for _ in range(connections):
-            self._open += 1
+        self._open = connections
+        opened = [
             await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
+            for _ in range(connections)
+        ]
+        for _, connection in opened:
+            connection.send()
+        await asyncio.sleep(_WARM_UP_SECONDS)
+        self._latencies.clear()
+        began, cpu = time.perf_counter(), _cpu_seconds(pid)
         await asyncio.sleep(seconds)
+        latencies = sorted(self._latencies)
+        spent = {"seconds": time.perf_counter() - began, "cpu_seconds": _cpu_seconds(pid) - cpu}
         self.goes_on = False
         await self._all_closed.wait()
-        self.latencies.sort()
         return {
-            "accepted": self.accepted,
-            "others": self.others,
-            "seconds": time.perf_counter() - began,
-            "p50_ms": self.latencies[len(self.latencies) // 2] * 1e3,
-            "p99_ms": self.latencies[len(self.latencies) * 99 // 100] * 1e3,
+            **spent,
+            "accepted": len(latencies),
+            "others": self._others,
+            "p50_ms": latencies[len(latencies) // 2] * 1e3,
+            "p99_ms": latencies[len(latencies) * 99 // 100] * 1e3,
         }
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def main() -> None:
     """Run a load and print what came of it."""
-    port, path, connections, seconds, events = sys.argv[1:]
+    pid, port, path, connections, seconds, events = sys.argv[1:]
 
     async def run() -> None:
         load = Load(path, int(events))
-        print(json.dumps(await load.run(int(port), int(connections), float(seconds))))
+        print(json.dumps(await load.run(int(pid), int(port), int(connections), float(seconds))))
 
     uvloop.run(run())
 

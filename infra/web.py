@@ -25,6 +25,7 @@ class Web:
 
     def __init__(self, api: Api, query: Query) -> None:
         self._api = api
+        self.direct = api.direct
         self._query = query
         self._openapi = answers.json(200, document())
 

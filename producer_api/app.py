@@ -14,6 +14,7 @@ from producer_api.accumulator import Accumulator, Transport
 from producer_api.answers import Answer
 from producer_api.batch import split
 from producer_api.body import Disconnected, Receive
+from producer_api.direct import Direct, Taken
 from producer_api.draft import Surroundings
 from producer_api.intake import Intake, internal_error
 from producer_api.kafka import Link
@@ -69,6 +70,8 @@ class Api:
         self._draining = False
         self._in_flight = 0
         self._all_answered = asyncio.Event()
+        #: For a server that serves plain requests without ASGI.
+        self.direct: Direct = self
 
     async def start(self) -> None:
         """Begin to connect to Kafka; called by the lifespan, or by who serves this with others."""
@@ -90,6 +93,36 @@ class Api:
     def _own_trouble(self) -> str | None:
         return "The server is shutting down" if self._draining else self._connection.trouble
 
+    def take(self, body: bytes) -> Taken | None:
+        """Take the event of a plain request; None when it is to come by ASGI."""
+        began = time.perf_counter()
+        if self._draining:
+            return None
+        try:
+            sent = self._intake.at_once(body)
+        except Exception:  # noqa: BLE001 - it comes again by ASGI, where it is counted and told
+            return None
+        if sent is None:
+            return None
+        self._in_flight += 1
+        return Taken(*sent, began)
+
+    def answer(self, taken: Taken) -> Answer:
+        """Return what the client of a plain request is told."""
+        self._metrics.tally.answer(time.perf_counter() - taken.began)
+        self._end_one()
+        if not taken.confirmed.result():
+            rejected = Rejected(RejectReason.NOT_ACCEPTED)
+            self._metrics.count_rejected(rejected)
+            return answers.refusal(rejected)
+        self._metrics.tally.accept(taken.ready.type)
+        return answers.accepted(taken.ready.event_id)
+
+    def _end_one(self) -> None:
+        self._in_flight -= 1
+        if self._draining and not self._in_flight:
+            self._all_answered.set()
+
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and stop."""
         if scope["type"] == "lifespan":
@@ -103,9 +136,7 @@ class Api:
         except Disconnected:
             pass
         finally:
-            self._in_flight -= 1
-            if self._draining and not self._in_flight:
-                self._all_answered.set()
+            self._end_one()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -141,7 +172,7 @@ class Api:
         try:
             return await self._take(path, headers, receive)
         finally:
-            self._metrics.request_seconds.observe(time.perf_counter() - began)
+            self._metrics.tally.answer(time.perf_counter() - began)
 
     async def _take(self, path: str, headers: Headers, receive: Receive) -> Answer:
         if self._draining:

@@ -10,10 +10,14 @@ from functools import partial
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from producer_api import answers
-from producer_api.answers import Answer
+from producer_api.answers import Answer, Headers
 from producer_api.rejected import Rejected
 from schemas.asgi import KEEP_LITTLE
 from schemas.reject_reasons import RejectReason
@@ -31,12 +35,7 @@ STREAM_BUFFER_BYTES = 8 * 1024
 _LINGER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
 
-_REASONS = {
-    400: b"Bad Request",
-    408: b"Request Timeout",
-    431: b"Request Header Fields Too Large",
-    503: b"Service Unavailable",
-}
+_CLOSE = (b"connection", b"close")
 
 
 class _HeadTooLargeError(Exception):
@@ -109,6 +108,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._linger_bytes: int | None = None
         self._unread_since: float | None = None
         self._over_limit = False
+        #: Since when there is nothing to do, where no timer of uvicorn's looks after that.
+        self._idle_since: float | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Note when the connection began."""
@@ -124,6 +125,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._linger_bytes is not None:
             self._linger(len(data))
             return
+        self._idle_since = None
         if self._receiving_since is None:
             self._receiving_since = time.monotonic()
         self._piece_bytes = len(data)
@@ -146,18 +148,24 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_complete = True
         if self._head_is_too_large():
             raise _HeadTooLargeError
-        if self.parser.will_begin_anew():
-            return
+        if not self.parser.will_begin_anew():
+            self.begin_request()
+
+    def begin_request(self) -> None:
+        """Let the application have the request whose head is complete."""
         super().on_headers_complete()
         if self._over_limit:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that the request is whole: from here on the time is ours."""
-        if self.parser.will_begin_anew():
-            return
+        if not self.parser.will_begin_anew():
+            self._receiving_since = None
+            self.end_request()
+
+    def end_request(self) -> None:
+        """Let the application know that the request is whole."""
         super().on_message_complete()
-        self._receiving_since = None
 
     def head_without_upgrade(self) -> bytes:
         """Return the head of the request that is being parsed, without its upgrade."""
@@ -187,6 +195,11 @@ class GuardedProtocol(HttpToolsProtocol):
         """Cut the connection when its client has read nothing, from `since` or before."""
         if self._unread_since is not None and self._unread_since <= since:
             self.transport.abort()
+
+    def end_if_idle(self, now: float) -> None:
+        """Close the connection when its last answer was long ago."""
+        if self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence is no JSON
         """Answer what is no HTTP, or has too much of a head."""
@@ -218,7 +231,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         # To close with input unread would reset the connection, and the client might never
         # see the answer.
-        self.transport.write(_raw(answers.refusal(rejected)))
+        self.transport.write(wire(answers.refusal(rejected), [], closes=True))
         self.transport.write_eof()
         self._receiving_since = None
         self._linger_bytes = _LINGER_BYTES
@@ -231,18 +244,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _end(self, rejected: Rejected) -> None:
         if not self._is_answering():
-            self.transport.write(_raw(answers.refusal(rejected)))
+            self.transport.write(wire(answers.refusal(rejected), [], closes=True))
         self.transport.close()
 
     def _is_answering(self) -> bool:
         # uvicorn declares that there always is a cycle; before the first request there is none.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and cycle.response_started and not cycle.response_complete
-
-
-def guarded(max_connections: int) -> type[GuardedProtocol]:
-    """Return the protocol of a server that takes this many connections."""
-    return type("Guarded", (GuardedProtocol,), {"max_connections": max_connections})
 
 
 def end_slow_connections(connections: Iterable[Any]) -> None:
@@ -253,6 +261,7 @@ def end_slow_connections(connections: Iterable[Any]) -> None:
     for connection in list(connections):
         connection.end_if_receiving(since, slow)
         connection.end_if_unread(now - READ_SECONDS)
+        connection.end_if_idle(now)
 
 
 def end_unfinished_connections(connections: Iterable[Any]) -> None:
@@ -284,8 +293,8 @@ def when_full(app: Any) -> Any:
     return full
 
 
-def _raw(answer: Answer) -> bytes:
-    """Return an answer as it stands on the wire, for when there is no request to answer."""
-    lines = [b"HTTP/1.1 %d %b" % (answer.status, _REASONS[answer.status])]
-    lines += [b"%b: %b" % header for header in answer.headers]
-    return b"\r\n".join([*lines, b"connection: close", b"", answer.body])
+def wire(answer: Answer, more: Headers, *, closes: bool) -> bytes:
+    """Return an answer as it goes over the wire, where uvicorn is not asked to write it."""
+    headers = [*more, *answer.headers, _CLOSE] if closes else more + answer.headers
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body])

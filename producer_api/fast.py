@@ -6,14 +6,13 @@ read the same event. Why there are two, and what that saves: docs/adr/0015.
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from producer_api.draft import Parsed, Surroundings
+from producer_api.draft import Surroundings
 from producer_api.fields import (
     MAX_ID_CHARACTERS,
     MAX_JSON_BYTES,
@@ -24,9 +23,11 @@ from producer_api.fields import (
     VITALS,
 )
 from producer_api.numbers import whole
+from producer_api.ready import Ready, headers_of
 from producer_api.times import is_storable, place_in_time
+from schemas import codec
 from schemas.event_types import EVENT_TYPES
-from schemas.records import RawEvent, Screen, Utm
+from schemas.records import RawEvent
 from schemas.settings import SITE_ID
 
 _Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
@@ -58,7 +59,10 @@ class _Utm(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Event(Struct, kw_only=True, forbid_unknown_fields=True):
-    """An event as JSON, of the fields that most have: payments are rare, and money is exact."""
+    """An event as JSON, of the fields that most have: payments are rare, and money is exact.
+
+    Of its fields those of a `RawEvent` are called as there, so that it is encoded without one.
+    """
 
     type: Literal[tuple(EVENT_TYPES)]  # type: ignore[valid-type]
     site_id: str
@@ -89,7 +93,14 @@ class _Event(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
-_encode = msgspec.json.Encoder().encode
+_to_json = msgspec.json.Encoder().encode
+_encode = codec.encoder_of_parts(
+    RawEvent,
+    ("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
+    absent={"amount", "currency", "extra", "truncated"},
+)
+_NO_SCREEN = _Screen()
+_NO_UTM = _Utm()
 _fromisoformat = datetime.fromisoformat
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,50 +109,61 @@ class _Unusual(ValueError):  # noqa: N818 - it is an outcome, and no fault
     """The event is one for the steps."""
 
 
-def read_fast(raw: bytes, around: Surroundings) -> Parsed | None:
-    """Read an event; None when the steps must judge it."""
+def read_fast(raw: bytes, around: Surroundings) -> Ready | None:
+    """Read an event and encode it; None when the steps must judge it."""
     # To look for one character first costs a tenth, and most events hold none.
     if _BACKSLASH in raw and _NUL in raw:
         return None
     try:
-        event = _decode(raw)
-        return Parsed(_record(event, around), event.event_id is not None)
+        return _ready(_decode(raw), around)
     except (ValueError, RecursionError):  # msgspec's errors, and that of UTF-8, are ValueErrors
         return None
 
 
-def _record(event: _Event, around: Surroundings) -> RawEvent:
-    site_id, event_id = event.site_id, event.event_id
-    if not SITE_ID.fullmatch(site_id) or (event_id is not None and not _UUID.fullmatch(event_id)):
-        raise _Unusual
+def _ready(event: _Event, around: Surroundings) -> Ready:
+    _check(event)
+    site_id, client_id = event.site_id, event.event_id
+    event_id = around.new_id() if client_id is None else client_id.lower()
     received_at = around.now()
-    event_ts, time_source = place_in_time(
+    (event_ts, time_source) = place_in_time(
         received_at,
         _microseconds(event.timestamp),
         _microseconds(event.sent_at),
         imported=site_id in around.import_sites,
     )
-    record = RawEvent(
-        event_id=around.new_id() if event_id is None else event_id.lower(),
-        type=event.type,
-        site_id=site_id,
-        session_id=_printable(event.session_id),
-        visitor_id=_printable(event.visitor_id),
-        user_id=_printable(event.user_id),
-        received_at=received_at,
-        event_ts=event_ts,
-        time_source=time_source,
+    return Ready(
+        event_id,
+        event.type,
+        f"{site_id}:{event.session_id}".encode(),
+        _encode(
+            event,
+            event_id,
+            received_at,
+            event_ts,
+            time_source,
+            _whole(event.duration),
+            _compact(event.properties),
+        ),
+        headers_of(event_id, event.type, has_client_id=client_id is not None),
     )
-    _set_as_they_are(event, record)
-    _set_nested(event, record)
-    return record
 
 
-def _printable(name: Any) -> Any:
-    # Stricter than what is refused, and much quicker to tell.
-    if name is None or name.isprintable():
-        return name
-    raise _Unusual
+def _check(event: _Event) -> None:
+    """See that ids are just as they are stored, and that objects hold something."""
+    event_id, visitor_id, user_id = event.event_id, event.visitor_id, event.user_id
+    if (
+        not SITE_ID.fullmatch(event.site_id)
+        or (event_id is not None and not _UUID.fullmatch(event_id))
+        # Stricter than what is refused, and much quicker to tell.
+        or not event.session_id.isprintable()
+        or (visitor_id is not None and not visitor_id.isprintable())
+        or (user_id is not None and not user_id.isprintable())
+        or event.screen == _NO_SCREEN
+        or event.utm == _NO_UTM
+    ):
+        raise _Unusual
+    if (stack := event.error_stack) is not None and len(stack.encode()) > MAX_STACK_BYTES:
+        raise _Unusual
 
 
 def _microseconds(text: str | None) -> int | None:
@@ -156,49 +178,18 @@ def _microseconds(text: str | None) -> int | None:
     raise _Unusual
 
 
-def _set_nested(event: _Event, record: RawEvent) -> None:
-    if (screen := event.screen) is not None:
-        record.screen = Screen(
-            screen.width,
-            screen.height,
-            screen.viewport_width,
-            screen.viewport_height,
-            screen.pixel_ratio,
-        )
-        if record.screen == _NO_SCREEN:
-            raise _Unusual
-    if (utm := event.utm) is not None:
-        record.utm = Utm(utm.source, utm.medium, utm.campaign, utm.term, utm.content)
-        if record.utm == _NO_UTM:
-            raise _Unusual
-    if (duration := event.duration) is not None:
-        record.duration_ms = duration if type(duration) is int else whole("duration", duration)
-    if (properties := event.properties) is not None:
-        record.properties = _compact(properties)
-    if (stack := event.error_stack) is not None and len(stack.encode()) > MAX_STACK_BYTES:
-        raise _Unusual
+def _whole(duration: float | None) -> int | None:
+    if duration is None or type(duration) is int:
+        return duration
+    return whole("duration", duration)
 
 
-_NO_SCREEN = Screen()
-_NO_UTM = Utm()
-
-
-def _compact(properties: dict[str, Any]) -> str:
-    text = _encode(properties)
+def _compact(properties: dict[str, Any] | None) -> str | None:
+    if properties is None:
+        return None
+    text = _to_json(properties)
     # Not deeper than this many brackets, also those in texts.
     brackets = text.count(b"{") + text.count(b"[")
     if len(text) > MAX_JSON_BYTES or brackets > MAX_PROPERTIES_DEPTH:
         raise _Unusual
     return text.decode()
-
-
-def _setter(*names: str) -> Callable[[_Event, RawEvent], None]:
-    """Return what sets each of the fields that is told; a loop over them costs twice as much."""
-    lines = [f" if (x := event.{name}) is not None: record.{name} = x" for name in names]
-    namespace: dict[str, Any] = {}
-    exec("\n".join(["def set_told(event, record):", *lines]), namespace)  # noqa: S102 - ours
-    set_told: Callable[[_Event, RawEvent], None] = namespace["set_told"]
-    return set_told
-
-
-_set_as_they_are = _setter(*TEXTS, "ad_click_ids", "vitals", "error_stack")

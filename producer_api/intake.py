@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 
 from producer_api.accumulator import Accumulator, Confirmation
 from producer_api.body import MAX_EVENT_BYTES
-from producer_api.draft import Parsed, Surroundings
+from producer_api.draft import Surroundings
+from producer_api.fast import read_fast
 from producer_api.metrics import Metrics
 from producer_api.parse import parse
+from producer_api.ready import Ready
 from producer_api.rejected import Rejected
-from schemas import codec, headers
-from schemas.event_types import EVENT_TYPES
-from schemas.headers import Headers
 from schemas.reject_reasons import RejectReason
 
 _log = logging.getLogger(__name__)
@@ -27,21 +26,8 @@ _log = logging.getLogger(__name__)
 #: Of a batch that are judged in one go, before other requests have their turn.
 _IN_ONE_GO = 50
 _NOT_ACCEPTED = Rejected(RejectReason.NOT_ACCEPTED)
-#: Made once: they are the same for all events of a type.
-_TYPE_HEADERS = {name: (headers.TYPE, name.encode()) for name in EVENT_TYPES}
-_CLIENT_ID = (headers.CLIENT_ID, b"")
 #: Failures of ours and of Kafka's: the event itself may be sound.
 _FAILURES = frozenset({RejectReason.NOT_ACCEPTED, RejectReason.INTERNAL_ERROR})
-
-
-class Ready(NamedTuple):
-    """An event as it goes to Kafka."""
-
-    event_id: str
-    type: str
-    key: bytes
-    value: bytes
-    headers: Headers
 
 
 class Results(NamedTuple):
@@ -59,13 +45,21 @@ class Intake:
         self._accumulator = accumulator
         self._metrics = metrics
 
+    def at_once(self, raw: bytes) -> tuple[Ready, Confirmation] | None:
+        """Send an event that leaves nothing to decide; None when `one` is to judge it."""
+        ready = read_fast(raw, self._around)
+        if ready is None or not self._accumulator.is_open:
+            return None
+        self._accumulator.check_room(len(ready.value))
+        return ready, self._send(ready)
+
     async def one(self, raw: bytes) -> str:
         """Return the event's id once Kafka has it; else raise `Rejected`."""
-        ready = to_record(parse(raw, self._around))
+        ready = parse(raw, self._around)
         self._check_room(len(ready.value))
         if not await self._send(ready):
             raise Rejected(RejectReason.NOT_ACCEPTED)
-        self._metrics.accepted[ready.type].inc()
+        self._metrics.tally.accept(ready.type)
         return ready.event_id
 
     async def many(self, raws: Sequence[bytes]) -> Results:
@@ -98,7 +92,7 @@ class Intake:
         if len(raw) > MAX_EVENT_BYTES:
             return Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
         try:
-            return to_record(parse(raw, self._around))
+            return parse(raw, self._around)
         except Rejected as rejected:
             return rejected
         except Exception as error:  # noqa: BLE001 - a fault of ours must not harm its neighbours
@@ -107,7 +101,7 @@ class Intake:
     def _tell(self, lots: Sequence[Ready | Rejected]) -> Results:
         accepted = Counter(lot.type for lot in lots if isinstance(lot, Ready))
         for name, count in accepted.items():
-            self._metrics.accepted[name].inc(count)
+            self._metrics.tally.accept(name, count)
         results = []
         for index, lot in enumerate(lots):
             if isinstance(lot, Ready):
@@ -118,17 +112,6 @@ class Intake:
                 results.append({"index": index, "status": status, **lot.fields()})
         counts = Counter(result["status"] for result in results)
         return Results(_status(counts), _summary(counts, results))
-
-
-def to_record(parsed: Parsed) -> Ready:
-    """Return the event's record for `events-raw`."""
-    event, has_client_id = parsed
-    id_header = (headers.EVENT_ID, bytes.fromhex(event.event_id.replace("-", "")))
-    told = [id_header, _TYPE_HEADERS[event.type]]
-    if has_client_id:
-        told.append(_CLIENT_ID)
-    key = f"{event.site_id}:{event.session_id}".encode()
-    return Ready(event.event_id, event.type, key, codec.encode(event), told)
 
 
 def internal_error(error: Exception) -> Rejected:

@@ -1,4 +1,4 @@
-"""What an event must be: the bytes of one JSON object become a RawEvent, or are refused.
+"""What an event must be: the bytes of one JSON object become a record, or are refused.
 
 `STEPS` is the whole of it, in order; each step reads its part of the draft. Most events never
 come here: `fast.py` reads those that leave nothing to decide.
@@ -14,6 +14,7 @@ import msgspec
 from producer_api.draft import Draft, Parsed, Surroundings
 from producer_api.fast import read_fast
 from producer_api.fields import FIELDS, MAX_JSON_BYTES, read_id
+from producer_api.ready import Ready, to_record
 from producer_api.rejected import Rejected, Worded, kind_of, shown, wrong_kind
 from producer_api.texts import deeper_than, json_text
 from producer_api.times import microseconds, place_in_time
@@ -38,9 +39,9 @@ _OUT_OF_RANGE = "out of range"
 decode = msgspec.json.Decoder().decode
 
 
-def parse(raw: bytes, around: Surroundings) -> Parsed:
+def parse(raw: bytes, around: Surroundings) -> Ready:
     """Read one event; `Rejected` says why it is none, and nothing else is ever raised."""
-    return read_fast(raw, around) or read_by_steps(raw, around)
+    return read_fast(raw, around) or to_record(read_by_steps(raw, around))
 
 
 def read_by_steps(raw: bytes, around: Surroundings) -> Parsed:

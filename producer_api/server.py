@@ -21,8 +21,8 @@ from producer_api.connections import (
     SEND_BUFFER_BYTES,
     end_slow_connections,
     end_unfinished_connections,
-    guarded,
 )
+from producer_api.direct import guarded
 from schemas.settings import ApiSettings, Settings
 
 _log = logging.getLogger(__name__)

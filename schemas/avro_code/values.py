@@ -35,10 +35,14 @@ def _varint(number: int) -> str:
 #: Small numbers, most of them lengths of texts, by themselves.
 MANY = 2_049
 NUMBERS = tuple(_varint(2 * number) for number in range(MANY))
+#: And behind the branch of a union that is not null.
+TOLD = tuple("\2" + number for number in NUMBERS)
 #: Fourteen bits of a larger number, of which more follow.
-_PAIRS = tuple(chr(bits & _SEVEN | 0x80) + chr(bits >> 7 | 0x80) for bits in range(1 << 14))
+PAIRS = tuple(chr(bits & _SEVEN | 0x80) + chr(bits >> 7 | 0x80) for bits in range(1 << 14))
+#: Numbers between these have more than 28 bits, doubled, and no more than 63.
+MANY_BITS, LIMIT = 1 << 28, 1 << 62
 #: What times end with, behind their first 28 bits, is the same for two minutes.
-_end_text = lru_cache(4_096)(_varint)
+end_text = lru_cache(4_096)(_varint)
 #: Numbers that took eight bytes, such as microseconds since 1970. They come again: often in the
 #: state of a session, and in each agent that reads an event.
 TIMES: dict[bytes, int] = {}
@@ -53,8 +57,8 @@ def long_text(number: int, bits: int = _LONG_BITS) -> str:
     if zigzag >> bits:
         raise ValueError(f"{number} has more than {bits} bits")
     if zigzag >> 28:
-        begin = _PAIRS[zigzag & _FOURTEEN] + _PAIRS[zigzag >> 14 & _FOURTEEN]
-        return begin + _end_text(zigzag >> 28)
+        begin = PAIRS[zigzag & _FOURTEEN] + PAIRS[zigzag >> 14 & _FOURTEEN]
+        return begin + end_text(zigzag >> 28)
     return _varint(zigzag)
 
 

@@ -46,6 +46,14 @@ async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> N
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, RejectReason.NOT_FOUND.code)
 
 
+async def test_plain_requests_need_no_asgi_here_either(tmp_path: Path) -> None:
+    """Else `headrace up` would serve them at twice the cost, and nobody would notice."""
+    api = new_api(FakeKafka())
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+
+    assert Web(api, query).direct is api.direct
+
+
 async def test_openapi_has_the_paths_of_both(client: httpx.AsyncClient) -> None:
     """And all schemas that they refer to."""
     told = (await client.get("/openapi.json")).json()

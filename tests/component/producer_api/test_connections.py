@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_api.app import Api
-from producer_api.connections import guarded
+from producer_api.direct import guarded
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()
@@ -41,12 +41,15 @@ class Client:
             await self.writer.drain()
             await asyncio.sleep(0.02)
 
-    async def status(self) -> int:
+    async def answer(self) -> bytes:
         """Read one answer."""
-        answer = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
-        (_, _, length) = answer.lower().partition(b"content-length: ")
-        await self._reader.readexactly(int(length.partition(b"\r\n")[0]))
-        return int(answer.split()[1])
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
+        (_, _, length) = head.lower().partition(b"content-length: ")
+        return head + await self._reader.readexactly(int(length.partition(b"\r\n")[0] or 0))
+
+    async def status(self) -> int:
+        """Read one answer's status."""
+        return int((await self.answer()).split()[1])
 
     async def is_closed(self) -> bool:
         """Return whether nothing more comes."""
@@ -54,11 +57,13 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(api: Any) -> AsyncIterator[Client]:
-    """Serve the application, and connect to it."""
-    config = uvicorn.Config(api, http=guarded(10), ws="none", lifespan="off", log_config=None)
+async def connected(api: Any, state: ServerState | None = None) -> AsyncIterator[Client]:
+    """Serve the application, and connect to it; `state` is what the server knows."""
+    config = uvicorn.Config(
+        api, http=guarded(10), ws="none", lifespan="off", log_config=None, proxy_headers=False
+    )
     config.load()
-    state = ServerState()
+    state = state or ServerState()
     server = await asyncio.get_running_loop().create_server(
         lambda: guarded(10)(config, state, {}), "127.0.0.1", 0
     )

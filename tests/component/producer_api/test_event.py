@@ -203,7 +203,7 @@ async def test_a_fault_of_ours_is_500_and_logged_without_the_event(
 
     monkeypatch.setattr(codec, "encode", fail)
 
-    answer = await client.post("/api/event", json={**EVENT, "session_id": "secret"})
+    answer = await client.post("/api/event", json={**EVENT, "session_id": "secret", "own": 1})
 
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "ValueError" in caplog.text

@@ -15,7 +15,7 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import SCHEMA_FILES, CodecError, decode, encode, projection
+from schemas.codec import SCHEMA_FILES, CodecError, decode, encode, encoder_of_parts, projection
 from schemas.records import RawEvent, Record
 from tests.contract.schemas.record_examples import MAKERS
 from tests.property.schemas.any_records import RECORDS, any_record
@@ -121,6 +121,8 @@ def test_a_projection_knows_its_fields() -> None:
     """A name that is misspelt would else be a field that is never told."""
     with pytest.raises(ValueError, match="RawEvent has no field pth"):
         projection(RawEvent, "pth", "url")
+    with pytest.raises(ValueError, match="RawEvent has no field pth"):
+        encoder_of_parts(RawEvent, ["pth"], absent={"url"})
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -5,6 +5,7 @@ from typing import Any
 
 from producer_api.draft import Surroundings
 from producer_api.parse import parse
+from schemas import codec
 from schemas.records import RawEvent
 
 NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
@@ -15,4 +16,9 @@ REQUIRED = {"type": "pageview", "site_id": "shop", "session_id": "s-1"}
 
 def read(**fields: Any) -> RawEvent:
     """Read an event of the required fields and these."""
-    return parse(json.dumps(REQUIRED | fields).encode(), AROUND).event
+    return read_json(json.dumps(REQUIRED | fields).encode())
+
+
+def read_json(raw: bytes) -> RawEvent:
+    """Read an event as those behind Kafka do, out of its record."""
+    return codec.decode(parse(raw, AROUND).value, RawEvent)

@@ -4,7 +4,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_api import connections
-from producer_api.connections import end_slow_connections, guarded
+from producer_api.connections import end_slow_connections
+from producer_api.direct import guarded
 
 
 class Transport:

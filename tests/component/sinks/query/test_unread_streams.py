@@ -12,7 +12,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_api import connections
-from producer_api.connections import end_slow_connections, guarded
+from producer_api.connections import end_slow_connections
+from producer_api.direct import guarded
 from sinks.query import app, sse
 from sinks.query.live_feed import LiveFeed
 from tests.component.sinks.query.conftest import Role

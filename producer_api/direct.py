@@ -1,0 +1,146 @@
+"""The short way of a request with one event: from uvicorn's parser to the accumulator and back.
+
+Over ASGI each request is a task, a scope, an event of asyncio and four messages, which take
+more CPU than all that is done for an event. A request that is as plain as nearly all are is
+taken here when its last byte has come, and answered when Kafka's word comes. Whatever is not
+plain, also what is refused, goes to the application by ASGI as if this were not there, and so
+does all under another server. Why there are two ways, and what that saves: docs/adr/0020.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from producer_api import cors
+from producer_api.accumulator import Confirmation
+from producer_api.answers import Answer
+from producer_api.body import MAX_EVENT_BYTES
+from producer_api.connections import GuardedProtocol, wire
+from producer_api.ready import Ready
+
+EVENT_TARGET = b"/api/event"
+#: With any of these a request is not plain.
+_NOT_PLAIN = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
+
+
+class Taken(NamedTuple):
+    """An event on its way to Kafka, of a request that began then."""
+
+    ready: Ready
+    confirmed: Confirmation
+    began: float
+
+
+class Direct(Protocol):
+    """What an application offers as its `direct`, so that plain requests need no ASGI."""
+
+    def take(self, body: bytes) -> Taken | None:
+        """Take the event of a request; None when the application must judge it."""
+
+    def answer(self, taken: Taken) -> Answer:
+        """Return what the client is told, once Kafka's word is there; called once."""
+
+
+class _Cycle:
+    """Stands where uvicorn keeps the request of a connection and its answer."""
+
+    #: Nobody waits for more of the request.
+    message_event = asyncio.Event()
+    keep_alive = True
+    disconnected = response_started = response_complete = False
+
+
+class DirectProtocol(GuardedProtocol):
+    """A connection that takes plain requests by itself, when its application offers that."""
+
+    cycle: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._direct: Direct | None = getattr(self.app, "direct", None)
+        #: What has come of a plain request's body, and its headers; None of any other.
+        self._pieces: list[bytes] | None = None
+        self._plain_headers: Mapping[bytes, bytes] = {}
+
+    def data_received(self, data: bytes) -> None:
+        """Leave a request that is not whole with this piece to the application."""
+        super().data_received(data)
+        if self._pieces is not None:
+            self._leave_to_application()
+
+    def begin_request(self) -> None:
+        """Wait for the rest of a plain request, as long as this piece lasts."""
+        if self._direct is not None and self._is_plain():
+            self._pieces = []
+        else:
+            super().begin_request()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep the body of a plain request."""
+        if self._pieces is None:
+            super().on_body(body)
+        else:
+            self._pieces.append(body)
+
+    def end_request(self) -> None:
+        """Take a plain request."""
+        if self._pieces is not None:
+            body = b"".join(self._pieces)
+            direct = self._direct
+            if direct is not None and len(body) <= MAX_EVENT_BYTES and (taken := direct.take(body)):
+                self._pieces = None
+                self._wait(direct, taken)
+                return
+            self._leave_to_application()
+        super().end_request()
+
+    def _is_plain(self) -> bool:
+        headers = self._plain_headers = dict(self.headers)
+        parser = self.parser
+        return (
+            self.url == EVENT_TARGET
+            and _NOT_PLAIN.isdisjoint(headers)
+            and parser.get_method() == b"POST"
+            and parser.should_keep_alive()
+            # To ask for the version takes 2 us, and only 1.1 is kept alive without a word.
+            and (b"connection" not in headers or parser.get_http_version() == "1.1")
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and not self._over_limit
+        )
+
+    def _leave_to_application(self) -> None:
+        (pieces, self._pieces) = (self._pieces or [], None)
+        super().begin_request()
+        for piece in pieces:
+            super().on_body(piece)
+
+    def _wait(self, direct: Direct, taken: Taken) -> None:
+        cycle = self.cycle = _Cycle()
+        more = cors.of_origin(self._plain_headers)
+
+        def answer(_: object) -> None:
+            told = direct.answer(taken)
+            self._answer(cycle, told.with_headers(*more) if more else told)
+
+        taken.confirmed.add_done_callback(answer)
+
+    def _answer(self, cycle: _Cycle, answer: Answer) -> None:
+        cycle.response_started = cycle.response_complete = True
+        if not self.transport.is_closing():
+            closes = not cycle.keep_alive
+            self.transport.write(wire(answer, self.server_state.default_headers, closes=closes))
+            if closes:
+                self.transport.close()
+        # No timer for each answer, which would take longer than to write it.
+        if self.pipeline:
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self._idle_since = time.monotonic()
+
+
+def guarded(max_connections: int) -> type[GuardedProtocol]:
+    """Return the protocol of a server that takes this many connections."""
+    return type("Guarded", (DirectProtocol,), {"max_connections": max_connections})

@@ -1,0 +1,229 @@
+"""Plain requests, which are taken and answered without ASGI, beside those that are not."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from uvicorn.server import ServerState
+
+from producer_api.app import Api
+from producer_api.connections import end_slow_connections
+from tests.component.producer_api.conftest import DEADLINE_SECONDS, client_of, new_api
+from tests.component.producer_api.fake_kafka import FakeKafka
+from tests.component.producer_api.test_connections import EVENT, connected, head
+from tests.fixtures.waiting import eventually_async
+
+WITH_ID = json.dumps(
+    {
+        "type": "copy",
+        "site_id": "shop",
+        "session_id": "s",
+        "event_id": "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11",
+    }
+).encode()
+GET = b"GET /healthz HTTP/1.1\r\nHost: headrace\r\n\r\n"
+
+
+class ByAsgi:
+    """An application that offers nothing but ASGI."""
+
+    def __init__(self, api: Api) -> None:
+        self.requests = 0
+        self._api = api
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request, and count it."""
+        self.requests += 1
+        await self._api(scope, receive, send)
+
+
+class ByBoth(ByAsgi):
+    """One that offers both ways."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api)
+        self.direct = api.direct
+
+
+def request(*lines: bytes, body: bytes = WITH_ID) -> bytes:
+    """Return a request that sends an event."""
+    return head(*lines, length=len(body)) + body
+
+
+@pytest.fixture
+def app(api: Api) -> ByBoth:
+    """Give the application, with its ASGI counted."""
+    return ByBoth(api)
+
+
+PLAIN = [
+    request(),
+    request(b"Content-Type: text/plain\r\nConnection: keep-alive\r\n"),
+    request(b"Origin: https://shop.example\r\n"),
+    request(b"Origin: \x01\r\nUser-Agent: x\r\n"),
+]
+NOT_PLAIN = [
+    request(b"Connection: close\r\n"),
+    request(b"Content-Encoding: gzip\r\n"),
+    request(b"Expect: 100-continue\r\n"),
+    request().replace(b"/api/event", b"/api/event?a=1"),
+    request().replace(b"/api/event", b"/api/%65vent"),
+    request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+    request(b"Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"),
+    request(body=b"{}"),
+    request(body=b""),
+    request(body=WITH_ID[:-1]),
+    request(body=WITH_ID.ljust(64 * 1024 + 1)),
+    request(body=WITH_ID[:-1] + b', "own": 1}'),
+    request().replace(b"POST", b"PUT"),
+    GET,
+]
+
+
+@pytest.mark.parametrize("sent", [*PLAIN, *NOT_PLAIN])
+async def test_both_ways_lead_to_the_same_answer(api: Api, app: ByBoth, sent: bytes) -> None:
+    """Byte for byte; and what is plain is no ASGI, else nobody would notice."""
+    async with connected(app) as client, connected(ByAsgi(api)) as other:
+        await client.send(sent)
+        await other.send(sent)
+
+        assert await client.answer() == await other.answer()
+    assert app.requests == (sent not in PLAIN)
+
+
+@pytest.mark.parametrize("cut", [1, 30, len(request()) - len(WITH_ID), len(request()) - 1])
+async def test_what_comes_in_pieces_is_left_to_asgi(app: ByBoth, fake: FakeKafka, cut: int) -> None:
+    """What came so far is not lost, and the connection goes on."""
+    async with connected(app) as client:
+        await client.send(request()[:cut], request()[cut:], request())
+
+        assert [await client.status() for _ in range(2)] == [202, 202]
+    assert fake.stored[0].value == fake.stored[1].value
+
+
+async def test_a_pipeline_is_answered_in_its_order(app: ByBoth, fake: FakeKafka) -> None:
+    """Though the first waits for Kafka and the second for nobody."""
+    fake.lets_pass.clear()
+    async with connected(app) as client:
+        await client.send((request() + GET) * 2 + request())
+        fake.lets_pass.set()
+
+        assert [await client.status() for _ in range(5)] == [202, 200, 202, 200, 202]
+    assert len(fake.stored) == 3
+
+
+async def test_what_kafka_does_not_take_is_told_as_ever(
+    app: ByBoth, api: Api, fake: FakeKafka
+) -> None:
+    """And counted as failed, not as accepted; the connection goes on."""
+    async with connected(app) as client, connected(ByAsgi(api)) as other:
+        fake.fails = True
+        await client.send(request())
+        await other.send(request())
+        failed = await client.answer()
+        fake.fails = False
+        await client.send(request())
+
+        assert failed == await other.answer()
+        assert (b" 500 " in failed, b"retry-after: 1" in failed) == (True, True)
+        assert await client.status() == 202
+    async with client_of(api) as http:
+        text = (await http.get("/metrics")).text
+    assert "headrace_api_events_failed_total 2.0" in text
+    assert 'headrace_api_events_accepted_total{type="copy"} 1.0' in text
+    assert "headrace_api_request_seconds_count 3.0" in text
+
+
+async def test_there_is_an_answer_within_the_deadline(app: ByBoth, fake: FakeKafka) -> None:
+    """Though Kafka says nothing at all."""
+    fake.lets_pass.clear()
+    async with connected(app) as client:
+        await client.send(request())
+
+        assert await asyncio.wait_for(client.status(), 20 * DEADLINE_SECONDS) == 500
+
+
+async def test_without_kafka_it_is_told_as_by_asgi() -> None:
+    """At once."""
+    api = new_api(FakeKafka(partitions=0))
+    await api.start()
+    async with connected(ByBoth(api)) as client, connected(ByAsgi(api)) as other:
+        await client.send(request())
+        await other.send(request())
+        answer = await client.answer()
+
+        assert answer == await other.answer()
+        assert b'"code":"not_accepted"' in answer
+
+
+async def test_a_full_server_says_so(app: ByBoth, api: Api, fake: FakeKafka) -> None:
+    """Nor is anything of it taken."""
+    fake.lets_pass.clear()
+    large = {**json.loads(EVENT), "properties": {"a": "x" * 8_000}}
+    async with connected(app) as client, client_of(api) as http:
+        first = asyncio.create_task(http.post("/api/events", json=[large] * 128))
+        await eventually_async(lambda: fake.batches, within_seconds=15, what="they are on the way")
+        await client.send(request(body=json.dumps(large).encode()))
+
+        answer = await client.answer()
+        fake.lets_pass.set()
+        assert (answer.split()[1], b'"code":"overloaded"' in answer) == (b"503", True)
+        assert (await first).status_code == 202
+    assert len(fake.stored) == 128
+
+
+async def test_a_server_that_stops_answers_what_it_has_taken(
+    app: ByBoth, api: Api, fake: FakeKafka
+) -> None:
+    """And takes nothing more; the answer ends its connection."""
+    fake.lets_pass.clear()
+    state = ServerState()
+    async with connected(app, state) as client, client_of(api) as http:
+        await client.send(request())
+        drained = asyncio.create_task(api.drain())
+        await asyncio.sleep(0)
+        for connection in list(state.connections):
+            connection.shutdown()
+        late = await http.post("/api/event", content=EVENT)
+        assert (late.status_code, drained.done()) == (503, False)
+        fake.lets_pass.set()
+
+        answer = await client.answer()
+        assert (answer.split()[1], b"connection: close" in answer) == (b"202", True)
+        assert await client.is_closed()
+        await asyncio.wait_for(drained, 5)
+
+
+async def test_a_client_that_goes_away_is_not_waited_for(
+    app: ByBoth, api: Api, fake: FakeKafka
+) -> None:
+    """Its event is stored all the same."""
+    fake.lets_pass.clear()
+    state = ServerState()
+    async with connected(app, state) as client:
+        await client.send(request())
+        client.writer.close()
+        await eventually_async(
+            lambda: not state.connections, within_seconds=10, what="the server knows"
+        )
+        fake.lets_pass.set()
+
+        await asyncio.wait_for(api.drain(), 5)
+    assert len(fake.stored) == 1
+
+
+async def test_a_connection_that_is_idle_is_closed(app: ByBoth) -> None:
+    """After uvicorn's time for that, and not while it is used."""
+    state = ServerState()
+    async with connected(app, state) as client:
+        await client.send(request())
+        assert await client.status() == 202
+        end_slow_connections(state.connections)
+        await client.send(request())
+        assert await client.status() == 202
+
+        for connection in state.connections:
+            vars(connection)["timeout_keep_alive"] = 0
+        end_slow_connections(state.connections)
+        assert await client.is_closed()
