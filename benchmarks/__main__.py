@@ -13,7 +13,10 @@ from benchmarks import report
 from benchmarks.measure import measure
 
 #: In the order in which they run and are told.
-NAMES = ("codec", "rules", "state", "http", "engine", "sinks", "live", "whole", "scale", "start")
+NAMES = (
+    *("codec", "rules", "state", "http", "engine", "agents"),
+    *("sinks", "live", "whole", "scale", "start"),
+)
 
 
 async def _run(name: str, rounds: int) -> None:
