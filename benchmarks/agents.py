@@ -23,7 +23,7 @@ from infra.broker.local_kafka import LocalKafka
 
 TITLE = "The agents on a real broker, one process each"
 #: Plain Faust would take minutes for as many as the others.
-_EVENTS_OF_FAUST = 5_000
+_EVENTS_OF_FAUST = 4_000
 _WINDOWS = "Kafka Streams, session windows"
 #: Its counts are longs.
 _COUNTS = Results(("{group}-sessions-changelog",), lambda value: int.from_bytes(value[-8:]))

@@ -58,22 +58,22 @@ def _events_of_counters(value: bytes) -> int:
 JOBS = {
     "route_events": Job(
         EVENTS_RAW,
-        100_000,
+        80_000,
         Results((EVENTS_SESSION.name, EVENTS_PAGELEAVE.name, EVENTS_ALERT.name)),
         _routed,
     ),
-    "sessionize": Job(EVENTS_SESSION, 100_000, Results((SESSIONS.name,), _events_of_session), len),
+    "sessionize": Job(EVENTS_SESSION, 80_000, Results((SESSIONS.name,), _events_of_session), len),
     "aggregate_durations": Job(
         EVENTS_PAGELEAVE,
-        40_000,
+        30_000,
         Results((PAGE_DURATIONS.name,), lambda value: decode(value, PageDuration).leaves),
         _left,
     ),
     "raise_alerts": Job(
-        EVENTS_ALERT, 20_000, Results((ALERTS.name,)), lambda log: len(reference.alerts(log))
+        EVENTS_ALERT, 15_000, Results((ALERTS.name,)), lambda log: len(reference.alerts(log))
     ),
     "count_live": Job(
-        EVENTS_SESSION, 60_000, Results((LIVE_COUNTERS.name,), _events_of_counters), len
+        EVENTS_SESSION, 40_000, Results((LIVE_COUNTERS.name,), _events_of_counters), len
     ),
 }
 
@@ -98,10 +98,13 @@ def backlog(agent: str, events: int) -> Backlog:
         src = Source(place, offsets[place], event.event_ts // 1_000)
         offsets[place] += 1
         log.append((event, src))
-        key = event.site_id.encode() if job.source is EVENTS_ALERT else by_session
         more = () if job.source is EVENTS_RAW else ((SOURCE, src.pack()),)
         record = raw_record(0, event, *more)
-        places[partition_of(key, PARTITIONS)].append((key, record.value or b"", record.headers))
+        key = by_session
+        if job.source is EVENTS_ALERT:
+            key = event.site_id.encode()
+            place = partition_of(key, PARTITIONS)
+        places[place].append((key, record.value or b"", record.headers))
     return Backlog(places, job.expected(log))
 
 

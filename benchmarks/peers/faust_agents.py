@@ -189,7 +189,7 @@ _AGENTS = {
 
 
 async def _work(app: faust.App, handle: Handle, stopwatch: Stopwatch, stream: Any) -> None:
-    """Handle all events; then wait for all acks, and for what is live to be told."""
+    """Handle all events, and wait for all acks."""
     seen = 0
     async for event in stream.events():
         stopwatch.begin()
@@ -198,6 +198,7 @@ async def _work(app: faust.App, handle: Handle, stopwatch: Stopwatch, stream: An
         if seen == stopwatch.events:
             await app.producer.flush()
             stopwatch.end()
+            # What is live is told now and then; and a flush misses what just left Faust's buffer.
             await asyncio.sleep(2 * TELL_SECONDS)
             await app.producer.flush()
             end_process()

@@ -51,7 +51,8 @@ def build(agent: str, bootstrap: str, group: str, stopwatch: Stopwatch) -> Worke
     async def finish() -> None:
         await until_done(worker, stopwatch.events)
         stopwatch.end()
-        await asyncio.sleep(2 * TELL_SECONDS)  # what is live is told now and then
+        if agent == "count_live":
+            await asyncio.sleep(2 * TELL_SECONDS)  # what is live is told now and then
         end_process()
 
     worker.beside(finish)
