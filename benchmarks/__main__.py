@@ -3,22 +3,50 @@
 import argparse
 import asyncio
 import gc
+import sys
+import time
+import traceback
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from benchmarks import report
 from benchmarks.measure import measure
 
 #: In the order in which they run and are told.
-NAMES = ("codec", "rules", "state", "http", "engine", "sinks", "live", "whole", "scale", "start")
+NAMES = (
+    *("codec", "rules", "state", "http", "engine", "agents"),
+    *("sinks", "live", "whole", "scale", "start"),
+)
 
 
-async def _run(name: str, rounds: int) -> dict[str, Any]:
+async def _run(name: str, rounds: int) -> None:
+    """Run a benchmark, and keep what it found."""
     bench = import_module(f"benchmarks.{name}")
     print(f"{name}: {bench.TITLE}", flush=True)
+    began, around = time.perf_counter(), report.circumstances()
     async with bench.works() as works:
-        found = [await measure(work, rounds) for work in works]
-    return {"title": bench.TITLE, "rounds": rounds, "works": found, **report.circumstances()}
+        measured = [await measure(work, rounds) for work in works]
+    took = round(time.perf_counter() - began)
+    found = {"title": bench.TITLE, "rounds": rounds, "took_s": took, "works": measured, **around}
+    report.save(name, found)
+    print(report.table(found), flush=True)
+
+
+def _run_all(names: Sequence[str], rounds: int) -> list[str]:
+    """Run benchmarks one after the other, tell how long each took, and return which failed."""
+    told, failed = [], []
+    for name in names:
+        began = time.perf_counter()
+        try:
+            asyncio.run(_run(name, rounds))
+        except Exception:  # noqa: BLE001 - the others are to be measured all the same
+            traceback.print_exc()
+            failed.append(name)
+        report.write(NAMES)
+        outcome = "failed after" if name in failed else "took"
+        told.append(f"{name} {outcome} {time.perf_counter() - began:.0f} s")
+    print("\n".join(told), flush=True)
+    return failed
 
 
 def main() -> None:
@@ -30,11 +58,8 @@ def main() -> None:
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
-    for name in arguments.names or NAMES:
-        found = asyncio.run(_run(name, arguments.rounds))
-        report.save(name, found)
-        print(report.table(found), flush=True)
-    report.write(NAMES)
+    if failed := _run_all(arguments.names or NAMES, arguments.rounds):
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

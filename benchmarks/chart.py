@@ -10,14 +10,11 @@ _BAR, _FIRST, _OTHER = 14, "#2a6f97", "#a9b4bd"
 _STYLE = "text{font:13px system-ui,sans-serif;fill:#333}.title{font-weight:600}"
 
 
-def drawn(works: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    """Return the chart of all works, one group of bars each, each with a scale of its own.
-
-    `columns` names what is shown.
-    """
+def drawn(works: Sequence[Mapping[str, Any]]) -> str:
+    """Return the chart of all works, one group of bars each, each with a scale of its own."""
     y, parts = 8, []
     for work in works:
-        parts += _group(work, columns, y)
+        parts += _group(work, y)
         y += _HEAD + _ROW * len(work["candidates"]) + _GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" role="img">'
@@ -27,14 +24,16 @@ def drawn(works: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str
     )
 
 
-def _group(work: Mapping[str, Any], columns: Mapping[str, str], y: int) -> list[str]:
-    candidates, shown = work["candidates"], work.get("shown", "cpu_us")
-    scale = (_WIDTH - _LEFT - _RIGHT) / max(one[shown]["high"] for one in candidates)
-    title = escape(f"{work['title']}: {columns[shown].format(work['unit'])}")
+def _group(work: Mapping[str, Any], y: int) -> list[str]:
+    candidates = work["candidates"]
+    shown = work["shown"] or next(iter(candidates[0]["figures"]))
+    scale = (_WIDTH - _LEFT - _RIGHT) / max(one["figures"][shown]["high"] for one in candidates)
+    title = escape(f"{work['title']}: {shown}")
     parts = [f'<text class="title" x="8" y="{y + 16}">{title}</text>']
     for index, candidate in enumerate(candidates):
         color = _OTHER if index else _FIRST
-        parts += _bar(candidate["name"], candidate[shown], scale, y + _HEAD + _ROW * index, color)
+        cost, top = candidate["figures"][shown], y + _HEAD + _ROW * index
+        parts += _bar(candidate["name"], cost, scale, top, color)
     return parts
 
 

@@ -1,11 +1,13 @@
 """The events that benchmarks work on: visitors of the demo's shop, as a tracker sends them."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count, islice
+from itertools import count, cycle, islice
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from infra.demo.crowd import Crowd, Happening
 from producer_api.draft import Surroundings
@@ -15,6 +17,7 @@ from schemas.records import RawEvent
 
 _BEGAN = datetime(2026, 4, 1, 12, tzinfo=UTC)
 _VISITORS = 300
+_DIFFERENT = 20_000
 
 
 @cache
@@ -41,3 +44,21 @@ def events(number: int) -> list[RawEvent]:
     ahead = int((_BEGAN + timedelta(minutes=30)).timestamp() * 1e6)
     around = Surroundings(lambda: ahead, lambda: next(ids))
     return [codec.decode(parse(body, around).value, RawEvent) for body in bodies(number)]
+
+
+def distinct(
+    number: int, wanted: Callable[[RawEvent], bool] = lambda _: True
+) -> Iterator[RawEvent]:
+    """Yield events that are wanted, none twice: when all have left, visitors like them come."""
+    some = events(_DIFFERENT)
+    takes_us = some[-1].event_ts - some[0].event_ts
+    chosen = [event for event in some if wanted(event)]
+    for n, event in enumerate(islice(cycle(chosen), number)):
+        again = n // len(chosen)
+        yield replace(
+            event,
+            session_id=f"{event.session_id}-{again}",
+            event_id=str(UUID(int=n, version=4)),
+            event_ts=event.event_ts + again * takes_us,
+            received_at=event.received_at + again * takes_us,
+        )

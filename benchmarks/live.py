@@ -16,7 +16,7 @@ from tests.fixtures.waiting import eventually_async
 
 TITLE = "A whole headrace on one machine, broker included"
 SITES = ("shop", "blog", "docs", "news")
-_SECONDS = 12
+_SECONDS = 8
 
 #: When how many events were seen, by time.
 Seen = list[tuple[int, float]]

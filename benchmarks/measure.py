@@ -6,10 +6,14 @@ candidates compare within a round, where they ran one after the other.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import repeat
 from random import Random
 from statistics import median
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
+
+#: What one run of a candidate came to, by the heads of the table's columns.
+Figures = Mapping[str, float]
 
 
 class Spent(NamedTuple):
@@ -20,12 +24,13 @@ class Spent(NamedTuple):
     cpu_seconds: float
     #: Of an answer, in milliseconds: the median, and what 99 of 100 took at most.
     latencies_ms: tuple[float, float] | None = None
-    #: What else there is to tell of this work, by the heads of its columns.
-    figures: Mapping[str, float] = MappingProxyType({})
+    #: What else there is to tell.
+    figures: Figures = MappingProxyType({})
 
-
-#: What one run of a candidate came to where it is not about events, by `report.COLUMNS`.
-Figures = Mapping[str, float]
+    @property
+    def cpu_us(self) -> float:
+        """CPU time of one event."""
+        return self.cpu_seconds / self.events * 1e6
 
 
 class Candidate(NamedTuple):
@@ -41,8 +46,8 @@ class Work(NamedTuple):
     title: str
     candidates: Sequence[Candidate]
     unit: str = "event"
-    #: The column that the chart shows.
-    shown: str = "cpu_us"
+    #: The head of the column that the chart shows; without one, the first.
+    shown: str = ""
     #: Not where each run is a process that begins anew and lasts long.
     warms_up: bool = True
 
@@ -72,47 +77,42 @@ def called(name: str, function: Callable[[Any], object], arguments: Sequence[Any
 async def measure(work: Work, rounds: int) -> dict[str, Any]:
     """Run all candidates in each round, once before to warm up; return what was found."""
     random = Random(rounds)  # noqa: S311 - an order, not a secret
-    found: dict[str, list[Spent | Figures]] = {candidate.name: [] for candidate in work.candidates}
+    runs: dict[str, list[Spent | Figures]] = {candidate.name: [] for candidate in work.candidates}
     for candidate in work.candidates if work.warms_up else ():
         await candidate.run()
     for number in range(rounds):
+        began = time.perf_counter()
         for candidate in random.sample(work.candidates, len(work.candidates)):
-            found[candidate.name].append(await candidate.run())
-        print(f"  {work.title}: round {number + 1} of {rounds}", flush=True)
-    told = [_told(runs, found[work.candidates[0].name]) for runs in found.values()]
+            runs[candidate.name].append(await candidate.run())
+        seconds = time.perf_counter() - began
+        print(f"  {work.title}: round {number + 1} of {rounds}, {seconds:.0f} s", flush=True)
+    first = runs[work.candidates[0].name]
     return {
         "title": work.title,
-        "unit": work.unit,
         "shown": work.shown,
         "candidates": [
-            {"name": name, **figures} for name, figures in zip(found, told, strict=True)
+            {"name": name, "figures": _spreads(list(map(_figures, some, first, repeat(work.unit))))}
+            for name, some in runs.items()
         ],
     }
 
 
-def _told(runs: Sequence[Spent | Figures], first: Sequence[Spent | Figures]) -> dict[str, Any]:
-    if isinstance(runs[0], Spent):
-        return _spent(cast("Sequence[Spent]", runs), cast("Sequence[Spent]", first))
-    figures = cast("Sequence[Figures]", runs)
-    return {name: _spread([one[name] for one in figures]) for name in figures[0]}
-
-
-def _spent(runs: Sequence[Spent], first: Sequence[Spent]) -> dict[str, Any]:
-    costs = [run.cpu_seconds / run.events * 1e6 for run in runs]
-    beside = [run.cpu_seconds / run.events * 1e6 for run in first]
-    latencies = [run.latencies_ms for run in runs if run.latencies_ms is not None]
+def _figures(run: Spent | Figures, first: Spent | Figures, unit: str) -> Figures:
+    """Return the figures of a run, beside the first candidate's of the same round."""
+    if not (isinstance(run, Spent) and isinstance(first, Spent)):
+        return cast("Figures", run)
+    latencies = zip(("p50 ms", "p99 ms"), run.latencies_ms or (), strict=False)
     return {
-        "cpu_us": _spread(costs),
-        "per_second": _spread([run.events / run.seconds for run in runs]),
-        "times_the_first": _spread([a / b for a, b in zip(costs, beside, strict=True)]),
-        **{
-            name: _spread(values)
-            for name, values in zip(
-                ("p50_ms", "p99_ms"), zip(*latencies, strict=True), strict=False
-            )
-        },
-        "figures": {head: _spread([run.figures[head] for run in runs]) for head in runs[0].figures},
+        f"CPU µs per {unit}": run.cpu_us,
+        f"{unit}s per second": run.events / run.seconds,
+        "CPU, times the first": run.cpu_us / first.cpu_us,
+        **dict(latencies),
+        **run.figures,
     }
+
+
+def _spreads(runs: Sequence[Figures]) -> dict[str, dict[str, float]]:
+    return {head: _spread([run[head] for run in runs]) for head in runs[0]}
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

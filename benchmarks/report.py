@@ -22,34 +22,17 @@ _INTRODUCTION = """\
 Written by `make bench`; `make bench-NAME` runs one of them. Each figure belongs to the commit
 and the machine beside it. Candidates alternate, in shuffled order; figures are medians of the
 rounds, with the lowest and the highest. Machines differ, and do other things meanwhile, so what
-counts is how the candidates of one run compare: the last column is their CPU time as a multiple
+counts is how the candidates of one run compare: the third figure is their CPU time as a multiple
 of the first one's, round by round. CPU time is that of all processes of a candidate, but
 neither of what sends the load nor of Kafka and PostgreSQL. The start alone has no peer, and tells
 of all processes.
 """
 
-COLUMNS = {
-    "cpu_us": "CPU µs a {}",
-    "per_second": "{}s a second",
-    "times_the_first": "CPU, times the first",
-    "p50_ms": "p50 ms",
-    "p99_ms": "p99 ms",
-    "ready_s": "ready after s",
-    "cpu_s": "CPU s until then",
-    "python_s": "of Python",
-    "java_s": "of Java",
-    "percent": "% of a core",
-    "pss_mb": "MB (PSS)",
-    "uss_mb": "MB of its own (USS)",
-    "rss_mb": "MB resident (RSS)",
-}
-
 
 def circumstances() -> dict[str, Any]:
     """Return what the figures belong to."""
-    commit = _git("describe", "--always", "--dirty", "--abbrev=10")
     return {
-        "commit": commit,
+        "commit": _commit(),
         "at": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": {
             "cpu": _cpu(),
@@ -75,7 +58,7 @@ def write(names: Iterable[str]) -> None:
         file = FOLDER / f"{name}.json"
         if file.exists():
             found = json.loads(file.read_bytes())
-            (FOLDER / f"{name}.svg").write_text(chart.drawn(found["works"], COLUMNS))
+            (FOLDER / f"{name}.svg").write_text(chart.drawn(found["works"]))
             parts.append(_section(name, found))
     (DOCS / "benchmarks.md").write_text("\n".join(parts))
 
@@ -84,13 +67,10 @@ def table(found: Mapping[str, Any]) -> str:
     """Return the figures as a table in Markdown."""
     lines = []
     for work in found["works"]:
-        columns = [column for column in COLUMNS if column in work["candidates"][0]]
-        heads = [COLUMNS[column].format(work["unit"]) for column in columns]
-        heads += work["candidates"][0].get("figures", {})
+        heads = work["candidates"][0]["figures"]
         lines += [f"| {' | '.join((work['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
         for candidate in work["candidates"]:
-            told = [candidate[column] for column in columns]
-            told += candidate.get("figures", {}).values()
+            told = candidate["figures"].values()
             lines.append(f"| {' | '.join((candidate['name'], *map(_spread, told)))} |")
         lines.append("")
     return "\n".join(lines)
@@ -108,8 +88,8 @@ def _section(name: str, found: Mapping[str, Any]) -> str:
     machine = found["machine"]
     return (
         f"## {found['title']}\n\n"
-        f"`make bench-{name}`, {found['rounds']} rounds, commit `{found['commit']}`, "
-        f"{found['at']}; "
+        f"`make bench-{name}`, {found['rounds']} rounds in {found['took_s']} s, "
+        f"commit `{found['commit']}`, {found['at']}; "
         f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, "
         f"{machine['system']}, Python {machine['python']}, "
         f"load {machine['load_before']} before.\n\n"
@@ -117,10 +97,18 @@ def _section(name: str, found: Mapping[str, Any]) -> str:
     )
 
 
+def _commit() -> str:
+    """Return the commit, and whether anything but what is written here differs from it."""
+    commit = _git("rev-parse", "--short=10", "HEAD") or "unknown"
+    others = (".", ":(exclude)docs/benchmarks*")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *others)
+    return f"{commit}-dirty" if changed else commit
+
+
 def _git(*arguments: str) -> str:
     command = ("git", "-C", str(DOCS.parent), *arguments)
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
 
 
 def _cpu() -> str:

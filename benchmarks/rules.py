@@ -1,27 +1,21 @@
 """The agents' work on real events: decode, apply the rules, encode; without Faust and Kafka."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from benchmarks.events import events
 from benchmarks.measure import Candidate, Work, in_process
+from benchmarks.registered import registering
 from schemas.event_types import EVENT_TYPES
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_SESSION, Topic
-from streams.agents import aggregate_durations, count_live, raise_alerts, route_events, sessionize
 from streams.agents.count_live import Counting
-from streams.domain.sessions import SessionRules
-from streams.domain.subscriptions import Subscriptions
 from streams.engine.since import Stretch
-from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, InRecord, raw_record, routed
 
 TITLE = "The agents' work on real events"
 _EVENTS = 20_000
 _BATCH = 500
-
-Register = Callable[[Worker], None]
 
 
 class _Nothing:
@@ -32,43 +26,18 @@ class _Nothing:
             yield fetched
 
 
-class _LiveBench(Bench):
+class _QuietBench(Bench):
     """Tells nothing by itself."""
 
     def every(self, *_: object) -> None:
         pass
 
 
-async def _nobody_subscribed() -> None:
-    pass
-
-
-def _counter() -> Bench:
-    counting = Counting()
-    bench = _LiveBench(partial(count_live.register, counting=counting))
-    counting.take({0: Stretch(0, 0)})
-    return bench
-
-
-def _agents() -> dict[str, Callable[[], Bench]]:
+def _bench(agent: str) -> Bench:
     tail: Any = _Nothing()
-    subscriptions = Subscriptions()
-    plain: dict[str, Register] = {
-        "route_events": partial(
-            route_events.register, tail=tail, partition_of_site=lambda site: len(site) % 4
-        ),
-        "sessionize": partial(
-            sessionize.register, rules=SessionRules.of_seconds(1_800, 300, 90_000)
-        ),
-        "aggregate_durations": aggregate_durations.register,
-        "raise_alerts": partial(
-            raise_alerts.register, subscriptions=subscriptions, complete=_nobody_subscribed
-        ),
-    }
-    return {
-        **{name: partial(Bench, register) for name, register in plain.items()},
-        "count_live": _counter,
-    }
+    counting = Counting()
+    counting.take({0: Stretch(0, 0)})
+    return _QuietBench(registering(tail, lambda site: len(site) % 4, counting)[agent])
 
 
 def _routed_to(topic: Topic) -> list[InRecord]:
@@ -79,15 +48,15 @@ def _routed_to(topic: Topic) -> list[InRecord]:
     ]
 
 
-def _candidate(name: str, make: Callable[[], Bench], records: Sequence[InRecord]) -> Candidate:
+def _candidate(agent: str, records: Sequence[InRecord]) -> Candidate:
     async def job() -> int:
-        bench = make()
+        bench = _bench(agent)
         await bench.assign()
         for begin in range(0, len(records), _BATCH):
             await bench.run_batch(*records[begin : begin + _BATCH])
         return len(records)
 
-    return in_process(name, job)
+    return in_process(agent, job)
 
 
 @asynccontextmanager
@@ -108,6 +77,6 @@ async def works() -> AsyncIterator[list[Work]]:
     yield [
         Work(
             "Decode, apply the rules, encode",
-            [_candidate(name, make, inputs[name]) for name, make in _agents().items()],
+            [_candidate(agent, records) for agent, records in inputs.items()],
         )
     ]

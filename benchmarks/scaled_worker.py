@@ -2,14 +2,15 @@
 
 `python -m benchmarks.scaled_worker BOOTSTRAP GROUP PARTITIONS CORE`
 
-Tells again and again, in a line of JSON, how many partitions it has taken over, and how many
-records its sessionize has done.
+Tells again and again, in a line of JSON, how many partitions it has taken over, how many
+records its sessionize has done, and how many fetches both agents were given.
 """
 
 import asyncio
 import gc
 import json
 import sys
+from typing import Any
 
 import psutil
 import uvloop
@@ -24,9 +25,20 @@ from streams.engine.worker import Worker
 _SECONDS = 0.05
 
 
+class _CountingWorker(Worker):
+    """Counts the fetches that it is given."""
+
+    fetches = 0
+
+    async def handle(self, agent: Any, event: Any) -> None:
+        """Process one fetch."""
+        self.fetches += 1
+        await super().handle(agent, event)
+
+
 def build(bootstrap: str, group: str, partitions: int) -> Worker:
     """Return a worker of the two agents that every event passes."""
-    worker = Worker(group, bootstrap)
+    worker = _CountingWorker(group, bootstrap)
     tail = Tail(bootstrap, EVENTS_SESSION.name, CLIENT_IDS.most)
     route_events.register(worker, tail, lambda site: len(site) % partitions)
     sessionize.register(worker, RULES)
@@ -36,7 +48,8 @@ def build(bootstrap: str, group: str, partitions: int) -> Worker:
         owned = len(worker.partitions_of(EVENTS_SESSION)) if ready else 0
         places = worker.faust.consumer.done.items()
         done = sum(end for place, end in places if place.topic == EVENTS_SESSION.name)
-        print(json.dumps({"owned": owned, "done": done}), flush=True)
+        told = {"owned": owned, "done": done, "fetches": worker.fetches}
+        print(json.dumps(told), flush=True)
 
     worker.every(_SECONDS, tell)
     return worker

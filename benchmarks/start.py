@@ -14,11 +14,14 @@ from benchmarks.measure import Candidate, Figures, Work
 from tests.e2e.stack import Stack
 
 TITLE = "The start of everything, and its rest"
-_IDLE_SECONDS = 15
+_IDLE_SECONDS = 10
 #: Until caches are filled and what was begun at the start is over.
 _SETTLE_SECONDS = 5
 _PYTHON = ("up", "web", "streams", "live", "sinks")
+_CPU = "CPU s until then"
 _ALL = (*_PYTHON, "kafka")
+#: A page that several processes have counts in PSS for each by its share.
+_MEMORY = {"pss": "MB (PSS)", "uss": "MB of its own (USS)", "rss": "MB resident (RSS)"}
 _GROUPS: Mapping[str, Sequence[str]] = {
     "all": _ALL,
     "Python in all": _PYTHON,
@@ -45,11 +48,10 @@ class _Processes:
         return self.cpu_seconds(["kafka"]) + float(tools.children_user + tools.children_system)
 
     def megabytes(self, names: Sequence[str]) -> dict[str, float]:
-        """Return their memory: a page that several have counts in PSS for each by its share."""
+        """Return their memory."""
         memory = [self._by_name[name].memory_full_info() for name in names]
         return {
-            f"{kind}_mb": sum(getattr(one, kind) for one in memory) / 1e6
-            for kind in ("pss", "uss", "rss")
+            head: sum(getattr(one, kind) for one in memory) / 1e6 for kind, head in _MEMORY.items()
         }
 
 
@@ -63,7 +65,12 @@ async def _start(stack: Stack) -> Figures:
         java, python = processes.java_cpu_seconds(), processes.cpu_seconds(_PYTHON)
     finally:
         await asyncio.to_thread(stack.end)
-    return {"ready_s": seconds, "cpu_s": python + java, "python_s": python, "java_s": java}
+    return {
+        "ready after s": seconds,
+        _CPU: python + java,
+        "of Python": python,
+        "of Java": java,
+    }
 
 
 async def _start_anew() -> Figures:
@@ -97,7 +104,7 @@ class _Rest:
         cpu = {group: processes.cpu_seconds(names) for group, names in _GROUPS.items()}
         return {
             group: {
-                "percent": (cpu[group] - before[group]) / seconds * 100,
+                "% of a core": (cpu[group] - before[group]) / seconds * 100,
                 **processes.megabytes(names),
             }
             for group, names in _GROUPS.items()
@@ -111,6 +118,7 @@ async def works() -> AsyncIterator[list[Work]]:
         known, resting = Stack(Path(folder) / "known"), Stack(Path(folder) / "resting")
         rest = _Rest(resting)
         try:
+            await _start(known)  # so that it exists
             yield [
                 Work(
                     "`headrace up`",
@@ -118,12 +126,14 @@ async def works() -> AsyncIterator[list[Work]]:
                         Candidate("with a new data directory", _start_anew),
                         Candidate("with one that exists", partial(_start, known)),
                     ],
-                    shown="cpu_s",
+                    shown=_CPU,
+                    warms_up=False,
                 ),
                 Work(
                     f"At rest, for {_IDLE_SECONDS} s",
                     [Candidate(group, partial(rest.of, group)) for group in _GROUPS],
-                    shown="pss_mb",
+                    shown=_MEMORY["pss"],
+                    warms_up=False,
                 ),
             ]
         finally:

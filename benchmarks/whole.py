@@ -29,7 +29,7 @@ from tests.e2e.stack import Stack
 
 TITLE = "HTTP to SQL (SQLite), all on one machine"
 _RATES = (2_000, 6_000, 8_000, 10_000)
-_SECONDS = 12
+_SECONDS = 8
 _CONNECTIONS = 16
 _DIFFERENT = 20_000
 _GROUPS = {

@@ -54,14 +54,18 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
     )
 
     async def finish() -> None:
-        # All is acknowledged when the last batch's effects are: only then is it passed.
-        while sum(worker.faust.consumer.done.values()) < stopwatch.events:  # noqa: ASYNC110 - Faust tells nobody
-            await asyncio.sleep(0.001)
+        await until_done(worker, stopwatch.events)
         stopwatch.end()
         end_process()
 
     worker.beside(finish)
     return worker
+
+
+async def until_done(worker: Worker, events: int) -> None:
+    """Wait until all is acknowledged: a fetch is done only when its effects are."""
+    while sum(worker.faust.consumer.done.values()) < events:  # noqa: ASYNC110 - Faust tells nobody
+        await asyncio.sleep(0.001)
 
 
 def recovering(bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Worker:

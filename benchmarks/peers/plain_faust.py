@@ -14,9 +14,9 @@ from benchmarks.peers.recovery import time_recovery
 from benchmarks.stopwatch import Stopwatch, end_process
 
 
-def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Any:
-    """Return an app that does the job until it has seen all events."""
-    app = faust.App(
+def faust_app(bootstrap: str, group: str) -> Any:
+    """Return an app without agents."""
+    return faust.App(
         group,
         broker=f"kafka://{bootstrap}",
         autodiscover=False,
@@ -28,6 +28,11 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
         topic_partitions=4,
         datadir="/tmp/headrace-bench-faust",  # noqa: S108 - Faust wants a folder; nothing is in it
     )
+
+
+def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Any:
+    """Return an app that does the job until it has seen all events."""
+    app = faust_app(bootstrap, group)
     source = app.topic(f"{prefix}-in", key_type=bytes, value_type=bytes, value_serializer="raw")
     out = app.topic(f"{prefix}-out", key_type=bytes, value_type=bytes, value_serializer="raw")
     counts = app.Table("counts", default=int, key_type=bytes, partitions=4)

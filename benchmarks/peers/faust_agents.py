@@ -1,0 +1,220 @@
+"""The agents' rules in plain Faust; arguments: AGENT BOOTSTRAP TOPIC GROUP EVENTS.
+
+The rules are headrace's own; around them is Faust as its guide shows it: an agent takes one
+event after another, `app.Table` has the states, `topic.send` sends, Avro is fastavro's. What
+helps it: uvloop, memory tables whose states are never decoded, large producer batches, and ids
+that are remembered in memory alone.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import faust
+import uvloop
+from faust.serializers.codecs import Codec
+
+from benchmarks.backlog import partition_of
+from benchmarks.jobs import PARTITIONS
+from benchmarks.living import RULES
+from benchmarks.peers import avro
+from benchmarks.peers.plain_faust import faust_app
+from benchmarks.stopwatch import Stopwatch, end_process
+from schemas.headers import EVENT_ID, SOURCE, TYPE, Source
+from schemas.raw import site_of
+from schemas.records import RawEvent
+from schemas.topics import (
+    ALERT_STATES,
+    ALERTS,
+    EVENTS_ALERT,
+    LIVE_COUNTERS,
+    PAGE_DURATIONS,
+    SESSIONS,
+    Topic,
+)
+from streams.agents.count_live import TELL_SECONDS
+from streams.domain import routing
+from streams.domain.alert_book import AlertBook
+from streams.domain.dedupe import SERVER_IDS, SeenIds
+from streams.domain.duration_book import DurationBook
+from streams.domain.live import LiveBook
+from streams.domain.session_book import SessionBook
+from streams.domain.subscriptions import Subscriptions
+from streams.engine.room import MAX_STATES
+
+#: What an agent does with an event.
+Handle = Callable[[Any], Awaitable[None]]
+
+
+class _Avro(Codec):  # type: ignore[misc]
+    """How a table's states are written; they are read back only by a restart."""
+
+    def _dumps(self, state: Any) -> bytes:
+        return avro.encode(state)
+
+
+class _States:
+    """A Faust table as the rules want it; each change is published by itself."""
+
+    applied_until = -1
+
+    def __init__(self, app: faust.App, topic: Topic) -> None:
+        changelog = app.topic(topic.name, key_type=bytes, value_serializer=_Avro())
+        self._table = app.Table(topic.name, key_type=bytes, changelog_topic=changelog)
+        self._table.value_serializer = _Avro()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._table
+
+    def get(self, key: bytes) -> Any:
+        return self._table.get(key)
+
+    def put(self, key: bytes, state: Any) -> None:
+        self._table[key] = state
+
+    def delete(self, key: bytes) -> None:
+        self._table.pop(key, None)
+
+    def is_changed(self, _: bytes) -> bool:
+        return False
+
+
+def _topic(app: faust.App, name: str) -> Any:
+    return app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
+
+
+def _source(event: Any) -> Source:
+    return Source.unpack(event.headers[SOURCE])
+
+
+def _route_events(app: faust.App) -> Handle:
+    routes = {
+        name: [_topic(app, topic.name) for topic in topics]
+        for name, topics in routing.same_partition_topics().items()
+    }
+    alerting, alerts = routing.alerting_types(), _topic(app, EVENTS_ALERT.name)
+    seen = [SeenIds(SERVER_IDS) for _ in range(PARTITIONS)]
+
+    async def route_events(event: Any) -> None:
+        message, name = event.message, event.headers[TYPE]
+        offset, log_ms = message.offset, int(message.timestamp * 1_000)
+        place = message.partition
+        if seen[place].is_repeat(event.headers[EVENT_ID], event.key, offset, log_ms):
+            return
+        headers = {**event.headers, SOURCE: Source(place, offset, log_ms).pack()}
+        for topic in routes[name]:
+            await topic.send(key=event.key, value=event.value, partition=place, headers=headers)
+        if name in alerting:
+            site = site_of(event.key)
+            to = partition_of(site, PARTITIONS)
+            await alerts.send(key=site, value=event.value, partition=to, headers=headers)
+
+    return route_events
+
+
+def _sessionize(app: faust.App) -> Handle:
+    states = _States(app, SESSIONS)
+    books = [SessionBook(states, RULES) for _ in range(PARTITIONS)]
+
+    async def sessionize(event: Any) -> None:
+        book, src = books[event.message.partition], _source(event)
+        book.begin_batch(MAX_STATES)
+        while book.advance(src):
+            pass
+        book.apply(event.key, avro.decode(event.value, RawEvent), src)
+
+    return sessionize
+
+
+def _aggregate_durations(app: faust.App) -> Handle:
+    states = _States(app, PAGE_DURATIONS)
+    books = [DurationBook(states, partition) for partition in range(PARTITIONS)]
+
+    async def aggregate_durations(event: Any) -> None:
+        book, src = books[event.message.partition], _source(event)
+        book.begin_batch(MAX_STATES)
+        book.advance(src)
+        book.leave(avro.decode(event.value, RawEvent), src)
+        book.end_batch()
+
+    return aggregate_durations
+
+
+def _raise_alerts(app: faust.App) -> Handle:
+    states, alerts = _States(app, ALERT_STATES), _topic(app, ALERTS.name)
+    books = [AlertBook(states, Subscriptions()) for _ in range(PARTITIONS)]
+
+    async def raise_alerts(event: Any) -> None:
+        place, src = event.message.partition, _source(event)
+        books[place].begin_batch(MAX_STATES)
+        for alert in books[place].apply(avro.decode(event.value, RawEvent), src):
+            await alerts.send(key=event.key, value=avro.encode(alert), partition=place)
+        books[place].end_batch(src.log_ms)
+
+    return raise_alerts
+
+
+def _count_live(app: faust.App) -> Handle:
+    counters = _topic(app, LIVE_COUNTERS.name)
+    books = [LiveBook(partition) for partition in range(PARTITIONS)]
+
+    async def count_live(event: Any) -> None:
+        book, raw = books[event.message.partition], avro.decode(event.value, RawEvent)
+        book.apply(raw, _source(event), time.monotonic() * 1_000)
+
+    @app.timer(TELL_SECONDS)  # type: ignore[untyped-decorator]
+    async def tell() -> None:
+        for place, book in enumerate(books):
+            for one in book.due(time.monotonic() * 1_000):
+                key = one.site_id.encode()
+                await counters.send(key=key, value=avro.encode(one), partition=place)
+
+    return count_live
+
+
+_AGENTS = {
+    "route_events": _route_events,
+    "sessionize": _sessionize,
+    "aggregate_durations": _aggregate_durations,
+    "raise_alerts": _raise_alerts,
+    "count_live": _count_live,
+}
+
+
+async def _work(app: faust.App, handle: Handle, stopwatch: Stopwatch, stream: Any) -> None:
+    """Handle all events, and wait for all acks."""
+    seen = 0
+    async for event in stream.events():
+        stopwatch.begin()
+        await handle(event)
+        seen += 1
+        if seen == stopwatch.events:
+            await app.producer.flush()
+            stopwatch.end()
+            # What is live is told now and then; and a flush misses what just left Faust's buffer.
+            await asyncio.sleep(2 * TELL_SECONDS)
+            await app.producer.flush()
+            end_process()
+
+
+async def main() -> None:
+    """Run the agent."""
+    logging.basicConfig(level=logging.WARNING)  # or nobody learns why an agent crashed
+    agent, bootstrap, topic, group, events = sys.argv[1:]
+    app = faust_app(bootstrap, group)
+    app.agent(_topic(app, topic))(partial(_work, app, _AGENTS[agent](app), Stopwatch(int(events))))
+    app.finalize()
+    await app.start()
+    await app.wait_until_stopped()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

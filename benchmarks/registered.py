@@ -1,0 +1,34 @@
+"""How each agent is registered with a worker, with nothing but what it must have."""
+
+from collections.abc import Callable
+from functools import partial
+
+from benchmarks.living import RULES
+from streams.agents import aggregate_durations, count_live, raise_alerts, route_events, sessionize
+from streams.agents.count_live import Counting
+from streams.domain.subscriptions import Subscriptions
+from streams.engine.tail import Tail
+from streams.engine.worker import Worker
+
+Register = Callable[[Worker], None]
+
+
+async def _nobody_subscribed() -> None:
+    pass
+
+
+def registering(
+    tail: Tail, partition_of_site: Callable[[bytes], int], counting: Counting
+) -> dict[str, Register]:
+    """Return what registers each agent, by its name."""
+    return {
+        "route_events": partial(
+            route_events.register, tail=tail, partition_of_site=partition_of_site
+        ),
+        "sessionize": partial(sessionize.register, rules=RULES),
+        "aggregate_durations": aggregate_durations.register,
+        "raise_alerts": partial(
+            raise_alerts.register, subscriptions=Subscriptions(), complete=_nobody_subscribed
+        ),
+        "count_live": partial(count_live.register, counting=counting),
+    }
