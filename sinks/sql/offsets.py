@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from sinks.sql.errors import ClusterMismatch, LogTruncated, NotAssigned
-from sinks.sql.tables import ConsumerOffsetRow
+from sinks.sql.tables import ConsumerOffsetRow, table_of
 from sinks.sql.types import now_utc
 
 
@@ -19,6 +19,20 @@ class Place(NamedTuple):
     cluster_id: str
     topic: str
     partition: int
+
+
+# Made once: they are two of the three statements of each batch.
+_IS_PLACE = (
+    col(ConsumerOffsetRow.app) == bindparam("of_app"),
+    col(ConsumerOffsetRow.topic) == bindparam("of_topic"),
+    col(ConsumerOffsetRow.partition) == bindparam("of_partition"),
+)
+_LOCK = (
+    select(col(ConsumerOffsetRow.next_offset), col(ConsumerOffsetRow.cluster_id))
+    .where(*_IS_PLACE)
+    .with_for_update()  # nothing on SQLite, whose transactions begin with the lock
+)
+_ADVANCE = update(table_of(ConsumerOffsetRow)).where(*_IS_PLACE)
 
 
 def check_log_end(topic: str, partition: int, next_offset: int, log_end: int) -> None:
@@ -60,11 +74,7 @@ def lock(connection: Connection, place: Place) -> int:
 
     Raises `NotAssigned` when there is no row, which would lock nothing, and `ClusterMismatch`.
     """
-    found = connection.execute(
-        select(col(ConsumerOffsetRow.next_offset), col(ConsumerOffsetRow.cluster_id))
-        .where(*_is(place))
-        .with_for_update()  # nothing on SQLite, whose transactions begin with the lock
-    ).first()
+    found = connection.execute(_LOCK, _named(place)).first()
     if found is None:
         raise NotAssigned(
             f"{place.topic}[{place.partition}] has no row in consumer_offsets: "
@@ -83,16 +93,9 @@ def lock(connection: Connection, place: Place) -> int:
 
 def advance(connection: Connection, place: Place, next_offset: int) -> None:
     """Set the row's next offset; the caller holds its lock and never goes back."""
-    connection.execute(
-        update(ConsumerOffsetRow)
-        .where(*_is(place))
-        .values(next_offset=next_offset, updated_at=now_utc())
-    )
+    changes = {"next_offset": next_offset, "updated_at": now_utc()}
+    connection.execute(_ADVANCE, _named(place) | changes)
 
 
-def _is(place: Place) -> tuple[Any, ...]:
-    return (
-        col(ConsumerOffsetRow.app) == place.app,
-        col(ConsumerOffsetRow.topic) == place.topic,
-        col(ConsumerOffsetRow.partition) == place.partition,
-    )
+def _named(place: Place) -> dict[str, Any]:
+    return {"of_app": place.app, "of_topic": place.topic, "of_partition": place.partition}

@@ -1,0 +1,119 @@
+"""SQLite's one writer: what waits for its turn shares a transaction, and nothing else."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from sinks.sql.engine import SqliteDatabase
+
+Work = Callable[[Connection], Any]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    """Give a database with a table of numbers, each of which is there once."""
+    database = SqliteDatabase(f"sqlite:///{tmp_path}/numbers.db")
+    await database.run(
+        lambda connection: connection.exec_driver_sql("CREATE TABLE numbers (n PRIMARY KEY)")
+    )
+    yield database
+    await database.close()
+
+
+def insert(number: int, seen: list[Any] | None = None) -> Work:
+    """Return work that inserts a number, returns it, and notes its transaction in `seen`."""
+
+    def work(connection: Connection) -> int:
+        connection.exec_driver_sql("INSERT INTO numbers VALUES (?)", (number,))
+        if seen is not None:
+            seen.append(connection.get_transaction())
+        return number
+
+    return work
+
+
+async def stored(database: SqliteDatabase) -> list[int]:
+    """Return the numbers that are there."""
+    query = "SELECT n FROM numbers ORDER BY n"
+    return await database.run(lambda c: list(c.exec_driver_sql(query).scalars()))
+
+
+async def at_once(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
+    """Have all wait for the thread, then let it go on; return their results and errors."""
+    begun, go_on = Event(), Event()
+
+    def hold(_: Connection) -> None:
+        begun.set()
+        go_on.wait()
+
+    holding = asyncio.ensure_future(database.run(hold))
+    await asyncio.to_thread(begun.wait)
+    waiting = asyncio.gather(*(database.run(work) for work in works), return_exceptions=True)
+    await asyncio.sleep(0)  # each has queued its work
+    go_on.set()
+    await holding
+    return list(await waiting)
+
+
+async def test_what_waits_shares_a_transaction(database: SqliteDatabase) -> None:
+    """In the order in which it came; each gets its own result."""
+    seen: list[Any] = []
+
+    assert await at_once(database, [insert(n, seen) for n in range(3)]) == [0, 1, 2]
+    assert len(set(seen)) == 1
+    assert await stored(database) == [0, 1, 2]
+
+
+async def test_what_fails_takes_nothing_with_it(database: SqliteDatabase) -> None:
+    """The others are done as if it had not been there, and it gets its own error."""
+    await database.run(insert(1))
+
+    first, failed, last = await at_once(database, [insert(0), insert(1), insert(2)])
+
+    assert (first, last) == (0, 2)
+    assert "UNIQUE constraint failed" in str(failed)
+    assert await stored(database) == [0, 1, 2]
+
+
+async def test_trouble_that_passes_is_told_to_all(database: SqliteDatabase) -> None:
+    """It is the file's, not of one of them: none is tried alone, each has its own patience."""
+    calls: list[int] = []
+
+    def busy(_: Connection) -> None:
+        calls.append(1)
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY  # as the module does
+        raise OperationalError("COMMIT", None, error)
+
+    results = await at_once(database, [insert(0), busy, insert(2)])
+
+    assert [type(result) for result in results] == [OperationalError] * 3
+    assert calls == [1]
+    assert await stored(database) == []
+
+
+async def test_what_nobody_waits_for_any_more_is_not_begun(database: SqliteDatabase) -> None:
+    """As when the deadline of a request has passed."""
+    begun, go_on = Event(), Event()
+
+    def hold(_: Connection) -> None:
+        begun.set()
+        go_on.wait()
+
+    holding = asyncio.ensure_future(database.run(hold))
+    await asyncio.to_thread(begun.wait)
+    given_up = asyncio.ensure_future(database.run(insert(0)))
+    await asyncio.sleep(0)  # it has queued its work
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    go_on.set()
+    await holding
+
+    assert await stored(database) == []
