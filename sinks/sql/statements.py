@@ -6,6 +6,7 @@ text, flags are `bool`, amounts are `Decimal`. SQLite gets one `executemany`; Po
 statement with an array for each column, which is what makes it fast (sql.md, section 2).
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,10 @@ class ColumnKind:
     to_sqlite: Callable[[Any], Any] | None = None
     is_time: bool = False
 
+
+#: SQLite stores it as NULL, in a column of any type. Python's module hands a float over as it
+#: is, where for each None it searches through three places for an adapter.
+_NULL = math.nan
 
 # Arrays of integers and text are encoded several times faster than of datetimes.
 _KINDS: dict[type[Any], ColumnKind] = {
@@ -98,9 +103,11 @@ def sqlite_parameters(table: Table, columns: Iterable[Values]) -> list[Row]:
 
 
 def _stored(convert: Callable[[Any], Any] | None, values: Values) -> Values:
-    if convert is None:
-        return values
-    return [None if value is None else convert(value) for value in values]
+    if convert is not None:
+        return [_NULL if value is None else convert(value) for value in values]
+    if None in values:
+        return [_NULL if value is None else value for value in values]
+    return values
 
 
 def _conflict(table: Table) -> str:
