@@ -37,21 +37,25 @@ from tests.fixtures.postgres import LocalPostgres
 
 TITLE = "Events into SQL"
 _EVENTS = 4_000
+#: What commits each event is slow, and its rate the same from the first on.
+_EVENTS_BY_ONE = 400
 _BATCHES = (500, 2_000)
 
 _COLUMNS = list(table_of(EventRow).columns)
 _NAMES = ", ".join(f'"{column.name}"' for column in _COLUMNS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _numbers = count(1)
+_DATABASES = ("ours", "raw", "taught", "by_one")
+_BY_ONE = "SQLModel, one commit an event"
 
 #: Stores a batch; `begin` is the offset of its first row.
 Store = Callable[[Sequence[Any], int], Awaitable[None]]
 
 
-def _rows() -> list[Row]:
+def _rows(amount: int) -> list[Row]:
     """Return rows of events that no table has yet."""
     made = []
-    for event in events(_EVENTS):
+    for event in events(amount):
         number = next(_numbers)
         (_, *rest) = event_row(event, 0, number)
         made.append((str(UUID(int=number << 64)), *rest))
@@ -59,8 +63,10 @@ def _rows() -> list[Row]:
 
 
 def _candidate(name: str, batch: int, store: Store, shape: Callable[[Row], Any]) -> Candidate:
+    by_one = name == _BY_ONE
+
     async def run() -> Spent:
-        rows = [shape(row) for row in _rows()]
+        rows = [shape(row) for row in _rows(_EVENTS_BY_ONE if by_one else _EVENTS)]
         first = next(_numbers)
         began, cpu = time.perf_counter(), time.process_time()
         for begin in range(0, len(rows), batch):
@@ -165,8 +171,34 @@ def _sqlmodel_postgres(stack: AsyncExitStack, url: str) -> Store:
     return store
 
 
+def _by_one_sqlite(stack: AsyncExitStack, url: str) -> Store:
+    engine = create_engine(url)
+    stack.callback(engine.dispose)
+
+    async def store(rows: Sequence[Any], _: int) -> None:
+        with Session(engine) as session:
+            for row in rows:
+                session.add(EventRow(**row))
+                session.commit()
+
+    return store
+
+
+def _by_one_postgres(stack: AsyncExitStack, url: str) -> Store:
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    stack.push_async_callback(engine.dispose)
+
+    async def store(rows: Sequence[Any], _: int) -> None:
+        async with AsyncSession(engine) as session:
+            for row in rows:
+                session.add(EventRow(**row))
+                await session.commit()
+
+    return store
+
+
 async def _sqlite(stack: AsyncExitStack, folder: Path) -> dict[str, tuple[Store, Any]]:
-    files = {name: folder / f"{name}.db" for name in ("ours", "raw", "taught")}
+    files = {name: folder / f"{name}.db" for name in _DATABASES}
     for file in files.values():
         await asyncio.to_thread(upgrade, f"sqlite:///{file}")
     return {
@@ -176,6 +208,7 @@ async def _sqlite(stack: AsyncExitStack, folder: Path) -> dict[str, tuple[Store,
             _sqlmodel_sqlite(stack, f"sqlite:///{files['taught']}"),
             _as_objects,
         ),
+        _BY_ONE: (_by_one_sqlite(stack, f"sqlite:///{files['by_one']}"), _as_objects),
     }
 
 
@@ -183,7 +216,7 @@ async def _postgres(stack: AsyncExitStack) -> dict[str, tuple[Store, Any]]:
     server = stack.enter_context(LocalPostgres()).url
     urls = {}
     admin = await asyncpg.connect(server)
-    for name in ("ours", "raw", "taught"):
+    for name in _DATABASES:
         await admin.execute(f"CREATE DATABASE {name}")
         urls[name] = make_url(server).set(database=name).render_as_string(hide_password=False)
         await asyncio.to_thread(upgrade, urls[name])
@@ -192,6 +225,7 @@ async def _postgres(stack: AsyncExitStack) -> dict[str, tuple[Store, Any]]:
         "headrace": (await _writer(stack, urls["ours"]), tuple),
         "asyncpg, executemany": (await _raw_postgres(stack, urls["raw"]), _for_asyncpg),
         "SQLModel, add_all": (_sqlmodel_postgres(stack, urls["taught"]), _as_objects),
+        _BY_ONE: (_by_one_postgres(stack, urls["by_one"]), _as_objects),
     }
 
 

@@ -1,5 +1,6 @@
 """The SQL of batches."""
 
+import sqlite3
 from decimal import Decimal
 
 import pytest
@@ -44,6 +45,21 @@ def test_sqlite_gets_text_numbers_and_bytes_only() -> None:
         (stored,) = sqlite_parameters(table_of(model), [[value] for value in row])
         assert {type(value) for value in stored} <= {str, int, float}
         assert not any(isinstance(value, bool | Decimal) for value in stored)
+
+
+@pytest.mark.parametrize("kind", ["INTEGER", "REAL", "TEXT", "BLOB"])
+def test_sqlite_stores_nulls_as_null(kind: str) -> None:
+    """In columns of every type, although they are not bound as None."""
+    events = table_of(EventRow)
+    (row,) = sqlite_parameters(events, [[None] for _ in events.columns])
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"CREATE TABLE one (value {kind}) STRICT")
+    connection.executemany("INSERT INTO one VALUES (?)", [(value,) for value in row])
+
+    stored = connection.execute("SELECT DISTINCT value, typeof(value) FROM one").fetchall()
+    connection.close()
+
+    assert stored == [(None, "null")]
 
 
 def test_a_column_without_values_is_sent_as_an_empty_array() -> None:
