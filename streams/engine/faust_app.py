@@ -7,6 +7,7 @@ from faust.tables import TableManager
 
 from streams.engine.consumer import FetchTransport, Positions
 from streams.engine.fetches import FetchScheduler
+from streams.engine.pace import MAX_FETCH_BYTES
 
 SESSION_TIMEOUT_SECONDS = 10.0
 _METADATA_MAX_AGE_MS = 5_000
@@ -42,8 +43,7 @@ def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) 
         # A broker that has just started may not know all topics yet, and the group then shares out
         # those that it does: the others are read once they are seen. By default in five minutes.
         consumer_metadata_max_age_ms=_METADATA_MAX_AGE_MS,
-        # Compressed; as records in memory some ten times that, for each partition and topic.
-        consumer_max_fetch_size=256 * 1024,
+        consumer_max_fetch_size=MAX_FETCH_BYTES,
         stream_buffer_maxsize=4,
         # Records that compress well come by the hundred thousand: one turn of the loop is one.
         broker_max_poll_records=5_000,

@@ -8,8 +8,9 @@ from typing import NamedTuple
 #: would be of a few records each, for as much CPU as there is (docs/adr/0022); the broker gathers
 #: some dozens first.
 _GATHER_FROM = 500
-#: Less than a partition may give in one fetch: a backlog of one alone must not be held.
-_GATHERED_BYTES = 512 * 1024
+#: What one partition gives in a fetch, at most. Compressed; as records in memory some ten times
+#: that, for each partition and topic. A fetch that has so much is not held: it is a backlog's.
+MAX_FETCH_BYTES = 256 * 1024
 _GATHER_MS = 150
 #: aiokafka has one fetch on its way to a broker at a time, without the partitions whose records
 #: are still to be taken: those wait until it is answered.
@@ -43,5 +44,5 @@ class Pace:
             self._gathers = self._records / seconds >= _GATHER_FROM
             self._since, self._records = self._clock(), 0
         if self._gathers:
-            return Hold(_GATHERED_BYTES, _GATHER_MS)
+            return Hold(MAX_FETCH_BYTES, _GATHER_MS)
         return Hold(1, _HELD_MS if records or busy else _IDLE_MS)
