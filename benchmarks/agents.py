@@ -2,7 +2,8 @@
 
 Each run is a process of its own that works through a topic until all that comes of it is
 acknowledged: it decodes, applies the rules, and writes. Kafka Streams does less: session
-windows over bytes that it does not decode, of each key how many, the first and the last.
+windows over bytes that it does not decode, of each key how many, the first and the last. The first
+half of its events are for Java's compiler, and not measured.
 """
 
 import sys

@@ -108,8 +108,8 @@ class Load:
         self._latencies.clear()
         began, cpu = time.perf_counter(), _cpu_seconds(pid)
         await asyncio.sleep(seconds)
-        latencies = sorted(self._latencies)
         spent = {"seconds": time.perf_counter() - began, "cpu_seconds": _cpu_seconds(pid) - cpu}
+        latencies = sorted(self._latencies)
         self.goes_on = False
         await self._all_closed.wait()
         return {

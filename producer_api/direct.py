@@ -21,7 +21,9 @@ from producer_api.ready import Ready
 
 EVENT_TARGET = b"/api/event"
 #: With any of these a request is not plain.
-_NOT_PLAIN = frozenset({b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
+_NOT_PLAIN = frozenset(
+    {b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"proxy-connection"}
+)
 
 
 class Taken(NamedTuple):

@@ -138,10 +138,15 @@ def _value(stamped: Stamped | None) -> str | None:
 
 def _fields(group: Screen | Utm | None) -> str | None:
     """Return the fields that were sent, as JSON."""
-    return None if group is None else _fields_of(type(group), msgspec.structs.astuple(group))
+    if group is None:
+        return None
+    values = msgspec.structs.astuple(group)
+    if 0 in values:  # 0 and -0.0 are one key
+        return _fields_of.__wrapped__(type(group), values)
+    return _fields_of(type(group), values)
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=512)
 def _fields_of(kind: type[Screen | Utm], values: tuple[Any, ...]) -> str | None:
     """Remembered, for visitors share their screens and campaigns: a microsecond an event."""
     fields = zip(kind.__struct_fields__, values, strict=True)

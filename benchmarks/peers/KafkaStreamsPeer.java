@@ -33,10 +33,11 @@ public final class KafkaStreamsPeer {
     public static void main(String[] args) throws Exception {
         String job = args[0], bootstrap = args[1], prefix = args[2];
         long events = Long.parseLong(args[4]);
+        long from = job.equals("sessions") ? events / 2 : 0;
         StreamsBuilder builder = new StreamsBuilder();
         KStream<byte[], byte[]> in = builder.stream(job.equals("sessions") ? prefix : prefix + "-in");
         if (!job.equals("recover")) {
-            in.peek((key, value) -> note(events));
+            in.peek((key, value) -> note(from, events));
         }
         if (job.equals("forward")) {
             in.to(prefix + "-out");
@@ -58,13 +59,13 @@ public final class KafkaStreamsPeer {
         Thread.sleep(Long.MAX_VALUE);
     }
 
-    /** Called for each event, by the one thread. */
-    private static void note(long events) {
-        if (seen++ == 0) {
+    /** Called for each event, by the one thread; those before `from` are for Java's compiler to learn. */
+    private static void note(long from, long events) {
+        if (seen++ == from) {
             begin();
         }
         if (seen == events) {
-            end(events);
+            end(events - from);
         }
     }
 

@@ -18,23 +18,26 @@ class Absence:
     def __init__(self) -> None:
         self._looked_at: set[int] = set()
 
-    def look(self, batch: Batch) -> None:
-        """Warn when the batch begins with a record that compaction no longer leaves alone.
+    def look(self, batch: Batch, next_offset: int) -> None:
+        """Warn when compaction may have deleted what the batch, or one before it, should bring.
 
-        Some behind it may have been deleted, with the last value of their state.
+        It did when the batch does not begin at `next_offset`, where the sinks ended; it may have
+        when the first record is as old as those that it no longer leaves alone.
         """
         if batch.partition in self._looked_at:
             return
         self._looked_at.add(batch.partition)
-        written_ms = batch.records[0].timestamp
-        age_ms = time.time() * 1_000 - written_ms
-        if age_ms > MIN_COMPACTION_LAG_MS:
+        first = batch.records[0]
+        age_ms = time.time() * 1_000 - first.timestamp
+        if first.offset > next_offset or age_ms > MIN_COMPACTION_LAG_MS:
             log.warning(
-                "%s/%d: read up to %s, %.1f days ago; Kafka keeps what was deleted for %.0f day, "
-                "so rows may be missing: `headrace audit` names them, `headrace rebuild` mends it",
+                "%s/%d: read up to offset %d; the next record is %d, of %s. Kafka keeps what was "
+                "deleted for %.0f day, so rows may be missing: `headrace audit` names them, "
+                "`headrace rebuild` mends it",
                 batch.topic,
                 batch.partition,
-                datetime.fromtimestamp(written_ms / 1_000, UTC).isoformat(" ", "seconds"),
-                age_ms / _DAY_MS,
+                next_offset,
+                first.offset,
+                datetime.fromtimestamp(first.timestamp / 1_000, UTC).isoformat(" ", "seconds"),
                 MIN_COMPACTION_LAG_MS / _DAY_MS,
             )

@@ -14,7 +14,7 @@ def register(worker: Worker, writer: Writer) -> None:
     absence = Absence()
 
     async def store_durations(batch: Batch) -> None:
-        absence.look(batch)
+        absence.look(batch, worker.next_offset(batch))
         rows = rows_of(batch, stored.DURATIONS, batch.records)
         await store(worker, writer, batch, rows)
 

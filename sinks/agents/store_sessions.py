@@ -14,7 +14,7 @@ def register(worker: Worker, writer: Writer) -> None:
     absence = Absence()
 
     async def store_sessions(batch: Batch) -> None:
-        absence.look(batch)
+        absence.look(batch, worker.next_offset(batch))
         rows = rows_of(batch, stored.SESSIONS, batch.records)
         await store(worker, writer, batch, rows)
 

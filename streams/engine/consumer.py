@@ -103,7 +103,10 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
 
     def _hold_fetches(self, hold: Hold) -> None:
         fetcher = self._thread._ensure_consumer()._fetcher  # noqa: SLF001 - there is no other way
-        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = hold  # noqa: SLF001
+        # Another thread reads both: many bytes are never asked for with a long wait.
+        fetcher._fetch_min_bytes = 1  # noqa: SLF001
+        fetcher._fetch_max_wait_ms = hold.max_wait_ms  # noqa: SLF001
+        fetcher._fetch_min_bytes = hold.min_bytes  # noqa: SLF001
 
     def ack(self, message: Any) -> bool:
         """Mark a fetch as done; True when it was not before."""

@@ -17,7 +17,9 @@ _GATHER_MS = 150
 _HELD_MS = 100
 #: Faust's, for when there is nothing to do.
 _IDLE_MS = 1_500
-_MEASURED_SECONDS = 0.1
+#: Some fetches that were held: who asks again and again meanwhile, since others wait to be taken,
+#: must not take that for silence.
+_MEASURED_SECONDS = 0.6
 
 
 class Hold(NamedTuple):

@@ -137,6 +137,10 @@ class Worker:
             tp.partition for tp in self.faust.consumer.assignment() if tp.topic == topic.name
         )
 
+    def next_offset(self, batch: Batch) -> int:
+        """Return the offset behind what was done of a batch's partition before it."""
+        return int(self.faust.consumer.done[TP(batch.topic, batch.partition)])
+
     # -- its life
 
     @property

@@ -66,6 +66,7 @@ PLAIN = [
 NOT_PLAIN = [
     request(b"Connection: close\r\n"),
     request(b"Content-Encoding: gzip\r\n"),
+    request(b"Proxy-Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"),
     request(b"Expect: 100-continue\r\n"),
     request().replace(b"/api/event", b"/api/event?a=1"),
     request().replace(b"/api/event", b"/api/%65vent"),
