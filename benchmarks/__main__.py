@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import gc
+import logging
+import signal
 import sys
 import time
 import traceback
@@ -58,6 +60,8 @@ def main() -> None:
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # with what was started
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics are made anew all the time
     if failed := _run_all(arguments.names or NAMES, arguments.rounds):
         sys.exit(f"not measured: {', '.join(failed)}")
 
