@@ -147,51 +147,27 @@ async def _raw_postgres(stack: AsyncExitStack, url: str) -> Store:
     return store
 
 
-def _sqlmodel_sqlite(stack: AsyncExitStack, url: str) -> Store:
+def _sqlmodel_sqlite(stack: AsyncExitStack, url: str, a_commit: int) -> Store:
     engine = create_engine(url)
     stack.callback(engine.dispose)
 
     async def store(rows: Sequence[Any], _: int) -> None:
         with Session(engine) as session:
-            session.add_all([EventRow(**row) for row in rows])
-            session.commit()
-
-    return store
-
-
-def _sqlmodel_postgres(stack: AsyncExitStack, url: str) -> Store:
-    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
-    stack.push_async_callback(engine.dispose)
-
-    async def store(rows: Sequence[Any], _: int) -> None:
-        async with AsyncSession(engine) as session:
-            session.add_all([EventRow(**row) for row in rows])
-            await session.commit()
-
-    return store
-
-
-def _by_one_sqlite(stack: AsyncExitStack, url: str) -> Store:
-    engine = create_engine(url)
-    stack.callback(engine.dispose)
-
-    async def store(rows: Sequence[Any], _: int) -> None:
-        with Session(engine) as session:
-            for row in rows:
-                session.add(EventRow(**row))
+            for begin in range(0, len(rows), a_commit):
+                session.add_all([EventRow(**row) for row in rows[begin : begin + a_commit]])
                 session.commit()
 
     return store
 
 
-def _by_one_postgres(stack: AsyncExitStack, url: str) -> Store:
+def _sqlmodel_postgres(stack: AsyncExitStack, url: str, a_commit: int) -> Store:
     engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
     stack.push_async_callback(engine.dispose)
 
     async def store(rows: Sequence[Any], _: int) -> None:
         async with AsyncSession(engine) as session:
-            for row in rows:
-                session.add(EventRow(**row))
+            for begin in range(0, len(rows), a_commit):
+                session.add_all([EventRow(**row) for row in rows[begin : begin + a_commit]])
                 await session.commit()
 
     return store
@@ -205,10 +181,10 @@ async def _sqlite(stack: AsyncExitStack, folder: Path) -> dict[str, tuple[Store,
         "headrace": (await _writer(stack, f"sqlite:///{files['ours']}"), tuple),
         "sqlite3, executemany": (_raw_sqlite(stack, files["raw"]), _for_sqlite),
         "SQLModel, add_all": (
-            _sqlmodel_sqlite(stack, f"sqlite:///{files['taught']}"),
+            _sqlmodel_sqlite(stack, f"sqlite:///{files['taught']}", max(_BATCHES)),
             _as_objects,
         ),
-        _BY_ONE: (_by_one_sqlite(stack, f"sqlite:///{files['by_one']}"), _as_objects),
+        _BY_ONE: (_sqlmodel_sqlite(stack, f"sqlite:///{files['by_one']}", 1), _as_objects),
     }
 
 
@@ -224,8 +200,11 @@ async def _postgres(stack: AsyncExitStack) -> dict[str, tuple[Store, Any]]:
     return {
         "headrace": (await _writer(stack, urls["ours"]), tuple),
         "asyncpg, executemany": (await _raw_postgres(stack, urls["raw"]), _for_asyncpg),
-        "SQLModel, add_all": (_sqlmodel_postgres(stack, urls["taught"]), _as_objects),
-        _BY_ONE: (_by_one_postgres(stack, urls["by_one"]), _as_objects),
+        "SQLModel, add_all": (
+            _sqlmodel_postgres(stack, urls["taught"], max(_BATCHES)),
+            _as_objects,
+        ),
+        _BY_ONE: (_sqlmodel_postgres(stack, urls["by_one"], 1), _as_objects),
     }
 
 

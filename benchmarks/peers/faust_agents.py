@@ -22,7 +22,7 @@ from benchmarks.backlog import partition_of
 from benchmarks.jobs import PARTITIONS
 from benchmarks.living import RULES
 from benchmarks.peers import avro
-from benchmarks.peers.plain_faust import faust_app
+from benchmarks.peers.plain_faust import faust_app, run_app
 from benchmarks.stopwatch import Stopwatch, end_process
 from schemas.headers import EVENT_ID, SOURCE, TYPE, Source
 from schemas.raw import site_of
@@ -210,9 +210,7 @@ async def main() -> None:
     agent, bootstrap, topic, group, events = sys.argv[1:]
     app = faust_app(bootstrap, group)
     app.agent(_topic(app, topic))(partial(_work, app, _AGENTS[agent](app), Stopwatch(int(events))))
-    app.finalize()
-    await app.start()
-    await app.wait_until_stopped()
+    await run_app(app)
 
 
 if __name__ == "__main__":

@@ -62,13 +62,17 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
     return app
 
 
-async def main() -> None:
-    """Run the job."""
-    job, bootstrap, prefix, group, events = sys.argv[1:]
-    app = build(job, bootstrap, prefix, group, Stopwatch(int(events)))
+async def run_app(app: faust.App) -> None:
+    """Run an app until it ends."""
     app.finalize()
     await app.start()
     await app.wait_until_stopped()
+
+
+async def main() -> None:
+    """Run the job."""
+    job, bootstrap, prefix, group, events = sys.argv[1:]
+    await run_app(build(job, bootstrap, prefix, group, Stopwatch(int(events))))
 
 
 if __name__ == "__main__":

@@ -109,16 +109,10 @@ class AlertBook:
 
     def _delete_first(self) -> bool:
         """Delete the state not touched for longest; False when there is none."""
-        key = self._deadlines.earliest(self._deadline_of)
-        state = None if key is None else self._states.get(key)
-        if key is None or state is None:
-            return False
-        self._delete(key, state)
-        return True
-
-    def _deadline_of(self, key: bytes) -> int | None:
-        state = self._states.get(key)
-        return None if state is None else state.seen_ms + KEPT_MS
+        first = self._deadlines.earliest_state(self._states, lambda state: state.seen_ms + KEPT_MS)
+        if first is not None:
+            self._delete(*first)
+        return first is not None
 
     def _put(self, key: bytes, state: AlertState) -> None:
         if self._states.get(key) is None:

@@ -106,16 +106,10 @@ class DurationBook:
 
     def _delete_first(self) -> bool:
         """Delete the state that is due first; False when there is none."""
-        key = self._deadlines.earliest(self._deadline_of)
-        state = None if key is None else self._states.get(key)
-        if key is None or state is None:
-            return False
-        self._delete(key, state)
-        return True
-
-    def _deadline_of(self, key: bytes) -> int | None:
-        state = self._states.get(key)
-        return None if state is None else durations.deadline(state)
+        first = self._deadlines.earliest_state(self._states, durations.deadline)
+        if first is not None:
+            self._delete(*first)
+        return first is not None
 
     def _count_path(self, page: Page | PageDuration, difference: int) -> None:
         # Were the rest counted too, then after a crash that wrote it before the last path of

@@ -125,6 +125,19 @@ class Deadlines:
             self.set(key, at_ms)
         return None
 
+    def earliest_state(
+        self, states: States[S], due_at: Callable[[S], int]
+    ) -> tuple[bytes, S] | None:
+        """Take out the key whose state is due first, with the state; None when there is none."""
+
+        def due_of(key: bytes) -> int | None:
+            state = states.get(key)
+            return None if state is None else due_at(state)
+
+        key = self.earliest(due_of)
+        state = None if key is None else states.get(key)
+        return None if key is None or state is None else (key, state)
+
     def throw_out_stale(self, living: Container[bytes], states: int) -> None:
         """Keep only the first entry of each living key, when most entries must be stale."""
         if self._size <= 2 * states + _STALE:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -45,8 +46,9 @@ async def stored(database: SqliteDatabase) -> list[int]:
     return await database.run(lambda c: list(c.exec_driver_sql(query).scalars()))
 
 
-async def at_once(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
-    """Have all wait for the thread, then let it go on; return their results and errors."""
+@asynccontextmanager
+async def held(database: SqliteDatabase) -> AsyncIterator[None]:
+    """Hold the thread meanwhile."""
     begun, go_on = Event(), Event()
 
     def hold(_: Connection) -> None:
@@ -55,10 +57,18 @@ async def at_once(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
 
     holding = asyncio.ensure_future(database.run(hold))
     await asyncio.to_thread(begun.wait)
-    waiting = asyncio.gather(*(database.run(work) for work in works), return_exceptions=True)
-    await asyncio.sleep(0)  # each has queued its work
-    go_on.set()
-    await holding
+    try:
+        yield
+    finally:
+        go_on.set()
+        await holding
+
+
+async def at_once(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
+    """Have all wait for the thread, then let it go on; return their results and errors."""
+    async with held(database):
+        waiting = asyncio.gather(*(database.run(work) for work in works), return_exceptions=True)
+        await asyncio.sleep(0)  # each has queued its work
     return list(await waiting)
 
 
@@ -101,19 +111,10 @@ async def test_trouble_that_passes_is_told_to_all(database: SqliteDatabase) -> N
 
 async def test_what_nobody_waits_for_any_more_is_not_begun(database: SqliteDatabase) -> None:
     """As when the deadline of a request has passed."""
-    begun, go_on = Event(), Event()
-
-    def hold(_: Connection) -> None:
-        begun.set()
-        go_on.wait()
-
-    holding = asyncio.ensure_future(database.run(hold))
-    await asyncio.to_thread(begun.wait)
-    given_up = asyncio.ensure_future(database.run(insert(0)))
-    await asyncio.sleep(0)  # it has queued its work
-    given_up.cancel()
-    await asyncio.gather(given_up, return_exceptions=True)
-    go_on.set()
-    await holding
+    async with held(database):
+        given_up = asyncio.ensure_future(database.run(insert(0)))
+        await asyncio.sleep(0)  # it has queued its work
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
 
     assert await stored(database) == []
