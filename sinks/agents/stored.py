@@ -13,11 +13,11 @@ from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 
 
 class Stored(NamedTuple):
-    """`to_rows` is given what was decoded, and the record in Kafka that it was in."""
+    """`to_rows` is given what was decoded, the record that it was in, and that one's partition."""
 
     record: type[Record]
     table: type[SQLModel]
-    to_rows: Callable[[Any, Any], Iterable[Row]]
+    to_rows: Callable[[Any, Any, int], Iterable[Row]]
 
 
 def _offset_of(record: Any) -> int:
@@ -29,11 +29,11 @@ def _offset_of(record: Any) -> int:
 EVENTS = Stored(
     RawEvent,
     EventRow,
-    lambda event, record: [event_row(event, record.partition, _offset_of(record))],
+    lambda event, record, partition: [event_row(event, partition, _offset_of(record))],
 )
-SESSIONS = Stored(SessionState, SessionRow, lambda state, _: session_rows(state))
-DURATIONS = Stored(PageDuration, PageDurationRow, lambda duration, _: [duration_row(duration)])
-ALERTS = Stored(Alert, AlertRow, lambda alert, _: [alert_row(alert)])
+SESSIONS = Stored(SessionState, SessionRow, lambda state, *_: session_rows(state))
+DURATIONS = Stored(PageDuration, PageDurationRow, lambda duration, *_: [duration_row(duration)])
+ALERTS = Stored(Alert, AlertRow, lambda alert, *_: [alert_row(alert)])
 
 #: By the names of the agents, which dead letters carry.
 OF_STAGE: dict[bytes, Stored] = {

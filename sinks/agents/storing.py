@@ -33,7 +33,8 @@ def rows_of(batch: Batch, stored: Stored, records: Iterable[Any]) -> Rows:
             batch.refuse(record, DeadLetterReason.UNDECODABLE, str(error))
             continue
         with batch.refusing(record):
-            rows += [(record.offset, row) for row in stored.to_rows(decoded, record)]
+            made = stored.to_rows(decoded, record, batch.partition)
+            rows += [(record.offset, row) for row in made]
     return {stored.table: rows}
 
 

@@ -43,7 +43,7 @@ def _pass_on(batch: Batch, record: Any, book: ReplayBook) -> bool:
         detail = f"a replay of {origin[:64]!r} for the stage {stage[:64]!r}"
         batch.refuse(record, DeadLetterReason.BAD_HEADERS, detail)
         return False
-    src = Source(record.partition, record.offset, record.timestamp)
+    src = Source(batch.partition, record.offset, record.timestamp)
     if book.is_repeat(stage, origin, src) or stage in SINK_STAGES:
         return False
     if stage == ROUTER:

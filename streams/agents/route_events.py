@@ -47,7 +47,7 @@ def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], in
             if not is_tick and (problem := why_no_event(record.key, record.headers)):
                 batch.refuse(record, *problem)
             elif is_tick or not memory.is_repeat(record, event_id or b""):
-                src = (SOURCE, Source(record.partition, record.offset, record.timestamp).pack())
+                src = (SOURCE, Source(batch.partition, record.offset, record.timestamp).pack())
                 routed = (*headers, src)
                 for topic in routes[name or b""]:
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)

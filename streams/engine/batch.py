@@ -27,7 +27,8 @@ class Batch:
     """All records that one fetch brought for one partition, and the outputs they lead to.
 
     An agent reads `records`, calls `emit` for outputs and `refuse` for records that cannot be
-    processed; the worker sends what was collected when the agent returns (design D4).
+    processed; the worker sends what was collected when the agent returns (design D4). A record
+    has an offset, a timestamp (ms, UTC), a key, a value and headers.
     """
 
     def __init__(self, stage: str, topic: str, partition: int, records: Sequence[Any]) -> None:

@@ -20,6 +20,7 @@ from faust.types import TP
 from mode.utils.futures import notify
 
 from streams.engine.pace import Hold, Pace
+from streams.engine.parsed import hand_out_parsed
 
 log = logging.getLogger(__name__)
 
@@ -212,12 +213,17 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
 
 
 class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's, whose consumer asks for offsets beside what it fetches."""
+    """Faust's, whose consumer asks for offsets beside what it fetches, and hands it out parsed."""
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
         consumer = super()._create_consumer(loop)
         ask_offsets_aside(consumer._client)  # noqa: SLF001 - of the one version that is pinned
         return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer; only then it has a fetcher."""
+        await super().on_start()
+        hand_out_parsed(self._ensure_consumer()._fetcher)  # noqa: SLF001
 
 
 def ask_offsets_aside(client: Any) -> None:

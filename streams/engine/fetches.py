@@ -21,7 +21,7 @@ class FetchScheduler(DefaultSchedulingStrategy):  # type: ignore[misc]
         """Yield each partition with its fetch, in the order that they came in."""
         for tp, fetched in records.items():
             if fetched:
-                yield tp, _as_one(fetched)
+                yield tp, _as_one(tp, fetched)
 
 
 class FetchSchema(Schema):  # type: ignore[misc]
@@ -41,11 +41,11 @@ class FetchSchema(Schema):  # type: ignore[misc]
         return decode
 
 
-def _as_one(fetched: Sequence[Any]) -> Any:
+def _as_one(tp: TP, fetched: Sequence[Any]) -> Any:
     last = fetched[-1]
     return ConsumerRecord(
-        topic=last.topic,
-        partition=last.partition,
+        topic=tp.topic,
+        partition=tp.partition,
         offset=last.offset,
         timestamp=last.timestamp,
         timestamp_type=last.timestamp_type,

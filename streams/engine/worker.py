@@ -237,7 +237,7 @@ class Worker:
             await self.send_refused(batch)
         except PartitionStoppedError:
             for table in agent.tables:
-                table.discard_staged()
+                table.discard_staged(batch.partition)
             raise
         self.check_owned(batch)
         await asyncio.gather(

@@ -4,7 +4,6 @@ import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from schemas.codec import encode
@@ -111,7 +110,7 @@ class Bench(Worker):
             fetched = [
                 InRecord(n, *out[:2], tuple(out[2]), partition) for n, out in enumerate(sent)
             ]
-            table.apply_changelog_batch([SimpleNamespace(value=fetched)])
+            table.of(partition).recover(fetched)
 
 
 def reasons(batch: Batch) -> list[str]:

@@ -74,7 +74,7 @@ async def test_what_is_discarded_was_never_there() -> None:
     """The brake takes a batch back."""
     table = a_table()
     table.of(0).put(b"a", "1")
-    table.discard_staged()
+    table.discard_staged(0)
 
     assert table.of(0).get(b"a") is None
     assert await write(table, 1) == []
@@ -99,7 +99,8 @@ async def test_what_could_not_be_sent_is_not_stored() -> None:
 def fetched(*records: OutRecord, partition: int = 0) -> Any:
     """Return a fetch of the changelog, as Faust hands it over."""
     return SimpleNamespace(
-        value=[InRecord(n, *one[:2], tuple(one[2]), partition) for n, one in enumerate(records)]
+        message=SimpleNamespace(partition=partition),
+        value=[InRecord(n, *one[:2], tuple(one[2])) for n, one in enumerate(records)],
     )
 
 
