@@ -6,7 +6,6 @@ harmless.
 """
 
 from collections import defaultdict
-from typing import Any
 
 from schemas.headers import REPLAY_FOR, find
 from schemas.raw import why_no_event
@@ -15,7 +14,7 @@ from schemas.topics import EVENTS_RAW
 from sinks.agents.stored import OF_STAGE
 from sinks.agents.storing import Rows, rows_of, store
 from sinks.sql.writer import Writer
-from streams.engine.batch import Batch
+from streams.engine.batch import Batch, InRecord
 from streams.engine.worker import Worker
 
 _OWN = b"store_events"
@@ -27,7 +26,7 @@ def register(worker: Worker, writer: Writer) -> None:
     """Register the agent."""
 
     async def store_events(batch: Batch) -> None:
-        records: defaultdict[bytes, list[Any]] = defaultdict(list)
+        records: defaultdict[bytes, list[InRecord]] = defaultdict(list)
         for record in batch.records:
             stage = find(record.headers, REPLAY_FOR) or _ROUTER
             if stage != _ROUTER:

@@ -10,6 +10,7 @@ from schemas.records import Alert, PageDuration, RawEvent, Record, SessionState
 from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql.statements import Row
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
+from streams.engine.batch import InRecord
 
 
 class Stored(NamedTuple):
@@ -17,10 +18,10 @@ class Stored(NamedTuple):
 
     record: type[Record]
     table: type[SQLModel]
-    to_rows: Callable[[Any, Any, int], Iterable[Row]]
+    to_rows: Callable[[Any, InRecord, int], Iterable[Row]]
 
 
-def _offset_of(record: Any) -> int:
+def _offset_of(record: InRecord) -> int:
     """Return the offset that an event has in `events-raw`; a replay has that of its first time."""
     first = find(record.headers, REPLAY_OFFSET) or b""
     return int(first) if first.isdigit() else int(record.offset)

@@ -1,7 +1,6 @@
 """What all sink agents do: decode records into rows, hand them to the writer, in one batch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlmodel import SQLModel
 
@@ -11,14 +10,14 @@ from sinks.agents.stored import Stored
 from sinks.sql.batch import Refused, SourcedRow
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.writer import Writer
-from streams.engine.batch import Batch
+from streams.engine.batch import Batch, InRecord
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
 
 Rows = Mapping[type[SQLModel], Sequence[SourcedRow]]
 
 
-def rows_of(batch: Batch, stored: Stored, records: Iterable[Any]) -> Rows:
+def rows_of(batch: Batch, stored: Stored, records: Iterable[InRecord]) -> Rows:
     """Return the rows of some of a batch's records, each with its offset, for their table.
 
     What cannot be decoded is refused. Ticks and tombstones, which have no value, have no rows.

@@ -1,14 +1,13 @@
 """Reading a routed topic: its events, decoded, with their place in `events-raw`, and ticks."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from schemas.codec import CodecError
 from schemas.event_types import TICK
 from schemas.headers import SOURCE, TYPE, Source, find
 from schemas.records import RawEvent
 from schemas.reject_reasons import DeadLetterReason
-from streams.engine.batch import Batch
+from streams.engine.batch import Batch, InRecord
 
 _TICK = TICK.encode()
 
@@ -16,7 +15,9 @@ _TICK = TICK.encode()
 ReadEvent = Callable[[bytes], RawEvent]
 
 
-def read_events(batch: Batch, read: ReadEvent) -> Iterator[tuple[Any, Source, RawEvent | None]]:
+def read_events(
+    batch: Batch, read: ReadEvent
+) -> Iterator[tuple[InRecord, Source, RawEvent | None]]:
     """Yield each record with its source and its event, None for a tick; refuse the others."""
     for record in batch.records:
         try:

@@ -1,21 +1,20 @@
 """Dead letters that come again through `events-raw`: each to the one stage that it is for."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from schemas.headers import REPLAY_FOR, REPLAY_OF, SOURCE, Headers, Source, find
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES, STAGES
 from streams.domain.replays import ReplayBook
-from streams.engine.batch import Batch
+from streams.engine.batch import Batch, InRecord
 
 
-def is_replay(record: Any) -> bool:
+def is_replay(record: InRecord) -> bool:
     """Tell whether a record is a dead letter that was replayed for one stage."""
     return find(record.headers, REPLAY_FOR) is not None
 
 
-def to_route(batch: Batch, book: ReplayBook) -> Iterator[tuple[Any, Headers]]:
+def to_route(batch: Batch, book: ReplayBook) -> Iterator[tuple[InRecord, Headers]]:
     """Yield the records that are to be routed, with their headers; pass on replays for others.
 
     A replay for the router was never routed: it is yielded as new.
@@ -29,7 +28,7 @@ def to_route(batch: Batch, book: ReplayBook) -> Iterator[tuple[Any, Headers]]:
     book.end_batch(batch.records[-1].timestamp)
 
 
-def _pass_on(batch: Batch, record: Any, book: ReplayBook) -> bool:
+def _pass_on(batch: Batch, record: InRecord, book: ReplayBook) -> bool:
     """Send a replay to its stage's topic, once; True when that is the router, which routes it.
 
     Sinks take theirs from `events-raw` themselves.

@@ -6,7 +6,6 @@ letters that are replayed pass here, too, each to its stage.
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from schemas.codec import decode, encode
 from schemas.event_types import TICK
@@ -18,7 +17,7 @@ from streams.agents.replaying import to_route
 from streams.domain import routing
 from streams.domain.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
 from streams.domain.replays import ReplayBook
-from streams.engine.batch import Batch
+from streams.engine.batch import Batch, InRecord
 from streams.engine.table import BatchTable
 from streams.engine.tail import Tail
 from streams.engine.worker import Worker
@@ -75,10 +74,10 @@ class _Memory:
         self._clients = SeenIds(CLIENT_IDS)
         self._servers = SeenIds(SERVER_IDS)
 
-    def is_repeat(self, record: Any, event_id: bytes) -> bool:
+    def is_repeat(self, record: InRecord, event_id: bytes) -> bool:
         return self._ids(record).is_repeat(event_id, record.key, record.offset, record.timestamp)
 
-    def remember(self, fetched: list[Any]) -> None:
+    def remember(self, fetched: list[InRecord]) -> None:
         """Take in what was passed on to events-session."""
         for record in fetched:
             event_id, packed = find(record.headers, EVENT_ID), find(record.headers, SOURCE)
@@ -87,5 +86,5 @@ class _Memory:
                     src = Source.unpack(packed)
                     self._ids(record).is_repeat(event_id, record.key, src.offset, src.log_ms)
 
-    def _ids(self, record: Any) -> SeenIds:
+    def _ids(self, record: InRecord) -> SeenIds:
         return self._servers if find(record.headers, CLIENT_ID) is None else self._clients

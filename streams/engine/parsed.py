@@ -10,7 +10,7 @@ def hand_out_parsed(fetcher: Any) -> None:
     """Have a fetcher of aiokafka hand out parsed records: offset, timestamp, key, value, headers.
 
     It makes a `ConsumerRecord` of each, which takes as long as to parse it, or twice; what that
-    tells beside, as topic and partition, is known of the whole fetch. See docs/adr/0024.
+    tells beside, as topic and partition, is known of the whole fetch. See docs/adr/0028.
     """
     fetcher._records = _Fetched(fetcher._records)  # noqa: SLF001 - of the one version that is pinned
 

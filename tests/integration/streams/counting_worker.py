@@ -65,7 +65,7 @@ def build(bootstrap: str, prefix: str) -> Worker:
             if record.value == POISON:
                 batch.refuse(record, DeadLetterReason.UNDECODABLE, "poison")
                 continue
-            src = Source(record.partition, record.offset, record.timestamp).pack()
+            src = Source(batch.partition, record.offset, record.timestamp).pack()
             headers = ((SOURCE, src),)
             batch.emit(names.out.name, batch.partition, record.key, record.value, headers)
 
