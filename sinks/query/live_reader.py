@@ -19,7 +19,7 @@ _BACK_MS = 120_000
 #: Until what was there at the start has been read.
 _LOOK_MS = 200
 #: From then on: what comes ends the wait, in the broker, here, and in between.
-_REST_MS = 10_000
+_REST_MS = 5_000
 _RETRY_SECONDS = 0.3
 _MOST_RECORDS = 1_000
 

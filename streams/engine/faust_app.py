@@ -12,7 +12,7 @@ from streams.engine.fetches import FetchScheduler
 from streams.engine.pace import MAX_FETCH_BYTES
 
 SESSION_TIMEOUT_SECONDS = 10.0
-_METADATA_MAX_AGE_MS = 5_000
+_METADATA_MAX_AGE_MS = 15_000
 
 
 class _App(faust.App):  # type: ignore[misc]

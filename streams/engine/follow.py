@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 #: Until what was there at the start has been read.
 _LOOK_MS = 500
 #: From then on: what comes ends the wait, in the broker, here, and in between.
-_REST_MS = 10_000
+_REST_MS = 5_000
 _AGAIN_SECONDS = 1.0
 
 

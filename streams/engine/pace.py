@@ -16,7 +16,7 @@ _GATHER_MS = 150
 #: are still to be taken: those wait until it is answered.
 HELD_MS = 100
 #: When there is nothing to do. Nothing waits behind a fetch: it has a connection of its own.
-_REST_MS = 5_000
+_REST_MS = 3_000
 #: Some fetches that were held: who asks again and again meanwhile, since others wait to be taken,
 #: must not take that for silence.
 _MEASURED_SECONDS = 0.6

@@ -16,11 +16,11 @@ class Fetches:
 
 
 def test_what_comes_seldom_is_brought_at_once() -> None:
-    """And while nothing comes the broker is asked every 5 s."""
+    """And while nothing comes the broker is asked every 3 s."""
     fetches = Fetches()
 
     assert fetches.bring(10, 1) == Hold(1, 100)
-    assert fetches.bring(0, 1) == Hold(1, 5_000)
+    assert fetches.bring(0, 1) == Hold(1, 3_000)
     assert fetches.bring(0, 1, busy=True) == Hold(1, 100)
 
 
@@ -63,7 +63,7 @@ def test_it_stops_gathering_as_soon_as_less_comes() -> None:
     held = [fetches.bring(40, 0.15) for _ in range(6)]
 
     assert (held[0].max_wait_ms, held[-1]) == (150, Hold(1, 100))
-    assert fetches.bring(0, 1) == Hold(1, 5_000)
+    assert fetches.bring(0, 1) == Hold(1, 3_000)
 
 
 def test_a_partition_may_give_as_much_in_a_fetch_as_is_gathered() -> None:
