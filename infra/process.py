@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 _GUARD = Path(__file__).with_name("guard.py")
-#: Where the system does not tell of ends, how often is looked.
+#: How often is looked where the system does not tell of ends.
 _LOOK_SECONDS = 0.1
 
 
@@ -73,20 +73,20 @@ def terminate(process: subprocess.Popen[bytes], grace_seconds: float) -> int:
 def wait_for_end(pids: Iterable[int], seconds: float) -> None:
     """Return as soon as one of these children has ended, or after `seconds`.
 
-    Elsewhere than on Linux after 0.1 s already: look yourself then.
+    Where the system does not tell of ends, after 0.1 s already: look yourself then.
     """
     if sys.platform != "linux":
         time.sleep(min(seconds, _LOOK_SECONDS))
         return
     with ExitStack() as opened:
         ends = select.poll()
-        for pid in pids:
-            try:
+        try:
+            for pid in pids:
                 end = os.pidfd_open(pid)
-            except ProcessLookupError:
-                return  # it ended, and was waited for
-            opened.callback(os.close, end)
-            ends.register(end, select.POLLIN)
+                opened.callback(os.close, end)
+                ends.register(end, select.POLLIN)
+        except OSError:  # a sandbox may not have it; or one has ended and was waited for
+            seconds = min(seconds, _LOOK_SECONDS)
         ends.poll(seconds * 1000)
 
 

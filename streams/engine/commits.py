@@ -108,10 +108,11 @@ class CommittingConsumer(Consumer):  # type: ignore[misc]
     @Service.task  # type: ignore[untyped-decorator]
     async def _commit_handler(self) -> None:
         """Commit an interval after the first ack, again and again until Kafka has taken it."""
-        while not self.should_stop:
-            await self.wait(self._acked_something)
+        while not await self.wait_for_stopped(self._acked_something):
             self._acked_something.clear()
             await self.sleep(self.commit_interval)
+            if self.should_stop:
+                return  # the end commits what there is
             await self.commit()
             if any(self._new_offset(tp) is not None for tp in self._delivered):
                 self._acked_something.set()
