@@ -29,7 +29,7 @@ class _Nothing:
 class _QuietBench(Bench):
     """Tells nothing by itself."""
 
-    def every(self, *_: object) -> None:
+    def every(self, *_: object, **__: object) -> None:
         pass
 
 

@@ -1,15 +1,19 @@
 """Child processes that never outlive us, and the files that tell their ids."""
 
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 
 _GUARD = Path(__file__).with_name("guard.py")
+#: How often is looked where the system does not tell of ends.
+_LOOK_SECONDS = 0.1
 
 
 def spawn(
@@ -64,6 +68,26 @@ def terminate(process: subprocess.Popen[bytes], grace_seconds: float) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def wait_for_end(pids: Iterable[int], seconds: float) -> None:
+    """Return as soon as one of these children has ended, or after `seconds`.
+
+    Where the system does not tell of ends, after 0.1 s already: look yourself then.
+    """
+    if sys.platform != "linux":
+        time.sleep(min(seconds, _LOOK_SECONDS))
+        return
+    with ExitStack() as opened:
+        ends = select.poll()
+        try:
+            for pid in pids:
+                end = os.pidfd_open(pid)
+                opened.callback(os.close, end)
+                ends.register(end, select.POLLIN)
+        except OSError:  # a sandbox may not have it; or one has ended and was waited for
+            seconds = min(seconds, _LOOK_SECONDS)
+        ends.poll(seconds * 1000)
 
 
 def is_alive(pid: int) -> bool:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
 
-_STATUS_SECONDS = 0.5
+_STATUS_SECONDS = 1.0
 #: As long as it is not ready, for somebody may wait for it.
 _NOT_READY_SECONDS = 0.1
 #: After which an end that waits for Kafka is over: `headrace up` kills after 30 s, as service

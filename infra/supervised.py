@@ -43,6 +43,13 @@ class Supervised:
         process.write_pid(self._pid_file, self._process.pid)
 
     @property
+    def pid(self) -> int | None:
+        """Its process id; None while none runs, or is known to have ended."""
+        if self._process is None or self._start_at is not None:
+            return None
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         """Tell whether the process ended by itself."""
         return self._process is not None and self._process.poll() is not None

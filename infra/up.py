@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from infra import preloaded
+from infra import preloaded, process
 from infra.broker.local_kafka import LocalKafka
 from infra.data_dir import DataDir
 from infra.errors import UserError
@@ -66,7 +66,7 @@ class Up:
             self._start()
             while True:
                 self._look_after()
-                time.sleep(_POLL_SECONDS)
+                self._rest()
         except KeyboardInterrupt:
             self._screen.ending()
         finally:
@@ -90,6 +90,15 @@ class Up:
                     f"{child.role} does not answer and is killed", self._data_dir.log(child.role)
                 )
                 child.kill()
+
+    def _rest(self) -> None:
+        """Wait until a process ends, or there is something else to look after."""
+        pids = [child.pid for child in self._children]
+        living = [pid for pid in pids if pid is not None]
+        quiet_seconds = max(0.0, self._listen_at - time.monotonic())
+        # What has ended is started again in a moment.
+        seconds = quiet_seconds if len(living) == len(pids) else _POLL_SECONDS
+        process.wait_for_end(living, seconds)
 
     def _is_heard(self, role: str) -> bool:
         if role == "web":

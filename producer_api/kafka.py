@@ -14,7 +14,9 @@ from producer_api.accumulator import BatchBuilder, RetriableError
 _log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 512 * 1024
-_WATCH_SECONDS = 1.0
+_WATCH_SECONDS = 2.0
+#: As long as something is wrong, for somebody may wait for it.
+_TROUBLED_SECONDS = 1.0
 #: Before a connection is tried anew: who starts everything at once waits for this.
 _AGAIN_SECONDS = 0.3
 #: After which the addresses that we know may be old: begin again with those of the settings.
@@ -139,7 +141,7 @@ class Link:
                 self._tell(self._unreached("no broker answers"))
             if clock() - seen > _STALE_SECONDS:
                 return
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(_WATCH_SECONDS if self.trouble is None else _TROUBLED_SECONDS)
         self._tell("The Kafka producer failed; it is being made anew")
 
     def _check_partitions(self, partitions: set[int] | None) -> None:

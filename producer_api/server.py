@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import uvicorn
@@ -38,7 +38,7 @@ _BACKLOG = 2048
 _UNREAD_MS = 20_000
 #: Files that are open besides connections.
 _OTHER_FILES = 256
-_TICKS_A_SECOND = 10
+_TICK_SECONDS = 1.0
 
 
 class Served(Protocol):
@@ -101,6 +101,7 @@ class _Server(uvicorn.Server):
         self._app = app
         self._deadline_seconds = settings.deadline_seconds
         self._ending: asyncio.Task[None] | None = None
+        self._has_ended = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -130,6 +131,7 @@ class _Server(uvicorn.Server):
             end_unfinished_connections(self.server_state.connections)
         await asyncio.sleep(_NOTICE_SECONDS)
         self.should_exit = True
+        self._has_ended.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
@@ -139,10 +141,15 @@ class _Server(uvicorn.Server):
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             _log.info("Events are taken at http://%s/api/event; try http://%s/docs", *2 * [address])
 
+    async def main_loop(self) -> None:
+        """Tick every second until the end; uvicorn ticks ten times, to see that it has come."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_ended.wait(), _TICK_SECONDS)
+
     async def on_tick(self, counter: int) -> bool:
         """Look after slow connections, every second."""
-        if counter % _TICKS_A_SECOND == 0:
-            end_slow_connections(self.server_state.connections)
+        end_slow_connections(self.server_state.connections)
         return await super().on_tick(counter)
 
 

@@ -123,7 +123,7 @@ class StreamsSettings(_Group):
     """The stream workers."""
 
     tick_seconds: float = Field(
-        10.0, gt=0, le=3600, description="between the ticks that advance idle partitions"
+        30.0, gt=0, le=3600, description="between the ticks that advance idle partitions"
     )
     max_states: int = Field(
         250_000,

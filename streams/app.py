@@ -63,8 +63,12 @@ def _tick(worker: Worker, seconds: float) -> None:
 
     async def tick() -> None:
         record = OutRecord(None, None, ((TYPE, TICK.encode()),))
-        for partition in worker.partitions_of(EVENTS_RAW):
-            await worker.producer.send(EVENTS_RAW.name, partition, [record])
+        await asyncio.gather(
+            *(
+                worker.producer.send(EVENTS_RAW.name, partition, [record])
+                for partition in worker.partitions_of(EVENTS_RAW)
+            )
+        )
 
     worker.every(seconds, tick)
 

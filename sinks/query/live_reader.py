@@ -16,7 +16,10 @@ _log = logging.getLogger(__name__)
 
 #: What is older has expired, or was renewed since.
 _BACK_MS = 120_000
-_POLL_MS = 200
+#: Until what was there at the start has been read.
+_LOOK_MS = 200
+#: From then on: what comes ends the wait, in the broker, here, and in between.
+_REST_MS = 5_000
 _RETRY_SECONDS = 0.3
 _MOST_RECORDS = 1_000
 
@@ -62,17 +65,17 @@ class LiveReader:
             bootstrap_servers=self._bootstrap_servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=_POLL_MS,
+            fetch_max_wait_ms=_REST_MS,
+            consumer_timeout_ms=_REST_MS,
         )
         try:
             await consumer.start()
-            await _go_back(consumer, now_ms - _BACK_MS)
-            ends = await consumer.end_offsets(consumer.assignment())
+            ends = await _go_back(consumer, now_ms - _BACK_MS)
             while True:
-                fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
-                self._take(fetched)
                 if self.trouble and await _is_past(consumer, ends):
                     self.trouble, self._told = None, ""
+                wait_ms = _LOOK_MS if self.trouble else _REST_MS
+                self._take(await consumer.getmany(timeout_ms=wait_ms, max_records=_MOST_RECORDS))
         finally:
             await consumer.stop()
 
@@ -93,12 +96,17 @@ class LiveReader:
             self._told = sentence
 
 
-async def _go_back(consumer: Any, since_ms: int) -> None:
+async def _go_back(consumer: Any, since_ms: int) -> dict[TopicPartition, int]:
+    """Read on from a time; return where the partitions end now."""
     places = consumer.assignment()
+    # Questions would wait behind a fetch: the broker answers in order.
+    consumer.pause(*places)
     found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
-    ends = await consumer.end_offsets(places)
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
     for place in places:
         consumer.seek(place, found[place].offset if found.get(place) else ends[place])
+    consumer.resume(*places)
+    return ends
 
 
 async def _is_past(consumer: Any, ends: dict[TopicPartition, int]) -> bool:

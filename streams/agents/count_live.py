@@ -1,6 +1,8 @@
 """events-session → live-counters: what happens now, by site and partition."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -17,6 +19,8 @@ from streams.engine.worker import Worker
 
 #: Counters of one site and partition leave at most four times a second.
 TELL_SECONDS = 0.25
+#: While no event comes: what was counted decays, and is told anew.
+_DECAY_SECONDS = 1.0
 
 #: What the rules look at, beside what every event has.
 READ = projection(
@@ -41,6 +45,7 @@ class Counting:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._readings: dict[int, _Reading] = {}
+        self._counted = asyncio.Event()
 
     def take(self, stretches: Mapping[int, Stretch]) -> dict[int, int]:
         """Take these partitions over, and no others; return where each is read from.
@@ -66,6 +71,7 @@ class Counting:
             with batch.refusing(record):
                 reading.book.apply(counted, src, mono_ms)
         reading.next_offset = batch.last_offset + 1
+        self._counted.set()
         # sessionize refuses the same records, once; they are read here again at each start.
         batch.refused.clear()
         batch.refused_offsets.clear()
@@ -77,14 +83,27 @@ class Counting:
         return f"live counters are catching up: {left} records to go" if left else None
 
     @property
-    def caught_up(self) -> list[int]:
-        """The partitions whose counts are right by now."""
+    def tellable(self) -> list[int]:
+        """The partitions that have counted something, and whose counts are right by now."""
         readings = self._readings.items()
-        return [partition for partition, one in readings if one.next_offset >= one.behind_until]
+        return [
+            partition
+            for partition, one in readings
+            if one.book and one.next_offset >= one.behind_until
+        ]
+
+    async def until_due(self) -> None:
+        """Return when there may be something to tell."""
+        remembers = any(one.book for one in self._readings.values())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._counted.wait(), _DECAY_SECONDS if remembers else None)
+        self._counted.clear()
 
     def due(self, partition: int) -> list[OutRecord]:
         """Return what there is to tell of a partition's sites."""
         counters = self._readings[partition].book.due(self._clock() * 1_000)
+        if counters:  # there may be more than are told at once
+            self._counted.set()
         return [OutRecord(one.site_id.encode(), encode(one)) for one in counters]
 
 
@@ -92,7 +111,7 @@ def register(worker: Worker, counting: Counting) -> None:
     """Register the agent, and have its counters told."""
 
     async def tell() -> None:
-        for partition in counting.caught_up:
+        for partition in counting.tellable:
             # What moves to another worker, or may have moved in a freeze, its new owner tells.
             if worker.faust.rebalancing or partition not in worker.partitions_of(EVENTS_SESSION):
                 continue
@@ -102,4 +121,4 @@ def register(worker: Worker, counting: Counting) -> None:
 
     worker.agent(EVENTS_SESSION, counting.count_live)
     worker.checks.append(counting.catching_up)
-    worker.every(TELL_SECONDS, tell)
+    worker.every(TELL_SECONDS, tell, due=counting.until_due)

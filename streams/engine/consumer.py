@@ -1,57 +1,47 @@
-"""Which offsets are committed, and where reading begins.
-
-Faust's own bookkeeping must not see whole fetches: `_add_gap` would count the records of the
-fetch just read as acked, and `_new_offset` is off by one at the head. Here each partition
-keeps its fetches in the order they were delivered, and what is committed is the end of the
-acked head.
-"""
+"""Faust's consumer with whole fetches: how they are asked for, and where reading begins."""
 
 import asyncio
-import logging
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from time import monotonic
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
-from aiokafka.client import ConnectionGroup
-from aiokafka.protocol.offset import OffsetRequest
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.transport.drivers.aiokafka import Transport
 from faust.types import TP
-from mode.utils.futures import notify
 
-from streams.engine.pace import Hold, Pace
-from streams.engine.parsed import hand_out_parsed
-
-log = logging.getLogger(__name__)
+from streams.engine.commits import CommittingConsumer
+from streams.engine.consumer_thread import ConsumerThread
+from streams.engine.pace import BRIEFLY, Hold, Pace
 
 #: Given the partitions of the sources, returns where each is to be read from.
 Positions = Callable[[Sequence[TP]], Awaitable[Mapping[TP, int]]]
 
-#: How long a rebalance or a stop waits for work under way. The group waits for a worker in
-#: a rebalance as long as its rebalance timeout, 30 s; a batch that is not done by then is
-#: fenced (see `app.Worker`).
-_DRAIN_SECONDS = 15.0
 _POSITIONS_SECONDS = 60.0
 _HELD_SECONDS = 0.02
-#: Beside aiokafka's connection groups, one for where partitions begin and end.
-_OFFSETS = "offsets"
+#: How long is waited for records that come one by one, ...
+_NEXT_SECONDS = 0.2
+#: ... and while nothing comes: whatever happens ends that wait.
+_REST_SECONDS = 30.0
 
 
-class FetchConsumer(Consumer):  # type: ignore[misc]
+class FetchConsumer(CommittingConsumer):
     """Faust's consumer with whole fetches; set through `FetchTransport`."""
 
     #: Where partitions are read from, when not from the group's offsets (sinks: SQL's).
     positions: Positions | None = None
 
-    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._delivered: defaultdict[TP, deque[Any]] = defaultdict(deque)
-        #: For each source partition, the offset behind the fetch that was acked last.
-        self.done: dict[TP, int] = {}
         self._pace = Pace()
+        self._hold = BRIEFLY
 
     async def getmany(  # the name is Faust's
         self,
@@ -94,33 +84,39 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
             return {}
         if self._buffered_partitions:  # those whose streams have their fill are wanted soon
             timeout = _HELD_SECONDS
+        elif not self.app.rebalancing:
+            timeout = _REST_SECONDS if self._hold.is_at_rest else _NEXT_SECONDS
         fetched = dict(await super()._getmany(wanted, timeout))
         records = sum(map(len, fetched.values()))
-        self._hold_fetches(self._pace.after(records, busy=bool(self._buffered_partitions)))
+        busy = bool(self._buffered_partitions) or self.app.rebalancing
+        self._hold_fetches(self._pace.after(records, busy=busy))
         if self.app.rebalancing:  # it began, or ended, meanwhile
             late = {tp: fetched.pop(tp)[0].offset for tp in list(fetched) if self._is_source(tp)}
             await self.seek_wait(late)
         return fetched
 
+    def stop_flow(self) -> None:
+        """Begin a rebalance or the end: where it seeks to, nothing waits behind a long fetch."""
+        super().stop_flow()
+        self._hold_fetches(BRIEFLY)
+
+    def resume_flow(self) -> None:
+        """Read on, at once, from where there is something to be read now."""
+        super().resume_flow()
+        self._thread.end_wait()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Read on in these partitions, at once."""
+        super().resume_partitions(tps)
+        self._thread.end_wait()
+
     def _hold_fetches(self, hold: Hold) -> None:
+        self._hold = hold
         fetcher = self._thread._ensure_consumer()._fetcher  # noqa: SLF001 - there is no other way
         # Another thread reads both: many bytes are never asked for with a long wait.
         fetcher._fetch_min_bytes = 1  # noqa: SLF001
         fetcher._fetch_max_wait_ms = hold.max_wait_ms  # noqa: SLF001
         fetcher._fetch_min_bytes = hold.min_bytes  # noqa: SLF001
-
-    def ack(self, message: Any) -> bool:
-        """Mark a fetch as done; True when it was not before."""
-        message.acked = True
-        message.value = None  # thousands of records, which would stay until the next commit
-        self.done[message.tp] = message.offset + 1
-        self._unacked_messages.discard(message)
-        notify(self._waiting_for_ack)
-        return True
-
-    def release(self, message: Any) -> None:
-        """Let go of a fetch that will not be done: nothing waits for it, nor is it committed."""
-        self._unacked_messages.discard(message)
 
     async def seek_to_committed(self) -> Mapping[TP, int | None]:
         """Go to where reading begins, and return it; what was under way is read again.
@@ -158,89 +154,6 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         start = {tp: max(offset, earliest[tp]) for tp, offset in wanted.items()}
         await self.seek_wait(start)
         return start
-
-    async def wait_empty(self) -> None:
-        """Wait for the work under way, but not for ever, then commit what is done."""
-        deadline = monotonic() + _DRAIN_SECONDS
-        while self._unacked_messages and monotonic() < deadline:
-            await self._wait_for_ack(timeout=1)
-            self._clean_unacked_messages()
-        if self._unacked_messages:
-            log.warning("gave up waiting for %d fetches; they are read again", self.under_way)
-        await self.commit_and_end_transactions()
-
-    @property
-    def under_way(self) -> int:
-        """The number of fetches that agents are working on."""
-        return len(self._unacked_messages)
-
-    def _is_source(self, tp: TP) -> bool:
-        return bool(self.app.topics.acks_enabled_for(tp.topic))
-
-    # -- what Faust's commit asks: which partitions have something, and up to where.
-
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        return (
-            tp
-            for tp in list(self._delivered)
-            if topics is None or tp in topics or tp.topic in topics
-        )
-
-    def _new_offset(self, tp: TP) -> int | None:
-        done = None
-        for message in self._delivered[tp]:
-            if not message.acked:
-                break
-            done = message.offset + 1
-        return done
-
-    def _should_commit(self, tp: TP, offset: int) -> bool:  # noqa: ARG002
-        # Faust would compare with what it last tried to commit, whether or not that succeeded.
-        return True
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit, and forget the fetches only when that succeeded: a rebalance can refuse it."""
-        committed = bool(await super()._commit(offsets))
-        if committed:
-            for tp, offset in offsets.items():
-                fetches = self._delivered[tp]
-                while fetches and fetches[0].acked and fetches[0].offset < offset:
-                    fetches.popleft()
-        return committed
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Do nothing: the list of deliveries knows."""
-
-
-class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's, whose consumer asks for offsets beside what it fetches, and hands it out parsed."""
-
-    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
-        consumer = super()._create_consumer(loop)
-        ask_offsets_aside(consumer._client)  # noqa: SLF001 - of the one version that is pinned
-        return consumer
-
-    async def on_start(self) -> None:
-        """Start the consumer; only then it has a fetcher."""
-        await super().on_start()
-        hand_out_parsed(self._ensure_consumer()._fetcher)  # noqa: SLF001
-
-
-def ask_offsets_aside(client: Any) -> None:
-    """Have an aiokafka client ask for offsets on a connection that nothing else uses.
-
-    A broker answers one connection's requests in their order, and a fetch that finds nothing
-    after 1.5 s: behind that one, an idle worker would wait for its offsets at each assignment.
-    """
-    send = client.send
-
-    async def send_aside(
-        node_id: int, request: Any, *, group: object = ConnectionGroup.DEFAULT
-    ) -> Any:
-        aside = _OFFSETS if isinstance(request, OffsetRequest) else group
-        return await send(node_id, request, group=aside)
-
-    client.send = send_aside
 
 
 class FetchTransport(Transport):  # type: ignore[misc]

@@ -3,14 +3,16 @@
 from typing import Any
 
 import faust
+from faust.sensors import Monitor
 from faust.tables import TableManager
+from mode import Service
 
 from streams.engine.consumer import FetchTransport, Positions
 from streams.engine.fetches import FetchScheduler
 from streams.engine.pace import MAX_FETCH_BYTES
 
 SESSION_TIMEOUT_SECONDS = 10.0
-_METADATA_MAX_AGE_MS = 5_000
+_METADATA_MAX_AGE_MS = 15_000
 
 
 class _App(faust.App):  # type: ignore[misc]
@@ -27,6 +29,14 @@ class _TableManager(TableManager):  # type: ignore[misc]
         """Begin at once: a worker's tables are all registered before its app is started."""
         await self._update_channels()
         await self.recovery.start()
+
+
+class _Monitor(Monitor):  # type: ignore[misc]
+    """Faust's, which makes averages every second that nobody asks for."""
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _sampler(self) -> None:
+        """Make none."""
 
 
 def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) -> Any:
@@ -54,6 +64,7 @@ def faust_app(app_id: str, bootstrap_servers: str, positions: Positions | None) 
         # Faust's own server hands table data to anyone.
         web_enabled=False,
         ConsumerScheduler=FetchScheduler,
+        Monitor=_Monitor,
         TableManager=_TableManager,
     )
     app.transport = FetchTransport(app.conf.broker_consumer, app)

@@ -12,7 +12,10 @@ from streams.engine.producer import StoppingError
 
 log = logging.getLogger(__name__)
 
-_POLL_MS = 500
+#: Until what was there at the start has been read.
+_LOOK_MS = 500
+#: From then on: what comes ends the wait, in the broker, here, and in between.
+_REST_MS = 5_000
 _AGAIN_SECONDS = 1.0
 
 
@@ -65,23 +68,29 @@ class Follower:
             bootstrap_servers=self._bootstrap_servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=_REST_MS,
+            consumer_timeout_ms=_REST_MS,
         )
         await consumer.start()
         try:
             consumer.assign(self._places)
+            # Questions would wait behind a fetch: the broker answers in order.
+            consumer.pause(*self._places)
             ends = await consumer.end_offsets(self._places)
             starts = await consumer.beginning_offsets(self._places)
             for place in self._places:
-                consumer.seek(place, self._next.get(place, starts[place]))
+                consumer.seek(place, self._next.setdefault(place, starts[place]))
+            consumer.resume(*self._places)
             while True:
-                await self._read(consumer)
                 if not self._complete.is_set() and self._has_reached(ends):
                     self._complete.set()
+                await self._read(consumer)
         finally:
             await consumer.stop()
 
     async def _read(self, consumer: Any) -> None:
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+        wait_ms = _REST_MS if self._complete.is_set() else _LOOK_MS
+        fetched = await consumer.getmany(timeout_ms=wait_ms)
         for records in fetched.values():
             for record in records:
                 self._apply(record.key, record.value)

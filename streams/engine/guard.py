@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-_BEAT_SECONDS = 0.25
+_BEAT_SECONDS = 1.0
 
 
 class FrozenError(Exception):
@@ -28,7 +28,7 @@ class FrozenGuard:
         self._last_beat = self._clock()
 
     async def beat_for_ever(self) -> None:
-        """Note several times a second that the loop moves; `FrozenError` when it did not."""
+        """Note every second that the loop moves; `FrozenError` when it did not."""
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
             self.beat()

@@ -14,9 +14,9 @@ MAX_FETCH_BYTES = 256 * 1024
 _GATHER_MS = 150
 #: aiokafka has one fetch on its way to a broker at a time, without the partitions whose records
 #: are still to be taken: those wait until it is answered.
-_HELD_MS = 100
-#: Faust's, for when there is nothing to do.
-_IDLE_MS = 1_500
+HELD_MS = 100
+#: When there is nothing to do. Nothing waits behind a fetch: it has a connection of its own.
+_REST_MS = 3_000
 #: Some fetches that were held: who asks again and again meanwhile, since others wait to be taken,
 #: must not take that for silence.
 _MEASURED_SECONDS = 0.6
@@ -27,6 +27,16 @@ class Hold(NamedTuple):
 
     min_bytes: int
     max_wait_ms: int
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing comes."""
+        return self.max_wait_ms == _REST_MS
+
+
+#: While something comes, or is about to.
+BRIEFLY = Hold(1, HELD_MS)
+_AT_REST = Hold(1, _REST_MS)
 
 
 class Pace:
@@ -47,4 +57,4 @@ class Pace:
             self._since, self._records = self._clock(), 0
         if self._gathers:
             return Hold(MAX_FETCH_BYTES, _GATHER_MS)
-        return Hold(1, _HELD_MS if records or busy else _IDLE_MS)
+        return BRIEFLY if records or busy else _AT_REST

@@ -122,12 +122,20 @@ class Worker:
             channel, name=agent.name, concurrency=1, supervisor_strategy=CrashingSupervisor
         )(consume)
 
-    def every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
-        """Run `job` again and again, `seconds` apart, while the worker runs."""
+    def every(
+        self,
+        seconds: float,
+        job: Callable[[], Awaitable[None]],
+        *,
+        due: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Run `job` again and again, `seconds` apart, while the worker runs; wait for `due`."""
 
         async def repeat() -> None:
             while True:
                 await asyncio.sleep(seconds)
+                if due is not None:
+                    await due()
                 await job()
 
         self.beside(repeat)

@@ -1,6 +1,9 @@
 """The agent of live counters: where it begins, what it tells, and to which partition."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+
+import pytest
 
 from schemas.codec import decode
 from schemas.headers import REPLAY_FOR, SOURCE, TYPE
@@ -23,10 +26,17 @@ class LiveBench(Bench):
         super().__init__(lambda worker: count_live.register(worker, self.counting))
         self.producer = self.noted  # type: ignore[assignment]
 
-    def every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    def every(
+        self,
+        seconds: float,
+        job: Callable[[], Awaitable[None]],
+        *,
+        due: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Keep the job."""
         assert seconds == 0.25
-        self.tell = job
+        assert due is not None
+        self.tell, self.until_due = job, due
 
     def partitions_of(self, topic: Topic) -> list[int]:
         """Return what the test says."""
@@ -58,6 +68,26 @@ async def test_nothing_is_told_before_the_worker_has_caught_up() -> None:
     assert (told.site_id, told.partition, told.sessions) == ("shop", 0, 1)
     assert [check() for check in bench.checks] == [None]
     assert await bench.told() == []
+
+
+async def test_there_is_something_to_tell_when_something_was_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And then again and again, for what was counted decays; before that, never."""
+    bench = LiveBench()
+    bench.counting.take({0: Stretch(0, 0)})
+    waiting = asyncio.ensure_future(bench.until_due())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    await bench.run_batch(routed(0, event("a")))
+    await asyncio.wait_for(waiting, 30)
+    monkeypatch.setattr(count_live, "_DECAY_SECONDS", 3600)
+    assert len(await bench.told()) == 1
+    await asyncio.wait_for(bench.until_due(), 30)  # more than a hundred are told one after another
+    assert await bench.told() == []
+    monkeypatch.setattr(count_live, "_DECAY_SECONDS", 0)
+    await asyncio.wait_for(bench.until_due(), 30)
 
 
 async def test_counters_go_to_the_partition_that_they_are_of() -> None:

@@ -57,6 +57,24 @@ async def test_a_restarted_worker_recovers_its_table_and_goes_on(
         assert await b.counts() == b.ledger
 
 
+async def test_workers_at_rest_share_out_anew_and_go_on_at_once(kafka: str, tmp_path: Path) -> None:
+    """They wait for half a minute while nothing comes; a rebalance and what comes end that."""
+    with bench(kafka, tmp_path) as b:
+        await b.create_topics()
+        first, second = b.start_worker(), b.start_worker()
+        await b.send(200, keys=50)
+        await b.quiet(within_seconds=20)
+        assert await asyncio.to_thread(second.terminate) == 0
+        await b.send(200, keys=50, seed=1)
+        await b.quiet(within_seconds=20)
+        b.start_worker()
+        await b.send(200, keys=50, seed=2)
+        await b.quiet(within_seconds=20)
+
+        assert await b.counts() == b.ledger
+        assert first.process.poll() is None
+
+
 async def test_a_frozen_worker_ends_before_it_writes(kafka: str, tmp_path: Path) -> None:
     """Frozen until another has its partitions, then woken: it ends, and nothing counts twice."""
     with bench(kafka, tmp_path) as b:

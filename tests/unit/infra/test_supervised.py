@@ -60,3 +60,14 @@ def test_a_child_that_was_told_is_not_told_again(tmp_path: Path) -> None:
     go_on.touch()
 
     assert child.stop(20) == "ended"
+
+
+def test_a_child_has_an_id_while_it_runs(tmp_path: Path) -> None:
+    """What was found to have ended has none: whoever waits for its end would wait for nothing."""
+    child = _a_child(tmp_path, "")
+    assert child.pid == int((tmp_path / "role.pid").read_text())
+
+    child.kill()
+    eventually(lambda: child.has_ended, within_seconds=20, what="it has ended")
+    assert "starting it again" in str(child.check())
+    assert child.pid is None

@@ -16,12 +16,22 @@ class Fetches:
 
 
 def test_what_comes_seldom_is_brought_at_once() -> None:
-    """And while nothing comes the broker is asked as seldom as Faust would."""
+    """And while nothing comes the broker is asked every 3 s."""
     fetches = Fetches()
 
     assert fetches.bring(10, 1) == Hold(1, 100)
-    assert fetches.bring(0, 1) == Hold(1, 1_500)
+    assert fetches.bring(0, 1) == Hold(1, 3_000)
     assert fetches.bring(0, 1, busy=True) == Hold(1, 100)
+
+
+def test_it_is_at_rest_while_nothing_comes_and_nothing_waits() -> None:
+    """Not when something has just come, or much comes."""
+    fetches = Fetches()
+
+    assert fetches.bring(0, 1).is_at_rest
+    assert not fetches.bring(1, 0.1).is_at_rest
+    assert not fetches.bring(0, 0.1, busy=True).is_at_rest
+    assert not fetches.bring(2_000, 1).is_at_rest
 
 
 def test_where_much_comes_the_broker_gathers() -> None:
@@ -53,7 +63,7 @@ def test_it_stops_gathering_as_soon_as_less_comes() -> None:
     held = [fetches.bring(40, 0.15) for _ in range(6)]
 
     assert (held[0].max_wait_ms, held[-1]) == (150, Hold(1, 100))
-    assert fetches.bring(0, 1) == Hold(1, 1_500)
+    assert fetches.bring(0, 1) == Hold(1, 3_000)
 
 
 def test_a_partition_may_give_as_much_in_a_fetch_as_is_gathered() -> None:
