@@ -23,7 +23,7 @@ _FETCHES = "fetches"
 
 
 class ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's, without its timers, with a wait for records that can be ended, and parsed records."""
+    """Faust's, without its timers: who waits for records can be woken. Records come as parsed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
