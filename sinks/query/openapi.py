@@ -1,8 +1,9 @@
 """The OpenAPI document of HTTP out."""
 
-from typing import Any
+from typing import Any, get_args
 
 from schemas.alert_rules import RULES
+from schemas.records import VisitState
 from schemas.settings import SITE_ID
 from sinks.query.lists import DEFAULT_LIMIT, MOST
 from sinks.webhooks.asked import MAX_COOLDOWN_SECONDS
@@ -57,9 +58,17 @@ def paths() -> Schema:
             "SSE",
             *(_SITE, _query("latest", {"const": "1"})),
         ),
-        f"{own}/alerts": _get("Alerts, newest first.", _list(_ref("Alert")), _SITE, "rule"),
+        f"{own}/alerts": _get(
+            "Alerts, newest first.",
+            _list(_ref("Alert")),
+            *(_SITE, _query("rule", {"enum": list(RULES)}), ""),
+        ),
         f"{own}/alerts/stream": _get("Alerts as they are raised.", "SSE", _SITE),
-        f"{own}/sessions": _get("Visits, newest first.", _list({"type": "object"}), _SITE, "state"),
+        f"{own}/sessions": _get(
+            "Visits, newest first.",
+            _list({"type": "object"}),
+            *(_SITE, _query("state", {"enum": list(get_args(VisitState))}), ""),
+        ),
         f"{own}/pages": _get("Time on pages, by hour.", _list(_ref("PageTime")), _SITE, ""),
         "/api/subscriptions": {
             **_get("Subscriptions, newest first.", _list(_ref("Subscription")), "site_id"),
