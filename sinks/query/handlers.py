@@ -54,17 +54,14 @@ class Handlers:
         return answers.json(200, {"items": items, "next_cursor": cursor})
 
     async def live(self, request: Request) -> Answer:
-        """Tell what happens now."""
-        lists.only_known(request.query)
-        return answers.json(200, self._board.snapshot(site_of(request)))
+        """Tell what happens now; `latest=1` adds the last events, and whether counting stalls."""
+        latest = _wants_latest(request)
+        return answers.json(200, self._board.snapshot(site_of(request), latest=latest))
 
     async def live_stream(self, request: Request) -> Stream:
-        """Tell what happens now, and go on; with `latest=1` also the last events."""
-        lists.only_known(request.query, "latest")
-        site_id = site_of(request)
-        if request.query.get("latest", "1") != "1":
-            raise bad_parameter("latest", "latest must be 1, or left out")
-        source = self._live_feed.watch(site_id, latest="latest" in request.query)
+        """Tell what happens now, and go on; `latest=1` adds the same."""
+        latest = _wants_latest(request)
+        source = self._live_feed.watch(site_of(request), latest=latest)
         return self._stream(request, source)
 
     async def alerts(self, request: Request) -> Answer:
@@ -122,6 +119,13 @@ def unavailable(error: Exception) -> Refused | None:
     if is_schema_missing(error):
         return not_ready("The database is not set up yet: run `headrace db upgrade`")
     return not_ready(explain(error)) if is_transient(error) else None
+
+
+def _wants_latest(request: Request) -> bool:
+    lists.only_known(request.query, "latest")
+    if request.query.get("latest", "1") != "1":
+        raise bad_parameter("latest", "latest must be 1, or left out")
+    return "latest" in request.query
 
 
 def _last_event_id(header: bytes | None) -> int | None:

@@ -20,6 +20,12 @@ _SITE: Schema = {
     "required": True,
     "schema": {"type": "string", "pattern": f"^{SITE_ID.pattern}$"},
 }
+_LATEST: Schema = {
+    "name": "latest",
+    "in": "query",
+    "description": "Adds the `latest` events, and `stalled_since`: null while all is counted.",
+    "schema": {"const": "1"},
+}
 _SUBSCRIPTION: Schema = {
     "name": "subscription_id",
     "in": "path",
@@ -52,12 +58,8 @@ def paths() -> Schema:
             _list(_object(site_id=_TEXT)),
             *(_query("cursor", _TEXT), _limit()),
         ),
-        f"{own}/live": _get("What happens now.", _ref("Live"), _SITE),
-        f"{own}/live/stream": _get(
-            "What happens now, and on each change; with latest=1 also the last events.",
-            "SSE",
-            *(_SITE, _query("latest", {"const": "1"})),
-        ),
+        f"{own}/live": _get("What happens now.", _ref("Live"), _SITE, _LATEST),
+        f"{own}/live/stream": _get("What happens now, on each change.", "SSE", _SITE, _LATEST),
         f"{own}/alerts": _get(
             "Alerts, newest first.",
             _list(_ref("Alert")),
