@@ -21,8 +21,8 @@ NAMES = (
 )
 
 
-async def _run(name: str, rounds: int) -> None:
-    """Run a benchmark, and keep what it found."""
+async def _run(name: str, rounds: int) -> list[str]:
+    """Run a benchmark, and keep what it found; return which candidates failed."""
     bench = import_module(f"benchmarks.{name}")
     print(f"{name}: {bench.TITLE}", flush=True)
     began, around = time.perf_counter(), report.circumstances()
@@ -32,15 +32,17 @@ async def _run(name: str, rounds: int) -> None:
     found = {"title": bench.TITLE, "rounds": rounds, "took_s": took, "works": measured, **around}
     report.save(name, found)
     print(report.table(found), flush=True)
+    candidates = [one for work in measured for one in work["candidates"]]
+    return sorted({f"{name} ({one['name']})" for one in candidates if one.get("failed")})
 
 
 def _run_all(names: Sequence[str], rounds: int) -> list[str]:
-    """Run benchmarks one after the other, tell how long each took, and return which failed."""
+    """Run benchmarks one after the other, tell how long each took, and return what failed."""
     told, failed = [], []
     for name in names:
         began = time.perf_counter()
         try:
-            asyncio.run(_run(name, rounds))
+            failed += asyncio.run(_run(name, rounds))
         except Exception:  # noqa: BLE001 - the others are to be measured all the same
             traceback.print_exc()
             failed.append(name)

@@ -17,9 +17,9 @@ from uuid import uuid4
 from benchmarks.backlog import batches, renew_topics, send, sender
 from benchmarks.jobs import JOBS, PARTITIONS, backlog
 from benchmarks.kafka_streams import kafka_streams
-from benchmarks.measure import Candidate, Spent, Work
+from benchmarks.measure import Absent, Candidate, Spent, Work, absent
 from benchmarks.outcome import Results, results_of
-from benchmarks.process import told_by
+from benchmarks.process import Command, command_of, told_by
 from infra.broker.local_kafka import LocalKafka
 
 TITLE = "The agents on a real broker, one process each"
@@ -48,7 +48,7 @@ async def _run(
     return spent
 
 
-def _candidates(kafka: str, agent: str, java: Sequence[str]) -> Iterator[Candidate]:
+def _candidates(kafka: str, agent: str, java: Command) -> Iterator[Candidate]:
     """Yield who does what an agent does."""
     (_, events, results, _) = JOBS[agent]
     ways = {
@@ -58,7 +58,11 @@ def _candidates(kafka: str, agent: str, java: Sequence[str]) -> Iterator[Candida
     for name, (module, some) in ways.items():
         command: Sequence[str] = (sys.executable, "-m", f"benchmarks.peers.{module}", agent)
         yield Candidate(name, partial(_run, kafka, agent, command, some, results))
-    if agent == "sessionize" and java:
+    if agent != "sessionize":
+        return
+    if isinstance(java, Absent):
+        yield absent(_WINDOWS, java)
+    else:
         command = (*java, "sessions")
         yield Candidate(_WINDOWS, partial(_run, kafka, agent, command, _EVENTS_OF_JAVA, _COUNTS))
 
@@ -67,7 +71,7 @@ def _candidates(kafka: str, agent: str, java: Sequence[str]) -> Iterator[Candida
 async def works() -> AsyncIterator[list[Work]]:
     """Give the works of this benchmark."""
     with TemporaryDirectory() as folder, LocalKafka(Path(folder, "kafka")) as kafka:
-        java = kafka_streams(Path(folder))
+        java = command_of(lambda: kafka_streams(Path(folder)))
         yield [
             Work(agent, list(_candidates(kafka.bootstrap, agent, java)), warms_up=False)
             for agent in JOBS

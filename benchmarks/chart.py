@@ -15,7 +15,7 @@ def drawn(works: Sequence[Mapping[str, Any]]) -> str:
     y, parts = 8, []
     for work in works:
         parts += _group(work, y)
-        y += _HEAD + _ROW * len(work["candidates"]) + _GAP
+        y += _HEAD + _ROW * len(_present(work)) + _GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" role="img">'
         f'<style>{_STYLE}</style><rect width="{_WIDTH}" height="{y}" fill="#fff"/>\n'
@@ -25,7 +25,7 @@ def drawn(works: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _group(work: Mapping[str, Any], y: int) -> list[str]:
-    candidates = work["candidates"]
+    candidates = _present(work)
     shown = work["shown"] or next(iter(candidates[0]["figures"]))
     scale = (_WIDTH - _LEFT - _RIGHT) / max(one["figures"][shown]["high"] for one in candidates)
     title = escape(f"{work['title']}: {shown}")
@@ -35,6 +35,10 @@ def _group(work: Mapping[str, Any], y: int) -> list[str]:
         cost, top = candidate["figures"][shown], y + _HEAD + _ROW * index
         parts += _bar(candidate["name"], cost, scale, top, color)
     return parts
+
+
+def _present(work: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [candidate for candidate in work["candidates"] if "figures" in candidate]
 
 
 def _bar(name: str, cost: Mapping[str, float], scale: float, y: int, color: str) -> list[str]:

@@ -1,9 +1,12 @@
 """The engine beside its peers, each in a process of its own on the same broker and topic."""
 
+import asyncio
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -12,8 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from benchmarks.backlog import Record, batches, send, sender
 from benchmarks.kafka_streams import kafka_streams
-from benchmarks.measure import Candidate, Spent, Work
-from benchmarks.process import ROOT, told_by
+from benchmarks.measure import Absent, Candidate, Spent, Work, absent
+from benchmarks.process import ROOT, Command, command_of, told_by
 from infra.broker.local_kafka import LocalKafka
 from streams.engine.marks import version_header
 
@@ -34,19 +37,17 @@ _FEWER = {"plain Faust": 10_000, "Quix Streams": 100_000}
 _COMPACT = {"cleanup.policy": "compact"}
 
 
-def _candidates(folder: Path) -> dict[str, list[str]]:
-    """Return each candidate's command, without its arguments; Java's only where a JDK is."""
+def _commands(folder: Path) -> dict[str, Command]:
+    """Return each candidate's command, without its arguments."""
     python = [sys.executable, "-m"]
     peers = "benchmarks.peers"
-    found = {
+    return {
         "headrace": [*python, f"{peers}.headrace_worker"],
         "plain Faust": [*python, f"{peers}.plain_faust"],
         "bare aiokafka": [*python, f"{peers}.bare_aiokafka"],
-        "Quix Streams": [*_uv(), "run", "--quiet", "--script", "benchmarks/peers/quix.py"],
+        "Quix Streams": command_of(quix_streams),
+        "Kafka Streams": command_of(lambda: kafka_streams(folder)),
     }
-    if java := kafka_streams(folder):
-        found["Kafka Streams"] = java
-    return found
 
 
 async def _run(command: Sequence[str], job: str, kafka: str, events: int) -> Spent:
@@ -75,15 +76,17 @@ def _new_group() -> str:
 async def works() -> AsyncIterator[list[Work]]:
     """Give the works of this benchmark."""
     with TemporaryDirectory() as folder, LocalKafka(Path(folder, "kafka")) as kafka:
-        commands = _candidates(Path(folder))
+        commands = await asyncio.to_thread(_commands, Path(folder))
         address = kafka.bootstrap
         await prepare(address, PREFIX)
 
         def candidate(name: str, job: str) -> Candidate:
-            events = _FEWER.get(name, EVENTS)
+            command, events = commands[name], _FEWER.get(name, EVENTS)
+            if isinstance(command, Absent):
+                return absent(name, command)
             if job == "recover":
-                return Candidate(name, lambda: _recover(name, commands[name], address, events))
-            return Candidate(name, lambda: _run(commands[name], job, address, events))
+                return Candidate(name, partial(_recover, name, command, address, events))
+            return Candidate(name, partial(_run, command, job, address, events))
 
         yield [
             Work(
@@ -129,6 +132,12 @@ def _versioned(records: Iterable[Record]) -> Iterator[Record]:
         yield key, value, version_header(version)
 
 
-def _uv() -> list[str]:
-    found = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    return [found]
+def quix_streams() -> Sequence[str]:
+    """Install Quix Streams where uv keeps what its file asks for, and return its command."""
+    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    script = "benchmarks/peers/quix.py"
+    try:
+        subprocess.run((uv, "sync", "--quiet", "--script", script), cwd=ROOT, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Absent("uv could not install it") from error
+    return [uv, "run", "--quiet", "--script", script]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from benchmarks.measure import Candidate, Spent, Work
+from benchmarks.measure import Absent, Candidate, Spent, Work, absent
+from benchmarks.process import command_of
 from infra.broker.local_kafka import LocalKafka
 from infra.broker.ports import free_port
 from infra.topics import create_topics
@@ -38,16 +39,20 @@ class _Server(NamedTuple):
     pid: int
     port: int
 
-    def candidate(self, name: str, connections: int, events: int) -> Candidate:
-        async def run() -> Spent:
-            came = await _load(self, connections, events)
-            if came["others"]:
-                raise RuntimeError(f"{name}: {came['others']} requests were not answered with 202")
-            count = int(came["accepted"]) * events
-            latencies = (came["p50_ms"], came["p99_ms"])
-            return Spent(count, came["seconds"], came["cpu_seconds"], latencies)
 
-        return Candidate(name, run)
+def _candidate(name: str, server: _Server | Absent, connections: int, events: int) -> Candidate:
+    if isinstance(server, Absent):
+        return absent(name, server)
+
+    async def run() -> Spent:
+        came = await _load(server, connections, events)
+        if came["others"]:
+            raise RuntimeError(f"{name}: {came['others']} requests were not answered with 202")
+        count = int(came["accepted"]) * events
+        latencies = (came["p50_ms"], came["p99_ms"])
+        return Spent(count, came["seconds"], came["cpu_seconds"], latencies)
+
+    return Candidate(name, run)
 
 
 async def _load(server: _Server, connections: int, events: int) -> Mapping[str, float]:
@@ -63,7 +68,7 @@ async def _load(server: _Server, connections: int, events: int) -> Mapping[str, 
 
 
 @contextmanager
-def _peer(kafka: str, command: Sequence[str | Path], port: int) -> Iterator[_Server]:
+def _peer(kafka: str, command: Sequence[str], port: int) -> Iterator[_Server]:
     environment = {**os.environ, "KAFKA": kafka, "TOPIC": _TOPIC, "PORT": str(port)}
     process = subprocess.Popen(command, env=environment)  # noqa: S603
     try:
@@ -78,14 +83,14 @@ def _uvicorn(module: str, port: int) -> Sequence[str]:
     return (sys.executable, "-m", "uvicorn", f"benchmarks.peers.{module}:app", *options)
 
 
-def _go(folder: Path) -> Sequence[Path]:
-    """Return the command of the peer in Go, which is built here; empty where there is no Go."""
-    go = shutil.which("go")
+def go_peer(folder: Path) -> Sequence[str]:
+    """Return the command of the peer in Go, which is built here; `Absent` where that fails."""
+    go, peer = shutil.which("go"), str(folder / "peer")
     if go is None:
-        print("  there is no `go` on the PATH: net/http is not measured", flush=True)
-        return ()
-    subprocess.run((go, "build", "-o", folder / "peer", "."), cwd=_GO, check=True)  # noqa: S603
-    return (folder / "peer",)
+        raise Absent("there is no `go` on the PATH")
+    if subprocess.run((go, "build", "-o", peer, "."), cwd=_GO, check=False).returncode:  # noqa: S603
+        raise Absent("`go build` did not build it, or could not fetch its modules")
+    return (peer,)
 
 
 async def _create_topics(kafka: str) -> None:
@@ -107,17 +112,20 @@ async def works() -> AsyncIterator[list[Work]]:
         await asyncio.to_thread(
             eventually, lambda: answers(role, "/readyz"), within_seconds=30, what="the API is ready"
         )
-        servers = {"headrace": _Server(role.process.pid, role.port)}
+        servers: dict[str, _Server | Absent] = {"headrace": _Server(role.process.pid, role.port)}
         for name, module in _UVICORN.items():
             port = free_port()
             servers[name] = stack.enter_context(_peer(kafka, _uvicorn(module, port), port))
-        if command := await asyncio.to_thread(_go, folder):
+        command = await asyncio.to_thread(command_of, lambda: go_peer(folder))
+        if isinstance(command, Absent):
+            servers[_GO_NAME] = command
+        else:
             servers[_GO_NAME] = stack.enter_context(_peer(kafka, command, free_port()))
         await asyncio.sleep(2)  # peers have nothing that would tell that they are ready
         yield [
             Work(
                 f"One event a request, {connections} connections",
-                [server.candidate(name, connections, 1) for name, server in servers.items()],
+                [_candidate(name, server, connections, 1) for name, server in servers.items()],
                 warms_up=False,  # each load does that by itself
             )
             for connections in (64, 256, 1_000)
@@ -125,7 +133,7 @@ async def works() -> AsyncIterator[list[Work]]:
             Work(
                 "A hundred events a request, 16 connections",
                 [
-                    server.candidate(name, 16, 100)
+                    _candidate(name, server, 16, 100)
                     for name, server in servers.items()
                     if name != _EMPTY
                 ],

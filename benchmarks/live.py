@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from benchmarks.loaded import BATCH, LoadedStack, loaded_stack
+from benchmarks.loaded import LoadedStack, loaded_stack
 from benchmarks.measure import Candidate, Spent, Work
 from tests.e2e.watchers import Watcher, watching
 from tests.fixtures.waiting import eventually_async
@@ -17,6 +17,8 @@ from tests.fixtures.waiting import eventually_async
 TITLE = "A whole headrace on one machine, broker included"
 SITES = ("shop", "blog", "docs", "news")
 _SECONDS = 8
+#: At every rate, so that a round times 400 of them: of fewer, the last hundredth is a handful.
+_BATCHES_A_SECOND = 50
 
 #: When how many events were seen, by time.
 Seen = list[tuple[int, float]]
@@ -57,7 +59,7 @@ class _Bench:
                 within_seconds=60,
                 what="all is seen",
             )
-        share = BATCH // len(SITES)
+        share = rate // _BATCHES_A_SECOND // len(SITES)
         late = [one for watcher in watchers for one in _late(watcher.seen, times, before, share)]
         return spent._replace(latencies_ms=_shares(late))
 
@@ -76,17 +78,18 @@ class _Bench:
         spent, times = await self._send(rate)
         over.set()
         await asyncio.wait_for(looking, 60)
-        return spent._replace(latencies_ms=_shares(_late(seen, times, before, BATCH)))
+        late = _late(seen, times, before, rate // _BATCHES_A_SECOND)
+        return spent._replace(latencies_ms=_shares(late))
 
     async def _send(self, rate: int) -> tuple[Spent, list[float]]:
         """Send batch after batch; return what it took, and when each was acknowledged."""
-        count = _SECONDS * rate // BATCH * BATCH
+        count, batch = _SECONDS * rate, rate // _BATCHES_A_SECOND
         events = [_event(self._loaded.sent + number) for number in range(count)]
         bodies = [
-            json.dumps(events[begin : begin + BATCH]).encode() for begin in range(0, count, BATCH)
+            json.dumps(events[begin : begin + batch]).encode() for begin in range(0, count, batch)
         ]
         cpu = self._cpu_seconds()
-        began, times = await self._loaded.send(bodies, rate)
+        began, times = await self._loaded.send(bodies, batch, rate)
         seconds = asyncio.get_running_loop().time() - began
         return Spent(count, seconds, self._cpu_seconds() - cpu), times
 

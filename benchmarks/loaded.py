@@ -11,7 +11,6 @@ import psutil
 
 from tests.e2e.stack import Stack
 
-BATCH = 100
 _ROLES = ("web", "streams", "live", "sinks")
 _JSON = {"Content-Type": "application/json"}
 
@@ -24,21 +23,24 @@ class LoadedStack:
         self.sent = 0
 
     async def send(
-        self, bodies: Sequence[bytes], rate: int, connections: int = 1
+        self, bodies: Sequence[bytes], batch: int, rate: int, connections: int = 1
     ) -> tuple[float, list[float]]:
-        """Send batches at a rate of events; return when it began, and when each was answered."""
+        """Send batches of so many events at a rate of events.
+
+        Returns when it began, and when each was answered.
+        """
         clock = asyncio.get_running_loop().time
         began, times, due = clock(), [0.0] * len(bodies), iter(enumerate(bodies))
 
         async def send_due(http: aiohttp.ClientSession) -> None:
             for number, body in due:
-                await asyncio.sleep(began + number * BATCH / rate - clock())
+                await asyncio.sleep(began + number * batch / rate - clock())
                 url = f"{self.stack.url}/api/events"
                 async with http.post(url, data=body, headers=_JSON) as answer:
                     if answer.status != 202:
                         raise RuntimeError(f"a batch was answered with {answer.status}")
                 times[number] = clock()
-                self.sent += BATCH
+                self.sent += batch
 
         async with aiohttp.ClientSession() as http:
             await asyncio.gather(*(send_due(http) for _ in range(connections)))

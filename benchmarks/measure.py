@@ -5,6 +5,7 @@ candidates compare within a round, where they ran one after the other.
 """
 
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import repeat
 from random import Random
@@ -33,8 +34,12 @@ class Spent(NamedTuple):
         return self.cpu_seconds / self.events * 1e6
 
 
+class Absent(Exception):  # noqa: N818 - it is an outcome
+    """A peer cannot be had on this machine; its text says why, in words for the report."""
+
+
 class Candidate(NamedTuple):
-    """One way to do the work."""
+    """One way to do the work; `run` raises `Absent` where its peer cannot be had."""
 
     name: str
     run: Callable[[], Awaitable[Spent | Figures]]
@@ -50,6 +55,15 @@ class Work(NamedTuple):
     shown: str = ""
     #: Not where each run is a process that begins anew and lasts long.
     warms_up: bool = True
+
+
+def absent(name: str, why: Absent) -> Candidate:
+    """Return the candidate of a peer that cannot be had."""
+
+    async def run() -> Spent:
+        raise why
+
+    return Candidate(name, run)
 
 
 def in_process(name: str, job: Callable[[], Awaitable[int]]) -> Candidate:
@@ -75,26 +89,63 @@ def called(name: str, function: Callable[[Any], object], arguments: Sequence[Any
 
 
 async def measure(work: Work, rounds: int) -> dict[str, Any]:
-    """Run all candidates in each round, once before to warm up; return what was found."""
+    """Run all candidates in each round, once before to warm up; return what was found.
+
+    One that fails is out, and the others go on; without the first there is nothing to compare.
+    """
     random = Random(rounds)  # noqa: S311 - an order, not a secret
-    runs: dict[str, list[Spent | Figures]] = {candidate.name: [] for candidate in work.candidates}
-    for candidate in work.candidates if work.warms_up else ():
-        await candidate.run()
+    running = _Running(work)
+    if work.warms_up:
+        await running.round(work.candidates, kept=False)
     for number in range(rounds):
         began = time.perf_counter()
-        for candidate in random.sample(work.candidates, len(work.candidates)):
-            runs[candidate.name].append(await candidate.run())
+        await running.round(random.sample(work.candidates, len(work.candidates)))
         seconds = time.perf_counter() - began
         print(f"  {work.title}: round {number + 1} of {rounds}, {seconds:.0f} s", flush=True)
-    first = runs[work.candidates[0].name]
-    return {
-        "title": work.title,
-        "shown": work.shown,
-        "candidates": [
-            {"name": name, "figures": _spreads(list(map(_figures, some, first, repeat(work.unit))))}
-            for name, some in runs.items()
-        ],
-    }
+    return {"title": work.title, "shown": work.shown, "candidates": running.found()}
+
+
+class _Running:
+    """The candidates of a work: what each run came to, and who is out, and why."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._first = work.candidates[0].name
+        self._runs: dict[str, list[Spent | Figures]] = {one.name: [] for one in work.candidates}
+        self._out: dict[str, dict[str, Any]] = {}
+
+    async def round(self, candidates: Sequence[Candidate], *, kept: bool = True) -> None:
+        """Run each candidate that is not out."""
+        for candidate in candidates:
+            if candidate.name in self._out:
+                continue
+            try:
+                run = await candidate.run()
+            except Exception as error:
+                if candidate.name == self._first:
+                    raise
+                self._out[candidate.name] = _outcome(error)
+                print(f"  {candidate.name} is absent: {_outcome(error)['absent']}", flush=True)
+            else:
+                self._runs[candidate.name] += [run] if kept else []
+
+    def found(self) -> list[dict[str, Any]]:
+        """Return each candidate's figures, or why it has none."""
+        return [{"name": name, **self._found_of(name)} for name in self._runs]
+
+    def _found_of(self, name: str) -> dict[str, Any]:
+        if name in self._out:
+            return self._out[name]
+        runs, first = self._runs[name], self._runs[self._first]
+        return {"figures": _spreads(list(map(_figures, runs, first, repeat(self._work.unit))))}
+
+
+def _outcome(error: Exception) -> dict[str, Any]:
+    """Return what is told of one that is out; what nobody expected is shown on the screen."""
+    if isinstance(error, Absent):
+        return {"absent": str(error)}
+    traceback.print_exception(error)
+    return {"absent": f"it failed ({type(error).__name__})", "failed": True}
 
 
 def _figures(run: Spent | Figures, first: Spent | Figures, unit: str) -> Figures:

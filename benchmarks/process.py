@@ -4,13 +4,24 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.measure import Spent
+from benchmarks.measure import Absent, Spent
 
 ROOT = Path(__file__).parents[1]
 _SECONDS = 90
+
+#: What starts a candidate, or why there is nothing that does.
+Command = Sequence[str] | Absent
+
+
+def command_of(prepare: Callable[[], Sequence[str]]) -> Command:
+    """Return the command that `prepare` makes; why not, where it finds that its peer is absent."""
+    try:
+        return prepare()
+    except Absent as why:
+        return why
 
 
 async def told_by(command: Sequence[str]) -> Spent:

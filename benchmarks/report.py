@@ -70,8 +70,10 @@ def table(found: Mapping[str, Any]) -> str:
         heads = work["candidates"][0]["figures"]
         lines += [f"| {' | '.join((work['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
         for candidate in work["candidates"]:
-            told = candidate["figures"].values()
-            lines.append(f"| {' | '.join((candidate['name'], *map(_spread, told)))} |")
+            told = list(map(_spread, candidate.get("figures", {}).values()))
+            if "absent" in candidate:
+                told = [f"absent: {candidate['absent']}", *[""] * (len(heads) - 1)]
+            lines.append(f"| {' | '.join((candidate['name'], *told))} |")
         lines.append("")
     return "\n".join(lines)
 

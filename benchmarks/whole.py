@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.events import happenings
-from benchmarks.loaded import BATCH, LoadedStack, loaded_stack
+from benchmarks.loaded import LoadedStack, loaded_stack
 from benchmarks.measure import Candidate, Spent, Work
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import EVENTS_SESSION
@@ -30,6 +30,7 @@ from tests.e2e.stack import Stack
 TITLE = "HTTP to SQL (SQLite), all on one machine"
 _RATES = (2_000, 6_000, 8_000, 10_000)
 _SECONDS = 8
+_BATCH = 100
 _CONNECTIONS = 16
 _DIFFERENT = 20_000
 _GROUPS = {
@@ -48,7 +49,7 @@ def _bodies(batches: int) -> list[bytes]:
     made = []
     for _ in range(batches):
         batch = [
-            _event(some[number % _DIFFERENT].event, number) for number in islice(_numbers, BATCH)
+            _event(some[number % _DIFFERENT].event, number) for number in islice(_numbers, _BATCH)
         ]
         made.append(msgspec.json.encode(batch))
     return made
@@ -101,14 +102,14 @@ class _Progress:
 
 
 async def _run(loaded: LoadedStack, progress: _Progress, rate: int) -> Spent:
-    bodies = await asyncio.to_thread(_bodies, _SECONDS * rate // BATCH)
+    bodies = await asyncio.to_thread(_bodies, _SECONDS * rate // _BATCH)
     stored = _stored_bytes(loaded.stack.data_dir)
     own, before = time.process_time(), loaded.cpu_seconds("kafka")
-    began, times = await loaded.send(bodies, rate, _CONNECTIONS)
+    began, times = await loaded.send(bodies, _BATCH, rate, _CONNECTIONS)
     own = time.process_time() - own
     await progress.until_done()
     done = asyncio.get_running_loop().time()
-    after, events = loaded.cpu_seconds("kafka"), len(bodies) * BATCH
+    after, events = loaded.cpu_seconds("kafka"), len(bodies) * _BATCH
     shares = {role: (after[role] - before[role]) / events * 1e6 for role in after}
     figures = {
         "all done after, s": done - max(times),

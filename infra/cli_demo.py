@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from infra.cli_target import RunningOption, ToOption, base_url, checked_site
+
 
 def demo(
     visitors: Annotated[
@@ -15,10 +17,8 @@ def demo(
     events: Annotated[
         int | None, typer.Option(min=1, help="End after so many (default: until Ctrl-C).")
     ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Of a headrace (default: the one on this machine)."),
-    ] = None,
+    to: ToOption = None,
+    data_dir: RunningOption = None,
     site_id: Annotated[str, typer.Option(help="Whose visitors they are.")] = "demo",
 ) -> None:
     """Send simulated visitors to a made-up shop, who browse, leave, fail and pay.
@@ -30,7 +30,6 @@ def demo(
 
     from rich.console import Console
 
-    from infra.cli_replay import base_url, checked_site
     from infra.demo.crowd import Crowd
     from infra.demo.run import Clock, Options
     from infra.demo.run import demo as run
@@ -40,7 +39,7 @@ def demo(
     from infra.replay.sender import NotTakenError
     from infra.tables import table_console
 
-    options = Options(base_url(to), rate, events)
+    options = Options(base_url(to, data_dir), rate, events)
     crowd = Crowd(visitors, checked_site(site_id) or site_id)
     # The screen says what is tried again.
     logging.getLogger("stamina").addHandler(logging.NullHandler())

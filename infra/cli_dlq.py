@@ -1,5 +1,6 @@
 """`headrace dlq`: look at dead letters, and replay them."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -92,7 +93,11 @@ def replay_letters(
     from infra.dead_letters.letter import Place
     from infra.dead_letters.replay import Choice, Report, replay
     from infra.tables import table_console
+    from schemas.reject_reasons import DeadLetterReason
+    from schemas.stages import STAGES
 
+    _check("--stage", stage, STAGES)
+    _check("--reason", reason, list(DeadLetterReason))
     places = [Place.parse(letter_id) for letter_id in ids or ()]
     choice = Choice(places, topic, stage, reason, limit)
     kafka = local_settings(data_dir).kafka
@@ -103,3 +108,9 @@ def replay_letters(
             asyncio.run(replay(kafka, choice, report, look, dry_run=dry_run))
     finally:
         table_console().print(screen.of_report(report, dry_run=dry_run))
+
+
+def _check(option: str, value: str | None, known: Iterable[str]) -> None:
+    """Refuse a value that no dead letter has: it would choose none, and look as if all was well."""
+    if value is not None and value not in known:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from infra.cli_target import RunningOption, ToOption, base_url, checked_site
+
 
 def replay(
     files: Annotated[
@@ -15,10 +17,8 @@ def replay(
             "each may be gzipped. `-` is standard input.",
         ),
     ],
-    to: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Of a headrace (default: the one on this machine)."),
-    ] = None,
+    to: ToOption = None,
+    data_dir: RunningOption = None,
     rate: Annotated[
         int | None,
         typer.Option(min=1, help="Events a second (default: as fast as it goes)."),
@@ -43,7 +43,7 @@ def replay(
     from infra.replay.source import total_bytes
     from infra.tables import table_console
 
-    options = Options(_checked(files), base_url(to), rate, checked_site(site_id))
+    options = Options(_checked(files), base_url(to, data_dir), rate, checked_site(site_id))
     # The screen says what is tried again.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
     report = Report()
@@ -70,36 +70,3 @@ def _checked(files: list[Path]) -> list[Path]:
             kind = "is a directory" if file.is_dir() else "does not exist"
             raise typer.BadParameter(f"{file} {kind}", param_hint="FILE")
     return files
-
-
-def base_url(to: str | None) -> str:
-    """Return the address of a headrace, by default the one that the settings name."""
-    from urllib.parse import urlsplit
-
-    from infra.data_dir import read_settings
-    from infra.local import address_of
-
-    if to is None:
-        return address_of(read_settings().api)
-    try:
-        url = urlsplit(to)
-        is_address = url.scheme in {"http", "https"} and url.hostname and url.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        raise typer.BadParameter(
-            f"{to} is no address such as http://127.0.0.1:8080", param_hint="--to"
-        )
-    # Who copies the address of the API means the same server.
-    return to.rstrip("/").removesuffix("/api/events").removesuffix("/api/event")
-
-
-def checked_site(site_id: str | None) -> str | None:
-    """Return a site's id, or end with what is wrong with it."""
-    from schemas.settings import SITE_ID
-
-    if site_id is not None and not SITE_ID.fullmatch(site_id):
-        raise typer.BadParameter(
-            "a site is 1 to 64 characters out of A-Z a-z 0-9 . _ -", param_hint="--site-id"
-        )
-    return site_id

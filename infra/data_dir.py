@@ -4,6 +4,7 @@ from pathlib import Path
 
 from infra.broker.address import find_address
 from infra.errors import UserError
+from infra.process import read_pid
 from schemas.settings import DatabaseSettings, KafkaSettings, Settings, SettingsError, load_settings
 
 #: Of the topics of one machine, unless something else is asked for.
@@ -34,6 +35,21 @@ class DataDir:
     def pid(self, role: str) -> Path:
         """Return the file that holds the process id of a role while it runs."""
         return self.root / "run" / f"{role}.pid"
+
+    def write_address(self, url: str) -> None:
+        """Tell where this headrace takes events, for those who find it by its data directory."""
+        self._address.parent.mkdir(parents=True, exist_ok=True)
+        self._address.write_text(f"{url}\n")
+
+    def address(self) -> str | None:
+        """Return where the headrace of this directory takes events; None while none runs."""
+        if read_pid(self.pid("web")) is None or not self._address.exists():
+            return None
+        return self._address.read_text().strip()
+
+    @property
+    def _address(self) -> Path:
+        return self.root / "run" / "web.address"
 
     @property
     def owner_token(self) -> Path:

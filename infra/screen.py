@@ -57,7 +57,7 @@ class Screen:
 
     def title(self) -> None:
         """Say what this is."""
-        self._console.print(f"[bold]headrace[/bold] {version('headrace')}")
+        self._console.print(f"[bold]headrace[/bold] {version('headrace')}", highlight=False)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:

@@ -112,6 +112,7 @@ class Up:
         self._start_broker()
         # The roles load while the broker starts, and wait for it.
         preloaded.preload()
+        self._data_dir.write_address(address_of(self._settings.api))
         for role in COMMANDS:
             self._start_role(role)
         with self._screen.step("Kafka") as done:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -19,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from producer_api import answers
 from producer_api.answers import Answer, Headers
 from producer_api.rejected import Rejected
+from producer_api.upgrades import UpgradeIgnoringParser
 from schemas.asgi import KEEP_LITTLE
 from schemas.reject_reasons import RejectReason
 
@@ -42,54 +42,6 @@ class _HeadTooLargeError(Exception):
     """Ends the parser's work."""
 
 
-class _Parser:
-    """httptools' parser, but not stopped by an upgrade: none is taken, so it is ignored.
-
-    Else a request with `Upgrade: h2c`, as Java's client sends, would lose its body, and the
-    connection all that comes after. The request is parsed anew, without its upgrade.
-    """
-
-    def __init__(self, protocol: "GuardedProtocol") -> None:
-        self._protocol = protocol
-        self._renew()
-
-    def _renew(self) -> None:
-        parser = self._parser = _new_parser(self._protocol)
-        # All that uvicorn asks for, up to ten times a request: to find them anew costs 2 us.
-        self.get_method = parser.get_method
-        self.get_http_version = parser.get_http_version
-        self.should_keep_alive = parser.should_keep_alive
-        self.should_upgrade = parser.should_upgrade
-
-    def feed_data(self, data: bytes) -> None:
-        """Parse what has come."""
-        rest = memoryview(data)
-        while True:
-            try:
-                self._parser.feed_data(rest)
-            except httptools.HttpParserUpgrade as upgrade:
-                if not self.will_begin_anew():
-                    raise
-                rest = rest[upgrade.args[0] :]
-                head = self._protocol.head_without_upgrade()
-                self._renew()
-                self._parser.feed_data(head)
-            else:
-                return
-
-    def will_begin_anew(self) -> bool:
-        """Return whether the request that is being parsed will be told again."""
-        # CONNECT is one that cannot be ignored.
-        return bool(self.should_upgrade()) and self.get_method() != b"CONNECT"
-
-
-def _new_parser(protocol: "GuardedProtocol") -> Any:
-    parser = httptools.HttpRequestParser(protocol)
-    # As uvicorn does: what follows a request that closes the connection is no error.
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser
-
-
 class GuardedProtocol(HttpToolsProtocol):
     """One connection; one over `max_connections` gets one answer, by `when_full`."""
 
@@ -98,7 +50,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._receiving_since: float | None = None
-        self.parser: Any = _Parser(self)
+        self.parser: Any = UpgradeIgnoringParser(self)
         #: Of what comes in now; of all since the request began, and of that beyond the piece in
         #: which it began: together they bound the head, which is counted only when it can matter.
         self._piece_bytes = 0
@@ -166,20 +118,6 @@ class GuardedProtocol(HttpToolsProtocol):
     def end_request(self) -> None:
         """Let the application know that the request is whole."""
         super().on_message_complete()
-
-    def head_without_upgrade(self) -> bytes:
-        """Return the head of the request that is being parsed, without its upgrade."""
-        method = self.parser.get_method()
-        version = self.parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
-        for name, value in self.headers:
-            if name == b"connection":
-                options = [option.strip() for option in value.split(b",")]
-                kept = [option for option in options if option.lower() != b"upgrade"]
-                lines.append(b"connection: " + b", ".join(kept))
-            elif name != b"upgrade":
-                lines.append(b"%b: %b" % (name, value))
-        return b"\r\n".join([*lines, b"", b""])
 
     def pause_writing(self) -> None:
         """Note since when the client reads nothing."""

@@ -44,6 +44,8 @@ def owner_of(port: int) -> str:
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         ]
         pid = next(pid for pid in listening if pid)
-        return f"{psutil.Process(pid).name()} (process {pid})"
+        name = psutil.Process(pid).name()
     except (StopIteration, psutil.Error):
         return "another program"
+    # A role's name is followed by its options, which the system cuts off somewhere.
+    return f"{name.partition(' --')[0]} (process {pid})"

@@ -1,10 +1,12 @@
 """What each path of a site answers."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from sqlalchemy import Connection
 
+from schemas.alert_rules import RULES
+from schemas.records import VisitState
 from sinks.query import answers, lists, reads, sse
 from sinks.query.alert_feed import AlertFeed
 from sinks.query.answers import Answer, Refused, bad_parameter, not_ready
@@ -18,8 +20,6 @@ from sinks.sql.errors import explain, is_schema_missing, is_transient
 
 T = TypeVar("T")
 
-_STATES = ("open", "closed", "withdrawn")
-_MOST_RULE_CHARACTERS = 64
 _MOST_SEQ_DIGITS = 18
 
 
@@ -54,26 +54,21 @@ class Handlers:
         return answers.json(200, {"items": items, "next_cursor": cursor})
 
     async def live(self, request: Request) -> Answer:
-        """Tell what happens now."""
-        lists.only_known(request.query)
-        return answers.json(200, self._board.snapshot(site_of(request)))
+        """Tell what happens now; `latest=1` adds the last events, and whether counting stalls."""
+        latest = _wants_latest(request)
+        return answers.json(200, self._board.snapshot(site_of(request), latest=latest))
 
     async def live_stream(self, request: Request) -> Stream:
-        """Tell what happens now, and go on; with `latest=1` also the last events."""
-        lists.only_known(request.query, "latest")
-        site_id = site_of(request)
-        if request.query.get("latest", "1") != "1":
-            raise bad_parameter("latest", "latest must be 1, or left out")
-        source = self._live_feed.watch(site_id, latest="latest" in request.query)
+        """Tell what happens now, and go on; `latest=1` adds the same."""
+        latest = _wants_latest(request)
+        source = self._live_feed.watch(site_of(request), latest=latest)
         return self._stream(request, source)
 
     async def alerts(self, request: Request) -> Answer:
         """List alerts."""
         site_id = site_of(request)
         asked = lists.asked(request.query, reads.ALERT_KEY, "rule")
-        rule = request.query.get("rule")
-        if rule is not None and not _is_rule(rule):
-            raise bad_parameter("rule", "rule must be the name of a rule, such as error.new")
+        rule = lists.one_of(request.query, "rule", RULES)
         return await self._page(lambda c: reads.alerts(c, site_id, asked, rule))
 
     async def alerts_stream(self, request: Request) -> Stream:
@@ -87,9 +82,7 @@ class Handlers:
         """List visits."""
         site_id = site_of(request)
         asked = lists.asked(request.query, reads.SESSION_KEY, "state")
-        state = request.query.get("state")
-        if state is not None and state not in _STATES:
-            raise bad_parameter("state", f"state must be one of {', '.join(_STATES)}")
+        state = lists.one_of(request.query, "state", get_args(VisitState))
         return await self._page(lambda c: reads.sessions(c, site_id, asked, state))
 
     async def pages(self, request: Request) -> Answer:
@@ -128,9 +121,11 @@ def unavailable(error: Exception) -> Refused | None:
     return not_ready(explain(error)) if is_transient(error) else None
 
 
-def _is_rule(text: str) -> bool:
-    letters = text.replace(".", "").replace("_", "")
-    return len(text) <= _MOST_RULE_CHARACTERS and letters.isascii() and letters.isalnum()
+def _wants_latest(request: Request) -> bool:
+    lists.only_known(request.query, "latest")
+    if request.query.get("latest", "1") != "1":
+        raise bad_parameter("latest", "latest must be 1, or left out")
+    return "latest" in request.query
 
 
 def _last_event_id(header: bytes | None) -> int | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from sinks.query.answers import Refused, bad_parameter
+from sinks.query.answers import Refused, bad_parameter, shown
 
 DEFAULT_LIMIT = 100
 MOST = 1_000
@@ -65,6 +65,16 @@ def only_known(query: Mapping[str, str], *known: str) -> None:
         raise bad_parameter(
             name[:100], f"Unknown parameter; known are {', '.join(sorted(known)) or 'none'}"
         )
+
+
+def one_of(query: Mapping[str, str], name: str, known: Sequence[str]) -> str | None:
+    """Return the value of a filter, None without one: a value that nothing has would find none."""
+    value = query.get(name)
+    if value is not None and value not in known:
+        raise bad_parameter(
+            name, f"{name} must be one of: {', '.join(known)}; it is {shown(value)!r}"
+        )
+    return value
 
 
 def limit_of(query: Mapping[str, str]) -> int:

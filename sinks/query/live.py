@@ -22,7 +22,7 @@ def merge(site_id: str, partials: Iterable[LiveCounters], at_ms: int) -> Live:
     known = list(partials)
     return {
         "site_id": site_id,
-        "at": _iso(at_ms),
+        "at": iso(at_ms),
         "visitors_now": _visitors(partial.visitors for partial in known),
         "sessions_now": sum(partial.sessions for partial in known),
         "events_last_minute": _last_minute(known, at_ms),
@@ -37,9 +37,15 @@ def latest(partials: Iterable[LiveCounters]) -> list[dict[str, str]]:
     events = (event for partial in partials for event in partial.latest)
     newest = sorted(events, key=lambda event: (-event.at_ms, event.type, event.detail))
     return [
-        {"at": _iso(event.at_ms), "type": event.type, "detail": event.detail}
+        {"at": iso(event.at_ms), "type": event.type, "detail": event.detail}
         for event in newest[:LATEST_EVENTS]
     ]
+
+
+def iso(at_ms: int) -> str:
+    """Return a time as answers show it."""
+    at = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def same_but_for_time(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -86,8 +92,3 @@ def _top(name: str, counts: Iterable[PageCount | ReferrerCount]) -> list[dict[st
         sums[count.name] += count.sessions
     ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
     return [{name: told, "sessions": sessions} for told, sessions in ordered[:TOP_NAMES]]
-
-
-def _iso(at_ms: int) -> str:
-    at = datetime.fromtimestamp(at_ms / 1_000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

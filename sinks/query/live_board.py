@@ -1,7 +1,7 @@
 """The newest partial of each site and partition, for as long as it is renewed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from fastavro import parse_schema, schemaless_reader
 
 from schemas.codec import CodecError, decode
+from schemas.live import STALLED_SECONDS
 from schemas.records import LiveCounters
 from sinks.query import live
 from sinks.query.live import Live
@@ -48,6 +49,8 @@ class Board:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._sites: dict[str, dict[int, _Partial]] = {}
+        #: When something came of each partition last, whatever the site.
+        self._heard: dict[int, int] = {}
         self._bytes = 0
         self._swept_ms = 0
         self.refused = 0
@@ -62,6 +65,7 @@ class Board:
         head = _head(message)
         self._sweep()
         (site_id, partition) = (head["site_id"], head["partition"])
+        self._heard[partition] = self._now_ms()
         partials = self._sites.get(site_id)
         old = partials.get(partition) if partials else None
         growth = len(message) - (len(old.message) if old else 0)
@@ -72,14 +76,24 @@ class Board:
         self._bytes += growth
         self._sites.setdefault(site_id, {})[partition] = _Partial(at_ms, message)
 
-    def snapshot(self, site_id: str) -> Live:
-        """Return what happens now at a site."""
+    def snapshot(self, site_id: str, *, latest: bool = False) -> Live:
+        """Return what happens now at a site; with `latest` what the page has, beside api.md's."""
         now_ms = self._now_ms()
-        return live.merge(site_id, self._fresh(site_id, now_ms), now_ms)
+        partials = self._fresh(site_id, now_ms)
+        told = live.merge(site_id, partials, now_ms)
+        if latest:
+            told["latest"] = live.latest(partials)
+            told["stalled_since"] = self._stalled_since(partials, now_ms)
+        return told
 
-    def latest(self, site_id: str) -> list[dict[str, str]]:
-        """Return the last events of a site."""
-        return live.latest(self._fresh(site_id, self._now_ms()))
+    def _stalled_since(self, partials: Iterable[LiveCounters], now_ms: int) -> str | None:
+        """Return until when all of them were counted; None while they are.
+
+        By our clock, by which people see how long ago that is. All zeros are told but once.
+        """
+        partitions = [partial.partition for partial in partials if partial.minutes]
+        heard_ms = min((self._heard.get(one, now_ms) for one in partitions), default=now_ms)
+        return live.iso(heard_ms) if now_ms - heard_ms >= STALLED_SECONDS * 1_000 else None
 
     def sites(self, most: int, after: str = "") -> list[str]:
         """Return sites where something happens, in order of their names, from behind `after`."""
@@ -104,6 +118,9 @@ class Board:
                     self._bytes -= len(partial.message)
             if not partials:
                 del self._sites[site_id]
+        for partition, heard_ms in list(self._heard.items()):
+            if now_ms - heard_ms >= EXPIRES_MS:
+                del self._heard[partition]
 
 
 def _head(message: bytes) -> dict[str, Any]:

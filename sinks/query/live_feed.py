@@ -38,9 +38,7 @@ class LiveFeed:
         now = self._clock()
         if told is not None and now - told.at < INTERVAL_SECONDS:
             return told.message
-        live = self._board.snapshot(site_id)
-        if latest:
-            live["latest"] = self._board.latest(site_id)
+        live = self._board.snapshot(site_id, latest=latest)
         if told is not None and same_but_for_time(live, told.live):
             told.at = now
             return told.message
@@ -52,7 +50,7 @@ class LiveFeed:
         return message
 
     def watch(self, site_id: str, *, latest: bool) -> "LiveSource":
-        """Return a source for one client; `latest` adds the last events."""
+        """Return a source for one client; `latest` adds the last events, and a standstill."""
         return LiveSource(self, site_id, latest=latest)
 
 

@@ -1,8 +1,9 @@
 """The OpenAPI document of HTTP out."""
 
-from typing import Any
+from typing import Any, get_args
 
 from schemas.alert_rules import RULES
+from schemas.records import VisitState
 from schemas.settings import SITE_ID
 from sinks.query.lists import DEFAULT_LIMIT, MOST
 from sinks.webhooks.asked import MAX_COOLDOWN_SECONDS
@@ -18,6 +19,12 @@ _SITE: Schema = {
     "in": "path",
     "required": True,
     "schema": {"type": "string", "pattern": f"^{SITE_ID.pattern}$"},
+}
+_LATEST: Schema = {
+    "name": "latest",
+    "in": "query",
+    "description": "Adds the `latest` events, and `stalled_since`: null while all is counted.",
+    "schema": {"const": "1"},
 }
 _SUBSCRIPTION: Schema = {
     "name": "subscription_id",
@@ -51,15 +58,19 @@ def paths() -> Schema:
             _list(_object(site_id=_TEXT)),
             *(_query("cursor", _TEXT), _limit()),
         ),
-        f"{own}/live": _get("What happens now.", _ref("Live"), _SITE),
-        f"{own}/live/stream": _get(
-            "What happens now, and on each change; with latest=1 also the last events.",
-            "SSE",
-            *(_SITE, _query("latest", {"const": "1"})),
+        f"{own}/live": _get("What happens now.", _ref("Live"), _SITE, _LATEST),
+        f"{own}/live/stream": _get("What happens now, on each change.", "SSE", _SITE, _LATEST),
+        f"{own}/alerts": _get(
+            "Alerts, newest first.",
+            _list(_ref("Alert")),
+            *(_SITE, _query("rule", {"enum": list(RULES)}), ""),
         ),
-        f"{own}/alerts": _get("Alerts, newest first.", _list(_ref("Alert")), _SITE, "rule"),
         f"{own}/alerts/stream": _get("Alerts as they are raised.", "SSE", _SITE),
-        f"{own}/sessions": _get("Visits, newest first.", _list({"type": "object"}), _SITE, "state"),
+        f"{own}/sessions": _get(
+            "Visits, newest first.",
+            _list({"type": "object"}),
+            *(_SITE, _query("state", {"enum": list(get_args(VisitState))}), ""),
+        ),
         f"{own}/pages": _get("Time on pages, by hour.", _list(_ref("PageTime")), _SITE, ""),
         "/api/subscriptions": {
             **_get("Subscriptions, newest first.", _list(_ref("Subscription")), "site_id"),

@@ -6,15 +6,18 @@ way is said beside each bound (`live_sites`, `live_sessions`).
 """
 
 from heapq import nsmallest
+from itertools import islice
 from math import inf
 
 from schemas.headers import Source
+from schemas.live import ALIVE_SECONDS
 from schemas.records import LiveCounters, RawEvent
 from streams.domain.alerts import is_recent
 from streams.domain.live_sites import Sites
 
 #: Counters told in one go: some 20 ms. Of more, the others wait for the next time.
 MAX_TOLD = 100
+_ALIVE_MS = ALIVE_SECONDS * 1_000
 #: Events between two looks at how many sessions there are.
 _TRIM_EVERY = 1_000
 
@@ -44,6 +47,8 @@ class LiveBook:
         #: For each source partition the offset applied last: what is not above it is a repeat.
         self._applied: dict[int, int] = {}
         self._until_trim = _TRIM_EVERY
+        #: When counters were told last, by the monotonic clock.
+        self._told_ms = -inf
 
     def __len__(self) -> int:
         return len(self._sites)
@@ -63,15 +68,24 @@ class LiveBook:
             self._sites.trim_sessions()
 
     def due(self, mono_ms: float) -> list[LiveCounters]:
-        """Return the counters that changed, decayed or are to be renewed; forget empty sites."""
+        """Return the counters that changed, decayed or are to be renewed; forget empty sites.
+
+        Where there are none of these for long, those of one site: somebody counts.
+        """
         now_ms = self._clock.now(mono_ms)
         if now_ms is None:
             return []
-        due = (site for site in self._sites if site.is_due(now_ms, mono_ms))
+        due = [site for site in self._sites if site.is_due(now_ms, mono_ms)]
+        if not due and mono_ms - self._told_ms >= _ALIVE_MS:
+            due = list(islice((site for site in self._sites if site.told_ms is not None), 1))
+            for site in due:
+                site.renew()
         told = []
         for site in nsmallest(MAX_TOLD, due, key=lambda site: site.rank):
             if (counters := site.tell(self._partition, now_ms, mono_ms)) is not None:
                 told.append(counters)
             if site.windows.is_empty:
                 self._sites.forget(site.site_id)
+        if told:
+            self._told_ms = mono_ms
         return told

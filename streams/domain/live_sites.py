@@ -35,6 +35,10 @@ class Site:
         self.windows.count(event, log_ms)
         self._changed = True
 
+    def renew(self) -> None:
+        """Have it told again, as it is."""
+        self._changed = True
+
     @property
     def rank(self) -> tuple[bool, float]:
         """Who of those due is told first: settled sites, and of them the longest untold."""

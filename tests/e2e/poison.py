@@ -1,86 +1,151 @@
-"""Poison in a whole headrace, and what the operator's commands tell of it."""
+"""Records that nobody should write, of every kind, straight to the topics."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterable
-from typing import Any
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 
-from infra.dead_letters.letter import DeadLetter
-from infra.dead_letters.read import open_letters
-from schemas.records import RawEvent
-from schemas.settings import KafkaSettings
-from tests.e2e.stack import Stack
+from schemas.codec import encode
+from schemas.headers import EVENT_ID, SOURCE, TYPE, Source
+from schemas.records import Alert, RawEvent
+from schemas.topics import (
+    ALERTS,
+    EVENTS_ALERT,
+    EVENTS_PAGELEAVE,
+    EVENTS_RAW,
+    EVENTS_SESSION,
+    PAGE_DURATIONS,
+    SESSIONS,
+)
+from tests.e2e.stack import PARTITIONS
 
-PARTITIONS = 4
-NOON = 1_775_044_800_000_000
+#: A header that names a record of a test; whoever passes the record on keeps it.
+MARK = "test-mark"
 
-Headers = list[tuple[str, bytes]]
+#: Written to no partition of the log, so that no event is taken for a repeat of it.
+_NOWHERE = Source(99, 0, 0).pack()
 
 
-def event(session: str, **fields: Any) -> RawEvent:
-    """Return an event of the site `poisoned`."""
+class Poison(NamedTuple):
+    """One bad record; the header `MARK` names it wherever it is passed on."""
+
+    name: str
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+def every_kind() -> list[Poison]:
+    """Return poison of every kind for every topic that an agent reads."""
+    return [*_of_raw_headers(), *_of_routed_headers(), *_of_values()]
+
+
+def undecodable(count: int) -> list[Poison]:
+    """Return so many records of `events-raw` that look well from outside."""
+    return [
+        Poison(f"garbage {number}", EVENTS_RAW.name, b"shop:s", os.urandom(80), well())
+        for number in range(count)
+    ]
+
+
+def _of_values() -> Iterator[Poison]:
+    """Values that are no record of the topic, behind headers and a key that are well."""
+    event = encode(new_event())
+    alert = encode(
+        Alert(alert_id=str(uuid4()), site_id="s", rule="r", subject="", title="", details="{}",
+              raised_at=0)
+    )  # fmt: skip
+    for topic in (EVENTS_RAW, EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
+        values = {"another schema's": alert, "one byte short": event[:-1], **_garbage(event)}
+        headers = well() if topic is EVENTS_RAW else _routed()
+        for name, value in values.items():
+            yield Poison(f"{name} in {topic.name}", topic.name, b"shop:s", value, headers)
+    for topic in (SESSIONS, PAGE_DURATIONS, ALERTS):
+        for name, value in {"another schema's": event, **_garbage(alert)}.items():
+            yield Poison(f"{name} in {topic.name}", topic.name, b"shop:poison", value, {})
+
+
+def _garbage(value: bytes) -> dict[str, bytes]:
+    return {
+        "random bytes": os.urandom(200),
+        "no bytes": b"",
+        "an unknown schema id": b"\x00\x00\x01\x00\x00" + value[5:],
+        "bytes behind the end": value + b"\x00",
+        "cut off": value[: len(value) // 2],
+    }
+
+
+def _of_raw_headers() -> Iterator[Poison]:
+    """Keys and headers that the router must refuse."""
+    garbage = os.urandom(40)
+    good = well()
+    for name, key, headers in (
+        ("no key", None, good),
+        ("no session in the key", b"shop", good),
+        ("no headers", b"shop:s", {}),
+        ("a short id", b"shop:s", {**good, EVENT_ID: b"short"}),
+        ("an unknown type", b"shop:s", {**good, TYPE: b"no_such_type"}),
+        ("a type of binary", b"shop:s", {**good, TYPE: b"\xff\x00\xfe"}),
+    ):
+        yield Poison(f"{name} in events-raw", EVENTS_RAW.name, key, garbage, headers)
+
+
+def _of_routed_headers() -> Iterator[Poison]:
+    """Keys and headers that readers of routed topics must refuse, though the event is one."""
+    event = encode(new_event())
+    for topic in (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
+        for name, key, headers in (
+            ("no source", b"shop:s", {TYPE: b"pageview"}),
+            ("a short source", b"shop:s", {**_routed(), SOURCE: b"\x00"}),
+            ("another's key", b"shop:another", _routed()),
+        ):
+            yield Poison(f"{name} in {topic.name}", topic.name, key, event, headers)
+
+
+def well(event_type: bytes = b"pageleave") -> dict[str, bytes]:
+    """Return headers that are as they should be in `events-raw`."""
+    return {EVENT_ID: uuid4().bytes, TYPE: event_type}
+
+
+def _routed() -> dict[str, bytes]:
+    return {**well(), SOURCE: _NOWHERE}
+
+
+def new_event(**fields: Any) -> RawEvent:
+    """Return an event that is well, but for these fields."""
+    now = time.time_ns() // 1_000
     given: dict[str, Any] = {
         "event_id": str(uuid4()),
-        "type": "pageview",
-        "site_id": "poisoned",
-        "session_id": session,
-        "received_at": NOON,
-        "event_ts": NOON,
+        "type": "pageleave",
+        "site_id": "shop",
+        "session_id": "s",
+        "received_at": now,
+        "event_ts": now,
         "time_source": "server",
+        "duration_ms": 1,
     }
     return RawEvent(**{**given, **fields})
 
 
-def headers(event_type: bytes = b"pageview") -> Headers:
-    """Return the headers that an event has in events-raw."""
-    return [("id", uuid4().bytes), ("type", event_type)]
+def write(bootstrap: str, poison: Sequence[Poison], partition: int | None = None) -> None:
+    """Write records to a partition, or to each in turn; returns when the broker has them."""
 
+    async def run() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+            sent = []
+            for number, one in enumerate(poison):
+                headers = [*one.headers.items(), (MARK, one.name.encode())]
+                place = number % PARTITIONS if partition is None else partition
+                sent.append(
+                    await producer.send(
+                        one.topic, one.value, one.key, partition=place, headers=headers
+                    )
+                )
+            await asyncio.gather(*sent)
 
-async def send(stack: Stack, topic: str, records: Iterable[tuple[int, Any, Any, Headers]]) -> None:
-    """Send records, each with its partition, key, value and headers."""
-    async with AIOKafkaProducer(bootstrap_servers=stack.kafka, acks="all") as producer:
-        for partition, key, value, headers in records:
-            await producer.send_and_wait(topic, value, key, partition, headers=headers)
-
-
-def settings(stack: Stack) -> KafkaSettings:
-    """Return what the commands of the operator are given."""
-    return KafkaSettings(bootstrap_servers=stack.kafka, partitions=PARTITIONS)
-
-
-async def letters(stack: Stack) -> list[DeadLetter]:
-    """Return all dead letters, each once."""
-    async with open_letters(settings(stack), None) as found:
-        return [letter async for _, letter in found]
-
-
-def status(stack: Stack) -> tuple[int, Any]:
-    """Return the exit code of `headrace status --json`, and what it tells."""
-    argv = ["status", "--json", "--data-dir", str(stack.data_dir)]
-    told = subprocess.run([sys.executable, "-m", "infra", *argv], capture_output=True, check=False)
-    return told.returncode, json.loads(told.stdout)
-
-
-def lag(stack: Stack) -> int:
-    """Return how many records are not read yet."""
-    return sum(flow["lag"] for flow in status(stack)[1]["flows"])
-
-
-def _good(number: int) -> dict[str, object]:
-    return {"type": "pageview", "site_id": "good", "session_id": f"s{number % 40}", "path": "/"}
-
-
-def post_good(stack: Stack) -> None:
-    """Post 200 good events."""
-    assert stack.post([_good(number) for number in range(200)], "/api/events")[0] == 202
-
-
-def has_good(stack: Stack, events: int) -> bool:
-    """Tell whether so many good events are stored, and counted in sessions."""
-    stored = stack.rows("SELECT count(*) AS n FROM events WHERE site_id = 'good'")
-    counted = stack.rows("SELECT sum(events) AS n FROM sessions WHERE site_id = 'good'")
-    return stored == counted == [{"n": events}]
+    asyncio.run(run())

@@ -20,6 +20,9 @@ from infra.broker.ports import free_port
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually
 
+#: Of each topic.
+PARTITIONS = 4
+
 _START_SECONDS = 90
 _STOP_SECONDS = 60
 

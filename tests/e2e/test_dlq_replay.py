@@ -8,30 +8,37 @@ from msgspec.structs import replace
 
 from infra.dead_letters.replay import Choice, Report, replay
 from schemas import codec
-from schemas.headers import Source
+from schemas.headers import SOURCE, Source
 from tests.contract.schemas.record_examples import MAKERS
-from tests.e2e import poison
+from tests.e2e import operating
 from tests.e2e.conftest import MakeStack
-from tests.e2e.poison import Headers
+from tests.e2e.poison import Poison, new_event, well, write
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
 
+_NOON = 1_775_044_800_000_000
 _STATE: Any = MAKERS["SessionState"]()
 _VISIT = replace(_STATE.visits[0], state="closed", close_reason="idle", leaving=False, events=7)
 _PAGE: Any = MAKERS["PageDuration"]()
 
+
+def _event(session: str, **fields: Any) -> bytes:
+    given = {"type": "pageview", "received_at": _NOON, "event_ts": _NOON, **fields}
+    return codec.encode(new_event(site_id="poisoned", session_id=session, **given))
+
+
 #: Who had refused what, though it is right: the cause is mended since.
 _MENDED: dict[str, tuple[str, bytes, bytes]] = {
-    "sessionize": ("events-session", b"poisoned:a", codec.encode(poison.event("a"))),
+    "sessionize": ("events-session", b"poisoned:a", _event("a")),
     "aggregate_durations": (
         "events-pageleave",
         b"poisoned:a",
-        codec.encode(poison.event("a", type="pageleave", duration_ms=500, path="/a")),
+        _event("a", type="pageleave", duration_ms=500, path="/a"),
     ),
-    "raise_alerts": ("events-alert", b"poisoned", codec.encode(poison.event("a", type="payment"))),
-    "store_events": ("events-raw", b"poisoned:b", codec.encode(poison.event("b"))),
+    "raise_alerts": ("events-alert", b"poisoned", _event("a", type="payment")),
+    "store_events": ("events-raw", b"poisoned:b", _event("b")),
     "store_sessions": (
         "sessions",
         b"poisoned:c",
@@ -45,13 +52,13 @@ _MENDED: dict[str, tuple[str, bytes, bytes]] = {
 }
 
 
-def _bury(stage: str, offset: int) -> tuple[int, bytes, bytes, Headers]:
+def _bury(stage: str, offset: int) -> Poison:
     (topic, key, value) = _MENDED[stage]
     why = {"dlq-reason": "rule_failed", "dlq-detail": "KeyError()", "dlq-stage": stage}
     where = {"dlq-topic": topic, "dlq-partition": "1", "dlq-offset": str(offset), "dlq-at": "1"}
-    told = [(name, text.encode()) for name, text in (why | where).items()]
-    src = [("src", Source(1, 5, 1).pack())] if topic.startswith("events-") else []
-    return (1, key, value, [*poison.headers(), *src, *told])
+    told = {name: text.encode() for name, text in (why | where).items()}
+    src = {SOURCE: Source(1, 5, 1).pack()} if topic.startswith("events-") else {}
+    return Poison(stage, f"{topic}-dlq", key, value, {**well(b"pageview"), **src, **told})
 
 
 def _poisoned(stack: Stack) -> dict[str, list[dict[str, Any]]]:
@@ -71,11 +78,11 @@ async def test_a_dead_letter_has_its_effect_once_however_often_it_is_replayed(
     for stage, (topic, _, _) in _MENDED.items():
         # The router had passed it on twice; of what sinks read, the letter was written twice.
         copies = [_bury(stage, 70), _bury(stage, 71 if topic.startswith("events-s") else 70)]
-        await poison.send(stack, f"{topic}-dlq", copies)
+        await asyncio.to_thread(write, stack.kafka, copies, 1)
     reports = [Report(), Report(), Report()]
 
     async def operate(report: Report) -> None:
-        await replay(poison.settings(stack), Choice(), report, lambda _: None, dry_run=False)
+        await replay(operating.settings(stack), Choice(), report, lambda _: None, dry_run=False)
 
     await asyncio.gather(operate(reports[0]), operate(reports[1]))
 
@@ -95,10 +102,10 @@ async def test_a_dead_letter_has_its_effect_once_however_often_it_is_replayed(
     assert (reports[2].replayed.total(), reports[2].before.total()) == (0, len(_MENDED))
 
     # A session that comes after all of it, in the same partitions, shows that all is done.
-    await asyncio.to_thread(poison.post_good, stack)
+    await asyncio.to_thread(operating.post_good, stack)
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: poison.has_good(stack, 200), within_seconds=40, what="all is read"
+            lambda: operating.has_good(stack, 200), within_seconds=40, what="all is read"
         )
     )
     stack_rows = _poisoned(stack)

@@ -1,5 +1,8 @@
 """What a newcomer does: start, send, look, press Ctrl-C, start again."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.e2e.conftest import MakeStack
@@ -75,6 +78,20 @@ def test_good_events_are_stored_once_bad_ones_refused_and_repeats_dropped(
     )
     assert stack.rows("SELECT count(*) AS n FROM events") == [{"n": 300}]
     assert stack.rows("SELECT sum(pageviews) AS n FROM sessions") == [{"n": 300}]
+
+
+def test_visitors_find_a_headrace_by_its_data_directory(make_stack: MakeStack) -> None:
+    """`headrace demo --data-dir`, whatever its port is."""
+    stack = make_stack({})
+    argv = ["demo", "--data-dir", str(stack.data_dir), "--events", "30", "--rate", "300"]
+    told = subprocess.run([sys.executable, "-m", "infra", *argv], capture_output=True, check=False)
+
+    assert told.returncode == 0, told.stderr
+    eventually(
+        lambda: stack.rows("SELECT count(*) AS n FROM events") == [{"n": 30}],
+        within_seconds=30,
+        what="all are stored",
+    )
 
 
 def test_a_role_that_dies_is_started_again_and_nothing_outlives_headrace_itself(

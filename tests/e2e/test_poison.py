@@ -2,50 +2,69 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from infra.dead_letters.replay import Choice, Report, replay
 from schemas import codec
-from schemas.headers import Source
-from tests.e2e import poison
+from schemas.headers import SOURCE, Source
+from schemas.topics import EVENTS_RAW, EVENTS_SESSION
+from tests.e2e import operating
 from tests.e2e.conftest import MakeStack
-from tests.e2e.poison import Headers
+from tests.e2e.poison import Poison, new_event, well, write
+from tests.e2e.stack import PARTITIONS
 from tests.fixtures.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.timeout(240)
 
 _BRAKE = "HEADRACE_KAFKA__MAX_REFUSED_IN_A_ROW"
 
-_WHOLE = codec.encode(poison.event("poison"))
 _KEY = b"poisoned:poison"
 
-#: Key, value and headers in events-raw, and who refuses it, why.
-_POISON: dict[str, tuple[bytes | None, bytes, Headers, set[tuple[str, str]]]] = {
-    name: (_KEY, value, poison.headers(), {("sessionize", why), ("store_events", why)})
-    for name, value, why in (
-        ("random bytes", bytes(range(1, 200)), "undecodable"),
-        ("truncated Avro", _WHOLE[:-7], "undecodable"),
-        ("an unknown schema id", b"\x00\x00\x00\x27\x0f" + _WHOLE[5:], "undecodable"),
-        ("trailing bytes", _WHOLE + b"\x00", "undecodable"),
-        ("no bytes at all", b"", "undecodable"),
-    )
-} | {
-    "a NUL character": (
-        b"poisoned:nul",
-        codec.encode(poison.event("nul", title="a\0b")),
-        poison.headers(),
-        {("store_events", "row_refused")},
+
+def _event(**fields: Any) -> bytes:
+    given = {"site_id": "poisoned", "session_id": "poison", "type": "pageview", **fields}
+    return codec.encode(new_event(**given))
+
+
+_WHOLE = _event()
+
+#: What cannot be used in events-raw, and who refuses it, why.
+_POISON: list[tuple[Poison, set[tuple[str, str]]]] = [
+    *(
+        (
+            Poison(name, EVENTS_RAW.name, _KEY, value, well(b"pageview")),
+            {("sessionize", "undecodable"), ("store_events", "undecodable")},
+        )
+        for name, value in (
+            ("random bytes", bytes(range(1, 200))),
+            ("truncated Avro", _WHOLE[:-7]),
+            ("an unknown schema id", b"\x00\x00\x00\x27\x0f" + _WHOLE[5:]),
+            ("trailing bytes", _WHOLE + b"\x00"),
+            ("no bytes at all", b""),
+        )
     ),
-    "no key": (None, _WHOLE, poison.headers(), {("route_events", "bad_key")}),
-    "no headers": (_KEY, _WHOLE, [], {("route_events", "bad_headers")}),
-    "an unknown type": (
-        _KEY,
-        codec.encode(poison.event("poison", type="dance")),
-        poison.headers(b"dance"),
-        {("route_events", "unknown_type")},
+    *(
+        (Poison(name, EVENTS_RAW.name, key, value, headers), {refused})
+        for name, key, value, headers, refused in (
+            (
+                "a NUL character",
+                _KEY,
+                _event(title="a\0b"),
+                well(b"pageview"),
+                ("store_events", "row_refused"),
+            ),
+            ("no key", None, _WHOLE, well(b"pageview"), ("route_events", "bad_key")),
+            ("no headers", _KEY, _WHOLE, {}, ("route_events", "bad_headers")),
+            (
+                "an unknown type",
+                *(_KEY, _event(type="dance"), well(b"dance")),
+                ("route_events", "unknown_type"),
+            ),
+        )
     ),
-}
+]
 
 
 async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
@@ -53,51 +72,49 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
 ) -> None:
     """Once each, by who cannot use it, with why; replayed unmended, it is refused again."""
     stack = await asyncio.to_thread(make_stack, {})
-    await asyncio.to_thread(poison.post_good, stack)
-    bad = [
-        (partition, key, value, headers)
-        for key, value, headers, _ in _POISON.values()
-        for partition in range(poison.PARTITIONS)
-    ]
-    await poison.send(stack, "events-raw", bad)
-    await asyncio.to_thread(poison.post_good, stack)
-    refusals = [who for *_, refusing in _POISON.values() for who in refusing]
-    expected = Counter(refusals * poison.PARTITIONS)
+    await asyncio.to_thread(operating.post_good, stack)
+    for partition in range(PARTITIONS):
+        await asyncio.to_thread(write, stack.kafka, [one for one, _ in _POISON], partition)
+    await asyncio.to_thread(operating.post_good, stack)
+    refusals = [who for _, refusing in _POISON for who in refusing]
+    expected = Counter(refusals * PARTITIONS)
 
     async def all_are_refused() -> bool:
-        return len(await poison.letters(stack)) == expected.total()
+        return len(await operating.letters(stack)) == expected.total()
 
     await eventually_async(all_are_refused, within_seconds=40, what="all poison is refused")
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: poison.has_good(stack, 400),
+            lambda: operating.has_good(stack, 400),
             within_seconds=40,
             what="the neighbours are counted",
         )
     )
-    letters = await poison.letters(stack)
+    letters = await operating.letters(stack)
     assert Counter((letter.stage, letter.reason) for letter in letters) == expected
     assert stack.rows("SELECT event_id FROM events WHERE site_id = 'poisoned'") == []
     assert len({(letter.stage, letter.source) for letter in letters}) == expected.total()
     assert len({(letter.stage, letter.origin) for letter in letters}) == expected.total()
 
     report = Report()
-    await replay(poison.settings(stack), Choice(), report, lambda _: None, dry_run=False)
+    await replay(operating.settings(stack), Choice(), report, lambda _: None, dry_run=False)
     assert report.replayed.total() == expected.total()
 
     async def all_are_refused_again() -> bool:
-        return len(await poison.letters(stack)) == 2 * expected.total()
+        return len(await operating.letters(stack)) == 2 * expected.total()
 
     await eventually_async(all_are_refused_again, within_seconds=40, what="all is refused again")
-    again = Counter((letter.stage, letter.reason) for letter in await poison.letters(stack))
+    again = Counter((letter.stage, letter.reason) for letter in await operating.letters(stack))
     assert again == expected + expected
-    assert await asyncio.to_thread(poison.has_good, stack, 400)
+    assert await asyncio.to_thread(operating.has_good, stack, 400)
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: poison.lag(stack) == 0, within_seconds=60, what="status shows that all is read"
+            lambda: operating.lag(stack) == 0,
+            within_seconds=60,
+            what="status shows that all is read",
         )
     )
-    code, status = await asyncio.to_thread(poison.status, stack)
+    code, status = await asyncio.to_thread(operating.status, stack)
     assert code == 1
     assert {
         f"see `headrace dlq list --topic {topic}-dlq`" for topic in ("events-raw", "events-session")
@@ -111,25 +128,31 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
     """The role says so until then; here what is mended is the operator's mind: all are poison."""
     stack = await asyncio.to_thread(make_stack, {})
     bad = [
-        (0, _KEY, b"garbage", [("src", Source(0, offset, 0).pack()), ("type", b"pageview")])
-        for offset in range(60)
+        Poison(
+            "",
+            EVENTS_SESSION.name,
+            _KEY,
+            b"garbage",
+            {**well(b"pageview"), SOURCE: Source(0, n, 0).pack()},
+        )
+        for n in range(60)
     ]
-    await poison.send(stack, "events-session", bad)
+    await asyncio.to_thread(write, stack.kafka, bad, 0)
     await asyncio.to_thread(
         lambda: eventually(
             lambda: "is stopped" in stack.why_not_ready, within_seconds=20, what="the brake holds"
         )
     )
-    await asyncio.to_thread(poison.post_good, stack)
-    assert len(await poison.letters(stack)) <= 50
-    code, status = await asyncio.to_thread(poison.status, stack)
+    await asyncio.to_thread(operating.post_good, stack)
+    assert len(await operating.letters(stack)) <= 50
+    code, status = await asyncio.to_thread(operating.status, stack)
     told = [one["what"] for one in status["problems"]]
     assert code == 1
     assert [one for one in told if one.startswith("streams is not ready: sessionize: ")]
     assert [one for one in told if "streams does not move on in events-session, part" in one]
 
     assert await asyncio.to_thread(stack.stop) == 0
-    code, status = await asyncio.to_thread(poison.status, stack)
+    code, status = await asyncio.to_thread(operating.status, stack)
     assert (code, len(status["tables"])) == (1, 4)
     assert "No broker is ready" in status["problems"][0]["what"]
     stack.settings[_BRAKE] = "1000"
@@ -137,10 +160,10 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
 
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: poison.has_good(stack, 200), within_seconds=40, what="it goes on"
+            lambda: operating.has_good(stack, 200), within_seconds=40, what="it goes on"
         )
     )
-    assert {(one.stage, one.reason) for one in await poison.letters(stack)} == {
+    assert {(one.stage, one.reason) for one in await operating.letters(stack)} == {
         ("sessionize", "undecodable")
     }
-    assert len(await poison.letters(stack)) == 60
+    assert len(await operating.letters(stack)) == 60

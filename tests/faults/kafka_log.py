@@ -14,11 +14,9 @@ from schemas.codec import CodecError, decode
 from schemas.headers import SOURCE, Source, find
 from schemas.records import RawEvent
 from schemas.topics import DEAD_LETTERS, EVENTS_ALERT, EVENTS_RAW, EVENTS_SESSION
+from tests.e2e.poison import MARK
+from tests.e2e.stack import PARTITIONS
 from tests.reference import Log
-
-PARTITIONS = 4
-#: A header that names a record of a test; whoever passes the record on keeps it.
-MARK = "test-mark"
 
 
 class DeadLetter(NamedTuple):

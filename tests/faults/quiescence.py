@@ -7,8 +7,8 @@ from aiokafka import TopicPartition
 
 from schemas import topics
 from schemas.topics import Topic
-from tests.e2e.stack import Stack
-from tests.faults.kafka_log import PARTITIONS, ask
+from tests.e2e.stack import PARTITIONS, Stack
+from tests.faults.kafka_log import ask
 from tests.fixtures.waiting import eventually
 
 _ROUTED = (topics.EVENTS_SESSION, topics.EVENTS_PAGELEAVE, topics.EVENTS_ALERT)

@@ -6,9 +6,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from tests.e2e.stack import Stack
+from tests.e2e.stack import PARTITIONS, Stack
 from tests.faults.flood import flood, flooding, pageviews
-from tests.faults.kafka_log import PARTITIONS
 from tests.faults.ledger import Ledger
 from tests.faults.report import ROLES
 from tests.faults.scenario import MakeScenario, Scenario, hold

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.faults import poison
+from tests.e2e import poison
 from tests.faults.kafka_log import read_log
 from tests.faults.scenario import Scenario, hold, why_not_ready
 from tests.fixtures.waiting import eventually

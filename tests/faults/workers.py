@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.process import terminate
-from tests.e2e.stack import Stack
-from tests.faults.kafka_log import PARTITIONS
+from tests.e2e.stack import PARTITIONS, Stack
 from tests.fixtures.waiting import eventually
 
 _START_SECONDS = 120

@@ -12,6 +12,8 @@ const CHOSEN = "headrace.site";
 
 let streams = [];
 let heard = null;
+// Until when the site was counted, while the server hears nothing new of it.
+let stalled = null;
 
 function show(id) {
   for (const main of document.querySelectorAll("main")) main.hidden = main.id !== id;
@@ -43,7 +45,10 @@ function watch(site) {
   streams = [live, raised];
   live.addEventListener("live", (event) => {
     heard = new Date();
-    showLive(JSON.parse(event.data));
+    const now = JSON.parse(event.data);
+    stalled = now.stalled_since && new Date(now.stalled_since);
+    showLive(now);
+    back();
   });
   raised.addEventListener("alert", (event) => addAlerts([JSON.parse(event.data)], true));
   // What was raised before, or while the connection was lost.
@@ -58,7 +63,9 @@ function watch(site) {
 }
 
 function back() {
-  if (streams.every((stream) => stream.readyState === EventSource.OPEN)) state("live", "Live");
+  if (!streams.every((stream) => stream.readyState === EventSource.OPEN)) return;
+  if (stalled) state("stalled", `Counting stalls, as of ${clock(stalled, true)}`);
+  else state("live", "Live");
 }
 
 // A browser comes back by itself, but not when it was refused: then the token may be over.

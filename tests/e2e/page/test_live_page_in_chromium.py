@@ -110,6 +110,27 @@ def test_it_outlives_a_restart_of_the_server(page: LivePage) -> None:
     assert all("net::ERR" in said or "503" in said for said in page.console())
 
 
+def test_it_says_when_counting_stalls(page: LivePage) -> None:
+    """As when the role `live` has died; then it is live again, with what came meanwhile."""
+    page.open("stalled")
+    live = page.stack.pid("live")
+    assert live is not None
+    os.kill(live, signal.SIGSTOP)
+    try:
+        page.post("stalled", "second")
+        eventually(
+            lambda: page.text("#state").startswith("Counting stalls, as of "),
+            within_seconds=30,
+            what="it says that nothing is counted",
+        )
+        assert page.barriers() == []
+    finally:
+        os.kill(live, signal.SIGCONT)
+
+    eventually(lambda: page.text("#state") == "Live", within_seconds=60, what="it is live again")
+    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it has gone on")
+
+
 def test_another_site_is_chosen_by_keyboard_alone(page: LivePage) -> None:
     """After the way past the header; the address keeps the choice."""
     page.open("keys-b")

@@ -6,13 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE
-from schemas.records import Alert, AlertState, RawEvent
+from schemas.records import Alert, RawEvent
 from streams.domain import alert_book, alerts
-from streams.domain.alert_book import AlertBook
-from streams.domain.subscriptions import Subscriptions
 from tests import reference
-from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
-from tests.unit.streams.fake_states import FakeStates
+from tests.property.streams.alerting import raise_alerts
+from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, steps
 from tests.unit.streams.samples import DAY_MS, HOUR, HOUR_MS, MINUTE_MS, NOON, event, source
 
 WAITS_MS = (0, 1, 10_000, MINUTE_MS, 20 * MINUTE_MS, HOUR_MS, 31 * DAY_MS)
@@ -29,26 +27,6 @@ def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
         "received_at": NOON + draw(st.sampled_from([0, 0, 24 * HOUR, 24 * HOUR + 1])),
     }
     return lambda index: event(index, **fields)
-
-
-def raise_alerts(log: Sequence[Logged], plan: Sequence[Step]) -> list[Alert]:
-    """Run the job as the agent does, and return all alerts that it ever sent."""
-    sent: list[Alert] = []
-    states = FakeStates(AlertState)
-
-    def take_over() -> Callable[[Sequence[Logged]], None]:
-        book = AlertBook(states, Subscriptions())
-        book.know(states.stored().values())
-
-        def process(batch: Sequence[Logged]) -> None:
-            for happened, src in batch:
-                if happened is not None:
-                    sent.extend(book.apply(happened, src))
-
-        return process
-
-    play(log, plan, states, take_over)
-    return sent
 
 
 def by_id(sent: Sequence[Alert]) -> dict[str, dict[str, Any]]:

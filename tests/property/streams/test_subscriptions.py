@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.alert_rules import ErrorRateParams, PaymentParams, read_params, told
-from schemas.records import Alert, AlertState, RawEvent, Subscription
+from schemas.records import AlertState, RawEvent, Subscription
 from streams.domain import alert_book
 from streams.domain.alert_book import AlertBook
 from streams.domain.fingerprints import fingerprint
 from streams.domain.subscriptions import Subscriptions
 from tests import reference
-from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
+from tests.property.streams.alerting import raise_alerts
+from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, steps
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import MINUTE_MS, NOON, event, source
 from tests.unit.streams.subscribed import subscription
@@ -75,29 +76,6 @@ def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
         "event_ts": NOON,
     }
     return lambda index: event(index, **fields)
-
-
-def raise_alerts(log: Sequence[Logged], plan: Sequence[Step], asked: Wanted) -> list[Alert]:
-    """Run the job as the agent does, and return all alerts that it ever sent."""
-    sent: list[Alert] = []
-    states = FakeStates(AlertState)
-
-    def take_over() -> Callable[[Sequence[Logged]], None]:
-        subscriptions = Subscriptions()
-        for name, one in asked.items():
-            subscriptions.put(name, one)
-        book = AlertBook(states, subscriptions)
-        book.know(states.stored().values())
-
-        def process(batch: Sequence[Logged]) -> None:
-            for happened, src in batch:
-                if happened is not None:
-                    sent.extend(book.apply(happened, src))
-
-        return process
-
-    play(log, plan, states, take_over)
-    return sent
 
 
 def scan(log: Sequence[Logged], one: Subscription) -> dict[str, tuple[str, str | None]]:

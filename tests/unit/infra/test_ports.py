@@ -3,6 +3,8 @@
 import os
 import socket
 
+import pytest
+
 from infra.broker.ports import LOOPBACK, free_port, is_free, owner_of
 
 
@@ -26,6 +28,13 @@ def test_the_program_that_has_a_port_is_named() -> None:
     """By its name and process id."""
     with socket.create_server((LOOPBACK, 0)) as server:
         assert f"process {os.getpid()}" in owner_of(server.getsockname()[1])
+
+
+def test_a_role_is_named_without_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which the system keeps the first letters alone."""
+    monkeypatch.setattr("psutil.Process.name", lambda _: "headrace web --")
+    with socket.create_server((LOOPBACK, 0)) as server:
+        assert owner_of(server.getsockname()[1]) == f"headrace web (process {os.getpid()})"
 
 
 def test_nobody_can_be_named_for_a_free_port() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.headers import Source
-from schemas.live import RENEW_SECONDS
+from schemas.live import ALIVE_SECONDS, RENEW_SECONDS
 from schemas.records import LiveCounters, RawEvent
 from streams.domain import live, live_sessions, live_sites
 from streams.domain.live import LiveBook
@@ -84,14 +84,28 @@ def test_each_window_decays_at_its_own_time() -> None:
 
 
 def test_what_did_not_change_is_told_again_in_time() -> None:
-    """So that a reader can tell a silent site from a worker that is gone."""
+    """So that a reader can tell a silent site from one that is counted no more."""
     now = Now()
-    now.come(event("a"))
-    assert now.told()
-    assert not now.told(at=RENEW_SECONDS - 1)
+    now.come(event("a"), event("b", site_id="blog"))
+    assert set(now.told()) == {"shop", "blog"}
+    assert "blog" not in now.told(at=RENEW_SECONDS - 1)
 
-    assert now.told(at=RENEW_SECONDS)["shop"].sessions == 1
+    assert now.told(at=RENEW_SECONDS)["blog"].sessions == 1
     assert not now.told(at=RENEW_SECONDS + 1)
+
+
+def test_a_partition_with_counters_is_never_silent_for_long() -> None:
+    """One site speaks for all; one in which nothing happened has nothing to say."""
+    now = Now()
+    now.come(event("a"), event("b", site_id="blog"))
+    now.told()
+    assert not now.told(at=ALIVE_SECONDS - 0.1)
+
+    assert len(now.told(at=ALIVE_SECONDS)) == 1
+    assert not now.told(at=2 * ALIVE_SECONDS - 0.1)
+    assert len(now.told(at=2 * ALIVE_SECONDS)) == 1
+    now.told(at=3_600)
+    assert not now.told(at=3_600 + ALIVE_SECONDS)
 
 
 @pytest.mark.parametrize(("age_us", "sites"), [(24 * HOUR, ["shop"]), (24 * HOUR + 1, [])])

@@ -109,6 +109,36 @@ async def test_a_wrong_parameter_is_named(role: Role, query: str, field: str) ->
     assert answer.json()["code"] == "bad_parameter"
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "known"),
+    [
+        ("alerts?rule=payments", "rule", "payment, error.new, error.rate"),
+        ("alerts?rule=", "rule", "payment, error.new, error.rate"),
+        ("sessions?state=ended", "state", "open, closed, withdrawn"),
+    ],
+)
+async def test_a_filter_that_nothing_can_match_is_refused(
+    role: Role, path: str, field: str, known: str
+) -> None:
+    """A name with a typing error would find nothing, as if there was nothing."""
+    async with role.client(await role.token()) as client:
+        answer = await client.get(f"/api/sites/shop/{path}")
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert f"{field} must be one of: {known}; it is " in answer.json()["error"]
+
+
+async def test_a_filter_leaves_what_it_names(role: Role) -> None:
+    """A rule of which the site has no alert is no error."""
+    await role.alert(0)
+    async with role.client(await role.token()) as client:
+        payments = (await client.get("/api/sites/shop/alerts?rule=payment")).json()["items"]
+        errors = await client.get("/api/sites/shop/alerts?rule=error.new")
+
+    assert [alert["title"] for alert in payments] == ["Payment 0"]
+    assert (errors.status_code, errors.json()["items"]) == (200, [])
+
+
 async def test_other_paths_and_methods_are_told_so(role: Role) -> None:
     """404, and 405 with what is allowed."""
     async with role.client(await role.token()) as client:

@@ -51,10 +51,14 @@ async def test_the_last_events_are_sent_to_who_asks_for_them(role: Role) -> None
     async with role.client(token) as client:
         refused = await client.get(LIVE, params={"latest": "10"})
 
+        asked = (await client.get("/api/sites/shop/live", params={"latest": "1"})).json()
+
     told = [json.loads(message.split("data: ")[1]) for message in sent]
+    assert told[1] == asked
     assert told[1].pop("latest") == [
         {"at": "2026-04-01T12:00:30.500Z", "type": "payment", "detail": "5 EUR"}
     ]
+    assert told[1].pop("stalled_since") is None
     assert told[0] == told[1]
     assert (refused.status_code, refused.json()["field"]) == (400, "latest")
 

@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.codec import CodecError, encode
-from schemas.records import Subscription
+from schemas.records import MinuteCount, Subscription
 from sinks.query import live_board
 from sinks.query.live_board import EXPIRES_MS, Board
 from tests.unit.sinks.query.test_live import NOW_MS, partial
@@ -40,6 +40,41 @@ def test_what_is_not_renewed_expires_and_is_forgotten() -> None:
     clock.now_ms += 10_000
     assert board.sites(10) == []
     assert board.size == 0
+
+
+def test_a_site_is_stalled_when_one_of_its_partitions_is_silent() -> None:
+    """Since it was heard last, of whatever site: a silent site is not a silent partition."""
+    clock = Clock()
+    board = Board(clock)
+
+    def come(site_id: str, partition: int) -> None:
+        happened = [MinuteCount(NOW_MS // 60_000, 1)]
+        message = partial(partition, site_id=site_id, minutes=happened)
+        board.put(encode(message), clock.now_ms)
+
+    for partition in (0, 1):
+        come("shop", partition)
+    clock.now_ms += 4_000
+    come("blog", 0)
+    clock.now_ms += 1_999
+    assert board.snapshot("shop", latest=True)["stalled_since"] is None
+    clock.now_ms += 1
+    assert board.snapshot("shop", latest=True)["stalled_since"] == "2026-04-01T12:00:30.500Z"
+    assert board.snapshot("blog", latest=True)["stalled_since"] is None
+
+    come("other", 1)
+    assert board.snapshot("shop", latest=True)["stalled_since"] is None
+
+
+def test_a_site_where_nothing_happens_is_not_stalled() -> None:
+    """Its zeros were told once, and nobody has more to say."""
+    clock = Clock()
+    board = Board(clock)
+    board.put(encode(partial()), NOW_MS)
+    clock.now_ms += 30_000
+
+    assert board.snapshot("shop", latest=True)["stalled_since"] is None
+    assert board.snapshot("nobody", latest=True)["stalled_since"] is None
 
 
 def test_a_site_too_many_is_not_kept_and_the_others_stay_right(
