@@ -12,21 +12,10 @@ from sinks.sql import offsets, outbox
 from sinks.sql.batch import Refused, SourcedRow, TableBatch, above_fence, screen, table_batch
 from sinks.sql.errors import is_poison, reason
 from sinks.sql.offsets import Place
-from sinks.sql.statements import (
-    Values,
-    postgres_insert,
-    postgres_parameters,
-    sqlite_insert,
-    sqlite_parameters,
-)
-from sinks.sql.tables import METADATA, AlertRow, DeliveryRow, table_of
+from sinks.sql.statements import insert_rows
+from sinks.sql.tables import AlertRow, DeliveryRow, table_of
 
 Rows = Sequence[tuple[Table, Sequence[SourcedRow]]]
-
-_INSERTS = {
-    dialect: {table: insert(table) for table in METADATA.sorted_tables}
-    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgres_insert))
-}
 
 _ALERTS = table_of(AlertRow)
 _DELIVERIES = table_of(DeliveryRow)
@@ -127,7 +116,7 @@ def _insert(connection: Connection, part: TableBatch) -> None:
     if part.table is _ALERTS:
         _insert_alerts(connection, part)
     else:
-        _insert_columns(connection, part.table, part.columns)
+        insert_rows(connection, part.table, part.rows)
 
 
 def _insert_alerts(connection: Connection, part: TableBatch) -> None:
@@ -138,18 +127,10 @@ def _insert_alerts(connection: Connection, part: TableBatch) -> None:
     """
     known = outbox.known_alerts(connection, part)
     numbers = _numbers(connection, len(part.offsets))
-    _insert_columns(connection, part.table, [*part.columns, numbers])
-    if rows := outbox.delivery_rows(connection, part, numbers, known):
-        _insert_columns(connection, _DELIVERIES, list(zip(*rows, strict=True)))
-
-
-def _insert_columns(connection: Connection, table: Table, columns: Sequence[Values]) -> None:
-    dialect = connection.dialect.name
-    sql = _INSERTS[dialect][table]
-    if dialect == "postgresql":
-        connection.exec_driver_sql(sql, postgres_parameters(columns))
-    else:
-        connection.exec_driver_sql(sql, sqlite_parameters(table, columns))
+    numbered = [(*row, number) for row, number in zip(part.rows, numbers, strict=True)]
+    insert_rows(connection, part.table, numbered)
+    if rows := outbox.delivery_rows(connection, numbered, known):
+        insert_rows(connection, _DELIVERIES, rows)
 
 
 def _numbers(connection: Connection, count: int) -> range:

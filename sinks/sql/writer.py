@@ -51,7 +51,7 @@ async def open_writer(
     `app` names the rows of `consumer_offsets`, `cluster_id` is Kafka's. While the database is
     away all methods wait, until `should_stop` is true; then they raise `DatabaseUnavailable`.
     """
-    writer = Writer(open_database(url), app, cluster_id, Patience(should_stop))
+    writer = Writer(open_database(url, takes_batches=True), app, cluster_id, Patience(should_stop))
     try:
         await writer.check_schema()
     except BaseException:
