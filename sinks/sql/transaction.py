@@ -47,11 +47,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one transaction did: rows sent, rows below the fence, the offset now stored."""
+    """What one transaction did: rows sent, rows below the fence, the offset now stored.
+
+    `enqueued` deliveries went with the alerts of the batch.
+    """
 
     sent: int
     skipped: int
     next_offset: int
+    enqueued: int
 
 
 def write(connection: Connection, batch: Batch, without: Collection[int]) -> Written:
@@ -64,12 +68,11 @@ def write(connection: Connection, batch: Batch, without: Collection[int]) -> Wri
     parts, skipped = _prepare(batch, stored, without)
     if refused := [found for part in parts for found in screen(part)]:
         raise PoisonFound(_one_for_each_record(refused))
-    for part in parts:
-        _insert(connection, part)
+    enqueued = sum(_insert(connection, part) for part in parts)
     if batch.next_offset > stored:
         offsets.advance(connection, batch.place, batch.next_offset)
     sent = sum(len(part.offsets) for part in parts)
-    return Written(sent, skipped, max(stored, batch.next_offset))
+    return Written(sent, skipped, max(stored, batch.next_offset), enqueued)
 
 
 def find_poison(connection: Connection, batch: Batch, without: Collection[int]) -> None:
@@ -112,14 +115,15 @@ def _prepare(batch: Batch, stored: int, without: Collection[int]) -> tuple[list[
     return parts, skipped
 
 
-def _insert(connection: Connection, part: TableBatch) -> None:
+def _insert(connection: Connection, part: TableBatch) -> int:
+    """Insert what goes to a table; returns how many deliveries were enqueued with it."""
     if part.table is _ALERTS:
-        _insert_alerts(connection, part)
-    else:
-        insert_rows(connection, part.table, part.rows)
+        return _insert_alerts(connection, part)
+    insert_rows(connection, part.table, part.rows)
+    return 0
 
 
-def _insert_alerts(connection: Connection, part: TableBatch) -> None:
+def _insert_alerts(connection: Connection, part: TableBatch) -> int:
     """Insert alerts with the numbers they get, and what is to be delivered of those that are new.
 
     The partition is ours alone while its offset is locked, and an alert is always of the same
@@ -131,6 +135,7 @@ def _insert_alerts(connection: Connection, part: TableBatch) -> None:
     insert_rows(connection, part.table, numbered)
     if rows := outbox.delivery_rows(connection, numbered, known):
         insert_rows(connection, _DELIVERIES, rows)
+    return len(rows)
 
 
 def _numbers(connection: Connection, count: int) -> range:
