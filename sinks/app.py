@@ -11,7 +11,6 @@ from faust.types import TP
 from schemas.settings import KafkaSettings, Settings
 from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import store_alerts, store_durations, store_events, store_sessions
-from sinks.sql.engine import open_database
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.reader import open_reader
@@ -20,7 +19,7 @@ from sinks.webhooks.deliver import Deliveries
 from sinks.webhooks.mend import Mending
 from sinks.webhooks.prune import Pruning
 from sinks.webhooks.sender import Sender
-from sinks.webhooks.service import open_subscriptions
+from sinks.webhooks.service import Subscriptions
 from sinks.webhooks.topic import open_topic
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.follow import Follower
@@ -50,7 +49,7 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
     )
     try:
         worker = _build(kafka, writer)
-        async with _open_delivery(settings, worker):
+        async with _open_delivery(settings, worker, writer):
             watch(worker)
             await worker.run(stop)
     finally:
@@ -79,16 +78,23 @@ def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
 
 
 @asynccontextmanager
-async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[None]:
-    """Have the worker deliver what is due while it runs, and keep topic and SQL together."""
+async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
+    """Have the worker deliver what is due while it runs, and keep topic and SQL together.
+
+    All of it writes through the writer's database: on SQLite, a second connection would wait for
+    seconds where there is always a batch that is faster to take the lock.
+    """
     kafka, allow_private = settings.kafka, settings.webhooks.allow_private
+    database, reader = writer.database, open_reader(settings.database.url)
     async with (
-        open_subscriptions(settings) as subscriptions,
         open_topic(kafka.bootstrap_servers) as publish,
         Sender(allow_private=allow_private) as sender,
     ):
-        database, reader = open_database(settings.database.url), open_reader(settings.database.url)
-        deliveries = Deliveries(database, sender, subscriptions.disable)
+        subscriptions = Subscriptions(
+            database, reader, publish, sender.resolver, allow_private=allow_private
+        )
+        deliveries = Deliveries(database, reader, sender, subscriptions.disable)
+        writer.on_enqueued = deliveries.wake
         worker.checks.append(lambda: deliveries.trouble)
         mending = Mending(database, reader, publish)
         follower = Follower(
@@ -102,4 +108,3 @@ async def _open_delivery(settings: Settings, worker: Worker) -> AsyncIterator[No
             yield
         finally:
             await reader.close()
-            await database.close()

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table
@@ -24,7 +25,7 @@ from infra.rebuild.store import store
 from schemas.records import PageDuration, SessionState
 from schemas.settings import Settings
 from schemas.topics import EVENTS_PAGELEAVE, EVENTS_SESSION, PAGE_DURATIONS, SESSIONS, Topic
-from sinks.sql.engine import Database
+from sinks.sql.engine import Database, open_database
 from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from streams.engine.producer import BatchProducer
 
@@ -88,7 +89,8 @@ async def rebuild(
         await cluster.check_stored(settings.database, target.topic)
         standing = await cluster.standing(target.agents)
         changelog = await _read(settings, target, cluster)
-        async with _producer(settings) as producer, using(settings.database) as database:
+        opening = partial(open_database, takes_batches=True)
+        async with _producer(settings) as producer, using(settings.database, opening) as database:
             writing = _Writing(target, changelog, producer, database)
             loop = asyncio.get_running_loop()
 

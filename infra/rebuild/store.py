@@ -6,14 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, tuple_
 
 from infra.audit.difference import moment
-from sinks.sql.statements import (
-    Row,
-    kind_of,
-    postgres_insert,
-    postgres_parameters,
-    sqlite_insert,
-    sqlite_parameters,
-)
+from sinks.sql.statements import Row, insert_rows, kind_of
 
 #: Keys of one `IN`.
 _AT_ONCE = 500
@@ -26,13 +19,8 @@ def store(connection: Connection, table: Table, rows: Iterable[Row], gone: Itera
     for some in _parts([_key(values, times) for values in sorted(gone)]):
         connection.execute(delete(table).where(tuple_(*key).in_(some)))
     # By key, so that we and a sink never wait for each other in a circle.
-    columns = list(zip(*sorted(rows, key=lambda row: row[: len(key)]), strict=True))
-    if not columns:
-        return
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(postgres_insert(table), postgres_parameters(columns))
-    else:
-        connection.exec_driver_sql(sqlite_insert(table), sqlite_parameters(table, columns))
+    if ordered := sorted(rows, key=lambda row: row[: len(key)]):
+        insert_rows(connection, table, ordered)
 
 
 def _key(values: Row, times: Sequence[bool]) -> tuple[Any, ...]:

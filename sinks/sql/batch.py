@@ -25,16 +25,15 @@ class Refused(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TableBatch:
-    """Rows for one table, by column, with the offset that each is from."""
+    """Rows for one table, with the offset that each is from."""
 
     table: Table
     offsets: Sequence[int]
-    columns: Sequence[Values]
+    rows: Sequence[Row]
 
     def part(self, start: int, stop: int) -> "TableBatch":
         """Return the rows from `start` up to `stop`."""
-        columns = [values[start:stop] for values in self.columns]
-        return TableBatch(self.table, self.offsets[start:stop], columns)
+        return TableBatch(self.table, self.offsets[start:stop], self.rows[start:stop])
 
 
 def above_fence(rows: Sequence[SourcedRow], fence: int) -> Sequence[SourcedRow]:
@@ -55,8 +54,7 @@ def table_batch(table: Table, rows: Sequence[SourcedRow]) -> TableBatch | None:
         return None
     chosen = _one_for_each_key(table, rows)
     kept = chosen.values() if "seq" in table.columns else [chosen[key] for key in sorted(chosen)]
-    columns = list(zip(*[row for _, row in kept], strict=True))
-    return TableBatch(table, [offset for offset, _ in kept], columns)
+    return TableBatch(table, [offset for offset, _ in kept], [row for _, row in kept])
 
 
 def _one_for_each_key(table: Table, rows: Sequence[SourcedRow]) -> dict[Row, SourcedRow]:
@@ -82,9 +80,10 @@ def screen(batch: TableBatch) -> list[Refused]:
     years outside 1 to 9999 fit one engine or the other, and no reader in Python.
     """
     refused: list[Refused] = []
-    for column, values in zip(batch.table.columns, batch.columns, strict=False):
+    columns = zip(*batch.rows, strict=True)  # alerts have no `seq` yet
+    for column, values in zip(batch.table.columns, columns, strict=False):
         kind = kind_of(column)
-        if kind.array == "text" and _holds_nul(values):
+        if kind.sent_as == "text" and _holds_nul(values):
             refused += [
                 Refused(offset, f"a NUL character in {column.name}")
                 for offset, value in zip(batch.offsets, values, strict=True)

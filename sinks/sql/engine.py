@@ -15,6 +15,8 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from sinks.sql.errors import is_transient
+from sinks.sql.statements import create_postgres_types
+from sinks.sql.tables import METADATA
 
 T = TypeVar("T")
 
@@ -55,14 +57,20 @@ class Database(Protocol):
         """Wait for work under way and close all connections."""
 
 
-def open_database(url: str, statement_seconds: float | None = 30) -> Database:
+def open_database(
+    url: str, statement_seconds: float | None = 30, *, takes_batches: bool = False
+) -> Database:
     """Return the database at `sqlite:///file` or `postgresql://…`; connects when first used.
 
-    PostgreSQL's answer to one statement is waited for `statement_seconds`, or for ever.
+    PostgreSQL's answer to one statement is waited for `statement_seconds`, or for ever; for
+    `statements.insert_rows` it must be one that `takes_batches`.
     """
     if url.startswith("sqlite:"):
         return SqliteDatabase(url)
-    return PostgresDatabase(url, statement_seconds)
+    engine = postgres_engine(url, statement_seconds)
+    if takes_batches:
+        event.listen(engine.sync_engine, "connect", _make_types)
+    return PostgresDatabase(engine)
 
 
 class _Job(NamedTuple):
@@ -125,8 +133,8 @@ class PostgresDatabase:
 
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
 
-    def __init__(self, url: str, statement_seconds: float | None) -> None:
-        self._engine = postgres_engine(url, statement_seconds)
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """See `Database.run`."""
@@ -182,6 +190,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver's own BEGIN would not be IMMEDIATE
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(pragma)
+
+
+def _make_types(connection: Any, _record: object) -> None:
+    script = create_postgres_types(METADATA.sorted_tables)
+    connection.run_async(lambda asyncpg: asyncpg.execute(script))
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -7,6 +7,7 @@ tried; anything else is a fault of set-up or program and ends the worker with it
 import sqlite3
 from collections.abc import Iterator
 
+import asyncpg
 import sqlalchemy.exc
 
 #: Of PostgreSQL, by the first characters of the SQLSTATE: connection trouble, serialization
@@ -58,7 +59,7 @@ def is_transient(error: BaseException) -> bool:
     code = _sqlite_code(error)
     if code is not None:
         return code in _TRANSIENT_SQLITE
-    return isinstance(error, sqlalchemy.exc.DBAPIError) and _lost_its_connection(error)
+    return _is_of_the_driver(error) and _lost_its_connection(error)
 
 
 def is_poison(error: BaseException) -> bool:
@@ -111,6 +112,11 @@ def _is_refused_by_driver(error: BaseException) -> bool:
     # asyncpg's is a ValueError; sqlite3's can only be told by its words.
     asyncpg_did = any(isinstance(cause, ValueError) for cause in _causes(error))
     return asyncpg_did or "Error binding parameter" in str(error.orig)
+
+
+def _is_of_the_driver(error: BaseException) -> bool:
+    """Tell whether the driver raised it; what it raises while it connects is not wrapped."""
+    return isinstance(error, sqlalchemy.exc.DBAPIError | asyncpg.InterfaceError)
 
 
 def _lost_its_connection(error: BaseException) -> bool:

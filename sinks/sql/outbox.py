@@ -49,22 +49,17 @@ class _Asking(NamedTuple):
 def known_alerts(connection: Connection, part: TableBatch) -> set[str]:
     """Return which alerts of a batch are there already; asked before it is inserted."""
     key = col(AlertRow.alert_id)
-    ids = part.columns[0]
     return {
         found
-        for some in _chunks(ids)
+        for some in _chunks([row[0] for row in part.rows])
         for found in connection.execute(select(key).where(key.in_(some))).scalars()
     }
 
 
-def delivery_rows(
-    connection: Connection, part: TableBatch, numbers: Sequence[int], known: set[str]
-) -> list[Row]:
-    """Return the rows of `deliveries` for the alerts that are new, numbered by `numbers`."""
-    names = part.table.columns.keys()
-    alerts = (
-        dict(zip(names, values, strict=True)) for values in zip(*part.columns, numbers, strict=True)
-    )
+def delivery_rows(connection: Connection, alert_rows: Iterable[Row], known: set[str]) -> list[Row]:
+    """Return the rows of `deliveries` for those of the alerts that are new."""
+    names = table_of(AlertRow).columns.keys()
+    alerts = (dict(zip(names, row, strict=True)) for row in alert_rows)
     new = [alert for alert in alerts if alert["alert_id"] not in known]
     asking = _asking(connection, {alert["site_id"] for alert in new})
     wanted = [(alert, one) for alert in new for one in asking if one.wants(alert)]

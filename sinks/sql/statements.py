@@ -1,17 +1,18 @@
-"""SQL text for batches of rows, and their parameters, generated from the tables.
+"""SQL for batches of rows, generated from the tables.
 
 A row is a plain tuple in the order of the table's columns (`seq` of alerts excepted: the
 writer numbers them), in neutral values: times are microseconds since 1970, ids and JSON are
 text, flags are `bool`, amounts are `Decimal`. SQLite gets one `executemany`; PostgreSQL one
-statement with an array for each column, which is what makes it fast (sql.md, section 2).
+statement for all rows, as an array of a composite type of ours (ADR 24).
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, Table, Text
 
 from sinks.sql.types import Amount, Flag, JsonText, UtcTime, UuidText, iso_utc
 
@@ -23,11 +24,11 @@ Values = Sequence[Any]
 class ColumnKind:
     """How a column's neutral values reach the engines.
 
-    `array` is the element type of PostgreSQL's parameter, `select` turns an element into the
-    column's value, `to_sqlite` does so in Python (not called for NULL).
+    `sent_as` is the type in which PostgreSQL is sent it, `select` turns that into the column's
+    value, `to_sqlite` does so in Python (not called for NULL).
     """
 
-    array: str
+    sent_as: str
     select: str = "{}"
     to_sqlite: Callable[[Any], Any] | None = None
     is_time: bool = False
@@ -37,7 +38,7 @@ class ColumnKind:
 #: is, where for each None it searches through three places for an adapter.
 _NULL = math.nan
 
-# Arrays of integers and text are encoded several times faster than of datetimes.
+# Integers and text are encoded several times faster than datetimes and JSON.
 _KINDS: dict[type[Any], ColumnKind] = {
     UuidText: ColumnKind("uuid"),
     UtcTime: ColumnKind(
@@ -61,6 +62,19 @@ def kind_of(column: Column[Any]) -> ColumnKind:
     return _KINDS[type(column.type)]
 
 
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert a batch: facts that are there stay, newer revisions win.
+
+    On PostgreSQL the database must have been opened for batches, and no key may come twice in
+    rows with revisions.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(postgres_insert(table), (rows,))
+    else:
+        connection.exec_driver_sql(sqlite_insert(table), sqlite_rows(table, rows))
+
+
+@cache
 def sqlite_insert(table: Table) -> str:
     """Return the statement for one row; to be sent with many."""
     quoted = _quoted(table)
@@ -71,33 +85,35 @@ def sqlite_insert(table: Table) -> str:
     )
 
 
+@cache
 def postgres_insert(table: Table) -> str:
-    """Return the statement for all rows of a batch, one array parameter a column."""
+    """Return the statement for all rows of a batch, its one parameter."""
     quoted = _quoted(table)
-    kinds = [kind_of(column) for column in table.columns]
-    arrays = ", ".join(f"${n}::{kind.array}[]" for n, kind in enumerate(kinds, 1))
-    names = ", ".join(f"c{n}" for n in range(len(kinds)))
-    values = ", ".join(kind.select.format(f"c{n}") for n, kind in enumerate(kinds))
+    values = ", ".join(
+        kind_of(column).select.format(name)
+        for column, name in zip(table.columns, quoted, strict=True)
+    )
     return (
         f"INSERT INTO {table.name} ({', '.join(quoted)}) "  # noqa: S608 - our own names
-        f"SELECT {values} FROM unnest({arrays}) AS batch ({names}) {_conflict(table)}"
+        f"SELECT {values} FROM unnest($1::{_postgres_type(table)}[]) {_conflict(table)}"
     )
 
 
-def postgres_parameters(columns: Iterable[Values]) -> tuple[Values, ...]:
-    """Return the arrays of a batch, given its columns.
+def create_postgres_types(tables: Iterable[Table]) -> str:
+    """Return the statements that make the types of these tables' rows, for one session.
 
-    A column that is NULL throughout, as most of an event's are, is an empty array: `unnest`
-    fills shorter arrays up with NULLs, and asyncpg looks long at each None.
+    They are the session's own, so they are always those of the program that uses them.
     """
-    return tuple(() if values.count(None) == len(values) else values for values in columns)
+    return "; ".join(
+        f"CREATE TYPE {_postgres_type(table)} AS ({_fields(table)})" for table in tables
+    )
 
 
-def sqlite_parameters(table: Table, columns: Iterable[Values]) -> list[Row]:
-    """Return the rows of a batch, given its columns."""
+def sqlite_rows(table: Table, rows: Sequence[Row]) -> list[Row]:
+    """Return rows as SQLite stores them: by columns, which is faster."""
     stored = [
         _stored(kind_of(column).to_sqlite, values)
-        for column, values in zip(table.columns, columns, strict=True)
+        for column, values in zip(table.columns, zip(*rows, strict=True), strict=True)
     ]
     return list(zip(*stored, strict=True))
 
@@ -123,6 +139,15 @@ def _conflict(table: Table) -> str:
     return (
         f"ON CONFLICT ({key}) DO UPDATE SET {sets} WHERE excluded.revision > {table.name}.revision"
     )
+
+
+def _postgres_type(table: Table) -> str:
+    return f"pg_temp.{table.name}_row"
+
+
+def _fields(table: Table) -> str:
+    fields = zip(_quoted(table), table.columns, strict=True)
+    return ", ".join(f"{name} {kind_of(column).sent_as}" for name, column in fields)
 
 
 def _quoted(table: Table) -> list[str]:

@@ -12,21 +12,10 @@ from sinks.sql import offsets, outbox
 from sinks.sql.batch import Refused, SourcedRow, TableBatch, above_fence, screen, table_batch
 from sinks.sql.errors import is_poison, reason
 from sinks.sql.offsets import Place
-from sinks.sql.statements import (
-    Values,
-    postgres_insert,
-    postgres_parameters,
-    sqlite_insert,
-    sqlite_parameters,
-)
-from sinks.sql.tables import METADATA, AlertRow, DeliveryRow, table_of
+from sinks.sql.statements import insert_rows
+from sinks.sql.tables import AlertRow, DeliveryRow, table_of
 
 Rows = Sequence[tuple[Table, Sequence[SourcedRow]]]
-
-_INSERTS = {
-    dialect: {table: insert(table) for table in METADATA.sorted_tables}
-    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgres_insert))
-}
 
 _ALERTS = table_of(AlertRow)
 _DELIVERIES = table_of(DeliveryRow)
@@ -58,11 +47,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one transaction did: rows sent, rows below the fence, the offset now stored."""
+    """What one transaction did: rows sent, rows below the fence, the offset now stored.
+
+    `enqueued` deliveries went with the alerts of the batch.
+    """
 
     sent: int
     skipped: int
     next_offset: int
+    enqueued: int
 
 
 def write(connection: Connection, batch: Batch, without: Collection[int]) -> Written:
@@ -75,12 +68,11 @@ def write(connection: Connection, batch: Batch, without: Collection[int]) -> Wri
     parts, skipped = _prepare(batch, stored, without)
     if refused := [found for part in parts for found in screen(part)]:
         raise PoisonFound(_one_for_each_record(refused))
-    for part in parts:
-        _insert(connection, part)
+    enqueued = sum(_insert(connection, part) for part in parts)
     if batch.next_offset > stored:
         offsets.advance(connection, batch.place, batch.next_offset)
     sent = sum(len(part.offsets) for part in parts)
-    return Written(sent, skipped, max(stored, batch.next_offset))
+    return Written(sent, skipped, max(stored, batch.next_offset), enqueued)
 
 
 def find_poison(connection: Connection, batch: Batch, without: Collection[int]) -> None:
@@ -123,14 +115,15 @@ def _prepare(batch: Batch, stored: int, without: Collection[int]) -> tuple[list[
     return parts, skipped
 
 
-def _insert(connection: Connection, part: TableBatch) -> None:
+def _insert(connection: Connection, part: TableBatch) -> int:
+    """Insert what goes to a table; returns how many deliveries were enqueued with it."""
     if part.table is _ALERTS:
-        _insert_alerts(connection, part)
-    else:
-        _insert_columns(connection, part.table, part.columns)
+        return _insert_alerts(connection, part)
+    insert_rows(connection, part.table, part.rows)
+    return 0
 
 
-def _insert_alerts(connection: Connection, part: TableBatch) -> None:
+def _insert_alerts(connection: Connection, part: TableBatch) -> int:
     """Insert alerts with the numbers they get, and what is to be delivered of those that are new.
 
     The partition is ours alone while its offset is locked, and an alert is always of the same
@@ -138,18 +131,11 @@ def _insert_alerts(connection: Connection, part: TableBatch) -> None:
     """
     known = outbox.known_alerts(connection, part)
     numbers = _numbers(connection, len(part.offsets))
-    _insert_columns(connection, part.table, [*part.columns, numbers])
-    if rows := outbox.delivery_rows(connection, part, numbers, known):
-        _insert_columns(connection, _DELIVERIES, list(zip(*rows, strict=True)))
-
-
-def _insert_columns(connection: Connection, table: Table, columns: Sequence[Values]) -> None:
-    dialect = connection.dialect.name
-    sql = _INSERTS[dialect][table]
-    if dialect == "postgresql":
-        connection.exec_driver_sql(sql, postgres_parameters(columns))
-    else:
-        connection.exec_driver_sql(sql, sqlite_parameters(table, columns))
+    numbered = [(*row, number) for row, number in zip(part.rows, numbers, strict=True)]
+    insert_rows(connection, part.table, numbered)
+    if rows := outbox.delivery_rows(connection, numbered, known):
+        insert_rows(connection, _DELIVERIES, rows)
+    return len(rows)
 
 
 def _numbers(connection: Connection, count: int) -> range:

@@ -51,7 +51,7 @@ async def open_writer(
     `app` names the rows of `consumer_offsets`, `cluster_id` is Kafka's. While the database is
     away all methods wait, until `should_stop` is true; then they raise `DatabaseUnavailable`.
     """
-    writer = Writer(open_database(url), app, cluster_id, Patience(should_stop))
+    writer = Writer(open_database(url, takes_batches=True), app, cluster_id, Patience(should_stop))
     try:
         await writer.check_schema()
     except BaseException:
@@ -64,7 +64,10 @@ class Writer:
     """Writes batches of rows, each once; made by `open_writer`, for one event loop."""
 
     def __init__(self, database: Database, app: str, cluster_id: str, patience: Patience) -> None:
-        self._database = database
+        #: For what else the process writes, so that it waits its turn among the batches.
+        self.database = database
+        #: Called when a batch had deliveries.
+        self.on_enqueued: Callable[[], None] = lambda: None
         self._app = app
         self._cluster_id = cluster_id
         self._patience = patience
@@ -76,7 +79,7 @@ class Writer:
 
     async def close(self) -> None:
         """Wait for work under way and close all connections."""
-        await self._database.close()
+        await self.database.close()
 
     async def check_schema(self) -> None:
         """Raise `SchemaMissing` when the migrations have not run."""
@@ -121,6 +124,8 @@ class Writer:
         while True:
             found = await self._attempt(batch, refused)
             if isinstance(found, Written):
+                if found.enqueued:
+                    self.on_enqueued()
                 gone = tuple(refused.values())
                 return WriteResult(found.sent, found.skipped, gone, found.next_offset)
             await on_refused(found)
@@ -151,4 +156,4 @@ class Writer:
         return Place(self._app, self._cluster_id, topic, partition)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
-        return await self._patience.run(lambda: self._database.run(work))
+        return await self._patience.run(lambda: self.database.run(work))

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from sinks.sql.engine import Database
 from sinks.sql.errors import DatabaseUnavailable
@@ -26,8 +27,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: Between looks at what is due.
-_LOOK_SECONDS = 0.25
+#: Between looks at what is due, at most: another process may have enqueued something.
+_LOOK_SECONDS = 1.0
 #: Attempts of one subscription under way at once, so that a slow receiver keeps to itself, ...
 MAX_OF_ONE = 4
 #: ... and of one whose last attempt failed: many that hang leave room for the others.
@@ -44,18 +45,25 @@ class Deliveries:
     """Claims what is due and sends it; each attempt is a task of its own."""
 
     def __init__(
-        self, database: Database, sender: Sender, disable: Disable, clock: Clock = now_utc
+        self,
+        database: Database,
+        reader: Database,
+        sender: Sender,
+        disable: Disable,
+        clock: Clock = now_utc,
     ) -> None:
         self._database = database
+        #: Asked first, so that nothing is locked, nor anyone held back, when nothing is due.
+        self._reader = reader
         self._sender = sender
         self._disable = disable
         self._clock = clock
+        #: Set when there may be something to begin: by `wake`, or as an attempt left its room.
+        self._woken = asyncio.Event()
         self._patience = Patience(lambda: self._ending)
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_hand: Counter[str] = Counter()
         self._ailing: set[str] = set()
-        #: Set when an attempt has ended: there is room for the next.
-        self._freed = asyncio.Event()
         self._ending = False
 
     @property
@@ -67,23 +75,43 @@ class Deliveries:
         """Deliver until cancelled; what is under way then is in hand until its lease ends."""
         try:
             while True:
-                await self.look()
+                self._woken.clear()
+                wait = await self.look()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._freed.wait(), _LOOK_SECONDS)
+                    await asyncio.wait_for(self._woken.wait(), wait)
         finally:
             self._ending = True
             for task in self._under_way:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def look(self) -> None:
-        """Begin an attempt for each delivery that is due and that there is room for."""
+    def wake(self) -> None:
+        """Look at once: something was enqueued in this process."""
+        self._woken.set()
+
+    async def look(self) -> float:
+        """Begin an attempt for each delivery that is due and that there is room for.
+
+        Returns after how many seconds to look again, if not woken before.
+        """
+        now = self._clock()
+        try:
+            due = await self._reader.run(queue.first_due)
+        except (SQLAlchemyError, OSError):
+            due = now  # to claim meets the same trouble, and waits until it has passed
+        if due is None:
+            return _LOOK_SECONDS
+        if due > now:
+            return min((due - now).total_seconds(), _LOOK_SECONDS)
+        await self._begin(now)
+        return _LOOK_SECONDS
+
+    async def _begin(self, now: datetime) -> None:
+        """Claim what is due and begin its attempts."""
         room = {name: self._room(name) for name in self._in_hand.keys() | self._ailing}
         most = MAX_IN_ALL - len(self._under_way)
-        self._freed.clear()
         if most <= 0:
             return
-        now = self._clock()
         claimed = await self._sql(
             lambda connection: queue.claim(connection, now, room, MAX_OF_ONE, most)
         )
@@ -99,7 +127,7 @@ class Deliveries:
 
     def _put_down(self, one: Claimed, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._freed.set()
+        self._woken.set()
         self._in_hand[one.subscription_id] -= 1
         if not self._in_hand[one.subscription_id]:
             del self._in_hand[one.subscription_id]

@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    and_,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, table_of
 from sinks.webhooks.schedule import Outcome
@@ -34,6 +44,13 @@ class Claimed(NamedTuple):
     body: Any
     url: str
     secret: str
+
+
+def first_due(connection: Connection) -> datetime | None:
+    """Return when the first delivery is due of those that wait; it may be long ago."""
+    query = select(func.min(_first())).where(_SUBSCRIPTIONS.enabled == true())
+    found: datetime | None = connection.execute(query).scalar()
+    return found
 
 
 def claim(
@@ -108,21 +125,26 @@ def _is_orphan() -> ColumnElement[bool]:
 
 
 def _with_due(connection: Connection, now: datetime) -> list[Any]:
-    """Return the enabled subscriptions with something due: one look into an index for each."""
-    first = (
-        select(func.min(_DELIVERIES.next_attempt_at))
-        .where(
-            _DELIVERIES.subscription_id == _SUBSCRIPTIONS.subscription_id,
-            _DELIVERIES.state == "pending",
-        )
-        .scalar_subquery()
-    )
+    """Return the enabled subscriptions with something due, those that wait longest first."""
+    first = _first()
     return list(
         connection.execute(
             select(_SUBSCRIPTIONS.subscription_id, _SUBSCRIPTIONS.url, _SUBSCRIPTIONS.secret)
             .where(_SUBSCRIPTIONS.enabled == true(), first <= now)
             .order_by(first)
         )
+    )
+
+
+def _first() -> ScalarSelect[datetime | None]:
+    """Return when a subscription's first delivery is due: one look into an index for each."""
+    return (
+        select(func.min(_DELIVERIES.next_attempt_at))
+        .where(
+            _DELIVERIES.subscription_id == _SUBSCRIPTIONS.subscription_id,
+            _DELIVERIES.state == "pending",
+        )
+        .scalar_subquery()
     )
 
 

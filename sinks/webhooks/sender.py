@@ -88,13 +88,13 @@ class Sender:
 
     def __init__(self, *, allow_private: bool, getaddrinfo: Resolve = socket.getaddrinfo) -> None:
         self._allow_private = allow_private
-        self._resolver = CheckingResolver(allow_private=allow_private, getaddrinfo=getaddrinfo)
+        self.resolver = CheckingResolver(allow_private=allow_private, getaddrinfo=getaddrinfo)
         self._session: Any = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=self._resolver,
+                resolver=self.resolver,
                 socket_factory=self._make_socket,
                 ssl=ssl.create_default_context(),
                 use_dns_cache=False,
@@ -117,7 +117,7 @@ class Sender:
         trace: TracebackType | None,
     ) -> None:
         await self._session.close()
-        await self._resolver.close()
+        await self.resolver.close()
 
     async def send(
         self, url: str, secret: str, delivery_id: str, body: str, now: datetime

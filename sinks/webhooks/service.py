@@ -66,7 +66,7 @@ async def open_subscriptions(settings: Settings) -> AsyncIterator["Subscriptions
 
 
 class Subscriptions:
-    """Creates, lists, changes, deletes, tests; made by `open_subscriptions`.
+    """Creates, lists, changes, deletes, tests; `open_subscriptions` makes one with all it needs.
 
     A subscription is a dict as api.md section 2 shows it:
     `{"subscription_id","site_id","rule","params","channel":{"type","url"},"cooldown_seconds",

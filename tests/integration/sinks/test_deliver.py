@@ -3,65 +3,23 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import DEVNULL, Popen
-from typing import Any
 
 import pytest
 from aiohttp import web
 
-from sinks.sql.engine import open_database
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, schedule, sender
-from sinks.webhooks.deliver import Deliveries
-from sinks.webhooks.sender import Sender
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import uuid_of
-from tests.contract.sinks.subscribed import ALERTS, SECRET, alert, deliveries, store, subscribe
+from tests.contract.sinks.subscribed import SECRET, deliveries, subscribe
 from tests.fixtures.waiting import eventually_async
+from tests.integration.sinks.loop import delivering, raise_alerts, states
 from tests.integration.sinks.receivers import failing, good, hanging, receiving
 
 _ROOT = Path(__file__).parents[3]
-
-
-async def raise_alerts(url: str, start: int, count: int) -> list[str]:
-    """Store alerts as the sink does; returns their ids."""
-    writer = await samples.open_for_test(url)
-    await writer.assign(ALERTS, 0)
-    await store(writer, start, [alert(n) for n in range(start, start + count)])
-    await writer.close()
-    return [uuid_of(n) for n in range(start, start + count)]
-
-
-@asynccontextmanager
-async def delivering(url: str, **more: Any) -> AsyncIterator[list[tuple[str, str]]]:
-    """Run the loop; gives which subscriptions it turned off, and why."""
-    off: list[tuple[str, str]] = []
-
-    async def disable(name: str, reason: str) -> None:
-        off.append((name, reason))
-        await samples.execute(url, "DELETE FROM subscriptions")
-
-    database = open_database(url)
-    async with Sender(allow_private=True) as sending:
-        task = asyncio.create_task(Deliveries(database, sending, disable, **more).run())
-        try:
-            yield off
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            await database.close()
-
-
-async def states(url: str) -> dict[tuple[str, str], str]:
-    """Return the state of each delivery, by subscription and alert."""
-    rows = await deliveries(url)
-    return {(row["subscription_id"], row["alert_id"]): row["state"] for row in rows}
 
 
 async def test_three_receivers_do_not_get_in_each_others_way(

@@ -108,7 +108,7 @@ async def test_a_full_disk_is_waited_for_until_there_is_space(path: Path, writer
 
 async def _limit_pages(writer: Writer, pages: int) -> int:
     """Let the database grow to so many pages, as a full disk would; return the limit."""
-    return await writer._database.run(  # noqa: SLF001 - the limit is of the writer's connection
+    return await writer.database.run(  # the limit is of its connection
         lambda connection: int(
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one()
         )

@@ -21,8 +21,9 @@ def test_rows_are_sorted_by_key_so_that_writers_never_wait_in_a_circle() -> None
     batch = table_batch(table_of(EventRow), rows)
 
     assert batch is not None
-    assert list(batch.columns[0]) == sorted(row[0] for _, row in rows)
-    assert [event_at(offset)[1][0] for offset in batch.offsets] == list(batch.columns[0])
+    ids = [row[0] for row in batch.rows]
+    assert ids == sorted(row[0] for _, row in rows)
+    assert [event_at(offset)[1][0] for offset in batch.offsets] == ids
 
 
 def test_alerts_stay_in_the_order_they_came() -> None:

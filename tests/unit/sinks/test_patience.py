@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 
+import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -46,6 +47,7 @@ _TRANSIENT = [
     *(postgres_error(state) for state in ("08006", "40001", "40P01", "57P01", "53300", "25P03")),
     DBAPIError("x", (), Exception("odd"), connection_invalidated=True),
     InterfaceError("x", (), Exception("connection is closed")),
+    asyncpg.InterfaceError("connection is closed"),
     *(sqlite_error(code) for code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)),
     sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT),
 ]

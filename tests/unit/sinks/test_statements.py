@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import Table
 
 from sinks.sql.statements import (
+    create_postgres_types,
     kind_of,
     postgres_insert,
-    postgres_parameters,
     sqlite_insert,
-    sqlite_parameters,
+    sqlite_rows,
 )
 from sinks.sql.tables import METADATA, EventRow, SessionRow, table_of
 from tests.contract.sinks.samples import event_at, visit_at
@@ -24,10 +24,13 @@ def test_every_table_can_be_written_and_its_key_comes_first(table: Table) -> Non
     """A new column type needs a row in the table of kinds."""
     keys = [column.name for column in table.primary_key]
 
-    assert all(kind_of(column).array for column in table.columns)
+    assert all(kind_of(column).sent_as for column in table.columns)
     assert table.columns.keys()[: len(keys)] == keys
     assert sqlite_insert(table).count("?") == len(table.columns)
-    assert f"${len(table.columns)}::" in postgres_insert(table)
+    made = create_postgres_types([table])
+    assert made.startswith(f"CREATE TYPE pg_temp.{table.name}_row AS (")
+    assert all(f'"{column.name}" ' in made for column in table.columns)
+    assert f"unnest($1::pg_temp.{table.name}_row[])" in postgres_insert(table)
 
 
 def test_facts_stay_and_newer_revisions_win() -> None:
@@ -42,7 +45,7 @@ def test_facts_stay_and_newer_revisions_win() -> None:
 def test_sqlite_gets_text_numbers_and_bytes_only() -> None:
     """Its driver adapts nothing that is given so."""
     for model, (_, row) in ((EventRow, event_at(0)), (SessionRow, visit_at(0, "v", 1))):
-        (stored,) = sqlite_parameters(table_of(model), [[value] for value in row])
+        (stored,) = sqlite_rows(table_of(model), [row])
         assert {type(value) for value in stored} <= {str, int, float}
         assert not any(isinstance(value, bool | Decimal) for value in stored)
 
@@ -51,7 +54,7 @@ def test_sqlite_gets_text_numbers_and_bytes_only() -> None:
 def test_sqlite_stores_nulls_as_null(kind: str) -> None:
     """In columns of every type, although they are not bound as None."""
     events = table_of(EventRow)
-    (row,) = sqlite_parameters(events, [[None] for _ in events.columns])
+    (row,) = sqlite_rows(events, [(None,) * len(events.columns)])
     connection = sqlite3.connect(":memory:")
     connection.execute(f"CREATE TABLE one (value {kind}) STRICT")
     connection.executemany("INSERT INTO one VALUES (?)", [(value,) for value in row])
@@ -60,12 +63,3 @@ def test_sqlite_stores_nulls_as_null(kind: str) -> None:
     connection.close()
 
     assert stored == [(None, "null")]
-
-
-def test_a_column_without_values_is_sent_as_an_empty_array() -> None:
-    """PostgreSQL fills it up with NULLs to the length of the longest."""
-    assert postgres_parameters([("a", "b"), (None, None), (None, 1)]) == (
-        ("a", "b"),
-        (),
-        (None, 1),
-    )

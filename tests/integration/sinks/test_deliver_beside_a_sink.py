@@ -1,0 +1,140 @@
+"""When the loop looks for what is due, and whom it waits for, on both engines."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+
+import pytest
+from sqlalchemy import Connection
+
+from sinks.sql.reader import open_reader
+from sinks.sql.tables import EventRow
+from sinks.sql.writer import Writer
+from sinks.webhooks import deliver, schedule
+from sinks.webhooks.deliver import Deliveries
+from sinks.webhooks.sender import Sender
+from tests.contract.sinks import samples
+from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
+from tests.contract.sinks.subscribed import subscribe
+from tests.fixtures.waiting import eventually_async
+from tests.integration.sinks.loop import delivering_beside, raise_alerts, raise_by, states
+from tests.integration.sinks.receivers import failing, good, receiving
+
+#: Longer than a test may take.
+_NEVER = 3_600.0
+
+
+@pytest.fixture
+async def writer(database_url: str) -> AsyncIterator[Writer]:
+    """Give a sink's writer."""
+    writer = await samples.open_for_test(database_url)
+    yield writer
+    await writer.close()
+
+
+@asynccontextmanager
+async def saturated(writer: Writer) -> AsyncIterator[None]:
+    """Write events meanwhile, to four partitions, each batch right after the one before."""
+    events = [row for _, row in map(event_at, range(500))]
+
+    async def fill(partition: int) -> None:
+        await writer.assign(TOPIC, partition)
+        for start in count(0, len(events)):
+            rows = list(enumerate(events, start))
+            end = start + len(events)
+            await writer.write(TOPIC, partition, end, {EventRow: rows}, refuse_nothing)
+
+    filling = asyncio.gather(*(fill(partition) for partition in range(4)))
+    try:
+        yield
+    finally:
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
+
+
+async def test_deliveries_are_made_while_the_sink_is_saturated(
+    database_url: str, writer: Writer
+) -> None:
+    """They take their turn among the batches, where a lock would go to whoever is quickest.
+
+    Eighty deliveries to one receiver are twenty claims and eighty notes, many after one another.
+    """
+    async with receiving(good) as receiver, saturated(writer):
+        await subscribe(database_url, "mine", url=receiver.url)
+        async with delivering_beside(writer, database_url):
+            alert_ids = await raise_by(writer, 0, 80)
+
+            async def all_delivered() -> bool:
+                return set((await states(database_url)).values()) == {"delivered"}
+
+            await eventually_async(all_delivered, within_seconds=20, what="all is delivered")
+
+    assert sorted(receiver.alert_ids()) == sorted(alert_ids)
+
+
+async def test_what_this_process_enqueued_is_sent_at_once(
+    database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the next look."""
+    monkeypatch.setattr(deliver, "_LOOK_SECONDS", _NEVER)
+    async with receiving(good) as receiver, delivering_beside(writer, database_url):
+        await subscribe(database_url, "mine", url=receiver.url)
+        (alert_id,) = await raise_by(writer, 0, 1)
+        await eventually_async(lambda: receiver.messages, within_seconds=20, what="it is sent")
+
+    assert receiver.alert_ids() == [alert_id]
+
+
+async def test_what_is_due_later_is_sent_when_it_is(
+    database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop sleeps until then, though nobody wakes it."""
+    monkeypatch.setattr(deliver, "_LOOK_SECONDS", _NEVER)
+    monkeypatch.setattr(schedule, "DELAYS", (0, 0.5, 0.5))
+    async with (
+        receiving(failing(2, 500)) as receiver,
+        delivering_beside(writer, database_url),
+    ):
+        await subscribe(database_url, "mine", url=receiver.url)
+        await raise_by(writer, 0, 1)
+        await eventually_async(
+            lambda: len(receiver.messages) == 3, within_seconds=20, what="it was tried three times"
+        )
+
+
+async def test_what_another_process_enqueued_is_found(database_url: str, writer: Writer) -> None:
+    """By the next look."""
+    async with receiving(good) as receiver, delivering_beside(writer, database_url):
+        await subscribe(database_url, "mine", url=receiver.url)
+        alert_ids = await raise_alerts(database_url, 0, 3)
+        await eventually_async(
+            lambda: len(receiver.messages) == 3, within_seconds=20, what="they are sent"
+        )
+
+    assert sorted(receiver.alert_ids()) == sorted(alert_ids)
+
+
+class _Locked:
+    """A database that nobody may write to now."""
+
+    dialect = "sqlite"
+
+    async def run(self, work: Callable[[Connection], object]) -> object:
+        raise AssertionError(f"{work} was to be run in a transaction that writes")
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+
+async def test_when_nothing_is_due_nothing_is_locked(database_url: str) -> None:
+    """To look is to read."""
+    await subscribe(database_url, "mine", url="https://hooks.example/x")
+    reader = open_reader(database_url)
+
+    async def disable(_name: str, _reason: str) -> None:
+        """Nothing to do."""
+
+    async with Sender(allow_private=True) as sender:
+        await Deliveries(_Locked(), reader, sender, disable).look()  # type: ignore[arg-type]
+    await reader.close()
