@@ -6,7 +6,6 @@ of them only repeats outputs, and every output is idempotent.
 
 import asyncio
 import contextlib
-import functools
 import inspect
 import logging
 import os
@@ -25,7 +24,6 @@ from streams.engine.consumer import Positions
 from streams.engine.faust_app import SESSION_TIMEOUT_SECONDS, faust_app
 from streams.engine.fetches import FetchSchema
 from streams.engine.guard import FrozenError, FrozenGuard
-from streams.engine.lanes import Lanes
 from streams.engine.producer import BatchProducer, StoppingError
 from streams.engine.room import MAX_STATES, Room
 from streams.engine.table import BatchTable
@@ -111,11 +109,8 @@ class Worker:
         self._agents.append(agent)
 
         async def consume(stream: Any) -> None:
-            async with Lanes() as lanes:
-                async for event in stream.noack().events():
-                    await lanes.begin(
-                        event.message.partition, functools.partial(self.handle, agent, event)
-                    )
+            async for event in stream.noack().events():
+                await self.handle(agent, event)
 
         channel = self.faust.topic(source.name, schema=FetchSchema())
         self.faust.agent(
