@@ -83,7 +83,7 @@ def sinks(
     from infra.errors import UserError
     from infra.role import run_role
     from sinks.app import run
-    from sinks.sql.errors import ClusterMismatch, LogTruncated, SchemaMissing
+    from sinks.sql.errors import ClusterMismatch, LogTruncated, RightMissing, SchemaMissing
 
     settings = read_settings()
     if upgrade_database:
@@ -92,5 +92,5 @@ def sinks(
         owner.owner_token(owner_token, settings.database)
     try:
         run_role("sinks", run, settings, status_file)
-    except (ClusterMismatch, LogTruncated, SchemaMissing) as error:
+    except (ClusterMismatch, LogTruncated, RightMissing, SchemaMissing) as error:
         raise UserError(f"sinks: {error}") from error

@@ -13,7 +13,7 @@ from infra.errors import UserError
 from schemas.settings import DatabaseSettings
 from sinks.sql import migrate
 from sinks.sql.engine import Database, open_database
-from sinks.sql.errors import is_schema_missing, reason
+from sinks.sql.errors import RightMissing, is_schema_missing, reason
 
 T = TypeVar("T")
 
@@ -48,6 +48,8 @@ async def using(
     opened = open_it(database.url)
     try:
         yield opened
+    except RightMissing as error:
+        raise UserError(str(error)) from error
     except (SQLAlchemyError, OSError) as error:
         if is_schema_missing(error):
             raise UserError(

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+import asyncpg
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from sinks.sql.errors import is_transient
+from sinks.sql.errors import RightMissing, is_transient
 from sinks.sql.statements import create_postgres_types
 from sinks.sql.tables import METADATA
 
@@ -63,7 +64,8 @@ def open_database(
     """Return the database at `sqlite:///file` or `postgresql://…`; connects when first used.
 
     PostgreSQL's answer to one statement is waited for `statement_seconds`, or for ever; for
-    `statements.insert_rows` it must be one that `takes_batches`.
+    `statements.insert_rows` it must be one that `takes_batches`, which raises `RightMissing` when
+    the user may make no temporary types.
     """
     if url.startswith("sqlite:"):
         return SqliteDatabase(url)
@@ -194,7 +196,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _make_types(connection: Any, _record: object) -> None:
     script = create_postgres_types(METADATA.sorted_tables)
-    connection.run_async(lambda asyncpg: asyncpg.execute(script))
+    try:
+        connection.run_async(lambda session: session.execute(script))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise RightMissing(
+            f"PostgreSQL refuses types for batches ({error}): as its administrator, run "
+            "`GRANT TEMPORARY ON DATABASE` for this database and user"
+        ) from error
 
 
 def _begin_immediate(connection: Connection) -> None:

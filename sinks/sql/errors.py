@@ -47,6 +47,10 @@ class SchemaMissing(Exception):  # noqa: N818
     """A table or column is not there: the migrations have not run."""
 
 
+class RightMissing(Exception):  # noqa: N818
+    """The database's user may not do what is needed; the message says how to let them."""
+
+
 def is_transient(error: BaseException) -> bool:
     """Tell whether trying again, later, can succeed without anyone changing the program."""
     if isinstance(error, OSError | sqlalchemy.exc.TimeoutError):

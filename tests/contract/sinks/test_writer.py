@@ -1,10 +1,19 @@
 """What the batch writer promises, on both engines alike."""
 
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import make_url
 
-from sinks.sql.errors import ClusterMismatch, LogTruncated, NotAssigned, SchemaMissing
+from sinks.sql.errors import (
+    ClusterMismatch,
+    LogTruncated,
+    NotAssigned,
+    RightMissing,
+    SchemaMissing,
+)
+from sinks.sql.migrate import upgrade
 from sinks.sql.offsets import check_log_end
 from sinks.sql.tables import AlertRow, ConsumerOffsetRow, EventRow, PageDurationRow, SessionRow
 from sinks.sql.writer import Writer
@@ -190,3 +199,20 @@ async def test_a_database_that_is_not_migrated_is_told_so(empty_url: str) -> Non
     """With the command that mends it."""
     with pytest.raises(SchemaMissing, match="headrace db upgrade"):
         await samples.open_for_test(empty_url)
+
+
+async def test_a_user_without_temporary_objects_is_told_what_to_grant(postgres_url: str) -> None:
+    """Before anything is read: batches are sent as arrays of a type of the session's own."""
+    upgrade(postgres_url)
+    name = f"poor_{uuid4().hex}"
+    await samples.execute(
+        postgres_url,
+        f"REVOKE TEMPORARY ON DATABASE {make_url(postgres_url).database} FROM PUBLIC",
+        f"CREATE ROLE {name} LOGIN PASSWORD 'poor'",
+    )
+    poor = make_url(postgres_url).set(username=name, password="poor")  # noqa: S106 - of the test
+    try:
+        with pytest.raises(RightMissing, match="GRANT TEMPORARY ON DATABASE"):
+            await samples.open_for_test(poor.render_as_string(hide_password=False))
+    finally:
+        await samples.execute(postgres_url, f"DROP ROLE {name}")
