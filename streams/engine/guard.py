@@ -5,10 +5,17 @@ lost its partitions to another without knowing. It must end before it writes (de
 """
 
 import asyncio
+import logging
+import os
 from collections.abc import Callable
 from time import monotonic
+from typing import NoReturn
+
+log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 1.0
+#: The exit code of a frozen worker: EX_TEMPFAIL, start me again.
+EXIT_FROZEN = 75
 
 
 class FrozenError(Exception):
@@ -46,3 +53,10 @@ class FrozenGuard:
                 f"the worker stood still for {stood:.1f} s, longer than {self._limit:.1f} s: "
                 "its partitions may have a new owner, so it ends before it writes"
             )
+
+
+def end_frozen(error: FrozenError) -> NoReturn:
+    """End the process at once, with nothing flushed: what is still to be written must not be."""
+    log.critical("%s: ending; start the role again", error)
+    logging.shutdown()
+    os._exit(EXIT_FROZEN)

@@ -8,9 +8,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -18,12 +16,13 @@ from faust.types import TP
 from mode import CrashingSupervisor
 
 from schemas.topics import Topic, dead_letters_of
+from streams.engine.agent import Agent, Prepare, Process
 from streams.engine.batch import Batch
 from streams.engine.brake import MAX_REFUSED_IN_A_ROW, Brake, PartitionStoppedError
 from streams.engine.consumer import Positions
 from streams.engine.faust_app import SESSION_TIMEOUT_SECONDS, faust_app
 from streams.engine.fetches import FetchSchema
-from streams.engine.guard import FrozenError, FrozenGuard
+from streams.engine.guard import FrozenError, FrozenGuard, end_frozen
 from streams.engine.producer import BatchProducer, StoppingError
 from streams.engine.room import MAX_STATES, Room
 from streams.engine.table import BatchTable
@@ -33,24 +32,7 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
-#: What an agent is: a function of a batch, plain for streams, async for sinks.
-Process = Callable[[Batch], Awaitable[None] | None]
-#: Called before a partition's first batch after each assignment.
-Prepare = Callable[[int], Awaitable[None]]
-
 _WATCH_SECONDS = 10.0
-EXIT_FROZEN = 75  # EX_TEMPFAIL: start me again
-
-
-@dataclass
-class _Agent:
-    name: str
-    source: Topic
-    process: Process
-    tables: Sequence[BatchTable[Any]]
-    prepare: Prepare | None
-    #: For each partition, the generation of the group that it was prepared in.
-    prepared: dict[int, int] = field(default_factory=dict)
 
 
 class Worker:
@@ -80,7 +62,6 @@ class Worker:
         self.dead_letters = 0
         #: More reasons not to be ready: each returns a sentence, or None.
         self.checks: list[Callable[[], str | None]] = []
-        self._agents: list[_Agent] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
         self._gave_up = False
@@ -105,8 +86,7 @@ class Worker:
         prepare: Prepare | None = None,
     ) -> None:
         """Register `process` as the one agent of `source`; its name is the agent's."""
-        agent = _Agent(process.__name__, source, process, tables, prepare)
-        self._agents.append(agent)
+        agent = Agent(process.__name__, source, process, tables, prepare)
 
         async def consume(stream: Any) -> None:
             async for event in stream.noack().events():
@@ -194,7 +174,7 @@ class Worker:
         try:
             await self.guard.beat_for_ever()
         except FrozenError as error:
-            _end_frozen(error)
+            end_frozen(error)
 
     async def _watch(self) -> None:
         consumer = self.faust.consumer
@@ -210,7 +190,7 @@ class Worker:
 
     # -- one batch
 
-    async def handle(self, agent: _Agent, event: Any) -> None:
+    async def handle(self, agent: Agent, event: Any) -> None:
         """Process one fetch of an agent, and ack it when all its effects are written."""
         message = event.message
         consumer = self.faust.consumer
@@ -233,19 +213,18 @@ class Worker:
             log.warning("%s: ended in the middle of a batch: %s", agent.name, reason)
             consumer.release(message)
         except FrozenError as error:
-            _end_frozen(error)
+            end_frozen(error)
 
-    async def _make_effective(self, agent: _Agent, batch: Batch, message: Any) -> None:
+    async def _make_effective(self, agent: Agent, batch: Batch, message: Any) -> None:
         """Process a batch and make its effects durable: outputs, then state."""
-        await self._prepare(agent, batch.partition, message.generation_id)
+        await agent.ready_for(batch.partition, message.generation_id)
         try:
             outcome = agent.process(batch)
             if inspect.isawaitable(outcome):
                 await outcome
             await self.send_refused(batch)
         except PartitionStoppedError:
-            for table in agent.tables:
-                table.discard_staged(batch.partition)
+            agent.discard(batch.partition)
             raise
         self.check_owned(batch)
         await asyncio.gather(
@@ -277,15 +256,3 @@ class Worker:
         self.guard.check()
         if TP(batch.topic, batch.partition) not in self.faust.consumer.assignment():
             raise FrozenError(f"{batch.topic}/{batch.partition} went to another in mid-batch")
-
-    async def _prepare(self, agent: _Agent, partition: int, generation: int) -> None:
-        if agent.prepare is not None and agent.prepared.get(partition) != generation:
-            await agent.prepare(partition)
-            agent.prepared[partition] = generation
-
-
-def _end_frozen(error: FrozenError) -> None:
-    # At once, with nothing flushed: whatever is still to be written must not be.
-    log.critical("%s: ending; start the role again", error)
-    logging.shutdown()
-    os._exit(EXIT_FROZEN)

@@ -11,9 +11,10 @@ from schemas.event_types import TICK
 from schemas.headers import DLQ_REASON, EVENT_ID, SOURCE, TYPE, find
 from schemas.records import RawEvent
 from schemas.topics import Topic
+from streams.engine.agent import Prepare, Process
 from streams.engine.batch import Batch
 from streams.engine.producer import OutRecord
-from streams.engine.worker import Prepare, Process, Worker
+from streams.engine.worker import Worker
 from tests.unit.streams.samples import NOON_MS, source
 
 

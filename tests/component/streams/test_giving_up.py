@@ -6,8 +6,8 @@ from faust.types import TP
 from schemas.codec import decode
 from schemas.records import SessionState
 from schemas.topics import EVENTS_SESSION, SESSIONS
+from streams.engine.agent import Agent
 from streams.engine.producer import StoppingError
-from streams.engine.worker import _Agent
 from tests.component.streams.bench import Bench, InRecord, NotingProducer, routed
 from tests.component.streams.test_table_agents import SESSIONIZE, a_bench
 from tests.unit.streams.samples import MINUTE, NOON, event
@@ -36,7 +36,7 @@ def fetch(acked: list[int], *records: InRecord) -> Any:
     )
 
 
-async def ending(producer: NotingProducer) -> tuple[Bench, _Agent]:
+async def ending(producer: NotingProducer) -> tuple[Bench, Agent]:
     """Return a worker without Kafka, and its agent, which owns a partition."""
     bench = await a_bench(SESSIONIZE)
     bench.noted = producer
@@ -46,7 +46,7 @@ async def ending(producer: NotingProducer) -> tuple[Bench, _Agent]:
         consumer=SimpleNamespace(assignment=lambda: {TOPIC}, release=lambda _: None)
     )
     bench.guard.begin()
-    return bench, _Agent("sessionize", EVENTS_SESSION, bench.process, bench.tables, None)
+    return bench, Agent("sessionize", EVENTS_SESSION, bench.process, bench.tables, None)
 
 
 async def test_after_a_batch_that_was_given_up_no_other_is_handled() -> None:

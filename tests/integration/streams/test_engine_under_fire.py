@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.engine.brake import MAX_REFUSED_IN_A_ROW
-from streams.engine.worker import EXIT_FROZEN
+from streams.engine.guard import EXIT_FROZEN
 from tests.fixtures.waiting import eventually_async
 from tests.integration.streams.conftest import OwnBroker
 from tests.integration.streams.counting_worker import POISON
