@@ -112,7 +112,8 @@ class Link:
         finally:
             self._up.clear()
             with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), 2 * self._timeout_seconds)
+                async with asyncio.timeout(2 * self._timeout_seconds):
+                    await producer.stop()
 
     def _new_producer(self) -> Any:
         # No idempotence: it makes futures hang while the broker is away. Copies that a retry

@@ -145,7 +145,8 @@ class _Server(uvicorn.Server):
         """Tick every second until the end; uvicorn ticks ten times, to see that it has come."""
         while not await self.on_tick(0):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_ended.wait(), _TICK_SECONDS)
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._has_ended.wait()
 
     async def on_tick(self, counter: int) -> bool:
         """Look after slow connections, every second."""

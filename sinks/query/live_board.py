@@ -49,7 +49,7 @@ class Board:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._sites: dict[str, dict[int, _Partial]] = {}
-        #: When something came of each partition last, whatever the site.
+        #: When each partition was last told of, whatever the site.
         self._heard: dict[int, int] = {}
         self._bytes = 0
         self._swept_ms = 0
@@ -65,7 +65,8 @@ class Board:
         head = _head(message)
         self._sweep()
         (site_id, partition) = (head["site_id"], head["partition"])
-        self._heard[partition] = self._now_ms()
+        heard_ms = min(at_ms, self._now_ms())  # of what was there at our start, then
+        self._heard[partition] = max(heard_ms, self._heard.get(partition, 0))
         partials = self._sites.get(site_id)
         old = partials.get(partition) if partials else None
         growth = len(message) - (len(old.message) if old else 0)

@@ -78,7 +78,8 @@ class Deliveries:
                 self._woken.clear()
                 wait = await self.look()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._woken.wait()
         finally:
             self._ending = True
             for task in self._under_way:

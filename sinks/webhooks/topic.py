@@ -54,7 +54,8 @@ class _Link:
         """Disconnect."""
         if self._producer is not None:
             with suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(self._producer.stop(), _DEADLINE_SECONDS)
+                async with asyncio.timeout(_DEADLINE_SECONDS):
+                    await self._producer.stop()
 
     async def _connected(self) -> Any:
         async with self._connecting:

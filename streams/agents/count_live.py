@@ -96,7 +96,8 @@ class Counting:
         """Return when there may be something to tell."""
         remembers = any(one.book for one in self._readings.values())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._counted.wait(), _DECAY_SECONDS if remembers else None)
+            async with asyncio.timeout(_DECAY_SECONDS if remembers else None):
+                await self._counted.wait()
         self._counted.clear()
 
     def due(self, partition: int) -> list[OutRecord]:

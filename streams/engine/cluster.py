@@ -44,7 +44,8 @@ async def wait_for_cluster(
             log.warning("%s; waiting for it", reason)
             told = reason
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _PAUSE_SECONDS)
+            async with asyncio.timeout(_PAUSE_SECONDS):
+                await stop.wait()
     raise StoppingError("told to end before the cluster was there")
 
 

@@ -152,3 +152,26 @@ async def test_a_replay_is_no_news() -> None:
 
     (told,) = await bench.told()
     assert [one.events for one in told.minutes] == [1]
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_an_end_right_after_a_count_is_heard(turns: int) -> None:
+    """However many turns of the loop are in between; before Python 3.12 `wait_for` would not."""
+    bench = LiveBench()
+    bench.counting.take({0: Stretch(0, 0)})
+
+    async def tell_for_ever() -> None:
+        while True:
+            await bench.until_due()
+
+    await bench.run_batch(routed(0, event("a")))
+    telling = asyncio.create_task(tell_for_ever())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await bench.run_batch(routed(1, event("a")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    telling.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(telling, 10)

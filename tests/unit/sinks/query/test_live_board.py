@@ -4,6 +4,7 @@ from msgspec.structs import replace
 from schemas.codec import CodecError, encode
 from schemas.records import MinuteCount, Subscription
 from sinks.query import live_board
+from sinks.query.live import iso
 from sinks.query.live_board import EXPIRES_MS, Board
 from tests.unit.sinks.query.test_live import NOW_MS, partial
 
@@ -40,6 +41,15 @@ def test_what_is_not_renewed_expires_and_is_forgotten() -> None:
     clock.now_ms += 10_000
     assert board.sites(10) == []
     assert board.size == 0
+
+
+def test_what_was_silent_before_we_looked_is_told_as_that_old() -> None:
+    """A server that starts after counting ended reads what was told last, all at once."""
+    board = Board(lambda: NOW_MS)
+    happened = [MinuteCount(NOW_MS // 60_000, 1)]
+    board.put(encode(partial(0, minutes=happened)), NOW_MS - 10_000)
+
+    assert board.snapshot("shop", latest=True)["stalled_since"] == iso(NOW_MS - 10_000)
 
 
 def test_a_site_is_stalled_when_one_of_its_partitions_is_silent() -> None:
