@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -114,7 +113,7 @@ async def main(living: int) -> None:
     for partition in range(_PARTITIONS):
         states = _changelog(living, templates, partition)
         while fetched := list(islice(states, _BATCH)):
-            table.apply_changelog_batch([SimpleNamespace(value=fetched)])
+            table.of(partition).recover(fetched)
     recovering = _resident()
     owned = {TP(SESSIONS.name, partition) for partition in range(_PARTITIONS)}
     await table.on_recovery_completed(owned, set())
