@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 #: A fetch brings its records at once while fewer come than so many a second. Of more, batches
 #: would be of a few records each, for as much CPU as there is (docs/adr/0022); the broker gathers
-#: some dozens first.
+#: a dozen or more first.
 _GATHER_FROM = 100
 #: What one partition gives in a fetch, at most. Compressed; as records in memory some ten times
 #: that, for each partition and topic. A fetch that has so much is not held: it is a backlog's.

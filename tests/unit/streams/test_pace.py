@@ -60,7 +60,7 @@ def test_it_stops_gathering_as_soon_as_less_comes() -> None:
     fetches = Fetches()
     fetches.bring(2_000, 1)
 
-    held = [fetches.bring(40, 0.15) for _ in range(6)]
+    held = [fetches.bring(10, 0.15) for _ in range(6)]
 
     assert (held[0].max_wait_ms, held[-1]) == (150, Hold(1, 100))
     assert fetches.bring(0, 1) == Hold(1, 3_000)
