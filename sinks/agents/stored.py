@@ -24,7 +24,7 @@ class Stored(NamedTuple):
 def _offset_of(record: InRecord) -> int:
     """Return the offset that an event has in `events-raw`; a replay has that of its first time."""
     first = find(record.headers, REPLAY_OFFSET) or b""
-    return int(first) if first.isdigit() else int(record.offset)
+    return int(first) if first.isdigit() else record.offset
 
 
 EVENTS = Stored(

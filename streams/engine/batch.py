@@ -72,7 +72,7 @@ class Batch:
     @property
     def last_offset(self) -> int:
         """The offset of the last record."""
-        return int(self.records[-1].offset)
+        return self.records[-1].offset
 
     def emit(
         self,

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
+#: What a worker runs beside its agents.
+Job = Callable[[], Awaitable[None]]
+
 _WATCH_SECONDS = 10.0
 
 
@@ -62,7 +65,7 @@ class Worker:
         self.dead_letters = 0
         #: More reasons not to be ready: each returns a sentence, or None.
         self.checks: list[Callable[[], str | None]] = []
-        self._background: list[Callable[[], Awaitable[None]]] = []
+        self._background: list[Job] = []
         self._stopping = False
         self._gave_up = False
 
@@ -97,13 +100,7 @@ class Worker:
             channel, name=agent.name, concurrency=1, supervisor_strategy=CrashingSupervisor
         )(consume)
 
-    def every(
-        self,
-        seconds: float,
-        job: Callable[[], Awaitable[None]],
-        *,
-        due: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
+    def every(self, seconds: float, job: Job, *, due: Job | None = None) -> None:
         """Run `job` again and again, `seconds` apart, while the worker runs; wait for `due`."""
 
         async def repeat() -> None:
@@ -115,7 +112,7 @@ class Worker:
 
         self.beside(repeat)
 
-    def beside(self, job: Callable[[], Awaitable[None]]) -> None:
+    def beside(self, job: Job) -> None:
         """Run `job` while the worker runs, and cancel it then; an error in it ends the worker."""
         self._background.append(job)
 

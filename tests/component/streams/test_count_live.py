@@ -1,7 +1,6 @@
 """The agent of live counters: where it begins, what it tells, and to which partition."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -12,6 +11,7 @@ from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS, Topic
 from streams.agents import count_live
 from streams.agents.count_live import Counting
 from streams.engine.since import Stretch
+from streams.engine.worker import Job
 from tests.component.streams.bench import Bench, routed, routed_tick
 from tests.unit.streams.samples import NOON_MS, event
 
@@ -26,13 +26,7 @@ class LiveBench(Bench):
         super().__init__(lambda worker: count_live.register(worker, self.counting))
         self.producer = self.noted  # type: ignore[assignment]
 
-    def every(
-        self,
-        seconds: float,
-        job: Callable[[], Awaitable[None]],
-        *,
-        due: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
+    def every(self, seconds: float, job: Job, *, due: Job | None = None) -> None:
         """Keep the job."""
         assert seconds == 0.25
         assert due is not None
