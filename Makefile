@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser test faults bench lint fmt types layers spelling lock docs check
+.PHONY: help setup run browser pooler test faults fuzz bench lint fmt types layers spelling deps lock docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -27,18 +27,22 @@ run: setup ## run everything on this machine until Ctrl-C
 browser: .venv/.ready ## see that there is a Chromium for the tests; apt installs one
 	@$(BIN)/python -m tests.fixtures.chromium
 
-test: setup browser ## run all tests
-	@$(BIN)/pytest $(ARGS)
+pooler: .venv/.ready ## see that there is a PgBouncer for the tests; apt installs one
+	@$(BIN)/python -m tests.fixtures.pgbouncer
 
-faults: setup browser ## run the whole fault suite, 20 minutes; `make test` runs its fast part
+test: setup browser pooler ## run all tests, in three processes
+	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
+
+faults: setup browser pooler ## run the whole fault suite, some 40 minutes; `make test` runs its fast part
 	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or faults_long" $(or $(ARGS),tests)
 
+fuzz: .venv/.ready ## fuzz both compiled modules, a million inputs each under AddressSanitizer; needs clang
+	@tests/fuzz/run $(ARGS)
+
 bench: setup ## measure everything and write docs/benchmarks.md; bench-codec and so on: one of them
-	@$(UV) sync --frozen --quiet --group bench
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-%: setup
-	@$(UV) sync --frozen --quiet --group bench
 	@$(BIN)/python -m benchmarks $* $(ARGS)
 
 lint: .venv/.ready ## look for mistakes and for what is not formatted
@@ -58,16 +62,20 @@ layers: .venv/.ready ## check who imports whom
 spelling: .venv/.ready ## check the spelling
 	@$(BIN)/codespell
 
+deps: .venv/.ready ## check that what is imported is declared, and that what is declared is imported
+	@$(BIN)/deptry --no-ansi .
+
 lock: .venv/.ready ## check that each dependency is locked, with its hashes
 	@$(UV) lock --check --quiet
 
 docs: .venv/.ready ## write the references that are made from the code
 	@$(BIN)/python -m infra.docs
 
-check: lint types layers spelling lock ## all that needs no broker: lint, types, layers, spelling, lock
+check: lint types layers spelling deps lock ## all that needs no broker: the six before this
 
-.venv/.ready: pyproject.toml uv.lock .tools/$(UV_VERSION)
-	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))"
+# headrace itself anew, for it is compiled: uv may know it from a clone that was here before.
+.venv/.ready: pyproject.toml uv.lock hatch_build.py schemas/avro_compiled.pyx producer_api/event_compiled.pyx .tools/$(UV_VERSION)
+	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))" --reinstall-package headrace
 	@touch $@
 
 .tools/$(UV_VERSION):

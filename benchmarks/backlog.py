@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.partitioner import murmur2
 
 from infra.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import TOPICS
 
 _BATCH_BYTES = 512 * 1024

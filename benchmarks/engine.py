@@ -18,7 +18,7 @@ from benchmarks.kafka_streams import kafka_streams
 from benchmarks.measure import Absent, Candidate, Spent, Work, absent
 from benchmarks.process import ROOT, Command, command_of, told_by
 from infra.broker.local_kafka import LocalKafka
-from streams.engine.marks import version_header
+from streams.engine.changelog_headers import version_header
 
 PARTITIONS = 4
 PREFIX = "bench"

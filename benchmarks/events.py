@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from infra.demo.crowd import Crowd, Happening
 from producer_api.draft import Surroundings
+from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from schemas import codec
 from schemas.records import RawEvent
@@ -42,7 +43,7 @@ def events(number: int) -> list[RawEvent]:
     """Return them as the API reads them, a second after they happened."""
     ids = (str(UUID(int=(0x7 << 76) | n << 80)) for n in count(1))
     ahead = int((_BEGAN + timedelta(minutes=30)).timestamp() * 1e6)
-    around = Surroundings(lambda: ahead, lambda: next(ids))
+    around = Surroundings(lambda: ahead, lambda: next(ids), ImportSites((), lambda: ahead))
     return [codec.decode(parse(body, around).value, RawEvent) for body in bodies(number)]
 
 

@@ -19,7 +19,7 @@ from benchmarks.process import command_of
 from infra.broker.local_kafka import LocalKafka
 from infra.broker.ports import free_port
 from infra.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.waiting import eventually
 from tests.integration.producer_api.serving import answers, running
 

@@ -23,6 +23,7 @@ from schemas.topics import (
     SESSIONS,
     Topic,
 )
+from streams.domain.fingerprints import fingerprint
 from tests import reference
 from tests.component.streams.bench import raw_record
 
@@ -70,7 +71,10 @@ JOBS = {
         _left,
     ),
     "raise_alerts": Job(
-        EVENTS_ALERT, 15_000, Results((ALERTS.name,)), lambda log: len(reference.alerts(log))
+        EVENTS_ALERT,
+        15_000,
+        Results((ALERTS.name,)),
+        lambda log: len(reference.alerts(log, fingerprint)),
     ),
     "count_live": Job(
         EVENTS_SESSION, 40_000, Results((LIVE_COUNTERS.name,), _events_of_counters), len

@@ -17,18 +17,16 @@ from random import Random
 from typing import Any
 
 import psutil
-from faust.types import TP
 from msgspec.structs import replace
 
 from benchmarks.events import events
 from schemas.codec import encode
 from schemas.headers import Source
 from schemas.records import SessionState
-from schemas.topics import SESSIONS
 from streams.agents import sessionize
 from streams.domain import sessions
 from streams.domain.sessions import SessionRules
-from streams.engine.marks import version_header
+from streams.engine.changelog_headers import version_header
 from tests.component.streams.bench import Bench, InRecord, NotingProducer, routed
 from tests.unit.streams.samples import NOON_MS
 
@@ -41,8 +39,9 @@ _TEMPLATES = 10_000
 
 
 class _Forgetting(NotingProducer):
-    async def send(self, *_: object) -> None:
+    async def send(self, *_: object) -> int:
         """Send nowhere."""
+        return 0
 
 
 def _templates() -> list[SessionState]:
@@ -105,7 +104,7 @@ async def main(living: int) -> None:
     templates = _templates()
     bench: Any = Bench(partial(sessionize.register, rules=RULES))
     bench.noted = _Forgetting()
-    (table,) = bench.tables
+    (table,) = bench.one.tables
     batches = list(_batches(living, templates))
     some = list(_changelog(_BATCH * _PARTITIONS, templates, 0))
     size = sum(sys.getsizeof(one.key) + sys.getsizeof(one.value) for one in some) / len(some)
@@ -115,8 +114,8 @@ async def main(living: int) -> None:
         while fetched := list(islice(states, _BATCH)):
             table.of(partition).recover(fetched)
     recovering = _resident()
-    owned = {TP(SESSIONS.name, partition) for partition in range(_PARTITIONS)}
-    await table.on_recovery_completed(owned, set())
+    for partition in range(_PARTITIONS):
+        table.end_recovery(partition, living)
     recovered = _resident()
     for partition in range(_PARTITIONS):
         await bench.assign(partition)

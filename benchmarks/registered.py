@@ -7,7 +7,7 @@ from benchmarks.living import RULES
 from streams.agents import aggregate_durations, count_live, raise_alerts, route_events, sessionize
 from streams.agents.count_live import Counting
 from streams.domain.subscriptions import Subscriptions
-from streams.engine.tail import Tail
+from streams.engine.log_tail import LogTail
 from streams.engine.worker import Worker
 
 Register = Callable[[Worker], None]
@@ -18,7 +18,7 @@ async def _nobody_subscribed() -> None:
 
 
 def registering(
-    tail: Tail, partition_of_site: Callable[[bytes], int], counting: Counting
+    tail: LogTail, partition_of_site: Callable[[bytes], int], counting: Counting
 ) -> dict[str, Register]:
     """Return what registers each agent, by its name."""
     return {

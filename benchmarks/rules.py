@@ -10,7 +10,7 @@ from benchmarks.registered import registering
 from schemas.event_types import EVENT_TYPES
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_SESSION, Topic
 from streams.agents.count_live import Counting
-from streams.engine.since import Stretch
+from streams.engine.offset_range import OffsetRange
 from tests.component.streams.bench import Bench, InRecord, raw_record, routed
 
 TITLE = "The agents' work on real events"
@@ -36,7 +36,7 @@ class _QuietBench(Bench):
 def _bench(agent: str) -> Bench:
     tail: Any = _Nothing()
     counting = Counting()
-    counting.take({0: Stretch(0, 0)})
+    counting.assign({0: OffsetRange(0, 0)})
     return _QuietBench(registering(tail, lambda site: len(site) % 4, counting)[agent])
 
 

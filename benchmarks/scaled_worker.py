@@ -10,16 +10,19 @@ import asyncio
 import gc
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
 import uvloop
+from aiokafka import TopicPartition
 
 from benchmarks.living import RULES
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_SESSION
 from streams.agents import route_events, sessionize
 from streams.domain.dedupe import CLIENT_IDS
-from streams.engine.tail import Tail
+from streams.engine.log_tail import LogTail
 from streams.engine.worker import Worker
 
 _SECONDS = 0.05
@@ -30,23 +33,24 @@ class _CountingWorker(Worker):
 
     fetches = 0
 
-    async def handle(self, agent: Any, event: Any) -> None:
+    async def handle(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
         """Process one fetch."""
         self.fetches += 1
-        await super().handle(agent, event)
+        return await super().handle(tp, records)
 
 
 def build(bootstrap: str, group: str, partitions: int) -> Worker:
     """Return a worker of the two agents that every event passes."""
-    worker = _CountingWorker(group, bootstrap)
-    tail = Tail(bootstrap, EVENTS_SESSION.name, CLIENT_IDS.most)
+    kafka = KafkaSettings(bootstrap_servers=bootstrap)
+    worker = _CountingWorker(group, kafka)
+    tail = LogTail(kafka, EVENTS_SESSION.name, CLIENT_IDS.limit)
     route_events.register(worker, tail, lambda site: len(site) % partitions)
     sessionize.register(worker, RULES)
 
     async def tell() -> None:
         ready = worker.not_ready is None
         owned = len(worker.partitions_of(EVENTS_SESSION)) if ready else 0
-        places = worker.faust.consumer.done.items()
+        places = worker.group.done.items()
         done = sum(end for place, end in places if place.topic == EVENTS_SESSION.name)
         told = {"owned": owned, "done": done, "fetches": worker.fetches}
         print(json.dumps(told), flush=True)

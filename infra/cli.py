@@ -1,16 +1,21 @@
 """The `headrace` command."""
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from infra import cli_admin, cli_roles
+from infra.cli_adopt import adopt_cluster
 from infra.cli_audit import audit, rebuild
+from infra.cli_data_dir import read_env_file
 from infra.cli_demo import demo
 from infra.cli_dlq import dlq
 from infra.cli_kafka import kafka
@@ -18,7 +23,9 @@ from infra.cli_replay import replay
 from infra.cli_status import status
 from infra.cli_tokens import tokens
 from infra.cli_up import up
+from infra.disk import explain, is_full
 from infra.errors import UserError
+from infra.private import UMASK
 
 app = typer.Typer(
     name="headrace",
@@ -41,6 +48,7 @@ for command in (
     audit,
 ):
     app.command()(command)
+app.command("adopt-cluster")(adopt_cluster)
 app.add_typer(cli_admin.topics, name="topics")
 app.add_typer(cli_admin.db, name="db")
 app.add_typer(dlq, name="dlq")
@@ -71,10 +79,29 @@ def main() -> None:
     """Run the command line; one red sentence for what the user can put right."""
     # What it says of its tries is told by us, in one sentence.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    os.umask(UMASK)
+    read_env_file()
     try:
         app()
     except UserError as error:
-        Console(stderr=True, soft_wrap=True).print(Text(str(error), style="red"))
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        _fail(_sentence(error), 1)
     except KeyboardInterrupt:
         sys.exit(130)  # as shells do
+
+
+def _sentence(error: OSError) -> str:
+    """Return what the user can put right; raises the error when it names nothing of theirs."""
+    where = f" at {error.filename}" if error.filename else ""
+    if is_full(error):
+        return f"disk full{where}: free some space, then run this again"
+    if not where:
+        raise error
+    return explain(error, Path(error.filename))
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    with suppress(OSError):  # the screen may be a file on a full disk
+        Console(stderr=True, soft_wrap=True).print(Text(sentence, style="red"))
+    sys.exit(code)

@@ -1,15 +1,11 @@
 """`headrace topics` and `headrace db`: set up and look."""
 
 import asyncio
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-DEFAULT = Path(".headrace")
-DataDirOption = Annotated[
-    Path, typer.Option(help="Of the headrace on this machine; used where no setting says more.")
-]
+from infra.cli_data_dir import DEFAULT, DataDirOption
+from schemas.counted import counted
 
 topics = typer.Typer(help="Create and show the Kafka topics.", no_args_is_help=True)
 db = typer.Typer(help="Migrate and check the database.", no_args_is_help=True)
@@ -17,15 +13,25 @@ db = typer.Typer(help="Migrate and check the database.", no_args_is_help=True)
 
 @topics.command("create")
 def create_topics(data_dir: DataDirOption = DEFAULT) -> None:
-    """Create the topics that are missing; refuse a wrong number of partitions."""
+    """Create the topics that are missing; refuse a wrong number of partitions.
+
+    Topics of earlier versions get the settings that results depend on (see docs/kafka.md), and keep
+    routed events as long as events-raw; other settings stay.
+    """
     from infra import topics as admin
     from infra.data_dir import local_settings
 
     kafka = local_settings(data_dir).kafka
     created = asyncio.run(admin.create_topics(kafka))
     for name in created:
-        typer.echo(f"created {name} with {kafka.partitions} partitions")
-    typer.echo(f"{len(created)} created, the others were there.")
+        typer.echo(f"created {name} with {counted(kafka.partitions, 'partition')}")
+    if created:
+        typer.echo(f"{counted(len(created), 'topic')} created; the others existed.")
+    else:
+        typer.echo("All topics exist.")
+    for name, settings in asyncio.run(admin.update_topics(kafka, created)).items():
+        changed = ", ".join(f"{key}={value}" for key, value in settings.items())
+        typer.echo(f"updated {name}: {changed}")
 
 
 @topics.command("describe")
@@ -43,30 +49,33 @@ def describe_topics(data_dir: DataDirOption = DEFAULT) -> None:
         topic = state.topic
         count = "[red]missing[/red]" if state.partitions is None else str(state.partitions)
         table.add_row(topic.name, count, topic.key, topic.record, topic.cleanup)
+    missing = sum(state.partitions is None for state in states)
+    if missing:
+        typer.echo(f"✗ {counted(missing, 'topic')} missing: run `headrace topics create`.")
+    else:
+        typer.echo(f"✓ All {counted(len(states), 'topic')} exist.")
     table_console().print(table)
-    if any(state.partitions is None for state in states):
-        typer.echo("Run `headrace topics create` for those that are missing.")
+    if missing:
         raise typer.Exit(1)
 
 
 @db.command("upgrade")
 def upgrade(data_dir: DataDirOption = DEFAULT) -> None:
     """Bring the database to this version; safe while others do the same."""
-    from infra.data_dir import local_database, read_settings
+    from infra.data_dir import database_settings
     from infra.database import upgrade_database
 
-    database = local_database(read_settings().database, data_dir)
-    upgrade_database(database)
+    upgrade_database(database_settings(data_dir))
     typer.echo("The database is up to date.")
 
 
 @db.command("check")
 def check(data_dir: DataDirOption = DEFAULT) -> None:
     """Compare the database with what this version of headrace expects."""
-    from infra.data_dir import local_database, read_settings
+    from infra.data_dir import database_settings
     from infra.database import check_database
 
-    differences = check_database(local_database(read_settings().database, data_dir))
+    differences = check_database(database_settings(data_dir))
     for difference in differences:
         typer.echo(difference)
     if differences:

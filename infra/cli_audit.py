@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli_admin import DEFAULT, DataDirOption
+from infra.cli_data_dir import DEFAULT, DataDirOption
+from schemas.counted import counted
 
 if TYPE_CHECKING:
     from infra.rebuild.run import Target
@@ -41,7 +42,7 @@ def audit(
 
     from infra.audit.run import audit as run
     from infra.audit.run import count_events
-    from infra.audit.screen import ReadingScreen, show_findings
+    from infra.audit.screen import ReadingScreen, show_findings, verdict
     from infra.data_dir import local_database, read_settings
     from infra.tables import table_console
 
@@ -50,11 +51,10 @@ def audit(
     settings = settings.model_copy(update={"database": database})
     with ReadingScreen(Console(stderr=True), asyncio.run(count_events(settings))) as screen:
         findings = asyncio.run(run(settings, settle, screen.seen, screen.settling))
+    typer.echo(verdict(findings))
     show_findings(table_console(), findings)
     if any(found.differing for found in findings):
-        typer.echo("docs/audit.md says what is compared; `headrace rebuild` computes it anew.")
         raise typer.Exit(1)
-    typer.echo("All is as the events say.")
 
 
 @rebuild.command("sessions")
@@ -104,7 +104,8 @@ def _rebuild(
     with kafka_of(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
         done = asyncio.run(run(settings, target_of(settings), scope, screen.seen))
     typer.echo(
-        f"{done.written:,} rows written, {done.removed:,} removed, {done.states:,} states sent."
+        f"{counted(done.written, 'row')} written, {done.removed:,} removed, "
+        f"{counted(done.states, 'state')} sent."
     )
 
 
@@ -124,8 +125,12 @@ def _time(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         raise typer.BadParameter(
             f"{text!r} is no time such as 2026-11-24T12:00Z", param_hint="--from"
         ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise typer.BadParameter(
+            f"{text!r} is not in the years 1 to 9999 in UTC", param_hint="--from"
+        ) from None

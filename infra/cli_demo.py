@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli_target import RunningOption, ToOption, base_url, checked_site
+from infra.cli_data_dir import RunningOption
+from infra.cli_target import ToOption, base_url, checked_site
 
 
 def demo(
@@ -35,6 +36,7 @@ def demo(
     from infra.demo.run import demo as run
     from infra.demo.screen import DemoScreen
     from infra.errors import UserError
+    from infra.replay.endpoint import endpoint
     from infra.replay.report import Report
     from infra.replay.sender import NotTakenError
     from infra.tables import table_console
@@ -50,7 +52,8 @@ def demo(
     except KeyboardInterrupt:
         typer.echo("The visitors have gone home.", err=True)
     except NotTakenError as error:
-        raise UserError(f"{options.base} takes no events any more: {error}") from error
+        shown = endpoint(options.base).shown
+        raise UserError(f"{shown} takes no events any more: {error}") from error
     finally:
         if report.sent:
             table_console().print(report.table())

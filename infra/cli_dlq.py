@@ -1,24 +1,41 @@
-"""`headrace dlq`: look at dead letters, and replay them."""
+"""`headrace dlq`: look at dead letters, replay or discard them."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli_admin import DEFAULT, DataDirOption
+from infra.cli_data_dir import DEFAULT, DataDirOption
+
+if TYPE_CHECKING:  # else it is imported with the command that needs it
+    from infra.dead_letters.replay import Choice
 
 dlq = typer.Typer(
-    help="Look at dead letters, records that could not be processed, and replay them.",
+    help="Look at dead letters, records that could not be processed; replay or discard them.",
     no_args_is_help=True,
 )
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="These alone, as `headrace dlq list` shows them."),
+]
+OfTopic = Annotated[
+    str | None, typer.Option("--topic", help="Only of this topic, or of its dead letter topic.")
+]
+OfStage = Annotated[str | None, typer.Option("--stage", help="Only of this stage.")]
+OfReason = Annotated[str | None, typer.Option("--reason", help="Only of this reason.")]
+Oldest = Annotated[int | None, typer.Option("--limit", min=1, help="So many, the oldest.")]
 
 
 @dlq.command("list")
 def list_letters(
-    topic: Annotated[
-        str | None, typer.Option(help="Only of this topic, or of its dead letter topic.")
-    ] = None,
+    topic: OfTopic = None,
+    stage: OfStage = None,
+    reason: OfReason = None,
     limit: Annotated[int, typer.Option(min=1, help="Show so many, the newest.")] = 50,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show those that were discarded, too.")
+    ] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Show the newest dead letters, and how many there are for each reason."""
@@ -29,9 +46,9 @@ def list_letters(
     from infra.dead_letters.read import survey
     from infra.tables import table_console
 
+    choice = _choice((), None, stage, reason, None)
     kafka = local_settings(data_dir).kafka
-    screen.quiet()
-    overview = asyncio.run(survey(kafka, topic, limit))
+    overview = asyncio.run(survey(kafka, topic, limit, choice.fits, with_discarded=show_all))
     console = table_console()
     for shown in screen.of_overview(overview, console.width):
         console.print(shown)
@@ -50,38 +67,32 @@ def show_letter(
     from infra.data_dir import local_settings
     from infra.dead_letters import screen
     from infra.dead_letters.letter import Place
-    from infra.dead_letters.read import find
+    from infra.dead_letters.read import look_up
     from infra.tables import table_console
 
     place = Place.parse(letter_id)
     kafka = local_settings(data_dir).kafka
-    screen.quiet()
-    record = asyncio.run(find(kafka, place))
+    record, settled = asyncio.run(look_up(kafka, place))
     console = table_console()
-    for shown in screen.of_record(record):
+    for shown in screen.of_record(record, settled):
         console.print(shown, soft_wrap=True)
 
 
 @dlq.command("replay")
 def replay_letters(
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[ID]...", help="These alone, as `headrace dlq list` shows them."),
-    ] = None,
-    topic: Annotated[
-        str | None, typer.Option(help="Only of this topic, or of its dead letter topic.")
-    ] = None,
-    stage: Annotated[str | None, typer.Option(help="Only of this stage.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only of this reason.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many, the oldest.")] = None,
+    ids: Ids = None,
+    topic: OfTopic = None,
+    stage: OfStage = None,
+    reason: OfReason = None,
+    limit: Oldest = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Give dead letters to the stages that they came from, once their cause is mended.
+    """Reprocess dead letters after fixing their cause: each goes to the stage that rejected it.
 
-    Each has its effect once, however often this is run. What is refused again is a new dead
+    Each has its effect once, however often this is run. What is rejected again is a new dead
     letter: try a few first, with --limit.
     """
     import asyncio
@@ -90,24 +101,98 @@ def replay_letters(
 
     from infra.data_dir import local_settings
     from infra.dead_letters import screen
-    from infra.dead_letters.letter import Place
-    from infra.dead_letters.replay import Choice, Report, replay
+    from infra.dead_letters.replay import Report, replay
     from infra.tables import table_console
-    from schemas.reject_reasons import DeadLetterReason
-    from schemas.stages import STAGES
 
-    _check("--stage", stage, STAGES)
-    _check("--reason", reason, list(DeadLetterReason))
-    places = [Place.parse(letter_id) for letter_id in ids or ()]
-    choice = Choice(places, topic, stage, reason, limit)
+    choice = _choice(ids, topic, stage, reason, limit)
     kafka = local_settings(data_dir).kafka
-    screen.quiet()
     report = Report()
     try:
         with screen.progress(Console(stderr=True)) as look:
             asyncio.run(replay(kafka, choice, report, look, dry_run=dry_run))
     finally:
-        table_console().print(screen.of_report(report, dry_run=dry_run))
+        for shown in screen.of_report(report, dry_run=dry_run):
+            table_console().print(shown)
+
+
+@dlq.command("discard")
+def discard_letters(
+    why: Annotated[
+        str,
+        typer.Option("--reason", metavar="TEXT", help="Why they need no replay; is kept."),
+    ],
+    ids: Ids = None,
+    topic: OfTopic = None,
+    stage: OfStage = None,
+    letter_reason: Annotated[
+        str | None, typer.Option(help="Only of this reason, as `headrace dlq list` shows it.")
+    ] = None,
+    limit: Oldest = None,
+    every: Annotated[bool, typer.Option("--all", help="All that there are.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, as with IDs.")] = False,
+    data_dir: DataDirOption = DEFAULT,
+) -> None:
+    """Record that dead letters need no replay: they no longer count as a problem.
+
+    Who, when and why is kept for 60 days. Each counts once, however often this is run. The records
+    themselves stay until their 30 days are over.
+    """
+    import asyncio
+
+    from infra.data_dir import local_settings
+    from infra.dead_letters import screen
+    from infra.dead_letters.discard import checked_reason, discard, select
+    from infra.dead_letters.replay import Report
+    from infra.errors import UsageError
+    from schemas.counted import counted
+
+    choice = _choice(ids, topic, stage, letter_reason, limit, "--letter-reason")
+    if not (ids or topic or stage or letter_reason or every):
+        raise UsageError(
+            "Nothing is chosen: give an ID of `headrace dlq list`, --topic, --stage, "
+            "--letter-reason or --all"
+        )
+    reason = checked_reason(why)
+    kafka = local_settings(data_dir).kafka
+    report = Report()
+    selected = asyncio.run(select(kafka, choice, report))
+    for line in screen.of_selection(selected, report):
+        typer.echo(line)
+    letters = counted(len(selected), "dead letter")
+    if selected and not (ids or yes):
+        _confirm(f"Discard {letters}?")
+    asyncio.run(discard(kafka, selected, reason))
+    typer.echo(f"{letters} discarded.")
+
+
+def _confirm(question: str) -> None:
+    from infra.errors import UserError
+
+    try:
+        is_confirmed = typer.confirm(question)
+    except typer.Abort:  # there is nobody to ask
+        is_confirmed = False
+    if not is_confirmed:
+        raise UserError("Nothing was discarded: answer y, or give --yes")
+
+
+def _choice(
+    ids: Iterable[str] | None,
+    topic: str | None,
+    stage: str | None,
+    reason: str | None,
+    limit: int | None,
+    reason_option: str = "--reason",
+) -> "Choice":
+    """Return what the filters choose; `typer.BadParameter` for one that no dead letter has."""
+    from infra.dead_letters.letter import Place
+    from infra.dead_letters.replay import Choice
+    from schemas.reject_reasons import DeadLetterReason
+    from schemas.stages import STAGES
+
+    _check("--stage", stage, STAGES)
+    _check(reason_option, reason, list(DeadLetterReason))
+    return Choice([Place.parse(text) for text in ids or ()], topic, stage, reason, limit)
 
 
 def _check(option: str, value: str | None, known: Iterable[str]) -> None:

@@ -8,12 +8,12 @@ import typer
 
 from infra.broker import archive
 from infra.broker.local_kafka import LocalKafka
+from infra.cli_data_dir import DEFAULT, OwnDataDirOption
+from infra.errors import UserError
 
 
 def kafka(
-    data_dir: Annotated[
-        Path, typer.Option(help="Where the broker keeps its data, log and process id.")
-    ] = Path(".headrace"),
+    data_dir: OwnDataDirOption = DEFAULT,
     kafka_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Its port; a free one unless given.")
     ] = None,
@@ -29,6 +29,10 @@ def kafka(
             _tell(broker, data_dir)
             broker.process.wait()
             raise broker.failure()
+    except OSError as error:
+        raise UserError(
+            f"The broker's files cannot be written in {data_dir}: {error.strerror}"
+        ) from error
     except KeyboardInterrupt:
         typer.echo("The broker has ended.")
 

@@ -1,11 +1,16 @@
 """`headrace replay`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli_target import RunningOption, ToOption, base_url, checked_site
+from infra.cli_data_dir import RunningOption
+from infra.cli_target import ToOption, base_url, checked_site
+
+if TYPE_CHECKING:
+    from infra.replay.report import Report
+    from infra.replay.run import Options
 
 
 def replay(
@@ -26,38 +31,156 @@ def replay(
     site_id: Annotated[
         str | None, typer.Option(help="Send every event as one of this site.")
     ] = None,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="THEIRS=OURS",
+            help="Rename a field or column, with dots for nested ones; may be repeated.",
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep timestamps of any age, by import windows opened with this token of "
+            "`headrace tokens create --manage` (default: that of `headrace up` on this machine).",
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of `headrace query`, if it is another one than --to."),
+    ] = None,
+    clamp: Annotated[
+        bool, typer.Option("--clamp", help="Open no import window: let the server clamp.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Send nothing: validate the files, without a server."),
+    ] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Write rejected events here with their reasons, to be replayed again."),
+    ] = None,
+    allow_rejects: Annotated[
+        bool, typer.Option("--allow-rejects", help="Exit with 0 though events were rejected.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")
+    ] = False,
 ) -> None:
     """Send recorded events through HTTP, in their order, with their own timestamps.
 
-    Those of over 24 hours ago are kept for sites in the server's HEADRACE_IMPORT__SITES.
+    An event without an event_id gets one from its content, so importing a file twice counts once.
+    Ends with 1 when events were rejected.
     """
+    from infra.errors import UsageError
+    from infra.replay.run import Options
+
+    if clamp and token is not None:
+        raise UsageError("--clamp opens no import window, and --token is for one: give one of them")
+    if token is None and not clamp:
+        token = _token_of(data_dir, to)
+    base = "" if dry_run else base_url(to, data_dir)
+    options = Options(
+        paths=_checked(files),
+        base=base,
+        rate=rate,
+        site_id=checked_site(site_id),
+        token=token,
+        query=None if query is None else base_url(query, None),
+        is_dry_run=dry_run,
+        mapped=_mapped(mapping or []),
+    )
+    if rejects is not None and any(_is_same(rejects, file) for file in files):
+        raise typer.BadParameter("is one of the files to read", param_hint="--rejects")
+    report = _run(options, rejects, as_json=as_json)
+    if report.rejected and not allow_rejects:
+        raise typer.Exit(1)
+
+
+def _run(options: "Options", path: Path | None, *, as_json: bool) -> "Report":
     import asyncio
     import logging
+    from contextlib import nullcontext
 
     from rich.console import Console
 
+    from infra.replay.rejects import rejects_file
     from infra.replay.report import Report
-    from infra.replay.run import Options
     from infra.replay.run import replay as run
     from infra.replay.screen import ReplayScreen
     from infra.replay.source import total_bytes
-    from infra.tables import table_console
 
-    options = Options(_checked(files), base_url(to, data_dir), rate, checked_site(site_id))
     # The screen says what is tried again.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
-    report = Report()
-    is_whole = False
+    report = Report(is_dry_run=options.is_dry_run)
+    is_complete = False
     try:
-        with ReplayScreen(Console(stderr=True), total_bytes(files)) as screen:
-            asyncio.run(run(options, report, screen))
-        is_whole = True
+        with (
+            nullcontext() if path is None else rejects_file(path) as reject,
+            ReplayScreen(Console(stderr=True), total_bytes(options.paths)) as screen,
+        ):
+            asyncio.run(run(options, report, screen, reject))
+        is_complete = True
     except KeyboardInterrupt:
         typer.echo(f"Stopped; the last event sent is {report.last or 'none'}.", err=True)
         raise typer.Exit(1) from None
     finally:
-        if report.sent or is_whole:
-            table_console().print(report.table())
+        if report.sent or is_complete or as_json:
+            _print(report, is_complete=is_complete, as_json=as_json)
+    return report
+
+
+def _print(report: "Report", *, is_complete: bool, as_json: bool) -> None:
+    import msgspec
+
+    from infra.tables import table_console
+
+    if as_json:
+        summary = msgspec.json.encode(report.summary(is_complete=is_complete))
+        typer.echo(msgspec.json.format(summary, indent=2).decode())
+        return
+    table_console().print(report.table())
+    for sentence in report.advice():
+        typer.echo(sentence, err=True)
+
+
+def _token_of(data_dir: Path | None, to: str | None) -> str | None:
+    """Return the owner's token of a headrace on this machine, None when there is none.
+
+    With `to`, only if that is the very address of the headrace of the data directory.
+    """
+    from infra.cli_data_dir import default_data_dir
+    from infra.data_dir import DataDir
+
+    found = DataDir(data_dir or default_data_dir())
+    try:
+        address = found.address()
+        if address is None or (to is not None and _same_host(to) != _same_host(address)):
+            return None
+        return found.owner_token.read_text("ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _same_host(address: str) -> str:
+    return address.rstrip("/").replace("//localhost:", "//127.0.0.1:", 1)
+
+
+def _mapped(mapping: list[str]) -> dict[str, str]:
+    mapped = {}
+    for text in mapping:
+        (theirs, _, ours) = (part.strip() for part in text.rpartition("="))
+        if not theirs or not all(ours.split(".")):
+            raise typer.BadParameter(
+                f"{text!r} is not theirs=ours, such as occurred_at=timestamp", param_hint="--map"
+            )
+        mapped[theirs] = ours
+    return mapped
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _checked(files: list[Path]) -> list[Path]:

@@ -1,75 +1,82 @@
 """`headrace api`, `streams` and so on: a role in the foreground, settings from outside."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from producer_api.server import Served
+    from schemas.settings import Settings
 
 _StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
 
 
 def api() -> None:
     """Take events over HTTP and put them into Kafka."""
-    from infra.data_dir import read_settings
-    from infra.logs import configure_logging
-    from producer_api.server import serve
+    from prometheus_client import REGISTRY
 
-    settings = read_settings()
+    from infra.api import create_api
+    from infra.data_dir import role_settings
+    from infra.logs import configure_logging
+
+    settings = role_settings()
     configure_logging()
-    raise typer.Exit(serve(settings))
+    _serve(create_api(settings, registry=REGISTRY), settings)
 
 
 def query() -> None:
     """Answer over HTTP: what happens now, alerts, sessions, pages, and the live page."""
     from prometheus_client import REGISTRY
 
-    from infra.data_dir import read_settings
+    from infra.data_dir import role_settings
     from infra.logs import configure_logging
-    from producer_api.server import serve_app
     from sinks.query.app import create_query
 
-    settings = read_settings()
+    settings = role_settings()
     configure_logging()
     app = create_query(settings, registry=REGISTRY)
-    raise typer.Exit(serve_app(app, settings.api))
+    _serve(app, settings)
 
 
 def web(status_dir: Annotated[Path, typer.Option()]) -> None:
     """Do what `api` and `query` do, for `headrace up`, whose other roles write to `status_dir`."""
     from prometheus_client import REGISTRY
 
-    from infra.data_dir import read_settings
+    from infra.data_dir import role_settings
+    from infra.disk import Space
     from infra.logs import configure_logging
     from infra.role_metrics import RoleMetrics
     from infra.role_status import why_not_ready
     from infra.web import create_web
-    from producer_api.server import serve_app
 
-    settings = read_settings()
+    settings = role_settings()
     configure_logging()
     others = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
     REGISTRY.register(RoleMetrics(others))
     checks = [lambda path=path: why_not_ready(path) for path in others]
-    app = create_web(settings, ready_checks=checks, registry=REGISTRY)
-    raise typer.Exit(serve_app(app, settings.api))
+    # On a full disk Kafka ends, and roles cannot say how they are.
+    space = Space(status_dir.parent)
+    app = create_web(settings, ready_checks=checks, first_checks=[space.trouble], registry=REGISTRY)
+    _serve(app, settings)
 
 
 def streams(status_file: _StatusFile = None) -> None:
     """Route events; make sessions, page durations and alerts of them."""
-    from infra.data_dir import read_settings
+    from infra.data_dir import role_settings
     from infra.role import run_role
     from streams.app import run
 
-    run_role("streams", run, read_settings(), status_file)
+    run_role("streams", run, role_settings(), status_file)
 
 
 def live(status_file: _StatusFile = None) -> None:
     """Count what happens now, for the live page and its API."""
-    from infra.data_dir import read_settings
+    from infra.data_dir import role_settings
     from infra.role import run_role
     from streams.live_app import run
 
-    run_role("live", run, read_settings(), status_file)
+    run_role("live", run, role_settings(), status_file)
 
 
 def sinks(
@@ -79,13 +86,20 @@ def sinks(
 ) -> None:
     """Write events, sessions, page durations and alerts to SQL."""
     from infra import database, owner
-    from infra.data_dir import read_settings
+    from infra.data_dir import role_settings
     from infra.errors import UserError
     from infra.role import run_role
     from sinks.app import run
-    from sinks.sql.errors import ClusterMismatch, LogTruncated, RightMissing, SchemaMissing
+    from sinks.sql.errors import (
+        DRIVER_ERRORS,
+        ClusterMismatch,
+        LogTruncated,
+        RightMissing,
+        SchemaMissing,
+        reason,
+    )
 
-    settings = read_settings()
+    settings = role_settings()
     if upgrade_database:
         database.upgrade_database(settings.database)
     if owner_token:
@@ -94,3 +108,18 @@ def sinks(
         run_role("sinks", run, settings, status_file)
     except (ClusterMismatch, LogTruncated, RightMissing, SchemaMissing) as error:
         raise UserError(f"sinks: {error}") from error
+    except DRIVER_ERRORS as error:
+        shown = settings.database.shown
+        raise UserError(f"sinks: the database {shown} cannot be used: {reason(error)}") from error
+
+
+def _serve(app: "Served", settings: "Settings") -> None:
+    from infra.local import cannot_listen
+    from producer_api.listen import ListenError
+    from producer_api.server import serve_app
+
+    try:
+        code = serve_app(app, settings.api)
+    except ListenError as error:
+        raise cannot_listen(error, "HEADRACE_API__HOST and HEADRACE_API__PORT") from None
+    raise typer.Exit(code)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from infra.cli_admin import DEFAULT, DataDirOption
+from infra.cli_data_dir import DEFAULT, DataDirOption
 
 
 def status(
     data_dir: DataDirOption = DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Show lag, rate, last commits, dead letters and rows; what is red, and what to do.
+    """Say whether all is well, else what to do; show lag, rate, commits, dead letters and rows.
 
     Exits with 1 when something is red. It looks twice, three seconds apart.
     """
@@ -21,6 +21,7 @@ def status(
 
     import msgspec
     from rich.console import Console
+    from rich.text import Text
 
     from infra.status import screen
     from infra.status.look import look
@@ -34,6 +35,6 @@ def status(
     else:
         console = table_console()
         for part in screen.shown(found, datetime.now(UTC)):
-            console.print(part)
+            console.print(part, soft_wrap=isinstance(part, Text))
     if found.problems:
         raise typer.Exit(1)

@@ -5,15 +5,11 @@ from typing import Annotated
 
 import typer
 
-from infra.cli_admin import DEFAULT
+from infra.cli_data_dir import default_data_dir
 
 ToOption = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Of a headrace (default: the one on this machine)."),
-]
-RunningOption = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help=f"Of the `headrace up` to send to (default: {DEFAULT})."),
 ]
 
 
@@ -30,7 +26,7 @@ def base_url(to: str | None, data_dir: Path | None) -> str:
         raise UsageError("--to and --data-dir both say where to send events: give one")
     if to is not None:
         return _checked(to)
-    found = DataDir(data_dir or DEFAULT).address()
+    found = DataDir(data_dir or default_data_dir()).address()
     if found is None and data_dir is not None:
         raise UserError(
             f"No headrace runs in {data_dir.absolute()}. Start it with "
@@ -51,16 +47,15 @@ def checked_site(site_id: str | None) -> str | None:
 
 
 def _checked(to: str) -> str:
-    from urllib.parse import urlsplit
+    from infra.replay.endpoint import endpoint
 
     try:
-        url = urlsplit(to)
-        is_address = url.scheme in {"http", "https"} and url.hostname and url.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        raise typer.BadParameter(
-            f"{to} is no address such as http://127.0.0.1:8080", param_hint="--to"
-        )
-    # Who copies the address of the API means the same server.
-    return to.rstrip("/").removesuffix("/api/events").removesuffix("/api/event")
+        endpoint(to)
+    except ValueError as error:
+        raise typer.BadParameter(f"{_hidden(to)}: {error}", param_hint="--to") from None
+    return to
+
+
+def _hidden(to: str) -> str:
+    """Return what of an address that is none can be shown: nothing where a password may be."""
+    return "the address" if "@" in to else repr(to)

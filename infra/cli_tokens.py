@@ -1,4 +1,4 @@
-"""`headrace tokens`: who may read which sites."""
+"""`headrace tokens`: access to sites, by scope."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,14 +8,15 @@ from uuid import UUID
 
 import typer
 
-from infra.cli_admin import DEFAULT, DataDirOption
+from infra.cli_data_dir import DEFAULT, DataDirOption
+from schemas.counted import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 T = TypeVar("T")
 
-tokens = typer.Typer(help="Make, list and revoke read tokens.", no_args_is_help=True)
+tokens = typer.Typer(help="Create, list and revoke access tokens.", no_args_is_help=True)
 
 
 @tokens.command("create")
@@ -25,6 +26,12 @@ def create_token(
         typer.Option(metavar="S", help="A site that it is for; many may be given."),
     ] = None,
     all_sites: Annotated[bool, typer.Option("--all", help="It is for all sites.")] = False,
+    manage: Annotated[
+        bool,
+        typer.Option(
+            "--manage", help="Allow changes (subscriptions, import windows), not only reading."
+        ),
+    ] = False,
     name: Annotated[str, typer.Option(help="What it is for, for the list.")] = "",
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
@@ -37,25 +44,40 @@ def create_token(
     for site_id in site or []:
         if not SITE_ID.fullmatch(site_id):
             raise typer.BadParameter(f"{site_id!r} is no site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
-    token = _run(data_dir, lambda connection: made.create(connection, name, site or None))
-    typer.echo(f"Reads {', '.join(site) if site else 'all sites'}; it is shown this once:")
+    scope: made.Scope = "manage" if manage else "read"
+    token = _run(data_dir, lambda connection: made.create(connection, name, site or None, scope))
+    does = "Reads and manages" if manage else "Reads"
+    typer.echo(f"{does} {', '.join(site) if site else 'all sites'}; it is shown this once:")
     typer.echo(token)
 
 
 @tokens.command("list")
-def list_tokens(data_dir: DataDirOption = DEFAULT) -> None:
-    """List all tokens, also those that were revoked."""
+def list_tokens(
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest ones.")] = 1_000,
+    data_dir: DataDirOption = DEFAULT,
+) -> None:
+    """List the newest tokens, also those that were revoked."""
     from rich.table import Table
 
     from infra.tables import table_console, visible
     from sinks.query import tokens as made
 
-    table = Table("token id", "name", "sites", "created", "revoked")
-    for token in _run(data_dir, made.list_tokens):
+    found = _run(data_dir, lambda connection: made.list_tokens(connection, limit + 1))
+    if not found:
+        typer.echo("There are no tokens: make one with `headrace tokens create`.")
+        return
+    if len(found) > limit:
+        del found[0]
+        typer.echo(f"There are more: these are the newest {limit:,}. --limit shows more of them.")
+    working = sum(token.revoked_at is None for token in found)
+    typer.echo(f"{counted(working, 'token')} in use, {len(found) - working:,} revoked.")
+    table = Table("token id", "name", "sites", "scope", "created", "revoked")
+    for token in found:
         sites = "all" if token.grant.sites is None else ", ".join(sorted(token.grant.sites))
         revoked = f"{token.revoked_at:%Y-%m-%d %H:%M}" if token.revoked_at else ""
         created = f"{token.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(token.token_id, visible(token.name), sites, created, revoked)
+        scope = token.grant.scope
+        table.add_row(token.token_id, visible(token.name), sites, scope, created, revoked)
     table_console().print(table)
 
 
@@ -74,7 +96,7 @@ def revoke_token(
 
 
 def _run(data_dir: Path, work: "Callable[[Connection], T]") -> T:
-    from infra.data_dir import local_database, read_settings
+    from infra.data_dir import database_settings
     from infra.database import run_once
 
-    return asyncio.run(run_once(local_database(read_settings().database, data_dir), work))
+    return asyncio.run(run_once(database_settings(data_dir), work))

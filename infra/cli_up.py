@@ -1,9 +1,10 @@
 """`headrace up`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from infra.cli_data_dir import DEFAULT, OwnDataDirOption
 
 
 def up(
@@ -11,7 +12,7 @@ def up(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="For HTTP. (default: 8080)")
     ] = None,
-    data_dir: Annotated[Path, typer.Option(help="Everything is kept here.")] = Path(".headrace"),
+    data_dir: OwnDataDirOption = DEFAULT,
     kafka: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka; start none.")
     ] = None,
@@ -27,36 +28,44 @@ def up(
         typer.Option(min=1, max=1000, help="Of each topic, fixed at the first start. (default: 4)"),
     ] = None,
 ) -> None:
-    """Run everything on this machine: broker, topics, database, all roles."""
+    """Run everything on this machine: broker, topics, database, all roles.
+
+    Ctrl-C, TERM and a hang-up end everything in order, with exit code 0; 130 if Ctrl-C came before
+    all was ready, or twice. 1 if it could not start.
+    """
     from rich.console import Console
 
     from infra.broker import archive
     from infra.broker.local_kafka import LocalKafka
     from infra.data_dir import DataDir
     from infra.errors import UsageError
-    from infra.local import UpOptions, check_port, up_settings
+    from infra.local import UpOptions, up_settings
+    from infra.preflight import check_broker, check_database
     from infra.screen import Screen
     from infra.up import Up
 
     if kafka and kafka_port:
         raise UsageError("--kafka-port is of our own Kafka; --kafka names another: give one")
-    _make(data_dir)
     options = UpOptions(host, port, kafka, database, partitions)
     settings, starts_broker = up_settings(data_dir, options)
-    check_port(settings.api)
+    if database:
+        _hide_arguments()
+    check_database(settings.database)
+    if not starts_broker:
+        check_broker(settings.kafka)
     screen = Screen(Console())
     screen.title()
     broker = None
     if starts_broker:
         archive.prepare()
         broker = LocalKafka(data_dir, port=kafka_port)
-    Up(settings, DataDir(data_dir), broker, screen).run()
+    code = Up(settings, DataDir(data_dir), broker, screen).run()
+    if code:
+        raise typer.Exit(code)
 
 
-def _make(data_dir: Path) -> None:
-    from infra.errors import UserError
+def _hide_arguments() -> None:
+    """Show no arguments to those who list processes: there may be a password among them."""
+    from setproctitle import setproctitle
 
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{data_dir} cannot be the data directory: {error.strerror}") from error
+    setproctitle("headrace up")

@@ -3,14 +3,17 @@
 from pathlib import Path
 
 from infra.broker.address import find_address
+from infra.cli_data_dir import default_data_dir
+from infra.disk import write_whole
 from infra.errors import UserError
 from infra.process import read_pid
-from schemas.settings import DatabaseSettings, KafkaSettings, Settings, SettingsError, load_settings
+from kafka_clients.security import check_security
+from schemas.kafka_names import use_prefix
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
 
 #: Of the topics of one machine, unless something else is asked for.
 LOCAL_PARTITIONS = 4
-
-_KEEP_LOG_BYTES = 10 * 1024 * 1024
 
 
 class DataDir:
@@ -25,21 +28,27 @@ class DataDir:
         return f"sqlite:///{self.root / 'headrace.db'}"
 
     def log(self, role: str) -> Path:
-        """Return the log of a role; one over 10 MiB is put aside, and an earlier one dropped."""
+        """Return the log of a role, in a directory that exists."""
         log = self.root / "logs" / f"{role}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > _KEEP_LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
         return log
 
     def pid(self, role: str) -> Path:
         """Return the file that holds the process id of a role while it runs."""
         return self.root / "run" / f"{role}.pid"
 
+    @property
+    def was_used(self) -> bool:
+        """Whether a headrace has become ready here before: it has made a token, or a database."""
+        return self.owner_token.exists() or (self.root / "headrace.db").exists()
+
+    def write_kafka_address(self, address: str) -> None:
+        """Write where a Kafka listens that is not of this directory, for its commands."""
+        write_whole(self.root / "run" / "kafka.address", f"{address}\n")
+
     def write_address(self, url: str) -> None:
         """Tell where this headrace takes events, for those who find it by its data directory."""
-        self._address.parent.mkdir(parents=True, exist_ok=True)
-        self._address.write_text(f"{url}\n")
+        write_whole(self._address, f"{url}\n")
 
     def address(self) -> str | None:
         """Return where the headrace of this directory takes events; None while none runs."""
@@ -62,11 +71,24 @@ class DataDir:
 
 
 def read_settings() -> Settings:
-    """Read the settings; `UserError` names the one that is wrong."""
+    """Read the settings, and name topics as they say; `UserError` names the one that is wrong."""
     try:
-        return load_settings()
+        settings = load_settings()
+        check_security(settings.kafka)
     except SettingsError as error:
-        raise UserError(str(error)) from error
+        raise UserError(str(error)) from None  # its cause may show a password
+    use_prefix(settings.kafka.topic_prefix)
+    return settings
+
+
+def role_settings() -> Settings:
+    """Return the settings of a role that runs on its own.
+
+    Where they name no database, it is that of the default data directory.
+    """
+    settings = read_settings()
+    database = local_database(settings.database, default_data_dir())
+    return settings.model_copy(update={"database": database})
 
 
 def local_settings(data_dir: Path) -> Settings:
@@ -97,3 +119,8 @@ def local_database(database: DatabaseSettings, data_dir: Path) -> DatabaseSettin
     if "url" in database.model_fields_set:
         return database
     return DatabaseSettings(url=DataDir(data_dir).database_url)
+
+
+def database_settings(data_dir: Path) -> DatabaseSettings:
+    """Return the database that a command uses."""
+    return local_database(read_settings().database, data_dir)

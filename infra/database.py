@@ -1,36 +1,37 @@
-"""Migrations, with errors that a user can put right as sentences."""
+"""The database of a command, with errors that a user can fix as sentences."""
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from infra.errors import UserError
 from schemas.settings import DatabaseSettings
 from sinks.sql import migrate
 from sinks.sql.engine import Database, open_database
-from sinks.sql.errors import RightMissing, is_schema_missing, reason
+from sinks.sql.errors import DATABASE_ERRORS, RightMissing, is_schema_missing, reason
+from sinks.sql.sqlite import sqlite_path
 
 T = TypeVar("T")
+
+_OPTIONS = "Another is named with HEADRACE_DATABASE__URL, or `headrace up --database`"
 
 
 def upgrade_database(database: DatabaseSettings) -> None:
     """Migrate; `UserError` when the database is not reached or refuses."""
     try:
         migrate.upgrade(database.url)
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise _unreachable(database, error) from error
 
 
 def check_database(database: DatabaseSettings) -> list[str]:
     """Return what differs; `UserError` when the database is not reached."""
+    check_exists(database)
     try:
         return migrate.check(database.url)
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise _unreachable(database, error) from error
 
 
@@ -45,24 +46,33 @@ async def using(
     database: DatabaseSettings, open_it: Callable[[str], Database] = open_database
 ) -> AsyncIterator[Database]:
     """Give the database; `UserError` when in the block it is not reached or not set up."""
+    check_exists(database)
     opened = open_it(database.url)
     try:
         yield opened
     except RightMissing as error:
         raise UserError(str(error)) from error
-    except (SQLAlchemyError, OSError) as error:
+    except DATABASE_ERRORS as error:
         if is_schema_missing(error):
             raise UserError(
-                "The database is not set up: run `headrace db upgrade`, or `headrace up` once"
+                f"The database {database.shown} is not set up: run `headrace db upgrade`, or "
+                f"`headrace up` once. {_OPTIONS}"
             ) from error
         raise _unreachable(database, error) from error
     finally:
         await opened.close()
 
 
+def check_exists(database: DatabaseSettings) -> None:
+    """Raise `UserError`, with the path, when the file of a SQLite database is missing."""
+    if not database.is_postgres and not (path := sqlite_path(database.url)).is_file():
+        kind = "is no file" if path.exists() else "does not exist"
+        raise UserError(
+            f"The database {path} {kind}. Name another with --data-dir, HEADRACE_DATA_DIR or "
+            "HEADRACE_DATABASE__URL, or create it with `headrace db upgrade`"
+        )
+
+
 def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:
-    shown = make_url(database.url).render_as_string(hide_password=True)
-    return UserError(
-        f"The database {shown} cannot be used: {reason(error)}. Is it running, and is "
-        "HEADRACE_DATABASE__URL (or --database) right?"
-    )
+    why = reason(error).rstrip(".")
+    return UserError(f"The database {database.shown} cannot be used: {why}. {_OPTIONS}")

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
+from pydantic import SecretStr
 
 from schemas.event_types import EVENT_TYPES
 from schemas.reject_reasons import DeadLetterReason, RejectReason
-from schemas.settings import GROUPS, PREFIX
+from schemas.settings import DATA_DIR_VARIABLE, GROUPS, PREFIX
 from schemas.topics import TOPICS
+
+#: Defaults that the reference leaves empty.
+_NOTHING = ((), "", SecretStr(""))
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -82,12 +85,17 @@ def _type(avro: object) -> str:
 def _settings() -> Iterator[str]:
     yield from ("# Settings", "", _MADE, "")
     yield "From the environment and from a `.env` file in the working directory. A name that is"
-    yield "not here is an error at start."
+    yield "not here is an error at start. Variables that Kubernetes derives from a service's name,"
+    yield "such as `HEADRACE_PORT=tcp://10.0.0.1:8080`, are ignored."
+    yield ""
+    yield f"`{DATA_DIR_VARIABLE}` is the default of `--data-dir` of every command, `.headrace`"
+    yield "where it is absent or empty. A data directory is readable by its owner only."
     for group, model in GROUPS.items():
         yield from ("", f"## {(model.__doc__ or '').rstrip('.')}", "")
         yield from ("| setting | default | what it is |", "|---|---|---|")
         for name, field in model.model_fields.items():
-            default = "" if field.default in (PydanticUndefined, ()) else f"`{field.default}`"
+            is_empty = field.is_required() or field.default_factory or field.default in _NOTHING
+            default = "" if is_empty else f"`{field.default}`"
             setting = f"{PREFIX}{group}__{name.upper()}"
             yield f"| `{setting}` | {default} | {_cell(field.description or '')} |"
 
@@ -100,7 +108,9 @@ def _topics() -> Iterator[str]:
     for topic in TOPICS:
         days, rest = divmod(topic.retention_ms or 0, 86_400_000)
         time_kept = f"{days} days" if days > 1 else f"{days * 24 + rest // 3_600_000} h"
-        kept = "the last of each key" if topic.cleanup == "compact" else time_kept
+        kept = time_kept
+        if topic.cleanup == "compact":
+            kept = "the last of each key" + (f", {time_kept}" if topic.retention_ms else "")
         cells = (f"`{topic.name}`", _cell(topic.about), f"`{topic.key}`", f"`{topic.record}`", kept)
         yield f"| {' | '.join(cells)} |"
 

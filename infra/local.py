@@ -1,9 +1,6 @@
 """From the options of `headrace up` to settings."""
 
-import errno
 import ipaddress
-import os
-import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +9,8 @@ from pydantic import ValidationError
 from infra.broker.ports import owner_of
 from infra.data_dir import local_database, read_settings, with_kafka
 from infra.errors import UsageError, UserError
+from producer_api.listen import ListenError, listen
+from schemas.brokers import normalize_brokers
 from schemas.settings import ApiSettings, DatabaseSettings, Settings
 
 
@@ -31,11 +30,15 @@ def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
     None is where `--kafka` or HEADRACE_KAFKA__BOOTSTRAP_SERVERS names one.
     """
     settings = read_settings()
-    named = options.kafka or (
-        settings.kafka.bootstrap_servers
-        if "bootstrap_servers" in settings.kafka.model_fields_set
-        else None
-    )
+    named = options.kafka
+    if named is None and "bootstrap_servers" in settings.kafka.model_fields_set:
+        named = settings.kafka.bootstrap_servers
+    if named is None and settings.kafka.security_protocol != "PLAINTEXT":
+        raise UserError(
+            f"HEADRACE_KAFKA__SECURITY_PROTOCOL is {settings.kafka.security_protocol}, and the "
+            "broker that is started here takes PLAINTEXT: name yours with --kafka or "
+            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS, or leave the setting out"
+        )
     asked = {"host": options.host, "port": options.port}
     api = settings.api.model_copy(
         update={name: value for name, value in asked.items() if value is not None}
@@ -43,21 +46,23 @@ def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
     changed = {
         "api": api,
         "database": _database(settings, data_dir, options.database),
-        "kafka": with_kafka(settings.kafka, named or "", options.partitions),
+        "kafka": with_kafka(settings.kafka, _brokers(named), options.partitions),
     }
     return settings.model_copy(update=changed), named is None
 
 
 def check_port(api: ApiSettings) -> None:
     """Raise `UserError` when nothing can listen at the address, before anything is started."""
-    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
     try:
-        socket.create_server((api.host, api.port), family=family).close()
-    except OSError as error:
-        raise UserError(
-            f"Cannot listen on {api.host} port {api.port}: {_reason(error, api.port)}. "
-            "Choose another with --host and --port"
-        ) from error
+        listen(api.host, api.port).close()
+    except ListenError as error:
+        raise cannot_listen(error, "--host and --port") from None
+
+
+def cannot_listen(error: ListenError, choice: str) -> UserError:
+    """Return the error of a server that cannot listen; `choice` names what another is given by."""
+    owner = f" by {owner_of(error.port)}" if error.is_in_use else ""
+    return UserError(f"{error}{owner}. Choose another with {choice}")
 
 
 def address_of(api: ApiSettings) -> str:
@@ -74,10 +79,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _reason(error: OSError, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"it is taken by {owner_of(port)}"
-    return os.strerror(error.errno) if error.errno else str(error)
+def _brokers(named: str | None) -> str:
+    """Return the brokers as the client takes them; `UsageError` when they are none."""
+    if named is None:
+        return ""
+    try:
+        return normalize_brokers(named)
+    except ValueError as error:
+        raise UsageError(f"--kafka {error}") from error
 
 
 def _database(settings: Settings, data_dir: Path, url: str | None) -> DatabaseSettings:
@@ -87,4 +96,5 @@ def _database(settings: Settings, data_dir: Path, url: str | None) -> DatabaseSe
         return DatabaseSettings(url=url)
     except ValidationError as error:
         reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise UsageError(f"--database {reason}") from error
+        # Not `from error`, which would show a password.
+        raise UsageError(f"--database {reason}") from None

@@ -6,17 +6,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
-#: Libraries, and the classes of ours that Faust logs the life of.
-_ONLY_WARNINGS = (
-    "aiokafka",
-    "alembic",
-    "faust",
-    "mode",
-    "streams.engine.consumer",
-    "streams.engine.table",
-)
-_OURS = ("infra", "producer_api", "schemas", "sinks", "streams")
+#: Libraries, and the class of ours that Faust logs the life of.
+_ONLY_WARNINGS = ("aiokafka", "alembic", "faust", "mode", "streams.engine.faust_app")
+_OURS = ("infra", "kafka_clients", "producer_api", "schemas", "sinks", "streams")
 _FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 
 #: How often a library may say the same at once, and how long it takes to get one more.
@@ -29,6 +23,8 @@ MAX_MESSAGES = 1_000
 def configure_logging() -> None:
     """Log one line an entry, in UTC, to standard error; libraries only when they warn."""
     logging.Formatter.converter = time.gmtime
+    # An entry that cannot be written, as on a full disk, is lost; its traceback would be, too.
+    logging.raiseExceptions = False
     logging.basicConfig(level=logging.INFO, format=_FORMAT, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:  # those of a logger do not see its children's
         handler.addFilter(Repeats())
@@ -40,15 +36,13 @@ def configure_logging() -> None:
     logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
+@dataclass(slots=True)
 class _Said:
-    """How many more times a message may be said, as of when, and how often it was not."""
+    """How many more times a message may be logged, as of when, and how often it was left out."""
 
-    __slots__ = ("at", "left", "omitted")
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-        self.left = float(BURST)
-        self.omitted = 0
+    at: float
+    left: float = BURST
+    omitted: int = 0
 
 
 class Repeats(logging.Filter):

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol
 
 from setproctitle import setproctitle
 
 from infra import guard, process
+from infra.private import UMASK
 
 #: What the commands of the roles import.
 _MODULES = (
@@ -39,32 +39,10 @@ _FORKS = sys.platform == "linux"
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-class Child(Protocol):
-    """What is asked of a child process; `subprocess.Popen` is one."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-
-    def poll(self) -> int | None:
-        """Return its exit code, negative for a signal; None while it runs."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Return its exit code once it has ended; `subprocess.TimeoutExpired` if it does not."""
-
-    def terminate(self) -> None:
-        """Send TERM."""
-
-    def kill(self) -> None:
-        """Send KILL."""
-
-
 def preload() -> None:
     """Import what the roles need, for the copies to come."""
     if not _FORKS:
         return
-    # numpy, which the sketches bring, would start threads, which a copy does not have.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for name in _MODULES:
         import_module(name)
     # The collector writes to each object that it looks at, and so would make a copy's memory
@@ -73,16 +51,16 @@ def preload() -> None:
     gc.freeze()
 
 
-def start(arguments: Sequence[str], *, log: Path, env: Mapping[str, str]) -> Child:
+def start(arguments: Sequence[str], *, log: Path, env: Mapping[str, str]) -> "Child":
     """Start `headrace` with these arguments, with the promises of `process.spawn`."""
     # A copy has none of the other threads, but the locks that they held.
     if _FORKS and threading.active_count() == 1:
-        return _Forked(arguments, log, env)
+        return Forked(arguments, log, env)
     return process.spawn([sys.executable, "-m", "infra", *arguments], log=log, env=env)
 
 
-class _Forked:
-    """A copy of this process, that runs a command."""
+class Forked:
+    """A copy of this process that runs a command, with the methods of `subprocess.Popen`."""
 
     def __init__(self, arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -96,22 +74,30 @@ class _Forked:
 
     @property
     def pid(self) -> int:
+        """Its process id."""
         return self._process.pid or 0  # it was started: it has one
 
     def poll(self) -> int | None:
+        """Return its exit code, negative for a signal; None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
+        """Return its exit code; `TimeoutExpired` if it has not ended."""
         self._process.join(timeout)
         if (code := self._process.exitcode) is None:
             raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
         return code
 
     def terminate(self) -> None:
+        """Send TERM."""
         self._process.terminate()
 
     def kill(self) -> None:
+        """Send KILL."""
         self._process.kill()
+
+
+Child = subprocess.Popen[bytes] | Forked
 
 
 def _become(
@@ -124,6 +110,7 @@ def _become(
     """Be to the system, and run, what `python -m infra` with these arguments would be."""
     guard.die_with(parent)
     os.setsid()
+    os.umask(UMASK)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,19 +1,18 @@
 """Child processes that never outlive us, and the files that tell their ids."""
 
 import os
-import select
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 
+from infra.disk import write_whole
+from infra.private import UMASK
+
 _GUARD = Path(__file__).with_name("guard.py")
-#: How often is looked where the system does not tell of ends.
-_LOOK_SECONDS = 0.1
 
 
 def spawn(
@@ -54,6 +53,7 @@ def spawn(
             env=env,
             cwd=cwd,
             start_new_session=True,
+            umask=UMASK,
         )
 
 
@@ -70,28 +70,8 @@ def terminate(process: subprocess.Popen[bytes], grace_seconds: float) -> int:
         return process.wait()
 
 
-def wait_for_end(pids: Iterable[int], seconds: float) -> None:
-    """Return as soon as one of these children has ended, or after `seconds`.
-
-    Where the system does not tell of ends, after 0.1 s already: look yourself then.
-    """
-    if sys.platform != "linux":
-        time.sleep(min(seconds, _LOOK_SECONDS))
-        return
-    with ExitStack() as opened:
-        ends = select.poll()
-        try:
-            for pid in pids:
-                end = os.pidfd_open(pid)
-                opened.callback(os.close, end)
-                ends.register(end, select.POLLIN)
-        except OSError:  # a sandbox may not have it; or one has ended and was waited for
-            seconds = min(seconds, _LOOK_SECONDS)
-        ends.poll(seconds * 1000)
-
-
 def is_alive(pid: int) -> bool:
-    """Tell whether a process of this id runs; one that ended and was not waited for does not."""
+    """Return True if a process of this id runs; one that ended and was not waited for does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -100,10 +80,7 @@ def is_alive(pid: int) -> bool:
 
 def write_pid(path: Path, pid: int) -> None:
     """Write `pid` to the pid file `path`, whole or not at all, and make its folder if missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(f"{pid}\n")
-    unfinished.replace(path)
+    write_whole(path, f"{pid}\n")
 
 
 def read_pid(path: Path) -> int | None:

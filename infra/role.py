@@ -4,16 +4,22 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
-import uvloop
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from infra.errors import UserError
 from infra.logs import configure_logging
-from infra.role_status import write_status
+from infra.role_status import RoleStatus, StatusFile
+from kafka_clients.access import find_refusal
+from kafka_clients.refusals import refusal_of
+from schemas.kafka_names import prefixed
+from schemas.kafka_settings import KafkaSettings
 from schemas.settings import Settings
+from schemas.topics import TOPICS
 from streams.engine.cluster import ClusterError
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
@@ -23,6 +29,8 @@ log = logging.getLogger(__name__)
 Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
 
 _STATUS_SECONDS = 1.0
+#: Between two questions to a Kafka that refuses something.
+_REFUSED_SECONDS = 2.0
 #: As long as it is not ready, for somebody may wait for it.
 _NOT_READY_SECONDS = 0.1
 #: After which an end that waits for Kafka is over: `headrace up` kills after 30 s, as service
@@ -37,7 +45,9 @@ def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> 
     file that the role renews, for `headrace up`.
     """
     configure_logging()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    # Not on uvloop: its transports raise RuntimeError when a connection has just been closed, by
+    # which aiokafka's metadata task ends, and then nothing is committed any more (ADR 51).
+    with asyncio.Runner() as runner:
         runner.run(_run(name, work, settings, status))
 
 
@@ -51,15 +61,41 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
 
     log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
     try:
+        await _wait_until_allowed(name, settings.kafka, stop, status)
         await work(settings, stop, watch)
     except StoppingError as reason:
         log.info("%s: %s", name, reason)
     except (ClusterError, KafkaConnectionError) as error:
         raise UserError(f"{name}: {error}") from error
+    except KafkaError as error:
+        # It was allowed when the role started. The next start waits until it is again.
+        refusal = refusal_of(error, settings.kafka.bootstrap_servers)
+        if refusal is None:
+            raise
+        raise UserError(f"{name}: {refusal.sentence}") from error
     finally:
         for watcher in watchers:
             watcher.cancel()
     log.info("%s: ended in order", name)
+
+
+async def _wait_until_allowed(
+    name: str, kafka: KafkaSettings, stop: asyncio.Event, status: Path | None
+) -> None:
+    """Return when Kafka refuses nothing that the role needs, or `stop` is set; say what it does."""
+    file, logged = None if status is None else StatusFile(status), ""
+    while not stop.is_set():
+        refusal = await find_refusal(kafka, TOPICS, prefixed(f"headrace-{name}"))
+        if refusal is None:
+            return
+        if refusal.sentence != logged:
+            logged = refusal.sentence
+            log.error("%s: %s. It waits until that is changed", name, logged)
+        if file is not None:
+            file.renew(RoleStatus(logged, 0, 0, time.time()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REFUSED_SECONDS):
+                await stop.wait()
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -90,11 +126,24 @@ def _end_unfinished() -> None:
 async def _tell(name: str, worker: Worker, status: Path | None) -> None:
     """Log when the role becomes ready or stops being so, and renew its status file."""
     before: str | None = "not started"
+    file = None if status is None else StatusFile(status)
     while True:
         reason = worker.not_ready
         if reason != before:
             log.info("%s: %s", name, reason or "ready")
             before = reason
-        if status is not None:
-            write_status(status, reason, worker.dead_letters, worker.room.left_early)
+        if file is not None:
+            file.renew(_status_of(worker, reason))
         await asyncio.sleep(_NOT_READY_SECONDS if reason else _STATUS_SECONDS)
+
+
+def _status_of(worker: Worker, not_ready: str | None) -> RoleStatus:
+    return RoleStatus(
+        not_ready,
+        worker.processor.dead_letters,
+        worker.capacity.evicted,
+        time.time(),
+        worker.discarded,
+        worker.producer.broker_clock.deviation_seconds,
+        worker.expired,
+    )

@@ -1,9 +1,14 @@
 """What a role says of itself to the others of one machine: a small file, renewed all the time."""
 
+import logging
 import time
 from pathlib import Path
 
 import msgspec
+
+from infra import disk
+
+log = logging.getLogger(__name__)
 
 #: A role that has not renewed its file for so long is dead, frozen or hopelessly busy.
 STALE_SECONDS = 5.0
@@ -12,21 +17,41 @@ STALE_SECONDS = 5.0
 class RoleStatus(msgspec.Struct, frozen=True):
     """What a role says: why it is not ready (None: it is), and when (s).
 
-    And what it counted since it started: dead letters, and states that left early.
+    And what it counted since it started: dead letters, and states that left early. `discarded` are
+    the dead letters that operators have discarded, where the role counts them.
     """
 
     not_ready: str | None
     dead_letters: int
     left_early: int
     at: float
+    discarded: int = 0
+    #: How far Kafka's clock is ahead of the role's (s); negative if it is behind.
+    clock_deviation: float = 0.0
+    #: Records of the role's source that had expired unread when it started.
+    expired: int = 0
 
 
-def write_status(path: Path, not_ready: str | None, dead_letters: int, left_early: int) -> None:
-    """Renew the file, whole or not at all."""
-    status = RoleStatus(not_ready, dead_letters, left_early, time.time())
-    unfinished = path.with_suffix(".new")
-    unfinished.write_bytes(msgspec.json.encode(status))
-    unfinished.replace(path)
+class StatusFile:
+    """The status file of this process. A disk that takes no writes is logged, not raised."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._trouble: str | None = None
+
+    def renew(self, status: RoleStatus) -> None:
+        """Write the status; log when writing begins to fail and when it works again."""
+        try:
+            disk.write_whole(self._path, msgspec.json.encode(status).decode())
+        except OSError as error:
+            trouble = disk.explain(error, self._path.parent)
+            if trouble != self._trouble:
+                log.warning("The status file cannot be written: %s", trouble)
+            self._trouble = trouble
+        else:
+            if self._trouble is not None:
+                log.info("The status file is written again")
+            self._trouble = None
 
 
 def read_status(path: Path) -> RoleStatus | None:
@@ -35,6 +60,12 @@ def read_status(path: Path) -> RoleStatus | None:
         return msgspec.json.decode(path.read_bytes(), type=RoleStatus)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+def expired_of(path: Path) -> int:
+    """Return how many records had expired unread when the role of this file started."""
+    status = read_status(path)
+    return 0 if status is None else status.expired
 
 
 def is_heard(path: Path) -> bool:

@@ -1,18 +1,23 @@
 """What `headrace up` shows: a line a step, then what to try."""
 
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.markup import escape
 
 from infra.data_dir import DataDir
+from infra.errors import RoleFailedError, UserError
 from infra.local import address_of
+from infra.slow_codec import slow_codec
+from infra.supervised import ENDED
+from schemas.postgres_url import parse_postgres_url
 from schemas.settings import Settings
 
 _READY = """
@@ -21,7 +26,7 @@ _READY = """
   [bold]curl {url}/api/event -H 'Content-Type: application/json' \\
     -d '{{"type":"pageview","site_id":"my-site","session_id":"s1","path":"/hello"}}'[/bold]
 
-and see what became of it:
+and see the row that it became:
 
   [bold]{query}[/bold]
 
@@ -32,21 +37,28 @@ and see what became of it:
 {page}
 """
 
-_PAGE = """See what happens now:
+#: From the second start in a data directory on.
+_READY_AGAIN = """
+[bold green]headrace is ready[/bold green] after {seconds:.1f} s. API: {url}/docs · logs: {logs} · \
+Ctrl-C ends everything in order
+{page}
+"""
 
-  [bold]{url}/?access_token={token}[/bold]
-
-and make it move with simulated visitors:
+_SIMULATE = """Simulate visitors:
 
   [bold]{command} demo --to {url}[/bold]
+
 """
+
+_PAGE = """The dashboard:
+[bold]{url}/?access_token={token}[/bold]"""
 
 _NO_PAGE = """Others can reach {host}, so nothing can be read there without a token. Make one with
 
   [bold]{command} tokens create --all --data-dir {data_dir}[/bold]
 
-and open {url}/?access_token=<token>
-"""
+The dashboard asks for it:
+[bold]{url}/[/bold]"""
 
 
 class Screen:
@@ -56,69 +68,88 @@ class Screen:
         self._console = console
 
     def title(self) -> None:
-        """Say what this is."""
-        self._console.print(f"[bold]headrace[/bold] {version('headrace')}", highlight=False)
+        """Say what this is, and whether the codec is the slow one."""
+        self._print(f"[bold]headrace[/bold] {version('headrace')}")
+        if note := slow_codec():
+            self.news(f"{note.what}. To change that, {note.do}")
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Show that a step is under way; what is yielded is called with how it ended."""
-        outcome = ""
+    def step(self, name: str, work: Callable[[], str]) -> None:
+        """Do a step: show a green tick and its outcome, or a red cross if it fails.
 
-        def done(told: str) -> None:
-            nonlocal outcome
-            outcome = told
-
+        A `RoleFailedError` is the failure of its role, whichever role the step waits for.
+        """
         began = time.monotonic()
-        with self._console.status(f"{name} …"):
-            yield done
+        try:
+            with self._console.status(f"{escape(name)} …"):
+                outcome = work()
+        except UserError as error:
+            failed = error.role if isinstance(error, RoleFailedError) else name
+            what = error.what if isinstance(error, RoleFailedError) else "failed"
+            self._print(f"  [red]✗[/red] {escape(failed):<9} {escape(what)}")
+            raise
         seconds = time.monotonic() - began
-        self._console.print(
-            f"  [green]✓[/green] {name:<9} {outcome} [dim]{seconds:.1f} s[/dim]",
-            highlight=False,
-            soft_wrap=True,
+        self._print(
+            f"  [green]✓[/green] {escape(name):<9} {escape(outcome)} [dim]{seconds:.1f} s[/dim]"
         )
+
+    def end(self, name: str, work: Callable[[], str]) -> None:
+        """End a process and show how it ended: no tick, for it may have failed before."""
+        with self._console.status(f"{escape(name)} …"):
+            outcome = work()
+        sign = "-" if outcome == ENDED else "[yellow]![/yellow]"
+        self._print(f"  {sign} {escape(name):<9} {escape(outcome)}")
 
     def ready(
-        self, settings: Settings, data_dir: DataDir, seconds: float, token: str | None
+        self,
+        settings: Settings,
+        data_dir: DataDir,
+        seconds: float,
+        token: str | None,
+        *,
+        is_first: bool,
     ) -> None:
-        """Say that all is ready and what to try; `token` is for the page's address."""
+        """Say that all is ready; what to try at the first start; the page's address comes last."""
         url = address_of(settings.api)
-        self._console.print(
-            _READY.format(
+        page = _PAGE if token else _NO_PAGE
+        if is_first and token:
+            page = _SIMULATE + page
+        self._print(
+            (_READY if is_first else _READY_AGAIN)
+            .format(
                 seconds=seconds,
-                url=url,
-                page=(_PAGE if token else _NO_PAGE).format(
-                    command=self._command(),
-                    url=url,
-                    host=settings.api.host,
+                url=escape(url),
+                page=page.format(
+                    command=escape(self._command()),
+                    url=escape(url),
+                    host=escape(settings.api.host),
                     token=token,
-                    data_dir=self.shown(data_dir.root),
+                    data_dir=escape(self.shown(data_dir.root)),
                 ),
-                query=self._query(settings.database.url),
-                logs=self.shown(data_dir.root / "logs"),
-            ),
-            highlight=False,
-            soft_wrap=True,
+                query=escape(self._query(settings.database.url)),
+                logs=escape(self.shown(data_dir.root / "logs")),
+            )
+            .rstrip("\n")
         )
 
-    def news(self, sentence: str, log: Path) -> None:
-        """Tell what happened to a role."""
-        self._console.print(
-            f"  [yellow]![/yellow] {sentence} (log: {self.shown(log)})",
-            highlight=False,
-            soft_wrap=True,
-        )
+    def news(self, sentence: str, log: Path | None = None) -> None:
+        """Report what happened, with the log that says more."""
+        more = f" (log: {escape(self.shown(log))})" if log else ""
+        self._print(f"  [yellow]![/yellow] {escape(sentence)}{more}")
 
     def ending(self) -> None:
         """Say that the end has begun."""
-        self._console.print("\nEnding in order; a second Ctrl-C ends at once.")
+        self._print("\nEnding in order; a second Ctrl-C ends at once.")
+
+    def _print(self, text: str) -> None:
+        # The screen may be a file on a full disk, or a terminal that is gone.
+        with suppress(OSError):
+            self._console.print(text, highlight=False, soft_wrap=True)
 
     def shown(self, place: str | Path) -> str:
         """Return a path, relative where that is shorter, or a URL without its password."""
         text = str(place)
-        if text.startswith("postgresql://"):
-            password = urlsplit(text).password
-            return text.replace(f":{password}@", ":***@", 1) if password else text
+        if text.startswith("postgres"):
+            return parse_postgres_url(text).shown
         path = Path(text.removeprefix("sqlite:///"))
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
@@ -130,6 +161,6 @@ class Screen:
 
     def _query(self, url: str) -> str:
         columns = "select type, path, event_ts from events"
-        if url.startswith("postgresql://"):
-            return f'psql {self.shown(url)} -c "{columns}"'
-        return f'sqlite3 {self.shown(url)} "{columns}"'
+        if url.startswith("postgres"):
+            return f'psql {shlex.quote(self.shown(url))} -c "{columns}"'
+        return f'sqlite3 {shlex.quote(self.shown(url))} "{columns}"'

@@ -1,13 +1,18 @@
 """Create the topics that are missing, and look at those that are there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 
-from infra.errors import UserError
-from schemas.settings import KafkaSettings
+from infra.errors import RefusedError, UserError
+from infra.topic_settings import update_settings
+from kafka_clients.access import why_not_reached
+from kafka_clients.clients import make_admin
+from schemas.counted import counted
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import TOPICS, Topic
 
 _TIMEOUT_MS = 30_000
@@ -36,6 +41,25 @@ async def create_topics(kafka: KafkaSettings) -> list[str]:
     return [topic.name for topic in missing]
 
 
+async def update_topics(
+    kafka: KafkaSettings, created: Collection[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Correct the settings that results depend on, in all topics except `created`.
+
+    Return the changed settings of each topic; `UserError` when Kafka rejects the change.
+    """
+    existed = [topic for topic in TOPICS if topic.name not in created]
+    if not existed:
+        return {}
+    admin = await _connect(kafka)
+    try:
+        return await update_settings(admin, existed)
+    except KafkaError as error:
+        raise UserError(f"Kafka did not describe or change topics: {error!r}") from error
+    finally:
+        await admin.close()
+
+
 async def describe_topics(kafka: KafkaSettings) -> list[TopicState]:
     """Return the state of every topic of headrace, in the order of the flow."""
     admin = await _connect(kafka)
@@ -45,14 +69,19 @@ async def describe_topics(kafka: KafkaSettings) -> list[TopicState]:
         await admin.close()
 
 
+async def check_reached(kafka: KafkaSettings) -> None:
+    """Raise `UserError` when no broker answers, or they refuse the login."""
+    await (await _connect(kafka)).close()
+
+
 async def _connect(kafka: KafkaSettings) -> AIOKafkaAdminClient:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=kafka.bootstrap_servers, request_timeout_ms=_TIMEOUT_MS
-    )
+    admin = make_admin(kafka, request_timeout_ms=_TIMEOUT_MS)
     try:
         await admin.start()
     except (KafkaError, OSError) as error:
         await admin.close()
+        if refusal := await why_not_reached(kafka):
+            raise RefusedError(refusal) from error
         raise UserError(
             f"No Kafka answers at {kafka.bootstrap_servers}. Start one with `headrace kafka`, or "
             "name yours with --kafka or HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
@@ -60,6 +89,8 @@ async def _connect(kafka: KafkaSettings) -> AIOKafkaAdminClient:
     return admin
 
 
+# A broker that has just started closes connections while it elects its controller.
+@stamina.retry(on=NodeNotReadyError, attempts=20, timeout=15, wait_max=1)
 async def _states(admin: AIOKafkaAdminClient) -> list[TopicState]:
     described = await admin.describe_topics([topic.name for topic in TOPICS])
     counts = {
@@ -73,8 +104,8 @@ async def _checked(admin: AIOKafkaAdminClient, partitions: int) -> list[TopicSta
     for state in states:
         if state.partitions not in (None, partitions):
             raise UserError(
-                f"The topic {state.topic.name} has {state.partitions} partitions, not "
-                f"{partitions}. "
+                f"The topic {state.topic.name} has "
+                f"{counted(state.partitions or 0, 'partition')}, not {partitions}. "
                 "The number is fixed when headrace is installed, for it decides where each "
                 f"session lives. Use {state.partitions} (`--partitions`, or "
                 "HEADRACE_KAFKA__PARTITIONS), or begin with an empty Kafka"

@@ -1,78 +1,89 @@
 """The roles `api` and `query` in one process, behind one address."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
 
-from producer_api import answers
+from infra.api import create_api
 from producer_api import openapi as api_openapi
-from producer_api.app import EVENT_PATHS, Api, create_app
-from producer_api.body import Receive
+from producer_api.app import Api
+from producer_api.paths import is_of_events, route_path
 from schemas.settings import Settings
 from sinks.query import openapi as query_openapi
 from sinks.query.app import Query, create_query
 
-#: What `Api` answers; the rest is for `Query`.
-API_PATHS = EVENT_PATHS | {"/healthz", "/readyz", "/metrics", "/docs"}
-
-_OPENAPI = "/openapi.json"
-
 
 class Web:
-    """One ASGI application of two, started, drained and stopped together."""
+    """One ASGI application of two, started, drained and stopped together.
+
+    `Api` serves the paths of events, `Query` all others.
+    """
 
     def __init__(self, api: Api, query: Query) -> None:
         self._api = api
-        self.direct = api.direct
+        self.intake = api.intake
         self._query = query
-        self._openapi = answers.json(200, document())
+        query.operations.document = document
+        query.operations.checks = [*api.operations.checks, *query.operations.checks]
+        self._lifespan = Router(lifespan=self._run)
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and stop."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["path"] == _OPENAPI and scope["method"] in ("GET", "HEAD"):
-            (status, headers) = (self._openapi.status, self._openapi.headers)
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": self._openapi.body})
-        elif scope["path"] in API_PATHS:
+            await self._lifespan(scope, receive, send)
+        elif is_of_events(route_path(scope["path"])):
             await self._api(scope, receive, send)
         else:
             await self._query(scope, receive, send)
+
+    @asynccontextmanager
+    async def _run(self, _: object) -> AsyncIterator[None]:
+        await self._api.start()
+        await self._query.start()
+        yield
+        await asyncio.gather(self._api.stop(), self._query.stop())
 
     async def drain(self) -> None:
         """Refuse what comes from now on; return when all that came before is answered."""
         await asyncio.gather(self._api.drain(), self._query.drain())
 
-    async def _live(self, receive: Receive, send: Any) -> None:
-        await receive()
-        await self._api.start()
-        await self._query.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await asyncio.gather(self._api.stop(), self._query.stop())
-        await send({"type": "lifespan.shutdown.complete"})
+    def describe(self, address: str) -> list[str]:
+        """Return what both serve at this address, for the log."""
+        return [*self._api.describe(address), *self._query.describe(address)]
 
 
 def create_web(
     settings: Settings,
     *,
     ready_checks: Sequence[Callable[[], str | None]],
+    first_checks: Sequence[Callable[[], str | None]] = (),
     registry: CollectorRegistry,
 ) -> Web:
-    """Wire both roles; `ready_checks` are of the roles in other processes."""
+    """Wire both roles; `ready_checks` are of other processes, `first_checks` of the machine."""
     query = create_query(settings, registry=registry)
-    checks = [*ready_checks, lambda: query.trouble]
-    return Web(create_app(settings, ready_checks=checks, registry=registry), query)
+    web = Web(create_api(settings, ready_checks=ready_checks, registry=registry), query)
+    query.operations.checks[:0] = first_checks
+    return web
 
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI document of both roles."""
     whole = api_openapi.document()
-    whole["paths"] = {**whole["paths"], **query_openapi.paths()}
+    own = {tag["name"] for tag in whole["tags"]}
+    described = query_openapi.document()
+    # What is for machines comes last.
+    more = [tag for tag in described["tags"] if tag["name"] not in own]
+    whole["tags"] = [*whole["tags"][:-1], *more, whole["tags"][-1]]
+    whole["paths"] = {**described["paths"], **whole["paths"]}
+    whole["info"]["description"] += " Live numbers, alerts, visits and pages of a site."
+    whole["webhooks"] = described["webhooks"]
     components = whole["components"]
-    components["schemas"] = {**components["schemas"], **query_openapi.components()}
-    components["securitySchemes"] = query_openapi.security_schemes()
+    more_components = described["components"]
+    components["schemas"] = {**components["schemas"], **more_components["schemas"]}
+    components["securitySchemes"] = more_components["securitySchemes"]
     return whole

@@ -9,15 +9,20 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka import partitioner
 
 from producer_api.rejected import Rejected
 from schemas.headers import Headers
 from schemas.reject_reasons import RejectReason
+
+try:
+    from producer_api.event_compiled import murmur2
+except ImportError:
+    # It costs more than all else here, and a session sends many events.
+    murmur2 = lru_cache(maxsize=65_536)(partitioner.murmur2)
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +50,10 @@ class BatchBuilder(Protocol):
 class Transport(Protocol):
     """What carries batches to Kafka: `kafka.Link`, or the fake of the tests."""
 
+    @property
+    def failure(self) -> RejectReason:
+        """Why a batch that is not confirmed now is not."""
+
     def create_batch(self) -> BatchBuilder:
         """Return an empty batch."""
 
@@ -58,17 +67,6 @@ class Transport(Protocol):
         """
 
 
-class Confirmation(asyncio.Future[bool]):
-    """Whether Kafka has a micro-batch; shared by all its events.
-
-    A request that is cancelled while it waits would cancel the future, for its neighbours too.
-    """
-
-    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - the signature is asyncio's
-        """Do nothing: it is not for one of many to end this."""
-        return False
-
-
 class MicroBatch:
     """Records of one partition that leave together, confirmed or failed by a deadline."""
 
@@ -78,7 +76,7 @@ class MicroBatch:
         self.bytes = 0
         # Whoever comes later would be failed by a deadline that began long before it came.
         self._takes_until = time.monotonic() + deadline_seconds / _TAKING
-        self.confirmed = Confirmation(loop=loop)
+        self.confirmed: asyncio.Future[bool] = loop.create_future()
         self._deadline = loop.call_later(deadline_seconds, self.settle, False)
 
     def append(self, key: bytes, value: bytes, headers: Headers) -> int | None:
@@ -123,7 +121,6 @@ class Accumulator:
     def open(self, partitions: int) -> None:
         """Take records for this many partitions from now on."""
         self._lanes = [_Lane(self, partition) for partition in range(partitions)]
-        self._partition_of = _partitioner(partitions)
 
     @property
     def is_open(self) -> bool:
@@ -135,9 +132,15 @@ class Accumulator:
         if self.waiting_bytes + size > self._max_waiting_bytes:
             raise Rejected(RejectReason.OVERLOADED)
 
-    def add(self, key: bytes, value: bytes, headers: Headers) -> Confirmation:
-        """Take a record and return what tells whether Kafka has it, within the deadline."""
-        return self._lanes[self._partition_of(key)].add(key, value, headers)
+    def add(self, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[bool]:
+        """Take a record; return a future that holds whether Kafka has it, within the deadline.
+
+        The future belongs to all records of a micro-batch: wait for it by `asyncio.wait`, so that
+        a request that is cancelled does not cancel it for the others.
+        """
+        # As Java's default partitioner does.
+        partition = (murmur2(key) & 0x7FFFFFFF) % len(self._lanes)
+        return self._lanes[partition].add(key, value, headers)
 
     def new_batch(self) -> MicroBatch:
         """Return an empty micro-batch, whose deadline begins now."""
@@ -159,7 +162,7 @@ class _Lane:
         self._partition = partition
         self._waiting: deque[MicroBatch] = deque()
 
-    def add(self, key: bytes, value: bytes, headers: Headers) -> Confirmation:
+    def add(self, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[bool]:
         size = self._waiting[-1].append(key, value, headers) if self._waiting else None
         if size is None:
             self._waiting.append(self._owner.new_batch())
@@ -197,15 +200,3 @@ class _Lane:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is not confirmed
                 _log.debug("%s-%d: %r", topic, self._partition, error)
                 batch.settle(False)
-
-
-def _partitioner(partitions: int) -> Callable[[bytes], int]:
-    every = list(range(partitions))
-    choose = DefaultPartitioner()
-
-    # murmur2 in Python costs more than all else here, and a session sends many events.
-    @lru_cache(maxsize=65_536)
-    def partition_of(key: bytes) -> int:
-        return int(choose(key, every, every))
-
-    return partition_of

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import uuid_utils
@@ -14,23 +14,25 @@ from producer_api.accumulator import Accumulator, Transport
 from producer_api.answers import Answer
 from producer_api.batch import split
 from producer_api.body import Disconnected, Receive
-from producer_api.direct import Direct, Taken
+from producer_api.direct import NEVER_CLAMP
 from producer_api.draft import Surroundings
-from producer_api.intake import Intake, internal_error
+from producer_api.import_sites import ImportSites
+from producer_api.intake import Intake
 from producer_api.kafka import Link
 from producer_api.metrics import Metrics
-from producer_api.pages import Pages
-from producer_api.rejected import Rejected, Unread
+from producer_api.openapi import document
+from producer_api.pages import pages
+from producer_api.paths import EVENT_PATH, EVENT_PATHS, is_of_events, route_path
+from producer_api.rejected import Unread, shown
+from schemas.operations import Operations
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
 from schemas.topics import EVENTS_RAW
 
 Send = Callable[[Any], Any]
 Headers = Mapping[bytes, bytes]
-
-EVENT_PATH = "/api/event"
-BATCH_PATH = "/api/events"
-EVENT_PATHS = frozenset({EVENT_PATH, BATCH_PATH})
+#: What runs while the role does, until it is cancelled.
+Background = Callable[[], Coroutine[Any, Any, None]]
 
 #: What a client that was refused may still send, so that it reads the answer before the end:
 #: most clients read nothing before they have sent everything.
@@ -42,7 +44,9 @@ _STOP_SECONDS = 10.0
 class Connection(Transport, Protocol):
     """What the application needs of Kafka: `kafka.Link`, or the fake of the tests."""
 
-    trouble: str | None
+    @property
+    def trouble(self) -> str | None:
+        """Why events cannot be sent, as a sentence; None while they can."""
 
     def start(self, opened: Callable[[int], None]) -> None:
         """Begin to connect; `opened` is told the number of partitions."""
@@ -65,103 +69,91 @@ class Api:
         self._connection = connection
         self._accumulator = accumulator
         self._metrics = metrics
-        self._intake = Intake(around, accumulator, metrics)
-        self._pages = Pages(metrics.registry, [self._own_trouble, *ready_checks])
-        self._draining = False
-        self._in_flight = 0
-        self._all_answered = asyncio.Event()
-        #: For a server that serves plain requests without ASGI.
-        self.direct: Direct = self
+        #: Sites whose events keep timestamps of any age.
+        self.import_sites = around.import_sites
+        #: A server may use it for plain requests, without ASGI.
+        self.intake = Intake(around, accumulator, metrics)
+        self.operations = Operations(metrics.registry, [self._own_trouble, *ready_checks], document)
+        self._pages = pages(self.operations, metrics, self._lifespan)
+        self._background: list[Background] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def run_along(self, background: Background) -> None:
+        """Run something else from the role's start to its stop; call it before `start`."""
+        self._background.append(background)
 
     async def start(self) -> None:
         """Begin to connect to Kafka; called by the lifespan, or by who serves this with others."""
         self._connection.start(self._accumulator.open)
+        self._tasks = [asyncio.create_task(run()) for run in self._background]
 
     async def stop(self) -> None:
         """Send what waits, then close the connection; bounded, and called as `start` is."""
+        for task in self._tasks:
+            task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._accumulator.drain()
                 await self._connection.stop()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def drain(self) -> None:
-        """Refuse what comes from now on; return when all that came before is answered."""
-        self._draining = True
-        if self._in_flight:
-            await self._all_answered.wait()
+        """Reject later requests; return when all earlier ones are answered."""
+        await self.intake.drain()
+
+    def describe(self, address: str) -> list[str]:
+        """Return what is served at this address, for the log."""
+        return [f"Events are taken at {address}/api/event; try {address}/docs"]
 
     def _own_trouble(self) -> str | None:
-        return "The server is shutting down" if self._draining else self._connection.trouble
+        if self.intake.is_draining:
+            return "The server is shutting down"
+        return self._connection.trouble
 
-    def take(self, body: bytes) -> Taken | None:
-        """Take the event of a plain request; None when it is to come by ASGI."""
-        began = time.perf_counter()
-        if self._draining:
-            return None
-        try:
-            sent = self._intake.at_once(body)
-        except Exception:  # noqa: BLE001 - it comes again by ASGI, where it is counted and told
-            return None
-        if sent is None:
-            return None
-        self._in_flight += 1
-        return Taken(*sent, began)
-
-    def answer(self, taken: Taken) -> Answer:
-        """Return what the client of a plain request is told."""
-        self._metrics.tally.answer(time.perf_counter() - taken.began)
-        self._end_one()
-        if not taken.confirmed.result():
-            rejected = Rejected(RejectReason.NOT_ACCEPTED)
-            self._metrics.count_rejected(rejected)
-            return answers.refusal(rejected)
-        self._metrics.tally.accept(taken.ready.type)
-        return answers.accepted(taken.ready.event_id)
-
-    def _end_one(self) -> None:
-        self._in_flight -= 1
-        if self._draining and not self._in_flight:
-            self._all_answered.set()
-
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and stop."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._pages(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        self._in_flight += 1
+        path = route_path(scope["path"])
+        self.intake.begin()
         try:
-            answer = await self._answer(scope, headers, receive)
-            await _respond(answer, receive, send)
+            if is_of_events(path):
+                answer = await self._answer(scope, path, receive)
+                await _respond(answer, receive, send)
+            else:
+                await self._pages({**scope, "path": path}, receive, send)
         except Disconnected:
             pass
         finally:
-            self._end_one()
+            self.intake.end()
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
+    @asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
         await self.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+        yield
         await self.stop()
-        await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, scope: Mapping[str, Any], headers: Headers, receive: Receive) -> Answer:
+    async def _answer(self, scope: Mapping[str, Any], path: str, receive: Receive) -> Answer:
+        headers = dict(scope["headers"])
         try:
-            answer = await self._route(scope["method"], scope["path"], headers, receive)
-        except Rejected as rejected:
-            answer = self._refuse(rejected, headers)
+            answer = await self._route(scope, path, headers, receive)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: counted, logged and answered
-            answer = self._refuse(internal_error(error), headers)
-        if b"origin" in headers and scope["path"] in EVENT_PATHS:
-            return answer.with_headers(*cors.of_origin(headers))
-        return answer
+            rejected = self.intake.refuse(error)
+            answer = answers.refusal(rejected)
+            if isinstance(rejected, Unread) and _has_body(headers):
+                answer = answer.closing()
+        shared = cors.of_request(path, headers)
+        return answer.with_headers(*shared) if shared else answer
 
-    async def _route(self, method: str, path: str, headers: Headers, receive: Receive) -> Answer:
+    async def _route(
+        self, scope: Mapping[str, Any], path: str, headers: Headers, receive: Receive
+    ) -> Answer:
         if path not in EVENT_PATHS:
-            return self._pages.answer(method, path)
+            raise Unread(RejectReason.NOT_FOUND, path=shown(path))
+        method = scope["method"]
         if method == "OPTIONS":
             return cors.preflight(headers)
         if method != "POST":
@@ -170,25 +162,24 @@ class Api:
             )
         began = time.perf_counter()
         try:
-            return await self._take(path, headers, receive)
+            return await self._take(path, headers, receive, began)
         finally:
             self._metrics.tally.answer(time.perf_counter() - began)
 
-    async def _take(self, path: str, headers: Headers, receive: Receive) -> Answer:
-        if self._draining:
+    async def _take(self, path: str, headers: Headers, receive: Receive, began: float) -> Answer:
+        if self.intake.is_draining:
             raise Unread(RejectReason.SHUTTING_DOWN)
+        (name, never) = NEVER_CLAMP
+        never_clamp = headers.get(name, b"").lower() == never
         if path == EVENT_PATH:
             event = await body.read_body(receive, headers, body.MAX_EVENT_BYTES)
-            return answers.accepted(await self._intake.one(event))
+            sent = self.intake.one(event, began, never_clamp=never_clamp)
+            await asyncio.wait([sent.confirmed])
+            return self.intake.accepted(sent)
         batch = await body.read_body(receive, headers, body.MAX_BATCH_BYTES)
-        results = await self._intake.many(split(batch, headers.get(b"content-type", b"")))
+        events = split(batch, headers.get(b"content-type", b""))
+        results = await self.intake.many(events, never_clamp=never_clamp)
         return answers.json(results.status, results.body)
-
-    def _refuse(self, rejected: Rejected, headers: Headers) -> Answer:
-        self._metrics.count_rejected(rejected)
-        answer = answers.refusal(rejected)
-        unread = isinstance(rejected, Unread) and _has_body(headers)
-        return answer.closing() if unread else answer
 
 
 async def _respond(answer: Answer, receive: Receive, send: Send) -> None:
@@ -228,16 +219,17 @@ def create_app(
 ) -> Api:
     """Wire the role. Each of `ready_checks` returns why another role is not ready, or None.
 
-    `registry` is what /metrics tells; `now` is microseconds since 1970.
+    `registry` is what /metrics exposes; `now` is microseconds since 1970.
     """
     deadline = settings.api.deadline_seconds
-    link = connection or Link(settings.kafka.bootstrap_servers, EVENTS_RAW.name, deadline)
+    link = connection or Link(settings.kafka, EVENTS_RAW.name, deadline)
     accumulator = Accumulator(
         EVENTS_RAW.name,
         link,
         deadline_seconds=deadline,
         max_waiting_bytes=settings.api.max_waiting_bytes,
     )
-    around = Surroundings(now, lambda: str(uuid_utils.uuid7()), frozenset(settings.imports.sites))
+    sites = ImportSites(settings.imports.sites, now)
+    around = Surroundings(now, lambda: str(uuid_utils.uuid7()), sites)
     metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes)
     return Api(link, accumulator, around, metrics, ready_checks)

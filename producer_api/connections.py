@@ -3,39 +3,36 @@
 uvicorn bounds none of these; an application behind it cannot see them either.
 """
 
-import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
-from producer_api import answers
-from producer_api.answers import Answer, Headers
+from producer_api import answers, cors
+from producer_api.admission import Admission
 from producer_api.rejected import Rejected
 from producer_api.upgrades import UpgradeIgnoringParser
+from producer_api.wire import keep_little, path_of, when_full, wire
 from schemas.asgi import KEEP_LITTLE
 from schemas.reject_reasons import RejectReason
 
 #: From a connection's begin, or a request's first byte, to that request's last byte.
 RECEIVE_SECONDS = 15.0
+#: After which a connection without a request may be closed to make room.
+SILENT_SECONDS = 5.0
 MAX_HEAD_BYTES = 64 * 1024
 #: For how long a client may read nothing of an answer that waits for it.
 READ_SECONDS = 15.0
 #: Of an answer, kept by the system for a client; else it would be megabytes.
 SEND_BUFFER_BYTES = 64 * 1024
-#: Of an answer that does not end: what is over when it is read need not have been kept.
-STREAM_BUFFER_BYTES = 8 * 1024
 #: Of headers that were refused, read on so that the client sees the answer, and no reset.
 _LINGER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
-
-_CLOSE = (b"connection", b"close")
 
 
 class _HeadTooLargeError(Exception):
@@ -43,14 +40,17 @@ class _HeadTooLargeError(Exception):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection; one over `max_connections` gets one answer, by `when_full`."""
+    """One connection; one over a limit of `admission` gets one answer, by `when_full`."""
 
-    max_connections = 10_000
+    admission: Admission
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._receiving_since: float | None = None
         self.parser: Any = UpgradeIgnoringParser(self)
+        #: Of the request whose head comes in; uvicorn sets both when it begins.
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
         #: Of what comes in now; of all since the request began, and of that beyond the piece in
         #: which it began: together they bound the head, which is counted only when it can matter.
         self._piece_bytes = 0
@@ -60,17 +60,32 @@ class GuardedProtocol(HttpToolsProtocol):
         self._linger_bytes: int | None = None
         self._unread_since: float | None = None
         self._over_limit = False
-        #: Since when there is nothing to do, where no timer of uvicorn's looks after that.
+        #: Since when all that was asked is answered.
         self._idle_since: float | None = None
+        #: The cycle that the application has; uvicorn knows only the latest of a pipeline.
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Note when the connection began."""
         super().connection_made(transport)
         self._receiving_since = time.monotonic()
-        self.app_state = {**self.app_state, KEEP_LITTLE: partial(_keep_little, transport)}
-        if len(self.connections) > self.max_connections:
+        self.app_state = {**self.app_state, KEEP_LITTLE: partial(keep_little, transport)}
+        self._address = self.client[0] if self.client else ""
+        if not self.admission.admit(self, self._address):
             self._over_limit = True
             self.app = when_full(self.app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let no request of the pipeline write to a connection that is gone."""
+        self.admission.release(self, self._address)
+        super().connection_lost(exc)
+        cycles: list[RequestResponseCycle | None] = [self._running]
+        cycles += (cycle for cycle, _ in self.pipeline)
+        for cycle in cycles:
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
         """Bound what may come before the headers end."""
@@ -84,7 +99,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._bytes += len(data)
         self._later_bytes += len(data)
         super().data_received(data)
-        if self._head_is_too_large() and not self.transport.is_closing():
+        refused = self.transport.is_closing() or self._linger_bytes is not None
+        if not refused and self._head_is_too_large():
             self._refuse_head()
 
     def on_message_begin(self) -> None:
@@ -106,6 +122,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def begin_request(self) -> None:
         """Let the application have the request whose head is complete."""
         super().on_headers_complete()
+        if not self.pipeline:
+            self._running = self.cycle
         if self._over_limit:
             self.cycle.keep_alive = False
 
@@ -118,6 +136,35 @@ class GuardedProtocol(HttpToolsProtocol):
     def end_request(self) -> None:
         """Let the application know that the request is whole."""
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Let the next request of the pipeline begin; without one, note when that was."""
+        self._running = self.pipeline[-1][0] if self.pipeline else None
+        super().on_response_complete()
+        if self._running is None:
+            self._idle_since = time.monotonic()
+
+    def waits_since(self) -> float | None:
+        """Return since when the connection waits for a request; None while it has one.
+
+        One that never had a request counts only after some seconds: it may be on its way.
+        """
+        if self._has_request():
+            return None
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            return None
+        if self._bytes or self._receiving_since is None:
+            return self._idle_since
+        silent = time.monotonic() - self._receiving_since >= SILENT_SECONDS
+        return self._receiving_since if silent else None
+
+    def close_idle(self) -> None:
+        """Close the connection, which waits for a request."""
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         """Note since when the client reads nothing."""
@@ -162,14 +209,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         rejected = Rejected(RejectReason.HEADERS_TOO_LARGE, limit=MAX_HEAD_BYTES)
-        # uvicorn declares that there always is a cycle; before the first request there is none.
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
+        if self._has_request():
             self._end(rejected)
             return
         # To close with input unread would reset the connection, and the client might never
         # see the answer.
-        self.transport.write(wire(answers.refusal(rejected), [], closes=True))
+        self._write_refusal(rejected)
         self.transport.write_eof()
         self._receiving_since = None
         self._linger_bytes = _LINGER_BYTES
@@ -181,14 +226,19 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _end(self, rejected: Rejected) -> None:
-        if not self._is_answering():
-            self.transport.write(wire(answers.refusal(rejected), [], closes=True))
+        if not (self._has_request() and self.cycle.response_started):
+            self._write_refusal(rejected)
         self.transport.close()
 
-    def _is_answering(self) -> bool:
+    def _write_refusal(self, rejected: Rejected) -> None:
+        """Write the last answer of the connection, readable for the page that is known to ask."""
+        shared = cors.of_request(path_of(self.url), dict(self.headers))
+        self.transport.write(wire(answers.refusal(rejected), shared, closes=True))
+
+    def _has_request(self) -> bool:
         # uvicorn declares that there always is a cycle; before the first request there is none.
         cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and cycle.response_started and not cycle.response_complete
+        return cycle is not None and not cycle.response_complete
 
 
 def end_slow_connections(connections: Iterable[Any]) -> None:
@@ -206,33 +256,3 @@ def end_unfinished_connections(connections: Iterable[Any]) -> None:
     """End each connection whose request is not whole: the server stops."""
     for connection in list(connections):
         connection.end_if_receiving(time.monotonic(), Rejected(RejectReason.SHUTTING_DOWN))
-
-
-def _keep_little(transport: Any) -> None:
-    """Let the system keep little for the client, and ourselves nothing that it has no room for."""
-    made = transport.get_extra_info("socket")
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
-    transport.set_write_buffer_limits(high=0)
-
-
-def when_full(app: Any) -> Any:
-    """Return the application for a connection too many: it says so, but tells its health."""
-
-    async def full(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        if not scope["path"].startswith("/api/"):
-            await app(scope, receive, send)
-            return
-        answer = answers.refusal(Rejected(RejectReason.OVERLOADED))
-        await send(
-            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
-        )
-        await send({"type": "http.response.body", "body": answer.body})
-
-    return full
-
-
-def wire(answer: Answer, more: Headers, *, closes: bool) -> bytes:
-    """Return an answer as it goes over the wire, where uvicorn is not asked to write it."""
-    headers = [*more, *answer.headers, _CLOSE] if closes else more + answer.headers
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body])

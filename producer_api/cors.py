@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from producer_api.answers import Answer, Headers
+from producer_api.paths import is_of_events
 
 #: What may stand in a header; else the echo of it would break the answer.
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{1,1024}")
@@ -23,6 +24,11 @@ def of_origin(request: Mapping[bytes, bytes]) -> Headers:
         (b"access-control-expose-headers", b"retry-after"),
         (b"vary", b"origin"),
     ]
+
+
+def of_request(path: str, request: Mapping[bytes, bytes]) -> Headers:
+    """Return the headers of `of_origin` where the canonical path is one of events, else none."""
+    return of_origin(request) if is_of_events(path) else []
 
 
 def preflight(request: Mapping[bytes, bytes]) -> Answer:

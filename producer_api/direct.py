@@ -1,53 +1,45 @@
-"""The short way of a request with one event: from uvicorn's parser to the accumulator and back.
+"""The fast path of a request with one event: from uvicorn's parser to the accumulator and back.
 
 Over ASGI each request is a task, a scope, an event of asyncio and four messages, which take
 more CPU than all that is done for an event. A request that is as plain as nearly all are is
-taken here when its last byte has come, and answered when Kafka's word comes. Whatever is not
-plain, also what is refused, goes to the application by ASGI as if this were not there, and so
-does all under another server. Why there are two ways, and what that saves: docs/adr/0020.
+taken here when its last byte has come, and answered when Kafka has confirmed it. Every other
+request goes to the application by ASGI, and so do all under another server. Why there are two
+ways, and what that saves: docs/adr/0020.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from producer_api import cors
-from producer_api.accumulator import Confirmation
+from producer_api.admission import Admission
 from producer_api.answers import Answer
 from producer_api.body import MAX_EVENT_BYTES
-from producer_api.connections import GuardedProtocol, wire
-from producer_api.ready import Ready
+from producer_api.connections import GuardedProtocol
+from producer_api.intake import Intake, Sent
+from producer_api.paths import EVENT_PATH
+from producer_api.wire import wire
 
-EVENT_TARGET = b"/api/event"
+EVENT_TARGET = EVENT_PATH.encode()
+#: The header that asks to reject what would be clamped.
+NEVER_CLAMP = (b"headrace-clamp", b"never")
 #: With any of these a request is not plain.
 _NOT_PLAIN = frozenset(
-    {b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"proxy-connection"}
+    {
+        b"transfer-encoding",
+        b"content-encoding",
+        b"expect",
+        b"upgrade",
+        b"proxy-connection",
+        NEVER_CLAMP[0],
+    }
 )
 
 
-class Taken(NamedTuple):
-    """An event on its way to Kafka, of a request that began then."""
-
-    ready: Ready
-    confirmed: Confirmation
-    began: float
-
-
-class Direct(Protocol):
-    """What an application offers as its `direct`, so that plain requests need no ASGI."""
-
-    def take(self, body: bytes) -> Taken | None:
-        """Take the event of a request; None when the application must judge it."""
-
-    def answer(self, taken: Taken) -> Answer:
-        """Return what the client is told, once Kafka's word is there; called once."""
-
-
 class _Cycle:
-    """Stands where uvicorn keeps the request of a connection and its answer."""
+    """Takes the place of uvicorn's request and response; nothing waits for more of the body."""
 
-    #: Nobody waits for more of the request.
     message_event = asyncio.Event()
     keep_alive = True
     disconnected = response_started = response_complete = False
@@ -60,7 +52,7 @@ class DirectProtocol(GuardedProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._direct: Direct | None = getattr(self.app, "direct", None)
+        self._intake: Intake | None = getattr(self.app, "intake", None)
         #: What has come of a plain request's body, and its headers; None of any other.
         self._pieces: list[bytes] | None = None
         self._plain_headers: Mapping[bytes, bytes] = {}
@@ -73,7 +65,7 @@ class DirectProtocol(GuardedProtocol):
 
     def begin_request(self) -> None:
         """Wait for the rest of a plain request, as long as this piece lasts."""
-        if self._direct is not None and self._is_plain():
+        if self._intake is not None and self._is_plain():
             self._pieces = []
         else:
             super().begin_request()
@@ -89,10 +81,10 @@ class DirectProtocol(GuardedProtocol):
         """Take a plain request."""
         if self._pieces is not None:
             body = b"".join(self._pieces)
-            direct = self._direct
-            if direct is not None and len(body) <= MAX_EVENT_BYTES and (taken := direct.take(body)):
+            intake = self._intake
+            if intake and len(body) <= MAX_EVENT_BYTES and (taken := intake.take(body)):
                 self._pieces = None
-                self._wait(direct, taken)
+                self._wait(intake, taken)
                 return
             self._leave_to_application()
         super().end_request()
@@ -118,15 +110,17 @@ class DirectProtocol(GuardedProtocol):
         for piece in pieces:
             super().on_body(piece)
 
-    def _wait(self, direct: Direct, taken: Taken) -> None:
+    def _wait(self, intake: Intake, taken: Sent | Answer) -> None:
         cycle = self.cycle = _Cycle()
         more = cors.of_origin(self._plain_headers)
 
-        def answer(_: object) -> None:
-            told = direct.answer(taken)
-            self._answer(cycle, told.with_headers(*more) if more else told)
+        def respond(answer: Answer) -> None:
+            self._answer(cycle, answer.with_headers(*more) if more else answer)
 
-        taken.confirmed.add_done_callback(answer)
+        if isinstance(taken, Answer):
+            respond(taken)
+        else:
+            taken.confirmed.add_done_callback(lambda _: respond(intake.answer(taken)))
 
     def _answer(self, cycle: _Cycle, answer: Answer) -> None:
         cycle.response_started = cycle.response_complete = True
@@ -143,6 +137,7 @@ class DirectProtocol(GuardedProtocol):
             self._idle_since = time.monotonic()
 
 
-def guarded(max_connections: int) -> type[GuardedProtocol]:
-    """Return the protocol of a server that takes this many connections."""
-    return type("Guarded", (DirectProtocol,), {"max_connections": max_connections})
+def guarded(max_connections: int, per_address: int = 0) -> type[GuardedProtocol]:
+    """Return the protocol of a server with these limits; `per_address` as in `Admission`."""
+    admission = Admission(max_connections, per_address)
+    return type("Guarded", (DirectProtocol,), {"admission": admission})

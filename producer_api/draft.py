@@ -2,18 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from schemas.records import RawEvent
+import msgspec
+
+from producer_api.import_sites import ImportSites
+from producer_api.times import Clamped
+from schemas import headers
+from schemas.event_types import EVENT_TYPES
+from schemas.headers import Headers
+
+#: Made once: they are the same for all events of a type.
+TYPE_HEADERS = {name: (headers.TYPE, name.encode()) for name in EVENT_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an event needs and does not bring: the time, ids, and the sites that import."""
+    """What an event needs and does not bring: the time, ids, and the sites that import.
+
+    `now` is microseconds since 1970.
+    """
 
     now: Callable[[], int]
     new_id: Callable[[], str]
-    import_sites: frozenset[str] = frozenset()
+    import_sites: ImportSites
 
 
 @dataclass(slots=True)
@@ -28,8 +40,12 @@ class Draft:
     truncated: list[str] = field(default_factory=list)
 
 
-class Parsed(NamedTuple):
-    """An event, and whether its id is the client's."""
+class Ready(msgspec.Struct, frozen=True, gc=False):
+    """An event as it goes to Kafka; both `fast.py` and `parse.py` return one."""
 
-    event: RawEvent
-    has_client_id: bool
+    event_id: str
+    type: str
+    key: bytes
+    value: bytes
+    headers: Headers
+    clamped: Clamped | None

@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from producer_api.draft import Draft
 from producer_api.numbers import exact_amount, milliseconds, number, whole
 from producer_api.rejected import Rejected, wrong_kind
-from producer_api.texts import cut_to_bytes, deeper_than, json_text, without_nul
 from schemas.paths import MAX_PATH_CHARACTERS
 from schemas.records import Screen, Utm
 from schemas.reject_reasons import RejectReason
@@ -46,6 +47,8 @@ VITALS = ("lcp", "fid", "cls", "fcp", "ttfb", "inp")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
+#: PostgreSQL stores no NUL in a text, so none may get as far as a sink.
+_REPLACEMENT = "\ufffd"
 
 
 def read_id(name: str, value: Any) -> str:
@@ -72,7 +75,7 @@ def _text(limit: int) -> Reader:
 def _string(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise wrong_kind(name, "a string", value)
-    return without_nul(value)
+    return _without_nul(value)
 
 
 def _cut(draft: Draft, name: str, value: Any, limit: int) -> str:
@@ -85,7 +88,7 @@ def _cut(draft: Draft, name: str, value: Any, limit: int) -> str:
 
 def _stack(draft: Draft, name: str, value: Any) -> None:
     text = _string(name, value)
-    kept = cut_to_bytes(text, MAX_STACK_BYTES)
+    kept = text.encode()[:MAX_STACK_BYTES].decode(errors="ignore")
     if len(kept) < len(text):
         draft.truncated.append(name)
     draft.fields[name] = kept
@@ -122,7 +125,7 @@ def _ad_click_ids(draft: Draft, name: str, value: Any) -> None:
     ids = {}
     for network, click_id in _object(name, value).items():
         if click_id is not None:
-            key = without_nul(network)[:SHORT]
+            key = _without_nul(network)[:SHORT]
             ids[key] = _cut(draft, f"{name}.{key}", click_id, SHORT)
     draft.fields[name] = ids or None
 
@@ -142,7 +145,9 @@ def _duration(draft: Draft, name: str, value: Any) -> None:
 
 
 def _amount(draft: Draft, name: str, value: Any) -> None:
-    draft.fields[name] = exact_amount(value, draft.raw)
+    (draft.fields[name], is_rounded) = exact_amount(value, draft.raw)
+    if is_rounded:
+        draft.truncated.append(name)
 
 
 def _currency(draft: Draft, name: str, value: Any) -> None:
@@ -166,6 +171,45 @@ def _known_members(draft: Draft, name: str, value: Any, known: tuple[str, ...]) 
         elif content is not None:
             found[member] = content
     return found
+
+
+def _without_nul(text: str) -> str:
+    """Return the text with U+FFFD for each NUL."""
+    return text.replace("\0", _REPLACEMENT) if "\0" in text else text
+
+
+def json_text(value: Any) -> str:
+    """Return compact JSON, without NUL in any text or name of it."""
+    encoded = msgspec.json.encode(value)
+    if b"\\u0000" in encoded:
+        encoded = msgspec.json.encode(_deeply_without_nul(value))
+    return encoded.decode()
+
+
+def deeper_than(value: Any, limit: int) -> bool:
+    """Return whether objects and arrays are nested over `limit` levels; `value` is the first."""
+    level = [value]
+    for _ in range(limit):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return any(isinstance(value, dict | list) for value in level)
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _deeply_without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return _without_nul(value)
+    if isinstance(value, list):
+        return [_deeply_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_nul(name): _deeply_without_nul(item) for name, item in value.items()}
+    return value
 
 
 FIELDS: dict[str, Reader] = {

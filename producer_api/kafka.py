@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, ProducerClosed
 
+from kafka_clients.access import why_not_reached
+from kafka_clients.clients import CLIENT_ERRORS, make_producer
+from kafka_clients.refusals import Cause, Refusal, refusal_of
 from producer_api.accumulator import BatchBuilder, RetriableError
+from schemas.counted import counted
+from schemas.kafka_settings import KafkaSettings
+from schemas.reject_reasons import RejectReason
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +29,14 @@ _STALE_SECONDS = 30.0
 #: Besides what says so of itself.
 _ALSO_RETRIABLE = (KafkaTimeoutError, ProducerClosed)
 
+#: That a refusal is reported for, after the last batch that was refused.
+_REFUSED_SECONDS = 30.0
+_REASONS = {
+    Cause.LOGIN: RejectReason.KAFKA_LOGIN_FAILED,
+    Cause.ACCESS: RejectReason.KAFKA_ACCESS_DENIED,
+    Cause.SIZE: RejectReason.KAFKA_RECORD_TOO_LARGE,
+}
+
 Opened = Callable[[int], None]
 
 
@@ -34,9 +47,12 @@ class _Trouble(Exception):  # noqa: N818 - it is told as a state
 class Link:
     """A producer that is there again after every outage; `trouble` says why it is not."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, deadline_seconds: float) -> None:
-        self.trouble: str | None = f"Kafka at {bootstrap_servers} is not reached yet"
-        self._servers = bootstrap_servers
+    def __init__(self, kafka: KafkaSettings, topic: str, deadline_seconds: float) -> None:
+        self._trouble: str | None = f"Kafka at {kafka.bootstrap_servers} is not reached yet"
+        self._refusal: Refusal | None = None
+        self._refused_at = 0.0
+        self._kafka = kafka
+        self._servers = kafka.bootstrap_servers
         self._topic = topic
         # A batch lives for one timeout, and a request that was begun just before its end for
         # another one.
@@ -46,6 +62,18 @@ class Link:
         self._producer: Any = None
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why events cannot be sent, as a sentence; None while they can."""
+        return self._trouble or (None if self._refusal is None else self._refusal.sentence)
+
+    @property
+    def failure(self) -> RejectReason:
+        """Why an event that is not confirmed now is not."""
+        if self._refusal is None:
+            return RejectReason.NOT_ACCEPTED
+        return _REASONS.get(self._refusal.cause, RejectReason.NOT_ACCEPTED)
 
     def start(self, opened: Opened) -> None:
         """Begin to connect; this never fails and never waits.
@@ -79,7 +107,11 @@ class Link:
         """
         try:
             await (await self._producer.send_batch(batch, topic, partition=partition))
+            self._refusal = None
         except KafkaError as error:
+            if refusal := refusal_of(error, self._servers, topic):
+                self._refuse(refusal)
+                raise
             if error.retriable or isinstance(error, _ALSO_RETRIABLE):
                 raise RetriableError(type(error).__name__) from error
             raise
@@ -92,8 +124,10 @@ class Link:
             except _Trouble as trouble:
                 self._tell(str(trouble))
             except KafkaConnectionError:
-                self._tell(self._unreached("no broker answers"))
-            except (KafkaError, OSError) as error:
+                if refusal := await why_not_reached(self._kafka):
+                    self._refuse(refusal)
+                self._tell(refusal.sentence if refusal else self._unreached("no broker answers"))
+            except CLIENT_ERRORS as error:
                 self._tell(self._unreached(type(error).__name__))
             await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -111,19 +145,15 @@ class Link:
             yield producer
         finally:
             self._up.clear()
-            with suppress(KafkaError, TimeoutError):
+            with suppress(*CLIENT_ERRORS):
                 async with asyncio.timeout(2 * self._timeout_seconds):
                     await producer.stop()
 
     def _new_producer(self) -> Any:
-        # No idempotence: it makes futures hang while the broker is away. Copies that a retry
-        # can make are dropped behind us, by the event's id.
-        return AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+        # Copies that a retry can make are dropped downstream, by the event's id.
+        return make_producer(
+            self._kafka,
             client_id="headrace-api",
-            acks="all",
-            enable_idempotence=False,
-            compression_type="snappy",  # by aiokafka, lz4 is at level 9: ten times its CPU
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=int(self._timeout_seconds * 1000),
         )
@@ -134,22 +164,28 @@ class Link:
         seen = clock()
         # An unexpected error ends the sender for good, and only its task tells.
         while not producer._sender.sender_task.done():  # noqa: SLF001
-            if await producer.client.force_metadata_update():
+            # It hangs if a write to a closed connection has ended the client's task (ADR 51).
+            async with asyncio.timeout(_STALE_SECONDS):
+                is_reached = await producer.client.force_metadata_update()
+            if is_reached:
                 seen = clock()
                 self._check_partitions(producer.client.cluster.partitions_for_topic(self._topic))
                 self._tell(None)
             else:
                 self._tell(self._unreached("no broker answers"))
+            if clock() - self._refused_at > _REFUSED_SECONDS:
+                self._refusal = None  # none was sent since, or Kafka takes them again
             if clock() - seen > _STALE_SECONDS:
                 return
-            await asyncio.sleep(_WATCH_SECONDS if self.trouble is None else _TROUBLED_SECONDS)
+            await asyncio.sleep(_WATCH_SECONDS if self._trouble is None else _TROUBLED_SECONDS)
         self._tell("The Kafka producer failed; it is being made anew")
 
     def _check_partitions(self, partitions: set[int] | None) -> None:
         if not partitions:
             raise _Trouble(
-                f"Kafka at {self._servers} has no topic {self._topic}; "
-                "create it with: headrace topics create"
+                f"Kafka at {self._servers} has no topic {self._topic}, or does not let this user "
+                "see it; create it with: headrace topics create, or give the user the ACLs that "
+                "docs/kafka.md names"
             )
         if not self._partitions:
             self._partitions = len(partitions)
@@ -157,8 +193,9 @@ class Link:
                 self._opened(self._partitions)
         elif self._partitions != len(partitions):
             raise _Trouble(
-                f"{self._topic} had {self._partitions} partitions and now has {len(partitions)}, "
-                "so sessions would be torn apart; restore the topic, or restart this role"
+                f"{self._topic} had {counted(self._partitions, 'partition')} and now has "
+                f"{len(partitions)}, so sessions would be torn apart; restore the topic, or "
+                "restart this role"
             )
 
     def _unreached(self, why: str) -> str:
@@ -167,11 +204,18 @@ class Link:
             "start it, or set HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         )
 
+    def _refuse(self, refusal: Refusal) -> None:
+        """Remember what Kafka refuses, and log it when that is new."""
+        if self._refusal is None or self._refusal.cause != refusal.cause:
+            _log.error("%s. Events are answered with 500 until then", refusal.sentence)
+        self._refusal = refusal
+        self._refused_at = asyncio.get_running_loop().time()
+
     def _tell(self, trouble: str | None) -> None:
         """Remember the state, and log it when it has changed."""
-        if trouble != self.trouble:
+        if trouble != self._trouble:
             if trouble is None:
                 _log.info("Kafka at %s is reached: events are accepted", self._servers)
             else:
                 _log.warning("%s. Events are answered with 500 until then", trouble)
-        self.trouble = trouble
+        self._trouble = trouble

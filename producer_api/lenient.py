@@ -1,65 +1,87 @@
-"""Split a batch that holds an event that is not quite JSON: the others are none the worse.
+"""Split a batch that is not JSON because of one of its events, so that the others are accepted.
 
-Only strings, brackets and commas are looked at, so half a surrogate pair, NaN or a nesting
-without end stays within the event that it is in. All that is around the events must be JSON.
-Slower than a decoder, and only used when one has failed.
+Only strings, brackets and commas are read, so half a surrogate pair, NaN or deep nesting stays
+within its event. All that is around the events must be JSON. Used when a decoder has failed.
 """
 
 import re
-from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
 
 import msgspec
 
 #: A thousand events of a hundred fields; what has more is not worth the time.
-_MOST_TOKENS = 300_000
-# A string without an end is one token up to the end, or each quote in it would be tried anew.
+_MAX_TOKENS = 300_000
+# A string without an end is one token up to the end, or each quote in it would be tried again.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}:,]', re.DOTALL)
+_DEEPER = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 #: "events" with each of its letters escaped.
 _LONGEST_NAME = 38
 
-_Tokens = Iterator[re.Match[bytes]]
+
+class _Broken(ValueError):  # noqa: N818 - it is an outcome
+    """The body is no batch."""
 
 
-class _Array(NamedTuple):
-    """An array's elements, of the first of which no more than asked for, and its place."""
+class _Splitter:
+    """Reads tokens; `around` is the body without the events."""
 
-    elements: list[bytes]
-    begin: int
-    end: int
+    def __init__(self, body: bytes, limit: int) -> None:
+        self.around = b""
+        self.events: list[bytes] = []
+        self._body = body
+        self._limit = limit
+        self._copied = 0
+        #: Of the array of events that is being read; None outside of one.
+        self._begin: int | None = None
+        self._array_depth = 0
+
+    def read(self) -> None:
+        """Split the body; `_Broken` if its brackets or its envelope are wrong."""
+        depth = 0
+        name = previous = b""
+        for token in islice(_TOKEN.finditer(self._body), _MAX_TOKENS):
+            kind = token[0]
+            if self._begin is not None:
+                if depth == self._array_depth and kind in (b",", b"]", b"}"):
+                    self._end_event(token, kind)
+            elif depth == 0 or (depth == 1 and previous == b":" and _is_events(name)):
+                self._begin_array(token, kind, depth)
+            depth += _DEEPER.get(kind, 0)
+            name, previous = previous, kind
+        if self._begin is not None or not self._array_depth:
+            raise _Broken
+        self.around += self._body[self._copied :]
+
+    def _begin_array(self, token: re.Match[bytes], kind: bytes, depth: int) -> None:
+        if kind == b"[":
+            self.events = []  # of two arrays the last counts
+            self.around += self._body[self._copied : token.end()]
+            self._begin = token.end()
+            self._array_depth = depth + 1
+        elif depth:
+            raise _Broken
+
+    def _end_event(self, token: re.Match[bytes], kind: bytes) -> None:
+        event = self._body[self._begin : token.start()].strip()
+        if not event or kind == b"}":
+            raise _Broken
+        if len(self.events) < self._limit:
+            self.events.append(event)
+        self._begin = token.end()
+        if kind == b"]":
+            self._begin = None
+            self._copied = token.start()
 
 
-def split_leniently(body: bytes, most: int) -> list[bytes] | None:
-    """Return the first `most` events of an array or {"events": [...]}; None when it is neither."""
-    tokens = islice(_TOKEN.finditer(body), _MOST_TOKENS)
-    first = next(tokens, None)
-    if first is None or first[0] not in (b"[", b"{"):
+def split_leniently(body: bytes, limit: int) -> list[bytes] | None:
+    """Return the first events of an array or {"events": [...]}; None if the body is neither."""
+    splitter = _Splitter(body, limit)
+    try:
+        splitter.read()
+        msgspec.json.decode(splitter.around)
+    except (ValueError, RecursionError):  # msgspec's errors, and that of UTF-8, are ValueErrors
         return None
-    found = (
-        [_array(body, first, tokens, most)] if first[0] == b"[" else _of_object(body, tokens, most)
-    )
-    arrays = [array for array in found if array is not None]
-    if not arrays or len(arrays) < len(found) or not _is_json(_around(body, arrays)):
-        return None
-    return arrays[-1].elements
-
-
-def _of_object(body: bytes, tokens: _Tokens, most: int) -> list[_Array | None]:
-    """Return each array that is called `events` in the object just begun; None if one is broken."""
-    found: list[_Array | None] = []
-    depth = 1
-    name = b""
-    for token in tokens:
-        kind = token[0]
-        if depth == 1 and kind == b":" and _is_events(name):
-            begin = next(tokens, None)
-            if begin is None or begin[0] != b"[":
-                return [None]
-            found.append(_array(body, begin, tokens, most))
-        depth += _deeper(kind)
-        name = kind
-    return found
+    return splitter.events
 
 
 def _is_events(name: bytes) -> bool:
@@ -69,45 +91,3 @@ def _is_events(name: bytes) -> bool:
         return bool(msgspec.json.decode(name) == "events")
     except msgspec.DecodeError:
         return False
-
-
-def _array(body: bytes, first: re.Match[bytes], tokens: _Tokens, most: int) -> _Array | None:
-    """Return the array that begins with the token `first`; None when it is broken."""
-    elements: list[bytes] = []
-    begin = first.end()
-    depth = 1
-    for token in tokens:
-        kind = token[0]
-        depth += _deeper(kind)
-        if depth == 0 or (depth == 1 and kind == b","):
-            element = body[begin : token.start()].strip()
-            if not element:
-                return None
-            if len(elements) < most:
-                elements.append(element)
-            begin = token.end()
-        if depth == 0:
-            return _Array(elements, first.start(), begin) if kind == b"]" else None
-    return None
-
-
-def _deeper(kind: bytes) -> int:
-    return (kind in (b"[", b"{")) - (kind in (b"]", b"}"))
-
-
-def _around(body: bytes, arrays: list[_Array]) -> bytes:
-    """Return the body with each of the arrays as one that is empty."""
-    pieces = []
-    begin = 0
-    for array in arrays:
-        pieces.append(body[begin : array.begin])
-        begin = array.end
-    return b"[]".join([*pieces, body[begin:]])
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True

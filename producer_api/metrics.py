@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from producer_api.rejected import Rejected
 from schemas.event_types import EVENT_TYPES
-from schemas.reject_reasons import RejectReason
+from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -82,7 +82,7 @@ class Metrics:
 
     def count_rejected(self, rejected: Rejected) -> None:
         """Count a refusal under its reason, or an unconfirmed event as failed."""
-        if rejected.reason is RejectReason.NOT_ACCEPTED:
+        if rejected.reason in NOT_IN_KAFKA:
             self.failed.inc()
         else:
             self._rejected[rejected.reason].inc()

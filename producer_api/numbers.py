@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from producer_api.rejected import Rejected, Worded, wrong_kind
+from producer_api.rejected import Rejected, wrong_kind
 from schemas.reject_reasons import RejectReason
 
 _LIMIT = 2**63
@@ -52,8 +52,8 @@ def milliseconds(name: str, value: Any) -> int:
     return whole(name, value)
 
 
-def exact_amount(value: Any, event: bytes) -> Decimal:
-    """Return the event's amount to six places, halves up.
+def exact_amount(value: Any, event: bytes) -> tuple[Decimal, bool]:
+    """Return the event's amount to six places, halves up, and whether it had more.
 
     A float has lost digits of what the client wrote, so those are read again from the event.
     """
@@ -63,7 +63,7 @@ def exact_amount(value: Any, event: bytes) -> Decimal:
     rounded = amount.quantize(_MILLIONTH, ROUND_HALF_UP)
     if abs(rounded) >= _LIMIT:
         raise Rejected(RejectReason.NUMBER_OUT_OF_RANGE, "amount")
-    return rounded
+    return rounded, rounded != amount
 
 
 def _as_written(value: Any, event: bytes) -> Decimal:
@@ -77,5 +77,6 @@ def _as_written(value: Any, event: bytes) -> Decimal:
     if not isinstance(value, str):
         raise wrong_kind("amount", _AMOUNT, value)
     if not _NUMERIC.fullmatch(value):
-        raise Worded(RejectReason.WRONG_KIND, f"amount must be {_AMOUNT}", "amount")
+        sentence = f"amount must be {_AMOUNT}"
+        raise Rejected(RejectReason.WRONG_KIND, "amount", sentence=sentence)
     return Decimal(value)

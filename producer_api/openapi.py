@@ -1,6 +1,6 @@
 """The OpenAPI document, made from the registry, the field table and the reject reasons."""
 
-from typing import Any
+from typing import Any, get_args
 
 from producer_api.batch import MAX_EVENTS
 from producer_api.body import MAX_BATCH_BYTES, MAX_EVENT_BYTES
@@ -16,20 +16,51 @@ from producer_api.fields import (
     VITALS,
 )
 from producer_api.parse import REQUIRED
+from producer_api.times import Clamped
 from schemas.event_types import EVENT_TYPES
+from schemas.operations import machine_paths
 from schemas.reject_reasons import RejectReason
 from schemas.settings import SITE_ID
 
 Schema = dict[str, Any]
 
+_SENDING = (
+    "An answer of 202 means that Kafka has the event; an event_id of your own makes it safe to send"
+    " it again. Browsers may send from pages of any origin. Duplicate and trailing slashes in the"
+    " path do not count. Every error has a sentence and a code."
+)
+_EXAMPLE: Schema = {
+    "type": "pageview",
+    "site_id": "my-site",
+    "session_id": "s1",
+    "url": "https://example.com/pricing",
+    "screen": {"width": 1440, "height": 900},
+}
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "number"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _ID: Schema = {"type": "string", "maxLength": MAX_ID_CHARACTERS}
+_UUID: Schema = {"type": "string", "format": "uuid"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_OPEN: Schema = {"tags": ["Sending events"], "security": []}
+_SEND: Schema = {
+    **_OPEN,
+    "parameters": [
+        {
+            "name": "Content-Encoding",
+            "in": "header",
+            "description": "The limits hold for what is unpacked.",
+            "schema": {"enum": ["gzip", "identity"]},
+        }
+    ],
+}
 _ERROR_MEMBERS: Schema = {
     "error": {**_TEXT, "description": "A sentence."},
-    "code": {**_TEXT, "enum": [reason.code for reason in RejectReason]},
+    "code": {
+        **_TEXT,
+        "enum": [reason.code for reason in RejectReason],
+        "x-sentences": {reason.code: reason.sentence for reason in RejectReason},
+    },
     "field": _TEXT,
     "missing": {"type": "array", "items": _TEXT},
 }
@@ -44,21 +75,27 @@ def document() -> Schema:
             "version": "1",
             "description": "Events over HTTP, confirmed once Kafka has them.",
         },
+        "tags": [
+            {"name": "Sending events", "description": _SENDING},
+            {"name": "Operation", "description": "For load balancers, monitoring and tools."},
+        ],
         "paths": {
-            "/api/event": {"post": _send_one()},
-            "/api/events": {"post": _send_many()},
-            "/healthz": {"get": _read("The process lives.", 200)},
-            "/readyz": {"get": _read("Whether events are accepted now.", 200, 503)},
-            "/metrics": {"get": _read("Metrics, as Prometheus text.", 200)},
+            "/api/event": {"post": _send_one(), "options": _preflight("event")},
+            "/api/events": {"post": _send_many(), "options": _preflight("events")},
+            **machine_paths(),
         },
         "components": {
             "schemas": {
                 "Event": event_schema(),
                 **{event_type.name: _of_type(name) for name, event_type in EVENT_TYPES.items()},
                 "Batch": _batch(),
-                "Accepted": _accepted(),
+                "Accepted": _required(status={"const": "accepted"}, event_id=_UUID),
                 "Results": _results(),
-                "Error": _error(),
+                "Error": {
+                    "type": "object",
+                    "required": ["error", "code"],
+                    "properties": _ERROR_MEMBERS,
+                },
             }
         },
     }
@@ -66,11 +103,12 @@ def document() -> Schema:
 
 def event_schema() -> Schema:
     """Return what all events share: every field that the API knows."""
+    sentences = {name: of_type.about for name, of_type in EVENT_TYPES.items()}
     properties: Schema = {
-        "type": {"type": "string", "enum": list(EVENT_TYPES)},
+        "type": {**_TEXT, "enum": list(EVENT_TYPES), "x-sentences": sentences},
         "site_id": {"type": "string", "pattern": f"^{SITE_ID.pattern}$"},
         "session_id": {**_ID, "minLength": 1},
-        "event_id": {"type": "string", "format": "uuid", "description": "Counts once."},
+        "event_id": {**_UUID, "description": "Counts once."},
         "timestamp": {**_TIME, "description": "When it happened, by the client's clock."},
         "sent_at": {**_TIME, "description": "The client's clock at sending, to correct it."},
         **{name: _optional(_FIELD_SCHEMAS[name]) for name in FIELDS},
@@ -110,7 +148,11 @@ _FIELD_SCHEMAS: dict[str, Schema] = {
         f"nested at most {MAX_PROPERTIES_DEPTH} levels deep.",
     },
     "vitals": _object(VITALS, _NUMBER),
-    "amount": {"anyOf": [_NUMBER, _TEXT, {"type": "null"}], "description": "Six decimals."},
+    "amount": {
+        "anyOf": [_NUMBER, _TEXT, {"type": "null"}],
+        "description": "Exact: up to 19 digits before the point, and six behind it. Further "
+        "decimals are rounded half up, and the record's `truncated` then names `amount`.",
+    },
     "currency": {**_TEXT, "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217."},
 }
 
@@ -134,61 +176,52 @@ def _batch() -> Schema:
         "minItems": 1,
         "maxItems": MAX_EVENTS,
     }
-    wrapped = {"type": "object", "required": ["events"], "properties": {"events": events}}
-    return {"anyOf": [events, wrapped]}
-
-
-def _accepted() -> Schema:
-    status = {"const": "accepted"}
-    event_id = {"type": "string", "format": "uuid"}
-    return {
-        "type": "object",
-        "required": ["status", "event_id"],
-        "properties": {"status": status, "event_id": event_id},
-    }
+    return {"anyOf": [events, _required(events=events)]}
 
 
 def _results() -> Schema:
-    lot: Schema = {
+    result: Schema = {
         "type": "object",
         "required": ["index", "status"],
         "properties": {
             "index": {**_COUNT, "description": "Its place in the batch, from 0."},
             "status": {**_TEXT, "enum": ["accepted", "rejected", "failed"]},
-            "event_id": {**_TEXT, "format": "uuid", "description": "Of an accepted one."},
+            "event_id": {**_UUID, "description": "Of an accepted one."},
+            "clamped": {
+                "enum": list(get_args(Clamped)),
+                "description": "Present when the timestamp was replaced by the nearest allowed.",
+            },
             **_ERROR_MEMBERS,
         },
     }
-    return {
-        "type": "object",
-        "required": ["accepted", "rejected", "results"],
-        "properties": {
-            "accepted": _COUNT,
-            "rejected": _COUNT,
-            "failed": {**_COUNT, "description": "Told when there are some."},
-            "results": {"type": "array", "items": lot},
-        },
-    }
+    whole = _required(accepted=_COUNT, rejected=_COUNT, results={"type": "array", "items": result})
+    whole["properties"]["failed"] = {**_COUNT, "description": "Present when there are some."}
+    return whole
 
 
-def _error() -> Schema:
-    return {"type": "object", "required": ["error", "code"], "properties": _ERROR_MEMBERS}
+def _required(**properties: Schema) -> Schema:
+    """Return the schema of an object that has all of these."""
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _send_one() -> Schema:
     return {
+        **_SEND,
+        "operationId": "send_event",
         "summary": "Send one event.",
         "description": f"At most {MAX_EVENT_BYTES:,} bytes, unpacked or not.",
-        "requestBody": _body("Event", "application/json", "text/plain"),
+        "requestBody": _body("Event", _EXAMPLE, "application/json", "text/plain"),
         "responses": {"202": _answer("Kafka has the event.", "Accepted"), **_refusals("Error")},
     }
 
 
 def _send_many() -> Schema:
     return {
+        **_SEND,
+        "operationId": "send_events",
         "summary": "Send many events; each is judged alone.",
         "description": f"At most {MAX_EVENTS:,} events and {MAX_BATCH_BYTES:,} bytes.",
-        "requestBody": _body("Batch", "application/json", "application/x-ndjson"),
+        "requestBody": _body("Batch", [_EXAMPLE], "application/json", "application/x-ndjson"),
         "responses": {
             "202": _answer("Kafka has all of them.", "Results"),
             "207": _answer("Kafka has some of them; `results` tells which.", "Results"),
@@ -197,8 +230,17 @@ def _send_many() -> Schema:
     }
 
 
-def _body(schema: str, *content_types: str) -> Schema:
-    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+def _preflight(name: str) -> Schema:
+    return {
+        **_OPEN,
+        "operationId": f"preflight_{name}",
+        "summary": "The preflight of CORS: every origin, method and header is allowed for a day.",
+        "responses": {"204": {"description": "Allowed."}},
+    }
+
+
+def _body(schema: str, example: Any, *content_types: str) -> Schema:
+    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
     return {"required": True, "content": dict.fromkeys(content_types, content)}
 
 
@@ -216,8 +258,3 @@ def _answer(description: str, *schemas: str) -> Schema:
     refs = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
     schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _read(summary: str, *statuses: int) -> Schema:
-    responses = {str(status): {"description": summary} for status in statuses}
-    return {"summary": summary, "responses": responses}

@@ -1,56 +1,46 @@
-"""All that is read and not sent: health, metrics and documentation."""
+"""All paths of the role `api` that take no events: health, metrics and documentation."""
 
-from collections.abc import Callable, Sequence
-
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Lifespan
 
 from producer_api import answers
-from producer_api.answers import Answer
-from producer_api.docs import docs_page
-from producer_api.openapi import document
-from producer_api.rejected import Rejected, Unread, shown
+from producer_api.metrics import Metrics
+from producer_api.rejected import Rejected, shown
+from schemas.operations import Operations, allowed_methods
 from schemas.reject_reasons import RejectReason
 
-METHODS = "GET, HEAD"
 
-#: The page brings all that it shows; nothing else may be loaded or run on it.
-_POLICY = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
+def pages(operations: Operations, metrics: Metrics, lifespan: Lifespan[Starlette]) -> Starlette:
+    """Return the application that serves them; other paths and methods are counted as rejected."""
+
+    async def reject(request: Request, error: Exception) -> Response:
+        path = shown(request.scope["path"])
+        rejected = Rejected(RejectReason.NOT_FOUND, path=path)
+        if (
+            isinstance(error, HTTPException)
+            and error.status_code == RejectReason.METHOD_NOT_ALLOWED.status
+        ):
+            allowed = allowed_methods(request.app.routes, request)
+            rejected = Rejected(
+                RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=allowed, method=request.method
+            )
+        metrics.count_rejected(rejected)
+        answer = answers.refusal(rejected)
+        if _has_body(request):  # nobody reads it
+            answer = answer.closing()
+        headers = {name.decode(): value.decode() for name, value in answer.headers}
+        return Response(answer.body, answer.status, headers)
+
+    return Starlette(
+        routes=operations.routes(),
+        exception_handlers={HTTPException: reject},
+        lifespan=lifespan,
+    )
 
 
-class Pages:
-    """Answers GET and HEAD; each of `ready_checks` returns why the server is not ready."""
-
-    def __init__(
-        self, registry: CollectorRegistry, ready_checks: Sequence[Callable[[], str | None]]
-    ) -> None:
-        self._registry = registry
-        self._ready_checks = ready_checks
-        openapi = answers.json(200, document())
-        docs = answers.plain(200, b"text/html; charset=utf-8", docs_page().encode())
-        docs = docs.with_headers(_POLICY)
-        self._by_path: dict[str, Callable[[], Answer]] = {
-            "/healthz": lambda: answers.json(200, {"status": "ok"}),
-            "/readyz": self._ready,
-            "/metrics": self._metrics,
-            "/openapi.json": lambda: openapi,
-            "/docs": lambda: docs,
-        }
-
-    def answer(self, method: str, path: str) -> Answer:
-        """Return the page at a path; `Unread` when there is none."""
-        page = self._by_path.get(path)
-        if page is None:
-            raise Unread(RejectReason.NOT_FOUND, path=shown(path))
-        if method not in ("GET", "HEAD"):
-            raise Unread(RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=METHODS, method=method)
-        return page()
-
-    def _ready(self) -> Answer:
-        for check in self._ready_checks:
-            trouble = check()
-            if trouble is not None:
-                return answers.refusal(Rejected(RejectReason.NOT_READY, why=trouble))
-        return answers.json(200, {"status": "ready"})
-
-    def _metrics(self) -> Answer:
-        return answers.plain(200, CONTENT_TYPE_LATEST.encode(), generate_latest(self._registry))
+def _has_body(request: Request) -> bool:
+    headers = request.headers
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

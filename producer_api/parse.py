@@ -1,7 +1,7 @@
-"""What an event must be: the bytes of one JSON object become a record, or are refused.
+"""Validation of an event: the bytes of one JSON object become a record, or are rejected.
 
-`STEPS` is the whole of it, in order; each step reads its part of the draft. Most events never
-come here: `fast.py` reads those that leave nothing to decide.
+`STEPS` lists all rules in order; each step reads its part of the draft. Most events never
+come here: `fast.py` reads those that are stored as they came.
 """
 
 import json
@@ -11,13 +11,11 @@ from typing import Any
 
 import msgspec
 
-from producer_api.draft import Draft, Parsed, Surroundings
-from producer_api.fast import read_fast
-from producer_api.fields import FIELDS, MAX_JSON_BYTES, read_id
-from producer_api.ready import Ready, to_record
-from producer_api.rejected import Rejected, Worded, kind_of, shown, wrong_kind
-from producer_api.texts import deeper_than, json_text
-from producer_api.times import microseconds, place_in_time
+from producer_api.draft import TYPE_HEADERS, Draft, Ready, Surroundings
+from producer_api.fields import FIELDS, MAX_JSON_BYTES, deeper_than, json_text, read_id
+from producer_api.rejected import Rejected, kind_of, shown, wrong_kind
+from producer_api.times import clamping, microseconds, place_in_time
+from schemas import codec, headers
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent
 from schemas.reject_reasons import RejectReason
@@ -40,23 +38,28 @@ decode = msgspec.json.Decoder().decode
 
 
 def parse(raw: bytes, around: Surroundings) -> Ready:
-    """Read one event; `Rejected` says why it is none, and nothing else is ever raised."""
-    return read_fast(raw, around) or to_record(read_by_steps(raw, around))
-
-
-def read_by_steps(raw: bytes, around: Surroundings) -> Parsed:
-    """Do the same, field by field: only here is told what is refused, cut or set aside."""
+    """Read an event field by field; `Rejected` is the only exception."""
     body = read_json(raw)
     if not isinstance(body, dict):
         raise Rejected(RejectReason.NOT_AN_OBJECT, kind=kind_of(body))
     draft = Draft(raw, body, around.now())
     for step in STEPS:
         step(draft, around)
-    return Parsed(RawEvent(**draft.fields), body.get("event_id") is not None)
+    event = RawEvent(**draft.fields)
+    id_header = (headers.EVENT_ID, bytes.fromhex(event.event_id.replace("-", "")))
+    client_id = [] if body.get("event_id") is None else [(headers.CLIENT_ID, b"")]
+    return Ready(
+        event.event_id,
+        event.type,
+        f"{event.site_id}:{event.session_id}".encode(),
+        codec.encode(event),
+        [id_header, TYPE_HEADERS[event.type], *client_id],
+        clamping(event.received_at, event.event_ts, event.time_source),
+    )
 
 
 def read_json(raw: bytes) -> Any:
-    """Decode JSON in UTF-8; `Rejected` tells what is wrong with it."""
+    """Decode JSON in UTF-8; `Rejected` names what is wrong with it."""
     try:
         return decode(raw)
     except UnicodeDecodeError as error:
@@ -68,9 +71,9 @@ def read_json(raw: bytes) -> Any:
 
 
 def why_invalid(raw: bytes, detail: str) -> Rejected:
-    """Return the refusal of bytes that are not JSON, as precise as it can be."""
+    """Return why bytes that are not JSON are rejected, as precisely as possible."""
     if not raw.strip():
-        return Worded(RejectReason.INVALID_JSON, _EMPTY)
+        return Rejected(RejectReason.INVALID_JSON, sentence=_EMPTY)
     if raw.startswith(_BYTE_ORDER_MARK):
         return Rejected(RejectReason.INVALID_JSON, detail="it begins with a byte order mark")
     try:
@@ -80,7 +83,7 @@ def why_invalid(raw: bytes, detail: str) -> Rejected:
     if _holds_lone_surrogate(text):
         return Rejected(RejectReason.LONE_SURROGATE)
     if _OUT_OF_RANGE in detail:
-        return Worded(RejectReason.INVALID_JSON, _TOO_LARGE)
+        return Rejected(RejectReason.INVALID_JSON, sentence=_TOO_LARGE)
     return Rejected(RejectReason.INVALID_JSON, detail=detail)
 
 
@@ -102,14 +105,14 @@ def _holds_lone_surrogate(text: str) -> bool:
 
 
 def require_fields(draft: Draft, _: Surroundings) -> None:
-    """Refuse an event that lacks a field that all must have."""
+    """Reject an event that lacks a field that all must have."""
     missing = [name for name in REQUIRED if draft.body.get(name) in (None, "")]
     if missing:
         raise Rejected(RejectReason.MISSING_FIELDS, missing=missing)
 
 
-def know_type(draft: Draft, _: Surroundings) -> None:
-    """Refuse a type that is not in the registry."""
+def read_type(draft: Draft, _: Surroundings) -> None:
+    """Read the event type; reject one that is not in the registry."""
     name = draft.body["type"]
     if not isinstance(name, str):
         raise wrong_kind("type", "a string", name)
@@ -123,8 +126,8 @@ def know_type(draft: Draft, _: Surroundings) -> None:
     draft.fields["type"] = name
 
 
-def name_session(draft: Draft, _: Surroundings) -> None:
-    """Read what the event is keyed by."""
+def read_session(draft: Draft, _: Surroundings) -> None:
+    """Read the site and the session, which are the record's key."""
     site_id = draft.body["site_id"]
     if not isinstance(site_id, str):
         raise wrong_kind("site_id", "a string", site_id)
@@ -134,8 +137,8 @@ def name_session(draft: Draft, _: Surroundings) -> None:
     draft.fields["session_id"] = read_id("session_id", draft.body["session_id"])
 
 
-def identify(draft: Draft, around: Surroundings) -> None:
-    """Take the client's id in its canonical form, or make one."""
+def read_event_id(draft: Draft, around: Surroundings) -> None:
+    """Read the client's id in its canonical form, or create one."""
     event_id = draft.body.get("event_id")
     if event_id is None:
         draft.fields["event_id"] = around.new_id()
@@ -147,8 +150,8 @@ def identify(draft: Draft, around: Surroundings) -> None:
     draft.fields["event_id"] = event_id.lower()
 
 
-def tell_time(draft: Draft, around: Surroundings) -> None:
-    """Say when the event was received and when it happened."""
+def read_times(draft: Draft, around: Surroundings) -> None:
+    """Set when the event was received and when it happened."""
     given = {
         name: microseconds(name, draft.body[name])
         for name in ("timestamp", "sent_at")
@@ -158,7 +161,7 @@ def tell_time(draft: Draft, around: Surroundings) -> None:
         draft.received_at,
         given.get("timestamp"),
         given.get("sent_at"),
-        imported=draft.fields["site_id"] in around.import_sites,
+        draft.fields["site_id"] in around.import_sites,
     )
     draft.fields.update(received_at=draft.received_at, event_ts=event_ts, time_source=source)
 
@@ -190,10 +193,10 @@ Step = Callable[[Draft, Surroundings], None]
 
 STEPS: tuple[Step, ...] = (
     require_fields,
-    know_type,
-    name_session,
-    identify,
-    tell_time,
+    read_type,
+    read_session,
+    read_event_id,
+    read_times,
     read_fields,
     keep_extra,
 )

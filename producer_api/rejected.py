@@ -9,17 +9,28 @@ _SHOWN_CHARACTERS = 100
 
 
 class Rejected(Exception):  # noqa: N818 - it is an outcome, as RejectReason is
-    """An event or a request is refused, for `reason`; `details` fill in its sentence."""
+    """An event or a request is rejected for `reason`; `details` fill in its sentence.
 
-    def __init__(self, reason: RejectReason, field: str | None = None, **details: Any) -> None:
+    `sentence` replaces that of the reason where it would not be true.
+    """
+
+    def __init__(
+        self,
+        reason: RejectReason,
+        field: str | None = None,
+        *,
+        sentence: str | None = None,
+        **details: Any,
+    ) -> None:
         super().__init__(reason.code)
         self.reason = reason
         self.field = field
         self.details = details
+        self._sentence = sentence
 
     def sentence(self) -> str:
         """Return what the client is told."""
-        return self.reason.sentence.format(field=self.field, **self.details)
+        return self._sentence or self.reason.sentence.format(field=self.field, **self.details)
 
     def fields(self) -> dict[str, Any]:
         """Return the members of the answer, `error` and `code` first."""
@@ -33,18 +44,6 @@ class Rejected(Exception):  # noqa: N818 - it is an outcome, as RejectReason is
 
 class Unread(Rejected):
     """A refusal that did not wait for the request's body, which may still be coming in."""
-
-
-class Worded(Rejected):
-    """A refusal with a sentence of its own, where that of its reason would not be true."""
-
-    def __init__(self, reason: RejectReason, sentence: str, field: str | None = None) -> None:
-        super().__init__(reason, field)
-        self._sentence = sentence
-
-    def sentence(self) -> str:
-        """Return the sentence."""
-        return self._sentence
 
 
 def wrong_kind(field: str, expected: str, value: object) -> Rejected:

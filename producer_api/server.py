@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 from prometheus_client import REGISTRY
 
+from producer_api.admission import SPARE_CONNECTIONS
 from producer_api.app import create_app
 from producer_api.body import Receive
 from producer_api.connections import (
@@ -23,6 +24,7 @@ from producer_api.connections import (
     end_unfinished_connections,
 )
 from producer_api.direct import guarded
+from producer_api.listen import ListenError, listen
 from schemas.settings import ApiSettings, Settings
 
 _log = logging.getLogger(__name__)
@@ -31,9 +33,10 @@ _log = logging.getLogger(__name__)
 _NOTICE_SECONDS = 0.5
 #: For answers that are still on their way out.
 _LAST_CHANCE_SECONDS = 5
+#: For requests to end whose connection was aborted; uvicorn logs those that it has to cancel.
+_ABORTED_SECONDS = 5
 #: Longer than the idle time of common load balancers, so that they close first.
 _KEEP_ALIVE_SECONDS = 65
-_BACKLOG = 2048
 #: For how long what was sent may find no room at the client's.
 _UNREAD_MS = 20_000
 #: Files that are open besides connections.
@@ -50,40 +53,44 @@ class Served(Protocol):
     async def drain(self) -> None:
         """Refuse what comes from now on; return when all that came before is answered."""
 
+    def describe(self, address: str) -> list[str]:
+        """Return what is served at this address, a line each, for the log."""
+
 
 def serve(settings: Settings) -> int:
-    """Run the role `api` until TERM or Ctrl-C; return the exit code."""
-    return serve_app(create_app(settings, registry=REGISTRY), settings.api)
+    """Run the role `api` until TERM or Ctrl-C; return the exit code, 1 if it cannot listen."""
+    try:
+        return serve_app(create_app(settings, registry=REGISTRY), settings.api)
+    except ListenError as error:
+        _log.error("%s. Choose another with HEADRACE_API__HOST and HEADRACE_API__PORT", error)
+        return 1
 
 
 def serve_app(app: Served, settings: ApiSettings) -> int:
-    """Serve an application, such as one that holds several roles; return the exit code."""
-    _admit_connections(settings.max_connections)
-    try:
-        listener = _listen(settings.host, settings.port)
-    except OSError as error:
-        _log.error(
-            "Cannot listen on %s port %d (%s). Choose another with HEADRACE_API__HOST and "
-            "HEADRACE_API__PORT",
-            settings.host,
-            settings.port,
-            error.strerror or error,
-        )
-        return 1
+    """Serve an application, such as one that holds several roles; return the exit code.
+
+    `ListenError` when nothing can listen at the address.
+    """
+    listener = listen(settings.host, settings.port)
+    limit = _allow_connections(settings.max_connections)
+    # Its connections have it from here.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: sees a client that reads nothing sooner
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     _collect_garbage_less_often()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_Server(app, settings).serve(sockets=[listener]))
+        runner.run(_Server(app, settings, limit).serve(sockets=[listener]))
     return 0
 
 
 class _Server(uvicorn.Server):
     """uvicorn, with an orderly end and a watch over slow connections."""
 
-    def __init__(self, app: Served, settings: ApiSettings) -> None:
+    def __init__(self, app: Served, settings: ApiSettings, max_connections: int) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=guarded(settings.max_connections),
+                http=guarded(max_connections, settings.max_connections_per_address),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -91,7 +98,7 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=_LAST_CHANCE_SECONDS,
+                timeout_graceful_shutdown=_LAST_CHANCE_SECONDS + _ABORTED_SECONDS,
             )
         )
         # It would log each request that it cannot read.
@@ -139,7 +146,19 @@ class _Server(uvicorn.Server):
         for listener in sockets or []:
             (host, port) = listener.getsockname()[:2]
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            _log.info("Events are taken at http://%s/api/event; try http://%s/docs", *2 * [address])
+            for line in self._app.describe(f"http://{address}"):
+                _log.info("%s", line)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections; abort those whose client neither sends nor reads in time."""
+
+        def abort() -> None:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+
+        timer = asyncio.get_running_loop().call_later(_LAST_CHANCE_SECONDS, abort)
+        await super().shutdown(sockets)
+        timer.cancel()
 
     async def main_loop(self) -> None:
         """Tick every second until the end; uvicorn ticks ten times, to see that it has come."""
@@ -154,30 +173,23 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    # Its connections have it from here.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: sees a client that reads nothing sooner
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
-    return listener
-
-
-def _admit_connections(most: int) -> None:
-    """Raise the limit of open files as far as the system lets us, and tell when it is too low."""
+def _allow_connections(limit: int) -> int:
+    """Raise the limit of open files for so many connections; return how many it allows."""
     (soft, hard) = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = most + _OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        if soft < wanted:
-            _log.warning(
-                "The system allows %d open files: raise it (ulimit -n) or set "
-                "HEADRACE_API__MAX_CONNECTIONS to %d",
-                soft,
-                max(1, soft - _OTHER_FILES),
-            )
+    wanted = limit + SPARE_CONNECTIONS + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limit
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == wanted:
+        return limit
+    allowed = max(1, soft - SPARE_CONNECTIONS - _OTHER_FILES)
+    _log.warning(
+        "The system allows %d open files, so at most %d connections are open at once, not %d: "
+        "raise the limit (ulimit -n), or lower HEADRACE_API__MAX_CONNECTIONS",
+        *(soft, allowed, limit),
+    )
+    return allowed
 
 
 def _collect_garbage_less_often() -> None:

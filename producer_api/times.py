@@ -1,14 +1,16 @@
 """When an event happened: the client's word, corrected by `sent_at` and kept near the present."""
 
 import re
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from dateutil.parser import isoparse  # type: ignore[import-untyped]
+from calendar import isleap
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
 
 from producer_api.rejected import Rejected, wrong_kind
 from schemas.records import TimeSource
 from schemas.reject_reasons import RejectReason
+
+#: Why a timestamp was clamped: over 24 hours old, or over 5 minutes ahead.
+Clamped = Literal["too_old", "too_new"]
 
 _SECOND = 1_000_000
 OLDEST = 24 * 3600 * _SECOND
@@ -34,10 +36,12 @@ _FORM = re.compile(
 )
 #: Only the seconds can be 60; minutes never are.
 _LEAP_SECOND = re.compile(r"([T ]\d\d:?\d\d:?)60")
+_END_OF_DAY = re.compile(r"([T ])24(?=(:?00(:?00([.,]0+)?)?)?(Z|[+-]|$))")
+_DAY_OF_YEAR = re.compile(r"(\d{4})-?(\d{3})(?=[T ]|$)")
 
 
 def place_in_time(
-    received: int, timestamp: int | None, sent: int | None, *, imported: bool
+    received: int, timestamp: int | None, sent: int | None, imported: bool
 ) -> tuple[int, TimeSource]:
     """Return `event_ts` and where it comes from; all times are microseconds since 1970.
 
@@ -50,29 +54,44 @@ def place_in_time(
         return timestamp, "client"
     if sent is not None:
         timestamp = received - (sent - timestamp)
-    nearest = min(max(timestamp, received - OLDEST), received + NEWEST)
-    return nearest, "client" if nearest == timestamp else "clamped"
+    if timestamp < received - OLDEST:
+        return received - OLDEST, "clamped"
+    if timestamp > received + NEWEST:
+        return received + NEWEST, "clamped"
+    return timestamp, "client"
+
+
+def clamping(received: int, event_ts: int, source: TimeSource) -> Clamped | None:
+    """Return why an event does not have its client's timestamp; None when it was not clamped."""
+    if source != "clamped":
+        return None
+    return "too_old" if event_ts < received else "too_new"
 
 
 def microseconds(name: str, value: Any) -> int:
-    """Read an ISO 8601 date and time; one without a zone is in UTC."""
+    """Read an ISO 8601 date and time; one without a zone is in UTC.
+
+    `Rejected` for what is none, and for one outside the years 1 to 9999 in UTC.
+    """
     if not isinstance(value, str):
         raise wrong_kind(name, "a text with an ISO 8601 date and time", value)
     try:
         moment = _read(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise Rejected(RejectReason.BAD_TIMESTAMP, name) from None
+    except OverflowError:  # a leap second behind the last second of 9999
+        raise _out_of_range(name) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = (moment - _EPOCH) // _MICROSECOND
-    if not is_storable(since):
-        raise Rejected(RejectReason.BAD_TIMESTAMP, name)
+    if not _FIRST <= since <= _LAST:
+        raise _out_of_range(name)
     return since
 
 
-def is_storable(since: int) -> bool:
-    """Return whether microseconds since 1970 lie within the years that all can tell."""
-    return _FIRST <= since <= _LAST
+def _out_of_range(name: str) -> Rejected:
+    sentence = f"{name} must be in the years 1 to 9999 in UTC"
+    return Rejected(RejectReason.BAD_TIMESTAMP, name, sentence=sentence)
 
 
 def _read(text: str) -> datetime:
@@ -82,8 +101,16 @@ def _read(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        # What it misses: 24:00, days of the year, and leap seconds, which count as the second
-        # after them.
-        (plain, leaps) = _LEAP_SECOND.subn(r"\g<1>59", text)
-        moment: datetime = isoparse(plain)
-        return moment + timedelta(seconds=leaps)
+        # What it misses: days of the year, the end of a day, and leap seconds, which count as the
+        # second after them.
+        if ordinal := _DAY_OF_YEAR.match(text):
+            text = _calendar_date(int(ordinal[1]), int(ordinal[2])) + text[ordinal.end() :]
+        text, leaps = _LEAP_SECOND.subn(r"\g<1>59", text)
+        text, ends = _END_OF_DAY.subn(r"\g<1>00", text)
+        return datetime.fromisoformat(text) + timedelta(days=ends, seconds=leaps)
+
+
+def _calendar_date(year: int, day: int) -> str:
+    if not 1 <= day <= 365 + isleap(year):
+        raise ValueError
+    return (date(year, 1, 1) + timedelta(days=day - 1)).isoformat()

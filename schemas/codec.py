@@ -3,24 +3,20 @@
 A message is `0x00`, the schema id as four big-endian bytes, then the Avro binary. The ids
 stand in `SCHEMA_FILES`, kept by hand and never reused: to change a record, keep the old
 schema under a new file name, add the new one under a new id. The newest schema of a record is
-read and written by generated code (`avro_code`), older ones are read by fastavro.
+written, and all are read.
+
+The Avro itself is that of `avro_compiled`, a C extension, or of `avro_fallback` where headrace
+was installed without a C compiler.
 """
 
 import json
 import struct
-from collections.abc import Callable, Collection, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from io import BytesIO
-from typing import Any, NamedTuple, TypeVar
-
-import msgspec
-from fastavro import parse_schema, schemaless_reader
+from typing import Any, Protocol, TypeVar
 
 from schemas import records
-from schemas.avro_code.decoder import Decoder, decoder
-from schemas.avro_code.encoder import Encoder, encoder
 from schemas.records import Record
 
 SCHEMA_FILES: dict[int, str] = {
@@ -34,12 +30,24 @@ SCHEMA_FILES: dict[int, str] = {
     8: "alert.v2.avsc",
     9: "live_counters.v2.avsc",
     10: "replay.avsc",
+    11: "alert_state.v2.avsc",
+    12: "session_state.v2.avsc",
+    14: "import_window.avsc",
+    15: "page_duration.v2.avsc",
+    16: "replay.v2.avsc",
+    18: "cluster_epoch.avsc",
+    22: "alert_state.v3.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")
-# fastavro would make datetime and UUID objects of these, which cost and gain nothing.
+# Times and ids stay integers and text in Python: objects of their own cost and gain nothing.
 _CONVERTED = {"timestamp-micros", "timestamp-millis", "uuid"}
 
+Schema = Any
+#: From a record, and the fields that are given after it, to its bytes.
+Encoder = Callable[..., bytes]
+#: From bytes and the index of a record's first one to the record and the index behind it.
+Decoder = Callable[[bytes, int], tuple[Any, int]]
 R = TypeVar("R", bound=Record)
 
 
@@ -47,125 +55,119 @@ class CodecError(ValueError):
     """Bytes that are not a record of the expected kind; the message says why."""
 
 
-class _Coder(NamedTuple):
-    """How the newest schema of a record is written and read; `prefix` begins its messages."""
+class Avro(Protocol):
+    """The functions of `avro_compiled` and `avro_fallback`; the latter documents them."""
 
-    prefix: bytes
-    encode: Encoder
-    decode: Decoder
+    def encoder(
+        self, schema: Schema, prefix: bytes, given: Sequence[str] = (), absent: Collection[str] = ()
+    ) -> Encoder:
+        """Return a function that writes a record behind a prefix."""
+
+    def decoder(
+        self, schema: Schema, types: Mapping[str, type], wanted: Collection[str] | None = None
+    ) -> Decoder:
+        """Return a function that reads a record as one of `types`."""
 
 
-def encode(record: Record) -> bytes:
-    """Return the record's message; `ValueError` or `TypeError` when a field is of a wrong kind."""
-    coder = _coder(type(record).__name__)
+class Codec:
+    """Records to bytes and back, by one implementation of Avro."""
+
+    def __init__(self, avro: Avro) -> None:
+        self._avro = avro
+        self._encoders: dict[type, Encoder] = {}
+        self._decoders: dict[type, dict[bytes, Decoder]] = {}
+
+    def encode(self, record: Record) -> bytes:
+        """Return the record's message; `ValueError` or `TypeError` for a field of a wrong kind."""
+        record_type = type(record)
+        if (encode := self._encoders.get(record_type)) is None:
+            encode = self._encoders[record_type] = self.encoder_of_parts(record_type, (), ())
+        return encode(record)
+
+    def decode(self, message: bytes, record_type: type[R]) -> R:
+        """Read a message of any version of `record_type`; `CodecError` if it is not one."""
+        if (decoders := self._decoders.get(record_type)) is None:
+            decoders = self._decoders[record_type] = self._decoders_of(record_type, None)
+        return _decode(message, record_type, decoders)
+
+    def encoder_of_parts(
+        self, record_type: type[Record], given: Sequence[str], absent: Collection[str]
+    ) -> Encoder:
+        """Return an `encode` of what is no record yet, but any object with the fields of one.
+
+        The fields that are `given` are arguments after it, in this order; those that are `absent`
+        are null, or empty lists.
+        """
+        schema_id = _ids_of(record_type.__name__)[-1]
+        _check_fields(schema_id, {*given, *absent})
+        return self._avro.encoder(schema_of(schema_id), _PREFIX.pack(0, schema_id), given, absent)
+
+    def projection(self, record_type: type[R], *wanted: str) -> Callable[[bytes], R]:
+        """Return a `decode` that reads only these of the fields that have a default.
+
+        The others keep their default, whatever the message has, and a text that is passed over
+        may be no UTF-8.
+        """
+        _check_fields(_ids_of(record_type.__name__)[-1], wanted)
+        decoders = self._decoders_of(record_type, wanted)
+        return lambda message: _decode(message, record_type, decoders)
+
+    def _decoders_of(
+        self, record_type: type, wanted: Collection[str] | None
+    ) -> dict[bytes, Decoder]:
+        """Return the decoders of all versions of a record, by the prefix of their messages."""
+        return {
+            _PREFIX.pack(0, schema_id): self._avro.decoder(
+                schema_of(schema_id), vars(records), wanted
+            )
+            for schema_id in _ids_of(record_type.__name__)
+        }
+
+
+def _decode(message: bytes, record_type: type[R], decoders: Mapping[bytes, Decoder]) -> R:
+    if (read := decoders.get(message[: _PREFIX.size])) is None:
+        raise _not_read(message, record_type.__name__)
     try:
-        return coder.encode(record)
-    except (AttributeError, LookupError, struct.error, OverflowError) as error:
-        raise TypeError(
-            f"a field of a {type(record).__name__} is of a wrong kind: {error}"
-        ) from error
-
-
-def decode(message: bytes, record_type: type[R]) -> R:
-    """Read a message of any version of `record_type`; `CodecError` when it is not one."""
-    coder = _coder(record_type.__name__)
-    return _decode(message, record_type, coder.prefix, coder.decode)
-
-
-def encoder_of_parts(
-    record_type: type[Record], given: Sequence[str], absent: Collection[str]
-) -> Encoder:
-    """Return an `encode` of what is no record yet, but any object with the fields of one.
-
-    The fields that are `given` are arguments behind it, in this order; those that are `absent`
-    are null, or empty lists. To make a record first takes a fifth of what there is to do.
-    """
-    schema_id = _newest(record_type.__name__)
-    return encoder(_schema(schema_id), _PREFIX.pack(0, schema_id), given, absent)
-
-
-def projection(record_type: type[R], *wanted: str) -> Callable[[bytes], R]:
-    """Return a `decode` that reads only these of the fields that have a default.
-
-    The others may keep their default, whatever the message tells, and a text that is passed
-    over may be no UTF-8. It takes half the time where few are wanted.
-    """
-    schema = _schema(_newest(record_type.__name__))
-    prefix, read = _coder(record_type.__name__).prefix, decoder(schema, vars(records), wanted)
-    return lambda message: _decode(message, record_type, prefix, read)
-
-
-def _decode(message: bytes, record_type: type[R], prefix: bytes, read: Decoder) -> R:
-    if not message.startswith(prefix):
-        return _decode_older(message, record_type)
-    try:
-        (record, end) = read(message, len(prefix))
-    except Exception as error:  # whatever the bytes provoke
-        raise _not_a(record_type.__name__, error) from error
+        (record, end) = read(message, _PREFIX.size)
+    except ValueError as error:
+        raise CodecError(f"not the Avro of a {record_type.__name__}: {error}") from error
     if end != len(message):
-        raise _bad_end(len(message) - end, record_type.__name__)
+        raise CodecError(f"{len(message) - end} bytes behind the end of the {record_type.__name__}")
     return record  # type: ignore[no-any-return]
 
 
-def _decode_older(message: bytes, record_type: type[R]) -> R:
+def _not_read(message: bytes, name: str) -> CodecError:
     if len(message) < _PREFIX.size or message[0] != 0:
-        raise CodecError("not the Confluent wire format: it does not begin with 0x00 and an id")
+        return CodecError("not the Confluent wire format: it does not begin with 0x00 and an id")
     (_, schema_id) = _PREFIX.unpack_from(message)
     if schema_id not in SCHEMA_FILES:
-        raise CodecError(f"unknown schema id {schema_id}")
-    name = _schema(schema_id)["name"]
-    if name != record_type.__name__:
-        raise CodecError(f"of the schema {name}, not {record_type.__name__}")
-    body = BytesIO(message)
-    body.seek(_PREFIX.size)
-    try:
-        fields = schemaless_reader(body, fastavro_schema(schema_id), fastavro_schema(_newest(name)))
-        record = msgspec.convert(fields, record_type, builtin_types=(bytes, Decimal))
-    except Exception as error:  # fastavro raises whatever the bytes provoke
-        raise _not_a(record_type.__name__, error) from error
-    if body.tell() != len(message):
-        raise _bad_end(len(message) - body.tell(), name)
-    return record
-
-
-def _not_a(name: str, error: Exception) -> CodecError:
-    return CodecError(f"not the Avro of a {name}: {error!r}")
-
-
-def _bad_end(left: int, name: str) -> CodecError:
-    if left > 0:
-        return CodecError(f"{left} bytes behind the end of the {name}")
-    return CodecError(f"not the Avro of a {name}: {-left} bytes are missing")
+        return CodecError(f"unknown schema id {schema_id}")
+    return CodecError(f"of the schema {schema_of(schema_id)['name']}, not {name}")
 
 
 @cache
-def _coder(name: str) -> _Coder:
-    schema_id = _newest(name)
-    schema, prefix = _schema(schema_id), _PREFIX.pack(0, schema_id)
-    return _Coder(prefix, encoder(schema, prefix), decoder(schema, vars(records)))
+def _ids_of(name: str) -> tuple[int, ...]:
+    """Return the ids of a record's schemas, the newest last."""
+    ids = sorted(number for number in SCHEMA_FILES if schema_of(number)["name"] == name)
+    if not ids:
+        raise CodecError(f"no schema for {name}")
+    return tuple(ids)
+
+
+def _check_fields(schema_id: int, names: Collection[str]) -> None:
+    schema = schema_of(schema_id)
+    if unknown := {*names} - {field["name"] for field in schema["fields"]}:
+        raise ValueError(f"{schema['name']} has no field {', '.join(sorted(unknown))}")
 
 
 @cache
-def fastavro_schema(schema_id: int) -> Any:
-    """Return a schema as fastavro's functions take it."""
-    return parse_schema(_schema(schema_id))
-
-
-@cache
-def _schema(schema_id: int) -> Any:
+def schema_of(schema_id: int) -> Schema:
+    """Return a schema without the logical types of times and ids."""
     text = files("schemas").joinpath("avro", SCHEMA_FILES[schema_id]).read_text("utf-8")
     return _without_conversions(json.loads(text))
 
 
-@cache
-def _newest(name: str) -> int:
-    for schema_id in sorted(SCHEMA_FILES, reverse=True):
-        if _schema(schema_id)["name"] == name:
-            return schema_id
-    raise CodecError(f"no schema for {name}")
-
-
-def _without_conversions(schema: Any) -> Any:
+def _without_conversions(schema: Schema) -> Schema:
     """Drop the logical types of times and ids: same bytes, but integers and text in Python."""
     if isinstance(schema, list):
         return [_without_conversions(part) for part in schema]
@@ -174,3 +176,23 @@ def _without_conversions(schema: Any) -> Any:
             return schema["type"]
         return {key: _without_conversions(value) for key, value in schema.items()}
     return schema
+
+
+def _installed() -> tuple[Avro, bool]:
+    """Return the faster implementation that is installed, and whether it is the compiled one."""
+    # Neither is imported in vain: fastavro takes longer than all of `schemas`.
+    try:
+        from schemas import avro_compiled  # noqa: PLC0415
+    except ImportError:
+        from schemas import avro_fallback  # noqa: PLC0415
+
+        return avro_fallback, False
+    return avro_compiled, True
+
+
+(_avro, IS_COMPILED) = _installed()
+_codec = Codec(_avro)
+encode = _codec.encode
+decode = _codec.decode
+encoder_of_parts = _codec.encoder_of_parts
+projection = _codec.projection

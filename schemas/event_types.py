@@ -12,12 +12,17 @@ from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_SESSION, Topic
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One type: what it tells, the fields that are its own, and where the router sends it."""
+    """One type: what it tells, the fields that are its own, and where the router sends it.
+
+    A passive type is sent by the page on its own, also hours later from a tab that was left open:
+    it belongs to a visit, but does not make one.
+    """
 
     name: str
     about: str
     fields: tuple[str, ...] = ()
     routes: tuple[Topic, ...] = (EVENTS_SESSION,)
+    is_passive: bool = False
 
 
 EVENT_TYPES: dict[str, EventType] = {
@@ -29,13 +34,14 @@ EVENT_TYPES: dict[str, EventType] = {
             "a page was left, after `duration` milliseconds",
             fields=("duration",),
             routes=(EVENTS_SESSION, EVENTS_PAGELEAVE),
+            is_passive=True,
         ),
         EventType(
             "custom_event",
             "something of the site's own happened",
             fields=("event_name", "properties"),
         ),
-        EventType("web_vitals", "how fast a page was", fields=("vitals",)),
+        EventType("web_vitals", "how fast a page was", fields=("vitals",), is_passive=True),
         EventType("external_link", "a link to another site was followed", fields=("properties",)),
         EventType(
             "error",
@@ -56,9 +62,8 @@ EVENT_TYPES: dict[str, EventType] = {
     )
 }
 
-#: Types that say nothing of a visitor's engagement: a visit with one pageview and only
-#: these is a bounce.
-PASSIVE_TYPES = frozenset({"pageview", "pageleave", "web_vitals"})
+#: The types that do not make a visit; a visit with one pageview and else only these is a bounce.
+PASSIVE_TYPES = frozenset(name for name, one in EVENT_TYPES.items() if one.is_passive)
 
 #: The value of the `type` header of a tick, a record without key and value that advances
 #: stream time in a partition that gets no events (design D8).

@@ -1,7 +1,7 @@
 """Record headers: what can be known of a record without decoding it."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 #: The event's id, 16 bytes.
@@ -29,13 +29,21 @@ REPLAY_OF = "replay-of"
 #: And, for `store_events`, the offset in `events-raw` that the event had first.
 REPLAY_OFFSET = "replay-offset"
 
+#: On a record of `live-counters` without key and value: until when partitions were counted.
+COUNTED = "counted"
+
 Headers = Sequence[tuple[str, bytes]]
 
 _SOURCE = struct.Struct(">iqq")
+_COUNTED = struct.Struct(">iq")
 
 
 class Source(NamedTuple):
-    """A record's place in `events-raw`: partition, offset and log time (milliseconds, UTC)."""
+    """A record's place in `events-raw`: partition, position and log time (milliseconds, UTC).
+
+    `offset` is the position (`schemas.positions`): the offset itself in an installation's first
+    cluster, with the epoch in its upper bits in later ones.
+    """
 
     partition: int
     offset: int
@@ -53,6 +61,23 @@ class Source(NamedTuple):
             return tuple.__new__(cls, _SOURCE.unpack(value))
         except struct.error as error:
             raise ValueError(f"the header {SOURCE!r} has {len(value)} bytes, not 20") from error
+
+
+def pack_counted(ages_ms: Mapping[int, int]) -> bytes:
+    """Return the value of the header `counted`: for each partition, big-endian int32 and int64.
+
+    The latter says how long before the record was written (ms) everything that had been accepted
+    for the partition by then was in its counters.
+    """
+    return b"".join(_COUNTED.pack(*one) for one in ages_ms.items())
+
+
+def unpack_counted(value: bytes) -> dict[int, int]:
+    """Read the value of the header `counted`; `ValueError` when it is not one."""
+    try:
+        return dict(_COUNTED.iter_unpack(value))
+    except struct.error as error:
+        raise ValueError(f"the header {COUNTED!r} has {len(value)} bytes, not 12 each") from error
 
 
 def find(headers: Iterable[tuple[str, bytes]], name: str) -> bytes | None:

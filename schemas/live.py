@@ -13,12 +13,8 @@ LATEST_EVENTS = 10
 
 #: Counters that are not all zero are sent again after so long, changed or not.
 RENEW_SECONDS = 15.0
-#: A partition with counters sends some of them so often: those of one site when no others are due.
-#: So a reader soon sees that nobody counts it.
-ALIVE_SECONDS = 2.0
-#: A partition that was silent for longer is not counted now; its workers have had time to speak.
-STALLED_SECONDS = 6.0
-
-#: Of the HLL sketches of visitors: a standard error of 0.6 %. With 12, one estimate in five
-#: would be more than 2 % off.
-VISITORS_LG_K = 15
+#: Workers report so often until when their partitions were counted.
+COUNTED_SECONDS = 2.0
+#: Counters of a partition that were complete longer ago may be too low. A report is up to two
+#: intervals old, and so is the next one.
+STALLED_SECONDS = 8.0

@@ -81,7 +81,11 @@ class Stamped(Struct, frozen=True, gc=False):
 
 
 class Visit(Struct, kw_only=True, gc=False):
-    """A maximal run of one session's events with no gap over the limit (design D9)."""
+    """A maximal run of one session's events with no gap over the limit (design D9).
+
+    `hosts` are those that its events name as the site's own, without `www.`, and `spare_referrers`
+    later referrers from other hosts, in case that `referrer` turns out to be of one of them.
+    """
 
     visit_id: str
     began_offset: int
@@ -105,6 +109,13 @@ class Visit(Struct, kw_only=True, gc=False):
     utm_medium: Stamped | None = None
     utm_campaign: Stamped | None = None
     leaving: bool = False
+    hosts: list[str] = []
+    spare_referrers: list[Stamped] = []
+
+    @property
+    def is_passive(self) -> bool:
+        """Whether it is a run of passive events alone: kept for later events, but not a visit."""
+        return not (self.pageviews or self.engagements)
 
 
 class SessionState(Struct, kw_only=True, gc=False):
@@ -132,10 +143,11 @@ class PageDuration(Struct, kw_only=True, gc=False):
     min_ms: int
     max_ms: int
     sketch: bytes
+    candidates: bytes | None = None
 
 
 class AlertState(Struct, kw_only=True, gc=False):
-    """What one alert rule remembers of one subject."""
+    """The state of one alert rule for one subject; `slot_ms` and `slot_counts` are as long."""
 
     site_id: str
     rule: str
@@ -145,6 +157,13 @@ class AlertState(Struct, kw_only=True, gc=False):
     window_ms: int = 0
     count: int = 0
     raised_ms: int | None = None
+    slot_ms: list[int] = []
+    slot_counts: list[int] = []
+    raised: list[str] = []
+    unseen: list[str] = []
+    unseen_event_id: str = ""
+    unseen_titles: list[str] = []
+    digest_ms: int = 0
 
 
 class Alert(Struct, kw_only=True, gc=False):
@@ -201,11 +220,10 @@ class LiveCounters(Struct, kw_only=True, gc=False):
     """What happens now at one site, as one partition sees it; `schemas.live` has the windows.
 
     The newest record of a site and partition replaces the one before; one that is not renewed
-    is of a worker that is gone. `second` and `minute` are seconds and minutes since 1970; what
-    is not told is zero. `visitors` is an HLL sketch of Apache DataSketches (empty bytes: none),
-    written by `hll_union.get_result(tgt_hll_type.HLL_4).serialize_compact()`, and read by
-    `hll_union(VISITORS_LG_K).update(hll_sketch.deserialize(visitors))`, one call for each
-    partition, then `get_estimate()`.
+    is of a worker that is gone. `second` and `minute` are seconds and minutes since 1970; a
+    counter that is absent is zero. `visitors` is an HLL sketch as Apache DataSketches has them
+    (`schemas.visitor_sketch`; empty bytes: none). A record of the topic without a value reports
+    until when counters are complete, in the header `counted` (`schemas.headers.unpack_counted`).
     """
 
     site_id: str
@@ -233,12 +251,35 @@ class Subscription(Struct, kw_only=True, gc=False):
 
 
 class Replay(Struct, kw_only=True, gc=False):
-    """A dead letter that was replayed, and where its replay stands in `events-raw`."""
+    """A dead letter that was replayed or discarded.
+
+    `src_offset` is the offset of the replay in `events-raw`; -1 if it was discarded, which the
+    reason says.
+    """
 
     stage: str
     origin: str
     src_offset: int
     log_ms: int
+    discard_reason: str | None = None
+    discarded_by: str | None = None
+
+
+class ImportWindow(Struct, kw_only=True, gc=False):
+    """A time in which a site's events keep timestamps of any age."""
+
+    site_id: str
+    window_id: str
+    ends_at: int
+    updated_at: int
+
+
+class ClusterEpoch(Struct, kw_only=True, gc=False):
+    """The epoch of a Kafka cluster that a database adopted (ADR 43)."""
+
+    cluster_id: str
+    epoch: int
+    adopted_at: int
 
 
 Record = (
@@ -250,4 +291,6 @@ Record = (
     | LiveCounters
     | Subscription
     | Replay
+    | ImportWindow
+    | ClusterEpoch
 )

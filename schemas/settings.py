@@ -5,15 +5,24 @@ Each group is a section here; a name that no section knows is an error, as a wro
 
 import os
 import re
+from difflib import get_close_matches
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.kafka_settings import KafkaSettings
+from schemas.kubernetes import is_of_a_service
+from schemas.postgres_url import parse_postgres_url
+from schemas.secret_files import is_readable, read_secret_file
+from schemas.sqlite_url import parse_sqlite_url
 
 PREFIX = "HEADRACE_"
 #: Settings of the test suite, not of the program.
 TEST_PREFIX = "HEADRACE_TEST_"
+#: The default of `--data-dir`, of every command.
+DATA_DIR_VARIABLE = f"{PREFIX}DATA_DIR"
 
 _ENV_FILE = ".env"
 _YEAR_SECONDS = 366 * 86_400
@@ -29,40 +38,43 @@ class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class KafkaSettings(_Group):
-    """Where Kafka is, and what topics are created with."""
-
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several by comma")
-    partitions: int = Field(
-        12, ge=1, le=1000, description="of every topic; fixed when the topics are created"
-    )
-    replication_factor: int = Field(1, ge=1, le=7, description="copies of every record")
-    min_insync_replicas: int = Field(
-        1, ge=1, le=7, description="copies that must be written before an event is accepted"
-    )
-    max_refused_in_a_row: int = Field(
-        50,
-        ge=1,
-        description="records that cannot be processed, after which their partition is stopped",
-    )
-
-
 class DatabaseSettings(_Group):
     """Where results are kept."""
 
     url: str = Field(
         "sqlite:///.headrace/headrace.db",
-        description="sqlite:///file or postgresql://user:password@host:port/name",
+        repr=False,  # it holds a password
+        description="sqlite:///file or postgresql://user:password@host:port/name, see databases.md",
     )
+    url_file: str = Field("", description="a file with the URL, in place of it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_url(cls, values: object) -> object:
+        return read_secret_file(values, f"{PREFIX}DATABASE__URL", "url")
 
     @field_validator("url")
     @classmethod
-    def _known_engine(cls, url: str) -> str:
-        if not url.startswith(("sqlite:///", "postgresql://")):
+    def _can_be_used(cls, url: str) -> str:
+        if url.startswith("sqlite:"):
+            parse_sqlite_url(url)
+        elif url.startswith("postgres"):
+            for name, file in parse_postgres_url(url).tls_files.items():
+                if not is_readable(file):
+                    raise ValueError(f"names a file with {name} that cannot be read")
+        else:
             raise ValueError("must begin with sqlite:/// or postgresql://")
-        if url.rstrip("/") == "sqlite:":
-            raise ValueError("names no file: sqlite:///headrace.db")
         return url
+
+    @property
+    def is_postgres(self) -> bool:
+        """True for PostgreSQL, False for SQLite."""
+        return not self.url.startswith("sqlite:")
+
+    @property
+    def shown(self) -> str:
+        """The URL as messages show it: without a password."""
+        return parse_postgres_url(self.url).shown if self.is_postgres else self.url
 
 
 class ApiSettings(_Group):
@@ -76,7 +88,15 @@ class ApiSettings(_Group):
     max_waiting_bytes: int = Field(
         64 * 1024 * 1024, ge=1024 * 1024, description="of records on their way to Kafka; then 503"
     )
-    max_connections: int = Field(10_000, ge=1, description="open at once; then 503")
+    max_connections: int = Field(
+        10_000, ge=1, description="open at once; then idle ones are closed, and without any 503"
+    )
+    max_connections_per_address: int = Field(
+        0,
+        ge=0,
+        description="open at once from an IPv4 address or an IPv6 /64; 0: 256 from an address of "
+        "the internet, and no limit for a private one, which may be a proxy",
+    )
 
 
 class ImportSettings(_Group):
@@ -130,6 +150,38 @@ class StreamsSettings(_Group):
         ge=1,
         description="sessions, and so on, that a partition keeps; those idle for longest leave",
     )
+    max_state_bytes: int = Field(
+        1_073_741_824,
+        ge=1_048_576,
+        description="of all states of a worker; beyond that, those idle for longest leave the "
+        "partitions that have more than their part",
+    )
+
+
+class QuerySettings(_Group):
+    """HTTP out and the dashboard."""
+
+    max_streams_per_token: int = Field(
+        500, ge=1, description="server-sent event streams open at once with one token; then 429"
+    )
+
+    public_url: str = Field(
+        "",
+        description="of the dashboard, such as https://stats.example.com: alerts link to it; "
+        "`headrace up` uses its own address",
+    )
+    statement_timeout_seconds: float = Field(
+        5.0, ge=0.1, le=60, description="after which a read of the database is ended with 504"
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/?#]+(?:/[^\s?#]*)?", url):
+            raise ValueError(
+                "must be http:// or https://, a host, and a path at most: https://stats.example.com"
+            )
+        return url.rstrip("/")
 
 
 class WebhooksSettings(_Group):
@@ -144,6 +196,21 @@ class WebhooksSettings(_Group):
         ge=60,
         le=_YEAR_SECONDS,
         description="that a delivery is listed after it was made, once it is done",
+    )
+    max_per_minute: int = Field(
+        100, ge=1, description="deliveries of a subscription in a minute; more go into a digest"
+    )
+    max_per_hour: int = Field(
+        1000, ge=1, description="deliveries of a subscription in an hour; more go into a digest"
+    )
+    max_cooldown_subjects: int = Field(
+        20,
+        ge=1,
+        description="subjects that a subscription is told of within one cooldown; alerts about "
+        "more go into a digest",
+    )
+    digest_seconds: int = Field(
+        60, ge=1, le=3600, description="that a digest takes in alerts before it is sent"
     )
 
 
@@ -164,50 +231,62 @@ class Settings(BaseSettings):
     imports: ImportSettings = Field(ImportSettings(), validation_alias=f"{PREFIX}IMPORT")
     session: SessionSettings = SessionSettings()
     streams: StreamsSettings = StreamsSettings()
+    query: QuerySettings = QuerySettings()
     webhooks: WebhooksSettings = WebhooksSettings()
 
 
+#: The groups by their names in variables.
 GROUPS: dict[str, type[BaseModel]] = {
-    "KAFKA": KafkaSettings,
-    "DATABASE": DatabaseSettings,
-    "API": ApiSettings,
-    "IMPORT": ImportSettings,
-    "SESSION": SessionSettings,
-    "STREAMS": StreamsSettings,
-    "WEBHOOKS": WebhooksSettings,
+    str(field.validation_alias or name).removeprefix(PREFIX).upper(): type(field.default)
+    for name, field in Settings.model_fields.items()
 }
 
 
 def load_settings() -> Settings:
     """Read the settings; `SettingsError` names the first that is wrong or unknown.
 
-    It says nothing of where it comes from: pydantic's error would show a password.
+    It has no cause: pydantic's error would show a password.
     """
-    try:
-        in_file = dotenv_values(_ENV_FILE)
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{_ENV_FILE} is not UTF-8 text: {error}") from None
-    for name in map(str.upper, (*os.environ, *in_file)):
-        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX):
-            _check_name(name)
+    in_file = _env_file()
+    for name, value in {**in_file, **os.environ}.items():
+        _check_name(name.upper(), value or "")
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         parts = [str(part).removeprefix(PREFIX) for part in first["loc"]]
         name = PREFIX + "__".join(parts).upper()
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        # A database URL holds a password: it is never repeated.
-        value = "what it is" if name.endswith("DATABASE__URL") else repr(first["input"])
-        raise SettingsError(f"{name} cannot be {value}: {reason}") from None
+        raise SettingsError(_sentence(name, first["input"], str(first["msg"]))) from None
 
 
-def _check_name(name: str) -> None:
+def _env_file() -> dict[str, str | None]:
+    try:
+        return dotenv_values(_ENV_FILE)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{_ENV_FILE} is not UTF-8 text: {error}") from None
+
+
+def _sentence(name: str, value: object, message: str) -> str:
+    reason = message.removeprefix("Value error, ")
+    if reason.startswith(PREFIX):  # it is of several settings together, and names them
+        return reason
+    # A database's URL holds a password, and what was meant for one setting may be in another.
+    is_secret = name.startswith((f"{PREFIX}DATABASE", f"{PREFIX}KAFKA__SASL")) or "@" in str(value)
+    return f"{name} cannot be {'what it is' if is_secret else repr(value)}: {reason}"
+
+
+def _check_name(name: str, value: str) -> None:
+    if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name == DATA_DIR_VARIABLE:
+        return
     group, _, field = name.removeprefix(PREFIX).partition("__")
-    if group not in GROUPS:
-        known = ", ".join(f"{PREFIX}{known}__..." for known in GROUPS)
-        raise SettingsError(f"{name} is not a setting; there are {known}")
-    fields = GROUPS[group].model_fields
-    if field.lower() not in fields:
-        known = ", ".join(f"{PREFIX}{group}__{known.upper()}" for known in fields)
-        raise SettingsError(f"{name} is not a setting; there are {known}")
+    known = GROUPS.get(group)
+    if (known and field.lower() in known.model_fields) or is_of_a_service(name, value):
+        return
+    every = [f"{PREFIX}{g}__{f.upper()}" for g, model in GROUPS.items() for f in model.model_fields]
+    if known:
+        there = ", ".join(f"{PREFIX}{group}__{field.upper()}" for field in known.model_fields)
+    else:
+        there = ", ".join((*(f"{PREFIX}{group}__..." for group in GROUPS), DATA_DIR_VARIABLE))
+    near = get_close_matches(name, [*every, DATA_DIR_VARIABLE], n=1, cutoff=0.75)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise SettingsError(f"{name} is not a setting; there are {there}{hint}")

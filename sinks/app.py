@@ -1,16 +1,19 @@
 """The role `sinks`: its agents on one worker, over one writer, and the delivery of alerts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from faust.types import TP
+from aiokafka import TopicPartition
 
-from schemas.settings import KafkaSettings, Settings
+from schemas.kafka_names import prefixed
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import Settings
 from schemas.topics import SUBSCRIPTIONS, TOPICS
-from sinks.agents import store_alerts, store_durations, store_events, store_sessions
+from sinks.agents import stores
+from sinks.sql.digests import Budget
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.reader import open_reader
@@ -22,11 +25,11 @@ from sinks.webhooks.sender import Sender
 from sinks.webhooks.service import Subscriptions
 from sinks.webhooks.topic import open_topic
 from streams.engine.cluster import wait_for_cluster
-from streams.engine.follow import Follower
+from streams.engine.global_table import GlobalTable
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
 
-#: The consumer group, and the name in `consumer_offsets`: never renamed.
+#: The consumer group, before its prefix, and the name in `consumer_offsets`: never renamed.
 APP_ID = "headrace-sinks"
 
 
@@ -43,11 +46,23 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
 
 async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
     kafka = settings.kafka
-    cluster_id = await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
+    cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
     writer = await open_writer(
-        settings.database.url, app=APP_ID, cluster_id=cluster_id, should_stop=stop.is_set
+        settings.database.url,
+        app=APP_ID,
+        cluster_id=cluster.cluster_id,
+        epoch=cluster.epoch,
+        should_stop=stop.is_set,
+    )
+    webhooks = settings.webhooks
+    writer.budget = Budget(
+        webhooks.max_per_minute,
+        webhooks.max_per_hour,
+        webhooks.max_cooldown_subjects,
+        webhooks.digest_seconds,
     )
     try:
+        await writer.check_cluster()
         worker = _build(kafka, writer)
         async with _open_delivery(settings, worker, writer):
             watch(worker)
@@ -57,23 +72,22 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
 
 
 def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
-    async def positions(sources: Sequence[TP]) -> Mapping[TP, int]:
+    async def positions(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Read from where the database is: its rows are the truth, the group's a hint."""
-        ends = await worker.faust.consumer.highwaters(*sources)
+        ends = await worker.group.end_offsets(sources)
         starts = {tp: await writer.assign(tp.topic, tp.partition) for tp in sources}
         for tp, start in starts.items():
             check_log_end(tp.topic, tp.partition, start, ends[tp])
         return starts
 
     worker = Worker(
-        APP_ID,
-        kafka.bootstrap_servers,
+        prefixed(APP_ID),
+        kafka,
         positions=positions,
         max_refused_in_a_row=kafka.max_refused_in_a_row,
     )
     worker.checks.append(lambda: writer.trouble)
-    for agent in (store_events, store_sessions, store_durations, store_alerts):
-        agent.register(worker, writer)
+    stores.register(worker, writer)
     return worker
 
 
@@ -87,7 +101,7 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
     kafka, allow_private = settings.kafka, settings.webhooks.allow_private
     database, reader = writer.database, open_reader(settings.database.url)
     async with (
-        open_topic(kafka.bootstrap_servers) as publish,
+        open_topic(kafka) as publish,
         Sender(allow_private=allow_private) as sender,
     ):
         subscriptions = Subscriptions(
@@ -97,13 +111,11 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
         writer.on_enqueued = deliveries.wake
         worker.checks.append(lambda: deliveries.trouble)
         mending = Mending(database, reader, publish)
-        follower = Follower(
-            kafka.bootstrap_servers, SUBSCRIPTIONS.name, kafka.partitions, mending.apply
-        )
+        table = GlobalTable(kafka, SUBSCRIPTIONS.name, kafka.partitions, mending.apply)
         pruning = Pruning(database, timedelta(seconds=settings.webhooks.retention_seconds))
-        mend = partial(mending.run, follower.complete)
-        for job in (follower.run, deliveries.run, mend, pruning.run):
-            worker.beside(job)
+        mend = partial(mending.run, table.complete)
+        for job in (table.run, deliveries.run, mend, pruning.run):
+            worker.background(job)
         try:
             yield
         finally:

@@ -15,12 +15,16 @@ import msgspec
 from schemas.paths import path_of
 from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Utm, Visit
 from sinks.sql.statements import Row
+from sinks.sql.tables import AlertRow, PageDurationRow, table_of
+
+_DURATION_COLUMNS = table_of(PageDurationRow).columns.keys()
+_ALERT_FIELDS = table_of(AlertRow).columns.keys()[:-1]
 
 _encode = msgspec.json.Encoder().encode
 
 
-def event_row(event: RawEvent, partition: int, offset: int) -> Row:
-    """Return the row of `events`; `partition` and `offset` are its place in `events-raw`."""
+def event_row(event: RawEvent, partition: int, offset: int, epoch: int = 0) -> Row:
+    """Return the row of `events`; its place is an offset in `events-raw` of an epoch's cluster."""
     return (
         event.event_id.lower(),  # a UUID counts once, however its digits were written
         event.site_id,
@@ -55,45 +59,30 @@ def event_row(event: RawEvent, partition: int, offset: int) -> Row:
         _json(event.truncated or None),
         partition,
         offset,
+        epoch,
     )
 
 
 def session_rows(state: SessionState) -> list[Row]:
-    """Return the rows of `sessions`: one for each visit of the session."""
-    return [_visit_row(state.site_id, state.session_id, visit) for visit in state.visits]
+    """Return the rows of `sessions`: one for each visit of the session, none for passive runs."""
+    return [
+        _visit_row(state.site_id, state.session_id, visit)
+        for visit in state.visits
+        if not visit.is_passive
+    ]
 
 
 def duration_row(duration: PageDuration) -> Row:
     """Return the row of `page_durations`."""
-    return (
-        duration.site_id,
-        duration.hour,
-        path_hash(duration.path),
-        duration.partition,
-        duration.generation,
-        duration.path,
-        duration.leaves,
-        duration.total_ms,
-        duration.min_ms,
-        duration.max_ms,
-        duration.sketch,
-        duration.revision,
+    return tuple(
+        path_hash(duration.path) if name == "path_hash" else getattr(duration, name)
+        for name in _DURATION_COLUMNS
     )
 
 
 def alert_row(alert: Alert) -> Row:
     """Return the row of `alerts`, but for `seq`, which the writer gives."""
-    return (
-        alert.alert_id,
-        alert.site_id,
-        alert.rule,
-        alert.subject,
-        alert.title,
-        alert.details,
-        alert.raised_at,
-        alert.event_id,
-        alert.subscription_id,
-    )
+    return tuple(getattr(alert, name) for name in _ALERT_FIELDS)
 
 
 def path_hash(path: str) -> int:

@@ -8,20 +8,38 @@ from aiokafka.partitioner import murmur2
 
 from schemas.event_types import TICK
 from schemas.headers import TYPE
+from schemas.kafka_names import prefixed
 from schemas.settings import Settings
-from schemas.topics import EVENTS_RAW, EVENTS_SESSION, TOPICS
-from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
+from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, TOPICS
+from streams.agents import (
+    aggregate_durations,
+    count_discarded,
+    raise_alerts,
+    route_events,
+    sessionize,
+)
 from streams.agents.follow_subscriptions import follow
 from streams.domain.dedupe import CLIENT_IDS
 from streams.domain.sessions import SessionRules
 from streams.domain.subscriptions import Subscriptions
+from streams.engine.capacity import Capacity
 from streams.engine.cluster import wait_for_cluster
+from streams.engine.log_tail import LogTail
+from streams.engine.lost_records import Flow, route_again
 from streams.engine.producer import OutRecord
-from streams.engine.tail import Tail
 from streams.engine.worker import Worker
 
-#: The consumer group: never renamed.
+#: The consumer group, before its prefix: never renamed.
 APP_ID = "headrace-streams"
+
+
+def flow() -> Flow:
+    """Return what the router reads, and where it sends it; only alerts leave the partition."""
+    return Flow(
+        EVENTS_RAW.name,
+        [EVENTS_SESSION.name, EVENTS_PAGELEAVE.name, EVENTS_ALERT.name],
+        spread=[EVENTS_ALERT.name],
+    )
 
 
 async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
@@ -30,30 +48,37 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     `watch` is given the worker before it starts, to tell whether it is ready.
     """
     kafka = settings.kafka
-    await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
-    worker = _build(settings)
+    cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
+    expired = await route_again(kafka, prefixed(APP_ID), flow(), kafka.partitions, stop)
+    worker = _build(settings, cluster.epoch)
+    worker.expired = expired
     watch(worker)
     await worker.run(stop)
 
 
-def _build(settings: Settings) -> Worker:
+def _build(settings: Settings, epoch: int) -> Worker:
     kafka, session = settings.kafka, settings.session
     worker = Worker(
-        APP_ID,
-        kafka.bootstrap_servers,
+        prefixed(APP_ID),
+        kafka,
         max_refused_in_a_row=kafka.max_refused_in_a_row,
-        max_states=settings.streams.max_states,
+        capacity=Capacity(settings.streams.max_states, settings.streams.max_state_bytes),
     )
-    tail = Tail(kafka.bootstrap_servers, EVENTS_SESSION.name, CLIENT_IDS.most)
+    tail = LogTail(kafka, EVENTS_SESSION.name, CLIENT_IDS.limit)
     rules = SessionRules.of_seconds(
         session.gap_seconds, session.lateness_seconds, session.retention_seconds
     )
-    route_events.register(worker, tail, _site_partitioner(kafka.partitions))
+    raw_tail = LogTail(kafka, EVENTS_RAW.name, CLIENT_IDS.limit)
+    worker.drains = flow().routed
+    route_events.register(worker, tail, site_partitioner(kafka.partitions), epoch, raw_tail)
     sessionize.register(worker, rules)
     aggregate_durations.register(worker)
     subscriptions = Subscriptions()
-    follower = follow(worker, kafka.bootstrap_servers, kafka.partitions, subscriptions)
-    raise_alerts.register(worker, subscriptions, follower.complete)
+    follower = follow(worker, kafka, kafka.partitions, subscriptions)
+    raise_alerts.register(
+        worker, subscriptions, follower.complete, settings.query.public_url or None
+    )
+    count_discarded.register(worker, kafka, kafka.partitions)
     _tick(worker, settings.streams.tick_seconds)
     return worker
 
@@ -73,7 +98,7 @@ def _tick(worker: Worker, seconds: float) -> None:
     worker.every(seconds, tick)
 
 
-def _site_partitioner(partitions: int) -> Callable[[bytes], int]:
+def site_partitioner(partitions: int) -> Callable[[bytes], int]:
     """Return where Kafka's own partitioner puts a site: its alerts are keyed by it."""
 
     @lru_cache(maxsize=10_000)

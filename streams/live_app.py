@@ -6,19 +6,22 @@ right after any restart, and neither holds back nor restarts the exact jobs.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
-from faust.types import TP
+from aiokafka import TopicPartition
 
+from schemas.kafka_names import prefixed
+from schemas.kafka_settings import KafkaSettings
 from schemas.live import LIVE_MINUTES
 from schemas.settings import Settings
 from schemas.topics import EVENTS_SESSION, TOPICS
-from streams.agents import count_live
+from streams.agents import count_live, report_live
+from streams.app import APP_ID as ROUTER_ID
 from streams.engine.cluster import wait_for_cluster
-from streams.engine.since import stretches_since
+from streams.engine.offset_range import offset_ranges_since
 from streams.engine.worker import Worker
 
-#: The consumer group: never renamed.
+#: The consumer group, before its prefix: never renamed.
 APP_ID = "headrace-live"
 
 #: A minute more than is counted: this clock may not be the broker's.
@@ -31,24 +34,25 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     `watch` is given the worker before it starts, to tell whether it is ready.
     """
     kafka = settings.kafka
-    await wait_for_cluster(kafka.bootstrap_servers, TOPICS, kafka.partitions, stop)
-    worker = _build(kafka.bootstrap_servers)
+    cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
+    worker = _build(kafka, cluster.epoch)
     watch(worker)
     await worker.run(stop)
 
 
-def _build(bootstrap_servers: str) -> Worker:
+def _build(kafka: KafkaSettings, epoch: int) -> Worker:
     counting = count_live.Counting()
 
-    async def positions(sources: Sequence[TP]) -> Mapping[TP, int]:
+    async def positions(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Read from where the windows begin; what was committed says nothing."""
         since_ms = int(time.time() * 1_000) - _BACK_MS
-        stretches = await stretches_since(
-            bootstrap_servers, EVENTS_SESSION.name, [tp.partition for tp in sources], since_ms
+        ranges = await offset_ranges_since(
+            kafka, EVENTS_SESSION.name, [tp.partition for tp in sources], since_ms
         )
-        begins = counting.take(stretches)
+        begins = counting.assign(ranges)
         return {tp: begins[tp.partition] for tp in sources}
 
-    worker = Worker(APP_ID, bootstrap_servers, positions=positions)
+    worker = Worker(prefixed(APP_ID), kafka, positions=positions)
     count_live.register(worker, counting)
+    report_live.register(worker, counting, kafka, prefixed(ROUTER_ID), epoch)
     return worker

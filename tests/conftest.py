@@ -6,7 +6,12 @@ from typing import Any
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.fixtures.kafka", "tests.fixtures.postgres"]
+pytest_plugins = [
+    "tests.fixtures.kafka",
+    "tests.fixtures.pgbouncer",
+    "tests.fixtures.postgres",
+    "tests.fixtures.secure_kafka",
+]
 
 # What is started in the background of a script ignores Ctrl-C, and so would what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,19 +2,18 @@
 
 Each function takes a log: accepted events with their place in `events-raw`, in any order
 within a partition and with any number of repeats, and returns rows as plain dictionaries by
-key, times in microseconds. It shares no rule with `streams`, but for the page of an event
-and the fingerprint of an error, which have tests of their own.
+key, times in microseconds. It shares no rule with the product;
+the identity of an error is a parameter, because its rules are many and have tests of their own.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlsplit
 from uuid import UUID, uuid5
 
 from schemas.headers import Source
-from schemas.paths import path_of
 from schemas.records import RawEvent
-from streams.domain.fingerprints import fingerprint
 
 Log = Sequence[tuple[RawEvent, Source]]
 Row = dict[str, Any]
@@ -25,6 +24,8 @@ DAY_US = 24 * HOUR_US
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+
+PASSIVE = {"pageleave", "web_vitals"}
 
 # Public and persistent: rows that are in databases carry ids made with them.
 VISIT_IDS = UUID("5d9e33a5-4f0c-5a0e-9f3c-0d2c5a3b7e11")
@@ -67,6 +68,8 @@ def visits(
     rows = {}
     for session, events in by_session.items():
         for run in _runs(events, gap_us):
+            if all(event.type in PASSIVE for event, _ in run):
+                continue  # no visit
             row = _visit(run)
             if now_ms is not None:
                 last_ms = max(src.log_ms for _, src in run)
@@ -86,7 +89,7 @@ def page_durations(log: Log) -> dict[tuple[str, int, str], Row]:
     for event, _ in counted(log):
         if event.type == "pageleave" and event.duration_ms is not None:
             hour = event.event_ts // HOUR_US * HOUR_US
-            page = (event.site_id, hour, path_of(event.path, event.url))
+            page = (event.site_id, hour, page_of(event.path, event.url))
             by_page[page].append(min(event.duration_ms, 6 * HOUR_MS))
     return {
         page: {
@@ -104,13 +107,23 @@ def page_durations(log: Log) -> dict[tuple[str, int, str], Row]:
     }
 
 
-def alerts(log: Log) -> dict[str, Row]:
+def alerts(
+    log: Log,
+    identity: Callable[[RawEvent], str],
+    *,
+    share: int = 20,
+    until_ms: int | None = None,
+) -> dict[str, Row]:
     """Return the alerts by their id, without title and details.
 
+    `identity` returns the fingerprint of an error.
+
     The log is in the order of `events-alert`, which decides what is new or one too many. Of
-    several partitions only payments are sure, and errors while their counts stay low.
+    several partitions only payments are sure, and errors while their counts stay low. A site
+    has `share` alerts for new errors an hour, and a digest of the others 5 minutes after its
+    end, or before if it has a new error in a later hour, unless that is after `until_ms`.
     """
-    scan = _AlertScan()
+    scan = _AlertScan(identity, share)
     for event, src in counted(log):
         if event.received_at - event.event_ts > DAY_US:
             continue
@@ -118,39 +131,52 @@ def alerts(log: Log) -> dict[str, Row]:
             scan.raise_alert("payment", event.session_id, event.event_id, event, src)
         elif event.type == "error":
             scan.see_error(event, src)
+    scan.raise_digests(until_ms)
     return scan.raised
 
 
 class _AlertScan:
-    def __init__(self) -> None:
+    def __init__(self, identity: Callable[[RawEvent], str], share: int) -> None:
+        self._identity = identity
+        self._share = share
+        #: The first event over the share of each site and hour.
+        self._over: dict[tuple[str, int], RawEvent] = {}
         self.raised: dict[str, Row] = {}
         self._seen_ms: dict[tuple[str, str], int] = {}
         self._new_in_hour: Counter[tuple[str, int]] = Counter()
         self._hour: defaultdict[str, int] = defaultdict(int)
-        self._in_window: Counter[tuple[str, str, int]] = Counter()
-        self._window: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._times: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._rate_ms: dict[tuple[str, str], int] = {}
 
     def see_error(self, event: RawEvent, src: Source) -> None:
-        subject, site = fingerprint(event), event.site_id
+        subject, site = self._identity(event), event.site_id
         error = (site, subject)
         if error not in self._seen_ms or src.log_ms - self._seen_ms[error] > 30 * DAY_MS:
             # Where partitions are not level, the one ahead says what hour it is.
             self._hour[site] = max(self._hour[site], src.log_ms // HOUR_MS)
             self._new_in_hour[site, self._hour[site]] += 1
-            if self._new_in_hour[site, self._hour[site]] <= 20:
+            if self._new_in_hour[site, self._hour[site]] <= self._share:
                 self.raise_alert("error.new", subject, event.event_id, event, src)
-        self._seen_ms[error] = max(self._seen_ms.get(error, 0), src.log_ms)
+                self._seen_ms[error] = max(self._seen_ms.get(error, 0), src.log_ms)
+            else:
+                self._over.setdefault((site, self._hour[site]), event)
+        else:
+            self._seen_ms[error] = max(self._seen_ms[error], src.log_ms)
 
-        window = src.log_ms // (5 * MINUTE_MS) * 5 * MINUTE_MS
-        if window < self._window[error]:
-            return  # another partition has left it
-        self._window[error] = window
-        self._in_window[*error, window] += 1
+        if not count_error(self._times[error], src.log_ms, 10, 5 * MINUTE_MS):
+            return
         paused = error in self._rate_ms and src.log_ms < self._rate_ms[error] + 30 * MINUTE_MS
-        if self._in_window[*error, window] >= 10 and not paused:
+        if not paused:
             self._rate_ms[error] = src.log_ms
-            self.raise_alert("error.rate", subject, str(window), event, src)
+            self.raise_alert("error.rate", subject, event.event_id, event, src)
+
+    def raise_digests(self, until_ms: int | None) -> None:
+        for (site, hour), event in self._over.items():
+            end_ms = (hour + 1) * HOUR_MS
+            is_due = until_ms is None or end_ms + 5 * MINUTE_MS <= until_ms
+            if is_due or self._hour[site] > hour:
+                end = Source(0, 0, end_ms)
+                self.raise_alert("error.new", "more", str(hour * HOUR_MS), event, end)
 
     def raise_alert(
         self, rule: str, subject: str, occasion: str, event: RawEvent, src: Source
@@ -164,6 +190,30 @@ class _AlertScan:
             "event_id": event.event_id,
             "raised_at": src.log_ms * 1_000,
         }
+
+
+def count_error(times: list[int], at_ms: int, count: int, window_ms: int) -> bool:
+    """Add a time to those of all errors; return True if it is one of `count` within a window.
+
+    An error that comes more than a window after younger ones is not counted.
+    """
+    if times and at_ms < max(times) - window_ms:
+        return False
+    times.append(at_ms)
+    starts = [start for start in times if at_ms - window_ms <= start <= at_ms]
+    return any(
+        sum(start <= time <= start + window_ms for time in times) >= count for start in starts
+    )
+
+
+def page_of(path: str | None, url: str | None) -> str:
+    """Return the page of an event: its path, else that of its URL, which is one of the web."""
+    if path:
+        return path
+    parts = urlsplit(url or "")
+    if not parts.netloc:
+        return "(none)"
+    return quote(parts.path or "/", safe="/%:@!$&'()*+,;=~[]|^\\")[:2_048]
 
 
 def _name(event: RawEvent) -> tuple[str, str, str]:
@@ -185,10 +235,13 @@ def _runs(
 def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
     events = [event for event, _ in run]
     types = [event.type for event in events]
-    pages = [path_of(event.path, event.url) for event in events if event.type == "pageview"]
-    named_by = min(run, key=lambda pair: pair[1].offset)[0]
+    pages = [page_of(event.path, event.url) for event in events if event.type == "pageview"]
+    active = [pair for pair in run if pair[0].type not in PASSIVE]
+    named_by = min(active, key=lambda pair: pair[1].offset)[0]
     name = f"{named_by.site_id}:{named_by.session_id}:{named_by.event_id}"
     utms = [event.utm for event in events if event.utm]
+    # Case, port and `www.` do not matter.
+    own = {_plain_host(text) for event in events for text in (event.hostname, event.url)} - {""}
     return {
         "visit_id": str(uuid5(VISIT_IDS, name)),
         "site_id": events[0].site_id,
@@ -202,14 +255,21 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
         "pageviews": len(pages),
         "entry_path": pages[0] if pages else None,
         "exit_path": pages[-1] if pages else None,
-        "referrer": _first(event.referrer for event in events),
+        "referrer": _first(
+            event.referrer for event in events if _plain_host(event.referrer) not in own
+        ),
         "utm_source": _first(utm.source for utm in utms),
         "utm_medium": _first(utm.medium for utm in utms),
         "utm_campaign": _first(utm.campaign for utm in utms),
-        "bounced": len(pages) == 1 and set(types) <= {"pageview", "pageleave", "web_vitals"},
+        "bounced": len(pages) == 1 and set(types) <= {"pageview", *PASSIVE},
         "errors": types.count("error"),
         "payments": types.count("payment"),
     }
+
+
+def _plain_host(address: str | None) -> str:
+    authority = (address or "").split("//")[-1].split("/")[0].split("?")[0]
+    return authority.lower().split(":")[0].removesuffix(".").removeprefix("www.")
 
 
 def _first(texts: Iterable[str | None]) -> str | None:

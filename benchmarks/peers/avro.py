@@ -1,11 +1,11 @@
-"""Records by fastavro and msgspec, as one writes them who generates no code."""
+"""Records by fastavro and msgspec, as most write them."""
 
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
 import msgspec
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from schemas import codec
 from schemas.codec import R
@@ -14,8 +14,8 @@ from schemas.records import Record
 _BUILTIN = (bytes, Decimal)
 #: For each record, its newest schema and the prefix of its messages.
 _SCHEMAS = {
-    codec.fastavro_schema(number)["name"].rpartition(".")[2]: (
-        codec.fastavro_schema(number),
+    codec.schema_of(number)["name"]: (
+        parse_schema(codec.schema_of(number)),
         bytes((0, 0, 0, 0, number)),
     )
     for number in sorted(codec.SCHEMA_FILES)

@@ -36,15 +36,15 @@ from schemas.topics import (
     SESSIONS,
     Topic,
 )
-from streams.agents.count_live import TELL_SECONDS
+from streams.agents.count_live import PUBLISH_SECONDS
 from streams.domain import routing
-from streams.domain.alert_book import AlertBook
+from streams.domain.alert_aggregator import AlertAggregator
 from streams.domain.dedupe import SERVER_IDS, SeenIds
-from streams.domain.duration_book import DurationBook
-from streams.domain.live import LiveBook
-from streams.domain.session_book import SessionBook
+from streams.domain.duration_aggregator import DurationAggregator
+from streams.domain.live import LiveAggregator
+from streams.domain.session_aggregator import SessionAggregator
 from streams.domain.subscriptions import Subscriptions
-from streams.engine.room import MAX_STATES
+from streams.engine.capacity import MAX_STATES
 
 #: What an agent does with an event.
 Handle = Callable[[Any], Awaitable[None]]
@@ -85,6 +85,9 @@ class _States:
     def is_changed(self, _: bytes) -> bool:
         return False
 
+    def publish(self, _: bytes) -> None:
+        """Do nothing: `put` has published it."""
+
 
 def _topic(app: faust.App, name: str) -> Any:
     return app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw")
@@ -121,55 +124,56 @@ def _route_events(app: faust.App) -> Handle:
 
 def _sessionize(app: faust.App) -> Handle:
     states = _States(app, SESSIONS)
-    books = [SessionBook(states, RULES) for _ in range(PARTITIONS)]
+    books = [SessionAggregator(states, RULES) for _ in range(PARTITIONS)]
 
     async def sessionize(event: Any) -> None:
         book, src = books[event.message.partition], _source(event)
-        book.begin_batch(MAX_STATES)
+        book.evict(MAX_STATES)
         while book.advance(src):
             pass
-        book.apply(event.key, avro.decode(event.value, RawEvent), src)
+        book.add(avro.decode(event.value, RawEvent), src)
 
     return sessionize
 
 
 def _aggregate_durations(app: faust.App) -> Handle:
     states = _States(app, PAGE_DURATIONS)
-    books = [DurationBook(states, partition) for partition in range(PARTITIONS)]
+    books = [DurationAggregator(states, partition) for partition in range(PARTITIONS)]
 
     async def aggregate_durations(event: Any) -> None:
         book, src = books[event.message.partition], _source(event)
-        book.begin_batch(MAX_STATES)
+        book.evict(MAX_STATES)
         book.advance(src)
-        book.leave(avro.decode(event.value, RawEvent), src)
-        book.end_batch()
+        book.add(avro.decode(event.value, RawEvent), src)
+        book.flush()
 
     return aggregate_durations
 
 
 def _raise_alerts(app: faust.App) -> Handle:
     states, alerts = _States(app, ALERT_STATES), _topic(app, ALERTS.name)
-    books = [AlertBook(states, Subscriptions()) for _ in range(PARTITIONS)]
+    books = [AlertAggregator(states, Subscriptions()) for _ in range(PARTITIONS)]
 
     async def raise_alerts(event: Any) -> None:
         place, src = event.message.partition, _source(event)
-        books[place].begin_batch(MAX_STATES)
-        for alert in books[place].apply(avro.decode(event.value, RawEvent), src):
+        books[place].evict(MAX_STATES)
+        books[place].advance(src)
+        for alert in books[place].add(avro.decode(event.value, RawEvent), src):
             await alerts.send(key=event.key, value=avro.encode(alert), partition=place)
-        books[place].end_batch(src.log_ms)
+        books[place].flush()
 
     return raise_alerts
 
 
 def _count_live(app: faust.App) -> Handle:
     counters = _topic(app, LIVE_COUNTERS.name)
-    books = [LiveBook(partition) for partition in range(PARTITIONS)]
+    books = [LiveAggregator(partition) for partition in range(PARTITIONS)]
 
     async def count_live(event: Any) -> None:
         book, raw = books[event.message.partition], avro.decode(event.value, RawEvent)
         book.apply(raw, _source(event), time.monotonic() * 1_000)
 
-    @app.timer(TELL_SECONDS)  # type: ignore[untyped-decorator]
+    @app.timer(PUBLISH_SECONDS)  # type: ignore[untyped-decorator]
     async def tell() -> None:
         for place, book in enumerate(books):
             for one in book.due(time.monotonic() * 1_000):
@@ -199,7 +203,7 @@ async def _work(app: faust.App, handle: Handle, stopwatch: Stopwatch, stream: An
             await app.producer.flush()
             stopwatch.end()
             # What is live is told now and then; and a flush misses what just left Faust's buffer.
-            await asyncio.sleep(2 * TELL_SECONDS)
+            await asyncio.sleep(2 * PUBLISH_SECONDS)
             await app.producer.flush()
             end_process()
 

@@ -3,22 +3,22 @@
 import asyncio
 import gc
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import uvloop
-from faust.types import TP
+from aiokafka import TopicPartition
 
 from benchmarks.backlog import partition_of
 from benchmarks.jobs import PARTITIONS
 from benchmarks.peers.headrace_worker import until_done
 from benchmarks.registered import registering
 from benchmarks.stopwatch import Stopwatch, end_process
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_SESSION
-from streams.agents.count_live import TELL_SECONDS, Counting
-from streams.engine.since import Stretch
-from streams.engine.tail import Tail
+from streams.agents.count_live import PUBLISH_SECONDS, Counting
+from streams.engine.log_tail import LogTail
+from streams.engine.offset_range import OffsetRange
 from streams.engine.worker import Worker
 
 
@@ -27,24 +27,27 @@ class _TimedWorker(Worker):
 
     stopwatch: Stopwatch
 
-    async def handle(self, agent: Any, event: Any) -> None:
+    async def handle(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
         """Process one fetch."""
         self.stopwatch.begin()
-        await super().handle(agent, event)
+        return await super().handle(tp, records)
 
 
 def build(agent: str, bootstrap: str, group: str, stopwatch: Stopwatch) -> Worker:
     """Return a worker that does an agent's work until it has done all events."""
     counting = Counting()
 
-    async def from_the_beginning(sources: Sequence[TP]) -> Mapping[TP, int]:
-        counting.take({tp.partition: Stretch(0, 0) for tp in sources})
+    async def from_the_beginning(
+        sources: Collection[TopicPartition],
+    ) -> Mapping[TopicPartition, int]:
+        counting.assign({tp.partition: OffsetRange(0, 0) for tp in sources})
         return dict.fromkeys(sources, 0)
 
     positions = from_the_beginning if agent == "count_live" else None
-    worker = _TimedWorker(group, bootstrap, positions=positions)
+    kafka = KafkaSettings(bootstrap_servers=bootstrap)
+    worker = _TimedWorker(group, kafka, positions=positions)
     worker.stopwatch = stopwatch
-    nothing_before = Tail(bootstrap, EVENTS_SESSION.name, most=0)
+    nothing_before = LogTail(kafka, EVENTS_SESSION.name, limit=0)
     partition_of_site = partial(partition_of, partitions=PARTITIONS)
     registering(nothing_before, partition_of_site, counting)[agent](worker)
 
@@ -52,10 +55,10 @@ def build(agent: str, bootstrap: str, group: str, stopwatch: Stopwatch) -> Worke
         await until_done(worker, stopwatch.events)
         stopwatch.end()
         if agent == "count_live":
-            await asyncio.sleep(2 * TELL_SECONDS)  # what is live is told now and then
+            await asyncio.sleep(2 * PUBLISH_SECONDS)  # counters are published at this interval
         end_process()
 
-    worker.beside(finish)
+    worker.background(finish)
     return worker
 
 
@@ -64,7 +67,7 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
     agent, bootstrap, _, group, events = sys.argv[1:]
     worker = build(agent, bootstrap, group, Stopwatch(int(events)))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(worker.run(asyncio.Event()))
 
 

@@ -4,11 +4,12 @@ import asyncio
 import gc
 import struct
 import sys
+from collections.abc import Collection, Mapping
 
-import uvloop
+from aiokafka import TopicPartition
 
-from benchmarks.peers.recovery import time_recovery
 from benchmarks.stopwatch import Stopwatch, end_process
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import Topic
 from streams.engine.batch import Batch
 from streams.engine.worker import Worker
@@ -23,9 +24,9 @@ def topic(name: str, cleanup: str = "delete") -> Topic:
 
 def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Worker:
     """Return a worker that does the job until it has seen all events."""
-    worker = Worker(group, bootstrap)
+    worker = Worker(group, KafkaSettings(bootstrap_servers=bootstrap))
     out = f"{prefix}-out"
-    counts = worker.table(
+    counts = worker.raw_table(
         topic(f"{prefix}-counts", "compact"), _COUNT.pack, lambda value: _COUNT.unpack(value)[0]
     )
     seen = 0
@@ -47,44 +48,52 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
             states.put(record.key, (states.get(record.key) or 0) + 1)
 
     tables = [counts] if job == "table" else []
-    worker.agent(
-        topic(f"{prefix}-in"),
-        {"count": count, "forward": forward, "table": table}[job],
-        tables=tables,
-    )
+    agents = {"count": count, "forward": forward, "table": table}
+    worker.agent(topic(f"{prefix}-in"), tables=tables)(agents[job])
 
     async def finish() -> None:
         await until_done(worker, stopwatch.events)
         stopwatch.end()
         end_process()
 
-    worker.beside(finish)
+    worker.background(finish)
     return worker
 
 
 async def until_done(worker: Worker, events: int) -> None:
     """Wait until all is acknowledged: a fetch is done only when its effects are."""
-    while sum(worker.faust.consumer.done.values()) < events:  # noqa: ASYNC110 - Faust tells nobody
+    while sum(worker.group.done.values()) < events:  # noqa: ASYNC110 - nobody is notified
         await asyncio.sleep(0.001)
+
+
+class _Recovering(Worker):
+    """Begins with the time when it has been given its partitions."""
+
+    stopwatch: Stopwatch
+
+    async def take_over(self, owned: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Restore the tables of these partitions."""
+        self.stopwatch.begin()
+        return await super().take_over(owned)
 
 
 def recovering(bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Worker:
     """Return a worker that ends as soon as its table is recovered."""
-    worker = Worker(group, bootstrap)
-    states = worker.table(topic(f"{group}-counts-changelog", "compact"), bytes, bytes)
-    time_recovery(states, stopwatch)
+    worker = _Recovering(group, KafkaSettings(bootstrap_servers=bootstrap))
+    worker.stopwatch = stopwatch
+    states = worker.raw_table(topic(f"{group}-counts-changelog", "compact"), bytes, bytes)
 
+    @worker.agent(topic(f"{prefix}-in"), tables=[states])
     def ignore(_: Batch) -> None:
         pass
 
     async def finish() -> None:
-        while worker.not_ready is not None:  # noqa: ASYNC110 - Faust tells nobody
+        while worker.not_ready is not None:  # noqa: ASYNC110 - nobody is notified
             await asyncio.sleep(0.001)
         stopwatch.end()
         end_process()
 
-    worker.agent(topic(f"{prefix}-in"), ignore, tables=[states])
-    worker.beside(finish)
+    worker.background(finish)
     return worker
 
 
@@ -97,7 +106,7 @@ def main() -> None:
         worker = recovering(bootstrap, prefix, group, stopwatch)
     else:
         worker = build(job, bootstrap, prefix, group, stopwatch)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(worker.run(asyncio.Event()))
 
 

@@ -1,4 +1,4 @@
-"""When the recovery of a Faust table begins."""
+"""When the recovery of a table begins."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from benchmarks.stopwatch import Stopwatch
 
 
 def time_recovery(table: Any, stopwatch: Stopwatch) -> None:
-    """Have the stopwatch begin when the table has been given its partitions."""
+    """Have the stopwatch begin when the Faust table has been given its partitions."""
     on_rebalance = table.on_rebalance
 
     async def timed(*arguments: Any, **more: Any) -> None:

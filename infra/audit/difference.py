@@ -1,27 +1,36 @@
 """What differs between a table and what `events` says, and how two sorted streams are compared."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from infra.audit.scope import Key
+from schemas.counted import counted
+from sinks.sql.types import micros
 
 E = TypeVar("E")
 F = TypeVar("F")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROS = timedelta(microseconds=1)
+#: A row in the neutral values of `sinks.rows`.
+SqlRow = tuple[Any, ...]
 
 #: Differences of one table that are kept; more are only counted.
 MOST_KEPT = 10_000
+
+MISSING = "is missing"
+NOT_FROM_EVENTS = "is there, though no events make it"
+#: What a rebuild changes once after an upgrade.
+EARLIER_RULES = "is as an earlier version computed it"
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One row that is not as it must be: `what` says so in a sentence.
 
-    `key` is what to look at again, `row` names the row for people.
+    `key` is what to compare again, `row` names the row for people.
     """
 
     table: str
@@ -32,7 +41,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Findings:
-    """What the comparison of one table came to."""
+    """The result of comparing one table."""
 
     table: str
     compared: int = 0
@@ -50,21 +59,21 @@ class Findings:
 
     @property
     def keys(self) -> frozenset[Key]:
-        """What is to be looked at again."""
+        """What to compare again."""
         return frozenset(difference.key for difference in self.differences)
 
 
-MISSING = "is missing"
-NOT_FROM_EVENTS = "is there, though no events make it"
-
-
-def first_difference(
-    names: Sequence[str], expected: Sequence[object], found: Sequence[object]
+def difference(
+    names: Iterable[str], expected: Mapping[str, Any] | None, found: Mapping[str, Any] | None
 ) -> str | None:
-    """Say which of the columns `names` differs first, and how; None when none does."""
-    for name, wanted, has in zip(names, expected, found, strict=True):
-        if wanted != has:
-            return f"{name} is {_shown(has)}, not {_shown(wanted)}"
+    """Return how a row differs, by the first of the columns `names` that does; None: not at all."""
+    if found is None:
+        return MISSING
+    if expected is None:
+        return NOT_FROM_EVENTS
+    for name in names:
+        if expected[name] != found[name]:
+            return f"{name} is {_shown(found[name])}, not {_shown(expected[name])}"
     return None
 
 
@@ -87,22 +96,17 @@ def merge(
             left, right = next(wanted, None), next(has, None)
 
 
-def micros(value: datetime) -> int:
-    """Return a time in microseconds since 1970, as records and neutral rows have it."""
-    return (value - _EPOCH) // _MICROS
-
-
-def neutral(row: Iterable[Any]) -> tuple[Any, ...]:
-    """Return a row as the database gave it in the values of `sinks.rows`."""
-    return tuple(micros(value) if isinstance(value, datetime) else value for value in row)
-
-
-def moment(at: int) -> datetime:
-    """Return microseconds since 1970 as a time."""
-    return _EPOCH + at * _MICROS
+def rows_by_key(rows: Iterable[Iterable[Any]], *key: int) -> Iterator[tuple[Key, list[SqlRow]]]:
+    """Group rows of a database, in neutral values, by the columns with the positions `key`."""
+    neutral = (
+        tuple(micros(value) if isinstance(value, datetime) else value for value in row)
+        for row in rows
+    )
+    for found, some in groupby(neutral, key=itemgetter(*key)):
+        yield found, list(some)
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bytes):
-        return f"{len(value)} bytes ({value[:8].hex()})"
+        return f"{counted(len(value), 'byte')} ({value[:8].hex()})"
     return "empty" if value is None else str(value)

@@ -1,7 +1,7 @@
-"""The audit: look, and look again at what differs, until it is settled or time is up.
+"""The audit: compare, and compare again what differs, until nothing does or time is up.
 
 While the pipeline runs, an event may be stored a moment before the session that it belongs to.
-Such a row is as it must be at the next look; one that is wrong is not.
+Such a row is right at the next comparison; one that is wrong is not.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from schemas.settings import Settings
 from sinks.sql.tables import EventRow, table_of
 from streams.domain.sessions import SessionRules
 
-#: With more keys than this, the table is looked at whole again.
+#: With more keys than this, the whole table is compared again.
 _MOST_KEYS = 500
 _PAUSE_SECONDS = 1.0
 
@@ -31,13 +31,13 @@ async def audit(
     seen: Callable[[int], None],
     settling: Callable[[int], None],
 ) -> list[Findings]:
-    """Return what the comparison of each table came to.
+    """Return the result of comparing each table.
 
-    `seen` is told how many rows of `events` were read, `settling` how many rows differ and are
-    looked at again.
+    `seen` gets the number of rows of `events` that were read, `settling` the number of rows that
+    differ and are compared again.
     """
     comparisons = _comparisons(settings)
-    found = await _look(settings, comparisons, dict.fromkeys(comparisons, Scope()), seen)
+    found = await _compare(settings, comparisons, dict.fromkeys(comparisons, Scope()), seen)
     deadline = time.monotonic() + settle_seconds
     while (open_ones := {t: f for t, f in found.items() if f.differing}) and (
         time.monotonic() < deadline
@@ -45,7 +45,7 @@ async def audit(
         settling(sum(findings.differing for findings in open_ones.values()))
         await asyncio.sleep(_PAUSE_SECONDS)
         scopes = {table: _again(findings) for table, findings in open_ones.items()}
-        again = await _look(settings, comparisons, scopes, lambda _: None)
+        again = await _compare(settings, comparisons, scopes, lambda _: None)
         for table, findings in again.items():
             _narrow(found[table], findings)
     return list(found.values())
@@ -76,18 +76,14 @@ def rules_of(settings: Settings) -> SessionRules:
 
 def _comparisons(settings: Settings) -> dict[str, Comparison]:
     rules = rules_of(settings)
-
-    def now(_partition: int) -> int:
-        return int(time.time() * 1_000)
-
     return {
-        "sessions": lambda snapshot, scope: sessions.compare(snapshot, rules, scope, now),
-        "page_durations": lambda snapshot, scope: durations.compare(snapshot, scope, now),
+        "sessions": lambda snapshot, scope: sessions.compare(snapshot, rules, scope),
+        "page_durations": durations.compare,
         "alerts": alerts.compare,
     }
 
 
-async def _look(
+async def _compare(
     settings: Settings,
     comparisons: Mapping[str, Comparison],
     scopes: Mapping[str, Scope],
@@ -107,7 +103,7 @@ def _again(findings: Findings) -> Scope:
 
 
 def _narrow(found: Findings, again: Findings) -> None:
-    """Keep of `found` what differs at another look, too, as it was seen then."""
+    """Keep of `found` what differs `again`, as it was then."""
     if not (_is_all(found) and _is_all(again)):
         found.differing, found.differences = again.differing, again.differences
         return

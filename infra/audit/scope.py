@@ -1,11 +1,11 @@
-"""Which part of the tables is looked at."""
+"""Which part of the tables is compared."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, collate
+from sqlalchemy import Select, Table
 
-#: What rows are gathered by; the site comes first.
+#: What rows are grouped by; the site comes first.
 Key = tuple[str | int, ...]
 
 
@@ -16,12 +16,10 @@ class Scope(NamedTuple):
     since: datetime | None = None
     keys: frozenset[Key] | None = None
 
-    @property
-    def sites(self) -> frozenset[str] | None:
-        """The sites of the keys; None: all."""
-        return None if self.keys is None else frozenset(str(key[0]) for key in self.keys)
-
-
-def bytewise(connection: Connection, column: Any) -> ColumnElement[str]:
-    """Return the column sorted as Python sorts text, whatever the database's language is."""
-    return collate(column, "C") if connection.dialect.name == "postgresql" else column
+    def of_sites(self, query: Select[Any], table: Table) -> Select[Any]:
+        """Return the query for the rows of the scope's sites."""
+        if self.site is not None:
+            query = query.where(table.c.site_id == self.site)
+        if self.keys is not None:
+            query = query.where(table.c.site_id.in_(sorted({str(key[0]) for key in self.keys})))
+        return query

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from infra.audit.difference import Findings
+from infra.audit.difference import EARLIER_RULES, Findings
 from infra.moving import Moving
 from infra.tables import visible
+from schemas.counted import counted
 
 #: Differences of one table that are shown.
 _SHOWN = 20
@@ -33,10 +34,32 @@ class ReadingScreen(Moving):
         """Show that more rows were read."""
         self._progress.advance(self._task, rows)
 
+    def step(self, doing: str) -> None:
+        """Show what is done now."""
+        self._progress.update(self._task, description=doing)
+
     def settling(self, differing: int) -> None:
-        """Show that rows are looked at again."""
-        told = f"{differing:,} rows differ; looking whether they settle"
-        self._progress.update(self._task, description=told)
+        """Show that rows are compared again."""
+        description = f"{counted(differing, 'row')} to compare again, once the sinks have settled"
+        self._progress.update(self._task, description=description)
+
+
+def verdict(findings: Sequence[Findings]) -> str:
+    """Return the outcome of an audit in a sentence, with what to do about it."""
+    differing = sum(found.differing for found in findings)
+    if not differing:
+        return "✓ All is as the events say."
+    earlier = sum(
+        one.what.startswith(EARLIER_RULES) for found in findings for one in found.differences
+    )
+    if differing == earlier:
+        are, them = ("is", "it") if differing == 1 else ("are", "them")
+        return (
+            f"✗ {counted(differing, 'row')} {are} as an earlier version computed {them}: run "
+            "`headrace rebuild sessions` once."
+        )
+    rows = f"{counted(differing, 'row')} {'differs' if differing == 1 else 'differ'}"
+    return f"✗ {rows} from what the events say: see docs/audit.md, then `headrace rebuild`."
 
 
 def show_findings(console: Console, findings: Sequence[Findings]) -> None:
@@ -48,7 +71,7 @@ def show_findings(console: Console, findings: Sequence[Findings]) -> None:
     console.print(table)
     for found in findings:
         for difference in found.differences[:_SHOWN]:
-            told = f"{difference.table}: {difference.row}: {difference.what}"
-            console.print(visible(told), soft_wrap=True)
+            line = f"{difference.table}: {difference.row}: {difference.what}"
+            console.print(visible(line), soft_wrap=True)
         if found.differing > _SHOWN:
             console.print(f"{found.table}: … and {found.differing - _SHOWN:,} more")

@@ -2,26 +2,30 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, text
 
-from infra.audit.difference import micros
 from infra.database import using
 from schemas.headers import Source
+from schemas.positions import position
 from schemas.settings import DatabaseSettings
 from sinks.sql.engine import Database, open_database
 from sinks.sql.reader import SqliteReader
+from sinks.sql.types import micros
 
 T = TypeVar("T")
 
+#: The columns of `events` that say where an event stands, in the order in which they are applied.
+PLACE = ("kafka_partition", "kafka_epoch", "kafka_offset")
 #: Rows that are in memory at a time, of each table.
 _AT_ONCE = 2_000
 
 
 class StoppedError(Exception):
-    """The reading was told to end."""
+    """The reading was cancelled."""
 
 
 class Snapshot:
@@ -35,7 +39,7 @@ class Snapshot:
         self._seen = seen
 
     def rows(self, query: Select[Any], *, counted: bool = False) -> Iterator[Row[Any]]:
-        """Yield the rows of a query, a few in memory at a time; tell `seen` of them if counted."""
+        """Yield the rows of a query, a few in memory at a time; report to `seen` if counted."""
         result = self.connection.execute(query, execution_options={"yield_per": _AT_ONCE})
         for part in result.partitions():
             if self._stop.is_set():
@@ -68,7 +72,7 @@ async def read_snapshot(
     try:
         return await asyncio.to_thread(lambda: asyncio.run(read()))
     finally:
-        stop.set()  # told to end, the thread must end too
+        stop.set()  # cancelled, the thread must end too
 
 
 def _open(url: str) -> Database:
@@ -77,10 +81,13 @@ def _open(url: str) -> Database:
     return open_database(url, statement_seconds=None)
 
 
-def source_of(row: Row[Any], until_ms: int) -> Source:
+def source_of(row: Row[Any], until_ms: int | None = None) -> Source:
     """Return where an event stands, and when: `received_at`, for `events` holds no log time.
 
-    No later than `until_ms`: a server whose clock is ahead must not keep a visit open for as long.
+    No later than `until_ms`, or now: a server whose clock is ahead must not keep a visit open.
     """
-    log_ms = min(micros(row.received_at) // 1_000, until_ms)
-    return Source(row.kafka_partition, row.kafka_offset, log_ms)
+    log_ms = min(
+        micros(row.received_at) // 1_000,
+        int(time.time() * 1_000) if until_ms is None else until_ms,
+    )
+    return Source(row.kafka_partition, position(row.kafka_epoch, row.kafka_offset), log_ms)

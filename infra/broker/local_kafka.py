@@ -1,8 +1,8 @@
 """The broker of one data directory: prepare, start, wait for, stop."""
 
-import asyncio
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,12 +31,14 @@ JVM_OPTIONS = (
     # For jstat and jps alone, twenty times a second.
     "-XX:-UsePerfData",
 )
+#: In the locale C, Java cannot read a directory's name that is not ASCII.
+_LOCALE = {"LC_ALL": "C.UTF-8"} if sys.platform == "linux" else {}
 
 
 class LocalKafka:
     """A single-node Kafka on 127.0.0.1 that keeps its data in `<data_dir>/kafka`.
 
-    `start()` and `wait_ready()` (or `await_ready()`), later `stop()`; or `with` for all three.
+    `start()` and `wait_ready()`, later `stop()`; or `with` for all three.
     After the JVM has died, `start()` starts it again at the same address. The JVM is our direct
     child and is killed when the thread that called `start()` ends: call it from the main thread.
 
@@ -77,25 +79,37 @@ class LocalKafka:
 
         Fetches Kafka when this machine does not have it yet. Returns before the broker is ready.
         Raises UserError when the port is taken, another broker uses the data directory, it cannot
-        be written, or Kafka cannot be fetched; nothing runs then.
+        be written, or Kafka cannot be fetched; OSError when a file cannot be written, as on a full
+        disk. Nothing runs then.
         """
         if not self._argv:
             self._prepare()
         self._process = process.spawn(
             self._argv, log=self._folder.log, env=self._env, cwd=self._folder.home
         )
-        self._folder.write_pid(self._process.pid)
+        try:
+            self._folder.write_pid(self._process.pid)
+        except OSError:
+            # Nobody would find it, and the next start would begin a second one.
+            process.terminate(self._process, _STOP_SECONDS)
+            raise
         self._deadline = time.monotonic() + _START_SECONDS
 
     def wait_ready(self) -> None:
         """Wait until the broker answers. Raises UserError when it ends or takes a minute."""
-        while not self._is_ready():
+        while True:
+            # First: whatever else listens there may answer, too.
+            if self.process.poll() is not None:
+                raise self.failure()
+            if self._port is not None and probe.answers(self._port, _PROBE_SECONDS):
+                self._folder.write_address(self.bootstrap)
+                return
+            if time.monotonic() > self._deadline:
+                raise UserError(
+                    f"The broker did not answer within {_START_SECONDS:.0f} s. "
+                    f"Its log is {self.log}."
+                )
             time.sleep(_POLL_SECONDS)
-
-    async def await_ready(self) -> None:
-        """Do the same as `wait_ready`, and let the event loop run meanwhile."""
-        while not await asyncio.to_thread(self._is_ready):  # noqa: ASYNC110 - a process: no event
-            await asyncio.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
         """End the broker in order, or by force after 15 s, and let go of the data directory."""
@@ -119,11 +133,11 @@ class LocalKafka:
         self._folder.lock()
         try:
             port = self._choose_port()
-            self._folder.write_settings(port, ports.free_port())
+            self._folder.write_settings(port, ports.free_port(other_than=port))
             run = [str(java), *JVM_OPTIONS, *self._folder.jvm_options]
             more = [*archive.options(java), *self._options]
             # In the environment, since on the command line it would fill the screen of every `ps`.
-            self._env = {**os.environ, "CLASSPATH": os.pathsep.join(map(str, jars))}
+            self._env = {**os.environ, **_LOCALE, "CLASSPATH": os.pathsep.join(map(str, jars))}
             self._folder.format(run, self._env, blank=kafka_folder() / "blank")
         except BaseException:
             self._folder.release()
@@ -143,18 +157,6 @@ class LocalKafka:
                 "Stop that, give another port, or give none to have a free one chosen."
             )
         return self._asked_port
-
-    def _is_ready(self) -> bool:
-        if self.process.poll() is not None:
-            raise self.failure()
-        if self._port is not None and probe.answers(self._port, _PROBE_SECONDS):
-            self._folder.write_address(self.bootstrap)
-            return True
-        if time.monotonic() > self._deadline:
-            raise UserError(
-                f"The broker did not answer within {_START_SECONDS:.0f} s. Its log is {self.log}."
-            )
-        return False
 
     def __enter__(self) -> Self:
         try:

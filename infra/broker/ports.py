@@ -14,10 +14,10 @@ _CHOICE = range(20000, 32000)
 _ATTEMPTS = 100
 
 
-def free_port() -> int:
+def free_port(other_than: int | None = None) -> int:
     """Return a port that nobody listens on. Raises UserError when a hundred tries find none."""
     for port in random.sample(_CHOICE, _ATTEMPTS):
-        if is_free(port):
+        if port != other_than and is_free(port):
             return port
     raise UserError(f"No free port found on {LOOPBACK} between {_CHOICE.start} and {_CHOICE.stop}.")
 

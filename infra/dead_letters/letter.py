@@ -1,31 +1,24 @@
 """One dead letter: where it is, where it was, why, and how it is put into `events-raw` again."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from infra.errors import UserError
 from schemas import headers as names
+from schemas.positions import offset_of
 from schemas.stages import SINK_STAGES, STAGES
-from schemas.topics import DEAD_LETTERS, EVENTS_RAW, dead_letters_of
+from schemas.topics import DEAD_LETTERS, EVENTS_RAW, Topic, dead_letters_of
 
-TOPICS = {topic.name: topic for topic in DEAD_LETTERS}
 
-#: What the next reader is to put on anew.
-_NOT_KEPT = frozenset(
-    {
-        names.DLQ_REASON,
-        names.DLQ_DETAIL,
-        names.DLQ_STAGE,
-        names.DLQ_TOPIC,
-        names.DLQ_PARTITION,
-        names.DLQ_OFFSET,
-        names.DLQ_AT,
-        names.SOURCE,
-        names.REPLAY_FOR,
-        names.REPLAY_OF,
-        names.REPLAY_OFFSET,
-    }
-)
+def dead_letter_topics() -> dict[str, Topic]:
+    """Return the dead letter topics by their names."""
+    return {topic.name: topic for topic in DEAD_LETTERS}
+
+
+#: Of headers that the next reader writes again.
+_NOT_KEPT = ("dlq-", "replay-", names.SOURCE)
+_ID = re.compile(r"(?P<topic>.+)/(?P<partition>[0-9]+)/(?P<offset>[0-9]+)")
 
 
 class Place(NamedTuple):
@@ -41,15 +34,14 @@ class Place(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the id of a dead letter; `UserError` when it is none."""
-        (topic, _, rest) = text.strip().partition("/")
-        (partition, _, offset) = rest.partition("/")
-        numbers = (partition, offset)
-        if topic not in TOPICS or not all(text.isascii() and text.isdigit() for text in numbers):
+        found = _ID.fullmatch(text.strip())
+        if found is None or found["topic"] not in dead_letter_topics():
+            example = cls(dead_letters_of(EVENTS_RAW.name), 0, 17)
             raise UserError(
-                f"{text!r} is no id of a dead letter: it is like events-raw-dlq/0/17, as "
-                "`headrace dlq list` shows it"
+                f"{text!r} is no id of a dead letter: it is like {example}, as `headrace dlq list` "
+                "shows it"
             )
-        return cls(topic, int(partition), int(offset))
+        return cls(found["topic"], int(found["partition"]), int(found["offset"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +97,7 @@ def to_letter(record: Any) -> DeadLetter:
 
 def replay_headers(record: Any, letter: DeadLetter) -> list[tuple[str, bytes]]:
     """Return the headers with which a dead letter goes into `events-raw` again."""
-    kept = [(name, value) for name, value in record.headers if name not in _NOT_KEPT]
+    kept = [(name, value) for name, value in record.headers if not name.startswith(_NOT_KEPT)]
     own = [
         (names.REPLAY_FOR, letter.stage.encode()),
         (names.REPLAY_OF, str(letter.origin).encode()),
@@ -123,7 +115,7 @@ def _origin(record: Any, source: Place | None) -> Place | None:
         src = names.Source.unpack(names.find(record.headers, names.SOURCE) or b"")
     except ValueError:
         return source
-    return Place(EVENTS_RAW.name, src.partition, src.offset)
+    return Place(EVENTS_RAW.name, src.partition, offset_of(src.offset))
 
 
 def _number(text: str | None) -> int | None:

@@ -1,8 +1,8 @@
 """What `headrace dlq` shows. Every text here may be a stranger's."""
 
 import json
-import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -13,13 +13,16 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.dead_letters.letter import TOPICS, DeadLetter, to_letter
-from infra.dead_letters.read import Overview
+from infra.dead_letters.discard import Selected
+from infra.dead_letters.letter import DeadLetter, dead_letter_topics, to_letter
+from infra.dead_letters.read import Counts, Overview, Settled
 from infra.dead_letters.replay import Look, Report
 from infra.tables import visible
-from schemas import codec
+from schemas import codec, money
 from schemas import headers as names
-from schemas.records import Record
+from schemas.counted import counted
+from schemas.positions import offset_of
+from schemas.records import RawEvent, Record
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import STAGES
 from schemas.topics import EVENTS_RAW
@@ -61,37 +64,54 @@ NEXT_STEPS: dict[DeadLetterReason, str] = {
 _UNKNOWN_STEP = "Something other than headrace put this here, for it has no reason that is known."
 
 
-def quiet() -> None:
-    """Keep aiokafka from writing to the terminal what is told in a sentence anyway."""
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-
-
 def of_overview(overview: Overview, width: int) -> Iterator[RenderableType]:
-    """Give the table of the newest and that of the reasons, or a sentence when there are none.
+    """Give the verdict, the table of the newest and that of the reasons.
 
     Where `width` is small, two things share a column.
     """
-    if not overview.newest:
-        yield "There are no dead letters."
+    yield _verdict(overview.counts)
+    if not overview.counts.all:
         return
+    if overview.newest:
+        yield _newest(overview, width)
+    (every, replayed, discarded) = overview.counts
+    reasons = Table("reason", "dead letters", "replayed", "discarded")
+    for column in reasons.columns[1:]:
+        column.justify = "right"
+    for reason, count in every.most_common():
+        row = (f"{number:,}" for number in (count, replayed[reason], discarded[reason]))
+        reasons.add_row(visible(reason or "none"), *row)
+    reasons.add_section()
+    reasons.add_row("all", *(f"{counts.total():,}" for counts in overview.counts))
+    yield reasons
+
+
+def _verdict(counts: Counts) -> Text:
+    (every, replayed, discarded) = (numbers.total() for numbers in counts)
+    if not every:
+        return Text("There are no dead letters.", style="green")
+    left = every - replayed - discarded
+    settled = ((replayed, "replayed"), (discarded, "discarded"))
+    done = ", ".join(f"{count:,} {what}" for count, what in settled if count)
+    summary = f"{counted(every, 'dead letter')}{': ' if done else ''}{done}"
+    if not left:
+        return Text(f"Nothing to do. {summary}.", style="green")
+    do = "see `headrace dlq show ID`, fix the cause, then `headrace dlq replay` or `discard`"
+    return Text(f"{counted(left, 'dead letter')} to look at: {do}", style="yellow")
+
+
+def _newest(overview: Overview, width: int) -> Table:
     is_narrow = width < _WIDTH_OF_ALL
     table = Table()
     for label in _in_pairs(_LABELS) if is_narrow else _LABELS:
         table.add_column(label, overflow="fold")
     table.columns[0].no_wrap = True
     for letter in overview.newest:
-        cells = _cells(letter, is_replayed=letter.name in overview.replayed)
+        done = " discarded" if letter.name in overview.settled.discarded else ""
+        done = " replayed" if letter.name in overview.settled.replayed else done
+        cells = _cells(letter, done)
         table.add_row(*(_in_pairs(cells) if is_narrow else map(visible, cells)))
-    yield table
-    (every, replayed) = overview.counts
-    reasons = Table("reason", "dead letters", "of them replayed")
-    for column in reasons.columns[1:]:
-        column.justify = "right"
-    for reason, count in every.most_common():
-        reasons.add_row(visible(reason or "none"), f"{count:,}", f"{replayed[reason]:,}")
-    reasons.add_section()
-    reasons.add_row("all", f"{every.total():,}", f"{replayed.total():,}")
-    yield reasons
+    return table
 
 
 def _in_pairs(cells: tuple[str, ...]) -> list[Text]:
@@ -100,9 +120,9 @@ def _in_pairs(cells: tuple[str, ...]) -> list[Text]:
     return [Text("\n").join(map(visible, pair)) for pair in pairs]
 
 
-def _cells(letter: DeadLetter, *, is_replayed: bool = False) -> tuple[str, ...]:
+def _cells(letter: DeadLetter, done: str = "") -> tuple[str, ...]:
     source = "" if letter.source is None else str(letter.source)
-    when = utc(letter.at_ms) + (" replayed" if is_replayed else "")
+    when = utc(letter.at_ms) + done
     return (str(letter.id), when, letter.reason, letter.stage, source, letter.detail)
 
 
@@ -112,32 +132,52 @@ def progress(console: Console) -> Iterator[Look]:
     with console.status("Reading dead letters …") as status:
 
         def look(report: Report) -> None:
-            status.update(f"{report.replayed.total():,} dead letters, {report.latest}")
+            status.update(f"{counted(report.replayed.total(), 'dead letter')}, {report.latest}")
 
         yield look
 
 
-def of_report(report: Report, *, dry_run: bool) -> Table:
-    """Give the table of a replay."""
+def of_report(report: Report, *, dry_run: bool) -> Iterator[RenderableType]:
+    """Give the verdict and the table of a replay."""
+    letters = counted(report.replayed.total(), "dead letter")
+    more = " `headrace dlq list` shows what is rejected again." if report.replayed else ""
+    yield (
+        f"{letters} would be replayed. Nothing was sent."
+        if dry_run
+        else (f"{letters} replayed.{more}")
+    )
     table = Table("dead letters", "stage", "reason", "what became of them")
     table.columns[0].justify = "right"
     outcomes = (
         (report.replayed, "to be replayed" if dry_run else "replayed", "green"),
         (report.before, "were replayed before", ""),
+        (report.discarded, "were discarded", ""),
         (report.strange, "not ours: cannot be replayed", "red"),
     )
     for counts, outcome, style in outcomes:
         for (stage, reason), count in counts.most_common():
-            told = (visible(stage or "none"), visible(reason or "none"), Text(outcome, style))
-            table.add_row(f"{count:,}", *told)
-    table.add_section()
-    table.add_row(f"{report.replayed.total():,}", "", "", outcomes[0][1])
-    return table
+            cells = (visible(stage or "none"), visible(reason or "none"), Text(outcome, style))
+            table.add_row(f"{count:,}", *cells)
+    if table.rows:
+        yield table
 
 
-def of_record(record: Any) -> Iterator[RenderableType]:
-    """Give all that is known of one dead letter, and what to do next."""
+def of_selection(selected: Sequence[Selected], report: Report) -> Iterator[str]:
+    """Give what `headrace dlq discard` is about to do, a line each."""
+    kinds = Counter((one.letter.stage, one.letter.reason) for one in selected)
+    for (stage, reason), count in kinds.most_common():
+        what = f"{counted(count, 'dead letter')} of {stage or 'no stage'}: {reason or 'no reason'}"
+        yield str(visible(what))
+    for counts, what in ((report.discarded, "discarded"), (report.before, "replayed")):
+        if count := counts.total():
+            was = "was" if count == 1 else "were"
+            yield f"{counted(count, 'dead letter')} {was} {what} before."
+
+
+def of_record(record: Any, settled: Settled) -> Iterator[RenderableType]:
+    """Give all that is known of one dead letter, what was done and what to do next."""
     letter = to_letter(record)
+    yield from _done(letter, settled)
     about = Table.grid(padding=(0, 2))
     for label, cell in zip(_LABELS, _cells(letter), strict=True):
         about.add_row(Text(label, style="bold"), visible(cell))
@@ -152,9 +192,23 @@ def of_record(record: Any) -> Iterator[RenderableType]:
     yield _title("Value")
     yield from _value(record)
     yield _title("What to do")
-    yield _next_step(letter.reason)
+    is_known = letter.reason in list(DeadLetterReason)
+    yield NEXT_STEPS[DeadLetterReason(letter.reason)] if is_known else _UNKNOWN_STEP
+    if letter.name in settled.discarded or letter.name in settled.replayed:
+        return
     if letter.replayable:
-        yield f"Once the cause is mended: headrace dlq replay {letter.id}"
+        yield f"Once the cause is fixed: headrace dlq replay {letter.id}"
+    yield f"If it is not worth a replay: headrace dlq discard {letter.id} --reason '...'"
+
+
+def _done(letter: DeadLetter, settled: Settled) -> Iterator[Text]:
+    if (noted := settled.discarded.get(letter.name)) is not None:
+        by, why = noted.discarded_by or "unknown", noted.discard_reason or ""
+        yield visible(f"Discarded {utc(noted.log_ms)} by {by}: {why}")
+    elif (noted := settled.replayed.get(letter.name)) is not None:
+        yield visible(
+            f"Replayed {utc(noted.log_ms)}, as events-raw offset {offset_of(noted.src_offset)}"
+        )
 
 
 def _title(text: str) -> Text:
@@ -199,14 +253,17 @@ def _value(record: Any) -> Iterator[RenderableType]:
         return
     # A replay that a sink refused again is of its stage's record, not of the topic's.
     stage = STAGES.get(to_letter(record).stage)
-    name = stage.record if stage else TOPICS[record.topic].record
+    name = stage.record if stage else dead_letter_topics()[record.topic].record
     try:
         content = codec.decode(record.value, _RECORDS[name])
     except codec.CodecError as error:
-        yield visible(f"{len(record.value):,} bytes that are no {name}: {error}")
+        yield visible(f"not a {name} ({counted(len(record.value), 'byte')}): {error}")
         yield hex_dump(record.value[:_HEX_BYTES])
         return
-    text = json.dumps(msgspec.to_builtins(content), indent=2, ensure_ascii=False)
+    fields = msgspec.to_builtins(content)
+    if isinstance(content, RawEvent) and content.amount is not None:
+        fields["amount"] = money.plain(content.amount, content.currency)
+    text = json.dumps(fields, indent=2, ensure_ascii=False)
     yield f"a {name}"
     for line in text.splitlines():
         yield visible(line)
@@ -220,10 +277,3 @@ def hex_dump(data: bytes) -> Text:
         ascii_text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)  # noqa: PLR2004
         lines.append(f"{begin:04x}  {part.hex(' '):<{_HEX_COLUMNS * 3}} {ascii_text}")
     return Text("\n".join(lines))
-
-
-def _next_step(reason: str) -> str:
-    try:
-        return NEXT_STEPS[DeadLetterReason(reason)]
-    except ValueError:
-        return _UNKNOWN_STEP

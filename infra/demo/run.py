@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from math import inf
 
 import aiohttp
 import msgspec
@@ -13,7 +15,6 @@ from infra.demo.screen import DemoScreen
 from infra.replay.report import Report
 from infra.replay.run import Pace
 from infra.replay.sender import Result, Sender
-from producer_api.batch import MAX_EVENTS
 
 #: What happens within so long is sent together: a live page moves four times a second.
 _TOGETHER_SECONDS = 0.2
@@ -59,7 +60,7 @@ async def demo(
     `UserError` when no headrace answers, `NotTakenError` when it takes nothing for minutes.
     """
     pace = Pace(options.rate)
-    batches = _batches(crowd.happenings(), options, pace.most)
+    batches = _batches(crowd.happenings(), options, pace.limit)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         sender = Sender(session, options.base, screen.waiting)
         for batch in batches:
@@ -71,27 +72,17 @@ async def demo(
 
 
 def _batches(
-    happenings: Iterator[Happening], options: Options, most: int
+    happenings: Iterator[Happening], options: Options, limit: int
 ) -> Iterator[list[Happening]]:
     """Yield what is sent together: what happens at about the same time, or as the rate asks."""
-    left = options.events
+    seconds = _TOGETHER_SECONDS if options.rate is None else inf
     batch: list[Happening] = []
-    for one in happenings:
-        if batch and _is_whole(batch, one, options.rate, most):
+    for one in islice(happenings, options.events):
+        if batch and (len(batch) == limit or one.at - batch[0].at > seconds):
             yield batch
             batch = []
         batch.append(one)
-        if left is not None:
-            left -= 1
-            if not left:
-                break
     yield batch
-
-
-def _is_whole(batch: list[Happening], coming: Happening, rate: int | None, most: int) -> bool:
-    if len(batch) >= min(most, MAX_EVENTS):
-        return True
-    return rate is None and coming.at - batch[0].at > _TOGETHER_SECONDS
 
 
 async def _send(sender: Sender, batch: list[Happening], report: Report) -> None:

@@ -12,16 +12,16 @@ from schemas.settings import Settings
 
 
 @contextmanager
-def kafka_of(data_dir: Path) -> Iterator[Settings]:
+def kafka_of(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
     """Give the settings; while `headrace up` is stopped, run its broker meanwhile.
 
-    `UserError` when no Kafka is named and the data directory has none.
+    `UserError` when no Kafka is named and the data directory has none, unless it `is_new`.
     """
     named = "bootstrap_servers" in read_settings().kafka.model_fields_set
     if named or _runs(data_dir):
         yield local_settings(data_dir)
         return
-    if not (data_dir / "kafka" / "data").exists():
+    if not is_new and not (data_dir / "kafka" / "data").exists():
         raise UserError(
             f"{data_dir.absolute()} holds no Kafka: give the --data-dir of `headrace up`, or name "
             "yours by HEADRACE_KAFKA__BOOTSTRAP_SERVERS"

@@ -2,16 +2,21 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from infra.audit.scope import Key
+from schemas.batched import batched
 from schemas.codec import CodecError, decode
+from schemas.kafka_settings import KafkaSettings
 from schemas.records import PageDuration, SessionState
 from schemas.topics import Topic
-from streams.engine.marks import version_header, version_of
+from streams.engine.changelog_headers import version_header, version_of
+from streams.engine.log_tail import LogTail
 from streams.engine.producer import BatchProducer, OutRecord
-from streams.engine.tail import Tail
+
+#: Records that are sent at a time.
+_SENT_AT_ONCE = 5_000
 
 S = TypeVar("S", SessionState, PageDuration)
 
@@ -45,7 +50,7 @@ class Changelog:
 
     async def read(
         self,
-        bootstrap_servers: str,
+        kafka: KafkaSettings,
         partitions: Sequence[int],
         kind: type[S],
         about: Callable[[S], tuple[Key, int]],
@@ -54,7 +59,7 @@ class Changelog:
 
         `about` says of a state what it is gathered by, and its revision.
         """
-        tail = Tail(bootstrap_servers, self._topic.name, sys.maxsize)
+        tail = LogTail(kafka, self._topic.name, sys.maxsize)
         for partition in partitions:
             last: dict[bytes, tuple[int, tuple[Key, int] | None]] = {}
             async for fetched in tail.catch_up(partition):
@@ -78,12 +83,26 @@ class Changelog:
 
     async def put(self, producer: BatchProducer, states: Sequence[Put]) -> None:
         """Send states so that a worker takes them for the newest, and its next ones for newer."""
+        await send(
+            producer,
+            self._topic,
+            (
+                (partition, OutRecord(key, value, version_header(self._versions[partition])))
+                for partition, key, value in states
+            ),
+        )
+
+
+async def send(
+    producer: BatchProducer, topic: Topic, records: Iterable[tuple[int, OutRecord]]
+) -> None:
+    """Send records, each to its partition."""
+    for some in batched(records, _SENT_AT_ONCE):
         by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
-        for partition, key, value in states:
-            headers = version_header(self._versions[partition])
-            by_partition[partition].append(OutRecord(key, value, headers))
-        for partition, records in by_partition.items():
-            await producer.send(self._topic.name, partition, records)
+        for partition, record in some:
+            by_partition[partition].append(record)
+        for partition, part in by_partition.items():
+            await producer.send(topic.name, partition, part)
 
 
 def _about(

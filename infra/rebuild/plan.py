@@ -1,14 +1,13 @@
-"""What is to change so that a table and its topic are what `events` make: no I/O but reading."""
+"""The changes that make a table and its topic what `events` say: no I/O but reading."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from infra.audit import durations, sessions
-from infra.audit.difference import micros
+from infra.audit.difference import SqlRow
 from infra.audit.scope import Key, Scope
 from infra.audit.sessions import Folded
 from infra.audit.snapshot import Snapshot
@@ -17,25 +16,29 @@ from infra.rebuild.standing import Standing
 from schemas.codec import encode
 from schemas.records import PageDuration, SessionState, Visit
 from sinks.rows import duration_row
-from sinks.sql.tables import PageDurationRow, table_of
+from sinks.sql.tables import PageDurationRow, SessionRow, table_of
+from sinks.sql.types import micros
 from streams.domain import durations as duration_rules
 from streams.domain import sessions as session_rules
 from streams.domain.sessions import SessionRules
 
+_SESSION_KEY = len(table_of(SessionRow).primary_key)
 _DURATION_KEY = len(table_of(PageDurationRow).primary_key)
 
-SqlRow = tuple[Any, ...]
+M = TypeVar("M")
 
 
 @dataclass(slots=True)
 class Change:
-    """What one key needs: states for the topic, rows, and the keys of rows that go."""
+    """What one key needs: states for the topic, rows, and the keys of rows to delete."""
 
     puts: list[Put] = field(default_factory=list)
     rows: list[SqlRow] = field(default_factory=list)
     gone: set[SqlRow] = field(default_factory=set)
 
 
+#: A state that was computed: its put, its rows, and whether a worker is to have it.
+Made = tuple[Put, list[SqlRow], bool]
 Plan = Callable[[Snapshot, Scope, Standing, Changelog], Iterator[Change]]
 
 
@@ -45,15 +48,10 @@ def plan_sessions(rules: SessionRules) -> Plan:
     def plan(
         snapshot: Snapshot, scope: Scope, standing: Standing, changelog: Changelog
     ) -> Iterator[Change]:
-        for key, folds, rows in sessions.joined(snapshot, rules, scope, _now):
-            held = changelog.take(key)
-            revision = _next_revision(rows or (), held)
-            change = Change()
-            for fold in folds or ():
-                _put_session(change, _at_revision(fold, revision), standing, held, rules)
-            change.gone = {row[:1] for row in rows or ()} - {row[:1] for row in change.rows}
-            _bury(change, held)
-            yield change
+        def make(fold: Folded, revision: int) -> Made:
+            return _session(fold, revision, standing, rules)
+
+        yield from _changes(sessions.joined(snapshot, rules, scope), changelog, make, _SESSION_KEY)
         # A session may be active since a time by what is wrong in the topic alone: not judged.
         if scope.since is None:
             yield from _leftovers(changelog, scope)
@@ -65,16 +63,11 @@ def plan_durations(
     snapshot: Snapshot, scope: Scope, standing: Standing, changelog: Changelog
 ) -> Iterator[Change]:
     """Plan `page_durations` and its topic: of each page one generation."""
-    for key, pages, rows in durations.joined(snapshot, scope, _now):
-        held = changelog.take(key)
-        revision = _next_revision(rows or (), held)
-        change = Change()
-        for page in pages or ():
-            _put_page(change, replace(page, revision=revision), standing, held)
-        change.gone = {row[:_DURATION_KEY] for row in rows or ()}
-        change.gone -= {row[:_DURATION_KEY] for row in change.rows}
-        _bury(change, held)
-        yield change
+
+    def make(page: PageDuration, revision: int) -> Made:
+        return _page(replace(page, revision=revision), standing)
+
+    yield from _changes(durations.joined(snapshot, scope), changelog, make, _DURATION_KEY)
     yield from _leftovers(changelog, scope)
 
 
@@ -89,56 +82,56 @@ def about_page(state: PageDuration) -> tuple[Key, int]:
     return (state.site_id, state.hour), state.revision
 
 
-def _put_session(
-    change: Change, fold: Folded, standing: Standing, held: Iterable[Held], rules: SessionRules
-) -> None:
-    """Add the rows of a session's visits, and its state if a worker is to have it.
+def _changes(
+    joined: Iterable[tuple[Key, list[M] | None, list[SqlRow] | None]],
+    changelog: Changelog,
+    make: Callable[[M, int], Made],
+    key_columns: int,
+) -> Iterator[Change]:
+    for key, folded, rows in joined:
+        held = changelog.take(key)
+        # Above all that rows and topic have: it wins, and later ones win over it.
+        known = [*(int(row[-1]) for row in rows or ()), *(one.revision for one in held)]
+        revision = 1 + max(known, default=0)
+        in_topic = {(one.partition, one.key) for one in held}
+        change = Change()
+        for one in folded or ():
+            put, made, is_needed = make(one, revision)
+            change.rows += made
+            # A state that the topic has is replaced; a worker deletes it when its time comes.
+            if is_needed or (put.partition, put.key) in in_topic:
+                change.puts.append(put)
+        change.gone = {row[:key_columns] for row in rows or ()}
+        change.gone -= {row[:key_columns] for row in change.rows}
+        _bury(change, held)
+        yield change
 
-    That is so while late events can reach it, or while a worker is yet to see events that it
-    has applied; and where the topic has one, for it is to be replaced. A worker deletes it
-    when its time comes.
+
+def _session(fold: Folded, revision: int, standing: Standing, rules: SessionRules) -> Made:
+    """Make the state and rows of a session.
+
+    A worker needs it while late events can reach it, or while it is yet to see events that the
+    state has applied.
     """
-    upcoming = standing[fold.partition]
-    state = session_rules.close_due(fold.state, upcoming.log_ms, rules)
-    change.rows += Folded(fold.partition, state, fold.finished).rows()
-    key = f"{state.site_id}:{state.session_id}".encode()
-    if (
-        session_rules.forget_due(state, upcoming.log_ms, rules).visits
-        or state.src_offset >= upcoming.offset
-        or _is_held(held, fold.partition, key)
-    ):
-        change.puts.append(Put(fold.partition, key, encode(state)))
 
-
-def _put_page(change: Change, page: PageDuration, standing: Standing, held: Iterable[Held]) -> None:
-    """Do the same for a page's hour."""
-    upcoming = standing[page.partition]
-    change.rows.append(duration_row(page))
-    key = duration_rules.key_of(page.partition, page)
-    if (
-        duration_rules.deadline(page) >= upcoming.log_ms
-        or page.src_offset >= upcoming.offset
-        or _is_held(held, page.partition, key)
-    ):
-        change.puts.append(Put(page.partition, key, encode(page)))
-
-
-def _is_held(held: Iterable[Held], partition: int, key: bytes) -> bool:
-    return any((one.partition, one.key) == (partition, key) for one in held)
-
-
-def _next_revision(rows: Iterable[SqlRow], held: Iterable[Held]) -> int:
-    """Return a revision above all that rows and topic have: it wins, and later ones win over it."""
-    known = [*(int(row[-1]) for row in rows), *(one.revision for one in held)]
-    return 1 + max(known, default=0)
-
-
-def _at_revision(fold: Folded, revision: int) -> Folded:
-    def at(visits: Iterable[Visit]) -> list[Visit]:
+    def revised(visits: Iterable[Visit]) -> list[Visit]:
         return [replace(visit, revision=revision) for visit in visits]
 
-    state = replace(fold.state, visits=at(fold.state.visits))
-    return Folded(fold.partition, state, at(fold.finished))
+    upcoming = standing[fold.partition]
+    state = replace(fold.state, visits=revised(fold.state.visits))
+    state = session_rules.close_due(state, upcoming.log_ms, rules)
+    rows = Folded(fold.partition, state, revised(fold.finished)).rows()
+    put = Put(fold.partition, f"{state.site_id}:{state.session_id}".encode(), encode(state))
+    is_open = bool(session_rules.remove_due(state, upcoming.log_ms, rules).visits)
+    return put, rows, is_open or state.src_offset >= upcoming.offset
+
+
+def _page(page: PageDuration, standing: Standing) -> Made:
+    """Make the state and row of a page's hour, as for a session."""
+    upcoming = standing[page.partition]
+    put = Put(page.partition, duration_rules.key_of(page.partition, page), encode(page))
+    is_open = duration_rules.deadline(page) >= upcoming.log_ms
+    return put, [duration_row(page)], is_open or page.src_offset >= upcoming.offset
 
 
 def _bury(change: Change, held: Iterable[Held]) -> None:
@@ -159,8 +152,3 @@ def _leftovers(changelog: Changelog, scope: Scope) -> Iterator[Change]:
         change = Change()
         _bury(change, held)
         yield change
-
-
-def _now(_partition: int) -> int:
-    """Return the latest log time that an event can have had."""
-    return int(time.time() * 1_000)

@@ -6,29 +6,38 @@ in `events`, and what they have published in SQL: else it would be lost, or come
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 from sqlalchemy import Connection, select
 
 from infra.database import run_once
 from infra.errors import UserError
+from kafka_clients.clients import make_admin, make_consumer
 from schemas.headers import SOURCE, Source, find
+from schemas.kafka_names import prefixed
+from schemas.positions import position
 from schemas.settings import DatabaseSettings, Settings
 from schemas.topics import EVENTS_RAW, Topic
 from sinks.app import APP_ID as SINKS
 from sinks.sql.tables import ConsumerOffsetRow, table_of
 from streams.app import APP_ID as STREAMS
+from streams.engine.cluster import read_epoch
+from streams.engine.offsets import STARTING_ERRORS, committed_offsets
+from streams.engine.stream_time import limited
 
 #: A worker that was killed stays a member until its session ends, 10 s.
 _MEMBERS_SECONDS = 11.0
 _STORED_SECONDS = 30.0
 _RECORD_SECONDS = 30.0
 _POLL_SECONDS = 0.5
+
+_once_loaded = stamina.retry(on=STARTING_ERRORS, attempts=20, timeout=15, wait_max=1)
 
 #: The next event of each partition that the agent has not applied yet.
 Standing = Mapping[int, Source]
@@ -37,26 +46,35 @@ Standing = Mapping[int, Source]
 class Cluster:
     """What is asked of the cluster before and after a rebuild."""
 
-    def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, epoch: int) -> None:
         self._admin: Any = admin
         self._consumer: Any = consumer
+        self.epoch = epoch
 
-    async def check_still(self, seconds: float = _MEMBERS_SECONDS) -> None:
-        """Return when no stream worker runs; `UserError` when some still do after a while."""
+    async def check_stopped(
+        self,
+        groups: Collection[str],
+        still_running: Callable[[Mapping[str, int]], str],
+        seconds: float = _MEMBERS_SECONDS,
+    ) -> None:
+        """Return when these consumer groups have no workers.
+
+        `UserError` when some still have after a while: `still_running` returns its message, given
+        how many by group.
+        """
         deadline = time.monotonic() + seconds
-        while members := await self._members():
+        while True:
+            members = {prefixed(group): await self._members(group) for group in groups}
+            if not any(members.values()):
+                return
             if time.monotonic() > deadline:
-                raise UserError(
-                    f"Stream workers are running ({members} in the group {STREAMS}), and they hold "
-                    "these tables in memory. Stop the role streams (or `headrace up`), run this "
-                    "again, then start it"
-                )
+                raise UserError(still_running({g: n for g, n in members.items() if n}))
             await asyncio.sleep(_POLL_SECONDS)
 
     async def check_stored(self, database: DatabaseSettings, published: Topic) -> None:
         """Return when the sinks have stored all events, and all of the topic `published`.
 
-        `UserError` when they do not come to it, or the database is another cluster's.
+        `UserError` when they do not in time, or the database is another cluster's.
         """
         places = [
             TopicPartition(topic.name, partition)
@@ -64,9 +82,9 @@ class Cluster:
             for partition in await self.partitions(topic)
         ]
         ends = await self._consumer.end_offsets(places)
-        cluster_id = str((await self._admin.describe_cluster())["cluster_id"])
+        here = (await self.cluster_id(), self.epoch)
         deadline = time.monotonic() + _STORED_SECONDS
-        while behind := await self._behind(database, cluster_id, ends):
+        while behind := await self._behind(database, here, ends):
             if time.monotonic() > deadline:
                 raise UserError(
                     f"The sinks have not stored all yet: {', '.join(behind)}. Let `headrace sinks` "
@@ -77,9 +95,9 @@ class Cluster:
     async def standing(self, agents: Topic) -> Standing:
         """Return the next event of each partition for the agent that reads the topic `agents`.
 
-        Where it has applied all, that is the end of `events-raw`, at the log time come to.
+        Where it has applied all, that is the end of `events-raw`, at the last log time.
         """
-        committed = await self._admin.list_consumer_group_offsets(STREAMS)
+        committed = await _once_loaded(committed_offsets)(self._admin, prefixed(STREAMS))
         return {
             partition: await self._next(agents, partition, committed)
             for partition in await self.partitions(EVENTS_RAW)
@@ -92,18 +110,34 @@ class Cluster:
             raise UserError(f"There is no topic {topic.name}: nothing was ever computed here")
         return list(range(len(found["partitions"])))
 
-    async def _members(self) -> int:
-        [response] = await self._admin.describe_consumer_groups([STREAMS])
-        return sum(len(group[5]) for group in response.groups)
+    async def ranges_of(
+        self, places: Collection[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """Return the begin and end offsets of those of the partitions that exist."""
+        begins = await self._consumer.beginning_offsets(places)
+        return begins, await self._consumer.end_offsets(places)
+
+    async def cluster_id(self) -> str:
+        """Return Kafka's id of the cluster."""
+        return str((await self._admin.describe_cluster())["cluster_id"])
+
+    @_once_loaded
+    async def _members(self, group: str) -> int:
+        [response] = await self._admin.describe_consumer_groups([prefixed(group)])
+        for error_code, *_ in response.groups:
+            if error_code:
+                raise for_code(error_code)
+        return sum(len(found[5]) for found in response.groups)
 
     async def _behind(
-        self, database: DatabaseSettings, cluster_id: str, ends: Mapping[TopicPartition, int]
+        self, database: DatabaseSettings, here: tuple[str, int], ends: Mapping[TopicPartition, int]
     ) -> list[str]:
         rows = await run_once(database, _positions)
-        if any(row["cluster_id"] != cluster_id for row in rows.values()):
+        if any((row["cluster_id"], row["kafka_epoch"]) != here for row in rows.values()):
             raise UserError(
-                f"The database holds results of another Kafka cluster than {cluster_id}: name the "
-                "database and the Kafka that belong together"
+                f"The database holds results of another Kafka cluster than {here[0]} in epoch "
+                f"{here[1]}: name the database and the Kafka that belong together, or have the "
+                "database take this one over with `headrace adopt-cluster`"
             )
         stored = {place: row["next_offset"] for place, row in rows.items()}
         return [
@@ -112,56 +146,60 @@ class Cluster:
             if stored.get(place, 0) < end
         ]
 
-    async def _next(self, agents: Topic, partition: int, committed: Mapping[Any, Any]) -> Source:
-        routed = await self._waiting(TopicPartition(agents.name, partition), committed)
-        if routed is not None:
-            packed = find(routed.headers, SOURCE)
+    async def _next(
+        self, agents: Topic, partition: int, committed: Mapping[TopicPartition, int]
+    ) -> Source:
+        """Return the first event that the agent has not applied, or else the router not routed."""
+        routed = TopicPartition(agents.name, partition)
+        record = await self._record(routed, committed.get(routed, 0))
+        if record is not None:
+            packed = find(record.headers, SOURCE)
             # Without a source it is no event of ours: then nothing is taken for applied.
-            return Source(partition, 0, 0) if packed is None else Source.unpack(packed)
-        place = TopicPartition(EVENTS_RAW.name, partition)
-        raw = await self._waiting(place, committed)
-        if raw is not None:
-            return Source(partition, raw.offset, raw.timestamp)
-        end = (await self._consumer.end_offsets([place]))[place]
-        last = await self._record(place, end - 1)
+            return Source(partition, 0, 0) if packed is None else _limited(Source.unpack(packed))
+        raw = TopicPartition(EVENTS_RAW.name, partition)
+        record = await self._record(raw, committed.get(raw, 0))
+        if record is not None:
+            return _limited(
+                Source(partition, position(self.epoch, record.offset), record.timestamp)
+            )
+        end = (await self._consumer.end_offsets([raw]))[raw]
+        last = await self._record(raw, end - 1) if end else None
         now_ms = int(time.time() * 1_000) if last is None else last.timestamp
-        return Source(partition, end, now_ms)
-
-    async def _waiting(self, place: TopicPartition, committed: Mapping[Any, Any]) -> Any:
-        """Return the first record that the streams have not committed; None: they have all."""
-        done = committed.get(place)
-        return await self._record(place, 0 if done is None else max(0, done.offset))
+        return _limited(Source(partition, position(self.epoch, end), now_ms))
 
     async def _record(self, place: TopicPartition, offset: int) -> Any:
         """Return the first record from an offset on; None where there is none."""
-        first = (await self._consumer.beginning_offsets([place]))[place]
-        end = (await self._consumer.end_offsets([place]))[place]
-        if not max(offset, first) < end or offset < 0:
+        begins, ends = await self.ranges_of([place])
+        first = max(offset, begins[place])
+        if first >= ends[place]:
             return None
         self._consumer.assign([place])
-        self._consumer.seek(place, max(offset, first))
+        self._consumer.seek(place, first)
         async with asyncio.timeout(_RECORD_SECONDS):
             return await self._consumer.getone(place)
 
 
 @asynccontextmanager
-async def open_cluster(settings: Settings) -> AsyncIterator[Cluster]:
-    """Give the cluster; `UserError` when Kafka fails at what is asked."""
-    servers = settings.kafka.bootstrap_servers
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+async def open_cluster(settings: Settings, failed: str) -> AsyncIterator[Cluster]:
+    """Give the cluster; `UserError` that ends with the sentence `failed` when Kafka fails."""
+    kafka = settings.kafka
+    admin, consumer = make_admin(kafka), make_consumer(kafka)
     try:
         await admin.start()
         await consumer.start()
-        yield Cluster(admin, consumer)
+        yield Cluster(admin, consumer, await read_epoch(kafka))
     except (KafkaError, OSError, TimeoutError) as error:
         raise UserError(
-            f"Kafka at {servers} failed: {error or 'it does not answer'}. What was rebuilt until "
-            "now is right; run this again for the rest"
+            f"Kafka at {kafka.bootstrap_servers} failed: {error or 'it does not answer'}. {failed}"
         ) from error
     finally:
         await consumer.stop()
         await admin.close()
+
+
+def _limited(src: Source) -> Source:
+    """Limit a log time as the workers do: a record ahead of time would close every visit."""
+    return src._replace(log_ms=limited(src.log_ms, int(time.time() * 1_000)))
 
 
 def _positions(connection: Connection) -> dict[TopicPartition, dict[str, Any]]:

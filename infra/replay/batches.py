@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.errors import UserError
-from infra.replay.recorded import Recorded
+from infra.replay.csv_header import Mapped
+from infra.replay.recorded import Completion, Recorded
 from infra.replay.source import Counted, open_source
 from producer_api.batch import MAX_EVENTS
 from producer_api.body import MAX_BATCH_BYTES
 
-#: Batches that wait, read and not sent.
-_AHEAD = 2
-
 
 class Batch(NamedTuple):
-    """Events of one file, in its order; `position` is how many of its bytes are read by now."""
+    """Events of one file, in its order; `position` is how many bytes of all files are read."""
 
     name: str
     counted: Counted
@@ -31,73 +29,80 @@ class Batch(NamedTuple):
 
 
 def read_batches(
-    paths: Iterable[Path], complete: Callable[[bytes], bytes], most: int = MAX_EVENTS
+    paths: Iterable[Path],
+    completion: Completion,
+    limit: int = MAX_EVENTS,
+    mapped: Mapped | None = None,
 ) -> Iterator[Batch]:
-    """Yield all events of the files, `most` in a batch at most.
+    """Yield all events of the files, at most `limit` in a batch; `mapped` renames their fields.
 
     `UserError` when a file cannot be read on; what was read before it is yielded first.
     """
+    before = 0
     for path in paths:
-        with open_source(path) as source:
-            for events in _cut(source.events(), complete, most):
-                yield Batch(source.name, source.counted, events, source.position)
+        completion.begin_file()
+        with open_source(path, mapped or {}) as source:
+            for events in _cut(source.events(), completion.complete, limit):
+                yield Batch(source.name, source.counted, events, before + source.position)
+            before += source.position
 
 
 def _cut(
-    events: Iterator[Recorded], complete: Callable[[bytes], bytes], most: int
+    events: Iterator[Recorded], complete: Callable[[Recorded], Recorded], limit: int
 ) -> Iterator[Sequence[Recorded]]:
     batch: list[Recorded] = []
     size = 0
-    trouble = None
+    failure = None
     try:
-        for line, data in events:
-            event = Recorded(line, complete(data))
+        for event in map(complete, events):
             size += len(event.data) + 1
-            if batch and (len(batch) == most or size > MAX_BATCH_BYTES):
+            if batch and (len(batch) == limit or size > MAX_BATCH_BYTES):
                 yield batch
                 (batch, size) = ([], len(event.data) + 1)
             batch.append(event)
     except UserError as error:
-        trouble = error
+        failure = error
     if batch:
         yield batch
-    if trouble is not None:
-        raise trouble
+    if failure is not None:
+        raise failure
 
 
 async def read_ahead(batches: Iterator[Batch]) -> AsyncGenerator[Batch]:
-    """Yield the batches, while a thread reads the next ones; its error is raised here.
+    """Yield the batches, each read while the one before is sent; a reader's error is raised here.
 
-    The thread may be held up for good, by a pipe that brings nothing: nobody waits for it.
+    A pipe that brings nothing may hold a read up for good: nothing waits for its thread.
     """
-    ready: asyncio.Queue[Batch | Exception | None] = asyncio.Queue()
-    room = threading.Semaphore(_AHEAD)
-    is_over = threading.Event()
-    loop = asyncio.get_running_loop()
+    coming = _next(batches)
+    try:
+        while (batch := await coming) is not None:
+            coming = _next(batches)
+            yield batch
+    finally:
+        coming.cancel()
 
-    def put(item: Batch | Exception | None) -> None:
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(ready.put_nowait, item)
+
+def _next(batches: Iterator[Batch]) -> asyncio.Future[Batch | None]:
+    """Read the next batch, None after the last, in a thread that does not delay Python's end."""
+    loop = asyncio.get_running_loop()
+    coming: asyncio.Future[Batch | None] = loop.create_future()
+
+    def settle(batch: Batch | None, error: Exception | None) -> None:
+        if coming.cancelled():
+            return
+        if error is None:
+            coming.set_result(batch)
+        else:
+            coming.set_exception(error)
 
     def read() -> None:
+        batch, failure = None, None
         try:
-            for batch in batches:
-                put(batch)
-                room.acquire()
-                if is_over.is_set():
-                    return
+            batch = next(batches, None)
         except Exception as error:  # noqa: BLE001 - raised where it is awaited
-            put(error)
-        else:
-            put(None)
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, batch, failure)
 
     threading.Thread(target=read, name="replay-reader", daemon=True).start()
-    try:
-        while (item := await ready.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-            room.release()
-    finally:
-        is_over.set()
-        room.release()
+    return coming

@@ -1,99 +1,89 @@
-"""What the columns of a CSV file mean: a row's cells become the text of a JSON object.
+"""What the columns of a CSV file mean: a row's cells become an event."""
 
-Text, since a number keeps every digit that way, and bytes that are no UTF-8 go through as they
-are (in Python's surrogate escapes) for the server to refuse.
-"""
-
-import json
-import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
+
+from infra.replay.csv_numbers import AmbiguousError, to_json_number
+from infra.replay.exact_json import Object
 
 #: Fields that hold an object: a column of such a name holds JSON.
 OBJECTS = frozenset({"screen", "utm", "ad_click_ids", "properties", "vitals"})
 #: Objects whose members are all numbers.
 _OF_NUMBERS = frozenset({"screen", "vitals"})
+#: How databases and programs write that there is no value.
+NULLS = frozenset({"\\N", "NULL", "null", "(null)", "<null>", "None"})
 
-_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-#: As other programs write numbers: +1, 007, .05
-_OTHER_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
-_string = json.JSONEncoder(ensure_ascii=False).encode
+_json = msgspec.json.Decoder(float_hook=Decimal)
 
 
-@dataclass(slots=True)
-class Node:
-    """A field: the column that it is from, if any, and the members that have their own."""
+class Column(NamedTuple):
+    """A column of an event's field; `read` returns the value of a cell."""
 
-    read: Callable[[str], str]
-    column: int | None = None
-    members: dict[str, "Node"] = field(default_factory=dict)
-
-    def text(self, row: Sequence[str]) -> str | None:
-        """Return the field's JSON for this row; None when its cells are empty."""
-        own = None
-        if self.column is not None and self.column < len(row) and row[self.column]:
-            own = self.read(row[self.column])
-        if not self.members:
-            return own
-        members = [
-            f"{name}:{text}"
-            for name, member in self.members.items()
-            if (text := member.text(row)) is not None
-        ]
-        return _joined(own, members) if members else own
+    position: int
+    path: Sequence[str]
+    read: Callable[[str], Any]
 
 
-def to_tree(header: Sequence[str]) -> Node:
-    """Return the event as the header has it; columns without a name are left out."""
-    root = Node(_string)
-    for column, name in enumerate(header):
-        if not name:
-            continue
-        node = root
-        path = tuple(name.split("."))
-        for depth, part in enumerate(path, 1):
-            node = node.members.setdefault(_string(part), Node(_reader(path[:depth])))
-        node.column = column
-    return root
+def to_columns(header: Sequence[str], *, decimal_comma: bool) -> list[Column]:
+    """Return the columns that the header names, those of objects before those of their members."""
+    columns = [
+        Column(position, path, _reader(path, decimal_comma=decimal_comma))
+        for position, name in enumerate(header)
+        if name and (path := name.split("."))
+    ]
+    return sorted(columns, key=lambda column: len(column.path))
 
 
-def _reader(path: tuple[str, ...]) -> Callable[[str], str]:
+def to_event(columns: Sequence[Column], row: Sequence[str]) -> Object:
+    """Return the event of a row, without empty cells; `AmbiguousError` for such a number."""
+    event: Object = {}
+    for column, cell in _filled(columns, row):
+        members = event
+        (*objects, name) = column.path
+        for part in objects:
+            members = members.setdefault(part, {})
+            if not isinstance(members, dict):
+                break  # The column of the object holds something else, which the server rejects.
+        else:
+            members[name] = column.read(cell)
+    return event
+
+
+def _filled(columns: Sequence[Column], row: Sequence[str]) -> Iterator[tuple[Column, str]]:
+    for column in columns:
+        cell = row[column.position] if column.position < len(row) else ""
+        if (bare := cell.strip()) and bare not in NULLS:
+            yield column, cell
+
+
+def _reader(path: Sequence[str], *, decimal_comma: bool) -> Callable[[str], Any]:
     (first, *inner) = path
     if not inner and first in OBJECTS:
-        return _json
-    is_number = first == "duration" if not inner else first in _OF_NUMBERS
-    return _number if is_number else _string
+        return _value
+    if path == ["amount"]:
+        # The server reads the text exactly.
+        return partial(_number, "amount", str, decimal_comma=decimal_comma)
+    if path == ["duration"] or (inner and first in _OF_NUMBERS):
+        return partial(_number, ".".join(path), Decimal, decimal_comma=decimal_comma)
+    return str
 
 
-def _number(cell: str) -> str:
-    """Return a cell that is a number as one, to the last digit; else as a string."""
-    text = cell.strip()
-    if _JSON_NUMBER.fullmatch(text):
-        return text
-    if _OTHER_NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
-        return repr(number)
-    return _string(cell)
-
-
-def _json(cell: str) -> str:
-    """Return a cell that is JSON as that, on one line; else as a string."""
+def _number(name: str, kind: Callable[[str], Any], cell: str, *, decimal_comma: bool) -> Any:
+    """Return a cell that is a number as one of a kind, to the last digit; else as it is."""
     try:
-        msgspec.json.decode(cell.encode("utf-8", "surrogateescape"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _string(cell)
-    return cell.replace("\n", " ").replace("\r", " ").strip()
+        number = to_json_number(cell, decimal_comma=decimal_comma)
+    except AmbiguousError as error:
+        raise AmbiguousError(f"{name} {error}") from None
+    return cell if number is None else kind(number)
 
 
-def _joined(own: str | None, members: Sequence[str]) -> str:
-    """Return an object with members of other columns; what is no object stays what it is."""
-    more = ",".join(members)
-    if own is None:
-        return "{" + more + "}"
-    if not own.startswith("{"):
-        return own
-    body = own[:-1].rstrip()
-    return body + ("" if body == "{" else ",") + more + "}"
+def _value(cell: str) -> Any:
+    """Return what a cell of JSON holds; else the cell as it is."""
+    try:
+        return _json.decode(cell)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return cell

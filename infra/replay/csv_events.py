@@ -1,114 +1,93 @@
-"""Events in CSV: the first line names our fields, with dots for nested ones.
+"""Events in CSV: the header names our fields, with dots for nested ones.
 
-A row that is no CSV becomes an event as it is, for the server to refuse, and takes no other
-row with it: after a quote that never ends, reading goes on at the next line.
+A row that cannot be read is rejected with its line, and takes no other row with it: after a quote
+that never ends, reading goes on at the next line.
 """
 
 import csv
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Self
 
-from infra.errors import UserError
-from infra.replay.csv_columns import to_tree
-from infra.replay.lines import Line
-from infra.replay.recorded import MAX_LINE_BYTES, Recorded
+from infra.replay.csv_columns import to_columns, to_event
+from infra.replay.csv_header import Header, Mapped, read_header
+from infra.replay.csv_numbers import AmbiguousError
+from infra.replay.exact_json import encode
+from infra.replay.recorded import Problem, Recorded, not_utf8
+from infra.replay.texts import MAX_LINE, Line, to_bytes
 
-REQUIRED = frozenset({"type", "site_id", "session_id"})
-
-
-class _Feed:
-    """Gives csv the lines of one record, and can take all but the first of them back."""
-
-    def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines = lines
-        self._again: deque[Line] = deque()
-        self._taken: list[Line] = []
-        self._size = 0
-
-    def begin(self) -> None:
-        """Forget the lines of the last record."""
-        self._taken = []
-        self._size = 0
-
-    @property
-    def count(self) -> int:
-        """How many lines the record has so far."""
-        return len(self._taken)
-
-    @property
-    def first(self) -> Line:
-        """The record's first line."""
-        return self._taken[0]
-
-    def keep_first(self) -> None:
-        """Give all lines but the first once more."""
-        self._again.extendleft(reversed(self._taken[1:]))
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
-        self._taken.append(line)
-        self._size += len(line.data)
-        if not line.whole or self._size > MAX_LINE_BYTES:
-            raise csv.Error(f"a row of over {MAX_LINE_BYTES >> 10} KiB")
-        return line.data.decode("utf-8", "surrogateescape")
+_QUOTES = "a cell with a quotation mark in it must be in quotes, with the mark doubled"
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
-def is_header(line: bytes) -> bool:
-    """Tell whether a line names a field that every event has."""
-    try:
-        (cells,) = csv.reader([line.decode("utf-8", "replace")])
-    except (csv.Error, ValueError):
-        return False
-    return not REQUIRED.isdisjoint(cell.strip() for cell in cells)
-
-
-def of_rows(name: str, lines: Iterator[Line]) -> Iterator[Recorded]:
-    """Yield an event a row; `UserError` when the first line names none of our fields."""
-    feed = _Feed(lines)
-    reader = csv.reader(feed, strict=True)
-    header = _header(name, reader)
-    tree = to_tree(header)
+def read_rows(name: str, lines: Iterator[Line], mapped: Mapped) -> Iterator[Recorded]:
+    """Yield an event a row; `UserError` when the header names none of our fields."""
+    header = read_header(name, lines, mapped)
+    if header is None:
+        return
+    spaced = all(cell.startswith(" ") for cell in header.text.split(header.delimiter)[1:])
+    columns = to_columns(header.names, decimal_comma=header.delimiter == ";")
+    again: deque[Line] = deque()
     while True:
-        feed.begin()
+        taken: list[Line] = []
+        reader = csv.reader(
+            _one_row(lines, again, taken),
+            strict=True,
+            delimiter=header.delimiter,
+            skipinitialspace=spaced,
+        )
         try:
             row = next(reader)
+            problem = _wrong_cells(row, header, len(taken))
         except StopIteration:
             return
-        except csv.Error:
-            row = None
-        if row is None or not _fits(row, len(header), feed.count):
-            feed.keep_first()
-            yield from _as_it_is(feed.first)
-        elif row:
-            text = tree.text(row) or "{}"
-            yield Recorded(feed.first.number, text.encode("utf-8", "surrogateescape"))
+        except csv.Error as error:
+            problem = Problem("bad_csv", f"the row is not CSV ({error}); {_QUOTES}")
+        if problem is not None:
+            again.extendleft(reversed(taken[1:]))
+            yield _rejected(taken[:1], problem, header)
+        elif len(row) > 1 or any(cell.strip() for cell in row):
+            try:
+                yield Recorded(taken[0].number, encode(to_event(columns, row)))
+            except AmbiguousError as error:
+                yield _rejected(taken, Problem("ambiguous_number", str(error)), header)
+            except UnicodeEncodeError:
+                texts = (header.text, *(line.text for line in taken))
+                if (problem := not_utf8(to_bytes("".join(texts)))) is None:
+                    raise
+                yield _rejected(taken, problem, header)
 
 
-def _header(name: str, reader: Iterator[list[str]]) -> list[str]:
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-    except csv.Error as error:
-        raise UserError(f"The first line of {name} is no CSV: {error}") from error
-    if header and REQUIRED.isdisjoint(header):
-        raise UserError(
-            f"The first line of {name} must name the fields, such as type,site_id,session_id,path; "
-            "none of the first three is there"
-        )
-    return header
+def _one_row(lines: Iterator[Line], again: deque[Line], taken: list[Line]) -> Iterator[str]:
+    """Yield lines for csv, first those of `again`; note what a row has taken."""
+    size = 0
+    while (line := again.popleft() if again else next(lines, None)) is not None:
+        taken.append(line)
+        size += len(line.text)
+        if not line.whole or size > MAX_LINE:
+            raise csv.Error(f"a row of over {MAX_LINE >> 10} KiB")
+        yield line.text
 
 
-def _fits(row: Sequence[str], columns: int, lines: int) -> bool:
-    """Tell whether a row is one: cells missing at its end are empty, but more are a mistake.
+def _rejected(lines: Sequence[Line], problem: Problem, header: Header) -> Recorded:
+    data = to_bytes("".join(line.text for line in lines).strip("\r\n"))
+    return Recorded(lines[0].number, data, problem._replace(header=header.text))
+
+
+def _wrong_cells(row: Sequence[str], header: Header, lines: int) -> Problem | None:
+    """Return what is wrong with the number of cells; more may be there when they are empty.
 
     A row over several lines must be exact, or it is likely that a quote is missing.
     """
-    return len(row) == columns if lines > 1 else not any(row[columns:])
-
-
-def _as_it_is(line: Line) -> Iterator[Recorded]:
-    if data := line.data.strip():
-        yield Recorded(line.number, data)
+    if not row or (len(row) == 1 and not row[0].strip()):
+        return None
+    columns = len(header.names)
+    needed = max(number for number, name in enumerate(header.names, 1) if name)
+    if needed <= len(row) and not any(row[columns:]) and (lines == 1 or len(row) == columns):
+        return None
+    sentence = f"the row has {len(row)} cells, and the header names {columns} columns"
+    if lines > 1:
+        sentence += "; the row begins a quote that does not end on this line"
+    elif len(row) > columns:
+        delimiter = _DELIMITERS.get(header.delimiter, "delimiter")
+        sentence += f"; a cell with a {delimiter} in it, as user agents have, must be in quotes"
+    return Problem("wrong_number_of_cells", sentence)

@@ -1,56 +1,78 @@
-"""A recorded event on its way out: its bytes as they were recorded, and what must be added.
+"""A recorded event on its way out: what must be added, the rest as it was recorded."""
 
-Nothing is decoded and encoded again, so that the server judges what was recorded, to the last
-digit of an amount.
-"""
+from decimal import Decimal
+from typing import NamedTuple
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from infra.replay.exact_json import decode_object, encode
+from infra.replay.identity import EventIds
+from infra.replay.timestamps import to_iso
 
-import msgspec
 
-#: The longest line, bytes. An event may have 64 KiB, so the server refuses what is cut here.
-MAX_LINE_BYTES = 256 * 1024
+class Problem(NamedTuple):
+    """Why an event is rejected before it is sent; `header` is that of its CSV file."""
+
+    code: str
+    error: str
+    header: str = ""
 
 
 class Recorded(NamedTuple):
     """One event: the line (of a JSON document: the element) where it begins, and its bytes.
 
     The bytes are one line without its end, not blank, and as a rule one JSON object.
+    `has_time` is False when it carries no timestamp.
     """
 
     line: int
     data: bytes
-
-
-class _Head(msgspec.Struct):
-    event_id: Any = None
-
-
-_head = msgspec.json.Decoder(_Head).decode
+    problem: Problem | None = None
+    has_time: bool = True
 
 
 class Completion:
-    """Gives each event the id that makes it safe to send twice, and the site that is asked for."""
+    """Completes events: the id by which it counts once, the requested site, its recorded time."""
 
-    def __init__(self, site_id: str | None, new_id: Callable[[], str]) -> None:
-        self._site = None if site_id is None else b'"site_id":' + msgspec.json.encode(site_id)
-        self._new_id = new_id
+    def __init__(self, site_id: str | None) -> None:
+        self._site_id = site_id
+        self._ids = EventIds()
 
-    def complete(self, data: bytes) -> bytes:
-        """Return the event with its id and site; what is no JSON object is returned as it is."""
-        try:
-            head = _head(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return data
-        members = [] if self._site is None else [self._site]
-        if head.event_id is None:
-            members.append(b'"event_id":"%b"' % self._new_id().encode())
-        return with_members(data, members) if members else data
+    def begin_file(self) -> None:
+        """Prepare for the events of the next file."""
+        self._ids.begin_file()
+
+    def complete(self, event: Recorded) -> Recorded:
+        """Return the event as it is sent; what is no JSON object is returned as it is."""
+        if event.problem is not None:
+            return event
+        if problem := not_utf8(event.data):
+            return event._replace(problem=problem)
+        members = decode_object(event.data)
+        if members is None:
+            return event
+        if self._site_id is not None:
+            members["site_id"] = self._site_id
+        if "sent_at" in members:
+            # It corrects a client's clock by ours, but the event was not sent just now.
+            members["sent_at"] = None
+        micros = None
+        timestamp = members.get("timestamp")
+        if isinstance(timestamp, str | int | Decimal):
+            (iso, micros) = to_iso(str(timestamp))
+            if iso != str(timestamp):
+                members["timestamp"] = iso
+        if members.get("event_id") is None:
+            members["event_id"] = self._ids.id_of(members, micros)
+        return event._replace(data=encode(members), has_time=timestamp is not None)
 
 
-def with_members(data: bytes, members: Sequence[bytes]) -> bytes:
-    """Return a JSON object with members added at its end, where they win over earlier ones."""
-    body = data.rstrip()[:-1].rstrip()
-    comma = b"" if body.endswith(b"{") else b","
-    return b"%b%b%b}" % (body, comma, b",".join(members))
+def not_utf8(data: bytes) -> Problem | None:
+    """Return the problem of bytes that are not UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return Problem(
+            "invalid_utf8",
+            f"the byte 0x{data[error.start]:02X} is not UTF-8: the file is likely Latin-1 or "
+            "Windows-1252; convert it with `iconv -f WINDOWS-1252 -t UTF-8`",
+        )
+    return None

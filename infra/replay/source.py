@@ -1,4 +1,4 @@
-"""A file of recorded events, or standard input: opened, unpacked, and its format told."""
+"""A file of recorded events, or standard input: opened, unpacked, and its format recognised."""
 
 import gzip
 import io
@@ -8,12 +8,16 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, TextIO
 
 from infra.errors import UserError
-from infra.replay import csv_events, json_events
-from infra.replay.lines import Lines
+from infra.replay.csv_events import read_rows
+from infra.replay.csv_header import Mapped, header_in
+from infra.replay.json_events import is_document, read_document, read_json_lines
 from infra.replay.recorded import Recorded
+from infra.replay.rejects import unpacked
+from infra.replay.renaming import renaming
+from infra.replay.texts import open_text, read_lines
 
 STANDARD_INPUT = Path("-")
 
@@ -21,22 +25,24 @@ Counted = Literal["line", "event"]
 
 _BUFFER_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+_CSV_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".psv"})
 
 
 class Source:
-    """Events of one file, read once and from the beginning; memory does not grow with it."""
+    """Events of one file, read once and from the beginning; memory does not grow with it.
 
-    def __init__(self, name: str, suffix: str, packed: "io.BufferedReader[Any]") -> None:
-        #: As the user knows it.
-        self.name = name
-        #: What the numbers of its events count.
+    `name` is the file as the user knows it, `counted` what the numbers of its events count.
+    """
+
+    def __init__(self, path: Path, packed: "io.BufferedReader[Any]", mapped: Mapped) -> None:
+        self.name = "standard input" if path == STANDARD_INPUT else str(path)
         self.counted: Counted = "line"
+        plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+        self._suffix = plain.suffix.lower()
         self._packed = packed
-        self._file = _unpacked(packed)
-        self._suffix = suffix
-        self._lines = Lines(self._file)
+        self._mapped = mapped
+        self._text: TextIO | None = None
 
     @property
     def position(self) -> int:
@@ -45,47 +51,57 @@ class Source:
 
     def events(self) -> Iterator[Recorded]:
         """Yield the events in order; `UserError` where reading fails."""
+        number = 0
         try:
-            yield from self._recognised()
-        except (OSError, EOFError, zlib.error) as error:
+            for event in self._events():
+                number = event.line
+                yield event
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise UserError(
-                f"{self.name} cannot be read on after line {self._lines.number:,}: {error}"
+                f"{self.name} cannot be read on after {self.counted} {number:,}: {error}"
             ) from error
 
-    def _recognised(self) -> Iterator[Recorded]:
-        beginning = self._file.peek(_BUFFER_BYTES)
-        if beginning.startswith(_BYTE_ORDER_MARK):
-            self._file.read(len(_BYTE_ORDER_MARK))
-            beginning = beginning.removeprefix(_BYTE_ORDER_MARK)
-        if self._is_csv(beginning):
-            return csv_events.of_rows(self.name, self._lines)
-        if self._suffix not in _LINE_SUFFIXES and json_events.is_document(beginning):
+    def _events(self) -> Iterator[Recorded]:
+        # Kept, since it closes the file when it is deleted.
+        (self._text, start) = open_text(self.name, _unpacked(self._packed))
+        lines = read_lines(self._text)
+        if self._is_csv(start):
+            yield from read_rows(self.name, lines, self._mapped)
+            return
+        if self._suffix not in _LINE_SUFFIXES and is_document(start):
             self.counted = "event"
-            return json_events.of_document(self.name, self._file)
-        return json_events.of_lines(self._lines)
+            found = read_document(self.name, self._text)
+        else:
+            found = read_json_lines(lines)
+        rename = renaming(self._mapped)
+        for recorded in found:
+            for event in unpacked(recorded):
+                yield event if event.problem else event._replace(data=rename(event.data))
 
-    def _is_csv(self, beginning: bytes) -> bool:
-        if self._suffix == ".csv":
+    def _is_csv(self, start: str) -> bool:
+        if self._suffix in _CSV_SUFFIXES:
             return True
         if self._suffix == ".json" or self._suffix in _LINE_SUFFIXES:
             return False
-        first = beginning.lstrip().partition(b"\n")[0]
-        return not first.startswith((b"{", b"[")) and csv_events.is_header(first)
+        return not start.lstrip().startswith(("{", "[")) and header_in(start, self._mapped)
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path, mapped: Mapped) -> Iterator[Source]:
     """Open a file, or standard input for `-`; `UserError` when it cannot be read."""
-    if path == STANDARD_INPUT:
-        yield Source("standard input", "", _standard_input())
-        return
+    # The raw file where there is one: a thread that still waits for a line at the end of the
+    # process would hold the lock of Python's own buffer, and Python needs that to end.
+    standard: Any = sys.stdin.buffer
     try:
-        file = io.BufferedReader(path.open("rb", buffering=0), _BUFFER_BYTES)
+        raw: Any = (
+            getattr(standard, "raw", standard)
+            if path == STANDARD_INPUT
+            else path.open("rb", buffering=0)
+        )
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    with file:
-        unpacked = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-        yield Source(str(path), unpacked.suffix.lower(), file)
+    with io.BufferedReader(raw, _BUFFER_BYTES) as file:
+        yield Source(path, file, mapped)
 
 
 def total_bytes(paths: Sequence[Path]) -> int | None:
@@ -99,19 +115,7 @@ def total_bytes(paths: Sequence[Path]) -> int | None:
     return total
 
 
-def _standard_input() -> "io.BufferedReader[Any]":
-    # The raw file where there is one: a thread that still waits for a line at the end of the
-    # process would hold the lock of Python's own buffer, and Python needs that to end.
-    outer: Any = sys.stdin.buffer
-    return io.BufferedReader(getattr(outer, "raw", outer), _BUFFER_BYTES)
-
-
-def _unpacked(packed: "io.BufferedReader[Any]") -> "io.BufferedReader[Any] | gzip.GzipFile":
-    try:
-        is_packed = packed.peek(len(_GZIP)).startswith(_GZIP)
-    except OSError:  # told with the file's name when it is read
-        is_packed = False
-    if not is_packed:
-        return packed
+def _unpacked(packed: "io.BufferedReader[Any]") -> BinaryIO:
+    is_packed = packed.peek(len(_GZIP)).startswith(_GZIP)
     # Not within another buffer: that would drop what was unpacked before an error.
-    return gzip.GzipFile(fileobj=packed)
+    return gzip.GzipFile(fileobj=packed) if is_packed else packed  # type: ignore[return-value]

@@ -4,23 +4,25 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, text
-from sqlmodel import SQLModel, col
 
 from infra.status.model import TableCount
 from schemas.settings import DatabaseSettings
+from sinks.app import APP_ID as SINKS
 from sinks.sql.reader import open_reader
-from sinks.sql.tables import AlertRow, ConsumerOffsetRow, EventRow, PageDurationRow, SessionRow
+from sinks.sql.tables import ConsumerOffsetRow, table_of
+from streams.engine.cluster import Cluster
 
-_TABLES: tuple[type[SQLModel], ...] = (EventRow, SessionRow, PageDurationRow, AlertRow)
-#: Tables of so many rows are not counted, but estimated.
-_COUNTED_ROWS = 1_000_000
+_TABLES = ("events", "sessions", "page_durations", "alerts")
+#: Larger tables are not counted, but estimated.
+_COUNTED_ROWS = 100_000
 
 
 class DatabaseStatus(NamedTuple):
-    """Rows of each table, and for each topic when its offset moved last."""
+    """Rows of each table, for each topic when its offset moved last, and whose offsets they are."""
 
     tables: list[TableCount]
     commits: dict[str, datetime]
+    clusters: set[Cluster]
 
 
 async def look(database: DatabaseSettings) -> DatabaseStatus:
@@ -33,24 +35,33 @@ async def look(database: DatabaseSettings) -> DatabaseStatus:
 
 
 def _read(connection: Connection) -> DatabaseStatus:
-    tables = [_count(connection, str(model.__tablename__)) for model in _TABLES]
-    rows = connection.execute(
-        select(col(ConsumerOffsetRow.topic), func.max(col(ConsumerOffsetRow.updated_at))).group_by(
-            col(ConsumerOffsetRow.topic)
-        )
+    tables = [_count(connection, table) for table in _TABLES]
+    offsets = table_of(ConsumerOffsetRow).c
+    commits = select(offsets.topic, func.max(offsets.updated_at)).group_by(offsets.topic)
+    clusters = select(offsets.cluster_id, offsets.kafka_epoch).where(offsets.app == SINKS)
+    return DatabaseStatus(
+        tables,
+        {row.topic: row[1] for row in connection.execute(commits)},
+        {Cluster(*row) for row in connection.execute(clusters.distinct())},
     )
-    return DatabaseStatus(tables, {row[0]: row[1] for row in rows})
 
 
 def _count(connection: Connection, table: str) -> TableCount:
-    # The highest row number, where rows are seldom deleted; the planner's own estimate.
-    estimate = text(
-        f"SELECT max(rowid) FROM {table}"  # noqa: S608 - a name of ours
-        if connection.dialect.name == "sqlite"
-        else f"SELECT reltuples FROM pg_class WHERE oid = '{table}'::regclass"  # noqa: S608
-    )
-    rows = int(connection.execute(estimate).scalar() or 0)
-    if rows > _COUNTED_ROWS:
-        return TableCount(table=table, rows=rows, estimated=True)
-    counted = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608
-    return TableCount(table=table, rows=int(counted), estimated=False)
+    """Count the rows of a table, up to `_COUNTED_ROWS`; estimate those of a larger one."""
+    rows = 0
+    if connection.dialect.name == "postgresql":
+        # What the planner expects, also of a table that was never analyzed.
+        explain = text(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {table}")  # noqa: S608 - a name of ours
+        plan = connection.execute(explain).scalar_one()
+        rows = int(plan[0]["Plan"]["Plan Rows"])
+    if rows <= _COUNTED_ROWS:
+        some = f"SELECT 1 FROM {table} LIMIT {_COUNTED_ROWS + 1}"  # noqa: S608 - a name of ours
+        counting = f"SELECT count(*) FROM ({some}) AS first_rows"  # noqa: S608 - as above
+        counted = connection.execute(text(counting)).scalar_one()
+        if counted <= _COUNTED_ROWS:
+            return TableCount(table=table, rows=int(counted), estimated=False)
+        rows = max(rows, int(counted))
+    if connection.dialect.name == "sqlite":
+        # The highest row number, where rows are seldom deleted.
+        rows = connection.execute(text(f"SELECT max(rowid) FROM {table}")).scalar_one()  # noqa: S608
+    return TableCount(table=table, rows=int(rows), estimated=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from infra.status.model import Flow, Problem, Role, Status
+from schemas.counted import counted
 
 #: A topic that is further behind than this, and falls back, has too few workers.
 BEHIND_SECONDS = 30.0
@@ -18,16 +19,19 @@ def problems_of(status: Status) -> Iterator[Problem]:
     """Yield what is red: first roles, then topics, then dead letters."""
     for role in status.roles:
         yield from _of_role(role)
+        if role.expired:
+            yield _of_expired(role)
     idle = {role.name for role in status.roles if role.workers == 0}
     for flow in status.flows:
         if flow.role not in idle:
             yield from _of_flow(flow)
     for count in status.dead_letters:
-        if count.last_hour:
+        if count.open:
+            letters = counted(count.open, "dead letter")
             yield Problem(
-                what=f"{count.last_hour:,} dead letters in {count.topic} in the last hour",
-                do=f"see `headrace dlq list --topic {count.topic}`, mend the cause, then "
-                "`headrace dlq replay`",
+                what=f"{letters} in {count.topic} in the last hour",
+                do=f"see `headrace dlq list --topic {count.topic}`, fix the cause, then "
+                "`headrace dlq replay` or, if they are not worth it, `headrace dlq discard`",
             )
 
 
@@ -42,18 +46,28 @@ def _of_role(role: Role) -> Iterator[Problem]:
         )
 
 
+def _of_expired(role: Role) -> Problem:
+    return Problem(
+        what=f"{counted(role.expired, 'record')} had expired in events-raw before {role.name} "
+        "started and could route them; events among them are missing in sessions, page durations "
+        "and alerts",
+        do="stop headrace, run `headrace rebuild sessions` and `headrace rebuild durations`, and "
+        "start it again; alerts are not raised later (docs/reliability.md)",
+    )
+
+
 def _of_flow(flow: Flow) -> Iterator[Problem]:
     if flow.stuck:
         partitions = ", ".join(map(str, flow.stuck))
         yield Problem(
             what=f"{flow.role} does not move on in {flow.topic}, partition {partitions}, with "
-            f"{flow.lag:,} records to go",
+            f"{counted(flow.lag, 'record')} to go",
             do="look again in a minute; if it stands still then, its log says why: a stopped "
             "partition (docs/dead-letters.md), or the database away",
         )
     elif flow.grows and (flow.behind_seconds or 0) > BEHIND_SECONDS:
         yield Problem(
-            what=f"{flow.role} falls behind in {flow.topic}: {flow.lag:,} records, the first "
-            f"of them waits for {flow.behind_seconds:.0f} s",
+            what=f"{flow.role} falls behind in {flow.topic}: {counted(flow.lag, 'record')}, the "
+            f"first of them waits for {flow.behind_seconds:.0f} s",
             do=f"start more workers of the role {flow.role}, up to one a partition",
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,18 +10,25 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import stamina
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
+from aiokafka.errors import KafkaError
 
-from infra.errors import UserError
+from infra.errors import RefusedError, UserError
+from infra.status import dead_letters, next_records
 from infra.status.model import DeadLetterCount, Flow, Role
 from infra.topics import describe_topics
-from schemas.settings import KafkaSettings
+from kafka_clients.access import find_refusal
+from kafka_clients.clients import make_admin, make_consumer
+from kafka_clients.refusals import refusal_of
+from schemas.kafka_names import prefixed
+from schemas.kafka_settings import KafkaSettings
 from schemas.stages import SINK_STAGES, STREAM_STAGES
-from schemas.topics import DEAD_LETTERS, EVENTS_SESSION, Topic
+from schemas.topics import CLUSTER_EPOCHS, DEAD_LETTERS, EVENTS_RAW, EVENTS_SESSION, TOPICS, Topic
 from sinks.app import APP_ID as SINKS
 from streams.app import APP_ID as STREAMS
+from streams.engine.cluster import Cluster, read_epoch
+from streams.engine.offsets import STARTING_ERRORS, committed_offsets
 from streams.live_app import APP_ID as LIVE
 
 #: Each role that reads, its group and its topics.
@@ -31,30 +39,36 @@ _READERS: dict[str, tuple[str, Sequence[Topic]]] = {
 }
 #: Between two looks: more than the workers need between two commits.
 LOOK_SECONDS = 3.0
-_HOUR_MS = 3_600_000
-_FETCH_SECONDS = 5.0
 
 Offsets = Mapping[TopicPartition, int]
 
 
 class _Look(NamedTuple):
     at: float
+    wall: datetime
     done: dict[str, Offsets]
     ends: Offsets
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaStatus:
-    """What Kafka tells; `missing` are topics that are not there."""
+    """What Kafka tells; `missing` are topics that are not there.
+
+    `ahead_seconds` is how far the newest log time of an event is ahead of this machine's clock.
+    """
 
     roles: list[Role]
     flows: list[Flow]
     dead_letters: list[DeadLetterCount]
     missing: list[str]
+    cluster: Cluster
+    ahead_seconds: float
 
 
 async def look(kafka: KafkaSettings) -> KafkaStatus:
-    """Look twice, a few seconds apart; `UserError` when Kafka does not answer."""
+    """Look twice, a few seconds apart; `UserError` when Kafka does not answer, or refuses it."""
+    if refusal := await find_refusal(kafka, TOPICS):
+        raise RefusedError(refusal)
     topics = {state.topic.name: state.partitions for state in await describe_topics(kafka)}
     async with _clients(kafka) as (admin, consumer):
         places = {
@@ -74,24 +88,40 @@ async def look(kafka: KafkaSettings) -> KafkaStatus:
             Role(name=role, workers=await _workers(admin, group))
             for role, (group, _) in _READERS.items()
         ]
-        letters = [place for topic in DEAD_LETTERS for place in places[topic.name]]
-        counts = await _dead_letters(consumer, letters)
-    return KafkaStatus(roles, flows, counts, [name for name, count in topics.items() if not count])
+        cluster_id = str((await admin.describe_cluster())["cluster_id"])
+        ahead = await _ahead_seconds(consumer, places[EVENTS_RAW.name], second.ends)
+        kept = await _kept(
+            consumer, [place for topic in DEAD_LETTERS for place in places[topic.name]]
+        )
+    counts = await dead_letters.counts(kafka, kept) if kept else []
+    missing = [name for name, count in topics.items() if not count]
+    epoch = 0 if CLUSTER_EPOCHS.name in missing else await read_epoch(kafka)
+    return KafkaStatus(roles, flows, counts, missing, Cluster(cluster_id, epoch), ahead)
 
 
-@stamina.retry(on=GroupCoordinatorNotAvailableError, attempts=20, timeout=15, wait_max=1)
+async def _ahead_seconds(
+    consumer: Any, places: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
+) -> float:
+    """Return how far the last log time is ahead of this machine's clock; 0.0 if it is not."""
+    last = {place: ends[place] - 1 for place in places if ends.get(place)}
+    times = (await next_records.log_times(consumer, last, ends)).values()
+    newest_ms = max((at for at in times if at is not None), default=0)
+    return max(0.0, newest_ms / 1_000 - time.time())
+
+
+@stamina.retry(on=STARTING_ERRORS, attempts=20, timeout=15, wait_max=1)
 async def _look(
     admin: AIOKafkaAdminClient, consumer: Any, places: Mapping[str, Sequence[TopicPartition]]
 ) -> _Look:
     """Look once; a cluster that never had a group makes their coordinator first."""
     done: dict[str, Offsets] = {}
     for role, (group, _) in _READERS.items():
-        found = await admin.list_consumer_group_offsets(group)
-        done[role] = {place: told.offset for place, told in found.items()}
+        done[role] = await committed_offsets(admin, prefixed(group))
     read = {topic.name for _, topics in _READERS.values() for topic in topics}
-    # Ends after what is done: never a negative lag.
+    # Ends after what is done: never a negative lag. What was written before is below the ends.
+    wall = datetime.now(UTC)
     ends = await consumer.end_offsets([place for name in read for place in places[name]])
-    return _Look(time.monotonic(), done, ends)
+    return _Look(time.monotonic(), wall, done, ends)
 
 
 async def _flow(
@@ -100,83 +130,58 @@ async def _flow(
     begin = await consumer.beginning_offsets(places)
 
     def done(look: _Look, place: TopicPartition) -> int:
-        # What retention deleted is nobody's work any more.
+        # A group that never committed begins at the start; what retention deleted is no work.
         return max(look.done[role].get(place, 0), int(begin[place]))
 
-    lags = {place: second.ends[place] - done(second, place) for place in places}
+    behind = {
+        place: done(second, place) for place in places if second.ends[place] > done(second, place)
+    }
+    oldest = await next_records.log_times(consumer, behind, second.ends)
+    # Offsets up to the end may hold no record: compacted, or markers of transactions.
+    lags = {place: second.ends[place] - behind[place] for place in behind if place in oldest}
     before = sum(first.ends[place] - done(first, place) for place in places)
     moved = {place: done(second, place) - done(first, place) for place in places}
     # Work that was there at the first look, and is at the second, untouched.
     had_work = {place for place in places if first.ends[place] > done(first, place)}
-    # With no lag anywhere, one that holds a record to tell the time of.
-    worst = max(places, key=lambda place: (lags[place], done(second, place) > begin[place]))
-    last, waiting = await _times(consumer, worst, begin[worst], done(second, worst), lags[worst])
+    times = [at for at in oldest.values() if at is not None]
+    waits_since = datetime.fromtimestamp(min(times) / 1_000, UTC) if times else None
     return Flow(
         role=role,
         topic=places[0].topic,
         lag=sum(lags.values()),
         grows=sum(lags.values()) > before,
         rate=sum(moved.values()) / (second.at - first.at),
-        done_until=last,
-        behind_seconds=waiting,
-        stuck=sorted(place.partition for place in had_work if not moved[place] and lags[place]),
+        done_until=waits_since if lags else second.wall,
+        behind_seconds=(
+            None
+            if waits_since is None
+            else max(0.0, (datetime.now(UTC) - waits_since).total_seconds())
+        ),
+        stuck=sorted(place.partition for place in had_work if not moved[place] and place in lags),
     )
-
-
-async def _times(
-    consumer: Any, place: TopicPartition, begin: int, done: int, lag: int
-) -> tuple[datetime | None, float | None]:
-    """Return the log time of the last record done, and the age (s) of the first that is not."""
-    last = await _log_ms(consumer, place, done - 1) if done > begin else None
-    waiting = await _log_ms(consumer, place, done) if lag else None
-    return (
-        None if last is None else datetime.fromtimestamp(last / 1_000, UTC),
-        None if waiting is None else max(0.0, time.time() - waiting / 1_000),
-    )
-
-
-async def _log_ms(consumer: Any, place: TopicPartition, offset: int) -> int | None:
-    """Return the log time of a record, or of the next that compaction left; None without one."""
-    consumer.assign([place])
-    consumer.seek(place, offset)
-    try:
-        async with asyncio.timeout(_FETCH_SECONDS):
-            return int((await consumer.getone(place)).timestamp)
-    except TimeoutError:
-        return None
 
 
 async def _workers(admin: AIOKafkaAdminClient, group: str) -> int:
-    (response,) = await admin.describe_consumer_groups([group])
+    (response,) = await admin.describe_consumer_groups([prefixed(group)])
     (found,) = response.groups
     return len(found[5])  # error code, group, state, protocol type, protocol, members, …
 
 
-async def _dead_letters(consumer: Any, places: Sequence[TopicPartition]) -> list[DeadLetterCount]:
+async def _kept(consumer: Any, places: Sequence[TopicPartition]) -> dict[str, int]:
+    """Return how many records each topic holds."""
     begins = await consumer.beginning_offsets(places)
     ends = await consumer.end_offsets(places)
-    since = int(time.time() * 1_000) - _HOUR_MS
-    recent = await consumer.offsets_for_times(dict.fromkeys(places, since))
-    counts: dict[str, tuple[int, int]] = {}
+    kept: Counter[str] = Counter()
     for place in places:
-        (kept, last_hour) = counts.get(place.topic, (0, 0))
-        kept += ends[place] - begins[place]
-        if recent.get(place) is not None:
-            last_hour += ends[place] - recent[place].offset
-        counts[place.topic] = (kept, last_hour)
-    return [
-        DeadLetterCount(topic=topic, kept=kept, last_hour=last_hour)
-        for topic, (kept, last_hour) in counts.items()
-    ]
+        kept[place.topic] += ends[place] - begins[place]
+    return kept
 
 
 @asynccontextmanager
 async def _clients(kafka: KafkaSettings) -> AsyncIterator[tuple[AIOKafkaAdminClient, Any]]:
-    servers = kafka.bootstrap_servers
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers,
-        enable_auto_commit=False,
+    admin = make_admin(kafka)
+    consumer = make_consumer(
+        kafka,
         # One record is asked for at a time, and many times: nothing is worth waiting for.
         fetch_max_wait_ms=10,
         max_partition_fetch_bytes=64 * 1024,
@@ -186,7 +191,9 @@ async def _clients(kafka: KafkaSettings) -> AsyncIterator[tuple[AIOKafkaAdminCli
         await consumer.start()
         yield admin, consumer
     except (KafkaError, OSError) as error:
-        raise UserError(f"Kafka at {servers} did not answer: {error!r}") from error
+        if refusal := refusal_of(error, kafka.bootstrap_servers):
+            raise RefusedError(refusal) from error
+        raise UserError(f"Kafka at {kafka.bootstrap_servers} did not answer: {error!r}") from error
     finally:
         await consumer.stop()
         await admin.close()

@@ -2,57 +2,103 @@
 
 from pathlib import Path
 
-import msgspec
-from sqlalchemy.exc import SQLAlchemyError
-
+from infra import disk
 from infra.data_dir import DataDir, local_database, local_settings, read_settings
-from infra.errors import UserError
+from infra.database import check_exists
+from infra.errors import RefusedError, UserError
 from infra.process import read_pid
-from infra.role_status import why_not_ready
+from infra.role_status import expired_of, why_not_ready
+from infra.slow_codec import slow_codec
 from infra.status import database, kafka
 from infra.status.judge import problems_of
 from infra.status.model import Problem, Role, Status
+from schemas.clocks import LEAD_MS
 from schemas.settings import DatabaseSettings
-from sinks.sql.errors import reason
+from sinks.sql.errors import DATABASE_ERRORS, reason
+from streams.engine.cluster import Cluster
 
 
 async def look(data_dir: Path) -> Status:
     """Look at Kafka, at the database and, where there is one, at the data directory's roles."""
-    status = Status()
+    status, cluster = Status(problems=_of_disk(data_dir)), None
     try:
         settings = local_settings(data_dir)
         found = await kafka.look(settings.kafka)
+    except RefusedError as error:
+        status.problems.append(Problem(what=error.refusal.what, do=error.refusal.do))
     except UserError as error:
         status.problems.append(Problem(what=str(error), do="start it, then look again"))
     else:
         is_local = "bootstrap_servers" not in read_settings().kafka.model_fields_set
         status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles
-        status.flows = found.flows
+        status.flows, cluster = found.flows, found.cluster
         status.dead_letters = found.dead_letters
         status.problems += [
             Problem(what=f"There is no topic {name}", do="run `headrace topics create`")
             for name in found.missing
         ]
-    await _look_at_database(local_database(read_settings().database, data_dir), status)
+        status.problems += problem_of_clock(found.ahead_seconds)
+    await _look_at_database(local_database(read_settings().database, data_dir), status, cluster)
     status.problems += problems_of(status)
+    status.notes += notes()
     return status
 
 
-async def _look_at_database(settings: DatabaseSettings, status: Status) -> None:
+def notes() -> list[Problem]:
+    """Return what is worth a note at this installation."""
+    return [note] if (note := slow_codec()) else []
+
+
+def problem_of_clock(ahead_seconds: float) -> list[Problem]:
+    """Return the problem of log times that are ahead of this machine's clock, if they are."""
+    if ahead_seconds * 1_000 <= LEAD_MS:
+        return []
+    return [
+        Problem(
+            what=f"The last events are logged {ahead_seconds / 60:,.0f} minutes ahead of this "
+            "machine's clock",
+            do="correct the clock of Kafka, or of this machine (NTP); stream time stays within 5 "
+            "minutes of the other clocks",
+        )
+    ]
+
+
+def _of_disk(data_dir: Path) -> list[Problem]:
+    full = disk.why_full(data_dir.absolute())
+    if full is None:
+        return []
+    (what, _, do) = full.partition(": ")
+    return [Problem(what=what, do=do)]
+
+
+async def _look_at_database(
+    settings: DatabaseSettings, status: Status, cluster: Cluster | None
+) -> None:
     try:
+        check_exists(settings)
         found = await database.look(settings)
-    except (SQLAlchemyError, OSError) as error:
-        what = f"The database cannot be read: {reason(error)}"
+    except UserError as error:
+        what, _, do = str(error).partition(". ")
+        status.problems.append(Problem(what=what, do=do))
+        return
+    except DATABASE_ERRORS as error:
+        what = f"The database {settings.shown} cannot be read: {reason(error)}"
         do = "start it, or set HEADRACE_DATABASE__URL; a new one is made by `headrace db upgrade`"
         status.problems.append(Problem(what=what, do=do))
         return
+    if cluster is not None and found.clusters - {cluster}:
+        status.problems.append(
+            Problem(
+                what=f"The database belongs to another Kafka cluster than {cluster.cluster_id} in "
+                f"epoch {cluster.epoch}",
+                do="name those that belong together, or stop headrace and run "
+                "`headrace adopt-cluster`",
+            )
+        )
     status.tables = found.tables
-    status.flows = [
-        msgspec.structs.replace(flow, last_commit=found.commits.get(flow.topic))
-        if flow.role == "sinks"
-        else flow
-        for flow in status.flows
-    ]
+    for flow in status.flows:
+        if flow.role == "sinks":
+            flow.last_commit = found.commits.get(flow.topic)
 
 
 def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
@@ -60,19 +106,15 @@ def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
     folder = DataDir(data_dir)
     if not any(folder.pid(role.name).exists() for role in roles):
         return roles  # `headrace kafka`, and roles started by hand
-    named = [
-        msgspec.structs.replace(
-            role,
-            process=read_pid(folder.pid(role.name)),
-            not_ready=why_not_ready(folder.status(role.name)),
-        )
-        for role in roles
-    ]
-    others = [(name, read_pid(folder.pid(name))) for name in ("kafka", "web")]
+    for role in roles:
+        role.process = read_pid(folder.pid(role.name))
+        role.not_ready = why_not_ready(folder.status(role.name))
+        role.expired = expired_of(folder.status(role.name))
+    # Where `up` works with the Kafka of someone else, there is no process to look for.
+    names = [name for name in ("kafka", "web") if name != "kafka" or folder.pid(name).exists()]
+    others = [(name, read_pid(folder.pid(name))) for name in names]
+    gone = "its process is gone"
     return [
-        *(
-            Role(name=name, process=pid, not_ready=None if pid else "its process is gone")
-            for name, pid in others
-        ),
-        *named,
+        *(Role(name=name, process=pid, not_ready=None if pid else gone) for name, pid in others),
+        *roles,
     ]

@@ -5,24 +5,27 @@ from datetime import datetime
 import msgspec
 
 
-class Role(msgspec.Struct, frozen=True, kw_only=True):
+class Role(msgspec.Struct, kw_only=True):
     """One role: its workers in the consumer group, and what it says of itself on this machine.
 
     `workers` is None for a role without a group, `process` None where no data directory tells.
+    `expired` are the records of its source that had expired unread when it started.
     """
 
     name: str
     workers: int | None = None
     process: int | None = None
     not_ready: str | None = None
+    expired: int = 0
 
 
-class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """How a role gets on with one topic, summed over its partitions.
+class Flow(msgspec.Struct, kw_only=True):
+    """Progress of a role in one topic, summed over its partitions.
 
-    `rate` is of records done a second, between two looks. `done_until` is the log time of the
-    last record done, of the partition that is furthest behind; `behind_seconds` is how long the
-    first record not done has waited there. `stuck` are partitions with work that did not move.
+    `rate` is of records done a second, between two looks. `done_until`: all records that were
+    written before are done. It is the log time of the oldest record that is not done; with lag 0,
+    the time of the second look. `behind_seconds` is the age of that oldest record. `stuck` are
+    partitions with work that did not move.
     """
 
     role: str
@@ -37,11 +40,18 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Dead letters of one topic: all that are kept, replayed ones too, and the last hour's."""
+    """Dead letters of one topic: all records that it holds, and those of the last hour.
+
+    `open` are those of the last hour that were neither replayed nor discarded. `replayed` and
+    `discarded` are counted since 60 days.
+    """
 
     topic: str
     kept: int
     last_hour: int
+    open: int
+    replayed: int = 0
+    discarded: int = 0
 
 
 class TableCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +63,18 @@ class TableCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is red, and what to do about it: a sentence each."""
+    """Something that is red, or worth a note, and what to do about it: a sentence each."""
 
     what: str
     do: str
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """All of it; `problems` is empty when all is well."""
+    """All of it; `problems` is empty when all is well, also if there are `notes`."""
 
     roles: list[Role] = msgspec.field(default_factory=list)
     flows: list[Flow] = msgspec.field(default_factory=list)
     dead_letters: list[DeadLetterCount] = msgspec.field(default_factory=list)
     tables: list[TableCount] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
+    notes: list[Problem] = msgspec.field(default_factory=list)

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Literal
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from infra.status.model import Flow, Role, Status
+from infra.status.model import Flow, Problem, Role, Status
 from infra.tables import visible
-
-_RIGHT: Literal["right"] = "right"
+from schemas.counted import counted
 
 
 def shown(status: Status, now: datetime) -> Iterator[RenderableType]:
-    """Give the tables of a status, and what to do about what is red."""
+    """Give the verdict, what to do about what is red, and the tables of a status."""
+    yield from _verdict(status.problems)
+    for note in status.notes:
+        yield _sentence(note, "! ", "yellow")
     if status.roles:
         yield _roles(status.roles)
     if status.flows:
@@ -24,15 +25,23 @@ def shown(status: Status, now: datetime) -> Iterator[RenderableType]:
         yield _dead_letters(status)
     if status.tables:
         yield _tables(status)
-    if not status.problems:
-        yield Text("\nAll is well.", style="green")
-    for problem in status.problems:
-        yield Text.assemble("\n", ("✗ ", "red"), visible(problem.what), f"\n  → {problem.do}")
+
+
+def _verdict(problems: list[Problem]) -> Iterator[Text]:
+    if not problems:
+        yield Text("✓ All is well.", style="green")
+    if len(problems) > 1:
+        yield Text(f"✗ {counted(len(problems), 'problem')}:", style="red")
+    for problem in problems:
+        yield _sentence(problem, "✗ ", "red")
+
+
+def _sentence(problem: Problem, sign: str, style: str) -> Text:
+    return Text.assemble((sign, style), visible(problem.what), f" → {problem.do}")
 
 
 def _roles(roles: list[Role]) -> Table:
-    table = Table("role", "workers", "process", "state")
-    table.columns[1].justify = _RIGHT
+    table = _table("role", ">workers", "process", "state")
     for role in roles:
         workers = "" if role.workers is None else str(role.workers)
         process = "" if role.process is None else str(role.process)
@@ -43,31 +52,37 @@ def _roles(roles: list[Role]) -> Table:
 
 
 def _flows(flows: list[Flow], now: datetime) -> Table:
-    table = Table("role", "topic", "lag", "done a second", "done until", "last commit")
-    for column in table.columns[2:4]:
-        column.justify = _RIGHT
+    table = _table("role", "topic", ">lag", ">done a second", "done until", "last commit")
     for flow in flows:
         lag = Text(f"{flow.lag:,}", style="red" if flow.stuck else "")
-        times = (_ago(flow.done_until, now), _ago(flow.last_commit, now))
+        done_until = _ago(flow.done_until, now) if flow.lag else "all"
+        times = (done_until, _ago(flow.last_commit, now))
         table.add_row(flow.role, flow.topic, lag, f"{flow.rate:,.0f}", *times)
     return table
 
 
 def _dead_letters(status: Status) -> Table:
-    table = Table("dead letters in", "last hour", "30 days, replayed ones too")
-    for column in table.columns[1:]:
-        column.justify = _RIGHT
+    counts = (">open, last hour", ">last hour", ">30 days", ">replayed", ">discarded")
+    table = _table("dead letters in", *counts)
     for count in status.dead_letters:
-        recent = Text(f"{count.last_hour:,}", style="red" if count.last_hour else "")
-        table.add_row(count.topic, recent, f"{count.kept:,}")
+        recent = Text(f"{count.open:,}", style="red" if count.open else "")
+        rest = (count.last_hour, count.kept, count.replayed, count.discarded)
+        table.add_row(count.topic, recent, *(f"{number:,}" for number in rest))
     return table
 
 
 def _tables(status: Status) -> Table:
-    table = Table("table", "rows")
-    table.columns[1].justify = _RIGHT
+    table = _table("table", ">rows")
     for count in status.tables:
         table.add_row(count.table, f"{'about ' if count.estimated else ''}{count.rows:,}")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    """Return a table without rows; columns that begin with ">" are aligned to the right."""
+    table = Table()
+    for name in columns:
+        table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")
     return table
 
 

@@ -1,1 +1,1 @@
-"""The sink agents: one module, one agent, one `register(worker, writer)`. Wiring only."""
+"""The agents of the role `sinks`."""

@@ -65,14 +65,26 @@ class AlertFeed:
             self._shared.pop((site_id, seq), None)
             raise
 
-    async def watch(self, site_id: str, last_seen: int | None) -> "AlertSource":
+    async def watch(self, site_id: str, last_seen: int | None) -> sse.Source:
         """Return a source for one client: from the alert after `last_seen`, else from now on.
 
-        A number that is still to come was another database's: it says nothing of this one.
+        A number that is still to come is of another database, and means nothing in this one. While
+        SQL is away, there are no alerts.
         """
         newest = await self.newest()
-        start = newest if last_seen is None or last_seen > newest else last_seen
-        return AlertSource(self, site_id, start)
+        seq = newest if last_seen is None or last_seen > newest else last_seen
+
+        async def news() -> bytes:
+            nonlocal seq
+            try:
+                (messages, seq) = await self.after(site_id, seq)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                return b""
+            return messages
+
+        return news
 
     async def _read(self, site_id: str, seq: int, newest: int) -> _Found:
         alerts = await self._database.run(
@@ -81,22 +93,3 @@ class AlertFeed:
         messages = [sse.event("alert", msgspec.json.encode(a), str(a["seq"])) for a in alerts]
         reached = alerts[-1]["seq"] if len(alerts) == PAGE else newest
         return b"".join(messages), reached
-
-
-class AlertSource:
-    """One client's place in a site's alerts."""
-
-    def __init__(self, feed: AlertFeed, site_id: str, seq: int) -> None:
-        self._feed = feed
-        self._site_id = site_id
-        self._seq = seq
-
-    async def news(self) -> bytes:
-        """Return the alerts that the client has not been sent; none while SQL is away."""
-        try:
-            (messages, self._seq) = await self._feed.after(self._site_id, self._seq)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            return b""
-        return messages

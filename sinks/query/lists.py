@@ -1,135 +1,104 @@
-"""What a list is asked: `limit`, `cursor`, `from`, `to`. Pure.
+"""The query parameters of lists: `limit`, `cursor`, `from`, `to`. Pure."""
 
-A cursor is the key of the last row that was shown, so a page is what follows it, whatever was
-inserted meanwhile. It is opaque: clients may only hand it back.
-"""
-
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
 
-import msgspec
+from fastapi import Query
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from sinks.query.answers import Refused, bad_parameter, shown
+from sinks.paging import Slice, in_utc, read_cursor
+from sinks.query.errors import bad_parameter, shown
 
 DEFAULT_LIMIT = 100
-MOST = 1_000
+MAX_LIMIT = 1_000
 
-#: The parameters of every list.
-LIST = frozenset({"limit", "cursor", "from", "to"})
-#: Every address may carry its token.
-_ANYWHERE = frozenset({"access_token"})
-_INTEGERS = 2**63
-_LAST_YEAR = 9999
+#: The token, and what clients add against caches: jQuery and EventSource polyfills do. No
+#: parameter of ours will ever have one of these names.
+_IGNORED = frozenset({"access_token", "_", "_t", "_ts", "t", "ts", "r", "cb", "nocache"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A page of a list: at most `limit` rows after the key `after`, from `since` to `until`."""
+class Parameters(BaseModel):
+    """Query parameters. One that is unknown is an error: a misspelt filter would not filter."""
 
-    limit: int
-    after: tuple[Any, ...] | None
-    since: datetime | None
-    until: datetime | None
-
-
-def asked(query: Mapping[str, str], key: Sequence[type], *filters: str) -> Asked:
-    """Read the parameters; `Refused` names the wrong one. `key` is the kinds of the list's key."""
-    only_known(query, *LIST, *filters)
-    return Asked(
-        limit_of(query),
-        _after(query["cursor"], key) if "cursor" in query else None,
-        *within(query),
-    )
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_unknown(cls, query: Mapping[str, Any]) -> dict[str, Any]:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for name in query.keys() - _IGNORED - set(known):
+            raise bad_parameter(
+                name[:100], f"Unknown parameter; known are {', '.join(sorted(known)) or 'none'}"
+            )
+        return {name: query[name] for name in known if name in query}
 
 
-def asked_by_name(query: Mapping[str, str]) -> tuple[int, str]:
-    """Read the parameters of a list of names: its limit, and the name that it goes on after."""
-    only_known(query, "limit", "cursor")
-    (after,) = _after(query["cursor"], (str,)) if "cursor" in query else ("",)
-    return limit_of(query), after
-
-
-def within(query: Mapping[str, str]) -> tuple[datetime | None, datetime | None]:
-    """Return the times that a list is bounded by: from the first, up to the second."""
-    return _time(query, "from"), _time(query, "to")
-
-
-def only_known(query: Mapping[str, str], *known: str) -> None:
-    """Refuse parameters that nothing reads: a filter with a typing error would not filter."""
-    for name in query.keys() - _ANYWHERE - set(known):
-        raise bad_parameter(
-            name[:100], f"Unknown parameter; known are {', '.join(sorted(known)) or 'none'}"
-        )
-
-
-def one_of(query: Mapping[str, str], name: str, known: Sequence[str]) -> str | None:
-    """Return the value of a filter, None without one: a value that nothing has would find none."""
-    value = query.get(name)
-    if value is not None and value not in known:
-        raise bad_parameter(
-            name, f"{name} must be one of: {', '.join(known)}; it is {shown(value)!r}"
-        )
-    return value
-
-
-def limit_of(query: Mapping[str, str]) -> int:
-    """Return how many rows are asked for."""
-    text = query.get("limit", str(DEFAULT_LIMIT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST):
-        raise bad_parameter("limit", f"limit must be a number from 1 to {MOST:,}")
+def _limit(text: Any) -> int:
+    text = str(text)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):
+        raise bad_parameter("limit", f"limit must be a number from 1 to {MAX_LIMIT:,}")
     return int(text[:9])
 
 
-def cursor_of(key: Sequence[Any]) -> str:
-    """Return the cursor behind the row with this key."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(list(key))).rstrip(b"=").decode()
-
-
-def _after(cursor: str, kinds: Sequence[type]) -> tuple[Any, ...]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        values = msgspec.json.decode(base64.b64decode(padded, altchars="-_", validate=True))
-        key: tuple[Any, ...] = tuple(
-            msgspec.convert(value, kind) for value, kind in zip(values, kinds, strict=True)
-        )
-    except (binascii.Error, ValueError, TypeError, RecursionError, msgspec.MsgspecError):
-        raise _bad_cursor() from None
-    if any(not _can_be_bound(value) for value in key):
-        raise _bad_cursor()
-    return tuple(str(value) if isinstance(value, UUID) else value for value in key)
-
-
-def _bad_cursor() -> Refused:
-    return bad_parameter("cursor", "cursor must be the next_cursor of an earlier answer")
-
-
-def _can_be_bound(value: Any) -> bool:
-    if isinstance(value, int):
-        return -_INTEGERS <= value < _INTEGERS
-    if isinstance(value, datetime):
-        return value.tzinfo is not None and 1 < value.year < _LAST_YEAR
-    return not isinstance(value, str) or "\0" not in value
-
-
-def _time(query: Mapping[str, str], name: str) -> datetime | None:
-    if name not in query:
-        return None
+def _time(name: str, text: Any) -> datetime:
     try:
         # The plus of an offset that was not escaped arrives as a space.
-        (date, rest) = (query[name][:11], query[name][11:])
-        found = datetime.fromisoformat(date + rest.replace(" ", "+"))
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+        (date, rest) = (text[:11], text[11:])
+        return in_utc(datetime.fromisoformat(date + rest.replace(" ", "+")))
+    except ValueError:
         raise bad_parameter(
             name, f"{name} must be an ISO 8601 date and time, such as 2026-01-31T12:00:00Z"
         ) from None
+    except OverflowError:
+        raise bad_parameter(name, f"{name} must be in the years 1 to 9999 in UTC") from None
 
 
-def iso(time: datetime) -> str:
-    """Return a time as answers show it: ISO 8601, UTC, microseconds."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def one_of(name: str, known: Sequence[str]) -> Any:
+    """Return the annotation of a filter whose values are known: any other would find nothing."""
+
+    def check(value: Any) -> Any:
+        if value not in known:
+            raise bad_parameter(
+                name, f"{name} must be one of: {', '.join(known)}; it is {shown(value)!r}"
+            )
+        return value
+
+    return Annotated[str, BeforeValidator(check), WithJsonSchema({"enum": list(known)})]
+
+
+_Limit = Annotated[int, BeforeValidator(_limit), Field(ge=1, le=MAX_LIMIT)]
+_From = Annotated[datetime, BeforeValidator(partial(_time, "from"))]
+_To = Annotated[datetime, BeforeValidator(partial(_time, "to"))]
+
+
+class NameListParameters(Parameters):
+    """The parameters of a list of names."""
+
+    cursor: str | None = Field(default=None, description="The next_cursor of the page before.")
+    limit: _Limit = Field(default=DEFAULT_LIMIT, description="Rows of a page.")
+
+
+class ListParameters(NameListParameters):
+    """The parameters of every other list."""
+
+    since: _From | None = Field(default=None, alias="from", description="From this time, included.")
+    until: _To | None = Field(
+        default=None, alias="to", description="Up to this time, not included."
+    )
+
+
+ListQuery = Annotated[ListParameters, Query()]
+
+
+def slice_of(query: ListParameters, key: Sequence[type]) -> Slice:
+    """Return the part that is requested of a list whose key has these types."""
+    after = None if query.cursor is None else after_cursor(query.cursor, key)
+    return Slice(query.limit, after, query.since, query.until)
+
+
+def after_cursor(cursor: str, key: Sequence[type]) -> tuple[Any, ...]:
+    """Return the key of a cursor; an error unless it has these types."""
+    try:
+        return read_cursor(cursor, key)
+    except ValueError as error:
+        raise bad_parameter("cursor", str(error)) from None

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from datasketches import hll_sketch, hll_union
-
-from schemas.live import LATEST_EVENTS, LIVE_MINUTES, LIVE_SECONDS, TOP_NAMES, VISITORS_LG_K
+from schemas.live import LATEST_EVENTS, LIVE_MINUTES, LIVE_SECONDS, TOP_NAMES
 from schemas.records import LiveCounters, PageCount, ReferrerCount
+from schemas.visitor_sketch import estimate
 
 Live = dict[str, Any]
 
@@ -23,7 +22,7 @@ def merge(site_id: str, partials: Iterable[LiveCounters], at_ms: int) -> Live:
     return {
         "site_id": site_id,
         "at": iso(at_ms),
-        "visitors_now": _visitors(partial.visitors for partial in known),
+        "visitors_now": round(estimate(partial.visitors for partial in known)),
         "sessions_now": sum(partial.sessions for partial in known),
         "events_last_minute": _last_minute(known, at_ms),
         "per_minute": _per_minute(known, at_ms),
@@ -49,16 +48,8 @@ def iso(at_ms: int) -> str:
 
 
 def same_but_for_time(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two of one site say the same, of different moments."""
+    """Return True if two snapshots of one site differ only in their time."""
     return {**one, "at": None} == {**other, "at": None}
-
-
-def _visitors(sketches: Iterable[bytes]) -> int:
-    union = hll_union(VISITORS_LG_K)
-    for sketch in filter(None, sketches):
-        union.update(hll_sketch.deserialize(sketch))
-    estimate: float = union.get_estimate()
-    return round(estimate)
 
 
 def _last_minute(partials: Iterable[LiveCounters], at_ms: int) -> dict[str, int]:

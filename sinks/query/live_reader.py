@@ -5,39 +5,41 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka import TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
 
-from schemas.codec import CodecError
+from kafka_clients.clients import CLIENT_ERRORS
+from kafka_clients.topic_reader import IDLE_MS, Fetch, fetches, make_topic_reader
+from schemas.headers import COUNTED, find, unpack_counted
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import LIVE_COUNTERS
 from sinks.query.live_board import Board
 
 _log = logging.getLogger(__name__)
 
-#: What is older has expired, or was renewed since.
+#: Older counters have expired or were renewed since.
 _BACK_MS = 120_000
-#: Until what was there at the start has been read.
-_LOOK_MS = 200
-#: From then on: what comes ends the wait, in the broker, here, and in between.
-_REST_MS = 5_000
+#: How long to wait for a fetch while the records that existed at the start are read.
+_CATCH_UP_MS = 200
 _RETRY_SECONDS = 0.3
-_MOST_RECORDS = 1_000
 
 
 class LiveReader:
     """Fills a board from Kafka; `trouble` says why it is not up to date, None when it is."""
 
-    def __init__(self, bootstrap_servers: str, board: Board) -> None:
+    def __init__(self, kafka: KafkaSettings, board: Board) -> None:
         # The client waits long for a topic before it says that there is none.
         self.trouble: str | None = f"Live counters are not read yet (topic {LIVE_COUNTERS.name})"
         self.unreadable = 0
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self.board = board
-        self._told = ""
+        #: The time of the latest record, from which a new client goes back.
+        self._last_ms = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self, now_ms: int) -> None:
         """Begin to read, from two minutes before `now_ms`; returns at once."""
+        self.board.start()
         self._task = asyncio.get_running_loop().create_task(self._run(now_ms))
 
     async def stop(self) -> None:
@@ -48,52 +50,53 @@ class LiveReader:
                 await self._task
 
     async def _run(self, now_ms: int) -> None:
-        """Read for ever; whatever goes wrong with Kafka is told once and tried again."""
+        """Read for ever; log trouble with Kafka once, and try again."""
         while True:
             try:
                 await self._read(now_ms)
             except UnknownTopicOrPartitionError:
-                self._tell(f"Live counters are not read: there is no topic {LIVE_COUNTERS.name}")
-            except (KafkaError, OSError) as error:
-                self._tell(f"Live counters are not read: {error}")
+                self._report(f"Live counters are not read: there is no topic {LIVE_COUNTERS.name}")
+            except CLIENT_ERRORS as error:
+                self._report(f"Live counters are not read: {error}")
+            now_ms = self._last_ms or now_ms
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _read(self, now_ms: int) -> None:
-        # Without a group it has all partitions.
-        consumer = AIOKafkaConsumer(
-            LIVE_COUNTERS.name,
-            bootstrap_servers=self._bootstrap_servers,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=_REST_MS,
-            consumer_timeout_ms=_REST_MS,
-        )
+        consumer = make_topic_reader(self._kafka, LIVE_COUNTERS.name)
         try:
             await consumer.start()
             ends = await _go_back(consumer, now_ms - _BACK_MS)
-            while True:
+            async for fetched in fetches(consumer, self._wait_ms):
+                self._take(fetched)
                 if self.trouble and await _is_past(consumer, ends):
-                    self.trouble, self._told = None, ""
-                wait_ms = _LOOK_MS if self.trouble else _REST_MS
-                self._take(await consumer.getmany(timeout_ms=wait_ms, max_records=_MOST_RECORDS))
+                    self.board.complete([place.partition for place in ends])
+                    self.trouble = None
         finally:
             await consumer.stop()
 
-    def _take(self, fetched: dict[TopicPartition, list[Any]]) -> None:
+    def _wait_ms(self) -> int:
+        return _CATCH_UP_MS if self.trouble else IDLE_MS
+
+    def _take(self, fetched: Fetch) -> None:
         for records in fetched.values():
             for record in records:
+                self._last_ms = max(self._last_ms, record.timestamp)
                 try:
-                    self.board.put(record.value or b"", record.timestamp)
-                except CodecError as error:
+                    counted = find(record.headers, COUNTED)
+                    if counted is None:
+                        self.board.put(record.value or b"", record.timestamp)
+                    else:
+                        self.board.note_counted(unpack_counted(counted), record.timestamp)
+                except ValueError as error:  # `CodecError` is one
                     self.unreadable += 1
                     if self.unreadable == 1:
                         _log.warning("A record of %s is %.200s", LIVE_COUNTERS.name, error)
 
-    def _tell(self, sentence: str) -> None:
-        self.trouble = sentence
-        if sentence != self._told:
+    def _report(self, sentence: str) -> None:
+        """Log it once, and note it for readiness."""
+        if sentence != self.trouble:
             _log.warning("%s; trying again", sentence)
-            self._told = sentence
+        self.trouble = sentence
 
 
 async def _go_back(consumer: Any, since_ms: int) -> dict[TopicPartition, int]:

@@ -1,20 +1,34 @@
 """The lists, as functions of a connection, for `Database.run`.
 
-All values are bound parameters, and each list has one order of its own.
+Each reads a range of an index that is about as long as the answer, however many rows the site has
+(ADR 39).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 
 from schemas import sketch
-from schemas.alert_rules import PAYMENT
-from sinks.query.lists import Asked, cursor_of, iso
+from sinks.paging import Page, Slice, iso, item_of, page_of
+from sinks.query.models import Alert
+from sinks.sql.keyset import newest_first
 from sinks.sql.tables import (
+    LISTED_ALERTS,
     AlertRow,
     AlertSequenceRow,
     PageDurationRow,
@@ -24,7 +38,7 @@ from sinks.sql.tables import (
 
 Item = dict[str, Any]
 
-ALERT_KEY = (int,)
+ALERT_KEY = (datetime, int)
 SESSION_KEY = (datetime, UUID)
 PAGE_KEY = (datetime, str)
 
@@ -33,42 +47,18 @@ _SESSIONS = table_of(SessionRow)
 _PAGES = table_of(PageDurationRow)
 _SEQUENCE = table_of(AlertSequenceRow)
 
-_ALERT_COLUMNS = tuple(
-    _ALERTS.c[name]
-    for name in (
-        "alert_id",
-        "site_id",
-        "rule",
-        "subject",
-        "title",
-        "details",
-        "event_id",
-        "raised_at",
-        "seq",
-    )
-)
-
-#: Every payment is an alert of its site. That subscriptions with an amount or a currency have one
-#: of their own beside it is their matter: the site's list would tell the same payment again.
-_IS_SITES = or_(_ALERTS.c.subscription_id.is_(None), _ALERTS.c.rule != PAYMENT)
+_ALERT_COLUMNS = tuple(_ALERTS.c[name] for name in Alert.model_fields)
 
 
-class Page(NamedTuple):
-    """Some rows of a list; `next_cursor` is None behind the last."""
+def alerts(connection: Connection, site_id: str, part: Slice, rule: str | None) -> Page:
+    """Return a site's alerts, the last raised first.
 
-    items: list[Item]
-    next_cursor: str | None
-
-
-def alerts(connection: Connection, site_id: str, asked: Asked, rule: str | None) -> Page:
-    """Return a site's alerts, the newest first."""
-    query = select(*_ALERT_COLUMNS).where(_ALERTS.c.site_id == site_id, _IS_SITES)
+    Every payment is listed once: alerts of subscriptions with an amount or a currency repeat it.
+    """
+    query = select(*_ALERT_COLUMNS).where(_ALERTS.c.site_id == site_id, LISTED_ALERTS)
     if rule is not None:
         query = query.where(_ALERTS.c.rule == rule)
-    query = _within(query, _ALERTS.c.raised_at, asked)
-    if asked.after is not None:
-        query = query.where(_ALERTS.c.seq < asked.after[0])
-    return _page(connection, query.order_by(_ALERTS.c.seq.desc()), asked, ("seq",))
+    return _page(connection, query, part, (_ALERTS.c.raised_at, _ALERTS.c.seq))
 
 
 def alerts_after(
@@ -78,11 +68,11 @@ def alerts_after(
     query = (
         select(*_ALERT_COLUMNS)
         .where(_ALERTS.c.site_id == site_id, _ALERTS.c.seq > seq, _ALERTS.c.seq <= until)
-        .where(_IS_SITES)
+        .where(LISTED_ALERTS)
         .order_by(_ALERTS.c.seq)
         .limit(limit)
     )
-    return [_item(row) for row in connection.execute(query).mappings()]
+    return [item_of(row) for row in connection.execute(query).mappings()]
 
 
 def last_seq(connection: Connection) -> int:
@@ -90,26 +80,18 @@ def last_seq(connection: Connection) -> int:
     return connection.execute(select(func.max(_SEQUENCE.c.last_seq))).scalar() or 0
 
 
-def sessions(connection: Connection, site_id: str, asked: Asked, state: str | None) -> Page:
+def sessions(connection: Connection, site_id: str, part: Slice, state: str | None) -> Page:
     """Return a site's visits, those that began last first."""
     query = select(_SESSIONS).where(_SESSIONS.c.site_id == site_id)
     if state is not None:
         query = query.where(_SESSIONS.c.state == state)
-    query = _within(query, _SESSIONS.c.started_at, asked)
-    if asked.after is not None:
-        (began, visit_id) = asked.after
-        query = query.where(
-            _SESSIONS.c.started_at <= began,
-            or_(_SESSIONS.c.started_at < began, _SESSIONS.c.visit_id < visit_id),
-        )
-    order = (_SESSIONS.c.started_at.desc(), _SESSIONS.c.visit_id.desc())
-    return _page(connection, query.order_by(*order), asked, ("started_at", "visit_id"))
+    return _page(connection, query, part, (_SESSIONS.c.started_at, _SESSIONS.c.visit_id))
 
 
-def pages(connection: Connection, site_id: str, asked: Asked) -> Page:
+def pages(connection: Connection, site_id: str, part: Slice) -> Page:
     """Return time on a site's pages by hour and path, the newest hour first.
 
-    Each is the sum over partitions and generations; medians are of their merged sketches.
+    Each is the sum over partitions and generations; quantiles are of their merged sketches.
     """
     (hour, path) = (_PAGES.c.hour, _PAGES.c.path)
     query: Select[Any] = select(
@@ -118,82 +100,105 @@ def pages(connection: Connection, site_id: str, asked: Asked) -> Page:
         func.sum(_PAGES.c.total_ms).label("total_ms"),
         func.min(_PAGES.c.min_ms).label("min_ms"),
         func.max(_PAGES.c.max_ms).label("max_ms"),
+        func.min(_PAGES.c.path_hash).label("path_hash"),
     ).where(_PAGES.c.site_id == site_id)
-    query = _within(query, hour, asked)
-    if asked.after is not None:
-        (last_hour, last_path) = asked.after
-        query = query.where(hour <= last_hour, or_(hour < last_hour, path > last_path))
+    if part.after is not None:
+        (last_hour, last_path) = part.after
+        query = query.where(or_(hour < last_hour, path > last_path))
     query = query.group_by(_PAGES.c.site_id, hour, path).order_by(hour.desc(), path)
-    (items, next_cursor) = _page(connection, query, asked, ("hour", "path"))
-    sketches = _sketches(connection, site_id, items)
+    rows: list[RowMapping] = []
+    for hours in _spans(connection, site_id, part):
+        found = connection.execute(query.where(hours).limit(part.limit + 1 - len(rows)))
+        rows += found.mappings()
+        if len(rows) > part.limit:
+            break
+    (items, next_cursor) = page_of([*map(item_of, rows)], part.limit, ("hour", "path"))
+    hashes = {item.pop("path_hash") for item in items}
+    sketches = _sketches(connection, site_id, items, hashes)
     return Page(
         [_with_times(item, sketches[item["hour"], item["path"]]) for item in items], next_cursor
     )
 
 
-def sites(connection: Connection, most: int, after: str = "") -> list[str]:
-    """Return sites that have sessions, by name, from behind `after`: a step of the index each."""
-    found: list[str] = []
-    last = after
-    while len(found) < most:
-        query = select(func.min(_SESSIONS.c.site_id)).where(_SESSIONS.c.site_id > last)
-        last = connection.execute(query).scalar() or ""
-        if not last:
-            break
-        found.append(last)
-    return found
+def sites(connection: Connection, limit: int, after: str = "") -> list[str]:
+    """Return sites that have sessions, by name, after `after`: one step of the index for each."""
+    site_id = _SESSIONS.c.site_id
+    first = select(func.min(site_id).label("site_id"), literal(1).label("found"))
+    steps = first.where(site_id > after).cte("steps", recursive=True)
+    following = select(func.min(site_id)).where(site_id > steps.c.site_id).scalar_subquery()
+    steps = steps.union_all(
+        select(following, steps.c.found + 1).where(
+            steps.c.site_id.is_not(None), steps.c.found < limit
+        )
+    )
+    query = select(steps.c.site_id).where(steps.c.site_id.is_not(None)).order_by(steps.c.found)
+    return list(connection.execute(query).scalars())
 
 
-def _within(query: Select[Any], column: Any, asked: Asked) -> Select[Any]:
-    """Bound a time: `from` is included, `to` is not."""
-    since = [] if asked.since is None else [column >= asked.since]
-    until = [] if asked.until is None else [column < asked.until]
-    return query.where(*since, *until)
+def _spans(connection: Connection, site_id: str, part: Slice) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions for ranges of hours, the newest first, that together are all asked for.
+
+    Each has about as many rows as are wanted, and its last hour whole; twice as many the next
+    time, for a page of an hour has a row for each partition and generation.
+    """
+    hour = _PAGES.c.hour
+    since = true() if part.since is None else hour >= part.since
+    upper: ColumnElement[bool] = true() if part.until is None else hour < part.until
+    if part.after is not None and (part.until is None or part.after[0] < part.until):
+        upper = hour <= part.after[0]
+    count = part.limit
+    lowest: datetime | None
+    while True:
+        query = select(hour).where(_PAGES.c.site_id == site_id, since, upper)
+        query = query.order_by(hour.desc()).offset(count).limit(1)
+        lowest = connection.execute(query).scalar()
+        if lowest is None:
+            yield and_(since, upper)
+            return
+        yield and_(hour >= lowest, upper)
+        upper = hour < lowest
+        count *= 2
 
 
-def _page(connection: Connection, query: Select[Any], asked: Asked, key: Sequence[str]) -> Page:
-    rows = connection.execute(query.limit(asked.limit + 1)).mappings().all()
-    shown = rows[: asked.limit]
-    more = len(rows) > len(shown)
-    items = [_item(row) for row in shown]
-    return Page(items, cursor_of([items[-1][name] for name in key]) if more else None)
-
-
-def _item(row: RowMapping) -> Item:
-    return {
-        name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()
-    }
+def _page(
+    connection: Connection,
+    query: Select[Any],
+    part: Slice,
+    columns: tuple[ColumnElement[Any], ColumnElement[Any]],
+) -> Page:
+    after: Any = part.after
+    query = newest_first(query, columns, after, part.since, part.until)
+    rows = connection.execute(query.limit(part.limit + 1)).mappings().all()
+    return page_of([*map(item_of, rows)], part.limit, [str(column.key) for column in columns])
 
 
 def _sketches(
-    connection: Connection, site_id: str, items: Iterable[Mapping[str, Any]]
+    connection: Connection, site_id: str, items: Sequence[Item], hashes: Iterable[int]
 ) -> Mapping[tuple[str, str], list[bytes]]:
-    paths: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        paths[item["hour"]].add(item["path"])
+    """Return the sketches of pages' hours, and of some hours more."""
     found: dict[tuple[str, str], list[bytes]] = defaultdict(list)
-    for hour, wanted in paths.items():
-        query = select(_PAGES.c.path, _PAGES.c.sketch).where(
-            _PAGES.c.site_id == site_id,
-            and_(_PAGES.c.hour == datetime.fromisoformat(hour), _PAGES.c.path.in_(wanted)),
-        )
-        for row in connection.execute(query):
-            found[hour, row.path].append(row.sketch)
+    if not items:
+        return found
+    (first, last) = (datetime.fromisoformat(items[at]["hour"]) for at in (-1, 0))
+    query = select(_PAGES.c.hour, _PAGES.c.path, _PAGES.c.sketch).where(
+        _PAGES.c.site_id == site_id,
+        _PAGES.c.hour.between(first, last),
+        _PAGES.c.path_hash.in_(hashes),
+    )
+    for row in connection.execute(query):
+        found[iso(row.hour), row.path].append(row.sketch)
     return found
 
 
 def _with_times(item: Item, sketches: Iterable[bytes]) -> Item:
     merged = sketch.merge(sketches)
     (leaves, total_ms) = (int(item["leaves"]), int(item["total_ms"]))
+    (least, most) = (item["min_ms"], item["max_ms"])
     return {
         **item,
         "leaves": leaves,
         "total_ms": total_ms,
         "avg_ms": total_ms / leaves if leaves else None,
-        "p50_ms": _rounded(sketch.quantile(merged, 0.5)),
-        "p90_ms": _rounded(sketch.quantile(merged, 0.9)),
+        "p50_ms": sketch.quantile_within(merged, 0.5, least, most),
+        "p90_ms": sketch.quantile_within(merged, 0.9, least, most),
     }
-
-
-def _rounded(milliseconds: float | None) -> int | None:
-    return None if milliseconds is None else round(milliseconds)

@@ -15,7 +15,11 @@ import sqlalchemy.exc
 _TRANSIENT_STATES = ("08", "40001", "40P01", "53", "55P03", "57014", "57P", "25P03", "58030")
 #: Bad values, broken constraints, values over a limit (an index entry of 8 KiB).
 _POISON_STATES = ("22", "23", "54")
+#: The user or the password is rejected, or there is no such database.
+_REJECTED_STATES = ("28", "3D")
 _UNDEFINED_STATES = ("42P01", "42703", "3F000")
+
+_LOST_CONNECTION = ("connection is closed", "connection was closed", "cannot switch to state")
 
 _TRANSIENT_SQLITE = {
     sqlite3.SQLITE_BUSY,
@@ -25,6 +29,18 @@ _TRANSIENT_SQLITE = {
     sqlite3.SQLITE_PROTOCOL,
 }
 _POISON_SQLITE = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
+
+
+#: What SQLAlchemy and the drivers raise; not all that asyncpg raises is wrapped.
+DRIVER_ERRORS = (
+    sqlalchemy.exc.SQLAlchemyError,
+    sqlite3.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+#: What work with a database raises, also when it is not reached.
+DATABASE_ERRORS = (*DRIVER_ERRORS, OSError)
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - what it says, not that it is an error
@@ -51,8 +67,16 @@ class RightMissing(Exception):  # noqa: N818
     """The database's user may not do what is needed; the message says how to let them."""
 
 
+class TooSlow(TimeoutError):  # noqa: N818 - what it says, as those above
+    """A read was ended because it exceeded its time limit of `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the read took longer than {seconds:g} s and was ended")
+        self.seconds = seconds
+
+
 def is_transient(error: BaseException) -> bool:
-    """Tell whether trying again, later, can succeed without anyone changing the program."""
+    """Return True if trying again, later, can succeed without anyone changing the program."""
     if isinstance(error, OSError | sqlalchemy.exc.TimeoutError):
         return True
     if isinstance(error, sqlalchemy.exc.DBAPIError) and error.connection_invalidated:
@@ -63,11 +87,19 @@ def is_transient(error: BaseException) -> bool:
     code = _sqlite_code(error)
     if code is not None:
         return code in _TRANSIENT_SQLITE
-    return _is_of_the_driver(error) and _lost_its_connection(error)
+    # What asyncpg raises of a connection that ended under it has no SQLSTATE, is not wrapped while
+    # connecting, and the wrapper does not always notice that the connection is closed.
+    is_of_the_driver = isinstance(error, sqlalchemy.exc.DBAPIError | asyncpg.InterfaceError)
+    return is_of_the_driver and any(sign in str(error) for sign in _LOST_CONNECTION)
+
+
+def is_connection_rejected(error: BaseException) -> bool:
+    """Return True if the server answers but does not let this user into this database."""
+    return (_sqlstate(error) or "").startswith(_REJECTED_STATES)
 
 
 def is_poison(error: BaseException) -> bool:
-    """Tell whether a row is at fault, by what is in it."""
+    """Return True if a row is at fault, by what is in it."""
     if is_transient(error):
         return False
     if isinstance(error, UnicodeError | OverflowError) or _is_refused_by_driver(error):
@@ -75,14 +107,16 @@ def is_poison(error: BaseException) -> bool:
     state = _sqlstate(error)
     if state is not None:
         return state.startswith(_POISON_STATES)
-    code = _sqlite_code(error)
-    if code is not None:
-        return code in _POISON_SQLITE
-    return False
+    return _sqlite_code(error) in _POISON_SQLITE
+
+
+def is_ended_early(error: BaseException) -> bool:
+    """Return True if the engine ended a statement at its time limit or on a cancel request."""
+    return _sqlstate(error) == "57014" or _sqlite_code(error) == sqlite3.SQLITE_INTERRUPT
 
 
 def is_schema_missing(error: BaseException) -> bool:
-    """Tell whether a table or column is not there, or the folder of a SQLite file."""
+    """Return True if a table or column is missing, or the directory of a SQLite file."""
     if (state := _sqlstate(error)) is not None:
         return state in _UNDEFINED_STATES
     code, words = _sqlite_code(error), reason(error)
@@ -106,33 +140,18 @@ def reason(error: BaseException) -> str:
     """Return the driver's own words on one line; never the statement or its values."""
     cause = next((c for c in reversed(list(_causes(error))) if str(c)), error)
     words = " ".join(str(cause).split()) or type(cause).__name__
+    if "target attribute requirement" in words:  # in asyncpg's words, with a Python object
+        return "no host that answers is what target_session_attrs asks for"
     return words[:300]
 
 
 def _is_refused_by_driver(error: BaseException) -> bool:
-    """Tell whether the driver could not encode a value, and so never sent it."""
+    """Return True if the driver could not encode a value, and so never sent it."""
     if not isinstance(error, sqlalchemy.exc.DBAPIError):
         return False
     # asyncpg's is a ValueError; sqlite3's can only be told by its words.
     asyncpg_did = any(isinstance(cause, ValueError) for cause in _causes(error))
     return asyncpg_did or "Error binding parameter" in str(error.orig)
-
-
-def _is_of_the_driver(error: BaseException) -> bool:
-    """Tell whether the driver raised it; what it raises while it connects is not wrapped."""
-    return isinstance(error, sqlalchemy.exc.DBAPIError | asyncpg.InterfaceError)
-
-
-def _lost_its_connection(error: BaseException) -> bool:
-    """Tell whether asyncpg complains of a connection that ended under it.
-
-    Such errors carry no SQLSTATE, and the wrapper does not always notice that it is closed.
-    """
-    words = str(error)
-    return any(
-        sign in words
-        for sign in ("connection is closed", "connection was closed", "cannot switch to state")
-    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

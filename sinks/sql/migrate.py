@@ -13,10 +13,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
 
 from sinks.sql.engine import open_database
 from sinks.sql.schema import differences
+from sinks.sql.sqlite import create, sqlite_path
 
 T = TypeVar("T")
 
@@ -42,8 +42,8 @@ def check(url: str) -> list[str]:
     Sees tables, columns, types, keys, indexes with their conditions, CHECKs, STRICT and views;
     tables that are not headrace's are left alone. Blocks, as `upgrade` does, and writes nothing.
     """
-    if url.startswith("sqlite:") and not _path(url).exists():
-        return [f"There is no database at {_path(url)}: run `headrace db upgrade`"]
+    if url.startswith("sqlite:") and not sqlite_path(url).exists():
+        return [f"There is no database at {sqlite_path(url)}: run `headrace db upgrade`"]
     return _run(url, _check)
 
 
@@ -89,8 +89,8 @@ def _run(url: str, work: Callable[[Connection], T]) -> T:
 
 
 def _make_sqlite_file(url: str) -> None:
-    path = _path(url)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = sqlite_path(url)
+    create(path)
     connection = sqlite3.connect(path, isolation_level=None)
     deadline = time.monotonic() + _WAL_DEADLINE_SECONDS
     try:
@@ -109,7 +109,3 @@ def _turn_wal_on(connection: sqlite3.Connection, deadline: float) -> bool:
             raise
         return False
     return True
-
-
-def _path(url: str) -> Path:
-    return Path(make_url(url).database or "")

@@ -1,15 +1,23 @@
 """The rows of `consumer_offsets`: how far each partition is, and in whose log."""
 
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import col
 
+from schemas.topics import CLUSTER_EPOCHS, TOPICS
 from sinks.sql.errors import ClusterMismatch, LogTruncated, NotAssigned
-from sinks.sql.tables import ConsumerOffsetRow, table_of
+from sinks.sql.tables import ConsumerOffsetRow, EventRow, table_of
 from sinks.sql.types import now_utc
+
+_OFFSETS = table_of(ConsumerOffsetRow)
+
+#: What to do when the database and the cluster do not belong together.
+ADOPT = (
+    "Use a new database, point headrace at the old cluster, or stop headrace and run "
+    "`headrace adopt-cluster`, which adds this cluster's events to those that the database has "
+    "(docs/reliability.md)."
+)
 
 
 class Place(NamedTuple):
@@ -17,22 +25,24 @@ class Place(NamedTuple):
 
     app: str
     cluster_id: str
+    kafka_epoch: int
     topic: str
     partition: int
 
 
 # Made once: they are two of the three statements of each batch.
 _IS_PLACE = (
-    col(ConsumerOffsetRow.app) == bindparam("of_app"),
-    col(ConsumerOffsetRow.topic) == bindparam("of_topic"),
-    col(ConsumerOffsetRow.partition) == bindparam("of_partition"),
+    _OFFSETS.c.app == bindparam("of_app"),
+    _OFFSETS.c.topic == bindparam("of_topic"),
+    _OFFSETS.c.partition == bindparam("of_partition"),
 )
+# FOR UPDATE is nothing on SQLite, whose transactions begin with the lock.
 _LOCK = (
-    select(col(ConsumerOffsetRow.next_offset), col(ConsumerOffsetRow.cluster_id))
+    select(_OFFSETS.c.next_offset, _OFFSETS.c.cluster_id, _OFFSETS.c.kafka_epoch)
     .where(*_IS_PLACE)
-    .with_for_update()  # nothing on SQLite, whose transactions begin with the lock
+    .with_for_update()
 )
-_ADVANCE = update(table_of(ConsumerOffsetRow)).where(*_IS_PLACE)
+_ADVANCE = update(_OFFSETS).where(*_IS_PLACE)
 
 
 def check_log_end(topic: str, partition: int, next_offset: int, log_end: int) -> None:
@@ -40,32 +50,34 @@ def check_log_end(topic: str, partition: int, next_offset: int, log_end: int) ->
     if next_offset > log_end:
         raise LogTruncated(
             f"The database has {topic}[{partition}] up to offset {next_offset}, but the topic "
-            f"ends at {log_end}: it was made anew or lost its end, and what is written to it now "
-            "would be dropped as old. Use a new database, or delete this topic's rows from "
-            "consumer_offsets to read the topic from its start (rows that are there stay)."
+            f"ends at {log_end}: it was created again or lost its end, and what is written to it "
+            f"now would be dropped as old. {ADOPT}"
         )
 
 
-def positions(
-    connection: Connection, app: str, topic: str, partitions: Collection[int]
-) -> dict[int, int | None]:
-    """Return the next offset of each partition, None where there is no row."""
-    rows = connection.execute(
-        select(col(ConsumerOffsetRow.partition), col(ConsumerOffsetRow.next_offset)).where(
-            col(ConsumerOffsetRow.app) == app,
-            col(ConsumerOffsetRow.topic) == topic,
-            col(ConsumerOffsetRow.partition).in_(partitions),
+def check_known(connection: Connection, app: str) -> None:
+    """Raise `ClusterMismatch` when events are there, but no offsets, or those of other topics."""
+    topics = select(_OFFSETS.c.topic).where(_OFFSETS.c.app == app)
+    known = set(connection.execute(topics.distinct()).scalars())
+    if others := known - {topic.name for topic in TOPICS}:
+        raise ClusterMismatch(
+            f"The database holds results of the topics {', '.join(sorted(others))}: set "
+            "HEADRACE_KAFKA__TOPIC_PREFIX as it was, or continue with other topics. "
+            f"{ADOPT}"
         )
-    )
-    found = {row.partition: row.next_offset for row in rows}
-    return {partition: found.get(partition) for partition in partitions}
+    events = select(table_of(EventRow).c.event_id).limit(1)
+    if not known and connection.execute(events).first():
+        raise ClusterMismatch(
+            "The database holds events, but its table consumer_offsets is empty: of which Kafka "
+            f"cluster they are is not known, and other events could be taken for them. {ADOPT}"
+        )
 
 
 def assign(connection: Connection, place: Place) -> int:
     """Make the row when it is not there, at offset 0; return its next offset."""
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
     row = {**place._asdict(), "next_offset": 0, "updated_at": now_utc()}
-    connection.execute(insert(ConsumerOffsetRow).values(row).on_conflict_do_nothing())
+    connection.execute(insert(_OFFSETS).values(row).on_conflict_do_nothing())
     return lock(connection, place)
 
 
@@ -80,13 +92,19 @@ def lock(connection: Connection, place: Place) -> int:
             f"{place.topic}[{place.partition}] has no row in consumer_offsets: "
             "it was deleted while a sink was writing, or assign() was not called; restart the sink"
         )
-    next_offset, cluster_id = found
+    next_offset, cluster_id, epoch = found
     if cluster_id != place.cluster_id:
         raise ClusterMismatch(
             f"The database holds {place.topic}[{place.partition}] of the Kafka cluster "
             f"{cluster_id}, and this is the cluster {place.cluster_id}: its events would be "
-            "dropped as old. Use a new database, or point headrace at the old cluster; to add "
-            "this cluster's events to what is there, delete the rows of consumer_offsets."
+            f"dropped as old. {ADOPT}"
+        )
+    if epoch != place.kafka_epoch:
+        raise ClusterMismatch(
+            f"The database holds {place.topic}[{place.partition}] of epoch {epoch} of the Kafka "
+            f"cluster {cluster_id}, whose topic {CLUSTER_EPOCHS.name} says "
+            f"{place.kafka_epoch}: `headrace adopt-cluster` did not end, or the topic was deleted. "
+            f"{ADOPT}"
         )
     return int(next_offset)
 

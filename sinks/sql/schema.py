@@ -7,6 +7,7 @@ temporary schema) and both are described by the same function, so both speak the
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import Connection, Inspector, StaticPool, create_engine, inspect, text
 
@@ -31,39 +32,39 @@ def differences(connection: Connection) -> list[str]:
 def describe(connection: Connection, schema: str | None = None) -> Facts:
     """Return the facts about headrace's tables and views: names, and how each is made."""
     inspector = inspect(connection)
+    tables = set(METADATA.tables)
     facts: Facts = {}
-    present = inspector.get_table_names(schema) if schema is None else METADATA.tables
-    for table in METADATA.tables:
-        if table in present:
-            facts[f"table {table}"] = _kind_of_table(connection, table)
-            facts.update(_table_facts(inspector, table, schema))
+    for table in tables if schema else tables & set(inspector.get_table_names()):
+        facts[f"table {table}"] = _kind_of_table(connection, table)
+        facts |= _columns(inspector, table, schema)
+        for kind, found in (
+            ("index", inspector.get_indexes(table, schema)),
+            ("unique constraint", inspector.get_unique_constraints(table, schema)),
+            ("check", inspector.get_check_constraints(table, schema)),
+            ("foreign key", inspector.get_foreign_keys(table, schema)),
+        ):
+            facts |= {f"{kind} {one['name']} of {table}": _options(dict(one)) for one in found}
     for view in VIEWS:
         if (definition := _view(connection, view, schema)) is not None:
-            facts[f"view {view}"] = definition
+            facts[f"view {view}"] = re.sub(r"\s+", " ", definition).strip()
     return facts
 
 
 def _sentences(expected: Facts, found: Facts) -> Iterator[str]:
+    # A missing table's own sentence says it all.
+    gone = [name for name in expected.keys() - found.keys() if name.startswith("table ")]
+    of_missing = tuple(f" of {name.removeprefix('table ')}" for name in gone)
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
-            if _is_of_missing_table(name, expected, found):
-                continue  # the table's own sentence says it all
-            yield f"missing: {name}"
+            if not name.endswith(of_missing):
+                yield f"missing: {name}"
         elif name not in expected:
             yield f"not in the models: {name} ({found[name]})"
         elif expected[name] != found[name]:
             yield f"differs: {name} is ({found[name]}), the models say ({expected[name]})"
 
 
-def _is_of_missing_table(name: str, expected: Facts, found: Facts) -> bool:
-    if name.startswith("table "):
-        return False
-    missing = {fact.removeprefix("table ") for fact in expected if fact.startswith("table ")}
-    missing -= {fact.removeprefix("table ") for fact in found}
-    return any(name.endswith(f" of {table}") for table in missing)
-
-
-def _table_facts(inspector: Inspector, table: str, schema: str | None) -> Facts:
+def _columns(inspector: Inspector, table: str, schema: str | None) -> Facts:
     facts: Facts = {}
     for column in inspector.get_columns(table, schema):
         kind = column["type"].compile(inspector.dialect)
@@ -73,48 +74,34 @@ def _table_facts(inspector: Inspector, table: str, schema: str | None) -> Facts:
     key = inspector.get_pk_constraint(table, schema)
     if columns := key["constrained_columns"]:
         facts[f"primary key of {table}"] = f"{', '.join(columns)}; named {key['name']}"
-    for index in inspector.get_indexes(table, schema):
-        facts[f"index {index['name']} of {table}"] = _index(dict(index))
-    for unique in inspector.get_unique_constraints(table, schema):
-        facts[f"unique constraint {unique['name']} of {table}"] = ", ".join(unique["column_names"])
-    for rule in inspector.get_check_constraints(table, schema):
-        facts[f"check {rule['name']} of {table}"] = rule["sqltext"]
-    for foreign in inspector.get_foreign_keys(table, schema):
-        facts[f"foreign key {foreign['name']} of {table}"] = str(foreign["referred_table"])
     return facts
 
 
-def _index(index: dict[str, object]) -> str:
-    """Return all that the inspector tells of an index, in a fixed order."""
-    options = index.pop("dialect_options", {})
-    told = {**index, **(options if isinstance(options, dict) else {})}
-    told.pop("name")
-    told.pop("duplicates_constraint", None)
-    words = {key: str(value) for key, value in sorted(told.items())}
+def _options(found: dict[str, Any]) -> str:
+    """Return all that the inspector reports of an index or a constraint, in a fixed order.
+
+    Not where the referenced tables are: the models' are in another schema.
+    """
+    options = {**found, **found.get("dialect_options", {})}
+    ignored = {"name", "dialect_options", "duplicates_constraint", "referred_schema"}
+    words = {key: str(options[key]) for key in sorted(options.keys() - ignored)}
     return ", ".join(f"{key} {word}" for key, word in words.items() if word not in _NOTHING)
 
 
 def _kind_of_table(connection: Connection, table: str) -> str:
     if connection.dialect.name == "postgresql":
         return "a table"
-    strict = connection.execute(
-        text("SELECT strict FROM pragma_table_list WHERE name = :name"), {"name": table}
-    ).scalar_one()
-    return "STRICT" if strict else "not STRICT"
+    strict = text("SELECT strict FROM pragma_table_list WHERE name = :name")
+    return "STRICT" if connection.execute(strict, {"name": table}).scalar_one() else "not STRICT"
 
 
 def _view(connection: Connection, view: str, schema: str | None) -> str | None:
     if connection.dialect.name == "postgresql":
-        name = f"{schema}.{view}" if schema else view
-        definition = connection.execute(
-            text("SELECT pg_get_viewdef(to_regclass(:name))"), {"name": name}
-        ).scalar()
+        definition = text("SELECT pg_get_viewdef(to_regclass(:name))")
+        view = f"{schema}.{view}" if schema else view
     else:
-        definition = connection.execute(
-            text("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = :name"),
-            {"name": view},
-        ).scalar()
-    return None if definition is None else re.sub(r"\s+", " ", definition).strip()
+        definition = text("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = :name")
+    return connection.execute(definition, {"name": view}).scalar()
 
 
 def _expected_on_sqlite() -> Facts:

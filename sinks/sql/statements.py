@@ -14,9 +14,12 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, Table, Text
 
-from sinks.sql.types import Amount, Flag, JsonText, UtcTime, UuidText, iso_utc
+from sinks.sql.types import Amount, Flag, JsonText, UtcTime, UuidText, amount_text, iso_utc
 
 Row = tuple[Any, ...]
+
+#: In the info of a PostgreSQL connection: whether its session has the types of rows.
+HAS_ROW_TYPES = "headrace.has_row_types"
 Values = Sequence[Any]
 
 
@@ -29,7 +32,7 @@ class ColumnKind:
     """
 
     sent_as: str
-    select: str = "{}"
+    select: str = "{0}"
     to_sqlite: Callable[[Any], Any] | None = None
     is_time: bool = False
 
@@ -38,18 +41,21 @@ class ColumnKind:
 #: is, where for each None it searches through three places for an adapter.
 _NULL = math.nan
 
-# Integers and text are encoded several times faster than datetimes and JSON.
+# Integers and text are encoded several times faster than datetimes and JSON. An interval is
+# multiplied by a double: in one step, microseconds beyond 2^53 (from the year 2255 on, and before
+# 1684) would be rounded. Whole seconds times 10^6 are exact in a double up to the year 9999.
 _KINDS: dict[type[Any], ColumnKind] = {
     UuidText: ColumnKind("uuid"),
     UtcTime: ColumnKind(
         "int8",
-        "timestamptz 'epoch' + {} * interval '1 microsecond'",
+        "timestamptz 'epoch' + {0} / 1000000 * interval '1 second'"
+        " + {0} % 1000000 * interval '1 microsecond'",
         to_sqlite=iso_utc,
         is_time=True,
     ),
-    JsonText: ColumnKind("text", "{}::json"),
+    JsonText: ColumnKind("text", "{0}::json"),
     Flag: ColumnKind("bool", to_sqlite=int),
-    Amount: ColumnKind("numeric", to_sqlite=float),
+    Amount: ColumnKind("numeric", to_sqlite=amount_text),
     Text: ColumnKind("text"),
     BigInteger: ColumnKind("int8"),
     Integer: ColumnKind("int4"),
@@ -65,13 +71,15 @@ def kind_of(column: Column[Any]) -> ColumnKind:
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert a batch: facts that are there stay, newer revisions win.
 
-    On PostgreSQL the database must have been opened for batches, and no key may come twice in
-    rows with revisions.
+    On PostgreSQL, no key may come twice in rows with revisions.
     """
-    if connection.dialect.name == "postgresql":
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(sqlite_insert(table), sqlite_rows(table, rows))
+    elif connection.info[HAS_ROW_TYPES]:
         connection.exec_driver_sql(postgres_insert(table), (rows,))
     else:
-        connection.exec_driver_sql(sqlite_insert(table), sqlite_rows(table, rows))
+        columns = tuple(map(list, zip(*rows, strict=True)))
+        connection.exec_driver_sql(postgres_insert_columns(table), columns)
 
 
 @cache
@@ -88,6 +96,22 @@ def sqlite_insert(table: Table) -> str:
 @cache
 def postgres_insert(table: Table) -> str:
     """Return the statement for all rows of a batch, its one parameter."""
+    return _insert_select(table, f"unnest($1::{_postgres_type(table)}[])")
+
+
+@cache
+def postgres_insert_columns(table: Table) -> str:
+    """Return the statement for all rows of a batch, a parameter for each column.
+
+    It needs no types of ours, which a session that a pooler shares cannot keep; it is slower.
+    """
+    arrays = ", ".join(
+        f"${number}::{kind_of(column).sent_as}[]" for number, column in enumerate(table.columns, 1)
+    )
+    return _insert_select(table, f"unnest({arrays}) AS batch({', '.join(_quoted(table))})")
+
+
+def _insert_select(table: Table, rows: str) -> str:
     quoted = _quoted(table)
     values = ", ".join(
         kind_of(column).select.format(name)
@@ -95,7 +119,7 @@ def postgres_insert(table: Table) -> str:
     )
     return (
         f"INSERT INTO {table.name} ({', '.join(quoted)}) "  # noqa: S608 - our own names
-        f"SELECT {values} FROM unnest($1::{_postgres_type(table)}[]) {_conflict(table)}"
+        f"SELECT {values} FROM {rows} {_conflict(table)}"
     )
 
 

@@ -1,24 +1,24 @@
 """The tables, as api.md names them; keys come first, so that a row begins with its key.
 
-Times are `timestamptz` on PostgreSQL. On SQLite they are ISO 8601 text in UTC with six
-decimals and `Z` (`2026-01-31T12:00:00.000000Z`): readable in the `sqlite3` shell, sorted as
-times are, understood by SQLite's date functions. Ids are `uuid` on PostgreSQL and on SQLite
-the lower-case text that the API answered. JSON columns hold JSON text, booleans of SQLite are
-0 and 1, durations are milliseconds.
-
-This file is longer than others: the tables are one list, read from top to bottom.
+`sinks.sql.types` says how each type is stored. Durations are milliseconds. This file is longer than
+others: the tables are one list, read from top to bottom.
 """
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, Text, event
+from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, event, text
 from sqlmodel import Field, SQLModel
 
-from sinks.sql.types import Amount, BigInt, Flag, JsonText, UtcTime, UuidText
+from sinks.sql.types import Amount, BigInt, Flag, JsonText, Text, UtcTime, UuidText
 
 _STRICT = {"sqlite_strict": True}
+
+#: The alerts that lists and streams show; others repeat a payment for one subscription. In SQL, so
+#: that both engines recognize the condition of the partial indexes below.
+LISTED_ALERTS = text("(subscription_id IS NULL OR rule <> 'payment')")
+_ONLY_LISTED: dict[str, Any] = {"sqlite_where": LISTED_ALERTS, "postgresql_where": LISTED_ALERTS}
 
 
 class _Table(SQLModel):
@@ -31,6 +31,11 @@ class _Table(SQLModel):
             "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
         }
     )
+
+
+def _epoch() -> Any:
+    """Return a column for the epoch of a Kafka cluster (ADR 43); rows of before are of epoch 0."""
+    return Field(sa_type=Integer, sa_column_kwargs={"server_default": text("0")})
 
 
 class EventRow(_Table, table=True):
@@ -72,13 +77,18 @@ class EventRow(_Table, table=True):
     truncated: Any = Field(sa_type=JsonText, nullable=True)
     kafka_partition: int = Field(sa_type=Integer)
     kafka_offset: int = Field(sa_type=BigInt)
+    kafka_epoch: int = _epoch()
 
 
 class SessionRow(_Table, table=True):
     """One visit, as its latest revision has it."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index(None, "site_id", "started_at"), _STRICT)
+    __table_args__ = (
+        Index("ix_sessions_site_id_started_at", "site_id", "started_at", "visit_id"),
+        Index("ix_sessions_site_id_state", "site_id", "state", "started_at", "visit_id"),
+        _STRICT,
+    )
 
     visit_id: str = Field(sa_type=UuidText, primary_key=True)
     site_id: str = Field(sa_type=Text)
@@ -130,12 +140,17 @@ class PageDurationRow(_Table, table=True):
 class AlertRow(_Table, table=True):
     """One alert. `seq` grows with insertion: see `AlertSequenceRow`.
 
-    `subscription_id` is that of the subscription that alone is told; null: all of the site and
-    rule whose parameters are those of every site.
+    `subscription_id` is that of the subscription whose threshold raised it; null: it is of the
+    site, and delivered to each subscription that matches.
     """
 
     __tablename__ = "alerts"
-    __table_args__ = (Index(None, "site_id", "seq", unique=True), _STRICT)
+    __table_args__ = (
+        Index(None, "site_id", "seq", unique=True, **_ONLY_LISTED),
+        Index("ix_alerts_site_id_raised_at", "site_id", "raised_at", "seq", **_ONLY_LISTED),
+        Index("ix_alerts_site_id_rule", "site_id", "rule", "raised_at", "seq", **_ONLY_LISTED),
+        _STRICT,
+    )
 
     alert_id: str = Field(sa_type=UuidText, primary_key=True)
     site_id: str = Field(sa_type=Text)
@@ -150,13 +165,7 @@ class AlertRow(_Table, table=True):
 
 
 class AlertSequenceRow(_Table, table=True):
-    """The last number that an alert got, in one row.
-
-    A writer takes numbers by raising it inside its transaction, so the row stays locked until
-    the commit: no alert ever becomes visible with a `seq` below one that was visible before,
-    and a reader may resume at the highest that it saw. (A database sequence hands numbers out
-    at once, and a later number can be committed first.) Numbers may have gaps.
-    """
+    """The last number that an alert got, in one row that stays locked until the commit (ADR 5)."""
 
     __tablename__ = "alert_sequence"
     __table_args__ = _STRICT
@@ -177,30 +186,40 @@ class ConsumerOffsetRow(_Table, table=True):
     next_offset: int = Field(sa_type=BigInt)
     cluster_id: str = Field(sa_type=Text)
     updated_at: datetime = Field(sa_type=UtcTime)
+    kafka_epoch: int = _epoch()
 
 
 class TokenRow(_Table, table=True):
-    """Who may read which sites: a token, of which only the hash is kept.
+    """An access token, of which only the hash is kept.
 
-    `sites` is a list of site ids, or `"*"` for all.
+    `sites` is a list of site ids, or `"*"` for all; `scope` is `read` or `manage`.
     """
 
     __tablename__ = "tokens"
-    __table_args__ = (Index(None, "token_hash", unique=True), _STRICT)
+    __table_args__ = (
+        Index(None, "token_hash", unique=True),
+        Index(None, "created_at", "token_id"),
+        _STRICT,
+    )
 
     token_id: str = Field(sa_type=UuidText, primary_key=True)
     token_hash: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text)
     sites: Any = Field(sa_type=JsonText, nullable=False)
+    scope: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "read"})
     created_at: datetime = Field(sa_type=UtcTime)
     revoked_at: datetime | None = Field(sa_type=UtcTime)
 
 
 class SubscriptionRow(_Table, table=True):
-    """Who wants to be told of what, and where; all but channel and secret is in Kafka first."""
+    """A subscription to alerts and its channel; all but channel and secret is in Kafka first."""
 
     __tablename__ = "subscriptions"
-    __table_args__ = (Index(None, "site_id", "rule"), _STRICT)
+    __table_args__ = (
+        Index(None, "site_id", "created_at", "subscription_id"),
+        Index(None, "created_at", "subscription_id"),
+        _STRICT,
+    )
 
     subscription_id: str = Field(sa_type=UuidText, primary_key=True)
     site_id: str = Field(sa_type=Text)
@@ -219,7 +238,8 @@ class SubscriptionRow(_Table, table=True):
 class DeliveryRow(_Table, table=True):
     """One message to one subscription, inserted with its alert: the outbox.
 
-    `state` is `pending`, `delivered`, `failed` or `cancelled`; `alert_id` is null for a test.
+    `state` is `pending`, `delivered`, `failed` or `cancelled`; `alert_id` is null for a test
+    and a digest.
     `attempts` counts all that began, `step` the failed ones of the schedule under way.
     `next_attempt_at` is null unless pending; while an attempt is under way it is the time at
     which another process may take the delivery over. `raised_at` is the alert's.
@@ -227,9 +247,9 @@ class DeliveryRow(_Table, table=True):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        Index(None, "subscription_id", "state", "next_attempt_at"),
+        Index(None, "state", "subscription_id", "next_attempt_at"),
         Index(None, "subscription_id", "created_at", "delivery_id"),
-        Index(None, "subscription_id", "subject", "raised_at"),
+        Index(None, "subscription_id", "raised_at"),
         _STRICT,
     )
 

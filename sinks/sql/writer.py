@@ -7,7 +7,6 @@ partition over does no harm.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -16,42 +15,30 @@ from sqlmodel import SQLModel
 
 from sinks.sql import offsets, transaction
 from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.digests import Budget
 from sinks.sql.engine import Database, open_database
 from sinks.sql.errors import is_poison
 from sinks.sql.offsets import Place
 from sinks.sql.patience import Patience
 from sinks.sql.tables import ConsumerOffsetRow, table_of
-from sinks.sql.transaction import Batch, PoisonFound, Written
+from sinks.sql.transaction import Batch, PoisonFound
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=type[SQLModel])
 OnRefused = Callable[[Sequence[Refused]], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What became of a batch.
-
-    `written` rows were sent (of those with one key, one), `skipped` rows were below the
-    fence, `refused` records were handed to `on_refused`. `next_offset` is the partition's now:
-    above the one that was asked for when another writer is ahead.
-    """
-
-    written: int
-    skipped: int
-    refused: tuple[Refused, ...]
-    next_offset: int
-
-
 async def open_writer(
-    url: str, *, app: str, cluster_id: str, should_stop: Callable[[], bool]
+    url: str, *, app: str, cluster_id: str, epoch: int = 0, should_stop: Callable[[], bool]
 ) -> "Writer":
     """Return a writer once the database is reached; `SchemaMissing` when it is not migrated.
 
-    `app` names the rows of `consumer_offsets`, `cluster_id` is Kafka's. While the database is
-    away all methods wait, until `should_stop` is true; then they raise `DatabaseUnavailable`.
+    `app` names the rows of `consumer_offsets`, `cluster_id` is Kafka's, with its `epoch`. While
+    the database is away all methods wait, until `should_stop` is true; then they raise
+    `DatabaseUnavailable`.
     """
-    writer = Writer(open_database(url, takes_batches=True), app, cluster_id, Patience(should_stop))
+    database = open_database(url, takes_batches=True)
+    writer = Writer(database, app, cluster_id, epoch, Patience(should_stop))
     try:
         await writer.check_schema()
     except BaseException:
@@ -63,13 +50,19 @@ async def open_writer(
 class Writer:
     """Writes batches of rows, each once; made by `open_writer`, for one event loop."""
 
-    def __init__(self, database: Database, app: str, cluster_id: str, patience: Patience) -> None:
+    def __init__(
+        self, database: Database, app: str, cluster_id: str, epoch: int, patience: Patience
+    ) -> None:
         #: For what else the process writes, so that it waits its turn among the batches.
         self.database = database
         #: Called when a batch had deliveries.
         self.on_enqueued: Callable[[], None] = lambda: None
+        #: What a subscription is sent at most.
+        self.budget = Budget()
         self._app = app
         self._cluster_id = cluster_id
+        #: Of the cluster: a part of each position.
+        self.epoch = epoch
         self._patience = patience
 
     @property
@@ -85,11 +78,9 @@ class Writer:
         """Raise `SchemaMissing` when the migrations have not run."""
         await self._run(lambda connection: connection.execute(select(ConsumerOffsetRow).limit(1)))
 
-    async def positions(self, topic: str, partitions: Collection[int]) -> dict[int, int | None]:
-        """Return where each partition goes on; None: no row, from the earliest."""
-        return await self._run(
-            lambda connection: offsets.positions(connection, self._app, topic, partitions)
-        )
+    async def check_cluster(self) -> None:
+        """Raise `ClusterMismatch` when the database holds events, but not up to which offsets."""
+        await self._run(lambda connection: offsets.check_known(connection, self._app))
 
     async def assign(self, topic: str, partition: int) -> int:
         """Return where the partition goes on, making its row (at 0) when it is not there.
@@ -107,7 +98,7 @@ class Writer:
         next_offset: int,
         rows: Mapping[Model, Sequence[SourcedRow]],
         on_refused: OnRefused,
-    ) -> WriteResult:
+    ) -> None:
         """Write a batch and move the partition to `next_offset`, in one transaction.
 
         `rows` are, for each table, `(offset, row)` in ascending order of offsets; every record
@@ -119,41 +110,33 @@ class Writer:
         Raises `NotAssigned`, `ClusterMismatch`, and what `on_refused` raises.
         """
         by_table = [(table_of(model), part) for model, part in rows.items()]
-        batch = Batch(self._place(topic, partition), next_offset, by_table)
-        refused: dict[int, Refused] = {}
-        while True:
-            found = await self._attempt(batch, refused)
-            if isinstance(found, Written):
-                if found.enqueued:
-                    self.on_enqueued()
-                gone = tuple(refused.values())
-                return WriteResult(found.sent, found.skipped, gone, found.next_offset)
-            await on_refused(found)
-            refused.update({record.offset: record for record in found})
+        batch = Batch(self._place(topic, partition), next_offset, by_table, self.budget)
+        without: set[int] = set()
+        while refused := await self._refused(batch, without):
+            await on_refused(refused)
+            without.update(record.offset for record in refused)
 
-    async def _attempt(self, batch: Batch, without: Collection[int]) -> Written | list[Refused]:
-        """Return what was written, or the records that stand in the way."""
+    async def _refused(self, batch: Batch, without: Collection[int]) -> list[Refused]:
+        """Write the batch, or return the records that stand in the way."""
         try:
-            return await self._run(partial(transaction.write, batch=batch, without=without))
+            enqueued = await self._run(partial(transaction.write, batch=batch, without=without))
         except PoisonFound as poison:
             return poison.refused
         except Exception as error:
             if not is_poison(error):
                 raise
-            refused = await self._find_poison(batch, without)
-            if not refused:
-                raise  # refused as a whole, but no row of it alone: not a matter of the rows
-            return refused
-
-    async def _find_poison(self, batch: Batch, without: Collection[int]) -> list[Refused]:
-        try:
-            await self._run(partial(transaction.find_poison, batch=batch, without=without))
-        except PoisonFound as poison:
-            return poison.refused
+            try:
+                await self._run(partial(transaction.find_poison, batch=batch, without=without))
+            except PoisonFound as poison:
+                if poison.refused:
+                    return poison.refused
+            raise  # refused as a whole, but no row of it alone: not a matter of the rows
+        if enqueued:
+            self.on_enqueued()
         return []
 
     def _place(self, topic: str, partition: int) -> Place:
-        return Place(self._app, self._cluster_id, topic, partition)
+        return Place(self._app, self._cluster_id, self.epoch, topic, partition)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         return await self._patience.run(lambda: self.database.run(work))

@@ -6,14 +6,7 @@ however the name resolved before.
 """
 
 import re
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from yarl import URL
 
@@ -25,25 +18,15 @@ Address = IPv4Address | IPv6Address
 _PRINTABLE = re.compile(r"[!-~]+")
 _AUTHORITY_END = re.compile(r"[/?#]")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
+_DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 _MAX_HOST_CHARACTERS = 253
 #: What `inet_aton` and browsers take for a number, and so for an IPv4 address.
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 
 #: What `is_global` lets through, or did in some version of Python.
-_CLOSED_V4 = tuple(
-    IPv4Network(network)
-    for network in (
-        "0.0.0.0/8",
-        "100.64.0.0/10",
-        "192.0.0.0/24",
-        "192.88.99.0/24",
-        "198.18.0.0/15",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-    )
-)
+_CLOSED_V4 = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "224.0.0.0/4")))
 _GLOBAL_V6 = IPv6Network("2000::/3")
-_CLOSED_V6 = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
+_CLOSED_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "3fff::/20")))
 _TRANSLATED = ip_network("64:ff9b::/96")  # NAT64: how a network without IPv4 reaches it
 _COMPATIBLE = ip_network("::/96")
 
@@ -58,25 +41,35 @@ class ForbiddenError(OSError):
 def check_url(text: str, *, allow_private: bool) -> URL:
     """Return the URL; `ForbiddenError` says what is wrong with it.
 
+    Its path holds all that follows the authority, as it stands: a client that sends `raw_path_qs`
+    sends the bytes that were given (RFC 3986, 2.2), `/` where there is no path.
+
     Without `allow_private`: https, port 443 or 8443, and no literal address that is not public.
     """
     if not _PRINTABLE.fullmatch(text) or len(text) > MAX_URL_CHARACTERS or "\\" in text:
         raise ForbiddenError(f"the URL must be 1 to {MAX_URL_CHARACTERS:,} ASCII characters")
+    scheme, _, rest = text.partition("://")
+    schemes = ("https", "http") if allow_private else ("https",)
+    if scheme.lower() not in schemes:
+        raise ForbiddenError(f"the URL must begin with {' or '.join(schemes)}")
+    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+    target = rest.removeprefix(authority)
+    if "@" in authority:
+        raise ForbiddenError("the URL may not hold a user or password")
+    if "#" in target or not authority:
+        raise ForbiddenError("the URL must have a host and no fragment")
+    if not target.startswith("/"):
+        target = f"/{target}"
     try:
-        url = URL(text)
-        port = url.port
+        url = URL.build(scheme=scheme.lower(), authority=authority, path=target, encoded=True)
+        host, port = url.raw_host, url.port
     except ValueError:
         raise ForbiddenError("this is not a URL") from None
-    schemes = ("https", "http") if allow_private else ("https",)
-    if url.scheme not in schemes:
-        raise ForbiddenError(f"the URL must begin with {' or '.join(schemes)}")
-    if url.user or url.password or "@" in _AUTHORITY_END.split(text.partition("://")[2])[0]:
-        raise ForbiddenError("the URL may not hold a user or password")
-    if url.raw_fragment or not url.raw_host:
+    if not host:
         raise ForbiddenError("the URL must have a host and no fragment")
     if not allow_private and port not in PORTS:
         raise ForbiddenError(f"the port must be {' or '.join(map(str, PORTS))}")
-    _check_host(url.raw_host, allow_private=allow_private)
+    _check_host(host, allow_private=allow_private)
     return url
 
 
@@ -87,7 +80,7 @@ def check_address(text: str) -> None:
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is of the public internet, whatever IPv4 address it wraps."""
+    """Return True if the address is globally routable, looking through the IPv4 ones it wraps."""
     if isinstance(address, IPv4Address):
         return address.is_global and not any(address in closed for closed in _CLOSED_V4)
     wrapped = _wrapped(address)
@@ -112,7 +105,7 @@ def _wrapped(address: IPv6Address) -> tuple[IPv4Address, ...]:
 
 
 def _check_host(host: str, *, allow_private: bool) -> None:
-    if ":" in host or _is_dotted(host):
+    if ":" in host or _DOTTED.fullmatch(host):
         try:
             address = ip_address(host)
         except ValueError:
@@ -126,8 +119,3 @@ def _check_host(host: str, *, allow_private: bool) -> None:
     if _NUMBER.fullmatch(labels[-1]):
         # 127.1, 0x7f.1, 2130706433: to some resolvers these are addresses, to us they are not.
         raise ForbiddenError("the host looks like a number: write an address as four of them")
-
-
-def _is_dotted(host: str) -> bool:
-    parts = host.split(".")
-    return len(parts) == 4 and all(part.isascii() and part.isdigit() for part in parts)  # noqa: PLR2004 - IPv4

@@ -12,15 +12,15 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
+from schemas.counted import counted
 from sinks.sql.engine import Database
-from sinks.sql.errors import DatabaseUnavailable
+from sinks.sql.errors import DATABASE_ERRORS, DatabaseUnavailable
 from sinks.sql.patience import Patience
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue
 from sinks.webhooks.queue import Claimed
-from sinks.webhooks.schedule import GONE, Outcome, next_attempt
+from sinks.webhooks.schedule import GONE, next_attempt
 from sinks.webhooks.sender import Sender
 
 T = TypeVar("T")
@@ -31,10 +31,12 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 #: Attempts of one subscription under way at once, so that a slow receiver keeps to itself, ...
 MAX_OF_ONE = 4
-#: ... and of one whose last attempt failed: many that hang leave room for the others.
-MAX_OF_AILING = 1
+#: ... and of one whose last attempt did not succeed, or that had none in this process.
+MAX_OF_UNPROVEN = 1
 #: Attempts under way in all: sockets.
 MAX_IN_ALL = 500
+#: Of them, kept free for subscriptions whose last attempt succeeded: however many hang.
+RESERVED = 100
 
 #: Turns a subscription off, with the reason; raises when that could not be done now.
 Disable = Callable[[str, str], Awaitable[None]]
@@ -63,7 +65,8 @@ class Deliveries:
         self._patience = Patience(lambda: self._ending)
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_hand: Counter[str] = Counter()
-        self._ailing: set[str] = set()
+        #: Subscriptions whose last attempt succeeded.
+        self._proven: set[str] = set()
         self._ending = False
 
     @property
@@ -98,7 +101,7 @@ class Deliveries:
         now = self._clock()
         try:
             due = await self._reader.run(queue.first_due)
-        except (SQLAlchemyError, OSError):
+        except DATABASE_ERRORS:
             due = now  # to claim meets the same trouble, and waits until it has passed
         if due is None:
             return _LOOK_SECONDS
@@ -109,13 +112,20 @@ class Deliveries:
 
     async def _begin(self, now: datetime) -> None:
         """Claim what is due and begin its attempts."""
-        room = {name: self._room(name) for name in self._in_hand.keys() | self._ailing}
+        room = {name: self._room(name) for name in self._in_hand.keys() | self._proven}
         most = MAX_IN_ALL - len(self._under_way)
         if most <= 0:
             return
-        claimed = await self._sql(
-            lambda connection: queue.claim(connection, now, room, MAX_OF_ONE, most)
-        )
+        unproven = sum(n for name, n in self._in_hand.items() if name not in self._proven)
+        others = MAX_IN_ALL - RESERVED - unproven
+
+        def claim(connection: Connection) -> list[Claimed]:
+            taken = queue.claim(connection, now, room, 0, most)
+            left = min(others, most - len(taken))
+            named = dict.fromkeys(room, 0)
+            return taken + queue.claim(connection, now, named, MAX_OF_UNPROVEN, left)
+
+        claimed = await self._sql(claim)
         for one in claimed:
             self._in_hand[one.subscription_id] += 1
             task = asyncio.create_task(self._attempt(one))
@@ -123,7 +133,7 @@ class Deliveries:
             task.add_done_callback(partial(self._put_down, one))
 
     def _room(self, subscription_id: str) -> int:
-        most = MAX_OF_AILING if subscription_id in self._ailing else MAX_OF_ONE
+        most = MAX_OF_ONE if subscription_id in self._proven else MAX_OF_UNPROVEN
         return most - self._in_hand.get(subscription_id, 0)
 
     def _put_down(self, one: Claimed, task: asyncio.Task[None]) -> None:
@@ -139,7 +149,7 @@ class Deliveries:
     async def _attempt(self, one: Claimed) -> None:
         body = json.dumps(one.body, ensure_ascii=False, separators=(",", ":"))
         outcome = await self._sender.send(one.url, one.secret, one.delivery_id, body, self._clock())
-        (self._ailing.discard if outcome.is_success else self._ailing.add)(one.subscription_id)
+        (self._proven.add if outcome.is_success else self._proven.discard)(one.subscription_id)
         chance = random.random()  # noqa: S311 - jitter
         now = self._clock()
         next_at = next_attempt(one.step, outcome, now, chance)
@@ -148,23 +158,17 @@ class Deliveries:
         )
         if state == "failed":
             log.warning(
-                "delivery %s of subscription %s failed for good after %d attempts (%s)",
-                *(one.delivery_id, one.subscription_id, one.attempt, _told(outcome)),
+                "delivery %s of subscription %s failed for good after %s (%s)",
+                *(one.delivery_id, one.subscription_id),
+                counted(one.attempt, "attempt"),
+                outcome.error or f"status {outcome.status}",
             )
-        if outcome.status == GONE:
-            await self._turn_off(one)
-
-    async def _turn_off(self, one: Claimed) -> None:
-        """Do so; when it cannot be done now, the next attempt is answered alike."""
-        log.warning("subscription %s: its receiver is gone (410)", one.subscription_id)
-        await self._disable(one.subscription_id, "the receiver answered 410 Gone")
+        if outcome.status == GONE:  # if it cannot be turned off now, the next attempt does it
+            log.warning("subscription %s: its receiver is gone (410)", one.subscription_id)
+            await self._disable(one.subscription_id, "the receiver answered 410 Gone")
 
     async def _sql(self, work: Callable[[Connection], T]) -> T:
         try:
             return await self._patience.run(lambda: self._database.run(work))
         except DatabaseUnavailable as error:
             raise asyncio.CancelledError from error
-
-
-def _told(outcome: Outcome) -> str:
-    return outcome.error or f"status {outcome.status}"

@@ -1,22 +1,21 @@
-"""Topic and SQL brought together again, when only the first of two writes was done.
+"""Reconcile SQL with the topic of subscriptions, when only the first of two writes was done.
 
-The topic is written first, and is right. But what is in the topic alone has no secret: nobody
-was told one, and nobody could verify what we sent, so it is taken back.
+The topic is written first, and is right. But a subscription that is in the topic alone has no
+secret: nobody could verify what we send, so it is retracted.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from schemas.codec import CodecError, decode
 from schemas.records import Subscription
 from sinks.sql.engine import Database
+from sinks.sql.errors import DATABASE_ERRORS
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, records
 from sinks.webhooks.topic import Publish, Unavailable
@@ -60,7 +59,7 @@ class Mending:
         while True:
             try:
                 await self.mend()
-            except (Unavailable, SQLAlchemyError, OSError) as error:
+            except (Unavailable, *DATABASE_ERRORS) as error:
                 log.warning("subscriptions are not compared now: %s", type(error).__name__)
             await asyncio.sleep(_EVERY_SECONDS)
 
@@ -68,16 +67,18 @@ class Mending:
         """Compare once."""
         found = {row.subscription_id: row for row in await self._reader.run(records.everything)}
         for name in list(self._topic.keys() - found.keys()):
-            await self._take_back(name)
+            await self._mend_record(name)
         for name, row in found.items():
             await self._mend_row(name, row)
         if await self._reader.run(queue.has_orphans):
             await self._database.run(queue.cancel_orphans)
-        self._forget_deleted(found)
 
-    async def _take_back(self, name: str) -> None:
+    async def _mend_record(self, name: str) -> None:
+        """Retract a record without a row; forget it if it is a tombstone."""
         record = self._topic[name]
-        if record is not None and self._is_settled(_time(record)):
+        if record is None:
+            del self._topic[name]
+        elif self._is_settled(_time(record)):
             log.warning("subscription %s was made by half: it is taken back", name)
             await self._publish(name, None)
 
@@ -107,11 +108,6 @@ class Mending:
                 connection, row.subscription_id, asked, row.disabled_reason, _time(record)
             )
         )
-
-    def _forget_deleted(self, found: Mapping[str, Any]) -> None:
-        for name in [name for name, record in self._topic.items() if record is None]:
-            if name not in found:
-                del self._topic[name]
 
     def _is_settled(self, changed: datetime) -> bool:
         return self._clock() - changed > GRACE

@@ -1,18 +1,20 @@
-"""Deliveries that are done go when nobody needs them any more, and their attempts with them.
+"""Retention: delete deliveries that are done, with their attempts.
 
-A few at once, in a transaction of their own, so that nobody waits long for what it locks.
+A few at a time, each in its own transaction, so that nobody waits long for its locks.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.exc import SQLAlchemyError
 
+from schemas.counted import counted
 from sinks.sql.engine import Database
+from sinks.sql.errors import DATABASE_ERRORS
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, table_of
 from sinks.sql.types import now_utc
 
@@ -28,17 +30,10 @@ _DELIVERIES = table_of(DeliveryRow).c
 _SUBSCRIPTIONS = table_of(SubscriptionRow).c
 
 
-class Owner(NamedTuple):
-    """One whose deliveries are kept, and its cooldown; one that is gone has none."""
-
-    subscription_id: str
-    cooldown_seconds: int
-
-
 class Pruning:
-    """Deletes what is done and was made longer than `kept` ago.
+    """Deletes deliveries that are done and were made longer than `kept` ago.
 
-    Nothing that a cooldown still needs: it is measured from the deliveries that there are.
+    A subscription's cooldown is measured from its deliveries: it keeps those for as long.
     """
 
     def __init__(
@@ -53,35 +48,30 @@ class Pruning:
         while True:
             try:
                 if pruned := await self.prune():
-                    log.info("%d deliveries were done long ago, and are deleted", pruned)
-            except (SQLAlchemyError, OSError) as error:
+                    log.info(
+                        "deleted %s that ended long ago", counted(pruned, "delivery", "deliveries")
+                    )
+            except DATABASE_ERRORS as error:
                 log.warning("old deliveries are not deleted now: %s", type(error).__name__)
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def prune(self) -> int:
-        """Prune once, one subscription after the other; returns how many deliveries went."""
-        pruned, owner = 0, await self._owner_after(None)
+        """Prune once, one subscription after the other; return how many deliveries were deleted."""
+        pruned, owner = 0, await self._database.run(partial(owner_after, subscription_id=None))
         while owner is not None:
-            pruned += await self._prune_of(owner)
-            owner = await self._owner_after(owner.subscription_id)
-        return pruned
-
-    async def _owner_after(self, subscription_id: str | None) -> Owner | None:
-        return await self._database.run(lambda connection: owner_after(connection, subscription_id))
-
-    async def _prune_of(self, owner: Owner) -> int:
-        kept = max(self._kept, timedelta(seconds=owner.cooldown_seconds))
-        before, pruned = self._clock() - kept, 0
-        while some := await self._database.run(
-            lambda connection: delete_some(connection, owner.subscription_id, before, AT_ONCE)
-        ):
-            pruned += some
-            await asyncio.sleep(_PAUSE_SECONDS)
+            (name, cooldown_seconds) = owner
+            kept = max(self._kept, timedelta(seconds=cooldown_seconds or 0))
+            before = self._clock() - kept
+            delete = partial(delete_some, subscription_id=name, before=before)
+            while some := await self._database.run(delete):
+                pruned += some
+                await asyncio.sleep(_PAUSE_SECONDS)
+            owner = await self._database.run(partial(owner_after, subscription_id=name))
         return pruned
 
 
-def owner_after(connection: Connection, subscription_id: str | None) -> Owner | None:
-    """Return the next one with deliveries, by id, whether it is still subscribed or not."""
+def owner_after(connection: Connection, subscription_id: str | None) -> Any:
+    """Return the next id with deliveries, and the cooldown if it is still subscribed."""
     query = (
         select(_DELIVERIES.subscription_id, _SUBSCRIPTIONS.cooldown_seconds)
         .join_from(
@@ -95,12 +85,11 @@ def owner_after(connection: Connection, subscription_id: str | None) -> Owner | 
     )
     if subscription_id is not None:
         query = query.where(_DELIVERIES.subscription_id > subscription_id)
-    row = connection.execute(query).first()
-    return None if row is None else Owner(row.subscription_id, row.cooldown_seconds or 0)
+    return connection.execute(query).first()
 
 
-def delete_some(connection: Connection, subscription_id: str, before: datetime, most: int) -> int:
-    """Delete some of a subscription that are done and were made before; returns how many."""
+def delete_some(connection: Connection, subscription_id: str, before: datetime) -> int:
+    """Delete some of a subscription that are done and were made before; return how many."""
     names = list(
         connection.execute(
             select(_DELIVERIES.delivery_id)
@@ -110,7 +99,7 @@ def delete_some(connection: Connection, subscription_id: str, before: datetime, 
                 _DELIVERIES.state != "pending",
             )
             .order_by(_DELIVERIES.created_at)
-            .limit(most)
+            .limit(AT_ONCE)
             .with_for_update(skip_locked=True)  # nothing on SQLite: its transaction has the lock
         ).scalars()
     )

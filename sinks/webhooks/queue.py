@@ -1,8 +1,8 @@
-"""What is due, who has it in hand, and what became of it: functions of a connection.
+"""The outbox of deliveries: what is due, leases and results. Functions of a connection.
 
-A claimed delivery stays `pending` with its next attempt put off by a lease: a process that
-dies with it in hand loses it to whoever looks when the lease has run out. A result counts only
-for the attempt that it is of, so one that comes back late changes nothing.
+A claimed delivery stays `pending`, and its next attempt is put off by a lease: if the process
+dies, another one claims the delivery when the lease has expired. A result counts only for its own
+attempt, so a late one changes nothing.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     ScalarSelect,
     and_,
+    exists,
     func,
     insert,
     select,
@@ -78,10 +79,7 @@ def finish(
     attempts = table_of(DeliveryAttemptRow)
     connection.execute(
         update(attempts)
-        .where(
-            attempts.c.delivery_id == done.delivery_id,
-            attempts.c.attempt == done.attempt,
-        )
+        .where(attempts.c.delivery_id == done.delivery_id, attempts.c.attempt == done.attempt)
         .values(status=outcome.status, error=outcome.error, duration_ms=outcome.duration_ms)
     )
     changes: dict[str, Any]
@@ -104,24 +102,26 @@ def finish(
 
 
 def has_orphans(connection: Connection) -> bool:
-    """Tell whether something waits for subscriptions that are off or gone."""
+    """Return True if deliveries are pending for subscriptions that are off or gone."""
     query = select(_DELIVERIES.delivery_id).where(_is_orphan()).limit(1)
     return connection.execute(query).first() is not None
 
 
-def cancel_orphans(connection: Connection) -> int:
-    """Cancel what waits for subscriptions that are off or gone; returns how many that were."""
-    cancelled = connection.execute(
+def cancel_orphans(connection: Connection) -> None:
+    """Cancel pending deliveries of subscriptions that are off or gone."""
+    connection.execute(
         update(table_of(DeliveryRow))
         .where(_is_orphan())
         .values(state="cancelled", next_attempt_at=None)
     )
-    return int(cancelled.rowcount)
 
 
 def _is_orphan() -> ColumnElement[bool]:
-    on = select(_SUBSCRIPTIONS.subscription_id).where(_SUBSCRIPTIONS.enabled == true())
-    return and_(_DELIVERIES.state == "pending", _DELIVERIES.subscription_id.not_in(on))
+    on = exists().where(
+        _SUBSCRIPTIONS.subscription_id == _DELIVERIES.subscription_id,
+        _SUBSCRIPTIONS.enabled == true(),
+    )
+    return and_(_DELIVERIES.state == "pending", ~on)
 
 
 def _with_due(connection: Connection, now: datetime) -> list[Any]:
@@ -152,20 +152,18 @@ def _claim_of(connection: Connection, subscription: Any, now: datetime, most: in
     due = connection.execute(
         select(_DELIVERIES.delivery_id, _DELIVERIES.attempts, _DELIVERIES.step, _DELIVERIES.body)
         .where(
-            and_(
-                _DELIVERIES.subscription_id == subscription.subscription_id,
-                _DELIVERIES.state == "pending",
-                _DELIVERIES.next_attempt_at <= now,
-            )
+            _DELIVERIES.subscription_id == subscription.subscription_id,
+            _DELIVERIES.state == "pending",
+            _DELIVERIES.next_attempt_at <= now,
         )
         .order_by(_DELIVERIES.next_attempt_at)
         .limit(most)
         .with_for_update(skip_locked=True)  # nothing on SQLite: its transaction has the lock
     ).all()
-    return [_take(connection, row, subscription, now) for row in due]
+    return [_lease(connection, row, subscription, now) for row in due]
 
 
-def _take(connection: Connection, row: Any, subscription: Any, now: datetime) -> Claimed:
+def _lease(connection: Connection, row: Any, subscription: Any, now: datetime) -> Claimed:
     attempt = row.attempts + 1
     connection.execute(
         update(table_of(DeliveryRow))
@@ -177,12 +175,5 @@ def _take(connection: Connection, row: Any, subscription: Any, now: datetime) ->
             delivery_id=row.delivery_id, attempt=attempt, at=now, error=NO_RESULT
         )
     )
-    return Claimed(
-        row.delivery_id,
-        subscription.subscription_id,
-        attempt,
-        row.step,
-        row.body,
-        subscription.url,
-        subscription.secret,
-    )
+    (subscription_id, url, secret) = subscription
+    return Claimed(row.delivery_id, subscription_id, attempt, row.step, row.body, url, secret)

@@ -3,15 +3,32 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.records import Subscription
+from sinks.paging import Page, Slice, iso, item_of, page_of
+from sinks.sql.keyset import newest_first
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, table_of
-from sinks.sql.types import iso_utc
-from sinks.webhooks.asked import Asked, Cursor, cursor_of
+from sinks.webhooks.asked import Asked
 
 Answer = dict[str, Any]
 
@@ -36,6 +53,16 @@ def count_of(connection: Connection, site_id: str) -> int:
     """Return how many subscriptions a site has."""
     query = select(func.count()).select_from(_TABLE).where(_SUBSCRIPTIONS.site_id == site_id)
     return int(connection.execute(query).scalar_one())
+
+
+def lock_site(connection: Connection, site_id: str) -> None:
+    """Keep others from adding subscriptions of a site until the transaction ends.
+
+    On SQLite every transaction that writes has the database to itself.
+    """
+    if connection.dialect.name == "postgresql":
+        key = func.hashtextextended(f"headrace subscriptions of {site_id}", 0)
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def add(
@@ -78,48 +105,65 @@ def remove(connection: Connection, subscription_id: str) -> bool:
     return bool(connection.execute(query).rowcount)
 
 
-class Slice(NamedTuple):
-    """What is listed of what there is: `since` is included, `until` is not."""
-
-    limit: int
-    after: Cursor | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-def page(connection: Connection, sites: Sequence[str] | None, part: Slice) -> Answer:
+def page(connection: Connection, sites: Sequence[str] | None, part: Slice) -> Page:
     """Return subscriptions by the time they were made, newest first."""
+    key = (_SUBSCRIPTIONS.created_at, _SUBSCRIPTIONS.subscription_id)
     query = select(_TABLE)
     if sites is not None:
-        query = query.where(_SUBSCRIPTIONS.site_id.in_(sites))
-    key = (_SUBSCRIPTIONS.created_at, _SUBSCRIPTIONS.subscription_id)
+        newest = _newest_of(connection, sites, part)
+        query = query.where(_SUBSCRIPTIONS.subscription_id.in_(newest))
     rows = connection.execute(_sliced(query, key, part)).all()
-    return _listed([shown(row) for row in rows], rows, part.limit, "subscription_id")
+    return page_of([*map(shown, rows)], part.limit, ("created_at", "subscription_id"))
 
 
-def deliveries(connection: Connection, subscription_id: str, part: Slice) -> Answer:
+def deliveries(connection: Connection, subscription_id: str, part: Slice) -> Page:
     """Return a subscription's deliveries by the time they were made, newest first."""
     query = select(table_of(DeliveryRow)).where(_DELIVERIES.subscription_id == subscription_id)
     key = (_DELIVERIES.created_at, _DELIVERIES.delivery_id)
     rows = connection.execute(_sliced(query, key, part)).all()
-    items = _with_attempts(connection, rows[: part.limit])
-    return _listed(items, rows, part.limit, "delivery_id")
+    items = _with_attempts(connection, rows)
+    return page_of(items, part.limit, ("created_at", "delivery_id"))
 
 
-def enqueue(connection: Connection, values: Answer) -> Answer:
-    """Insert a delivery, due at once, and return it."""
+def add_test(connection: Connection, row: Any, delivery_id: str, at: datetime) -> Answer | None:
+    """Insert a delivery of a test to a subscription, due at once, and return it."""
+    alert = {
+        "alert_id": delivery_id,
+        "site_id": row.site_id,
+        "rule": row.rule,
+        "subject": "test",
+        "title": "This is a test of your subscription",
+        "details": {"site_id": row.site_id},
+        "event_id": None,
+        "raised_at": iso(at),
+        "subscription_id": row.subscription_id,
+        "seq": 0,
+    }
+    values = {
+        "delivery_id": delivery_id,
+        "subscription_id": row.subscription_id,
+        "site_id": row.site_id,
+        "rule": row.rule,
+        "subject": "test",
+        "raised_at": at,
+        "body": {"type": "test", "timestamp": iso(at), "data": alert},
+        "state": "pending",
+        "attempts": 0,
+        "step": 0,
+        "next_attempt_at": at,
+        "created_at": at,
+    }
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
         dialect.insert(table_of(DeliveryRow)).values(**values).on_conflict_do_nothing()
     )
-    query = select(table_of(DeliveryRow)).where(_DELIVERIES.delivery_id == values["delivery_id"])
-    return _with_attempts(connection, connection.execute(query).all())[0]
+    return _delivery(connection, _DELIVERIES.delivery_id == delivery_id)
 
 
 def send_again(
     connection: Connection, subscription_id: str, delivery_id: str, at: datetime
 ) -> Answer | None:
-    """Have a delivery sent now, from the start of the schedule; None when there is none."""
+    """Have a delivery sent now, from the start of its schedule; None when there is none."""
     mine = and_(
         _DELIVERIES.delivery_id == delivery_id, _DELIVERIES.subscription_id == subscription_id
     )
@@ -128,8 +172,7 @@ def send_again(
         .where(mine)
         .values(state="pending", step=0, next_attempt_at=at, delivered_at=None)
     )
-    rows = connection.execute(select(table_of(DeliveryRow)).where(mine)).all()
-    return _with_attempts(connection, rows)[0] if rows else None
+    return _delivery(connection, mine)
 
 
 def asked_of(row: Any) -> Asked:
@@ -152,18 +195,9 @@ def record_of(subscription_id: str, asked: Asked, at: int) -> Subscription:
 
 def shown(row: Any) -> Answer:
     """Return a subscription as HTTP shows it: all but the secret."""
-    return {
-        "subscription_id": row.subscription_id,
-        "site_id": row.site_id,
-        "rule": row.rule,
-        "params": row.params,
-        "channel": {"type": row.channel_type, "url": row.url},
-        "cooldown_seconds": row.cooldown_seconds,
-        "enabled": row.enabled,
-        "disabled_reason": row.disabled_reason,
-        "created_at": iso(row.created_at),
-        "updated_at": iso(row.updated_at),
-    }
+    item = _item(row)
+    del item["secret"]
+    return item | {"channel": {"type": item.pop("channel_type"), "url": item.pop("url")}}
 
 
 def micros(time: datetime) -> int:
@@ -171,9 +205,8 @@ def micros(time: datetime) -> int:
     return int(time.timestamp()) * 1_000_000 + time.microsecond
 
 
-def iso(time: datetime | None) -> str | None:
-    """Return a time as answers show it."""
-    return None if time is None else iso_utc(micros(time))
+def _item(row: Any) -> Answer:
+    return item_of(row._asdict())
 
 
 def _changing(asked: Asked, at: datetime) -> Answer:
@@ -194,26 +227,42 @@ def _cancel(connection: Connection, subscription_id: str) -> None:
     )
 
 
-def _sliced(query: Select[Any], key: tuple[Any, Any], part: Slice) -> Any:
+def _newest_of(connection: Connection, sites: Sequence[str], part: Slice) -> list[str]:
+    """Return the ids of a page of these sites: the newest of each site are a range of an index.
+
+    The sites are one parameter. With `site_id IN (…)` alone it is for the planner to guess, which
+    may read those of all sites.
+    """
+    key = (_SUBSCRIPTIONS.created_at, _SUBSCRIPTIONS.subscription_id)
+    if connection.dialect.name == "postgresql":
+        names = func.unnest(literal(list(sites), ARRAY(Text)))
+        each = names.table_valued("site_id").render_derived()
+        of_site = select(*key).where(_SUBSCRIPTIONS.site_id == each.c.site_id)
+        newest = _sliced(of_site, key, part).lateral()
+        query = select(newest).select_from(each.join(newest, true()))
+        found: CTE | Subquery = query.subquery()
+    else:  # SQLite has no LATERAL, and a site a hundred subscriptions at most
+        each = func.json_each(json.dumps(list(sites))).table_valued("value")
+        query = select(*key).where(_SUBSCRIPTIONS.site_id.in_(select(each.c.value)))
+        found = query.cte("of_sites").prefix_with("MATERIALIZED")
+    (created_at, subscription_id) = found.c
+    ids = _sliced(select(subscription_id), (created_at, subscription_id), part)
+    return list(connection.execute(ids).scalars())
+
+
+def _sliced(query: Select[Any], key: tuple[Any, Any], part: Slice) -> Select[Any]:
     """Return the query for one page and one row more, which tells whether there is another."""
-    made, name = key
-    if (after := part.after) is not None:
-        query = query.where(or_(made < after[0], and_(made == after[0], name < after[1])))
-    if part.since is not None:
-        query = query.where(made >= part.since)
-    if part.until is not None:
-        query = query.where(made < part.until)
-    return query.order_by(made.desc(), name.desc()).limit(part.limit + 1)
+    (limit, after, since, until) = part
+    return newest_first(query, key, after, since, until).limit(limit + 1)
 
 
-def _listed(items: list[Answer], rows: Sequence[Any], limit: int, name: str) -> Answer:
-    more = len(rows) > limit
-    last = rows[limit - 1] if more else None
-    cursor = cursor_of(last.created_at, getattr(last, name)) if last is not None else None
-    return {"items": items[:limit], "next_cursor": cursor}
+def _delivery(connection: Connection, condition: ColumnElement[bool]) -> Answer | None:
+    rows = connection.execute(select(table_of(DeliveryRow)).where(condition)).all()
+    return next(iter(_with_attempts(connection, rows)), None)
 
 
 def _with_attempts(connection: Connection, rows: Sequence[Any]) -> list[Answer]:
+    """Return deliveries as HTTP shows them."""
     attempts: dict[str, list[Answer]] = {row.delivery_id: [] for row in rows}
     found = connection.execute(
         select(table_of(DeliveryAttemptRow))
@@ -221,31 +270,8 @@ def _with_attempts(connection: Connection, rows: Sequence[Any]) -> list[Answer]:
         .order_by(_ATTEMPTS.delivery_id, _ATTEMPTS.attempt)
     )
     for row in found:
-        attempts[row.delivery_id].append(
-            {
-                "attempt": row.attempt,
-                "at": iso(row.at),
-                "status": row.status,
-                "error": row.error,
-                "duration_ms": row.duration_ms,
-            }
-        )
-    return [_delivery(row, attempts[row.delivery_id]) for row in rows]
-
-
-def _delivery(row: Any, attempts: list[Answer]) -> Answer:
-    body = row.body if isinstance(row.body, dict) else json.loads(row.body)
-    return {
-        "delivery_id": row.delivery_id,
-        "subscription_id": row.subscription_id,
-        "site_id": row.site_id,
-        "type": body["type"],
-        "alert_id": row.alert_id,
-        "rule": row.rule,
-        "subject": row.subject,
-        "state": row.state,
-        "attempts": attempts,
-        "next_attempt_at": iso(row.next_attempt_at),
-        "created_at": iso(row.created_at),
-        "delivered_at": iso(row.delivered_at),
-    }
+        attempts[row.delivery_id].append(_item(row))
+    return [
+        _item(row) | {"type": row.body["type"], "attempts": attempts[row.delivery_id]}
+        for row in rows
+    ]

@@ -8,35 +8,30 @@ import asyncio
 import secrets
 import socket
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 from yarl import URL
 
 from schemas.settings import Settings
+from sinks.paging import Page, Slice
 from sinks.sql.engine import Database, open_database
+from sinks.sql.errors import DATABASE_ERRORS, TooSlow, explain
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.webhooks import records
 from sinks.webhooks.addresses import ForbiddenError
-from sinks.webhooks.asked import Asked, Invalid, read_change, read_cursor, read_id, read_new
-from sinks.webhooks.records import Answer, Slice
+from sinks.webhooks.asked import Asked, Body, Invalid, read_change, read_new
+from sinks.webhooks.records import Answer
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.topic import Publish, Unavailable, open_topic
-from sinks.webhooks.trial import test_delivery
-
-__all__ = ["Invalid", "Subscriptions", "Unavailable", "Within", "open_subscriptions"]
 
 T = TypeVar("T")
-Body = Mapping[str, Any]
-#: From when, and up to when, what is listed was made; None: without an end.
-Within = tuple[datetime | None, datetime | None]
-ANY_TIME: Within = (None, None)
 
 #: Subscriptions of one site.
 MAX_OF_SITE = 100
@@ -49,11 +44,12 @@ _JUST_LATER = timedelta(microseconds=1)
 @asynccontextmanager
 async def open_subscriptions(settings: Settings) -> AsyncIterator["Subscriptions"]:
     """Give the service; it connects to Kafka and the database when it is first asked."""
-    allow_private = settings.webhooks.allow_private
-    database, reader = open_database(settings.database.url), open_reader(settings.database.url)
+    allow_private, url = settings.webhooks.allow_private, settings.database.url
+    database = open_database(url)
+    reader = open_reader(url, settings.query.statement_timeout_seconds)
     resolver = CheckingResolver(allow_private=allow_private)
     try:
-        async with open_topic(settings.kafka.bootstrap_servers) as publish:
+        async with open_topic(settings.kafka) as publish:
             service = Subscriptions(
                 database, reader, publish, resolver, allow_private=allow_private
             )
@@ -65,14 +61,16 @@ async def open_subscriptions(settings: Settings) -> AsyncIterator["Subscriptions
         await database.close()
 
 
+class NotFound(Exception):  # noqa: N818 - an answer, not a fault
+    """There is no such subscription or delivery."""
+
+
 class Subscriptions:
     """Creates, lists, changes, deletes, tests; `open_subscriptions` makes one with all it needs.
 
-    A subscription is a dict as api.md section 2 shows it:
-    `{"subscription_id","site_id","rule","params","channel":{"type","url"},"cooldown_seconds",
-    "enabled","disabled_reason","created_at","updated_at"}`; `secret` is in `create`'s answer
-    only. A list is `{"items":[…],"next_cursor":…}`, newest first. All methods raise
-    `Unavailable`; who calls has checked that the token may see the site (`get` tells it).
+    Subscriptions and deliveries are dicts as HTTP shows them. Ids are UUIDs in canonical text. All
+    methods raise `Unavailable`, and `NotFound` for an id that does not exist. The caller has
+    checked that the token may see the site.
     """
 
     def __init__(
@@ -92,15 +90,12 @@ class Subscriptions:
         self._allow_private = allow_private
         self._undoing: set[asyncio.Task[None]] = set()
 
-    async def create(self, site_id: str, body: Body) -> Answer:
+    async def create(self, body: Body) -> Answer:
         """Return the new subscription with its `secret`; `Invalid` names the field."""
-        asked = read_new(site_id, body, allow_private=self._allow_private)
+        asked = read_new(body, allow_private=self._allow_private)
         await self._check_where(asked.url)
-        if (
-            await self._read(lambda connection: records.count_of(connection, site_id))
-            >= MAX_OF_SITE
-        ):
-            raise Invalid("site_id", f"a site has at most {MAX_OF_SITE} subscriptions")
+        # Here so that nothing is published; again where it is inserted, for certain.
+        await self._read(lambda connection: _check_count(connection, asked.site_id))
         subscription_id, at = str(uuid4()), now_utc()
         secret = "whsec_" + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
         try:
@@ -108,86 +103,65 @@ class Subscriptions:
                 subscription_id, records.record_of(subscription_id, asked, records.micros(at))
             )
             row = await self._write(
-                lambda connection: records.add(connection, subscription_id, asked, secret, at)
+                lambda connection: _add(connection, subscription_id, asked, secret, at)
             )
         except BaseException:  # also when who asked has gone away
             self._undo(subscription_id)
             raise
         return {**records.shown(row), "secret": secret}
 
-    async def list(
-        self, sites: Sequence[str] | None, limit: int, cursor: str | None, within: Within = ANY_TIME
-    ) -> Answer:
-        """Return the subscriptions of these sites (None: of all); `Invalid` for a bad cursor."""
-        part = Slice(limit, read_cursor(cursor), *within)
+    async def list(self, sites: Sequence[str] | None, part: Slice) -> Page:
+        """Return subscriptions of these sites (None: of all), newest first."""
         return await self._read(lambda connection: records.page(connection, sites, part))
 
-    async def get(self, subscription_id: str) -> Answer | None:
-        """Return the subscription, or None when there is none."""
-        name = read_id(subscription_id)
-        if name is None:
-            return None
-        row = await self._read(lambda connection: records.find(connection, name))
-        return None if row is None else records.shown(row)
+    async def get(self, name: str) -> Answer:
+        """Return the subscription."""
+        found = await self._read(lambda connection: records.find(connection, name))
+        return records.shown(_existing(found))
 
-    async def patch(self, subscription_id: str, body: Body) -> Answer | None:
-        """Change `params`, `channel`, `cooldown_seconds`, `enabled`; None when there is none."""
-        row = await self._find(subscription_id)
-        if row is None:
-            return None
+    async def patch(self, name: str, body: Body) -> Answer:
+        """Change `params`, `channel`, `cooldown_seconds`, `enabled`; `Invalid` names the field."""
+        row = await self._to_change(name)
         asked = read_change(records.asked_of(row), body, allow_private=self._allow_private)
         if asked.url != row.url:
             await self._check_where(asked.url)
-        reason = None if asked.enabled else row.disabled_reason
-        changed = await self._change(row, asked, reason)
-        return None if changed is None else records.shown(changed)
+        return await self._change(row, asked, None if asked.enabled else row.disabled_reason)
 
-    async def disable(self, subscription_id: str, reason: str) -> None:
-        """Turn a subscription off, and say why."""
-        row = await self._find(subscription_id)
-        if row is not None and row.enabled:
-            asked = records.asked_of(row)
-            off = Asked(
-                asked.site_id, asked.rule, asked.params, asked.url, asked.cooldown_seconds, False
-            )
-            await self._change(row, off, reason)
+    async def disable(self, name: str, reason: str) -> None:
+        """Turn a subscription off, and say why; nothing if it is off or gone."""
+        with suppress(NotFound):
+            row = await self._to_change(name)
+            if row.enabled:
+                await self._change(row, replace(records.asked_of(row), enabled=False), reason)
 
-    async def delete(self, subscription_id: str) -> bool:
-        """Delete it and cancel what is on its way; False when there is none."""
-        row = await self._find(subscription_id)
-        if row is None:
-            return False
-        await self._publish(row.subscription_id, None)
-        return await self._write(lambda connection: records.remove(connection, row.subscription_id))
+    async def delete(self, name: str) -> None:
+        """Delete it and cancel what is on its way."""
+        await self._to_change(name)
+        await self._publish(name, None)
+        if not await self._write(lambda connection: records.remove(connection, name)):
+            raise NotFound
 
-    async def test(self, subscription_id: str) -> Answer | None:
-        """Send a test through the same delivery; return the delivery, None without a one."""
-        row = await self._find(subscription_id)
-        if row is None:
-            return None
+    async def test(self, name: str) -> Answer:
+        """Enqueue a test, which is delivered as an alert is, and return the delivery."""
+        row = await self._to_change(name)
         _check_on(row)
-        values = test_delivery(row, now_utc())
-        return await self._write(lambda connection: records.enqueue(connection, values))
+        (delivery, now) = (str(uuid4()), now_utc())
+        return _existing(
+            await self._write(lambda connection: records.add_test(connection, row, delivery, now))
+        )
 
-    async def deliveries(
-        self, subscription_id: str, limit: int, cursor: str | None, within: Within = ANY_TIME
-    ) -> Answer:
+    async def deliveries(self, name: str, part: Slice) -> Page:
         """Return its deliveries, newest first, each with its list of `attempts`."""
-        part, name = Slice(limit, read_cursor(cursor), *within), read_id(subscription_id)
-        if name is None:
-            return {"items": [], "next_cursor": None}
         return await self._read(lambda connection: records.deliveries(connection, name, part))
 
-    async def resend(self, subscription_id: str, delivery_id: str) -> Answer | None:
-        """Send a delivery again, from the start of the schedule; None when there is none."""
-        row, name = await self._find(subscription_id), read_id(delivery_id)
-        if row is None or name is None:
-            return None
-        _check_on(row)
+    async def resend(self, name: str, delivery: str) -> Answer:
+        """Send a delivery again, from the start of the schedule."""
+        _check_on(await self._to_change(name))
         now = now_utc()
-        return await self._write(
-            lambda connection: records.send_again(connection, row.subscription_id, name, now)
+        found = await self._write(
+            lambda connection: records.send_again(connection, name, delivery, now)
         )
+        return _existing(found)
 
     async def undone(self) -> None:
         """Return when what failed half-way has been undone, or given up."""
@@ -205,19 +179,17 @@ class Subscriptions:
         self._undoing.add(task)
         task.add_done_callback(self._undoing.discard)
 
-    async def _find(self, subscription_id: str) -> Any | None:
-        """Return the row that will be changed; asked where it is changed, so no list delays it."""
-        name = read_id(subscription_id)
-        if name is None:
-            return None
-        return await self._write(lambda connection: records.find(connection, name))
+    async def _to_change(self, name: str) -> Any:
+        """Return the row to change; read where it is changed, so that no list delays it."""
+        return _existing(await self._write(lambda connection: records.find(connection, name)))
 
-    async def _change(self, row: Any, asked: Asked, reason: str | None) -> Any | None:
+    async def _change(self, row: Any, asked: Asked, reason: str | None) -> Answer:
         name, at = row.subscription_id, max(now_utc(), row.updated_at + _JUST_LATER)
         await self._publish(name, records.record_of(name, asked, records.micros(at)))
-        return await self._write(
+        changed = await self._write(
             lambda connection: records.change(connection, name, asked, reason, at)
         )
+        return records.shown(_existing(changed))
 
     async def _check_where(self, url: str) -> None:
         """Refuse a name that leads inside now; one that is not found may be, later."""
@@ -241,8 +213,30 @@ async def _run(database: Database, work: Callable[[Connection], T]) -> T:
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
             return await database.run(work)
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
-        raise Unavailable("The database did not answer in time; try again") from error
+    except TooSlow:
+        raise
+    except DATABASE_ERRORS as error:
+        raise Unavailable(f"{explain(error)}; try again") from error
+
+
+def _existing(found: T | None) -> T:
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _check_count(connection: Connection, site_id: str) -> None:
+    if records.count_of(connection, site_id) >= MAX_OF_SITE:
+        raise Invalid("site_id", f"a site has at most {MAX_OF_SITE} subscriptions")
+
+
+def _add(
+    connection: Connection, subscription_id: str, asked: Asked, secret: str, at: datetime
+) -> Any:
+    """Insert a subscription unless the site has as many as it may, whoever else adds some."""
+    records.lock_site(connection, asked.site_id)
+    _check_count(connection, asked.site_id)
+    return records.add(connection, subscription_id, asked, secret, at)
 
 
 def _check_on(row: Any) -> None:

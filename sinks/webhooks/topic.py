@@ -1,16 +1,15 @@
-"""The compacted topic of subscriptions, written: what it holds is what is evaluated."""
+"""Compacted topics of configuration, written: what a topic holds is what is in force."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
+from kafka_clients.clients import CLIENT_ERRORS, make_producer
 from schemas.codec import encode
-from schemas.records import Subscription
-from schemas.topics import SUBSCRIPTIONS
+from schemas.kafka_settings import KafkaSettings
+from schemas.records import ImportWindow, Subscription
+from schemas.topics import SUBSCRIPTIONS, Topic
 
 _DEADLINE_SECONDS = 8.0
 _REQUEST_TIMEOUT_MS = 3_000
@@ -20,15 +19,19 @@ class Unavailable(Exception):  # noqa: N818 - what it says, not that it is an er
     """Kafka or the database did not answer in time: nothing was promised, ask again."""
 
 
-#: Writes the last record of a subscription, None for a tombstone; returns when all in-sync
-#: replicas have it, and raises `Unavailable` when they do not in time.
+Configuration = Subscription | ImportWindow
+#: Writes the last record of a key, None for a tombstone; returns when all in-sync replicas have
+#: it, and raises `Unavailable` when they do not in time.
+PublishAny = Callable[[str, Configuration | None], Awaitable[None]]
 Publish = Callable[[str, Subscription | None], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_topic(bootstrap_servers: str) -> AsyncIterator[Publish]:
-    """Give the writer of the topic; it connects when first used, and again after an outage."""
-    link = _Link(bootstrap_servers)
+async def open_topic(
+    kafka: KafkaSettings, topic: Topic = SUBSCRIPTIONS
+) -> AsyncIterator[PublishAny]:
+    """Yield the writer of a topic; it connects when first used, and again after an outage."""
+    link = _Link(kafka, topic.name)
     try:
         yield link.publish
     finally:
@@ -36,36 +39,44 @@ async def open_topic(bootstrap_servers: str) -> AsyncIterator[Publish]:
 
 
 class _Link:
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
         self._producer: Any = None
         self._connecting = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
 
-    async def publish(self, subscription_id: str, record: Subscription | None) -> None:
+    async def publish(self, key: str, record: Configuration | None) -> None:
         value = None if record is None else encode(record)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 producer = await self._connected()
-                await producer.send_and_wait(SUBSCRIPTIONS.name, value, subscription_id.encode())
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise Unavailable("Kafka did not take the subscription in time; try again") from error
+                await producer.send_and_wait(self._topic, value, key.encode())
+        except CLIENT_ERRORS as error:  # TimeoutError is an OSError
+            self._replace_client()
+            raise Unavailable(
+                f"Kafka did not confirm a record of {self._topic} in time; try again"
+            ) from error
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._producer is not None:
-            with suppress(KafkaError, OSError, TimeoutError):
-                async with asyncio.timeout(_DEADLINE_SECONDS):
-                    await self._producer.stop()
+        self._replace_client()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _replace_client(self) -> None:
+        """Close the client without waiting for it, because it may be stuck."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            task = asyncio.create_task(producer.stop())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def _connected(self) -> Any:
         async with self._connecting:
             if self._producer is None:
-                # No idempotence: it makes futures hang while the broker is away.
-                producer: Any = AIOKafkaProducer(
-                    bootstrap_servers=self._bootstrap_servers,
-                    client_id="headrace-subscriptions",
-                    acks="all",
-                    enable_idempotence=False,
+                producer = make_producer(
+                    self._kafka,
+                    client_id=f"headrace-{self._topic}",
                     request_timeout_ms=_REQUEST_TIMEOUT_MS,
                 )
                 try:

@@ -1,125 +1,183 @@
-"""events-session → live-counters: what happens now, by site and partition."""
+"""events-session → live-counters: live counters by site and partition."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 from schemas.codec import encode, projection
+from schemas.counted import counted
 from schemas.records import RawEvent
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
-from streams.agents.reading import read_events
 from streams.agents.replaying import is_replay
-from streams.domain.live import LiveBook
+from streams.domain.live import LiveAggregator
 from streams.engine.batch import Batch
+from streams.engine.events import now_ms, read_events
+from streams.engine.offset_range import OffsetRange
 from streams.engine.producer import OutRecord
-from streams.engine.since import Stretch
+from streams.engine.stream_time import StreamTime
 from streams.engine.worker import Worker
 
-#: Counters of one site and partition leave at most four times a second.
-TELL_SECONDS = 0.25
-#: While no event comes: what was counted decays, and is told anew.
+#: Counters of a site and partition are published at most four times per second.
+PUBLISH_SECONDS = 0.25
+#: Without events: counters expire, and are published again.
 _DECAY_SECONDS = 1.0
 
-#: What the rules look at, beside what every event has.
-READ = projection(
-    RawEvent,
+#: The fields that the rules read, in addition to those of every event.
+READS = (
     *("visitor_id", "url", "path", "hostname", "referrer"),
     *("amount", "currency", "error_name", "error_message", "event_name"),
 )
 
 
+class Sample(NamedTuple):
+    """Offsets of the cluster by partition, requested at the monotonic time `at` (s).
+
+    `routed` are the offsets of `events-raw` that the router has committed, requested before the end
+    offsets. Offsets of `events-raw` are positions.
+    """
+
+    at: float
+    routed: Mapping[int, int]
+    raw_ends: Mapping[int, int]
+    ends: Mapping[int, int]
+
+
 @dataclass(slots=True)
 class _Reading:
-    """A partition: its counts, where it is to be read from next, and where it was behind."""
+    """The counters of a partition, its next offset, and the end of its catch-up range."""
 
-    book: LiveBook
+    aggregator: LiveAggregator
     next_offset: int
     behind_until: int
+    #: The position in `events-raw` of the last counted record.
+    raw_offset: int = -1
+    #: Monotonic time (s) until which all accepted events are counted; None if not known yet.
+    counted_at: float | None = None
+
+    @property
+    def has_caught_up(self) -> bool:
+        return self.next_offset >= self.behind_until
+
+    def has_counted(self, before: Sample, now: Sample, partition: int) -> bool:
+        """Return True if all events up to the previous sample are counted."""
+        raw_end = before.raw_ends.get(partition)
+        if raw_end is None or not self.has_caught_up or not self.aggregator.has_published_all:
+            return False
+        if self.raw_offset + 1 >= raw_end:
+            return True
+        # Duplicates, for example, are processed by the router but never read here.
+        return now.routed[partition] >= raw_end and self.next_offset >= now.ends[partition]
 
 
 class Counting:
-    """The partitions that this worker counts."""
+    """The counters of the partitions of this worker."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
+        self._read = projection(RawEvent, *READS)
         self._readings: dict[int, _Reading] = {}
+        self._times = StreamTime()
         self._counted = asyncio.Event()
+        self._sample = Sample(0.0, {}, {}, {})
 
-    def take(self, stretches: Mapping[int, Stretch]) -> dict[int, int]:
-        """Take these partitions over, and no others; return where each is read from.
+    def assign(self, ranges: Mapping[int, OffsetRange]) -> dict[int, int]:
+        """Replace the assignment, and return the start offset of each partition.
 
-        One that it has already goes on from where it is. Others are read from the beginning of
-        their stretch, and nothing is told of them before its end.
+        A partition that was assigned before continues. Others are read from the start of their
+        catch-up range, and are not published before its end.
         """
         readings = {}
-        for partition, (begin, end) in stretches.items():
+        for partition, (begin, end) in ranges.items():
             known = self._readings.get(partition)
             if known is None or not begin <= known.next_offset <= end:
-                known = _Reading(LiveBook(partition), begin, end)
+                known = _Reading(LiveAggregator(partition), begin, end)
             readings[partition] = known
         self._readings = readings
         return {partition: reading.next_offset for partition, reading in readings.items()}
 
     def count_live(self, batch: Batch) -> None:
-        """Count a batch."""
+        """Count the events of a batch."""
         reading, mono_ms = self._readings[batch.partition], self._clock() * 1_000
-        for record, src, event in read_events(batch, READ):
-            # What sessionize is given again was counted when it came first.
+        self._times.begin_batch(now_ms())
+        for record, src, event in read_events(batch, self._read, self._times):
+            # A replayed dead letter of sessionize was counted before.
             counted = None if is_replay(record) else event
-            with batch.refusing(record):
-                reading.book.apply(counted, src, mono_ms)
+            reading.raw_offset = max(reading.raw_offset, src.offset)
+            with batch.rejecting(record):
+                reading.aggregator.apply(counted, src, mono_ms)
         reading.next_offset = batch.last_offset + 1
         self._counted.set()
-        # sessionize refuses the same records, once; they are read here again at each start.
-        batch.refused.clear()
-        batch.refused_offsets.clear()
+        # sessionize rejects the same records; this agent reads them again at each start.
+        batch.dead_letters.clear()
+        batch.dead_letter_offsets.clear()
 
     def catching_up(self) -> str | None:
-        """Say that old events are still being read; None when they are not."""
+        """Return the progress of the catch-up as a sentence; None when it is complete."""
         behind = [one.behind_until - one.next_offset for one in self._readings.values()]
         left = sum(records for records in behind if records > 0)
-        return f"live counters are catching up: {left} records to go" if left else None
+        return f"live counters are catching up: {counted(left, 'record')} to go" if left else None
+
+    def observe(self, sample: Sample) -> None:
+        """Determine which partitions have counted all events up to the previous sample."""
+        for partition, reading in self._readings.items():
+            if partition in sample.ends and reading.has_counted(self._sample, sample, partition):
+                reading.counted_at = self._sample.at
+        self._sample = sample
+
+    def ages_ms(self) -> dict[int, int]:
+        """Return how long ago (ms) each partition was complete, without those that never were."""
+        now = self._clock()
+        return {
+            partition: int((now - reading.counted_at) * 1_000)
+            for partition, reading in self._readings.items()
+            if reading.counted_at is not None
+        }
+
+    def incomplete(self) -> str | None:
+        """Return why counters are still too low, as a sentence; None if they are not."""
+        partitions = [one for one, reading in self._readings.items() if reading.counted_at is None]
+        if not partitions:
+            return None
+        names = ", ".join(map(str, partitions))
+        return f"live counters wait for events that are not routed yet (partitions {names})"
 
     @property
-    def tellable(self) -> list[int]:
-        """The partitions that have counted something, and whose counts are right by now."""
+    def publishable(self) -> list[int]:
+        """The partitions with counts whose catch-up is complete."""
         readings = self._readings.items()
-        return [
-            partition
-            for partition, one in readings
-            if one.book and one.next_offset >= one.behind_until
-        ]
+        return [partition for partition, one in readings if one.aggregator and one.has_caught_up]
 
     async def until_due(self) -> None:
-        """Return when there may be something to tell."""
-        remembers = any(one.book for one in self._readings.values())
+        """Return when counters may have changed."""
+        has_counts = any(one.aggregator for one in self._readings.values())
         with suppress(TimeoutError):
-            async with asyncio.timeout(_DECAY_SECONDS if remembers else None):
+            async with asyncio.timeout(_DECAY_SECONDS if has_counts else None):
                 await self._counted.wait()
         self._counted.clear()
 
     def due(self, partition: int) -> list[OutRecord]:
-        """Return what there is to tell of a partition's sites."""
-        counters = self._readings[partition].book.due(self._clock() * 1_000)
-        if counters:  # there may be more than are told at once
+        """Return the records to publish for a partition."""
+        counters = self._readings[partition].aggregator.due(self._clock() * 1_000)
+        if counters:  # there may be more than are published at once
             self._counted.set()
         return [OutRecord(one.site_id.encode(), encode(one)) for one in counters]
 
 
 def register(worker: Worker, counting: Counting) -> None:
-    """Register the agent, and have its counters told."""
+    """Register the agent and the publication of its counters."""
 
-    async def tell() -> None:
-        for partition in counting.tellable:
-            # What moves to another worker, or may have moved in a freeze, its new owner tells.
-            if worker.faust.rebalancing or partition not in worker.partitions_of(EVENTS_SESSION):
+    async def publish() -> None:
+        for partition in counting.publishable:
+            # Only the owner of a partition publishes its counters.
+            if partition not in worker.partitions_of(EVENTS_SESSION):
                 continue
-            worker.guard.check()
+            worker.fence.check()
             if records := counting.due(partition):
                 await worker.producer.send(LIVE_COUNTERS.name, partition, records)
 
-    worker.agent(EVENTS_SESSION, counting.count_live)
+    worker.agent(EVENTS_SESSION)(counting.count_live)
     worker.checks.append(counting.catching_up)
-    worker.every(TELL_SECONDS, tell, due=counting.until_due)
+    worker.every(PUBLISH_SECONDS, publish, due=counting.until_due)

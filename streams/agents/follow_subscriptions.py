@@ -3,18 +3,19 @@
 import logging
 
 from schemas.codec import CodecError, decode
+from schemas.kafka_settings import KafkaSettings
 from schemas.records import Subscription
 from schemas.topics import SUBSCRIPTIONS
 from streams.domain.subscriptions import Subscriptions
-from streams.engine.follow import Follower
+from streams.engine.global_table import GlobalTable
 from streams.engine.worker import Worker
 
 log = logging.getLogger(__name__)
 
 
 def follow(
-    worker: Worker, bootstrap_servers: str, partitions: int, subscriptions: Subscriptions
-) -> Follower:
+    worker: Worker, kafka: KafkaSettings, partitions: int, subscriptions: Subscriptions
+) -> GlobalTable:
     """Keep `subscriptions` as the topic has them; a record that is none is left out, and told."""
 
     def apply(key: bytes | None, value: bytes | None) -> None:
@@ -24,6 +25,6 @@ def follow(
         except (CodecError, ValueError) as error:
             log.warning("a record of %s is left out: %r: %s", SUBSCRIPTIONS.name, key, error)
 
-    follower = Follower(bootstrap_servers, SUBSCRIPTIONS.name, partitions, apply)
-    worker.beside(follower.run)
-    return follower
+    table = GlobalTable(kafka, SUBSCRIPTIONS.name, partitions, apply)
+    worker.background(table.run)
+    return table

@@ -2,43 +2,44 @@
 
 from collections.abc import Awaitable, Callable
 
-from schemas.codec import decode, encode, projection
-from schemas.records import AlertState, RawEvent
+from schemas.records import AlertState
 from schemas.topics import ALERT_STATES, ALERTS, EVENTS_ALERT
-from streams.agents.reading import read_events
-from streams.domain.alert_book import AlertBook
+from streams.domain.alert_aggregator import AlertAggregator
+from streams.domain.states import States
 from streams.domain.subscriptions import Subscriptions
-from streams.engine.batch import Batch
+from streams.engine.events import EventStream
 from streams.engine.worker import Worker
 
-#: What the rules look at, beside what every event has.
-READ = projection(
-    RawEvent,
-    *("visitor_id", "user_id", "url", "error_name", "error_message", "error_stack"),
+#: The fields that the rules read, next to those that every event has.
+READS = (
+    *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
     *("provider", "amount", "currency"),
 )
 
 
 def register(
-    worker: Worker, subscriptions: Subscriptions, complete: Callable[[], Awaitable[None]]
+    worker: Worker,
+    subscriptions: Subscriptions,
+    complete: Callable[[], Awaitable[None]],
+    public_url: str | None = None,
 ) -> None:
-    """Register the agent and its table; no batch comes before `subscriptions` are `complete`."""
-    table = worker.table(ALERT_STATES, encode, lambda value: decode(value, AlertState))
-    books: dict[int, AlertBook] = {}
+    """Register the agent and its table; no batch comes before `subscriptions` are `complete`.
 
-    async def open_book(partition: int) -> None:
-        await complete()
-        books[partition] = AlertBook(table.of(partition), subscriptions)
-        books[partition].know([state async for _, state in table.stored(partition)])
+    Alerts link to the dashboard at `public_url`.
+    """
 
-    def raise_alerts(batch: Batch) -> None:
-        book, now_ms = books[batch.partition], 0
-        batch.left_early = book.begin_batch(worker.room.most)
-        for record, src, event in read_events(batch, READ):
-            now_ms = max(now_ms, src.log_ms)
-            with batch.refusing(record):
-                for alert in book.apply(event, src) if event else ():
-                    batch.emit(ALERTS.name, batch.partition, record.key, encode(alert))
-        book.end_batch(now_ms)
+    def aggregator(states: States[AlertState], _: int) -> AlertAggregator:
+        return AlertAggregator(states, subscriptions, public_url)
 
-    worker.agent(EVENTS_ALERT, raise_alerts, tables=[table], prepare=open_book)
+    @worker.aggregating_agent(
+        EVENTS_ALERT,
+        table=worker.table(ALERT_STATES, AlertState),
+        aggregator=aggregator,
+        reads=READS,
+        sends_to=ALERTS,
+        needs=complete,
+    )
+    async def raise_alerts(stream: EventStream, alerts: AlertAggregator) -> None:
+        async for event, source in stream.events():
+            for alert in alerts.add(event, source):
+                stream.send(alert)

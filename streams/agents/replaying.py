@@ -1,37 +1,41 @@
-"""Dead letters that come again through `events-raw`: each to the one stage that it is for."""
+"""Replayed dead letters in `events-raw`: each is routed to its stage."""
 
 from collections.abc import Iterator
 
 from schemas.headers import REPLAY_FOR, REPLAY_OF, SOURCE, Headers, Source, find
+from schemas.positions import position
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES, STAGES
-from streams.domain.replays import ReplayBook
+from streams.domain.replays import ReplayRegistry
 from streams.engine.batch import Batch, InRecord
+from streams.engine.stream_time import limited
 
 
 def is_replay(record: InRecord) -> bool:
-    """Tell whether a record is a dead letter that was replayed for one stage."""
+    """Return True if a record is a replayed dead letter."""
     return find(record.headers, REPLAY_FOR) is not None
 
 
-def to_route(batch: Batch, book: ReplayBook) -> Iterator[tuple[InRecord, Headers]]:
-    """Yield the records that are to be routed, with their headers; pass on replays for others.
+def to_route(
+    batch: Batch, replays: ReplayRegistry, epoch: int, now_ms: int
+) -> Iterator[tuple[InRecord, Headers]]:
+    """Yield the records to route with their headers; send replays to their stages.
 
-    A replay for the router was never routed: it is yielded as new.
+    A replay for the router is yielded like a new record. `now_ms` is the worker's clock.
     """
     for record in batch.records:
         if not is_replay(record):
             yield record, record.headers
-        elif _pass_on(batch, record, book):
+        elif _pass_on(batch, record, replays, epoch):
             own = [pair for pair in record.headers if pair[0] not in (REPLAY_FOR, REPLAY_OF)]
             yield record, own
-    book.end_batch(batch.records[-1].timestamp)
+    replays.end_batch(limited(batch.records[-1].timestamp, now_ms))
 
 
-def _pass_on(batch: Batch, record: InRecord, book: ReplayBook) -> bool:
-    """Send a replay to its stage's topic, once; True when that is the router, which routes it.
+def _pass_on(batch: Batch, record: InRecord, replays: ReplayRegistry, epoch: int) -> bool:
+    """Send a replay to the topic of its stage, once; return True if the router must route it.
 
-    Sinks take theirs from `events-raw` themselves.
+    Sinks read their replays from `events-raw`.
     """
     stage, origin = (
         (find(record.headers, name) or b"").decode("utf-8", "replace")
@@ -40,10 +44,10 @@ def _pass_on(batch: Batch, record: InRecord, book: ReplayBook) -> bool:
     topic = STAGES.get(stage)
     if topic is None or not origin:
         detail = f"a replay of {origin[:64]!r} for the stage {stage[:64]!r}"
-        batch.refuse(record, DeadLetterReason.BAD_HEADERS, detail)
+        batch.reject(record, DeadLetterReason.BAD_HEADERS, detail)
         return False
-    src = Source(batch.partition, record.offset, record.timestamp)
-    if book.is_repeat(stage, origin, src) or stage in SINK_STAGES:
+    src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
+    if replays.is_repeat(stage, origin, src) or stage in SINK_STAGES:
         return False
     if stage == ROUTER:
         return True

@@ -1,53 +1,69 @@
 """events-raw → events-session, events-pageleave, events-alert: each event once, by its type.
 
-Nothing is decoded: type and id are in the headers, and the key and partition stay. Dead
-letters that are replayed pass here, too, each to its stage.
+Records are not decoded: type and id are in the headers; key and partition are kept. Replayed dead
+letters are routed to their stages, too.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from schemas.codec import decode, encode
 from schemas.event_types import TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
+from schemas.positions import position
 from schemas.raw import site_of, why_no_event
 from schemas.records import Replay
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, REPLAYS
-from streams.agents.replaying import to_route
+from streams.agents.replaying import is_replay, to_route
 from streams.domain import routing
 from streams.domain.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
-from streams.domain.replays import ReplayBook
+from streams.domain.replays import ReplayRegistry
 from streams.engine.batch import Batch, InRecord
+from streams.engine.events import now_ms
+from streams.engine.log_tail import LogTail
+from streams.engine.stream_time import limited
 from streams.engine.table import BatchTable
-from streams.engine.tail import Tail
 from streams.engine.worker import Worker
 
 _TICK = TICK.encode()
 
 
-def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], int]) -> None:
-    """Register the agent. `tail` reads events-session, where what was passed on is found."""
-    routes = {**routing.same_partition_topics(), _TICK: (EVENTS_SESSION, EVENTS_PAGELEAVE)}
+def register(
+    worker: Worker,
+    tail: LogTail,
+    partition_of_site: Callable[[bytes], int],
+    epoch: int = 0,
+    raw_tail: LogTail | None = None,
+) -> None:
+    """Register the agent.
+
+    `tail` reads the routed events in events-session, `raw_tail` reads events-raw for those that
+    have expired there. `epoch` is the cluster's, a part of each position.
+    """
+    routes = routing.same_partition_topics()
+    routes[_TICK] = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
     alerting = routing.alerting_types()
-    replays = worker.table(REPLAYS, encode, lambda value: decode(value, Replay))
+    replays = worker.table(REPLAYS, Replay)
     memories: dict[int, _Memory] = {}
 
     async def remember(partition: int) -> None:
         memory = memories.setdefault(partition, _Memory())
-        memory.replays = await _open_book(replays, partition)
-        async for fetched in tail.catch_up(partition):
-            memory.remember(fetched)
+        memory.replays = await _restore_replays(replays, partition)
+        await _recall(memory, partition, epoch, tail, raw_tail)
 
+    @worker.agent(EVENTS_RAW, tables=[replays], prepare=remember)
     def route_events(batch: Batch) -> None:
         memory = memories[batch.partition]
-        for record, headers in to_route(batch, memory.replays):
+        memory.now_ms = now_ms()
+        for record, headers in to_route(batch, memory.replays, epoch, memory.now_ms):
             name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
             is_tick = name == _TICK
             if not is_tick and (problem := why_no_event(record.key, record.headers)):
-                batch.refuse(record, *problem)
-            elif is_tick or not memory.is_repeat(record, event_id or b""):
-                src = (SOURCE, Source(batch.partition, record.offset, record.timestamp).pack())
-                routed = (*headers, src)
+                batch.reject(record, *problem)
+                continue
+            src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
+            if is_tick or not memory.is_repeat(record, event_id or b"", src):
+                routed = (*headers, (SOURCE, src.pack()))
                 for topic in routes[name or b""]:
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)
                 if name in alerting:
@@ -55,36 +71,70 @@ def register(worker: Worker, tail: Tail, partition_of_site: Callable[[bytes], in
                     place = (EVENTS_ALERT.name, partition_of_site(site))
                     batch.emit(*place, site, record.value, routed)
 
-    worker.agent(EVENTS_RAW, route_events, tables=[replays], prepare=remember)
+
+async def _recall(
+    memory: "_Memory", partition: int, epoch: int, tail: LogTail, raw_tail: LogTail | None
+) -> None:
+    """Restore the ids of the last events, from events-raw if they have expired elsewhere."""
+    async for fetched in tail.catch_up(partition):
+        memory.remember(fetched)
+    if raw_tail is not None and partition in tail.expired and not memory.covers_a_day:
+        async for fetched in raw_tail.catch_up(partition):
+            memory.remember_raw(partition, epoch, fetched)
 
 
-async def _open_book(replays: BatchTable[Replay], partition: int) -> ReplayBook:
-    book = ReplayBook(replays.of(partition))
+async def _restore_replays(replays: BatchTable[Replay], partition: int) -> ReplayRegistry:
+    registry = ReplayRegistry(replays.of(partition))
     async for key, replay in replays.stored(partition):
-        book.know(key, replay)
-    return book
+        registry.restore(key, replay)
+    return registry
 
 
 class _Memory:
-    """What one partition had: ids of clients for long, the server's for minutes, and replays."""
+    """The remembered ids of one partition, of clients and of the server, and its replays."""
 
-    replays: ReplayBook
+    replays: ReplayRegistry
 
     def __init__(self) -> None:
         self._clients = SeenIds(CLIENT_IDS)
         self._servers = SeenIds(SERVER_IDS)
+        #: Log times of the first and the last remembered event.
+        self._first_ms = sys.maxsize
+        self._last_ms = 0
+        #: The worker's clock (ms), which limits log times.
+        self.now_ms = 0
 
-    def is_repeat(self, record: InRecord, event_id: bytes) -> bool:
-        return self._ids(record).is_repeat(event_id, record.key, record.offset, record.timestamp)
+    def is_repeat(self, record: InRecord, event_id: bytes, src: Source) -> bool:
+        log_ms = limited(src.log_ms, self.now_ms)
+        return self._ids(record).is_repeat(event_id, record.key, src.offset, log_ms)
+
+    @property
+    def covers_a_day(self) -> bool:
+        """Whether the routed events go back as far as ids must be remembered."""
+        return self._last_ms - self._first_ms >= CLIENT_IDS.keep_ms
+
+    def remember_raw(self, partition: int, epoch: int, fetched: list[InRecord]) -> None:
+        """Remember events of events-raw; those that are not routed yet are still routed."""
+        self.now_ms = now_ms()
+        for record in fetched:
+            event_id = find(record.headers, EVENT_ID)
+            is_event = event_id is not None and why_no_event(record.key, record.headers) is None
+            if is_event and not is_replay(record):
+                src = Source(partition, position(epoch, record.offset), record.timestamp)
+                self.is_repeat(record, event_id or b"", src)
 
     def remember(self, fetched: list[InRecord]) -> None:
-        """Take in what was passed on to events-session."""
+        """Remember events of events-session, including those of a previous cluster."""
+        self.now_ms = now_ms()
         for record in fetched:
             event_id, packed = find(record.headers, EVENT_ID), find(record.headers, SOURCE)
             if event_id is not None and packed is not None:
-                with suppress(ValueError):  # not of a router: sessionize refuses it
+                with suppress(ValueError):  # not written by the router; sessionize rejects it
                     src = Source.unpack(packed)
-                    self._ids(record).is_repeat(event_id, record.key, src.offset, src.log_ms)
+                    log_ms = limited(src.log_ms, self.now_ms)
+                    self._first_ms = min(self._first_ms, log_ms)
+                    self._last_ms = max(self._last_ms, log_ms)
+                    self.is_repeat(record, event_id, src)
 
     def _ids(self, record: InRecord) -> SeenIds:
         return self._servers if find(record.headers, CLIENT_ID) is None else self._clients

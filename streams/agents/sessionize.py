@@ -1,38 +1,29 @@
 """events-session → sessions: visits, which are both the state and the result."""
 
-import asyncio
-
-from schemas.codec import decode, encode, projection
-from schemas.records import RawEvent, SessionState
+from schemas.records import SessionState
 from schemas.topics import EVENTS_SESSION, SESSIONS
-from streams.agents.reading import read_events
-from streams.domain.session_book import SessionBook
+from streams.domain.session_aggregator import SessionAggregator
 from streams.domain.sessions import SessionRules
-from streams.engine.batch import Batch
+from streams.domain.states import States
+from streams.engine.events import EventStream, now_ms
 from streams.engine.worker import Worker
 
-#: What the rules look at, beside what every event has.
-READ = projection(RawEvent, "visitor_id", "user_id", "url", "path", "referrer", "utm")
+#: The fields that the rules read, next to those that every event has.
+READS = ("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm")
 
 
 def register(worker: Worker, rules: SessionRules) -> None:
     """Register the agent and its table."""
-    table = worker.table(SESSIONS, encode, lambda value: decode(value, SessionState))
-    books: dict[int, SessionBook] = {}
 
-    async def open_book(partition: int) -> None:
-        books[partition] = SessionBook(table.of(partition), rules)
-        async for key, state in table.stored(partition):
-            books[partition].know(key, state)
+    def aggregator(states: States[SessionState], _: int) -> SessionAggregator:
+        return SessionAggregator(states, rules, now_ms())
 
-    async def sessionize(batch: Batch) -> None:
-        book = books[batch.partition]
-        batch.left_early = book.begin_batch(worker.room.most)
-        for record, src, event in read_events(batch, READ):
-            while book.advance(src):  # noqa: ASYNC110 - there is nothing to wait for
-                await asyncio.sleep(0)  # a loop that stands still is taken for a frozen one
-            if event is not None:
-                with batch.refusing(record):
-                    book.apply(record.key, event, src)
-
-    worker.agent(EVENTS_SESSION, sessionize, tables=[table], prepare=open_book)
+    @worker.aggregating_agent(
+        EVENTS_SESSION,
+        table=worker.table(SESSIONS, SessionState),
+        aggregator=aggregator,
+        reads=READS,
+    )
+    async def sessionize(stream: EventStream, sessions: SessionAggregator) -> None:
+        async for event, source in stream.events():
+            sessions.add(event, source)

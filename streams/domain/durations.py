@@ -1,11 +1,10 @@
-"""Time on page: page leaves by site, hour of event time and path.
+"""Time on page: page leaves aggregated by site, hour of event time and path.
 
-A row is absolute: how many leaves, their sum, shortest, longest and a quantile sketch. When
-its state was deleted and one more event comes, a new generation begins, a row of its own, so
-sums stay right (design D5).
+A row is absolute: count, sum, minimum, maximum and a quantile sketch. An event after the state was
+deleted starts a new generation with its own row, so that sums stay exact (design D5).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,23 +15,26 @@ from schemas import sketch
 from schemas.headers import Source
 from schemas.paths import path_of
 from schemas.records import PageDuration, RawEvent
+from streams.domain.candidate_paths import CandidatePaths
 
-#: A page left open in a background tab says nothing of reading: more counts as this.
+#: Longer durations count as this: they are pages left open in a background tab.
 MAX_DURATION_MS = 6 * 3_600_000
-#: Paths kept apart for one site, hour and partition; the others are counted together.
+#: Limit of paths per site, hour and partition; further paths are aggregated as `(other)`.
 MAX_PATHS = 2_000
+#: Additional paths that several sessions left, so that invented paths cannot use them up.
+MAX_CONFIRMED_PATHS = 2_000
 OTHER_PATHS = "(other)"
 
 _HOUR_US = 3_600_000_000
 _HOUR_MS = 3_600_000
-#: An hour of event time stays in the state so long after it ended: the reach of late events.
+#: Grace period of late events, after the end of their hour.
 _RETENTION_MS = 26 * _HOUR_MS
-#: An hour of an import ended long ago; it stays so long after its last event.
+#: Retention of the hours of an import, after their last event.
 _IDLE_MS = _HOUR_MS
 
 
 class Page(NamedTuple):
-    """What durations are summed by: site, start of the hour (us, UTC) and path."""
+    """The key of an aggregate: site, start of the hour (us, UTC) and path."""
 
     site_id: str
     hour: int
@@ -40,36 +42,44 @@ class Page(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """One page leave: how long the page was open (ms) and where the event stands."""
+    """One page leave: the duration (ms), and the source of its event."""
 
     duration_ms: int
     src: Source
 
 
 def page_of(event: RawEvent) -> Page:
-    """Return the page and hour that a page leave belongs to."""
+    """Return the page and hour of a page leave."""
     return Page(
         event.site_id, event.event_ts - event.event_ts % _HOUR_US, path_of(event.path, event.url)
     )
 
 
 def key_of(partition: int, page: Page | PageDuration) -> bytes:
-    """Return the key of a page's state, in the table and its topic."""
+    """Return the key of a page in the table and its topic."""
     return f"{partition}:{page.site_id}:{_hour_text(page.hour)}:{page.path}".encode()
 
 
-def bounded(page: Page, *, is_known: bool, paths: int) -> Page:
-    """Return the page, or the hour's rest when it would be one path too many.
+def bounded(
+    page: Page, session_id: str, paths: int, candidates: Callable[[], CandidatePaths]
+) -> Page:
+    """Return the page, or `(other)` of its hour if a new row would exceed the limit.
 
-    `paths` is the number of paths that the page's site and hour have already.
+    `paths` is the number of paths of the page's site and hour. Beyond the limit, a path gets a row
+    once a second session leaves it.
     """
-    return page if is_known or paths < MAX_PATHS else page._replace(path=OTHER_PATHS)
+    if paths < MAX_PATHS:
+        return page
+    is_confirmed = candidates().is_confirmed(page.path, session_id)
+    if is_confirmed and paths < MAX_PATHS + MAX_CONFIRMED_PATHS:
+        return page
+    return page._replace(path=OTHER_PATHS)
 
 
 def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> PageDuration:
-    """Return the state with the leaves in it; unchanged when all were applied before.
+    """Return the state including the leaves; unchanged if all were applied before.
 
-    The leaves are of one partition, in its order; some may be there twice.
+    The leaves are of one partition, in order, possibly with duplicates.
     """
     fresh = _fresh(leaves, -1 if state is None else state.src_offset)
     state = state or _begin(page, leaves[0].src)
@@ -80,8 +90,8 @@ def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> Page
     is_first = state.leaves == 0
     return replace(
         state,
-        # By leaves, not by batches: of two workers that cut them differently, the row that knows
-        # more must win.
+        # Per leave, not per batch: of two workers with different batches, the row with more leaves
+        # must win.
         revision=state.revision + len(values),
         src_offset=last.offset,
         last_log_ms=max(state.last_log_ms, *(leave.src.log_ms for leave in fresh)),
@@ -96,13 +106,13 @@ def add(state: PageDuration | None, page: Page, leaves: Sequence[Leave]) -> Page
 def deadline(state: PageDuration) -> int:
     """Return the stream time (ms) after which the state is deleted."""
     ended_ms = state.hour // 1_000 + _HOUR_MS
-    # An import may speak of hours that are years ahead; they do not stay for years.
+    # An import may contain hours that are years ahead; they are not kept for years.
     ended_ms = min(ended_ms, state.last_log_ms + 2 * _HOUR_MS)
     return max(ended_ms + _RETENTION_MS, state.last_log_ms + _IDLE_MS)
 
 
 def _fresh(leaves: Sequence[Leave], applied: int) -> list[Leave]:
-    """Return the leaves beyond the offset `applied`, each once."""
+    """Return the leaves after the offset `applied`, without duplicates."""
     fresh = []
     for leave in leaves:
         if leave.src.offset > applied:

@@ -1,4 +1,4 @@
-"""Where an event goes, by its type."""
+"""Routing of events to topics by their type."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from schemas.topics import EVENTS_ALERT, Topic
 def same_partition_topics(
     registry: Mapping[str, EventType] = EVENT_TYPES,
 ) -> dict[bytes, Sequence[Topic]]:
-    """Return, for each type, the topics that keep the event's key and partition."""
+    """Return the topics of each type that keep the event's key and partition."""
     return {
         name.encode(): tuple(topic for topic in event_type.routes if topic is not EVENTS_ALERT)
         for name, event_type in registry.items()
@@ -17,7 +17,7 @@ def same_partition_topics(
 
 
 def alerting_types(registry: Mapping[str, EventType] = EVENT_TYPES) -> frozenset[bytes]:
-    """Return the types that also go to `events-alert`, keyed by site."""
+    """Return the types that are routed to `events-alert`, keyed by site."""
     return frozenset(
         name.encode() for name, event_type in registry.items() if EVENTS_ALERT in event_type.routes
     )

@@ -1,8 +1,10 @@
-"""Sessions as merging windows, as Kafka Streams and Flink define them (design D9).
+"""Session windows that merge, as Kafka Streams and Flink define them (design D9).
 
-A visit is a maximal run of one session's events with no gap over the limit in event time.
-Any order of the same events gives the same visits, but for their ids: a visit is named after
-the event that was applied first, and of two that become one the older name stays.
+A visit is a maximal sequence of one session's events without an inactivity gap in event time. A
+sequence of passive events alone is kept, because it may become a visit or be merged into one, but
+it is not a visit (docs/adr/0032). The visits do not depend on the order of the events, except for
+their ids: a visit is named after the first applied event that is not passive, and of two merged
+visits the older id is kept.
 """
 
 from collections.abc import Sequence
@@ -13,19 +15,33 @@ from msgspec.structs import replace
 
 from schemas.headers import Source
 from schemas.records import RawEvent, SessionState, Visit
-from streams.domain.visits import begin, close, join, leave, touches, with_event, withdraw
+from streams.domain.visits import (
+    begin,
+    close,
+    expire,
+    join,
+    retract,
+    text_bytes,
+    touches,
+    with_event,
+)
 
-#: Visits that one session keeps in its state; more make the oldest leave, closed ones first.
+#: Limit of visits per session state; the oldest ones expire first, closed ones before open ones.
 MAX_VISITS = 64
+#: Limit of the bytes (UTF-8) of their texts. A few visits never exceed it.
+MAX_TEXT_BYTES = 256 * 1024
+FEW_VISITS = 6
+#: Limit of expired visits in a state, before it is published within the batch.
+MAX_EXPIRED = 16
 
-#: What could not be forgotten yet is looked at again so much later. Not at once: the whole
-#: batch would look at it, record by record.
+#: When a visit that could not be removed yet is checked again. Not at once: each record of the
+#: batch would check it.
 _RETRY_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
-    """The limits: `gap_us` in event time, the others in stream time."""
+    """The inactivity gap in event time (us), and the other limits in stream time (ms)."""
 
     gap_us: int
     close_after_ms: int
@@ -33,14 +49,14 @@ class SessionRules:
 
     @classmethod
     def of_seconds(cls, gap: int, lateness: int, retention: int) -> "SessionRules":
-        """Make the rules of the settings, which are in seconds."""
+        """Return the rules of settings in seconds."""
         return cls(gap * 1_000_000, (gap + lateness) * 1_000, retention * 1_000)
 
 
 def apply(
     state: SessionState | None, event: RawEvent, src: Source, rules: SessionRules
 ) -> SessionState:
-    """Return the state with the event in it; unchanged when it was applied before."""
+    """Return the state including the event; unchanged if the event was applied before."""
     if state is None:
         state = SessionState(
             site_id=event.site_id, session_id=event.session_id, src_offset=-1, visits=[]
@@ -48,7 +64,7 @@ def apply(
     if src.offset <= state.src_offset:
         return state
     visits = state.visits
-    # Nearly always: what `_placed` comes to then, in half the time (docs/adr/0018).
+    # Nearly always: the result of `_placed` in half the time (docs/adr/0018).
     if len(visits) == 1 and touches(visits[0], event.event_ts, rules.gap_us):
         visits = [with_event(visits[0], event, src)]
     else:
@@ -57,18 +73,17 @@ def apply(
 
 
 def close_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:
-    """Close the visits that stream time has passed by gap and lateness."""
+    """Close the visits whose inactivity gap and grace period have passed."""
     if not any(_is_due(visit, now_ms, rules) for visit in state.visits):
         return state
     visits = [close(visit) if _is_due(visit, now_ms, rules) else visit for visit in state.visits]
     return replace(state, visits=visits)
 
 
-def forget_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:
-    """Drop the visits that no late event can reach any more; with none left, it can be deleted.
+def remove_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:
+    """Remove the visits that no late event can reach; a state without visits can be deleted.
 
-    Call it only on a state that is published as it is: what is dropped here is never seen
-    again (design D5).
+    Call it only on a published state, because removed visits are never published (design D5).
     """
     kept = [
         visit
@@ -78,58 +93,75 @@ def forget_due(state: SessionState, now_ms: int, rules: SessionRules) -> Session
     return state if len(kept) == len(state.visits) else replace(state, visits=kept)
 
 
-def leave_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:
-    """Take the visits that no late event can reach any more out of reach, but keep them.
+def expire_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:
+    """Mark the visits that no late event can reach as expired, but keep them.
 
-    It stands in for `forget_due` where the state is not published yet: what a late event
-    finds must not depend on where batches begin.
+    It replaces `remove_due` while the state is not published: the visit of a late event must not
+    depend on the boundaries of batches.
     """
     if not any(_is_out_of_reach(visit, now_ms, rules) for visit in state.visits):
         return state
     visits = [
-        leave(visit) if _is_out_of_reach(visit, now_ms, rules) else visit for visit in state.visits
+        expire(visit) if _is_out_of_reach(visit, now_ms, rules) else visit for visit in state.visits
+    ]
+    return replace(state, visits=visits)
+
+
+def last_log_ms(state: SessionState) -> int:
+    """Return the log time (ms) of the last event of any visit; 0 without visits."""
+    return max((visit.last_log_ms for visit in state.visits), default=0)
+
+
+def limit_times(state: SessionState, ceiling_ms: int) -> SessionState:
+    """Return the state with log times limited to `ceiling_ms`, which changes no row."""
+    if last_log_ms(state) <= ceiling_ms:
+        return state
+    visits = [
+        replace(visit, last_log_ms=min(visit.last_log_ms, ceiling_ms)) for visit in state.visits
     ]
     return replace(state, visits=visits)
 
 
 def close_all(state: SessionState) -> SessionState:
-    """Close the visits that are open, before their time: there is no room for them."""
+    """Close all open visits early, for an eviction."""
     visits = [close(visit) if visit.state == "open" else visit for visit in state.visits]
     return replace(state, visits=visits)
 
 
 def is_open(state: SessionState) -> bool:
-    """Tell whether a visit is open."""
-    for visit in state.visits:  # noqa: SIM110 - asked for each event; a generator costs thrice
+    """Return True if a visit is open."""
+    for visit in state.visits:  # noqa: SIM110 - called for each event; a generator takes three times as long
         if visit.state == "open":
             return True
     return False
 
 
 def closes_at(state: SessionState, rules: SessionRules) -> int | None:
-    """Return the stream time (ms) after which `close_due` has work; None when none is open."""
+    """Return the stream time (ms) after which a visit can be closed; None if none is open."""
     open_ = [_deadline(visit, rules) for visit in state.visits if visit.state == "open"]
     return min(open_) if open_ else None
 
 
-def forgotten_at(state: SessionState, now_ms: int, rules: SessionRules) -> int:
-    """Return the stream time (ms) after which `forget_due` has work on closed visits.
+def removed_at(state: SessionState, now_ms: int, rules: SessionRules) -> int:
+    """Return the stream time (ms) after which a closed visit can be removed.
 
-    What is due and could not be forgotten yet is left for a later batch.
+    Visits that are due but could not be removed yet are retried later.
     """
     at_ms = min(_deadline(visit, rules) for visit in state.visits if visit.state != "open")
     return now_ms + _RETRY_MS if at_ms < now_ms else at_ms
 
 
 def _placed(visits: Sequence[Visit], event: RawEvent, src: Source, gap_us: int) -> list[Visit]:
-    """Return the visits with the event in one of them, joined from all that it touches."""
+    """Return the visits including the event, which merges all visits that it touches."""
     touching: list[Visit] = []
     others: list[Visit] = []
     for visit in visits:
         (touching if touches(visit, event.event_ts, gap_us) else others).append(visit)
     if touching:
-        oldest, *younger = sorted(touching, key=lambda visit: visit.began_offset)
-        others += map(withdraw, younger)
+        # A passive sequence has no row to retract: it disappears in the visit.
+        order = sorted(touching, key=lambda visit: (visit.is_passive, visit.began_offset))
+        oldest, *younger = order
+        others += [retract(visit) for visit in younger if not visit.is_passive]
         merged = reduce(join, younger, oldest)
     else:
         merged = begin(event, src)
@@ -137,18 +169,36 @@ def _placed(visits: Sequence[Visit], event: RawEvent, src: Source, gap_us: int) 
     return sorted(others, key=lambda visit: (visit.started_at, visit.began_offset))
 
 
+def has_many_expired(state: SessionState) -> bool:
+    """Return True if the state has so many expired visits that it must be published."""
+    if len(state.visits) <= MAX_EXPIRED:  # nearly always
+        return False
+    return sum(visit.leaving for visit in state.visits) > MAX_EXPIRED
+
+
 def _bounded(visits: list[Visit]) -> list[Visit]:
-    """Let the oldest visits leave until the state is within its bounds."""
-    if len(visits) <= MAX_VISITS:
+    """Expire the oldest visits until the state is within its limits."""
+    if len(visits) <= FEW_VISITS:
         return visits
     withdrawn = [visit for visit in visits if visit.state == "withdrawn" and not visit.leaving]
     living = [visit for visit in visits if visit.state != "withdrawn" and not visit.leaving]
     living.sort(key=lambda visit: (visit.state == "open", visit.ended_at))
     leaving = [
         *withdrawn[: max(0, len(withdrawn) - MAX_VISITS)],
-        *living[: max(0, len(living) - MAX_VISITS)],
+        *living[: _excess(living)],
     ]
-    return [leave(visit) if visit in leaving else visit for visit in visits] if leaving else visits
+    return [expire(visit) if visit in leaving else visit for visit in visits] if leaving else visits
+
+
+def _excess(living: Sequence[Visit]) -> int:
+    """Return how many of the first visits exceed the limits."""
+    excess = max(0, len(living) - MAX_VISITS)
+    sizes = [text_bytes(visit) for visit in living]
+    total = sum(sizes[excess:])
+    while total > MAX_TEXT_BYTES and excess < len(living) - 1:
+        total -= sizes[excess]
+        excess += 1
+    return excess
 
 
 def _is_due(visit: Visit, now_ms: int, rules: SessionRules) -> bool:

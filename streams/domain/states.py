@@ -1,4 +1,4 @@
-"""What the rules need of a table, and of time: no more than this."""
+"""The state store and the timers that aggregators use."""
 
 import sys
 from collections.abc import Callable, Container
@@ -7,59 +7,62 @@ from typing import Protocol, TypeVar
 
 S = TypeVar("S")
 
-#: Deadlines are kept by spans of so many ms.
+#: Deadlines are grouped by spans of stream time (ms).
 SPAN_MS = 1_000
-#: States that leave with one batch: half a second's work. More than one fetch can bring.
-LEAVE_AT_ONCE = 20_000
-#: Keys that deadlines hold beside twice the states, before what is stale is thrown out.
+#: Half a second of work, and more states than one fetch can add.
+MAX_EVICTIONS_PER_BATCH = 20_000
+#: Stale entries are dropped beyond twice the number of states and this.
 _STALE = 10_000
 
 
 class States(Protocol[S]):
-    """The states of one partition, as one batch has them so far."""
+    """The states of one partition, including the changes of the current batch."""
 
-    #: The offset in the source up to which all had its effect when the batch began, as the
-    #: rules say: the last tombstone of the partition tells the next worker, whom no state
-    #: tells any more. Nothing is deleted while a state knows of an event beyond it.
+    #: The source offset up to which all events were applied at the start of the batch. Tombstones
+    #: record it, so that the next owner of the partition skips the events of deleted states.
+    #: Nothing is deleted while a state contains a later event.
     applied_until: int
 
     def __len__(self) -> int:
-        """Return how many there were when the batch began."""
+        """Return the number of states at the start of the batch."""
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether a key had a state when the batch began."""
+        """Return True if the key had a state at the start of the batch."""
 
     def get(self, key: bytes) -> S | None:
-        """Return the state of a key, or None."""
+        """Return the state of a key, None if it has none."""
 
     def put(self, key: bytes, state: S) -> None:
-        """Change the state of a key."""
+        """Set the state of a key."""
 
     def delete(self, key: bytes) -> None:
         """Delete a key that this batch did not change."""
 
     def is_changed(self, key: bytes) -> bool:
-        """Tell whether this batch changed the key."""
+        """Return True if this batch changed the key."""
+
+    def publish(self, key: bytes) -> None:
+        """Write the current state of a key even if it is replaced in the same batch."""
 
 
-def let_leave(excess: int, first_leaves: Callable[[], bool]) -> int:
-    """Have states leave one by one while there are more than there is room for; return how many.
+def evict_while_over(excess: int, evict_first: Callable[[], bool]) -> int:
+    """Evict states one by one until none of `excess` is left; return how many were evicted.
 
-    No more than a batch bears; the others go with the next ones.
+    The number per batch is limited; the next batch continues.
     """
-    wanted = min(max(0, excess), LEAVE_AT_ONCE)
-    for left in range(wanted):
-        if not first_leaves():
-            return left
+    wanted = min(max(0, excess), MAX_EVICTIONS_PER_BATCH)
+    for evicted in range(wanted):
+        if not evict_first():
+            return evicted
     return wanted
 
 
 class Deadlines:
-    """Keys by the stream time (ms) after which something is due for them.
+    """Timers: keys by the stream time (ms) at which they are due.
 
-    It holds no more than the keys, in lists by the second, for there may be millions. So it
-    does not know which it has: set a key when it is new and when it came up, and look then at
-    what it is really due at. A deadline that moved on costs nothing in between.
+    Keys are kept in lists per second, without an index, because there may be millions. Set a key
+    when it is new and again when it was returned, and check its actual deadline then: a deadline
+    that was moved to a later time costs nothing.
     """
 
     def __init__(self) -> None:
@@ -68,11 +71,11 @@ class Deadlines:
         self._size = 0
 
     def __len__(self) -> int:
-        """Return how many keys it holds, each as often as it was set."""
+        """Return the number of entries; a key has one for each `set`."""
         return self._size
 
     def set(self, key: bytes, at_ms: int) -> None:
-        """Have the key come up within a second after stream time has passed `at_ms`."""
+        """Make the key due within a second after stream time has passed `at_ms`."""
         span = at_ms // SPAN_MS
         keys = self._spans.get(span)
         if keys is None:
@@ -82,25 +85,24 @@ class Deadlines:
         self._size += 1
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
-        """Take out keys whose deadline stream time has passed, the longest passed first.
+        """Remove and return keys that are due, the earliest first, at most `at_most`.
 
-        With none, nothing is due; with some, there may be more. One that was set again before
-        it came up may come up again, later.
+        If there are any, call it again for more. A key that was set twice is returned twice.
         """
         keys: list[bytes] = []
         if not self._order or (self._order[0] + 1) * SPAN_MS > now_ms:
-            return keys  # as it is for most events
+            return keys  # nearly always
         while len(keys) < at_most and (first := self.first(now_ms)) is not None:
             keys.append(first[1])
         return list(dict.fromkeys(keys))
 
     def first(self, now_ms: int = sys.maxsize) -> tuple[int, bytes] | None:
-        """Take out the key that comes up first, with when that is; None when none does by now."""
+        """Remove and return the earliest key, and its time (ms); None if none is due."""
         if not self._order:
             return None
         span = self._order[0]
-        comes_up_ms = (span + 1) * SPAN_MS
-        if comes_up_ms > now_ms:
+        due_ms = (span + 1) * SPAN_MS
+        if due_ms > now_ms:
             return None
         keys = self._spans[span]
         key = keys.pop()
@@ -108,19 +110,19 @@ class Deadlines:
         if not keys:
             del self._spans[span]
             heappop(self._order)
-        return comes_up_ms, key
+        return due_ms, key
 
     def earliest(self, due_at: Callable[[bytes], int | None]) -> bytes | None:
-        """Take out the key that is due first, before its time; None when there is none.
+        """Remove and return the key with the earliest deadline, also before it; None if empty.
 
-        `due_at` says what a key is really due at, None when it is not any more.
+        `due_at` returns the actual deadline of a key, None if it has none any more.
         """
         while (first := self.first()) is not None:
-            comes_up_ms, key = first
+            due_ms, key = first
             at_ms = due_at(key)
             if at_ms is None:
                 continue
-            if at_ms < comes_up_ms:
+            if at_ms < due_ms:
                 return key
             self.set(key, at_ms)
         return None
@@ -128,7 +130,7 @@ class Deadlines:
     def earliest_state(
         self, states: States[S], due_at: Callable[[S], int]
     ) -> tuple[bytes, S] | None:
-        """Take out the key whose state is due first, with the state; None when there is none."""
+        """Remove and return the key with the earliest deadline and its state; None if empty."""
 
         def due_of(key: bytes) -> int | None:
             state = states.get(key)
@@ -138,8 +140,8 @@ class Deadlines:
         state = None if key is None else states.get(key)
         return None if key is None or state is None else (key, state)
 
-    def throw_out_stale(self, living: Container[bytes], states: int) -> None:
-        """Keep only the first entry of each living key, when most entries must be stale."""
+    def drop_stale(self, living: Container[bytes], states: int) -> None:
+        """Keep only the first entry of each living key, if most entries are stale."""
         if self._size <= 2 * states + _STALE:
             return
         before, self._spans, self._order, self._size = self._spans, {}, [], 0

@@ -1,8 +1,7 @@
-"""What subscriptions ask of the rules of their sites, beside what is on for every site.
+"""Custom error rates: subscriptions with other parameters than the rule of every site.
 
-A subscription whose parameters are those of every site asks for nothing here: it is told of
-the alerts that are raised anyway. One with others has alerts, and states, of its own: their
-subject begins with its id.
+Their alerts and states have subjects that start with the id of the subscription. Other
+subscriptions receive the alerts of every site's rules, filtered on delivery.
 """
 
 import json
@@ -10,78 +9,54 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from schemas.alert_rules import ErrorRateParams, PaymentParams, read_params, told
-from schemas.headers import Source
-from schemas.records import Alert, RawEvent, Subscription
-from streams.domain import alerts
+from schemas.alert_rules import ErrorRateParams, non_defaults, read_params
+from schemas.records import Subscription
 from streams.domain.alerts import Rate
 
 _MINUTE_MS = 60_000
-#: Between the subscription's id and what it is about; no fingerprint has it.
+#: Separates the subscription's id from the rest of the subject; not part of fingerprints.
 _SEPARATOR = ":"
 _WHOLE_SITE = "*"
 
 
-def is_asked_for(subject: str) -> bool:
-    """Tell whether an `error.rate` subject is of a subscription, not of every site's rule."""
+def is_custom(subject: str) -> bool:
+    """Return True if an `error.rate` subject is that of a custom rate."""
     return _SEPARATOR in subject
 
 
-class AskedPayment(NamedTuple):
-    """Payments as one subscription wants them."""
-
-    subscription_id: str
-    params: PaymentParams
-
-    def payment(self, event: RawEvent, src: Source) -> Alert | None:
-        """Return the alert of a payment that is large enough and in the right currency."""
-        least, currency = self.params.min_amount, self.params.currency
-        if least is not None and (event.amount is None or event.amount < least):
-            return None
-        if currency is not None and (event.currency or "").upper() != currency:
-            return None
-        subject = f"{self.subscription_id}{_SEPARATOR}{event.session_id}"
-        return alerts.payment(event, src, subject, self.subscription_id)
-
-
-class AskedRate(NamedTuple):
-    """Too many errors as one subscription means it."""
+class CustomRate(NamedTuple):
+    """The error rate of one subscription."""
 
     subscription_id: str
     params: ErrorRateParams
 
     def subject(self, fingerprint: str) -> str:
-        """Return what an error of this fingerprint is counted under."""
+        """Return the subject that counts an error of this fingerprint."""
         about = fingerprint if self.params.per == "fingerprint" else _WHOLE_SITE
         return f"{self.subscription_id}{_SEPARATOR}{about}"
 
     def rate(self) -> Rate:
-        """Return the rate; one alert a window, for the subscription has a cooldown."""
+        """Return the rate without a pause, because the subscription has a cooldown."""
         window_ms = self.params.minutes * _MINUTE_MS
-        return Rate(self.params.count, window_ms, whose=self.subscription_id)
+        return Rate(self.params.count, window_ms, subscription_id=self.subscription_id)
 
 
 class Subscriptions:
-    """The subscriptions of all sites, as the last record of each has them."""
+    """The last record of each subscription, by site."""
 
     def __init__(self) -> None:
         self._last: dict[str, Subscription] = {}
-        self._payments: defaultdict[str, dict[str, AskedPayment]] = defaultdict(dict)
-        self._rates: defaultdict[str, dict[str, AskedRate]] = defaultdict(dict)
+        self._rates: defaultdict[str, dict[str, CustomRate]] = defaultdict(dict)
 
-    def payments(self, site_id: str) -> Iterator[AskedPayment]:
-        """Yield the payments that the site's subscriptions ask for."""
-        yield from self._payments.get(site_id, {}).values()
-
-    def error_rates(self, site_id: str) -> Iterator[AskedRate]:
-        """Yield the rates that the site's subscriptions ask for."""
+    def error_rates(self, site_id: str) -> Iterator[CustomRate]:
+        """Yield the custom rates of a site."""
         yield from self._rates.get(site_id, {}).values()
 
     def put(self, subscription_id: str, subscription: Subscription | None) -> None:
-        """Take in the next record of a subscription; None: it is gone.
+        """Apply a record of a subscription; None deletes it.
 
-        One older than what is known is a late copy. Raises `BadParamsError` or `ValueError`,
-        without effect, for parameters that are none.
+        A record older than the last one is ignored. Raises `BadParamsError` or `ValueError`,
+        without effect, for invalid parameters.
         """
         known = self._last.get(subscription_id)
         if subscription is None:
@@ -90,21 +65,19 @@ class Subscriptions:
             params = read_params(subscription.rule, json.loads(subscription.params))
             self._drop(subscription_id)
             self._last[subscription_id] = subscription
-            if subscription.enabled and told(params):
-                self._ask(subscription.site_id, subscription_id, params)
-
-    def _ask(self, site_id: str, subscription_id: str, params: object) -> None:
-        if isinstance(params, PaymentParams):
-            self._payments[site_id][subscription_id] = AskedPayment(subscription_id, params)
-        elif isinstance(params, ErrorRateParams):
-            self._rates[site_id][subscription_id] = AskedRate(subscription_id, params)
+            if (
+                subscription.enabled
+                and non_defaults(params)
+                and isinstance(params, ErrorRateParams)
+            ):
+                rate = CustomRate(subscription_id, params)
+                self._rates[subscription.site_id][subscription_id] = rate
 
     def _drop(self, subscription_id: str) -> None:
         known = self._last.pop(subscription_id, None)
         if known is None:
             return
-        for by_site in (self._payments, self._rates):
-            of_site = by_site.get(known.site_id, {})
-            of_site.pop(subscription_id, None)
-            if not of_site:
-                by_site.pop(known.site_id, None)
+        of_site = self._rates.get(known.site_id, {})
+        of_site.pop(subscription_id, None)
+        if not of_site:
+            self._rates.pop(known.site_id, None)

@@ -1,38 +1,81 @@
-"""An agent as a worker knows it: what it reads, and what it does with a batch."""
+"""Agents: their source, and how they process a batch."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.topics import Topic
+from streams.engine.aggregator import Aggregator
 from streams.engine.batch import Batch
+from streams.engine.capacity import Capacity
+from streams.engine.events import EventStream, ReadEvent, now_ms
+from streams.engine.stream_time import StreamTime
 from streams.engine.table import BatchTable
 
 #: A function of a batch, plain for streams, async for sinks.
 Process = Callable[[Batch], Awaitable[None] | None]
 #: Called before a partition's first batch after each assignment.
 Prepare = Callable[[int], Awaitable[None]]
+#: A function of the events of a batch and of the aggregator of its partition.
+Aggregate = Callable[[EventStream, Any], Awaitable[None]]
+#: Returns the aggregator of a partition, given its states and its number.
+NewAggregator = Callable[[Any, int], Aggregator[Any]]
 
 
 @dataclass
 class Agent:
-    """The one agent of a topic, under the name of its function."""
+    """The agent of a topic; its name is that of its function."""
 
     name: str
     source: Topic
     process: Process
     tables: Sequence[BatchTable[Any]]
     prepare: Prepare | None
-    #: For each partition, the generation of the group that it was prepared in.
+    #: For each partition, the group generation of the last preparation.
     _prepared: dict[int, int] = field(default_factory=dict)
 
     async def ready_for(self, partition: int, generation: int) -> None:
-        """Prepare for a partition, once in a generation of the group."""
+        """Prepare for a partition, once per group generation."""
         if self.prepare is not None and self._prepared.get(partition) != generation:
             await self.prepare(partition)
             self._prepared[partition] = generation
 
     def discard(self, partition: int) -> None:
-        """Drop what a batch of a partition changed: it has no effect."""
+        """Discard the staged changes of a batch."""
         for table in self.tables:
             table.discard_staged(partition)
+
+
+@dataclass
+class Aggregation:
+    """Runs the aggregators of an agent, one per partition of its table."""
+
+    aggregate: Aggregate
+    table: BatchTable[Any]
+    new: NewAggregator
+    read: ReadEvent
+    capacity: Capacity
+    sends_to: Topic | None
+    #: Awaited before a partition's first batch.
+    needs: Callable[[], Awaitable[None]] | None
+    _times: StreamTime = field(default_factory=StreamTime)
+    _aggregators: dict[int, Aggregator[Any]] = field(default_factory=dict)
+
+    async def prepare(self, partition: int) -> None:
+        """Create and restore the aggregator of a partition."""
+        if self.needs is not None:
+            await self.needs()
+        aggregator = self.new(self.table.of(partition), partition)
+        async for key, state in self.table.stored(partition):
+            aggregator.restore(key, state)
+        self._aggregators[partition] = aggregator
+
+    async def process(self, batch: Batch) -> None:
+        """Process a batch."""
+        aggregator = self._aggregators[batch.partition]
+        limit = self.capacity.limit_of(self.table.of(batch.partition))
+        batch.evicted = aggregator.evict(limit, self._times.begin_batch(now_ms()))
+        stream = EventStream(batch, self.read, self._times, aggregator, self.sends_to)
+        await stream.run(self.aggregate)
+        for record in aggregator.flush():
+            stream.send(record)

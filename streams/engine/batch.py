@@ -1,4 +1,4 @@
-"""What an agent is given, a batch, and what it may do with it."""
+"""Batches: the input of an agent, and the outputs and dead letters that it leads to."""
 
 import logging
 import time
@@ -25,34 +25,34 @@ _MAX_DETAIL_CHARACTERS = 500
 
 
 class InRecord(Protocol):
-    """A record as it was fetched; its topic and partition are the batch's."""
+    """A fetched record; its topic and partition are those of its batch."""
 
     @property
     def offset(self) -> int:
-        """Its place in the partition."""
+        """The offset in the partition."""
 
     @property
     def timestamp(self) -> int:
-        """When the broker took it (ms, UTC)."""
+        """The log append time (ms, UTC)."""
 
     @property
     def key(self) -> Any:
-        """Its key; None: a tick, or of a stranger. Agents know before they read it as bytes."""
+        """The key (bytes); None for a tick, or a record that headrace did not write."""
 
     @property
     def value(self) -> bytes | None:
-        """Its value; None: a tombstone, or a tick."""
+        """The value; None for a tombstone or a tick."""
 
     @property
     def headers(self) -> Headers:
-        """Names and values."""
+        """Names and values of the headers."""
 
 
 class Batch:
-    """All records that one fetch brought for one partition, and the outputs they lead to.
+    """The records of one partition in one fetch, and the outputs that they lead to.
 
-    An agent reads `records`, calls `emit` for outputs and `refuse` for records that cannot be
-    processed; the worker sends what was collected when the agent returns (design D4).
+    An agent reads `records`, and calls `emit` for outputs and `reject` for records that cannot be
+    processed; the worker sends both when the agent returns (design D4).
     """
 
     def __init__(self, stage: str, topic: str, partition: int, records: Sequence[InRecord]) -> None:
@@ -61,13 +61,13 @@ class Batch:
         self.partition = partition
         self.records = records
         self.outputs: defaultdict[tuple[str, int], list[OutRecord]] = defaultdict(list)
-        self.refused: list[OutRecord] = []
-        #: Why a record was refused last.
+        self.dead_letters: list[OutRecord] = []
+        #: The reason of the last dead letter.
         self.last_reason = ""
-        #: Offsets of the refused records, for the brake.
-        self.refused_offsets: set[int] = set()
-        #: States that the agent deleted before their time, for there is no room for more.
-        self.left_early = 0
+        #: The offsets of rejected records, for the circuit breaker.
+        self.dead_letter_offsets: set[int] = set()
+        #: How many states the agent evicted.
+        self.evicted = 0
 
     @property
     def last_offset(self) -> int:
@@ -87,8 +87,8 @@ class Batch:
         record = tuple.__new__(OutRecord, (key, value, headers))
         self.outputs[topic, partition].append(record)
 
-    def refuse(self, record: InRecord, reason: DeadLetterReason, detail: str) -> None:
-        """Dead-letter a record: its bytes as they came, with why, where and when (ms, UTC)."""
+    def reject(self, record: InRecord, reason: DeadLetterReason, detail: str) -> None:
+        """Dead-letter a record unchanged, with reason, origin and time (ms, UTC) in headers."""
         context = {
             DLQ_REASON: reason.value,
             DLQ_DETAIL: detail[:_MAX_DETAIL_CHARACTERS],
@@ -99,38 +99,38 @@ class Batch:
             DLQ_AT: str(int(time.time() * 1_000)),
         }
         headers = (*record.headers, *((name, text.encode()) for name, text in context.items()))
-        self.refused.append(OutRecord(record.key, record.value, headers))
-        self.refused_offsets.add(record.offset)
+        self.dead_letters.append(OutRecord(record.key, record.value, headers))
+        self.dead_letter_offsets.add(record.offset)
         self.last_reason = reason.value
 
-    def refusing(self, record: InRecord) -> "_Refusing":
-        """Dead-letter the record when what is done with it raises an error: it is poison."""
-        return _Refusing(self, record)
+    def rejecting(self, record: InRecord) -> "_Rejecting":
+        """Return a context that dead-letters the record if its body raises an error."""
+        return _Rejecting(self, record)
 
-    def refuse_poison(self, record: InRecord, error: Exception) -> None:
-        """Dead-letter a record on which the agent failed, and log where."""
+    def reject_poison(self, record: InRecord, error: Exception) -> None:
+        """Dead-letter a record on which the agent failed, and log the error with its offset."""
         log.error("%s failed on %s", self.stage, self._place(record), exc_info=error)
-        self.refuse(record, DeadLetterReason.RULE_FAILED, repr(error))
+        self.reject(record, DeadLetterReason.RULE_FAILED, repr(error))
 
     def _place(self, record: InRecord) -> str:
         return f"{self.topic}/{self.partition} at offset {record.offset}"
 
-    def bad_in_a_row(self, before: int) -> Iterator[int]:
-        """Yield, after each record, how many in a row were refused, counting on from `before`.
+    def consecutive_dead_letters(self, before: int) -> Iterator[int]:
+        """Yield the number of consecutive dead letters after each record, from `before` on.
 
-        Where none was, it yields zero once.
+        Yields 0 once if no record was rejected.
         """
-        if not self.refused_offsets:
+        if not self.dead_letter_offsets:
             yield 0
             return
         run = before
         for record in self.records:
-            run = run + 1 if record.offset in self.refused_offsets else 0
+            run = run + 1 if record.offset in self.dead_letter_offsets else 0
             yield run
 
 
-class _Refusing:
-    """What `refusing` returns: a class, for a generator costs a microsecond an event."""
+class _Rejecting:
+    """The context of `rejecting`; a generator would cost a microsecond per event."""
 
     __slots__ = ("_batch", "_record")
 
@@ -144,5 +144,5 @@ class _Refusing:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if not isinstance(error, Exception):
             return False
-        self._batch.refuse_poison(self._record, error)
+        self._batch.reject_poison(self._record, error)
         return True

@@ -1,14 +1,21 @@
-"""What a worker asks of the cluster before it starts."""
+"""Checks of the cluster before a worker starts: topics, partitions, cluster epoch."""
 
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from schemas.topics import Topic
+from kafka_clients.clients import make_admin
+from schemas.codec import CodecError, decode
+from schemas.counted import counted
+from schemas.kafka_settings import KafkaSettings
+from schemas.records import ClusterEpoch
+from schemas.topics import CLUSTER_EPOCHS, Topic
+from streams.engine.log_tail import LogTail
 from streams.engine.producer import StoppingError
 
 log = logging.getLogger(__name__)
@@ -16,41 +23,59 @@ log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.3
 
 
+class Cluster(NamedTuple):
+    """A Kafka cluster: its id, and its epoch in this installation."""
+
+    cluster_id: str
+    epoch: int
+
+
 class ClusterError(Exception):
-    """The cluster is not as the worker needs it; the message says what to do."""
+    """The cluster does not fit the settings; the message says what to do."""
 
 
 class _TopicMissingError(ClusterError):
-    """A topic is not there yet."""
+    """A topic does not exist yet."""
 
 
 async def wait_for_cluster(
-    bootstrap_servers: str, topics: Sequence[Topic], partitions: int, stop: asyncio.Event
-) -> str:
-    """Return the cluster's id as soon as it answers and has the topics.
+    kafka: KafkaSettings, topics: Sequence[Topic], partitions: int, stop: asyncio.Event
+) -> Cluster:
+    """Return the cluster once it answers and has the topics.
 
-    `ClusterError` when a topic has another number of partitions: keys would move to other
-    partitions, and sessions would be torn apart. `StoppingError` when `stop` is set before.
+    Raises `ClusterError` when a topic has another number of partitions, because keys would move to
+    other partitions and split sessions; `StoppingError` when `stop` is set before.
     """
-    told = ""
+    logged = ""
     while not stop.is_set():
         try:
-            return await _check(bootstrap_servers, topics, partitions)
+            return await _check(kafka, topics, partitions)
         except (KafkaError, OSError) as error:
-            reason = f"Kafka does not answer at {bootstrap_servers} ({error})"
+            reason = f"Kafka does not answer at {kafka.bootstrap_servers} ({error})"
         except _TopicMissingError as error:
             reason = str(error)
-        if reason != told:
+        if reason != logged:
             log.warning("%s; waiting for it", reason)
-            told = reason
+            logged = reason
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PAUSE_SECONDS):
                 await stop.wait()
-    raise StoppingError("told to end before the cluster was there")
+    raise StoppingError("stopped before the cluster was available")
 
 
-async def _check(bootstrap_servers: str, topics: Sequence[Topic], partitions: int) -> str:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+async def read_epoch(kafka: KafkaSettings) -> int:
+    """Return the highest epoch in the cluster's topic; 0 if no database adopted the cluster."""
+    epochs = [0]
+    tail = LogTail(kafka, CLUSTER_EPOCHS.name, sys.maxsize)
+    async for records in tail.catch_up(0):
+        for record in records:
+            with contextlib.suppress(CodecError):
+                epochs.append(decode(record.value or b"", ClusterEpoch).epoch)
+    return max(epochs)
+
+
+async def _check(kafka: KafkaSettings, topics: Sequence[Topic], partitions: int) -> Cluster:
+    admin = make_admin(kafka)
     try:
         await admin.start()
         described = await admin.describe_topics([topic.name for topic in topics])
@@ -60,12 +85,12 @@ async def _check(bootstrap_servers: str, topics: Sequence[Topic], partitions: in
     for found in described:
         if found["error_code"]:
             raise _TopicMissingError(
-                f"The topic {found['topic']} is not there (`headrace topics create` makes it)"
+                f"The topic {found['topic']} does not exist (`headrace topics create` creates it)"
             )
         if (count := len(found["partitions"])) != partitions:
             raise ClusterError(
-                f"The topic {found['topic']} has {count} partitions, but "
-                f"HEADRACE_KAFKA__PARTITIONS is {partitions}: set it to {count}, for the number "
-                "is fixed when the topics are created"
+                f"The topic {found['topic']} has {counted(count, 'partition')}, but "
+                f"HEADRACE_KAFKA__PARTITIONS is {partitions}: set it to {count}: the number is "
+                "fixed when the topics are created"
             )
-    return str(cluster["cluster_id"])
+    return Cluster(str(cluster["cluster_id"]), await read_epoch(kafka))

@@ -1,52 +1,58 @@
-"""The states of one partition of a table: as they were written, and as a batch changes them."""
+"""The states of one partition of a table, and the changes that a batch stages."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from streams.engine import marks
+from streams.engine import changelog_headers
 from streams.engine.versions import Versions
 
 S = TypeVar("S")
 
+#: Memory of a state in addition to its key and value: objects and dictionary entries.
+STATE_OVERHEAD_BYTES = 200
+
 
 class PartitionStates(Generic[S]):
-    """What the rules are given: a mapping of keys to states, whose changes are staged.
+    """A mapping of keys to states with staged changes, which its table writes.
 
-    States are kept encoded, which is small. The table it belongs to writes what is staged.
+    States are kept encoded, which takes less memory.
     """
 
     def __init__(self, decode: Callable[[bytes], S]) -> None:
         self._decode = decode
-        #: Of this batch only.
+        #: Decoded and changed in the current batch.
         self._read: dict[bytes, S] = {}
         self._staged: dict[bytes, S | None] = {}
+        self._published: list[tuple[bytes, S | None]] = []
         self.forget()
 
     def forget(self) -> None:
-        """Forget what was written, as if nothing ever was."""
+        """Drop all states."""
         self.stored: dict[bytes, bytes] = {}
-        #: How far in its input the last writer had come.
+        #: The memory of the stored states, including their overhead.
+        self.size_bytes = 0
+        #: The last input offset of the last writer.
         self.version = -1
         self._applied_until = -1
-        #: During recovery only.
+        #: Used while the partition is restored.
         self._versions = Versions()
 
-    # -- what rules call
+    # -- called by aggregators
 
     def __len__(self) -> int:
-        """Return how many there were when the batch began."""
+        """Return the number of states at the start of the batch."""
         return len(self.stored)
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether a key had a state when the batch began."""
+        """Return True if the key had a state at the start of the batch."""
         return key in self.stored
 
     @property
     def applied_until(self) -> int:
-        """How far in the source everything had had its effect when the batch began.
+        """The source offset up to which all events were applied at the start of the batch.
 
-        -1 when nothing is known of it. Tombstones tell it: set it when all that it speaks of
-        was written; it never goes back.
+        -1 if it is not known. Tombstones record it; it never decreases. Set it only when the
+        changes up to the offset are written.
         """
         return self._applied_until
 
@@ -55,7 +61,7 @@ class PartitionStates(Generic[S]):
         self._applied_until = max(offset, self._applied_until)
 
     def get(self, key: bytes) -> S | None:
-        """Return the state of a key as this batch has it so far, or None."""
+        """Return the state of a key including staged changes, None if it has none."""
         if key in self._staged:
             return self._staged[key]
         if key in self._read:
@@ -67,51 +73,66 @@ class PartitionStates(Generic[S]):
         return state
 
     def put(self, key: bytes, state: S) -> None:
-        """Stage a state; it is written when the outputs are."""
+        """Stage a state."""
         self._staged[key] = state
 
     def delete(self, key: bytes) -> None:
-        """Stage a tombstone; `RuntimeError` when this batch changed the key.
+        """Stage a tombstone; raises `RuntimeError` if this batch changed the key.
 
-        Its last value must have been published, for consumers ignore tombstones (design D5).
+        Its last state must be in the topic before, because consumers ignore tombstones (design D5).
         """
         if key in self._staged:
             raise RuntimeError(f"{key!r} was changed and deleted in one batch")
         self._staged[key] = None
 
     def is_changed(self, key: bytes) -> bool:
-        """Tell whether this batch changed the key."""
+        """Return True if this batch changed the key."""
         return key in self._staged
 
-    # -- what the table calls
+    def publish(self, key: bytes) -> None:
+        """Write the staged state of a key even if it is replaced in the same batch."""
+        self._published.append((key, self._staged[key]))
 
-    def take_staged(self) -> Mapping[bytes, S | None]:
-        """Return what was staged, and stage anew."""
-        staged, self._staged, self._read = self._staged, {}, {}
+    # -- called by the table
+
+    def take_staged(self) -> Sequence[tuple[bytes, S | None]]:
+        """Return the staged changes, in order for each key, and clear them."""
+        staged = [*self._published, *self._staged.items()]
+        self._staged, self._published, self._read = {}, [], {}
         return staged
 
     def apply(self, written: Mapping[bytes, bytes | None], version: int) -> None:
-        """Take in what was written to the changelog: encoded states, None for what is deleted."""
+        """Apply changes that are in the changelog: encoded states, None for a tombstone."""
         self.version = version
         for key, value in written.items():
             self._apply(key, value)
 
     def recover(self, records: Iterable[Any]) -> None:
-        """Take in records of the changelog: of each key the one whose writer knew most."""
+        """Apply records of the changelog: of each key the state of the highest version."""
         for record in records:
-            key, value, version = record.key, record.value, marks.version_of(record)
+            key, value, version = record.key, record.value, changelog_headers.version_of(record)
             if value is None:
-                self.applied_until = marks.applied_until(record)
-            if self._versions.is_news(key, version):
+                self.applied_until = changelog_headers.applied_until(record)
+            if self._versions.is_newest(key, version):
                 self.version = max(version, self.version)
                 self._apply(key, value)
 
     def end_recovery(self) -> None:
-        """Forget what only a recovery needs."""
+        """Free what only restoration needs."""
         self._versions = Versions()
 
+    def drop(self, key: bytes) -> None:
+        """Drop the stored state of a key, if there is one."""
+        self._apply(key, None)
+
     def _apply(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self.stored.pop(key, None)
-        else:
+        old = self.stored.pop(key, None) if value is None else self.stored.get(key)
+        if old is not None:
+            self.size_bytes -= _size_of(key, old)
+        if value is not None:
+            self.size_bytes += _size_of(key, value)
             self.stored[key] = value
+
+
+def _size_of(key: bytes, value: bytes) -> int:
+    return len(key) + len(value) + STATE_OVERHEAD_BYTES

@@ -1,6 +1,6 @@
-"""Sending whole batches, each confirmed by all in-sync replicas before the next leaves.
+"""Sending batches, each acknowledged by all in-sync replicas before the next one is sent.
 
-Not Faust's producer: its `send` costs a future and several awaits a record, its `flush`
+Not Faust's producer: its `send` costs a future and several awaits per record, its `flush`
 never raises, and its request timeout is 20 minutes.
 """
 
@@ -11,14 +11,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import stamina
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from kafka_clients.clients import make_producer
+from kafka_clients.refusals import refusal_of
+from schemas.counted import counted
+from schemas.kafka_settings import KafkaSettings
+from streams.engine.broker_clock import BrokerClock
 
 log = logging.getLogger(__name__)
 
-#: The default of 16 KiB makes a forwarder ten times slower (design D3).
+#: With the default of 16 KiB, forwarding is ten times slower (design D3).
 _BATCH_BYTES = 960 * 1024
 _REQUEST_TIMEOUT_MS = 5_000
+#: The timestamp type of LogAppendTime in Kafka's protocol.
+_LOG_APPEND_TIME = 1
 
 
 class OutRecord(NamedTuple):
@@ -30,29 +37,28 @@ class OutRecord(NamedTuple):
 
 
 class StoppingError(Exception):
-    """The worker is ending, and what was to be done was not: it is read again later."""
+    """The worker stops before a write was acknowledged; its input is read again later."""
 
 
 class BatchProducer:
-    """Sends batches and waits for their acks; retries for as long as the worker runs.
+    """Sends batches and waits for their acknowledgement; retries as long as the worker runs.
 
-    Not idempotent: a broker outage hangs the futures of an idempotent aiokafka producer. A
-    batch that is sent again may therefore land twice; whoever reads it must know repeats by
-    what they carry (design D6).
+    It is not an idempotent producer: those of aiokafka hang after a broker outage. A retry may
+    therefore write a batch twice, and consumers must recognize duplicates (design D6).
     """
 
-    def __init__(self, bootstrap_servers: str, is_stopping: Callable[[], bool]) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: KafkaSettings, is_stopping: Callable[[], bool]) -> None:
+        self._kafka = kafka
         self._is_stopping = is_stopping
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Any = None
+        self.broker_clock = BrokerClock()
+        #: The reason why Kafka rejects writes, as a sentence; None after a successful one.
+        self.refused: str | None = None
 
     async def start(self) -> None:
         """Connect; `KafkaConnectionError` when no broker is reached."""
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
-            acks="all",
-            enable_idempotence=False,
-            compression_type="snappy",  # by aiokafka, lz4 is at level 9: seven times its CPU
+        self._producer = make_producer(
+            self._kafka,
             max_batch_size=_BATCH_BYTES,
             max_request_size=4 * _BATCH_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
@@ -60,52 +66,65 @@ class BatchProducer:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Disconnect; what is not confirmed by now is not waited for."""
+        """Disconnect, without waiting for acknowledgements."""
         if self._producer is not None:
             await self._producer.stop()
 
-    async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
-        """Return when all in-sync replicas have the records, in their order.
+    async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+        """Write records in order to all in-sync replicas, and return the offset after the last one.
 
-        `StoppingError` when the worker ends before that. A single record over the topic's
-        limit raises `MessageSizeTooLargeError`: no retry mends it.
+        Raises `StoppingError` when the worker stops before that, and `MessageSizeTooLargeError` for
+        a record over the topic's limit.
         """
-        sent = 0
+        sent, end = 0, -1
         while sent < len(records):
-            sent += await self._send_some(topic, partition, records, sent)
+            count, end = await self._send_some(topic, partition, records, sent)
+            sent += count
+        return end
 
     async def _send_some(
         self, topic: str, partition: int, records: Sequence[OutRecord], start: int
-    ) -> int:
-        """Send what one batch holds of the records from `start`; returns how many that were."""
+    ) -> tuple[int, int]:
+        """Send one batch of the records from `start`; return its size and the offset after it."""
         async for attempt in stamina.retry_context(
             on=self._is_passing, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         ):
             with attempt:
                 if attempt.num > 1 and self._is_stopping():
-                    raise StoppingError(f"{len(records) - start} records for {topic} were not sent")
+                    raise StoppingError(
+                        f"{counted(len(records) - start, 'record')} for {topic} not sent"
+                    )
                 return await self._send_batch(topic, partition, records, start)
-        raise AssertionError("retried for ever, and yet it ended")
+        raise AssertionError("an unlimited retry ended")
 
     async def _send_batch(
         self, topic: str, partition: int, records: Sequence[OutRecord], start: int
-    ) -> int:
+    ) -> tuple[int, int]:
         producer: Any = self._producer
         builder = producer.create_batch()
         append = builder.append
         for key, value, headers in itertools.islice(records, start, None):
-            # None: the batch is full, and did not take this one.
+            # None: the batch is full, without this record.
             if append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
                 break
         builder.close()
-        await (await producer.send_batch(builder, topic, partition=partition))
-        return int(builder.record_count())
+        sent_at = self.broker_clock.now()
+        sent = await (await producer.send_batch(builder, topic, partition=partition))
+        self.refused = None
+        if sent.timestamp_type == _LOG_APPEND_TIME:
+            self.broker_clock.record((topic, partition), sent.timestamp, sent_at)
+        count = int(builder.record_count())
+        return count, int(sent.offset) + count
 
     def _is_passing(self, error: Exception) -> bool:
-        """Tell whether sending again can help: the broker is away, moves or is slow."""
+        """Return True if a retry can succeed: the broker is away, slow, or not the leader."""
         if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
             return False
+        if refusal := refusal_of(error, self._kafka.bootstrap_servers):
+            self.refused = refusal.sentence
+            log.error("%s. Retrying", self.refused)
+            return True
         if isinstance(error, (KafkaError, OSError, asyncio.TimeoutError)):
-            log.warning("Kafka did not take a batch (%r); sending it again", error)
+            log.warning("Kafka did not acknowledge a batch (%r); retrying", error)
             return True
         return False

@@ -1,14 +1,14 @@
-"""The versions of the states that a recovery has read, for as long as they can matter."""
+"""The versions of restored states, for as long as an older one can follow."""
 
-#: Keys whose version is known at least: of what came before, writers are long at rest.
+#: How many of the latest keys are remembered at least.
 _REMEMBERED = 250_000
 
 
 class Versions:
-    """For each key the version of its last value; after twice the bound, the older half goes.
+    """The version of the last state of each key; beyond twice the bound, older keys are dropped.
 
-    A write that was on its way when its writer lost the partition lands seconds late. A log of
-    a week may hold millions of keys that have been deleted since.
+    A write in flight while its writer lost the partition arrives seconds late, so that only the
+    latest keys matter. A changelog of a week may hold millions of deleted keys.
     """
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:
@@ -16,8 +16,8 @@ class Versions:
         self._newer: dict[bytes, int] = {}
         self._older: dict[bytes, int] = {}
 
-    def is_news(self, key: bytes, version: int) -> bool:
-        """Tell whether the version is no older than that of the key's last value; note it then."""
+    def is_newest(self, key: bytes, version: int) -> bool:
+        """Return True, and record the version, if no newer one of the key was seen."""
         known = self._newer.get(key)
         if known is None:
             known = self._older.get(key, -1)

@@ -1,33 +1,35 @@
-"""The watchdog: a worker that stands still while there is work ends, and is started again.
-
-Faust consumers have a history of stopping without a word after a lost heartbeat or a broker's
-restart; its own detector only logs.
-"""
+"""The watchdog: a worker without progress exits, so that its service manager restarts it."""
 
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from faust.types import TP
+from aiokafka import TopicPartition
+
+from schemas.counted import counted
 
 LIMIT_SECONDS = 90.0
+#: Without progress for longer, the worker is not ready.
+_UNREADY_SECONDS = 20.0
 
 
 class StuckError(Exception):
-    """A partition has work and makes no progress; whoever starts the worker again mends it."""
+    """A partition has records to process and makes no progress; a restart fixes it."""
 
 
 class Watchdog:
-    """Compares, time after time, how far each partition is done with where its log ends."""
+    """Compares the offsets of partitions with their end offsets, and detects missing progress."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._since: dict[TP, tuple[int, float]] = {}
+        self._since: dict[TopicPartition, tuple[int, float]] = {}
+        #: The partition without progress, as a sentence; None if there is none.
+        self.problem: str | None = None
 
-    def look(self, done: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
-        """Take note of the offsets that come next and last, for each partition.
+    def check(self, done: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+        """Compare the next offset and the end offset of each partition.
 
-        `StuckError` when a partition with work was at the same offset for 90 s. A partition
-        that is not named, or has no work, begins anew.
+        Raises `StuckError` when a partition with records stayed at the same offset for 90 s. A
+        partition that is not named, or has no records, starts from zero.
         """
         now = self._clock()
         behind = {tp: done[tp] for tp in done if ends.get(tp, 0) > done[tp]}
@@ -35,9 +37,16 @@ class Watchdog:
             tp: self._since[tp] if self._since.get(tp, (-1,))[0] == offset else (offset, now)
             for tp, offset in behind.items()
         }
+        self.problem = None
         for tp, (offset, since) in self._since.items():
-            if now - since > LIMIT_SECONDS:
+            idle = now - since
+            if idle > LIMIT_SECONDS:
                 raise StuckError(
-                    f"{tp.topic}/{tp.partition} has records up to {ends[tp]} and stands at "
-                    f"{offset} for {now - since:.0f} s: the worker ends, to be started again"
+                    f"{tp.topic}/{tp.partition} has records up to {ends[tp]} and has been at "
+                    f"{offset} for {idle:.0f} s: the worker exits, so that it is restarted"
+                )
+            if idle > _UNREADY_SECONDS:
+                self.problem = (
+                    f"{tp.topic}/{tp.partition} has {counted(ends[tp] - offset, 'record')} to "
+                    f"process and has not moved for {idle:.0f} s"
                 )

@@ -1,107 +1,176 @@
-"""One worker of one role: a Faust app whose agents receive whole fetches.
-
-Outputs, then state, then ack, each awaited before the next (design D4): a crash between two
-of them only repeats outputs, and every output is idempotent.
-"""
+"""A worker: a Faust app whose agents process whole fetches."""
 
 import asyncio
-import contextlib
-import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from aiokafka.errors import KafkaError
-from faust.types import TP
+from aiokafka import TopicPartition
 from mode import CrashingSupervisor
 
-from schemas.topics import Topic, dead_letters_of
-from streams.engine.agent import Agent, Prepare, Process
+from schemas.codec import decode, encode, projection
+from schemas.kafka_settings import KafkaSettings
+from schemas.records import RawEvent, Record
+from schemas.topics import Topic
+from streams.engine.agent import (
+    Agent,
+    Aggregate,
+    Aggregation,
+    NewAggregator,
+    Prepare,
+    Process,
+)
 from streams.engine.batch import Batch
-from streams.engine.brake import MAX_REFUSED_IN_A_ROW, Brake, PartitionStoppedError
-from streams.engine.consumer import Positions
-from streams.engine.faust_app import SESSION_TIMEOUT_SECONDS, faust_app
-from streams.engine.fetches import FetchSchema
-from streams.engine.guard import FrozenError, FrozenGuard, end_frozen
-from streams.engine.producer import BatchProducer, StoppingError
-from streams.engine.room import MAX_STATES, Room
+from streams.engine.capacity import Capacity
+from streams.engine.circuit_breaker import MAX_CONSECUTIVE_DEAD_LETTERS, CircuitBreaker
+from streams.engine.end_offsets import by_another_client, first_answer
+from streams.engine.faust_app import create_app
+from streams.engine.fencing import Fence, FencedError, exit_fenced
+from streams.engine.group import SESSION_TIMEOUT_SECONDS, GroupMember
+from streams.engine.processor import BatchProcessor
+from streams.engine.producer import BatchProducer
+from streams.engine.restoration import Restoration
 from streams.engine.table import BatchTable
 from streams.engine.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 S = TypeVar("S")
+R = TypeVar("R", bound=Record)
 
-#: What a worker runs beside its agents.
+#: Returns the start offsets of assigned partitions.
+Positions = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
+#: A background task of a worker.
 Job = Callable[[], Awaitable[None]]
 
 _WATCH_SECONDS = 10.0
+#: Part of the 20 s in which a role stops; batches in progress may take 15 s.
+_DRAIN_SECONDS = 4.0
+#: Batches that wait for an agent.
+_CHANNEL_SIZE = 8
 
 
 class Worker:
     """A Faust app, its agents, tables and producer, from start to stop.
 
-    `app_id` is the consumer group and never changes. `positions` replaces the group's
-    offsets as the place where reading begins; a worker with it has no tables.
+    `app_id` is the consumer group and never changes. `positions` replaces the group's offsets as
+    start offsets; a worker with it has no tables.
     """
 
     def __init__(
         self,
         app_id: str,
-        bootstrap_servers: str,
+        kafka: KafkaSettings,
         *,
         positions: Positions | None = None,
-        max_refused_in_a_row: int = MAX_REFUSED_IN_A_ROW,
-        max_states: int = MAX_STATES,
+        max_refused_in_a_row: int = MAX_CONSECUTIVE_DEAD_LETTERS,
+        capacity: Capacity | None = None,
     ) -> None:
         self.app_id = app_id
-        self.faust = faust_app(app_id, bootstrap_servers, positions)
-        self.producer = BatchProducer(bootstrap_servers, lambda: self._stopping)
-        self.guard = FrozenGuard(SESSION_TIMEOUT_SECONDS / 2)
-        self.brake = Brake(max_refused_in_a_row)
-        self.room = Room(max_states)
+        self._folder = TemporaryDirectory(prefix="headrace-")
+        self.app = create_app(app_id, self._folder.name)
+        self._agents: dict[str, Agent] = {}
+        self._channels: dict[str, Any] = {}
+        self._positions = positions
+        self._kafka = kafka
+        self._restoration = Restoration(kafka)
+        self.group = GroupMember(kafka, app_id, self._agents.keys(), self.handle, self.take_over)
+        self.producer = BatchProducer(kafka, lambda: self._stopping)
+        self.fence = Fence(SESSION_TIMEOUT_SECONDS / 2)
+        self.breaker = CircuitBreaker(max_refused_in_a_row)
+        self.capacity = capacity or Capacity()
         self._watchdog = Watchdog()
-        #: Records dead-lettered since the start.
-        self.dead_letters = 0
-        #: More reasons not to be ready: each returns a sentence, or None.
+        #: Dead letters that were discarded by operators, where the role counts them.
+        self.discarded = 0
+        #: Records of the source that had expired before they were read, found at the start.
+        self.expired = 0
+        #: Additional readiness checks: each returns a sentence, or None.
         self.checks: list[Callable[[], str | None]] = []
+        #: Topics between agents of this worker: they are drained at an orderly stop.
+        self.drains: Collection[str] = ()
         self._background: list[Job] = []
         self._stopping = False
-        self._gave_up = False
+        self.processor = BatchProcessor(
+            self.group, self.producer, self.fence, self.breaker, self.capacity
+        )
 
-    # -- what roles are built with
+    # -- registration
 
-    def table(
+    def table(self, topic: Topic, record: type[R]) -> BatchTable[R]:
+        """Create a table of Avro records whose changelog is `topic`."""
+        return self.raw_table(topic, encode, lambda value: decode(value, record))
+
+    def raw_table(
         self, topic: Topic, encode: Callable[[S], bytes], decode: Callable[[bytes], S]
     ) -> BatchTable[S]:
-        """Make the table whose changelog is `topic`."""
-        changelog = self.faust.topic(topic.name, schema=FetchSchema(), acks=False, maxsize=8)
-        table: BatchTable[S] = BatchTable(self.faust, changelog, encode, decode)
-        self.faust.tables.add(table)
+        """Create a table of states that are not Avro records."""
+        table: BatchTable[S] = BatchTable(topic, encode, decode)
+        self.capacity.tables.append(table)
         return table
 
     def agent(
         self,
         source: Topic,
-        process: Process,
         *,
         tables: Sequence[BatchTable[Any]] = (),
         prepare: Prepare | None = None,
-    ) -> None:
-        """Register `process` as the one agent of `source`; its name is the agent's."""
-        agent = Agent(process.__name__, source, process, tables, prepare)
+    ) -> Callable[[Process], Process]:
+        """Register the agent of `source`, a function of its batches."""
 
-        async def consume(stream: Any) -> None:
-            async for event in stream.noack().events():
-                await self.handle(agent, event)
+        def register(process: Process) -> Process:
+            self.add(Agent(process.__name__, source, process, tables, prepare))
+            return process
 
-        channel = self.faust.topic(source.name, schema=FetchSchema())
-        self.faust.agent(
-            channel, name=agent.name, concurrency=1, supervisor_strategy=CrashingSupervisor
-        )(consume)
+        return register
+
+    def aggregating_agent(  # noqa: PLR0913 - each by its name
+        self,
+        source: Topic,
+        *,
+        table: BatchTable[Any],
+        aggregator: NewAggregator,
+        reads: Collection[str],
+        sends_to: Topic | None = None,
+        needs: Callable[[], Awaitable[None]] | None = None,
+    ) -> Callable[[Aggregate], Aggregate]:
+        """Register the agent of `source`, a function of its events and an aggregator.
+
+        Each partition of `table` has an `aggregator`. Events are decoded with the fields in `reads`
+        only. Batches are processed once `needs` has returned.
+        """
+
+        def register(aggregate: Aggregate) -> Aggregate:
+            read = projection(RawEvent, *reads)
+            run = Aggregation(aggregate, table, aggregator, read, self.capacity, sends_to, needs)
+            self.add(Agent(aggregate.__name__, source, run.process, [table], run.prepare))
+            return aggregate
+
+        return register
+
+    def add(self, agent: Agent) -> None:
+        """Add an agent to the Faust app."""
+        source = agent.source
+        self._agents[source.name] = agent
+        channel = self._channels[source.name] = self.app.channel(maxsize=_CHANNEL_SIZE)
+
+        async def consume(batches: Any) -> None:
+            async for batch, taken in batches:
+                try:
+                    done = await self.processor.process(agent, batch)
+                    if not taken.done():
+                        taken.set_result(done)
+                except Exception as error:
+                    if not taken.done():
+                        taken.set_exception(error)
+                    raise
+                finally:
+                    taken.cancel()  # if the agent was cancelled
+
+        self.app.agent(channel, name=agent.name, supervisor_strategy=CrashingSupervisor)(consume)
 
     def every(self, seconds: float, job: Job, *, due: Job | None = None) -> None:
-        """Run `job` again and again, `seconds` apart, while the worker runs; wait for `due`."""
+        """Run `job` every `seconds` while the worker runs, each time after `due` has returned."""
 
         async def repeat() -> None:
             while True:
@@ -110,146 +179,119 @@ class Worker:
                     await due()
                 await job()
 
-        self.beside(repeat)
+        self.background(repeat)
 
-    def beside(self, job: Job) -> None:
-        """Run `job` while the worker runs, and cancel it then; an error in it ends the worker."""
+    def background(self, job: Job) -> None:
+        """Run `job` while the worker runs; an error in it stops the worker."""
         self._background.append(job)
 
     def partitions_of(self, topic: Topic) -> list[int]:
-        """Return the partitions of `topic` that this worker owns now."""
-        return sorted(
-            tp.partition for tp in self.faust.consumer.assignment() if tp.topic == topic.name
-        )
+        """Return the partitions of `topic` that this worker owns; none during a rebalance."""
+        if self.group.is_rebalancing:
+            return []
+        return sorted(tp.partition for tp in self.group.owned if tp.topic == topic.name)
 
     def next_offset(self, batch: Batch) -> int:
-        """Return the offset behind what was done of a batch's partition before it."""
-        return int(self.faust.consumer.done[TP(batch.topic, batch.partition)])
+        """Return the offset after the batches of the partition that were processed before."""
+        place = TopicPartition(batch.topic, batch.partition)
+        return self.group.done.get(place, batch.records[0].offset)
 
-    # -- its life
+    # -- lifecycle
 
     @property
     def not_ready(self) -> str | None:
-        """Why the worker is not ready, as a sentence; None when it is."""
-        if self.brake.stopped:
-            return next(iter(self.brake.stopped.values()))
-        if not self.faust.tables.recovery.completed.is_set() or self.faust.rebalancing:
-            return f"{self.app_id} is taking over its partitions"
-        return next(filter(None, (check() for check in self.checks)), None)
+        """Why the worker is not ready, as a sentence; None if it is ready."""
+        return self._why_waiting or self._watchdog.problem or self.producer.broker_clock.problem()
+
+    @property
+    def _why_waiting(self) -> str | None:
+        if self.breaker.stopped:
+            return next(iter(self.breaker.stopped.values()))
+        if self.group.is_rebalancing:
+            progress = self._restoration.progress
+            taking_over = f"{self.app_id} is taking over its partitions"
+            return self.group.problem or ": ".join(filter(None, (taking_over, progress)))
+        return self.producer.refused or next(filter(None, (check() for check in self.checks)), None)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; raises what ended the worker when it was something else."""
+        """Run until `stop` is set; raises the error that stopped the worker before."""
         await self.producer.start()
-        self.faust.finalize()
-        # The guard beats from the start: joining a group can take as long as a session.
-        self.guard.begin()
-        jobs = (self._beat, self._watch, *self._background)
+        self.app.finalize()
+        await self.app.start()
+        self.app.flow_control.resume()
+        # Before the group is joined, which can take as long as a session.
+        self.fence.begin()
+        jobs = (self.group.run, self._heartbeat, self._watch, *self._background)
         tasks = [asyncio.ensure_future(job()) for job in jobs]
-        waiting: list[asyncio.Future[Any]] = []
+        waiting = [
+            asyncio.ensure_future(self.app.wait_until_stopped()),
+            asyncio.ensure_future(stop.wait()),
+        ]
         try:
-            await self.faust.start()
-            waiting = [asyncio.ensure_future(self.faust.wait_until_stopped())]
-            waiting.append(asyncio.ensure_future(stop.wait()))
             await asyncio.wait((*tasks, *waiting), return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                await self._drain()
         finally:
             self._stopping = True
+            await self.group.stop()
             for task in (*tasks, *waiting):
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            await self.faust.stop()
+            await self.app.stop()
             await self.producer.stop()
+            self._folder.cleanup()
         self._raise_cause(results)
 
+    async def _drain(self) -> None:
+        """Process the topics between agents to their ends, for a few seconds.
+
+        Their records could expire while no worker runs.
+        """
+        if not self.drains or self._why_waiting is not None:
+            return
+        if not await self.group.drain(self.drains, _DRAIN_SECONDS):
+            log.info("stopped before all routed records were processed; the next start continues")
+
     def _raise_cause(self, results: Sequence[BaseException | None]) -> None:
-        cause = self.faust.crash_reason or next(
+        cause = self.app.crash_reason or next(
             (result for result in results if isinstance(result, Exception)), None
         )
         if cause is not None:
             raise cause
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         try:
-            await self.guard.beat_for_ever()
-        except FrozenError as error:
-            end_frozen(error)
+            await self.fence.monitor()
+        except FencedError as error:
+            exit_fenced(error)
 
     async def _watch(self) -> None:
-        consumer = self.faust.consumer
+        asks = (self.group.end_offsets, by_another_client(self._kafka))
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            ends: dict[TP, int] = {}
-            # Waiting for what is known to be away is no standing still.
-            if self.not_ready is None:
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    async with asyncio.timeout(_WATCH_SECONDS):
-                        ends = await consumer.highwaters(*consumer.done)
-            self._watchdog.look(consumer.done, ends)
+            done = dict(self.group.done)
+            ends: Mapping[TopicPartition, int] = {}
+            # A worker that waits for a known problem is not stuck.
+            if self._why_waiting is None:
+                ends = await first_answer(asks, done, _WATCH_SECONDS)
+            self._watchdog.check(done, ends)
 
-    # -- one batch
-
-    async def handle(self, agent: Agent, event: Any) -> None:
-        """Process one fetch of an agent, and ack it when all its effects are written."""
-        message = event.message
-        consumer = self.faust.consumer
-        if self._gave_up:
-            consumer.release(message)
-            return
-        batch = Batch(agent.name, message.topic, message.partition, event.value)
-        try:
-            await self._make_effective(agent, batch, message)
-            self.brake.passed(batch)
-            self.room.note(batch)
-            event.ack()
-        except PartitionStoppedError as stopped:
-            log.critical(stopped)
-            consumer.pause_partitions({message.tp})
-            consumer.release(message)
-        except StoppingError as reason:
-            # Were the next batch written, its states would take this one for applied.
-            self._gave_up = True
-            log.warning("%s: ended in the middle of a batch: %s", agent.name, reason)
-            consumer.release(message)
-        except FrozenError as error:
-            end_frozen(error)
-
-    async def _make_effective(self, agent: Agent, batch: Batch, message: Any) -> None:
-        """Process a batch and make its effects durable: outputs, then state."""
-        await agent.ready_for(batch.partition, message.generation_id)
-        try:
-            outcome = agent.process(batch)
-            if inspect.isawaitable(outcome):
-                await outcome
-            await self.send_refused(batch)
-        except PartitionStoppedError:
-            agent.discard(batch.partition)
-            raise
-        self.check_owned(batch)
-        await asyncio.gather(
-            *(self.producer.send(*place, records) for place, records in batch.outputs.items())
+    async def take_over(self, owned: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Restore the tables of assigned partitions; return start offsets, if there are any."""
+        for topic, agent in self._agents.items():
+            partitions = [tp.partition for tp in owned if tp.topic == topic]
+            for table in agent.tables:
+                table.forget_others(partitions)
+        await self._restoration.run(
+            {(table, tp.partition) for tp in owned for table in self._agents[tp.topic].tables}
         )
-        for table in agent.tables:
-            self.check_owned(batch)
-            await table.write_staged(batch.partition, batch.last_offset, self.producer)
+        return {} if self._positions is None else await self._positions(owned)
 
-    async def send_refused(self, batch: Batch) -> None:
-        """Send the batch's dead letters so far; sinks call it before they move their offset.
+    # -- batches
 
-        `PartitionStoppedError` when there are too many in a row.
-        """
-        self.brake.check(batch)
-        refused, batch.refused = batch.refused, []
-        if not refused:
-            return
-        self.check_owned(batch)
-        topic = dead_letters_of(batch.topic)
-        await self.producer.send(topic, batch.partition, refused)
-        self.dead_letters += len(refused)
-        log.warning(
-            "%s: %d records went to %s; see `headrace dlq list`", batch.stage, len(refused), topic
-        )
-
-    def check_owned(self, batch: Batch) -> None:
-        """Call before a batch's effects; `FrozenError` when they may be another worker's."""
-        self.guard.check()
-        if TP(batch.topic, batch.partition) not in self.faust.consumer.assignment():
-            raise FrozenError(f"{batch.topic}/{batch.partition} went to another in mid-batch")
+    async def handle(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
+        """Process one fetch; return True when its effects are durable."""
+        batch = Batch(self._agents[tp.topic].name, tp.topic, tp.partition, records)
+        taken = asyncio.get_running_loop().create_future()
+        await self._channels[tp.topic].put(value=(batch, taken))
+        return bool(await taken)

@@ -2,13 +2,14 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 SITE = "imported"
+GAP = timedelta(minutes=30)
 START = datetime(2025, 3, 1, tzinfo=UTC)
 _PAGES = [f"/page/{number}" for number in range(60)]
 _TYPES = ["pageview"] * 6 + ["pageleave"] * 3 + ["button_click", "error", "payment"]
@@ -27,6 +28,22 @@ def events(count: int, seed: int) -> list[Event]:
             at += timedelta(seconds=choose.choice([5, 40, 300, 1_500, 1_800, 1_801, 4_000]))
             made.append(_event(choose, session, at))
     return sorted(made[:count], key=lambda event: str(event["timestamp"]))
+
+
+def in_visits(stream: Sequence[Event]) -> int:
+    """Return how many of the events are in visits: in runs that hold more than passive events."""
+    runs: dict[str, list[list[Event]]] = {}
+    for event in sorted(stream, key=_moment):
+        of_session = runs.setdefault(event["session_id"], [])
+        if not of_session or _moment(event) - _moment(of_session[-1][-1]) > GAP:
+            of_session.append([])
+        of_session[-1].append(event)
+    found = [run for of_session in runs.values() for run in of_session]
+    return sum(len(run) for run in found if {one["type"] for one in run} != {"pageleave"})
+
+
+def _moment(event: Event) -> datetime:
+    return datetime.fromisoformat(event["timestamp"])
 
 
 def write(path: Path, stream: list[Event], seed: int) -> None:

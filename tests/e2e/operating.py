@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.dead_letters.letter import DeadLetter
 from infra.dead_letters.read import open_letters
-from schemas.settings import KafkaSettings
+from schemas.kafka_settings import KafkaSettings
 from tests.e2e.stack import PARTITIONS, Stack
 
 

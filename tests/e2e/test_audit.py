@@ -34,7 +34,7 @@ def test_what_was_damaged_is_found_and_rebuilt_and_goes_on(make_stack: MakeStack
     stream = clickstream.events(COUNT, seed=11)
     before, after = stream[: COUNT // 2], stream[COUNT // 2 :]
     _send(stack, [*before, _payment("p-1")])
-    _wait_for(stack, len(before) + 1)
+    _wait_for(stack, before, payments=1)
     assert _headrace(stack, "audit").returncode == 0
     alerts = stack.rows("SELECT * FROM alerts WHERE rule = 'payment'")
 
@@ -56,7 +56,7 @@ def test_what_was_damaged_is_found_and_rebuilt_and_goes_on(make_stack: MakeStack
 
     stack.start()
     _send(stack, [*before[-200:], *after, _payment("p-2")])
-    _wait_for(stack, COUNT + 2)
+    _wait_for(stack, stream, payments=2)
     outcome = _headrace(stack, "audit")
     assert outcome.returncode == 0, outcome.stdout
 
@@ -81,13 +81,16 @@ def _payment(session: str) -> Event:
     return {"type": "payment", "site_id": "shop", "session_id": session, "amount": 12.5}
 
 
-def _wait_for(stack: Stack, count: int) -> None:
-    def counted() -> bool:
-        stored = stack.rows("SELECT count(*) AS n FROM events")
-        in_visits = stack.rows("SELECT sum(events) AS n FROM sessions WHERE state <> 'withdrawn'")
-        return stored == in_visits == [{"n": count}]
+def _wait_for(stack: Stack, stream: Sequence[Event], payments: int) -> None:
+    """Wait until all is in `events`, and what belongs to visits in `sessions`."""
+    wanted = [len(stream) + payments, clickstream.in_visits(stream) + payments]
 
-    eventually(counted, within_seconds=60, what=f"{count} events are in events and in visits")
+    def counted() -> bool:
+        [stored] = stack.rows("SELECT count(*) AS n FROM events")
+        [visits] = stack.rows("SELECT sum(events) AS n FROM sessions WHERE state <> 'withdrawn'")
+        return [stored["n"], visits["n"]] == wanted
+
+    eventually(counted, within_seconds=60, what=f"{wanted} events are stored, and in visits")
 
 
 def _damage(stack: Stack) -> None:

@@ -34,7 +34,7 @@ class Payments:
         self._number = 0
 
     async def are_evaluated(self) -> bool:
-        """Pay, and tell whether the one has an alert of it when the other has its own."""
+        """Pay, and tell whether the one has a delivery of it when the other has its own."""
         self._number += 1
         buyer = f"buyer-{self._number}"
         self._site.pay(buyer, 500)
@@ -44,14 +44,14 @@ class Payments:
         return buyer in _stored_for(self._stack, self._one)
 
     async def are_left_out(self) -> bool:
-        """Pay, and tell whether the one has no alert of it."""
+        """Pay, and tell whether the one has no delivery of it."""
         return not await self.are_evaluated()
 
 
 async def test_one_who_says_gone_is_off_everywhere_until_it_is_turned_on(
     make_stack: MakeStack,
 ) -> None:
-    """In the answer to GET, in SQL and in the topic, so that streams evaluate it no more."""
+    """In the answer to GET, in SQL and in the topic, so that nothing is delivered any more."""
     stack = await asyncio.to_thread(make_stack, {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"})
     site, is_gone = Site(stack), asyncio.Event()
 
@@ -69,7 +69,7 @@ async def test_one_who_says_gone_is_off_everywhere_until_it_is_turned_on(
         await _until_off(stack, site, one)
 
         told = len(receiver.messages)
-        await eventually_async(payments.are_left_out, within_seconds=60, what="streams take notice")
+        await eventually_async(payments.are_left_out, within_seconds=60, what="it is off")
         assert await payments.are_left_out()
         assert len(receiver.messages) == told
 
@@ -107,9 +107,9 @@ def _subjects(receiver: Receiver) -> set[str]:
 
 
 def _stored_for(stack: Stack, one: dict[str, Any]) -> set[str]:
-    """Return which sessions a subscription has alerts of."""
+    """Return which sessions a subscription has deliveries of."""
     name = one["subscription_id"]
-    rows = stack.rows(f"SELECT subject FROM alerts WHERE subscription_id = '{name}'")  # noqa: S608
+    rows = stack.rows(f"SELECT subject FROM deliveries WHERE subscription_id = '{name}'")  # noqa: S608
     return {row["subject"].rpartition(":")[2] for row in rows}
 
 

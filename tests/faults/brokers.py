@@ -1,29 +1,139 @@
 """What an operator, or bad luck, does to a broker through its own protocol."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaClient, AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.protocol.admin import DeleteGroupsRequest
+from aiokafka.errors import NotEnoughReplicasError
+from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest, DeleteGroupsRequest
 
 from schemas.topics import TOPICS
+from tests.e2e.stack import PARTITIONS, Stack
+from tests.faults.cluster_broker import Broker
 from tests.faults.kafka_log import ask
 from tests.fixtures.waiting import eventually_async
 
 #: Error codes: none, and "there is no such group".
 _DELETED = {0, 69}
+#: The broker of a stack, and the one that is registered in its cluster and stopped.
+_FIRST, _SECOND = 1, 2
 
 
 @contextmanager
-def refuse_records(bootstrap: str, topic: str) -> Iterator[None]:
+def refuse_records(stack: Stack, topic: str) -> Iterator[None]:
     """Have the broker answer writes to a topic with NotEnoughReplicas while the block lasts."""
-    [configs] = [one.configs() for one in TOPICS if one.name == topic]
-    _configure(bootstrap, topic, {**configs, "min.insync.replicas": "2"})
+    refuse(stack, topic)
     try:
         yield
     finally:
-        _configure(bootstrap, topic, configs)
+        accept(stack.kafka, topic)
+
+
+def refuse(stack: Stack, *topics: str) -> None:
+    """Have the broker answer writes to topics with NotEnoughReplicas from now on.
+
+    Two replicas must be in sync, and the second one is on a broker that is stopped. Of a topic
+    with one replica Kafka does not ask more than one. Fails if a partition still accepts records.
+    """
+    _register_second_broker(stack.data_dir)
+    for topic in topics:
+        _configure(stack.kafka, topic, {**_configs_of(topic), "min.insync.replicas": "2"})
+    for topic in topics:
+        _reassign(stack.kafka, topic, [_FIRST, _SECOND])
+    for topic in topics:
+        _wait_until_refused(stack.kafka, topic)
+
+
+def accept(bootstrap: str, *topics: str) -> None:
+    """Have the broker accept writes to topics again."""
+    for topic in topics:
+        _reassign(bootstrap, topic, [_FIRST])
+        _configure(bootstrap, topic, _configs_of(topic))
+
+
+async def reassign(
+    bootstrap: str, controller: int, topic: str, replicas: Mapping[int, list[int]]
+) -> None:
+    """Assign the replicas of a topic's partitions to brokers, by their numbers."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    await client.bootstrap()
+    partitions: list[Any] = [(partition, numbers, {}) for partition, numbers in replicas.items()]
+    request = AlterPartitionReassignmentsRequest(10_000, [(topic, partitions, {})], {})
+    try:
+        answer = await client.send(controller, request)
+    finally:
+        await client.close()
+    assert not answer.error_code, answer
+    assert all(code == 0 for _, told, _ in answer.responses for _, code, *_ in told), answer
+
+
+def _reassign(bootstrap: str, topic: str, replicas: list[int]) -> None:
+    everywhere = dict.fromkeys(range(PARTITIONS), replicas)
+    asyncio.run(reassign(bootstrap, _FIRST, topic, everywhere))
+
+
+def _register_second_broker(data_dir: Path) -> None:
+    """Start and stop a second broker of a stack's cluster, once: only then it can be assigned."""
+    folder = data_dir.with_suffix(".second-broker")
+    if folder.exists():
+        return
+    settings = _properties(data_dir / "kafka" / "server.properties")
+    cluster_id = _properties(data_dir / "kafka" / "data" / "meta.properties")["cluster.id"]
+    broker = Broker(_SECOND, folder)
+    try:
+        broker.prepare(
+            settings["controller.quorum.voters"],
+            cluster_id,
+            f"process.roles=broker\nlisteners=BROKER://{broker.address}\n",
+        )
+        broker.start()
+        asyncio.run(broker.await_ready())
+        broker.stop()
+    finally:
+        broker.release()
+
+
+def _properties(file: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
+
+
+def _wait_until_refused(bootstrap: str, topic: str) -> None:
+    """Fail if a partition still accepts records when the broker has read the new replicas."""
+
+    async def is_refused(admin: Any) -> bool:
+        [described] = await admin.describe_topics([topic])
+        if any(len(one["replicas"]) != 2 for one in described["partitions"]):
+            return False
+        answers = await _produce(bootstrap, topic)
+        return all(isinstance(one, NotEnoughReplicasError) for one in answers)
+
+    async def wait(admin: Any, _: Any) -> None:
+        await eventually_async(
+            lambda: is_refused(admin), within_seconds=30, what=f"records of {topic} are refused"
+        )
+
+    ask(bootstrap, wait)
+
+
+async def _produce(bootstrap: str, topic: str) -> list[Any]:
+    """Send a record to each partition; return the answers and errors."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", request_timeout_ms=1_000
+    ) as producer:
+        sent = [
+            producer.send_and_wait(topic, b"refused", partition=partition)
+            for partition in range(PARTITIONS)
+        ]
+        return await asyncio.gather(*sent, return_exceptions=True)
+
+
+def _configs_of(topic: str) -> dict[str, str]:
+    [configs] = [one.configs() for one in TOPICS if one.name == topic]
+    return configs
 
 
 def _configure(bootstrap: str, topic: str, configs: Mapping[str, str]) -> None:

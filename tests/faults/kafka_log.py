@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas import headers as names
-from schemas.codec import CodecError, decode
 from schemas.headers import SOURCE, Source, find
-from schemas.records import RawEvent
+from schemas.records import RawEvent, Screen, Utm
 from schemas.topics import DEAD_LETTERS, EVENTS_ALERT, EVENTS_RAW, EVENTS_SESSION
 from tests.e2e.poison import MARK
 from tests.e2e.stack import PARTITIONS
+from tests.faults.decoded import RawRecord, fields_of
 from tests.reference import Log
 
 
@@ -41,19 +41,31 @@ class KafkaLog(NamedTuple):
     dead_letters: list[DeadLetter]
     #: How many events the router sent more than once: what it read again after a crash.
     routed_again: int
+    #: The records of `events-raw` that are events, repeats too, as they stand there.
+    records: Sequence[RawRecord] = ()
+    #: The log time of the last record of `events-raw`, which may be a tick.
+    last_ms: int = 0
 
 
-def read_log(bootstrap: str) -> KafkaLog:
-    """Read all there is."""
-    return asyncio.run(_read_log(bootstrap))
+def read_log(bootstrap: str, before: Sequence[KafkaLog] = ()) -> KafkaLog:
+    """Read all there is, after the logs of the clusters `before`, of one epoch each."""
+    logs = (*before, asyncio.run(_read_log(bootstrap, len(before))))
+    return KafkaLog(
+        [one for log in logs for one in log.events],
+        [one for log in logs for one in log.alerting],
+        [one for log in logs for one in log.dead_letters],
+        sum(log.routed_again for log in logs),
+        [one for log in logs for one in log.records],
+        max(log.last_ms for log in logs),
+    )
 
 
-async def _read_log(bootstrap: str) -> KafkaLog:
+async def _read_log(bootstrap: str, epoch: int) -> KafkaLog:
     raw = await read(bootstrap, [EVENTS_RAW.name])
+    read_ones = [(record, one) for record in raw if (one := _record_of(record, epoch))]
     events = [
-        (event, Source(record.partition, record.offset, record.timestamp))
-        for record in raw
-        if (event := _event_of(record)) is not None
+        (_event_of(one), Source(record.partition, epoch << 48 | record.offset, record.timestamp))
+        for record, one in read_ones
     ]
     by_place = {(src.partition, src.offset): (event, src) for event, src in events}
     alert_places = _sources_of(await read(bootstrap, [EVENTS_ALERT.name]))
@@ -64,6 +76,8 @@ async def _read_log(bootstrap: str) -> KafkaLog:
         [by_place[place] for place in dict.fromkeys(alert_places) if place in by_place],
         [_dead_letter(record) for record in dead],
         sum(count - 1 for place, count in routed.items() if place in by_place),
+        [one for _, one in read_ones],
+        max((record.timestamp for record in raw), default=0),
     )
 
 
@@ -103,15 +117,24 @@ def ask(bootstrap: str, question: Callable[[Any, Any], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-def _event_of(record: Any) -> RawEvent | None:
-    """Return the event; None for a tick, and for what the router must refuse."""
+def _record_of(record: Any, epoch: int) -> RawRecord | None:
+    """Return the record of an event; None for a tick, and for what the router must reject."""
     event_id, key = find(record.headers, names.EVENT_ID), record.key or b""
     if record.value is None or event_id is None or len(event_id) != 16 or b":" not in key[1:]:
         return None
     try:
-        return decode(record.value, RawEvent)
-    except CodecError:
+        fields = fields_of(record.value)
+    except ValueError:
         return None
+    return RawRecord(record.partition, record.offset, key, dict(record.headers), fields, epoch)
+
+
+def _event_of(record: RawRecord) -> RawEvent:
+    """Return the event of a record; its JSON texts are left out, which no result depends on."""
+    fields = {**record.fields, "properties": None, "extra": None}
+    fields["screen"] = Screen(**fields["screen"]) if fields["screen"] else None
+    fields["utm"] = Utm(**fields["utm"]) if fields["utm"] else None
+    return RawEvent(**fields)
 
 
 def _sources_of(records: Sequence[Any]) -> list[tuple[int, int]]:

@@ -115,9 +115,10 @@ class Load:
     async def _client(self, session: aiohttp.ClientSession) -> None:
         while not self._over.is_set():
             request = self._again.popleft() if self._again else self._traffic.request()
+            began = time.time()
             outcomes = await self._send(session, request)
             for sent, outcome in zip(request, outcomes, strict=True):
-                self.ledger.note(sent, outcome)
+                self.ledger.note(sent, outcome, began)
             self._acknowledged += outcomes.count(_ACKNOWLEDGED)
             self._maybe_again(request, outcomes)
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -30,11 +30,11 @@ def quiesce(stack: Stack, within_seconds: float = 180) -> None:
     _wait(stack, stored, lambda: _stored(stack), within_seconds)
 
 
-def close_all_visits(stack: Stack) -> None:
+def close_all_visits(stack: Stack, within_seconds: float = 120) -> None:
     """Wait until stream time has closed every visit; the stack's gap must be seconds."""
     eventually(
         lambda: not stack.rows("SELECT 1 FROM sessions WHERE state = 'open' LIMIT 1"),
-        within_seconds=120,
+        within_seconds=within_seconds,
         what="every visit is closed",
     )
     quiesce(stack)

@@ -20,7 +20,7 @@ SHORT_VISITS = {
     "HEADRACE_SESSION__LATENESS_SECONDS": "2",
     "HEADRACE_STREAMS__TICK_SECONDS": "1",
 }
-_SHORT = Rules(gap_seconds=6, all_closed=True)
+SHORT = Rules(gap_seconds=6, all_closed=True)
 
 Note = Callable[[Stack, KafkaLog, list[float]], None]
 
@@ -53,12 +53,25 @@ class Scenario:
         assert self._load is not None
         self.recoveries.append(self._load.probe(within_seconds))
 
-    def check(self) -> KafkaLog:
-        """Wait until all is at rest, hold the database against ledger and log, note the figures."""
+    def check(
+        self, *, clock_error_seconds: float = 0.0, is_log_time_right: bool = True
+    ) -> KafkaLog:
+        """Wait until all is at rest, hold the database against ledger and log, note the figures.
+
+        `clock_error_seconds` is by how much the clock of an API server was wrong;
+        `is_log_time_right` is false if that of the broker was.
+        """
         assert self._load is not None
         quiesce(self.stack)
-        close_all_visits(self.stack)
-        log = check_exact(self.stack, _SHORT, self._load.ledger)
+        # What a wrong clock led is closed when the right one has passed it: 5 minutes at most.
+        close_all_visits(self.stack, 120 if is_log_time_right else 480)
+        log = check_exact(
+            self.stack,
+            SHORT._replace(
+                clock_error_seconds=clock_error_seconds, is_log_time_right=is_log_time_right
+            ),
+            self._load.ledger,
+        )
         self._note(self.stack, log, self.recoveries)
         return log
 

@@ -1,22 +1,17 @@
 """The rows of the database in neutral values: times in microseconds, JSON as what it says."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from sinks.rows import event_row
-from sinks.sql.tables import EventRow, table_of
-from sinks.sql.types import JsonText
+from sinks.sql.tables import table_of
 from tests.e2e.stack import Stack
-from tests.reference import Log, Row
+from tests.reference import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EVENT_COLUMNS = tuple(table_of(EventRow).columns)
 
 
 def rows_of(stack: Stack, model: type[SQLModel]) -> list[Row]:
@@ -29,18 +24,6 @@ def view_rows(stack: Stack, name: str) -> list[Row]:
     return [_neutral(row) for row in stack.select(text(f"SELECT * FROM {name}"))]  # noqa: S608
 
 
-def event_rows(log: Log) -> Iterable[Row]:
-    """Return the rows of `events` that a log's events must be."""
-    for event, src in log:
-        values = event_row(event, src.partition, src.offset)
-        yield {
-            column.name: json.loads(value)
-            if isinstance(column.type, JsonText) and isinstance(value, str)
-            else value
-            for column, value in zip(_EVENT_COLUMNS, values, strict=True)
-        }
-
-
 def _neutral(row: Mapping[str, Any]) -> Row:
     return {name: _plain(value) for name, value in row.items()}
 
@@ -48,4 +31,4 @@ def _neutral(row: Mapping[str, Any]) -> Row:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return (value - _EPOCH) // timedelta(microseconds=1)
-    return value.normalize() if isinstance(value, Decimal) else value
+    return value

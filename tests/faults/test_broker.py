@@ -48,8 +48,10 @@ def test_kafka_takes_no_records_of_one_topic_after_the_other(scenario: Scenario)
     stack = scenario.stack
     with scenario.load() as load:
         for topic in ("events-raw", "events-session", "sessions", "alerts"):
-            with refuse_records(stack.kafka, topic):
+            with refuse_records(stack, topic):
                 hold(12)
+                if topic == "events-raw":
+                    assert load.statuses[500] + load.statuses[503] > 0
             scenario.recover()
             eventually(
                 lambda: not why_not_ready(stack), within_seconds=60, what="headrace is ready again"

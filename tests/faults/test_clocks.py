@@ -1,13 +1,14 @@
 """Clocks that are wrong: time is the broker's, so nobody's sessions end early."""
 
-import urllib.request
+from pathlib import Path
 
 import pytest
 
 from infra.broker.ports import free_port
 from tests.faults.load import Load
-from tests.faults.scenario import Scenario
-from tests.faults.workers import workers_of
+from tests.faults.scenario import MakeScenario, Scenario, why_not_ready
+from tests.faults.workers import answers, workers_of
+from tests.fixtures.clock import Clock
 from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
@@ -39,17 +40,38 @@ def test_the_clock_of_an_api_server_is_wrong(scenario: Scenario, seconds: int) -
     with scenario.load() as load, workers_of(stack) as workers:
         settings = {"HEADRACE_API__PORT": str(port), **workers.wrong_clock(seconds)}
         server = workers.start("api", settings)
-        eventually(lambda: _answers(url), within_seconds=60, what="the other server answers")
+        eventually(lambda: answers(url), within_seconds=60, what="the other server answers")
         with Load(stack, scenario.seed + 1, url=url, ledger=load.ledger) as wrong:
             wrong.more(500)
         scenario.recover()
         assert server.end() == 0
-    scenario.check()
+    scenario.check(clock_error_seconds=abs(seconds))
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - ours
-            return True
-    except OSError:
-        return False
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seconds", [2 * DAY, -2 * DAY])
+def test_the_clock_of_the_broker_is_wrong_for_a_while(
+    make_scenario: MakeScenario, tmp_path: Path, seconds: int
+) -> None:
+    """No visit ends early or stays open, also after the clock is right again; it is reported."""
+    clock = Clock(tmp_path / "clock")
+    # The broker alone reads this clock, not the roles.
+    scenario = make_scenario({"JAVA_HOME": clock.settings["JAVA_HOME"]})
+    with scenario.load() as load:
+        load.more(300)
+        clock.set(seconds)
+        eventually(
+            lambda: "clock" in why_not_ready(scenario.stack),
+            within_seconds=90,
+            what="readiness reports the clock",
+        )
+        load.more(600)
+        clock.set(0)
+        load.more(300)
+        eventually(
+            lambda: not why_not_ready(scenario.stack),
+            within_seconds=90,
+            what="readiness is back",
+        )
+        scenario.recover()
+    scenario.check(is_log_time_right=False)

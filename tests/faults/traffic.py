@@ -2,9 +2,13 @@
 
 import random
 import string
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from tests.faults import details
 
 Event = dict[str, Any]
 
@@ -17,7 +21,9 @@ _TYPES = (
     *["button_click", "custom_event", "form_submit", "copy", "external_link"],
     *["web_vitals", "identify", "payment", "error", "error"],
 )
-_PAGES = tuple(f"/page/{number}" for number in range(40))
+_PAGES = (*(f"/page/{number}" for number in range(40)), "/" + "p" * 2_048, "/grüße", "")
+#: How many events have more than the fields that their type needs.
+_DETAILED = 0.4
 _KNOWN_ERRORS = ("TypeError", "RangeError", "NetworkError")
 
 
@@ -32,7 +38,8 @@ class Sent(NamedTuple):
 class Traffic:
     """An endless supply of requests; the same for the same seed, but for the times in it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._choose = random.Random(seed)  # noqa: S311 - a test's choice
         self._visitors = 0
         self._present = [self._arrive() for _ in range(_PRESENT)]
@@ -51,7 +58,7 @@ class Traffic:
         is_valid = self._choose.random() > 0.02
         if not is_valid:
             body = self._spoilt(body)
-        return Sent(str(body["event_id"]), body, is_valid)
+        return Sent(str(body["event_id"]).lower(), body, is_valid)
 
     def _arrive(self) -> Event:
         self._visitors += 1
@@ -77,6 +84,10 @@ class Traffic:
             event["path"] = self._choose.choice(_PAGES)
         if kind == "pageview" and self._choose.random() < 0.2:
             event["utm"] = {"source": self._word(), "campaign": "winter"}
+        if self._choose.random() < _DETAILED:
+            event |= details.common(self._choose) | details.of_type(self._choose, kind)
+        if self._choose.random() < 0.1:
+            event["event_id"] = event["event_id"].upper()
         return event
 
     def _own_fields(self, kind: str) -> Event:
@@ -95,7 +106,7 @@ class Traffic:
     def _times(self) -> Event:
         """Say when it happened: now, a moment ago and out of order, long ago, or in the future."""
         dice = self._choose.random()
-        now = datetime.now(UTC)
+        now = datetime.fromtimestamp(self._clock(), UTC)
         if dice < 0.6:
             return {}
         if dice < 0.9:

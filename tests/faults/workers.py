@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.process import terminate
+from schemas.clocks import CLOCK_PROBLEM
 from tests.e2e.stack import PARTITIONS, Stack
 from tests.fixtures.waiting import eventually
 
@@ -68,7 +70,7 @@ class RoleProcess:
     def _says_ready(self) -> bool:
         said = self.log.read_text(errors="replace")
         assert self.process.poll() is None, f"it has ended:\n{said}"
-        return ": ready" in said
+        return ": ready" in said or CLOCK_PROBLEM in said
 
 
 class Workers:
@@ -101,3 +103,12 @@ def workers_of(stack: Stack) -> Iterator[Workers]:
     finally:
         for process in workers.started:
             process.kill()
+
+
+def answers(url: str) -> bool:
+    """Return whether an API server is ready."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - ours
+            return True
+    except OSError:
+        return False

@@ -41,3 +41,12 @@ export function arrange(list, items, none) {
   });
   while (list.children.length > shown.length) list.lastChild.remove();
 }
+
+// Has a sentence that ends with sites link to the pages of some of them; without any it is hidden.
+export function links(sentence, sites) {
+  const shown = sites.slice(0, 12).map((site) => make("a", { href: `?site=${encodeURIComponent(site)}` }, site));
+  sentence.hidden = !shown.length;
+  const more = sites.length > shown.length ? [", …"] : [];
+  sentence.lastElementChild.replaceChildren(
+    ...shown.flatMap((link, place) => (place ? [", ", link] : [link])), ...more);
+}

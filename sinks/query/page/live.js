@@ -2,7 +2,9 @@
 
 import { SHOWN_ALERTS, addAlerts, forgetAlerts } from "./alerts.js";
 import { at, clock, make, tell } from "./dom.js";
+import { askForToken, opened, whyLocked } from "./locked.js";
 import { forgetLatest, showLive } from "./now.js";
+import { example, hasEvents, showImpossible, showUnknown } from "./unknown.js";
 
 const AGAIN_MS = 2000;
 const SITES_EVERY_MS = 30000;
@@ -11,6 +13,10 @@ const SITES_SHOWN = 1000;
 const CHOSEN = "headrace.site";
 
 let streams = [];
+// The site that is shown or waited for, and those that the token may see.
+let current = null;
+let sites = [];
+let waiting = null;
 let heard = null;
 // Until when the site was counted, while the server hears nothing new of it.
 let stalled = null;
@@ -31,6 +37,7 @@ function away() {
 const ask = (path) => fetch(path).catch(() => null);
 
 function close() {
+  clearTimeout(waiting);
   for (const stream of streams) stream.close();
   streams = [];
 }
@@ -68,78 +75,114 @@ function back() {
   else state("live", "Live");
 }
 
-// A browser comes back by itself, but not when it was refused: then the token may be over.
+// A browser comes back by itself, but not when it was failed: then the token may be over.
 function lost(stream, site) {
   if (!streams.includes(stream)) return;
   away();
   if (stream.readyState !== EventSource.CLOSED) return;
   close();
   setTimeout(async () => {
-    if (streams.length || document.hidden) return;
+    if (streams.length || document.hidden || current !== site) return;
     const answer = await ask("/api/sites");
-    if (answer?.status === 401) locked();
-    else watch(site);
+    if (answer?.status === 401) locked(await whyLocked(answer));
+    else go(site);
   }, AGAIN_MS);
 }
 
-function locked() {
+function locked(why, others = []) {
+  close();
+  current = null;
   state("lost", "Locked");
+  document.title = "headrace";
   show("locked");
+  askForToken(why, others, start);
 }
 
 async function start() {
   const answer = await ask(`/api/sites?limit=${SITES_SHOWN}`);
-  if (answer?.status === 401) return locked();
+  if (answer?.status === 401) return locked(await whyLocked(answer));
   const known = answer?.ok ? await answer.json() : { items: [] };
-  const sites = known.items.map((item) => item.site_id);
-  if (!sites.length) {
+  sites = known.items.map((item) => item.site_id);
+  const named = new URLSearchParams(location.search).get("site");
+  if (answer?.ok) opened();
+  if (!answer?.ok || (!sites.length && !named)) {
     if (answer?.ok) empty();
     else away();
     return setTimeout(start, AGAIN_MS);
   }
-  const wanted = new URLSearchParams(location.search).get("site") ?? localStorage.getItem(CHOSEN);
-  const site = sites.includes(wanted) || (wanted && known.next_cursor) ? wanted : sites[0];
-  offer(sites.includes(site) ? sites : [site, ...sites], site);
-  show("now");
-  watch(at("site").value);
-  setInterval(refreshSites, SITES_EVERY_MS);
-  // A browser has few connections for one address: a tab that nobody sees holds none.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) close();
-    else watch(at("site").value);
-  });
+  const chosen = localStorage.getItem(CHOSEN);
+  const site = named || (sites.includes(chosen) || (chosen && known.next_cursor) ? chosen : sites[0]);
+  offer(site);
+  go(site);
+}
+
+// Shows a site, or says why there is nothing to show of it; then looks again.
+async function go(site) {
+  close();
+  current = site;
+  const { known, failed } = await hasEvents(site, ask);
+  if (current !== site || document.hidden) return;
+  if (known) {
+    show("now");
+    return watch(site);
+  }
+  document.title = "headrace";
+  const others = sites.filter((other) => other !== site);
+  if (failed?.status === 401) return locked(await whyLocked(failed));
+  if (failed?.status === 403) return locked(`This token is not for “${site}”.`, others);
+  // A name with a slash, or of dots alone, is another path for a browser.
+  if ([400, 404].includes(failed?.status)) {
+    state("lost", "No such site");
+    showImpossible(site, others);
+    return show("unknown");
+  }
+  if (failed === undefined) {
+    state("live", "Waiting");
+    showUnknown(site, others);
+    show("unknown");
+  } else away();
+  waiting = setTimeout(() => go(site), AGAIN_MS);
 }
 
 function empty() {
   state("live", "Waiting");
-  tell(at("example"), `curl ${location.origin}/api/event \\\n`
-    + `  -d '{"type":"pageview",\n       "site_id":"my-site",\n`
-    + `       "session_id":"s1",\n       "path":"/hello"}'`);
+  tell(at("example"), example("my-site"));
   tell(at("demo"), `headrace demo --to ${location.origin}`);
   show("empty");
 }
 
 // A site that begins while the page is open can be picked, too.
 async function refreshSites() {
+  if (!current || document.activeElement === at("site")) return;
   const answer = await ask(`/api/sites?limit=${SITES_SHOWN}`);
-  if (!answer?.ok || document.activeElement === at("site")) return;
-  const sites = (await answer.json()).items.map((item) => item.site_id);
-  const site = at("site").value;
-  offer(sites.includes(site) ? sites : [site, ...sites], site);
+  if (!answer?.ok || !current) return;
+  sites = (await answer.json()).items.map((item) => item.site_id);
+  offer(current);
 }
 
-function offer(sites, site) {
+function offer(site) {
+  const offered = sites.includes(site) ? sites : [site, ...sites];
   const picker = at("site");
-  picker.replaceChildren(...sites.map((name) => make("option", { value: name }, name)));
+  picker.replaceChildren(...offered.map((name) => make("option", { value: name }, name)));
   picker.value = site;
-  picker.closest("label").hidden = sites.length < 2;
-  at("only-site").hidden = sites.length > 1;
+  picker.closest("label").hidden = offered.length < 2;
+  at("only-site").hidden = offered.length > 1;
   tell(at("only-site"), site);
-  picker.onchange = () => {
-    history.replaceState(null, "", `?site=${encodeURIComponent(picker.value)}`);
-    localStorage.setItem(CHOSEN, picker.value);
-    watch(picker.value);
-  };
 }
 
+function pick() {
+  const address = new URL(location);
+  address.searchParams.set("site", at("site").value);
+  history.replaceState(null, "", address);
+  localStorage.setItem(CHOSEN, at("site").value);
+  go(at("site").value);
+}
+
+at("site").addEventListener("change", pick);
+setInterval(refreshSites, SITES_EVERY_MS);
+// A browser has few connections for one address: a tab that nobody sees holds none.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) close();
+  else if (current) go(current);
+});
 start();

@@ -8,7 +8,8 @@ from schemas.settings import ApiSettings, ImportSettings, Settings
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
-DEADLINE_SECONDS = 0.3
+#: Of tests in which Kafka does not answer.
+SHORT_DEADLINE_SECONDS = 0.3
 
 
 @pytest.fixture
@@ -32,10 +33,10 @@ async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def new_api(fake: FakeKafka) -> Api:
-    """Return an application at a fixed time, with a short deadline."""
+def new_api(fake: FakeKafka, deadline_seconds: float = 10) -> Api:
+    """Return an application at a fixed time, with a deadline that a busy machine does not reach."""
     settings = Settings(
-        api=ApiSettings(deadline_seconds=DEADLINE_SECONDS, max_waiting_bytes=1024 * 1024),
+        api=ApiSettings(deadline_seconds=deadline_seconds, max_waiting_bytes=1024 * 1024),
         HEADRACE_IMPORT=ImportSettings(sites=("archive",)),
     )
     return create_app(settings, connection=fake, now=lambda: NOW)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from producer_api.accumulator import BatchBuilder, RetriableError
 from schemas.headers import Headers
+from schemas.reject_reasons import RejectReason
 
 _OVERHEAD_BYTES = 24
 
@@ -51,6 +52,7 @@ class FakeKafka:
         self.stored: list[Stored] = []
         self.batches = 0
         self.fails = False
+        self.failure = RejectReason.NOT_ACCEPTED
         self.has_leader = True
         self.lets_pass = asyncio.Event()
         self.lets_pass.set()

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from producer_api import connections
 from producer_api.app import Api
 from producer_api.direct import guarded
 from tests.component.producer_api.fake_kafka import FakeKafka
@@ -57,15 +58,18 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(api: Any, state: ServerState | None = None) -> AsyncIterator[Client]:
-    """Serve the application, and connect to it; `state` is what the server knows."""
+async def connected(
+    api: Any, state: ServerState | None = None, limit: int = 10
+) -> AsyncIterator[Client]:
+    """Serve the application to so many connections, and connect to it; `state` is uvicorn's."""
+    protocol = guarded(limit)
     config = uvicorn.Config(
-        api, http=guarded(10), ws="none", lifespan="off", log_config=None, proxy_headers=False
+        api, http=protocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
     )
     config.load()
     state = state or ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: guarded(10)(config, state, {}), "127.0.0.1", 0
+        lambda: protocol(config, state, {}), "127.0.0.1", 0
     )
     port = server.sockets[0].getsockname()[1]
     (reader, writer) = await asyncio.open_connection("127.0.0.1", port)
@@ -166,3 +170,84 @@ async def test_headers_below_the_limit_and_bodies_above_it_are_taken(client: Cli
     await client.send(large + large + head()[:20], head()[20:] + EVENT)
 
     assert [await client.status() for _ in range(3)] == [202] * 3
+
+
+ORIGIN = b"Origin: https://shop.example\r\n"
+ECHO = b"\r\naccess-control-allow-origin: https://shop.example\r\n"
+
+
+def _raw(target: bytes, *lines: bytes) -> bytes:
+    return b"POST %b HTTP/1.1\r\nHost: h\r\n%b" % (target, b"".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("target", "rest", "status"),
+    [
+        (b"/api/event", b"Accept: */*\r\nBad header: 1\r\n\r\n", b"400"),
+        (b"//api/events/", b"Content-Length: x\r\n\r\n", b"400"),
+        (b"http://h/api/event?a=1", b"Accept: */*\r\nBad header: 1\r\n\r\n", b"400"),
+        (b"/api/event", b"X: " + b"x" * 70_000 + b"\r\n\r\n", b"431"),
+        (b"/api/event", b"X: " + b"x" * 200_000, b"431"),
+        (b"/api/%65vent", b"X: " + b"x" * 200_000, b"431"),
+    ],
+)
+async def test_what_is_refused_before_the_application_can_be_read_as_well(
+    client: Client, target: bytes, rest: bytes, status: bytes
+) -> None:
+    """As soon as the origin is known; elsewhere, and without one, nothing is echoed."""
+    await client.send(_raw(target, ORIGIN, rest))
+    answer = await client.answer()
+
+    assert answer.split()[1] == status
+    assert ECHO in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        _raw(b"/healthz", ORIGIN, b"Bad header: 1\r\n\r\n"),
+        _raw(b"/api/event", b"Bad header: 1\r\n", ORIGIN, BLANK),
+        _raw(b"/api/event", b"Origin: a\x01b\r\nBad header: 1\r\n\r\n"),
+        b"nonsense\r\n\r\n",
+        # What the request before had sent is not known of this one.
+        head(ORIGIN) + EVENT + b"nonsense\r\n\r\n",
+    ],
+)
+async def test_nothing_is_echoed_where_the_origin_is_not_known(client: Client, sent: bytes) -> None:
+    """Nor on other paths."""
+    await client.send(sent)
+    answers = await client._reader.read()  # noqa: SLF001
+
+    assert b" 400 " in answers
+    (_, _, last) = answers.rpartition(b"HTTP/1.1 ")
+    assert b"access-control" not in last
+
+
+async def test_a_request_that_is_too_slow_can_be_read_as_well(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that is not whole when the server stops."""
+    monkeypatch.setattr(connections, "RECEIVE_SECONDS", 0.0)
+    ends = (connections.end_slow_connections, connections.end_unfinished_connections)
+    for end, status in zip(ends, (b"408", b"503"), strict=True):
+        state = ServerState()
+        async with connected(api, state) as client:
+            await client.send(head(ORIGIN) + EVENT[:5])
+            end(state.connections)
+            answer = await client.answer()
+        assert answer.split()[1] == status
+        assert ECHO in answer
+
+
+async def test_a_full_server_answers_preflights_and_lets_its_refusal_be_read(api: Api) -> None:
+    """A preflight that fails would hide the 503."""
+    for sent, status in (
+        (head(ORIGIN) + EVENT, b"503"),
+        (head(ORIGIN).replace(b"/api/event", b"//api/event/") + EVENT, b"503"),
+        (head(ORIGIN, length=0).replace(b"POST", b"OPTIONS"), b"204"),
+    ):
+        async with connected(api, limit=0) as client:
+            await client.send(sent)
+            answer = (await client._reader.readuntil(BLANK * 2)).lower()  # noqa: SLF001
+        assert answer.split()[1] == status
+        assert ECHO in answer

@@ -10,7 +10,8 @@ from producer_api.app import Api
 from schemas import codec
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent
-from tests.component.producer_api.conftest import NOW, client_of, new_api
+from schemas.reject_reasons import RejectReason
+from tests.component.producer_api.conftest import NOW, SHORT_DEADLINE_SECONDS, client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.fixtures.waiting import eventually_async
 
@@ -134,13 +135,38 @@ async def test_what_kafka_does_not_take_is_500(client: httpx.AsyncClient, fake: 
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_a_kafka_that_hangs_is_500_at_the_deadline(
-    client: httpx.AsyncClient, fake: FakeKafka
+@pytest.mark.parametrize(
+    "reason",
+    [
+        RejectReason.KAFKA_LOGIN_FAILED,
+        RejectReason.KAFKA_ACCESS_DENIED,
+        RejectReason.KAFKA_RECORD_TOO_LARGE,
+    ],
+)
+async def test_what_kafka_refuses_has_a_code_of_its_own(
+    reason: RejectReason, client: httpx.AsyncClient, fake: FakeKafka
 ) -> None:
+    """One event and each of a batch; the event is sound and may be sent again."""
+    fake.fails, fake.failure = True, reason
+
+    one = await client.post("/api/event", json=EVENT)
+    batch = await client.post("/api/events", json=[EVENT])
+
+    assert (one.status_code, one.json()["code"]) == (500, reason.code)
+    assert one.headers["retry-after"] == "1"
+    assert batch.status_code == 500
+    [result] = batch.json()["results"]
+    assert (result["status"], result["code"]) == ("failed", reason.code)
+
+
+async def test_a_kafka_that_hangs_is_500_at_the_deadline(fake: FakeKafka) -> None:
     """Nobody waits for ever."""
+    api = new_api(fake, SHORT_DEADLINE_SECONDS)
+    await api.start()
     fake.lets_pass.clear()
 
-    answer = await client.post("/api/event", json=EVENT)
+    async with client_of(api) as client:
+        answer = await client.post("/api/event", json=EVENT)
 
     assert (answer.status_code, answer.json()["code"]) == (500, "not_accepted")
 

@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from schemas import codec
 from schemas.records import RawEvent
@@ -138,3 +139,32 @@ async def test_events_of_one_session_stay_in_order(
     titles = [codec.decode(record.value, RawEvent).title for record in fake.stored]
     assert titles == [str(n) for n in range(200)]
     assert len({record.partition for record in fake.stored}) == 1
+
+
+_OLD = {**GOOD, "timestamp": "2024-03-01T10:00:00Z"}
+_AHEAD = {**GOOD, "timestamp": "2026-02-01T12:00:00Z"}
+_NOW = {**GOOD, "timestamp": "2026-01-31T11:00:00+00:00"}
+
+
+@pytest.mark.parametrize("more", [{}, {"unknown": 1}])
+async def test_a_result_says_that_a_timestamp_was_clamped(
+    client: httpx.AsyncClient, more: dict[str, Any]
+) -> None:
+    """And in which direction, however the event is read."""
+    events = [event | more for event in (_OLD, _AHEAD, _NOW, GOOD, {**_OLD, "site_id": "archive"})]
+
+    told = (await client.post("/api/events", json=events)).json()["results"]
+
+    assert [result.get("clamped") for result in told] == ["too_old", "too_new", None, None, None]
+
+
+async def test_a_client_may_ask_not_to_clamp(client: httpx.AsyncClient, fake: FakeKafka) -> None:
+    """An event that would be clamped is rejected, one that is at home among old ones is not."""
+    never = {"Headrace-Clamp": "never"}
+    answer = await client.post("/api/events", json=[_OLD, _NOW, _AHEAD], headers=never)
+    one = await client.post("/api/event", json=_OLD, headers=never)
+
+    codes = [result.get("code") for result in answer.json()["results"]]
+    assert (answer.status_code, codes) == (207, ["would_be_clamped", None, "would_be_clamped"])
+    assert (one.status_code, one.json()["field"]) == (409, "timestamp")
+    assert len(fake.stored) == 1

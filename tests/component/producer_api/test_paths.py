@@ -9,6 +9,7 @@ from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 ORIGIN = "https://shop.example"
+ALLOWED = "access-control-allow-origin"
 
 
 @pytest.mark.parametrize("path", ["/api/event", "/api/events"])
@@ -41,11 +42,70 @@ async def test_answers_can_be_read_from_other_origins(client: httpx.AsyncClient,
     assert answer.headers["access-control-allow-credentials"] == "true"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/event/",
+        "//api/event",
+        "/api//event",
+        "///api///event///",
+        "/api/event//",
+        "/%61pi/event/",
+        "/api/event/?n=1",
+    ],
+)
+async def test_slashes_too_many_change_nothing(client: httpx.AsyncClient, path: str) -> None:
+    """For one event and for many, for good events, bad ones, other methods and preflights."""
+    event = {"type": "copy", "site_id": "shop", "session_id": "s"}
+    origin = {"origin": ORIGIN}
+    for one, many in ((event, [event]), ({}, [])):
+        for plain, body, also in (("event", one, path), ("events", many, _of_many(path))):
+            expected = await client.post(f"/api/{plain}", json=body, headers=origin)
+            answer = await client.post(f"http://headrace{also}", json=body, headers=origin)
+            assert answer.status_code == expected.status_code
+            assert answer.headers == expected.headers
+    preflight = await client.options(f"http://headrace{path}", headers=origin)
+    refused = await client.put(f"http://headrace{path}", headers=origin)
+
+    assert preflight.status_code == 204
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST, OPTIONS")
+    assert {preflight.headers[ALLOWED], refused.headers[ALLOWED]} == {ORIGIN}
+
+
+def _of_many(path: str) -> str:
+    return path.replace("event", "events")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/api/event", b"{", 400),
+        ("POST", "/api/events/", b"[]", 400),
+        ("POST", "/api/event/1", b"{}", 404),
+        ("OPTIONS", "/api/events/x", b"", 404),
+        ("GET", "//api/event", b"", 405),
+        ("PUT", "/api/events", b"[]", 405),
+        ("POST", "/api/event", b" " * 70_000, 413),
+        ("POST", "/api//events", None, 415),
+    ],
+)
+async def test_a_page_of_another_origin_can_read_each_refusal(
+    client: httpx.AsyncClient, method: str, path: str, body: bytes | None, status: int
+) -> None:
+    """Else its browser would report an error of CORS in place of what is wrong."""
+    headers = {"origin": ORIGIN, **({"content-encoding": "br"} if body is None else {})}
+    address = f"http://headrace{path}"
+    answer = await client.request(method, address, content=body or b"", headers=headers)
+
+    assert (answer.status_code, answer.headers[ALLOWED]) == (status, ORIGIN)
+    assert answer.headers["vary"] == "origin"
+
+
 async def test_no_other_path_is_shared_with_other_origins(client: httpx.AsyncClient) -> None:
     """They are not for browsers on other sites."""
     answers = [
         await client.get(path, headers={"origin": ORIGIN})
-        for path in ("/healthz", "/metrics", "/nothing")
+        for path in ("/healthz", "/metrics", "/nothing", "/api/eventful", "/api")
     ]
 
     assert not any("access-control-allow-origin" in answer.headers for answer in answers)
@@ -80,7 +140,9 @@ async def test_other_methods_are_405(
     assert method == "HEAD" or answer.json()["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/event/", "/api/Event", "/x" + "y" * 5000])
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/api/event/1", "/api/Event", "/api/event.", "/x" + "y" * 5000]
+)
 async def test_other_paths_are_404(client: httpx.AsyncClient, path: str) -> None:
     """The answer is short, however long the path is."""
     answer = await client.post(path, content=b"{}")
@@ -89,10 +151,13 @@ async def test_other_paths_are_404(client: httpx.AsyncClient, path: str) -> None
     assert len(answer.content) < 300
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/", "//healthz"]
+)
 async def test_pages_answer_get_and_head(client: httpx.AsyncClient, path: str) -> None:
     """HEAD tells the same headers."""
-    (get, head) = (await client.get(path), await client.head(path))
+    address = f"http://headrace{path}"
+    (get, head) = (await client.get(address), await client.head(address))
 
     assert (get.status_code, head.status_code) == (200, 200)
     assert head.headers["content-type"] == get.headers["content-type"]

@@ -2,16 +2,17 @@
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from schemas.codec import encode
 from schemas.event_types import TICK
 from schemas.headers import DLQ_REASON, EVENT_ID, SOURCE, TYPE, find
+from schemas.kafka_settings import KafkaSettings
 from schemas.records import RawEvent
 from schemas.topics import Topic
-from streams.engine.agent import Prepare, Process
+from streams.engine.agent import Agent
 from streams.engine.batch import Batch
 from streams.engine.producer import OutRecord
 from streams.engine.worker import Worker
@@ -59,45 +60,46 @@ class NotingProducer:
     sent: defaultdict[tuple[str, int], list[OutRecord]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    refused: None = None
 
-    async def send(self, topic: str, partition: int, records: Iterable[OutRecord]) -> None:
-        """Note records."""
+    async def send(self, topic: str, partition: int, records: Iterable[OutRecord]) -> int:
+        """Note records, and return the offset after them."""
         self.sent[topic, partition].extend(records)
+        return len(self.sent[topic, partition])
 
 
 class Bench(Worker):
     """A worker whose one agent is run by hand."""
 
     def __init__(self, register: Callable[[Worker], None]) -> None:
-        super().__init__("bench", "127.0.0.1:1")
+        super().__init__("bench", KafkaSettings())
         self.noted = NotingProducer()
         register(self)
 
-    def agent(
-        self,
-        source: Topic,
-        process: Process,
-        *,
-        tables: Sequence[Any] = (),
-        prepare: Prepare | None = None,
-    ) -> None:
+    def add(self, agent: Agent) -> None:
         """Keep the agent, without telling Faust."""
-        self.source, self.process, self.tables, self.prepare = source, process, tables, prepare
+        self.one = agent
+
+    @property
+    def source(self) -> Topic:
+        """The topic that the agent reads."""
+        return self.one.source
 
     async def assign(self, partition: int = 0) -> None:
         """Give the agent a partition."""
-        if self.prepare is not None:
-            await self.prepare(partition)
+        if self.one.prepare is not None:
+            await self.one.prepare(partition)
 
     async def run_batch(self, *records: InRecord) -> Batch:
         """Process a batch and write its states, as the worker does."""
         first = records[0]
-        batch = Batch(self.process.__name__, self.source.name, first.partition, records)
-        outcome = self.process(batch)
+        batch = Batch(self.one.name, self.source.name, first.partition, records)
+        outcome = self.one.process(batch)
         if inspect.isawaitable(outcome):
             await outcome
-        for table in self.tables:
-            await table.write_staged(first.partition, batch.last_offset, self.noted)
+        noted: Any = self.noted
+        for table in self.one.tables:
+            await table.write_staged(first.partition, batch.last_offset, noted)
         return batch
 
     def written(self, topic: Topic, partition: int = 0) -> list[tuple[bytes | None, bytes | None]]:
@@ -106,8 +108,8 @@ class Bench(Worker):
 
     def recover(self, before: "Bench", partition: int = 0) -> None:
         """Read the tables of another worker, as its successor does."""
-        for table, topic in zip(self.tables, before.tables, strict=True):
-            sent = before.noted.sent[topic.name, partition]
+        for table in self.one.tables:
+            sent = before.noted.sent[table.topic.name, partition]
             fetched = [
                 InRecord(n, *out[:2], tuple(out[2]), partition) for n, out in enumerate(sent)
             ]
@@ -116,4 +118,4 @@ class Bench(Worker):
 
 def reasons(batch: Batch) -> list[str]:
     """Return why records were refused."""
-    return [(find(out.headers, DLQ_REASON) or b"").decode() for out in batch.refused]
+    return [(find(out.headers, DLQ_REASON) or b"").decode() for out in batch.dead_letters]

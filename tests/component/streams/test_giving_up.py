@@ -1,18 +1,20 @@
-from types import SimpleNamespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from faust.types import TP
+from aiokafka import TopicPartition
 
 from schemas.codec import decode
 from schemas.records import SessionState
 from schemas.topics import EVENTS_SESSION, SESSIONS
-from streams.engine.agent import Agent
+from streams.engine.processor import BatchProcessor
 from streams.engine.producer import StoppingError
-from tests.component.streams.bench import Bench, InRecord, NotingProducer, routed
+from streams.engine.worker import Worker
+from tests.component.streams.bench import Bench, NotingProducer, routed
 from tests.component.streams.test_table_agents import SESSIONIZE, a_bench
 from tests.unit.streams.samples import MINUTE, NOON, event
 
-TOPIC = TP(EVENTS_SESSION.name, 0)
+PLACE = TopicPartition(EVENTS_SESSION.name, 0)
 
 
 class AwayAtFirst(NotingProducer):
@@ -20,43 +22,40 @@ class AwayAtFirst(NotingProducer):
 
     is_away = True
 
-    async def send(self, *sent: Any) -> None:
+    async def send(self, *sent: Any) -> int:
         """Raise once."""
         if self.is_away:
             self.is_away = False
             raise StoppingError("Kafka was away")
-        await super().send(*sent)
+        return await super().send(*sent)
 
 
-def fetch(acked: list[int], *records: InRecord) -> Any:
-    """Return a fetch as Faust hands it over."""
-    place = {"topic": TOPIC.topic, "partition": 0, "generation_id": 1, "tp": TOPIC}
-    return SimpleNamespace(
-        message=SimpleNamespace(**place), value=records, ack=lambda: acked.append(records[0].offset)
-    )
-
-
-async def ending(producer: NotingProducer) -> tuple[Bench, Agent]:
-    """Return a worker without Kafka, and its agent, which owns a partition."""
+@asynccontextmanager
+async def ending(producer: NotingProducer) -> AsyncIterator[Bench]:
+    """Give a worker without Kafka, whose agent owns a partition."""
     bench = await a_bench(SESSIONIZE)
     bench.noted = producer
     anything: Any = producer
-    bench.producer = anything
-    bench.faust = SimpleNamespace(
-        consumer=SimpleNamespace(assignment=lambda: {TOPIC}, release=lambda _: None)
+    bench.processor = BatchProcessor(
+        bench.group, anything, bench.fence, bench.breaker, bench.capacity
     )
-    bench.guard.begin()
-    return bench, Agent("sessionize", EVENTS_SESSION, bench.process, bench.tables, None)
+    bench.group.owned = frozenset([PLACE])
+    Worker.add(bench, bench.one)
+    bench.fence.begin()
+    bench.app.finalize()
+    await bench.app.start()
+    bench.app.flow_control.resume()
+    try:
+        yield bench
+    finally:
+        await bench.app.stop()
 
 
 async def test_after_a_batch_that_was_given_up_no_other_is_handled() -> None:
     """Its states would say that the events before it had been applied."""
-    bench, agent = await ending(AwayAtFirst())
     batches = [(routed(1, event("a")),), (routed(2, event("b", event_ts=NOON + MINUTE)),)]
-    acked: list[int] = []
-    for batch in batches:
-        await bench.handle(agent, fetch(acked, *batch))
-    assert acked == []
+    async with ending(AwayAtFirst()) as bench:
+        assert [await bench.handle(PLACE, batch) for batch in batches] == [False, False]
 
     after = await a_bench(SESSIONIZE, after=bench)
     await after.run_batch(*batches[0], *batches[1])

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from infra.adopt.seeds import Seed, records_of
 from schemas.event_types import EVENT_TYPES, TICK
 from schemas.headers import (
     CLIENT_ID,
@@ -14,8 +15,9 @@ from schemas.headers import (
     Source,
     find,
 )
+from schemas.positions import position
 from schemas.stages import SINK_STAGES, STREAM_STAGES
-from schemas.topics import EVENTS_ALERT, EVENTS_RAW, REPLAYS
+from schemas.topics import EVENTS_ALERT, EVENTS_RAW, EVENTS_SESSION, REPLAYS
 from streams.agents import route_events
 from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, InRecord, raw_record, reasons
@@ -28,8 +30,9 @@ SITE_PARTITION = 7
 class FakeTail:
     """What was passed on before: given to the agent on each assignment."""
 
-    def __init__(self, *fetches: list[InRecord]) -> None:
+    def __init__(self, *fetches: list[InRecord], expired: bool = False) -> None:
         self.fetches = fetches
+        self.expired = set(range(8)) if expired else set()
 
     async def catch_up(self, partition: int) -> AsyncIterator[list[Any]]:
         """Yield the fetches of the partition."""
@@ -38,7 +41,7 @@ class FakeTail:
 
 
 async def a_router(
-    *fetches: list[InRecord], partition: int = 0, after: Bench | None = None
+    *fetches: list[InRecord], partition: int = 0, after: Bench | None = None, epoch: int = 0
 ) -> Bench:
     """Return a router that has a partition, and finds these records at the tail.
 
@@ -47,7 +50,7 @@ async def a_router(
     tail: Any = FakeTail(*fetches)
 
     def register(worker: Worker) -> None:
-        route_events.register(worker, tail, lambda site: SITE_PARTITION + len(site))
+        route_events.register(worker, tail, lambda site: SITE_PARTITION + len(site), epoch)
 
     bench = Bench(register)
     assert bench.source is EVENTS_RAW
@@ -75,7 +78,7 @@ async def test_each_type_goes_where_the_registry_says(name: str) -> None:
             *record.headers,
             (SOURCE, Source(3, 5, NOON_MS + 1).pack()),
         )
-    assert batch.refused == []
+    assert batch.dead_letters == []
 
 
 async def test_ticks_are_passed_on_to_who_needs_time() -> None:
@@ -85,10 +88,39 @@ async def test_ticks_are_passed_on_to_who_needs_time() -> None:
 
     batch = await router.run_batch(tick, tick._replace(offset=2))
 
-    assert set(batch.outputs) == {("events-session", 0), ("events-pageleave", 0)}
+    topics = ("events-session", "events-pageleave", "events-alert")
+    assert set(batch.outputs) == {(topic, 0) for topic in topics}
     for first, second in batch.outputs.values():
         assert (first.key, first.value) == (None, None)
         assert find(second.headers, SOURCE) == Source(0, 2, NOON_MS).pack()
+
+
+def routed_at(offset: int, name: str, log_ms: int = NOON_MS) -> InRecord:
+    """Return an event with an id of the client as it stands in events-session."""
+    return raw_record(offset, event(name), CLIENTS, (SOURCE, Source(0, offset, log_ms).pack()))
+
+
+@pytest.mark.parametrize(
+    ("passed_on", "is_asked"),
+    [([], True), ([("b", 0)], True), ([("b", -86_400_000), ("c", 0)], False)],
+)
+async def test_ids_that_expired_in_events_session_are_known_by_events_raw(
+    passed_on: list[tuple[str, int]], is_asked: bool
+) -> None:
+    """Unless it goes back a day; what waits in events-raw still passes, and once."""
+    before = [routed_at(2 + n, name, NOON_MS + ms) for n, (name, ms) in enumerate(passed_on)]
+    raw = [raw_record(1, event("a"), CLIENTS), raw_record(7, event("d"), CLIENTS)]
+    tails: list[Any] = [FakeTail(before, expired=True), FakeTail(raw)]
+    router = Bench(lambda worker: route_events.register(worker, tails[0], len, raw_tail=tails[1]))
+    await router.assign()
+
+    batch = await router.run_batch(
+        *(raw_record(7 + n, event(name), CLIENTS) for n, name in enumerate("dad"))
+    )
+
+    passed = [find(out.headers, SOURCE) for out in batch.outputs["events-session", 0]]
+    offsets = [7] if is_asked else [7, 8]
+    assert passed == [Source(0, offset, NOON_MS).pack() for offset in offsets]
 
 
 async def test_repeats_are_dropped() -> None:
@@ -106,7 +138,7 @@ async def test_repeats_are_dropped() -> None:
 
     passed = [find(out.headers, SOURCE) for out in batch.outputs["events-session", 0]]
     assert passed == [Source(0, offset, NOON_MS).pack() for offset in (1, 3, 4)]
-    assert batch.refused == []
+    assert batch.dead_letters == []
 
 
 async def test_what_was_passed_on_before_is_remembered() -> None:
@@ -157,9 +189,9 @@ async def test_poison_is_refused_with_its_reason(changes: dict[str, Any], reason
     batch = await router.run_batch(raw_record(1, event("a")), poison, raw_record(3, event("b")))
 
     assert reasons(batch) == [reason]
-    assert batch.refused_offsets == {2}
-    assert batch.refused[0][:2] == (poison.key, poison.value)
-    assert tuple(batch.refused[0].headers[: len(poison.headers)]) == poison.headers
+    assert batch.dead_letter_offsets == {2}
+    assert batch.dead_letters[0][:2] == (poison.key, poison.value)
+    assert tuple(batch.dead_letters[0].headers[: len(poison.headers)]) == poison.headers
     assert len(batch.outputs["events-session", 0]) == 2
 
 
@@ -221,7 +253,7 @@ async def test_a_replay_for_a_sink_is_noted_and_left_to_it(stage: str) -> None:
     router = await a_router()
     batch = await router.run_batch(a_replay(9, stage))
 
-    assert (batch.outputs, batch.refused) == ({}, [])
+    assert (batch.outputs, batch.dead_letters) == ({}, [])
     assert [key for key, _ in router.written(REPLAYS)] == [f"{stage}:events-raw/0/1".encode()]
 
 
@@ -231,3 +263,15 @@ async def test_a_replay_for_a_stage_that_is_none_is_refused() -> None:
     batch = await router.run_batch(a_replay(9, "nobody"), a_replay(10, "sessionize", ""))
 
     assert reasons(batch) == ["bad_headers", "bad_headers"]
+
+
+async def test_an_event_of_the_cluster_before_is_dropped_in_another_one() -> None:
+    """Its seed is a tick with its id; offsets begin again, and every position is higher."""
+    known, fresh = event("a"), event("b")
+    [(_, seed)] = records_of([Seed((known.event_id, "shop", "s-1"), 0, 9_000, NOON_MS)])
+    bench = await a_router([InRecord(0, seed.key, seed.value, tuple(seed.headers))], epoch=1)
+
+    batch = await bench.run_batch(raw_record(0, known, CLIENTS), raw_record(1, fresh, CLIENTS))
+
+    [passed] = batch.outputs[EVENTS_SESSION.name, 0]
+    assert Source.unpack(find(passed.headers, SOURCE) or b"") == (0, position(1, 1), NOON_MS)

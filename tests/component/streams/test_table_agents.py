@@ -19,6 +19,7 @@ from schemas.topics import (
     SESSIONS,
 )
 from streams.agents import aggregate_durations, raise_alerts, sessionize
+from streams.domain.alerts import DIGEST, DIGEST_AFTER_MS, MAX_NEW_PER_HOUR
 from streams.domain.subscriptions import Subscriptions
 from tests.component.streams.bench import Bench, reasons, routed, routed_tick
 from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE, NOON, NOON_MS, RULES, event
@@ -115,6 +116,25 @@ async def test_raise_alerts_sends_alerts_by_site() -> None:
     assert [out.value for out in again.outputs[ALERTS.name, 0]] == [outs[1].value]
 
 
+async def test_a_digest_is_raised_by_a_tick() -> None:
+    """No other event of the site, or of its partition, has to come."""
+    bench = await a_bench(RAISE_ALERTS)
+    for number in range(MAX_NEW_PER_HOUR + 1):
+        error = event(number, type="error", error_name="E" + chr(ord("a") + number))
+        await bench.run_batch(routed(number, error))
+    due_ms = NOON_MS + HOUR_MS + DIGEST_AFTER_MS
+
+    early = await bench.run_batch(routed_tick(100, due_ms - 2_000))
+    due = await bench.run_batch(routed_tick(101, due_ms + 2_000))
+    later = await bench.run_batch(routed_tick(102, due_ms + HOUR_MS))
+
+    (digest,) = (decode(out.value or b"", Alert) for out in due.outputs[ALERTS.name, 0])
+    assert (digest.rule, digest.subject, digest.site_id) == ("error.new", DIGEST, "shop")
+    assert [out.key for out in due.outputs[ALERTS.name, 0]] == [b"shop"]
+    assert not early.outputs
+    assert not later.outputs
+
+
 @pytest.mark.parametrize("register", AGENTS)
 async def test_poison_is_refused_and_its_neighbours_are_not(
     register: Callable[[Any], None],
@@ -135,7 +155,7 @@ async def test_poison_is_refused_and_its_neighbours_are_not(
 
     undecodable, bad_key = ["undecodable"] * 2, ["bad_key"] * 2
     assert reasons(batch) == ["bad_headers", "bad_headers", *undecodable, *bad_key]
-    assert batch.refused_offsets == {1, 2, 3, 4, 5, 6}
+    assert batch.dead_letter_offsets == {1, 2, 3, 4, 5, 6}
     assert any(bench.noted.sent.values())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import schemas
-from schemas.reject_reasons import RejectReason
+from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
 
 FOLDER = Path(schemas.__file__).parent / "examples"
 VALID = FOLDER / "valid"
@@ -21,7 +21,7 @@ NOT_OF_A_BODY = frozenset(
         RejectReason.BAD_REQUEST,
         RejectReason.REQUEST_TOO_SLOW,
         RejectReason.HEADERS_TOO_LARGE,
-        RejectReason.NOT_ACCEPTED,
+        *NOT_IN_KAFKA,
         RejectReason.INTERNAL_ERROR,
         RejectReason.NOT_READY,
         RejectReason.OVERLOADED,

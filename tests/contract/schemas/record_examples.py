@@ -16,6 +16,8 @@ from schemas.codec import SCHEMA_FILES, encode
 from schemas.records import (
     Alert,
     AlertState,
+    ClusterEpoch,
+    ImportWindow,
     LatestEvent,
     LiveCounters,
     MinuteCount,
@@ -108,6 +110,8 @@ def _session_state() -> SessionState:
         utm_medium=Stamped("mail", _NOON, _EVENT),
         utm_campaign=Stamped("spring", _NOON, _EVENT),
         leaving=True,
+        hosts=["pay.example", "shop.example"],
+        spare_referrers=[Stamped("https://news.example/", _NOON + 1, _EVENT)],
     )
     return SessionState(site_id="shop.example", session_id="s-1", src_offset=47, visits=[visit])
 
@@ -127,6 +131,7 @@ def _page_duration() -> PageDuration:
         min_ms=0,
         max_ms=5_000,
         sketch=sketch.add(b"", [0, 1_000, 5_000]),
+        candidates=b"\0\1\2\3\4\5",
     )
 
 
@@ -137,9 +142,16 @@ def _alert_state() -> AlertState:
         subject="00ff00ff00ff00ff",
         applied={"0": 41, "3": 47},
         seen_ms=_NOON_MS,
+        slot_ms=[_NOON_MS - 1, _NOON_MS],
+        slot_counts=[2, 1],
         window_ms=_NOON_MS,
         count=12,
         raised_ms=_NOON_MS + 1,
+        raised=["00ff00ff00ff00fe"],
+        unseen=["00ff00ff00ff00fd", "00ff00ff00ff00fc"],
+        unseen_event_id=_EVENT,
+        unseen_titles=["TypeError: x is undefined", "RangeError"],
+        digest_ms=_NOON_MS - 3_600_000,
     )
 
 
@@ -185,7 +197,27 @@ def _subscription() -> Subscription:
 
 
 def _replay() -> Replay:
-    return Replay(stage="sessionize", origin="events-raw/3/41", src_offset=4_700, log_ms=_NOON_MS)
+    return Replay(
+        stage="sessionize",
+        origin="events-raw/3/41",
+        src_offset=-1,
+        log_ms=_NOON_MS,
+        discard_reason="Sent by a test of ours",
+        discarded_by="ada@gate",
+    )
+
+
+def _import_window() -> ImportWindow:
+    return ImportWindow(
+        site_id="shop.example",
+        window_id=_VISIT,
+        ends_at=_NOON + 120_000_000,
+        updated_at=_NOON,
+    )
+
+
+def _cluster_epoch() -> ClusterEpoch:
+    return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
 
 
 #: An example of each record as it is now, with every field told.
@@ -200,6 +232,8 @@ MAKERS = {
         (LiveCounters, _live_counters),
         (Subscription, _subscription),
         (Replay, _replay),
+        (ImportWindow, _import_window),
+        (ClusterEpoch, _cluster_epoch),
     )
 }
 

@@ -32,6 +32,13 @@ PUBLISHED = {
     8: ("alert.v2.avsc", "2ca76c81700c8fee"),
     9: ("live_counters.v2.avsc", "508c03f5b8fe8555"),
     10: ("replay.avsc", "71ca800950336fed"),
+    11: ("alert_state.v2.avsc", "3d9bc4b5c00839cd"),
+    12: ("session_state.v2.avsc", "fd12d5a7abe78802"),
+    14: ("import_window.avsc", "0a6304846c6b6d8a"),
+    15: ("page_duration.v2.avsc", "51d28a238a99fa31"),
+    16: ("replay.v2.avsc", "ac01fdb6afeb7608"),
+    18: ("cluster_epoch.avsc", "a90c935621637f95"),
+    22: ("alert_state.v3.avsc", "326a38b988fa6ba5"),
 }
 
 RECORDS: dict[str, type[Record]] = {one.__name__: one for one in typing.get_args(Record)}

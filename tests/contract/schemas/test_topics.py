@@ -30,6 +30,8 @@ NAMES = {
     "live-counters": "site_id",
     "alerts": "site_id",
     "replays": "stage:topic/partition/offset",
+    "import-windows": "site_id:window_id",
+    "cluster-epochs": "cluster_id",
 }
 
 
@@ -63,17 +65,25 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
         topic.name.removesuffix("-dlq") for topic in DEAD_LETTERS
     }
 
-    assert without == {"alert-states", "live-counters", "replays", "subscriptions"}
+    assert without == {
+        "alert-states",
+        "cluster-epochs",
+        "import-windows",
+        "live-counters",
+        "replays",
+        "subscriptions",
+    }
 
 
 @topics
-def test_a_topic_is_either_compacted_or_kept_for_a_time(topic: Topic) -> None:
+def test_a_topic_is_compacted_or_kept_for_a_time_or_both(topic: Topic) -> None:
     """A compacted one keeps each version for a day, so that no sink misses the last one."""
     configs = topic.configs()
 
     assert configs["max.message.bytes"] == str(MAX_RECORD_BYTES)
-    if configs["cleanup.policy"] == "compact":
-        assert "retention.ms" not in configs
+    policies = configs["cleanup.policy"].split(",")
+    assert ("retention.ms" in configs) == ("delete" in policies)
+    if "compact" in policies:
         assert configs["min.compaction.lag.ms"] == str(MIN_COMPACTION_LAG_MS)
         assert int(configs["segment.ms"]) < MIN_COMPACTION_LAG_MS
     else:

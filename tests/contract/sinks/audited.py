@@ -10,16 +10,17 @@ from typing import Any
 from infra.rebuild.changelog import Put
 from schemas.codec import decode
 from schemas.headers import Source
+from schemas.positions import epoch_of, offset_of
 from schemas.records import Alert, AlertState, PageDuration, RawEvent, SessionState, Utm
 from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql.batch import SourcedRow
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from sinks.sql.writer import Writer
-from streams.domain.alert_book import AlertBook
-from streams.domain.duration_book import DurationBook
-from streams.domain.session_book import SessionBook
+from streams.domain.alert_aggregator import AlertAggregator
+from streams.domain.duration_aggregator import DurationAggregator
+from streams.domain.session_aggregator import SessionAggregator
 from streams.domain.subscriptions import Subscriptions
-from streams.engine.room import MAX_STATES
+from streams.engine.capacity import MAX_STATES
 from tests.contract.sinks.samples import open_for_test, refuse_nothing
 from tests.unit.streams import samples
 from tests.unit.streams.fake_states import FakeStates
@@ -31,7 +32,7 @@ Log = Sequence[tuple[RawEvent, Source]]
 _FETCH = 7
 
 
-_TYPES = ["pageview"] * 4 + ["pageleave"] * 3 + ["button_click", "error", "payment"]
+_TYPES = ["pageview"] * 4 + ["pageleave"] * 3 + ["web_vitals", "button_click", "error", "payment"]
 
 
 def clickstream(count: int, seed: int) -> Log:
@@ -52,6 +53,15 @@ def clickstream(count: int, seed: int) -> Log:
             event_ts=at - lateness,
             path=choose.choice(["/a", "/b", "/ä?x", None]),
             url="https://shop.example/url",
+            hostname=choose.choice([None, "www.Shop.example"]),
+            referrer=choose.choice(
+                [
+                    None,
+                    "https://search.example/?q",
+                    "https://shop.example/a",
+                    "http://shop.example:80",
+                ]
+            ),
             utm=choose.choice([None, Utm(source="s", campaign=f"c{offset}")]),
             visitor_id=choose.choice([None, "", f"v{offset}"]),
             duration_ms=choose.randrange(100_000) if kind == "pageleave" else None,
@@ -86,7 +96,10 @@ class Pipeline:
         for event, src in log:
             by_partition[src.partition].append((event, src))
         rows: defaultdict[Any, list[Any]] = defaultdict(list)
-        rows[EventRow] = [event_row(event, src.partition, src.offset) for event, src in log]
+        rows[EventRow] = [
+            event_row(event, src.partition, offset_of(src.offset), epoch_of(src.offset))
+            for event, src in log
+        ]
         for partition, part in by_partition.items():
             for state in _sessionize(self.sessions[partition], part):
                 rows[SessionRow] += session_rows(state)
@@ -124,39 +137,42 @@ def _take(states: FakeStates[Any], put: Put, kind: type[Any]) -> None:
 
 
 def _sessionize(states: FakeStates[SessionState], log: Log) -> list[SessionState]:
-    book, known = SessionBook(states, RULES), len(states.published)
+    book, known = SessionAggregator(states, RULES), len(states.published)
     for key, state in states.stored().items():
-        book.know(key, state)
+        book.restore(key, state)
     for start in range(0, len(log), _FETCH):
-        book.begin_batch(MAX_STATES)
+        book.evict(MAX_STATES)
         for event, src in log[start : start + _FETCH]:
             while book.advance(src):
                 pass
-            book.apply(f"{event.site_id}:{event.session_id}".encode(), event, src)
+            book.add(event, src)
         states.write()
     return [state for _, state in states.published[known:]]
 
 
 def _add_up(states: FakeStates[PageDuration], log: Log, partition: int) -> list[PageDuration]:
-    book, known = DurationBook(states, partition), len(states.published)
+    book, known = DurationAggregator(states, partition), len(states.published)
     for key, state in states.stored().items():
-        book.know(key, state)
+        book.restore(key, state)
     for start in range(0, len(log), _FETCH):
-        book.begin_batch(MAX_STATES)
+        book.evict(MAX_STATES)
         for event, src in log[start : start + _FETCH]:
             book.advance(src)
             if event.type == "pageleave":
-                book.leave(event, src)
-        book.end_batch()
+                book.add(event, src)
+        book.flush()
         states.write()
     return [state for _, state in states.published[known:]]
 
 
 def _raise(states: FakeStates[AlertState], log: Log) -> list[Alert]:
-    book = AlertBook(states, Subscriptions())
-    book.know(states.stored().values())
+    book = AlertAggregator(states, Subscriptions())
+    for key, state in states.stored().items():
+        book.restore(key, state)
     raised = []
     for event, src in log:
-        raised += book.apply(event, src)
+        book.evict(MAX_STATES)
+        book.advance(src)
+        raised += [*book.add(event, src), *book.flush()]
         states.write()
     return raised

@@ -1,4 +1,7 @@
-"""Every test of this folder that asks for `database_url` runs on both engines."""
+"""Every test of this folder that asks for `database_url` runs on both engines.
+
+On PostgreSQL twice: directly, and through PgBouncer in transaction mode.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,12 +14,13 @@ from tests.contract.sinks import samples
 from tests.contract.sinks.place import Place, open_place
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give the URL of a database in which nothing has been made."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/data/headrace.db"
-    url: str = request.getfixturevalue("postgres_url")
+    name = "postgres_url" if request.param == "postgresql" else "pgbouncer_url"
+    url: str = request.getfixturevalue(name)
     return url
 
 

@@ -13,8 +13,8 @@ from sinks.sql.engine import Database, open_database
 from sinks.sql.reader import open_reader
 from sinks.webhooks.mend import Mending
 from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import Subscriptions, Unavailable
-from sinks.webhooks.topic import Publish
+from sinks.webhooks.service import Subscriptions
+from sinks.webhooks.topic import Publish, Unavailable
 
 BODY: dict[str, Any] = {
     "site_id": "shop",

@@ -1,19 +1,26 @@
 """Rows to write, and what the tables hold, for all tests of the writer."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
+from alembic import command
 from sqlalchemy import Connection
 from sqlmodel import Session, SQLModel, select
 
 from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Visit
 from sinks.rows import alert_row, duration_row, event_row, session_rows
+from sinks.sql import migrate
 from sinks.sql.batch import Refused, SourcedRow
 from sinks.sql.engine import open_database
+from sinks.sql.sqlite import create, sqlite_engine, sqlite_path
+from sinks.sql.tables import table_of
 from sinks.sql.writer import Writer, open_writer
+
+T = TypeVar("T")
 
 NOON = 1_775_044_800_000_000
 NOON_TIME = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -119,6 +126,23 @@ def alert_at(
     )
 
 
+async def migrate_to(url: str, revision: str) -> None:
+    """Make an empty database of an earlier revision."""
+
+    def to_revision(connection: Connection) -> None:
+        command.upgrade(migrate._config(connection), revision)  # noqa: SLF001 - not for users
+
+    if url.startswith("sqlite:"):
+        create(sqlite_path(url))
+    await _in_transaction(url, to_revision)
+
+
+async def insert(url: str, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, as Python sees them, with the columns that they name."""
+    table = table_of(model)
+    await _in_transaction(url, lambda connection: connection.execute(table.insert(), rows))
+
+
 async def open_for_test(url: str, cluster_id: str = "cluster") -> Writer:
     """Return a writer that never stops waiting; the test's time limit ends it."""
     return await open_writer(url, app="test", cluster_id=cluster_id, should_stop=lambda: False)
@@ -136,22 +160,15 @@ async def contents(url: str, model: type[SQLModel]) -> list[dict[str, Any]]:
         with Session(connection) as session:
             return [row.model_dump() for row in session.exec(select(model)).all()]
 
-    database = open_database(url)
-    try:
-        return sorted(await database.run(read), key=lambda row: [str(v) for v in row.values()])
-    finally:
-        await database.close()
+    rows = await _reading(url, read)
+    return sorted(rows, key=lambda row: [str(value) for value in row.values()])
 
 
 async def query(url: str, statement: str) -> list[tuple[Any, ...]]:
     """Return what a query answers, as the driver gives it."""
-    database = open_database(url)
-    try:
-        return await database.run(
-            lambda connection: [tuple(row) for row in connection.exec_driver_sql(statement)]
-        )
-    finally:
-        await database.close()
+    return await _reading(
+        url, lambda connection: [tuple(row) for row in connection.exec_driver_sql(statement)]
+    )
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -161,8 +178,28 @@ async def execute(url: str, *statements: str) -> None:
         for statement in statements:
             connection.exec_driver_sql(statement)
 
+    await _in_transaction(url, run)
+
+
+async def _reading(url: str, work: Callable[[Connection], T]) -> T:
+    """Run `work`, which writes nothing; on SQLite without the lock that a busy writer holds."""
+    if not url.startswith("sqlite:"):
+        return await _in_transaction(url, work)
+
+    def run() -> T:
+        engine = sqlite_engine(url, "BEGIN", ())
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        finally:
+            engine.dispose()
+
+    return await asyncio.to_thread(run)
+
+
+async def _in_transaction(url: str, work: Callable[[Connection], T]) -> T:
     database = open_database(url)
     try:
-        await database.run(run)
+        return await database.run(work)
     finally:
         await database.close()

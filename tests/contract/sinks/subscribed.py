@@ -68,7 +68,12 @@ async def store(writer: Writer, start: int, alerts: Sequence[Alert]) -> None:
 async def deliveries(url: str) -> list[dict[str, Any]]:
     """Return all deliveries in the order of their alerts' numbers."""
     rows = await samples.contents(url, DeliveryRow)
-    return sorted(rows, key=lambda row: row["body"]["data"]["seq"])
+    return sorted(rows, key=lambda row: _seq(row["body"]["data"]))
+
+
+def _seq(data: dict[str, Any]) -> int:
+    number: int = data["last_seq"] if "last_seq" in data else data["seq"]
+    return number
 
 
 async def told(url: str) -> list[tuple[str, str]]:

@@ -1,16 +1,18 @@
 """The audit, on both engines: a right database has no difference, and each damage is named."""
 
 import asyncio
+import json
 from decimal import Decimal
 
 from msgspec.structs import replace
 
 from infra.audit.difference import Difference, Findings
+from infra.audit.former import former_details, former_fingerprint
 from infra.audit.run import audit
 from schemas.settings import DatabaseSettings, Settings
 from tests.contract.sinks.audited import Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query
-from tests.unit.streams.samples import event, source
+from tests.unit.streams.samples import HOUR, HOUR_MS, NOON, NOON_MS, event, source, uuid_of
 
 
 def settings(url: str) -> Settings:
@@ -100,6 +102,74 @@ async def test_each_damage_is_named(database_url: str) -> None:
         assert any(wanted in sentence for sentence in sentences), (damage, sentences)
 
 
+async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str) -> None:
+    """Their errors have other fingerprints, their rates other ids, their details fewer fields."""
+    stack = "E\n    at f (/srv/node_modules/a.js:1:2)\n    at g (/srv/b.js:1:2)"
+    made = [
+        *(event(f"e{n}", type="error", error_name="E", error_stack=stack) for n in range(10)),
+        event("p", type="payment", amount=Decimal(5), visitor_id="v"),
+    ]
+    await Pipeline(database_url).flow([(one, source(n)) for n, one in enumerate(made)])
+    rows = await query(database_url, "SELECT alert_id, rule, details FROM alerts")
+    for alert_id, rule, details in rows:
+        found = json.loads(details) if isinstance(details, str) else details
+        old = former_details(found, rule)
+        assert len(old) < len(found)
+        subject = "" if rule == "payment" else f", subject = '{former_fingerprint(made[0])}'"
+        await execute(
+            database_url,
+            f"UPDATE alerts SET details = '{json.dumps(old)}'{subject}"  # noqa: S608
+            f" WHERE alert_id = '{alert_id}'",
+        )
+    await execute(
+        database_url,
+        f"UPDATE alerts SET alert_id = '{uuid_of('window')}' WHERE rule = 'error.rate'",  # noqa: S608
+    )
+
+    sentences = told(await look(database_url))
+
+    # The id of `error.new` is made of the fingerprint, which this test has changed alone.
+    assert [sentence for sentence in sentences if "alert_id is" not in sentence] == []
+    assert len(sentences) <= 1
+
+
+async def test_an_error_over_the_share_must_be_reported_when_it_comes_again(
+    database_url: str,
+) -> None:
+    """A digest says that it stayed unseen; what its hour had too many of is not judged."""
+    names = [f"E{chr(97 + n)}" for n in range(25)]
+    hours = [*((name, 0) for name in names), *((name, 3) for name in names[20:23])]
+    made = [
+        (
+            event(
+                n,
+                type="error",
+                error_name=name,
+                event_ts=NOON + hour * HOUR,
+                received_at=NOON + hour * HOUR,
+            ),
+            source(n, NOON_MS + hour * HOUR_MS),
+        )
+        for n, (name, hour) in enumerate(hours)
+    ]
+    await Pipeline(database_url).flow(made)
+    assert told(await look(database_url)) == []
+    [(title,)] = await query(database_url, "SELECT title FROM alerts WHERE subject = 'more'")
+    assert title == "5 more new errors in the last hour"
+    # Each error comes at most ten times, so all rows are of new ones.
+    assert await query(database_url, "SELECT count(*) FROM alerts") == [(24,)]
+
+    await execute(
+        database_url,
+        "DELETE FROM alerts WHERE title = 'New error: Eu'",
+        "UPDATE alerts SET title = '6 more new errors in the last hour' WHERE subject = 'more'",
+    )
+
+    missing, wrong = sorted(told(await look(database_url)), key=lambda text: "title" in text)
+    assert missing.endswith("is missing")
+    assert "title is 6 more new errors in the last hour, not 5 more new errors" in wrong
+
+
 async def test_an_hour_with_too_many_paths_is_compared_as_a_whole(database_url: str) -> None:
     """Which of its paths were counted together is not told by events alone; their sum is."""
     leaves = [
@@ -135,7 +205,7 @@ async def test_what_comes_while_it_looks_settles(database_url: str) -> None:
         if len(looks) == 1:
             tasks.append(asyncio.ensure_future(meanwhile()))
 
-    found = await audit(settings(database_url), 2.5, lambda _: None, settling)
+    found = await audit(settings(database_url), 8, lambda _: None, settling)
 
     assert looks[:2] == [2, 1]
     [sentence] = told({findings.table: findings for findings in found})

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from schemas.records import Subscription
 from sinks.query import tokens
-from sinks.query.app import Query
+from sinks.query.app import Query, Services
 from sinks.query.live_board import Board
 from sinks.query.openapi import document
 from sinks.sql.engine import open_database
@@ -25,7 +25,7 @@ from sinks.webhooks import records
 from sinks.webhooks.asked import Asked
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.service import Subscriptions
-from tests.component.sinks.query.conftest import FakeReader
+from tests.component.sinks.query.conftest import FakeReader, FakeTopic
 from tests.fixtures.fuzzing import CHECKS, EXAMPLES
 from tests.fixtures.serving import served
 from tests.unit.sinks.query.test_live import NOW_MS
@@ -50,7 +50,7 @@ class Role:
 
         def prepare(connection: Connection) -> str:
             records.add(connection, self.subscription_id, asked, "whsec_x", now_utc())
-            return tokens.create(connection, "", None)
+            return tokens.create(connection, "", None, "manage")
 
         self.token = await database.run(prepare)
         reader = FakeReader(Board(lambda: NOW_MS))
@@ -58,8 +58,9 @@ class Role:
             open_reader(self._url),
             reader,  # type: ignore[arg-type]
             CollectorRegistry(),
-            self._subscriptions,
+            self._services,
             lambda: NOW_MS,
+            authentication=open_reader(self._url),
         )
         await query.start()
         yield query
@@ -67,10 +68,11 @@ class Role:
         await database.close()
 
     @asynccontextmanager
-    async def _subscriptions(self) -> AsyncIterator[Subscriptions]:
+    async def _services(self) -> AsyncIterator[Services]:
         database, reader = open_database(self._url), open_reader(self._url)
         resolver = CheckingResolver(allow_private=False)
-        yield Subscriptions(database, reader, _publish, resolver, allow_private=False)
+        service = Subscriptions(database, reader, _publish, resolver, allow_private=False)
+        yield Services(service, FakeTopic().publish)
         await resolver.close()
         await reader.close()
         await database.close()

@@ -47,26 +47,56 @@ async def test_a_delivery_is_inserted_with_its_alert(database_url: str, alerts: 
             "details": {"amount": "1.00"},
             "event_id": uuid_of(("event", "a")),
             "raised_at": "2026-04-01T12:00:00.000000Z",
+            "subscription_id": None,
             "seq": 1,
         },
     }
 
 
 async def test_each_alert_goes_to_whom_it_is_for(database_url: str, alerts: Writer) -> None:
-    """One of every site's rule to those without parameters, one's own to that one alone."""
-    plain = await subscribe(database_url, "plain")
-    large = await subscribe(database_url, "large", params={"min_amount": 100})
+    """One that names a subscription to that one alone, the others to those without parameters."""
+    plain = await subscribe(database_url, "plain", rule="error.rate")
+    often = await subscribe(database_url, "often", rule="error.rate", params={"count": 100})
     await subscribe(database_url, "other rule", rule="error.new")
-    await subscribe(database_url, "other site", site_id="blog")
-    await subscribe(database_url, "off", enabled=False)
+    await subscribe(database_url, "other site", rule="error.rate", site_id="blog")
+    await subscribe(database_url, "off", rule="error.rate", enabled=False)
     gone = uuid_of("gone")
 
-    own = alert("own", subscription_id=large)
-    await store(alerts, 0, [alert("all"), own, alert("orphan", subscription_id=gone)])
+    own = alert("own", rule="error.rate", subscription_id=often)
+    orphan = alert("orphan", rule="error.rate", subscription_id=gone)
+    await store(alerts, 0, [alert("all", rule="error.rate"), own, orphan])
 
-    expected = [(plain, uuid_of("all")), (large, uuid_of("own"))]
+    expected = [(plain, uuid_of("all")), (often, uuid_of("own"))]
     assert await told(database_url) == expected
     assert len(await samples.contents(database_url, AlertRow)) == 3
+
+
+async def test_a_payment_is_one_row_for_all_subscriptions_that_it_is_large_enough_for(
+    database_url: str, alerts: Writer
+) -> None:
+    """Amounts are compared as decimals, currencies in any case; without one, only `any` match."""
+    every = await subscribe(database_url, "every")
+    large = await subscribe(database_url, "large", params={"min_amount": 99.5})
+    euros = await subscribe(database_url, "euros", params={"currency": "EUR"})
+    both = await subscribe(database_url, "both", params={"min_amount": 100, "currency": "EUR"})
+    paid = {
+        "small": '{"amount": "99.499999", "currency": "eur"}',
+        "just": '{"amount": "99.50", "currency": "USD"}',
+        "large": '{"amount": "100.00", "currency": "EUR"}',
+        "negative": '{"amount": "-100.00"}',
+        "unknown": "{}",
+    }
+    await store(alerts, 0, [alert(name, details=details) for name, details in paid.items()])
+
+    found = await told(database_url)
+    for one, names in {
+        every: set(paid),
+        large: {"just", "large"},
+        euros: {"small", "large"},
+        both: {"large"},
+    }.items():
+        assert {alert_id for name, alert_id in found if name == one} == set(map(uuid_of, names))
+    assert len(await samples.contents(database_url, AlertRow)) == len(paid)
 
 
 async def test_a_replay_makes_no_delivery_twice(database_url: str, alerts: Writer) -> None:

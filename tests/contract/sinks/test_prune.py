@@ -115,8 +115,8 @@ async def test_a_few_go_at_once_and_two_who_prune_do_not_meet(
     sizes: list[int] = []
     delete_some = prune.delete_some
 
-    def noted(*given: Any) -> int:
-        sizes.append(delete_some(*given))
+    def noted(*given: Any, **named: Any) -> int:
+        sizes.append(delete_some(*given, **named))
         return sizes[-1]
 
     monkeypatch.setattr(prune, "delete_some", noted)

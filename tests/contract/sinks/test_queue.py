@@ -127,5 +127,5 @@ async def test_what_came_for_one_that_is_gone_is_cancelled(database_url: str, ru
     await samples.execute(database_url, "DELETE FROM subscriptions")
 
     assert await run(claiming(now_utc())) == []
-    assert await run(queue.cancel_orphans) == 3
-    assert {row["state"] for row in await deliveries(database_url)} == {"cancelled"}
+    await run(queue.cancel_orphans)
+    assert [row["state"] for row in await deliveries(database_url)] == ["cancelled"] * 3

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from sinks.paging import Slice
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, records, service
 from sinks.webhooks.schedule import Outcome
@@ -47,8 +48,8 @@ async def test_a_list_that_takes_long_delays_neither_alerts_nor_deliveries(
 ) -> None:
     """Nor any change: all is done while the lists are still being read."""
     asked = {**BODY, "params": {}, "cooldown_seconds": 0}
-    name = (await place.service.create("shop", asked))["subscription_id"]
-    lists = [asyncio.create_task(place.service.deliveries(name, 1_000, None)) for _ in range(4)]
+    name = (await place.service.create(asked))["subscription_id"]
+    lists = [asyncio.create_task(place.service.deliveries(name, Slice(1_000))) for _ in range(4)]
     await eventually_async(lambda: len(held) == 4, within_seconds=20, what="all are being read")
 
     writer = await samples.open_for_test(place.url)

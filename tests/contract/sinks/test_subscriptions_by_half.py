@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from schemas.records import Subscription
+from sinks.paging import Slice
 from sinks.sql.tables import SubscriptionRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import mend, records
 from sinks.webhooks.asked import Asked
 from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import Unavailable
+from sinks.webhooks.topic import Unavailable
 from tests.contract.sinks import samples
 from tests.contract.sinks.place import BODY, Place, names
 from tests.contract.sinks.samples import uuid_of
@@ -20,16 +21,16 @@ from tests.contract.sinks.samples import uuid_of
 
 async def test_nothing_is_changed_while_kafka_is_away(place: Place) -> None:
     """And all that is asked is told so."""
-    made = await place.service.create("shop", BODY)
+    made = await place.service.create(BODY)
     place.topic.is_away = True
 
     with pytest.raises(Unavailable):
-        await place.service.create("shop", BODY)
+        await place.service.create(BODY)
     with pytest.raises(Unavailable):
         await place.service.patch(made["subscription_id"], {"enabled": False})
     with pytest.raises(Unavailable):
         await place.service.delete(made["subscription_id"])
-    assert (await place.service.list(None, 10, None))["items"] == [
+    assert (await place.service.list(None, Slice(10))).items == [
         {key: made[key] for key in made if key != "secret"}
     ]
 
@@ -44,7 +45,7 @@ async def test_what_could_not_be_stored_is_taken_back(
 
     monkeypatch.setattr(records, "add", fail)
     with pytest.raises(Unavailable):
-        await place.service.create("shop", BODY)
+        await place.service.create(BODY)
     await place.service.undone()
 
     ((name, first), (same, last)) = place.topic.records
@@ -64,7 +65,7 @@ async def test_one_who_went_away_while_it_was_made_leaves_nothing(place: Place) 
 
     resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
     making = place.served(resolver, slow)
-    task = asyncio.create_task(making.create("shop", BODY))
+    task = asyncio.create_task(making.create(BODY))
     await asyncio.wait_for(reached.wait(), 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -79,7 +80,7 @@ async def test_one_who_went_away_while_it_was_made_leaves_nothing(place: Place) 
 async def test_a_crash_between_the_two_writes_is_mended(place: Place) -> None:
     """The topic is right; what is new in it and has no secret is taken back, in time."""
     kept, deleted, changed = [
-        (await place.service.create("shop", BODY))["subscription_id"] for _ in range(3)
+        (await place.service.create(BODY))["subscription_id"] for _ in range(3)
     ]
     now = now_utc()
     await place.topic.publish(deleted, None)
@@ -96,7 +97,6 @@ async def test_a_crash_between_the_two_writes_is_mended(place: Place) -> None:
     await place.mending(now + mend.GRACE + timedelta(seconds=1)).mend()
     assert place.topic.records[written:] == [(half, None)]
     shown = await place.service.get(changed)
-    assert shown is not None
     assert (shown["params"], shown["cooldown_seconds"], shown["enabled"]) == ({}, 7, False)
     assert shown["channel"] == BODY["channel"]
     before = len(place.topic.records)
@@ -106,7 +106,7 @@ async def test_a_crash_between_the_two_writes_is_mended(place: Place) -> None:
 
 async def test_what_the_topic_has_lost_is_written_again(place: Place) -> None:
     """As when it was made anew."""
-    name = (await place.service.create("shop", BODY))["subscription_id"]
+    name = (await place.service.create(BODY))["subscription_id"]
     ((_, record),) = place.topic.records
     place.topic.records.clear()
 

@@ -1,25 +1,33 @@
 """What no subscription may be, on both engines."""
 
+import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from sinks.paging import Page, Slice
 from sinks.webhooks import service
+from sinks.webhooks.asked import Invalid
 from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import Invalid
-from tests.contract.sinks.place import BODY, Place, names
+from sinks.webhooks.service import NotFound
+from tests.contract.sinks.place import BODY, Place, names, open_place
 from tests.contract.sinks.samples import uuid_of
 
 
 async def test_what_there_is_not_is_not_found(place: Place) -> None:
-    """Nor what is no id at all."""
-    for name in (uuid_of("nobody"), "x", "", "../x", "\0"):
-        assert await place.service.get(name) is None
-        assert await place.service.patch(name, {}) is None
-        assert await place.service.delete(name) is False
-        assert await place.service.test(name) is None
-        assert await place.service.resend(name, uuid_of("d")) is None
-        assert await place.service.deliveries(name, 10, None) == {"items": [], "next_cursor": None}
+    """And nothing is written."""
+    (name, service) = (uuid_of("nobody"), place.service)
+    for asked in (
+        service.get(name),
+        service.patch(name, {}),
+        service.delete(name),
+        service.test(name),
+        service.resend(name, uuid_of("d")),
+    ):
+        with pytest.raises(NotFound):
+            await asked
+    assert await service.deliveries(name, Slice(10)) == Page([], None)
     assert place.topic.records == []
 
 
@@ -31,7 +39,7 @@ async def test_what_there_is_not_is_not_found(place: Place) -> None:
         ({"params": {"min_amount": -1}}, "params.min_amount"),
         ({"params": None}, "params"),
         ({"channel": None}, "channel"),
-        ({"channel": {"type": "webhook"}}, "channel"),
+        ({"channel": {"type": "webhook"}}, "channel.url"),
         ({"channel": {"type": "email", "url": "x"}}, "channel.type"),
         ({"channel": {"type": "webhook", "url": 5}}, "channel.url"),
         ({"channel": {"type": "webhook", "url": "http://hooks.example/"}}, "channel.url"),
@@ -41,13 +49,13 @@ async def test_what_there_is_not_is_not_found(place: Place) -> None:
         ({"cooldown_seconds": 10**9}, "cooldown_seconds"),
         ({"enabled": "yes"}, "enabled"),
         ({"secret": "mine"}, "secret"),
-        ({"site_id": "another"}, "site_id"),
+        ({"site_id": "a site"}, "site_id"),
     ],
 )
 async def test_a_wrong_field_is_named(place: Place, changes: dict[str, Any], named: str) -> None:
     """And nothing is written."""
     with pytest.raises(Invalid) as caught:
-        await place.service.create("shop", {**BODY, **changes})
+        await place.service.create({**BODY, **changes})
 
     assert caught.value.field == named
     assert caught.value.sentence
@@ -61,12 +69,12 @@ async def test_a_name_that_leads_inside_is_refused(
     place: Place, addresses: tuple[str, ...]
 ) -> None:
     """Also when only one of its addresses does, and when the subscription is there already."""
-    made = await place.service.create("shop", BODY)
+    made = await place.service.create(BODY)
     inside = CheckingResolver(allow_private=False, getaddrinfo=names(*addresses))
     refusing = place.served(inside)
 
     with pytest.raises(Invalid, match="not public"):
-        await refusing.create("shop", BODY)
+        await refusing.create(BODY)
     elsewhere = {"type": "webhook", "url": "https://other.example/"}
     with pytest.raises(Invalid, match="not public"):
         await refusing.patch(made["subscription_id"], {"channel": elsewhere})
@@ -79,7 +87,7 @@ async def test_a_name_that_is_not_found_now_may_be_later(place: Place) -> None:
     nowhere = CheckingResolver(allow_private=False, getaddrinfo=names())
     hopeful = place.served(nowhere)
 
-    assert (await hopeful.create("shop", BODY))["enabled"]
+    assert (await hopeful.create(BODY))["enabled"]
     await nowhere.close()
 
 
@@ -88,8 +96,29 @@ async def test_a_site_has_so_many_subscriptions_and_no_more(
 ) -> None:
     """Each costs every event of the site."""
     monkeypatch.setattr(service, "MAX_OF_SITE", 1)
-    await place.service.create("shop", BODY)
-    await place.service.create("blog", {**BODY, "site_id": "blog"})
+    await place.service.create(BODY)
+    await place.service.create({**BODY, "site_id": "blog"})
 
     with pytest.raises(Invalid, match="at most 1"):
-        await place.service.create("shop", BODY)
+        await place.service.create(BODY)
+
+
+async def test_several_processes_together_create_no_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each counts in the transaction that inserts; what is rejected is retracted in the topic."""
+    monkeypatch.setattr(service, "MAX_OF_SITE", 5)
+    async with open_place(place.url) as other:
+        asked = [(place, other)[n % 2].service.create(BODY) for n in range(16)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        await place.service.undone()
+        await other.service.undone()
+        created = [one for one in found if isinstance(one, dict)]
+        listed = (await place.service.list(["shop"], Slice(100))).items
+
+        assert Counter(type(one) for one in found) == {dict: 5, Invalid: 11}
+        assert {one["subscription_id"] for one in listed} == {
+            one["subscription_id"] for one in created
+        }
+        newest = dict([*place.topic.records, *other.topic.records])
+        assert sum(record is not None for record in newest.values()) == len(created)

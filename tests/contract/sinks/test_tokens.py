@@ -43,3 +43,33 @@ async def test_sql_has_no_token(database_url: str) -> None:
 
     assert token not in str(row)
     assert len(row["token_hash"]) == 64
+
+
+async def test_a_token_reads_unless_it_was_created_to_manage(database_url: str) -> None:
+    """The list shows the scope as well."""
+    database = open_database(database_url)
+    try:
+        reading = await database.run(lambda c: tokens.create(c, "r", ["shop"]))
+        managing = await database.run(lambda c: tokens.create(c, "m", ["shop"], "manage"))
+        found = [
+            await database.run(partial(tokens.check, token=token)) for token in (reading, managing)
+        ]
+        listed = await database.run(tokens.list_tokens)
+    finally:
+        await database.close()
+
+    assert [grant and grant.scope for grant in found] == ["read", "manage"]
+    assert {token.name: token.grant.scope for token in listed} == {"r": "read", "m": "manage"}
+
+
+async def test_the_newest_tokens_are_listed(database_url: str) -> None:
+    """The oldest of them first."""
+    database = open_database(database_url)
+    try:
+        for name in "abcd":
+            await database.run(partial(tokens.create, name=name, sites=None))
+        listed = await database.run(partial(tokens.list_tokens, limit=2))
+    finally:
+        await database.close()
+
+    assert [token.name for token in listed] == ["c", "d"]

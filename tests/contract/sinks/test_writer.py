@@ -33,9 +33,9 @@ from tests.contract.sinks.samples import (
 
 async def test_an_event_comes_back_as_it_was_sent(writer: Writer, database_url: str) -> None:
     """Times to the microsecond, amounts exact, JSON parsed, ids in the API's text."""
-    result = await writer.write(TOPIC, 0, 8, {EventRow: [event_at(7)]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 8, {EventRow: [event_at(7)]}, refuse_nothing)
 
-    assert (result.written, result.skipped, result.next_offset) == (1, 0, 8)
+    assert await writer.assign(TOPIC, 0) == 8
     (row,) = await contents(database_url, EventRow)
     sent = {
         "event_id": uuid_of(7),
@@ -61,9 +61,9 @@ async def test_a_batch_that_comes_again_changes_nothing(writer: Writer, database
     await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
     before = await contents(database_url, EventRow)
 
-    again = await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
+    await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
 
-    assert (again.written, again.skipped, again.next_offset) == (0, 2, 2)
+    assert await writer.assign(TOPIC, 0) == 2
     assert await contents(database_url, EventRow) == before
 
 
@@ -71,11 +71,10 @@ async def test_a_stale_batch_never_lowers_the_offset(writer: Writer, database_ur
     """A frozen writer wakes up and sends what the partition's new owner has long written."""
     await writer.write(TOPIC, 0, 10, {EventRow: [event_at(9)]}, refuse_nothing)
 
-    result = await writer.write(TOPIC, 0, 4, {EventRow: [event_at(3, "stale")]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 4, {EventRow: [event_at(3, "stale")]}, refuse_nothing)
 
-    assert result.next_offset == 10
     assert [row["event_id"] for row in await contents(database_url, EventRow)] == [uuid_of(9)]
-    assert await writer.positions(TOPIC, [0]) == {0: 10}
+    assert await writer.assign(TOPIC, 0) == 10
 
 
 async def test_of_an_id_sent_twice_the_first_stays(writer: Writer, database_url: str) -> None:
@@ -152,7 +151,7 @@ async def test_a_batch_without_rows_moves_the_offset(writer: Writer) -> None:
     """As of ticks alone."""
     await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
 
-    assert await writer.positions(TOPIC, [0, 1]) == {0: 5, 1: None}
+    assert await writer.assign(TOPIC, 0) == 5
 
 
 async def test_assigning_again_goes_on_where_it_was(writer: Writer) -> None:
@@ -186,6 +185,16 @@ async def test_another_cluster_is_told_to_use_a_new_database(
 
     (row,) = await contents(database_url, ConsumerOffsetRow)
     assert (row["next_offset"], row["cluster_id"]) == (0, "cluster")
+
+
+async def test_a_database_of_topics_with_another_prefix_is_refused(writer: Writer) -> None:
+    """Their offsets begin at 0: all events would pass for old."""
+    await writer.assign(TOPIC, 0)
+    await writer.check_cluster()
+
+    await writer.assign(f"staging-{TOPIC}", 0)
+    with pytest.raises(ClusterMismatch, match=r"staging-events-raw: .*TOPIC_PREFIX"):
+        await writer.check_cluster()
 
 
 def test_a_database_beyond_the_end_of_the_log_is_an_error() -> None:

@@ -1,12 +1,14 @@
 """The live page in a browser, as its readers have it before them."""
 
 import re
+import subprocess
+import sys
 import urllib.request
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
-from selenium.webdriver import Chrome
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
 from tests.e2e.stack import Stack
@@ -39,6 +41,31 @@ class LivePage:
         """The address with a token that the stack's screen ends with."""
         (found,) = re.findall(r"http://\S+\?access_token=\S+", self.stack.screen)
         return str(found)
+
+    def token(self, *options: str) -> str:
+        """Return a new token."""
+        argv = ["tokens", "create", "--data-dir", str(self.stack.data_dir), *options]
+        return self._headrace(*argv).split()[-1]
+
+    def revoke(self, site_id: str) -> None:
+        """End the token that is for this site alone."""
+        data_dir = ["--data-dir", str(self.stack.data_dir)]
+        listed = self._headrace("tokens", "list", *data_dir)
+        (line,) = (line for line in listed.splitlines() if site_id in line.split())
+        (token_id,) = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", line)
+        self._headrace("tokens", "revoke", token_id, *data_dir)
+
+    def enter(self, token: str) -> None:
+        """Enter a token into the field that has the focus, and press Enter."""
+        field = self.chrome.switch_to.active_element
+        assert (field.get_attribute("id"), field.accessible_name) == ("token", "Token")
+        field.clear()
+        field.send_keys(token, Keys.ENTER)
+
+    @staticmethod
+    def _headrace(*argv: str) -> str:
+        run = [sys.executable, "-m", "infra", *argv]
+        return subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
     def look(self, size: tuple[int, int] = DESKTOP, theme: str = "light", motion: str = "") -> None:
         """Look at it on a screen of a size, by someone who prefers a theme, or no motion."""

@@ -80,7 +80,7 @@ def test_all_that_it_shows_moves_as_events_come(page: LivePage) -> None:
         ["Page view", "/hats"],
         ["Page view", "/shoes"],
         ["Page view", "/shoes"],
-        ["Payment", "49 EUR"],
+        ["Payment", "49.00 EUR"],
     ]
     # Five events of at most two minutes, on a scale that ends at 4 or 6.
     assert len(page.minutes()) == 30

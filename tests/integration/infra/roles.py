@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from infra.broker.local_kafka import LocalKafka
 from infra.broker.ports import free_port
 from infra.database import upgrade_database
 from infra.topics import create_topics
-from schemas.settings import DatabaseSettings, KafkaSettings
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import DatabaseSettings
 from tests.fixtures.waiting import eventually
 
 PARTITIONS = 4
@@ -24,7 +25,7 @@ END_SECONDS = 30
 #: Each role, and what its log says when it works.
 READY = {
     "api": "events are accepted",
-    "query": "Events are taken at",
+    "query": "The live page is at",
     "streams": "streams: ready",
     "live": "live: ready",
     "sinks": "sinks: ready",
@@ -34,11 +35,11 @@ READY = {
 class Roles:
     """Processes of roles; what they log is kept by role."""
 
-    def __init__(self, kafka: str, database: str, folder: Path) -> None:
+    def __init__(self, kafka: Mapping[str, str], database: str, folder: Path) -> None:
         self.ports = {role: free_port() for role in READY}
         self._environment = {
             **os.environ,
-            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,
+            **kafka,
             "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
             "HEADRACE_DATABASE__URL": database,
         }
@@ -55,6 +56,16 @@ class Roles:
                     stdout=out,
                     stderr=subprocess.STDOUT,
                 )
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of headrace to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "infra", *command],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def log(self, name: str) -> str:
         """Return what a role has logged."""
@@ -87,8 +98,10 @@ class Roles:
 
 
 @contextmanager
-def roles_of(kafka: str, database: str, folder: Path) -> Iterator[Roles]:
-    """Give roles of a Kafka and a database; none is started."""
+def roles_of(kafka: str | Mapping[str, str], database: str, folder: Path) -> Iterator[Roles]:
+    """Give roles of a Kafka, its address or its variables, and a database; none is started."""
+    if isinstance(kafka, str):
+        kafka = {"HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka}
     roles = Roles(kafka, database, folder)
     try:
         yield roles

@@ -1,19 +1,30 @@
 """`headrace dlq` on a real broker, whose dead letter topics all tests share."""
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from prometheus_client import CollectorRegistry, generate_latest
 from typer.testing import CliRunner, Result
 
 from infra.cli import app
-from infra.errors import UserError
+from infra.dead_letters.discard import author
+from infra.errors import UsageError, UserError
+from infra.role_metrics import RoleMetrics
+from infra.role_status import RoleStatus, StatusFile
+from infra.status.dead_letters import counts as status_counts
+from infra.status.model import DeadLetterCount
 from infra.topics import create_topics
 from schemas import codec
+from schemas.kafka_settings import KafkaSettings
 from schemas.records import RawEvent
-from schemas.settings import KafkaSettings
+from streams.agents import count_discarded
+from streams.engine.worker import Job, Worker
+from tests.fixtures.waiting import eventually_async
 
 _PARTITIONS = 4
 _TOPIC = "events-alert-dlq"
@@ -124,7 +135,7 @@ def test_a_dead_letter_is_shown_with_what_it_holds(bootstrap: str) -> None:
     assert f'"title": "{title}"' in shown.stdout
     assert "events-alert/2/" in shown.stdout
     assert "What to do" in shown.stdout
-    assert "2 bytes that are no RawEvent" in broken.stdout
+    assert "not a RawEvent (2 bytes)" in broken.stdout
     assert "0000  07 21" in broken.stdout
 
 
@@ -178,12 +189,136 @@ def test_what_no_stage_of_ours_refused_is_not_sent(bootstrap: str) -> None:
     assert len(_raw_since(bootstrap, 0)) == before
 
 
+def test_a_discarded_letter_is_listed_no_more_and_says_who_discarded_it(bootstrap: str) -> None:
+    """Once, however often it is discarded; the list shows it if asked for all."""
+    stage = f"stage-{uuid4()}"
+    (letter_id, other_id) = _bury(
+        bootstrap, stage, [(_random_offset(), b"x"), (_random_offset(), b"y")]
+    )
+
+    first = _headrace("discard", letter_id, letter_id, "--reason", " a test ")
+    again = _headrace("discard", letter_id, "--reason", "another reason", "--yes")
+    listed, every = _headrace("list"), _headrace("list", "--all")
+    shown = _headrace("show", letter_id)
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert first.stdout.endswith("1 dead letter discarded.\n")
+    assert "1 dead letter was discarded before." in again.stdout
+    assert again.stdout.endswith("0 dead letters discarded.\n")
+    assert (letter_id in listed.stdout, other_id in listed.stdout) == (False, True)
+    (row,) = [line for line in every.stdout.splitlines() if f" {letter_id} " in line]
+    assert "discarded" in row
+    assert f"by {author()}: a test" in shown.stdout
+
+
+def test_a_discarded_letter_is_not_replayed(bootstrap: str) -> None:
+    """Not by its id, nor by a choice that it fits."""
+    (letter_id,) = _bury(bootstrap, "raise_alerts", [(_random_offset(), b"x")])
+    _headrace("discard", letter_id, "--reason", "a test", "--yes")
+    before = len(_raw_since(bootstrap, 0))
+
+    told = _headrace("replay", letter_id)
+
+    assert told.stdout.startswith("0 dead letters replayed.")
+    assert "were discarded" in told.stdout
+    assert len(_raw_since(bootstrap, 0)) == before
+
+
+def test_a_selection_is_discarded_after_a_yes(bootstrap: str) -> None:
+    """A no, or nobody who answers, discards nothing; a limit takes the oldest."""
+    _bury(bootstrap, "store_alerts", [(_random_offset(), b"x") for _ in range(3)])
+    chosen = ("discard", "--stage", "store_alerts", "--topic", _TOPIC, "--reason", "a test")
+
+    asked = CliRunner().invoke(app, ["dlq", *chosen], input="n\n")
+    nobody = CliRunner().invoke(app, ["dlq", *chosen], input="")
+    limited = CliRunner().invoke(app, ["dlq", *chosen, "--limit", "1"], input="y\n")
+    rest = _headrace(*chosen, "--letter-reason", "undecodable", "--yes")
+
+    assert all("Nothing was discarded" in str(one.exception) for one in (asked, nobody))
+    assert "3 dead letters of store_alerts: undecodable" in asked.stdout
+    assert limited.stdout.endswith("1 dead letter discarded.\n")
+    assert rest.stdout.endswith("2 dead letters discarded.\n")
+
+
+def test_discarding_needs_a_choice_and_a_reason(bootstrap: str) -> None:
+    """In a sentence, before anything is read."""
+    for arguments, sentence in (
+        (("--reason", "x"), "Nothing is chosen"),
+        (("--all", "--reason", "  "), "--reason is empty"),
+        (("--all", "--reason", "x" * 501), "--reason has 501 characters: at most 500"),
+    ):
+        told = _headrace("discard", *arguments, "--yes")
+        assert sentence in str(told.exception)
+        assert isinstance(told.exception, UsageError)
+    assert _headrace("discard", "--all", "--yes").exit_code == 2
+
+
+def test_a_status_is_cleared_by_discarding(bootstrap: str) -> None:
+    """What was buried in the last hour is red until it is discarded, and counted as such."""
+
+    def count() -> DeadLetterCount:
+        kafka = KafkaSettings(bootstrap_servers=bootstrap, partitions=_PARTITIONS)
+        (found,) = asyncio.run(status_counts(kafka, {_TOPIC: 9}))
+        return found
+
+    _bury(bootstrap, "store_alerts", [(_random_offset(), b"x"), (_random_offset(), b"y")])
+    before = count()
+    _headrace("discard", "--topic", "events-alert", "--reason", "a test", "--yes")
+    after = count()
+
+    assert before.open >= 2
+    assert (after.open, after.last_hour) == (0, before.last_hour)
+    assert after.kept == 9
+
+
+class _Worker(Worker):
+    """Keeps its job, instead of running it with agents that the test does not need."""
+
+    job: Job
+
+    def background(self, job: Job) -> None:
+        self.job = job
+
+
+async def test_discards_are_counted_for_the_metrics(bootstrap: str, tmp_path: Path) -> None:
+    """By the role `streams`, from the whole topic; a replay is none."""
+    kafka = KafkaSettings(bootstrap_servers=bootstrap)
+    worker = _Worker("test-discards", kafka)
+    count_discarded.register(worker, kafka, _PARTITIONS)
+    counting = asyncio.ensure_future(worker.job())
+
+    async def discard_another() -> None:
+        before = worker.discarded
+        (letter_id,) = await asyncio.to_thread(
+            _bury, bootstrap, "store_alerts", [(_random_offset(), b"x")]
+        )
+        told = await asyncio.to_thread(
+            _headrace, "discard", letter_id, "--reason", "a test", "--yes"
+        )
+        assert told.exit_code == 0
+        await eventually_async(
+            lambda: worker.discarded > before, within_seconds=30, what="one more is counted"
+        )
+
+    await discard_another()
+    await discard_another()
+    counting.cancel()
+    status = RoleStatus(None, 0, 0, time.time(), worker.discarded)
+    StatusFile(tmp_path / "streams.json").renew(status)
+    registry = CollectorRegistry()
+    registry.register(RoleMetrics([tmp_path / "streams.json"]))
+    line = f"headrace_dead_letters_discarded {float(worker.discarded)}"
+    assert line in generate_latest(registry).decode()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("show", f"{_TOPIC}/2/{2**40}"), "There is no dead letter events-alert-dlq/2/"),
         (("show", f"{_TOPIC}/{_PARTITIONS}/0"), "There is no dead letter"),
         (("show", "nonsense"), "is no id of a dead letter"),
+        (("discard", "nonsense", "--reason", "x"), "is no id of a dead letter"),
+        (("discard", f"{_TOPIC}/2/{2**40}", "--reason", "x"), "There is no dead letter"),
         (("replay", "nonsense"), "is no id of a dead letter"),
         (
             ("replay", "--topic", "no-such-topic"),

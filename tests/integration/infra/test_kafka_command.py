@@ -44,6 +44,31 @@ def test_it_ends_in_order_when_it_is_told_to(
     assert (tmp_path / "kafka" / "data" / ".kafka_cleanshutdown").exists()
 
 
+def test_any_directory_will_do_and_only_its_owner_can_read_it(tmp_path: Path, start: Start) -> None:
+    """Whatever its name, the locale and the umask, and whatever an earlier version left there."""
+    data_dir = tmp_path / "a b%20c#d?e:f,g=h\\i'\"ü"
+    (data_dir / "logs").mkdir(parents=True)
+    (data_dir / "logs").chmod(0o755)
+    (data_dir / "logs" / "web.log").touch()
+    (data_dir / "logs" / "web.log").chmod(0o644)
+    command = start(
+        *("kafka", "--data-dir", str(data_dir)),
+        stdout=subprocess.PIPE,
+        env={**os.environ, "LC_ALL": "C"},
+        text=True,
+        umask=0,
+    )
+    assert command.stdout is not None
+    assert command.stdout.readline().startswith("Kafka is ready")
+    files = [data_dir / name for name in ("kafka", "logs", "run")]
+    files += [file for folder in files for file in folder.rglob("*")]
+    command.send_signal(signal.SIGTERM)
+    command.communicate(timeout=30)
+
+    assert (data_dir / "kafka" / "data" / "meta.properties") in files
+    assert [file for file in files if file.exists() and file.stat().st_mode & 0o077] == []
+
+
 def test_a_users_error_is_a_sentence(tmp_path: Path) -> None:
     """Exit code 1, and no traceback."""
     (tmp_path / "file").touch()

@@ -1,5 +1,6 @@
 """The local broker: a real Kafka, started, killed, started again."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -59,7 +60,7 @@ async def test_a_killed_broker_starts_again_with_its_records(directory: Path) ->
         os.kill(pid, signal.SIGKILL)
         broker.process.wait(10)
         broker.start()
-        await broker.await_ready()
+        await asyncio.to_thread(broker.wait_ready)
 
         assert broker.bootstrap == address
         assert await read(address, "kept") == b"before the kill"

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from infra.cli import app
 from infra.database import upgrade_database
 from infra.topics import create_topics
-from schemas.settings import DatabaseSettings, KafkaSettings
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import DatabaseSettings
 from schemas.stages import STAGES
 
 _PARTITIONS = 4
@@ -57,4 +58,4 @@ def test_what_is_not_there_is_said_in_the_same_way(
 
     assert told.exit_code == 1
     assert "No Kafka answers at" in told.stdout
-    assert "The database cannot be read" in told.stdout
+    assert "headrace.db does not exist" in " ".join(told.stdout.split())

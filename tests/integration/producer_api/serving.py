@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.fixtures.waiting import eventually
 
@@ -34,6 +35,14 @@ class Role:
     def connect(self) -> socket.socket:
         """Return a raw connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def connections(self) -> list[str]:
+        """Return the state of each connection that a client has, or had, to this port."""
+        return [
+            one.status
+            for one in psutil.Process(self.process.pid).net_connections("tcp")
+            if one.laddr.port == self.port and one.status != psutil.CONN_LISTEN
+        ]
 
     def term(self) -> None:
         """Ask it to end."""

@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from producer_api.kafka import Link
+from schemas.kafka_settings import KafkaSettings
 from tests.component.producer_api.fake_kafka import Stored
 from tests.component.producer_api.transport_suite import PARTITIONS, TransportSuite
 from tests.fixtures.waiting import eventually_async
@@ -48,7 +49,7 @@ class TestLink(TransportSuite):
     @pytest.fixture
     async def connection(self, kafka: str, topic: str) -> AsyncIterator[Link]:
         """Give a link that is closed in the end."""
-        link = Link(kafka, topic, deadline_seconds=4)
+        link = Link(KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4)
         yield link
         await link.stop()
 
@@ -64,7 +65,7 @@ class TestLink(TransportSuite):
 
 async def test_a_missing_topic_is_told_with_what_to_do(kafka: str) -> None:
     """And the topic is taken as soon as it is there."""
-    link = Link(kafka, "no-such-topic", deadline_seconds=4)
+    link = Link(KafkaSettings(bootstrap_servers=kafka), "no-such-topic", deadline_seconds=4)
     link.start(lambda _: None)
 
     try:
@@ -80,7 +81,7 @@ async def test_a_missing_topic_is_told_with_what_to_do(kafka: str) -> None:
 async def test_a_producer_whose_sender_died_is_made_anew(kafka: str) -> None:
     """An unexpected error ends aiokafka's sender for good; the link goes on."""
     topic = await create_topic(kafka, 1)
-    link = Link(kafka, topic, deadline_seconds=4)
+    link = Link(KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4)
     link.start(lambda _: None)
     try:
         await link.ready()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import Role, answers, running
+from tests.integration.producer_api.serving import RUN, Role, answers, running
 
 NOWHERE = "127.0.0.1:1"
 CHUNKED = (
@@ -91,6 +91,70 @@ def test_connections_over_the_limit_are_told_that_the_server_is_full(role: Role)
         within_seconds=15,
         what="there is room again",
     )
+
+
+def test_idle_connections_are_closed_to_make_room(role: Role) -> None:
+    """The oldest first, whichever path they used; no client is kept out by them."""
+    idle = [httpx.Client(base_url=role.url) for _ in range(60)]
+    new = httpx.Client(base_url=role.url)
+    try:
+        for number, client in enumerate(idle):
+            assert client.get("/healthz").status_code == 200
+            path = ("/api/event", "/docs", "/api/events")[number % 3]
+            assert client.post(path).status_code in {400, 404, 405}
+        for _ in range(20):
+            assert httpx.post(f"{role.url}/api/event").status_code == 400
+        assert idle[-1].post("/api/event").status_code == 400
+        assert new.post("/api/event").status_code == 400
+    finally:
+        for client in (*idle, new):
+            client.close()
+
+
+def test_a_limit_for_each_address_can_be_set(tmp_path: Path) -> None:
+    """Over it the answer is 503, at once; health and preflights are answered."""
+    with running(NOWHERE, tmp_path, MAX_CONNECTIONS_PER_ADDRESS="3") as role:
+        held = [role.connect() for _ in range(3)]
+        try:
+            for connection in held:
+                connection.sendall(b"POST /api/event HTTP/1.1\r\n")
+            full = eventually(
+                lambda: refusal(httpx.post(f"{role.url}/api/event")),
+                within_seconds=5,
+                what="the address has all its connections",
+            )
+            assert full is not None
+            assert (full.json()["code"], full.headers["retry-after"]) == ("overloaded", "1")
+            assert answers(role, "/healthz")
+            preflight = httpx.options(f"{role.url}/api/event", headers={"Origin": "https://a.b"})
+            assert preflight.status_code == 204
+        finally:
+            for connection in held:
+                connection.close()
+
+
+def test_fewer_open_files_than_connections_lower_the_limit(tmp_path: Path) -> None:
+    """The log says so, and what is over it is answered: no error, no traceback."""
+    program = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (430, 430))\n" + RUN
+    with running(NOWHERE, tmp_path, program) as role:
+        assert "at most 46 connections are open at once, not 10000" in role.log.read_text()
+        held = []
+        try:
+            for _ in range(600):
+                held.append(role.connect())
+                held[-1].sendall(b"POST /api/event HTTP/1.1\r\n")
+            assert answers(role, "/healthz")
+            assert httpx.post(f"{role.url}/api/event").status_code == 503
+        finally:
+            for connection in held:
+                connection.close()
+        eventually(
+            lambda: httpx.post(f"{role.url}/api/event").status_code == 400,
+            within_seconds=15,
+            what="there is room again",
+        )
+        assert "Traceback" not in role.log.read_text()
+        assert "Too many open files" not in role.log.read_text()
 
 
 def test_a_port_that_is_taken_is_told(role: Role, tmp_path: Path) -> None:

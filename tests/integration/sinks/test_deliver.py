@@ -10,13 +10,22 @@ from subprocess import DEVNULL, Popen
 import pytest
 from aiohttp import web
 
+from sinks.sql.digests import Budget
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, schedule, sender
 from tests.contract.sinks import samples
-from tests.contract.sinks.subscribed import SECRET, deliveries, subscribe
+from tests.contract.sinks.samples import NOON, uuid_of
+from tests.contract.sinks.subscribed import (
+    ALERTS,
+    SECRET,
+    alert,
+    deliveries,
+    store,
+    subscribe,
+)
 from tests.fixtures.waiting import eventually_async
-from tests.integration.sinks.loop import delivering, raise_alerts, states
+from tests.integration.sinks.loop import delivering, delivering_beside, raise_alerts, states
 from tests.integration.sinks.receivers import failing, good, hanging, receiving
 
 _ROOT = Path(__file__).parents[3]
@@ -195,3 +204,46 @@ async def _main(url: str) -> None:
 
 if __name__ == "__main__":
     asyncio.run(_main(sys.argv[1]))
+
+
+async def test_ten_thousand_forged_payments_delay_no_other_subscription(database_url: str) -> None:
+    """They become a bounded number of messages and one digest, which counts all the others."""
+    async with receiving(good) as flooded, receiving(good) as other:
+        mine = await subscribe(database_url, "mine", url=flooded.url, cooldown_seconds=1)
+        await subscribe(database_url, "other", url=other.url, site_id="blog")
+        writer = await samples.open_for_test(database_url)
+        writer.budget = Budget(per_minute=50, per_hour=50, digest_seconds=5)
+        try:
+            await writer.assign(ALERTS, 0)
+            async with delivering_beside(writer, database_url):
+                for start in range(0, 10_000, 1_000):
+                    forged = [
+                        alert(n, subject=f"s-{n}", raised_at=NOON + n * 100_000)
+                        for n in range(start, start + 1_000)
+                    ]
+                    await store(writer, start, forged)
+                await store(writer, 10_000, [alert("real", site_id="blog")])
+                await eventually_async(
+                    lambda: other.alert_ids() == [uuid_of("real")],
+                    within_seconds=5,
+                    what="the real payment of another site is delivered",
+                )
+
+                def is_whole() -> bool:
+                    told = [message.verified(SECRET) for message in flooded.messages]
+                    digests = [one["data"] for one in told if one["type"] == "alert.digest"]
+                    alone = len(told) - len(digests)
+                    return alone == 50 and sum(one["count"] for one in digests) == 9_950
+
+                await eventually_async(is_whole, within_seconds=30, what="the digest has the rest")
+
+                async def is_noted() -> bool:
+                    rows = await deliveries(database_url)
+                    return {row["state"] for row in rows} == {"delivered"}
+
+                await eventually_async(is_noted, within_seconds=20, what="all are noted")
+        finally:
+            await writer.close()
+    assert len(flooded.messages) <= 55
+    digest = flooded.messages[-1].verified(SECRET)
+    assert (digest["type"], digest["data"]["subscription_id"]) == ("alert.digest", mine)

@@ -68,7 +68,7 @@ async def test_deliveries_are_made_while_the_sink_is_saturated(
             async def all_delivered() -> bool:
                 return set((await states(database_url)).values()) == {"delivered"}
 
-            await eventually_async(all_delivered, within_seconds=20, what="all is delivered")
+            await eventually_async(all_delivered, within_seconds=60, what="all is delivered")
 
     assert sorted(receiver.alert_ids()) == sorted(alert_ids)
 

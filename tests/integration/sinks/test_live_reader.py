@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.codec import encode
+from schemas.headers import COUNTED, pack_counted
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import LIVE_COUNTERS
 from sinks.query import live_reader
 from sinks.query.live_board import Board
@@ -22,7 +24,7 @@ from tests.unit.sinks.query.test_live import partial
 async def topic(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Give the name of a topic of its own, which is not there yet."""
     name = f"live-counters-{uuid4().hex}"
-    monkeypatch.setattr(live_reader, "LIVE_COUNTERS", replace(LIVE_COUNTERS, name=name))
+    monkeypatch.setattr(live_reader, "LIVE_COUNTERS", replace(LIVE_COUNTERS, base_name=name))
     return name
 
 
@@ -46,7 +48,7 @@ async def test_all_partitions_are_read_from_two_minutes_ago_and_then_on(
     await _send(producer, topic, 1, b"no record", now)
     await _send(producer, topic, 1, encode(partial(1, sessions=10)), now)
     board = Board(lambda: now)
-    reader = LiveReader(kafka, board)
+    reader = LiveReader(KafkaSettings(bootstrap_servers=kafka), board)
     reader.start(now)
     try:
         await eventually_async(lambda: not reader.trouble, within_seconds=20, what="it is ready")
@@ -59,13 +61,25 @@ async def test_all_partitions_are_read_from_two_minutes_ago_and_then_on(
             what="it reads on",
         )
         assert reader.unreadable == 1
+
+        assert "stalled_since" in board.snapshot("shop")
+        await _report(producer, topic, pack_counted({0: 100, 1: 2_000}), now)
+        await eventually_async(
+            lambda: "stalled_since" not in board.snapshot("shop"),
+            within_seconds=10,
+            what="all partitions were reported",
+        )
+        await _report(producer, topic, b"no report", now)
+        await eventually_async(
+            lambda: reader.unreadable == 2, within_seconds=10, what="it is passed over"
+        )
     finally:
         await reader.stop()
 
 
 async def test_it_waits_for_its_topic(kafka: str, topic: str) -> None:
     """And says so; a process may start before the topics are made."""
-    reader = LiveReader(kafka, Board(now_ms))
+    reader = LiveReader(KafkaSettings(bootstrap_servers=kafka), Board(now_ms))
     reader.start(now_ms())
     try:
         assert topic in str(reader.trouble)
@@ -77,7 +91,7 @@ async def test_it_waits_for_its_topic(kafka: str, topic: str) -> None:
 
 async def test_a_broker_that_is_not_there_is_told_and_tried_again() -> None:
     """It never ends by itself."""
-    reader = LiveReader("127.0.0.1:1", Board(now_ms))
+    reader = LiveReader(KafkaSettings(bootstrap_servers="127.0.0.1:1"), Board(now_ms))
     reader.start(now_ms())
     try:
         await eventually_async(
@@ -101,6 +115,11 @@ async def _create(kafka: str, topic: str) -> None:
         await admin.create_topics([NewTopic(topic, 2, 1)])
     finally:
         await admin.close()
+
+
+async def _report(producer: AIOKafkaProducer, topic: str, counted: bytes, at_ms: int) -> None:
+    headers = [(COUNTED, counted)]
+    await producer.send_and_wait(topic, key=b"", partition=0, timestamp_ms=at_ms, headers=headers)
 
 
 async def _send(

@@ -106,14 +106,17 @@ async def test_what_only_postgres_refuses_is_found_too(url: str, what: str) -> N
     writer = await samples.open_for_test(url)
     await writer.assign(TOPIC, 0)
 
+    dead: list[Refused] = []
+
     async def bury(refused: Sequence[Refused]) -> None:
-        assert [record.offset for record in refused] == [1]
+        dead.extend(refused)
 
     rows = [event_at(0), event_at(1, **fields), event_at(2)]
-    result = await writer.write(TOPIC, 0, 3, {EventRow: rows}, bury)
+    await writer.write(TOPIC, 0, 3, {EventRow: rows}, bury)
     await writer.close()
 
-    assert re.search(words, result.refused[0].reason)
+    assert [record.offset for record in dead] == [1]
+    assert re.search(words, dead[0].reason)
     assert len(await samples.contents(url, EventRow)) == 2
 
 
@@ -123,14 +126,16 @@ async def test_a_batch_of_poison_alone_moves_the_offset(url: str) -> None:
     await writer.assign(TOPIC, 0)
     rows = {EventRow: [event_at(offset, title="\0") for offset in range(3)]}
 
+    dead: list[Refused] = []
+
     async def bury(refused: Sequence[Refused]) -> None:
-        assert len(refused) == 3
+        dead.extend(refused)
 
-    result = await writer.write(TOPIC, 0, 3, rows, bury)
-    again = await writer.write(TOPIC, 0, 3, rows, refuse_nothing)
+    await writer.write(TOPIC, 0, 3, rows, bury)
+    await writer.write(TOPIC, 0, 3, rows, refuse_nothing)
+
+    assert (len(dead), await writer.assign(TOPIC, 0)) == (3, 3)
     await writer.close()
-
-    assert (len(result.refused), result.written, again.next_offset) == (3, 0, 3)
 
 
 async def _wait_until_at(url: str, offset: int) -> None:

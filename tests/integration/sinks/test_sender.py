@@ -61,6 +61,21 @@ async def test_a_message_is_signed_and_its_id_is_the_deliverys() -> None:
     assert message.verified(SECRET)["data"]["title"] == "ä"
 
 
+@pytest.mark.parametrize("target", ["/a%2Fb%20c+d;e//f/../g?", "/?x=%2f&y=a+b&", "/%C3%A9?a?b"])
+async def test_a_receiver_gets_the_bytes_of_the_url(target: str) -> None:
+    """Nothing is decoded, joined or normalized on the way."""
+    lines = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(await reader.readline())
+        writer.close()
+
+    async with serving(serve) as port:
+        await send(f"http://127.0.0.1:{port}{target}")
+
+    assert lines == [f"POST {target} HTTP/1.1\r\n".encode()]
+
+
 async def test_a_redirect_is_not_followed() -> None:
     """Not even to where it could go."""
     async with receiving(good) as inside, receiving(_redirect_to(inside)) as receiver:

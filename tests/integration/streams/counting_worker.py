@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 
 from schemas.headers import SOURCE, Source, find
+from schemas.kafka_settings import KafkaSettings
 from schemas.reject_reasons import DeadLetterReason
 from schemas.topics import Topic
 from streams.engine.batch import Batch
@@ -57,18 +58,20 @@ class Names:
 def build(bootstrap: str, prefix: str) -> Worker:
     """Return the worker, not started."""
     names = Names(prefix)
-    worker = Worker(names.app_id, bootstrap)
-    counts = worker.table(names.counts, Count.pack, Count.unpack)
+    worker = Worker(names.app_id, KafkaSettings(bootstrap_servers=bootstrap))
+    counts = worker.raw_table(names.counts, Count.pack, Count.unpack)
 
+    @worker.agent(names.source)
     def forward(batch: Batch) -> None:
         for record in batch.records:
             if record.value == POISON:
-                batch.refuse(record, DeadLetterReason.UNDECODABLE, "poison")
+                batch.reject(record, DeadLetterReason.UNDECODABLE, "poison")
                 continue
             src = Source(batch.partition, record.offset, record.timestamp).pack()
             headers = ((SOURCE, src),)
             batch.emit(names.out.name, batch.partition, record.key, record.value, headers)
 
+    @worker.agent(names.out, tables=[counts])
     def count(batch: Batch) -> None:
         states = counts.of(batch.partition)
         for record in batch.records:
@@ -77,8 +80,6 @@ def build(bootstrap: str, prefix: str) -> Worker:
             if src.offset > state.src_offset:
                 states.put(record.key, Count(src.offset, state.records + 1))
 
-    worker.agent(names.source, forward)
-    worker.agent(names.out, count, tables=[counts])
     return worker
 
 

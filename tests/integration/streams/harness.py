@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.partitioner import DefaultPartitioner
 
-from streams.engine.marks import version_of
+from streams.engine.changelog_headers import version_of
 from tests.fixtures.waiting import eventually, eventually_async
 from tests.integration.streams.counting_worker import Count, Names
 

@@ -138,7 +138,8 @@ class Load:
                 consumer.seek(place, begins[place])
             while any([await consumer.position(place) < ends[place] for place in _PLACES]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [decode(record.value, LiveCounters) for record in records]
+                    values = (record.value for record in records if record.value is not None)
+                    found += [decode(value, LiveCounters) for value in values]
         return found
 
     def is_right(self, counters: LiveCounters) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.engine.brake import MAX_REFUSED_IN_A_ROW
-from streams.engine.guard import EXIT_FROZEN
+from streams.engine.circuit_breaker import MAX_CONSECUTIVE_DEAD_LETTERS
+from streams.engine.fencing import EXIT_FENCED
 from tests.fixtures.waiting import eventually_async
 from tests.integration.streams.conftest import OwnBroker
 from tests.integration.streams.counting_worker import POISON
@@ -88,7 +88,7 @@ async def test_a_frozen_worker_ends_before_it_writes(kafka: str, tmp_path: Path)
         await b.quiet()
         frozen.send(signal.SIGCONT)
 
-        assert await asyncio.to_thread(frozen.process.wait, 20) == EXIT_FROZEN
+        assert await asyncio.to_thread(frozen.process.wait, 20) == EXIT_FENCED
         await b.quiet()
         assert await b.counts() == b.ledger
 
@@ -116,7 +116,7 @@ async def test_a_partition_of_nothing_but_poison_stops_and_the_others_go_on(
     with bench(kafka, tmp_path) as b:
         await b.create_topics()
         worker = b.start_worker()
-        await b.send_records([(b"key-0", POISON)] * (MAX_REFUSED_IN_A_ROW + 10))
+        await b.send_records([(b"key-0", POISON)] * (MAX_CONSECUTIVE_DEAD_LETTERS + 10))
         worker.wait_for("the partition is stopped")
         await b.send_records([(f"key-{n}".encode(), b"x") for n in range(200)])
         stopped = partition_of(b"key-0")

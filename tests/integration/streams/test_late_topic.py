@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import Topic
 from streams.engine.batch import Batch
 from streams.engine.worker import Worker
@@ -22,16 +23,17 @@ async def test_a_topic_that_is_seen_late_is_read_soon_and_not_in_five_minutes(ka
     topic = Topic(f"late-{uuid4().hex}", "", "", "")
     read: list[Any] = []
 
+    worker = Worker(f"{topic.name}-app", KafkaSettings(bootstrap_servers=kafka))
+
+    @worker.agent(topic)
     def read_late(batch: Batch) -> None:
         read.extend(batch.records)
 
-    worker = Worker(f"{topic.name}-app", kafka)
-    worker.agent(topic, read_late)
     stop = asyncio.Event()
     running = asyncio.ensure_future(worker.run(stop))
     try:
         await eventually_async(
-            lambda: worker.faust.started and worker.not_ready is None,
+            lambda: worker.not_ready is None,
             within_seconds=30,
             what="the group has shared out what it knows",
         )

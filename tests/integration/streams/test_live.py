@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.kafka_settings import KafkaSettings
 from tests.integration.streams.conftest import OwnBroker
 from tests.integration.streams.live_load import PARTITIONS, Load, live_role
 

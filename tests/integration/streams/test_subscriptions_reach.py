@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,12 +22,12 @@ from infra.role_status import why_not_ready
 from infra.topics import create_topics
 from schemas.codec import decode, encode
 from schemas.headers import EVENT_ID, TYPE
+from schemas.kafka_settings import KafkaSettings
 from schemas.records import Alert
-from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS, EVENTS_RAW
 from sinks.webhooks.topic import Publish, open_topic
 from streams.app import APP_ID
-from streams.engine.follow import Follower
+from streams.engine.global_table import GlobalTable
 from tests.fixtures.waiting import eventually_async
 from tests.integration.streams.conftest import OwnBroker
 from tests.unit.streams import samples
@@ -92,7 +93,7 @@ async def have_one_each(bootstrap: str, folder: Path) -> bool:
 
 
 class Shop:
-    """Both sites: what is paid there, and which alerts there were."""
+    """Both sites: what fails and is paid there, and which alerts there were."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -104,27 +105,23 @@ class Shop:
         alert = decode(value or b"", Alert)
         self._alerts.setdefault(alert.event_id or "", set()).add(alert.subscription_id)
 
-    async def asked_for(self, amount: int) -> list[bool]:
-        """Pay at each site; returns where a subscription had an alert of its own."""
+    async def asked_for(self, errors: int) -> list[bool]:
+        """Send errors of one kind to each site; return where a subscription had an alert."""
         found = []
         for site_id in SITES:
-            paid, after = [await self._pay(site_id, one) for one in (amount, 0)]
-            # Alerts of a site are in order: what does not stand before the next one's is none.
+            name = f"E{next(self._numbers)}"
+            failed = [await self._send(site_id, "error", error_name=name) for _ in range(errors)]
+            after = await self._send(site_id, "payment", amount=Decimal(1))
+            # Alerts of a site are in order: none comes after that of a later event.
             await eventually_async(
-                partial(self._alerts.get, after), within_seconds=60, what="the next one is told"
+                partial(self._alerts.get, after), within_seconds=60, what="the payment's alert"
             )
-            found.append(len(self._alerts[paid]) == 2)
+            found.append(any(self._alerts.get(one, set()) - {None} for one in failed))
         return found
 
-    async def _pay(self, site_id: str, amount: int) -> str:
-        event = samples.event(
-            ("paid", next(self._numbers)),
-            site_id=site_id,
-            type="payment",
-            amount=Decimal(amount),
-            currency="EUR",
-        )
-        headers = [(EVENT_ID, UUID(event.event_id).bytes), (TYPE, b"payment")]
+    async def _send(self, site_id: str, kind: str, **fields: Any) -> str:
+        event = samples.event(("e", next(self._numbers)), site_id=site_id, type=kind, **fields)
+        headers = [(EVENT_ID, UUID(event.event_id).bytes), (TYPE, kind.encode())]
         key = f"{site_id}:{event.session_id}".encode()
         await self._producer.send_and_wait(EVENTS_RAW.name, encode(event), key, headers=headers)
         return event.event_id
@@ -133,12 +130,15 @@ class Shop:
 @asynccontextmanager
 async def open_shop(bootstrap: str) -> AsyncIterator[tuple[Shop, Publish]]:
     """Give the sites, and what writes subscriptions."""
+    kafka = KafkaSettings(bootstrap_servers=bootstrap)
     async with (
         AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer,
-        open_topic(bootstrap) as publish,
+        open_topic(kafka) as publish,
     ):
         shop = Shop(producer)
-        follower = Follower(bootstrap, ALERTS.name, PARTITIONS, shop.note)
+        follower = GlobalTable(
+            KafkaSettings(bootstrap_servers=bootstrap), ALERTS.name, PARTITIONS, shop.note
+        )
         following = asyncio.create_task(follower.run())
         try:
             yield shop, publish
@@ -157,21 +157,21 @@ async def test_a_subscription_that_comes_changes_or_goes_does_so_in_all_workers(
         async def put(at: int, params: dict[str, object] | None) -> None:
             for site_id in SITES:
                 made = subscription(
-                    site_id, "payment", params or {}, site_id=site_id, updated_at=at
+                    site_id, "error.rate", params or {}, site_id=site_id, updated_at=at
                 )
                 await publish(made.subscription_id, None if params is None else made)
 
-        async def until(amount: int, expected: bool, what: str) -> None:
+        async def until(errors: int, expected: bool, what: str) -> None:
             async def is_so() -> bool:
-                return await shop.asked_for(amount) == [expected] * len(SITES)
+                return await shop.asked_for(errors) == [expected] * len(SITES)
 
             await eventually_async(is_so, within_seconds=30, what=what)
 
-        assert await shop.asked_for(500) == [False, False]
-        await put(1, {"min_amount": 100})
-        await until(500, True, "what is new is in effect")
-        assert await shop.asked_for(50) == [False, False]
-        await put(2, {"min_amount": 10})
-        await until(50, True, "what was changed is in effect")
+        assert await shop.asked_for(3) == [False, False]
+        await put(1, {"count": 3})
+        await until(3, True, "what is new is in effect")
+        assert await shop.asked_for(1) == [False, False]
+        await put(2, {"count": 1})
+        await until(1, True, "what was changed is in effect")
         await put(3, None)
-        await until(500, False, "what was deleted is not")
+        await until(3, False, "what was deleted is not")

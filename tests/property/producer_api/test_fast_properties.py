@@ -1,18 +1,20 @@
 import json
+from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from producer_api.draft import Surroundings
 from producer_api.fast import read_fast
-from producer_api.parse import read_by_steps
-from producer_api.ready import to_record
+from producer_api.parse import parse
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
 from tests.property.producer_api.test_parse_properties import AROUND, JSON, NOW, PLAUSIBLE, as_json
 
+pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
 NAMES = ("title", "url", "visitor_id", "session_id", "utm", "screen", "ad_click_ids", "vitals")
 #: What is stored as it is, or nearly.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -55,10 +57,10 @@ NEAR = st.fixed_dictionaries(
 
 def check(raw: bytes) -> None:
     """See that the fast way gives the event up, or reads what the steps read."""
-    around = Surroundings(AROUND.now, AROUND.new_id, frozenset({"archive"}))
+    around = Surroundings(AROUND.now, AROUND.new_id, AROUND.import_sites)
     fast = read_fast(raw, around)
     if fast is not None:
-        assert fast == to_record(read_by_steps(raw, around))
+        assert fast == parse(raw, around)
 
 
 def with_required(**fields: Any) -> bytes:
@@ -88,6 +90,22 @@ def test_fields_of_any_kind_are_read_as_the_steps_do(good: dict[str, Any], more:
 @example(with_required(title=1)[:-2] + b'"\xff"}')
 @example(with_required(title="\ud800"))
 @example(with_required(title="a\0b"))
+@example(with_required(visitor_id="a\x7f"))
+@example(with_required(visitor_id="a\x80"))
+@example(with_required(user_id="\x9f"))
+@example(with_required(user_id="\xa0\u200b\u2028"))
+@example(with_required(event_id="0197C2A4-7d1b-7c3e-9a55-2b8f6d0e4c11"))
+@example(with_required(event_id="0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c1g"))
+@example(with_required(event_id="0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c1\u0661"))
+@example(with_required(event_id="0197c2a47d1b-7c3e-9a55-2b8f6d0e4c11--"))
+@example(with_required(timestamp="2024-02-29T00:00:00Z", site_id="archive"))
+@example(with_required(timestamp="2023-02-29T00:00:00Z", site_id="archive"))
+@example(with_required(timestamp="2000-02-29T23:59:59.9999999-23:59", site_id="archive"))
+@example(with_required(timestamp="1900-02-29T00:00:00Z", site_id="archive"))
+@example(with_required(timestamp="1969-12-31T23:59:59.999999+00:00", site_id="archive"))
+@example(with_required(timestamp="2026-01-31T12:00:00+00:60", site_id="archive"))
+@example(with_required(timestamp="2026-01-31T12:00:00.Z", site_id="archive"))
+@example(with_required(timestamp="2026-01-31T12:00:00\0Z", site_id="archive"))
 @example(with_required(properties={"a\0": 1}))
 @example(with_required(vitals={"lcp": 1}).replace(b"1", b"-0"))
 @example(with_required(vitals={"lcp": 1}).replace(b"1", b"1e400"))
@@ -126,6 +144,12 @@ def test_any_bytes_are_read_as_the_steps_do(raw: bytes) -> None:
 def test_any_text_is_no_other_time(text: str) -> None:
     """Than the one that the steps read in it."""
     check(with_required(timestamp=text, site_id="archive"))
+
+
+@given(st.datetimes(), st.sampled_from(["Z", "+00:00", "-11:30", "+23:59"]))
+def test_every_day_is_the_same_day(moment: datetime, zone: str) -> None:
+    """In all years, also those of another number of days."""
+    check(with_required(timestamp=moment.isoformat() + zone, site_id="archive"))
 
 
 @given(st.integers(0, 40), st.sampled_from("0129TtZz:+-., W_é\u0661"))

@@ -9,6 +9,7 @@ from producer_api.answers import refusal
 from producer_api.batch import split
 from producer_api.draft import Surroundings
 from producer_api.fields import FIELDS, MAX_STACK_BYTES
+from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from producer_api.rejected import Rejected
 from producer_api.times import NEWEST, OLDEST, microseconds
@@ -18,7 +19,9 @@ from schemas.records import RawEvent
 from schemas.topics import MAX_RECORD_BYTES
 
 NOW = 1_769_860_800_000_000
-AROUND = Surroundings(lambda: NOW, lambda: "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11")
+AROUND = Surroundings(
+    lambda: NOW, lambda: "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11", ImportSites((), lambda: NOW)
+)
 
 # Lone surrogates, NUL and numbers beyond all limits among them.
 TEXTS = st.text(st.characters(), max_size=20)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from schemas.records import (
     Alert,
     AlertState,
+    ClusterEpoch,
+    ImportWindow,
     LatestEvent,
     LiveCounters,
     MinuteCount,
@@ -51,6 +53,7 @@ _BY_KIND: dict[object, st.SearchStrategy[Any]] = {
     str: texts,
     int: longs,
     bytes: st.binary(max_size=60),
+    bytes | None: st.none() | st.binary(max_size=60),
     str | None: maybe_text,
     int | None: maybe_long,
     Stamped | None: stamped,
@@ -62,6 +65,7 @@ _BY_KIND: dict[object, st.SearchStrategy[Any]] = {
     dict[str, str] | None: st.none() | st.dictionaries(texts, texts, max_size=3),
     dict[str, float] | None: st.none() | st.dictionaries(texts, doubles, max_size=3),
     list[str]: st.lists(texts, max_size=3),
+    list[int]: st.lists(longs, max_size=3),
 }
 
 
@@ -78,6 +82,8 @@ visits = built(
     Visit,
     state=st.sampled_from(["open", "closed", "withdrawn"]),
     close_reason=st.sampled_from([None, "idle", "merged"]),
+    hosts=st.lists(texts, max_size=3),
+    spare_referrers=st.lists(st.builds(Stamped, texts, longs, ids), max_size=3),
 )
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     RawEvent: built(RawEvent, time_source=st.sampled_from(["client", "clamped", "server"])),
@@ -96,6 +102,8 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     ),
     Subscription: built(Subscription),
     Replay: built(Replay),
+    ImportWindow: built(ImportWindow),
+    ClusterEpoch: built(ClusterEpoch, epoch=ints),
 }
 any_record = st.one_of(*RECORDS.values())
 any_kind = st.sampled_from(list(RECORDS))

@@ -8,58 +8,71 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import SCHEMA_FILES, CodecError, decode, encode
+from schemas.codec import SCHEMA_FILES, Codec, CodecError
 from schemas.records import RawEvent, Record, Screen
 from tests.property.schemas.any_records import RECORDS, any_kind, any_record
+from tests.property.schemas.codecs import each_codec
 
 
+@each_codec
 @pytest.mark.parametrize("record_type", RECORDS)
 @given(data=st.data())
-def test_what_was_encoded_is_decoded(record_type: type[Record], data: st.DataObject) -> None:
+def test_what_was_encoded_is_decoded(
+    codec: Codec, record_type: type[Record], data: st.DataObject
+) -> None:
     """Negative numbers, any text, maps and exact amounts included."""
     record = data.draw(RECORDS[record_type])
 
-    assert decode(encode(record), record_type) == record
+    assert codec.decode(codec.encode(record), record_type) == record
 
 
+@each_codec
 @given(any_record, st.binary(min_size=1, max_size=8))
-def test_bytes_behind_the_end_are_refused(record: Record, more: bytes) -> None:
+def test_bytes_behind_the_end_are_refused(codec: Codec, record: Record, more: bytes) -> None:
     """They are a sign that something else wrote them."""
     with pytest.raises(CodecError, match="behind the end"):
-        decode(encode(record) + more, type(record))
+        codec.decode(codec.encode(record) + more, type(record))
 
 
-def _decodes_or_says_why(message: bytes, record_type: type[Record]) -> None:
+def _decodes_or_says_why(codec: Codec, message: bytes, record_type: type[Record]) -> None:
     with suppress(CodecError):
-        assert isinstance(decode(message, record_type), record_type)
+        assert isinstance(codec.decode(message, record_type), record_type)
 
 
+@each_codec
 @given(st.binary(max_size=200), any_kind)
-def test_any_bytes_are_a_record_or_a_codec_error(message: bytes, record_type: type[Record]) -> None:
+def test_any_bytes_are_a_record_or_a_codec_error(
+    codec: Codec, message: bytes, record_type: type[Record]
+) -> None:
     """Whatever stands in a topic, nothing else is raised."""
-    _decodes_or_says_why(message, record_type)
+    _decodes_or_says_why(codec, message, record_type)
 
 
+@each_codec
 @given(st.sampled_from(list(SCHEMA_FILES)), st.binary(max_size=300), any_kind)
 def test_any_body_is_a_record_or_a_codec_error(
-    schema_id: int, body: bytes, record_type: type[Record]
+    codec: Codec, schema_id: int, body: bytes, record_type: type[Record]
 ) -> None:
     """Behind a good beginning, too."""
-    _decodes_or_says_why(struct.pack(">bI", 0, schema_id) + body, record_type)
+    _decodes_or_says_why(codec, struct.pack(">bI", 0, schema_id) + body, record_type)
 
 
+@each_codec
 @given(any_record, st.data())
-def test_a_damaged_record_is_a_record_or_a_codec_error(record: Record, data: st.DataObject) -> None:
+def test_a_damaged_record_is_a_record_or_a_codec_error(
+    codec: Codec, record: Record, data: st.DataObject
+) -> None:
     """Cut off anywhere, or with any byte changed."""
-    message = bytearray(encode(record))
+    message = bytearray(codec.encode(record))
     at = data.draw(st.integers(0, len(message) - 1))
     with pytest.raises(CodecError):
-        decode(bytes(message[:at]), type(record))
+        codec.decode(bytes(message[:at]), type(record))
 
     message[at] = data.draw(st.integers(0, 255))
-    _decodes_or_says_why(bytes(message), type(record))
+    _decodes_or_says_why(codec, bytes(message), type(record))
 
 
+@each_codec
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -71,16 +84,19 @@ def test_a_damaged_record_is_a_record_or_a_codec_error(record: Record, data: st.
         (lambda good: good[:-1], "not the Avro of a RawEvent"),
     ],
 )
-def test_a_codec_error_says_what_is_wrong(make: Callable[[bytes], bytes], says: str) -> None:
+def test_a_codec_error_says_what_is_wrong(
+    codec: Codec, make: Callable[[bytes], bytes], says: str
+) -> None:
     """Its message stands in the dead letter topic, where an operator reads it."""
     event = RawEvent(
         event_id="e", type="t", site_id="s", session_id="x", received_at=1, event_ts=1,
         time_source="server",
     )  # fmt: skip
     with pytest.raises(CodecError, match=says):
-        decode(make(encode(event)), RawEvent)
+        codec.decode(make(codec.encode(event)), RawEvent)
 
 
+@each_codec
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -104,11 +120,11 @@ def test_a_codec_error_says_what_is_wrong(make: Callable[[bytes], bytes], says: 
     ],
     ids=repr,
 )
-def test_a_field_of_a_wrong_kind_is_not_encoded(wrong: dict[str, Any]) -> None:
+def test_a_field_of_a_wrong_kind_is_not_encoded(codec: Codec, wrong: dict[str, Any]) -> None:
     """It ends as the `ValueError` or `TypeError` that `encode` promises, and no half record."""
     fields: dict[str, Any] = {
         "event_id": "e", "type": "t", "site_id": "s", "session_id": "x", "received_at": 1,
         "event_ts": 1, "time_source": "server", **wrong,
     }  # fmt: skip
     with pytest.raises((ValueError, TypeError)):
-        encode(RawEvent(**fields))
+        codec.encode(RawEvent(**fields))

@@ -1,5 +1,8 @@
 from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,8 +37,9 @@ def test_merging_equals_adding_all_at_once(parts: list[list[int]]) -> None:
 
 @given(values.filter(len), st.floats(0, 1))
 def test_quantiles_are_within_one_per_cent(given_values: list[int], q: float) -> None:
-    """Held against the value of that rank among all of them."""
-    exact = sorted(given_values)[int(q * (len(given_values) - 1))]
+    """Held against the value of the nearest rank among all of them."""
+    rank = max(1, ceil(Fraction(str(q)) * len(given_values)))
+    exact = sorted(given_values)[rank - 1]
 
     assert sketch.quantile(sketch.add(b"", given_values), q) == pytest.approx(exact, rel=0.01001)
 
@@ -50,3 +54,55 @@ def test_a_sketch_of_nothing_has_no_quantiles(nothing: bytes) -> None:
 def test_a_sketch_is_small(leaves: Sequence[int], most: int) -> None:
     """A state and a row hold one for each page and hour."""
     assert len(sketch.add(b"", leaves)) <= most
+
+
+_parts = st.lists(values.filter(len), min_size=1, max_size=5)
+
+
+@given(_parts, st.sampled_from([0.0, 0.5, 0.9, 1.0]))
+def test_quantiles_lie_between_the_smallest_and_the_largest_value(
+    parts: list[list[int]], q: float
+) -> None:
+    """One value, two, equal ones and zeros; of one sketch, and of several that were merged."""
+    measured = [value for part in parts for value in part]
+    least, most = min(measured), max(measured)
+
+    for made in (sketch.merge(sketch.add(b"", part) for part in parts), sketch.add(b"", measured)):
+        found = sketch.quantile_within(made, q, least, most)
+
+        assert found is not None
+        assert least <= found <= most
+
+
+@pytest.mark.parametrize(
+    ("measured", "p50", "p90"),
+    [
+        ([7], 7, 7),
+        ([0], 0, 0),
+        ([100, 900], 100, 900),
+        ([0, 5], 0, 5),
+        ([49_999] * 10, 49_999, 49_999),
+    ],
+)
+def test_the_quantiles_of_few_values_are_values(measured: list[int], p50: int, p90: int) -> None:
+    """No value in between is made up, and the ends are exact."""
+    made, ends = sketch.add(b"", measured), (min(measured), max(measured))
+
+    assert sketch.quantile_within(made, 0.5, *ends) == p50
+    assert sketch.quantile_within(made, 0.9, *ends) == p90
+
+
+def test_the_rank_of_ninety_per_cent_is_not_one_too_high() -> None:
+    """As 0.9 in binary, which is a bit more than nine tenths, would make it."""
+    made = sketch.add(b"", [1] * 63 + [1_000] * 7)
+
+    assert sketch.quantile(made, 0.9) == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(1, 0), (2, 35), (999, 346), (1_000, 346), (1_001, 346), (49_999, 541), (21_600_000, 845)],
+)
+def test_bins_are_those_of_rows_that_are_stored(value: int, found: int) -> None:
+    """As the `ddsketch` package computed them, with which rows were made that are merged now."""
+    assert sketch.add(b"", [value]) == msgspec.msgpack.encode([found, 1])

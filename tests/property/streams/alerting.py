@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from schemas.records import Alert, AlertState, Subscription
-from streams.domain.alert_book import AlertBook
+from streams.domain.alert_aggregator import AlertAggregator
 from streams.domain.subscriptions import Subscriptions
+from streams.engine.capacity import MAX_STATES
 from tests.property.streams.histories import Logged, Step, play
 from tests.unit.streams.fake_states import FakeStates
 
@@ -23,13 +24,17 @@ def raise_alerts(
         subscriptions = Subscriptions()
         for name, one in asked.items():
             subscriptions.put(name, one)
-        book = AlertBook(states, subscriptions)
-        book.know(states.stored().values())
+        book = AlertAggregator(states, subscriptions)
+        for key, state in states.stored().items():
+            book.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
+            book.evict(MAX_STATES)
             for happened, src in batch:
+                book.advance(src)
                 if happened is not None:
-                    sent.extend(book.apply(happened, src))
+                    sent.extend(book.add(happened, src))
+            sent.extend(book.flush())
 
         return process
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE
 from schemas.records import Alert, RawEvent
-from streams.domain import alert_book, alerts
+from streams.domain import alert_aggregator, alerts
+from streams.domain.fingerprints import fingerprint
 from tests import reference
 from tests.property.streams.alerting import raise_alerts
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, steps
@@ -44,7 +45,32 @@ def by_id(sent: Sequence[Alert]) -> dict[str, dict[str, Any]]:
 @given(logs(events(), Shape(WAITS_MS, size=60, partitions=2)), steps())
 def test_alerts_are_those_of_a_plain_scan(log: list[Logged], plan: list[Step]) -> None:
     """Batches, crashes and replays raise no alert anew, and lose none."""
-    assert reference.alerts(events_of(log)) == by_id(raise_alerts(log, plan))
+    assert reference.alerts(events_of(log), fingerprint) == by_id(raise_alerts(log, plan))
+
+
+@st.composite
+def errors(draw: st.DrawFn) -> Callable[[int], RawEvent]:
+    """Errors of many kinds."""
+    name, site = f"E{draw(st.integers(0, 9))}", draw(st.sampled_from(["shop", "shop", "blog"]))
+    return lambda index: event(index, type="error", error_name=name, site_id=site)
+
+
+@given(
+    st.integers(1, 3),
+    logs(errors(), Shape((0, 1_000, MINUTE_MS, 20 * MINUTE_MS, 64 * MINUTE_MS), partitions=2)),
+    steps(),
+)
+def test_what_is_over_the_share_is_in_a_digest_and_stays_new(
+    share: int, log: list[Logged], plan: list[Step]
+) -> None:
+    """Whatever is cut, lost and read again: it raises an alert when it comes in another hour."""
+    last = max(src.offset for _, src in log), max(src.log_ms for _, src in log)
+    later = source(last[0] + 1, last[1] + 3 * HOUR_MS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alerts, "MAX_NEW_PER_HOUR", share)
+        sent = raise_alerts([*log, (None, later)], plan)
+
+    assert reference.alerts(events_of(log), fingerprint, share=share) == by_id(sent)
 
 
 @given(logs(events(), Shape((0, 1_000, MINUTE_MS, 20 * MINUTE_MS), size=60)))
@@ -79,7 +105,7 @@ def test_few_fingerprints_are_remembered(bound: int, errors: list[int], plan: li
     ]
     no_crash = [step._replace(written=None) for step in plan]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alert_book, "MAX_FINGERPRINTS", bound)
+        patch.setattr(alert_aggregator, "MAX_FINGERPRINTS", bound)
         sent = raise_alerts(log, [*no_crash, *[Step(1)] * len(log)])
         one_by_one = raise_alerts(log, [Step(1)] * len(log))
 
@@ -88,5 +114,5 @@ def test_few_fingerprints_are_remembered(bound: int, errors: list[int], plan: li
     for name in errors:
         new += name not in recent
         recent = [*(other for other in recent if other != name), name][-bound:]
-    assert len(one_by_one) == min(new, alerts.MAX_NEW_AN_HOUR)
+    assert len(one_by_one) == min(new, alerts.MAX_NEW_PER_HOUR)
     assert len(sent) <= len(one_by_one)

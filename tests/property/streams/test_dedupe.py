@@ -5,7 +5,7 @@ from streams.domain.dedupe import Limits, SeenIds
 
 KEYS = (b"shop:s-1", b"shop:s-2")
 sent = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(KEYS)), max_size=30)
-WIDE = Limits(keep=1_000, keep_ms=0, most=1_000)
+WIDE = Limits(keep=1_000, keep_ms=0, limit=1_000)
 
 
 def passed(seen: SeenIds, log: list[tuple[int, bytes]], begin: int = 0) -> list[int]:
@@ -48,7 +48,7 @@ def test_its_memory_is_bounded(
 
 def test_an_id_is_forgotten_when_it_is_old_and_one_of_many() -> None:
     """It needs both: a quiet site's ids stay for longer."""
-    seen = SeenIds(Limits(keep=2, keep_ms=1_000, most=10))
+    seen = SeenIds(Limits(keep=2, keep_ms=1_000, limit=10))
     for offset, number in enumerate((b"a", b"b", b"c")):
         assert not seen.is_repeat(number, b"k:1", offset, 0)
 

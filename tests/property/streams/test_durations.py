@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from schemas import sketch
 from schemas.records import PageDuration, RawEvent
-from streams.domain import durations
-from streams.domain.duration_book import DurationBook
-from streams.engine.room import MAX_STATES
+from streams.domain import candidate_paths, durations
+from streams.domain.duration_aggregator import DurationAggregator
+from streams.engine.capacity import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
@@ -42,17 +42,17 @@ def aggregate(
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         stored = states.recovered()
-        book = DurationBook(states, 0)
+        book = DurationAggregator(states, 0)
         for key, state in stored.items():
-            book.know(key, state)
+            book.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.begin_batch(most)
+            book.evict(most)
             for happened, src in batch:
                 book.advance(src)
                 if happened is not None:
-                    book.leave(happened, src)
-            book.end_batch()
+                    book.add(happened, src)
+            book.flush()
 
         return process
 
@@ -142,6 +142,35 @@ def _by_hour(pages: dict[tuple[str, int, str], dict[str, Any]]) -> dict[object, 
         leaves, total_ms = sums.get((site_id, hour), [0, 0])
         sums[site_id, hour] = [leaves + row["leaves"], total_ms + row["total_ms"]]
     return dict(sums)
+
+
+@st.composite
+def visits(draw: st.DrawFn) -> Callable[[int], RawEvent]:
+    """Page leaves of many pages in an hour, by a few sessions."""
+    fields: dict[str, Any] = {
+        "type": "pageleave",
+        "path": f"/{draw(st.integers(0, 9))}",
+        "session_id": f"s-{draw(st.integers(0, 2))}",
+        "duration_ms": 1_000,
+    }
+    return lambda index: event(index, **fields)
+
+
+@given(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3), logs(visits()), steps())
+def test_a_path_that_several_sessions_left_gets_a_row_of_its_own(
+    first: int, more: int, buckets: int, log: list[Logged], plan: list[Step]
+) -> None:
+    """In a full hour, too; the paths are bounded, and each leave counts once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(durations, "MAX_PATHS", first)
+        patch.setattr(durations, "MAX_CONFIRMED_PATHS", more)
+        patch.setattr(candidate_paths, "BUCKETS", buckets)
+        found = hourly(aggregate(log, plan))
+        one_by_one = hourly(aggregate(log, [Step(1)] * len(log)))
+
+    assert one_by_one == found
+    assert _by_hour(expected(log)) == _by_hour(found)
+    assert len({page[2] for page in found} - {durations.OTHER_PATHS}) <= first + more
 
 
 @given(logs(leaves()), steps())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import LiveCounters
-from streams.domain.live import LiveBook
+from streams.domain.live import LiveAggregator
 from tests.property.streams.histories import Logged, Shape, events_of, logs
 from tests.unit.streams.live_recount import recount, told
 from tests.unit.streams.samples import MINUTE_MS, event
@@ -31,7 +31,7 @@ waits = st.sampled_from([0, 1, 250, 1_000, 60_000, 240_000, 300_000, 900_000, 1_
 plans = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=12)
 
 
-def _feed(book: LiveBook, log: Iterable[Logged]) -> None:
+def _feed(book: LiveAggregator, log: Iterable[Logged]) -> None:
     for one, src in log:
         book.apply(one, src, float(src.log_ms))
 
@@ -53,7 +53,7 @@ def test_what_was_told_last_is_a_recount_of_now(
     log: list[Logged], plan: list[tuple[int, bool]], wait: int
 ) -> None:
     """For any batches, repeats and silences; what changes or decays is told, nothing else."""
-    book, newest, at = LiveBook(0), dict[str, LiveCounters](), 0
+    book, newest, at = LiveAggregator(0), dict[str, LiveCounters](), 0
     now_ms = 0
     for size, is_told in (*plan, (len(log), False)):
         _feed(book, log[at : at + size])
@@ -79,7 +79,7 @@ def test_a_restart_at_any_point_gives_the_numbers_of_an_uninterrupted_run(
         for index, (_, src) in enumerate(log)
         if src.log_ms >= log[crash][1].log_ms - _READ_BACK_MS
     )
-    book = LiveBook(0)
+    book = LiveAggregator(0)
     _feed(book, log[begin:])
     now_ms = max(src.log_ms for _, src in log) + wait
     newest = {one.site_id: one for one in book.due(float(now_ms))}
@@ -90,7 +90,7 @@ def test_a_restart_at_any_point_gives_the_numbers_of_an_uninterrupted_run(
 @given(log=logs(events, shape))
 def test_in_the_end_zeros_are_told_and_all_is_forgotten(log: list[Logged]) -> None:
     """Half an hour of silence; a site of which nothing was told is not told to be empty."""
-    book = LiveBook(0)
+    book = LiveAggregator(0)
     _feed(book, log)
     now_ms = max(src.log_ms for _, src in log)
     active = {one.site_id for one in book.due(float(now_ms))}

@@ -11,8 +11,8 @@ from schemas.records import RawEvent, SessionState, Utm
 from sinks.rows import session_rows
 from sinks.sql.tables import SessionRow, table_of
 from streams.domain import sessions
-from streams.domain.session_book import SessionBook
-from streams.engine.room import MAX_STATES
+from streams.domain.session_aggregator import SessionAggregator
+from streams.engine.capacity import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
 from tests.unit.streams.fake_states import FakeStates
@@ -31,24 +31,31 @@ COLUMNS = table_of(SessionRow).columns.keys()
 TYPES = ("pageview", "pageview", "pageleave", "web_vitals", "custom_event", "error", "payment")
 
 
+#: Each event of these is in the row of a visit; passive ones alone are in none.
+ACTIVE_TYPES = ("pageview", "custom_event", "payment")
+
+
 def texts(*known: str) -> st.SearchStrategy[str | None]:
     """Return texts that are missing, empty or one of a few."""
     return st.sampled_from([None, "", *known])
 
 
 @st.composite
-def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
+def events(draw: st.DrawFn, types: Sequence[str] = TYPES) -> Callable[[int], RawEvent]:
     """Events of two sessions, by half gaps of 30 minutes give or take nothing, or a bit."""
     moment = draw(st.integers(0, 12)) * 15 * MINUTE + draw(st.sampled_from([-1, 0, 0, 0, 1]))
     fields: dict[str, Any] = {
-        "type": draw(st.sampled_from(TYPES)),
+        "type": draw(st.sampled_from(types)),
         "session_id": draw(st.sampled_from(["s-1", "s-2"])),
         "event_ts": NOON + moment,
         "path": draw(texts("/a", "/b")),
         "url": draw(texts("https://shop.example/c?x", "https://shop.example")),
         "visitor_id": draw(texts("v-1", "v-2")),
         "user_id": draw(texts("u-1")),
-        "referrer": draw(texts("https://search.example/")),
+        "hostname": draw(texts("www.shop.example", "pay.example")),
+        "referrer": draw(
+            texts("https://search.example/", "https://Shop.example:80/c", "http://pay.example/")
+        ),
         "utm": draw(st.none() | st.builds(Utm, source=texts("news", "ads"), medium=texts("mail"))),
     }
     return lambda index: event(index, **fields)
@@ -65,16 +72,16 @@ def sessionize(
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         stored = states.recovered()
-        book = SessionBook(states, RULES)
+        book = SessionAggregator(states, RULES)
         for key, state in stored.items():
-            book.know(key, state)
+            book.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.begin_batch(most)
+            book.evict(most)
             for happened, src in batch:
                 book.advance(src)
                 if happened is not None:
-                    book.apply(f"shop:{happened.session_id}".encode(), happened, src)
+                    book.add(happened, src)
 
         return process
 
@@ -130,6 +137,25 @@ def test_any_order_gives_the_same_visits(data: st.DataObject) -> None:
 
 
 @given(st.data())
+def test_passive_events_leave_no_trace_of_when_they_came(data: st.DataObject) -> None:
+    """With the active events in one order, ids and revisions are the same, too."""
+    made = data.draw(st.lists(events(), min_size=1, max_size=12))
+    happened = [make(index) for index, make in enumerate(made)]
+    active = iter([one for one in happened if one.type not in reference.PASSIVE])
+    shuffled = [
+        one if one.type in reference.PASSIVE else next(active)
+        for one in data.draw(st.permutations(happened))
+    ]
+
+    def rows(in_order: Sequence[RawEvent]) -> dict[str, dict[str, Any]]:
+        log: list[Logged] = [(one, source(offset)) for offset, one in enumerate(in_order)]
+        found = rows_of(sessionize(log, []))
+        return {key: row for key, row in found.items() if row["state"] != "withdrawn"}
+
+    assert rows(happened) == rows(shuffled)
+
+
+@given(st.data())
 def test_a_single_visit_is_told_as_one_of_several(data: st.DataObject) -> None:
     """It takes a shorter way: a visit beside it, which nothing touches, changes nothing."""
     made = data.draw(st.lists(events(), min_size=1, max_size=8))
@@ -166,10 +192,11 @@ def test_a_revision_only_grows_and_a_withdrawn_visit_stays_so(
 
 @given(logs(events()), steps())
 def test_the_older_of_two_joined_visits_stays(log: list[Logged], plan: list[Step]) -> None:
-    """It is the one that the earlier event began, wherever in time that lies."""
+    """It is the one that the earlier active event began, wherever in time that lies."""
     rows = rows_of(sessionize(log, plan))
 
-    by_offset = sorted(events_of(log), key=lambda pair: pair[1].offset)
+    active = [pair for pair in events_of(log) if pair[0].type not in reference.PASSIVE]
+    by_offset = sorted(active, key=lambda pair: pair[1].offset)
     for session in {row["session_id"] for row in rows.values()}:
         first = next(one for one, _ in by_offset if one.session_id == session)
         name = reference.visits([(first, source(0))])
@@ -190,7 +217,7 @@ def test_what_a_late_event_still_reaches_does_not_hang_on_batches(
     assert rows_of(sessionize(log, one_by_one)) == rows_of(sessionize(log, plan))
 
 
-@given(st.integers(1, 2), logs(events(), Shape(LONG_WAITS_MS)), steps())
+@given(st.integers(1, 2), logs(events(ACTIVE_TYPES), Shape(LONG_WAITS_MS)), steps())
 def test_each_event_is_in_one_row_whatever_was_deleted_before_it_was_read_again(
     most: int, log: list[Logged], plan: list[Step]
 ) -> None:
@@ -214,13 +241,21 @@ def test_all_is_closed_and_forgotten_in_the_end(log: list[Logged], plan: list[St
     assert {row["state"] for row in rows_of(states).values()} <= {"closed", "withdrawn"}
 
 
-@given(st.integers(2, 4), logs(events(), Shape(size=40)), steps())
+@given(
+    st.integers(2, 4),
+    st.sampled_from([20, 60, 1_000]),
+    logs(events(ACTIVE_TYPES), Shape(size=40)),
+    steps(),
+)
 def test_a_session_keeps_few_visits_but_loses_none(
-    bound: int, log: list[Logged], plan: list[Step]
+    bound: int, text_bytes: int, log: list[Logged], plan: list[Step]
 ) -> None:
     """Too many make the oldest leave; they were published, and every event is in one row."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "MAX_VISITS", bound)
+        patch.setattr(sessions, "MAX_EXPIRED", 1)
+        patch.setattr(sessions, "FEW_VISITS", 0)
+        patch.setattr(sessions, "MAX_TEXT_BYTES", text_bytes)
         states = sessionize(log, plan)
 
     # One that left and one that a late event began anew may start at the same time.

@@ -1,7 +1,7 @@
 """Rules with parameters, against a plain scan of the log."""
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.alert_rules import ErrorRateParams, PaymentParams, read_params, told
+from schemas.alert_rules import ErrorRateParams, non_defaults, read_params
 from schemas.records import AlertState, RawEvent, Subscription
-from streams.domain import alert_book
-from streams.domain.alert_book import AlertBook
+from streams.domain import alert_aggregator
+from streams.domain.alert_aggregator import AlertAggregator
 from streams.domain.fingerprints import fingerprint
 from streams.domain.subscriptions import Subscriptions
 from tests import reference
@@ -82,7 +82,7 @@ def scan(log: Sequence[Logged], one: Subscription) -> dict[str, tuple[str, str |
     """Return what one subscription is told of: subject and event by the alert's id."""
     params = read_params(one.rule, json.loads(one.params))
     raised: dict[str, tuple[str, str | None]] = {}
-    if not one.enabled or not told(params):
+    if not one.enabled or not non_defaults(params):
         return raised
 
     def tell(subject: str, occasion: str, of: RawEvent) -> None:
@@ -90,25 +90,19 @@ def scan(log: Sequence[Logged], one: Subscription) -> dict[str, tuple[str, str |
         name = f"{one.site_id}:{one.rule}:{about}:{occasion}"
         raised[str(uuid5(reference.ALERT_IDS, name))] = (about, of.event_id)
 
-    counts: Counter[tuple[str, int]] = Counter()
-    ahead: dict[str, int] = {}
+    times: defaultdict[str, list[int]] = defaultdict(list)
+    raised_ms: dict[str, int] = {}
     for of, src in reference.counted(events_of(log)):
         if of.site_id != one.site_id:
             continue
-        if of.type == "payment" and isinstance(params, PaymentParams):
-            large = params.min_amount is None or (of.amount or -1) >= params.min_amount
-            if large and params.currency in {None, of.currency}:
-                tell(of.session_id, of.event_id, of)
         if of.type == "error" and isinstance(params, ErrorRateParams):
             subject = "*" if params.per == "site" else fingerprint(of)
             size = params.minutes * MINUTE_MS
-            window = src.log_ms // size * size
-            if window < ahead.get(subject, 0):
+            if not reference.count_error(times[subject], src.log_ms, params.count, size):
                 continue
-            ahead[subject] = window
-            counts[subject, window] += 1
-            if counts[subject, window] == params.count:
-                tell(subject, str(window), of)
+            if subject not in raised_ms or src.log_ms > raised_ms[subject] + size:
+                raised_ms[subject] = src.log_ms
+                tell(subject, of.event_id, of)
     return raised
 
 
@@ -127,7 +121,7 @@ def test_each_subscription_is_told_what_a_plain_scan_finds(
         }
         assert found == scan(log, one)
     every_sites = {alert.alert_id for alert in sent if alert.subscription_id is None}
-    assert every_sites == set(reference.alerts(events_of(log)))
+    assert every_sites == set(reference.alerts(events_of(log), fingerprint))
 
 
 @given(st.integers(1, 3), st.lists(st.integers(0, 6), max_size=30))
@@ -138,10 +132,10 @@ def test_few_rates_are_remembered(bound: int, errors: list[int]) -> None:
     one = subscription(0, "error.rate", {"count": 2})
     subscriptions.put(one.subscription_id, one)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alert_book, "MAX_ASKED_RATES", bound)
-        book = AlertBook(states, subscriptions)
+        patch.setattr(alert_aggregator, "MAX_CUSTOM_RATES", bound)
+        book = AlertAggregator(states, subscriptions)
         for index, name in enumerate(errors):
-            book.apply(event(index, type="error", error_name=f"E{name}"), source(index))
+            book.add(event(index, type="error", error_name=f"E{name}"), source(index))
             states.write()
 
     kept = [state for state in states.stored().values() if one.subscription_id in state.subject]

@@ -3,7 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.audit.difference import MISSING, MOST_KEPT, Findings, first_difference, merge
+from infra.audit.difference import (
+    MISSING,
+    MOST_KEPT,
+    NOT_FROM_EVENTS,
+    Findings,
+    difference,
+    merge,
+)
 from infra.audit.scope import Key
 
 _streams = st.dictionaries(st.tuples(st.text("ab", max_size=2)), st.integers())
@@ -23,9 +30,12 @@ def test_merge_yields_each_key_once_in_order_with_what_either_has(
 
 def test_the_first_column_that_differs_is_named() -> None:
     """With what it is and what it must be; bytes are not spilled over the screen."""
-    assert first_difference(("a", "b"), (1, 2), (1, 2)) is None
-    assert first_difference(("a", "b", "c"), (1, 2, 3), (1, None, 4)) == "b is empty, not 2"
-    assert first_difference(("a",), (b"ab",), (b"",)) == "a is 0 bytes (), not 2 bytes (6162)"
+    one = {"a": 1, "b": 2, "c": 3}
+    assert difference("ab", one, {"a": 1, "b": 2, "c": 4}) is None
+    assert difference("abc", one, {"a": 1, "b": None, "c": 4}) == "b is empty, not 2"
+    assert difference("a", {"a": b"ab"}, {"a": b""}) == "a is 0 bytes (), not 2 bytes (6162)"
+    assert difference("a", one, None) == MISSING
+    assert difference("a", None, one) == NOT_FROM_EVENTS
 
 
 def test_more_differences_than_are_kept_are_counted() -> None:

@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from infra.dead_letters.letter import DeadLetter, Place, replay_headers, to_letter
-from infra.dead_letters.read import Counts, Overview
+from infra.dead_letters.read import Counts, Overview, Settled
 from infra.dead_letters.screen import NEXT_STEPS, of_overview, of_record, readable
 from infra.errors import UserError
 from schemas import codec
 from schemas.headers import Source
-from schemas.records import RawEvent
+from schemas.records import RawEvent, Replay
 from schemas.reject_reasons import DeadLetterReason
 
 _EVENT = RawEvent(
@@ -52,9 +52,19 @@ def _record(value: bytes | None, headers: Any = _HEADERS) -> Any:
     )
 
 
-def _overview(counted: Counter[str]) -> Overview:
+def _noted(**fields: Any) -> Replay:
+    return Replay(stage="sessionize", origin="events-raw/3/7", src_offset=9, log_ms=0, **fields)
+
+
+_NOTHING_DONE = Settled({}, {})
+
+
+def _overview(counted: Counter[str], replayed: int = 1, discarded: int = 0) -> Overview:
     letter = to_letter(_record(b""))
-    return Overview([letter], {letter.name}, Counts(counted, Counter({"rule_failed": 1})))
+    counts = Counts(
+        counted, Counter({"rule_failed": replayed}), Counter({"rule_failed": discarded})
+    )
+    return Overview([letter], Settled({letter.name: _noted()}, {}), counts)
 
 
 def _shown(parts: Any) -> str:
@@ -83,12 +93,14 @@ def test_a_record_that_others_put_there_is_shown_too() -> None:
     letter = to_letter(_record(b"", headers=(("dlq-offset", b"x"),)))
 
     assert (letter.reason, letter.source, letter.at_ms) == ("", None, 5)
-    assert "Something other than headrace" in _shown(of_record(_record(b"", headers=())))
+    assert "Something other than headrace" in _shown(
+        of_record(_record(b"", headers=()), _NOTHING_DONE)
+    )
 
 
 def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
     """With what to do next at the end."""
-    shown = _shown(of_record(_record(codec.encode(_EVENT))))
+    shown = _shown(of_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
 
     for part in (
         "events-session-dlq/3/0",
@@ -106,7 +118,7 @@ def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
 
 def test_strangers_texts_are_spelled_out() -> None:
     """Escape sequences reach no terminal, and markup is no markup."""
-    shown = _shown(of_record(_record(codec.encode(_EVENT))))
+    shown = _shown(of_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
 
     assert "\x1b" not in shown
     assert "\\x1b[2J [red]" in shown
@@ -115,9 +127,9 @@ def test_strangers_texts_are_spelled_out() -> None:
 
 def test_bytes_that_are_no_record_are_dumped() -> None:
     """The first of them, with the reason."""
-    shown = _shown(of_record(_record(b"\x01hello" + bytes(300))))
+    shown = _shown(of_record(_record(b"\x01hello" + bytes(300)), _NOTHING_DONE))
 
-    assert "306 bytes that are no RawEvent: not the Confluent wire format" in shown
+    assert "not a RawEvent (306 bytes): not the Confluent wire format" in shown
     assert "0000  01 68 65 6c 6c 6f 00" in shown
     assert ".hello.........." in shown
     assert "00f0  " in shown
@@ -126,7 +138,7 @@ def test_bytes_that_are_no_record_are_dumped() -> None:
 
 def test_a_tombstone_is_told() -> None:
     """It has no bytes at all."""
-    assert "none: a tombstone" in _shown(of_record(_record(None)))
+    assert "none: a tombstone" in _shown(of_record(_record(None), _NOTHING_DONE))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +173,9 @@ def test_the_list_ends_with_the_counts_of_all() -> None:
     assert "events-session/3/12" in shown
     assert "2023-11-14 22:13:20 replayed" in shown
     assert "\x1b" not in shown
-    assert [line.split("│")[1].strip() for line in shown.splitlines() if "1,20" in line] == [
+    assert [
+        line.split("│")[1].strip() for line in shown.splitlines() if "│" in line and "1,20" in line
+    ] == [
         "rule_failed",
         "all",
     ]
@@ -180,9 +194,38 @@ def test_a_narrow_terminal_shows_all_of_it_too() -> None:
         assert part in shown
 
 
+@pytest.mark.parametrize(
+    ("every", "replayed", "discarded", "verdict"),
+    [
+        (1, 0, 0, "1 dead letter to look at: see `headrace dlq show ID`"),
+        (3, 1, 1, "1 dead letter to look at: "),
+        (1_203, 1, 0, "1,202 dead letters to look at: "),
+        (2, 1, 1, "Nothing to do. 2 dead letters: 1 replayed, 1 discarded."),
+        (1, 0, 1, "Nothing to do. 1 dead letter: 1 discarded."),
+    ],
+)
+def test_the_list_begins_with_the_verdict(
+    every: int, replayed: int, discarded: int, verdict: str
+) -> None:
+    """How many are left to look at, and what to do."""
+    overview = _overview(Counter({"rule_failed": every}), replayed, discarded)
+
+    assert _shown(of_overview(overview, 200)).startswith(verdict)
+
+
+def test_a_discarded_letter_says_who_discarded_it_and_why() -> None:
+    """And no longer what to do; the words may be a stranger's."""
+    record = _record(codec.encode(_EVENT))
+    noted = _noted(discard_reason="a test \x1b[2J", discarded_by="ada@gate")
+    shown = _shown(of_record(record, Settled({}, {to_letter(record).name: noted})))
+
+    assert "Discarded 1970-01-01 00:00:00 by ada@gate: a test \\x1b[2J" in shown
+    assert "headrace dlq replay" not in shown
+
+
 def test_an_empty_list_is_a_sentence() -> None:
     """And no table."""
-    nothing = Overview([], set(), Counts(Counter(), Counter()))
+    nothing = Overview([], _NOTHING_DONE, Counts(Counter(), Counter(), Counter()))
 
     assert _shown(of_overview(nothing, 80)) == "There are no dead letters.\n"
 

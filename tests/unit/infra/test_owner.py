@@ -37,7 +37,7 @@ def test_what_others_may_reach_is_not(host: str) -> None:
 def test_the_owners_token_stays_until_it_is_revoked(
     tmp_path: Path, database: DatabaseSettings
 ) -> None:
-    """In a file of the owner's alone; for all sites."""
+    """In a file of the owner's alone; it reads and manages all sites."""
     file = tmp_path / "owner.token"
     token = owner_token(file, database)
 
@@ -45,7 +45,7 @@ def test_the_owners_token_stays_until_it_is_revoked(
     assert file.stat().st_mode & 0o777 == 0o600
     grant = asyncio.run(run_once(database, lambda c: tokens.check(c, token)))
     assert grant is not None
-    assert grant.sites is None
+    assert (grant.sites, grant.scope) == (None, "manage")
 
     def revoke_all(connection: Connection) -> None:
         connection.execute(text("UPDATE tokens SET revoked_at = created_at"))
@@ -66,6 +66,7 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path, database: DatabaseSe
     assert (made.exit_code, listed.exit_code, revoked.exit_code) == (0, 0, 0)
     assert token.startswith("hr_")
     assert found.grant.sites == frozenset({"shop"})
+    assert found.grant.scope == "read"
     assert found.token_id in listed.stdout
     assert token not in listed.stdout
     assert asyncio.run(run_once(database, lambda c: tokens.check(c, token))) is None
@@ -77,3 +78,27 @@ def test_a_token_is_for_sites_or_for_all(wrong: list[str], tmp_path: Path) -> No
     ended = CliRunner().invoke(app, ["tokens", "create", *wrong, "--data-dir", str(tmp_path)])
 
     assert ended.exit_code == 2
+
+
+def test_an_owners_token_that_only_reads_is_replaced(
+    tmp_path: Path, database: DatabaseSettings
+) -> None:
+    """The page of `headrace up` manages subscriptions."""
+    file = tmp_path / "owner.token"
+    reading = asyncio.run(run_once(database, lambda c: tokens.create(c, "", None)))
+    file.write_text(reading)
+
+    assert owner_token(file, database) != reading
+
+
+def test_a_token_that_manages_is_listed_as_such(tmp_path: Path, database: DatabaseSettings) -> None:
+    """`--manage` asks for one."""
+    run, at = CliRunner(), ["--data-dir", str(tmp_path)]
+    made = run.invoke(app, ["tokens", "create", "--all", "--manage", *at])
+    listed = run.invoke(app, ["tokens", "list", *at])
+
+    assert made.stdout.startswith("Reads and manages all sites")
+    grant = asyncio.run(run_once(database, lambda c: tokens.check(c, made.stdout.splitlines()[-1])))
+    assert grant is not None
+    assert grant.scope == "manage"
+    assert "manage" in listed.stdout

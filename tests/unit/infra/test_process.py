@@ -73,39 +73,6 @@ def test_ending_an_ended_child_does_nothing(tmp_path: Path) -> None:
     assert process.terminate(child, 1) == 3
 
 
-def test_who_waits_for_the_end_of_children_is_told_of_the_first(tmp_path: Path) -> None:
-    """By the system, not after the time that is given; and of one that ended before."""
-    living = _spawn_ready(_ENDLESS, tmp_path / "living")
-    dying = _spawn_ready(_ENDLESS, tmp_path / "dying")
-    dying.kill()
-
-    eventually(
-        lambda: _ended_while_waiting_for([living, dying]) == [dying],
-        within_seconds=30,
-        what="the end is told",
-    )
-    assert process.terminate(living, 10) == -signal.SIGTERM
-    process.wait_for_end([living.pid], 3600)
-
-
-def _ended_while_waiting_for(
-    children: list[subprocess.Popen[bytes]],
-) -> list[subprocess.Popen[bytes]]:
-    process.wait_for_end([child.pid for child in children], 3600)
-    return [child for child in children if child.poll() is not None]
-
-
-def test_who_waits_for_an_end_that_does_not_come_goes_on_in_time(tmp_path: Path) -> None:
-    """Also without any child to wait for."""
-    living = _spawn_ready(_ENDLESS, tmp_path / "log")
-
-    process.wait_for_end([living.pid], 0.01)
-    process.wait_for_end([], 0.01)
-
-    assert living.poll() is None
-    process.terminate(living, 10)
-
-
 def test_a_child_dies_with_a_parent_that_was_killed() -> None:
     """Even SIGKILL, of which the parent knows nothing, takes the child along."""
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, *_ENDLESS], stdout=subprocess.PIPE)

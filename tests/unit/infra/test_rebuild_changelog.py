@@ -9,11 +9,12 @@ from infra.rebuild import changelog as module
 from infra.rebuild.changelog import Changelog, Held, Put
 from infra.rebuild.plan import about_page
 from schemas.codec import encode
+from schemas.kafka_settings import KafkaSettings
 from schemas.records import PageDuration
 from schemas.topics import PAGE_DURATIONS
 from streams.domain import durations
 from streams.domain.durations import Leave, Page
-from streams.engine.marks import version_header, version_of
+from streams.engine.changelog_headers import version_header, version_of
 from tests.component.streams.bench import InRecord, NotingProducer
 from tests.unit.streams.samples import NOON, source
 
@@ -43,16 +44,16 @@ async def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
         InRecord(0, b"/c", b"nonsense", version_header(4)),
     ]
 
-    class FakeTail:
+    class FakeLogTail:
         def __init__(self, *_: Any) -> None:
             pass
 
         async def catch_up(self, partition: int) -> AsyncIterator[list[InRecord]]:
             yield records if partition == 1 else []
 
-    monkeypatch.setattr(module, "Tail", FakeTail)
+    monkeypatch.setattr(module, "LogTail", FakeLogTail)
     read = Changelog(PAGE_DURATIONS)
-    await read.read("", [0, 1], PageDuration, about_page)
+    await read.read(KafkaSettings(), [0, 1], PageDuration, about_page)
     return read
 
 

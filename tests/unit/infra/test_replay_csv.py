@@ -1,4 +1,4 @@
-"""CSV becomes events; what is no CSV is left for the server to refuse."""
+"""CSV becomes events; a row that is no CSV is rejected with its line."""
 
 import io
 import json
@@ -8,14 +8,16 @@ import pytest
 
 from infra.errors import UserError
 from infra.replay import csv_events
-from infra.replay.lines import Lines
-from infra.replay.recorded import MAX_LINE_BYTES, Recorded
+from infra.replay.csv_header import Mapped, header_in
+from infra.replay.recorded import Recorded
+from infra.replay.texts import MAX_LINE, open_text, read_lines
 
 _HEADER = b"type,site_id,session_id,title\n"
 
 
-def _rows(data: bytes) -> list[Recorded]:
-    return list(csv_events.of_rows("x.csv", Lines(io.BytesIO(data))))
+def _rows(data: bytes, mapped: Mapped | None = None) -> list[Recorded]:
+    (text, _) = open_text("x.csv", io.BufferedReader(io.BytesIO(data)))
+    return list(csv_events.read_rows("x.csv", read_lines(text), mapped or {}))
 
 
 def _events(header: str, *rows: str) -> list[Any]:
@@ -103,32 +105,59 @@ def test_a_cell_may_go_over_several_lines() -> None:
         b'b,s,2,"no end,\xff',
         b'b,s,2,"end" too early',
         b"b,s,2,title,too,many",
-        b"b,s,2," + b"x" * (MAX_LINE_BYTES + 1),
-        b'b,s,2,"' + b"x" * (MAX_LINE_BYTES + 1),
+        b"b,s,2",
+        b"b,s,2," + b"x" * (MAX_LINE + 1),
+        b'b,s,2,"' + b"x" * (MAX_LINE + 1),
+        b"b,s,2," + b"x" * 140_000,
     ],
 )
-def test_a_broken_row_is_sent_as_it_is_and_harms_no_other(broken: bytes) -> None:
+def test_a_broken_row_is_rejected_with_its_line_and_harms_no_other(broken: bytes) -> None:
     """Not even when its quote never ends, or only in a later row."""
     rows = _rows(_HEADER + b"a,s,1,x\n" + broken + b'\nc,s,3,"y"\nd,s,4,z\n')
 
     assert [row.line for row in rows] == [2, 3, 4, 5]
-    assert rows[1].data == broken[:MAX_LINE_BYTES]
+    assert rows[1].data == broken[:MAX_LINE]
+    assert [row.problem is None for row in rows] == [True, False, True, True]
     assert [json.loads(rows[index].data)["type"] for index in (0, 2, 3)] == ["a", "c", "d"]
 
 
 def test_bytes_that_are_no_utf8_go_through_as_they_are() -> None:
-    """The server refuses that event alone."""
-    (row,) = _rows(_HEADER + b"a,s,1,\xff\n")
+    """That event alone is rejected."""
+    (row, other) = _rows(_HEADER + b"a,s,1,\xff\nb,s,2,x\n")
 
-    assert b'"title":"\xff"' in row.data
+    assert row.data == b"a,s,1,\xff"
+    assert row.problem is not None
+    assert "0xFF is not UTF-8" in row.problem.error
+    assert other.problem is None
 
 
-def test_a_row_without_its_last_cells_has_them_empty() -> None:
-    """Programs leave them out; blank lines are no rows."""
-    assert _events("type,site_id,title", "a,s", "", "b,s,,") == [
+def test_a_header_that_is_no_utf8_rejects_the_rows_that_need_it() -> None:
+    """With the command that converts the file."""
+    (row, other) = _rows(b"type,gr\xf6\xdfe\na,1\nb,\n")
+
+    assert row.problem is not None
+    assert "0xF6 is not UTF-8" in row.problem.error
+    assert other.problem is None
+
+
+def test_empty_cells_after_the_last_column_are_no_mistake() -> None:
+    """Spreadsheets write them, also in the header; blank lines are no rows."""
+    assert _events("type,site_id,,", "a,s", "", "  ", "b,s,,,") == [
         {"type": "a", "site_id": "s"},
         {"type": "b", "site_id": "s"},
     ]
+
+
+def test_a_wrong_number_of_cells_is_reported_as_such() -> None:
+    """With the physical line, also after cells of several lines, and the usual cause."""
+    rows = _rows(_HEADER + b'a,s,1,"two\nlines"\nb,s,2,KHTML, like Gecko\nc,s,3\n')
+
+    problems = [(row.line, row.problem) for row in rows if row.problem]
+    assert [line for line, _ in problems] == [4, 5]
+    assert {problem.code for _, problem in problems} == {"wrong_number_of_cells"}
+    assert problems[0][1].error.startswith("the row has 5 cells, and the header names 4 columns;")
+    assert "comma" in problems[0][1].error
+    assert problems[1][1].error == "the row has 3 cells, and the header names 4 columns"
 
 
 def test_a_row_of_empty_cells_is_an_empty_event() -> None:
@@ -138,7 +167,7 @@ def test_a_row_of_empty_cells_is_an_empty_event() -> None:
 
 def test_a_header_of_other_names_is_an_error() -> None:
     """Rather than a refusal for every row."""
-    with pytest.raises(UserError, match=r"first line of x\.csv must name the fields"):
+    with pytest.raises(UserError, match=r"Line 1 of x\.csv must name the fields"):
         _rows(b"pageview,my-site,s1\n")
 
 
@@ -149,6 +178,88 @@ def test_an_empty_file_has_no_events() -> None:
 
 def test_a_header_is_known_by_a_field_that_every_event_has() -> None:
     """In any place, quoted or not."""
-    assert csv_events.is_header(b'path,"type"\r\n')
-    assert not csv_events.is_header(b"path,kind")
-    assert not csv_events.is_header(b'{"type":"pageview"}')
+    assert header_in('\n\npath,"type"\r\n', {})
+    assert not header_in("path,kind", {})
+    assert not header_in('{"type":"pageview"}', {})
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("before", ["", "\n", "\r\n \n;;;\n", "sep={}\n", '"sep={}"\r\n\n'])
+def test_the_delimiter_is_that_of_the_header(delimiter: str, before: str) -> None:
+    """After any number of blank lines, and after the line by which Excel learns it."""
+    lines = ["type,site_id,session_id,title", 'a,s,1,"x,y"', "b,s,2,it's"]
+    text = before.format(delimiter) + "\r\n".join(line.replace(",", delimiter) for line in lines)
+
+    events = [json.loads(row.data) for row in _rows(text.encode())]
+
+    assert [event["title"] for event in events] == [f"x{delimiter}y", "it's"]
+    assert [row.line for row in _rows(text.encode())] == [
+        before.count("\n") + number for number in (2, 3)
+    ]
+
+
+def test_our_names_are_known_in_any_case_and_with_blanks() -> None:
+    """Those of others, and of properties, stay as they are."""
+    (event,) = _events(
+        '"Type", SITE_ID ,Session Id,Screen.Width,properties.Plan,Shop', "pageview,s,1,5,pro,x"
+    )
+
+    assert event == {
+        "type": "pageview",
+        "site_id": "s",
+        "session_id": "1",
+        "screen": {"width": 5},
+        "properties": {"Plan": "pro"},
+        "Shop": "x",
+    }
+
+
+@pytest.mark.parametrize("null", ["", " ", "\\N", "NULL", "null", "None", '"NULL"', " \\N "])
+def test_null_markers_are_absent(null: str) -> None:
+    """In columns of texts, numbers and JSON alike; within a text they are text."""
+    (event,) = _events("type,visitor_id,duration,utm,title", f"a,{null},{null},{null},x NULL")
+
+    assert event == {"type": "a", "title": "x NULL"}
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ("type,site_id,Type", r"Line 1 of x\.csv names type twice"),
+        ("typ,site,session", "--map theirs=ours"),
+    ],
+)
+def test_a_header_that_cannot_be_used_is_an_error(header: str, sentence: str) -> None:
+    """Whatever row follows."""
+    with pytest.raises(UserError, match=sentence):
+        _events(header, "a,b,c")
+
+
+def test_columns_are_renamed() -> None:
+    """Before the header is judged."""
+    mapped = {"Event Kind": "type", "site": "site_id", "sess": "session_id", "w": "screen.width"}
+
+    (row,) = _rows(b"Event Kind,site,sess,w\na,s,1,5\n", mapped)
+
+    assert json.loads(row.data) == {
+        "type": "a",
+        "site_id": "s",
+        "session_id": "1",
+        "screen": {"width": 5},
+    }
+
+
+def test_a_column_to_rename_must_be_there() -> None:
+    """A misspelt one would be left out of every event."""
+    with pytest.raises(UserError, match=r"--map names kind, which is no column of x\.csv"):
+        _rows(b"type,w\na,5\n", {"kind": "type"})
+
+
+def test_a_number_that_can_mean_two_is_rejected() -> None:
+    """Not guessed; with semicolons, a comma is a decimal one."""
+    (row,) = _rows(b'type,amount\nx,"1,234"\n')
+    (event,) = _events("type;amount;vitals.lcp", "x;12,50;1,234")
+
+    assert row.problem is not None
+    assert row.problem.error == "amount 1,234 can mean 1234 or 1.234; write it without the comma"
+    assert event == {"type": "x", "amount": "12.50", "vitals": {"lcp": 1.234}}

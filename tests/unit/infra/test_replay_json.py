@@ -2,27 +2,32 @@
 
 import io
 import json
-from collections.abc import Iterator
+from decimal import Decimal
+from typing import TextIO
+from uuid import UUID
 
 import pytest
 
 from infra.errors import UserError
 from infra.replay import json_events
-from infra.replay.lines import Lines
-from infra.replay.recorded import MAX_LINE_BYTES, Completion, Recorded
+from infra.replay.recorded import Completion, Recorded
+from infra.replay.texts import MAX_LINE, open_text, read_lines
+
+
+def _text(data: bytes) -> TextIO:
+    return open_text("x", io.BufferedReader(io.BytesIO(data)))[0]
 
 
 def _lines(data: bytes) -> list[Recorded]:
-    return list(json_events.of_lines(Lines(io.BytesIO(data))))
+    return list(json_events.read_json_lines(read_lines(_text(data))))
 
 
 def _document(data: bytes) -> list[Recorded]:
-    return list(json_events.of_document("x.json", io.BytesIO(data)))
+    return list(json_events.read_document("x.json", _text(data)))
 
 
-def _completion(site_id: str | None = None) -> Completion:
-    ids: Iterator[str] = (f"id-{number}" for number in range(1, 10))
-    return Completion(site_id, lambda: next(ids))
+def _complete(data: bytes, site_id: str | None = None) -> bytes:
+    return Completion(site_id).complete(Recorded(1, data)).data
 
 
 def test_lines_are_counted_with_the_blank_ones_that_are_left_out() -> None:
@@ -40,28 +45,35 @@ def test_a_line_that_is_no_json_is_yielded_as_it_is() -> None:
 
 def test_a_line_without_end_is_cut_and_the_next_one_is_whole() -> None:
     """Memory stays flat, and the server refuses what is cut, for it is over 64 KiB."""
-    lines = _lines(b"x" * (3 * MAX_LINE_BYTES) + b'\n{"a":1}\n')
+    lines = _lines(b"x" * (3 * MAX_LINE) + b'\n{"a":1}\n')
 
-    assert [(event.line, len(event.data)) for event in lines] == [(1, MAX_LINE_BYTES), (2, 7)]
+    assert [(event.line, len(event.data)) for event in lines] == [(1, MAX_LINE), (2, 7)]
 
 
 def test_a_line_of_exactly_the_limit_does_not_swallow_the_next() -> None:
     """Its end is the last byte that was read."""
-    lines = _lines(b"x" * (MAX_LINE_BYTES - 1) + b"\nnext\n")
+    lines = _lines(b"x" * (MAX_LINE - 1) + b"\nnext\n")
 
     assert [event.line for event in lines] == [1, 2]
 
 
-def test_an_event_without_an_id_gets_one_and_keeps_every_byte() -> None:
-    """The last of two equal keys wins, so nothing needs to be decoded and encoded again."""
-    completion = _completion()
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"amount":1.10000000000000000001}',
+        b'{"amount":99999999999999999999.90,"n":123456789012345678901234567890}',
+        b'{"amount":1E+400,"n":-0.0,"a":[1.50,null,true,"\xc3\xbc"]}',
+        b'{ "event_id" : null }',
+        b"{ }",
+    ],
+)
+def test_an_event_without_an_id_gets_one_and_keeps_every_digit(data: bytes) -> None:
+    """Numbers are not read as floats on the way."""
+    exact = json.JSONDecoder(parse_float=Decimal)
+    completed = exact.decode(_complete(data).decode())
 
-    assert (
-        completion.complete(b'{"amount":1.10000000000000000001}')
-        == b'{"amount":1.10000000000000000001,"event_id":"id-1"}'
-    )
-    assert completion.complete(b"{ }") == b'{"event_id":"id-2"}'
-    assert completion.complete(b'{"event_id":null}') == b'{"event_id":null,"event_id":"id-3"}'
+    assert UUID(completed["event_id"]).version == 5
+    assert str(completed) == str(exact.decode(data.decode()) | {"event_id": completed["event_id"]})
 
 
 @pytest.mark.parametrize(
@@ -70,24 +82,24 @@ def test_an_event_without_an_id_gets_one_and_keeps_every_byte() -> None:
 )
 def test_an_event_with_an_id_and_what_is_no_event_stay_as_they_are(data: bytes) -> None:
     """A wrong id is for the server to refuse."""
-    assert _completion().complete(data) == data
+    assert _complete(data) == data
 
 
 def test_a_site_that_is_asked_for_wins_over_the_recorded_one() -> None:
     """It stands last."""
-    completed = _completion("new").complete(b'{"site_id":"old","event_id":"mine"}')
+    completed = _complete(b'{"site_id":"old","event_id":"mine"}', "new")
 
     assert json.loads(completed) == {"site_id": "new", "event_id": "mine"}
 
 
-@pytest.mark.parametrize("beginning", [b"[", b'\n [{"type"', b'{ "events" : [', b'{"events":[]}'])
-def test_an_array_and_an_object_of_events_are_documents(beginning: bytes) -> None:
+@pytest.mark.parametrize("beginning", ["[", '\n [{"type"', '{ "events" : [', '{"events":[]}'])
+def test_an_array_and_an_object_of_events_are_documents(beginning: str) -> None:
     """Told by how they begin."""
     assert json_events.is_document(beginning)
 
 
-@pytest.mark.parametrize("beginning", [b"", b'{"type":', b'{"events":3}', b"x["])
-def test_anything_else_is_no_document(beginning: bytes) -> None:
+@pytest.mark.parametrize("beginning", ["", '{"type":', '{"events":3}', "x["])
+def test_anything_else_is_no_document(beginning: str) -> None:
     """It is read by lines."""
     assert not json_events.is_document(beginning)
 
@@ -118,7 +130,7 @@ def test_a_document_that_is_too_large_is_told_how_to_be_made_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Memory stays flat."""
-    monkeypatch.setattr(json_events, "MAX_DOCUMENT_BYTES", 10)
+    monkeypatch.setattr(json_events, "MAX_DOCUMENT", 10)
 
     with pytest.raises(UserError, match="jq"):
         _document(b"[1,2,3,4,5,6,7]")

@@ -148,7 +148,7 @@ async def test_patience_ends_with_the_reason() -> None:
         ),
         ((200, ["hello"]), "answered 200"),
         ((301, {}), "answered 301"),
-        ((202, {"results": []}), "told of 0 events, not of 3"),
+        ((202, {"results": []}), "answered for 0 events, not 3"),
     ],
 )
 async def test_another_server_is_told_at_once(response: tuple[int, object], sentence: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import UserError
 from infra.replay.batches import Batch, read_ahead, read_batches
-from infra.replay.recorded import Recorded
+from infra.replay.recorded import Completion, Recorded
 from infra.replay.source import STANDARD_INPUT, open_source, total_bytes
 from producer_api.body import MAX_BATCH_BYTES
 from producer_api.lenient import split_leniently
@@ -22,12 +22,19 @@ _ARRAY = b'[{"type":"a"},\n{"type":"b"}]'
 
 
 def _types(path: Path) -> list[str]:
-    with open_source(path) as source:
+    with open_source(path, {}) as source:
         return [json.loads(event.data)["type"] for event in source.events()]
 
 
-def _as_it_is(data: bytes) -> bytes:
-    return data
+class _AsItIs(Completion):
+    """Completes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def complete(self, event: Recorded) -> Recorded:
+        """Return the event."""
+        return event
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,13 @@ def _as_it_is(data: bytes) -> bytes:
         ("x.json", _ARRAY),
         ("x.json", b'{"events":' + _ARRAY + b"}"),
         ("x.csv", _CSV),
+        ("x.csv", _CSV.decode().encode("utf-16")),
+        ("x.tsv", _CSV.replace(b"\n", b"\r")),
+        ("x.csv", _CSV.decode().encode("utf-16-be")),
+        ("x.txt", ("\ufeff\n" + _CSV.decode()).encode("utf-16-le")),
+        ("x.jsonl", _JSON.decode().encode("utf-16")),
+        ("x.json", _ARRAY.decode().encode("utf-32")),
+        ("x", b"\xfe\xff" + _JSON.decode().encode("utf-16-be")),
         ("X.CSV", b"\xef\xbb\xbf" + _CSV.replace(b"\n", b"\r\n")),
         ("x.jsonl", b"\xef\xbb\xbf" + _JSON),
         ("x.log", _JSON),
@@ -51,13 +65,22 @@ def test_every_format_is_read_plain_and_packed(
 ) -> None:
     """With the byte order mark that Excel puts first, too."""
     path = tmp_path / (name + ".gz" * packed)
-    path.write_bytes(gzip.compress(content) if packed else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
 
     assert _types(path) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
-    "content", [_JSON, _CSV, _ARRAY, gzip.compress(_JSON), gzip.compress(_CSV)]
+    "content",
+    [
+        _CSV.decode().encode("utf-16"),
+        b"\xef\xbb\xbf" + _JSON,
+        _JSON,
+        _CSV,
+        _ARRAY,
+        gzip.compress(_JSON, mtime=0),
+        gzip.compress(_CSV, mtime=0),
+    ],
 )
 def test_standard_input_is_told_by_how_it_begins(
     monkeypatch: pytest.MonkeyPatch, content: bytes
@@ -72,15 +95,15 @@ def test_a_broken_first_line_of_standard_input_is_no_csv(monkeypatch: pytest.Mon
     """It names none of our fields."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"oops\n" + _JSON)))
 
-    with open_source(STANDARD_INPUT) as source:
+    with open_source(STANDARD_INPUT, {}) as source:
         assert [event.data for event in source.events()] == [b"oops", *_JSON.split()]
 
 
 def test_packed_data_that_ends_early_is_an_error_that_says_where(tmp_path: Path) -> None:
     """What was read before it is sent first."""
     path = tmp_path / "x.jsonl.gz"
-    path.write_bytes(gzip.compress(_JSON)[:-8])
-    batches = read_batches([path], _as_it_is)
+    path.write_bytes(gzip.compress(_JSON, mtime=0)[:-8])
+    batches = read_batches([path], _AsItIs())
 
     assert [event.line for event in next(batches).events] == [1, 2]
     with pytest.raises(UserError, match=r"x\.jsonl\.gz cannot be read on after line 2"):
@@ -90,7 +113,7 @@ def test_packed_data_that_ends_early_is_an_error_that_says_where(tmp_path: Path)
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     """With its name."""
     with pytest.raises(UserError, match="gone cannot be read: No such file"):
-        next(read_batches([tmp_path / "gone"], _as_it_is))
+        next(read_batches([tmp_path / "gone"], _AsItIs()))
 
 
 def test_the_size_is_that_of_all_files_unless_one_is_a_stream(tmp_path: Path) -> None:
@@ -106,10 +129,10 @@ def test_batches_hold_no_more_events_than_are_asked_for(tmp_path: Path) -> None:
     """And events of one file only, in order."""
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"n":1}\n' * 5)
-    batches = list(read_batches([path, path], _as_it_is, most=3))
+    batches = list(read_batches([path, path], _AsItIs(), limit=3))
 
     assert [[event.line for event in batch.events] for batch in batches] == [[1, 2, 3], [4, 5]] * 2
-    assert batches[-1].position == path.stat().st_size
+    assert batches[-1].position == 2 * path.stat().st_size
     assert batches[0].place(batches[0].events[2]) == f"{path}, line 3"
 
 
@@ -118,7 +141,7 @@ def test_batches_stay_under_the_servers_limit_of_bytes(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     line = b'{"a":"' + b"x" * 65_000 + b'"}\n'
     path.write_bytes(line * 100)
-    batches = list(read_batches([path], _as_it_is))
+    batches = list(read_batches([path], _AsItIs()))
 
     sizes = [sum(len(event.data) + 1 for event in batch.events) for batch in batches]
     assert sum(sizes) == len(line) * 100
@@ -129,7 +152,7 @@ def test_the_servers_own_splitter_finds_the_same_events(tmp_path: Path) -> None:
     """An array of events and its elements as lines are the same to both."""
     path = tmp_path / "x.json"
     path.write_bytes(_ARRAY)
-    (batch,) = read_batches([path], _as_it_is)
+    (batch,) = read_batches([path], _AsItIs())
 
     assert [event.data for event in batch.events] == split_leniently(_ARRAY, 10)
 
@@ -149,3 +172,36 @@ async def test_batches_read_ahead_come_in_order_and_end_with_the_readers_error()
     assert [await anext(ahead) for _ in range(10)] == batches()
     with pytest.raises(UserError, match="enough"):
         await anext(ahead)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 65_535, 65_536, 65_537, 300_000])
+def test_a_large_file_of_another_encoding_is_read_whole(tmp_path: Path, size: int) -> None:
+    """Characters lie across the chunks in which it is read."""
+    title = "ü\U0001f600" * size
+    path = tmp_path / "x.json"
+    path.write_bytes(json.dumps([{"type": title}], ensure_ascii=False).encode("utf-16"))
+
+    with open_source(path, {}) as source:
+        (event,) = source.events()
+
+    # A document's element is cut at what no event may have.
+    assert json.dumps({"type": title}, ensure_ascii=False).encode().startswith(event.data)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"PK\x03\x04xl/workbook", "a ZIP archive or an Excel workbook"),
+        (b"PAR1\x15", "a Parquet file"),
+        (b"\xff\xfea\x00b", "cannot be read on after line 0"),
+    ],
+)
+def test_what_is_no_text_is_an_error_that_says_what_to_do(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    """Whatever the file is called."""
+    path = tmp_path / "x.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(UserError, match=sentence):
+        _types(path)

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from infra.status import look
+from infra.status.dead_letters import by_topic
 from infra.status.judge import BEHIND_SECONDS, problems_of
 from infra.status.model import DeadLetterCount, Flow, Problem, Role, Status, TableCount
 from infra.status.screen import shown
+from schemas import codec
 
 _NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
@@ -30,7 +33,7 @@ def test_nothing_is_red_when_all_is_done() -> None:
         _flow(lag=9_000, rate=800.0, behind_seconds=500.0),
         _flow(lag=10, grows=True, behind_seconds=BEHIND_SECONDS),
     ]
-    letters = [DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=0)]
+    letters = [DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=3, open=0)]
 
     assert not list(problems_of(Status(roles=_roles(), flows=flows, dead_letters=letters)))
 
@@ -45,6 +48,11 @@ def test_nothing_is_red_when_all_is_done() -> None:
             "logs/sinks.log",
         ),
         (
+            Status(roles=_roles(name="streams", expired=1_200)),
+            "1,200 records had expired in events-raw before streams started",
+            "headrace rebuild sessions",
+        ),
+        (
             Status(flows=[_flow(lag=1_200, stuck=[0, 3])]),
             "sinks does not move on in events-raw, partition 0, 3, with 1,200 records to go",
             "docs/dead-letters.md",
@@ -55,7 +63,7 @@ def test_nothing_is_red_when_all_is_done() -> None:
             "more workers",
         ),
         (
-            Status(dead_letters=[DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=2)]),
+            Status(dead_letters=[DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=2, open=2)]),
             "2 dead letters in alerts-dlq in the last hour",
             "headrace dlq list --topic alerts-dlq",
         ),
@@ -96,7 +104,7 @@ def test_a_status_is_shown_whole() -> None:
         Status(
             roles=_roles(process=77),
             flows=[flow],
-            dead_letters=[DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=0)],
+            dead_letters=[DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=3, open=0)],
             tables=[TableCount(table="events", rows=5_000_000, estimated=True)],
         )
     )
@@ -105,10 +113,73 @@ def test_a_status_is_shown_whole() -> None:
         assert part in text
 
 
-def test_what_is_red_comes_last_and_steers_no_terminal() -> None:
+def test_the_verdict_comes_first_and_steers_no_terminal() -> None:
     """What a role says of itself may hold a stranger's text."""
-    text = _text(Status(problems=[Problem(what="bad \x1b[2J", do="mend it")]))
+    tables = [TableCount(table="events", rows=1, estimated=False)]
+    problems = [Problem(what="bad \x1b[2J", do="fix it"), Problem(what="worse", do="run")]
+    one = _text(Status(tables=tables, problems=problems[:1])).splitlines()
+    two = _text(Status(tables=tables, problems=problems)).splitlines()
 
-    assert "\x1b" not in text
-    assert text.endswith("→ mend it\n")
-    assert "All is well" not in text
+    assert one[0] == "✗ bad \\x1b[2J → fix it"
+    assert two[:3] == ["✗ 2 problems:", "✗ bad \\x1b[2J → fix it", "✗ worse → run"]
+    assert _text(Status(tables=tables)).splitlines()[0] == "✓ All is well."
+
+
+def test_the_slow_codec_is_a_note_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is well with it; an operator learns how to get the other."""
+    monkeypatch.setattr(codec, "IS_COMPILED", False)
+    text = _text(Status(notes=look.notes()))
+
+    assert text.startswith("✓ All is well.\n! The slow codec is active")
+    assert "install a C compiler" in text
+    monkeypatch.setattr(codec, "IS_COMPILED", True)
+    assert look.notes() == []
+
+
+def test_with_nothing_left_everything_is_done() -> None:
+    """A time would look as if something was missing since."""
+    at = _NOW - timedelta(minutes=5)
+    (done,) = [
+        line for line in _text(Status(flows=[_flow(done_until=at)])).splitlines() if "raw" in line
+    ]
+    (behind,) = [
+        line
+        for line in _text(Status(flows=[_flow(lag=1, done_until=at)])).splitlines()
+        if "raw" in line
+    ]
+
+    assert "all" in done
+    assert "5 min ago" not in done
+    assert "5 min ago" in behind
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(1, "1 dead letter in"), (1_000, "1,000 dead letters in")]
+)
+def test_one_is_no_plural(number: int, said: str) -> None:
+    """Of dead letters."""
+    count = DeadLetterCount(topic="alerts-dlq", kept=9_000, last_hour=5_000, open=number)
+    (problem,) = problems_of(Status(dead_letters=[count]))
+
+    assert problem.what.startswith(said)
+    assert "headrace dlq discard" in problem.do
+
+
+def test_settled_letters_count_in_the_topic_that_they_are_in() -> None:
+    """Not in that of their stage: what a replay leads to is in the topic that it went through."""
+    names = (
+        "store_sessions:sessions/2/48",
+        "store_sessions:events-raw/2/96",
+        "route_events:events-raw/0/1",
+        "unknown:alerts-dlq/0/3",
+    )
+    assert by_topic(names) == {"sessions-dlq": 1, "events-raw-dlq": 2, "alerts-dlq": 1}
+
+
+@pytest.mark.parametrize(("seconds", "is_red"), [(0.0, False), (299.0, False), (172_800.0, True)])
+def test_a_clock_of_kafka_that_is_ahead_is_red(seconds: float, is_red: bool) -> None:
+    """Whichever machine asks: no role of it has to run."""
+    found = look.problem_of_clock(seconds)
+    assert [problem.what for problem in found] == (
+        ["The last events are logged 2,880 minutes ahead of this machine's clock"] if is_red else []
+    )

@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from typer import BadParameter
 
 from infra.cli_target import base_url
 from infra.data_dir import DataDir
 from infra.errors import UsageError, UserError
 from infra.process import write_pid
+from infra.replay.endpoint import endpoint
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,67 @@ def test_it_is_the_headrace_that_runs_in_the_data_directory() -> None:
 
     assert base_url(None, Path("mine")) == "http://127.0.0.1:9001"
     assert base_url(None, None) == "http://[::1]:9002"
-    assert base_url("http://127.0.0.1:9003/api/event", None) == "http://127.0.0.1:9003"
+    assert base_url("http://127.0.0.1:9003/a%2Fb/", None) == "http://127.0.0.1:9003/a%2Fb/"
+
+
+def test_the_default_directory_is_the_one_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Unless it is empty; `--to` is not in conflict with it."""
+    _run_one(Path("mine"), "http://127.0.0.1:9001", os.getpid())
+    monkeypatch.setenv("HEADRACE_DATA_DIR", "mine")
+    assert base_url(None, None) == "http://127.0.0.1:9001"
+    assert base_url("http://127.0.0.1:9003", None) == "http://127.0.0.1:9003"
+
+    monkeypatch.setenv("HEADRACE_DATA_DIR", "")
+    assert base_url(None, None) == "http://127.0.0.1:8081"
+
+
+@pytest.mark.parametrize(
+    ("to", "target"),
+    [
+        ("http://x", "/api/events"),
+        ("http://x/", "/api/events"),
+        ("https://x/collect/", "/collect/api/events"),
+        ("https://x/collect", "/collect/api/events"),
+        ("https://x/a%2Fb%20c/", "/a%2Fb%20c/api/events"),
+        ("https://x//a//", "//a//api/events"),
+        ("https://x/../a/./", "/../a/./api/events"),
+        ("https://x/c?key=a%2Bb+c;d", "/c/api/events?key=a%2Bb+c;d"),
+        ("https://x?", "/api/events?"),
+        ("https://x/api/events", "/api/events"),
+        ("https://x/api/event?k=1", "/api/events?k=1"),
+        ("https://x/p/api/events/", "/p/api/events"),
+        ("https://x/%E4%zz'(){}", "/%E4%zz'(){}/api/events"),
+    ],
+)
+def test_nothing_of_an_address_changes(to: str, target: str) -> None:
+    """But the path of the API, which follows its path."""
+    assert endpoint(to).url.raw_path_qs == target
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    """It goes to the server alone."""
+    found = endpoint("https://me:hunter%322@x:8443/a?token=hunter2")
+
+    assert (found.url.user, found.url.password) == ("me", "hunter22")
+    assert found.shown == "https://x:8443/a"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        *("", "x", "ftp://x", "http://", "http:///a", "http://x#a", "http://x:0", "http://x:abc"),
+        *("http://x:99999", "http://x/ä", "http://x/a b", "http://[::1", "http://x:", "//x"),
+        *("http://me:hunter2@x:abc", "http://me:hunter2@", "http://x\n"),
+    ],
+)
+def test_what_is_no_address_is_rejected(to: str) -> None:
+    """In a sentence without a password."""
+    with pytest.raises(BadParameter) as caught:
+        base_url(to, None)
+
+    assert "hunter2" not in str(caught.value)
 
 
 def test_where_none_runs_it_is_where_the_settings_say() -> None:

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 from producer_api.draft import Surroundings
+from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from schemas import codec
 from schemas.records import RawEvent
 
 NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
 SERVER_ID = "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"
-AROUND = Surroundings(lambda: NOW, lambda: SERVER_ID, frozenset({"archive"}))
+AROUND = Surroundings(lambda: NOW, lambda: SERVER_ID, ImportSites({"archive"}, lambda: NOW))
 REQUIRED = {"type": "pageview", "site_id": "shop", "session_id": "s-1"}
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from producer_api.accumulator import Accumulator, Confirmation
+from producer_api.accumulator import Accumulator
 from producer_api.rejected import Rejected
 from schemas.reject_reasons import RejectReason
 from tests.component.producer_api.fake_kafka import FakeKafka
@@ -18,7 +18,7 @@ def open_accumulator(fake: FakeKafka, deadline_seconds: float = 30) -> Accumulat
     return accumulator
 
 
-async def held_up(accumulator: Accumulator, fake: FakeKafka) -> Confirmation:
+async def held_up(accumulator: Accumulator, fake: FakeKafka) -> asyncio.Future[bool]:
     """Send a first record and hold it up on its way."""
     fake.lets_pass.clear()
     first = accumulator.add(b"k", b"first", [])
@@ -68,13 +68,15 @@ async def test_a_partition_that_is_held_up_holds_up_no_other() -> None:
 
 
 async def test_cancelling_one_waiter_leaves_its_neighbours_alone() -> None:
-    """They share a future that cannot be cancelled."""
+    """They share a future, and wait for it without owning it."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
     fake.lets_pass.clear()
 
     async def wait() -> bool:
-        return await accumulator.add(b"k", b"", [])
+        confirmed = accumulator.add(b"k", b"", [])
+        await asyncio.wait([confirmed])
+        return confirmed.result()
 
     (one, other) = (asyncio.create_task(wait()), asyncio.create_task(wait()))
     await eventually_async(lambda: fake.batches, within_seconds=15, what="both are on their way")

@@ -222,6 +222,26 @@ def test_amounts_are_exact_to_six_places(written: str, expected: str) -> None:
     assert read_json(raw.encode()).amount == Decimal(expected)
 
 
+@pytest.mark.parametrize(
+    ("written", "truncated"),
+    [
+        ("1e-7", ["amount"]),
+        ("0.30000000000000004", ["amount"]),
+        ('"0.1234567"', ["amount"]),
+        ("0.1", []),
+        ("1e2", []),
+        ("49.9000000000", []),
+        ("12345678901234567.89", []),
+        ("-0.0", []),
+    ],
+)
+def test_an_amount_that_was_rounded_is_named(written: str, truncated: list[str]) -> None:
+    """No money is lost without a word."""
+    raw = json.dumps(REQUIRED)[:-1] + f', "amount": {written}}}'
+
+    assert read_json(raw.encode()).truncated == truncated
+
+
 @pytest.mark.parametrize("value", [2**63, -(2**63), "9223372036854775807.9999999", "1e999999"])
 def test_amounts_have_at_most_63_bits(value: Any) -> None:
     """After rounding, too."""

@@ -33,6 +33,13 @@ MINUTE = 60_000_000
         ("2026-01-31T17:30+0530", NOW),
         ("2026-01-31T13:00+01", NOW),
         ("2026W056T1200", NOW),
+        ("2026031T120000Z", NOW),
+        ("2026-031 13:00+01", NOW),
+        ("2024-366T24:00+00:00", 1_735_689_600_000_000),
+        ("2026-01-31T24", NOW + 720 * MINUTE),
+        ("20260131T2400Z", NOW + 720 * MINUTE),
+        ("2026-01-31T24:00:00.000+05:30", NOW + 390 * MINUTE),
+        ("2026-031T11:59:60,5", NOW + 500_000),
     ],
 )
 def test_iso_8601_is_read_in_its_many_forms(text: str, expected: int) -> None:
@@ -73,6 +80,15 @@ def test_iso_8601_is_read_in_its_many_forms(text: str, expected: int) -> None:
         "2026-01-31T12:00:00.Z",
         "2026-01-31T1\u066200:00Z",
         "2026-W05",
+        # A year has 365 days, or 366, and 52 weeks, or 53.
+        "2026-366T12:00:00Z",
+        "2026-000",
+        "0000-001",
+        "2025-W53-1",
+        # The end of a day is a moment.
+        "2026-01-31T24:00:01Z",
+        "2026-01-31T24:01Z",
+        "2026-01-31T24:00:00.001Z",
     ],
 )
 def test_what_is_no_date_and_time_is_refused(text: str) -> None:
@@ -81,6 +97,27 @@ def test_what_is_no_date_and_time_is_refused(text: str) -> None:
         microseconds("timestamp", text)
 
     assert (refused.value.reason, refused.value.field) == (RejectReason.BAD_TIMESTAMP, "timestamp")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "9999-12-31T23:59:60Z",
+        "9999-12-31T24:00:00Z",
+    ],
+)
+def test_a_time_that_no_calendar_has_is_refused_by_a_sentence_of_its_own(text: str) -> None:
+    """It is written as it should be."""
+    with pytest.raises(Rejected) as refused:
+        microseconds("sent_at", text)
+
+    assert refused.value.fields() == {
+        "error": "sent_at must be in the years 1 to 9999 in UTC",
+        "code": "bad_timestamp",
+        "field": "sent_at",
+    }
 
 
 @pytest.mark.parametrize("value", [1_769_860_800_000, True, [], {}])

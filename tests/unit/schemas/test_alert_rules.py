@@ -10,8 +10,8 @@ from schemas.alert_rules import (
     ErrorNewParams,
     ErrorRateParams,
     PaymentParams,
+    non_defaults,
     read_params,
-    told,
 )
 
 
@@ -20,11 +20,11 @@ def test_parameters_are_read_and_told_without_what_is_so_for_every_site() -> Non
     payment = read_params("payment", {"min_amount": 99.5, "currency": "eur"})
     rate = read_params("error.rate", {"count": 10, "minutes": 60, "per": "fingerprint"})
 
-    assert payment == PaymentParams(Decimal("99.5"), "EUR")
-    assert told(payment) == {"min_amount": 99.5, "currency": "EUR"}
-    assert rate == ErrorRateParams(10, 60)
-    assert told(rate) == {"minutes": 60}
-    assert told(read_params("error.rate", {"count": 10, "minutes": 5})) == {}
+    assert payment == PaymentParams(min_amount=Decimal("99.5"), currency="EUR")
+    assert non_defaults(payment) == {"min_amount": 99.5, "currency": "EUR"}
+    assert rate == ErrorRateParams(count=10, minutes=60)
+    assert non_defaults(rate) == {"minutes": 60}
+    assert non_defaults(read_params("error.rate", {"count": 10, "minutes": 5})) == {}
     assert read_params("error.new", {}) == ErrorNewParams()
     assert read_params("payment", {"min_amount": None}) == PaymentParams()
 

@@ -198,3 +198,29 @@ def test_tricks_are_refused_even_then(url: str) -> None:
     """Nobody needs them."""
     with pytest.raises(ForbiddenError):
         check_url(url, allow_private=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("https://x.example", "/"),
+        ("https://x.example?", "/?"),
+        ("https://x.example?a", "/?a"),
+        ("https://x.example/hook?", "/hook?"),
+        ("https://x.example/a%2Fb%2fc%20d", "/a%2Fb%2fc%20d"),
+        ("https://x.example/a+b;c=d,e", "/a+b;c=d,e"),
+        ("https://x.example//a//", "//a//"),
+        ("https://x.example/a/../b/./c", "/a/../b/./c"),
+        ("https://x.example:443/?x=%41&y=a+b&&=&z", "/?x=%41&y=a+b&&=&z"),
+        ("https://x.example/%7Eme/~me/%zz", "/%7Eme/~me/%zz"),
+        ("https://x.example/'(){}[]|^`\"<>", "/'(){}[]|^`\"<>"),
+        ("https://x.example/a@b:c?d?e/f", "/a@b:c?d?e/f"),
+        ("HTTPS://X.Example/A", "/A"),
+    ],
+)
+def test_the_target_of_a_request_is_what_was_given(text: str, target: str) -> None:
+    """Byte for byte; the host is the one that was checked."""
+    url = check_url(text, allow_private=False)
+
+    assert url.raw_path_qs == target
+    assert (url.host, url.scheme) == ("x.example", "https")

@@ -87,7 +87,7 @@ def test_a_session_gives_a_row_for_each_visit() -> None:
 
 @pytest.mark.parametrize(
     ("pageviews", "engagements", "bounced"),
-    [(1, 0, True), (1, 1, False), (2, 0, False), (0, 0, False)],
+    [(1, 0, True), (1, 1, False), (2, 0, False), (0, 1, False)],
 )
 def test_a_bounce_is_one_pageview_and_no_engagement(
     pageviews: int, engagements: int, bounced: bool

@@ -19,6 +19,7 @@ class FakeStates(Generic[S]):
         self._record_type = record_type
         self._stored: dict[bytes, bytes] = {}
         self.staged: dict[bytes, S | None] = {}
+        self._before: list[tuple[bytes, S | None]] = []
         self.published: list[tuple[bytes, S]] = []
         self.applied_until = -1
         self._recovered_until = -1
@@ -51,6 +52,10 @@ class FakeStates(Generic[S]):
         """Tell whether this batch changed the key."""
         return key in self.staged
 
+    def publish(self, key: bytes) -> None:
+        """Have the staged state of a key written before its next one."""
+        self._before.append((key, self.staged[key]))
+
     def stored(self) -> dict[bytes, S]:
         """Return what is written."""
         return {key: decode(value, self._record_type) for key, value in self._stored.items()}
@@ -62,7 +67,7 @@ class FakeStates(Generic[S]):
 
     def write(self, most: int | None = None) -> None:
         """Write what is staged, or its first `most`, the rest being lost: a crash in mid-write."""
-        for key, state in list(self.staged.items())[:most]:
+        for key, state in [*self._before, *self.staged.items()][:most]:
             if state is None:
                 self._stored.pop(key, None)
                 self._recovered_until = max(self.applied_until, self._recovered_until)
@@ -70,3 +75,4 @@ class FakeStates(Generic[S]):
                 self._stored[key] = encode(state)
                 self.published.append((key, state))
         self.staged.clear()
+        self._before.clear()

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from datasketches import hll_sketch, hll_union
-
 from schemas.headers import Source
-from schemas.live import VISITORS_LG_K
 from schemas.paths import path_of
 from schemas.records import LiveCounters, RawEvent
+from schemas.visitor_sketch import estimate
 
+PASSIVE = {"pageleave", "web_vitals"}
 _ACTIVE_MS = 300_000
 Counted = tuple[RawEvent, Source]
 
@@ -22,7 +21,7 @@ def recount(log: Iterable[Counted], site_id: str, now_ms: int) -> dict[str, Any]
     minutes = [src.log_ms // 60_000 for _, src in events]
     visitors = {
         event.visitor_id or event.session_id
-        for event, src in events
+        for event, src in _of_active_runs(events)
         if src.log_ms // 1_000 > now_ms // 1_000 - 300
     }
     runs = list(_active_runs(events, now_ms))
@@ -60,11 +59,7 @@ def told(counters: LiveCounters | None) -> dict[str, Any]:
 
 def visitors_of(counters: Iterable[LiveCounters]) -> float:
     """Return the visitors of several partitions, as a reader does."""
-    union = hll_union(VISITORS_LG_K)
-    for one in counters:
-        if one.visitors:
-            union.update(hll_sketch.deserialize(one.visitors))
-    return float(union.get_estimate())
+    return estimate(one.visitors for one in counters)
 
 
 def _once(log: Iterable[Counted], site_id: str) -> Iterator[Counted]:
@@ -87,8 +82,24 @@ def _active_runs(events: Sequence[Counted], now_ms: int) -> Iterator[list[RawEve
                 break
             run.insert(0, event)
             before_ms = src.log_ms
-        if run:
+        if any(event.type not in PASSIVE for event in run):
             yield run
+
+
+def _of_active_runs(events: Sequence[Counted]) -> Iterator[Counted]:
+    """Yield the events of the runs, over or not, that are not of passive events alone."""
+    for session_id in {event.session_id for event, _ in events}:
+        run: list[Counted] = []
+        for event, src in (one for one in events if one[0].session_id == session_id):
+            if run and src.log_ms >= run[-1][1].log_ms + _ACTIVE_MS:
+                yield from _if_active(run)
+                run = []
+            run.append((event, src))
+        yield from _if_active(run)
+
+
+def _if_active(run: Sequence[Counted]) -> Sequence[Counted]:
+    return run if any(event.type not in PASSIVE for event, _ in run) else ()
 
 
 def _page(run: Sequence[RawEvent]) -> str | None:

@@ -5,8 +5,12 @@ import pytest
 from schemas.headers import find
 from schemas.reject_reasons import DeadLetterReason
 from streams.engine.batch import Batch
-from streams.engine.brake import MAX_REFUSED_IN_A_ROW, Brake, PartitionStoppedError
-from streams.engine.guard import FrozenError, FrozenGuard
+from streams.engine.circuit_breaker import (
+    MAX_CONSECUTIVE_DEAD_LETTERS,
+    CircuitBreaker,
+    PartitionStoppedError,
+)
+from streams.engine.fencing import Fence, FencedError
 from tests.component.streams.bench import InRecord
 
 
@@ -18,7 +22,7 @@ def a_batch(bad: Sequence[bool], first_offset: int = 0, partition: int = 0) -> B
     batch = Batch("route_events", "events-raw", partition, records)
     for record, is_bad in zip(records, bad, strict=True):
         if is_bad:
-            batch.refuse(record, DeadLetterReason.UNDECODABLE, "x" * 9_000)
+            batch.reject(record, DeadLetterReason.UNDECODABLE, "x" * 9_000)
     return batch
 
 
@@ -31,7 +35,7 @@ def test_a_batch_knows_where_it_stands() -> None:
 
 def test_a_refused_record_keeps_its_bytes_and_says_why() -> None:
     """Its headers stay, and tell who refused it, where it was and when."""
-    ((key, value, headers),) = a_batch([False, True]).refused
+    ((key, value, headers),) = a_batch([False, True]).dead_letters
 
     assert (key, value) == (b"k", b"v")
     assert find(headers, "type") == b"t"
@@ -51,15 +55,15 @@ def test_what_fails_on_a_record_refuses_that_record_alone() -> None:
     """The error is told; a worker that is ending is not kept from it."""
     batch = a_batch([False, False])
     for record in batch.records:
-        with batch.refusing(record):
+        with batch.rejecting(record):
             if record.offset == 0:
                 raise ZeroDivisionError("by zero")
 
-    assert batch.refused_offsets == {0}
-    assert find(batch.refused[0].headers, "dlq-detail") == b"ZeroDivisionError('by zero')"
-    with pytest.raises(KeyboardInterrupt), batch.refusing(batch.records[1]):
+    assert batch.dead_letter_offsets == {0}
+    assert find(batch.dead_letters[0].headers, "dlq-detail") == b"ZeroDivisionError('by zero')"
+    with pytest.raises(KeyboardInterrupt), batch.rejecting(batch.records[1]):
         raise KeyboardInterrupt
-    assert batch.refused_offsets == {0}
+    assert batch.dead_letter_offsets == {0}
 
 
 def test_outputs_keep_their_order_by_topic_and_partition() -> None:
@@ -77,18 +81,18 @@ def test_outputs_keep_their_order_by_topic_and_partition() -> None:
 
 def test_the_run_of_refused_records_goes_on_from_the_batch_before() -> None:
     """A good one ends it."""
-    assert list(a_batch([True, True, False, True]).bad_in_a_row(5)) == [6, 7, 0, 1]
-    assert list(a_batch([False, False]).bad_in_a_row(5)) == [0]
+    assert list(a_batch([True, True, False, True]).consecutive_dead_letters(5)) == [6, 7, 0, 1]
+    assert list(a_batch([False, False]).consecutive_dead_letters(5)) == [0]
 
 
-FIFTY = [True] * MAX_REFUSED_IN_A_ROW
+FIFTY = [True] * MAX_CONSECUTIVE_DEAD_LETTERS
 
 
 def test_one_too_many_in_a_row_stops_the_partition_for_good() -> None:
     """Over batches, too; then nothing of it has an effect, not even what would be good."""
-    brake = Brake()
+    brake = CircuitBreaker()
     brake.check(a_batch(FIFTY))
-    brake.passed(a_batch(FIFTY))
+    brake.note_processed(a_batch(FIFTY))
 
     with pytest.raises(PartitionStoppedError, match=r"51 records of events-raw/0 in a row .*dlq"):
         brake.check(a_batch([True], first_offset=50))
@@ -99,19 +103,19 @@ def test_one_too_many_in_a_row_stops_the_partition_for_good() -> None:
 
 def test_a_good_record_between_lets_go_of_the_brake() -> None:
     """Poison comes alone; a fault of ours meets everything."""
-    brake = Brake()
+    brake = CircuitBreaker()
     for number in range(9):
         batch = a_batch([*FIFTY, False], first_offset=51 * number)
         brake.check(batch)
-        brake.passed(batch)
+        brake.note_processed(batch)
 
     assert brake.stopped == {}
 
 
 def test_other_partitions_go_on() -> None:
     """Each counts for itself."""
-    brake = Brake()
-    brake.passed(a_batch(FIFTY))
+    brake = CircuitBreaker()
+    brake.note_processed(a_batch(FIFTY))
 
     brake.check(a_batch([True], partition=1))
     assert brake.stopped == {}
@@ -119,7 +123,7 @@ def test_other_partitions_go_on() -> None:
 
 def test_a_batch_that_is_read_again_is_not_counted_twice() -> None:
     """Only what is done counts on."""
-    brake = Brake()
+    brake = CircuitBreaker()
     for _ in range(3):
         brake.check(a_batch(FIFTY))
 
@@ -139,34 +143,34 @@ class Clock:
 def test_a_loop_that_moves_is_not_frozen() -> None:
     """Each beat counts from the last."""
     clock = Clock()
-    guard = FrozenGuard(5, clock)
+    guard = Fence(5, clock)
     for _ in range(10):
         clock.now += 5
-        guard.beat()
+        guard.heartbeat()
 
     clock.now += 5
     guard.check()
 
 
-@pytest.mark.parametrize("look", ["check", "beat"])
+@pytest.mark.parametrize("look", ["check", "heartbeat"])
 def test_a_loop_that_stood_still_ends_the_worker_before_it_writes(look: str) -> None:
     """Whichever looks first, and it does not heal."""
     clock = Clock()
-    guard = FrozenGuard(5, clock)
+    guard = Fence(5, clock)
     clock.now += 5.1
 
-    with pytest.raises(FrozenError, match=r"stood still for 5\.1 s, longer than 5\.0 s"):
+    with pytest.raises(FencedError, match=r"suspended for 5\.1 s, longer than 5\.0 s"):
         getattr(guard, look)()
-    with pytest.raises(FrozenError):
+    with pytest.raises(FencedError):
         guard.check()
 
 
 async def test_the_beat_ends_when_the_loop_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when nothing is written: the group has given the partitions away."""
-    monkeypatch.setattr("streams.engine.guard._BEAT_SECONDS", 0)
+    monkeypatch.setattr("streams.engine.fencing._HEARTBEAT_SECONDS", 0)
     clock = Clock()
-    guard = FrozenGuard(5, clock)
+    guard = Fence(5, clock)
     clock.now += 6
 
-    with pytest.raises(FrozenError):
-        await guard.beat_for_ever()
+    with pytest.raises(FencedError):
+        await guard.monitor()

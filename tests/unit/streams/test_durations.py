@@ -2,18 +2,18 @@ import pytest
 
 from schemas.records import PageDuration
 from streams.domain import durations
-from streams.domain.duration_book import DurationBook
-from streams.engine.room import MAX_STATES
+from streams.domain.duration_aggregator import DurationAggregator
+from streams.engine.capacity import MAX_STATES
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import HOUR, HOUR_MS, NOON, NOON_MS, event, source
 
 ENDED_MS = NOON_MS + HOUR_MS
 
 
-def a_book() -> tuple[FakeStates[PageDuration], DurationBook]:
+def a_book() -> tuple[FakeStates[PageDuration], DurationAggregator]:
     """Return an empty table and its book."""
     states = FakeStates(PageDuration)
-    return states, DurationBook(states, 3)
+    return states, DurationAggregator(states, 3)
 
 
 def told(states: FakeStates[PageDuration]) -> dict[str, tuple[int, int, int]]:
@@ -25,29 +25,29 @@ def told(states: FakeStates[PageDuration]) -> dict[str, tuple[int, int, int]]:
     }
 
 
-def successor(states: FakeStates[PageDuration]) -> DurationBook:
+def successor(states: FakeStates[PageDuration]) -> DurationAggregator:
     """Return the book of the worker that takes over."""
     stored = states.recovered()
-    book = DurationBook(states, 3)
+    book = DurationAggregator(states, 3)
     for key, state in stored.items():
-        book.know(key, state)
+        book.restore(key, state)
     return book
 
 
-def leave(book: DurationBook, offset: int, log_ms: int = NOON_MS, **fields: object) -> None:
+def leave(book: DurationAggregator, offset: int, log_ms: int = NOON_MS, **fields: object) -> None:
     """Let one page leave happen, in a batch of its own."""
-    book.begin_batch(MAX_STATES)
+    book.evict(MAX_STATES)
     book.advance(source(offset, log_ms))
     given = {"type": "pageleave", "duration_ms": 1_000, **fields}
-    book.leave(event(offset, **given), source(offset, log_ms))
-    book.end_batch()
+    book.add(event(offset, **given), source(offset, log_ms))
+    book.flush()
 
 
-def tick(book: DurationBook, log_ms: int = NOON_MS) -> None:
+def tick(book: DurationAggregator, log_ms: int = NOON_MS) -> None:
     """Let stream time pass in a batch without a leave."""
-    book.begin_batch(MAX_STATES)
+    book.evict(MAX_STATES)
     book.advance(source(2, log_ms))
-    book.end_batch()
+    book.flush()
 
 
 def test_a_background_tab_counts_six_hours_at_most() -> None:
@@ -71,7 +71,7 @@ def test_a_negative_duration_is_refused() -> None:
     states, book = a_book()
     with pytest.raises(ValueError, match="-1 ms"):
         leave(book, 1, duration_ms=-1)
-    book.end_batch()
+    book.flush()
 
     assert told(states) == {}
 
@@ -105,10 +105,10 @@ def test_an_hour_is_not_deleted_in_the_batch_that_changed_it() -> None:
     states, book = a_book()
     leave(book, 1)
     states.write()
-    book.begin_batch(MAX_STATES)
-    book.leave(event(2, type="pageleave", duration_ms=1), source(2, NOON_MS))
+    book.evict(MAX_STATES)
+    book.add(event(2, type="pageleave", duration_ms=1), source(2, NOON_MS))
     book.advance(source(2, ENDED_MS + 30 * HOUR_MS))
-    book.end_batch()
+    book.flush()
     assert told(states) == {"/": (1, 2, 1_001)}
 
     tick(book)
@@ -123,7 +123,7 @@ def test_an_hour_is_not_deleted_in_a_batch_that_read_its_leaves_again() -> None:
     book = successor(states)
     leave(book, 1)
     book.advance(source(1, ENDED_MS + 30 * HOUR_MS))
-    book.end_batch()
+    book.flush()
     assert told(states) == {"/": (1, 1, 1_000)}
 
     tick(book)
@@ -158,19 +158,47 @@ def test_a_crash_that_wrote_the_rest_alone_loses_no_path(monkeypatch: pytest.Mon
     """The last path of an hour is kept apart when it is read again, too."""
     monkeypatch.setattr(durations, "MAX_PATHS", 1)
     states, book = a_book()
-    book.leave(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
-    book.leave(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
-    book.end_batch()
+    book.add(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
+    book.add(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
+    book.flush()
     states.staged = dict(reversed(states.staged.items()))
     states.write(most=1)
     assert told(states) == {"(other)": (2, 1, 2)}
 
     again = successor(states)
-    again.leave(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
-    again.leave(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
-    again.end_batch()
+    again.add(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
+    again.add(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
+    again.flush()
 
     assert told(states) == {"/first": (1, 1, 1), "(other)": (2, 1, 2)}
+
+
+def test_invented_paths_leave_the_pages_that_are_read_their_rows() -> None:
+    """Twelve thousand of them, before and after; two sessions that leave a page are enough."""
+    states, book = a_book()
+    offset = 0
+
+    def read(*paths: str) -> None:
+        nonlocal offset
+        book.evict(MAX_STATES)
+        for path in paths:
+            offset += 1
+            fields = {"path": path, "session_id": f"s-{offset}", "duration_ms": 1_000}
+            book.add(event(offset, type="pageleave", **fields), source(offset))
+        book.flush()
+        states.write()
+
+    read("/early", *(f"/junk-{number}" for number in range(12_000)))
+    for _ in range(3):
+        read(*(f"/page-{number}" for number in range(50)))
+        read(*(f"/more-{number}" for number in range(10)), "/early")
+
+    found = told(states)
+    assert found["/early"][1] == 4
+    assert {found[f"/page-{number}"][1] for number in range(50)} == {2}
+    assert {found[f"/more-{number}"][1] for number in range(10)} == {2}
+    assert len(found) == durations.MAX_PATHS + 50 + 10 + 1
+    assert sum(leaves for _, leaves, _ in found.values()) == offset
 
 
 def test_deleted_paths_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +223,7 @@ def test_more_hours_than_there_is_room_for_leave_early() -> None:
         leave(book, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
         states.write()
 
-    assert book.begin_batch(most=2) == 1
+    assert book.evict(limit=2) == 1
     states.write()
     assert told(states) == {"/-2": (1, 1, 1_000), "/-1": (3, 1, 1_000)}
 
@@ -213,7 +241,7 @@ def test_leaves_of_a_deleted_hour_read_again_begin_nothing() -> None:
     for offset, hours in enumerate((-2, -1), start=1):
         leave(book, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
     states.write()
-    book.begin_batch(most=1)
+    book.evict(limit=1)
     states.write()
 
     again = successor(states)

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from schemas.headers import Source
-from schemas.live import ALIVE_SECONDS, RENEW_SECONDS
+from schemas.live import RENEW_SECONDS
 from schemas.records import LiveCounters, RawEvent
 from streams.domain import live, live_sessions, live_sites
-from streams.domain.live import LiveBook
+from streams.domain.live import LiveAggregator
 from streams.domain.live_latest import detail_of
-from streams.domain.live_sessions import NameCounts, referrer_host
+from streams.domain.live_sessions import NameCounts
+from streams.domain.referrers import own_hosts, referrer_host
 from tests.unit.streams.live_recount import visitors_of
 from tests.unit.streams.samples import DAY_MS, HOUR, NOON, NOON_MS, event, source
 
@@ -20,7 +21,7 @@ class Now:
     """A partition to which events come, one after another, at times after noon (seconds)."""
 
     def __init__(self) -> None:
-        self.book = LiveBook(3)
+        self.book = LiveAggregator(3)
         self._offset = 0
 
     def come(self, *events: RawEvent, at: float = 0) -> None:
@@ -50,7 +51,7 @@ def test_counters_name_their_partition_and_stream_time_that_goes_on() -> None:
 
 def test_a_tick_says_what_time_it_is_and_time_never_goes_back() -> None:
     """A record that was long on its way changes nothing."""
-    book = LiveBook(0)
+    book = LiveAggregator(0)
     book.apply(None, source(1, NOON_MS + 5_000), 0.0)
     book.apply(event("a"), source(2, NOON_MS + 1_000), 100.0)
 
@@ -59,7 +60,7 @@ def test_a_tick_says_what_time_it_is_and_time_never_goes_back() -> None:
 
 def test_nothing_is_told_before_anything_came() -> None:
     """Not even zeros."""
-    assert LiveBook(0).due(1_000.0) == []
+    assert LiveAggregator(0).due(1_000.0) == []
 
 
 def test_each_window_decays_at_its_own_time() -> None:
@@ -94,18 +95,61 @@ def test_what_did_not_change_is_told_again_in_time() -> None:
     assert not now.told(at=RENEW_SECONDS + 1)
 
 
-def test_a_partition_with_counters_is_never_silent_for_long() -> None:
-    """One site speaks for all; one in which nothing happened has nothing to say."""
+def test_all_was_told_once_every_known_site_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newcomers, of whom there may always be more, do not delay that; an empty partition has."""
+    monkeypatch.setattr(live, "MAX_PUBLISHED", 2)
     now = Now()
-    now.come(event("a"), event("b", site_id="blog"))
-    now.told()
-    assert not now.told(at=ALIVE_SECONDS - 0.1)
+    seen: list[tuple[set[str], bool]] = [(set(), now.book.has_published_all)]
+    for site in ("a", "b", "c"):
+        now.come(event(1, site_id=site))
+    for site in ("a", "b", "c"):
+        now.come(event(2, site_id=site), at=60)
+    now.come(*(event(0, site_id=f"new-{number}") for number in range(9)), at=60)
+    seen += [(set(now.told(60)), now.book.has_published_all) for _ in range(2)]
 
-    assert len(now.told(at=ALIVE_SECONDS)) == 1
-    assert not now.told(at=2 * ALIVE_SECONDS - 0.1)
-    assert len(now.told(at=2 * ALIVE_SECONDS)) == 1
-    now.told(at=3_600)
-    assert not now.told(at=3_600 + ALIVE_SECONDS)
+    assert seen == [(set(), True), ({"a", "b"}, False), ({"c", "new-0"}, True)]
+
+
+@pytest.mark.parametrize("types", [["pageleave"], ["web_vitals", "pageleave"]])
+def test_passive_events_alone_are_nobody_there(types: list[str]) -> None:
+    """They are events, but no session, visitor or referrer, until another event comes."""
+    now = Now()
+    for name in types:
+        now.come(event(name, type=name, visitor_id="v", referrer="https://search.example/"), at=1)
+
+    told = now.told(at=1)["shop"]
+    assert sum(one.events for one in told.minutes) == len(types)
+    assert (told.sessions, told.visitors, told.pages, told.referrers) == (0, b"", [], [])
+
+    now.come(event("p", type="pageview", path="/a", visitor_id=None, session_id="other"), at=2)
+    now.come(event("q", type="pageview", path="/a"), at=2)
+    told = now.told(at=2)["shop"]
+    assert (told.sessions, round(visitors_of([told]))) == (2, 3)
+    assert [(one.name, one.sessions) for one in told.referrers] == [("search.example", 1)]
+
+
+def test_a_passive_event_keeps_a_session_but_does_not_bring_it_back() -> None:
+    """Who leaves a page after a long silence is gone."""
+    now = Now()
+    now.come(event("a"), at=0)
+    now.come(event("b", type="web_vitals"), at=299)
+    assert now.told(at=598)["shop"].sessions == 1
+
+    now.come(event("c", type="pageleave"), at=599)
+    assert now.told(at=599)["shop"].sessions == 0
+
+
+def test_a_flood_of_passive_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It moves no session that counts, not even of its own site."""
+    monkeypatch.setattr(live_sites, "MAX_SESSIONS", 3_000)
+    now = Now()
+    now.come(*(event(0, session_id=f"s-{number}") for number in range(900)))
+    for number in range(20_000):
+        now.come(event(0, type="pageleave", session_id=f"p-{number}"))
+
+    sessions = next(iter(now.book._sites)).windows.sessions  # noqa: SLF001 - what is held
+    assert now.told()["shop"].sessions == 900
+    assert sessions.held <= 3_000 + 1_000
 
 
 @pytest.mark.parametrize(("age_us", "sites"), [(24 * HOUR, ["shop"]), (24 * HOUR + 1, [])])
@@ -119,7 +163,7 @@ def test_old_events_of_imports_are_not_live(age_us: int, sites: list[str]) -> No
 
 def test_offsets_are_told_apart_by_their_source_partition() -> None:
     """The same offset of another partition is another event."""
-    book = LiveBook(0)
+    book = LiveAggregator(0)
     for partition in (0, 1, 0):
         book.apply(event(partition), Source(partition, 7, NOON_MS), 0.0)
 
@@ -128,7 +172,7 @@ def test_offsets_are_told_apart_by_their_source_partition() -> None:
 
 def test_visitors_of_four_partitions_merge_within_two_per_cent() -> None:
     """10,000 who each have sessions in two of them."""
-    books = [LiveBook(partition) for partition in range(4)]
+    books = [LiveAggregator(partition) for partition in range(4)]
     for number in range(20_000):
         partition = number % 4 if number < 10_000 else (number + 1) % 4
         visit = event(number, session_id=f"s-{number}", visitor_id=f"v-{number % 10_000}")
@@ -170,7 +214,19 @@ def test_a_referrer_is_a_host_that_is_not_the_sites_own(
     referrer: str | None, more: dict[str, str], host: str | None
 ) -> None:
     """From one page to the next, the site refers to itself."""
-    assert referrer_host(event("a", referrer=referrer, **more)) == host
+    one = event("a", referrer=referrer, **more)
+    assert referrer_host(one, own_hosts(one)) == host
+
+
+def test_a_host_that_turns_out_to_be_the_sites_own_is_no_referrer() -> None:
+    """A later event of the session names it; then the next referrer counts."""
+    now = Now()
+    now.come(event("a", referrer="https://pay.example/", hostname="shop.example"))
+    assert [one.name for one in now.told()["shop"].referrers] == ["pay.example"]
+    now.come(event("b", referrer="https://www.shop.example/", hostname="pay.example"))
+    assert now.told()["shop"].referrers == []
+    now.come(event("c", referrer="https://search.example/", hostname="pay.example"))
+    assert [one.name for one in now.told()["shop"].referrers] == ["search.example"]
 
 
 def test_a_flood_of_site_ids_moves_no_site_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,26 +234,51 @@ def test_a_flood_of_site_ids_moves_no_site_that_is_known(monkeypatch: pytest.Mon
     monkeypatch.setattr(live_sites, "MAX_SITES", 40)
     monkeypatch.setattr(live_sites, "MAX_SETTLED", 30)
     now = Now()
-    now.come(event(1), event(2))
+    now.come(event(1))
+    now.come(event(2), at=60)
     for number in range(1_000):
-        now.come(event(number, site_id=f"flood-{number}"))
-        now.come(*[event(number, site_id=f"twice-{number}")] * 2)
+        now.come(event(number, site_id=f"flood-{number}"), at=60)
+        now.come(*[event(number, site_id=f"twice-{number}")] * 2, at=60)
 
-    told = now.told()
+    told = now.told(60)
     assert sum(one.events for one in told["shop"].minutes) == 2
     assert len(told) == len(now.book) == 40
 
 
+def test_sites_invented_before_block_no_site_that_becomes_active() -> None:
+    """Twelve thousand sites with events in several minutes, then a site's first event."""
+    now = Now()
+    for minute in range(3):
+        flood = (event(0, site_id=f"flood-{number}") for number in range(12_000))
+        now.come(*flood, at=60 * minute)
+    now.come(event(1), at=181)
+    now.come(*(event(0, site_id=f"late-{number}") for number in range(900)), at=182)
+
+    names: set[str] = set()
+    while told := now.told(182):
+        names |= told.keys()
+    assert "shop" in names
+    now.come(event(2), at=600)
+    now.come(*(event(0, site_id=f"again-{number}") for number in range(12_000)), at=601)
+    while told := now.told(601):
+        names |= told.keys()
+        if "shop" in told:
+            assert sum(one.events for one in told["shop"].minutes) == 2
+    assert len(now.book) <= live_sites.MAX_SITES
+    assert "again-11999" in names
+
+
 def test_known_sites_are_told_first_when_too_many_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are told next."""
-    monkeypatch.setattr(live, "MAX_TOLD", 3)
+    monkeypatch.setattr(live, "MAX_PUBLISHED", 3)
     now = Now()
-    now.come(*(event(0, site_id=f"new-{number}") for number in range(4)))
-    now.come(event(1), event(2))
+    now.come(event(1))
+    now.come(*(event(0, site_id=f"new-{number}") for number in range(4)), at=60)
+    now.come(event(2), at=60)
 
-    assert list(now.told()) == ["shop", "new-0", "new-1"]
-    now.come(event(3))
-    assert list(now.told()) == ["shop", "new-2", "new-3"]
+    assert list(now.told(60)) == ["shop", "new-0", "new-1"]
+    now.come(event(3), at=60)
+    assert list(now.told(60)) == ["shop", "new-2", "new-3"]
 
 
 def test_a_flood_of_sessions_takes_from_its_own_site_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,8 +325,9 @@ def test_a_long_name_is_told_in_part() -> None:
     ("given", "detail"),
     [
         ({"path": "/buy"}, "/buy"),
-        ({"type": "payment", "amount": Decimal("12.500000"), "currency": "EUR"}, "12.5 EUR"),
-        ({"type": "payment", "amount": Decimal(600)}, "600"),
+        ({"type": "payment", "amount": Decimal("12.500000"), "currency": "EUR"}, "12.50 EUR"),
+        ({"type": "payment", "amount": Decimal("1000.000000"), "currency": "JPY"}, "1,000 JPY"),
+        ({"type": "payment", "amount": Decimal(600)}, "600.00"),
         ({"type": "payment"}, "(none)"),
         ({"type": "error", "error_name": "TypeError", "error_message": "x"}, "TypeError: x"),
         ({"type": "custom_event", "event_name": "plan_chosen"}, "plan_chosen"),

@@ -4,9 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
 
+from schemas.kafka_settings import KafkaSettings
 from streams.engine.producer import BatchProducer, OutRecord, StoppingError
 
 
@@ -27,13 +33,13 @@ class FakeKafka:
             raise self._failures.pop()
         self.batches.append(builder.record_count())
         done = asyncio.get_running_loop().create_future()
-        done.set_result(None)
+        done.set_result(RecordMetadata("t", 0, None, 0, -1, 0, 0))
         return done
 
 
 def producer_over(kafka: FakeKafka, *, is_stopping: bool = False) -> BatchProducer:
     """Return our producer over a fake."""
-    producer = BatchProducer("nowhere:1", lambda: is_stopping)
+    producer = BatchProducer(KafkaSettings(bootstrap_servers="nowhere:1"), lambda: is_stopping)
     producer._producer = kafka  # noqa: SLF001 - in the place of a connection
     return producer
 
@@ -80,3 +86,22 @@ async def test_a_worker_that_ends_does_not_wait_for_kafka_to_come_back() -> None
 
     with pytest.raises(StoppingError):
         await producer_over(kafka, is_stopping=True).send("topic", 0, [OutRecord(b"k", b"v")])
+
+
+async def test_what_kafka_refuses_is_said_until_it_takes_something() -> None:
+    """An operator may allow it meanwhile, so it is sent again."""
+    said: list[str | None] = []
+
+    class Watched(FakeKafka):
+        async def send_batch(self, builder: Any, *_: object, **__: object) -> Any:
+            said.append(producer.refused)
+            return await super().send_batch(builder)
+
+    kafka = Watched([TopicAuthorizationFailedError("alerts")])
+    producer = producer_over(kafka)
+
+    await producer.send("alerts", 0, [OutRecord(b"k", b"v")])
+
+    assert said[0] is None
+    assert "READ and WRITE on the topic alerts" in (said[1] or "")
+    assert producer.refused is None

@@ -1,7 +1,7 @@
 """A dead letter that is replayed has its effect once."""
 
 from schemas.records import Replay
-from streams.domain.replays import KEPT_MS, ReplayBook
+from streams.domain.replays import KEPT_MS, ReplayRegistry
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import NOON_MS, source
 
@@ -10,7 +10,7 @@ _ORIGIN = "events-raw/0/7"
 
 def test_a_second_replay_of_one_dead_letter_is_a_repeat() -> None:
     """For the same stage; what another stage refused is another dead letter."""
-    book = ReplayBook(FakeStates(Replay))
+    book = ReplayRegistry(FakeStates(Replay))
 
     assert not book.is_repeat("sessionize", _ORIGIN, source(20))
     assert book.is_repeat("sessionize", _ORIGIN, source(21))
@@ -20,7 +20,7 @@ def test_a_second_replay_of_one_dead_letter_is_a_repeat() -> None:
 
 def test_a_replay_that_is_read_again_after_a_crash_passes() -> None:
     """It is at the same offset; whether its output left is not known."""
-    book = ReplayBook(FakeStates(Replay))
+    book = ReplayRegistry(FakeStates(Replay))
 
     assert not book.is_repeat("sessionize", _ORIGIN, source(20))
     assert not book.is_repeat("sessionize", _ORIGIN, source(20))
@@ -29,14 +29,14 @@ def test_a_replay_that_is_read_again_after_a_crash_passes() -> None:
 def test_what_no_dead_letter_can_ask_for_is_forgotten() -> None:
     """The successor of a worker knows what is due, too; never in the batch that made it."""
     states = FakeStates(Replay)
-    book = ReplayBook(states)
+    book = ReplayRegistry(states)
     book.is_repeat("sessionize", _ORIGIN, source(20))
     book.end_batch(NOON_MS + 2 * KEPT_MS)
     states.write()
     assert len(states.stored()) == 1
-    successor = ReplayBook(states)
+    successor = ReplayRegistry(states)
     for key, replay in states.stored().items():
-        successor.know(key, replay)
+        successor.restore(key, replay)
 
     successor.end_batch(NOON_MS + KEPT_MS)
     states.write()

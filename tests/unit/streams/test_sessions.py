@@ -1,3 +1,4 @@
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ from schemas.records import SessionState, Utm, Visit
 from schemas.topics import MAX_RECORD_BYTES
 from sinks.rows import session_rows
 from streams.domain import sessions
+from streams.domain.referrers import MAX_SPARE
 from tests.unit.streams.samples import (
+    DAY_MS,
     HOUR,
     HOUR_MS,
     MINUTE,
@@ -83,7 +86,7 @@ def test_texts_are_the_first_that_are_not_empty() -> None:
         (["pageview", "pageleave", "web_vitals"], True),
         (["pageview", "pageview"], False),
         (["pageview", "button_click"], False),
-        (["pageleave"], False),
+        (["pageleave", "copy"], False),
         (["pageview", "error"], False),
     ],
 )
@@ -93,6 +96,79 @@ def test_a_bounce_is_one_pageview_and_nothing_active(types: list[str], bounced: 
     state = SessionState(site_id="s", session_id="x", src_offset=0, visits=visits)
 
     assert [row[16] for row in session_rows(state)] == [bounced]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_passive_events_join_a_visit_whatever_comes_first(order: tuple[int, ...]) -> None:
+    """Its name, extent, numbers and revision are the same, and no row was ever withdrawn."""
+    active = {"event_ts": NOON, "event_id": uuid_of("a"), "type": "copy"}
+    passive: list[dict[str, Any]] = [
+        {"event_ts": NOON + at, "event_id": uuid_of(str(at)), "type": name, "visitor_id": str(at)}
+        for at, name in ((-GAP, "web_vitals"), (GAP, "pageleave"), (2 * GAP, "web_vitals"))
+    ]
+    happened = [active, *passive]
+
+    (row,) = session_rows(_state(visits_of(*(happened[one] for one in order))))
+
+    assert row[0] == visits_of(active)[0].visit_id
+    assert (row[3], row[5] - NOON, row[6] - NOON) == (str(-GAP), -GAP, 2 * GAP)
+    assert (row[8], row[9], row[-3], row[-1]) == (4, 0, "open", 4)
+
+
+@pytest.mark.parametrize("types", [["pageleave"], ["web_vitals"], ["web_vitals", "pageleave"]])
+def test_passive_events_alone_are_no_visit(types: list[str]) -> None:
+    """Not while they are open, nor when they are closed or evicted."""
+    state = _state(visits_of(*({"type": name} for name in types)))
+
+    assert session_rows(state) == []
+    closed = sessions.close_due(state, NOON_MS + DAY_MS, RULES)
+    assert [visit.state for visit in closed.visits] == ["closed"]
+    assert session_rows(closed) == session_rows(sessions.close_all(state)) == []
+
+
+def test_a_passive_event_between_joins_two_visits_as_any_event_does() -> None:
+    """The visit whose first active event came first stays, not the run that did."""
+    passive = {"event_ts": NOON - GAP, "type": "web_vitals"}
+    late, early = {"event_ts": NOON + 2 * GAP}, {"event_ts": NOON}
+    bridge = {"event_ts": NOON + GAP, "type": "pageleave"}
+
+    visits = visits_of(passive, late, early, bridge)
+
+    rows = {row[-3]: row for row in session_rows(_state(visits))}
+    assert rows["open"][0] == visits_of({"event_ts": 0, "type": "copy"}, late)[-1].visit_id
+    assert (rows["open"][8], rows["withdrawn"][8]) == (4, 2)
+
+
+@pytest.mark.parametrize("own", [{"hostname": "shop.example"}, {"url": "https://shop.example/"}])
+def test_the_first_referrer_that_is_not_the_sites_own_counts(own: dict[str, str]) -> None:
+    """Whatever came first, and though the site's own is the first in time."""
+    happened = [
+        {"event_ts": NOON, "referrer": "https://www.shop.example/start", **own},
+        {"event_ts": NOON + 1, "referrer": "https://search.example/?q=x", **own},
+        {"event_ts": NOON + 2, "referrer": "https://news.example/", **own},
+    ]
+
+    for order in permutations(happened):
+        (row,) = session_rows(_state(visits_of(*order)))
+        assert row[12] == "https://search.example/?q=x"
+
+
+def test_a_host_of_any_of_its_events_is_no_referrer_of_a_visit() -> None:
+    """Of a site with two hosts; whatever came first, and when two visits become one."""
+    happened = [
+        {"event_ts": NOON, "hostname": "shop.example"},
+        {"event_ts": NOON + GAP, "hostname": "pay.example", "referrer": "https://shop.example/"},
+        {"event_ts": NOON + 2 * GAP, "hostname": "shop.example", "referrer": "http://pay.example"},
+        {"event_ts": NOON + 3 * GAP, "url": "https://pay.example/x", "referrer": "https://t.co/a"},
+    ]
+
+    for order in permutations(happened):
+        row = next(row for row in session_rows(_state(visits_of(*order))) if row[-3] == "open")
+        assert row[12] == "https://t.co/a"
+
+
+def _state(visits: list[Visit]) -> SessionState:
+    return SessionState(site_id="s", session_id="x", src_offset=0, visits=visits)
 
 
 def test_an_event_that_was_applied_changes_nothing() -> None:
@@ -120,7 +196,20 @@ def test_the_state_of_a_session_fits_into_a_record() -> None:
         *({"event_ts": NOON + moment + MINUTE, **texts} for moment in moments[1::2]),
     )
 
-    for held in (visits, joined):
+    referrers: list[dict[str, Any]] = [
+        {},
+        *({"referrer": f"https://a{at}.example/" + long[:480]} for at in range(MAX_SPARE)),
+    ]
+    spare = visits_of(
+        *(
+            {"event_ts": NOON + moment + (at > 0), **texts, **referrer}
+            for moment in moments
+            for at, referrer in enumerate(referrers)
+        )
+    )
+    assert all(len(visit.spare_referrers) == MAX_SPARE for visit in spare)
+
+    for held in (visits, joined, spare):
         state = SessionState(site_id="s" * 64, session_id=long[:128], src_offset=0, visits=held)
         assert len(encode(state)) < MAX_RECORD_BYTES
 
@@ -128,6 +217,7 @@ def test_the_state_of_a_session_fits_into_a_record() -> None:
 def test_the_oldest_closed_visit_leaves_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """An open one, however old, still waits for its events; what leaves is told as closed."""
     monkeypatch.setattr(sessions, "MAX_VISITS", 2)
+    monkeypatch.setattr(sessions, "FEW_VISITS", 2)
     state = sessions.apply(None, event("a", event_ts=NOON + 9 * HOUR), source(1), RULES)
     closed = sessions.close_due(state, NOON_MS + HOUR_MS, RULES)
     state = sessions.apply(closed, event("b"), source(2, NOON_MS + HOUR_MS), RULES)
@@ -154,10 +244,10 @@ def test_limits_are_passed_not_reached() -> None:
     closed = sessions.close_due(state, closes_ms + 1, RULES)
     assert closed.visits[0].close_reason == "idle"
 
-    forgotten_ms = sessions.forgotten_at(closed, closes_ms + 1, RULES)
+    forgotten_ms = sessions.removed_at(closed, closes_ms + 1, RULES)
     assert sessions.closes_at(closed, RULES) is None
-    assert sessions.forget_due(closed, forgotten_ms, RULES) is closed
-    assert sessions.leave_due(closed, forgotten_ms, RULES) is closed
-    assert sessions.forget_due(closed, forgotten_ms + 1, RULES).visits == []
-    assert sessions.leave_due(closed, forgotten_ms + 1, RULES).visits[0].leaving
-    assert sessions.forgotten_at(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1
+    assert sessions.remove_due(closed, forgotten_ms, RULES) is closed
+    assert sessions.expire_due(closed, forgotten_ms, RULES) is closed
+    assert sessions.remove_due(closed, forgotten_ms + 1, RULES).visits == []
+    assert sessions.expire_due(closed, forgotten_ms + 1, RULES).visits[0].leaving
+    assert sessions.removed_at(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1

@@ -58,11 +58,11 @@ def test_what_is_stale_is_thrown_out_when_it_is_most() -> None:
     deadlines = Deadlines()
     for number in range(10_002):
         deadlines.set(b"living" if number % 2 else b"gone", number * 1_000)
-    deadlines.throw_out_stale({b"living"}, states=1)
+    deadlines.drop_stale({b"living"}, states=1)
     assert len(deadlines) == 10_002
 
     deadlines.set(b"gone", 0)
-    deadlines.throw_out_stale({b"living"}, states=1)
+    deadlines.drop_stale({b"living"}, states=1)
     assert len(deadlines) == 1
     assert deadlines.first() == (2_000, b"living")
 

@@ -1,9 +1,9 @@
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from faust.types import TP
 
+from schemas.kafka_settings import KafkaSettings
 from schemas.topics import ALERT_STATES
 from streams.engine.producer import OutRecord
 from streams.engine.table import BatchTable
@@ -13,8 +13,8 @@ from tests.component.streams.bench import InRecord, NotingProducer
 
 def a_table() -> BatchTable[str]:
     """Return a table of texts."""
-    worker = Worker("bench", "127.0.0.1:1")
-    return worker.table(ALERT_STATES, str.encode, lambda value: value.decode())
+    worker = Worker("bench", KafkaSettings())
+    return worker.raw_table(ALERT_STATES, str.encode, lambda value: value.decode())
 
 
 async def write(table: BatchTable[str], offset: int, partition: int = 0) -> list[OutRecord]:
@@ -96,12 +96,9 @@ async def test_what_could_not_be_sent_is_not_stored() -> None:
     assert await stored(table) == {}
 
 
-def fetched(*records: OutRecord, partition: int = 0) -> Any:
-    """Return a fetch of the changelog, as Faust hands it over."""
-    return SimpleNamespace(
-        message=SimpleNamespace(partition=partition),
-        value=[InRecord(n, *one[:2], tuple(one[2])) for n, one in enumerate(records)],
-    )
+def fetched(*records: OutRecord) -> list[InRecord]:
+    """Return a fetch of the changelog."""
+    return [InRecord(n, *one[:2], tuple(one[2])) for n, one in enumerate(records)]
 
 
 async def writes(*offsets: int) -> list[OutRecord]:
@@ -119,7 +116,7 @@ async def test_recovery_keeps_the_value_that_knows_most(order: tuple[int, ...]) 
     """Not the one written last: it may be of a worker that had lost the partition."""
     table = a_table()
     for record in await writes(*order):
-        table.apply_changelog_batch([fetched(record)])
+        table.recover(0, fetched(record))
 
     assert await stored(table) == {b"a": "of 2"}
 
@@ -129,11 +126,11 @@ async def test_what_is_no_state_is_left_out(caplog: pytest.LogCaptureFixture) ->
     (state,) = await writes(5)
     table = a_table()
     garbage = [OutRecord(key, b"\xff\xfe", ()) for key in (b"a", b"b")]
-    table.apply_changelog_batch([fetched(state, *garbage)])
+    table.recover(0, fetched(state, *garbage))
 
     assert await stored(table) == {b"a": "of 5"}
     assert table.of(0).get(b"b") is None
-    assert "alert-states/0: what is no state is left out" in caplog.text
+    assert "alert-states/0: dropped a record that is not a state" in caplog.text
 
 
 async def test_recovery_deletes_what_was_deleted() -> None:
@@ -148,10 +145,10 @@ async def test_recovery_deletes_what_was_deleted() -> None:
         ((late, tombstone), {b"a": "of 5"}),
     ):
         table = a_table()
-        table.apply_changelog_batch([fetched(*order)])
+        table.recover(0, fetched(*order))
         assert await stored(table) == expected
     table = a_table()
-    table.apply_changelog_batch([fetched(OutRecord(b"a", b"old"), tombstone)])
+    table.recover(0, fetched(OutRecord(b"a", b"old"), tombstone))
     assert await stored(table) == {}
 
 
@@ -159,25 +156,66 @@ async def test_a_successor_writes_as_one_that_knows_more() -> None:
     """Even when it begins again behind what is there: its writes win over the one before's."""
     (late,) = await writes(50)
     table = a_table()
-    table.apply_changelog_batch([fetched(late)])
+    table.recover(0, fetched(late))
     table.of(0).put(b"a", "mine")
     (mine,) = await write(table, 7)
 
     other = a_table()
-    other.apply_changelog_batch([fetched(late, mine)])
+    other.recover(0, fetched(late, mine))
     assert await stored(other) == {b"a": "mine"}
 
 
 async def test_a_partition_that_moved_away_is_forgotten() -> None:
-    """It is read anew when it comes back; others stay."""
+    """It is read again when it comes back; others stay."""
     table = a_table()
     for partition in (0, 1):
         table.of(partition).put(b"a", "here")
         await write(table, 1, partition)
-    topic = ALERT_STATES.name
 
-    await table.on_rebalance(set(), {TP(topic, 0), TP("other", 1)}, set())
+    table.forget_others([1, 2])
+
     assert (await stored(table), await stored(table, 1)) == ({}, {b"a": "here"})
 
-    await table.on_recovery_completed({TP(topic, 3)}, set())
-    assert await stored(table, 1) == {}
+
+class _Changelog:
+    """A changelog partition to which others write as well."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+
+    async def send(self, _topic: str, _partition: int, records: Sequence[OutRecord]) -> int:
+        """Append records; return the end."""
+        self.end += len(records)
+        return self.end
+
+
+async def test_a_changelog_that_another_wrote_to_is_read_again() -> None:
+    """Before this worker's last write, or after it."""
+    table, changelog = a_table(), _Changelog(end=1)
+    producer: Any = changelog
+    assert not table.has_all_until(0, 0)
+    table.recover(0, fetched(OutRecord(b"a", b"1")))
+    table.end_recovery(0, 1)
+    assert table.has_all_until(0, 1)
+
+    table.of(0).put(b"a", "2")
+    await table.write_staged(0, 1, producer)
+    assert (table.has_all_until(0, 2), table.has_all_until(0, 3)) == (True, False)
+
+    changelog.end += 1
+    table.of(0).put(b"a", "3")
+    await table.write_staged(0, 2, producer)
+    assert not table.has_all_until(0, changelog.end)
+    table.of(0).put(b"a", "4")
+    await table.write_staged(0, 3, producer)
+    assert not table.has_all_until(0, changelog.end)
+
+
+async def test_a_recovery_that_begins_forgets() -> None:
+    """What was there is read again."""
+    table = a_table()
+    table.recover(0, fetched(OutRecord(b"a", b"1")))
+    table.end_recovery(0, 1)
+
+    table.begin_recovery(0)
+    assert (table.has_all_until(0, 1), await stored(table)) == (False, {})

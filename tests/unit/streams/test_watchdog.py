@@ -1,11 +1,11 @@
 """A worker that stands still with work before it ends; one that waits or works does not."""
 
 import pytest
-from faust.types import TP
+from aiokafka import TopicPartition
 
 from streams.engine.watchdog import LIMIT_SECONDS, StuckError, Watchdog
 
-PLACE, OTHER = TP("events", 0), TP("events", 1)
+PLACE, OTHER = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
 class Clock:
@@ -21,13 +21,13 @@ class Clock:
 def test_work_without_progress_for_too_long_ends_the_worker() -> None:
     """Up to the limit it may be slow."""
     watchdog = Watchdog(clock := Clock())
-    watchdog.look({PLACE: 5, OTHER: 9}, {PLACE: 8, OTHER: 9})
+    watchdog.check({PLACE: 5, OTHER: 9}, {PLACE: 8, OTHER: 9})
     clock.now = LIMIT_SECONDS
-    watchdog.look({PLACE: 5, OTHER: 9}, {PLACE: 90, OTHER: 9})
+    watchdog.check({PLACE: 5, OTHER: 9}, {PLACE: 90, OTHER: 9})
 
     clock.now += 1
-    with pytest.raises(StuckError, match="events/0 has records up to 90 and stands at 5"):
-        watchdog.look({PLACE: 5, OTHER: 9}, {PLACE: 90, OTHER: 9})
+    with pytest.raises(StuckError, match="events/0 has records up to 90 and has been at 5"):
+        watchdog.check({PLACE: 5, OTHER: 9}, {PLACE: 90, OTHER: 9})
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,27 @@ def test_work_without_progress_for_too_long_ends_the_worker() -> None:
     [({PLACE: 6}, {PLACE: 8}), ({PLACE: 8}, {PLACE: 8}), ({}, {}), ({PLACE: 5}, {})],
     ids=["it moved", "no work", "it went away", "the end is not known"],
 )
-def test_the_limit_begins_anew(done: dict[TP, int], ends: dict[TP, int]) -> None:
+def test_the_limit_begins_anew(
+    done: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> None:
     """Progress, no work, no partition, no answer: none of them is standing still."""
     watchdog = Watchdog(clock := Clock())
-    watchdog.look({PLACE: 5}, {PLACE: 8})
+    watchdog.check({PLACE: 5}, {PLACE: 8})
     clock.now = LIMIT_SECONDS
-    watchdog.look(done, ends)
+    watchdog.check(done, ends)
     clock.now += 2
 
-    watchdog.look({PLACE: 5}, {PLACE: 8})
+    watchdog.check({PLACE: 5}, {PLACE: 8})
+
+
+def test_a_partition_that_stands_still_is_a_problem_long_before() -> None:
+    """Readiness shows it, until it moves."""
+    watchdog = Watchdog(clock := Clock())
+    for clock.now in (0, 20):
+        watchdog.check({PLACE: 5}, {PLACE: 8})
+        assert watchdog.problem is None
+    clock.now = 21
+    watchdog.check({PLACE: 5}, {PLACE: 8})
+    assert watchdog.problem == "events/0 has 3 records to process and has not moved for 21 s"
+    watchdog.check({PLACE: 6}, {PLACE: 8})
+    assert watchdog.problem is None

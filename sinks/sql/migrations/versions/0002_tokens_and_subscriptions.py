@@ -1,25 +1,15 @@
 """Who may read, who wants to be told, and what is on its way to them."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
 from sinks.sql import types
+from sinks.sql.migrations.columns import create_table, optional, required
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
-
-
-def _required(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
-
-
-def _table(name: str, key: tuple[str, ...], *columns: sa.Column[Any]) -> None:
-    primary = sa.PrimaryKeyConstraint(*key, name=f"pk_{name}")
-    op.create_table(name, *columns, primary, sqlite_strict=True)
 
 
 def _index(table: str, *columns: str, unique: bool = False) -> None:
@@ -33,75 +23,61 @@ def upgrade() -> None:
     op.add_column("alerts", sa.Column("subscription_id", types.UuidText()))
 
 
-def downgrade() -> None:
-    op.drop_column("alerts", "subscription_id")
-    for table in ("delivery_attempts", "deliveries", "subscriptions", "tokens"):
-        op.drop_table(table)
-
-
 def _create_tokens() -> None:
-    _table(
+    create_table(
         "tokens",
         ("token_id",),
-        _required("token_id", types.UuidText()),
-        _required("token_hash", sa.Text()),
-        _required("name", sa.Text()),
-        _required("sites", types.JsonText()),
-        _required("created_at", types.UtcTime()),
-        sa.Column("revoked_at", types.UtcTime()),
+        *required(types.UuidText(), "token_id"),
+        *required(sa.Text(), "token_hash", "name"),
+        *required(types.JsonText(), "sites"),
+        *required(types.UtcTime(), "created_at"),
+        *optional(types.UtcTime(), "revoked_at"),
     )
     _index("tokens", "token_hash", unique=True)
 
 
 def _create_subscriptions() -> None:
-    _table(
+    create_table(
         "subscriptions",
         ("subscription_id",),
-        _required("subscription_id", types.UuidText()),
-        _required("site_id", sa.Text()),
-        _required("rule", sa.Text()),
-        _required("params", types.JsonText()),
-        _required("channel_type", sa.Text()),
-        _required("url", sa.Text()),
-        _required("secret", sa.Text()),
-        _required("cooldown_seconds", sa.Integer()),
-        _required("enabled", types.Flag()),
-        sa.Column("disabled_reason", sa.Text()),
-        _required("created_at", types.UtcTime()),
-        _required("updated_at", types.UtcTime()),
+        *required(types.UuidText(), "subscription_id"),
+        *required(sa.Text(), "site_id", "rule"),
+        *required(types.JsonText(), "params"),
+        *required(sa.Text(), "channel_type", "url", "secret"),
+        *required(sa.Integer(), "cooldown_seconds"),
+        *required(types.Flag(), "enabled"),
+        *optional(sa.Text(), "disabled_reason"),
+        *required(types.UtcTime(), "created_at", "updated_at"),
     )
     _index("subscriptions", "site_id", "rule")
 
 
 def _create_deliveries() -> None:
-    _table(
+    create_table(
         "deliveries",
         ("delivery_id",),
-        _required("delivery_id", types.UuidText()),
-        _required("subscription_id", types.UuidText()),
-        _required("site_id", sa.Text()),
-        sa.Column("alert_id", types.UuidText()),
-        _required("rule", sa.Text()),
-        _required("subject", sa.Text()),
-        _required("raised_at", types.UtcTime()),
-        _required("body", types.JsonText()),
-        _required("state", sa.Text()),
-        _required("attempts", sa.Integer()),
-        _required("step", sa.Integer()),
-        sa.Column("next_attempt_at", types.UtcTime()),
-        _required("created_at", types.UtcTime()),
-        sa.Column("delivered_at", types.UtcTime()),
+        *required(types.UuidText(), "delivery_id", "subscription_id"),
+        *required(sa.Text(), "site_id"),
+        *optional(types.UuidText(), "alert_id"),
+        *required(sa.Text(), "rule", "subject"),
+        *required(types.UtcTime(), "raised_at"),
+        *required(types.JsonText(), "body"),
+        *required(sa.Text(), "state"),
+        *required(sa.Integer(), "attempts", "step"),
+        *optional(types.UtcTime(), "next_attempt_at"),
+        *required(types.UtcTime(), "created_at"),
+        *optional(types.UtcTime(), "delivered_at"),
     )
     _index("deliveries", "subscription_id", "state", "next_attempt_at")
     _index("deliveries", "subscription_id", "created_at", "delivery_id")
     _index("deliveries", "subscription_id", "subject", "raised_at")
-    _table(
+    create_table(
         "delivery_attempts",
         ("delivery_id", "attempt"),
-        _required("delivery_id", types.UuidText()),
-        _required("attempt", sa.Integer()),
-        _required("at", types.UtcTime()),
-        sa.Column("status", sa.Integer()),
-        sa.Column("error", sa.Text()),
-        sa.Column("duration_ms", sa.Integer()),
+        *required(types.UuidText(), "delivery_id"),
+        *required(sa.Integer(), "attempt"),
+        *required(types.UtcTime(), "at"),
+        *optional(sa.Integer(), "status"),
+        *optional(sa.Text(), "error"),
+        *optional(sa.Integer(), "duration_ms"),
     )

@@ -14,13 +14,14 @@ from prometheus_client import CollectorRegistry
 from schemas.codec import encode
 from schemas.records import LiveCounters
 from sinks.query import tokens
-from sinks.query.app import Query
+from sinks.query.app import Query, Services
 from sinks.query.live_board import Board
 from sinks.sql.engine import Database, open_database
 from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
+from sinks.webhooks.topic import Configuration, Unavailable
 from tests.component.sinks.query.fake_service import FakeService
 from tests.contract.sinks import samples
 from tests.unit.sinks.query.test_live import NOW_MS
@@ -40,6 +41,20 @@ class FakeReader:
         """There is nothing to stop."""
 
 
+class FakeTopic:
+    """A compacted topic in memory; `away` is when Kafka is."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Configuration | None] = {}
+        self.away = False
+
+    async def publish(self, key: str, record: Configuration | None) -> None:
+        """Keep the last record of a key."""
+        if self.away:
+            raise Unavailable("Kafka does not answer")
+        self.records[key] = record
+
+
 @dataclass
 class Role:
     """The application, and what a test does to what is behind it."""
@@ -47,6 +62,7 @@ class Role:
     query: Query
     reader: FakeReader
     service: FakeService
+    windows: FakeTopic
     database: Database
     writer: Writer
 
@@ -55,7 +71,11 @@ class Role:
         self.reader.board.put(encode(counters), NOW_MS)
 
     async def token(self, *sites: str) -> str:
-        """Return a new token for sites, or for all."""
+        """Return a new token that reads and manages sites, or all."""
+        return await self.database.run(lambda c: tokens.create(c, "", sites or None, "manage"))
+
+    async def read_token(self, *sites: str) -> str:
+        """Return a new token that only reads sites, or all."""
         return await self.database.run(lambda c: tokens.create(c, "", sites or None))
 
     async def alert(self, offset: int, site_id: str = "shop") -> None:
@@ -74,34 +94,48 @@ class Role:
 
 
 @pytest.fixture
-async def role(tmp_path: Path) -> AsyncIterator[Role]:
+def list_seconds() -> float:
+    """Give the time limit of a list: longer than any test."""
+    return 600.0
+
+
+@pytest.fixture
+async def role(tmp_path: Path, list_seconds: float) -> AsyncIterator[Role]:
     """Give the role, started, over a SQLite database."""
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
     database, writer = open_database(url), await samples.open_for_test(url)
     await writer.assign(samples.TOPIC, 0)
-    (reader, service) = (FakeReader(Board(lambda: NOW_MS)), FakeService())
-    query = new_query(url, reader, service)
+    (reader, service, windows) = (FakeReader(Board(lambda: NOW_MS)), FakeService(), FakeTopic())
+    query = new_query(url, reader, service, windows, list_seconds)
     await query.start()
-    yield Role(query, reader, service, database, writer)
+    yield Role(query, reader, service, windows, database, writer)
     await query.stop()
     await writer.close()
     await database.close()
 
 
-def new_query(url: str, reader: FakeReader, service: FakeService) -> Query:
+def new_query(
+    url: str,
+    reader: FakeReader,
+    service: FakeService,
+    windows: FakeTopic | None = None,
+    list_seconds: float = 10.0,
+) -> Query:
     """Return an application at a fixed time."""
+    publish = (windows or FakeTopic()).publish
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Any]:
-        yield service
+    async def opened() -> AsyncIterator[Services]:
+        yield Services(service, publish)  # type: ignore[arg-type]
 
     return Query(
-        open_reader(url),
+        open_reader(url, list_seconds),
         reader,  # type: ignore[arg-type]
         CollectorRegistry(),
         opened,
         lambda: NOW_MS,
+        authentication=open_reader(url, readers=2),
     )
 
 

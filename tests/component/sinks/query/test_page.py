@@ -1,7 +1,11 @@
+import json
 import re
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
+from sinks.query import tokens
 from tests.component.sinks.query.conftest import Role
 
 
@@ -24,6 +28,15 @@ async def test_the_page_brings_all_that_it_shows(role: Role) -> None:
                for a in answers)  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["none.js", "%00.js", "..%2fapp.py", "...", "x" * 300 + ".js"])
+async def test_no_other_file_is_served(role: Role, name: str) -> None:
+    """Nor found to be there."""
+    async with role.client() as client:
+        answer = await client.get(f"/page/{name}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_the_token_in_the_address_becomes_a_cookie(role: Role) -> None:
     """That no script can read and no other site sends; the address is clean afterwards."""
     token = await role.token("shop")
@@ -31,7 +44,7 @@ async def test_the_token_in_the_address_becomes_a_cookie(role: Role) -> None:
         swapped = await client.get("/", params={"access_token": token})
         assert (swapped.status_code, swapped.headers["location"]) == (303, "/")
         cookie = swapped.headers["set-cookie"]
-        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+        assert {"httponly", "samesite=strict", "path=/"} <= set(cookie.lower().split("; "))
         answer = await client.get("/api/sites/shop/live")  # the client keeps cookies
 
     assert answer.status_code == 200
@@ -60,8 +73,173 @@ async def test_a_wrong_token_gets_no_cookie(role: Role) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("access_token=TOKEN", "/"),
+        ("access_token=TOKEN&site=shop", "/?site=shop"),
+        ("site=shop&access_token=TOKEN", "/?site=shop"),
+        ("a=%2f%2F&access_token=TOKEN&b=x+y%20z&a=", "/?a=%2f%2F&b=x+y%20z&a="),
+        ("access%5Ftoken=TOKEN&site=shop", "/?site=shop"),
+        ("access_token=hr_other&site=a&access_token=TOKEN", "/?site=a"),
+        ("access_token=TOKEN&", "/"),
+        ("access_token=TOKEN&&site", "/?&site"),
+        ("%F1%9A=%00&access_token=TOKEN&%ff%zz=%", "/?%F1%9A=%00&%ff%zz=%"),
+        ("ä=ö&access_token=TOKEN", "/?ä=ö"),
+        (
+            "access_token=TOKEN&my_access_token=1&access_tokens=2",
+            "/?my_access_token=1&access_tokens=2",
+        ),
+        ("access_token=TOKEN&next=//evil.example", "/?next=//evil.example"),
+        ("access_token=TOKEN&site=%0d%0aset-cookie:a=b", "/?site=%0d%0aset-cookie:a=b"),
+    ],
+)
+async def test_all_but_the_token_stays_in_the_address(
+    role: Role, query: str, location: str
+) -> None:
+    """In its order, byte for byte, whether the token is good or not; and on this server."""
+    token = await role.token("shop")
+    for path in ("/", "//"):
+        good = await _raw_get(role, path, query.replace("TOKEN", token))
+        wrong = await _raw_get(role, path, query.replace("TOKEN", "hr_wrong"))
+
+        assert good == location
+        assert wrong == f"{location}#token-unknown"
+
+
+async def _raw_get(role: Role, path: str, query: str) -> str:
+    """Return where a request is redirected; httpx would write the address in its own way."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+    await role.query({**scope, "query_string": query.encode()}, None, send)  # type: ignore[arg-type]
+    assert sent[0]["status"] == 303
+    headers = dict(sent[0]["headers"])
+    assert headers[b"referrer-policy"] == b"no-referrer"
+    return str(headers[b"location"].decode())
+
+
+async def test_the_page_learns_what_is_wrong_with_a_token(role: Role) -> None:
+    """In the fragment, which goes to no server; an empty one is none."""
+    revoked = await _revoked(role)
+    async with role.client() as client:
+        answers = [
+            await client.get("/", params={"access_token": token, "site": "shop"})
+            for token in ("", "hr_x", revoked, "x" * 4000)
+        ]
+
+    places = [answer.headers["location"].removeprefix("/?site=shop") for answer in answers]
+    assert places == ["", "#token-unknown", "#token-revoked", "#token-unknown"]
+
+
+async def _revoked(role: Role) -> str:
+    token = await role.token("shop")
+
+    def revoke(connection: Connection) -> None:
+        (listed,) = (one for one in tokens.list_tokens(connection) if one.grant.allows("shop"))
+        assert tokens.revoke(connection, listed.token_id)
+
+    await role.database.run(revoke)
+    return token
+
+
+async def test_a_wrong_a_missing_and_a_revoked_token_differ(role: Role) -> None:
+    """As RFC 6750 has it, and in a sentence."""
+    revoked = await _revoked(role)
+    async with role.client() as client:
+        answers = [
+            await client.get("/api/sites", headers=headers)
+            for headers in (
+                {},
+                {"authorization": "Bearer hr_x"},
+                {"authorization": f"Bearer {revoked}"},
+                {"cookie": f"headrace_token={revoked}"},
+            )
+        ]
+
+    answered = [
+        (a.headers["www-authenticate"], a.json()["error"].partition(";")[0]) for a in answers
+    ]
+    invalid = 'Bearer error="invalid_token"'
+    assert answered == [
+        ("Bearer", "A token is needed: Authorization: Bearer <token>"),
+        (invalid, "This token is not known here"),
+        (invalid, "This token was revoked"),
+        (invalid, "This token was revoked"),
+    ]
+
+
+async def test_the_token_field_opens_the_page(role: Role) -> None:
+    """With the same cookie as the address; a wrong token gets none, and says why."""
+    token = await role.token("shop")
+    async with role.client() as client:
+        wrong = await client.post("/page/token", json={"token": "hr_x"})
+        missing = await client.post("/page/token", json={"token": ""})
+        kept = await client.post("/page/token", json={"token": token})
+        opened = await client.get("/api/sites/shop/live")
+
+    assert [wrong.status_code, missing.status_code] == [401, 401]
+    assert "invalid_token" in wrong.headers["www-authenticate"]
+    assert not {"set-cookie"} & {*wrong.headers, *missing.headers}
+    assert (kept.status_code, opened.status_code) == (204, 200)
+    attributes = set(kept.headers["set-cookie"].lower().split("; "))
+    assert {"httponly", "samesite=strict"} <= attributes
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"{}", 400, "invalid_field"),
+        (b'{"token": 1}', 400, "invalid_field"),
+        (b"[]", 400, "not_an_object"),
+        (b"token=hr_x", 400, "invalid_json"),
+        (b'{"token": "\\ud800"}', 400, "invalid_json"),
+        (b'{"token": "' + b"x" * 70_000 + b'"}', 413, "body_too_large"),
+    ],
+)
+async def test_what_is_no_token_is_refused(
+    role: Role, content: bytes, status: int, code: str
+) -> None:
+    """And no other method is taken."""
+    async with role.client() as client:
+        answer = await client.post("/page/token", content=content)
+        got = await client.get("/page/token")
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (got.status_code, got.headers["allow"]) == (405, "POST")
+
+
+async def test_no_other_page_can_set_the_token(role: Role) -> None:
+    """Else it could show its own numbers in place of the reader's."""
+    token = await role.token("shop")
+    async with role.client() as client:
+        answers = [
+            await client.post(
+                "/page/token", content=body, headers={"origin": "https://evil.example"}
+            )
+            for body in (json.dumps({"token": token}), "{")
+        ]
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {
+        (403, "foreign_origin")
+    }
+    assert not any("set-cookie" in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize(
     ("origin", "status"),
-    [(None, 201), ("http://headrace", 201), ("http://headrace:3000", 403), ("null", 403)],
+    [
+        (None, 201),
+        ("http://headrace", 201),
+        ("http://headrace:3000", 403),
+        ("null", 403),
+        ("http://[", 403),
+        ("", 403),
+        ("headrace", 403),
+        ("http://headrace/", 403),
+    ],
 )
 async def test_a_cookie_changes_nothing_from_another_origin(
     role: Role, origin: str | None, status: int

@@ -4,18 +4,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sinks.query import auth, tokens
+from sinks.query import auth, reads, tokens
+from sinks.query.app import readable_headers
 from sinks.query.live_board import Board
 from tests.component.sinks.query.conftest import FakeReader, Role, new_query
 from tests.component.sinks.query.fake_service import FakeService
 from tests.unit.sinks.query.test_live import partial
 
 SITE_PATHS = ["live", "live/stream", "alerts", "alerts/stream", "sessions", "pages"]
+ONE = "/api/subscriptions/00000000-0000-4000-8000-000000000000"
 ALL_PATHS = [
     "/api/sites",
     *(f"/api/sites/shop/{path}" for path in SITE_PATHS),
     "/api/subscriptions",
-    "/api/subscriptions/00000000-0000-4000-8000-000000000000",
+    ONE,
 ]
 
 
@@ -148,9 +150,48 @@ async def test_other_paths_and_methods_are_told_so(role: Role) -> None:
         many = await client.get("/api/sites?" + "&".join(f"p{n}=1" for n in range(60)))
 
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
-    assert (posted.status_code, posted.headers["allow"]) == (405, "GET")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
     assert (deleted.status_code, deleted.headers["allow"]) == (405, "GET, HEAD")
     assert many.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/subscriptions", "GET, HEAD, POST"),
+        ("POST", ONE, "DELETE, GET, HEAD, PATCH"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("HEAD", f"{ONE}/test", "POST"),
+        ("OPTIONS", "/api/sites", "GET, HEAD"),
+        ("TRACE", "/page/live.js", "GET, HEAD"),
+    ],
+)
+async def test_allow_names_all_methods_of_a_path(
+    role: Role, method: str, path: str, allowed: str
+) -> None:
+    """Whether a token is sent or not."""
+    async with role.client() as client:
+        answer = await client.request(method, path)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert method == "HEAD" or f"takes {allowed}, not {method}" in answer.json()["error"]
+
+
+async def test_a_fault_of_ours_is_answered_and_logged(
+    role: Role, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With 500 and a code; what it was is in the log, and not in the answer."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(reads, "sessions", fail)
+    async with role.client(await role.token("shop")) as client:
+        answer = await client.get("/api/sites/shop/sessions")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "secret detail" not in answer.text
+    assert "secret detail" in caplog.text
 
 
 async def test_a_revoked_token_stops_within_seconds(
@@ -239,3 +280,85 @@ async def test_it_is_ready_when_live_counters_are_read(role: Role) -> None:
         assert (await client.get("/healthz")).status_code == 200
 
     assert (answer.status_code, answer.json()["error"]) == (503, "Kafka is not reached yet")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/subscriptions"),
+        ("PATCH", ONE),
+        ("DELETE", ONE),
+        ("POST", f"{ONE}/test"),
+        ("POST", f"{ONE}/deliveries/00000000-0000-4000-8000-000000000000/resend"),
+    ],
+)
+async def test_a_change_needs_a_token_that_manages(role: Role, method: str, path: str) -> None:
+    """With 403 and the command that creates one; whether the subscription exists or not."""
+    async with role.client(await role.read_token("shop")) as client:
+        answer = await client.request(method, path, json={"site_id": "shop"})
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "manage_required")
+    assert "headrace tokens create --manage" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ALL_PATHS[:-1])
+async def test_a_token_of_any_scope_reads(role: Role, path: str) -> None:
+    """Streams as well, which `HEAD` finds without opening them."""
+    async with role.client(await role.read_token("shop")) as client:
+        answer = await client.head(path)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/page/live.js", {"Range": "bytes=5-1"}, 200),
+        ("/page/live.js", {"Range": "bytes=9999999-"}, 200),
+        ("/api/sites%0A", {}, 404),
+        ("/metrics%0A", {}, 404),
+        ("/%0A", {}, 404),
+    ],
+)
+async def test_what_is_not_served_changes_no_answer(
+    role: Role, path: str, headers: dict[str, str], status: int
+) -> None:
+    """Ranges of a file are not, nor a path with a line feed at its end."""
+    async with role.client(await role.token()) as client:
+        answer = await client.get(path, headers=headers)
+
+    assert answer.status_code == status
+    assert "accept-ranges" not in answer.headers
+    if status == 404:
+        assert answer.json()["code"] == "not_found"
+
+
+def test_a_cookie_of_backslashes_is_not_unquoted() -> None:
+    """Python needs seconds to unquote one, in which nobody else is served."""
+    headers = [(b"cookie", b'a="' + b"\\" * 60_000 + b'"; token=hr_x'), (b"accept", b"\\")]
+
+    assert readable_headers(headers) == [(b"cookie", b'a=""; token=hr_x'), (b"accept", b"\\")]
+
+
+async def test_machine_paths_are_counted_by_their_path(role: Role) -> None:
+    """Failing probes are no unknown paths."""
+    async with role.client() as client:
+        await client.get("/healthz")
+        metrics = (await client.get("/metrics")).text
+    assert 'route="/healthz",status="200"' in metrics
+
+
+async def test_a_machine_path_that_fails_is_answered_as_all_errors_are(
+    role: Role, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And logged."""
+
+    def fail() -> str | None:
+        raise ZeroDivisionError
+
+    role.query.operations.checks.append(fail)
+    async with role.client() as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "/readyz failed" in caplog.text

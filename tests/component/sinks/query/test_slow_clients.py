@@ -77,8 +77,7 @@ async def _may() -> bool:
 async def _serve(client: Client, every: float, seconds: float) -> bool:
     stopping = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, stopping.set)
-    stream = sse.Stream(Ticker(every), _may)
-    return await sse.serve(stream, client.receive, client.send, stopping)
+    return await sse.serve(Ticker(every).news, _may, client.receive, client.send, stopping)
 
 
 def _run(work: Awaitable[T]) -> T:
@@ -102,7 +101,7 @@ def test_a_client_hears_a_heartbeat_every_fifteen_seconds_of_silence() -> None:
     assert [round(at) for at in beats] == [15, 30, 45, 60]
 
 
-def test_there_is_no_heartbeat_where_there_is_news() -> None:
+def test_there_is_no_heartbeat_where_there_is_newest() -> None:
     """And at most two messages a second."""
 
     async def main() -> Client:

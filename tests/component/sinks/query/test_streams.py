@@ -1,11 +1,12 @@
 import asyncio
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from schemas.records import LatestEvent
-from sinks.query import app, auth, reads, sse, tokens
+from sinks.query import auth, reads, sse, tokens
 from tests.component.sinks.query.conftest import Role, Watching
 from tests.fixtures.waiting import eventually_async
 from tests.unit.sinks.query.test_live import NOW_MS, partial
@@ -158,7 +159,7 @@ async def test_a_stop_ends_the_streams_and_refuses_new_ones(role: Role) -> None:
 
 async def test_streams_are_bounded(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many is told to come later."""
-    monkeypatch.setattr(app, "MOST_STREAMS", 1)
+    monkeypatch.setattr(sse, "MAX_STREAMS", 1)
     token = await role.token("shop")
     watching = Watching(role.query, LIVE, token)
     await _until_sent(watching, "live", 1)
@@ -168,3 +169,91 @@ async def test_streams_are_bounded(role: Role, monkeypatch: pytest.MonkeyPatch) 
     await watching.task
 
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+
+
+async def test_streams_of_one_token_are_bounded(role: Role) -> None:
+    """One over the limit is rejected with 429; other tokens and closed streams are not counted."""
+    role.query.streams.max_per_token = 1
+    (mine, other) = (await role.token("shop"), await role.token("shop"))
+    watching = Watching(role.query, LIVE, mine)
+    await _until_sent(watching, "live", 1)
+    async with role.client(mine) as client:
+        rejected = await client.get(LIVE)
+        listed = await client.get("/api/sites/shop/live")
+    second = Watching(role.query, LIVE, other)
+    await _until_sent(second, "live", 1)
+    watching.leave()
+    await watching.task
+    third = Watching(role.query, LIVE, mine)
+    await _until_sent(third, "live", 1)
+    for left in (second, third):
+        left.leave()
+        await left.task
+
+    assert (rejected.status_code, rejected.json()["code"]) == (429, "too_many_streams")
+    assert rejected.headers["retry-after"]
+    assert listed.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["lastEventId", "last-event-id", "last_event_id"])
+@pytest.mark.parametrize(
+    ("sent", "header", "first"),
+    [
+        ("2", None, 3),
+        ("1", "2", 3),  # a browser's reconnection is newer than the address
+        ("2", "", 3),
+        ("9" * 19, None, None),
+        ("²", None, None),
+        ("x", None, None),
+        ("", None, None),
+    ],
+)
+async def test_alerts_go_on_where_the_address_says(
+    role: Role, name: str, sent: str, header: str | None, first: int | None
+) -> None:
+    """As EventSource polyfills say it, which cannot send the header; an id not ours is no place."""
+    for offset in range(2):
+        await role.alert(offset)
+    token = await role.token("shop")
+    headers = {} if header is None else {"last_event_id": header}
+    asked = f"{ALERTS}?_=1764&{name}={quote(sent)}"
+    watching = Watching(role.query, asked, token, **headers)
+    await eventually_async(lambda: watching.status, within_seconds=10, what="it is open")
+    await role.alert(2)
+    (message, *_) = await _until_sent(watching, "alert", 1)
+    watching.leave()
+    await watching.task
+
+    assert watching.status == 200
+    assert f"id: {first or 3}" in message
+
+
+@pytest.mark.parametrize(
+    "path", [LIVE, ALERTS, "/api/sites/shop/alerts", "//api/sites//shop/live/"]
+)
+async def test_what_keeps_caches_off_is_no_parameter(role: Role, path: str) -> None:
+    """And HEAD is answered as GET, without a body; what nothing reads is still rejected."""
+    async with role.client(await role.token("shop")) as client:
+        address = f"http://headrace{path}"
+        answers = [
+            await client.head(address, params={name: "1764"})
+            for name in ("_", "_t", "t", "ts", "r", "cb", "nocache")
+        ]
+        wrong = await client.get(address, params={"rul": "payment"})
+        put = await client.put(address)
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "rul")
+    assert (put.status_code, put.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_the_live_stream_takes_what_polyfills_send(role: Role) -> None:
+    """It has no place to go on from: it always begins with what happens now."""
+    role.put(partial(sessions=1))
+    asked = f"{LIVE}?latest=1&_=1&lastEventId=5"
+    watching = Watching(role.query, asked, await role.token("shop"))
+    await _until_sent(watching, "live", 1)
+    watching.leave()
+    await watching.task
+
+    assert watching.status == 200

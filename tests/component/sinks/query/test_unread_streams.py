@@ -11,10 +11,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from producer_api import connections
+from producer_api import connections, wire
 from producer_api.connections import end_slow_connections
 from producer_api.direct import guarded
-from sinks.query import app, sse
+from sinks.query import sse
 from sinks.query.live_feed import LiveFeed
 from tests.component.sinks.query.conftest import Role
 from tests.fixtures.waiting import eventually_async
@@ -22,7 +22,7 @@ from tests.fixtures.waiting import eventually_async
 #: What a client's own system takes for it here; elsewhere that is the client's affair.
 _THEIR_BUFFER = 8 * 1024
 #: The kernel doubles what it is asked for.
-_ROOM_BYTES = 2 * (_THEIR_BUFFER + connections.STREAM_BUFFER_BYTES)
+_ROOM_BYTES = 2 * (_THEIR_BUFFER + wire.STREAM_BUFFER_BYTES)
 
 
 class Busy:
@@ -42,7 +42,9 @@ class Busy:
 def always_news(monkeypatch: pytest.MonkeyPatch, message: bytes) -> Counter[str]:
     """Let every stream of live counters have this news at every turn; gives what was told."""
     told: Counter[str] = Counter()
-    monkeypatch.setattr(LiveFeed, "watch", lambda _, site_id, **__: Busy(site_id, message, told))
+    monkeypatch.setattr(
+        LiveFeed, "watch", lambda _, site_id, **__: Busy(site_id, message, told).news
+    )
     monkeypatch.setattr(sse, "TURN_SECONDS", 0.01)
     return told
 
@@ -153,7 +155,7 @@ async def test_one_stream_too_many_is_refused_in_words(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once, with when to come back; the others go on, and a place that is left is free."""
-    monkeypatch.setattr(app, "MOST_STREAMS", 3)
+    monkeypatch.setattr(sse, "MAX_STREAMS", 3)
     always_news(monkeypatch, b"event: live\ndata: 1\n\n")
     token = await role.token()
     async with serving(role) as port:

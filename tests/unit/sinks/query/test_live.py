@@ -1,6 +1,3 @@
-from datasketches import hll_sketch, hll_union, tgt_hll_type
-
-from schemas.live import VISITORS_LG_K
 from schemas.records import (
     LatestEvent,
     LiveCounters,
@@ -9,6 +6,7 @@ from schemas.records import (
     ReferrerCount,
     SecondCount,
 )
+from schemas.visitor_sketch import coupon_of, pack
 from sinks.query.live import latest, merge, same_but_for_time
 
 #: 2026-04-01T12:00:30.500Z.
@@ -28,7 +26,7 @@ def partial(partition: int = 0, visitors: range = range(0), **fields: object) ->
         "pages": [],
         "referrers": [],
     }
-    sketch = _sketch(visitors)
+    sketch = pack({coupon_of(str(visitor)) for visitor in visitors})
     return LiveCounters(**{**given, "partition": partition, "visitors": sketch, **fields})  # type: ignore[arg-type]
 
 
@@ -118,14 +116,3 @@ def test_time_alone_is_no_news() -> None:
 
 def _pageviews(second: int, count: int) -> SecondCount:
     return SecondCount(second, {"pageview": count})
-
-
-def _sketch(visitors: range) -> bytes:
-    if not visitors:
-        return b""
-    sketch = hll_sketch(VISITORS_LG_K)
-    for visitor in visitors:
-        sketch.update(str(visitor))
-    union = hll_union(VISITORS_LG_K)
-    union.update(sketch)
-    return bytes(union.get_result(tgt_hll_type.HLL_4).serialize_compact())

@@ -1,8 +1,12 @@
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.codec import CodecError, encode
-from schemas.records import MinuteCount, Subscription
+from schemas.records import MinuteCount, PageCount, SecondCount, Subscription
 from sinks.query import live_board
 from sinks.query.live import iso
 from sinks.query.live_board import EXPIRES_MS, Board
@@ -40,51 +44,61 @@ def test_what_is_not_renewed_expires_and_is_forgotten() -> None:
     assert board.snapshot("shop")["sessions_now"] == 2
     clock.now_ms += 10_000
     assert board.sites(10) == []
-    assert board.size == 0
+    assert (board.size, board.size_bytes) == (0, 0)
 
 
-def test_what_was_silent_before_we_looked_is_told_as_that_old() -> None:
-    """A server that starts after counting ended reads what was told last, all at once."""
-    board = Board(lambda: NOW_MS)
-    happened = [MinuteCount(NOW_MS // 60_000, 1)]
-    board.put(encode(partial(0, minutes=happened)), NOW_MS - 10_000)
+def stalled_since(board: Board) -> str | None:
+    """Return what is told of any site; without `latest`, a field that is there only then."""
+    told, plain = board.snapshot("nobody", latest=True), board.snapshot("nobody")
+    since: str | None = told["stalled_since"]
+    assert plain.get("stalled_since", None) == since
+    assert ("stalled_since" in plain) == (since is not None)
+    return since
 
-    assert board.snapshot("shop", latest=True)["stalled_since"] == iso(NOW_MS - 10_000)
 
-
-def test_a_site_is_stalled_when_one_of_its_partitions_is_silent() -> None:
-    """Since it was heard last, of whatever site: a silent site is not a silent partition."""
+def test_before_all_is_read_every_site_is_stalled() -> None:
+    """Since we started, or since a report that was read by now."""
     clock = Clock()
     board = Board(clock)
+    board.start()
+    clock.now_ms += 100
+    assert stalled_since(board) == iso(NOW_MS)
 
-    def come(site_id: str, partition: int) -> None:
-        happened = [MinuteCount(NOW_MS // 60_000, 1)]
-        message = partial(partition, site_id=site_id, minutes=happened)
-        board.put(encode(message), clock.now_ms)
+    board.note_counted({0: 3_000, 1: 1_000}, NOW_MS - 60_000)
+    assert stalled_since(board) == iso(NOW_MS - 63_000)
 
-    for partition in (0, 1):
-        come("shop", partition)
-    clock.now_ms += 4_000
-    come("blog", 0)
-    clock.now_ms += 1_999
-    assert board.snapshot("shop", latest=True)["stalled_since"] is None
+
+def test_a_partition_without_a_report_is_stalled_from_the_start() -> None:
+    """As when no worker counts, or none has caught up; a site may have sessions in it."""
+    clock = Clock()
+    board = Board(clock)
+    board.start()
+    board.note_counted({0: 0}, NOW_MS)
+    board.complete([0, 1])
     clock.now_ms += 1
-    assert board.snapshot("shop", latest=True)["stalled_since"] == "2026-04-01T12:00:30.500Z"
-    assert board.snapshot("blog", latest=True)["stalled_since"] is None
+    assert stalled_since(board) == iso(NOW_MS)
 
-    come("other", 1)
-    assert board.snapshot("shop", latest=True)["stalled_since"] is None
+    board.note_counted({1: 0}, NOW_MS)
+    assert stalled_since(board) is None
 
 
-def test_a_site_where_nothing_happens_is_not_stalled() -> None:
-    """Its zeros were told once, and nobody has more to say."""
+def test_a_site_is_stalled_when_a_partition_was_counted_long_ago() -> None:
+    """A worker that lags reports, too: what counts is until when its counters are complete."""
     clock = Clock()
     board = Board(clock)
-    board.put(encode(partial()), NOW_MS)
-    clock.now_ms += 30_000
+    board.start()
+    board.complete([0, 1])
+    board.note_counted({0: 0, 1: 500}, NOW_MS)
+    clock.now_ms += 7_499
+    assert stalled_since(board) is None
+    clock.now_ms += 1
+    board.note_counted({0: 0, 1: 8_000}, clock.now_ms)
+    assert stalled_since(board) == iso(NOW_MS - 500)
 
-    assert board.snapshot("shop", latest=True)["stalled_since"] is None
-    assert board.snapshot("nobody", latest=True)["stalled_since"] is None
+    clock.now_ms += 3_600_000
+    assert stalled_since(board) == iso(NOW_MS - 500)
+    board.note_counted({0: 0, 1: 0}, clock.now_ms)
+    assert stalled_since(board) is None
 
 
 def test_a_site_too_many_is_not_kept_and_the_others_stay_right(
@@ -100,6 +114,57 @@ def test_a_site_too_many_is_not_kept_and_the_others_stay_right(
     assert board.sites(10) == ["site-0", "site-1", "site-2"]
     assert board.refused == 7
     assert board.snapshot("site-0")["sessions_now"] == 5
+
+
+def active(site_id: str, minutes: int, last_s: int = 0, **fields: Any) -> bytes:
+    """Return the counters of a site with events in so many minutes, the last so long ago (s)."""
+    at_s = NOW_MS // 1_000 - last_s
+    counted = [MinuteCount(at_s // 60 - back, 1) for back in range(minutes)]
+    seconds = [SecondCount(at_s, {"pageview": 1})]
+    given: dict[str, Any] = {"sessions": 1, **fields}
+    return encode(partial(site_id=site_id, minutes=counted, seconds=seconds, **given))
+
+
+@pytest.mark.parametrize("minutes", [1, 5])
+def test_invented_sites_evict_no_site_and_block_none_that_becomes_active(minutes: int) -> None:
+    """Twelve thousand, before and after a real site's first event; one is known for long."""
+    board = Board(lambda: NOW_MS)
+    for site in ("known", "quiet"):
+        board.put(active(site, 6, last_s=1), NOW_MS)
+    for number in range(12_000):
+        board.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
+
+    board.put(active("new", 1), NOW_MS)
+    board.put(active("known", 7, sessions=5), NOW_MS)
+    for number in range(2_000):
+        board.put(active(f"late-{number}", 1), NOW_MS)
+        board.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
+
+    sessions = {site: board.snapshot(site)["sessions_now"] for site in ("known", "quiet", "new")}
+    assert sessions == {"known": 5, "quiet": 1, "new": 1}
+    assert board.size <= live_board.MOST_SITES
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 12), st.integers(0, 2), st.integers(0, 6), st.integers(0, 9)),
+        max_size=60,
+    )
+)
+def test_sites_and_bytes_are_bounded_whatever_comes(
+    puts: list[tuple[int, int, int, int]],
+) -> None:
+    """Of a site too many the least active one is evicted, whole; what is kept can be read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_board, "MOST_SITES", 6)
+        patch.setattr(live_board, "MOST_BYTES", 1_000)
+        board = Board(lambda: NOW_MS)
+        for site, where, minutes, last_s in puts:
+            pages = [PageCount("/" * 20 * minutes, 1)]
+            fields = {"partition": where, "pages": pages}
+            board.put(active(f"site-{site}", minutes, last_s, **fields), NOW_MS)
+            assert board.size <= 6
+            assert board.size_bytes <= 1_000
 
 
 def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +199,8 @@ def test_a_record_that_cannot_be_read_spoils_no_other() -> None:
     )
     board.put(encode(partial(0, sessions=1)), NOW_MS)
     bad_sketch = replace(partial(2, sessions=2), visitors=b"no sketch")
-    board.put(encode(bad_sketch), NOW_MS)
-    board.put(encode(other), NOW_MS)
+    for message in (encode(bad_sketch), encode(other)):
+        with pytest.raises(ValueError, match=r"sketch|Subscription"):
+            board.put(message, NOW_MS)
 
     assert board.snapshot("shop")["sessions_now"] == 1

@@ -1,0 +1,38 @@
+"""Subscriptions into the topic of a cluster that does not have them, from SQL."""
+
+import sys
+
+from infra.database import run_once
+from infra.errors import UserError
+from schemas.settings import Settings
+from schemas.topics import SUBSCRIPTIONS
+from sinks.webhooks import records
+from sinks.webhooks.topic import Unavailable, open_topic
+from streams.domain.subscriptions import Subscriptions
+from streams.engine.log_tail import LogTail
+
+
+async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]:
+    """Publish those that the topic does not know; return how many, and all of them.
+
+    One that the topic knows, deleted ones too, is left to the sinks, which reconcile both.
+    """
+    tail, known = LogTail(settings.kafka, SUBSCRIPTIONS.name, sys.maxsize), set[bytes | None]()
+    for partition in range(settings.kafka.partitions):
+        async for fetched in tail.catch_up(partition):
+            known |= {record.key for record in fetched}
+    subscribed, published = Subscriptions(), 0
+    async with open_topic(settings.kafka) as publish:
+        for row in await run_once(settings.database, records.everything):
+            name = str(row.subscription_id)
+            at = records.micros(row.updated_at)
+            record = records.record_of(name, records.asked_of(row), at)
+            subscribed.put(name, record)
+            if name.encode() in known:
+                continue
+            try:
+                await publish(name, record)
+            except Unavailable as error:
+                raise UserError(f"{error}: run this again") from error
+            published += 1
+    return published, subscribed

@@ -1,0 +1,88 @@
+"""`headrace adopt-cluster`: continue a database with another Kafka cluster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli_data_dir import DEFAULT, DataDirOption
+from schemas.counted import counted
+
+if TYPE_CHECKING:
+    from infra.adopt.run import Adopted
+    from schemas.settings import Settings
+
+
+def adopt_cluster(
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Also if the database seems to belong to it: topics were recreated."
+        ),
+    ] = False,
+    data_dir: DataDirOption = DEFAULT,
+) -> None:
+    """Continue the database with another Kafka cluster, or one whose log is new.
+
+    All roles must be stopped; without `headrace up`, its broker is run meanwhile. Safe to repeat.
+    """
+    import asyncio
+    import logging
+
+    from rich.console import Console
+
+    from infra.adopt.run import adopt
+    from infra.audit.screen import ReadingScreen
+
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # a wait is no news
+    with _kafka_of(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
+        work = adopt(settings, force=force, report=screen.step, seen=screen.seen)
+        done = asyncio.run(work)
+    _show(done)
+
+
+@contextmanager
+def _kafka_of(data_dir: Path) -> "Iterator[Settings]":
+    """Give the settings of the cluster; start the data directory's broker, also a new one."""
+    from infra.broker import archive
+    from infra.data_dir import local_database, read_settings
+    from infra.database import check_exists
+    from infra.rebuild.broker import kafka_of
+
+    settings = read_settings()
+    database = local_database(settings.database, data_dir)
+    check_exists(database)
+    is_ours = "bootstrap_servers" not in settings.kafka.model_fields_set
+    if is_ours:
+        archive.prepare()
+    with kafka_of(data_dir, is_new=is_ours) as found:
+        yield found
+
+
+def _show(done: "Adopted") -> None:
+    name = f"the Kafka cluster {done.cluster_id} (epoch {done.epoch})"
+    if not done.is_new:
+        typer.echo(f"Nothing to do: the database belongs to {name}, or is empty.")
+        return
+    before = ", ".join(f"{one} (epoch {epoch})" for one, epoch in sorted(done.before)) or "unknown"
+    from schemas.topics import EVENTS_RAW
+
+    stored = sorted(
+        (place.partition, offset)
+        for place, offset in done.stored.items()
+        if place.topic == EVENTS_RAW.name
+    )
+    had = ", ".join(f"{partition} up to {offset:,}" for partition, offset in stored) or "unknown"
+    starts = ", ".join(f"{number} from {offset:,}" for number, offset in done.starts.items())
+    typer.echo(f"✓ The database belongs to {name} now.")
+    typer.echo(f"  before:       {before}; events-raw was stored by partition: {had}")
+    typer.echo("                what that cluster had beyond is not in the database")
+    typer.echo(f"  events-raw:   is read by partition: {starts}")
+    typer.echo(
+        f"  written:      {counted(done.states, 'state')}, {counted(done.ids, 'event id')}, "
+        f"{counted(done.alerts, 'missing alert')}, {counted(done.subscriptions, 'subscription')}"
+    )
+    typer.echo("  next:         start `headrace up`, or the roles; then `headrace audit` compares.")
+    typer.echo("                Import windows are not carried over: open them again.")

@@ -1,0 +1,48 @@
+"""Numbers as other programs write them, converted to JSON without losing a digit."""
+
+import re
+
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+#: As +1, 007, .05, 5.
+_OTHER_NUMBER = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
+_SPACES = " \t\u00a0\u202f"
+#: 1 234,50 and 1'234.50
+_SPACED = re.compile(r"[+-]?[0-9]{1,3}(?:[ '\u2019\u00a0\u202f][0-9]{3})+(?:[.,][0-9]*)?")
+#: 1.234,50 and 1.234.567, and the same the other way round.
+_DOTTED = re.compile(r"[+-]?[0-9]{1,3}(?:(?:\.[0-9]{3})+,[0-9]*|(?:\.[0-9]{3}){2,})")
+_COMMAED = re.compile(r"[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+\.[0-9]*|(?:,[0-9]{3}){2,})")
+_AMBIGUOUS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
+
+
+class AmbiguousError(ValueError):
+    """A number that can mean two; the message says which."""
+
+
+def to_json_number(cell: str, *, decimal_comma: bool) -> str | None:
+    """Return a cell's number as JSON has it, exactly; None when it is none.
+
+    `decimal_comma` says that a single comma is a decimal one, as in files with semicolons; else
+    `AmbiguousError` for `1,234`.
+    """
+    text = cell.strip(_SPACES).replace("\u2212", "-")
+    if _JSON_NUMBER.fullmatch(text):
+        return text
+    if not decimal_comma and _AMBIGUOUS.fullmatch(text):
+        (plain, point) = (text.replace(",", ""), text.replace(",", "."))
+        raise AmbiguousError(f"{text} can mean {plain} or {point}; write it without the comma")
+    found = _OTHER_NUMBER.fullmatch(_without_separators(text))
+    if found is None or not (found[2] or found[3]):
+        return None
+    sign = "-" if found[1] == "-" else ""
+    fraction = f".{found[3]}" if found[3] else ""
+    return f"{sign}{found[2].lstrip('0') or '0'}{fraction}{found[4] or ''}"
+
+
+def _without_separators(text: str) -> str:
+    if _SPACED.fullmatch(text):
+        return re.sub(rf"['\u2019{_SPACES}]", "", text).replace(",", ".")
+    if _DOTTED.fullmatch(text):
+        return text.replace(".", "").replace(",", ".")
+    if _COMMAED.fullmatch(text):
+        return text.replace(",", "")
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text

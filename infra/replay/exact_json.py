@@ -1,0 +1,21 @@
+"""JSON objects whose numbers keep every digit."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+Object = dict[str, Any]
+
+_decoder = msgspec.json.Decoder(Object, float_hook=Decimal)
+
+#: Returns JSON on one line; UnicodeEncodeError for text that is not UTF-8.
+encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def decode_object(data: bytes) -> Object | None:
+    """Return a JSON object, its fractions as Decimal; None for anything else."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None

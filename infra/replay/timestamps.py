@@ -1,0 +1,79 @@
+"""Timestamps as other programs write them (docs/imports.md), converted to ISO 8601."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+
+from producer_api.rejected import Rejected
+from producer_api.times import microseconds
+
+_FORM = re.compile(
+    r"""(?P<year>\d{4})(?P<sep>[-/.])(?P<month>\d{1,2})(?P=sep)(?P<day>\d{1,2})
+    (?:(?:T|\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?
+        \s*(?P<half>[AP]M)?
+        \s*(?:(?P<utc>Z|UTC|GMT|ETC/UTC)|
+            (?:UTC|GMT)?(?P<sign>[+-])(?P<zone_hour>\d\d?)(?::?(?P<zone_minute>\d\d))?)?
+    )?""",
+    re.ASCII | re.VERBOSE | re.IGNORECASE,
+)
+_MAIL_FORM = re.compile(r"[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d\d:\d\d:\d\d .{1,6}")
+_UNIX = re.compile(r"(\d{9,19})(?:\.(\d{0,9}))?", re.ASCII)
+#: By the digits before the point: to 1973 and beyond, each unit has more of them than the last.
+_UNITS = ((11, 1_000_000), (14, 1_000), (17, 1))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOON = 12
+
+
+def to_iso(text: str) -> tuple[str, int | None]:
+    """Return a timestamp as the server accepts it, and its microseconds since 1970.
+
+    What the server accepts, or nobody can read, is returned as it is; the latter with None.
+    """
+    if (micros := _micros(text)) is not None:
+        return text, micros
+    try:
+        iso = _converted(text.strip())
+    except (ValueError, OverflowError):
+        return text, None
+    micros = _micros(iso)
+    return (text if micros is None else iso), micros
+
+
+def _micros(text: str) -> int | None:
+    try:
+        return microseconds("timestamp", text)
+    except Rejected:
+        return None
+
+
+def _converted(text: str) -> str:
+    if unix := _UNIX.fullmatch(text):
+        return _of_unix(unix[1], unix[2] or "")
+    if _MAIL_FORM.fullmatch(text):
+        return parsedate_to_datetime(text).isoformat()
+    found = _FORM.fullmatch(text)
+    if found is None:
+        return text
+    part = found.groupdict()
+    day = f"{part['year']}-{int(part['month']):02}-{int(part['day']):02}"
+    if part["hour"] is None:
+        return day
+    hour = int(part["hour"])
+    if part["half"]:
+        if not 1 <= hour <= _NOON:
+            return text
+        hour = hour % _NOON + _NOON * (part["half"].upper() == "PM")
+    fraction = f".{part['fraction']}" if part["fraction"] else ""
+    time = f"{hour:02}:{part['minute']}:{part['second'] or '00'}{fraction}"
+    zone = "Z"
+    if part["sign"]:
+        zone = f"{part['sign']}{int(part['zone_hour']):02}:{part['zone_minute'] or '00'}"
+    return f"{day}T{time}{zone}"
+
+
+def _of_unix(whole: str, fraction: str) -> str:
+    factor = next((unit for digits, unit in _UNITS if len(whole) <= digits), None)
+    number = Decimal(f"{whole}.{fraction or 0}")
+    micros = int(number / 1_000 if factor is None else number * factor)
+    return (_EPOCH + timedelta(microseconds=micros)).isoformat()

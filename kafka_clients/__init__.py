@@ -1,0 +1,1 @@
+"""Kafka clients, made from the settings: the only place that constructs any."""

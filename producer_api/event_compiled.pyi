@@ -1,0 +1,16 @@
+from collections.abc import Callable
+from typing import Any
+
+from producer_api.draft import Ready, Surroundings
+
+class Reader:
+    def __init__(
+        self,
+        decode: Callable[[bytes], Any],
+        encode: Callable[..., bytes],
+        no_screen: object,
+        no_utm: object,
+    ) -> None: ...
+    def read(self, raw: bytes, around: Surroundings) -> Ready | None: ...
+
+def murmur2(key: bytes) -> int: ...

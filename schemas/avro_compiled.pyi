@@ -1,0 +1,9 @@
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+def encoder(
+    schema: Any, prefix: bytes, given: Sequence[str] = (), absent: Collection[str] = ()
+) -> Callable[..., bytes]: ...
+def decoder(
+    schema: Any, types: Mapping[str, type], wanted: Collection[str] | None = None
+) -> Callable[[bytes, int], tuple[Any, int]]: ...

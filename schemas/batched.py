@@ -1,0 +1,14 @@
+"""`itertools.batched`, which Python has from 3.12 on."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the values in lists of `size`; the last one may be shorter."""
+    iterator = iter(values)
+    while part := list(islice(iterator, size)):
+        yield part

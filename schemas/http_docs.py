@@ -1,0 +1,212 @@
+"""The OpenAPI document as it is served: with the address that it was asked for, and as a page.
+
+The page is whole in itself: no script, and nothing is loaded from anywhere.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+Document = dict[str, Any]
+Scope = Mapping[str, Any]
+
+#: The policy of the page.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+#: Of a name or address, and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_SCHEMES = frozenset({"http", "https"})
+
+
+def base_of(scope: Scope) -> str:
+    """Return the address that a request was sent to, without a path; empty when it has none.
+
+    A proxy in front says by X-Forwarded-Host and X-Forwarded-Proto what the client asked for:
+    nothing but the examples depends on it.
+    """
+    headers = dict(scope["headers"])
+
+    def first(name: bytes) -> str:
+        return str(headers.get(name, b"").decode("latin-1").partition(",")[0].strip())
+
+    host = first(b"x-forwarded-host") or first(b"host")
+    scheme = first(b"x-forwarded-proto").lower() or scope.get("scheme", "http")
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) and scheme in _SCHEMES else ""
+
+
+def served(document: Document, base: str) -> Document:
+    """Return the document with its servers: this address, and where the document came from."""
+    own = [{"url": base, "description": "This server, by the address you used."}] if base else []
+    return {**document, "servers": [*own, {"url": "/", "description": "Where this was read."}]}
+
+
+def openapi(document: Document, scope: Scope) -> bytes:
+    """Return the document for a request, as JSON."""
+    return json.dumps(served(document, base_of(scope)), ensure_ascii=False).encode()
+
+
+def page(document: Document, scope: Scope) -> bytes:
+    """Return the document for a request, as a page."""
+    base = base_of(scope) or "http://127.0.0.1:8080"
+    template = files("schemas").joinpath("http_docs.html").read_text("utf-8")
+    parts = {
+        "title": escape(document["info"]["title"]),
+        "about": escape(document["info"]["description"]),
+        "base": escape(base),
+        "contents": "".join(_contents(document)),
+        "operations": "".join(_operations(document, base)),
+        "webhooks": "".join(_webhooks(document)),
+        "schemas": "".join(_schemas(document)),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
+
+
+def _operations_of(document: Document, tag: Document) -> list[tuple[str, str, Document]]:
+    """Return the method, the path and the description of each operation with this tag."""
+    return [
+        (method.upper(), path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if operation["tags"] == [tag["name"]]
+    ]
+
+
+def _anchor(method: str, path: str) -> str:
+    return f"{method.lower()}-{re.sub('[^a-z]+', '-', path).strip('-')}"
+
+
+def _contents(document: Document) -> Iterator[str]:
+    for tag in document["tags"]:
+        yield f"<h2>{escape(tag['name'])}</h2><ul>"
+        for method, path, _ in _operations_of(document, tag):
+            yield f'<li><a href="#{_anchor(method, path)}">{method} {escape(path)}</a>'
+        yield "</ul>"
+
+
+def _operations(document: Document, base: str) -> Iterator[str]:
+    for tag in document["tags"]:
+        yield f"<h2>{escape(tag['name'])}</h2><p>{escape(tag['description'])}"
+        for method, path, operation in _operations_of(document, tag):
+            yield from _operation(base, method, path, operation)
+
+
+def _operation(base: str, method: str, path: str, operation: Document) -> Iterator[str]:
+    yield f'<section id="{_anchor(method, path)}"><h3><code>{method} {escape(path)}</code></h3>'
+    yield f"<p>{escape(operation['summary'])} {escape(operation.get('description', ''))}"
+    yield f"<pre>{escape(_curl(base, method, path, operation))}</pre>"
+    parameters = [
+        (given["name"], given["in"], _kind(given["schema"]), given.get("description", ""))
+        for given in operation.get("parameters", ())
+    ]
+    yield from _table(("parameter", "in", "kind", "about"), parameters)
+    body = operation.get("requestBody", {}).get("content", {})
+    if body:
+        yield f"<p>Body: {escape(', '.join(body))}; {_kind_links(next(iter(body.values())))}"
+    answers = [
+        (status, answer["description"], ", ".join(answer.get("content", ())))
+        for status, answer in operation["responses"].items()
+    ]
+    yield from _table(("status", "when", "content"), answers)
+    content = next(iter(operation["responses"].values())).get("content", {})
+    if "application/json" in content:
+        yield f"<p>It answers: {_kind_links(content['application/json'])}"
+    yield "</section>"
+
+
+def _curl(base: str, method: str, path: str, operation: Document) -> str:
+    """Return a command that does it; of parameters, those that have an example."""
+    query = []
+    for given in operation.get("parameters", ()):
+        for example in given["schema"].get("examples", ())[:1]:
+            if given["in"] == "path":
+                path = path.replace(f"{{{given['name']}}}", example)
+            elif given["in"] == "query":
+                query.append(f"{given['name']}={example}")
+    address = base + path + ("?" + "&".join(query) if query else "")
+    content = operation.get("requestBody", {}).get("content", {})
+    streams = "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    command = ["curl", *(["-N"] if streams else [])]
+    if method != ("POST" if content else "GET"):
+        command += ["-X", method]
+    command.append(shlex.quote(address) if query else address)
+    lines = [" ".join(command)]
+    if operation.get("security"):
+        lines.append('  -H "Authorization: Bearer $TOKEN"')
+    for content_type, media in list(content.items())[:1]:
+        lines.append(f"  -H 'Content-Type: {content_type}'")
+        body = json.dumps(media["example"], ensure_ascii=False)
+        lines.append(f"  -d {shlex.quote(body)}")
+    return " \\\n".join(lines)
+
+
+def _webhooks(document: Document) -> Iterator[str]:
+    for name, item in document.get("webhooks", {}).items():
+        operation = item["post"]
+        yield f"<section><h3><code>{escape(name)}</code></h3><p>{escape(operation['summary'])} "
+        yield escape(operation["description"])
+        media = operation["requestBody"]["content"]["application/json"]
+        yield f"<pre>{escape(json.dumps(media['example'], indent=2, ensure_ascii=False))}</pre>"
+        yield from _table(
+            ("status", "then"),
+            [(status, answer["description"]) for status, answer in operation["responses"].items()],
+        )
+        yield "</section>"
+
+
+def _schemas(document: Document) -> Iterator[str]:
+    for title, schema in document["components"]["schemas"].items():
+        yield f'<section id="schema-{escape(title)}"><h3>{escape(title)}</h3>'
+        yield f"<p>{escape(schema.get('description', ''))}"
+        required = schema.get("required", ())
+        fields = schema.get("properties", {}).items()
+        rows = [
+            (name, _kind(field), "required" if name in required else "", _about(field))
+            for name, field in fields
+        ]
+        yield from _table(("field", "kind", "needed", "about"), rows)
+        for name, field in fields:
+            yield from _table((name, "about"), list(field.get("x-sentences", {}).items()))
+        yield "</section>"
+
+
+def _about(schema: Document) -> str:
+    return str(schema.get("description", ", ".join(schema.get("properties", ()))))
+
+
+def _kind(schema: Document) -> str:
+    """Return the kind of a value in a few words."""
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"array of {_kind(schema['items'])}" if "items" in schema else "array"
+    kinds = schema.get("type", "any")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return " or ".join([schema.get("format", kinds[0]), *kinds[1:]])
+
+
+def _kind_links(media: Document) -> str:
+    """Return the kind of a body, with links to the schemas that it names."""
+    schema = media["schema"]
+    names = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(schema))
+    links = [f'<a href="#schema-{name}">{name}</a>' for name in dict.fromkeys(names)]
+    return ", ".join(links) or escape(_kind(schema))
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    if rows:
+        yield '<div class="table" tabindex="0"><table><tr>' + "".join(
+            f"<th>{escape(text)}" for text in heads
+        )
+        for row in rows:
+            yield "<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) + "\n"
+        yield "</table></div>"

@@ -1,0 +1,133 @@
+"""The settings of Kafka: where it is, how a client is authenticated, what things are called."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from schemas.brokers import normalize_brokers
+from schemas.secret_files import is_readable, read_secret_file
+
+_PREFIX = "HEADRACE_KAFKA__"
+_TOPIC_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,100}")
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+Compression = Literal["zstd", "gzip", "snappy", "lz4", "none"]
+
+
+class KafkaSettings(BaseModel):
+    """Where Kafka is, how to connect, and what topics are created with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bootstrap_servers: str = Field(
+        "127.0.0.1:9092", description="host:port, several by comma; an IPv6 address as [::1]:9092"
+    )
+    security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`"
+    )
+    sasl_mechanism: SaslMechanism = Field(
+        "",
+        description="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`; needed with SASL",
+    )
+    sasl_username: str = Field("", description="of PLAIN and SCRAM")
+    sasl_password: SecretStr = Field(
+        SecretStr(""), description="of PLAIN and SCRAM; the token of OAUTHBEARER"
+    )
+    sasl_password_file: str = Field(
+        "",
+        description="a file with the password, in place of it; a token is read again for each "
+        "connection",
+    )
+    ssl_ca_file: str = Field(
+        "", description="certificates (PEM) that sign the brokers'; empty: those of the system"
+    )
+    ssl_cert_file: str = Field(
+        "", description="the client's certificate (PEM), where brokers ask for one"
+    )
+    ssl_key_file: str = Field(
+        "",
+        description="its private key (PEM, not encrypted); empty: in the file of the certificate",
+    )
+    topic_prefix: str = Field(
+        "",
+        description="put before the name of each topic and consumer group, such as `staging-`; "
+        "fixed when the topics are created",
+    )
+    compression: Compression = Field(
+        "snappy",  # aiokafka compresses by gzip and lz4 at level 9: up to ten times the CPU
+        description="of records: `zstd`, `gzip`, `snappy`, `lz4` or `none`; gzip and lz4 need most "
+        "CPU",
+    )
+    partitions: int = Field(
+        12, ge=1, le=1000, description="of every topic; fixed when the topics are created"
+    )
+    replication_factor: int = Field(1, ge=1, le=7, description="copies of every record")
+    min_insync_replicas: int = Field(
+        1, ge=1, le=7, description="copies that must be written before an event is accepted"
+    )
+    max_refused_in_a_row: int = Field(
+        50,
+        ge=1,
+        description="records that cannot be processed, after which their partition is stopped",
+    )
+
+    @property
+    def has_tls(self) -> bool:
+        """True if connections are encrypted."""
+        return self.security_protocol in {"SSL", "SASL_SSL"}
+
+    @property
+    def has_sasl(self) -> bool:
+        """True if clients log in by SASL."""
+        return self.security_protocol.startswith("SASL_")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_password(cls, values: object) -> object:
+        return read_secret_file(values, f"{_PREFIX}SASL_PASSWORD", "sasl_password")
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _brokers(cls, text: str) -> str:
+        return normalize_brokers(text)
+
+    @field_validator("ssl_ca_file", "ssl_cert_file", "ssl_key_file")
+    @classmethod
+    def _can_be_read(cls, file: str) -> str:
+        if file and not is_readable(file):
+            raise ValueError("it is no file that can be read")
+        return file
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _is_a_name(cls, prefix: str) -> str:
+        if not _TOPIC_PREFIX.fullmatch(prefix):
+            raise ValueError("must be at most 100 of A-Z a-z 0-9 . _ -")
+        return prefix
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        for fault in self._faults():
+            raise ValueError(f"{_PREFIX}{fault}")
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        """Yield what is missing, or would have no effect: each begins with a setting's name."""
+        protocol = f"{_PREFIX}SECURITY_PROTOCOL"
+        if self.has_sasl and not self.sasl_mechanism:
+            yield f"SASL_MECHANISM is missing: {protocol} is {self.security_protocol}"
+        if self.has_sasl and not self.sasl_username and self.sasl_mechanism != "OAUTHBEARER":
+            yield f"SASL_USERNAME is missing: {self.sasl_mechanism} needs it"
+        if self.has_sasl and not self.sasl_password.get_secret_value():
+            yield f"SASL_PASSWORD, or its _FILE, is missing: {self.sasl_mechanism} needs it"
+        for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            if not self.has_sasl and getattr(self, name) not in {"", SecretStr("")}:
+                yield f"{name.upper()} needs {protocol} SASL_SSL or SASL_PLAINTEXT"
+        for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file"):
+            if not self.has_tls and getattr(self, name):
+                yield f"{name.upper()} needs {protocol} SSL or SASL_SSL"
+        if self.ssl_key_file and not self.ssl_cert_file:
+            yield f"SSL_CERT_FILE is missing: {_PREFIX}SSL_KEY_FILE is set"

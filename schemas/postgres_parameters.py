@@ -1,0 +1,94 @@
+"""The parameters of PostgreSQL URLs: those of libpq, and those that hosts of databases add.
+
+Each is passed to the driver, accepted with the values that mean what headrace does anyway,
+ignored with a log line, or rejected with a sentence. A parameter that is not here is rejected.
+"""
+
+from dataclasses import dataclass
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """How one parameter is treated.
+
+    `values` are those accepted (empty: any). `is_ignored`: accepted, without effect, logged.
+    `rejection` ends the sentence about a value that is not accepted.
+    """
+
+    values: tuple[str, ...] = ()
+    is_ignored: bool = False
+    rejection: str = ""
+    #: What other programs call it, where the meaning is the same.
+    same_as: str = ""
+
+
+YES = ("1", "true", "on", "yes")
+NO = ("0", "false", "off", "no")
+#: Parsed into the address or passed to the driver as they are.
+_PASSED = (
+    *("host", "port", "user", "password", "dbname", "passfile", "krbsrvname", "gsslib"),
+    *("sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"),
+    *("application_name", "fallback_application_name", "options", "schema", "connect_timeout"),
+)
+#: Of connection pools and sockets: headrace has its own pool, the system its own sockets.
+_IGNORED = (
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    *("tcp_user_timeout", "tcpKeepAlive", "load_balance_hosts", "gssdelegation"),
+    *("connection_limit", "pool_timeout", "pool_size", "pool", "max_connections", "socket_timeout"),
+    *("max_idle_connection_lifetime", "max_connection_lifetime", "min_protocol_version"),
+    *("max_protocol_version", "supa", "workaround", "uselibpqcompat", "binary_parameters"),
+    *("serverVersion", "sslsni"),
+)
+_REJECTED = {
+    "service": "headrace reads no service file: write what the service names into the URL",
+    "servicefile": "headrace reads no service file: write what the service names into the URL",
+    "hostaddr": "give the address as the host",
+    "require_auth": "the driver cannot restrict the method of authentication",
+    "requirepeer": "the driver cannot check the server's user",
+    "replication": "headrace does not replicate",
+    "sslcrldir": "give one file with sslcrl",
+    "requiressl": "use sslmode=require",
+    "sslidentity": "give sslcert and sslkey",
+}
+
+PARAMETERS: dict[str, Parameter] = {
+    **{name: Parameter() for name in _PASSED},
+    **{name: Parameter(is_ignored=True) for name in _IGNORED},
+    **{name: Parameter(("",), rejection=why) for name, why in _REJECTED.items()},
+    "database": Parameter(same_as="dbname"),
+    "currentSchema": Parameter(same_as="schema"),
+    "ApplicationName": Parameter(same_as="application_name"),
+    "sslmode": Parameter(SSL_MODES),
+    "ssl": Parameter((*YES, *NO, *SSL_MODES)),
+    "sslnegotiation": Parameter(("postgres", "direct")),
+    "ssl_min_protocol_version": Parameter(("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")),
+    "ssl_max_protocol_version": Parameter(("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")),
+    "sslcertmode": Parameter(("allow",), rejection="the driver cannot be restricted so"),
+    "sslcompression": Parameter(NO, rejection="TLS is never compressed"),
+    "sslaccept": Parameter(
+        ("accept_invalid_certs",), rejection="use sslmode=verify-ca or sslmode=verify-full"
+    ),
+    "channel_binding": Parameter(
+        ("disable", "prefer"),
+        rejection="the driver has no channel binding: leave it out, and protect the connection "
+        "with sslmode=verify-full instead",
+    ),
+    "gssencmode": Parameter(
+        ("disable", "prefer"), rejection="the driver has no GSSAPI encryption: use sslmode"
+    ),
+    "target_session_attrs": Parameter(
+        ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
+    ),
+    "client_encoding": Parameter(
+        ("auto", "utf8", "UTF8", "utf-8", "UTF-8"), rejection="headrace stores UTF-8"
+    ),
+    "charset": Parameter(same_as="client_encoding"),
+    "encoding": Parameter(same_as="client_encoding"),
+    "pgbouncer": Parameter((*YES, *NO)),
+    "prepared_statements": Parameter((*YES, *NO)),
+    "statement_cache_size": Parameter(),
+    "prepared_statement_cache_size": Parameter(same_as="statement_cache_size"),
+    "prepareThreshold": Parameter(same_as="statement_cache_size"),
+}

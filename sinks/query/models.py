@@ -1,0 +1,247 @@
+"""The bodies of responses and requests, as models: also the schemas of OpenAPI."""
+
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from schemas.alert_rules import RULES
+from schemas.event_types import EVENT_TYPES
+from schemas.live import LATEST_EVENTS, LIVE_MINUTES
+from schemas.records import VisitState
+from sinks.sql.digests import SHOWN_ALERTS
+from sinks.webhooks.asked import Channel, RequestBody
+
+T = TypeVar("T")
+
+#: For how long an import window may be open.
+MAX_WINDOW_SECONDS = 86_400
+_QUANTILE = (
+    "Nearest rank: the shortest duration that at least {} of the leaves do not exceed, within 1 %, "
+    "and never outside of min_ms to max_ms."
+)
+
+# Drivers return ids as text or as UUIDs.
+Id = Annotated[str, BeforeValidator(str), Field(json_schema_extra={"format": "uuid"})]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Rule = Annotated[str, Field(description=", ".join(RULES))]
+
+
+class Page(BaseModel, Generic[T]):
+    """A page of a list."""
+
+    items: list[T]
+    next_cursor: str | None = Field(description="The cursor of the next page; null on the last.")
+
+
+class ErrorBody(BaseModel):
+    """An error."""
+
+    error: str = Field(description="A sentence.")
+    code: str
+    field: str = Field(default="", description="The parameter or field that is wrong.")
+
+
+class Site(BaseModel):
+    """A site of the token."""
+
+    site_id: str
+
+
+class PagePath(BaseModel):
+    """A page that is open now."""
+
+    path: str
+    sessions: int
+
+
+class Referrer(BaseModel):
+    """A host that sessions of now came from."""
+
+    host: str
+    sessions: int
+
+
+class LatestEvent(BaseModel):
+    """An event of the last seconds."""
+
+    at: Time
+    type: str
+    detail: str
+
+
+class Live(BaseModel):
+    """What happens now at a site."""
+
+    site_id: str
+    at: Time
+    visitors_now: int = Field(description="By arrival, in the five minutes before `at`.")
+    sessions_now: int = Field(description="By arrival, in the five minutes before `at`.")
+    events_last_minute: dict[str, int] = Field(description=f"By type: {', '.join(EVENT_TYPES)}.")
+    per_minute: list[int] = Field(
+        min_length=LIVE_MINUTES,
+        max_length=LIVE_MINUTES,
+        description="Events of the last minutes, the oldest first.",
+    )
+    pages: list[PagePath]
+    referrers: list[Referrer]
+    latest: list[LatestEvent] = Field(
+        default=[], description=f"With latest=1: the last {LATEST_EVENTS} events."
+    )
+    stalled_since: Time | None = Field(
+        default=None,
+        description="Until when the numbers are complete, while they may be too low.",
+    )
+
+
+class Alert(BaseModel):
+    """An alert."""
+
+    alert_id: Id
+    site_id: str
+    rule: Rule
+    subject: str = Field(description="A session for payments, a kind of error for errors.")
+    title: str
+    details: dict[str, Any] = Field(
+        description="Of a payment: `amount` as text, exact, with the decimals of its currency "
+        "(ISO 4217) or more (`49.90`, `1000` for JPY), and `currency`."
+    )
+    event_id: Id | None
+    raised_at: Time
+    subscription_id: Id | None = Field(
+        default=None, description="The one whose threshold raised it."
+    )
+    seq: int = Field(description="Grows; the id of the stream's events.")
+
+
+class Digest(BaseModel):
+    """The alerts that exceed the deliveries of a subscription in an interval."""
+
+    subscription_id: Id
+    site_id: str
+    rule: Rule
+    count: int = Field(description="Alerts that it stands for.")
+    first_raised_at: Time
+    last_raised_at: Time
+    first_seq: int
+    last_seq: int = Field(description="The alerts are those of these seq in the list.")
+    alerts: list[Alert] = Field(max_length=SHOWN_ALERTS, description="The newest of them.")
+
+
+class Visit(BaseModel):
+    """A visit: events of one session without a gap of 30 minutes."""
+
+    visit_id: Id
+    site_id: str
+    session_id: str
+    visitor_id: str | None
+    user_id: str | None
+    started_at: Time
+    ended_at: Time
+    duration_ms: int
+    events: int
+    pageviews: int
+    entry_path: str | None
+    exit_path: str | None
+    referrer: str | None
+    utm_source: str | None
+    utm_medium: str | None
+    utm_campaign: str | None
+    bounced: bool
+    errors: int
+    payments: int
+    state: str = Field(description=", ".join(get_args(VisitState)))
+    close_reason: str | None
+    revision: int
+
+
+class PageTime(BaseModel):
+    """Time on a page in an hour."""
+
+    site_id: str
+    hour: Time
+    path: str
+    leaves: int
+    total_ms: int
+    min_ms: int
+    max_ms: int
+    avg_ms: float | None
+    p50_ms: int | float | None = Field(description=_QUANTILE.format("half"))
+    p90_ms: int | float | None = Field(description=_QUANTILE.format("90 %"))
+
+
+class Subscription(BaseModel):
+    """A subscription, without its secret."""
+
+    subscription_id: Id
+    site_id: str
+    rule: Rule
+    params: dict[str, Any]
+    channel: Channel
+    cooldown_seconds: int
+    enabled: bool
+    disabled_reason: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class CreatedSubscription(Subscription):
+    """A new subscription, with its secret."""
+
+    secret: str = Field(description="Of Standard Webhooks, whsec_…; shown this once.")
+
+
+class ImportWindow(RequestBody):
+    """An import window to open."""
+
+    seconds: int = Field(
+        ge=1, le=MAX_WINDOW_SECONDS, description="Until it ends, from now on.", examples=[120]
+    )
+
+
+class OpenImportWindow(BaseModel):
+    """An open import window."""
+
+    site_id: str
+    window_id: str
+    ends_at: Time
+
+
+class Attempt(BaseModel):
+    """An attempt of a delivery."""
+
+    attempt: int
+    at: Time
+    status: int | None
+    error: str | None
+    duration_ms: int | None
+
+
+class Delivery(BaseModel):
+    """A delivery, with its attempts."""
+
+    delivery_id: Id
+    subscription_id: Id
+    site_id: str
+    type: str = Field(description="alert.raised, alert.digest or test.")
+    alert_id: Id | None
+    rule: str | None
+    subject: str | None
+    state: str
+    attempts: list[Attempt]
+    next_attempt_at: Time | None
+    created_at: Time
+    delivered_at: Time | None
+
+
+class PageTokenBody(RequestBody):
+    """The token of the page."""
+
+    token: str
+
+
+class Message(BaseModel):
+    """The body of a webhook."""
+
+    type: Literal["alert.raised", "alert.digest", "test"]
+    timestamp: Time
+    data: Alert | Digest

@@ -1,0 +1,38 @@
+"""The protocol of aggregators: the keyed state of one partition."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar
+
+from schemas.headers import Source
+from schemas.records import RawEvent
+
+S_contra = TypeVar("S_contra", contravariant=True)
+
+
+class Aggregator(Protocol[S_contra]):
+    """Applies the events of one partition to its keyed states, in order.
+
+    The engine restores it after each assignment. For each batch it calls `evict`, then
+    `advance` for each record, while the agent adds the events, and last `flush`.
+    """
+
+    def restore(self, key: bytes, state: S_contra) -> None:
+        """Restore a state after an assignment."""
+
+    def evict(self, limit: int, ceiling_ms: int | None = None) -> int:
+        """Begin a batch: evict the states beyond `limit`, and return how many.
+
+        `ceiling_ms` is the upper limit of the times of states; None if it is not known.
+        """
+
+    def advance(self, src: Source) -> bool:
+        """Advance stream time, for each event and tick.
+
+        Return True if more states may be due: it is then called again.
+        """
+
+    def add(self, event: RawEvent, src: Source) -> object:
+        """Apply an event, unless it was applied before. An error dead-letters it."""
+
+    def flush(self) -> Iterable[Any]:
+        """End a batch: return the records that are due to time alone."""

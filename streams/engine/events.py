@@ -1,0 +1,110 @@
+"""Decoding the events of a routed topic, with their source in `events-raw`, and ticks."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+from schemas.codec import CodecError, encode
+from schemas.event_types import TICK
+from schemas.headers import SOURCE, TYPE, Source, find
+from schemas.records import RawEvent
+from schemas.reject_reasons import DeadLetterReason
+from schemas.topics import Topic
+from streams.engine.aggregator import Aggregator
+from streams.engine.batch import Batch, InRecord
+from streams.engine.stream_time import StreamTime
+
+_TICK = TICK.encode()
+
+#: Decodes an event, whole or the fields that an agent reads; raises `CodecError`.
+ReadEvent = Callable[[bytes], RawEvent]
+
+
+def now_ms() -> int:
+    """Return the worker's clock in ms (UTC), which limits stream time."""
+    return int(time.time() * 1_000)
+
+
+def read_events(
+    batch: Batch, read: ReadEvent, times: StreamTime
+) -> Iterator[tuple[InRecord, Source, RawEvent | None]]:
+    """Yield each record with its source and its event, None for a tick.
+
+    Records that cannot be read are rejected. `times` limits the log time of the source.
+    """
+    for record in batch.records:
+        try:
+            src = Source.unpack(find(record.headers, SOURCE) or b"")
+        except ValueError as error:
+            batch.reject(record, DeadLetterReason.BAD_HEADERS, str(error))
+            continue
+        if find(record.headers, TYPE) == _TICK:
+            yield record, times.limit(src), None
+            continue
+        try:
+            event = read(record.value or b"")
+        except CodecError as error:
+            batch.reject(record, DeadLetterReason.UNDECODABLE, str(error))
+            continue
+        if not _is_key_of(record.key, event):
+            batch.reject(record, DeadLetterReason.BAD_KEY, "the key is not the event's")
+            continue
+        yield record, times.limit(src, event.received_at // 1_000), event
+
+
+def _is_key_of(key: bytes | None, event: RawEvent) -> bool:
+    """Return True if the key is that of the event's session or site."""
+    site = event.site_id
+    return key == f"{site}:{event.session_id}".encode() or key == site.encode()
+
+
+class EventStream:
+    """The events of one batch, for an agent with an aggregator."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        read: ReadEvent,
+        times: StreamTime,
+        aggregator: Aggregator[Any],
+        sends_to: Topic | None,
+    ) -> None:
+        self._batch = batch
+        self._read = read_events(batch, read, times)
+        self._aggregator = aggregator
+        self._sends_to = sends_to
+        self._record: InRecord | None = None
+
+    async def events(self) -> AsyncIterator[tuple[RawEvent, Source]]:
+        """Advance stream time to each event, and yield it with its source."""
+        advance = self._aggregator.advance
+        for record, src, event in self._read:
+            while advance(src):  # noqa: ASYNC110 - there is nothing to wait for
+                await asyncio.sleep(0)  # a blocked event loop would be fenced
+            if event is not None:
+                self._record = record
+                yield event, src
+                self._record = None
+
+    def send(self, record: Any) -> None:
+        """Send a record of the agent's output topic, keyed by its site."""
+        assert self._sends_to is not None  # noqa: S101 - for the type checker
+        key = record.site_id.encode()
+        self._batch.emit(self._sends_to.name, self._batch.partition, key, encode(record))
+
+    async def run(self, process: Callable[["EventStream", Any], Awaitable[None]]) -> None:
+        """Run the agent on all events.
+
+        An error dead-letters the event on which it was raised; the agent continues with the next.
+        """
+        while True:
+            try:
+                await process(self, self._aggregator)
+            except Exception as error:
+                if self._record is None:
+                    raise
+                self._batch.reject_poison(self._record, error)
+                self._record = None
+            else:
+                return

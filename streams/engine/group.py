@@ -1,0 +1,303 @@
+"""A member of a consumer group that processes whole fetches.
+
+A rebalance waits for the batches in progress and commits them before partitions are revoked. Tables
+of assigned partitions are restored before they are read from their committed offsets.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    InconsistentGroupProtocolError,
+    KafkaError,
+)
+
+from kafka_clients.clients import make_consumer
+from schemas.kafka_settings import KafkaSettings
+from streams.engine.fetch_sizing import FetchSizing
+from streams.engine.group_offsets import GroupOffsets
+
+log = logging.getLogger(__name__)
+
+SESSION_TIMEOUT_SECONDS = 10.0
+#: How long a rebalance or a stop waits for batches in progress. The group's rebalance timeout is
+#: 30 s; a batch that takes longer is fenced.
+_DRAIN_SECONDS = 15.0
+_DRAIN_POLL_SECONDS = 0.05
+_RETRY_SECONDS = 1.0
+#: New records, errors and rebalances end this wait.
+_IDLE_MS = 30_000
+#: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker; partitions whose records were
+#: just returned wait until it is answered.
+_FETCH_WAIT_MS = 250
+#: `max.partition.fetch.bytes`; uncompressed records use about ten times as much memory.
+_PARTITION_BYTES = 256 * 1024
+#: `max.poll.records`. Without a limit, small records of one batch could block the event loop, which
+#: also sends the heartbeats.
+_MAX_RECORDS = 5_000
+#: A broker that has just started may not know all topics yet, and the group assigns only those
+#: that it knows until the metadata is refreshed, by default after five minutes.
+_METADATA_MAX_AGE_MS = 15_000
+#: A day: a batch may wait for a database for hours. The watchdog detects a stuck worker.
+_MAX_POLL_INTERVAL_MS = 86_400_000
+
+#: Processes one batch; returns True when its effects are durable, so that it can be committed.
+Process = Callable[[TopicPartition, Sequence[Any]], Awaitable[bool]]
+#: Prepares assigned partitions before their first batch, and returns the start offsets of those
+#: that do not start at the group's offsets.
+TakeOver = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
+
+
+class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One consumer, and a reader task per topic, so that a slow agent does not delay the others."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        group_id: str,
+        topics: Collection[str],
+        process: Process,
+        take_over: TakeOver,
+    ) -> None:
+        self._kafka = kafka
+        self._group_id = group_id
+        self._topics = topics
+        self._process = process
+        self._prepare = take_over
+        #: The assigned partitions.
+        self.owned: frozenset[TopicPartition] = frozenset()
+        self._offsets = GroupOffsets(kafka, group_id)
+        #: The number of assignments so far.
+        self.generation = 0
+        #: Set while partitions may be read; `_revoked` is done when the assignment ends.
+        self._open = asyncio.Event()
+        self._revoked: asyncio.Future[None] | None = None
+        #: The number of readers that fetch, or have a batch in progress.
+        self._readers = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks = asyncio.TaskGroup()
+        self._taking_over: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._consumer: Any = None
+        #: Why the worker cannot join its group, as a sentence.
+        self.problem: str | None = None
+
+    @property
+    def is_rebalancing(self) -> bool:
+        """Whether partitions are being revoked or assigned, so that nothing is read."""
+        return not self._open.is_set()
+
+    @property
+    def done(self) -> Mapping[TopicPartition, int]:
+        """For each owned partition, the offset after the last batch that took effect."""
+        return self._offsets.done
+
+    # -- lifecycle
+
+    async def run(self) -> None:
+        """Consume until cancelled; raises fatal errors. Call `stop` afterwards."""
+        self._consumer = make_consumer(
+            self._kafka,
+            group_id=self._group_id,
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(SESSION_TIMEOUT_SECONDS * 1_000),
+            heartbeat_interval_ms=3_000,
+            rebalance_timeout_ms=30_000,
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            max_partition_fetch_bytes=_PARTITION_BYTES,
+            # The same partitions of all topics go to one worker.
+            partition_assignment_strategy=(RangePartitionAssignor,),
+        )
+        self._offsets.consumer = self._consumer
+        await self._consumer.start()
+        self._consumer.subscribe(list(self._topics), listener=self)
+        try:
+            async with self._tasks:
+                for topic in self._topics:
+                    self._tasks.create_task(self._read(topic))
+                self._tasks.create_task(self._offsets.commit_regularly(self._open))
+                self._tasks.create_task(self._raise_refusals())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def stop(self) -> None:
+        """Finish the batches in progress, commit, and leave the group."""
+        self._is_stopping = True
+        if self._consumer is not None:
+            await self._close()
+            await self._consumer.stop()
+
+    async def drain(self, topics: Collection[str], seconds: float) -> bool:
+        """Read only `topics`, until their ends; return False if it takes longer than `seconds`."""
+        last = [tp for tp in self.owned if tp.topic in topics]
+        self._consumer.pause(*self.owned.difference(last))
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._has_drained(last):  # noqa: ASYNC110 - Kafka notifies nobody
+                    await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        except (KafkaError, TimeoutError):
+            return False
+        return True
+
+    async def _has_drained(self, last: Sequence[TopicPartition]) -> bool:
+        # In this order: the outputs of what is done now are written.
+        done = self.done
+        is_idle = all([await self._consumer.position(tp) == done.get(tp) for tp in self.owned])
+        ends = await self.end_offsets(last)
+        return is_idle and all(done.get(tp, -1) >= ends[tp] for tp in last)
+
+    async def _raise_refusals(self) -> None:
+        """Raise fatal errors of the group: aiokafka reports them only to callers of `getmany`."""
+        none = TopicPartition("", 0)
+        while True:
+            try:
+                await self._consumer.getmany(none, timeout_ms=_IDLE_MS)
+            except InconsistentGroupProtocolError:
+                self.problem = (
+                    f"workers of an earlier version are in the group {self._group_id}, with "
+                    "another partition assignor: stop them all"
+                )
+                log.warning(self.problem)
+                await asyncio.sleep(_RETRY_SECONDS)
+            except ConsumerStoppedError:
+                return
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    # -- called by the worker
+
+    def pause(self, tp: TopicPartition) -> None:
+        """Stop reading a partition until it is assigned again."""
+        if tp in self._consumer.assignment():
+            self._consumer.pause(tp)
+
+    async def end_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return the end offsets of partitions; waits while they have no leader."""
+        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(places)
+        return ends
+
+    # -- rebalances
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002
+        """Finish and commit the batches in progress; heartbeats continue."""
+        await self._close()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Start to take over the partitions."""
+        if self._is_stopping:
+            return
+        self.problem = None
+        self.owned = frozenset(assigned)
+        self._offsets.begin({})  # ignores batches of the last assignment
+        self._taking_over = self._tasks.create_task(self._take_over())
+
+    async def _close(self) -> None:
+        """Stop reading, wait for the batches in progress up to a limit, and commit."""
+        self._open.clear()
+        if self._revoked is not None and not self._revoked.done():
+            self._revoked.set_result(None)
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("batches in progress took too long; they will be read again")
+        await self._offsets.commit_last()
+
+    async def _take_over(self) -> None:
+        await self._idle.wait()  # a batch in progress since the last assignment
+        while True:
+            try:
+                starts = await self._prepare(self.owned)
+                positions = await self._offsets.seek(self.owned, starts)
+                break
+            except (KafkaError, OSError) as error:
+                log.warning("cannot take over the partitions (%r); retrying", error)
+            await asyncio.sleep(_RETRY_SECONDS)
+        task = asyncio.current_task()
+        if task is None or task.cancelling():  # aiokafka swallows some cancellations
+            return
+        self._offsets.begin(positions)
+        self._revoked = asyncio.get_running_loop().create_future()
+        self.generation += 1
+        self._open.set()
+
+    # -- reading
+
+    async def _read(self, topic: str) -> None:
+        sizing = FetchSizing()
+        while True:
+            await self._open.wait()
+            revoked = self._revoked
+            assert revoked is not None  # noqa: S101 - for the type checker
+            places = [tp for tp in self.owned if tp.topic == topic]
+            if not places:  # getmany() without partitions reads all
+                await asyncio.wait([revoked])
+                continue
+            self._readers += 1
+            self._idle.clear()
+            try:
+                fetched = await self._fetch(places, revoked)
+                await self._handle(fetched, revoked)
+            finally:
+                self._readers -= 1
+                if not self._readers:
+                    self._idle.set()
+            if revoked.done():
+                continue
+            is_behind = any(self._is_behind(tp, records) for tp, records in fetched.items())
+            seconds = sizing.pause_after(sum(map(len, fetched.values())), is_behind=is_behind)
+            if seconds:
+                await asyncio.wait([revoked], timeout=seconds)
+
+    async def _fetch(
+        self, places: Sequence[TopicPartition], revoked: asyncio.Future[None]
+    ) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Return the next records; {} when the partitions are revoked before.
+
+        A fetch that outlived its assignment would take records of the next one, and lose them.
+        """
+        fetching = asyncio.ensure_future(
+            self._consumer.getmany(*places, timeout_ms=_IDLE_MS, max_records=_MAX_RECORDS)
+        )
+        try:
+            await asyncio.wait((fetching, revoked), return_when=asyncio.FIRST_COMPLETED)
+            if revoked.done():
+                return {}
+            fetched: Mapping[TopicPartition, Sequence[Any]] = fetching.result()
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("a fetch failed (%r); retrying", error)
+            await asyncio.wait([revoked], timeout=_RETRY_SECONDS)
+            return {}
+        else:
+            return fetched
+        finally:
+            fetching.cancel()
+
+    async def _handle(
+        self, fetched: Mapping[TopicPartition, Sequence[Any]], revoked: asyncio.Future[None]
+    ) -> None:
+        done = self._offsets.done
+        for tp, records in fetched.items():
+            if revoked.done():
+                return  # the other batches are read again
+            if await self._process(tp, records):
+                self._offsets.note_done(done, tp, records[-1].offset + 1)
+
+    def _is_behind(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
+        """Return True if the partition has records after the fetched ones."""
+        end = self._consumer.highwater(tp)
+        return end is not None and records[-1].offset + 1 < end

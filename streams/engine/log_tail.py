@@ -1,0 +1,50 @@
+"""The last records of a topic, which this agent or a previous owner of the partition wrote."""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from kafka_clients.clients import make_consumer
+from schemas.kafka_settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_POLL_MS = 1_000
+
+
+class LogTail:
+    """Reads the last `limit` offsets of a topic's partitions, in no consumer group.
+
+    The next call continues from the end of the previous one.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str, limit: int) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._limit = limit
+        self._next: dict[int, int] = {}
+        #: Partitions whose log began after the first wanted offset.
+        self.expired: set[int] = set()
+
+    async def catch_up(self, partition: int) -> AsyncIterator[list[Any]]:
+        """Yield the records since the last call, up to the current end, a fetch at a time."""
+        tp = TopicPartition(self._topic, partition)
+        consumer = make_consumer(self._kafka, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            end = (await consumer.end_offsets([tp]))[tp]
+            begin = (await consumer.beginning_offsets([tp]))[tp]
+            wanted = max(0, end - self._limit, self._next.get(partition, 0))
+            start = max(begin, wanted)
+            if begin > wanted:
+                self.expired.add(partition)
+            consumer.seek(tp, start)
+            while await consumer.position(tp) < end:
+                fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS)
+                yield fetched.get(tp, [])
+            self._next[partition] = end
+        finally:
+            await consumer.stop()

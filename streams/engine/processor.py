@@ -1,0 +1,118 @@
+"""Processes batches and makes their effects durable.
+
+Outputs, then state, then the commit, each awaited before the next (design D4): a crash in between
+only repeats outputs, and every output is idempotent.
+"""
+
+import asyncio
+import inspect
+import logging
+
+from aiokafka import TopicPartition
+
+from schemas.counted import counted
+from schemas.topics import dead_letters_of
+from streams.engine.agent import Agent
+from streams.engine.batch import Batch
+from streams.engine.capacity import Capacity
+from streams.engine.circuit_breaker import CircuitBreaker, PartitionStoppedError
+from streams.engine.fencing import Fence, FencedError, exit_fenced
+from streams.engine.group import GroupMember
+from streams.engine.producer import BatchProducer, StoppingError
+
+log = logging.getLogger(__name__)
+
+
+class BatchProcessor:
+    """Runs the agents of a worker on its batches, and writes outputs, dead letters and states."""
+
+    def __init__(
+        self,
+        group: GroupMember,
+        producer: BatchProducer,
+        fence: Fence,
+        breaker: CircuitBreaker,
+        capacity: Capacity,
+    ) -> None:
+        self._group = group
+        self._producer = producer
+        self._fence = fence
+        self._breaker = breaker
+        self._capacity = capacity
+        self._gave_up = False
+        #: Records dead-lettered since the start.
+        self.dead_letters = 0
+
+    async def process(self, agent: Agent, batch: Batch) -> bool:
+        """Process a batch; return True when its effects are durable.
+
+        After a batch that could not be written while the worker stops, no further one is processed.
+        """
+        if self._gave_up:
+            return False
+        try:
+            await self._run(agent, batch)
+            self._breaker.note_processed(batch)
+            self._capacity.log_evictions(batch)
+        except PartitionStoppedError as stopped:
+            log.critical(stopped)
+            self._group.pause(TopicPartition(batch.topic, batch.partition))
+            return False
+        except StoppingError as reason:
+            # The states of the next batch would mark this one as applied.
+            self._gave_up = True
+            log.warning("%s: stopped in the middle of a batch: %s", agent.name, reason)
+            return False
+        except FencedError as error:
+            exit_fenced(error)
+        return True
+
+    async def _run(self, agent: Agent, batch: Batch) -> None:
+        """Process a batch and make its effects durable: outputs, then state."""
+        await agent.ready_for(batch.partition, self._group.generation)
+        try:
+            outcome = agent.process(batch)
+            if inspect.isawaitable(outcome):
+                await outcome
+            await self.send_dead_letters(batch)
+        except PartitionStoppedError:
+            agent.discard(batch.partition)
+            raise
+        self.check_owned(batch)
+        await asyncio.gather(
+            *(self._producer.send(*place, records) for place, records in batch.outputs.items())
+        )
+        for table in agent.tables:
+            self.check_owned(batch)
+            await table.write_staged(batch.partition, batch.last_offset, self._producer)
+
+    async def send_dead_letters(self, batch: Batch) -> None:
+        """Send the batch's dead letters; sinks call it before they commit their offset.
+
+        Raises `PartitionStoppedError` after too many consecutive ones.
+        """
+        self._breaker.check(batch)
+        rejected, batch.dead_letters = batch.dead_letters, []
+        if not rejected:
+            return
+        self.check_owned(batch)
+        topic = dead_letters_of(batch.topic)
+        await self._producer.send(topic, batch.partition, rejected)
+        self.dead_letters += len(rejected)
+        log.warning(
+            "%s: %s went to %s; see `headrace dlq list`",
+            batch.stage,
+            counted(len(rejected), "record"),
+            topic,
+        )
+
+    def check_owned(self, batch: Batch) -> None:
+        """Raise `FencedError` if another worker may own the batch's partition.
+
+        Call it before each write.
+        """
+        self._fence.check()
+        if TopicPartition(batch.topic, batch.partition) not in self._group.owned:
+            raise FencedError(
+                f"{batch.topic}/{batch.partition} was reassigned while its batch was processed"
+            )

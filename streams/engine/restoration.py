@@ -1,0 +1,77 @@
+"""Restoration of tables from their changelogs, by a plain consumer in no group."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from kafka_clients.clients import make_consumer
+from schemas.kafka_settings import KafkaSettings
+from streams.engine.table import BatchTable
+
+_POLL_MS = 500
+#: Applied at a time, before other tasks run.
+_MAX_RECORDS = 5_000
+
+#: The table of each changelog partition.
+Tables = dict[TopicPartition, BatchTable[Any]]
+
+
+class Restoration:
+    """Restores partitions of tables, except those that only this worker wrote to since."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._offsets = 0
+        self._left = 0
+
+    @property
+    def progress(self) -> str | None:
+        """Return the progress as a phrase; None if nothing is being restored."""
+        if not self._left:
+            return None
+        return f"{self._offsets - self._left:,} of {self._offsets:,} changelog records restored"
+
+    async def run(self, parts: Iterable[tuple[BatchTable[Any], int]]) -> None:
+        """Restore partitions of tables up to the end of their changelogs.
+
+        Raises `KafkaError` when Kafka does not answer: run it again.
+        """
+        places = {TopicPartition(table.topic.name, number): table for table, number in parts}
+        if not places:
+            return
+        consumer = make_consumer(self._kafka, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            await self._restore(consumer, places)
+        finally:
+            self._left = 0
+            await consumer.stop()
+
+    async def _restore(self, consumer: Any, places: Tables) -> None:
+        consumer.assign(list(places))
+        consumer.pause(*places)
+        ends = await consumer.end_offsets(list(places))
+        wanted = [
+            tp for tp, table in places.items() if not table.has_all_until(tp.partition, ends[tp])
+        ]
+        begins = await consumer.beginning_offsets(wanted)
+        for tp in wanted:
+            places[tp].begin_recovery(tp.partition)
+            consumer.seek(tp, begins[tp])
+        consumer.resume(*wanted)
+        self._offsets = sum(ends[tp] - begins[tp] for tp in wanted)
+        reading = {tp: begins[tp] for tp in wanted}
+        while True:
+            for tp in [tp for tp, position in reading.items() if position >= ends[tp]]:
+                consumer.pause(tp)
+                places[tp].end_recovery(tp.partition, reading.pop(tp))
+            self._left = sum(ends[tp] - position for tp, position in reading.items())
+            if not reading:
+                return
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            for tp, records in fetched.items():
+                places[tp].recover(tp.partition, records)
+            await asyncio.sleep(0)  # getmany() returns buffered records without yielding
+            reading = {tp: await consumer.position(tp) for tp in reading}

@@ -1,0 +1,108 @@
+import logging
+
+import pytest
+
+from schemas.settings import DatabaseSettings, Settings
+from sinks.query.app import create_query
+from tests.component.sinks.query.conftest import Role, Watching
+from tests.fixtures.waiting import eventually_async
+from tests.unit.sinks.query.test_live import partial
+
+NAME = "sinks.query.access"
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Give what is logged from here on."""
+    caplog.set_level(logging.INFO, "sinks.query")
+    return caplog
+
+
+def _lines(log: pytest.LogCaptureFixture) -> list[str]:
+    """Return the lines, without how long it took."""
+    found = [record.getMessage() for record in log.records if record.name == NAME]
+    return [line.rpartition(", ")[0] or line for line in found]
+
+
+async def test_each_request_is_a_line(role: Role, log: pytest.LogCaptureFixture) -> None:
+    """With its status, and the code of an error; machines that look every second are left out."""
+    async with role.client(await role.token("shop")) as client:
+        await client.get("/api/sites/shop/live?latest=1")
+        await client.get("/api/sites/blog/live")
+        await client.post("/api/subscriptions", content=b"{")
+        await client.get("/nowhere%0d%0aFAKE 200")
+        await client.get("/")
+        for path in ("/healthz", "/readyz", "/metrics", "/page/live.js"):
+            await client.get(path)
+
+    assert _lines(log) == [
+        "GET /api/sites/shop/live 200",
+        "GET /api/sites/blog/live 403 forbidden",
+        "POST /api/subscriptions 400 invalid_json",
+        "GET /nowhere%0D%0AFAKE%20200 404 not_found",
+        "GET / 200",
+    ]
+
+
+async def test_no_token_is_logged(role: Role, log: pytest.LogCaptureFixture) -> None:
+    """Wherever it stands, good or wrong; nor is the client's address."""
+    token = await role.token("shop")
+    async with role.client() as client:
+        for address in (
+            f"/?access_token={token}&site=shop",
+            f"/api/sites?access_token={token}",
+            f"/api/sites?_=1&access_token={token}x",
+            f"/{token}",
+            f"/%3Faccess_token={token}",
+            f"/api/sites/{token}/live",
+            f"//{token}//?access_token={token}",
+        ):
+            await client.get(f"http://headrace{address}")
+        await client.get("/api/sites", headers={"authorization": f"Bearer {token}"})
+        await client.get("/api/sites", headers={"cookie": f"headrace_token={token}"})
+
+    assert len(_lines(log)) == 9
+    assert token[3:] not in log.text
+    assert "127.0.0.1" not in log.text
+
+
+async def test_a_stream_is_logged_when_it_begins_and_when_it_ends(
+    role: Role, log: pytest.LogCaptureFixture
+) -> None:
+    """For it may be open for days."""
+    role.put(partial(sessions=1))
+    watching = Watching(role.query, "/api/sites/shop/live/stream", await role.token("shop"))
+    await eventually_async(lambda: watching.events("live"), within_seconds=10, what="it is open")
+    assert _lines(log) == ["GET /api/sites/shop/live/stream 200"]
+    watching.leave()
+    await watching.task
+
+    assert "GET /api/sites/shop/live/stream ended after " in _lines(log)[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:////data/head%20race.db", "it reads sqlite:////data/head%20race.db, Kafka "),
+        ("postgresql://me:secret@db:5432/shop", "db:5432/shop, Kafka "),
+        ("postgresql://me:secret@db/shop?sslmode=require", "@db:5432/shop, Kafka "),
+        ("postgresql://me:sec%40secret@db/shop", "@db:5432/shop, Kafka "),
+        ("postgresql://db/shop?user=me&password=a%40secret", "@db:5432/shop, Kafka "),
+    ],
+)
+def test_what_is_read_is_logged_without_a_password(url: str, shown: str) -> None:
+    """At the start, with where the page and the API are."""
+    query = create_query(Settings(database=DatabaseSettings(url=url)))
+
+    (line,) = query.describe("http://127.0.0.1:9")
+
+    assert line.startswith("The live page is at http://127.0.0.1:9/, the API at http://127.0.0.1:9")
+    assert shown in line
+    assert "secret" not in line
+
+
+async def test_the_sites_are_named_at_the_start(role: Role, log: pytest.LogCaptureFixture) -> None:
+    """So that a database that is not the one that was meant is seen."""
+    await eventually_async(
+        lambda: "Sites with visits: none yet" in log.text, within_seconds=10, what="it is logged"
+    )

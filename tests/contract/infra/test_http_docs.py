@@ -1,0 +1,157 @@
+"""The OpenAPI documents and the page describe what is served: all of it, and nothing else."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from openapi_spec_validator import validate
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+
+from infra.web import Web, document
+from producer_api.app import Api
+from producer_api.openapi import document as api_document
+from schemas import http_docs
+from schemas.operations import Operations
+from sinks.query.app import Query
+from sinks.query.live_board import Board
+from sinks.query.openapi import document as query_document
+from sinks.sql.migrate import upgrade
+from tests.component.producer_api.conftest import new_api
+from tests.component.producer_api.fake_kafka import FakeKafka
+from tests.component.sinks.query.conftest import FakeReader, new_query
+from tests.component.sinks.query.fake_service import FakeService
+
+DOCUMENTS = {"api": api_document, "query": query_document, "up": document}
+#: What both serve, and the page.
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
+PAGE = {"/", "/page/token"}
+EVENTS = {"/api/event", "/api/events"}
+
+
+@asynccontextmanager
+async def _role(name: str, folder: Path) -> AsyncIterator[Api | Query | Web]:
+    url = f"sqlite:///{folder}/headrace.db"
+    upgrade(url)
+    api = new_api(FakeKafka())
+    query = new_query(url, FakeReader(Board(int)), FakeService())
+    await api.start()
+    await query.start()
+    found: dict[str, Api | Query | Web] = {"api": api, "query": query}
+    yield found[name] if name in found else Web(api, query)
+    await query.stop()
+
+
+def _client(role: Api | Query | Web, base: str = "http://shop.example:9999") -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(role), base_url=base)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_document_is_valid(name: str) -> None:
+    """As OpenAPI 3.1 has it, and each tag of an operation is one that is described."""
+    spec = DOCUMENTS[name]()
+
+    validate(http_docs.served(spec, "http://127.0.0.1:9"))
+    used = {tag for item in spec["paths"].values() for one in item.values() for tag in one["tags"]}
+    assert used == {tag["name"] for tag in spec["tags"]}
+
+
+async def test_requests_at_the_same_time_describe_the_api_once() -> None:
+    """FastAPI fails when two threads describe an application."""
+    described: list[int] = []
+
+    def describe() -> http_docs.Document:
+        described.append(1)
+        time.sleep(0.05)  # a thread that is not alone would begin meanwhile
+        return document()
+
+    operations = Operations(CollectorRegistry(), [], describe)
+    app = Starlette(routes=operations.routes())
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://shop.example"
+    ) as client:
+        answers = await asyncio.gather(*(client.get("/docs") for _ in range(10)))
+
+    assert [answer.status_code for answer in answers] == [200] * 10
+    assert len(described) == 1
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_each_described_path_is_served(name: str, tmp_path: Path) -> None:
+    """By the role that describes it: none is answered as a path that there is not."""
+    async with _role(name, tmp_path) as role, _client(role) as client:
+        for path, item in DOCUMENTS[name]()["paths"].items():
+            for method in item:
+                answer = await client.request(method, _filled(path))
+                assert answer.status_code not in (404, 405, 500), (method, path)
+
+
+def test_each_served_path_is_described() -> None:
+    """By the role that serves it, and by both together."""
+    spec = query_document()["paths"]
+
+    assert spec.keys() >= PUBLIC | PAGE
+    assert api_document()["paths"].keys() == PUBLIC | EVENTS
+    assert document()["paths"].keys() == spec.keys() | EVENTS
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_operation_has_an_id_of_its_own(name: str) -> None:
+    """Clients are generated from them."""
+    items = DOCUMENTS[name]()["paths"].values()
+    ids = [operation["operationId"] for item in items for operation in item.values()]
+
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch("[a-z_]+", one) for one in ids)
+
+
+def _filled(path: str) -> str:
+    values = {"site_id": "shop"}
+    some_id = "00000000-0000-4000-8000-000000000000"
+    return re.sub(r"\{(\w+)\}", lambda name: values.get(name[1], some_id), path)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_documents_have_the_address_that_they_were_asked_for(
+    name: str, tmp_path: Path
+) -> None:
+    """Its host and port, also in each example; and HEAD has the same headers."""
+    async with _role(name, tmp_path) as role, _client(role) as client:
+        spec = (await client.get("/openapi.json")).json()
+        page = await client.get("/docs")
+        (head, length) = (await client.head("/docs"), page.headers["content-length"])
+
+    assert [server["url"] for server in spec.pop("servers")] == ["http://shop.example:9999", "/"]
+    assert spec == DOCUMENTS[name]()
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert (head.status_code, head.headers["content-length"]) == (200, length)
+    for path, item in spec["paths"].items():
+        for method in item:
+            assert f"<code>{method.upper()} {path}</code>" in page.text
+    commands = re.findall(r"<pre>curl (?:-\S+ (?:[A-Z]+ )?)*&?#?x?2?7?;?(\S+)", page.text)
+    assert len(commands) == sum(map(len, spec["paths"].values()))
+    assert {command[:24] for command in commands} == {"http://shop.example:9999"}
+    assert "8080" not in page.text
+    assert not re.search(r"<(script|link|img|iframe)|url\(|@import", page.text)
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_the_anchors_of_the_page_are_unique() -> None:
+    """And each of its links leads somewhere."""
+    page = http_docs.page(document(), {"headers": []}).decode()
+    anchors = re.findall(r'id="([^"]+)"', page)
+
+    assert len(anchors) == len(set(anchors))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(anchors)
+
+
+def test_the_webhooks_are_described() -> None:
+    """With what a receiver answers."""
+    (item,) = document()["webhooks"].values()
+
+    assert item["post"]["responses"].keys() == {"2XX", "410", "default"}

@@ -1,0 +1,110 @@
+"""Reads end at their time limit, or when nobody waits for them any more, on both engines."""
+
+import asyncio
+import time
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from sinks.sql.errors import TooSlow, is_transient
+from sinks.sql.reader import open_reader
+from tests.fixtures.waiting import eventually_async
+
+#: Far longer than any test.
+_SECONDS = 600
+
+
+def endless(connection: Connection) -> None:
+    """Read for as long as it is let."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_sleep({_SECONDS})"))
+        return
+    counting = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    )
+    connection.execute(text(counting))
+
+
+def one(connection: Connection) -> int:
+    """Read what takes no time."""
+    return int(connection.execute(text("SELECT 1")).scalar_one())
+
+
+async def test_a_read_ends_at_its_time_limit(database_url: str) -> None:
+    """And the next one is answered."""
+    reader = open_reader(database_url, 0.3, readers=1)
+    began = time.monotonic()
+    try:
+        with pytest.raises(TooSlow, match=r"longer than 0\.3 s") as ended:
+            await reader.run(endless)
+
+        assert is_transient(ended.value)
+        assert time.monotonic() - began < _SECONDS / 10
+        assert await reader.run(one) == 1
+    finally:
+        await reader.close()
+
+
+async def test_the_time_limit_is_one_for_all_statements_of_a_read(database_url: str) -> None:
+    """However short each is."""
+    short = "SELECT pg_sleep(0.1)"
+    if database_url.startswith("sqlite:"):
+        numbers = "SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000"
+        short = f"WITH RECURSIVE n(i) AS ({numbers}) SELECT max(i) FROM n"  # noqa: S608
+
+    def many(connection: Connection) -> None:
+        for _ in range(10 * _SECONDS):
+            connection.execute(text(short))
+
+    reader = open_reader(database_url, 0.3, readers=1)
+    try:
+        with pytest.raises(TooSlow):
+            await reader.run(many)
+
+        assert await reader.run(one) == 1
+    finally:
+        await reader.close()
+
+
+async def test_a_read_that_nobody_waits_for_is_ended(database_url: str) -> None:
+    """Its thread or connection is free for the next, long before the time limit."""
+    reader, other = (open_reader(database_url, _SECONDS, readers=1) for _ in range(2))
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def long_read(connection: Connection) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        endless(connection)
+
+    async def none_runs() -> bool:
+        sleeping = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE :q"
+        query = text(sleeping)
+        return await other.run(
+            lambda c: c.execute(query, {"q": f"SELECT pg_sleep({_SECONDS})"}).scalar_one() == 0
+        )
+
+    try:
+        reading = asyncio.create_task(reader.run(long_read))
+        await begun.wait()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+        async with asyncio.timeout(_SECONDS / 10):
+            assert await reader.run(one) == 1
+        if not database_url.startswith("sqlite"):
+            await eventually_async(none_runs, within_seconds=20, what="the server has ended it")
+    finally:
+        await reader.close()
+        await other.close()
+
+
+async def test_a_reader_cannot_write(database_url: str) -> None:
+    """Whatever is sent through it."""
+    reader = open_reader(database_url)
+    try:
+        with pytest.raises(DBAPIError):
+            await reader.run(lambda c: c.execute(text("DELETE FROM alerts")))
+    finally:
+        await reader.close()

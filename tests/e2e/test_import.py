@@ -1,0 +1,90 @@
+"""An import into a running `headrace up`, as its owner does it."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import Stack
+from tests.fixtures.waiting import eventually
+
+_OLD = "2024-03-01T10:00:00Z"
+_CSV = """
+Type;site_id;session_id;visitor_id;timestamp;path;sent_at;amount
+pageview;imp;s1;\\N;2024-03-01 10:00:00 UTC;/a;2024-03-01T10:00:09Z;
+payment;imp;s1;v1;1709287260000;/b;;12,50
+payment;imp;s1;v1;1709287260000;/b;;12,50
+"""
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "infra", "replay", *arguments]
+
+
+def _is_clamped(stack: Stack, site_id: str) -> bool:
+    event = {"type": "copy", "site_id": site_id, "session_id": "other", "timestamp": _OLD}
+    (_, told) = stack.post([event], "/api/events")
+    return "clamped" in told["results"][0]
+
+
+@pytest.mark.timeout(180)
+def test_an_import_keeps_its_times_and_counts_once(make_stack: MakeStack, tmp_path: Path) -> None:
+    """Without a restart; it raises no alert, and afterwards timestamps are clamped again."""
+    stack = make_stack({})
+    (tmp_path / "x.csv").write_text(_CSV, "utf-16")
+    for _ in range(2):
+        argv = _command(str(tmp_path / "x.csv"), "--data-dir", str(stack.data_dir), "--json")
+        told = subprocess.run(argv, check=True, capture_output=True, text=True)
+        summary = json.loads(told.stdout)
+        assert (summary["accepted"], summary["clamped"]) == (3, 0)
+
+    assert stack.post({"type": "copy", "site_id": "now", "session_id": "s"})[0] == 202
+    eventually(
+        lambda: stack.rows("SELECT * FROM sessions WHERE site_id = 'now'"),
+        within_seconds=30,
+        what="what came later is stored",
+    )
+    eventually(
+        lambda: (
+            [
+                (row["events"], row["payments"], row["started_at"])
+                for row in stack.rows("SELECT * FROM sessions WHERE site_id = 'imp'")
+            ]
+            == [(3, 2, "2024-03-01T10:00:00.000000Z")]
+        ),
+        within_seconds=30,
+        what="the visit is there, once",
+    )
+    rows = stack.rows("SELECT event_ts, time_source FROM events WHERE site_id = 'imp'")
+    assert len(rows) == 3
+    assert {row["time_source"] for row in rows} == {"client"}
+    assert stack.rows("SELECT * FROM alerts") == []
+    eventually(
+        lambda: _is_clamped(stack, "imp"), within_seconds=5, what="the import window is closed"
+    )
+
+
+@pytest.mark.timeout(180)
+def test_an_interrupted_import_closes_its_window(make_stack: MakeStack, tmp_path: Path) -> None:
+    """With Ctrl-C; while it runs, the window is open."""
+    stack = make_stack({})
+    event = {"type": "copy", "site_id": "imp", "session_id": "s", "timestamp": _OLD}
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join([json.dumps(event)] * 5_000))
+    argv = _command(str(path), "--data-dir", str(stack.data_dir), "--rate", "50")
+    replay = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually(
+            lambda: not _is_clamped(stack, "imp"), within_seconds=30, what="the window is open"
+        )
+        replay.send_signal(signal.SIGINT)
+        assert replay.wait(30) == 1
+    finally:
+        replay.kill()
+        replay.wait()
+
+    eventually(lambda: _is_clamped(stack, "imp"), within_seconds=5, what="the window is closed")

@@ -1,0 +1,115 @@
+"""The README's examples, pasted in order into a shell, print what the README says."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stack import Stack
+from tests.fixtures.waiting import eventually
+
+pytestmark = pytest.mark.timeout(240)
+
+ROOT = Path(__file__).parents[2]
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: What is another one each time.
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_DONE = "--- done ---"
+
+
+def examples() -> list[tuple[str, str]]:
+    """Return each block of commands of the part `Start`, with the output shown below it."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    start = text[text.index("## Start") : text.index("## What you can do with it")]
+    found: list[tuple[str, str]] = []
+    for kind, block in _BLOCK.findall(start):
+        if kind == "sh":
+            found.append((block, ""))
+        else:
+            found[-1] = (found[-1][0], block)
+    return [(commands, output) for commands, output in found if not commands.startswith("make ")]
+
+
+class Shell:
+    """A shell in a folder, which keeps its variables from one block to the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            ["bash"],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # Nothing of ours on it: a newcomer has no environment that is active.
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        )
+
+    def run(self, commands: str) -> str:
+        """Return what the commands print, errors included."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{commands}\nprintf '\\n%s\\n' '{_DONE}'\n")
+        self._process.stdin.flush()
+        lines = iter(self._process.stdout.readline, f"{_DONE}\n")
+        return "".join(lines).strip("\n")
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """Give a fresh stack whose data directory is where the README has it."""
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    stack = Stack(tmp_path / ".headrace")
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.end()
+
+
+def test_the_examples_print_what_the_readme_says(stack: Stack) -> None:
+    """All of them, in their order, without any program but Python, curl and a shell."""
+    shell = Shell(stack.data_dir.parent)
+    blocks = examples()
+    try:
+        for commands, output in blocks:
+            _check(shell, _at(stack, commands), _at(stack, output).strip("\n"))
+    finally:
+        shell.close()
+
+    assert len(blocks) >= 8
+    assert sum(bool(output) for _, output in blocks) >= 7
+
+
+def _check(shell: Shell, commands: str, output: str) -> None:
+    # What is read comes a moment later; what is sent is sent once.
+    seconds = 0 if " -d " in commands or "create" in commands else 30
+    last = ""
+
+    def prints_it() -> bool:
+        nonlocal last
+        last = shell.run(commands)
+        return _same(last) == _same(output)
+
+    if seconds:
+        eventually(prints_it, within_seconds=seconds, what=f"{commands} prints {output!r}")
+    else:
+        assert prints_it(), f"{commands} printed {last!r}, not {output!r}"
+
+
+def _at(stack: Stack, text: str) -> str:
+    """Return the text with the address of the stack, whose port is a free one."""
+    return text.replace("http://127.0.0.1:8080", stack.url)
+
+
+def _same(output: str) -> str:
+    return _TIME.sub("<time>", _UUID.sub("<id>", output))

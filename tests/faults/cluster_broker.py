@@ -1,0 +1,80 @@
+"""A broker of a cluster on this machine, as a process that is killed and started again."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from infra import process
+from infra.broker import ports, probe
+from infra.broker.folder import BrokerFolder
+from infra.broker.jars import class_path
+from infra.broker.java import find_java
+from infra.broker.local_kafka import JVM_OPTIONS
+from tests.fixtures.waiting import eventually_async
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+
+
+class Broker:
+    """One of the cluster; `kill` it, `stop` it in order, and `start` it again."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.number = number
+        self.port = ports.free_port()
+        self.controller_port = ports.free_port()
+        self._folder = BrokerFolder(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._argv: Sequence[str] = ()
+        self._env: Mapping[str, str] = {}
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    def prepare(self, voters: str, cluster_id: str, settings: str) -> None:
+        """Write its settings, `settings` on top of those of a stack's broker; make its storage."""
+        self._folder.lock()
+        self._folder.write_settings(self.port, self.controller_port)
+        with (self._folder.home / self._folder.settings).open("a") as file:
+            file.write(settings)
+            file.write(f"node.id={self.number}\ncontroller.quorum.voters={voters}\n")
+        run = [str(find_java()), *JVM_OPTIONS, *self._folder.jvm_options]
+        self._env = {**os.environ, "CLASSPATH": os.pathsep.join(map(str, class_path()))}
+        self._folder.format(run, self._env, cluster_id)
+        self._argv = [*run, "kafka.Kafka", str(self._folder.settings)]
+
+    def start(self) -> None:
+        """Start it, and wait for nothing."""
+        self._process = process.spawn(
+            self._argv, log=self._folder.log, env=self._env, cwd=self._folder.home
+        )
+
+    async def await_ready(self) -> None:
+        """Wait until it answers, and let the load go on meanwhile."""
+        await eventually_async(
+            lambda: asyncio.to_thread(probe.answers, self.port, 2.0),
+            within_seconds=_START_SECONDS,
+            what=f"broker {self.number} answers",
+        )
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it in order: it hands its partitions over first."""
+        if self._process is not None:
+            process.terminate(self._process, _STOP_SECONDS)
+
+    def release(self) -> None:
+        """End it, if it runs, and let go of its folder."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        self._folder.release()

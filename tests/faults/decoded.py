@@ -1,0 +1,93 @@
+"""Records of `events-raw` read by fastavro and the schema file alone, and what they must be."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from fastavro import parse_schema, schemaless_reader
+
+import schemas
+from tests.faults.derived import record_of
+from tests.reference import Row
+
+#: The schemas that `events-raw` was ever written by; ids are never reused.
+_FILES = {1: "raw_event.avsc"}
+_FOLDER = Path(schemas.__file__).with_name("avro")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_JSON = ("properties", "extra")
+
+
+class RawRecord(NamedTuple):
+    """A record as it stands in the topic, and the fields of its value."""
+
+    partition: int
+    offset: int
+    key: bytes
+    headers: Mapping[str, bytes]
+    fields: Row
+    #: Of its cluster, where a database has known several.
+    epoch: int = 0
+
+
+def fields_of(value: bytes) -> Row:
+    """Return the fields of a value in the Confluent wire format; ValueError when it is none."""
+    schema_id = int.from_bytes(value[1:5], "big")
+    if value[:1] != b"\0" or schema_id not in _FILES:
+        raise ValueError(f"the value begins with {value[:5].hex()}")
+    rest = BytesIO(value[5:])
+    try:
+        fields: Any = schemaless_reader(rest, _schema(schema_id), None)
+    except Exception as error:
+        raise ValueError(f"fastavro: {error!r}") from error
+    if rest.read(1):
+        raise ValueError("there are bytes after the record")
+    return {name: _plain(name, one) for name, one in fields.items()}
+
+
+def record_differences(
+    record: RawRecord, body: Mapping[str, Any], *, imported: bool = False
+) -> list[str]:
+    """Return how the record of an event differs from what was sent."""
+    found = record.fields
+    expected = record_of(body, found["received_at"], imported=imported)
+    differing = [
+        f"{name} is {found.get(name)!r}, not {expected[name]!r}"
+        for name in expected
+        if found.get(name) != expected[name]
+    ]
+    key = f"{body['site_id']}:{body['session_id']}".encode()
+    outside = {
+        "key": (record.key, key),
+        "header id": (record.headers.get("id"), UUID(body["event_id"]).bytes),
+        "header type": (record.headers.get("type"), body["type"].encode()),
+        "header client-id": (record.headers.get("client-id"), b""),
+    }
+    return differing + [
+        f"{name} is {has!r}, not {wanted!r}"
+        for name, (has, wanted) in outside.items()
+        if has != wanted
+    ]
+
+
+@cache
+def _schema(schema_id: int) -> Any:
+    return parse_schema(json.loads((_FOLDER / _FILES[schema_id]).read_text()))
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return (value - _EPOCH) // timedelta(microseconds=1)
+    if isinstance(value, UUID):
+        return str(value)
+    if name in _JSON and value is not None:
+        return json.loads(value)
+    if name == "truncated":
+        return sorted(value)
+    if isinstance(value, dict):  # of a group, the members that were sent
+        return {member: one for member, one in value.items() if one is not None}
+    return value

@@ -1,0 +1,222 @@
+"""Faults put into a copy of the product, each for the scenario that must find it.
+
+    python -m tests.faults.mutants            # list them
+    python -m tests.faults.mutants NAME...    # apply each, run its scenario; exit 1 if one survives
+
+A mutant whose text is no longer in its file is reported: choose another one for its scenario.
+Results of the last runs are in mutants.md.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+_ROOT = Path(__file__).parents[2]
+_COPIED = (
+    "benchmarks",
+    "infra",
+    "kafka_clients",
+    "producer_api",
+    "schemas",
+    "sinks",
+    "streams",
+    "tests",
+)
+
+
+class Mutant(NamedTuple):
+    """A text of one file, what it becomes, and the test that must fail then."""
+
+    name: str
+    scenario: str
+    file: str
+    text: str
+    becomes: str
+
+
+MUTANTS = (
+    Mutant(
+        "time-shifted",
+        "tests/faults/test_kills.py::test_each_role_is_killed_once",
+        "producer_api/times.py",
+        "timestamp = received - (sent - timestamp)",
+        "timestamp = received - (sent - timestamp) + 1_000_000",
+    ),
+    Mutant(
+        "title-dropped",
+        "tests/faults/test_kills.py::test_each_role_is_killed_once",
+        "sinks/rows.py",
+        "event.title,",
+        "None,",
+    ),
+    Mutant(
+        "path-cut",
+        "tests/faults/test_kills.py::test_each_role_is_killed_once",
+        "sinks/rows.py",
+        "path_of(event.path, event.url),",
+        "path_of(event.path, event.url)[:64],",
+    ),
+    Mutant(
+        "events-applied-again",
+        "tests/faults/test_kills.py::test_each_role_is_killed_ten_times_at_random_moments",
+        "streams/domain/sessions.py",
+        "return replace(state, src_offset=src.offset, visits=_bounded(visits))",
+        "return replace(state, visits=_bounded(visits))",
+    ),
+    Mutant(
+        "short-retention",
+        "tests/faults/test_default_settings.py",
+        "streams/domain/sessions.py",
+        'closes if visit.state == "open" else closes + rules.retention_ms',
+        'closes if visit.state == "open" else closes + rules.retention_ms // 25',
+    ),
+    Mutant(
+        "grace-period-ignored",
+        "tests/faults/test_default_settings.py",
+        "streams/domain/sessions.py",
+        "(gap + lateness) * 1_000",
+        "min(gap + lateness, gap + 60) * 1_000",
+    ),
+    Mutant(
+        "order-of-the-database",
+        "tests/faults/test_collation.py",
+        "sinks/sql/migrations/versions/0005_bounded_lists.py",
+        """TYPE text COLLATE "C"'""",
+        """TYPE text COLLATE "default"'""",
+    ),
+    Mutant(
+        "old-states-unreadable",
+        "tests/e2e/test_upgrades.py",
+        "schemas/codec.py",
+        '    2: "session_state.avsc",\n',
+        "",
+    ),
+    Mutant(
+        "no-row-is-the-end-of-the-log",
+        "tests/faults/test_state.py::test_the_database_is_deleted_and_kafka_kept",
+        "sinks/app.py",
+        "        return starts\n",
+        "        return {tp: start or ends[tp] for tp, start in starts.items()}\n",
+    ),
+    Mutant(
+        "no-commit-is-the-end-of-the-log",
+        "tests/faults/test_state.py::test_the_consumer_groups_are_deleted",
+        "streams/engine/group.py",
+        'auto_offset_reset="earliest"',
+        'auto_offset_reset="latest"',
+    ),
+    Mutant(
+        "bytes-behind-the-record",
+        "tests/faults/test_poison.py::test_poison_of_every_kind_between_good_events",
+        "schemas/codec.py",
+        "if end != len(message):",
+        "if end > len(message):",
+    ),
+    Mutant(
+        "no-circuit-breaker",
+        "tests/faults/test_poison.py::test_nothing_but_poison_stops_its_partition",
+        "streams/engine/circuit_breaker.py",
+        "if longest > self._limit:",
+        "if longest > 100 * self._limit:",
+    ),
+    Mutant(
+        "zombie-worker-writes",
+        "tests/faults/test_workers.py::test_a_frozen_worker_wakes_up_after_its_partitions_moved",
+        "streams/engine/fencing.py",
+        "if gap > self._limit:",
+        "if gap > 1_000 * self._limit:",
+    ),
+    Mutant(
+        "no-capacity-limit",
+        "tests/faults/test_bounds.py"
+        "::test_a_hundred_thousand_sessions_where_there_is_room_for_forty_thousand",
+        "streams/engine/capacity.py",
+        "        self.max_states = max_states\n",
+        "        self.max_states = 100 * max_states\n",
+    ),
+    Mutant(
+        "refused-batch-skipped",
+        "tests/faults/test_broker.py::test_kafka_takes_no_records_of_one_topic_after_the_other",
+        "streams/engine/producer.py",
+        "                return await self._send_batch(topic, partition, records, start)\n",
+        "                try:\n"
+        "                    return await self._send_batch(topic, partition, records, start)\n"
+        "                except __import__('aiokafka').errors.NotEnoughReplicasError:\n"
+        "                    return len(records) - start\n",
+    ),
+    Mutant(
+        "lost-records-not-routed-again",
+        "tests/faults/test_lost_records.py::"
+        "test_every_payment_is_an_alert_after_events_alert_expired",
+        "streams/engine/lost_records.py",
+        "    wanted = {place: logs.ends[place] for place in lost}\n",
+        "    wanted = {place: logs.begins[place] for place in lost}\n    return wanted\n",
+    ),
+    Mutant(
+        "drains-nothing",
+        "tests/faults/test_lost_records.py::test_what_expires_after_an_orderly_stop_was_processed",
+        "streams/app.py",
+        "    worker.drains = flow().routed\n",
+        "",
+    ),
+    Mutant(
+        "expired-unnoticed",
+        "tests/faults/test_expired_events.py",
+        "streams/engine/lost_records.py",
+        "return sum(number for place, number in lost.items() if place in logs.committed)",
+        "return 0",
+    ),
+    Mutant(
+        "database-not-waited-for",
+        "tests/faults/test_database.py::test_postgresql_is_away_for_two_minutes_and_restarted",
+        "sinks/sql/patience.py",
+        "if not is_transient(error):",
+        "if True:",
+    ),
+    Mutant(
+        "silent-about-the-disk",
+        "tests/faults/test_disk_full.py::test_the_status_says_that_the_disk_is_full",
+        "infra/status/look.py",
+        "Status(problems=_of_disk(data_dir))",
+        "Status()",
+    ),
+)
+
+
+def main(names: list[str]) -> int:
+    """Run the mutants of these names; without one, list all."""
+    if not names:
+        for mutant in MUTANTS:
+            print(f"{mutant.name:30} {mutant.scenario}")  # noqa: T201
+    known = {mutant.name: mutant for mutant in MUTANTS}
+    survived = [name for name in names if not _is_killed(known[name])]
+    for name in names:
+        print(f"{name}: {'SURVIVED' if name in survived else 'killed'}")  # noqa: T201
+    return 1 if survived else 0
+
+
+def _is_killed(mutant: Mutant) -> bool:
+    """Run the scenario in a copy that has the fault; return whether it fails."""
+    with tempfile.TemporaryDirectory(prefix="headrace-mutant-") as scratch:
+        copy = Path(scratch) / "headrace"
+        copy.mkdir()
+        for name in _COPIED:
+            shutil.copytree(_ROOT / name, copy / name)
+        shutil.copy(_ROOT / "pyproject.toml", copy)
+        file = copy / mutant.file
+        source = file.read_text()
+        if source.count(mutant.text) != 1:
+            sys.exit(f"{mutant.name}: {mutant.file} has its text {source.count(mutant.text)} times")
+        file.write_text(source.replace(mutant.text, mutant.becomes))
+        argv = ["pytest", "-x", "-q", "-n", "0", "-m", "", *mutant.scenario.split()]
+        ended = subprocess.run([sys.executable, "-m", *argv], cwd=copy, check=False)
+    # 1: a test failed. All else, as no test found, says nothing of the mutant.
+    assert ended.returncode in {0, 1}, f"{mutant.name}: pytest ended with {ended.returncode}"
+    return ended.returncode == 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""The Kafka cluster under a database is replaced by an empty one."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import Stack
+from tests.faults.checks import Rules, check_exact
+from tests.faults.kafka_log import KafkaLog, read_log
+from tests.faults.ledger import Ledger
+from tests.faults.load import Load
+from tests.faults.quiescence import quiesce
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(480)]
+
+#: Acknowledged in each cluster. The same traffic begins again each time, and goes further.
+_EVENTS = (300, 700, 1_100)
+
+
+def test_a_database_adopts_an_empty_cluster_twice(make_stack: MakeStack, seed: int) -> None:
+    """Sessions go on as one visit, repeats of the clusters before do not count again."""
+    stack = make_stack({"HEADRACE_STREAMS__TICK_SECONDS": "1"})
+    ledger, logs = Ledger(), list[KafkaLog]()
+    for count in _EVENTS:
+        if logs:
+            assert stack.stop() == 0
+            shutil.rmtree(stack.data_dir / "kafka")
+            adopted = _headrace(stack, "adopt-cluster")
+            assert adopted.returncode == 0, adopted.stderr
+            assert f"(epoch {len(logs)}) now" in adopted.stdout
+            assert "Nothing to do" in _headrace(stack, "adopt-cluster").stdout
+            stack.start()
+        with Load(stack, seed, ledger=ledger) as load:
+            load.more(count)
+            load.probe()
+        quiesce(stack)
+        check_exact(stack, Rules(), ledger, logs)
+        assert "Workers are running" in _headrace(stack, "adopt-cluster", "--force").stderr
+        audited = _headrace(stack, "audit")
+        assert audited.returncode == 0, audited.stdout
+        logs.append(read_log(stack.kafka, [KafkaLog([], [], [], 0)] * len(logs)))
+
+
+def _headrace(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infra", *command, "--data-dir", str(stack.data_dir)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )

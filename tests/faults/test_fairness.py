@@ -1,0 +1,88 @@
+"""Names that a client invents take no place of real sites and pages; no access is needed for it."""
+
+import json
+import urllib.request
+from collections.abc import Iterable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.stack import Stack
+from tests.faults.scenario import Scenario
+from tests.fixtures.waiting import eventually
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(600)]
+
+INVENTED = 12_000
+_A_REQUEST = 1_000
+_WITHIN_SECONDS = 120
+
+
+def send(stack: Stack, events: Iterable[dict[str, Any]]) -> None:
+    """Send events in requests of a thousand."""
+    made = list(events)
+    for start in range(0, len(made), _A_REQUEST):
+        status, answer = stack.post(made[start : start + _A_REQUEST], "/api/events")
+        assert status == 202, answer
+
+
+def answer_of(stack: Stack, path: str) -> dict[str, Any]:
+    """Return what the owner's token may read."""
+    request = urllib.request.Request(stack.url + path)  # noqa: S310 - ours
+    token = (stack.data_dir / "owner.token").read_text().strip()
+    request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - ours
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def test_twelve_thousand_invented_sites_blank_no_site_on_the_live_board(
+    scenario: Scenario,
+) -> None:
+    """One that becomes active after them has its numbers."""
+    stack, run = scenario.stack, uuid4().hex
+
+    def view(site: str, number: int = 0) -> dict[str, Any]:
+        return {"type": "pageview", "site_id": site, "session_id": f"{run}-{number}", "path": "/"}
+
+    for _ in range(2):
+        send(stack, (view(f"junk-{number}") for number in range(INVENTED)))
+    send(stack, (view(f"after-{run}", number) for number in range(3)))
+
+    eventually(
+        lambda: answer_of(stack, f"/api/sites/after-{run}/live")["sessions_now"] == 3,
+        within_seconds=_WITHIN_SECONDS,
+        what="the site has 3 sessions",
+    )
+
+
+def test_twelve_thousand_invented_paths_leave_pages_their_time_on_page(
+    scenario: Scenario,
+) -> None:
+    """Those that several sessions leave after them have rows; each leave counts once."""
+    stack, site = scenario.stack, f"paths-{uuid4().hex}"
+
+    def leave(path: str, session: str) -> dict[str, Any]:
+        given = {"site_id": site, "session_id": session, "path": path}
+        return {"type": "pageleave", "duration": 1_000, **given}
+
+    send(stack, (leave(f"/junk-{number}", f"junk-{number}") for number in range(INVENTED)))
+    real = [
+        leave(f"/page-{page}", f"real-{page}-{session}")
+        for session in range(24)
+        for page in range(20)
+    ]
+    send(stack, real)
+
+    query = f"SELECT path, leaves FROM page_durations WHERE site_id = '{site}'"  # noqa: S608 - ours
+    eventually(
+        lambda: sum(row["leaves"] for row in stack.rows(query)) == INVENTED + len(real),
+        within_seconds=_WITHIN_SECONDS,
+        what="all leaves are counted",
+    )
+    leaves: dict[str, int] = {}
+    for row in stack.rows(query):
+        leaves[row["path"]] = leaves.get(row["path"], 0) + row["leaves"]
+    # The first leave of a page in each of the 4 partitions is in the rest.
+    assert {leaves[f"/page-{page}"] for page in range(20)} <= set(range(24 - 4, 24 + 1))

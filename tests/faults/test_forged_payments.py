@@ -1,0 +1,105 @@
+"""Payments that a client invents, at once with real ones of another site."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import MakeStack
+from tests.e2e.site import Site
+from tests.e2e.stack import Stack
+from tests.fixtures.waiting import eventually_async
+from tests.integration.sinks.receivers import Receiver, good, receiving
+
+pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+
+FORGED = 10_000
+REAL = 20
+PER_MINUTE = 100
+SETTINGS = {
+    "HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true",
+    "HEADRACE_WEBHOOKS__DIGEST_SECONDS": "10",
+}
+
+
+async def test_ten_thousand_forged_payments_become_few_messages_and_delay_no_other(
+    make_stack: MakeStack,
+) -> None:
+    """Each forged one is delivered or counted, once; a real one arrives within seconds."""
+    stack = await asyncio.to_thread(make_stack, SETTINGS)
+    site = Site(stack)
+    async with receiving(good) as flooded, receiving(good) as real:
+        secret = await _subscribe(site, "flooded", flooded, cooldown_seconds=1)
+        await _subscribe(site, "real", real, cooldown_seconds=0)
+        began = time.monotonic()
+        for start in range(0, FORGED, 500):
+            await _pay(stack, "flooded", [f"forged-{n}" for n in range(start, start + 500)])
+        waits = [await _until_told(stack, real, f"real-{n}") for n in range(REAL)]
+
+        def is_whole() -> bool:
+            return sum(_counted(flooded, secret)) >= FORGED
+
+        await eventually_async(is_whole, within_seconds=180, what="all are delivered or counted")
+        minutes = (time.monotonic() - began) / 60
+        (alone, counted) = _counted(flooded, secret)
+    (row,) = await asyncio.to_thread(
+        stack.rows, "SELECT count(*) AS n FROM alerts WHERE site_id = 'flooded'"
+    )
+    assert row["n"] == FORGED
+    # A repeat has the same webhook-id, and is counted once here.
+    assert alone + counted == FORGED
+    assert alone <= PER_MINUTE * (minutes + 1)
+    # The first real one waits for the forged ones to be processed; the later ones for nothing.
+    assert sorted(waits)[REAL // 2] < 5, waits
+    assert max(waits) < 30, waits
+
+
+async def _subscribe(site: Site, site_id: str, receiver: Receiver, cooldown_seconds: int) -> str:
+    body = {
+        "site_id": site_id,
+        "rule": "payment",
+        "channel": {"type": "webhook", "url": receiver.url},
+        "cooldown_seconds": cooldown_seconds,
+    }
+    return str((await site.ask("POST", "/api/subscriptions", body))["secret"])
+
+
+async def _pay(stack: Stack, site_id: str, sessions: list[str]) -> None:
+    events = [
+        {"type": "payment", "site_id": site_id, "session_id": one, "amount": 9, "currency": "EUR"}
+        for one in sessions
+    ]
+
+    def post() -> int:
+        request = urllib.request.Request(  # noqa: S310 - ours
+            f"{stack.url}/api/events", json.dumps(events).encode()
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - ours
+            return int(answer.status)
+
+    assert await asyncio.to_thread(post) == 202
+
+
+async def _until_told(stack: Stack, receiver: Receiver, session_id: str) -> float:
+    """Pay, and return after how many seconds the receiver was told."""
+    began = time.monotonic()
+    await _pay(stack, "real", [session_id])
+
+    def is_told() -> bool:
+        bodies = [json.loads(message.body) for message in receiver.messages]
+        return any(body["data"].get("subject") == session_id for body in bodies)
+
+    await eventually_async(is_told, within_seconds=60, what=f"{session_id} is delivered")
+    return time.monotonic() - began
+
+
+def _counted(receiver: Receiver, secret: str) -> tuple[int, int]:
+    """Return how many alerts were delivered alone, and how many are counted in digests."""
+    bodies: dict[str, Any] = {
+        message.headers["webhook-id"]: message.verified(secret) for message in receiver.messages
+    }
+    digests = [body["data"] for body in bodies.values() if body["type"] == "alert.digest"]
+    return len(bodies) - len(digests), sum(data["count"] for data in digests)

@@ -1,0 +1,42 @@
+"""Coverage-guided fuzzing of the compiled reader of events, under AddressSanitizer: `make fuzz`.
+
+An input is the body of a request. Whatever it is, the reader returns None, or the record that the
+steps of `parse.py` return; and the compiled hash of a key equals aiokafka's.
+"""
+
+import sys
+from pathlib import Path
+
+import atheris
+from aiokafka.partitioner import murmur2
+
+from producer_api import event_compiled
+from producer_api.draft import Surroundings
+from producer_api.fast import read_fast
+from producer_api.import_sites import ImportSites
+from producer_api.parse import parse
+
+_NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
+_AROUND = Surroundings(
+    lambda: _NOW,
+    lambda: "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11",
+    ImportSites({"archive"}, lambda: _NOW),
+)
+
+
+def fuzz(data: bytes) -> None:
+    """Read an input in both ways, and raise if they differ."""
+    found = read_fast(data, _AROUND)
+    if found is not None and found != (wanted := parse(data, _AROUND)):
+        raise AssertionError(f"read {found}, not {wanted}")
+    if event_compiled.murmur2(data) != murmur2(data):
+        raise AssertionError("another hash than aiokafka's")
+
+
+if __name__ == "__main__":
+    (corpus, examples) = map(Path, sys.argv[1:3])
+    corpus.mkdir(parents=True, exist_ok=True)
+    for file in examples.rglob("*.json"):
+        (corpus / "-".join(file.relative_to(examples).parts)).write_bytes(file.read_bytes())
+    atheris.Setup([sys.argv[0], str(corpus), *sys.argv[3:]], fuzz)
+    atheris.Fuzz()

@@ -1,0 +1,172 @@
+"""What a real broker refuses, and that it is said where somebody looks."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+import trustme
+from aiokafka.admin import NewTopic
+
+from kafka_clients.access import find_refusal
+from kafka_clients.clients import make_admin
+from kafka_clients.refusals import Cause
+from schemas.kafka_settings import KafkaSettings
+from schemas.topics import Topic
+from tests.fixtures.secure_kafka import Operation, Pattern, Resource, SecureKafka, needed
+from tests.fixtures.waiting import eventually_async
+from tests.integration.infra.roles import READY, own_database, roles_of
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Give a prefix of topics and groups of its own."""
+    return f"{uuid4().hex[:8]}-"
+
+
+@pytest.fixture
+def topic(prefix: str) -> Topic:
+    """Give a topic that does not exist yet."""
+    return Topic(f"{prefix}states", "", "", "", cleanup="compact")
+
+
+async def create(broker: SecureKafka, topic: Topic, **changes: str) -> None:
+    """Create a topic as headrace does, with some settings that are others."""
+    admin = make_admin(KafkaSettings(bootstrap_servers=broker.administrator))
+    await admin.start()
+    try:
+        await admin.create_topics(
+            [NewTopic(topic.name, 1, 1, topic_configs=topic.configs() | changes)]
+        )
+    finally:
+        await admin.close()
+
+
+def settings(broker: SecureKafka, **changes: str) -> KafkaSettings:
+    """Return settings with which the user logs in, or fails to."""
+    return KafkaSettings.model_validate(broker.settings("SCRAM-SHA-256") | changes)
+
+
+async def test_nothing_is_refused_with_the_acls_of_the_documentation(
+    secure_kafka: SecureKafka, prefix: str, topic: Topic
+) -> None:
+    """The user may not read the topic's settings, and need not."""
+    await secure_kafka.allow(*needed(prefix))
+    await create(secure_kafka, topic)
+
+    found = await find_refusal(settings(secure_kafka), [topic], f"{prefix}headrace-streams")
+
+    assert found is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        (0, "does not allow this user READ and WRITE on the topic {topic}"),
+        (2, "does not allow this user READ on the consumer group {group}"),
+    ],
+)
+async def test_a_missing_acl_is_named(
+    missing: int, says: str, secure_kafka: SecureKafka, prefix: str, topic: Topic
+) -> None:
+    """With the topic or group that it is about."""
+    acls = needed(prefix)
+    del acls[missing]
+    await secure_kafka.allow(*acls)
+    await create(secure_kafka, topic)
+    group = f"{prefix}headrace-streams"
+
+    found = await find_refusal(settings(secure_kafka), [topic], group)
+
+    assert found is not None
+    assert found.cause is Cause.ACCESS
+    assert says.format(topic=topic.name, group=group) in found.what
+
+
+async def test_a_wrong_password_is_named(secure_kafka: SecureKafka, topic: Topic) -> None:
+    """As the login that is refused, without the password."""
+    found = await find_refusal(settings(secure_kafka, sasl_password="wrong"), [topic])  # noqa: S106
+
+    assert found is not None
+    assert found.cause is Cause.LOGIN
+    assert "refuses the login" in found.what
+    assert "wrong" not in found.sentence
+
+
+async def test_a_certificate_of_another_authority_is_named(
+    secure_kafka: SecureKafka, topic: Topic, tmp_path: Path
+) -> None:
+    """With the setting that is to hold the right one."""
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    kafka = settings(secure_kafka, ssl_ca_file=str(tmp_path / "other.pem"))
+
+    found = await find_refusal(kafka, [topic])
+
+    assert found is not None
+    assert "is not trusted" in found.what
+    assert "HEADRACE_KAFKA__SSL_CA_FILE" in found.do
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cleanup.policy", "delete"),
+        ("message.timestamp.type", "CreateTime"),
+        ("max.message.bytes", "1000"),
+    ],
+)
+async def test_a_topic_with_a_wrong_setting_is_named(
+    name: str, value: str, secure_kafka: SecureKafka, topic: Topic
+) -> None:
+    """For a user who may read the settings of topics."""
+    await create(secure_kafka, topic, **{name: value})
+    kafka = KafkaSettings(bootstrap_servers=secure_kafka.administrator)
+
+    found = await find_refusal(kafka, [topic])
+
+    assert found is not None
+    assert found.what.startswith(f"The topic {topic.name} has {name}={value} instead of")
+
+
+@pytest.mark.timeout(400)
+async def test_roles_say_what_is_refused_and_go_on_once_it_is_allowed(
+    secure_kafka: SecureKafka, prefix: str, tmp_path: Path
+) -> None:
+    """In the log, over HTTP with a code of its own, and in the status; nothing is restarted."""
+    topic = (Resource.TOPIC, Pattern.PREFIXED, prefix)
+    write, group = (*topic, Operation.WRITE), needed(prefix)[2]
+    database = own_database(tmp_path)
+    administrator = {
+        "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": secure_kafka.administrator,
+        "HEADRACE_KAFKA__TOPIC_PREFIX": prefix,
+    }
+    with roles_of(administrator, database, tmp_path) as admin:
+        assert admin.run("topics", "create").returncode == 0
+    await secure_kafka.allow((*topic, Operation.READ))
+    variables = secure_kafka.variables("PLAIN", topic_prefix=prefix)
+    with roles_of(variables, database, tmp_path) as roles:
+        roles.start("api", "streams")
+        roles.wait_for(
+            {"api": READY["api"], "streams": f"the consumer group {prefix}headrace-streams"}
+        )
+        address = f"http://127.0.0.1:{roles.ports['api']}"
+        event = {"type": "pageview", "site_id": "shop", "session_id": "s", "path": "/"}
+
+        async with httpx.AsyncClient(base_url=address) as client:
+            answer = await client.post("/api/event", json=event)
+            ready = await client.get("/readyz")
+        status = roles.run("status", "--json")
+
+        assert (answer.status_code, answer.json()["code"]) == (500, "kafka_access_denied")
+        assert ready.status_code == 503
+        assert f"on the topic {prefix}events-raw" in ready.text
+        assert "does not allow this user" in status.stdout
+        await secure_kafka.allow(write, group)
+        async with httpx.AsyncClient(base_url=address) as client:
+
+            async def accepted() -> bool:
+                return (await client.post("/api/event", json=event)).status_code == 202
+
+            await eventually_async(accepted, within_seconds=30, what="the event is accepted")
+            assert (await client.get("/readyz")).status_code == 200
+        roles.wait_for({"streams": READY["streams"]})

@@ -1,0 +1,133 @@
+"""The derivation of the fault suite: examples of the contract, worked out by hand."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.codec import encode
+from schemas.records import RawEvent
+from tests.faults.decoded import RawRecord, fields_of, record_differences
+from tests.faults.derived import placed, record_of
+
+_NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
+_SECOND = 1_000_000
+_FAULTS = Path(__file__).parents[2] / "faults"
+#: What the fault suite compares with, and what it must not use for it.
+_ORACLE = ("checks", "decoded", "derived", "details", "differences", "ledger", "traffic")
+_RULES = ("producer_api", "streams", "sinks.rows", "schemas.codec", "schemas.paths")
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """Return an event as it is sent."""
+    event_id = "0B7D1E2C-1111-4222-8333-444455556666"
+    return {"event_id": event_id, "type": "copy", "site_id": "a", "session_id": "s", **fields}
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({}, (_NOON, "server")),
+        ({"timestamp": "2026-01-01T11:59:59Z"}, (_NOON - _SECOND, "client")),
+        ({"timestamp": "2026-01-01T12:59:59+01:00"}, (_NOON - _SECOND, "client")),
+        ({"timestamp": "2025-12-31T11:59:59Z"}, (_NOON - 86_400 * _SECOND, "clamped")),
+        ({"timestamp": "2026-01-01T12:05:01Z"}, (_NOON + 300 * _SECOND, "clamped")),
+        (
+            {"timestamp": "2020-05-05T00:00:00Z", "sent_at": "2020-05-05T00:00:10Z"},
+            (_NOON - 10 * _SECOND, "client"),
+        ),
+    ],
+)
+def test_an_event_is_placed_in_time(times: dict[str, str], expected: tuple[int, str]) -> None:
+    """By the client, corrected by `sent_at`, and within a day and five minutes."""
+    assert placed(body(**times), _NOON, imported=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"title": "t" * 1_025}, {"title": "t" * 1_024, "truncated": ["title"]}),
+        ({"error_stack": "a" + "é" * 1_024}, {"error_stack": "a" + "é" * 1_023}),
+        ({"title": "a\0"}, {"title": "a\ufffd"}),
+        ({"properties": {"\0": ["\0"]}}, {"properties": {"\ufffd": ["\ufffd"]}}),
+        ({"duration": 2.5}, {"duration_ms": 3}),
+        (
+            {"screen": {"width": -1.5, "tilt": 1}},
+            {"screen": {"width": -1}, "extra": {"screen": {"tilt": 1}}},
+        ),
+        ({"new": "z" * 9_000}, {"extra": None, "truncated": ["extra"]}),
+        ({"currency": "eur", "visitor_id": ""}, {"currency": "EUR", "visitor_id": None}),
+        ({"utm": {"source": None}, "ad_click_ids": {}}, {"utm": None, "ad_click_ids": None}),
+    ],
+)
+def test_fields_are_what_the_contract_says(sent: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Cut, replaced, rounded, set aside."""
+    made = record_of(body(**sent), _NOON)
+
+    assert {name: made[name] for name in expected} == expected
+
+
+def test_a_record_is_compared_in_key_headers_and_value() -> None:
+    """One difference of each is found, and no other."""
+    sent = body(title="Basket")
+    event = RawEvent(
+        event_id=sent["event_id"].lower(),
+        type="copy",
+        site_id="a",
+        session_id="s",
+        received_at=_NOON,
+        event_ts=_NOON,
+        time_source="server",
+        title="basket",
+    )
+    headers = {"id": bytes(16), "type": b"error", "client-id": b""}
+    record = RawRecord(0, 0, b"a:t", headers, fields_of(encode(event)))
+
+    found = [one.split(" is ")[0] for one in record_differences(record, sent)]
+
+    assert found == ["title", "key", "header id", "header type"]
+
+
+@pytest.mark.parametrize("change", ["truncated", "extended", "another schema", "no magic byte"])
+def test_what_is_no_record_is_an_error(change: str) -> None:
+    """Not a record with fields missing."""
+    event = RawEvent(
+        event_id="0b7d1e2c-1111-4222-8333-444455556666",
+        type="copy",
+        site_id="a",
+        session_id="s",
+        time_source="server",
+        received_at=_NOON,
+        event_ts=_NOON,
+    )
+    value = encode(event)
+    changed = {
+        "truncated": value[:-1],
+        "extended": value + b"\0",
+        "another schema": b"\0\0\0\0\2" + value[5:],
+        "no magic byte": b"\1" + value[1:],
+    }
+
+    with pytest.raises(ValueError, match=r"fastavro|after the record|begins with"):
+        fields_of(changed[change])
+
+
+@pytest.mark.parametrize(
+    "module", [*(_FAULTS / f"{name}.py" for name in _ORACLE), _FAULTS.parent / "reference.py"]
+)
+def test_the_oracle_uses_no_rule_of_the_product(module: Path) -> None:
+    """Else a fault of the rule would be on both sides of the comparison."""
+    imported = [
+        name
+        for node in ast.walk(ast.parse(module.read_text()))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    ]
+    assert imported
+    assert [name for name in imported if name.startswith(_RULES)] == []

@@ -1,0 +1,69 @@
+"""Sites whose events keep timestamps of any age."""
+
+from producer_api.import_sites import ImportSites
+from schemas.codec import encode
+from schemas.records import ImportWindow
+
+_SECOND = 1_000_000
+
+
+class _Sites:
+    """Import sites with a clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.sites = ImportSites(["always"], lambda: self.now)
+
+    def open(self, site_id: str, window_id: str, ends_at: int) -> None:
+        """Apply the record of an open window."""
+        window = ImportWindow(
+            site_id=site_id, window_id=window_id, ends_at=ends_at * _SECOND, updated_at=0
+        )
+        self.sites.apply(f"{site_id}:{window_id}".encode(), encode(window))
+
+    def at(self, second: int) -> bool:
+        """Return whether `shop` imports at a time."""
+        self.now = second * _SECOND
+        return "shop" in self.sites
+
+
+def test_a_window_is_open_until_it_ends() -> None:
+    """Without any record at its end; other sites are as they were."""
+    it = _Sites()
+    assert not it.at(0)
+    it.open("shop", "w", 10)
+
+    assert (it.at(0), it.at(9), it.at(10), it.at(11)) == (True, True, False, False)
+    assert "other" not in it.sites
+    assert "always" in it.sites
+
+
+def test_a_window_can_be_extended_and_closed() -> None:
+    """Its last record counts."""
+    it = _Sites()
+    it.open("shop", "w", 10)
+    it.open("shop", "w", 20)
+    assert it.at(15)
+    it.sites.apply(b"shop:w", None)
+
+    assert not it.at(15)
+
+
+def test_of_two_windows_of_a_site_one_may_be_closed() -> None:
+    """The other import goes on."""
+    it = _Sites()
+    it.open("shop", "one", 10)
+    it.open("shop", "two", 20)
+    it.sites.apply(b"shop:one", None)
+
+    assert (it.at(15), it.at(20)) == (True, False)
+
+
+def test_a_record_that_is_none_is_skipped() -> None:
+    """Whatever wrote it."""
+    it = _Sites()
+    it.open("shop", "w", 10)
+    for key, value in ((b"shop:w", b"?"), (b"\xff", b""), (None, None), (b"shop", None)):
+        it.sites.apply(key, value)
+
+    assert it.at(5)

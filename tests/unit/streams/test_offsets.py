@@ -1,0 +1,40 @@
+"""What a group has committed, while its coordinator loads that and after."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import GroupLoadInProgressError
+
+from streams.engine.offsets import committed_offsets
+
+_PLACE = TopicPartition("events-raw", 0)
+_LOADING = 14
+
+
+class _Admin:
+    """An admin client that answers as aiokafka's; while offsets are loaded it finds none."""
+
+    def __init__(self, error_code: int) -> None:
+        self._error_code = error_code
+
+    async def find_coordinator(self, _: str) -> int:
+        return 1
+
+    async def describe_consumer_groups(self, groups: list[str], _: int) -> list[Any]:
+        return [SimpleNamespace(groups=[(self._error_code, name) for name in groups])]
+
+    async def list_consumer_group_offsets(self, _: str, __: int) -> dict[TopicPartition, Any]:
+        return {} if self._error_code else {_PLACE: SimpleNamespace(offset=7)}
+
+
+async def test_offsets_that_are_loaded_are_returned() -> None:
+    """By partition."""
+    assert await committed_offsets(_Admin(0), "group") == {_PLACE: 7}
+
+
+async def test_offsets_that_are_being_loaded_are_not_taken_for_none() -> None:
+    """For then everything would be read again."""
+    with pytest.raises(GroupLoadInProgressError):
+        await committed_offsets(_Admin(_LOADING), "group")

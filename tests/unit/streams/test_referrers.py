@@ -1,0 +1,91 @@
+"""A site's own hosts are no referrer, however they are written."""
+
+import pytest
+
+from schemas.records import Stamped
+from streams.domain.referrers import (
+    MAX_HOSTS,
+    MAX_SPARE_CHARACTERS,
+    external,
+    is_external,
+    own_hosts,
+    referrer_host,
+    with_hosts,
+)
+from tests.unit.streams.samples import event
+
+OWN = {"hostname": "shop.example"}
+
+
+@pytest.mark.parametrize(
+    ("referrer", "site"),
+    [
+        ("https://shop.example/", OWN),
+        ("http://SHOP.example:8080/a?b", OWN),
+        ("https://www.shop.example/", OWN),
+        ("https://shop.example./", OWN),
+        ("shop.example/cart", OWN),
+        ("//shop.example", OWN),
+        ("/cart", OWN),
+        ("?page=2", OWN),
+        ("https://shop.example/", {"hostname": "WWW.Shop.example:443"}),
+        ("https://shop.example/", {"url": "https://www.shop.example/buy"}),
+        ("https://shop.example/", {"url": "shop.example/buy"}),
+        ("http://localhost:3000/", {"url": "localhost:8080/x"}),
+        ("https://pay.example/", {"hostname": "shop.example", "url": "https://pay.example/x"}),
+        ("https://bücher.example/", {"hostname": "xn--bcher-kva.example"}),
+        ("http://intranet/", {"hostname": "intranet"}),
+        ("capacitor://localhost/a", {"url": "capacitor://localhost/b"}),
+    ],
+)
+def test_a_page_of_the_site_is_no_referrer(referrer: str, site: dict[str, str]) -> None:
+    """With `www.` or without, whatever the case, the port and the scheme."""
+    one = event("a", referrer=referrer, **site)
+
+    assert not is_external(referrer, own_hosts(one))
+    assert referrer_host(one, own_hosts(one)) is None
+
+
+@pytest.mark.parametrize(
+    ("referrer", "host"),
+    [
+        ("https://search.example/?q=shop.example", "search.example"),
+        ("https://shop.example.evil.example/", "shop.example.evil.example"),
+        ("https://news.shop.example/", "news.shop.example"),
+        ("https://notshop.example/", "notshop.example"),
+        ("t.co", "t.co"),
+        ("android-app://com.google.android.gm/", "com.google.android.gm"),
+        ("about:client", None),
+        ("newsletter", None),
+        ("https://[broken", None),
+    ],
+)
+def test_any_other_text_is_a_referrer(referrer: str, host: str | None) -> None:
+    """Also one that names no host, which live counters do not show."""
+    one = event("a", referrer=referrer, **OWN)
+
+    assert is_external(referrer, own_hosts(one))
+    assert referrer_host(one, own_hosts(one)) == host
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """Whatever one visit's events name."""
+    many = [f"h{number}.example" for number in range(40)]
+    came_from = [Stamped(f"https://{host}/", ts, "") for ts, host in enumerate(many)]
+    long = Stamped(f"https://long.example/{'x' * MAX_SPARE_CHARACTERS}", 1, "")
+
+    assert len(with_hosts(with_hosts([], many[:3]), many)) == MAX_HOSTS
+    assert external([long, *reversed(came_from)], many[2:3]) == [
+        came_from[0],
+        *(came_from[index] for index in (1, 3, 4, 5)),
+    ]
+    assert external([long, *came_from[2:]], many)[:1] == [long]
+
+
+def test_what_is_longer_than_a_name_in_dns_is_no_host() -> None:
+    """Sessions remember hosts: they would be as long as a URL."""
+    long = "a." * 126 + "bc"
+    for host, found in ((long[1:], {long[1:]}), (long, set())):
+        one = event("a", url=f"https://{host}/", hostname=host, referrer=f"https://{host}/")
+        assert own_hosts(one) == found
+        assert referrer_host(one, ()) == (host if found else None)
