@@ -34,7 +34,7 @@ test: setup browser pooler ## run all tests, in three processes
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 faults: setup browser pooler ## run the whole fault suite, some 40 minutes; `make test` runs its fast part
-	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or faults_long" $(or $(ARGS),tests)
+	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or slow" $(or $(ARGS),tests)
 
 fuzz: .venv/.ready ## fuzz both compiled modules, a million inputs each under AddressSanitizer; needs clang
 	@tests/fuzz/run $(ARGS)

@@ -13,8 +13,10 @@ pytest_plugins = [
     "tests.fixtures.secure_kafka",
 ]
 
-# What is started in the background of a script ignores Ctrl-C, and so would what the tests start.
+# Processes in the background of a script ignore SIGINT, those below `nohup` SIGHUP, and their
+# children inherit that: a stack that a test starts would not end on these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A slow machine is no failure. CI tries the same examples each time, so that a change that
 # broke nothing fails nothing; what it finds on a developer's machine can be repeated.

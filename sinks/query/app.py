@@ -120,7 +120,8 @@ class Query:
         return "The server is shutting down" if self.is_stopping else self._reader.trouble
 
     async def start(self) -> None:
-        """Begin to read live counters; returns at once, whether Kafka is reached or not."""
+        """Generate the API description and begin to read live counters; do not wait for Kafka."""
+        self.operations.describe()
         self.services = await self._opened.enter_async_context(self._open_services())
         self._reader.start(self._now_ms())
         self._first_look = asyncio.get_running_loop().create_task(self._log_sites())

@@ -99,6 +99,7 @@ class SqliteReader:
         pragmas = ("PRAGMA query_only = ON",)
         self._engine = sqlite_engine(url, "BEGIN", pragmas, connections=readers)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-read")
+        self._is_closed = False
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """See `Database.run`; `TooSlow` when it exceeds the time limit."""
@@ -115,7 +116,8 @@ class SqliteReader:
             raise
 
     async def close(self) -> None:
-        """See `Database.close`."""
+        """See `Database.close`; reads that still run end with `TooSlow`."""
+        self._is_closed = True
         await self._in_thread(self._engine.dispose)
         self._threads.shutdown()
 
@@ -123,7 +125,7 @@ class SqliteReader:
         with self._engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - for the type checker
-            driver.set_progress_handler(limit.is_over, _INSTRUCTIONS)
+            driver.set_progress_handler(lambda: self._is_closed or limit.is_over(), _INSTRUCTIONS)
             try:
                 with connection.begin():
                     return work(connection)

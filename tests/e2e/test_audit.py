@@ -27,6 +27,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_was_damaged_is_found_and_rebuilt_and_goes_on(make_stack: MakeStack) -> None:
     """Equal; damaged and named; rebuilt; equal; more events into the same sessions; equal."""

@@ -26,6 +26,7 @@ _SECONDS_BETWEEN_KILLS = 5
 _GROWTH_ALLOWED = 32 * 2**20
 
 
+@pytest.mark.slow
 async def test_two_hundred_watch_while_each_role_is_killed_and_see_what_a_recount_of_events_says(
     make_stack: MakeStack,
 ) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 PAYMENT = {
     "type": "payment",

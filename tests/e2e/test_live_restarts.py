@@ -17,7 +17,7 @@ from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 SITE = "busy"
 #: What was accepted earlier is counted, or the answer says that it is not.

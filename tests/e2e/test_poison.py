@@ -121,7 +121,7 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
     } <= {problem["do"].partition(",")[0] for problem in status["problems"]}
 
 
-@pytest.mark.faults_long
+@pytest.mark.slow
 async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
     make_stack: MakeStack,
 ) -> None:

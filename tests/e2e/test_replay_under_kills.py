@@ -21,6 +21,7 @@ COUNT = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.timeout(300)
 def test_a_replayed_clickstream_is_exact_though_streams_and_sinks_are_killed(

@@ -17,7 +17,7 @@ from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually_async
 from tests.integration.sinks.receivers import Behave, Receiver, good, hanging, receiving
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PAYMENTS = 30
 #: One window holds the whole test, but for one that is run on the hour.
@@ -25,7 +25,7 @@ RATE = {"count": 3, "minutes": 60, "per": "site"}
 _SLOW_SECONDS = 1.0
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.faults_long)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest) -> dict[str, str]:
     """Give the settings of a stack on each database."""
     private = {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"}

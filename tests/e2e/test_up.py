@@ -117,7 +117,7 @@ def test_a_port_that_is_taken_is_a_sentence_and_starts_nothing(tmp_path: Path) -
         ((signal.SIGINT, signal.SIGINT), 130),
     ],
 )
-@pytest.mark.parametrize("step", ["headrace", "Topics"])
+@pytest.mark.parametrize("step", ["headrace", pytest.param("Topics", marks=pytest.mark.slow)])
 def test_an_end_during_the_start_is_in_order(
     tmp_path: Path, numbers: tuple[signal.Signals, ...], code: int, step: str
 ) -> None:

@@ -56,12 +56,7 @@ class Old(NamedTuple):
             return json.load(answer)
 
 
-@pytest.fixture(
-    params=[
-        "before-migration-0003",
-        pytest.param("first-up", marks=pytest.mark.faults_long),
-    ]
-)
+@pytest.fixture(params=["before-migration-0003", "first-up"])
 def old(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Old]:
     """Give each archive, unpacked; it is not started."""
     data_dir = tmp_path / "data"
@@ -78,6 +73,7 @@ def old(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Old]:
     stack.end()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_data_directory_of_an_earlier_version_goes_on(old: Old) -> None:
     """Its visits continue; after one `rebuild sessions` everything is as the events say."""

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.scenario import Scenario, hold
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 SLOW_HEADS = 500
 SLOW_BODIES = 500

@@ -13,7 +13,7 @@ from tests.faults.report import ROLES
 from tests.faults.scenario import MakeScenario, Scenario, hold
 from tests.faults.workers import workers_of
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 #: A tenth of a million, so that each can be held against the reference row by row.
 SESSIONS = 100_000

@@ -8,7 +8,7 @@ from tests.faults.brokers import refuse_records
 from tests.faults.scenario import Scenario, hold, why_not_ready
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 #: 10 s is the promise; the clock is that of a client that shares the machine with all of it.
 _ANSWERED_WITHIN_SECONDS = 13

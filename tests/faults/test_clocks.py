@@ -11,7 +11,7 @@ from tests.faults.workers import answers, workers_of
 from tests.fixtures.clock import Clock
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 HOUR, DAY = 3_600, 86_400
 

@@ -17,7 +17,7 @@ from tests.faults.cluster_load import ACCEPTED, NOT_ACCEPTED, Load, check, tell
 from tests.faults.cluster_roles import Roles
 from tests.fixtures.waiting import eventually_async
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 RATE = 150
 

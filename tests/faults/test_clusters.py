@@ -14,7 +14,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.quiescence import quiesce
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 #: Acknowledged in each cluster. The same traffic begins again each time, and goes further.
 _EVENTS = (300, 700, 1_100)

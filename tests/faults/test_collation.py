@@ -22,7 +22,7 @@ from tests.faults.traffic import Sent
 from tests.fixtures import locales
 from tests.fixtures.postgres import LocalPostgres
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 #: By code points `B` is before `a` and `-` before all letters; by the locale neither is.
 _SITES = ("a", "B", "A", "b", "a-b", "aB", "ab", "a.b", "a_b", "_a", "-a", "Z", "z", "10", "9")

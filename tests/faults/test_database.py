@@ -11,7 +11,7 @@ from tests.faults.scenario import MakeScenario, Scenario, hold, why_not_ready
 from tests.fixtures.postgres import LocalPostgres
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.faults.traffic import Sent, Traffic
 from tests.fixtures.clock import Clock
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 _SITE = "defaults"
 _MINUTE, _HOUR = 60, 3_600

@@ -17,7 +17,7 @@ from tests.faults.disk import Disk, mounted
 from tests.faults.scenario import MakeScenario, hold, why_not_ready
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 @pytest.fixture

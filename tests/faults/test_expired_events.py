@@ -23,7 +23,7 @@ from tests.faults.workers import answers, workers_of
 from tests.fixtures.waiting import eventually
 from tests.reference import Log
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 def test_events_expired_before_they_were_routed(scenario: Scenario) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.stack import Stack
 from tests.faults.scenario import Scenario
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 INVENTED = 12_000
 _A_REQUEST = 1_000

@@ -14,7 +14,7 @@ from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually_async
 from tests.integration.sinks.receivers import Receiver, good, receiving
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 FORGED = 10_000
 REAL = 20

@@ -41,7 +41,7 @@ def strike_again_and_again(
     scenario.check()
 
 
-@pytest.mark.faults_long
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_each_role_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
     """By kill -9, in any order, some while others start."""
@@ -59,7 +59,7 @@ def test_each_role_is_killed_ten_times_at_random_moments(scenario: Scenario) -> 
     strike_again_and_again(scenario, 10, strike)
 
 
-@pytest.mark.faults_long
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_the_broker_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
     """By kill -9: what it had acknowledged is there."""
@@ -71,7 +71,7 @@ def test_the_broker_is_killed_ten_times_at_random_moments(scenario: Scenario) ->
     strike_again_and_again(scenario, 10, strike)
 
 
-@pytest.mark.faults_long
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_headrace_up_itself_is_killed_five_times(scenario: Scenario) -> None:
     """All processes die with it; the next start goes on with the data directory as it is."""

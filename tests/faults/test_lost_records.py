@@ -28,7 +28,7 @@ from tests.faults.scenario import Scenario
 from tests.faults.workers import answers, workers_of
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 ROUTED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
 RESULTS = (SESSIONS, PAGE_DURATIONS, ALERTS)

@@ -9,7 +9,7 @@ from tests.faults.kafka_log import read_log
 from tests.faults.scenario import Scenario, hold, why_not_ready
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROLES = ("web", "streams", "live", "sinks")
 

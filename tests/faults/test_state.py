@@ -11,7 +11,7 @@ from tests.faults.brokers import delete_groups
 from tests.faults.scenario import Scenario
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 GROUPS = ["headrace-streams", "headrace-sinks", "headrace-live"]
 

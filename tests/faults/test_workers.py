@@ -10,7 +10,7 @@ import pytest
 from tests.faults.scenario import Scenario, hold
 from tests.faults.workers import RoleProcess, Workers, workers_of
 
-pytestmark = [pytest.mark.faults_long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 #: Twice the session timeout: the group has given its partitions to others long since.
 _FROZEN_SECONDS = 20

@@ -24,9 +24,9 @@ async def client(tmp_path: Path) -> httpx.AsyncClient:
     """Give a client of both roles; the database is not there."""
     api = new_api(FakeKafka())
     query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+    transport = httpx.ASGITransport(Web(api, query))
     await api.start()
     await query.start()
-    transport = httpx.ASGITransport(Web(api, query))
     return httpx.AsyncClient(transport=transport, base_url="http://headrace")
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,14 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 from openapi_spec_validator import validate
-from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 
 from infra.web import Web, document
 from producer_api.app import Api
 from producer_api.openapi import document as api_document
 from schemas import http_docs
-from schemas.operations import Operations
 from sinks.query.app import Query
 from sinks.query.live_board import Board
 from sinks.query.openapi import document as query_document
@@ -40,10 +36,11 @@ async def _role(name: str, folder: Path) -> AsyncIterator[Api | Query | Web]:
     upgrade(url)
     api = new_api(FakeKafka())
     query = new_query(url, FakeReader(Board(int)), FakeService())
+    found: dict[str, Api | Query] = {"api": api, "query": query}
+    role = found[name] if name in found else Web(api, query)
     await api.start()
     await query.start()
-    found: dict[str, Api | Query | Web] = {"api": api, "query": query}
-    yield found[name] if name in found else Web(api, query)
+    yield role
     await query.stop()
 
 
@@ -61,24 +58,26 @@ def test_each_document_is_valid(name: str) -> None:
     assert used == {tag["name"] for tag in spec["tags"]}
 
 
-async def test_requests_at_the_same_time_describe_the_api_once() -> None:
-    """FastAPI fails when two threads describe an application."""
+async def test_the_api_is_described_before_requests_are_served(tmp_path: Path) -> None:
+    """FastAPI fails when one thread describes an application and another serves it."""
     described: list[int] = []
 
     def describe() -> http_docs.Document:
         described.append(1)
-        time.sleep(0.05)  # a thread that is not alone would begin meanwhile
         return document()
 
-    operations = Operations(CollectorRegistry(), [], describe)
-    app = Starlette(routes=operations.routes())
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://shop.example"
-    ) as client:
-        answers = await asyncio.gather(*(client.get("/docs") for _ in range(10)))
+    url = f"sqlite:///{tmp_path}/headrace.db"
+    upgrade(url)
+    query = new_query(url, FakeReader(Board(int)), FakeService())
+    query.operations.document = describe
+    await query.start()
+    assert described == [1]
 
+    async with _client(query) as client:
+        answers = await asyncio.gather(*(client.get("/docs") for _ in range(10)))
+    await query.stop()
     assert [answer.status_code for answer in answers] == [200] * 10
-    assert len(described) == 1
+    assert described == [1]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -1,6 +1,6 @@
 """Every test of this folder that asks for `database_url` runs on both engines.
 
-On PostgreSQL twice: directly, and through PgBouncer in transaction mode.
+The slow tests have PostgreSQL a second time, through PgBouncer in transaction mode.
 """
 
 from collections.abc import AsyncIterator
@@ -14,7 +14,9 @@ from tests.contract.sinks import samples
 from tests.contract.sinks.place import Place, open_place
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
+@pytest.fixture(
+    params=["sqlite", "postgresql", pytest.param("pgbouncer", marks=pytest.mark.slow)],
+)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give the URL of a database in which nothing has been made."""
     if request.param == "sqlite":

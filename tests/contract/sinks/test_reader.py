@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from sinks.sql.errors import TooSlow, is_transient
+from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually_async
 
@@ -98,6 +100,25 @@ async def test_a_read_that_nobody_waits_for_is_ended(database_url: str) -> None:
     finally:
         await reader.close()
         await other.close()
+
+
+async def test_a_read_does_not_delay_the_end_of_a_sqlite_reader(tmp_path: Path) -> None:
+    """Its threads could not be joined; a connection to PostgreSQL is closed."""
+    url = f"sqlite:///{tmp_path}/headrace.db"
+    upgrade(url)
+    reader = open_reader(url, _SECONDS, readers=1)
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def long_read(connection: Connection) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        endless(connection)
+
+    reading = asyncio.create_task(reader.run(long_read))
+    await begun.wait()
+    await reader.close()
+    with pytest.raises(TooSlow):
+        await reading
 
 
 async def test_a_reader_cannot_write(database_url: str) -> None:

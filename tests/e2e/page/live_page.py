@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
@@ -16,6 +17,13 @@ from tests.fixtures.waiting import eventually
 
 PHONE = (390, 844)
 DESKTOP = (1400, 900)
+#: Each size and each theme once, and the slow tests the other two pairs.
+LOOKS = [
+    (PHONE, "dark"),
+    (DESKTOP, "light"),
+    pytest.param(PHONE, "light", marks=pytest.mark.slow),
+    pytest.param(DESKTOP, "dark", marks=pytest.mark.slow),
+]
 
 _AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 _AXE_RUN = """

@@ -8,12 +8,10 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
-from tests.e2e.page.live_page import DESKTOP, PHONE, LivePage
+from tests.e2e.page.live_page import LOOKS, LivePage
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
-
-LOOKS = [(size, theme) for size in (PHONE, DESKTOP) for theme in ("light", "dark")]
 
 
 def test_the_address_on_the_screen_opens_the_page(page: LivePage) -> None:

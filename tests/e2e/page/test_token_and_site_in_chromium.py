@@ -2,12 +2,10 @@
 
 import pytest
 
-from tests.e2e.page.live_page import DESKTOP, PHONE, LivePage
+from tests.e2e.page.live_page import LOOKS, LivePage
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
-
-LOOKS = [(size, theme) for size in (PHONE, DESKTOP) for theme in ("light", "dark")]
 
 
 @pytest.fixture(autouse=True)

@@ -77,7 +77,7 @@ def test_told_to_end_in_mid_batch_every_role_ends_in_order_and_nothing_is_lost(
         )
 
 
-@pytest.mark.faults_long
+@pytest.mark.slow
 def test_told_to_end_while_kafka_does_not_answer_every_role_ends_and_at_once_when_told_twice(
     tmp_path: Path,
 ) -> None:
@@ -102,7 +102,7 @@ def test_told_to_end_while_it_waits_for_kafka_to_come_every_role_ends(tmp_path: 
         assert roles.codes(*READY) == dict.fromkeys(READY, 0)
 
 
-@pytest.mark.faults_long
+@pytest.mark.slow
 def test_told_to_end_while_the_database_is_away_sinks_end(tmp_path: Path) -> None:
     """When it starts, and in mid-batch, the database then being locked by another."""
     with own_kafka(tmp_path) as kafka:

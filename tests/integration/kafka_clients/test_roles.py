@@ -43,6 +43,7 @@ async def roles(
         yield roles
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_everything_works_for_a_limited_user(
     roles: Roles, secure_kafka: SecureKafka, prefix: str, tmp_path: Path

@@ -100,7 +100,7 @@ async def test_records_flow_after_a_start_over_tls(
         await _start_again(roles, progress, 2)
 
 
-@pytest.mark.faults_long
+@pytest.mark.slow
 @pytest.mark.timeout(3_000)
 async def test_records_flow_after_each_of_fifty_starts_over_tls(
     roles: Roles, secure_kafka: SecureKafka, prefix: str

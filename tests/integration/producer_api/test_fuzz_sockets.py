@@ -229,6 +229,12 @@ def make_token(url: str) -> bytes:
 
 
 def check_log(log: Path, seed: str = "") -> None:
-    """Fail if the log has an error."""
-    told = log.read_text()
-    assert not [word for word in ("Traceback", "ERROR", "CRITICAL") if word in told], (seed, told)
+    """Fail with the lines from the first error on, if the log has one."""
+    lines = log.read_text().splitlines()
+    errors = [
+        position
+        for position, line in enumerate(lines)
+        if any(word in line for word in ("Traceback", "ERROR", "CRITICAL"))
+    ]
+    if errors:
+        pytest.fail("\n".join([seed, *lines[max(errors[0] - 3, 0) :]]), pytrace=False)

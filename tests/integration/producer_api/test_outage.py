@@ -103,6 +103,7 @@ async def until_ready(role: Role) -> None:
     await eventually_async(ready, within_seconds=20, what="the role is ready")
 
 
+@pytest.mark.slow
 async def test_a_killed_broker_loses_nothing_that_was_confirmed(
     broker: LocalKafka, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from tests.integration.streams.harness import bench, partition_of
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 
+@pytest.mark.slow
 async def test_every_key_is_exact_though_workers_are_killed_and_stopped(
     kafka: str, tmp_path: Path
 ) -> None:

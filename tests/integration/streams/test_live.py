@@ -24,6 +24,7 @@ async def load(own_broker: OwnBroker) -> Load:
     return Load(own_broker.bootstrap)
 
 
+@pytest.mark.slow
 async def test_killed_and_stopped_in_mid_load_it_tells_what_an_uninterrupted_run_would(
     load: Load, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ class _Begun:
 
     async def reach(self, count: int) -> None:
         """Return once so many were begun."""
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: self.count >= count)
 
     async def _add(self) -> None:
