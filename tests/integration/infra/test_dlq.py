@@ -243,7 +243,7 @@ def test_a_selection_is_discarded_after_a_yes(bootstrap: str) -> None:
 def test_discarding_needs_a_choice_and_a_reason(bootstrap: str) -> None:
     """In a sentence, before anything is read."""
     for arguments, sentence in (
-        (("--reason", "x"), "Nothing is chosen"),
+        (("--reason", "x"), "Nothing is selected"),
         (("--all", "--reason", "  "), "--reason is empty"),
         (("--all", "--reason", "x" * 501), "--reason has 501 characters: at most 500"),
     ):
