@@ -10,11 +10,11 @@ from infra.disk import write_atomically
 from schemas.settings import DatabaseSettings
 from sinks.query import tokens
 
-_NAME = "owner, made by headrace up"
+_NAME = "owner, created by headrace up"
 
 
 def ensure_owner_token(file: Path, database: DatabaseSettings) -> str:
-    """Return the token in `file`; create one if it is missing, invalid or not allowed to manage.
+    """Return the token in `file`; replace it if it is missing, invalid or lacks the scope `manage`.
 
     Only this file has the token, and only its owner can read it.
     """

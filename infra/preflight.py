@@ -48,7 +48,7 @@ def check_database(database: DatabaseSettings) -> None:
         )
     if is_standby:
         raise UserError(
-            f"The database {database.shown} is read-only: it is a standby, or is configured so. "
+            f"The database {database.shown} is read-only, for example a standby. "
             "Name the primary, or add target_session_attrs=read-write"
         )
 

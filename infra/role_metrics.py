@@ -49,7 +49,7 @@ class RoleMetrics(Collector):
                 )
                 yield GaugeMetricFamily(
                     "headrace_dead_letters_discarded",
-                    "Dead letters that were discarded and whose records the topic replays retains.",
+                    "Dead letters discarded by operators, as retained in the topic replays.",
                     value=status.discarded,
                 )
         yield ready

@@ -78,7 +78,7 @@ class Screen:
 
         A `RoleFailedError` is shown with the name of its own role instead of `name`.
         """
-        began = time.monotonic()
+        started_at = time.monotonic()
         try:
             with self._console.status(f"{escape(name)} …"):
                 outcome = work()
@@ -87,7 +87,7 @@ class Screen:
             what = error.what if isinstance(error, RoleFailedError) else "failed"
             self._print(f"  [red]✗[/red] {escape(failed):<9} {escape(what)}")
             raise
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started_at
         self._print(
             f"  [green]✓[/green] {escape(name):<9} {escape(outcome)} [dim]{seconds:.1f} s[/dim]"
         )

@@ -102,8 +102,8 @@ class Up:
                 signal.signal(number, self._kill)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             self._stop()
-        is_in_order = self._is_ready or self._signal != signal.SIGINT
-        return 0 if is_in_order and not self._is_killed else _INTERRUPTED
+        is_graceful = self._is_ready or self._signal != signal.SIGINT
+        return 0 if is_graceful and not self._is_killed else _INTERRUPTED
 
     def _interrupt(self, number: int, _: object) -> None:
         """Handle SIGTERM and SIGHUP like Ctrl-C."""
@@ -153,7 +153,7 @@ class Up:
     # -- start
 
     def _start(self) -> None:
-        began = time.monotonic()
+        started_at = time.monotonic()
         self._lock = self._retry_while_full(partial(lock, self._data_dir))
         restrict(self._data_dir.root)
         check_port(self._settings.api)
@@ -173,7 +173,7 @@ class Up:
         for role in sorted(COMMANDS, key=lambda role: role == "web"):
             self._screen.step(role, partial(self._wait_ready, role))
         self._is_ready = True
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started_at
         token = self._owner_token()
         self._screen.ready(self._settings, self._data_dir, seconds, token, is_first=is_first)
 
@@ -196,7 +196,7 @@ class Up:
             self._is_full = True
             self._screen.notify(disk.full_message(self._data_dir.root))
         time.sleep(_RETRY_SECONDS)
-        while self._disk_space.trouble() is not None:
+        while self._disk_space.problem() is not None:
             time.sleep(_RETRY_SECONDS)
 
     def _owner_token(self) -> str | None:

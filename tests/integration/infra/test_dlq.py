@@ -304,7 +304,7 @@ async def test_discards_are_counted_for_the_metrics(bootstrap: str, tmp_path: Pa
     await discard_another()
     counting.cancel()
     status = RoleStatus(None, 0, 0, time.time(), worker.discarded)
-    StatusFile(tmp_path / "streams.json").renew(status)
+    StatusFile(tmp_path / "streams.json").write(status)
     registry = CollectorRegistry()
     registry.register(RoleMetrics([tmp_path / "streams.json"]))
     line = f"headrace_dead_letters_discarded {float(worker.discarded)}"
