@@ -15,25 +15,25 @@ dlq = typer.Typer(
     no_args_is_help=True,
 )
 
-Ids = Annotated[
+IdArguments = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID]...", help="Only these ids of `headrace dlq list`."),
 ]
-OfTopic = Annotated[
+TopicOption = Annotated[
     str | None, typer.Option("--topic", help="Only from this topic, or its dead letter topic.")
 ]
-OfStage = Annotated[str | None, typer.Option("--stage", help="Only from this stage.")]
-OfReason = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
-Oldest = Annotated[
+StageOption = Annotated[str | None, typer.Option("--stage", help="Only from this stage.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
+LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, help="At most this many, oldest first.")
 ]
 
 
 @dlq.command("list")
 def list_letters(
-    topic: OfTopic = None,
-    stage: OfStage = None,
-    reason: OfReason = None,
+    topic: TopicOption = None,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
     limit: Annotated[int, typer.Option(min=1, help="The maximum number of dead letters.")] = 50,
     show_all: Annotated[bool, typer.Option("--all", help="Include discarded ones.")] = False,
     data_dir: DataDirOption = DEFAULT,
@@ -78,11 +78,11 @@ def show_letter(
 
 @dlq.command("replay")
 def replay_letters(
-    ids: Ids = None,
-    topic: OfTopic = None,
-    stage: OfStage = None,
-    reason: OfReason = None,
-    limit: Oldest = None,
+    ids: IdArguments = None,
+    topic: TopicOption = None,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    limit: LimitOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be replayed.")
     ] = False,
@@ -119,14 +119,14 @@ def discard_letters(
         str,
         typer.Option("--reason", metavar="TEXT", help="Why they need no replay."),
     ],
-    ids: Ids = None,
-    topic: OfTopic = None,
-    stage: OfStage = None,
+    ids: IdArguments = None,
+    topic: TopicOption = None,
+    stage: StageOption = None,
     letter_reason: Annotated[
         str | None, typer.Option(help="Only with this reason of `headrace dlq list`.")
     ] = None,
-    limit: Oldest = None,
-    every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
+    limit: LimitOption = None,
+    select_all: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
@@ -145,7 +145,7 @@ def discard_letters(
     from schemas.counted import counted
 
     choice = _choice(ids, topic, stage, letter_reason, limit, "--letter-reason")
-    if not (ids or topic or stage or letter_reason or every):
+    if not (ids or topic or stage or letter_reason or select_all):
         raise UsageError(
             "Nothing is selected: give an ID of `headrace dlq list`, --topic, --stage, "
             "--letter-reason or --all"

@@ -43,7 +43,9 @@ def create_token(
         if not SITE_ID.fullmatch(site_id):
             raise typer.BadParameter(f"{site_id!r} is no site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
     scope: store.Scope = "manage" if manage else "read"
-    token = _run(data_dir, lambda connection: store.create(connection, name, site or None, scope))
+    token = _run_transaction(
+        data_dir, lambda connection: store.create(connection, name, site or None, scope)
+    )
     actions = "Reads and manages" if manage else "Reads"
     sites = ", ".join(site) if site else "all sites"
     typer.echo(f"{actions} {sites}. This token is not shown again:")
@@ -61,7 +63,7 @@ def list_tokens(
     from infra.tables import table_console, visible
     from sinks.query import tokens as store
 
-    found = _run(data_dir, lambda connection: store.list_tokens(connection, limit + 1))
+    found = _run_transaction(data_dir, lambda connection: store.list_tokens(connection, limit + 1))
     if not found:
         typer.echo("There are no tokens. Create one with `headrace tokens create`.")
         return
@@ -89,12 +91,12 @@ def revoke_token(
     from infra.errors import UserError
     from sinks.query import tokens as store
 
-    if not _run(data_dir, lambda connection: store.revoke(connection, str(token_id))):
+    if not _run_transaction(data_dir, lambda connection: store.revoke(connection, str(token_id))):
         raise UserError(f"There is no valid token {token_id}")
     typer.echo(f"{token_id} is revoked.")
 
 
-def _run(data_dir: Path, work: "Callable[[Connection], T]") -> T:
+def _run_transaction(data_dir: Path, work: "Callable[[Connection], T]") -> T:
     from infra.data_dir import database_settings
     from infra.database import run_once
 

@@ -38,9 +38,9 @@ def check_broker(kafka: KafkaSettings) -> None:
 def check_database(database: DatabaseSettings) -> None:
     """Raise UserError if the database cannot be reached or written."""
     if not database.is_postgres:
-        _check_file(database)
+        _check_sqlite(database)
         return
-    is_standby, schema = asyncio.run(run_once(database, _state))
+    is_standby, schema = asyncio.run(run_once(database, _server_state))
     if schema is None:
         raise UserError(
             f"The database {database.shown} has no schema to create tables in: create the schema "
@@ -53,13 +53,13 @@ def check_database(database: DatabaseSettings) -> None:
         )
 
 
-def _state(connection: Connection) -> tuple[bool, str | None]:
+def _server_state(connection: Connection) -> tuple[bool, str | None]:
     """Return whether a server is read-only, and the schema of new tables."""
     is_read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on"
     return is_read_only, connection.execute(text("SELECT current_schema()")).scalar_one()
 
 
-def _check_file(database: DatabaseSettings) -> None:
+def _check_sqlite(database: DatabaseSettings) -> None:
     path = sqlite_path(database.url)
     try:
         if path.exists():
