@@ -64,7 +64,7 @@ def problem_of_clock(ahead_seconds: float) -> list[Problem]:
 
 
 def _of_disk(data_dir: Path) -> list[Problem]:
-    full = disk.why_full(data_dir.absolute())
+    full = disk.find_full_disk(data_dir.absolute())
     if full is None:
         return []
     (what, _, do) = full.partition(": ")
