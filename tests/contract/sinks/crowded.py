@@ -44,7 +44,7 @@ async def fill(url: str) -> None:
         if connection.dialect.name == "postgresql":  # autovacuum would; nothing does on SQLite
             connection.execute(text("ANALYZE"))
 
-    database = open_database(url, takes_batches=True)
+    database = open_database(url, use_row_types=True)
     try:
         await database.run(insert)
     finally:

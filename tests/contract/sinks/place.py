@@ -11,7 +11,7 @@ from schemas.codec import encode
 from schemas.records import Subscription
 from sinks.sql.engine import Database, open_database
 from sinks.sql.reader import open_reader
-from sinks.webhooks.mend import Mending
+from sinks.webhooks.mend import Reconciler
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.service import Subscriptions
 from sinks.webhooks.topic import Publish, Unavailable
@@ -58,9 +58,9 @@ class Place:
         written = publish or self.topic.publish
         return Subscriptions(self.database, self.reader, written, resolver, allow_private=False)
 
-    def mending(self, now: datetime) -> Mending:
+    def reconciler(self, now: datetime) -> Reconciler:
         """Return what mends at some time, and knows the topic."""
-        found = Mending(self.database, self.reader, self.topic.publish, lambda: now)
+        found = Reconciler(self.database, self.reader, self.topic.publish, lambda: now)
         for name, record in self.topic.records:
             found.apply(name.encode(), None if record is None else encode(record))
         return found
@@ -84,7 +84,7 @@ async def open_place(database_url: str) -> AsyncIterator[Place]:
     resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
     made = Subscriptions(database, reader, topic.publish, resolver, allow_private=False)
     yield Place(database_url, database, reader, topic, made)
-    await made.undone()
+    await made.wait_for_rollbacks()
     await resolver.close()
     await reader.close()
     await database.close()

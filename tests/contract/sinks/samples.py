@@ -14,9 +14,9 @@ from sqlmodel import Session, SQLModel, select
 from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Visit
 from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql import migrate
-from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.batch import RejectedRecord, SourcedRow
 from sinks.sql.engine import open_database
-from sinks.sql.sqlite import create, sqlite_engine, sqlite_path
+from sinks.sql.sqlite import create_file, sqlite_engine, sqlite_path
 from sinks.sql.tables import table_of
 from sinks.sql.writer import Writer, open_writer
 
@@ -133,7 +133,7 @@ async def migrate_to(url: str, revision: str) -> None:
         command.upgrade(migrate._config(connection), revision)  # noqa: SLF001 - not for users
 
     if url.startswith("sqlite:"):
-        create(sqlite_path(url))
+        create_file(sqlite_path(url))
     await _in_transaction(url, to_revision)
 
 
@@ -148,7 +148,7 @@ async def open_for_test(url: str, cluster_id: str = "cluster") -> Writer:
     return await open_writer(url, app="test", cluster_id=cluster_id, should_stop=lambda: False)
 
 
-async def refuse_nothing(refused: Sequence[Refused]) -> None:
+async def refuse_nothing(refused: Sequence[RejectedRecord]) -> None:
     """Fail: all rows of this test are good."""
     raise AssertionError(f"good rows were refused: {refused}")
 

@@ -12,7 +12,7 @@ from sinks.sql.engine import open_database
 from sinks.sql.tables import AlertRow, DeliveryRow
 from sinks.sql.writer import Writer
 from sinks.webhooks import records
-from sinks.webhooks.asked import Asked
+from sinks.webhooks.asked import SubscriptionSpec
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import NOON, NOON_TIME, refuse_nothing, uuid_of
 
@@ -30,7 +30,7 @@ async def subscribe(database_url: str, name: str, /, **fields: Any) -> str:
         "cooldown_seconds": 0,
         "enabled": True,
     }
-    asked = Asked(**{**given, **fields})
+    asked = SubscriptionSpec(**{**given, **fields})
     subscription_id = uuid_of(("subscription", name))
 
     def add(connection: Connection) -> None:

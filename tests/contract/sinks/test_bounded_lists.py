@@ -78,11 +78,11 @@ def _reads() -> Iterator[tuple[str, Read]]:
 
 def _reads_of_subscriptions() -> Iterator[tuple[str, Read]]:
     for part in _asked_times((MIDDLE, uuid_at(1)), (LATE, uuid_at(1)), (EARLY, uuid_at(1))):
-        read: Read = partial(records.deliveries, subscription_id=OWNER, part=part)
+        read: Read = partial(records.deliveries, subscription_id=OWNER, slice_=part)
         yield f"deliveries, {part}", read
         for sites in (None, ["site-00000"], ["site-00399", "site-00001"], ["shop"], [], MANY_SITES):
             named = f"subscriptions of {len(sites or ())} sites, {part}"
-            yield named, partial(records.page, sites=sites, part=part)
+            yield named, partial(records.page, sites=sites, slice_=part)
     yield "deliveries without a subscription", queue.has_orphans
     yield "tokens", partial(tokens.list_tokens, limit=20)
 

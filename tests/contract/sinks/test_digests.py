@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sinks.sql import outbox
-from sinks.sql.digests import SHOWN_ALERTS, Budget
+from sinks.sql.digests import MAX_DIGEST_ALERTS, DeliveryLimits
 from sinks.sql.engine import open_database
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
@@ -19,14 +19,14 @@ from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, su
 SECOND = 1_000_000
 #: When the deliveries are made, more or less; the alerts were raised before.
 HOUR = datetime(2026, 5, 1, 9, tzinfo=UTC)
-BUDGET = Budget(per_minute=3, per_hour=5, cooldown_subjects=2, digest_seconds=3600)
+LIMITS = DeliveryLimits(per_minute=3, per_hour=5, subjects_per_cooldown=2, digest_seconds=3600)
 
 
 @pytest.fixture
 async def alerts(database_url: str) -> AsyncIterator[Writer]:
-    """Give a writer with a small budget that owns the first partition of `alerts`."""
+    """Give a writer with a small limits that owns the first partition of `alerts`."""
     writer = await samples.open_for_test(database_url)
-    writer.budget = BUDGET
+    writer.limits = LIMITS
     await writer.assign(ALERTS, 0)
     yield writer
     await writer.close()
@@ -56,7 +56,7 @@ async def sent(url: str, subscription_id: str) -> tuple[list[str], list[dict[str
 async def test_what_exceeds_the_minute_and_the_hour_is_counted_in_a_digest(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every alert is delivered or counted, once, and stored; the budget refills with time."""
+    """Every alert is delivered or counted, once, and stored; the limits refills with time."""
     mine = await subscribe(database_url, "mine")
     at(monkeypatch, 10)
     await store(alerts, 0, forged(0, 40))
@@ -74,7 +74,7 @@ async def test_what_exceeds_the_minute_and_the_hour_is_counted_in_a_digest(
         "last_seq": 60,
         "alerts": digest["alerts"],
     }
-    shown = [uuid_of(n) for n in range(60 - SHOWN_ALERTS, 60)]
+    shown = [uuid_of(n) for n in range(60 - MAX_DIGEST_ALERTS, 60)]
     assert [one["alert_id"] for one in digest["alerts"]] == shown
     assert digest["alerts"][-1]["subject"] == "s-59"
 
@@ -109,7 +109,7 @@ async def test_subjects_that_clients_choose_do_not_defeat_a_cooldown(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many within a cooldown; a subject that was delivered is not in the digest."""
-    alerts.budget = BUDGET._replace(per_minute=1_000, per_hour=1_000)
+    alerts.limits = LIMITS._replace(per_minute=1_000, per_hour=1_000)
     mine = await subscribe(database_url, "mine", cooldown_seconds=3_600)
     at(monkeypatch, 10)
     again = [alert(f"again {n}", subject="s-1", raised_at=NOON) for n in range(5)]

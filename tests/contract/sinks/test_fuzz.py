@@ -22,7 +22,7 @@ from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.webhooks import records
-from sinks.webhooks.asked import Asked
+from sinks.webhooks.asked import SubscriptionSpec
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.service import Subscriptions
 from tests.component.sinks.query.conftest import FakeReader, FakeTopic
@@ -46,7 +46,7 @@ class Role:
     async def started(self) -> AsyncIterator[Query]:
         """Give the application, started."""
         database = open_database(self._url)
-        asked = Asked("shop", "payment", {}, "https://example.com/", 0, enabled=True)
+        asked = SubscriptionSpec("shop", "payment", {}, "https://example.com/", 0, enabled=True)
 
         def prepare(connection: Connection) -> str:
             records.add(connection, self.subscription_id, asked, "whsec_x", now_utc())

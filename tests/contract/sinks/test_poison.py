@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.batch import RejectedRecord, SourcedRow
 from sinks.sql.tables import EventRow, SessionRow
 from sinks.sql.writer import Writer
 from tests.contract.sinks.samples import (
@@ -35,9 +35,9 @@ async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
     model, poison, words = _POISON[what]
     rows = [event_at(offset) for offset in range(5)]
     rows += [poison, *(event_at(offset) for offset in range(6, 10))]
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
+    async def bury(refused: Sequence[RejectedRecord]) -> None:
         assert await writer.assign(TOPIC, 0) == 0, "the offset moved before the letter"
         assert await contents(database_url, EventRow) == []
         dead.extend(refused)
@@ -55,7 +55,7 @@ async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
 ) -> None:
     """So that nothing is lost: the batch is read again."""
 
-    async def fail(refused: Sequence[Refused]) -> None:
+    async def fail(refused: Sequence[RejectedRecord]) -> None:
         raise ConnectionError("Kafka is away")
 
     rows = {EventRow: [event_at(0), event_at(1, title="\0")]}
@@ -78,9 +78,9 @@ async def test_many_poison_rows_of_two_kinds_are_all_found(
         )
         for offset in range(100)
     ]
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
+    async def bury(refused: Sequence[RejectedRecord]) -> None:
         dead.extend(refused)
 
     await writer.write(TOPIC, 0, 100, {EventRow: rows}, bury)
@@ -93,9 +93,9 @@ async def test_many_poison_rows_of_two_kinds_are_all_found(
 async def test_a_record_is_refused_with_all_its_rows(writer: Writer, database_url: str) -> None:
     """And the older revision of a refused row, from another record, is written."""
     rows = [visit_at(0, "a", 1), visit_at(1, "a", 2, state="\0"), visit_at(1, "b", 1)]
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
+    async def bury(refused: Sequence[RejectedRecord]) -> None:
         dead.extend(refused)
 
     await writer.write(TOPIC, 0, 2, {SessionRow: rows}, bury)

@@ -12,7 +12,7 @@ from sinks.sql.engine import Database, open_database
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import prune, queue
-from sinks.webhooks.prune import Pruning
+from sinks.webhooks.prune import Retention
 from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
 from tests.contract.sinks.subscribed import ALERTS, alert, store, subscribe
@@ -21,7 +21,7 @@ from tests.contract.sinks.subscribed import ALERTS, alert, store, subscribe
 KEPT = timedelta(days=30)
 GOOD = Outcome(204, None, 12)
 
-Prune = Callable[..., Pruning]
+Prune = Callable[..., Retention]
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def pruning(database: Database) -> Prune:
+def retention(database: Database) -> Prune:
     """Give what prunes so many days from now."""
 
-    def make(days: int, kept: timedelta = KEPT) -> Pruning:
+    def make(days: int, kept: timedelta = KEPT) -> Retention:
         later = now_utc() + timedelta(days=days)
-        return Pruning(database, kept, lambda: later)
+        return Retention(database, kept, lambda: later)
 
     return make
 
@@ -66,21 +66,21 @@ async def left(url: str) -> tuple[list[str], int]:
 
 
 async def test_what_is_done_goes_after_a_month_with_its_attempts(
-    database: Database, database_url: str, pruning: Prune
+    database: Database, database_url: str, retention: Prune
 ) -> None:
     """Not before; and what is pending stays, however long."""
     await subscribe(database_url, "mine")
     await deliver(database, database_url, range(5), 3)
 
-    assert await pruning(29).prune() == 0
+    assert await retention(29).purge() == 0
     assert await left(database_url) == (["delivered"] * 3 + ["pending"] * 2, 3)
-    assert await pruning(31).prune() == 3
+    assert await retention(31).purge() == 3
     assert await left(database_url) == (["pending"] * 2, 0)
-    assert await pruning(31).prune() == 0
+    assert await retention(31).purge() == 0
 
 
 async def test_what_was_for_one_that_is_gone_goes_too(
-    database: Database, database_url: str, pruning: Prune
+    database: Database, database_url: str, retention: Prune
 ) -> None:
     """Of each subscription that ever had some, delivered or cancelled."""
     for name in ("one", "other", "third"):
@@ -89,12 +89,12 @@ async def test_what_was_for_one_that_is_gone_goes_too(
     await samples.execute(database_url, "DELETE FROM subscriptions")
     await database.run(queue.cancel_orphans)
 
-    assert await pruning(31).prune() == 12
+    assert await retention(31).purge() == 12
     assert await left(database_url) == ([], 0)
 
 
 async def test_what_a_cooldown_is_measured_from_stays_as_long_as_that(
-    database: Database, database_url: str, pruning: Prune
+    database: Database, database_url: str, retention: Prune
 ) -> None:
     """Else it would be forgotten, and the same thing told again."""
     day = timedelta(days=1)
@@ -102,28 +102,28 @@ async def test_what_a_cooldown_is_measured_from_stays_as_long_as_that(
     await subscribe(database_url, "eager")
     await deliver(database, database_url, range(3), 100)
 
-    assert await pruning(9, day).prune() == 3
+    assert await retention(9, day).purge() == 3
     assert await left(database_url) == (["delivered"] * 3, 3)
-    assert await pruning(11, day).prune() == 3
+    assert await retention(11, day).purge() == 3
 
 
 async def test_a_few_go_at_once_and_two_who_prune_do_not_meet(
-    database: Database, database_url: str, pruning: Prune, monkeypatch: pytest.MonkeyPatch
+    database: Database, database_url: str, retention: Prune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No transaction holds more than that, and each delivery is counted by one."""
-    monkeypatch.setattr(prune, "AT_ONCE", 2)
+    monkeypatch.setattr(prune, "BATCH_SIZE", 2)
     sizes: list[int] = []
-    delete_some = prune.delete_some
+    delete_batch = prune.delete_batch
 
     def noted(*given: Any, **named: Any) -> int:
-        sizes.append(delete_some(*given, **named))
+        sizes.append(delete_batch(*given, **named))
         return sizes[-1]
 
-    monkeypatch.setattr(prune, "delete_some", noted)
+    monkeypatch.setattr(prune, "delete_batch", noted)
     await subscribe(database_url, "mine")
     await deliver(database, database_url, range(9), 9)
 
-    both = await asyncio.gather(pruning(31).prune(), pruning(31).prune())
+    both = await asyncio.gather(retention(31).purge(), retention(31).purge())
 
     assert sum(both) == sum(sizes) == 9
     assert max(sizes) == 2

@@ -11,7 +11,7 @@ from sinks.sql.engine import open_database
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, records
-from sinks.webhooks.queue import LEASE, Claimed
+from sinks.webhooks.queue import LEASE, ClaimedDelivery
 from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe
@@ -36,12 +36,16 @@ async def run(database_url: str) -> AsyncIterator[Run]:
     await database.close()
 
 
-def claiming(now: datetime, most: int = 100, **room: int) -> Callable[[Connection], list[Claimed]]:
+def claiming(
+    now: datetime, most: int = 100, **room: int
+) -> Callable[[Connection], list[ClaimedDelivery]]:
     """Return a claim of at most two of each subscription, but for those in `room`."""
     return lambda connection: queue.claim(connection, now, room, 2, most)
 
 
-def finishing(one: Claimed, outcome: Outcome, next_at: datetime | None) -> Callable[..., Any]:
+def finishing(
+    one: ClaimedDelivery, outcome: Outcome, next_at: datetime | None
+) -> Callable[..., Any]:
     """Return the note of an outcome."""
     return lambda connection: queue.finish(connection, one, outcome, next_at, now_utc())
 
@@ -108,8 +112,8 @@ async def test_there_is_room_for_each_subscription(database_url: str, run: Run) 
 
 async def test_what_waits_for_one_that_is_off_is_cancelled(database_url: str, run: Run) -> None:
     """And is not claimed in between."""
-    (row,) = await run(records.everything)
-    asked = records.asked_of(row)
+    (row,) = await run(records.all_rows)
+    asked = records.spec_of(row)
     off = type(asked)(asked.site_id, asked.rule, {}, asked.url, 0, enabled=False)
     (one,) = await run(claiming(now_utc(), most=1))
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from sinks.sql.errors import TooSlow, is_transient
+from sinks.sql.errors import ReadTimeout, is_transient
 from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually_async
@@ -38,7 +38,7 @@ async def test_a_read_ends_at_its_time_limit(database_url: str) -> None:
     reader = open_reader(database_url, 0.3, readers=1)
     began = time.monotonic()
     try:
-        with pytest.raises(TooSlow, match=r"longer than 0\.3 s") as ended:
+        with pytest.raises(ReadTimeout, match=r"longer than 0\.3 s") as ended:
             await reader.run(endless)
 
         assert is_transient(ended.value)
@@ -61,7 +61,7 @@ async def test_the_time_limit_is_one_for_all_statements_of_a_read(database_url: 
 
     reader = open_reader(database_url, 0.3, readers=1)
     try:
-        with pytest.raises(TooSlow):
+        with pytest.raises(ReadTimeout):
             await reader.run(many)
 
         assert await reader.run(one) == 1
@@ -117,7 +117,7 @@ async def test_a_read_does_not_delay_the_end_of_a_sqlite_reader(tmp_path: Path) 
     reading = asyncio.create_task(reader.run(long_read))
     await begun.wait()
     await reader.close()
-    with pytest.raises(TooSlow):
+    with pytest.raises(ReadTimeout):
         await reading
 
 

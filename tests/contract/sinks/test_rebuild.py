@@ -54,7 +54,7 @@ async def rebuild(
     table = table_of(SessionRow if topic is SESSIONS else PageDurationRow)
     rows = [row for change in changes for row in change.rows]
     gone = [key for change in changes for key in change.gone]
-    database = open_database(url, takes_batches=True)
+    database = open_database(url, use_row_types=True)
     try:
         await database.run(lambda connection: store(connection, table, rows, gone))
     finally:

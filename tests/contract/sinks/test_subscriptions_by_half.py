@@ -11,7 +11,7 @@ from sinks.paging import Slice
 from sinks.sql.tables import SubscriptionRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import mend, records
-from sinks.webhooks.asked import Asked
+from sinks.webhooks.asked import SubscriptionSpec
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.topic import Unavailable
 from tests.contract.sinks import samples
@@ -46,7 +46,7 @@ async def test_what_could_not_be_stored_is_taken_back(
     monkeypatch.setattr(records, "add", fail)
     with pytest.raises(Unavailable):
         await place.service.create(BODY)
-    await place.service.undone()
+    await place.service.wait_for_rollbacks()
 
     ((name, first), (same, last)) = place.topic.records
     assert first is not None
@@ -70,7 +70,7 @@ async def test_one_who_went_away_while_it_was_made_leaves_nothing(place: Place) 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await making.undone()
+    await making.wait_for_rollbacks()
 
     assert place.topic.last() is None
     assert await samples.contents(place.url, SubscriptionRow) == []
@@ -90,17 +90,17 @@ async def test_a_crash_between_the_two_writes_is_mended(place: Place) -> None:
     await place.topic.publish(half, _record(half, now))
     written = len(place.topic.records)
 
-    await place.mending(now).mend()
+    await place.reconciler(now).reconcile()
     assert await _names(place) == {kept, changed}
     assert len(place.topic.records) == written
 
-    await place.mending(now + mend.GRACE + timedelta(seconds=1)).mend()
+    await place.reconciler(now + mend.GRACE_PERIOD + timedelta(seconds=1)).reconcile()
     assert place.topic.records[written:] == [(half, None)]
     shown = await place.service.get(changed)
     assert (shown["params"], shown["cooldown_seconds"], shown["enabled"]) == ({}, 7, False)
     assert shown["channel"] == BODY["channel"]
     before = len(place.topic.records)
-    await place.mending(now + timedelta(hours=1)).mend()
+    await place.reconciler(now + timedelta(hours=1)).reconcile()
     assert len(place.topic.records) == before
 
 
@@ -110,7 +110,7 @@ async def test_what_the_topic_has_lost_is_written_again(place: Place) -> None:
     ((_, record),) = place.topic.records
     place.topic.records.clear()
 
-    await place.mending(now_utc() + timedelta(hours=1)).mend()
+    await place.reconciler(now_utc() + timedelta(hours=1)).reconcile()
 
     assert place.topic.records == [(name, record)]
 
@@ -120,5 +120,7 @@ async def _names(place: Place) -> set[str]:
 
 
 def _record(name: str, at: datetime, **fields: Any) -> Subscription:
-    asked = Asked("shop", "payment", {}, "", **{"cooldown_seconds": 0, "enabled": True, **fields})
+    asked = SubscriptionSpec(
+        "shop", "payment", {}, "", **{"cooldown_seconds": 0, "enabled": True, **fields}
+    )
     return records.record_of(name, asked, records.micros(at))

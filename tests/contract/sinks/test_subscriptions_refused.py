@@ -95,7 +95,7 @@ async def test_a_site_has_so_many_subscriptions_and_no_more(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each costs every event of the site."""
-    monkeypatch.setattr(service, "MAX_OF_SITE", 1)
+    monkeypatch.setattr(service, "MAX_PER_SITE", 1)
     await place.service.create(BODY)
     await place.service.create({**BODY, "site_id": "blog"})
 
@@ -107,12 +107,12 @@ async def test_several_processes_together_create_no_more(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each counts in the transaction that inserts; what is rejected is retracted in the topic."""
-    monkeypatch.setattr(service, "MAX_OF_SITE", 5)
+    monkeypatch.setattr(service, "MAX_PER_SITE", 5)
     async with open_place(place.url) as other:
         asked = [(place, other)[n % 2].service.create(BODY) for n in range(16)]
         found = await asyncio.gather(*asked, return_exceptions=True)
-        await place.service.undone()
-        await other.service.undone()
+        await place.service.wait_for_rollbacks()
+        await other.service.wait_for_rollbacks()
         created = [one for one in found if isinstance(one, dict)]
         listed = (await place.service.list(["shop"], Slice(100))).items
 

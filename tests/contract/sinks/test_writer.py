@@ -8,9 +8,9 @@ from sqlalchemy import make_url
 
 from sinks.sql.errors import (
     ClusterMismatch,
+    InsufficientPrivilege,
     LogTruncated,
     NotAssigned,
-    RightMissing,
     SchemaMissing,
 )
 from sinks.sql.migrate import upgrade
@@ -221,7 +221,7 @@ async def test_a_user_without_temporary_objects_is_told_what_to_grant(postgres_u
     )
     poor = make_url(postgres_url).set(username=name, password="poor")  # noqa: S106 - of the test
     try:
-        with pytest.raises(RightMissing, match="GRANT TEMPORARY ON DATABASE"):
+        with pytest.raises(InsufficientPrivilege, match="GRANT TEMPORARY ON DATABASE"):
             await samples.open_for_test(poor.render_as_string(hide_password=False))
     finally:
         await samples.execute(postgres_url, f"DROP ROLE {name}")

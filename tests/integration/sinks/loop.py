@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.sql.writer import Writer
-from sinks.webhooks.deliver import Clock, Deliveries
+from sinks.webhooks.deliver import Clock, Dispatcher
 from sinks.webhooks.sender import Sender
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import uuid_of
@@ -54,7 +54,7 @@ async def delivering_beside(
 
     reader = open_reader(url)
     async with Sender(allow_private=True) as sending:
-        loop = Deliveries(writer.database, reader, sending, disable, clock)
+        loop = Dispatcher(writer.database, reader, sending, disable, clock)
         writer.on_enqueued = loop.wake
         task = asyncio.create_task(loop.run())
         try:

@@ -10,7 +10,7 @@ from subprocess import DEVNULL, Popen
 import pytest
 from aiohttp import web
 
-from sinks.sql.digests import Budget
+from sinks.sql.digests import DeliveryLimits
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, schedule, sender
@@ -104,7 +104,7 @@ async def test_after_the_last_attempt_it_has_failed_and_says_so(
             await _until(database_url, "failed")
 
     assert len(receiver.messages) == 2
-    assert "failed for good after 2 attempts (status 404)" in caplog.text
+    assert "failed permanently after 2 attempts (status 404)" in caplog.text
 
 
 async def test_one_who_says_gone_is_turned_off(database_url: str) -> None:
@@ -212,7 +212,7 @@ async def test_ten_thousand_forged_payments_delay_no_other_subscription(database
         mine = await subscribe(database_url, "mine", url=flooded.url, cooldown_seconds=1)
         await subscribe(database_url, "other", url=other.url, site_id="blog")
         writer = await samples.open_for_test(database_url)
-        writer.budget = Budget(per_minute=50, per_hour=50, digest_seconds=5)
+        writer.limits = DeliveryLimits(per_minute=50, per_hour=50, digest_seconds=5)
         try:
             await writer.assign(ALERTS, 0)
             async with delivering_beside(writer, database_url):

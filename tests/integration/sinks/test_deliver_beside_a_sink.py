@@ -12,7 +12,7 @@ from sinks.sql.reader import open_reader
 from sinks.sql.tables import EventRow
 from sinks.sql.writer import Writer
 from sinks.webhooks import deliver, schedule
-from sinks.webhooks.deliver import Deliveries
+from sinks.webhooks.deliver import Dispatcher
 from sinks.webhooks.sender import Sender
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
@@ -61,8 +61,8 @@ async def test_deliveries_are_made_while_the_sink_is_saturated(
     Eighty deliveries to one receiver are twenty claims and eighty notes, many after one another.
     """
     async with receiving(good) as receiver:
-        # First: in production this process writes it, but here it is a second one, which SQLite
-        # may let wait for longer than `BUSY_SECONDS` while the first writes batch after batch.
+        # Before the writer is saturated: this is a second process, which would wait for the write
+        # lock for longer than `BUSY_TIMEOUT_SECONDS`.
         await subscribe(database_url, "mine", url=receiver.url)
         async with saturated(writer), delivering_beside(writer, database_url):
             alert_ids = await raise_by(writer, 0, 80)
@@ -79,7 +79,7 @@ async def test_what_this_process_enqueued_is_sent_at_once(
     database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for the next look."""
-    monkeypatch.setattr(deliver, "_LOOK_SECONDS", _NEVER)
+    monkeypatch.setattr(deliver, "_POLL_SECONDS", _NEVER)
     async with receiving(good) as receiver, delivering_beside(writer, database_url):
         await subscribe(database_url, "mine", url=receiver.url)
         (alert_id,) = await raise_by(writer, 0, 1)
@@ -92,7 +92,7 @@ async def test_what_is_due_later_is_sent_when_it_is(
     database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop sleeps until then, though nobody wakes it."""
-    monkeypatch.setattr(deliver, "_LOOK_SECONDS", _NEVER)
+    monkeypatch.setattr(deliver, "_POLL_SECONDS", _NEVER)
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.5, 0.5))
     async with (
         receiving(failing(2, 500)) as receiver,
@@ -138,5 +138,5 @@ async def test_when_nothing_is_due_nothing_is_locked(database_url: str) -> None:
         """Nothing to do."""
 
     async with Sender(allow_private=True) as sender:
-        await Deliveries(_Locked(), reader, sender, disable).look()  # type: ignore[arg-type]
+        await Dispatcher(_Locked(), reader, sender, disable).poll()  # type: ignore[arg-type]
     await reader.close()

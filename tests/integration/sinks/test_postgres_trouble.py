@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sinks.sql.batch import Refused
+from sinks.sql.batch import RejectedRecord
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.migrate import upgrade
 from sinks.sql.tables import EventRow
@@ -61,8 +61,8 @@ async def test_a_server_that_is_away_is_waited_for(url: str, line: tuple[Proxy, 
     writing = asyncio.create_task(write_all(writer, 0, 1000, seed=1))
     await _wait_until_at(url, 100)
     await proxy.down()
-    await eventually_async(lambda: writer.trouble, within_seconds=20, what="the trouble is told")
-    assert "The database does not answer" in str(writer.trouble)
+    await eventually_async(lambda: writer.problem, within_seconds=20, what="the trouble is told")
+    assert "The database does not answer" in str(writer.problem)
     assert not writing.done()
     await proxy.up()
     await writing
@@ -106,9 +106,9 @@ async def test_what_only_postgres_refuses_is_found_too(url: str, what: str) -> N
     writer = await samples.open_for_test(url)
     await writer.assign(TOPIC, 0)
 
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
+    async def bury(refused: Sequence[RejectedRecord]) -> None:
         dead.extend(refused)
 
     rows = [event_at(0), event_at(1, **fields), event_at(2)]
@@ -126,9 +126,9 @@ async def test_a_batch_of_poison_alone_moves_the_offset(url: str) -> None:
     await writer.assign(TOPIC, 0)
     rows = {EventRow: [event_at(offset, title="\0") for offset in range(3)]}
 
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
+    async def bury(refused: Sequence[RejectedRecord]) -> None:
         dead.extend(refused)
 
     await writer.write(TOPIC, 0, 3, rows, bury)

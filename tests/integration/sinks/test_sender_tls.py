@@ -71,7 +71,7 @@ async def test_a_certificate_for_another_name_is_refused(
         outcome = await send(receiver)
 
     assert outcome.status is None
-    assert "certificate is refused: Hostname mismatch" in (outcome.error or "")
+    assert "certificate is rejected: Hostname mismatch" in (outcome.error or "")
     assert receiver.messages == []
 
 
@@ -81,7 +81,7 @@ async def test_an_authority_that_nobody_trusts_is_refused(authority: trustme.CA)
         outcome = await send(receiver)
 
     assert outcome.status is None
-    assert "certificate is refused: " in (outcome.error or "")
+    assert "certificate is rejected: " in (outcome.error or "")
     assert receiver.messages == []
 
 
@@ -91,7 +91,7 @@ async def test_a_certificate_of_another_time_is_refused(authority: trustme.CA) -
     async with receiving(good, old.context) as receiver:
         outcome = await send(receiver)
 
-    assert outcome.error == "the host's certificate is refused: certificate has expired"
+    assert outcome.error == "the host's certificate is rejected: certificate has expired"
     assert receiver.messages == []
 
 
@@ -101,5 +101,5 @@ async def test_one_who_speaks_no_tls_is_told_so(authority: trustme.CA) -> None:
         receiver.url = receiver.url.replace("http:", "https:")
         outcome = await send(receiver)
 
-    assert outcome[:2] == (None, "the host does not speak TLS as we do")
+    assert outcome[:2] == (None, "the TLS handshake with the host failed")
     assert receiver.messages == []

@@ -50,17 +50,17 @@ async def test_a_lock_of_another_process_is_waited_for_and_told(
     rows = {EventRow: [event_at(0)]}
     writing = asyncio.create_task(writer.write(TOPIC, 0, 1, rows, refuse_nothing))
 
-    await eventually_async(lambda: writer.trouble, within_seconds=10, what="the trouble is told")
-    assert writer.trouble == "Another process holds the lock of the database file"
+    await eventually_async(lambda: writer.problem, within_seconds=10, what="the trouble is told")
+    assert writer.problem == "Another process holds the lock of the database file"
     holder.execute("COMMIT")
     holder.close()
     await writing
 
     assert await writer.assign(TOPIC, 0) == 1
-    assert not writer.trouble
+    assert not writer.problem
     told = [record.getMessage() for record in caplog.records]
-    assert told[0].startswith("Another process holds the lock of the database file; trying again")
-    assert told[1].startswith("The database takes writes again, after")
+    assert told[0].startswith("Another process holds the lock of the database file; retrying")
+    assert told[1].startswith("The database accepts writes again, after")
     assert len(told) == 2
 
 
@@ -73,7 +73,7 @@ async def test_a_stop_ends_the_waiting_and_nothing_was_written(path: Path, write
     holder.execute("BEGIN IMMEDIATE")
     rows = {EventRow: [event_at(0)]}
     writing = asyncio.create_task(other.write(TOPIC, 0, 1, rows, refuse_nothing))
-    await eventually_async(lambda: other.trouble, within_seconds=10, what="the trouble is told")
+    await eventually_async(lambda: other.problem, within_seconds=10, what="the trouble is told")
     stopping.set()
 
     with pytest.raises(DatabaseUnavailable, match=r"holds the lock.*stopping without it"):
@@ -91,8 +91,8 @@ async def test_a_full_disk_is_waited_for_until_there_is_space(path: Path, writer
     await _limit_pages(writer, pages + 8)
     writing = asyncio.create_task(write_all(writer, 0, 500, seed=1))
 
-    await eventually_async(lambda: writer.trouble, within_seconds=20, what="the trouble is told")
-    assert writer.trouble == (
+    await eventually_async(lambda: writer.problem, within_seconds=20, what="the trouble is told")
+    assert writer.problem == (
         "The disk of the database is full: free some space, nothing else is needed"
     )
     ((stored,),) = await samples.query(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sinks.webhooks.deliver import Deliveries
+from sinks.webhooks.deliver import Dispatcher
 
 
 class _NothingDue:
@@ -20,7 +20,7 @@ async def test_an_end_right_after_a_wake_is_heard(turns: int) -> None:
     """However many turns of the loop are in between; before Python 3.12 `wait_for` would not."""
     unused: Any = None
     reader: Any = _NothingDue()
-    deliveries = Deliveries(unused, reader, unused, unused)
+    deliveries = Dispatcher(unused, reader, unused, unused)
     running = asyncio.create_task(deliveries.run())
     for _ in range(10):
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import StatementError
 
 from schemas.postgres_url import parse_postgres_url
 from sinks.sql.postgres import connect_arguments
-from sinks.sql.sqlite import create, sqlite_engine
+from sinks.sql.sqlite import create_file, sqlite_engine
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_url_reaches_the_driver(url: str, passed: dict[str, Any]) -> None:
 
 def test_errors_tell_no_values(tmp_path: Path) -> None:
     """They are logged, and the values are what clients sent."""
-    create(tmp_path / "x.db")
+    create_file(tmp_path / "x.db")
     engine = sqlite_engine(f"sqlite:///{tmp_path}/x.db", "BEGIN", [])
     with engine.begin() as connection, pytest.raises(StatementError) as failed:
         connection.execute(text("SELECT :value FROM nowhere"), {"value": "s3cret"})
@@ -64,7 +64,7 @@ def test_errors_tell_no_values(tmp_path: Path) -> None:
 def test_a_sqlite_file_is_where_its_path_says(tmp_path: Path, name: str) -> None:
     """And only its owner can read it."""
     file = tmp_path / name / f"{name.replace('?', '')}.db"
-    create(file)
+    create_file(file)
     engine = sqlite_engine(f"sqlite:///{file}", "BEGIN", [])
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE t (x INTEGER) STRICT"))

@@ -12,12 +12,12 @@ from sinks.sql import patience
 from sinks.sql.errors import (
     DatabaseUnavailable,
     SchemaMissing,
+    driver_message,
     explain,
     is_poison,
     is_transient,
-    reason,
 )
-from sinks.sql.patience import Patience
+from sinks.sql.patience import Retrier
 
 
 class _ServerError(Exception):
@@ -93,7 +93,7 @@ def test_neither_sentence_tells_the_statement_or_its_values() -> None:
     """They hold what visitors sent."""
     error = sqlite_error(sqlite3.SQLITE_IOERR, "disk I/O error\nsecond line")
 
-    assert reason(error) == "disk I/O error second line"
+    assert driver_message(error) == "disk I/O error second line"
     assert "secret" not in explain(error)
 
 
@@ -102,20 +102,20 @@ async def test_an_attempt_is_repeated_until_it_succeeds(
 ) -> None:
     """One line for the same trouble, one when it is over; readiness knows meanwhile."""
     caplog.set_level(logging.WARNING, "sinks.sql")
-    monkeypatch.setattr(patience, "FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr(patience, "MIN_DELAY_SECONDS", 0.001)
     errors: list[Exception] = [ConnectionRefusedError("away"), ConnectionRefusedError("away")]
-    waiting = Patience(lambda: False)
+    waiting = Retrier(lambda: False)
     told: list[str | None] = []
 
     async def attempt() -> str:
-        told.append(waiting.trouble)
+        told.append(waiting.problem)
         if errors:
             raise errors.pop()
         return "done"
 
     assert await waiting.run(attempt) == "done"
     assert told == [None, *["The database does not answer (away)"] * 2]
-    assert waiting.trouble is None
+    assert waiting.problem is None
     assert len(caplog.records) == 2
 
 
@@ -126,7 +126,7 @@ async def test_a_stop_ends_the_waiting() -> None:
         raise ConnectionRefusedError("away")
 
     with pytest.raises(DatabaseUnavailable, match=r"away.*stopping") as caught:
-        await Patience(lambda: True).run(attempt)
+        await Retrier(lambda: True).run(attempt)
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
 
@@ -138,6 +138,6 @@ async def test_what_does_not_pass_is_raised_at_once() -> None:
         raise errors.pop()
 
     with pytest.raises(RuntimeError, match="a bug"):
-        await Patience(lambda: False).run(attempt)
+        await Retrier(lambda: False).run(attempt)
     with pytest.raises(SchemaMissing, match=r"no such table: events.*headrace db upgrade"):
-        await Patience(lambda: False).run(attempt)
+        await Retrier(lambda: False).run(attempt)

@@ -1,6 +1,6 @@
 """What is said of an error of the database."""
 
-from sinks.sql.errors import reason
+from sinks.sql.errors import driver_message
 
 
 def test_a_host_of_another_kind_is_reported_by_its_parameter() -> None:
@@ -8,4 +8,4 @@ def test_a_host_of_another_kind_is_reported_by_its_parameter() -> None:
     error = RuntimeError(
         "None of the hosts match the target attribute requirement <SessionAttribute.standby: 'x'>"
     )
-    assert reason(error) == "no host that answers is what target_session_attrs asks for"
+    assert driver_message(error) == "no host that answers is what target_session_attrs asks for"

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from sinks.sql.statements import (
     create_postgres_types,
-    kind_of,
+    encoding_of,
     postgres_insert,
     sqlite_insert,
     sqlite_rows,
@@ -24,7 +24,7 @@ def test_every_table_can_be_written_and_its_key_comes_first(table: Table) -> Non
     """A new column type needs a row in the table of kinds."""
     keys = [column.name for column in table.primary_key]
 
-    assert all(kind_of(column).sent_as for column in table.columns)
+    assert all(encoding_of(column).pg_type for column in table.columns)
     assert table.columns.keys()[: len(keys)] == keys
     assert sqlite_insert(table).count("?") == len(table.columns)
     made = create_postgres_types([table])

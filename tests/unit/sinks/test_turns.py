@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from sinks.sql.engine import SqliteDatabase
-from sinks.sql.sqlite import create
+from sinks.sql.sqlite import create_file
 
 Work = Callable[[Connection], Any]
 
@@ -21,7 +21,7 @@ Work = Callable[[Connection], Any]
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     """Give a database with a table of numbers, each of which is there once."""
-    create(tmp_path / "numbers.db")
+    create_file(tmp_path / "numbers.db")
     database = SqliteDatabase(f"sqlite:///{tmp_path}/numbers.db")
     await database.run(
         lambda connection: connection.exec_driver_sql("CREATE TABLE numbers (n PRIMARY KEY)")
