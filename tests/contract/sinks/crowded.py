@@ -1,4 +1,4 @@
-"""A site with many rows in every table, and how many of them a read touches."""
+"""A site with many rows in every table, and the number of rows that a query reads."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ Columns = dict[str, Any]
 
 
 async def fill(url: str) -> None:
-    """Insert the rows, and let PostgreSQL count them."""
+    """Insert the rows and run ANALYZE."""
 
     def insert(connection: Connection) -> None:
         for table, sample, columns in _tables():
@@ -52,12 +52,12 @@ async def fill(url: str) -> None:
 
 
 def uuid_at(number: int) -> str:
-    """Return an id that grows with the number."""
+    """Return a UUID that increases with the number."""
     return f"{number:08x}-0000-7000-8000-000000000000"
 
 
-def touched(connection: Connection, work: Callable[[Connection], Any]) -> int:
-    """Return how much `work` reads: rows on PostgreSQL, instructions by the ten on SQLite."""
+def cost(connection: Connection, work: Callable[[Connection], Any]) -> int:
+    """Return the rows that `work` reads on PostgreSQL, or its VM instructions on SQLite."""
     if connection.dialect.name == "sqlite":
         return _instructions(connection, work) // 10
     statements: list[tuple[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Events at the edges of what HTTP takes, as their bytes, and what is to be stored of each."""
+"""Events with extreme values, as request bodies, and the values expected in SQL."""
 
 import json
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ _properties = st.sampled_from(
 
 
 class Edge(NamedTuple):
-    """An event's JSON, and what of it can be said without the code that reads it."""
+    """A request body, and the stored values that follow from it without the parser."""
 
     body: bytes
     event_ts: int
@@ -77,7 +77,7 @@ class Edge(NamedTuple):
 
 @st.composite
 def edges(draw: st.DrawFn, event_id: str) -> Edge:
-    """Draw an event of a site that imports."""
+    """Draw an event of an import site."""
     at, amount, properties = draw(times), draw(st.none() | amounts), draw(st.none() | _properties)
     kind = draw(st.sampled_from(["payment", "pageleave", "pageview", "error", "web_vitals"]))
     fields = {
@@ -105,12 +105,12 @@ def edges(draw: st.DrawFn, event_id: str) -> Edge:
 
 
 def text_of(micros: int) -> str:
-    """Return a time as clients write it."""
+    """Format a time as clients do."""
     return (EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
 
 
 def to_six_places(token: str) -> Decimal:
-    """Return what is to be stored of an amount's JSON token."""
+    """Return the stored amount of a JSON token."""
     with localcontext(prec=400):
         amount = Decimal(token.strip('"'))
         return amount.quantize(Decimal("0.000001"), ROUND_HALF_UP) + 0

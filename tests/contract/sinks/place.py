@@ -1,4 +1,4 @@
-"""The service of subscriptions, and what it writes to: SQL, and a topic that is a list."""
+"""The subscription service with a real database and a topic in memory."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -27,13 +27,13 @@ BODY: dict[str, Any] = {
 
 @dataclass
 class Topic:
-    """The topic, as a list of its records; away at will."""
+    """The topic as a list of records; `is_away` makes it unavailable."""
 
     records: list[tuple[str, Subscription | None]] = field(default_factory=list)
     is_away: bool = False
 
     async def publish(self, subscription_id: str, record: Subscription | None) -> None:
-        """Write a record."""
+        """Append a record."""
         if self.is_away:
             raise Unavailable("away")
         self.records.append((subscription_id, record))
@@ -44,8 +44,8 @@ class Topic:
 
 
 @dataclass
-class Place:
-    """A service, and what it writes to."""
+class Harness:
+    """The service with its database and topic."""
 
     url: str
     database: Database
@@ -53,13 +53,15 @@ class Place:
     topic: Topic
     service: Subscriptions
 
-    def served(self, resolver: CheckingResolver, publish: Publish | None = None) -> Subscriptions:
-        """Return a service with other names, or another topic."""
+    def service_with(
+        self, resolver: CheckingResolver, publish: Publish | None = None
+    ) -> Subscriptions:
+        """Return a service with another resolver or publisher."""
         written = publish or self.topic.publish
         return Subscriptions(self.database, self.reader, written, resolver, allow_private=False)
 
     def reconciler(self, now: datetime) -> Reconciler:
-        """Return what mends at some time, and knows the topic."""
+        """Return a reconciler that has read the topic, with a fixed clock."""
         found = Reconciler(self.database, self.reader, self.topic.publish, lambda: now)
         for name, record in self.topic.records:
             found.apply(name.encode(), None if record is None else encode(record))
@@ -67,7 +69,7 @@ class Place:
 
 
 def names(*addresses: str) -> Any:
-    """Return a `getaddrinfo` that answers so."""
+    """Return a `getaddrinfo` that returns these addresses."""
 
     def resolve(*_: Any, **__: Any) -> list[Any]:
         if not addresses:
@@ -78,12 +80,12 @@ def names(*addresses: str) -> Any:
 
 
 @asynccontextmanager
-async def open_place(database_url: str) -> AsyncIterator[Place]:
-    """Give a service for which each name is at 1.1.1.1."""
+async def open_harness(database_url: str) -> AsyncIterator[Harness]:
+    """Yield a service for which each name resolves to 1.1.1.1."""
     database, reader, topic = open_database(database_url), open_reader(database_url), Topic()
     resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
     made = Subscriptions(database, reader, topic.publish, resolver, allow_private=False)
-    yield Place(database_url, database, reader, topic, made)
+    yield Harness(database_url, database, reader, topic, made)
     await made.wait_for_rollbacks()
     await resolver.close()
     await reader.close()

@@ -1,4 +1,4 @@
-"""Rows that the database cannot store, on both engines alike."""
+"""Rows that the database cannot store, on both engines."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tests.contract.sinks.samples import (
     TOPIC,
     contents,
     event_at,
-    refuse_nothing,
+    expect_no_rejection,
     uuid_of,
     visit_at,
 )
@@ -28,10 +28,10 @@ _POISON: dict[str, tuple[type[Any], SourcedRow, str]] = {
 
 
 @pytest.mark.parametrize("what", _POISON)
-async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
+async def test_a_poison_row_is_rejected_and_others_are_written(
     writer: Writer, database_url: str, what: str
 ) -> None:
-    """Once its dead letter is sent, and not before."""
+    """After its record is dead-lettered."""
     model, poison, words = _POISON[what]
     rows = [event_at(offset) for offset in range(5)]
     rows += [poison, *(event_at(offset) for offset in range(6, 10))]
@@ -50,10 +50,10 @@ async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
     assert len(await contents(database_url, EventRow)) == 9
 
 
-async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
+async def test_the_batch_is_not_written_if_a_dead_letter_cannot_be_sent(
     writer: Writer, database_url: str
 ) -> None:
-    """So that nothing is lost: the batch is read again."""
+    """Nothing is lost, because the batch is read again."""
 
     async def fail(refused: Sequence[RejectedRecord]) -> None:
         raise ConnectionError("Kafka is away")
@@ -66,10 +66,8 @@ async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
     assert await contents(database_url, EventRow) == []
 
 
-async def test_many_poison_rows_of_two_kinds_are_all_found(
-    writer: Writer, database_url: str
-) -> None:
-    """Those that are seen unsent, and those that the engine finds."""
+async def test_all_poison_rows_are_found(writer: Writer, database_url: str) -> None:
+    """By validation, and by the database."""
     rows = [
         event_at(
             offset,
@@ -90,8 +88,8 @@ async def test_many_poison_rows_of_two_kinds_are_all_found(
     assert len(await contents(database_url, EventRow)) == 100 - len(bad)
 
 
-async def test_a_record_is_refused_with_all_its_rows(writer: Writer, database_url: str) -> None:
-    """And the older revision of a refused row, from another record, is written."""
+async def test_a_record_is_rejected_with_all_its_rows(writer: Writer, database_url: str) -> None:
+    """The older revision of a rejected row, from another record, is written."""
     rows = [visit_at(0, "a", 1), visit_at(1, "a", 2, state="\0"), visit_at(1, "b", 1)]
     dead: list[RejectedRecord] = []
 
@@ -105,8 +103,10 @@ async def test_a_record_is_refused_with_all_its_rows(writer: Writer, database_ur
     assert (row["visit_id"], row["revision"]) == (uuid_of("a"), 1)
 
 
-async def test_a_refused_record_below_the_fence_is_not_refused_again(writer: Writer) -> None:
-    """Its dead letter was sent before the offset moved."""
-    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+async def test_a_rejected_record_below_the_next_offset_is_not_rejected_again(
+    writer: Writer,
+) -> None:
+    """It was dead-lettered before the offset advanced."""
+    await writer.write(TOPIC, 0, 5, {}, expect_no_rejection)
 
-    await writer.write(TOPIC, 0, 5, {EventRow: [event_at(4, title="\0")]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 5, {EventRow: [event_at(4, title="\0")]}, expect_no_rejection)

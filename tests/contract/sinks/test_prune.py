@@ -1,4 +1,4 @@
-"""What becomes of deliveries that are done, on both engines."""
+"""Retention of deliveries, on both engines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ Prune = Callable[..., Retention]
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """Give the database."""
+    """Yield the database."""
     database = open_database(database_url)
     yield database
     await database.close()
@@ -34,7 +34,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def retention(database: Database) -> Prune:
-    """Give what prunes so many days from now."""
+    """Return a factory of retention jobs whose clock is some days ahead."""
 
     def make(days: int, kept: timedelta = KEPT) -> Retention:
         later = now_utc() + timedelta(days=days)
@@ -44,7 +44,7 @@ def retention(database: Database) -> Prune:
 
 
 async def deliver(database: Database, url: str, names: range, most: int) -> None:
-    """Store alerts, and take at most so many of their deliveries as delivered."""
+    """Store alerts and mark up to `most` of their deliveries as delivered."""
     writer = await samples.open_for_test(url)
     await writer.assign(ALERTS, 0)
     await store(writer, names.start, [alert(n, subject=f"s-{n}") for n in names])
@@ -58,31 +58,31 @@ async def deliver(database: Database, url: str, names: range, most: int) -> None
     await database.run(finish)
 
 
-async def left(url: str) -> tuple[list[str], int]:
-    """Return the states of the deliveries that there are, and how many attempts."""
+async def remaining(url: str) -> tuple[list[str], int]:
+    """Return the states of the remaining deliveries, and the number of attempts."""
     rows = await samples.contents(url, DeliveryRow)
     attempts = await samples.contents(url, DeliveryAttemptRow)
     return sorted(row["state"] for row in rows), len(attempts)
 
 
-async def test_what_is_done_goes_after_a_month_with_its_attempts(
+async def test_finished_deliveries_are_purged_after_the_retention_period(
     database: Database, database_url: str, retention: Prune
 ) -> None:
-    """Not before; and what is pending stays, however long."""
+    """With their attempts; pending ones are kept."""
     await subscribe(database_url, "mine")
     await deliver(database, database_url, range(5), 3)
 
     assert await retention(29).purge() == 0
-    assert await left(database_url) == (["delivered"] * 3 + ["pending"] * 2, 3)
+    assert await remaining(database_url) == (["delivered"] * 3 + ["pending"] * 2, 3)
     assert await retention(31).purge() == 3
-    assert await left(database_url) == (["pending"] * 2, 0)
+    assert await remaining(database_url) == (["pending"] * 2, 0)
     assert await retention(31).purge() == 0
 
 
-async def test_what_was_for_one_that_is_gone_goes_too(
+async def test_deliveries_of_deleted_subscriptions_are_purged(
     database: Database, database_url: str, retention: Prune
 ) -> None:
-    """Of each subscription that ever had some, delivered or cancelled."""
+    """Delivered and cancelled ones."""
     for name in ("one", "other", "third"):
         await subscribe(database_url, name)
     await deliver(database, database_url, range(4), 6)
@@ -90,27 +90,27 @@ async def test_what_was_for_one_that_is_gone_goes_too(
     await database.run(queue.cancel_orphans)
 
     assert await retention(31).purge() == 12
-    assert await left(database_url) == ([], 0)
+    assert await remaining(database_url) == ([], 0)
 
 
-async def test_what_a_cooldown_is_measured_from_stays_as_long_as_that(
+async def test_deliveries_are_kept_for_the_cooldown(
     database: Database, database_url: str, retention: Prune
 ) -> None:
-    """Else it would be forgotten, and the same thing told again."""
+    """Otherwise the same subject would be delivered again."""
     day = timedelta(days=1)
     await subscribe(database_url, "cool", cooldown_seconds=10 * 86_400)
     await subscribe(database_url, "eager")
     await deliver(database, database_url, range(3), 100)
 
     assert await retention(9, day).purge() == 3
-    assert await left(database_url) == (["delivered"] * 3, 3)
+    assert await remaining(database_url) == (["delivered"] * 3, 3)
     assert await retention(11, day).purge() == 3
 
 
-async def test_a_few_go_at_once_and_two_who_prune_do_not_meet(
+async def test_concurrent_purges_delete_small_batches(
     database: Database, database_url: str, retention: Prune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No transaction holds more than that, and each delivery is counted by one."""
+    """Each delivery is counted by one of them."""
     monkeypatch.setattr(prune, "BATCH_SIZE", 2)
     sizes: list[int] = []
     delete_batch = prune.delete_batch
@@ -127,4 +127,4 @@ async def test_a_few_go_at_once_and_two_who_prune_do_not_meet(
 
     assert sum(both) == sum(sizes) == 9
     assert max(sizes) == 2
-    assert await left(database_url) == ([], 0)
+    assert await remaining(database_url) == ([], 0)

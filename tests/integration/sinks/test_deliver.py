@@ -1,4 +1,4 @@
-"""The loop that delivers, with real receivers, on both engines."""
+"""The delivery loop with real receivers, on both engines."""
 
 import asyncio
 import signal
@@ -31,10 +31,10 @@ from tests.integration.sinks.receivers import failing, good, hanging, receiving
 _ROOT = Path(__file__).parents[3]
 
 
-async def test_three_receivers_do_not_get_in_each_others_way(
+async def test_slow_receivers_do_not_delay_others(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One good, one that hangs, one that fails for a while: none is late because of another."""
+    """One responds, one hangs, one fails for a while."""
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.2, 0.2, 0.2, 0.2, 0.2))
     monkeypatch.setattr(sender, "TIMEOUT_SECONDS", 5.0)
     async with (
@@ -71,10 +71,10 @@ async def test_three_receivers_do_not_get_in_each_others_way(
         assert message.verified(SECRET)["type"] == "alert.raised"
 
 
-async def test_the_id_is_the_same_for_every_attempt_and_the_time_is_not(
+async def test_attempts_have_the_same_id_and_different_timestamps(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So a receiver knows a repeat, and that it is not an old message; all attempts are listed."""
+    """Receivers can detect repeats and replayed messages; all attempts are listed."""
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.2, 0.2))
     times = iter(now_utc() + timedelta(seconds=n) for n in range(1_000_000))
     async with receiving(failing(2, 500)) as receiver:
@@ -92,10 +92,10 @@ async def test_the_id_is_the_same_for_every_attempt_and_the_time_is_not(
     assert sorted((row["attempt"], row["status"]) for row in rows) == [(1, 500), (2, 500), (3, 200)]
 
 
-async def test_after_the_last_attempt_it_has_failed_and_says_so(
+async def test_a_delivery_fails_permanently_after_the_last_attempt(
     database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And is not tried again by itself."""
+    """It is not retried."""
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.1))
     async with receiving(failing(99, 404)) as receiver:
         await subscribe(database_url, "mine", url=receiver.url)
@@ -107,8 +107,8 @@ async def test_after_the_last_attempt_it_has_failed_and_says_so(
     assert "failed permanently after 2 attempts (status 404)" in caplog.text
 
 
-async def test_one_who_says_gone_is_turned_off(database_url: str) -> None:
-    """410: at once, with the reason."""
+async def test_410_gone_disables_the_subscription(database_url: str) -> None:
+    """Immediately, with the reason."""
     async with receiving(failing(1, 410)) as receiver:
         mine = await subscribe(database_url, "mine", url=receiver.url)
         await raise_alerts(database_url, 0, 1)
@@ -119,8 +119,8 @@ async def test_one_who_says_gone_is_turned_off(database_url: str) -> None:
     assert len(receiver.messages) == 1
 
 
-async def test_one_who_asks_for_patience_gets_it(database_url: str) -> None:
-    """`Retry-After` moves the next attempt, which is in SQL."""
+async def test_retry_after_delays_the_next_attempt(database_url: str) -> None:
+    """The time is stored in SQL."""
     async with receiving(failing(1, 429, Retry_After="1000")) as receiver:
         await subscribe(database_url, "mine", url=receiver.url)
         await raise_alerts(database_url, 0, 1)
@@ -150,10 +150,10 @@ async def test_two_loops_share_the_work(database_url: str) -> None:
 
 
 @pytest.mark.fault
-async def test_a_loop_killed_in_mid_delivery_is_continued(
+async def test_deliveries_are_resumed_after_kill_9(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kill -9 while receivers are being told: nothing is missing, whatever was under way."""
+    """Nothing is lost, whatever was in flight."""
     monkeypatch.setattr(queue, "LEASE", timedelta(seconds=1))
     stuck = asyncio.Event()
 
@@ -207,7 +207,7 @@ if __name__ == "__main__":
 
 
 async def test_ten_thousand_forged_payments_delay_no_other_subscription(database_url: str) -> None:
-    """They become a bounded number of messages and one digest, which counts all the others."""
+    """They become a limited number of messages and one digest that counts the others."""
     async with receiving(good) as flooded, receiving(good) as other:
         mine = await subscribe(database_url, "mine", url=flooded.url, cooldown_seconds=1)
         await subscribe(database_url, "other", url=other.url, site_id="blog")
@@ -230,9 +230,9 @@ async def test_ten_thousand_forged_payments_delay_no_other_subscription(database
                 )
 
                 def is_whole() -> bool:
-                    told = [message.verified(SECRET) for message in flooded.messages]
-                    digests = [one["data"] for one in told if one["type"] == "alert.digest"]
-                    alone = len(told) - len(digests)
+                    messages = [message.verified(SECRET) for message in flooded.messages]
+                    digests = [one["data"] for one in messages if one["type"] == "alert.digest"]
+                    alone = len(messages) - len(digests)
                     return alone == 50 and sum(one["count"] for one in digests) == 9_950
 
                 await eventually_async(is_whole, within_seconds=30, what="the digest has the rest")

@@ -1,4 +1,4 @@
-"""Any way of cutting, repeating and interrupting a stream gives the same tables."""
+"""Splitting, repeating and interrupting a stream does not change the tables."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.contract.sinks.samples import (
     contents,
     duration_at,
     event_at,
-    refuse_nothing,
+    expect_no_rejection,
     visit_at,
 )
 
@@ -41,10 +41,10 @@ _batches = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), max_size=20
 
 @settings(deadline=None, max_examples=60)
 @given(_records, _batches)
-def test_any_cut_with_any_repeats_gives_the_tables_of_one_record_at_a_time(
+def test_any_batching_gives_the_tables_of_single_records(
     records: list[Record], batches: list[tuple[int, int]]
 ) -> None:
-    """Every batch is sent twice, too."""
+    """Batches overlap, and each is written twice."""
     one_by_one = [(offset, offset + 1) for offset in range(len(records))]
     cut: list[tuple[int, int]] = []
     reached = 0
@@ -62,7 +62,7 @@ async def _written(records: list[Record], batches: list[tuple[int, int]]) -> Tab
         writer = await samples.open_for_test(url)
         await writer.assign(TOPIC, 0)
         for start, stop in batches:
-            await writer.write(TOPIC, 0, stop, _rows(records, start, stop), refuse_nothing)
+            await writer.write(TOPIC, 0, stop, _rows(records, start, stop), expect_no_rejection)
         await writer.close()
         tables = {
             model.__name__: await contents(url, model)

@@ -1,4 +1,4 @@
-"""What of a batch is sent."""
+"""Deduplication and validation of the rows of a batch."""
 
 from decimal import Decimal
 
@@ -8,8 +8,8 @@ from sinks.sql.types import EARLIEST_MICROS, LATEST_MICROS
 from tests.contract.sinks.samples import alert_at, event_at, visit_at
 
 
-def test_records_below_the_fence_are_dropped() -> None:
-    """The fence itself is the next to be written."""
+def test_records_below_the_next_offset_are_dropped() -> None:
+    """The record at the next offset is kept."""
     rows = [event_at(offset) for offset in range(5)]
 
     assert from_offset(rows, 3) == rows[3:]
@@ -17,8 +17,8 @@ def test_records_below_the_fence_are_dropped() -> None:
     assert from_offset(rows, 5) == from_offset([], 0) == []
 
 
-def test_rows_are_sorted_by_key_so_that_writers_never_wait_in_a_circle() -> None:
-    """The offsets go with them."""
+def test_rows_are_sorted_by_key_to_avoid_deadlocks() -> None:
+    """Each row keeps its offset."""
     rows = [event_at(offset) for offset in range(50)]
     batch = deduplicate(table_of(EventRow), rows)
 
@@ -26,22 +26,22 @@ def test_rows_are_sorted_by_key_so_that_writers_never_wait_in_a_circle() -> None
     assert sorted(batch) == rows
 
 
-def test_alerts_stay_in_the_order_they_came() -> None:
-    """Their numbers tell it."""
+def test_alerts_keep_their_order() -> None:
+    """`seq` is assigned in this order."""
     batch = deduplicate(table_of(AlertRow), [alert_at(n, n % 7) for n in range(20)])
 
     assert [offset for offset, _ in batch] == list(range(7))
 
 
-def test_of_equal_revisions_the_first_is_sent() -> None:
-    """As if each row were sent alone."""
+def test_of_equal_revisions_the_first_is_kept() -> None:
+    """As if the rows were written one by one."""
     rows = [visit_at(0, "v", 2), visit_at(1, "v", 2), visit_at(2, "v", 1)]
 
     assert deduplicate(table_of(SessionRow), rows) == rows[:1]
 
 
-def test_the_screen_names_column_and_record() -> None:
-    """Each record that neither engine may get."""
+def test_invalid_values_are_reported_by_offset_and_column() -> None:
+    """NUL characters, times out of range and amounts that overflow."""
     rows = [
         event_at(0),
         event_at(1, title="\0"),
