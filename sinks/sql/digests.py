@@ -75,24 +75,24 @@ def add_to_digest(
     while True:
         name = f"{subscriber.subscription_id}:{interval_us}:{window}"
         delivery_id = str(uuid5(_DIGEST_IDS, name))
-        found = connection.execute(
+        row = connection.execute(
             select(_DELIVERIES.c.state, _DELIVERIES.c.attempts, _DELIVERIES.c.body)
             .where(_DELIVERIES.c.delivery_id == delivery_id)
             .with_for_update()
         ).first()
-        if found is None:
+        if row is None:
             digest = alerts[0] | {"alert_id": None, "subject": "digest"}
             body, due = _body(subscriber, alerts), (window + 1) * interval_us
             return delivery_row(delivery_id, subscriber, digest, body, now=now, due=due)
-        if found.state == "pending" and not found.attempts:
-            body = _merged(found.body, _body(subscriber, alerts))
+        if row.state == "pending" and not row.attempts:
+            body = _merged(row.body, _body(subscriber, alerts))
             merge = update(_DELIVERIES).where(_DELIVERIES.c.delivery_id == delivery_id)
             connection.execute(merge.values(body=body))
             return None
         window += 1  # that digest was sent or cancelled
 
 
-def delivery_row(  # noqa: PLR0913 - each by its name
+def delivery_row(  # noqa: PLR0913
     delivery_id: str,
     subscriber: Subscriber,
     alert: Alert,

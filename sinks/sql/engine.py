@@ -68,8 +68,8 @@ class _Job(NamedTuple):
 class SqliteDatabase:
     """A SQLite file with one writer thread, because SQLite allows one writer at a time.
 
-    Queued jobs are committed as a group, because a commit costs as much as some fifty rows. If
-    the group fails, each job is run in its own transaction.
+    Queued jobs are committed as a group, because a commit costs as much as about fifty rows. If
+    the group fails, its jobs are run one by one, unless the error is transient.
     """
 
     def __init__(self, url: str) -> None:

@@ -68,7 +68,7 @@ class InsufficientPrivilege(Exception):  # noqa: N818
 
 
 class ReadTimeout(TimeoutError):  # noqa: N818
-    """A read was canceled because it exceeded its time limit of `seconds`."""
+    """A read was cancelled because it exceeded its time limit of `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the read took longer than {seconds:g} s and was ended")
@@ -110,8 +110,8 @@ def is_poison(error: BaseException) -> bool:
     return _sqlite_code(error) in _POISON_SQLITE
 
 
-def is_canceled(error: BaseException) -> bool:
-    """Return True if a statement was canceled, by its timeout or on request."""
+def is_cancelled(error: BaseException) -> bool:
+    """Return True if a statement was cancelled, by its timeout or on request."""
     return _sqlstate(error) == "57014" or _sqlite_code(error) == sqlite3.SQLITE_INTERRUPT
 
 

@@ -56,13 +56,13 @@ def _upgrade(connection: Connection) -> None:
 def _check(connection: Connection) -> list[str]:
     current = MigrationContext.configure(connection).get_current_revision()
     head = ScriptDirectory.from_config(_config(connection)).get_current_head()
-    found = []
+    outdated = []
     if current != head:
-        found.append(
+        outdated.append(
             f"The database is at revision {current or 'none'}, this version of headrace at {head}: "
             "run `headrace db upgrade`"
         )
-    return found + differences(connection)
+    return outdated + differences(connection)
 
 
 def _config(connection: Connection) -> Config:

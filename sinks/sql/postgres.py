@@ -55,7 +55,7 @@ def postgres_engine(
     """
     parsed = parse_postgres_url(url)
     if parsed.ignored:
-        log.info("the database URL's %s: without effect in headrace", ", ".join(parsed.ignored))
+        log.info("parameters of the database URL are ignored: %s", ", ".join(parsed.ignored))
     engine = create_async_engine(
         "postgresql+asyncpg://",  # the address is in connect_args: SQLAlchemy would decode it
         hide_parameters=True,
@@ -105,9 +105,9 @@ def connect_arguments(url: PostgresUrl, statement_seconds: float | None) -> dict
 class _SessionSetup:
     """Sets up each session, and detects at the first connection whether a pooler shares sessions.
 
-    Through PgBouncer in transaction mode, each transaction may use another session, so prepared
-    statements, settings and temporary types do not survive it. Such a pooler is detected by the
-    backend process id that it reports when a connection is made, which is not the server's.
+    With PgBouncer in transaction mode, each transaction may use another session, so prepared
+    statements, settings and temporary types do not outlive it. Such a pooler is detected because
+    it reports its own backend process id when a connection is made, not the server's.
     """
 
     def __init__(self, *, is_pooled: bool | None, use_row_types: bool) -> None:
@@ -124,7 +124,7 @@ class _SessionSetup:
         self, dialect: Any, _record: object, positional: Any, arguments: dict[str, Any]
     ) -> Any:
         def connect() -> Any:
-            failed: Exception | None = None
+            last_error: Exception | None = None
             for host in _each_host(arguments):
                 try:
                     return dialect.connect(*positional, **host, **self._statements())
@@ -133,15 +133,17 @@ class _SessionSetup:
                     causes = (error, error.__cause__)
                     if not any(isinstance(cause, _TRY_NEXT_HOST) for cause in causes):
                         raise
-                    failed = error
-            raise failed or RuntimeError("no host")
+                    last_error = error
+            raise last_error or RuntimeError("no host")
 
         is_detected = self._is_pooled is not None
         connection = connect()
         if not is_detected:  # even if a concurrent connection has detected it
             self._is_pooled = connection.run_async(_is_pooled)
             if self._is_pooled:
-                log.info("PostgreSQL is behind a pooler: no state is kept in its sessions")
+                log.info(
+                    "PostgreSQL is behind a transaction-mode pooler; session state is not used"
+                )
                 connection.close()
                 connection = connect()
         return connection
@@ -170,16 +172,15 @@ class _SessionSetup:
 def _each_host(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the connection arguments of each host, so that each has the full connect timeout.
 
-    asyncpg has one deadline for all hosts, which a first host that does not answer would use up.
+    asyncpg applies one timeout to all hosts, so a host that does not answer would use it up.
     """
     if not arguments["host"]:
         yield arguments
         return
-    wanted = arguments.get("target_session_attrs", "any")
-    for attributes in ("standby", "any") if wanted == "prefer-standby" else (wanted,):
+    required = arguments.get("target_session_attrs", "any")
+    for attributes in ("standby", "any") if required == "prefer-standby" else (required,):
         for host, port in zip(arguments["host"], arguments["port"], strict=True):
-            one = {"host": host, "port": port, "target_session_attrs": attributes}
-            yield {**arguments, **one}
+            yield {**arguments, "host": host, "port": port, "target_session_attrs": attributes}
 
 
 async def _is_pooled(session: Any) -> bool:
@@ -206,7 +207,7 @@ def _create_row_types(connection: Any) -> None:
         connection.run_async(lambda session: session.execute(script))
     except asyncpg.InsufficientPrivilegeError as error:
         raise InsufficientPrivilege(
-            f"PostgreSQL refuses types for batches ({error}): as its administrator, run "
+            f"PostgreSQL rejects temporary types for batches ({error}): as its administrator, run "
             "`GRANT TEMPORARY ON DATABASE` for this database and user"
         ) from error
 
@@ -218,7 +219,7 @@ def _system_ca_file() -> str:
     paths = ssl.get_default_verify_paths()
     if paths.cafile is None:
         raise FileNotFoundError(
-            "sslrootcert=system: this system has no file of trusted authorities; name one with "
+            "sslrootcert=system: this system has no file of CA certificates; name one with "
             "SSL_CERT_FILE"
         )
     return paths.cafile

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from sinks.sql.engine import Database, PostgresDatabase
-from sinks.sql.errors import ReadTimeout, is_canceled
+from sinks.sql.errors import ReadTimeout, is_cancelled
 from sinks.sql.postgres import postgres_engine
 from sinks.sql.sqlite import sqlite_engine
 
@@ -70,7 +70,7 @@ class PostgresReader(PostgresDatabase):
                 raise ReadTimeout(self._seconds) from error
             raise
         except DBAPIError as error:
-            if is_canceled(error):
+            if is_cancelled(error):
                 raise ReadTimeout(self._seconds) from error
             raise
 
@@ -116,7 +116,7 @@ class SqliteReader:
             raise
 
     async def close(self) -> None:
-        """See `Database.close`; running reads are canceled with `ReadTimeout`."""
+        """See `Database.close`; running reads are cancelled with `ReadTimeout`."""
         self._is_closed = True
         await self._in_thread(self._engine.dispose)
         self._threads.shutdown()
@@ -132,7 +132,7 @@ class SqliteReader:
                 with connection.begin():
                     return work(connection)
             except DBAPIError as error:
-                if is_canceled(error):
+                if is_cancelled(error):
                     raise ReadTimeout(self._seconds) from error
                 raise
             finally:

@@ -54,7 +54,7 @@ def check_url(text: str, *, allow_private: bool) -> URL:
     authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
     target = rest.removeprefix(authority)
     if "@" in authority:
-        raise ForbiddenError("the URL may not hold a user or password")
+        raise ForbiddenError("the URL must not contain a user or password")
     if "#" in target or not authority:
         raise ForbiddenError("the URL must have a host and no fragment")
     if not target.startswith("/"):
@@ -111,13 +111,13 @@ def _check_host(host: str, *, allow_private: bool) -> None:
         try:
             address = ip_address(host)
         except ValueError:
-            raise ForbiddenError("the host is not an address") from None
+            raise ForbiddenError("the host is not a valid IP address") from None
         if not allow_private and not is_public(address):
             raise ForbiddenError("the host's address is not public")
         return
     labels = host.split(".")
     if len(host) > _MAX_HOST_CHARACTERS or not all(map(_LABEL.fullmatch, labels)):
-        raise ForbiddenError("the host is not a name; write it in ASCII (xn--…)")
+        raise ForbiddenError("the host is not a valid name; write it in ASCII (xn--…)")
     if _NUMBER.fullmatch(labels[-1]):
         # Some resolvers parse 127.1, 0x7f.1 and 2130706433 as addresses.
-        raise ForbiddenError("the host looks like a number: write an address as four of them")
+        raise ForbiddenError("the host looks like a number; write an IPv4 address as a.b.c.d")

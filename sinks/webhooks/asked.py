@@ -94,7 +94,7 @@ def parse(model: type[M], body: Body) -> M:
         field = ".".join(map(str, first["loc"]))[:_MAX_FIELD_CHARACTERS]
         sentence = f"{field}: {first['msg']}"
         if first["type"] == "extra_forbidden":
-            sentence = f"{field} is unknown; known are {', '.join(model.model_fields)}"
+            sentence = f"{field} is unknown; the fields are {', '.join(model.model_fields)}"
         raise Invalid(field, sentence) from None
 
 

@@ -123,8 +123,8 @@ class Dispatcher:
         def claim(connection: Connection) -> list[ClaimedDelivery]:
             claimed = queue.claim(connection, now, capacities, 0, limit)
             remaining = min(unproven_limit, limit - len(claimed))
-            others = dict.fromkeys(capacities, 0)
-            return claimed + queue.claim(connection, now, others, MAX_PER_UNPROVEN, remaining)
+            excluded = dict.fromkeys(capacities, 0)
+            return claimed + queue.claim(connection, now, excluded, MAX_PER_UNPROVEN, remaining)
 
         for delivery in await self._write(claim):
             self._in_flight[delivery.subscription_id] += 1

@@ -275,12 +275,12 @@ def _delivery(connection: Connection, condition: ColumnElement[bool]) -> JsonObj
 def _with_attempts(connection: Connection, rows: Sequence[Any]) -> list[JsonObject]:
     """Return deliveries as JSON objects with their attempts."""
     attempts: dict[str, list[JsonObject]] = {row.delivery_id: [] for row in rows}
-    found = connection.execute(
+    attempt_rows = connection.execute(
         select(table_of(DeliveryAttemptRow))
         .where(_ATTEMPTS.delivery_id.in_(list(attempts)))
         .order_by(_ATTEMPTS.delivery_id, _ATTEMPTS.attempt)
     )
-    for row in found:
+    for row in attempt_rows:
         attempts[row.delivery_id].append(_item(row))
     return [
         _item(row) | {"type": row.body["type"], "attempts": attempts[row.delivery_id]}

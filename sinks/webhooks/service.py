@@ -166,7 +166,7 @@ class Subscriptions:
         return _or_not_found(delivery)
 
     async def wait_for_rollbacks(self) -> None:
-        """Wait until failed creations are rolled back, or the attempts have failed."""
+        """Wait until the rollbacks of failed creations have ended."""
         await asyncio.gather(*self._rollbacks)
 
     def _roll_back(self, subscription_id: str) -> None:
@@ -247,4 +247,4 @@ def _add(
 
 def _check_enabled(row: Any) -> None:
     if not row.enabled:
-        raise Invalid("enabled", "the subscription is off: turn it on first")
+        raise Invalid("enabled", "the subscription is disabled: enable it first")

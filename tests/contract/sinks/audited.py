@@ -28,7 +28,7 @@ from tests.unit.streams.samples import HOUR, MINUTE, NOON, RULES, source
 
 Log = Sequence[tuple[RawEvent, Source]]
 
-#: What an agent finds in one fetch.
+#: Events per batch.
 _FETCH = 7
 
 

@@ -24,14 +24,14 @@ from tests.contract.sinks.samples import NOON, alert_at, duration_at, uuid_of, v
 ROWS = 20_000
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
-#: A page of an hour has a row for each.
+#: A page has a row per hour and partition.
 PARTITIONS = 4
-#: The subscription of all deliveries.
+#: The subscription that has all deliveries.
 OWNER = uuid_of("owner")
-#: SQLite's instructions between two calls of its progress handler.
+#: SQLite VM instructions between two calls of the progress handler.
 _INSTRUCTIONS = 100
 
-#: A column's value, or what makes it of the row's number.
+#: Column values, or functions of the row number.
 Columns = dict[str, Any]
 
 
@@ -113,7 +113,7 @@ def _tables() -> Iterator[tuple[Table, Row, Columns]]:
         {
             **sites,
             "visit_id": uuid_at,
-            # All that began in the second half did so at once.
+            # The second half of the sessions started at the same time.
             "started_at": lambda n: NOON + min(n, ROWS // 2) * SECOND,
             "state": lambda n: "open" if n == 1 else "closed",
         },

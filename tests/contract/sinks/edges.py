@@ -13,7 +13,7 @@ FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _HOUR_US = 3_600_000_000
 SITE = "import"
 
-#: Microseconds since 1970: both ends, the epoch, what a double no longer holds, and hours' ends.
+#: Microseconds since 1970: both limits, the epoch, values beyond 2^53, and the ends of hours.
 times = st.one_of(
     st.sampled_from(
         [
@@ -26,7 +26,7 @@ times = st.one_of(
     st.integers(FIRST, LAST),
 )
 
-#: JSON tokens, for a float would not be what a client wrote.
+#: JSON tokens, because a float would change what a client wrote.
 amounts = st.one_of(
     st.sampled_from(
         [
@@ -56,7 +56,7 @@ _texts = st.one_of(
     st.sampled_from(["'; DROP TABLE events; --", '"', "\\", "{}", "NULL", "null", "NaN", "\u2028"]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )
-#: JSON texts: numbers that a double rounds stay as they are if they are whole.
+#: JSON texts; integers beyond the precision of a double are kept.
 _properties = st.sampled_from(
     [
         *('{"n":9007199254740993}', '{"n":123456789012345678901234567890}', '{"n":-0.0}'),

@@ -51,7 +51,7 @@ async def test_correct_results_have_no_difference(database_url: str) -> None:
     assert found["page_durations"].compared > 0
 
 
-#: Each with what the audit says of it.
+#: Damages, each with the text that the audit must report.
 DAMAGES = {
     "UPDATE sessions SET events = events + 1 WHERE session_id = 's-0'": "events is 2, not 1",
     "UPDATE sessions SET exit_path = '/x' WHERE session_id = 's-1'": "exit_path is /x, not /",
@@ -128,7 +128,7 @@ async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str
 
     sentences = as_sentences(await audit_once(database_url))
 
-    # The id of `error.new` is made of the fingerprint, which this test has changed alone.
+    # The id of `error.new` is derived from the fingerprint, the only column changed here.
     assert [sentence for sentence in sentences if "alert_id is" not in sentence] == []
     assert len(sentences) <= 1
 
@@ -156,7 +156,7 @@ async def test_an_error_over_the_limit_must_be_reported_when_it_recurs(
     assert as_sentences(await audit_once(database_url)) == []
     [(title,)] = await query(database_url, "SELECT title FROM alerts WHERE subject = 'more'")
     assert title == "5 more new errors in the last hour"
-    # Each error comes at most ten times, so all rows are of new ones.
+    # Each error occurs at most ten times, so all alerts are `error.new`.
     assert await query(database_url, "SELECT count(*) FROM alerts") == [(24,)]
 
     await execute(

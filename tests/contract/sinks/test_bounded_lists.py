@@ -17,16 +17,16 @@ from tests.contract.sinks import crowded
 from tests.contract.sinks.crowded import OWNER, ROWS, uuid_at
 from tests.contract.sinks.samples import NOON_TIME
 
-#: Of a scan's: each of its rows is one on PostgreSQL, and several instructions on SQLite.
+#: The maximum cost of a list. A full scan costs at least one row or VM instruction per row.
 BOUND = ROWS // 4
 
 EARLY = NOON_TIME - timedelta(days=400)
 LATE = NOON_TIME + timedelta(days=400)
 MIDDLE = NOON_TIME + timedelta(seconds=ROWS // 4)
-#: When half of all sessions began.
+#: The time from which half of all sessions started.
 CROWD = NOON_TIME + timedelta(seconds=ROWS // 2)
 
-#: Of a token: thirty of them have subscriptions, 50 each.
+#: The sites of a token; thirty of them have 50 subscriptions each.
 MANY_SITES = [f"site-{number:05}" for number in range(370, 1_370)]
 
 Read = Callable[[Connection], Any]

@@ -23,7 +23,7 @@ NAMES = sorted(
     {"a-b", "aB", "A_b", "a.b", "ab", "Ab", "a", "A", "_", "-", "0", ".", "Z", "z", "a0", "A0"}
     | {"".join(letters) for letters in permutations("aA-_", 3)}
 )
-#: Paths may hold any character: one of three bytes, one of four, which UTF-16 puts the other way.
+#: With characters of three and four bytes, which UTF-16 sorts in the opposite order.
 PATHS = [*(f"/{name}" for name in NAMES), "/ä", "/ß", "/é", "/\uffee", "/\U0001f600"]
 
 
@@ -103,7 +103,7 @@ async def test_an_audit_finds_each_session_by_its_name(url: str) -> None:
 
     (sessions, *_) = await audit(settings, 0, lambda _: None, lambda _: None)
 
-    # None was made: each is missing once, and none is taken for another.
+    # There are no results, so each session is reported as missing exactly once.
     assert (sessions.compared, sessions.differing) == (len(names), len(names))
 
 

@@ -17,7 +17,7 @@ from tests.contract.sinks.samples import NOON, uuid_of
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe
 
 SECOND = 1_000_000
-#: When the deliveries are made, more or less; the alerts were raised before.
+#: The clock while deliveries are enqueued; the alerts were raised earlier.
 HOUR = datetime(2026, 5, 1, 9, tzinfo=UTC)
 LIMITS = DeliveryLimits(per_minute=3, per_hour=5, subjects_per_cooldown=2, digest_seconds=3600)
 
@@ -81,7 +81,7 @@ async def test_alerts_over_the_rate_limits_are_counted_in_a_digest(
     set_clock(monkeypatch, 71)
     await store(alerts, 60, forged(60, 10))
     (alone, (digest,)) = await sent(database_url, mine)
-    # The digest is one of the hour's five.
+    # The digest counts towards the five deliveries per hour.
     assert (len(alone), digest["count"]) == (4, 66)
     set_clock(monkeypatch, 3_700)
     await store(alerts, 70, forged(70, 1))

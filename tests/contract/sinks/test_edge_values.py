@@ -39,7 +39,7 @@ _AROUND = Surroundings(
     lambda: NOON, lambda: samples.uuid_of(next(_ids)), ImportSites([SITE], lambda: NOON)
 )
 _JSON_COLUMNS = ("screen", "vitals", "properties")
-#: Events, each with some fifteen values.
+#: Events per engine, with about fifteen values each.
 _EVENTS = 1_200
 
 
@@ -101,7 +101,7 @@ def _check_row(event: RawEvent, row: dict[str, Any]) -> None:
         assert row[name] == getattr(event, name), name
     assert (row["amount"] is None) == (event.amount is None)
     if event.amount is not None:
-        # The same text of both engines: six decimals, and no minus before a zero.
+        # Both engines return the same text: six decimals and no negative zero.
         assert str(row["amount"]) == f"{event.amount:f}"
     for name in _JSON_COLUMNS:
         value = getattr(event, name)

@@ -30,7 +30,7 @@ from tests.fixtures.fuzzing import CHECKS, EXAMPLES
 from tests.fixtures.serving import served
 from tests.unit.sinks.query.test_live import NOW_MS
 
-# A stream has no end to wait for.
+# Streams do not end.
 _SCHEMA = schemathesis.openapi.from_dict(document()).exclude(path_regex="/stream$")
 
 

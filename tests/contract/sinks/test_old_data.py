@@ -14,7 +14,7 @@ from tests.contract.sinks.audited import Log, Pipeline
 from tests.contract.sinks.test_audit import as_sentences, audit_once
 from tests.unit.streams.samples import event, source
 
-#: What was paid, and what SQLite had of it as a double; those in the middle have more digits.
+#: Amounts; the last three have more digits than a double.
 _AMOUNTS = (
     *("0.000000", "49.900000", "-12.500001", "0.000001", "0.100000", "99999999.990000"),
     *("12345678901234567.890000", "9223372036854775807.999999", "1234567890123.123456"),

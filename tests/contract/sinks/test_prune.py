@@ -17,7 +17,7 @@ from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
 from tests.contract.sinks.subscribed import ALERTS, alert, store, subscribe
 
-#: What is kept a month, a month later.
+#: The retention period.
 KEPT = timedelta(days=30)
 GOOD = Outcome(204, None, 12)
 

@@ -13,12 +13,12 @@ from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually_async
 
-#: Far longer than any test.
+#: Much longer than any test.
 _SECONDS = 600
 
 
 def endless(connection: Connection) -> None:
-    """Read until canceled."""
+    """Read until cancelled."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_sleep({_SECONDS})"))
         return

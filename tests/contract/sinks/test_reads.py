@@ -37,7 +37,7 @@ RESPONSES: dict[tuple[type, ...], TypeAdapter[Any]] = {
     PAGE_KEY: TypeAdapter(models.Page[models.PageTime]),
 }
 MINUTE = 60_000_000
-#: PostgreSQL's readers and writers never wait for each other.
+#: PostgreSQL's readers and writers never block each other.
 on_sqlite = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 
 
@@ -218,7 +218,7 @@ async def _walk(
         query = {"limit": "2", **({"cursor": cursor} if cursor else {})}
         wanted = slice_of(ListParameters.model_validate(query), key)
         page = await reader.run(partial(_with, list_page, wanted))
-        # The response model takes every row of either engine, and changes nothing.
+        # The response model accepts the rows of both engines without changes.
         answered = RESPONSES[key].validate_python(page, from_attributes=True)
         assert answered.model_dump() == msgspec.to_builtins(page._asdict())
         found += page.items

@@ -24,7 +24,7 @@ from tests.unit.streams.samples import DAY_MS, HOUR, NOON, event, source
 
 SESSION_PLAN = plan_sessions(rules_of(Settings()))
 
-#: Each at a site of its own.
+#: Each with its own site.
 DAMAGES = {
     SESSIONS: {
         "shop-a": "UPDATE sessions SET events = events + 1, revision = revision + 40",
@@ -106,7 +106,7 @@ async def test_events_that_the_streams_have_not_processed_are_not_counted_twice(
     pipeline = Pipeline(database_url)
     await pipeline.process(log)
 
-    # Stopped before both, and started again a month later by the broker's clock.
+    # The workers stop before these events and start again a month later, by the broker's clock.
     puts = await rebuild(database_url, topic, {0: Source(0, 0, log[0][1].log_ms + 30 * DAY_MS)})
 
     fresh = Pipeline(database_url)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from standardwebhooks import Webhook
 
-#: What a receiver does with one message: its number, from 0, and the request.
+#: Handles a message, given its number from 0 and the request.
 Behave = Callable[[int, web.Request], Awaitable[web.StreamResponse]]
 
 

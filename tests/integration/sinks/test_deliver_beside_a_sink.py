@@ -21,7 +21,7 @@ from tests.fixtures.waiting import eventually_async
 from tests.integration.sinks.loop import delivering_beside, raise_alerts, raise_by, states
 from tests.integration.sinks.receivers import failing, good, receiving
 
-#: Longer than a test may take.
+#: Longer than the time limit of a test.
 _NEVER = 3_600.0
 
 

@@ -44,7 +44,7 @@ def test_a_rejected_login_is_reported(
     tmp_path: Path, postgres_server: str, command: tuple[str, ...], wrong: str
 ) -> None:
     """With exit code 1; nothing is started."""
-    # The tests' server may trust everyone: no such user is rejected all the same.
+    # Even a server that trusts all users rejects an unknown one.
     made = make_url(postgres_server).set(username="no_such_user", password=_SECRET)
     if wrong == "database":
         made = make_url(postgres_server).set(database="no_such_database")

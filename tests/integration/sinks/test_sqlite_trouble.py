@@ -51,7 +51,7 @@ async def test_the_writer_waits_for_a_lock_and_reports_it(
     writing = asyncio.create_task(writer.write(TOPIC, 0, 1, rows, expect_no_rejection))
 
     await eventually_async(
-        lambda: writer.problem, within_seconds=10, what="the trouble is messages"
+        lambda: writer.problem, within_seconds=10, what="the problem is reported"
     )
     assert writer.problem == "Another process holds the lock of the database file"
     holder.execute("COMMIT")
@@ -75,7 +75,7 @@ async def test_a_stop_ends_the_wait_for_a_lock(path: Path, writer: Writer) -> No
     holder.execute("BEGIN IMMEDIATE")
     rows = {EventRow: [event_at(0)]}
     writing = asyncio.create_task(other.write(TOPIC, 0, 1, rows, expect_no_rejection))
-    await eventually_async(lambda: other.problem, within_seconds=10, what="the trouble is messages")
+    await eventually_async(lambda: other.problem, within_seconds=10, what="the problem is reported")
     stopping.set()
 
     with pytest.raises(DatabaseUnavailable, match=r"holds the lock.*stopping without it"):
@@ -94,7 +94,7 @@ async def test_the_writer_waits_until_the_disk_has_space(path: Path, writer: Wri
     writing = asyncio.create_task(write_all(writer, 0, 500, seed=1))
 
     await eventually_async(
-        lambda: writer.problem, within_seconds=20, what="the trouble is messages"
+        lambda: writer.problem, within_seconds=20, what="the problem is reported"
     )
     assert writer.problem == (
         "The disk of the database is full: free some space, nothing else is needed"

@@ -26,7 +26,7 @@ from tests.contract.sinks.samples import (
 Record = tuple[str, int, int]
 Tables = dict[str, list[dict[str, Any]]]
 
-#: A record: what it is, of which of a few keys, at which revision.
+#: Records: type, key and revision.
 _records = st.lists(
     st.tuples(
         st.sampled_from(["event", "visit", "duration", "alert"]),
@@ -35,7 +35,7 @@ _records = st.lists(
     ),
     max_size=30,
 )
-#: A batch: how far it starts below what is stored, and how many records it has.
+#: Batches: the overlap with stored records, and the number of new ones.
 _batches = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), max_size=20)
 
 
@@ -68,7 +68,7 @@ async def _written(records: list[Record], batches: list[tuple[int, int]]) -> Tab
             model.__name__: await contents(url, model)
             for model in (EventRow, SessionRow, PageDurationRow, AlertRow)
         }
-    # Numbers may have gaps; what counts is their order.
+    # `seq` may have gaps; only its order matters.
     tables["AlertRow"] = [
         {**row, "seq": place}
         for place, row in enumerate(sorted(tables["AlertRow"], key=lambda row: int(row["seq"])))
