@@ -68,34 +68,25 @@ def delivery_rows(
     alerts = (dict(zip(names, row, strict=True)) for row in alert_rows)
     new = [alert for alert in alerts if alert["alert_id"] not in existing]
     subscribers = _subscribers(connection, {alert["site_id"] for alert in new})
-    matches = [
-        (alert, subscriber)
-        for alert in new
-        for subscriber in subscribers
-        if _matches(subscriber, alert)
-    ]
+    matches = [(alert, each) for alert in new for each in subscribers if _matches(each, alert)]
     now = micros(now_utc())
     delivered = _delivered(connection, matches)
-    remaining = _remaining(
-        connection, {subscriber.subscription_id for _, subscriber in matches}, now, limits
-    )
+    subscription_ids = {subscriber.subscription_id for _, subscriber in matches}
+    remaining = _remaining(connection, subscription_ids, now, limits)
     rows: list[Row] = []
     over_limit: defaultdict[Subscriber, list[Alert]] = defaultdict(list)
     for alert, subscriber in matches:
-        subjects = _subjects_in_cooldown(
-            delivered[subscriber.subscription_id], alert["raised_at"], subscriber
-        )
-        if alert["subject"] in subjects:
+        subscription_id = subscriber.subscription_id
+        subject, raised_at = alert["subject"], alert["raised_at"]
+        subjects = _subjects_in_cooldown(delivered[subscription_id], raised_at, subscriber)
+        if subject in subjects:
             continue
-        if (
-            len(subjects) >= limits.subjects_per_cooldown
-            or remaining[subscriber.subscription_id] <= 0
-        ):
+        if len(subjects) >= limits.subjects_per_cooldown or remaining[subscription_id] <= 0:
             over_limit[subscriber].append(alert)
             continue
-        remaining[subscriber.subscription_id] -= 1
-        delivered[subscriber.subscription_id].append((alert["subject"], alert["raised_at"]))
-        delivery_id = str(uuid5(_DELIVERY_IDS, f"{alert['alert_id']}:{subscriber.subscription_id}"))
+        remaining[subscription_id] -= 1
+        delivered[subscription_id].append((subject, raised_at))
+        delivery_id = str(uuid5(_DELIVERY_IDS, f"{alert['alert_id']}:{subscription_id}"))
         rows.append(delivery_row(delivery_id, subscriber, alert, _body(alert), now=now, due=now))
     digests = (
         add_to_digest(connection, subscriber, limits, over, now)

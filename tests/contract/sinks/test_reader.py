@@ -96,7 +96,7 @@ async def test_a_cancelled_read_ends(database_url: str) -> None:
         async with asyncio.timeout(_SECONDS / 10):
             assert await reader.run(one) == 1
         if not database_url.startswith("sqlite"):
-            await eventually_async(none_runs, within_seconds=20, what="the server has ended it")
+            await eventually_async(none_runs, within_seconds=20, what="the server has cancelled it")
     finally:
         await reader.close()
         await other.close()

@@ -18,7 +18,7 @@ from tests.contract.sinks.samples import uuid_of
 async def test_an_unknown_subscription_is_not_found(harness: Harness) -> None:
     """Nothing is written."""
     (name, service) = (uuid_of("nobody"), harness.service)
-    for asked in (
+    for request in (
         service.get(name),
         service.patch(name, {}),
         service.delete(name),
@@ -26,13 +26,13 @@ async def test_an_unknown_subscription_is_not_found(harness: Harness) -> None:
         service.resend(name, uuid_of("d")),
     ):
         with pytest.raises(NotFound):
-            await asked
+            await request
     assert await service.deliveries(name, Slice(10)) == Page([], None)
     assert harness.topic.records == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "field"),
     [
         ({"rule": "payments"}, "rule"),
         ({"rule": 5}, "rule"),
@@ -53,13 +53,13 @@ async def test_an_unknown_subscription_is_not_found(harness: Harness) -> None:
     ],
 )
 async def test_an_invalid_field_is_reported(
-    harness: Harness, changes: dict[str, Any], named: str
+    harness: Harness, changes: dict[str, Any], field: str
 ) -> None:
     """Nothing is written."""
     with pytest.raises(Invalid) as caught:
         await harness.service.create({**BODY, **changes})
 
-    assert caught.value.field == named
+    assert caught.value.field == field
     assert caught.value.sentence
     assert harness.topic.records == []
 
@@ -72,25 +72,25 @@ async def test_a_host_with_a_private_address_is_rejected(
 ) -> None:
     """Even if only one of its addresses is private, and for changes."""
     made = await harness.service.create(BODY)
-    inside = CheckingResolver(allow_private=False, getaddrinfo=names(*addresses))
-    refusing = harness.service_with(inside)
+    private = CheckingResolver(allow_private=False, getaddrinfo=names(*addresses))
+    service_ = harness.service_with(private)
 
     with pytest.raises(Invalid, match="not public"):
-        await refusing.create(BODY)
-    elsewhere = {"type": "webhook", "url": "https://other.example/"}
+        await service_.create(BODY)
+    channel = {"type": "webhook", "url": "https://other.example/"}
     with pytest.raises(Invalid, match="not public"):
-        await refusing.patch(made["subscription_id"], {"channel": elsewhere})
-    await inside.close()
+        await service_.patch(made["subscription_id"], {"channel": channel})
+    await private.close()
     assert len(harness.topic.records) == 1
 
 
 async def test_an_unknown_host_name_is_accepted(harness: Harness) -> None:
     """Each attempt resolves it again."""
-    nowhere = CheckingResolver(allow_private=False, getaddrinfo=names())
-    hopeful = harness.service_with(nowhere)
+    unresolvable = CheckingResolver(allow_private=False, getaddrinfo=names())
+    service_ = harness.service_with(unresolvable)
 
-    assert (await hopeful.create(BODY))["enabled"]
-    await nowhere.close()
+    assert (await service_.create(BODY))["enabled"]
+    await unresolvable.close()
 
 
 async def test_the_number_of_subscriptions_of_a_site_is_limited(
@@ -111,8 +111,8 @@ async def test_concurrent_processes_respect_the_limit(
     """Each counts within the inserting transaction; rejected ones get a tombstone."""
     monkeypatch.setattr(service, "MAX_PER_SITE", 5)
     async with open_harness(harness.url) as other:
-        asked = [(harness, other)[n % 2].service.create(BODY) for n in range(16)]
-        found = await asyncio.gather(*asked, return_exceptions=True)
+        requests = [(harness, other)[n % 2].service.create(BODY) for n in range(16)]
+        found = await asyncio.gather(*requests, return_exceptions=True)
         await harness.service.wait_for_rollbacks()
         await other.service.wait_for_rollbacks()
         created = [one for one in found if isinstance(one, dict)]

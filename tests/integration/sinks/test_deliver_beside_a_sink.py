@@ -67,7 +67,7 @@ async def test_deliveries_are_made_while_the_sink_is_saturated(
             async def all_delivered() -> bool:
                 return set((await states(database_url)).values()) == {"delivered"}
 
-            await eventually_async(all_delivered, within_seconds=60, what="all is delivered")
+            await eventually_async(all_delivered, within_seconds=60, what="all deliveries succeed")
 
     assert sorted(receiver.alert_ids()) == sorted(alert_ids)
 
@@ -98,7 +98,7 @@ async def test_the_loop_sleeps_until_the_next_due_time(
         await subscribe(database_url, "mine", url=receiver.url)
         await raise_by(writer, 0, 1)
         await eventually_async(
-            lambda: len(receiver.messages) == 3, within_seconds=20, what="it was tried three times"
+            lambda: len(receiver.messages) == 3, within_seconds=20, what="there are three attempts"
         )
 
 

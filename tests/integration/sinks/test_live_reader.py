@@ -58,7 +58,7 @@ async def test_all_partitions_are_read_from_two_minutes_ago(
         await eventually_async(
             lambda: board.snapshot("shop")["sessions_now"] == 21,
             within_seconds=10,
-            what="it reads on",
+            what="it continues reading",
         )
         assert reader.unreadable == 1
 
@@ -71,7 +71,7 @@ async def test_all_partitions_are_read_from_two_minutes_ago(
         )
         await _report(producer, topic, b"no report", now)
         await eventually_async(
-            lambda: reader.unreadable == 2, within_seconds=10, what="it is passed over"
+            lambda: reader.unreadable == 2, within_seconds=10, what="invalid records are skipped"
         )
     finally:
         await reader.stop()
@@ -97,7 +97,7 @@ async def test_an_unavailable_broker_is_reported_and_retried() -> None:
         await eventually_async(
             lambda: reader.trouble and "not read" in reader.trouble,
             within_seconds=20,
-            what="it says what is wrong",
+            what="the problem is reported",
         )
     finally:
         await reader.stop()
