@@ -137,7 +137,7 @@ async def test_events_without_offsets_are_of_an_unknown_cluster(database_url: st
     await execute(database_url, "DELETE FROM consumer_offsets")
     writer = await open_writer(database_url, app=SINKS, cluster_id="A", should_stop=lambda: False)
 
-    with pytest.raises(ClusterMismatch, match="is not known"):
+    with pytest.raises(ClusterMismatch, match="it is unknown"):
         await writer.check_cluster()
 
     await writer.close()

@@ -37,12 +37,12 @@ async def test_a_poison_row_is_rejected_and_others_are_written(
     rows += [poison, *(event_at(offset) for offset in range(6, 10))]
     dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[RejectedRecord]) -> None:
-        assert await writer.assign(TOPIC, 0) == 0, "the offset moved before the letter"
+    async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
+        assert await writer.assign(TOPIC, 0) == 0, "the offset advanced before the dead letter"
         assert await contents(database_url, EventRow) == []
-        dead.extend(refused)
+        dead.extend(rejected)
 
-    await writer.write(TOPIC, 0, 10, {model: rows}, bury)
+    await writer.write(TOPIC, 0, 10, {model: rows}, dead_letter)
 
     assert [record.offset for record in dead] == [5]
     assert re.search(words, dead[0].reason)
@@ -55,7 +55,7 @@ async def test_the_batch_is_not_written_if_a_dead_letter_cannot_be_sent(
 ) -> None:
     """Nothing is lost, because the batch is read again."""
 
-    async def fail(refused: Sequence[RejectedRecord]) -> None:
+    async def fail(rejected: Sequence[RejectedRecord]) -> None:
         raise ConnectionError("Kafka is away")
 
     rows = {EventRow: [event_at(0), event_at(1, title="\0")]}
@@ -78,10 +78,10 @@ async def test_all_poison_rows_are_found(writer: Writer, database_url: str) -> N
     ]
     dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[RejectedRecord]) -> None:
-        dead.extend(refused)
+    async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
+        dead.extend(rejected)
 
-    await writer.write(TOPIC, 0, 100, {EventRow: rows}, bury)
+    await writer.write(TOPIC, 0, 100, {EventRow: rows}, dead_letter)
 
     bad = [offset for offset in range(100) if offset % 5 == 0 or offset % 7 == 0]
     assert sorted(record.offset for record in dead) == bad
@@ -93,10 +93,10 @@ async def test_a_record_is_rejected_with_all_its_rows(writer: Writer, database_u
     rows = [visit_at(0, "a", 1), visit_at(1, "a", 2, state="\0"), visit_at(1, "b", 1)]
     dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[RejectedRecord]) -> None:
-        dead.extend(refused)
+    async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
+        dead.extend(rejected)
 
-    await writer.write(TOPIC, 0, 2, {SessionRow: rows}, bury)
+    await writer.write(TOPIC, 0, 2, {SessionRow: rows}, dead_letter)
 
     assert [record.offset for record in dead] == [1]
     (row,) = await contents(database_url, SessionRow)

@@ -106,7 +106,7 @@ async def test_a_test_delivery_is_enqueued_and_can_be_resent(harness: Harness) -
     assert (await harness.service.deliveries(name, TEN)).items[0]["state"] == "cancelled"
     shown = await harness.service.get(name)
     assert (shown["enabled"], shown["disabled_reason"]) == (False, "the receiver answered 410 Gone")
-    with pytest.raises(Invalid, match="is off"):
+    with pytest.raises(Invalid, match="is disabled"):
         await harness.service.test(name)
     on = await harness.service.patch(name, {"enabled": True})
     assert on["disabled_reason"] is None

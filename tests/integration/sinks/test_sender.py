@@ -100,7 +100,7 @@ async def test_an_attempt_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
         outcome = await send(receiver.url)
 
     assert outcome.status is None
-    assert "no answer" in (outcome.error or "")
+    assert "no response" in (outcome.error or "")
     assert 300 <= outcome.duration_ms < 3_000
 
 
