@@ -57,7 +57,7 @@ def uuid_at(number: int) -> str:
 
 
 def cost(connection: Connection, work: Callable[[Connection], Any]) -> int:
-    """Return the rows that `work` reads on PostgreSQL, or its VM instructions on SQLite."""
+    """Return the rows that `work` reads on PostgreSQL, or its tens of VM instructions on SQLite."""
     if connection.dialect.name == "sqlite":
         return _instructions(connection, work) // 10
     statements: list[tuple[str, Any]] = []

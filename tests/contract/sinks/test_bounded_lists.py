@@ -17,7 +17,7 @@ from tests.contract.sinks import crowded
 from tests.contract.sinks.crowded import OWNER, ROWS, uuid_at
 from tests.contract.sinks.samples import NOON_TIME
 
-#: The maximum cost of a list. A full scan costs at least one row or VM instruction per row.
+#: The maximum cost of a list. A full scan costs at least `ROWS` on PostgreSQL, and more on SQLite.
 BOUND = ROWS // 4
 
 EARLY = NOON_TIME - timedelta(days=400)
@@ -39,7 +39,7 @@ def _slice(
 
 
 def _slices(*keys: Any) -> list[Slice]:
-    """Yield slices of a list by time: all kinds of ranges and cursors."""
+    """Return slices of a list by time: all kinds of ranges and cursors."""
     return [
         _slice(),
         _slice(since=LATE),
@@ -91,13 +91,13 @@ async def test_no_list_reads_many_more_rows_than_it_returns(database_url: str) -
     """With any filter, for rare and absent values, and from any cursor."""
     await crowded.fill(database_url)
 
-    def look(connection: Connection) -> dict[str, int]:
+    def read_all(connection: Connection) -> dict[str, int]:
         cases = chain(_reads(), _reads_of_subscriptions())
         return {name: crowded.cost(connection, read) for name, read in cases}
 
     database = open_database(database_url, statement_seconds=None)
     try:
-        counts = await database.run(look)
+        counts = await database.run(read_all)
     finally:
         await database.close()
 

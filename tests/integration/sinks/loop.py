@@ -35,8 +35,8 @@ async def delivering(url: str, clock: Clock = now_utc) -> AsyncIterator[list[tup
     """Run the loop; yield the subscriptions that it disabled, with reasons."""
     writer = await samples.open_for_test(url)
     try:
-        async with delivering_beside(writer, url, clock) as off:
-            yield off
+        async with delivering_beside(writer, url, clock) as disabled:
+            yield disabled
     finally:
         await writer.close()
 
@@ -46,10 +46,10 @@ async def delivering_beside(
     writer: Writer, url: str, clock: Clock = now_utc
 ) -> AsyncIterator[list[tuple[str, str]]]:
     """Run the loop over the database of a writer."""
-    off: list[tuple[str, str]] = []
+    disabled: list[tuple[str, str]] = []
 
     async def disable(name: str, reason: str) -> None:
-        off.append((name, reason))
+        disabled.append((name, reason))
         await samples.execute(url, "DELETE FROM subscriptions")
 
     reader = open_reader(url)
@@ -58,7 +58,7 @@ async def delivering_beside(
         writer.on_enqueued = loop.wake
         task = asyncio.create_task(loop.run())
         try:
-            yield off
+            yield disabled
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):

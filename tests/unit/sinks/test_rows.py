@@ -94,7 +94,7 @@ def test_a_session_has_a_row_per_visit() -> None:
 def test_a_bounce_is_one_pageview_and_no_engagement(
     pageviews: int, engagements: int, bounced: bool
 ) -> None:
-    """As defined in docs/metrics.md."""
+    """All events but pageview, pageleave and web_vitals are engagements."""
     found = visit("a", 1, pageviews=pageviews, engagements=engagements)
     state = SessionState(site_id="shop", session_id="s-1", src_offset=9, visits=[found])
 
