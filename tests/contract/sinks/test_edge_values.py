@@ -1,6 +1,6 @@
-"""Whatever HTTP accepts is stored as it is, to the last digit, and can be read, on both engines.
+"""Values that HTTP accepts are stored exactly and can be read, on both engines.
 
-Each engine is held against what was accepted, and so against the other one.
+The stored values are compared with the accepted ones, and so both engines with each other.
 """
 
 import json

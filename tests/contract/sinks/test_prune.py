@@ -115,11 +115,11 @@ async def test_concurrent_purges_delete_small_batches(
     sizes: list[int] = []
     delete_batch = prune.delete_batch
 
-    def noted(*given: Any, **named: Any) -> int:
-        sizes.append(delete_batch(*given, **named))
+    def counted_delete(*args: Any, **kwargs: Any) -> int:
+        sizes.append(delete_batch(*args, **kwargs))
         return sizes[-1]
 
-    monkeypatch.setattr(prune, "delete_batch", noted)
+    monkeypatch.setattr(prune, "delete_batch", counted_delete)
     await subscribe(database_url, "mine")
     await deliver(database, database_url, range(9), 9)
 

@@ -12,7 +12,7 @@ from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow, ta
 from tests.contract.sinks.samples import NOON, alert_at, duration_at, event_at, uuid_of, visit
 
 
-def named(model: type[SQLModel], row: Row) -> dict[str, Any]:
+def as_dict(model: type[SQLModel], row: Row) -> dict[str, Any]:
     """Return a row as a dict by column name."""
     return dict(zip(table_of(model).columns.keys(), row, strict=False))
 
@@ -25,7 +25,7 @@ def test_each_field_of_an_event_is_in_its_own_column(field: str) -> None:
         for name in RawEvent.__struct_fields__
         if name not in {"screen", "utm", "ad_click_ids", "vitals", "truncated"}
     }
-    row = named(EventRow, event_at(7, **texts)[1])
+    row = as_dict(EventRow, event_at(7, **texts)[1])
 
     if field in texts:
         assert row[field] == texts[field].lower()
@@ -43,7 +43,7 @@ def test_every_row_has_as_many_values_as_its_table_has_columns() -> None:
 def test_nested_fields_become_json_without_nulls() -> None:
     """An empty `truncated` becomes NULL."""
     fields = {"screen": Screen(width=1, pixel_ratio=2.0), "ad_click_ids": {"gclid": "ä"}}
-    row = named(EventRow, event_at(0, truncated=[], **fields)[1])
+    row = as_dict(EventRow, event_at(0, truncated=[], **fields)[1])
 
     assert row["screen"] == '{"width":1,"pixel_ratio":2.0}'
     assert row["ad_click_ids"] == '{"gclid":"ä"}'
@@ -69,7 +69,7 @@ def test_a_missing_path_is_taken_from_the_url(
     path: str | None, url: str | None, stored: str
 ) -> None:
     """`(none)` if there is no valid URL, as in the other tables."""
-    assert named(EventRow, event_at(0, path=path, url=url)[1])["path"] == stored
+    assert as_dict(EventRow, event_at(0, path=path, url=url)[1])["path"] == stored
 
 
 def test_a_session_has_a_row_per_visit() -> None:
@@ -79,7 +79,7 @@ def test_a_session_has_a_row_per_visit() -> None:
         visit("b", 1, state="closed", close_reason="idle", ended_at=NOON),
     ]
     state = SessionState(site_id="shop", session_id="s-1", src_offset=9, visits=visits)
-    first, second = (named(SessionRow, row) for row in session_rows(state))
+    first, second = (as_dict(SessionRow, row) for row in session_rows(state))
 
     assert (first["visitor_id"], first["entry_path"], first["exit_path"]) == ("v", "/in", "/out")
     assert (first["duration_ms"], second["duration_ms"]) == (90_000, 0)
@@ -98,7 +98,7 @@ def test_a_bounce_is_one_pageview_and_no_engagement(
     found = visit("a", 1, pageviews=pageviews, engagements=engagements)
     state = SessionState(site_id="shop", session_id="s-1", src_offset=9, visits=[found])
 
-    assert named(SessionRow, session_rows(state)[0])["bounced"] is bounced
+    assert as_dict(SessionRow, session_rows(state)[0])["bounced"] is bounced
 
 
 def test_the_hash_of_a_path_never_changes() -> None:
