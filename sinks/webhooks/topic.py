@@ -1,4 +1,4 @@
-"""Publish to the compacted configuration topics, which are authoritative (design D16)."""
+"""Publish to the compacted configuration topics, which are authoritative."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
