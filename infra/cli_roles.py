@@ -96,10 +96,10 @@ def sinks(
     from sinks.sql.errors import (
         DRIVER_ERRORS,
         ClusterMismatch,
+        InsufficientPrivilege,
         LogTruncated,
-        RightMissing,
         SchemaMissing,
-        reason,
+        driver_message,
     )
 
     settings = role_settings()
@@ -109,11 +109,13 @@ def sinks(
         owner.ensure_owner_token(owner_token, settings.database)
     try:
         run_role("sinks", run, settings, status_file)
-    except (ClusterMismatch, LogTruncated, RightMissing, SchemaMissing) as error:
+    except (ClusterMismatch, LogTruncated, InsufficientPrivilege, SchemaMissing) as error:
         raise UserError(f"sinks: {error}") from error
     except DRIVER_ERRORS as error:
         shown = settings.database.shown
-        raise UserError(f"sinks: the database {shown} cannot be used: {reason(error)}") from error
+        raise UserError(
+            f"sinks: the database {shown} cannot be used: {driver_message(error)}"
+        ) from error
 
 
 def _serve(app: "Served", settings: "Settings") -> None:

@@ -10,7 +10,12 @@ from infra.errors import UserError
 from schemas.settings import DatabaseSettings
 from sinks.sql import migrate
 from sinks.sql.engine import Database, open_database
-from sinks.sql.errors import DATABASE_ERRORS, RightMissing, is_schema_missing, reason
+from sinks.sql.errors import (
+    DATABASE_ERRORS,
+    InsufficientPrivilege,
+    driver_message,
+    is_schema_missing,
+)
 from sinks.sql.sqlite import sqlite_path
 
 T = TypeVar("T")
@@ -50,7 +55,7 @@ async def connected(
     opened = connect(database.url)
     try:
         yield opened
-    except RightMissing as error:
+    except InsufficientPrivilege as error:
         raise UserError(str(error)) from error
     except DATABASE_ERRORS as error:
         if is_schema_missing(error):
@@ -74,5 +79,5 @@ def check_exists(database: DatabaseSettings) -> None:
 
 
 def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:
-    why = reason(error).rstrip(".")
+    why = driver_message(error).rstrip(".")
     return UserError(f"The database {database.shown} cannot be used: {why}. {_HINT}")

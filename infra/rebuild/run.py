@@ -124,7 +124,7 @@ async def compute(  # noqa: PLR0913 - each by its name
     `changelog` is what the topic holds.
     """
     done = Rebuilt()
-    opening = partial(open_database, takes_batches=True)
+    opening = partial(open_database, use_row_types=True)
     async with (
         open_producer(settings) as producer,
         connected(settings.database, opening) as database,
