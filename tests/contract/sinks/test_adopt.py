@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from sqlalchemy import Connection
 
 from infra.adopt import alerts, seeds
-from infra.adopt.stored import Stored, move, places_of, read_stored
+from infra.adopt.stored import StoredOffsets, positions_of, read_offsets, replace_offsets
 from infra.audit.snapshot import Snapshot, read_snapshot
 from infra.database import run_once
 from schemas.codec import decode
@@ -74,7 +74,7 @@ async def test_the_router_drops_the_events_of_the_cluster_before(database_url: s
 
     def read(snapshot: Snapshot) -> list[tuple[int, OutRecord]]:
         until = dict.fromkeys(range(4), NOON_MS + DAY_MS)
-        return list(seeds.records_of(seeds.recent(snapshot, until)))
+        return list(seeds.seed_records(seeds.recent_seeds(snapshot, until)))
 
     records = await read_snapshot(DatabaseSettings(url=database_url), read, lambda _: None)
 
@@ -98,7 +98,7 @@ async def test_stored_events_are_found_by_id_site_and_session(database_url: str)
     await Pipeline(database_url).flow([(one, Source(0, at, NOON_MS))])
     names = [(uuid_of("a"), "shop", "s-1"), (uuid_of("a"), "shop", "s-2"), (other.event_id,) * 3]
 
-    found = await _run(database_url, lambda connection: places_of(connection, set(names)))
+    found = await _run(database_url, lambda connection: positions_of(connection, set(names)))
 
     assert found == {names[0]: (0, 2, 7)}
 
@@ -109,10 +109,10 @@ async def test_a_database_moves_to_a_cluster_and_the_one_before_is_refused(
     """In one step; a worker of the epoch before, or of the other cluster, writes nothing."""
     writer = await open_writer(database_url, app=SINKS, cluster_id="A", should_stop=lambda: False)
     await writer.assign(RAW.topic, 0)
-    stored: Stored = await _run(database_url, read_stored)
+    stored: StoredOffsets = await _run(database_url, read_offsets)
     assert (set(stored.clusters), stored.partitions, stored.last_epoch) == ({("A", 0)}, 1, 0)
 
-    await _run(database_url, lambda connection: move(connection, "B", 1, {RAW: 3}))
+    await _run(database_url, lambda connection: replace_offsets(connection, "B", 1, {RAW: 3}))
 
     with pytest.raises(ClusterMismatch, match="headrace adopt-cluster"):
         await writer.assign(RAW.topic, 0)
@@ -141,7 +141,7 @@ async def test_events_without_offsets_are_of_an_unknown_cluster(database_url: st
         await writer.check_cluster()
 
     await writer.close()
-    stored: Stored = await _run(database_url, read_stored)
+    stored: StoredOffsets = await _run(database_url, read_offsets)
     assert (stored.clusters, stored.partitions, stored.has_events) == (frozenset(), None, True)
 
 

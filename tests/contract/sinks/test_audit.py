@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from infra.audit.difference import Difference, Findings
-from infra.audit.former import former_details, former_fingerprint
+from infra.audit.former import legacy_details, legacy_fingerprint
 from infra.audit.run import audit
 from schemas.settings import DatabaseSettings, Settings
 from tests.contract.sinks.audited import Pipeline, clickstream
@@ -64,10 +64,10 @@ DAMAGES = {
     "UPDATE page_durations SET sketch = {bytes} WHERE path = '/1'": "/1: sketch is 2 bytes",
     "DELETE FROM page_durations WHERE path = '/2'": "shop 2026-04-01T12Z /2: is missing",
     "UPDATE page_durations SET path = '/y' WHERE path = '/3'": (
-        "/y: is there, though no events make it"
+        "/y: exists, but no events produce it"
     ),
     "DELETE FROM alerts WHERE subject = 'p-0'": "shop payment of the event",
-    "UPDATE alerts SET subject = 'p-9' WHERE subject = 'p-1'": "though no events make it",
+    "UPDATE alerts SET subject = 'p-9' WHERE subject = 'p-1'": "but no events produce it",
     "UPDATE alerts SET title = 'x' WHERE subject = 'p-2'": "title is x, not Payment of 5.00",
     "DELETE FROM alerts WHERE title = 'New error: E0'": "shop error.new",
     "UPDATE alerts SET title = 'y' WHERE title = 'New error: E1'": "title is y, not New error: E1",
@@ -113,9 +113,9 @@ async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str
     rows = await query(database_url, "SELECT alert_id, rule, details FROM alerts")
     for alert_id, rule, details in rows:
         found = json.loads(details) if isinstance(details, str) else details
-        old = former_details(found, rule)
+        old = legacy_details(found, rule)
         assert len(old) < len(found)
-        subject = "" if rule == "payment" else f", subject = '{former_fingerprint(made[0])}'"
+        subject = "" if rule == "payment" else f", subject = '{legacy_fingerprint(made[0])}'"
         await execute(
             database_url,
             f"UPDATE alerts SET details = '{json.dumps(old)}'{subject}"  # noqa: S608

@@ -10,7 +10,7 @@ from infra.audit.scope import Scope
 from infra.audit.snapshot import Snapshot, read_snapshot
 from infra.rebuild.changelog import Changelog, Put
 from infra.rebuild.plan import Change, Plan, plan_durations, plan_sessions
-from infra.rebuild.standing import Standing
+from infra.rebuild.standing import NextEvents
 from infra.rebuild.store import store
 from schemas.headers import Source
 from schemas.settings import DatabaseSettings, Settings
@@ -41,28 +41,28 @@ DAMAGES = {
 
 
 async def rebuild(
-    url: str, topic: Topic, standing: Standing, scope: Scope | None = None
+    url: str, topic: Topic, next_events: NextEvents, scope: Scope | None = None
 ) -> list[Put]:
     """Rebuild the rows, as from a topic that is empty; return what the topic is to hold."""
     plan: Plan = SESSION_PLAN if topic is SESSIONS else plan_durations
     changes: list[Change] = []
 
     def work(snapshot: Snapshot) -> None:
-        changes.extend(plan(snapshot, scope or Scope(), standing, Changelog(topic)))
+        changes.extend(plan(snapshot, scope or Scope(), next_events, Changelog(topic)))
 
     await read_snapshot(DatabaseSettings(url=url), work, lambda _: None)
     table = table_of(SessionRow if topic is SESSIONS else PageDurationRow)
     rows = [row for change in changes for row in change.rows]
-    gone = [key for change in changes for key in change.gone]
+    deleted = [key for change in changes for key in change.deleted]
     database = open_database(url, takes_batches=True)
     try:
-        await database.run(lambda connection: store(connection, table, rows, gone))
+        await database.run(lambda connection: store(connection, table, rows, deleted))
     finally:
         await database.close()
     return [put for change in changes for put in change.puts]
 
 
-def standing_after(log: Log) -> dict[int, Source]:
+def next_events_after(log: Log) -> dict[int, Source]:
     """Return where the agents stand that have applied the whole log."""
     last = {src.partition: src for _, src in log}
     return {
@@ -82,7 +82,7 @@ async def test_a_rebuilt_table_is_right_and_goes_on(database_url: str, topic: To
     damaged = {one.key[0] for one in differences(await look(database_url))}
     assert damaged == DAMAGES[topic].keys()
 
-    puts = await rebuild(database_url, topic, standing_after(before))
+    puts = await rebuild(database_url, topic, next_events_after(before))
 
     assert told(await look(database_url)) == []
     if topic is SESSIONS:
@@ -127,7 +127,7 @@ async def test_a_rebuild_keeps_to_its_site_and_its_time(database_url: str) -> No
     since = datetime.fromtimestamp((NOON + HOUR) / 1_000_000, UTC)
 
     puts = await rebuild(
-        database_url, SESSIONS, standing_after(log), Scope(site="shop", since=since)
+        database_url, SESSIONS, next_events_after(log), Scope(site="shop", since=since)
     )
 
     assert [put.key for put in puts] == [b"shop:new"]
@@ -142,7 +142,7 @@ async def test_a_rebuilt_row_has_a_revision_above_the_one_before(database_url: s
     await Pipeline(database_url).flow([(event("a"), source(0))])
     await execute(database_url, "UPDATE sessions SET revision = 70")
 
-    await rebuild(database_url, SESSIONS, standing_after([(event("a"), source(0))]))
+    await rebuild(database_url, SESSIONS, next_events_after([(event("a"), source(0))]))
 
     assert [row["revision"] for row in await contents(database_url, SessionRow)] == [71]
 

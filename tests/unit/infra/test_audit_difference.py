@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.audit.difference import (
+    MAX_DIFFERENCES,
     MISSING,
-    MOST_KEPT,
     NOT_FROM_EVENTS,
     Findings,
     difference,
@@ -41,9 +41,9 @@ def test_the_first_column_that_differs_is_named() -> None:
 def test_more_differences_than_are_kept_are_counted() -> None:
     """A whole table may differ."""
     findings = Findings("sessions")
-    for number in range(MOST_KEPT + 5):
+    for number in range(MAX_DIFFERENCES + 5):
         findings.add(("shop", number), str(number), MISSING)
     findings.add(("shop", -1), "right", None)
 
-    assert (findings.compared, findings.differing) == (MOST_KEPT + 6, MOST_KEPT + 5)
-    assert len(findings.keys) == MOST_KEPT
+    assert (findings.compared, findings.differing) == (MAX_DIFFERENCES + 6, MAX_DIFFERENCES + 5)
+    assert len(findings.keys) == MAX_DIFFERENCES

@@ -9,21 +9,18 @@ from infra.audit.screen import verdict
 @pytest.mark.parametrize(
     ("differences", "sentence"),
     [
-        ([None], "✓ All is as the events say."),
+        ([None], "✓ All results match the events."),
         (
             [f"{EARLIER_RULES}: referrer is a, not empty"],
-            "✗ 1 row is as an earlier version computed it: run `headrace rebuild sessions` once.",
+            "✗ 1 row was computed by an earlier version: run `headrace rebuild sessions` once.",
         ),
         (
             [f"{EARLIER_RULES}: referrer is a, not empty"] * 2,
-            (
-                "✗ 2 rows are as an earlier version computed them: "
-                "run `headrace rebuild sessions` once."
-            ),
+            ("✗ 2 rows were computed by an earlier version: run `headrace rebuild sessions` once."),
         ),
         (
             [f"{EARLIER_RULES}: referrer is a, not empty", "events is 2, not 3"],
-            "✗ 2 rows differ from what the events say: see docs/audit.md, then `headrace rebuild`.",
+            "✗ 2 rows differ from the events: see docs/audit.md, then run `headrace rebuild`.",
         ),
     ],
 )

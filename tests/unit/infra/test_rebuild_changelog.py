@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from infra.rebuild import changelog as module
-from infra.rebuild.changelog import Changelog, Held, Put
-from infra.rebuild.plan import about_page
+from infra.rebuild.changelog import Changelog, Put, StateRef
+from infra.rebuild.plan import describe_page
 from schemas.codec import encode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import PageDuration
@@ -53,15 +53,15 @@ async def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
 
     monkeypatch.setattr(module, "LogTail", FakeLogTail)
     read = Changelog(PAGE_DURATIONS)
-    await read.read(KafkaSettings(), [0, 1], PageDuration, about_page)
+    await read.read(KafkaSettings(), [0, 1], PageDuration, describe_page)
     return read
 
 
 async def test_the_value_that_knows_most_counts(changelog: Changelog) -> None:
     """Not the last; what was deleted is not there, and what cannot be read belongs to no site."""
-    assert changelog.take(("shop", NOON)) == [Held(1, b"/a", 3)]
-    assert changelog.take(("shop", NOON)) == []
-    assert dict(changelog.rest()) == {(): [Held(1, b"/c", 0)]}
+    assert changelog.pop(("shop", NOON)) == [StateRef(1, b"/a", 3)]
+    assert changelog.pop(("shop", NOON)) == []
+    assert dict(changelog.remaining()) == {(): [StateRef(1, b"/c", 0)]}
 
 
 async def test_what_is_put_is_as_new_as_anything_in_its_partition(changelog: Changelog) -> None:
