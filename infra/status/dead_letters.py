@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from infra.dead_letters.read import open_letters
+from infra.dead_letters.read import open_reader
 from infra.status.model import DeadLetterCount
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import DEAD_LETTERS, dead_letters_of
@@ -20,11 +20,11 @@ async def counts(kafka: KafkaSettings, kept: Mapping[str, int]) -> list[DeadLett
     recent: Counter[str] = Counter()
     settled: Counter[str] = Counter()
     since_ms = int(time.time() * 1_000) - _HOUR_MS
-    async with open_letters(kafka, None, since_ms) as letters:
-        (replayed, discarded) = letters.settled
+    async with open_reader(kafka, None, since_ms) as letters:
+        (replayed, discarded) = letters.resolutions
         async for _, letter in letters:
             recent[letter.id.topic] += 1
-            settled[letter.id.topic] += letter.name in replayed or letter.name in discarded
+            settled[letter.id.topic] += letter.key in replayed or letter.key in discarded
     (of_replayed, of_discarded) = (by_topic(noted) for noted in (replayed, discarded))
     return [
         DeadLetterCount(

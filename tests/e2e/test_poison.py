@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.replay import Choice, Report, replay
+from infra.dead_letters.replay import Report, Selection, replay
 from schemas import codec
 from schemas.headers import SOURCE, Source
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
@@ -97,7 +97,7 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
     assert len({(letter.stage, letter.origin) for letter in letters}) == expected.total()
 
     report = Report()
-    await replay(operating.settings(stack), Choice(), report, lambda _: None, dry_run=False)
+    await replay(operating.settings(stack), Selection(), report, lambda _: None, dry_run=False)
     assert report.replayed.total() == expected.total()
 
     async def all_are_refused_again() -> bool:

@@ -316,15 +316,15 @@ async def test_discards_are_counted_for_the_metrics(bootstrap: str, tmp_path: Pa
     [
         (("show", f"{_TOPIC}/2/{2**40}"), "There is no dead letter events-alert-dlq/2/"),
         (("show", f"{_TOPIC}/{_PARTITIONS}/0"), "There is no dead letter"),
-        (("show", "nonsense"), "is no id of a dead letter"),
-        (("discard", "nonsense", "--reason", "x"), "is no id of a dead letter"),
+        (("show", "nonsense"), "is not the id of a dead letter"),
+        (("discard", "nonsense", "--reason", "x"), "is not the id of a dead letter"),
         (("discard", f"{_TOPIC}/2/{2**40}", "--reason", "x"), "There is no dead letter"),
-        (("replay", "nonsense"), "is no id of a dead letter"),
+        (("replay", "nonsense"), "is not the id of a dead letter"),
         (
             ("replay", "--topic", "no-such-topic"),
-            "is no topic with dead letters; there are events-",
+            "has no dead letter topic; there are events-",
         ),
-        (("list", "--topic", "no-such-topic"), "is no topic with dead letters; there are events-"),
+        (("list", "--topic", "no-such-topic"), "has no dead letter topic; there are events-"),
     ],
 )
 def test_what_is_not_there_is_told_in_a_sentence(

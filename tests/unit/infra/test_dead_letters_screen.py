@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.dead_letters.letter import DeadLetter, Place, replay_headers, to_letter
-from infra.dead_letters.read import Counts, Overview, Settled
-from infra.dead_letters.screen import NEXT_STEPS, of_overview, of_record, readable
+from infra.dead_letters.letter import DeadLetter, RecordId, replay_headers, to_letter
+from infra.dead_letters.read import Counts, Overview, Resolutions
+from infra.dead_letters.screen import NEXT_STEPS, readable, render_overview, render_record
 from infra.errors import UserError
 from schemas import codec
 from schemas.headers import Source
@@ -52,11 +52,11 @@ def _record(value: bytes | None, headers: Any = _HEADERS) -> Any:
     )
 
 
-def _noted(**fields: Any) -> Replay:
+def _resolution(**fields: Any) -> Replay:
     return Replay(stage="sessionize", origin="events-raw/3/7", src_offset=9, log_ms=0, **fields)
 
 
-_NOTHING_DONE = Settled({}, {})
+_NOTHING_DONE = Resolutions({}, {})
 
 
 def _overview(counted: Counter[str], replayed: int = 1, discarded: int = 0) -> Overview:
@@ -64,7 +64,7 @@ def _overview(counted: Counter[str], replayed: int = 1, discarded: int = 0) -> O
     counts = Counts(
         counted, Counter({"rule_failed": replayed}), Counter({"rule_failed": discarded})
     )
-    return Overview([letter], Settled({letter.name: _noted()}, {}), counts)
+    return Overview([letter], Resolutions({letter.key: _resolution()}, {}), counts)
 
 
 def _shown(parts: Any) -> str:
@@ -78,12 +78,12 @@ def _shown(parts: Any) -> str:
 def test_a_dead_letter_is_read_from_its_headers() -> None:
     """Where it is, where it was, and why."""
     assert to_letter(_record(b"")) == DeadLetter(
-        id=Place("events-session-dlq", 3, 0),
+        id=RecordId("events-session-dlq", 3, 0),
         reason="rule_failed",
         stage="sessionize",
         detail="ValueError('\x1b[2J [red]')",
-        source=Place("events-session", 3, 12),
-        origin=Place("events-raw", 3, 7),
+        source=RecordId("events-session", 3, 12),
+        origin=RecordId("events-raw", 3, 7),
         at_ms=1_700_000_000_000,
     )
 
@@ -94,13 +94,13 @@ def test_a_record_that_others_put_there_is_shown_too() -> None:
 
     assert (letter.reason, letter.source, letter.at_ms) == ("", None, 5)
     assert "Something other than headrace" in _shown(
-        of_record(_record(b"", headers=()), _NOTHING_DONE)
+        render_record(_record(b"", headers=()), _NOTHING_DONE)
     )
 
 
 def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
     """With what to do next at the end."""
-    shown = _shown(of_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
+    shown = _shown(render_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
 
     for part in (
         "events-session-dlq/3/0",
@@ -118,7 +118,7 @@ def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
 
 def test_strangers_texts_are_spelled_out() -> None:
     """Escape sequences reach no terminal, and markup is no markup."""
-    shown = _shown(of_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
+    shown = _shown(render_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
 
     assert "\x1b" not in shown
     assert "\\x1b[2J [red]" in shown
@@ -127,7 +127,7 @@ def test_strangers_texts_are_spelled_out() -> None:
 
 def test_bytes_that_are_no_record_are_dumped() -> None:
     """The first of them, with the reason."""
-    shown = _shown(of_record(_record(b"\x01hello" + bytes(300)), _NOTHING_DONE))
+    shown = _shown(render_record(_record(b"\x01hello" + bytes(300)), _NOTHING_DONE))
 
     assert "not a RawEvent (306 bytes): not the Confluent wire format" in shown
     assert "0000  01 68 65 6c 6c 6f 00" in shown
@@ -138,7 +138,7 @@ def test_bytes_that_are_no_record_are_dumped() -> None:
 
 def test_a_tombstone_is_told() -> None:
     """It has no bytes at all."""
-    assert "none: a tombstone" in _shown(of_record(_record(None), _NOTHING_DONE))
+    assert "none: a tombstone" in _shown(render_record(_record(None), _NOTHING_DONE))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_every_reason_says_what_to_do() -> None:
 def test_the_list_ends_with_the_counts_of_all() -> None:
     """Though it shows only some."""
     overview = _overview(Counter({"rule_failed": 1_200, "": 1}))
-    shown = _shown(of_overview(overview, 200))
+    shown = _shown(render_overview(overview, 200))
 
     assert "events-session/3/12" in shown
     assert "2023-11-14 22:13:20 replayed" in shown
@@ -185,7 +185,7 @@ def test_a_narrow_terminal_shows_all_of_it_too() -> None:
     """Two things share a column there."""
     overview = _overview(Counter({"rule_failed": 1}))
     console = Console(file=io.StringIO(), width=80)
-    for part in of_overview(overview, console.width):
+    for part in render_overview(overview, console.width):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
@@ -210,14 +210,14 @@ def test_the_list_begins_with_the_verdict(
     """How many are left to look at, and what to do."""
     overview = _overview(Counter({"rule_failed": every}), replayed, discarded)
 
-    assert _shown(of_overview(overview, 200)).startswith(verdict)
+    assert _shown(render_overview(overview, 200)).startswith(verdict)
 
 
 def test_a_discarded_letter_says_who_discarded_it_and_why() -> None:
     """And no longer what to do; the words may be a stranger's."""
     record = _record(codec.encode(_EVENT))
-    noted = _noted(discard_reason="a test \x1b[2J", discarded_by="ada@gate")
-    shown = _shown(of_record(record, Settled({}, {to_letter(record).name: noted})))
+    resolution = _resolution(discard_reason="a test \x1b[2J", discarded_by="ada@gate")
+    shown = _shown(render_record(record, Resolutions({}, {to_letter(record).key: resolution})))
 
     assert "Discarded 1970-01-01 00:00:00 by ada@gate: a test \\x1b[2J" in shown
     assert "headrace dlq replay" not in shown
@@ -227,7 +227,7 @@ def test_an_empty_list_is_a_sentence() -> None:
     """And no table."""
     nothing = Overview([], _NOTHING_DONE, Counts(Counter(), Counter(), Counter()))
 
-    assert _shown(of_overview(nothing, 80)) == "There are no dead letters.\n"
+    assert _shown(render_overview(nothing, 80)) == "There are no dead letters.\n"
 
 
 @pytest.mark.parametrize(
@@ -237,14 +237,14 @@ def test_an_empty_list_is_a_sentence() -> None:
 def test_an_id_that_is_none_is_told_what_one_is_like(text: str) -> None:
     """An id of a topic that holds no dead letters is none."""
     with pytest.raises(UserError, match="events-raw-dlq/0/17"):
-        Place.parse(text)
+        RecordId.parse(text)
 
 
 def test_an_id_is_read_as_it_is_shown() -> None:
     """With blanks around it, as copying brings them."""
-    place = Place("events-raw-dlq", 0, 17)
+    place = RecordId("events-raw-dlq", 0, 17)
 
-    assert Place.parse(f" {place} ") == place
+    assert RecordId.parse(f" {place} ") == place
 
 
 def _told(record: Any) -> dict[str, bytes]:
@@ -266,7 +266,7 @@ def test_what_the_router_passed_on_twice_is_one_dead_letter() -> None:
     """Both copies have one place in events-raw; in events-session they have two."""
     again = dict(_HEADERS) | {"dlq-offset": b"13"}
 
-    assert to_letter(_record(b"", again.items())).name == to_letter(_record(b"")).name
+    assert to_letter(_record(b"", again.items())).key == to_letter(_record(b"")).key
 
 
 def test_a_replay_that_was_refused_is_a_new_dead_letter() -> None:
@@ -274,8 +274,8 @@ def test_a_replay_that_was_refused_is_a_new_dead_letter() -> None:
     refused = _told(_record(b"")) | dict(_HEADERS) | {"src": Source(3, 99, 0).pack()}
     letter = to_letter(_record(b"", refused.items()))
 
-    assert letter.name == "sessionize:events-raw/3/99"
-    assert letter.name != to_letter(_record(b"")).name
+    assert letter.key == "sessionize:events-raw/3/99"
+    assert letter.key != to_letter(_record(b"")).key
 
 
 def test_an_event_keeps_its_first_offset_however_often_it_is_replayed() -> None:
@@ -293,5 +293,5 @@ def test_what_no_stage_of_ours_put_there_cannot_be_replayed(name: str) -> None:
     """Nobody would know where it is to go."""
     headers = {key: value for key, value in _HEADERS if key != name}
 
-    assert to_letter(_record(b"")).replayable
-    assert not to_letter(_record(b"", headers.items())).replayable
+    assert to_letter(_record(b"")).is_replayable
+    assert not to_letter(_record(b"", headers.items())).is_replayable
