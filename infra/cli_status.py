@@ -24,17 +24,17 @@ def status(
     from rich.text import Text
 
     from infra.status import screen
-    from infra.status.look import look
+    from infra.status.look import collect_status
     from infra.tables import table_console
 
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # a wait is no news
     with Console(stderr=True).status("Looking twice, a few seconds apart …"):
-        found = asyncio.run(look(data_dir))
+        found = asyncio.run(collect_status(data_dir))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
         console = table_console()
-        for part in screen.shown(found, datetime.now(UTC)):
+        for part in screen.render_status(found, datetime.now(UTC)):
             console.print(part, soft_wrap=isinstance(part, Text))
     if found.problems:
         raise typer.Exit(1)

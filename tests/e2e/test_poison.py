@@ -149,7 +149,7 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
     told = [one["what"] for one in status["problems"]]
     assert code == 1
     assert [one for one in told if one.startswith("streams is not ready: sessionize: ")]
-    assert [one for one in told if "streams does not move on in events-session, part" in one]
+    assert [one for one in told if "streams makes no progress in events-session, part" in one]
 
     assert await asyncio.to_thread(stack.stop) == 0
     code, status = await asyncio.to_thread(operating.status, stack)

@@ -33,7 +33,7 @@ def differences(found: dict[str, Findings]) -> list[Difference]:
 
 def told(found: dict[str, Findings]) -> list[str]:
     """Return the differences as sentences."""
-    return [f"{one.table}: {one.row}: {one.what}" for one in differences(found)]
+    return [f"{one.table}: {one.row}: {one.problem}" for one in differences(found)]
 
 
 async def test_what_the_rules_made_has_no_difference(database_url: str) -> None:

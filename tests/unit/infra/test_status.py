@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from infra.status import look
-from infra.status.dead_letters import by_topic
-from infra.status.judge import BEHIND_SECONDS, problems_of
+from infra.status.dead_letters import count_by_topic
+from infra.status.judge import MAX_BEHIND_SECONDS, find_problems
 from infra.status.model import DeadLetterCount, Flow, Problem, Role, Status, TableCount
-from infra.status.screen import shown
+from infra.status.screen import render_status
 from schemas import codec
 
 _NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -31,17 +31,21 @@ def test_nothing_is_red_when_all_is_done() -> None:
     flows = [
         _flow(),
         _flow(lag=9_000, rate=800.0, behind_seconds=500.0),
-        _flow(lag=10, grows=True, behind_seconds=BEHIND_SECONDS),
+        _flow(lag=10, grows=True, behind_seconds=MAX_BEHIND_SECONDS),
     ]
     letters = [DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=3, open=0)]
 
-    assert not list(problems_of(Status(roles=_roles(), flows=flows, dead_letters=letters)))
+    assert not list(find_problems(Status(roles=_roles(), flows=flows, dead_letters=letters)))
 
 
 @pytest.mark.parametrize(
     ("status", "what", "do"),
     [
-        (Status(roles=_roles(workers=0)), "No worker of the role sinks works", "headrace sinks"),
+        (
+            Status(roles=_roles(workers=0)),
+            "No worker of the role sinks is running",
+            "headrace sinks",
+        ),
         (
             Status(roles=_roles(not_ready="the database does not answer")),
             "sinks is not ready: the database does not answer",
@@ -54,7 +58,7 @@ def test_nothing_is_red_when_all_is_done() -> None:
         ),
         (
             Status(flows=[_flow(lag=1_200, stuck=[0, 3])]),
-            "sinks does not move on in events-raw, partition 0, 3, with 1,200 records to go",
+            "sinks makes no progress in events-raw, partition 0, 3, with a lag of 1,200 records",
             "docs/dead-letters.md",
         ),
         (
@@ -71,7 +75,7 @@ def test_nothing_is_red_when_all_is_done() -> None:
 )
 def test_what_is_red_is_said_with_what_to_do(status: Status, what: str, do: str) -> None:
     """A sentence each."""
-    (problem,) = problems_of(status)
+    (problem,) = find_problems(status)
 
     assert problem.what.startswith(what)
     assert do in problem.do
@@ -81,12 +85,12 @@ def test_a_role_that_does_not_run_is_said_once() -> None:
     """And not again for each topic that it does not read."""
     flows = [_flow(lag=5, stuck=[1]), _flow(topic="sessions", lag=5, stuck=[1])]
 
-    assert len(list(problems_of(Status(roles=_roles(workers=0), flows=flows)))) == 1
+    assert len(list(find_problems(Status(roles=_roles(workers=0), flows=flows)))) == 1
 
 
 def _text(status: Status) -> str:
     console = Console(file=io.StringIO(), width=120)
-    for part in shown(status, _NOW):
+    for part in render_status(status, _NOW):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -159,7 +163,7 @@ def test_with_nothing_left_everything_is_done() -> None:
 def test_one_is_no_plural(number: int, said: str) -> None:
     """Of dead letters."""
     count = DeadLetterCount(topic="alerts-dlq", kept=9_000, last_hour=5_000, open=number)
-    (problem,) = problems_of(Status(dead_letters=[count]))
+    (problem,) = find_problems(Status(dead_letters=[count]))
 
     assert problem.what.startswith(said)
     assert "headrace dlq discard" in problem.do
@@ -173,13 +177,13 @@ def test_settled_letters_count_in_the_topic_that_they_are_in() -> None:
         "route_events:events-raw/0/1",
         "unknown:alerts-dlq/0/3",
     )
-    assert by_topic(names) == {"sessions-dlq": 1, "events-raw-dlq": 2, "alerts-dlq": 1}
+    assert count_by_topic(names) == {"sessions-dlq": 1, "events-raw-dlq": 2, "alerts-dlq": 1}
 
 
 @pytest.mark.parametrize(("seconds", "is_red"), [(0.0, False), (299.0, False), (172_800.0, True)])
 def test_a_clock_of_kafka_that_is_ahead_is_red(seconds: float, is_red: bool) -> None:
     """Whichever machine asks: no role of it has to run."""
-    found = look.problem_of_clock(seconds)
+    found = look.clock_problems(seconds)
     assert [problem.what for problem in found] == (
         ["The last events are logged 2,880 minutes ahead of this machine's clock"] if is_red else []
     )
