@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from infra.demo import shop
-from infra.demo.crowd import BAD_RELEASE_AT, BAD_RELEASE_SECONDS, DAY_SECONDS, Crowd, Happening
+from infra.demo.crowd import (
+    BAD_RELEASE_AT,
+    BAD_RELEASE_SECONDS,
+    DAY_SECONDS,
+    Simulation,
+    TimedEvent,
+)
 from schemas.event_types import EVENT_TYPES
 from tests.unit.producer_api.around import read_json
 
@@ -17,17 +23,17 @@ _SECONDS = 1_800.0
 
 
 @pytest.fixture(scope="module")
-def half_hour() -> Sequence[Happening]:
+def half_hour() -> Sequence[TimedEvent]:
     """Give half an hour of a hundred visitors."""
     return _until(_SECONDS, seed=7)
 
 
-def _until(seconds: float, seed: int) -> list[Happening]:
-    crowd = Crowd(100, "demo", seed)
-    return list(takewhile(lambda one: one.at < seconds, crowd.happenings()))
+def _until(seconds: float, seed: int) -> list[TimedEvent]:
+    simulation = Simulation(100, "demo", seed)
+    return list(takewhile(lambda one: one.at < seconds, simulation.events()))
 
 
-def _sessions(happenings: Sequence[Happening]) -> list[list[dict[str, Any]]]:
+def _sessions(happenings: Sequence[TimedEvent]) -> list[list[dict[str, Any]]]:
     by_session = defaultdict(list)
     for one in happenings:
         by_session[one.event["session_id"]].append(one.event)
@@ -40,21 +46,21 @@ def test_the_same_seed_makes_the_same_crowd() -> None:
     assert _until(60, seed=1) != _until(60, seed=2)
 
 
-def test_the_api_takes_every_event_and_knows_every_field(half_hour: Sequence[Happening]) -> None:
+def test_the_api_takes_every_event_and_knows_every_field(half_hour: Sequence[TimedEvent]) -> None:
     """Nothing is refused, cut or left over."""
     for one in half_hour:
         event = read_json(msgspec.json.encode(one.event))
         assert (event.extra, event.truncated, event.event_id) == (None, [], one.event["event_id"])
 
 
-def test_every_event_says_that_nobody_was_there(half_hour: Sequence[Happening]) -> None:
+def test_every_event_says_that_nobody_was_there(half_hour: Sequence[TimedEvent]) -> None:
     """In its properties, and in the user agent, as a filter of bots reads it."""
     for one in half_hour:
         assert one.event["properties"]["simulated"] is True
         assert "simulated" in one.event["user_agent"]
 
 
-def test_all_that_people_do_happens(half_hour: Sequence[Happening]) -> None:
+def test_all_that_people_do_happens(half_hour: Sequence[TimedEvent]) -> None:
     """Each type of event, most origins, most pages; in the order of time, each id once."""
     events = [one.event for one in half_hour]
 
@@ -66,7 +72,7 @@ def test_all_that_people_do_happens(half_hour: Sequence[Happening]) -> None:
     assert [one.at for one in half_hour] == sorted(one.at for one in half_hour)
 
 
-def test_a_visit_goes_from_page_to_page(half_hour: Sequence[Happening]) -> None:
+def test_a_visit_goes_from_page_to_page(half_hour: Sequence[TimedEvent]) -> None:
     """It begins with a pageview; each next page refers to the last; who pays was at checkout."""
     for visit in _sessions(half_hour):
         assert visit[0]["type"] == "pageview"
@@ -81,7 +87,7 @@ def test_a_visit_goes_from_page_to_page(half_hour: Sequence[Happening]) -> None:
                 assert event["duration"] >= 0
 
 
-def test_visitors_come_again_and_are_known_by_then(half_hour: Sequence[Happening]) -> None:
+def test_visitors_come_again_and_are_known_by_then(half_hour: Sequence[TimedEvent]) -> None:
     """With another session, and the user id of before."""
     sessions = defaultdict(set)
     for one in half_hour:
@@ -92,7 +98,7 @@ def test_visitors_come_again_and_are_known_by_then(half_hour: Sequence[Happening
 
 
 def test_there_are_about_as_many_as_asked_more_at_the_height_of_the_day(
-    half_hour: Sequence[Happening],
+    half_hour: Sequence[TimedEvent],
 ) -> None:
     """As the live page counts them: those of the last five minutes."""
     high, low = (
@@ -104,7 +110,7 @@ def test_there_are_about_as_many_as_asked_more_at_the_height_of_the_day(
     assert (high + low) / 2 == pytest.approx(100, rel=0.35)
 
 
-def test_a_bad_release_fails_for_everybody_for_a_while(half_hour: Sequence[Happening]) -> None:
+def test_a_bad_release_fails_for_everybody_for_a_while(half_hour: Sequence[TimedEvent]) -> None:
     """So many errors of one kind within five minutes that there is an alert."""
     names = Counter(
         one.event["error_name"]

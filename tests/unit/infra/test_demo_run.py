@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.demo.crowd import Crowd
+from infra.demo.crowd import Simulation
 from infra.demo.run import Clock, Options, demo
 from infra.demo.screen import DemoScreen
 from infra.errors import UserError
@@ -51,8 +51,8 @@ async def _play(events: int, rate: int | None = None, answer: Answer = accept_al
     async with serving(answer) as fake:
         options = Options(fake.url, rate, events)
         with DemoScreen(console, time.now) as screen:
-            crowd = Crowd(50, "my-shop", 3)
-            await demo(options, crowd, report, screen, Clock(time.now, time.sleep))
+            simulation = Simulation(50, "my-shop", 3)
+            await demo(options, simulation, report, screen, Clock(time.now, time.sleep))
     assert isinstance(console.file, io.StringIO)
     return Played(fake, report, console.file.getvalue(), time)
 
@@ -61,7 +61,7 @@ async def test_so_many_events_are_sent_as_time_goes_by() -> None:
     """In the order of the model, when they happen, what is at about the same time together."""
     played = await _play(200)
 
-    expected = Crowd(50, "my-shop", 3).happenings()
+    expected = Simulation(50, "my-shop", 3).events()
     happened = [next(expected) for _ in range(200)]
     assert played.events == [one.event for one in happened]
     assert played.report.accepted == 200

@@ -8,14 +8,14 @@ import pytest
 
 from infra.errors import UserError
 from infra.replay import csv_events
-from infra.replay.csv_header import Mapped, header_in
-from infra.replay.recorded import Recorded
+from infra.replay.csv_header import FieldMap, starts_with_header
+from infra.replay.recorded import RecordedEvent
 from infra.replay.texts import MAX_LINE, open_text, read_lines
 
 _HEADER = b"type,site_id,session_id,title\n"
 
 
-def _rows(data: bytes, mapped: Mapped | None = None) -> list[Recorded]:
+def _rows(data: bytes, mapped: FieldMap | None = None) -> list[RecordedEvent]:
     (text, _) = open_text("x.csv", io.BufferedReader(io.BytesIO(data)))
     return list(csv_events.read_rows("x.csv", read_lines(text), mapped or {}))
 
@@ -178,9 +178,9 @@ def test_an_empty_file_has_no_events() -> None:
 
 def test_a_header_is_known_by_a_field_that_every_event_has() -> None:
     """In any place, quoted or not."""
-    assert header_in('\n\npath,"type"\r\n', {})
-    assert not header_in("path,kind", {})
-    assert not header_in('{"type":"pageview"}', {})
+    assert starts_with_header('\n\npath,"type"\r\n', {})
+    assert not starts_with_header("path,kind", {})
+    assert not starts_with_header('{"type":"pageview"}', {})
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

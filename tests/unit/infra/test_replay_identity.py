@@ -6,18 +6,20 @@ from pathlib import Path
 import pytest
 
 from infra.replay.batches import read_batches
-from infra.replay.recorded import Completion, Recorded
+from infra.replay.recorded import EventCompleter, RecordedEvent
 
 _EVENT = {"type": "payment", "site_id": "s", "session_id": "1", "timestamp": "2024-03-01T10:00:00Z"}
 
 
 def _ids(path: Path, site_id: str | None = None, most: int = 1_000) -> list[str]:
-    batches = read_batches([path], Completion(site_id), most)
+    batches = read_batches([path], EventCompleter(site_id), most)
     return [json.loads(event.data)["event_id"] for batch in batches for event in batch.events]
 
 
 def _id(text: str) -> str:
-    found: str = json.loads(Completion(None).complete(Recorded(1, text.encode())).data)["event_id"]
+    found: str = json.loads(EventCompleter(None).complete(RecordedEvent(1, text.encode())).data)[
+        "event_id"
+    ]
     return found
 
 
@@ -84,7 +86,7 @@ def test_a_file_that_is_named_twice_has_the_same_ids(tmp_path: Path) -> None:
     """Occurrences are counted by file: two exports may overlap."""
     path = tmp_path / "x.jsonl"
     path.write_text(_with())
-    batches = read_batches([path, path], Completion(None))
+    batches = read_batches([path, path], EventCompleter(None))
 
     assert len({event.data for batch in batches for event in batch.events}) == 1
 
@@ -104,7 +106,7 @@ def test_a_recorded_sending_time_does_not_correct_the_recorded_time() -> None:
     """Nor does a wrong one reject the event; other fields stay."""
     event = _with(sent_at="nonsense", received_at="2024-03-01T10:00:09Z")
 
-    sent = json.loads(Completion(None).complete(Recorded(1, event.encode())).data)
+    sent = json.loads(EventCompleter(None).complete(RecordedEvent(1, event.encode())).data)
 
     assert sent["sent_at"] is None
     assert sent["timestamp"] == _EVENT["timestamp"]
@@ -113,7 +115,7 @@ def test_a_recorded_sending_time_does_not_correct_the_recorded_time() -> None:
 
 def test_what_is_no_utf8_is_rejected_with_the_way_to_convert_it() -> None:
     """Here, where it is known that it comes from a file."""
-    found = Completion(None).complete(Recorded(1, b'{"title":"\xe9t\xe9"}'))
+    found = EventCompleter(None).complete(RecordedEvent(1, b'{"title":"\xe9t\xe9"}'))
 
     assert found.problem is not None
     assert "0xE9" in found.problem.error
@@ -123,6 +125,6 @@ def test_what_is_no_utf8_is_rejected_with_the_way_to_convert_it() -> None:
 @pytest.mark.parametrize("text", ["{", "7", "[]", '{"a":' * 2_000])
 def test_what_cannot_be_read_gets_no_id(text: str) -> None:
     """The server rejects it."""
-    event = Recorded(1, text.encode())
+    event = RecordedEvent(1, text.encode())
 
-    assert Completion(None).complete(event) == event
+    assert EventCompleter(None).complete(event) == event

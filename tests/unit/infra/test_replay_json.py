@@ -10,7 +10,7 @@ import pytest
 
 from infra.errors import UserError
 from infra.replay import json_events
-from infra.replay.recorded import Completion, Recorded
+from infra.replay.recorded import EventCompleter, RecordedEvent
 from infra.replay.texts import MAX_LINE, open_text, read_lines
 
 
@@ -18,29 +18,29 @@ def _text(data: bytes) -> TextIO:
     return open_text("x", io.BufferedReader(io.BytesIO(data)))[0]
 
 
-def _lines(data: bytes) -> list[Recorded]:
+def _lines(data: bytes) -> list[RecordedEvent]:
     return list(json_events.read_json_lines(read_lines(_text(data))))
 
 
-def _document(data: bytes) -> list[Recorded]:
+def _document(data: bytes) -> list[RecordedEvent]:
     return list(json_events.read_document("x.json", _text(data)))
 
 
 def _complete(data: bytes, site_id: str | None = None) -> bytes:
-    return Completion(site_id).complete(Recorded(1, data)).data
+    return EventCompleter(site_id).complete(RecordedEvent(1, data)).data
 
 
 def test_lines_are_counted_with_the_blank_ones_that_are_left_out() -> None:
     """And lose the end that another system gave them."""
     assert _lines(b'{"a":1}\r\n\n  \n {"b":2}') == [
-        Recorded(1, b'{"a":1}'),
-        Recorded(4, b'{"b":2}'),
+        RecordedEvent(1, b'{"a":1}'),
+        RecordedEvent(4, b'{"b":2}'),
     ]
 
 
 def test_a_line_that_is_no_json_is_yielded_as_it_is() -> None:
     """The server is the only judge."""
-    assert _lines(b"{oops\n\xff\n") == [Recorded(1, b"{oops"), Recorded(2, b"\xff")]
+    assert _lines(b"{oops\n\xff\n") == [RecordedEvent(1, b"{oops"), RecordedEvent(2, b"\xff")]
 
 
 def test_a_line_without_end_is_cut_and_the_next_one_is_whole() -> None:
@@ -109,7 +109,7 @@ def test_a_documents_elements_are_counted_and_each_is_one_line(form: bytes) -> N
     """However it was indented."""
     events = _document(form % b'[{"a":\n  1.10},\r\n 7]')
 
-    assert events == [Recorded(1, b'{"a":   1.10}'), Recorded(2, b"7")]
+    assert events == [RecordedEvent(1, b'{"a":   1.10}'), RecordedEvent(2, b"7")]
 
 
 def test_one_bad_element_of_a_document_harms_no_other() -> None:

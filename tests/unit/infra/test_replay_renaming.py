@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infra.replay.renaming import renaming
+from infra.replay.renaming import make_renamer
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def test_members_are_renamed(
     mapped: dict[str, str], event: dict[str, object], renamed: dict[str, object]
 ) -> None:
     """Nested ones by dots."""
-    assert json.loads(renaming(mapped)(json.dumps(event).encode())) == renamed
+    assert json.loads(make_renamer(mapped)(json.dumps(event).encode())) == renamed
 
 
 def test_values_keep_every_digit() -> None:
     """They are not read."""
-    assert renaming({"a": "amount"})(b'{"a":1.10000000000000000001}') == (
+    assert make_renamer({"a": "amount"})(b'{"a":1.10000000000000000001}') == (
         b'{"amount":1.10000000000000000001}'
     )
 
@@ -41,4 +41,4 @@ def test_values_keep_every_digit() -> None:
 @pytest.mark.parametrize("data", [b"{", b"[1]", b"\xff", b'{"b":'])
 def test_what_is_no_object_is_left_alone(data: bytes) -> None:
     """The server rejects it."""
-    assert renaming({"a": "b"})(data) == data
+    assert make_renamer({"a": "b"})(data) == data

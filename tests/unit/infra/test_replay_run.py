@@ -10,7 +10,7 @@ from rich.console import Console
 
 from infra.errors import UserError
 from infra.replay.report import Report
-from infra.replay.run import Options, Pace, replay
+from infra.replay.run import Options, RateLimiter, replay
 from infra.replay.screen import ReplayScreen
 from infra.replay.sender import Result
 from tests.unit.infra.fake_headrace import Answer, accept_all, results, serving
@@ -61,7 +61,7 @@ async def test_all_events_are_sent_in_order_and_each_with_an_id(tmp_path: Path) 
     (report, shown) = await _replay(answer, _file(tmp_path, 2_500))
 
     assert sizes == [1_000, 1_000, 500]
-    assert (report.accepted, report.refused, shown) == (2_500, {}, "")
+    assert (report.accepted, report.rejections, shown) == (2_500, {}, "")
 
 
 async def test_waiting_is_said_with_its_reason_once(tmp_path: Path) -> None:
@@ -126,20 +126,20 @@ def test_refusals_are_counted_by_code_with_the_first_example() -> None:
 @pytest.mark.parametrize(("rate", "limit"), [(1, 1), (50, 10), (100_000, 1_000), (None, 1_000)])
 def test_batches_are_smaller_at_a_low_rate(rate: int | None, limit: int) -> None:
     """So that events flow evenly."""
-    assert Pace(rate).limit == limit
+    assert RateLimiter(rate).batch_size == limit
 
 
 async def test_the_pace_is_the_rate_and_lost_time_stays_lost() -> None:
     """After a wait for the server, no flood follows."""
     clock = Clock()
-    pace = Pace(100, clock.now, clock.sleep)
+    limiter = RateLimiter(100, clock.now, clock.sleep)
     sent_at = []
     for _ in range(3):
-        await pace.wait(20)
+        await limiter.wait(20)
         sent_at.append(round(clock.seconds, 3))
     clock.seconds += 60
     for _ in range(2):
-        await pace.wait(20)
+        await limiter.wait(20)
         sent_at.append(round(clock.seconds, 3))
 
     assert sent_at == [0, 0.2, 0.4, 60.4, 60.6]
@@ -148,9 +148,9 @@ async def test_the_pace_is_the_rate_and_lost_time_stays_lost() -> None:
 async def test_without_a_rate_nothing_is_held_back() -> None:
     """As fast as it goes."""
     clock = Clock()
-    pace = Pace(None, clock.now, clock.sleep)
-    await pace.wait(1_000)
-    await pace.wait(1_000)
+    limiter = RateLimiter(None, clock.now, clock.sleep)
+    await limiter.wait(1_000)
+    await limiter.wait(1_000)
 
     assert clock.seconds == 0
 

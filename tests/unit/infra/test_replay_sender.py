@@ -10,7 +10,7 @@ import stamina
 from aiohttp import web
 
 from infra.errors import UserError
-from infra.replay.sender import NotTakenError, Result, Sender
+from infra.replay.sender import NotAcceptedError, Result, Sender
 from tests.unit.infra.fake_headrace import Answer, FakeHeadrace, accept_all, results, serving
 
 _EVENTS = (b"1", b"2", b"3")
@@ -28,10 +28,10 @@ class Sending:
     async def send(self) -> None:
         """Send the three events."""
 
-        def settle(index: int, result: Result) -> None:
+        def on_result(index: int, result: Result) -> None:
             self.settled.append((index, result.status))
 
-        await self._sender.send(_EVENTS, settle)
+        await self._sender.send(_EVENTS, on_result)
 
 
 @asynccontextmanager
@@ -119,10 +119,10 @@ async def test_the_servers_retry_after_is_kept_to(header: str, waited: float) ->
     """Within a minute; what is no number of seconds leaves the backoff as it is."""
     full = web.json_response({"error": "Full"}, status=503, headers={"Retry-After": header})
     async with sending(lambda *_: full) as it:
-        with pytest.raises(NotTakenError) as raised:
+        with pytest.raises(NotAcceptedError) as raised:
             await it._sender._post(_EVENTS)  # noqa: SLF001 - waits are not slept in tests
 
-        assert it._sender._wait_of(raised.value) == waited  # noqa: SLF001
+        assert it._sender._retry_delay(raised.value) == waited  # noqa: SLF001
 
 
 async def test_patience_ends_with_the_reason() -> None:
@@ -132,7 +132,7 @@ async def test_patience_ends_with_the_reason() -> None:
         return results(*["accepted"] * (len(lines) - 2), "failed", "failed")
 
     async with sending(answer) as it:
-        with pytest.raises(NotTakenError, match="failed!"):
+        with pytest.raises(NotAcceptedError, match="failed!"):
             await it.send()
 
         assert len(it.fake.batches) == 5
@@ -144,7 +144,7 @@ async def test_patience_ends_with_the_reason() -> None:
     [
         (
             (404, {"error": "Nothing here"}),
-            "answered 404: Nothing here. It seems to be no headrace",
+            "answered 404: Nothing here. It does not seem to be a headrace",
         ),
         ((200, ["hello"]), "answered 200"),
         ((301, {}), "answered 301"),

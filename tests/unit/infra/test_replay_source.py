@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import UserError
 from infra.replay.batches import Batch, read_ahead, read_batches
-from infra.replay.recorded import Completion, Recorded
+from infra.replay.recorded import EventCompleter, RecordedEvent
 from infra.replay.source import STANDARD_INPUT, open_source, total_bytes
 from producer_api.body import MAX_BATCH_BYTES
 from producer_api.lenient import split_leniently
@@ -26,13 +26,13 @@ def _types(path: Path) -> list[str]:
         return [json.loads(event.data)["type"] for event in source.events()]
 
 
-class _AsItIs(Completion):
+class _AsItIs(EventCompleter):
     """Completes nothing."""
 
     def __init__(self) -> None:
         super().__init__(None)
 
-    def complete(self, event: Recorded) -> Recorded:
+    def complete(self, event: RecordedEvent) -> RecordedEvent:
         """Return the event."""
         return event
 
@@ -106,7 +106,7 @@ def test_packed_data_that_ends_early_is_an_error_that_says_where(tmp_path: Path)
     batches = read_batches([path], _AsItIs())
 
     assert [event.line for event in next(batches).events] == [1, 2]
-    with pytest.raises(UserError, match=r"x\.jsonl\.gz cannot be read on after line 2"):
+    with pytest.raises(UserError, match=r"x\.jsonl\.gz cannot be read after line 2"):
         next(batches)
 
 
@@ -133,7 +133,7 @@ def test_batches_hold_no_more_events_than_are_asked_for(tmp_path: Path) -> None:
 
     assert [[event.line for event in batch.events] for batch in batches] == [[1, 2, 3], [4, 5]] * 2
     assert batches[-1].position == 2 * path.stat().st_size
-    assert batches[0].place(batches[0].events[2]) == f"{path}, line 3"
+    assert batches[0].location(batches[0].events[2]) == f"{path}, line 3"
 
 
 def test_batches_stay_under_the_servers_limit_of_bytes(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ async def test_batches_read_ahead_come_in_order_and_end_with_the_readers_error()
     """A thread reads them."""
 
     def batches() -> list[Batch]:
-        return [Batch("x", "line", [Recorded(line, b"{}")], line) for line in range(10)]
+        return [Batch("x", "line", [RecordedEvent(line, b"{}")], line) for line in range(10)]
 
     def failing() -> Iterator[Batch]:
         yield from batches()
@@ -193,7 +193,7 @@ def test_a_large_file_of_another_encoding_is_read_whole(tmp_path: Path, size: in
     [
         (b"PK\x03\x04xl/workbook", "a ZIP archive or an Excel workbook"),
         (b"PAR1\x15", "a Parquet file"),
-        (b"\xff\xfea\x00b", "cannot be read on after line 0"),
+        (b"\xff\xfea\x00b", "cannot be read after line 0"),
     ],
 )
 def test_what_is_no_text_is_an_error_that_says_what_to_do(
