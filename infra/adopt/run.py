@@ -260,6 +260,6 @@ def _check_partitions(stored: StoredOffsets, partitions: int) -> None:
     had = stored.partitions or f"at least {minimum}"
     raise UserError(
         f"The topics of this cluster have {partitions} partitions, those of the database's had "
-        f"{had}: a session would be on two of them. Delete headrace's topics here and create them "
+        f"{had}: sessions would be split. Delete headrace's topics here and create them "
         f"with HEADRACE_KAFKA__PARTITIONS={stored.partitions or minimum}"
     )

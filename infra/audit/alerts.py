@@ -50,18 +50,18 @@ def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> N
     """Check that each recent payment has its alert, and each payment alert its payment."""
     payments = _events_of(scope, PAYMENT).order_by(_EVENTS.c.event_id, _EVENTS.c.session_id)
     found = _alerts_of(scope).where(_IS_PAYMENT).order_by(_ALERTS.c.event_id, _ALERTS.c.subject)
-    wanted: Iterator[tuple[Key, RawEvent]] = (
+    expected_payments: Iterator[tuple[Key, RawEvent]] = (
         ((event.site_id, event.event_id, event.session_id), event)
         for event in map(to_event, snapshot.rows(payments, counted=True))
         if alerts.is_recent(event)
     )
-    has: Iterator[tuple[Key, list[Row[Any]]]] = (
-        (key, list(some))
-        for key, some in groupby(
+    stored_payments: Iterator[tuple[Key, list[Row[Any]]]] = (
+        (key, list(group))
+        for key, group in groupby(
             snapshot.rows(found), key=lambda row: (row.site_id, row.event_id, row.subject)
         )
     )
-    for key, event, rows in merge(wanted, has):
+    for key, event, rows in merge(expected_payments, stored_payments):
         for row in rows or ():
             problem = NOT_FROM_EVENTS if event is None else grounds.check_payment(row, event)
             findings.add(key, f"{key[0]} {PAYMENT} {row.alert_id}", problem)
@@ -72,8 +72,8 @@ def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> N
 def _compare_others(snapshot: Snapshot, scope: Scope, findings: Findings) -> None:
     """Check that each other alert has the event that it names, and follows from its rule."""
     rows = snapshot.rows(_others_query(scope))
-    for alert_id, some in groupby(rows, key=lambda row: str(row.alert_id)):
-        candidates = list(some)
+    for alert_id, group in groupby(rows, key=lambda row: str(row.alert_id)):
+        candidates = list(group)
         row = candidates[0]
         events = [to_event(other) for other in candidates if other.type is not None]
         findings.add(
@@ -147,8 +147,8 @@ class _SiteErrors:
 
 def _by_site(rows: Iterable[Row[Any]]) -> Iterator[tuple[Key, Iterator[Row[Any]]]]:
     """Yield each site with its rows; read them before requesting the next site."""
-    for site_id, some in groupby(rows, key=lambda row: str(row.site_id)):
-        yield (site_id,), some
+    for site_id, group in groupby(rows, key=lambda row: str(row.site_id)):
+        yield (site_id,), group
 
 
 def _events_of(scope: Scope, kind: str) -> Select[Any]:

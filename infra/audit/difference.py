@@ -81,19 +81,19 @@ def merge(
     expected: Iterable[tuple[Key, E]], found: Iterable[tuple[Key, F]]
 ) -> Iterator[tuple[Key, E | None, F | None]]:
     """Full outer merge join of two streams that are sorted by unique keys."""
-    wanted, has = iter(expected), iter(found)
-    left, right = next(wanted, None), next(has, None)
+    expected_items, found_items = iter(expected), iter(found)
+    left, right = next(expected_items, None), next(found_items, None)
     while left is not None or right is not None:
         if right is None or (left is not None and left[0] < right[0]):
             assert left is not None  # noqa: S101 - for the type checker
             yield left[0], left[1], None
-            left = next(wanted, None)
+            left = next(expected_items, None)
         elif left is None or right[0] < left[0]:
             yield right[0], None, right[1]
-            right = next(has, None)
+            right = next(found_items, None)
         else:
             yield left[0], left[1], right[1]
-            left, right = next(wanted, None), next(has, None)
+            left, right = next(expected_items, None), next(found_items, None)
 
 
 def rows_by_key(rows: Iterable[Iterable[Any]], *key: int) -> Iterator[tuple[Key, list[SqlRow]]]:
@@ -102,8 +102,8 @@ def rows_by_key(rows: Iterable[Iterable[Any]], *key: int) -> Iterator[tuple[Key,
         tuple(micros(value) if isinstance(value, datetime) else value for value in row)
         for row in rows
     )
-    for found, some in groupby(neutral, key=itemgetter(*key)):
-        yield found, list(some)
+    for found, group in groupby(neutral, key=itemgetter(*key)):
+        yield found, list(group)
 
 
 def _display(value: object) -> str:

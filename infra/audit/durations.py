@@ -99,8 +99,8 @@ def compute(
 def _computed(rows: Iterable[Row[Any]]) -> Iterator[tuple[Key, list[PageDuration]]]:
     for (site_id, hour), of_hour in groupby(rows, key=lambda row: (row.site_id, _hour(row))):
         pages: list[PageDuration] = []
-        for _, some in groupby(of_hour, key=lambda row: row.kafka_partition):
-            pages += compute(site_id, hour, map(_leave, some))
+        for _, group in groupby(of_hour, key=lambda row: row.kafka_partition):
+            pages += compute(site_id, hour, map(_leave, group))
         yield (site_id, hour), pages
 
 
@@ -121,13 +121,13 @@ def _sums(parts: Iterable[Mapping[str, Any]], *, is_one_group: bool) -> dict[str
         by_path[_ALL_PATHS if is_one_group else part["path"]].append(part)
     return {
         path: {
-            "leaves": sum(part["leaves"] for part in some),
-            "total_ms": sum(part["total_ms"] for part in some),
-            "min_ms": min(part["min_ms"] for part in some),
-            "max_ms": max(part["max_ms"] for part in some),
-            "sketch": _merged([part["sketch"] for part in some]),
+            "leaves": sum(part["leaves"] for part in group),
+            "total_ms": sum(part["total_ms"] for part in group),
+            "min_ms": min(part["min_ms"] for part in group),
+            "max_ms": max(part["max_ms"] for part in group),
+            "sketch": _merged([part["sketch"] for part in group]),
         }
-        for path, some in by_path.items()
+        for path, group in by_path.items()
     }
 
 

@@ -23,8 +23,8 @@ def open_kafka(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
         return
     if not is_new and not (data_dir / "kafka" / "data").exists():
         raise UserError(
-            f"{data_dir.absolute()} holds no Kafka: give the --data-dir of `headrace up`, or name "
-            "yours by HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
+            f"{data_dir.absolute()} has no Kafka: give the --data-dir of `headrace up`, or set "
+            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         )
     with LocalKafka(data_dir):
         yield local_settings(data_dir)

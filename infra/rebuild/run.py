@@ -87,7 +87,7 @@ async def rebuild(
     `on_rows` is called with the number of rows read. Raises `UserError` if stream workers are
     running, or the sinks lag behind.
     """
-    failed = "What was rebuilt until now is right; run this again for the rest"
+    failed = "What was rebuilt so far is correct; run this again for the rest"
     async with open_cluster(settings, failed) as cluster:
         await cluster.check_stopped([STREAMS], _still_running)
         await cluster.check_stored(settings.database, target.topic)
@@ -106,7 +106,7 @@ async def rebuild(
 def _still_running(members: Mapping[str, int]) -> str:
     [(group, count)] = members.items()
     return (
-        f"Stream workers are running ({count} in the group {group}), and they hold these tables "
+        f"Stream workers are running ({count} in the group {group}), and they keep this state "
         "in memory. Stop the role streams (or `headrace up`), run this again, then start it"
     )
 

@@ -87,8 +87,9 @@ class Cluster:
         while behind := await self._behind(database, here, ends):
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"The sinks have not stored all yet: {', '.join(behind)}. Let `headrace sinks` "
-                    "(or `headrace up`) run until they have, stop the streams, and run this again"
+                    f"The sinks still lag behind: {', '.join(behind)}. Let `headrace sinks` (or "
+                    "`headrace up`) run until they have caught up, stop the streams, and run this "
+                    "again"
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -107,7 +108,7 @@ class Cluster:
         """Return the partitions of a topic; raises `UserError` if it does not exist."""
         [found] = await self._admin.describe_topics([topic.name])
         if found["error_code"]:
-            raise UserError(f"There is no topic {topic.name}: nothing was ever computed here")
+            raise UserError(f"There is no topic {topic.name}: nothing has been computed yet")
         return list(range(len(found["partitions"])))
 
     async def ranges_of(
@@ -135,9 +136,9 @@ class Cluster:
         rows = await run_once(database, _positions)
         if any((row["cluster_id"], row["kafka_epoch"]) != here for row in rows.values()):
             raise UserError(
-                f"The database holds results of another Kafka cluster than {here[0]} in epoch "
-                f"{here[1]}: name the database and the Kafka that belong together, or have the "
-                "database take this one over with `headrace adopt-cluster`"
+                f"The database has results of another Kafka cluster than {here[0]} in epoch "
+                f"{here[1]}: configure a database and a Kafka that belong together, or move the "
+                "database to this cluster with `headrace adopt-cluster`"
             )
         stored = {tp: row["next_offset"] for tp, row in rows.items()}
         return [

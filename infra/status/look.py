@@ -83,7 +83,7 @@ async def _add_database(
         return
     except DATABASE_ERRORS as error:
         what = f"The database {settings.shown} cannot be read: {reason(error)}"
-        do = "start it, or set HEADRACE_DATABASE__URL; a new one is made by `headrace db upgrade`"
+        do = "start it, or set HEADRACE_DATABASE__URL; `headrace db upgrade` creates a new one"
         status.problems.append(Problem(what=what, do=do))
         return
     if cluster is not None and found.clusters - {cluster}:
@@ -91,7 +91,7 @@ async def _add_database(
             Problem(
                 what=f"The database belongs to another Kafka cluster than {cluster.cluster_id} in "
                 f"epoch {cluster.epoch}",
-                do="name those that belong together, or stop headrace and run "
+                do="configure those that belong together, or stop headrace and run "
                 "`headrace adopt-cluster`",
             )
         )

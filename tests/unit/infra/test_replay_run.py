@@ -119,7 +119,7 @@ def test_refusals_are_counted_by_code_with_the_first_example() -> None:
         ["2", "refused: often", "x, line 3", "First"],
         ["1", "refused: rare", "x, line 2", "Rare\\x1b"],
         ["4", "in 2.0 seconds", "", ""],
-        ["2", "a second", "", ""],
+        ["2", "per second", "", ""],
     ]
 
 
