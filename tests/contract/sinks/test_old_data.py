@@ -11,7 +11,7 @@ from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
 from tests.contract.sinks.audited import Log, Pipeline
-from tests.contract.sinks.test_audit import look, told
+from tests.contract.sinks.test_audit import run_audit, to_sentences
 from tests.unit.streams.samples import event, source
 
 #: What was paid, and what SQLite had of it as a double; those in the middle have more digits.
@@ -55,7 +55,7 @@ async def test_amounts_that_were_doubles_become_what_was_paid(
     assert stored.pop("s-free") is None
     assert {str(amount) for amount in stored.values()} == set(_AMOUNTS)
     assert check(empty_url) == []
-    assert told(await look(empty_url)) == []
+    assert to_sentences(await run_audit(empty_url)) == []
 
 
 async def test_an_amount_without_an_alert_is_the_nearest_decimal(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ async def test_events_without_a_path_are_audited_by_their_url(database_url: str)
     for gone in ("/from-url", "/", "(none)"):
         await samples.execute(database_url, f"UPDATE events SET path = NULL WHERE path = '{gone}'")  # noqa: S608
 
-    assert told(await look(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
     await samples.execute(database_url, "DELETE FROM page_durations WHERE path = '(none)'")
-    assert [line.split(": ", 1)[1] for line in told(await look(database_url))] == [
+    assert [line.split(": ", 1)[1] for line in to_sentences(await run_audit(database_url))] == [
         "shop 2026-04-01T12Z (none): is missing"
     ]
 
@@ -136,7 +136,7 @@ async def test_alerts_as_the_first_version_worded_them_are_right(
     change = f"UPDATE alerts SET title = '{title}', details = '{details}'"  # noqa: S608 - our own text
     await samples.execute(database_url, change)
 
-    assert told(await look(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
     await samples.execute(database_url, change.replace(shown, "7.77"))
-    assert len(told(await look(database_url))) == 1
+    assert len(to_sentences(await run_audit(database_url))) == 1

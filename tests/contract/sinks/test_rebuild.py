@@ -1,4 +1,4 @@
-"""What a rebuild makes of events, on both engines: the rows, and states to go on from."""
+"""Rebuilds on both engines: rows, and states that workers continue with."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from sinks.sql.engine import open_database
 from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from tests.contract.sinks.audited import Log, Pipeline, clickstream
 from tests.contract.sinks.samples import contents, execute, query
-from tests.contract.sinks.test_audit import differences, look, told
+from tests.contract.sinks.test_audit import differences, run_audit, to_sentences
 from tests.unit.streams.samples import DAY_MS, HOUR, NOON, event, source
 
 SESSION_PLAN = plan_sessions(rules_of(Settings()))
@@ -43,7 +43,7 @@ DAMAGES = {
 async def rebuild(
     url: str, topic: Topic, next_events: NextEvents, scope: Scope | None = None
 ) -> list[Put]:
-    """Rebuild the rows, as from a topic that is empty; return what the topic is to hold."""
+    """Rebuild the rows as from an empty topic; return the writes to the topic."""
     plan: Plan = SESSION_PLAN if topic is SESSIONS else plan_durations
     changes: list[Change] = []
 
@@ -63,7 +63,7 @@ async def rebuild(
 
 
 def next_events_after(log: Log) -> dict[int, Source]:
-    """Return where the agents stand that have applied the whole log."""
+    """Return the next events of agents that have applied the whole log."""
     last = {src.partition: src for _, src in log}
     return {
         partition: Source(partition, src.offset + 1, src.log_ms) for partition, src in last.items()
@@ -71,34 +71,36 @@ def next_events_after(log: Log) -> dict[int, Source]:
 
 
 @pytest.mark.parametrize("topic", DAMAGES, ids=lambda topic: topic.name)
-async def test_a_rebuilt_table_is_right_and_goes_on(database_url: str, topic: Topic) -> None:
-    """Whatever was damaged; and the events that come next are applied to what was rebuilt."""
+async def test_a_rebuilt_table_is_correct_and_can_be_continued(
+    database_url: str, topic: Topic
+) -> None:
+    """Any damage is repaired, and later events are applied to the rebuilt states."""
     log = clickstream(700, seed=3)
     before, after = log[:400], log[400:]
     pipeline = Pipeline(database_url)
     await pipeline.flow(before)
     for site, damage in DAMAGES[topic].items():
         await execute(database_url, f"{damage} WHERE site_id = '{site}'")
-    damaged = {one.key[0] for one in differences(await look(database_url))}
+    damaged = {one.key[0] for one in differences(await run_audit(database_url))}
     assert damaged == DAMAGES[topic].keys()
 
     puts = await rebuild(database_url, topic, next_events_after(before))
 
-    assert told(await look(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
     if topic is SESSIONS:
         assert {put.key for put in puts} >= _keys(pipeline, before)
         pipeline.recover(sessions=puts)
     else:
         pipeline.recover(durations=puts)
     await pipeline.flow(after)
-    assert told(await look(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
 
 @pytest.mark.parametrize("topic", [SESSIONS, PAGE_DURATIONS], ids=lambda topic: topic.name)
-async def test_what_the_streams_are_yet_to_see_is_not_counted_again(
+async def test_events_that_are_not_applied_yet_are_not_counted_twice(
     database_url: str, topic: Topic
 ) -> None:
-    """Stored, but not applied: the rebuilt state has it, also of hours long past."""
+    """They are in the rebuilt state, even those of expired hours."""
     log = [
         (event("a", event_ts=NOON - 90 * 24 * HOUR, type="pageleave", duration_ms=5), source(0)),
         (event("b", event_ts=NOON - 90 * 24 * HOUR, type="pageleave", duration_ms=7), source(1)),
@@ -112,11 +114,11 @@ async def test_what_the_streams_are_yet_to_see_is_not_counted_again(
     fresh = Pipeline(database_url)
     fresh.recover(**{"sessions" if topic is SESSIONS else "durations": puts})
     await fresh.flow(log)
-    assert told(await look(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
 
-async def test_a_rebuild_keeps_to_its_site_and_its_time(database_url: str) -> None:
-    """What is of other sites, or was over before, stays as it is."""
+async def test_a_rebuild_is_limited_to_its_site_and_start_time(database_url: str) -> None:
+    """Rows of other sites and earlier times do not change."""
     log = [
         (event("a", session_id="old"), source(0)),
         (event("b", session_id="new", event_ts=NOON + HOUR), source(1)),
@@ -137,8 +139,8 @@ async def test_a_rebuild_keeps_to_its_site_and_its_time(database_url: str) -> No
     assert rows == [("other", "new", 9), ("shop", "new", 1), ("shop", "old", 9)]
 
 
-async def test_a_rebuilt_row_has_a_revision_above_the_one_before(database_url: str) -> None:
-    """So it wins over what a sink is yet to read, and the next event's wins over it."""
+async def test_a_rebuilt_row_has_a_higher_revision(database_url: str) -> None:
+    """It wins over unread changelog records, and the next event wins over it."""
     await Pipeline(database_url).flow([(event("a"), source(0))])
     await execute(database_url, "UPDATE sessions SET revision = 70")
 
@@ -148,6 +150,6 @@ async def test_a_rebuilt_row_has_a_revision_above_the_one_before(database_url: s
 
 
 def _keys(pipeline: Pipeline, log: Log) -> set[bytes]:
-    """Return the keys whose states the workers still hold."""
+    """Return the keys whose states the workers still have."""
     partitions: Iterable[int] = {src.partition for _, src in log}
     return {key for partition in partitions for key in pipeline.sessions[partition].stored()}

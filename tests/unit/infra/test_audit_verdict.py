@@ -1,4 +1,4 @@
-"""The first sentence of an audit: what differs, and what to do about it."""
+"""The verdict of an audit: what differs, and what to do about it."""
 
 import pytest
 
@@ -24,10 +24,10 @@ from infra.audit.screen import verdict
         ),
     ],
 )
-def test_rows_of_an_earlier_version_are_no_unknown_fault(
+def test_rows_of_an_earlier_version_have_their_own_verdict(
     differences: list[str | None], sentence: str
 ) -> None:
-    """Unless something else differs, too."""
+    """Unless other rows differ, too."""
     findings = Findings("sessions")
     for number, what in enumerate(differences):
         findings.add(("shop", str(number)), f"row {number}", what)

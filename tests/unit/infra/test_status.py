@@ -1,4 +1,4 @@
-"""What of a status is red, what to do about it, and how it is shown."""
+"""The problems in a status, and how a status is shown."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -26,8 +26,8 @@ def _roles(**fields: Any) -> list[Role]:
     return [Role(**{"name": "sinks", "workers": 1, **fields})]
 
 
-def test_nothing_is_red_when_all_is_done() -> None:
-    """Nor when there is a lag that shrinks, or is young; nor are old dead letters news."""
+def test_a_healthy_status_has_no_problems() -> None:
+    """A shrinking or short lag, and old dead letters, are no problems either."""
     flows = [
         _flow(),
         _flow(lag=9_000, rate=800.0, behind_seconds=500.0),
@@ -73,16 +73,16 @@ def test_nothing_is_red_when_all_is_done() -> None:
         ),
     ],
 )
-def test_what_is_red_is_said_with_what_to_do(status: Status, what: str, do: str) -> None:
-    """A sentence each."""
+def test_each_problem_says_what_to_do(status: Status, what: str, do: str) -> None:
+    """In one sentence each."""
     (problem,) = find_problems(status)
 
     assert problem.what.startswith(what)
     assert do in problem.do
 
 
-def test_a_role_that_does_not_run_is_said_once() -> None:
-    """And not again for each topic that it does not read."""
+def test_a_role_without_workers_is_one_problem() -> None:
+    """Not another one for each of its topics."""
     flows = [_flow(lag=5, stuck=[1]), _flow(topic="sessions", lag=5, stuck=[1])]
 
     assert len(list(find_problems(Status(roles=_roles(workers=0), flows=flows)))) == 1
@@ -96,8 +96,8 @@ def _text(status: Status) -> str:
     return console.file.getvalue()
 
 
-def test_a_status_is_shown_whole() -> None:
-    """Times as people say them; what is estimated says so."""
+def test_a_status_is_shown_in_full() -> None:
+    """Times are relative, and estimates are marked."""
     flow = _flow(
         lag=1_234,
         rate=5_678.4,
@@ -117,8 +117,8 @@ def test_a_status_is_shown_whole() -> None:
         assert part in text
 
 
-def test_the_verdict_comes_first_and_steers_no_terminal() -> None:
-    """What a role says of itself may hold a stranger's text."""
+def test_the_verdict_comes_first_and_is_escaped() -> None:
+    """The reason that a role reports may contain untrusted text."""
     tables = [TableCount(table="events", rows=1, estimated=False)]
     problems = [Problem(what="bad \x1b[2J", do="fix it"), Problem(what="worse", do="run")]
     one = _text(Status(tables=tables, problems=problems[:1])).splitlines()
@@ -130,7 +130,7 @@ def test_the_verdict_comes_first_and_steers_no_terminal() -> None:
 
 
 def test_the_slow_codec_is_a_note_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All is well with it; an operator learns how to get the other."""
+    """It says how to get the fast one."""
     monkeypatch.setattr(codec, "IS_COMPILED", False)
     text = _text(Status(notes=look.notes()))
 
@@ -140,8 +140,8 @@ def test_the_slow_codec_is_a_note_and_no_problem(monkeypatch: pytest.MonkeyPatch
     assert look.notes() == []
 
 
-def test_with_nothing_left_everything_is_done() -> None:
-    """A time would look as if something was missing since."""
+def test_without_lag_everything_is_processed() -> None:
+    """A time would look as if records were missing since."""
     at = _NOW - timedelta(minutes=5)
     (done,) = [
         line for line in _text(Status(flows=[_flow(done_until=at)])).splitlines() if "raw" in line
@@ -160,8 +160,8 @@ def test_with_nothing_left_everything_is_done() -> None:
 @pytest.mark.parametrize(
     ("number", "said"), [(1, "1 dead letter in"), (1_000, "1,000 dead letters in")]
 )
-def test_one_is_no_plural(number: int, said: str) -> None:
-    """Of dead letters."""
+def test_a_single_dead_letter_is_singular(number: int, said: str) -> None:
+    """In the sentence of the problem."""
     count = DeadLetterCount(topic="alerts-dlq", kept=9_000, last_hour=5_000, open=number)
     (problem,) = find_problems(Status(dead_letters=[count]))
 
@@ -169,8 +169,8 @@ def test_one_is_no_plural(number: int, said: str) -> None:
     assert "headrace dlq discard" in problem.do
 
 
-def test_settled_letters_count_in_the_topic_that_they_are_in() -> None:
-    """Not in that of their stage: what a replay leads to is in the topic that it went through."""
+def test_resolved_dead_letters_count_in_their_own_topic() -> None:
+    """Replays that were rejected again are in the topic they were routed through."""
     names = (
         "store_sessions:sessions/2/48",
         "store_sessions:events-raw/2/96",
@@ -181,8 +181,8 @@ def test_settled_letters_count_in_the_topic_that_they_are_in() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "is_red"), [(0.0, False), (299.0, False), (172_800.0, True)])
-def test_a_clock_of_kafka_that_is_ahead_is_red(seconds: float, is_red: bool) -> None:
-    """Whichever machine asks: no role of it has to run."""
+def test_a_broker_clock_that_is_ahead_is_a_problem(seconds: float, is_red: bool) -> None:
+    """On any machine, even without roles."""
     found = look.clock_problems(seconds)
     assert [problem.what for problem in found] == (
         ["The last events are logged 2,880 minutes ahead of this machine's clock"] if is_red else []
