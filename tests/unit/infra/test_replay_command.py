@@ -31,7 +31,7 @@ def _summary(result: Result) -> dict[str, Any]:
 
 
 def test_a_dry_run_applies_the_servers_rules(tmp_path: Path) -> None:
-    """Events are counted, by reason, with the first place of each."""
+    """Results are counted by reason, with the location of the first."""
     events = [_GOOD, _OLD, _AHEAD, _BAD, "{", _BAD]
     told = _dry(tmp_path, "\n".join(events), "--json")
 
@@ -65,10 +65,10 @@ def test_with_a_token_nothing_would_be_clamped(tmp_path: Path) -> None:
         ("http://collect.example:8999", 1),
     ],
 )
-def test_the_owners_token_is_for_the_headrace_here_alone(
+def test_the_owners_token_is_sent_to_the_local_headrace_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, clamped: int
 ) -> None:
-    """Also with --to and its very address; nothing else gets it."""
+    """With --to only if it is the same address."""
     run = tmp_path / "data" / "run"
     run.mkdir(parents=True)
     (run / "web.pid").write_text(str(os.getpid()))
@@ -87,15 +87,15 @@ def test_the_owners_token_is_for_the_headrace_here_alone(
     ("text", "options", "code"),
     [(_GOOD, (), 0), ("", (), 0), (_BAD, (), 1), (_BAD, ("--allow-rejects",), 0)],
 )
-def test_rejected_events_end_with_1_unless_they_are_allowed(
+def test_rejected_events_exit_with_1_unless_they_are_allowed(
     tmp_path: Path, text: str, options: tuple[str, ...], code: int
 ) -> None:
-    """So that a script notices."""
+    """So that scripts notice."""
     assert _dry(tmp_path, text, *options).exit_code == code
 
 
 def test_members_and_columns_are_renamed(tmp_path: Path) -> None:
-    """In JSON and CSV alike."""
+    """In JSON and in CSV."""
     mapped = ("--map", "kind=type", "--map", "site=site_id", "--map", "sess=session_id", "--json")
     lines = _dry(tmp_path, '{"kind":"copy","site":"s","sess":"1"}', *mapped)
     rows = _dry(tmp_path, "kind;site;sess\ncopy;s;1\n", *mapped, name="x.csv")
@@ -104,7 +104,7 @@ def test_members_and_columns_are_renamed(tmp_path: Path) -> None:
 
 
 def test_rejected_events_are_written_and_read_again(tmp_path: Path) -> None:
-    """Corrected, they are accepted."""
+    """After a correction they are accepted."""
     rejects = tmp_path / "rejects.jsonl"
     told = _dry(tmp_path, f"{_GOOD}\n{_BAD}\n", "--rejects", str(rejects))
     assert told.exit_code == 1
@@ -125,18 +125,18 @@ def test_rejected_events_are_written_and_read_again(tmp_path: Path) -> None:
         ("--query", "nowhere"),
     ],
 )
-def test_wrong_options_end_with_2(
+def test_invalid_options_exit_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
-    """And the file of events is not overwritten."""
+    """The file of events is not overwritten."""
     monkeypatch.chdir(tmp_path)
 
     assert _dry(tmp_path, _GOOD, *options).exit_code == 2
     assert (tmp_path / "x.jsonl").read_text() == _GOOD
 
 
-def test_a_token_and_no_window_contradict_each_other(tmp_path: Path) -> None:
-    """One of them is a mistake."""
+def test_a_token_and_clamp_are_mutually_exclusive(tmp_path: Path) -> None:
+    """Only one of them can be meant."""
     told = _dry(tmp_path, _GOOD, "--clamp", "--token", "hr_x")
 
     assert isinstance(told.exception, UsageError)
