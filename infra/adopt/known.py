@@ -1,4 +1,4 @@
-"""Find the events of the new log that the database already has: the log was copied or restored."""
+"""Find where a copied or restored log continues after the events in the database."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -27,13 +27,13 @@ _ALL = 1 << 62
 class Start(NamedTuple):
     """Offset and log time (ms) of the first event of a partition that is not stored.
 
-    If all are stored, these are the offset after the last one, and the current time. `repeats` are
-    the stored events after this offset.
+    If all are stored, these are the offset after the last one, and the current time. `duplicates`
+    are the stored events after this offset.
     """
 
     offset: int
     log_ms: int
-    repeats: list[Seed]
+    duplicates: list[Seed]
 
 
 async def find_starts(
@@ -47,7 +47,7 @@ async def find_starts(
     tail = LogTail(kafka, EVENTS_RAW.name, _ALL)
     found: dict[int, Start] = {}
     for tp, begin in begins.items():
-        start, start_ms, repeats = begin, None, list[Seed]()
+        start, start_ms, duplicates = begin, None, list[Seed]()
         async for fetched in _event_keys(tail, tp.partition):
             keys = {key for key, _ in fetched.values()}
             stored = await run_once(database, partial(positions_of, keys=keys))
@@ -58,9 +58,9 @@ async def find_starts(
                 elif start_ms is None:
                     start = offset + 1
                 else:
-                    repeats.append(Seed(key, at[0], position(at[1], at[2]), start_ms))
+                    duplicates.append(Seed(key, at[0], position(at[1], at[2]), start_ms))
         now_ms = int(time.time() * 1_000)
-        found[tp.partition] = Start(start, now_ms if start_ms is None else start_ms, repeats)
+        found[tp.partition] = Start(start, now_ms if start_ms is None else start_ms, duplicates)
     return found
 
 

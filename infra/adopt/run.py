@@ -95,7 +95,7 @@ async def adopt(
             cluster_id, cluster.epoch, is_new=False, previous_clusters=stored.clusters
         )
         is_empty = not stored.has_events and not stored.next_offsets
-        if is_empty or (not force and await _belongs(cluster, cluster_id, stored)):
+        if is_empty or (not force and await _is_current(cluster, cluster_id, stored)):
             return result
         _check_partitions(stored, settings.kafka.partitions)
         is_other = cluster_id not in {name for name, _ in stored.clusters}
@@ -104,8 +104,8 @@ async def adopt(
         if result.epoch > MAX_EPOCH:
             raise UserError(f"{MAX_EPOCH} clusters were adopted; there is no further epoch")
         adoption = _Adoption(settings, result, on_step, on_rows)
-        begins, _ = await cluster.ranges_of(adoption.raw)
-        await adoption.fill(begins, is_other=is_other)
+        begins, _ = await cluster.offset_ranges(adoption.raw)
+        await adoption.rebuild_topics(begins, is_other=is_other)
         await cluster.check_stopped(_GROUPS, _still_running, 0)
         await adoption.move()
     return result
@@ -130,7 +130,7 @@ class _Adoption:
         self._on_rows = on_rows
         self._starts: dict[int, Start] = {}
 
-    async def fill(self, begins: Mapping[TopicPartition, int], *, is_other: bool) -> None:
+    async def rebuild_topics(self, begins: Mapping[TopicPartition, int], *, is_other: bool) -> None:
         """Delete and recreate the derived topics, and fill them from SQL."""
         self._on_step("looking for events that are already in the database")
         self._starts = await find_starts(self._kafka, self._settings.database, begins)
@@ -185,8 +185,8 @@ class _Adoption:
         loop = asyncio.get_running_loop()
 
         def work(snapshot: Snapshot) -> None:
-            repeats = chain.from_iterable(one.repeats for one in self._starts.values())
-            records = seeds.seed_records(chain(seeds.recent_seeds(snapshot, until_ms), repeats))
+            duplicates = chain.from_iterable(one.duplicates for one in self._starts.values())
+            records = seeds.seed_records(chain(seeds.recent_seeds(snapshot, until_ms), duplicates))
             for batch in batched(records, _BATCH_SIZE):
                 sending = send(producer, EVENTS_SESSION, batch)
                 asyncio.run_coroutine_threadsafe(sending, loop).result()
@@ -242,14 +242,14 @@ def _still_running(members: Mapping[str, int]) -> str:
     )
 
 
-async def _belongs(cluster: Cluster, cluster_id: str, stored: StoredOffsets) -> bool:
+async def _is_current(cluster: Cluster, cluster_id: str, stored: StoredOffsets) -> bool:
     """Return True if the database is at this cluster and epoch, and its topics have all offsets."""
     if stored.clusters != {(cluster_id, cluster.epoch)}:
         return False
     ours = {topic.name for topic in TOPICS}
     if any(tp.topic not in ours for tp in stored.next_offsets):
         return False  # the topic prefix has changed
-    _, ends = await cluster.ranges_of(stored.next_offsets)
+    _, ends = await cluster.offset_ranges(stored.next_offsets)
     return all(ends.get(tp, 0) >= offset for tp, offset in stored.next_offsets.items())
 
 

@@ -111,7 +111,7 @@ class Cluster:
             raise UserError(f"There is no topic {topic.name}: nothing has been computed yet")
         return list(range(len(found["partitions"])))
 
-    async def ranges_of(
+    async def offset_ranges(
         self, partitions: Collection[TopicPartition]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         """Return the beginning and end offsets of the partitions that exist."""
@@ -168,7 +168,7 @@ class Cluster:
 
     async def _record(self, tp: TopicPartition, offset: int) -> Any:
         """Return the first record at or after an offset, or None."""
-        begins, ends = await self.ranges_of([tp])
+        begins, ends = await self.offset_ranges([tp])
         first = max(offset, begins[tp])
         if first >= ends[tp]:
             return None

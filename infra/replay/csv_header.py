@@ -92,12 +92,12 @@ def _validated(name: str, line: Line, header: Header | None, field_map: FieldMap
     if header is None:
         raise UserError(
             f"Line {line.number:,} of {name} must name the fields, such as "
-            "type,site_id,session_id,path; none of the first three is there. Give columns of other "
-            "names with --map theirs=ours"
+            "type,site_id,session_id,path; it has none of the first three. Map columns with other "
+            "names by --map theirs=ours"
         )
     named = [column for column in header.names if column]
     if duplicates := {column for column in named if named.count(column) > 1}:
         raise UserError(f"Line {line.number:,} of {name} names {min(duplicates)} twice")
     if missing := field_map.keys() - set(header.columns):
-        raise UserError(f"--map names {min(missing)}, which is no column of {name}")
+        raise UserError(f"--map names {min(missing)}, which is not a column of {name}")
     return header

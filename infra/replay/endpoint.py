@@ -25,10 +25,10 @@ def endpoint(base: str) -> Endpoint:
     or `https://` address.
     """
     if not _PRINTABLE.fullmatch(base):
-        raise ValueError("it must be of ASCII characters without spaces, others percent-encoded")
+        raise ValueError("it must be ASCII without spaces; percent-encode other characters")
     parts = _URL.fullmatch(base)
     if parts is None or not _AUTHORITY.fullmatch(parts["authority"]):
-        raise ValueError("it is no address such as http://127.0.0.1:8080, without #")
+        raise ValueError("it must be an address such as http://127.0.0.1:8080, without #")
     # The address of the API itself is accepted, too.
     path = re.sub(r"/api/events?/?$", "", parts["path"]).removesuffix("/")
     target = f"{path}{_BATCH_PATH}{parts['query'] or ''}"

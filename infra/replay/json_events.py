@@ -62,7 +62,7 @@ def _elements(name: str, document: bytes) -> list[Raw] | list[bytes]:
         elements = split_leniently(document, len(document))
         if elements is None:
             raise UserError(
-                f"{name} begins as a JSON document of events and is none: {error}"
+                f"{name} begins like a JSON document of events, but is invalid: {error}"
             ) from None
         return elements
     return found.events if isinstance(found, _Envelope) else found

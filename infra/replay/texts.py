@@ -27,9 +27,9 @@ _UNSUPPORTED = {
     b"Obj\x01": "an Avro file: export it as CSV or JSON lines",
     b"ORC": "an ORC file: export it as CSV or JSON lines",
     b"SQLite format 3\x00": "an SQLite database: export a table as CSV or JSON lines",
-    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, or pack it by gzip",
-    b"\xfd7zXZ\x00": "packed by xz: unpack it, or pack it by gzip",
-    b"BZh": "packed by bzip2: unpack it, or pack it by gzip",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it, or use gzip",
+    b"\xfd7zXZ\x00": "compressed with xz: decompress it, or use gzip",
+    b"BZh": "compressed with bzip2: decompress it, or use gzip",
 }
 
 

@@ -33,9 +33,9 @@ def _until(seconds: float, seed: int) -> list[TimedEvent]:
     return list(takewhile(lambda one: one.at < seconds, simulation.events()))
 
 
-def _sessions(happenings: Sequence[TimedEvent]) -> list[list[dict[str, Any]]]:
+def _sessions(timed_events: Sequence[TimedEvent]) -> list[list[dict[str, Any]]]:
     by_session = defaultdict(list)
-    for one in happenings:
+    for one in timed_events:
         by_session[one.event["session_id"]].append(one.event)
     return list(by_session.values())
 

@@ -251,7 +251,7 @@ def test_columns_are_renamed() -> None:
 
 def test_a_column_to_rename_must_exist() -> None:
     """A misspelt name would be missing in every event."""
-    with pytest.raises(UserError, match=r"--map names kind, which is no column of x\.csv"):
+    with pytest.raises(UserError, match=r"--map names kind, which is not a column of x\.csv"):
         _rows(b"type,w\na,5\n", {"kind": "type"})
 
 
