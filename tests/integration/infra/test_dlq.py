@@ -59,14 +59,14 @@ def _write_dead_letters(bootstrap: str, stage: str, letters: list[tuple[int, byt
                     # Later than any that another test leaves.
                     "dlq-at": str(4_000_000_000_000 + at),
                 }
-                told = await producer.send_and_wait(
+                sent = await producer.send_and_wait(
                     _TOPIC,
                     value,
                     key=b"my-site",
                     partition=2,
                     headers=[(name, text.encode()) for name, text in headers.items()],
                 )
-                ids.append(f"{_TOPIC}/2/{told.offset}")
+                ids.append(f"{_TOPIC}/2/{sent.offset}")
         return ids
 
     return asyncio.run(send())
@@ -185,9 +185,9 @@ def test_dead_letters_of_other_writers_are_not_replayed(bootstrap: str) -> None:
     (letter_id,) = _write_dead_letters(bootstrap, f"stage-{uuid4()}", [(_random_offset(), b"x")])
     before = len(_raw_since(bootstrap, 0))
 
-    told = _headrace("replay", letter_id)
+    result = _headrace("replay", letter_id)
 
-    assert "not ours: cannot be replayed" in told.stdout
+    assert "not ours: cannot be replayed" in result.stdout
     assert len(_raw_since(bootstrap, 0)) == before
 
 
@@ -219,10 +219,10 @@ def test_a_discarded_dead_letter_is_not_replayed(bootstrap: str) -> None:
     _headrace("discard", letter_id, "--reason", "a test", "--yes")
     before = len(_raw_since(bootstrap, 0))
 
-    told = _headrace("replay", letter_id)
+    result = _headrace("replay", letter_id)
 
-    assert told.stdout.startswith("0 dead letters replayed.")
-    assert "were discarded" in told.stdout
+    assert result.stdout.startswith("0 dead letters replayed.")
+    assert "were discarded" in result.stdout
     assert len(_raw_since(bootstrap, 0)) == before
 
 
@@ -249,9 +249,9 @@ def test_discarding_needs_a_selection_and_a_reason(bootstrap: str) -> None:
         (("--all", "--reason", "  "), "--reason is empty"),
         (("--all", "--reason", "x" * 501), "--reason has 501 characters: at most 500"),
     ):
-        told = _headrace("discard", *arguments, "--yes")
-        assert sentence in str(told.exception)
-        assert isinstance(told.exception, UsageError)
+        result = _headrace("discard", *arguments, "--yes")
+        assert sentence in str(result.exception)
+        assert isinstance(result.exception, UsageError)
     assert _headrace("discard", "--all", "--yes").exit_code == 2
 
 
@@ -296,10 +296,10 @@ async def test_discards_are_counted_in_the_metrics(bootstrap: str, tmp_path: Pat
         (letter_id,) = await asyncio.to_thread(
             _write_dead_letters, bootstrap, "store_alerts", [(_random_offset(), b"x")]
         )
-        told = await asyncio.to_thread(
+        result = await asyncio.to_thread(
             _headrace, "discard", letter_id, "--reason", "a test", "--yes"
         )
-        assert told.exit_code == 0
+        assert result.exit_code == 0
         await eventually_async(
             lambda: worker.discarded > before, within_seconds=30, what="one more is counted"
         )
@@ -335,10 +335,10 @@ def test_invalid_ids_and_topics_are_errors_with_a_sentence(
     bootstrap: str, arguments: tuple[str, ...], sentence: str
 ) -> None:
     """It says what would be valid."""
-    told = _headrace(*arguments)
+    result = _headrace(*arguments)
 
-    assert isinstance(told.exception, UserError)
-    assert sentence in str(told.exception)
+    assert isinstance(result.exception, UserError)
+    assert sentence in str(result.exception)
 
 
 def test_an_unreachable_broker_is_an_error_with_a_sentence(
@@ -347,7 +347,7 @@ def test_an_unreachable_broker_is_an_error_with_a_sentence(
     """And nothing else is printed."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{unused_tcp_port}")
 
-    told = _headrace("list")
+    result = _headrace("list")
 
-    assert isinstance(told.exception, UserError)
-    assert "No Kafka answers" in str(told.exception)
+    assert isinstance(result.exception, UserError)
+    assert "No Kafka answers" in str(result.exception)

@@ -100,9 +100,9 @@ def _event(site_id: str, number: int) -> bytes:
     return json.dumps({**event, "path": f"/{number}"}).encode()
 
 
-def _rows(told: Result) -> list[list[str]]:
+def _rows(result: Result) -> list[list[str]]:
     """Return the cells of the table, without its header and its last two rows."""
-    lines = [line for line in told.stdout.splitlines() if line.startswith("│")]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("│")]
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[:-2]]
 
 
@@ -117,11 +117,11 @@ def test_valid_events_arrive_once_in_order_and_invalid_ones_are_counted(
     monkeypatch.chdir(tmp_path)
     Path("events.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines)))
 
-    told = _headrace("events.jsonl.gz", "--to", api.url)
+    result = _headrace("events.jsonl.gz", "--to", api.url)
 
-    assert told.exit_code == 1
+    assert result.exit_code == 1
     assert [event.path for event in api.events(site)] == [f"/{number}" for number in range(2_500)]
-    rows = _rows(told)
+    rows = _rows(result)
     assert [row[:3] for row in rows[:2]] == [
         ["2,500", "accepted", ""],
         ["2", "refused: missing_fields", "events.jsonl.gz, line 11"],
@@ -142,9 +142,9 @@ def test_csv_from_standard_input_arrives_with_its_nested_fields(api: Api) -> Non
         "pageleave,other,s1,,,1500,\n"
     )
 
-    told = _headrace("-", "--to", f"{api.url}/", "--site-id", site, standard_input=table.encode())
+    result = _headrace("-", "--to", f"{api.url}/", "--site-id", site, standard_input=table.encode())
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
     (vitals, leave) = api.events(site)
     assert vitals.screen is not None
     assert (vitals.screen.width, vitals.vitals) == (1920, {"lcp": 1.25})
@@ -196,11 +196,11 @@ def test_without_a_server_it_ends_with_a_sentence_and_no_table(
     monkeypatch.setenv("HEADRACE_API__PORT", str(port))
 
     with stamina.set_testing(True, attempts=2):
-        told = _headrace(str(path))
+        result = _headrace(str(path))
 
-    assert isinstance(told.exception, UserError)
-    assert str(told.exception).startswith(f"No headrace answers at http://127.0.0.1:{port}")
-    assert told.stdout == ""
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith(f"No headrace answers at http://127.0.0.1:{port}")
+    assert result.stdout == ""
 
 
 def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api, start: Start) -> None:

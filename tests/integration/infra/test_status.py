@@ -33,10 +33,10 @@ def test_missing_workers_are_problems_with_what_to_start(
     monkeypatch.setenv("HEADRACE_DATABASE__URL", postgres_url)
     upgrade_database(DatabaseSettings(url=postgres_url))
 
-    told = CliRunner().invoke(app, ["status", "--json"])
-    found = json.loads(told.stdout)
+    result = CliRunner().invoke(app, ["status", "--json"])
+    found = json.loads(result.stdout)
 
-    assert told.exit_code == 1
+    assert result.exit_code == 1
     assert [(role["name"], role["workers"], role["process"]) for role in found["roles"]] == [
         (name, 0, None) for name in ("streams", "live", "sinks")
     ]
@@ -54,8 +54,8 @@ def test_a_missing_kafka_and_database_are_problems(
     """Both are reported at once."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{unused_tcp_port}")
 
-    told = CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)])
+    result = CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)])
 
-    assert told.exit_code == 1
-    assert "No Kafka answers at" in told.stdout
-    assert "headrace.db does not exist" in " ".join(told.stdout.split())
+    assert result.exit_code == 1
+    assert "No Kafka answers at" in result.stdout
+    assert "headrace.db does not exist" in " ".join(result.stdout.split())

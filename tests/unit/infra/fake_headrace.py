@@ -46,13 +46,13 @@ async def serving(answer: Answer) -> AsyncIterator[FakeHeadrace]:
 
 def results(*statuses: str, status: int = 207, **headers: str) -> web.Response:
     """Return a response with results; those that are not accepted have a code."""
-    told = [
+    body_results = [
         {"index": index, "status": status}
         if status == "accepted"
         else {"index": index, "status": status, "code": f"{status}_code", "error": f"{status}!"}
         for index, status in enumerate(statuses)
     ]
-    body = msgspec.json.encode({"accepted": 0, "rejected": 0, "results": told})
+    body = msgspec.json.encode({"accepted": 0, "rejected": 0, "results": body_results})
     return web.Response(body=body, status=status, headers=headers)
 
 

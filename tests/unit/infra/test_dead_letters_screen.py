@@ -245,15 +245,15 @@ def test_an_id_is_parsed() -> None:
     assert RecordId.parse(f" {place} ") == place
 
 
-def _told(record: Any) -> dict[str, bytes]:
+def _replay_headers(record: Any) -> dict[str, bytes]:
     return dict(replay_headers(record, to_letter(record)))
 
 
 def test_a_replay_has_the_original_headers_and_its_stage() -> None:
     """Without those of the dead letter and of the router, which are written again."""
-    told = _told(_record(b""))
+    replayed = _replay_headers(_record(b""))
 
-    assert told == {
+    assert replayed == {
         "id": bytes(15) + b"\x07",
         "replay-for": b"sessionize",
         "replay-of": b"events-raw/3/7",
@@ -269,8 +269,8 @@ def test_a_record_routed_twice_is_one_dead_letter() -> None:
 
 def test_a_rejected_replay_is_a_new_dead_letter() -> None:
     """It can be replayed again after its cause is fixed."""
-    refused = _told(_record(b"")) | dict(_HEADERS) | {"src": Source(3, 99, 0).pack()}
-    letter = to_letter(_record(b"", refused.items()))
+    rejected = _replay_headers(_record(b"")) | dict(_HEADERS) | {"src": Source(3, 99, 0).pack()}
+    letter = to_letter(_record(b"", rejected.items()))
 
     assert letter.key == "sessionize:events-raw/3/99"
     assert letter.key != to_letter(_record(b"")).key
@@ -278,9 +278,9 @@ def test_a_rejected_replay_is_a_new_dead_letter() -> None:
 
 def test_replays_keep_the_first_offset_of_an_event() -> None:
     """Its row has its offset in events-raw."""
-    refused = dict(_HEADERS) | {"dlq-stage": b"store_events", "dlq-topic": b"events-raw"}
-    first = _told(_record(b"", refused.items()))
-    second = _told(_record(b"", (first | refused | {"dlq-offset": b"80"}).items()))
+    rejected = dict(_HEADERS) | {"dlq-stage": b"store_events", "dlq-topic": b"events-raw"}
+    first = _replay_headers(_record(b"", rejected.items()))
+    second = _replay_headers(_record(b"", (first | rejected | {"dlq-offset": b"80"}).items()))
 
     assert (first["replay-offset"], second["replay-offset"]) == (b"12", b"12")
     assert second["replay-of"] == b"events-raw/3/80"

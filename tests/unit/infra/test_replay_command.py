@@ -33,10 +33,10 @@ def _summary(result: Result) -> dict[str, Any]:
 def test_a_dry_run_applies_the_servers_rules(tmp_path: Path) -> None:
     """Results are counted by reason, with the location of the first."""
     events = [_GOOD, _OLD, _AHEAD, _BAD, "{", _BAD]
-    told = _dry(tmp_path, "\n".join(events), "--json")
+    result = _dry(tmp_path, "\n".join(events), "--json")
 
-    summary = _summary(told)
-    assert told.exit_code == 1
+    summary = _summary(result)
+    assert result.exit_code == 1
     assert (summary["dry_run"], summary["complete"], summary["events"]) == (True, True, 6)
     assert (summary["accepted"], summary["rejected"], summary["clamped"]) == (3, 3, 2)
     assert summary["without_timestamp"] == 1
@@ -78,9 +78,9 @@ def test_the_owners_token_is_sent_to_the_local_headrace_only(
     path = tmp_path / "x.jsonl"
     path.write_text(_OLD)
 
-    told = CliRunner().invoke(app, ["replay", str(path), "--dry-run", "--json", "--to", to])
+    result = CliRunner().invoke(app, ["replay", str(path), "--dry-run", "--json", "--to", to])
 
-    assert _summary(told)["clamped"] == clamped
+    assert _summary(result)["clamped"] == clamped
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_members_and_columns_are_renamed(tmp_path: Path) -> None:
     lines = _dry(tmp_path, '{"kind":"copy","site":"s","sess":"1"}', *mapped)
     rows = _dry(tmp_path, "kind;site;sess\ncopy;s;1\n", *mapped, name="x.csv")
 
-    assert [_summary(told)["accepted"] for told in (lines, rows)] == [1, 1]
+    assert [_summary(result)["accepted"] for result in (lines, rows)] == [1, 1]
 
 
 def test_rejected_events_are_written_and_read_again(tmp_path: Path) -> None:
     """After a correction they are accepted."""
     rejects = tmp_path / "rejects.jsonl"
-    told = _dry(tmp_path, f"{_GOOD}\n{_BAD}\n", "--rejects", str(rejects))
-    assert told.exit_code == 1
+    result = _dry(tmp_path, f"{_GOOD}\n{_BAD}\n", "--rejects", str(rejects))
+    assert result.exit_code == 1
 
     corrected = rejects.read_text().replace('"nope"', '"copy"')
 
@@ -137,6 +137,6 @@ def test_invalid_options_exit_with_2(
 
 def test_a_token_and_clamp_are_mutually_exclusive(tmp_path: Path) -> None:
     """Only one of them can be meant."""
-    told = _dry(tmp_path, _GOOD, "--clamp", "--token", "hr_x")
+    result = _dry(tmp_path, _GOOD, "--clamp", "--token", "hr_x")
 
-    assert isinstance(told.exception, UsageError)
+    assert isinstance(result.exception, UsageError)
