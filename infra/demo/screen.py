@@ -41,4 +41,4 @@ class DemoScreen(SendingScreen):
         summary = f"{counted(report.sent, 'event')}, {report.rate:,.1f}/s, {visitors:,} on the site"
         describe = _DESCRIPTIONS.get(event["type"])
         self._status.update(f"{summary} · {describe(event)}" if describe else summary)
-        self._line(summary)
+        self._show_progress(summary)

@@ -64,7 +64,7 @@ def clock_problems(ahead_seconds: float) -> list[Problem]:
 
 
 def _disk_problems(data_dir: Path) -> list[Problem]:
-    full = disk.why_full(data_dir.absolute())
+    full = disk.find_full_disk(data_dir.absolute())
     if full is None:
         return []
     (what, _, do) = full.partition(": ")

@@ -100,9 +100,7 @@ def test_a_role_that_dies_is_started_again_and_nothing_outlives_headrace_itself(
     """Kill -9 a role: it comes back. kill -9 `headrace up`: all it started is gone."""
     stack = make_stack({})
     stack.kill("sinks")
-    eventually(
-        lambda: "sinks is started again" in stack.screen, within_seconds=15, what="it says so"
-    )
+    eventually(lambda: "sinks restarted" in stack.screen, within_seconds=15, what="it says so")
     # One that is just becoming its program has no command line for a moment.
     eventually(lambda: len(stack.processes()) == 6, within_seconds=15, what="all six run")
     stack.crash()

@@ -77,9 +77,9 @@ def test_a_role_that_fails_at_the_start_gets_a_cross_and_its_last_words(tmp_path
     told = _up(data_dir, free_port())
 
     assert told.returncode == 1
-    assert "✗ sinks     ended while it started (exit code 1)" in told.stdout
+    assert "✗ sinks     exited during startup (exit code 1)" in told.stdout
     assert "✓ sinks" not in told.stdout
-    assert "sinks ended while it started (exit code 1): sinks: The database" in told.stderr
+    assert "sinks exited during startup (exit code 1): sinks: The database" in told.stderr
     assert f"Its log is {data_dir / 'logs' / 'sinks.log'}" in told.stderr
     assert "an old failure" not in told.stdout + told.stderr
     assert "Traceback" not in told.stdout + told.stderr

@@ -1,4 +1,4 @@
-"""The documentation matches the code."""
+"""The documents match the code."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from infra.docs import references
 
 
 @pytest.mark.parametrize("path", references(), ids=lambda path: path.name)
-def test_generated_references_are_up_to_date(path: Path) -> None:
-    """`make docs` would not change the files in docs/ that it generates."""
+def test_a_generated_document_is_up_to_date(path: Path) -> None:
+    """As `make docs` would write it."""
     assert path.read_text("utf-8") == references()[path], f"{path.name}: run `make docs`"
 
 
 def test_every_design_decision_in_the_code_exists() -> None:
-    """References such as `design D5` are in the design."""
+    """Such as `design D5` in a docstring."""
     root = Path(__file__).parents[3]
     design = (root / "docs" / "design.md").read_text("utf-8")
     for folder in ("infra", "kafka_clients", "producer_api", "schemas", "sinks", "streams"):

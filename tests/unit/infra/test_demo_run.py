@@ -102,8 +102,8 @@ async def test_events_that_were_not_accepted_are_retried() -> None:
         played = await _play(5, answer=answer)
 
     assert played.report.accepted == 5
-    assert "Waiting, to send again:" in played.shown
-    assert "Going on" in played.shown
+    assert "Waiting to retry:" in played.shown
+    assert "Resumed" in played.shown
 
 
 def test_an_unreachable_server_is_named(unused_tcp_port: int) -> None:

@@ -1,4 +1,4 @@
-"""Options that `headrace dlq` rejects before it connects to a broker."""
+"""The option checks of `headrace dlq`."""
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +11,7 @@ from infra.cli import app
     [("--stage", "sessionise", "sessionize"), ("--reason", "rule-failed", "rule_failed")],
 )
 def test_unknown_stages_and_reasons_are_rejected(option: str, value: str, right: str) -> None:
-    """They would match nothing, which would look like success."""
+    """They would select nothing, and the replay would seem to succeed."""
     result = CliRunner().invoke(app, ["dlq", "replay", option, value])
 
     assert result.exit_code == 2

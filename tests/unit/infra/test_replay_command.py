@@ -1,4 +1,4 @@
-"""`headrace replay` without a server."""
+"""The options and exit codes of `headrace replay`, without a server."""
 
 import json
 import os
@@ -20,18 +20,18 @@ _BAD = '{"type":"nope","site_id":"s","session_id":"1"}'
 def _dry(tmp_path: Path, text: str, *options: str, name: str = "x.jsonl") -> Result:
     path = tmp_path / name
     path.write_text(text)
-    # A data directory of its own: no token of a headrace on this machine is found.
+    # An empty data directory, so that no owner token is found.
     at = ("--data-dir", str(tmp_path))
     return CliRunner().invoke(app, ["replay", str(path), "--dry-run", *at, *options])
 
 
 def _summary(result: Result) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    summary: dict[str, Any] = json.loads(result.stdout)
+    return summary
 
 
-def test_a_dry_run_applies_the_servers_rules(tmp_path: Path) -> None:
-    """Results are counted by reason, with the location of the first."""
+def test_a_dry_run_applies_the_rules_of_the_server(tmp_path: Path) -> None:
+    """Rejections are counted by reason, with the position of the first."""
     events = [_GOOD, _OLD, _AHEAD, _BAD, "{", _BAD]
     result = _dry(tmp_path, "\n".join(events), "--json")
 
@@ -50,7 +50,7 @@ def test_a_dry_run_applies_the_servers_rules(tmp_path: Path) -> None:
     assert "--map FIELD=timestamp" in summary["advice"][1]
 
 
-def test_with_a_token_nothing_would_be_clamped(tmp_path: Path) -> None:
+def test_with_a_token_no_timestamp_is_clamped(tmp_path: Path) -> None:
     """Import windows would be open."""
     assert _summary(_dry(tmp_path, _OLD, "--json", "--token", "hr_x"))["clamped"] == 0
 
@@ -65,10 +65,10 @@ def test_with_a_token_nothing_would_be_clamped(tmp_path: Path) -> None:
         ("http://collect.example:8999", 1),
     ],
 )
-def test_the_owners_token_is_sent_to_the_local_headrace_only(
+def test_the_owner_token_is_sent_to_the_local_server_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, clamped: int
 ) -> None:
-    """With --to only if it is the same address."""
+    """Also if --to names the address of this server."""
     run = tmp_path / "data" / "run"
     run.mkdir(parents=True)
     (run / "web.pid").write_text(str(os.getpid()))
@@ -87,14 +87,14 @@ def test_the_owners_token_is_sent_to_the_local_headrace_only(
     ("text", "options", "code"),
     [(_GOOD, (), 0), ("", (), 0), (_BAD, (), 1), (_BAD, ("--allow-rejects",), 0)],
 )
-def test_rejected_events_exit_with_1_unless_they_are_allowed(
+def test_the_exit_code_is_1_if_events_are_rejected(
     tmp_path: Path, text: str, options: tuple[str, ...], code: int
 ) -> None:
-    """So that scripts notice."""
+    """Unless rejections are allowed."""
     assert _dry(tmp_path, text, *options).exit_code == code
 
 
-def test_members_and_columns_are_renamed(tmp_path: Path) -> None:
+def test_fields_and_columns_are_renamed(tmp_path: Path) -> None:
     """In JSON and in CSV."""
     mapped = ("--map", "kind=type", "--map", "site=site_id", "--map", "sess=session_id", "--json")
     lines = _dry(tmp_path, '{"kind":"copy","site":"s","sess":"1"}', *mapped)
@@ -103,8 +103,8 @@ def test_members_and_columns_are_renamed(tmp_path: Path) -> None:
     assert [_summary(result)["accepted"] for result in (lines, rows)] == [1, 1]
 
 
-def test_rejected_events_are_written_and_read_again(tmp_path: Path) -> None:
-    """After a correction they are accepted."""
+def test_rejected_events_can_be_corrected_and_replayed(tmp_path: Path) -> None:
+    """`--rejects` writes them to a file."""
     rejects = tmp_path / "rejects.jsonl"
     result = _dry(tmp_path, f"{_GOOD}\n{_BAD}\n", "--rejects", str(rejects))
     assert result.exit_code == 1
@@ -128,15 +128,15 @@ def test_rejected_events_are_written_and_read_again(tmp_path: Path) -> None:
 def test_invalid_options_exit_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
-    """The file of events is not overwritten."""
+    """The input file is not overwritten."""
     monkeypatch.chdir(tmp_path)
 
     assert _dry(tmp_path, _GOOD, *options).exit_code == 2
     assert (tmp_path / "x.jsonl").read_text() == _GOOD
 
 
-def test_a_token_and_clamp_are_mutually_exclusive(tmp_path: Path) -> None:
-    """Only one of them can be meant."""
+def test_token_and_clamp_are_mutually_exclusive(tmp_path: Path) -> None:
+    """Clamping needs no import window."""
     result = _dry(tmp_path, _GOOD, "--clamp", "--token", "hr_x")
 
     assert isinstance(result.exception, UsageError)

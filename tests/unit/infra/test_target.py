@@ -1,4 +1,4 @@
-"""The default address of `replay` and `demo`."""
+"""The server that `replay` and `demo` send events to."""
 
 import os
 from pathlib import Path
@@ -26,8 +26,8 @@ def _run_one(data_dir: Path, url: str, pid: int) -> None:
     write_pid(folder.pid("web"), pid)
 
 
-def test_it_is_the_headrace_of_the_data_directory() -> None:
-    """At its current port, in the given or the default directory."""
+def test_the_default_is_the_server_of_the_data_directory() -> None:
+    """With its port; the directory is the given or the default one."""
     _run_one(Path("mine"), "http://127.0.0.1:9001", os.getpid())
     _run_one(Path(".headrace"), "http://[::1]:9002", os.getpid())
 
@@ -36,10 +36,10 @@ def test_it_is_the_headrace_of_the_data_directory() -> None:
     assert base_url("http://127.0.0.1:9003/a%2Fb/", None) == "http://127.0.0.1:9003/a%2Fb/"
 
 
-def test_the_default_directory_is_the_one_of_the_environment(
+def test_the_environment_sets_the_default_directory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Unless it is empty; it does not conflict with `--to`."""
+    """Unless it is empty. `--to` takes precedence."""
     _run_one(Path("mine"), "http://127.0.0.1:9001", os.getpid())
     monkeypatch.setenv("HEADRACE_DATA_DIR", "mine")
     assert base_url(None, None) == "http://127.0.0.1:9001"
@@ -67,8 +67,8 @@ def test_the_default_directory_is_the_one_of_the_environment(
         ("https://x/%E4%zz'(){}", "/%E4%zz'(){}/api/events"),
     ],
 )
-def test_an_address_is_kept_byte_for_byte(to: str, target: str) -> None:
-    """The path of the API is appended to its path."""
+def test_an_address_is_not_normalized(to: str, target: str) -> None:
+    """Only the path of the API is appended."""
     assert endpoint(to).url.raw_path_qs == target
 
 
@@ -89,21 +89,21 @@ def test_a_password_in_an_address_is_not_shown() -> None:
     ],
 )
 def test_an_invalid_address_is_rejected(to: str) -> None:
-    """The sentence does not have the password."""
+    """The message contains no password."""
     with pytest.raises(BadParameter) as caught:
         base_url(to, None)
 
     assert "hunter2" not in str(caught.value)
 
 
-def test_without_a_running_headrace_it_is_the_address_of_the_settings() -> None:
-    """The role `api` may have been started alone."""
+def test_without_a_running_server_the_settings_apply() -> None:
+    """As when the role `api` was started alone."""
     assert base_url(None, None) == "http://127.0.0.1:8081"
 
 
 @pytest.mark.parametrize("has_run", [False, True])
-def test_a_given_directory_must_have_a_running_headrace(has_run: bool) -> None:
-    """One that was killed left its address; events must not go to another one."""
+def test_a_given_directory_must_have_a_running_server(has_run: bool) -> None:
+    """Its events must not go to another server. One that was killed left its address there."""
     if has_run:
         _run_one(Path("mine"), "http://127.0.0.1:9001", 2**22 + 1)  # no process has this id
 
@@ -111,7 +111,7 @@ def test_a_given_directory_must_have_a_running_headrace(has_run: bool) -> None:
         base_url(None, Path("mine"))
 
 
-def test_two_addresses_are_an_error() -> None:
-    """It names the options."""
+def test_to_and_data_dir_are_mutually_exclusive() -> None:
+    """The message names both options."""
     with pytest.raises(UsageError, match="--to and --data-dir"):
         base_url("http://127.0.0.1:8080", Path("mine"))
