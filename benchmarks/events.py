@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from infra.demo.crowd import Crowd, Happening
+from infra.demo.crowd import Simulation, TimedEvent
 from producer_api.draft import Surroundings
 from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
@@ -22,10 +22,12 @@ _DIFFERENT = 20_000
 
 
 @cache
-def happenings(number: int, sites: int = 4) -> list[Happening]:
+def happenings(number: int, sites: int = 4) -> list[TimedEvent]:
     """Return what happens at some sites, in its order."""
-    crowds = [Crowd(_VISITORS, f"shop-{site}", seed=site).happenings() for site in range(sites)]
-    return list(islice((one for some in zip(*crowds, strict=True) for one in some), number))
+    simulations = [
+        Simulation(_VISITORS, f"shop-{site}", seed=site).events() for site in range(sites)
+    ]
+    return list(islice((one for some in zip(*simulations, strict=True) for one in some), number))
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.replay import Choice, Report, replay
+from infra.dead_letters.replay import Report, Selection, replay
 from schemas import codec
 from schemas.headers import SOURCE, Source
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
@@ -97,7 +97,7 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
     assert len({(letter.stage, letter.origin) for letter in letters}) == expected.total()
 
     report = Report()
-    await replay(operating.settings(stack), Choice(), report, lambda _: None, dry_run=False)
+    await replay(operating.settings(stack), Selection(), report, lambda _: None, dry_run=False)
     assert report.replayed.total() == expected.total()
 
     async def all_are_refused_again() -> bool:
@@ -149,7 +149,7 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
     told = [one["what"] for one in status["problems"]]
     assert code == 1
     assert [one for one in told if one.startswith("streams is not ready: sessionize: ")]
-    assert [one for one in told if "streams does not move on in events-session, part" in one]
+    assert [one for one in told if "streams makes no progress in events-session, part" in one]
 
     assert await asyncio.to_thread(stack.stop) == 0
     code, status = await asyncio.to_thread(operating.status, stack)
