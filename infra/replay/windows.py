@@ -49,21 +49,26 @@ class ImportWindows:
             await self._request("PUT", site_id)
         return is_new
 
-    async def keep_open(self) -> None:
-        """Extend the windows until cancelled."""
-        while True:
-            await asyncio.sleep(_EXTEND_SECONDS)
-            # If a window still expires, events are rejected, and it is opened again.
-            await self._request_all("PUT")
+    async def keep_open(self, done: asyncio.Event) -> None:
+        """Extend the windows until `done` is set."""
+        while not done.is_set():
+            try:
+                async with asyncio.timeout(_EXTEND_SECONDS):
+                    await done.wait()
+            except TimeoutError:
+                # If a window still expires, events are rejected, and it is opened again.
+                for site_id in sorted(self._sites):
+                    if not done.is_set():
+                        await self._try("PUT", site_id)
 
     async def close(self) -> None:
         """Close the windows; those that cannot be closed will expire."""
-        await self._request_all("DELETE")
-
-    async def _request_all(self, method: str) -> None:
         for site_id in sorted(self._sites):
-            with suppress(NotAcceptedError, UserError):
-                await self._request(method, site_id)
+            await self._try("DELETE", site_id)
+
+    async def _try(self, method: str, site_id: str) -> None:
+        with suppress(NotAcceptedError, UserError):
+            await self._request(method, site_id)
 
     async def _request(self, method: str, site_id: str) -> None:
         # Not normalised, because a site may be called "..".
@@ -106,9 +111,12 @@ async def import_windows(
         yield None
         return
     windows = ImportWindows(session, base, token)
-    keeping = asyncio.create_task(windows.keep_open())
+    done = asyncio.Event()
+    keeping = asyncio.create_task(windows.keep_open(done))
     try:
         yield windows
     finally:
-        keeping.cancel()
+        # Not cancelled: the server might apply a request in flight after the one that closes.
+        done.set()
+        await keeping
         await windows.close()
