@@ -1,6 +1,6 @@
 """What a user can make go wrong."""
 
-from kafka_clients.refusals import Refusal
+from kafka_clients.refusals import KafkaProblem
 
 
 class UserError(Exception):
@@ -21,7 +21,7 @@ class UsageError(UserError):
 class RefusedError(UserError):
     """Kafka refuses something: a login, an access, a record."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: KafkaProblem) -> None:
         super().__init__(refusal.sentence)
         self.refusal = refusal
 

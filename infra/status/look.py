@@ -25,7 +25,7 @@ async def look(data_dir: Path) -> Status:
         settings = local_settings(data_dir)
         found = await kafka.look(settings.kafka)
     except RefusedError as error:
-        status.problems.append(Problem(what=error.refusal.what, do=error.refusal.do))
+        status.problems.append(Problem(what=error.refusal.message, do=error.refusal.hint))
     except UserError as error:
         status.problems.append(Problem(what=str(error), do="start it, then look again"))
     else:
