@@ -55,7 +55,7 @@ async def using(
     except DATABASE_ERRORS as error:
         if is_schema_missing(error):
             raise UserError(
-                f"The database {database.shown} is not set up: run `headrace db upgrade`, or "
+                f"The database {database.redacted} is not set up: run `headrace db upgrade`, or "
                 f"`headrace up` once. {_OPTIONS}"
             ) from error
         raise _unreachable(database, error) from error
@@ -75,4 +75,4 @@ def check_exists(database: DatabaseSettings) -> None:
 
 def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:
     why = reason(error).rstrip(".")
-    return UserError(f"The database {database.shown} cannot be used: {why}. {_OPTIONS}")
+    return UserError(f"The database {database.redacted} cannot be used: {why}. {_OPTIONS}")

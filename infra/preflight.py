@@ -43,12 +43,12 @@ def check_database(database: DatabaseSettings) -> None:
     is_standby, schema = asyncio.run(run_once(database, _state))
     if schema is None:
         raise UserError(
-            f"The database {database.shown} has no schema to create tables in: create the one "
+            f"The database {database.redacted} has no schema to create tables in: create the one "
             "that schema or options in its URL names"
         )
     if is_standby:
         raise UserError(
-            f"The database {database.shown} takes no writes: it is a standby, or read-only. "
+            f"The database {database.redacted} takes no writes: it is a standby, or read-only. "
             "Name the primary, or add target_session_attrs=read-write"
         )
 

@@ -149,7 +149,7 @@ class Screen:
         """Return a path, relative where that is shorter, or a URL without its password."""
         text = str(place)
         if text.startswith("postgres"):
-            return parse_postgres_url(text).shown
+            return parse_postgres_url(text).redacted
         path = Path(text.removeprefix("sqlite:///"))
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 

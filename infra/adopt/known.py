@@ -15,7 +15,7 @@ from schemas import headers
 from schemas.headers import find
 from schemas.kafka_settings import KafkaSettings
 from schemas.positions import position
-from schemas.raw import why_no_event
+from schemas.raw import dead_letter_reason
 from schemas.settings import DatabaseSettings
 from schemas.topics import EVENTS_RAW
 from streams.engine.log_tail import LogTail
@@ -71,7 +71,7 @@ async def _names(tail: LogTail, partition: int) -> AsyncIterator[dict[int, tuple
 
 
 def _name(key: bytes | None, of: headers.Headers) -> Name | None:
-    if why_no_event(key, of) is not None:
+    if dead_letter_reason(key, of) is not None:
         return None  # a tick, or what the router dead-letters
     site, _, session = (key or b"").decode().partition(":")
     return str(UUID(bytes=find(of, headers.EVENT_ID) or b"")), site, session

@@ -143,7 +143,7 @@ def _as_first_written(made: Alert, event: RawEvent) -> Alert:
     """Return a payment's alert as version 0.1 wrote it: two decimals, whatever the currency."""
     if event.amount is None:
         return made
-    amount = money.plain(event.amount, None)
+    amount = money.format_decimal(event.amount, None)
     paid = f"{amount} {event.currency}" if event.currency else amount
     details = json.dumps({**json.loads(made.details), "amount": amount})
     return replace(made, title=f"Payment of {paid}", details=details)

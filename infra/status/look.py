@@ -82,7 +82,7 @@ async def _look_at_database(
         status.problems.append(Problem(what=what, do=do))
         return
     except DATABASE_ERRORS as error:
-        what = f"The database {settings.shown} cannot be read: {reason(error)}"
+        what = f"The database {settings.redacted} cannot be read: {reason(error)}"
         do = "start it, or set HEADRACE_DATABASE__URL; a new one is made by `headrace db upgrade`"
         status.problems.append(Problem(what=what, do=do))
         return

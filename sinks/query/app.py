@@ -260,6 +260,6 @@ def create_query(
     )
     query.streams.max_per_token = settings.query.max_streams_per_token
     query.sources = (
-        f"; it reads {settings.database.shown}, Kafka {settings.kafka.bootstrap_servers}"
+        f"; it reads {settings.database.redacted}, Kafka {settings.kafka.bootstrap_servers}"
     )
     return query

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.asgi import KEEP_LITTLE
+from schemas.asgi import LIMIT_WRITE_BUFFER
 from sinks.query.body import until_disconnected
 from sinks.query.errors import ApiError, overloaded
 from sinks.query.metrics import Metrics
@@ -105,7 +105,7 @@ class EventStream(Response):
             return
         with self._streams.admitted(self._token_id):
             # Where a server offers it; else the connection keeps what it keeps.
-            state.get(KEEP_LITTLE, lambda: None)()
+            state.get(LIMIT_WRITE_BUFFER, lambda: None)()
             await send(start)
             if not await serve(
                 self._source, self._may_go_on, receive, send, self._streams.stopping

@@ -82,7 +82,7 @@ def test_settings_come_from_the_environment_before_the_file(
         ("HEADRACE_KAFKA__PARTITIONS", "0", "1"),
         ("HEADRACE_SESSION__GAP_SECONDS", "-1", "1"),
         ("HEADRACE_STREAMS__TICK_SECONDS", "0", "0"),
-        ("HEADRACE_IMPORT__SITES", "good,not:good", "'not:good' is no site_id"),
+        ("HEADRACE_IMPORT__SITES", "good,not:good", "'not:good' is not a site_id"),
         ("HEADRACE_DATABASE__URL", "mysql://root@db", "must begin with sqlite"),
     ],
 )
@@ -122,7 +122,7 @@ def test_settings_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
 
     assert "hunter2" not in f"{settings!r} {settings} {settings.database!s}"
-    assert settings.database.shown == "postgresql://headrace@db:5432/headrace"
+    assert settings.database.redacted == "postgresql://headrace@db:5432/headrace"
 
 
 def test_variables_of_kubernetes_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def kafka_variables(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> 
         ({"SASL_PASSWORD_FILE": "/etc/hostname"}, "SASL_PASSWORD and .*_FILE are both set"),
         ({"SECURITY_PROTOCOL": "SSL"}, "SASL_MECHANISM needs .*SECURITY_PROTOCOL SASL_SSL"),
         ({"SECURITY_PROTOCOL": "TLS"}, "SECURITY_PROTOCOL cannot be 'TLS': .*'SASL_SSL'"),
-        ({"SSL_CA_FILE": "/no/ca.pem"}, "SSL_CA_FILE cannot be '/no/ca.pem': it is no file"),
+        ({"SSL_CA_FILE": "/no/ca.pem"}, "SSL_CA_FILE cannot be '/no/ca.pem': it is not a"),
         ({"SSL_KEY_FILE": "/etc/hostname"}, "SSL_CERT_FILE is missing: .*SSL_KEY_FILE is set"),
         (
             {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SSL_CA_FILE": "/etc/hostname"},

@@ -128,7 +128,7 @@ def test_a_projection_knows_its_fields(codec: Codec) -> None:
     with pytest.raises(ValueError, match="RawEvent has no field pth"):
         codec.projection(RawEvent, "pth", "url")
     with pytest.raises(ValueError, match="RawEvent has no field pth"):
-        codec.encoder_of_parts(RawEvent, ["pth"], absent={"url"})
+        codec.make_encoder(RawEvent, ["pth"], nulls={"url"})
 
 
 @each_codec

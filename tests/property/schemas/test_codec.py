@@ -30,7 +30,7 @@ def test_what_was_encoded_is_decoded(
 @given(any_record, st.binary(min_size=1, max_size=8))
 def test_bytes_behind_the_end_are_refused(codec: Codec, record: Record, more: bytes) -> None:
     """They are a sign that something else wrote them."""
-    with pytest.raises(CodecError, match="behind the end"):
+    with pytest.raises(CodecError, match="after the end"):
         codec.decode(codec.encode(record) + more, type(record))
 
 

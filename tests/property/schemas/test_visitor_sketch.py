@@ -54,4 +54,4 @@ def test_no_bytes_but_a_sketch_are_read(data: bytes) -> None:
     try:
         assert estimate([data]) >= 0
     except ValueError as error:
-        assert "sketch of visitors" in str(error)  # noqa: PT017 - or it is read
+        assert "visitor sketch" in str(error)  # noqa: PT017 - or it is read

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.brokers import normalize_brokers
-from schemas.kubernetes import is_of_a_service
+from schemas.kubernetes import is_service_variable
 from schemas.sqlite_url import parse_sqlite_url
 
 
@@ -88,8 +88,8 @@ def test_a_broker_list_is_accepted(text: str, is_read_as: str) -> None:
         ("kafka://a:1", "scheme, kafka://"),
         ("PLAINTEXT://a:1", "scheme"),
         ("https://a:1/x", "scheme"),
-        ("user:secret@a:1", "no broker"),
-        ("a:1/x", "no broker"),
+        ("user:secret@a:1", "not a broker"),
+        ("a:1/x", "not a broker"),
         ("::1:9092", r"\[ \]"),
         ("[::1", r"\[ \]"),
         (":9092", "host:port"),
@@ -123,7 +123,7 @@ def test_variables_of_kubernetes_are_recognized(service: str) -> None:
         "_PORT_8080_TCP_ADDR": "10.0.0.1",
         "_PORT_53_UDP": "udp://10.0.0.1:53",
     }.items():
-        assert is_of_a_service(service + suffix, value)
+        assert is_service_variable(service + suffix, value)
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_variables_of_kubernetes_are_recognized(service: str) -> None:
 )
 def test_a_misspelt_setting_is_none_of_kubernetes(name: str, value: str) -> None:
     """Else it would be without effect."""
-    assert not is_of_a_service(name, value)
+    assert not is_service_variable(name, value)

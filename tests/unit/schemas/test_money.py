@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.money import plain, shown
+from schemas.money import format_amount, format_decimal
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_an_amount_has_the_minor_units_of_its_currency(
     amount: str, currency: str | None, expected: str
 ) -> None:
     """And thousands are separated by commas."""
-    assert shown(Decimal(amount), currency) == expected
+    assert format_amount(Decimal(amount), currency) == expected
 
 
 @given(
@@ -52,7 +52,7 @@ def test_an_amount_has_the_minor_units_of_its_currency(
 )
 def test_no_digit_is_ever_lost(amount: Decimal, currency: str | None) -> None:
     """Both texts are the same number, of any that can be stored."""
-    digits = shown(amount, currency).partition(" ")[0]
+    digits = format_amount(amount, currency).partition(" ")[0]
 
-    assert Decimal(plain(amount, currency)) == amount
-    assert digits.replace(",", "") == plain(amount, currency)
+    assert Decimal(format_decimal(amount, currency)) == amount
+    assert digits.replace(",", "") == format_decimal(amount, currency)

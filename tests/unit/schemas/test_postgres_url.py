@@ -138,7 +138,7 @@ def test_what_is_shown_has_no_password() -> None:
     """Nor does what a debugger prints."""
     url = parse_postgres_url("postgresql://hr:hunter2@a,[::1]:6/x?sslpassword=hunter3&sslkey=k")
 
-    assert url.shown == "postgresql://hr@a:5432,[::1]:6/x"
+    assert url.redacted == "postgresql://hr@a:5432,[::1]:6/x"
     assert "hunter" not in repr(url)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from schemas.event_types import EVENT_TYPES
 from schemas.headers import EVENT_ID, TYPE
-from schemas.raw import site_of, why_no_event
+from schemas.raw import dead_letter_reason, site_of
 from schemas.reject_reasons import DeadLetterReason
 
 ID = (EVENT_ID, bytes(16))
@@ -12,7 +12,7 @@ PAGEVIEW = (TYPE, b"pageview")
 @pytest.mark.parametrize("name", EVENT_TYPES)
 def test_each_known_type_is_an_event(name: str) -> None:
     """With an id and a key, whatever else is on it."""
-    assert why_no_event(b"shop:s", [("x", b""), (TYPE, name.encode()), ID]) is None
+    assert dead_letter_reason(b"shop:s", [("x", b""), (TYPE, name.encode()), ID]) is None
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_what_is_no_event_is_told_with_its_reason(
     key: bytes | None, headers: list[tuple[str, bytes]], reason: DeadLetterReason
 ) -> None:
     """The sentence beside it says what is wrong."""
-    problem = why_no_event(key, headers)
+    problem = dead_letter_reason(key, headers)
 
     assert problem is not None
     assert problem[0] is reason

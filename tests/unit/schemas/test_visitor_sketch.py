@@ -103,5 +103,5 @@ def test_nobody_is_an_empty_sketch() -> None:
 )
 def test_damaged_bytes_are_an_error(damaged: bytes) -> None:
     """No number is made up."""
-    with pytest.raises(ValueError, match="sketch of visitors"):
+    with pytest.raises(ValueError, match="visitor sketch"):
         estimate([packed(0, 10), damaged])
