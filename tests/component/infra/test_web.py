@@ -10,7 +10,7 @@ import pytest
 from infra.web import Web, document
 from producer_api.openapi import document as api_document
 from schemas.reject_reasons import RejectReason
-from sinks.query.live_board import Board
+from sinks.query.live_board import LiveStore
 from tests.component.producer_api.conftest import new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.component.sinks.query.conftest import FakeReader, new_query
@@ -23,7 +23,7 @@ EVENT = {"type": "pageview", "site_id": "shop", "session_id": "s"}
 async def client(tmp_path: Path) -> httpx.AsyncClient:
     """Give a client of both roles; the database is not there."""
     api = new_api(FakeKafka())
-    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(LiveStore(int)), FakeService())
     transport = httpx.ASGITransport(Web(api, query))
     await api.start()
     await query.start()
@@ -51,7 +51,7 @@ async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> N
 async def test_plain_requests_need_no_asgi_here_either(tmp_path: Path) -> None:
     """Else `headrace up` would serve them at twice the cost, and nobody would notice."""
     api = new_api(FakeKafka())
-    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(LiveStore(int)), FakeService())
 
     assert Web(api, query).intake is api.intake
 
