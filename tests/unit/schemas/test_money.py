@@ -1,4 +1,4 @@
-"""Amounts of money as people and programs read them."""
+"""Formatting of amounts of money."""
 
 from decimal import Decimal
 
@@ -50,8 +50,8 @@ def test_an_amount_has_the_minor_units_of_its_currency(
     st.integers(-(10**25) + 1, 10**25 - 1).map(lambda units: Decimal(units).scaleb(-6)),
     st.sampled_from(["EUR", "JPY", "KWD", "CLF", "XAU", "BTC", "", None]),
 )
-def test_no_digit_is_ever_lost(amount: Decimal, currency: str | None) -> None:
-    """Both texts are the same number, of any that can be stored."""
+def test_amounts_are_never_rounded(amount: Decimal, currency: str | None) -> None:
+    """Both formats have the exact value."""
     digits = format_amount(amount, currency).partition(" ")[0]
 
     assert Decimal(format_decimal(amount, currency)) == amount
