@@ -82,7 +82,7 @@ def explain_error(error: BaseException, servers: str, topic: str = "") -> KafkaP
         message = f"{kafka} refuses the TLS connection ({error})"
         return KafkaProblem(Cause.LOGIN, message, _TLS_HINT)
     if isinstance(error, _SIZE_ERRORS):
-        message = f"{kafka} refuses records{f' of {topic}' if topic else ''} as too large"
+        message = f"{kafka} rejects records{f' of {topic}' if topic else ''} as too large"
         return KafkaProblem(Cause.SIZE, message, _SIZE_HINT)
     return None
 
@@ -114,7 +114,7 @@ def wrong_configs(topic: Topic, configs: Mapping[str, str]) -> dict[str, str]:
 _CHECKED = {
     "cleanup.policy": "records that are needed would be deleted",
     "message.timestamp.type": "time would be that of its producers",
-    "max.message.bytes": "large records would be refused",
+    "max.message.bytes": "large records would be rejected",
 }
 
 

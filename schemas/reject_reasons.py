@@ -68,7 +68,7 @@ class RejectReason(Enum):
     )
     KAFKA_RECORD_TOO_LARGE = (
         500,
-        "Kafka refuses the event as too large; send it again with the same event_id",
+        "Kafka rejects the event as too large; send it again with the same event_id",
     )
     INTERNAL_ERROR = (
         500,
