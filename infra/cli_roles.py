@@ -112,7 +112,7 @@ def sinks(
     except (ClusterMismatch, LogTruncated, InsufficientPrivilege, SchemaMissing) as error:
         raise UserError(f"sinks: {error}") from error
     except DRIVER_ERRORS as error:
-        shown = settings.database.shown
+        shown = settings.database.redacted
         raise UserError(
             f"sinks: the database {shown} cannot be used: {driver_message(error)}"
         ) from error

@@ -60,7 +60,7 @@ async def connected(
     except DATABASE_ERRORS as error:
         if is_schema_missing(error):
             raise UserError(
-                f"The database {database.shown} is not set up: run `headrace db upgrade`, or "
+                f"The database {database.redacted} is not set up: run `headrace db upgrade`, or "
                 f"`headrace up` once. {_HINT}"
             ) from error
         raise _unreachable(database, error) from error
@@ -80,4 +80,4 @@ def check_exists(database: DatabaseSettings) -> None:
 
 def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:
     why = driver_message(error).rstrip(".")
-    return UserError(f"The database {database.shown} cannot be used: {why}. {_HINT}")
+    return UserError(f"The database {database.redacted} cannot be used: {why}. {_HINT}")

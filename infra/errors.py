@@ -1,6 +1,6 @@
 """Errors that a user can fix."""
 
-from kafka_clients.refusals import Refusal
+from kafka_clients.refusals import KafkaProblem
 
 
 class UserError(Exception):
@@ -21,7 +21,7 @@ class UsageError(UserError):
 class RefusedError(UserError):
     """Kafka denied an authentication, an authorization or a record."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: KafkaProblem) -> None:
         super().__init__(refusal.sentence)
         self.refusal = refusal
 

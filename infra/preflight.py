@@ -43,12 +43,12 @@ def check_database(database: DatabaseSettings) -> None:
     is_standby, schema = asyncio.run(run_once(database, _server_state))
     if schema is None:
         raise UserError(
-            f"The database {database.shown} has no schema to create tables in: create the schema "
-            "that its URL names (in schema or options)"
+            f"The database {database.redacted} has no schema to create tables in: create the "
+            "schema that its URL names (in schema or options)"
         )
     if is_standby:
         raise UserError(
-            f"The database {database.shown} is read-only, for example a standby. "
+            f"The database {database.redacted} is read-only, for example a standby. "
             "Name the primary, or add target_session_attrs=read-write"
         )
 

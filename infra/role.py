@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from infra.errors import UserError
 from infra.logs import configure_logging
 from infra.role_status import RoleStatus, StatusFile
-from kafka_clients.access import find_refusal
-from kafka_clients.refusals import refusal_of
+from kafka_clients.access import check_access
+from kafka_clients.refusals import explain_error
 from schemas.kafka_names import prefixed
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import Settings
@@ -70,7 +70,7 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
         raise UserError(f"{name}: {error}") from error
     except KafkaError as error:
         # The access was revoked after the start; the restarted role waits for it.
-        refusal = refusal_of(error, settings.kafka.bootstrap_servers)
+        refusal = explain_error(error, settings.kafka.bootstrap_servers)
         if refusal is None:
             raise
         raise UserError(f"{name}: {refusal.sentence}") from error
@@ -86,7 +86,7 @@ async def _wait_for_access(
     """Wait until Kafka grants the access that the role needs, or `stop` is set; log denials."""
     file, logged = None if status is None else StatusFile(status), ""
     while not stop.is_set():
-        refusal = await find_refusal(kafka, TOPICS, prefixed(f"headrace-{name}"))
+        refusal = await check_access(kafka, TOPICS, prefixed(f"headrace-{name}"))
         if refusal is None:
             return
         if refusal.sentence != logged:

@@ -152,7 +152,7 @@ class Screen:
         """Return a path relative to the working directory, or a URL without its password."""
         text = str(location)
         if text.startswith("postgres"):
-            return parse_postgres_url(text).shown
+            return parse_postgres_url(text).redacted
         path = Path(text.removeprefix("sqlite:///"))
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 

@@ -8,7 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from infra.errors import UserError
-from kafka_clients.refusals import wrong_settings
+from kafka_clients.refusals import wrong_configs
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, Topic
 
 _ROUTED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
@@ -29,7 +29,7 @@ async def update_settings(
     changed = {}
     for topic in topics:
         configs = {key: value for key, (value, _) in found[topic.name].items()}
-        wrong = wrong_settings(topic, configs)
+        wrong = wrong_configs(topic, configs)
         if topic in _ROUTED and EVENTS_RAW.name in found:
             retention, _ = found[EVENTS_RAW.name][_RETENTION]
             if _retention_ms(configs[_RETENTION]) < _retention_ms(retention):

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsErr
 
 from infra.errors import RefusedError, UserError
 from infra.topic_settings import update_settings
-from kafka_clients.access import why_not_reached
+from kafka_clients.access import explain_connection_failure
 from kafka_clients.clients import make_admin
 from schemas.counted import counted
 from schemas.kafka_settings import KafkaSettings
@@ -81,7 +81,7 @@ async def _connect(kafka: KafkaSettings) -> AIOKafkaAdminClient:
         await admin.start()
     except (KafkaError, OSError) as error:
         await admin.close()
-        if refusal := await why_not_reached(kafka):
+        if refusal := await explain_connection_failure(kafka):
             raise RefusedError(refusal) from error
         raise UserError(
             f"No Kafka answers at {kafka.bootstrap_servers}. Start one with `headrace kafka`, or "

@@ -1,1 +1,1 @@
-"""Kafka clients, made from the settings: the only place that constructs any."""
+"""Kafka clients, created from the settings. No other package creates any."""

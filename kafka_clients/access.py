@@ -1,4 +1,4 @@
-"""Whether Kafka lets this user do what a role needs, asked before the role starts."""
+"""Checks of a role's access to Kafka before the role starts."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,56 +14,55 @@ from aiokafka.errors import (
 )
 
 from kafka_clients.clients import make_admin, make_consumer
-from kafka_clients.refusals import Refusal, refusal_of, topic_faults
+from kafka_clients.refusals import KafkaProblem, explain_error, topic_problems
 from kafka_clients.security import security_options
 from schemas.brokers import parse_brokers
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import Topic
 
 _TIMEOUT_MS = 10_000
-#: Enough for Kafka to say that a topic may not be read.
+#: How long to wait for authorization errors of topics.
 _FETCH_MS = 500
 
 
-async def find_refusal(
+async def check_access(
     kafka: KafkaSettings, topics: Sequence[Topic], group: str | None = None
-) -> Refusal | None:
-    """Return what Kafka refuses to a role that uses these topics, as a member of `group`.
+) -> KafkaProblem | None:
+    """Return the first problem of a role that uses these topics as a member of `group`.
 
-    None where it refuses nothing, and where it is not reached or a topic is missing: the role
-    waits for both. That a topic may not be written shows when it is written. The settings of topics
-    are compared where the user may read them.
+    Return None if there is none, and if Kafka is unreachable or a topic is missing: the role waits
+    for both. Checks READ, not WRITE; topic configs are compared if the user may describe them.
     """
     servers = kafka.bootstrap_servers
     try:
         async with _admin(kafka) as admin:
             described = await admin.describe_topics([topic.name for topic in topics])
             denied = [
-                found["topic"]
-                for found in described
-                if found["error_code"] == TopicAuthorizationFailedError.errno
+                metadata["topic"]
+                for metadata in described
+                if metadata["error_code"] == TopicAuthorizationFailedError.errno
             ]
             if denied:
-                return refusal_of(TopicAuthorizationFailedError(denied), servers)
-            names = {found["topic"] for found in described if not found["error_code"]}
-            there = [topic for topic in topics if topic.name in names]
-            if there and (fault := await _fault_of(admin, there)):
-                return fault
+                return explain_error(TopicAuthorizationFailedError(denied), servers)
+            names = {metadata["topic"] for metadata in described if not metadata["error_code"]}
+            existing = [topic for topic in topics if topic.name in names]
+            if existing and (problem := await _find_config_problem(admin, existing)):
+                return problem
             if group is not None:
-                await _find_group(admin, group)
-        if there and kafka.security_protocol != "PLAINTEXT":
-            await _read(kafka, [topic.name for topic in there])
+                await _check_group(admin, group)
+        if existing and kafka.security_protocol != "PLAINTEXT":
+            await _check_read(kafka, [topic.name for topic in existing])
     except KafkaConnectionError:
-        return await why_not_reached(kafka)
+        return await explain_connection_failure(kafka)
     except (KafkaError, OSError) as error:
-        return refusal_of(error, servers)
+        return explain_error(error, servers)
     return None
 
 
-async def why_not_reached(kafka: KafkaSettings) -> Refusal | None:
-    """Return why brokers that listen refuse the connection; None when it is something else.
+async def explain_connection_failure(kafka: KafkaSettings) -> KafkaProblem | None:
+    """Connect to the brokers; return why TLS or authentication fails, None for other errors.
 
-    The client itself only logs it.
+    aiokafka's clients only log it.
     """
     for host, port in parse_brokers(kafka.bootstrap_servers):
         try:
@@ -71,35 +70,36 @@ async def why_not_reached(kafka: KafkaSettings) -> Refusal | None:
                 host, port, request_timeout_ms=_TIMEOUT_MS, **security_options(kafka)
             )
         except (KafkaError, OSError, TimeoutError) as error:
-            if refusal := refusal_of(error, f"{host}:{port}"):
-                return refusal
+            if problem := explain_error(error, f"{host}:{port}"):
+                return problem
         else:
             connection.close()
             return None
     return None
 
 
-async def _find_group(admin: Any, group: str) -> None:
-    """Raise `GroupAuthorizationFailedError` with the group's name if the user may not see it."""
+async def _check_group(admin: Any, group: str) -> None:
+    """Raise `GroupAuthorizationFailedError` with the group's name if access is denied."""
     try:
         await admin.find_coordinator(group)
     except GroupAuthorizationFailedError:
         raise GroupAuthorizationFailedError(group) from None
 
 
-async def _fault_of(admin: Any, topics: Sequence[Topic]) -> Refusal | None:
+async def _find_config_problem(admin: Any, topics: Sequence[Topic]) -> KafkaProblem | None:
     by_name = {topic.name: topic for topic in topics}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in by_name]
-    for answer in await admin.describe_configs(resources):
-        for code, _, _, name, entries in answer.resources:
+    for response in await admin.describe_configs(resources):
+        for code, _, _, name, entries in response.resources:
             configs = {key: value for key, value, *_ in entries}
-            if not code and (fault := next(topic_faults(by_name[name], configs), None)):
-                return fault  # with a code, the user may not read them
+            # With an error code, the user may not describe them.
+            if not code and (problem := next(topic_problems(by_name[name], configs), None)):
+                return problem
     return None
 
 
-async def _read(kafka: KafkaSettings, topics: Sequence[str]) -> None:
-    """Fetch once from each topic; `TopicAuthorizationFailedError` names those that are denied."""
+async def _check_read(kafka: KafkaSettings, topics: Sequence[str]) -> None:
+    """Fetch once; raise `TopicAuthorizationFailedError` with the topics that are denied."""
     async with make_consumer(kafka, *topics, fetch_max_wait_ms=1) as consumer:
         await consumer.getmany(timeout_ms=_FETCH_MS)
 

@@ -1,11 +1,12 @@
-"""Clients that close within a bounded time, whatever state the broker is in.
+"""Clients that close within a bounded time.
 
-Over TLS, aiokafka waits until each connection is closed, and Python closes one only once the
-other side has confirmed it, or after 30 s. Brokers often do not: a worker that opened a client for
-a moment stood still for so long (docs/adr/0057). And a consumer whose broker has just died raises
-a CancelledError out of `stop` though nobody cancelled: it cancels the fetch that it waits for.
-On uvloop a client raises RuntimeError out of `stop` after a write to a closed connection ended one
-of its tasks (docs/adr/0051).
+Workarounds for aiokafka:
+
+- Over TLS it waits for the broker's `close_notify`, up to 30 s. Brokers often send none
+  (docs/adr/0057).
+- `stop` of a consumer whose broker has just died raises CancelledError without a cancellation.
+- On uvloop, `stop` raises RuntimeError if a write to a closed connection ended a task of the
+  client (docs/adr/0051).
 """
 
 import asyncio
@@ -18,40 +19,40 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 _log = logging.getLogger(__name__)
 
-#: For all that is done before the connections are closed: a group to leave, batches to send.
-_END_SECONDS = 5.0
-#: For a client that has nothing to finish.
+#: Timeout for leaving a group, or sending the last batches, and closing the connections.
+_STOP_SECONDS = 5.0
+#: Timeout for closing the connections only.
 _CLOSE_SECONDS = 0.3
 #: Clients whose connections are still being closed.
 _closing: set[asyncio.Task[None]] = set()
 
 
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
-    """A consumer whose `stop` takes 5 s at most and is cancelled only from outside."""
+    """A consumer whose `stop` takes at most 5 s, and raises CancelledError only if cancelled."""
 
-    _limit_seconds = _END_SECONDS
+    _timeout_seconds = _STOP_SECONDS
 
     async def stop(self) -> None:
-        """Leave the group, if it is in one, and close the connections."""
-        await _finish(super().stop(), self._limit_seconds)
+        """Leave the group, if any, and close the connections."""
+        await _finish(super().stop(), self._timeout_seconds)
 
 
 class TlsConsumer(Consumer):
-    """A consumer in no group, whose `stop` returns while its connections are being closed."""
+    """A consumer without a group. `stop` may return before its connections are closed."""
 
-    _limit_seconds = _CLOSE_SECONDS
+    _timeout_seconds = _CLOSE_SECONDS
 
 
 class Producer(AIOKafkaProducer):  # type: ignore[misc]
-    """A producer whose `stop` takes 5 s at most."""
+    """A producer whose `stop` takes at most 5 s."""
 
     async def stop(self) -> None:
-        """Send what waits, and close the connections."""
-        await _finish(super().stop(), _END_SECONDS)
+        """Send the pending batches, and close the connections."""
+        await _finish(super().stop(), _STOP_SECONDS)
 
 
 class TlsAdmin(AIOKafkaAdminClient):  # type: ignore[misc]
-    """An admin client whose `close` returns while its connections are being closed."""
+    """An admin client. `close` may return before its connections are closed."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -59,7 +60,7 @@ class TlsAdmin(AIOKafkaAdminClient):  # type: ignore[misc]
 
 
 async def _finish(work: Coroutine[Any, Any, None], seconds: float) -> None:
-    """Wait for the work, for so long at most; it goes on after that, or when this is cancelled."""
+    """Wait for `work` up to `seconds`; it continues after a timeout, and after a cancellation."""
     task = asyncio.ensure_future(work)
     _closing.add(task)
     task.add_done_callback(_closing.discard)

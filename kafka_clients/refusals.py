@@ -1,4 +1,4 @@
-"""What Kafka refuses, each as one sentence that says what to change. Pure."""
+"""Explanations of Kafka's errors that need an operator, with what to change."""
 
 import ssl
 from collections.abc import Iterator, Mapping
@@ -19,30 +19,30 @@ from aiokafka.errors import (
 
 from schemas.topics import Topic
 
-_AUTHORIZATION = (
+_AUTHORIZATION_ERRORS = (
     TopicAuthorizationFailedError,
     GroupAuthorizationFailedError,
     ClusterAuthorizationFailedError,
 )
-_LOGIN = (
+_AUTHENTICATION_ERRORS = (
     SaslAuthenticationFailed,
     AuthenticationFailedError,
     UnsupportedSaslMechanismError,
     IllegalSaslStateError,
 )
-_SIZE = (MessageSizeTooLargeError, RecordListTooLargeError)
-_ALLOW = "give it the ACLs that docs/kafka.md names"
-_LOG_IN = "check HEADRACE_KAFKA__SASL_MECHANISM, …__SASL_USERNAME and …__SASL_PASSWORD"
-_TRUST = (
+_SIZE_ERRORS = (MessageSizeTooLargeError, RecordListTooLargeError)
+_ACL_HINT = "give it the ACLs that docs/kafka.md names"
+_LOGIN_HINT = "check HEADRACE_KAFKA__SASL_MECHANISM, …__SASL_USERNAME and …__SASL_PASSWORD"
+_CERTIFICATE_HINT = (
     "HEADRACE_KAFKA__SSL_CA_FILE must hold the certificate that signed it, and "
     "…__BOOTSTRAP_SERVERS a name that it is for"
 )
-_ENCRYPT = "check HEADRACE_KAFKA__SECURITY_PROTOCOL, and that the brokers trust …__SSL_CERT_FILE"
-_TAKE_MORE = "set max.message.bytes of the topic to that of docs/kafka.md"
+_TLS_HINT = "check HEADRACE_KAFKA__SECURITY_PROTOCOL, and that the brokers trust …__SSL_CERT_FILE"
+_SIZE_HINT = "set max.message.bytes of the topic to that of docs/kafka.md"
 
 
 class Cause(StrEnum):
-    """The kind of a refusal."""
+    """The kind of a problem."""
 
     LOGIN = "login"
     ACCESS = "access"
@@ -50,79 +50,78 @@ class Cause(StrEnum):
     TOPIC = "topic"
 
 
-class Refusal(NamedTuple):
-    """What Kafka refuses, and what to do about it: `what` is a sentence, `do` goes on with it."""
+class KafkaProblem(NamedTuple):
+    """An error that only an operator can fix: `message` says what failed, `hint` what to do."""
 
     cause: Cause
-    what: str
-    do: str
+    message: str
+    hint: str
 
     @property
     def sentence(self) -> str:
-        """Both, without a full stop."""
-        return f"{self.what}: {self.do}"
+        """The message and the hint, without a full stop."""
+        return f"{self.message}: {self.hint}"
 
 
-def refusal_of(error: BaseException, servers: str, topic: str = "") -> Refusal | None:
-    """Return what an error of a client says that Kafka refuses; None for any other error.
+def explain_error(error: BaseException, servers: str, topic: str = "") -> KafkaProblem | None:
+    """Explain an error of a client. Return None if it is transient, or not Kafka's.
 
-    `servers` is the address that the sentence names; `topic` is what was read or written, where
-    the error does not say.
+    `servers` is the address for the message, and `topic` the topic if the error has none.
     """
     kafka = f"Kafka at {servers}"
-    if isinstance(error, _AUTHORIZATION):
-        return Refusal(Cause.ACCESS, f"{kafka} {_denied(error, topic)}", _ALLOW)
-    if isinstance(error, _LOGIN):
-        return Refusal(Cause.LOGIN, f"{kafka} refuses the login ({_detail(error)})", _LOG_IN)
+    if isinstance(error, _AUTHORIZATION_ERRORS):
+        return KafkaProblem(Cause.ACCESS, f"{kafka} {_denied(error, topic)}", _ACL_HINT)
+    if isinstance(error, _AUTHENTICATION_ERRORS):
+        return KafkaProblem(
+            Cause.LOGIN, f"{kafka} refuses the login ({_detail(error)})", _LOGIN_HINT
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = f"The certificate of {kafka} is not trusted ({error.verify_message})"
-        return Refusal(Cause.LOGIN, what, _TRUST)
+        message = f"The certificate of {kafka} is not trusted ({error.verify_message})"
+        return KafkaProblem(Cause.LOGIN, message, _CERTIFICATE_HINT)
     if isinstance(error, ssl.SSLError):
-        what = f"{kafka} refuses the TLS connection ({error})"
-        return Refusal(Cause.LOGIN, what, _ENCRYPT)
-    if isinstance(error, _SIZE):
-        what = f"{kafka} refuses records{f' of {topic}' if topic else ''} as too large"
-        return Refusal(Cause.SIZE, what, _TAKE_MORE)
+        message = f"{kafka} refuses the TLS connection ({error})"
+        return KafkaProblem(Cause.LOGIN, message, _TLS_HINT)
+    if isinstance(error, _SIZE_ERRORS):
+        message = f"{kafka} rejects records{f' of {topic}' if topic else ''} as too large"
+        return KafkaProblem(Cause.SIZE, message, _SIZE_HINT)
     return None
 
 
-def topic_faults(topic: Topic, configs: Mapping[str, str]) -> Iterator[Refusal]:
-    """Yield what is wrong with the settings of a topic; `configs` are in Kafka's own names.
-
-    Retention is the operator's choice, and a topic may take larger records than it must.
-    """
-    for name, wanted in wrong_settings(topic, configs).items():
-        found = configs[name]
-        value = f"[{wanted}]" if "," in wanted else wanted
-        yield Refusal(
+def topic_problems(topic: Topic, configs: Mapping[str, str]) -> Iterator[KafkaProblem]:
+    """Yield the problems of a topic's configs. Retention and a larger record limit are allowed."""
+    for name, expected in wrong_configs(topic, configs).items():
+        actual = configs[name]
+        value = f"[{expected}]" if "," in expected else expected
+        yield KafkaProblem(
             Cause.TOPIC,
-            f"The topic {topic.name} has {name}={found} instead of {wanted}, and {_CHECKED[name]}",
+            f"The topic {topic.name} has {name}={actual} instead of {expected}, "
+            f"and {_CHECKED[name]}",
             "set it with kafka-configs.sh --alter --entity-type topics --entity-name "
             f"{topic.name} --add-config {name}={value}",
         )
 
 
-def wrong_settings(topic: Topic, configs: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that results depend on and that differ, with the right values."""
+def wrong_configs(topic: Topic, configs: Mapping[str, str]) -> dict[str, str]:
+    """Return the expected value of each config that differs, of those that results depend on."""
     return {
-        name: wanted
-        for name, wanted in topic.configs().items()
-        if name in _CHECKED and name in configs and not _fits(name, configs[name], wanted)
+        name: expected
+        for name, expected in topic.configs().items()
+        if name in _CHECKED and name in configs and not _is_valid(name, configs[name], expected)
     }
 
 
-#: The settings of a topic that results depend on, and why.
+#: The topic configs that results depend on, with the consequence of a wrong value.
 _CHECKED = {
     "cleanup.policy": "records that are needed would be deleted",
     "message.timestamp.type": "time would be that of its producers",
-    "max.message.bytes": "large records would be refused",
+    "max.message.bytes": "large records would be rejected",
 }
 
 
-def _fits(name: str, found: str, wanted: str) -> bool:
+def _is_valid(name: str, actual: str, expected: str) -> bool:
     if name == "max.message.bytes":
-        return int(found) >= int(wanted)
-    return {part.strip() for part in found.split(",")} == set(wanted.split(","))
+        return int(actual) >= int(expected)
+    return {part.strip() for part in actual.split(",")} == set(expected.split(","))
 
 
 def _denied(error: BaseException, topic: str) -> str:
@@ -134,7 +133,7 @@ def _denied(error: BaseException, topic: str) -> str:
 
 
 def _named(error: BaseException) -> str:
-    """Return the names that aiokafka gives an error: a text, or a collection of texts."""
+    """Return the topics or the group of an aiokafka error: a string or a collection."""
     names = error.args[0] if error.args else ""
     text = names if isinstance(names, str) else ", ".join(sorted(map(str, names)))
     return f" {text}" if text else ""

@@ -1,4 +1,4 @@
-"""How a client is encrypted and authenticated, as aiokafka's options."""
+"""TLS and SASL options of aiokafka clients."""
 
 import asyncio
 import ssl
@@ -14,7 +14,7 @@ _PREFIX = f"{PREFIX}KAFKA__"
 
 
 def security_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Return the options of a connection; `SettingsError` when a certificate cannot be used."""
+    """Return the security options. Raise `SettingsError` if a certificate cannot be used."""
     options: dict[str, Any] = {"security_protocol": kafka.security_protocol}
     if kafka.has_tls:
         options["ssl_context"] = ssl_context(kafka)
@@ -22,7 +22,7 @@ def security_options(kafka: KafkaSettings) -> dict[str, Any]:
         return options
     options["sasl_mechanism"] = kafka.sasl_mechanism
     if kafka.sasl_mechanism == "OAUTHBEARER":
-        options["sasl_oauth_token_provider"] = _Token(kafka)
+        options["sasl_oauth_token_provider"] = _TokenProvider(kafka)
     else:
         options["sasl_plain_username"] = kafka.sasl_username
         options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
@@ -30,14 +30,14 @@ def security_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def check_security(kafka: KafkaSettings) -> None:
-    """Raise `SettingsError` when a file of the settings does not hold what it should."""
+    """Raise `SettingsError` if a certificate or key file cannot be used."""
     security_options(kafka)
 
 
 def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """Return what verifies the brokers' certificates and host names, and holds the client's own.
+    """Return a context that verifies certificates and host names, with the client's certificate.
 
-    `SettingsError` names the setting whose file holds something else.
+    Raises `SettingsError` with the setting whose file cannot be used.
     """
     try:
         context = ssl.create_default_context(cafile=kafka.ssl_ca_file or None)
@@ -46,42 +46,42 @@ def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
             f"{_PREFIX}SSL_CA_FILE names {kafka.ssl_ca_file}, which holds no certificates in PEM"
         ) from None
     if kafka.ssl_cert_file:
-        _load_own(context, kafka)
+        _load_client_certificate(context, kafka)
     return context
 
 
-def _load_own(context: ssl.SSLContext, kafka: KafkaSettings) -> None:
+def _load_client_certificate(context: ssl.SSLContext, kafka: KafkaSettings) -> None:
     name = "SSL_KEY_FILE" if kafka.ssl_key_file else "SSL_CERT_FILE"
     key = kafka.ssl_key_file or kafka.ssl_cert_file
 
-    def is_encrypted() -> str:  # without this, Python asks for a password at the terminal
+    def reject_encrypted() -> str:  # otherwise Python prompts for a password
         raise SettingsError(
             f"{_PREFIX}{name} names {key}, whose private key is encrypted: store it without a "
             "password, readable by this user alone"
         )
 
     try:
-        context.load_cert_chain(kafka.ssl_cert_file, kafka.ssl_key_file or None, is_encrypted)
+        context.load_cert_chain(kafka.ssl_cert_file, kafka.ssl_key_file or None, reject_encrypted)
     except ssl.SSLError as error:
-        fault = (
+        reason = (
             "of another certificate"
             if "MISMATCH" in (error.reason or "")
             else "in PEM, or there is no certificate before it"
         )
         raise SettingsError(
             f"{_PREFIX}SSL_CERT_FILE names {kafka.ssl_cert_file}, and {_PREFIX}{name} names {key}: "
-            f"together they hold no certificate with its private key (it is {fault})"
+            f"together they hold no certificate with its private key (it is {reason})"
         ) from None
 
 
-class _Token(AbstractTokenProvider):  # type: ignore[misc]
-    """The token of OAUTHBEARER: read again for each connection, where a file holds it."""
+class _TokenProvider(AbstractTokenProvider):  # type: ignore[misc]
+    """The OAUTHBEARER token. A token file is read again for each connection."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
     async def token(self) -> str:
-        """Return the token; `OSError` when its file is gone."""
+        """Return the token. Raise `OSError` if its file cannot be read."""
         if not self._kafka.sasl_password_file:
             return self._kafka.sasl_password.get_secret_value()
         path = Path(self._kafka.sasl_password_file)

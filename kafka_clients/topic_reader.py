@@ -1,4 +1,4 @@
-"""Reading whole topics in no consumer group, by a client that is replaced when it is stuck."""
+"""Reading whole topics without a consumer group, with a client that is replaced if it hangs."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from time import monotonic
@@ -9,10 +9,10 @@ from aiokafka import TopicPartition
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 
-#: `fetch.max.wait.ms`, and how long to wait for records once a topic is read up to its end.
+#: `fetch.max.wait.ms`, and the poll timeout at the end of a topic.
 IDLE_MS = 5_000
-#: After a broker was killed, a client can hang without an error (docs/adr/0051). One that has read
-#: nothing for this long is replaced, whether it hangs or there is nothing to read.
+#: A client that has read nothing for this long is replaced: after a broker was killed, it can hang
+#: without an error (docs/adr/0051).
 SILENT_SECONDS = 60.0
 _MAX_RECORDS = 1_000
 
@@ -20,7 +20,7 @@ Fetch = Mapping[TopicPartition, Sequence[Any]]
 
 
 def make_topic_reader(kafka: KafkaSettings, *topics: str) -> Any:
-    """Return a consumer that is not started, of all partitions of `topics`, from their start."""
+    """Return a consumer, not started, of all partitions of `topics` from the earliest offset."""
     return make_consumer(
         kafka,
         *topics,
@@ -33,7 +33,10 @@ def make_topic_reader(kafka: KafkaSettings, *topics: str) -> Any:
 async def fetches(
     consumer: Any, wait_ms: Callable[[], int], clock: Callable[[], float] = monotonic
 ) -> AsyncIterator[Fetch]:
-    """Yield an empty fetch at once, then each one within `wait_ms`, until the client is silent."""
+    """Yield an empty fetch, then the next ones, until nothing was read for `SILENT_SECONDS`.
+
+    `wait_ms` returns the poll timeout, after which an empty fetch is yielded.
+    """
     fetched: Fetch = {}
     last = clock()
     while clock() - last < SILENT_SECONDS:

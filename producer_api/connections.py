@@ -18,7 +18,7 @@ from producer_api.admission import Admission
 from producer_api.rejected import Rejected
 from producer_api.upgrades import UpgradeIgnoringParser
 from producer_api.wire import keep_little, path_of, when_full, wire
-from schemas.asgi import KEEP_LITTLE
+from schemas.asgi import LIMIT_WRITE_BUFFER
 from schemas.reject_reasons import RejectReason
 
 #: From a connection's begin, or a request's first byte, to that request's last byte.
@@ -69,7 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Note when the connection began."""
         super().connection_made(transport)
         self._receiving_since = time.monotonic()
-        self.app_state = {**self.app_state, KEEP_LITTLE: partial(keep_little, transport)}
+        self.app_state = {**self.app_state, LIMIT_WRITE_BUFFER: partial(keep_little, transport)}
         self._address = self.client[0] if self.client else ""
         if not self.admission.admit(self, self._address):
             self._over_limit = True

@@ -67,10 +67,10 @@ def new_reader() -> Callable[[bytes, Surroundings], Ready | None]:
         from producer_api.event_compiled import Reader  # noqa: PLC0415
     except ImportError:
         return lambda _raw, _around: None
-    encode = codec.encoder_of_parts(
+    encode = codec.make_encoder(
         RawEvent,
         ("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
-        absent={"amount", "currency", "extra", "truncated"},
+        nulls={"amount", "currency", "extra", "truncated"},
     )
     return Reader(msgspec.json.Decoder(_Event).decode, encode, _Screen(), _Utm()).read
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, ProducerClosed
 
-from kafka_clients.access import why_not_reached
+from kafka_clients.access import explain_connection_failure
 from kafka_clients.clients import CLIENT_ERRORS, make_producer
-from kafka_clients.refusals import Cause, Refusal, refusal_of
+from kafka_clients.refusals import Cause, KafkaProblem, explain_error
 from producer_api.accumulator import BatchBuilder, RetriableError
 from schemas.counted import counted
 from schemas.kafka_settings import KafkaSettings
@@ -49,7 +49,7 @@ class Link:
 
     def __init__(self, kafka: KafkaSettings, topic: str, deadline_seconds: float) -> None:
         self._trouble: str | None = f"Kafka at {kafka.bootstrap_servers} is not reached yet"
-        self._refusal: Refusal | None = None
+        self._refusal: KafkaProblem | None = None
         self._refused_at = 0.0
         self._kafka = kafka
         self._servers = kafka.bootstrap_servers
@@ -109,7 +109,7 @@ class Link:
             await (await self._producer.send_batch(batch, topic, partition=partition))
             self._refusal = None
         except KafkaError as error:
-            if refusal := refusal_of(error, self._servers, topic):
+            if refusal := explain_error(error, self._servers, topic):
                 self._refuse(refusal)
                 raise
             if error.retriable or isinstance(error, _ALSO_RETRIABLE):
@@ -124,7 +124,7 @@ class Link:
             except _Trouble as trouble:
                 self._tell(str(trouble))
             except KafkaConnectionError:
-                if refusal := await why_not_reached(self._kafka):
+                if refusal := await explain_connection_failure(self._kafka):
                     self._refuse(refusal)
                 self._tell(refusal.sentence if refusal else self._unreached("no broker answers"))
             except CLIENT_ERRORS as error:
@@ -204,7 +204,7 @@ class Link:
             "start it, or set HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         )
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: KafkaProblem) -> None:
         """Remember what Kafka refuses, and log it when that is new."""
         if self._refusal is None or self._refusal.cause != refusal.cause:
             _log.error("%s. Events are answered with 500 until then", refusal.sentence)

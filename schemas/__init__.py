@@ -1,1 +1,1 @@
-"""The contract: event types, Avro records, topics, codec, reject reasons and settings. No I/O."""
+"""The contract: event types, Avro records, topics, codec, rejection reasons, settings. No I/O."""

@@ -1,17 +1,17 @@
-"""What both HTTP roles share: the extension of our server, and how paths are compared."""
+"""Shared by both HTTP roles: an ASGI extension of the server, and canonical paths."""
 
 import re
 
-#: In the `state` of a request's scope: a function that limits what the connection buffers of an
-#: answer that is not read.
-KEEP_LITTLE = "headrace.keep_little"
+#: Key in the `state` of an ASGI scope: a function that limits the connection's write buffer, for
+#: clients that do not read the response.
+LIMIT_WRITE_BUFFER = "headrace.limit_write_buffer"
 
 _SLASHES = re.compile("/{2,}")
 
 
 def canonical_path(path: str) -> str:
-    """Return a path with single slashes and none at its end: `//api/event/` is `/api/event`.
+    """Merge slashes and remove trailing ones: `//api/event/` is `/api/event`.
 
-    A line feed stays encoded: patterns of routes take one at the end for the end.
+    A line feed is encoded, because `$` in route patterns also matches before a trailing one.
     """
     return (_SLASHES.sub("/", path).rstrip("/") or "/").replace("\n", "%0A")

@@ -1,43 +1,43 @@
-"""Where a value of strict Avro ends: what `avro_fallback` asks before fastavro reads it."""
+"""Strict validation of Avro bytes, which `avro_fallback` needs because fastavro is lenient."""
 
 from collections.abc import Callable
 from typing import Any
 
-#: From bytes and the index of a value's first one to the index behind it. `ValueError` or
-#: `IndexError` where the bytes are no such value. Texts may be no UTF-8.
+#: Takes bytes and the index of a value; returns the index after it. Raises `ValueError` or
+#: `IndexError` for malformed values. Does not check that strings are UTF-8.
 Check = Callable[[bytes, int], int]
 
-_LONGEST_SHIFT = 63
+_MAX_SHIFT = 63
 
 
 def check_of(schema: Any) -> Check:
     """Return the check of a schema."""
-    return _Checks().of(schema)
+    return _CheckBuilder().build(schema)
 
 
-class _Checks:
-    """Makes checks, and knows those of the schemas that have names."""
+class _CheckBuilder:
+    """Builds checks, and resolves named schemas."""
 
     def __init__(self) -> None:
         self._named = dict(_SIMPLE)
 
-    def of(self, schema: Any) -> Check:
-        if isinstance(schema, list):  # of null and one other
-            return _optional(self.of(schema[1]))
+    def build(self, schema: Any) -> Check:
+        if isinstance(schema, list):  # a union of null and another type
+            return _optional(self.build(schema[1]))
         if isinstance(schema, str):
             return self._named[schema]
-        check = getattr(self, f"_{schema['type']}", None)
-        made: Check = check(schema) if check else self._named[schema["type"]]
-        return self._named.setdefault(schema["name"], made) if "name" in schema else made
+        build = getattr(self, f"_{schema['type']}", None)
+        check: Check = build(schema) if build else self._named[schema["type"]]
+        return self._named.setdefault(schema["name"], check) if "name" in schema else check
 
     def _record(self, schema: Any) -> Check:
-        return _in_order([self.of(field["type"]) for field in schema["fields"]])
+        return _sequence([self.build(field["type"]) for field in schema["fields"]])
 
     def _array(self, schema: Any) -> Check:
-        return _blocks(self.of(schema["items"]))
+        return _blocks(self.build(schema["items"]))
 
     def _map(self, schema: Any) -> Check:
-        return _blocks(_in_order([_sized, self.of(schema["values"])]))
+        return _blocks(_sequence([_length_prefixed, self.build(schema["values"])]))
 
     @staticmethod
     def _enum(schema: Any) -> Check:
@@ -45,12 +45,12 @@ class _Checks:
 
     @staticmethod
     def _bytes(schema: Any) -> Check:
-        return _decimal(schema["precision"]) if "precision" in schema else _sized
+        return _decimal(schema["precision"]) if "precision" in schema else _length_prefixed
 
 
 def _read_long(data: bytes, i: int) -> tuple[int, int]:
     number = shift = 0
-    while data[i] & 0x80 and shift < _LONGEST_SHIFT:
+    while data[i] & 0x80 and shift < _MAX_SHIFT:
         number |= (data[i] & 0x7F) << shift
         i, shift = i + 1, shift + 7
     number |= data[i] << shift
@@ -70,7 +70,7 @@ def _int(data: bytes, i: int) -> int:
     return end
 
 
-def _exactly(count: int) -> Check:
+def _fixed(count: int) -> Check:
     def check(data: bytes, i: int) -> int:
         if not 0 <= count <= len(data) - i:
             raise ValueError(f"{count} bytes at {i} of {len(data)}")
@@ -79,14 +79,14 @@ def _exactly(count: int) -> Check:
     return check
 
 
-def _sized(data: bytes, i: int) -> int:
+def _length_prefixed(data: bytes, i: int) -> int:
     (count, i) = _read_long(data, i)
-    return _exactly(count)(data, i)
+    return _fixed(count)(data, i)
 
 
-def _one_byte(known: set[int]) -> Check:
+def _one_byte(allowed: set[int]) -> Check:
     def check(data: bytes, i: int) -> int:
-        if data[i] not in known:
+        if data[i] not in allowed:
             raise ValueError(f"a symbol, branch or boolean of {data[i]}")
         return i + 1
 
@@ -100,7 +100,7 @@ def _optional(other: Check) -> Check:
 
 def _decimal(precision: int) -> Check:
     def check(data: bytes, i: int) -> int:
-        end = _sized(data, i)
+        end = _length_prefixed(data, i)
         digits = data[_long(data, i) : end]
         number = 0 if len(digits) > precision else int.from_bytes(digits, "big", signed=True)
         if len(digits) > precision or abs(number) >= 10**precision:
@@ -110,10 +110,10 @@ def _decimal(precision: int) -> Check:
     return check
 
 
-def _in_order(checks: list[Check]) -> Check:
+def _sequence(checks: list[Check]) -> Check:
     def check(data: bytes, i: int) -> int:
-        for one in checks:
-            i = one(data, i)
+        for item_check in checks:
+            i = item_check(data, i)
         return i
 
     return check
@@ -127,7 +127,7 @@ def _blocks(item: Check) -> Check:
             if count < 0:
                 (size, i) = _read_long(data, i)
                 (count, end) = (-count, i + size)
-            if not 0 < count <= len(data) - i:  # no item is empty
+            if not 0 < count <= len(data) - i:  # an item has at least one byte
                 raise ValueError(f"a block of {count} items")
             for _ in range(count):
                 i = item(data, i)
@@ -139,10 +139,10 @@ def _blocks(item: Check) -> Check:
 
 
 _SIMPLE: dict[str, Check] = {
-    "string": _sized,
-    "bytes": _sized,
+    "string": _length_prefixed,
+    "bytes": _length_prefixed,
     "long": _long,
     "int": _int,
-    "double": _exactly(8),
+    "double": _fixed(8),
     "boolean": _one_byte({0, 1}),
 }

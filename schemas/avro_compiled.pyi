@@ -2,8 +2,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 def encoder(
-    schema: Any, prefix: bytes, given: Sequence[str] = (), absent: Collection[str] = ()
+    schema: Any, prefix: bytes, arguments: Sequence[str] = (), nulls: Collection[str] = ()
 ) -> Callable[..., bytes]: ...
 def decoder(
-    schema: Any, types: Mapping[str, type], wanted: Collection[str] | None = None
+    schema: Any, types: Mapping[str, type], optional: Collection[str] | None = None
 ) -> Callable[[bytes, int], tuple[Any, int]]: ...

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, auto_pickle=False
-"""Avro in C: a tree of nodes for each schema, which write to and read from memory.
+"""Avro in C: a schema is compiled to a tree of nodes, which encode and decode its values.
 
-A schema is compiled once, when its record is first used: `Record` holds the nodes of its fields,
-`Array` that of its items, and so on. `avro_fallback` has the same functions without a C compiler.
+It is compiled when its record is first used: a `Record` has a node for each field, an `Array` one
+for its items, and so on. `avro_fallback` has the same functions without a C compiler.
 
-Reading never trusts a length or a count. Every access is preceded by a comparison with the end,
-a block has at most as many items as bytes are left (no item is empty), and the depth is that of
-the schema, and a schema that contains itself is rejected.
+Decoding never trusts a length or a count: every access is bounds-checked, and a block cannot have
+more items than bytes remain, because an item has at least one byte. The recursion depth is that of
+the schema; recursive schemas are rejected.
 """
 
 from cpython.bool cimport PyBool_Check
@@ -33,7 +33,7 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
-    /* Doubles are little-endian in Avro, whatever the machine is. */
+    /* Avro doubles are little-endian on every platform. */
     static void double_to_bytes(double value, uint8_t* bytes) {
         uint64_t bits; int i;
         memcpy(&bits, &value, 8);
@@ -51,16 +51,16 @@ cdef extern from *:
 
 cdef enum:
     MAX_FIELDS = 64
-    LONGEST_VARINT = 10
-    #: Most records fit, and then no memory is allocated but the result's.
-    ON_STACK = 2048
-    #: Where the value of a field comes from, if not from an argument.
+    MAX_VARINT_BYTES = 10
+    #: Size of the buffer on the stack. Larger records are encoded on the heap.
+    STACK_BYTES = 2048
+    #: Sources of a field's value; others are the index of an argument.
     ATTRIBUTE = -1
-    ABSENT = -2
+    NULL_OR_EMPTY = -2
 
 
 cdef struct Out:
-    #: Bytes that are being written; `heap` is NULL while they fit on the stack.
+    #: An output buffer; `heap` is NULL while it is on the stack.
     uint8_t* data
     uint8_t* heap
     Py_ssize_t size
@@ -68,7 +68,7 @@ cdef struct Out:
 
 
 cdef struct In:
-    #: Bytes that are being read, from `at` on.
+    #: Input bytes; `at` is the current position.
     const uint8_t* begin
     const uint8_t* at
     const uint8_t* end
@@ -93,8 +93,8 @@ cdef inline int reserve(Out* out, Py_ssize_t more) except -1:
 
 
 cdef inline int write_bytes(Out* out, const void* data, Py_ssize_t size) except -1:
-    """Write bytes behind their length."""
-    reserve(out, size + LONGEST_VARINT)
+    """Write the length of bytes, and the bytes."""
+    reserve(out, size + MAX_VARINT_BYTES)
     write_varint(out, <uint64_t>size << 1)
     memcpy(out.data + out.size, data, size)
     out.size += size
@@ -102,7 +102,7 @@ cdef inline int write_bytes(Out* out, const void* data, Py_ssize_t size) except 
 
 
 cdef inline void write_varint(Out* out, uint64_t number) noexcept:
-    """Write a number; the caller has reserved `LONGEST_VARINT` bytes."""
+    """Write a varint; the caller has reserved `MAX_VARINT_BYTES` bytes."""
     while number > 0x7F:
         out.data[out.size] = <uint8_t>(number & 0x7F | 0x80)
         out.size += 1
@@ -126,7 +126,7 @@ cdef int write_long(Out* out, object value) except -1:
         number = PyLong_AsLongLong(value)
     except OverflowError:
         raise ValueError("more than 64 bits") from None
-    reserve(out, LONGEST_VARINT)
+    reserve(out, MAX_VARINT_BYTES)
     write_varint(out, (<uint64_t>number << 1) ^ <uint64_t>(number >> 63))
     return 0
 
@@ -163,7 +163,7 @@ cdef inline int64_t read_long(In* data) except? -7:
 
 
 cdef inline Py_ssize_t read_length(In* data) except -1:
-    """Read a length, and see that so many bytes follow."""
+    """Read a length; raise `ValueError` if fewer bytes remain."""
     cdef int64_t length = read_long(data)
     if length < 0 or length > data.end - data.at:
         fail(data, f"a length of {length}")
@@ -171,7 +171,7 @@ cdef inline Py_ssize_t read_length(In* data) except -1:
 
 
 cdef inline Py_ssize_t read_count(In* data, const uint8_t** end) except -1:
-    """Read how many items the next block has, and its `end` if it says so; 0 behind the last."""
+    """Read the item count of the next block, 0 at the end, and its `end` if it has a size."""
     cdef int64_t count, size
     end[0] = NULL
     if data.at < data.end and data.at[0] == 0:
@@ -190,14 +190,14 @@ cdef inline Py_ssize_t read_count(In* data, const uint8_t** end) except -1:
 
 
 cdef inline int end_block(In* data, const uint8_t* end) except -1:
-    """Check that the items of a block end where it said."""
+    """Check that the items of a block end at its `end`."""
     if end != NULL and data.at != end:
         fail(data, "a block of another size")
     return 0
 
 
 cdef class Node:
-    """Writes, reads and passes over the values of a schema."""
+    """Writes, reads and skips the values of a schema."""
 
     cdef int write(self, Out* out, object value) except -1:
         raise NotImplementedError
@@ -243,7 +243,7 @@ cdef class Bytes(String):
 
 
 cdef class Exact(Bytes):
-    """A decimal number: the bytes of its integer without the decimal point."""
+    """A decimal: the bytes of the unscaled integer."""
 
     cdef int precision
     cdef int scale
@@ -257,7 +257,7 @@ cdef class Exact(Bytes):
 
     cdef object read(self, In* data):
         cdef Py_ssize_t size = read_length(data)
-        if size > self.precision:  # three bits a digit are more than enough
+        if size > self.precision:  # a byte per digit is more than enough
             fail(data, f"a number of more than {self.precision} digits")
         data.at += size
         digits = PyBytes_FromStringAndSize(<const char*>data.at - size, size)
@@ -272,7 +272,7 @@ cdef class Exact(Bytes):
 
 
 def unscaled_bytes(value, precision, scale):
-    """Return the bytes of a decimal number; `ValueError` when it has too many digits."""
+    """Return the bytes of a decimal. Raise `ValueError` if it has too many digits."""
     if not isinstance(value, Decimal):
         raise TypeError(f"{type(value).__name__} is not a Decimal")
     _, digits, exponent = value.as_tuple()
@@ -353,7 +353,7 @@ cdef class Enum(Node):
 
     def __init__(self, symbols):
         if len(symbols) > 64:
-            raise ValueError("an enum of more than 64 symbols takes more than a byte")
+            raise ValueError("an enum has more than 64 symbols, which need more than a byte")
         self.symbols = tuple(symbols)
         self.indices = {symbol: index for index, symbol in enumerate(symbols)}
 
@@ -371,7 +371,7 @@ cdef class Enum(Node):
 
 
 cdef class Optional(Node):
-    """A union of null and one other."""
+    """A union of null and one other type."""
 
     cdef Node other
 
@@ -417,12 +417,12 @@ cdef class Array(Node):
     cdef object read(self, In* data):
         cdef const uint8_t* end
         cdef Py_ssize_t count, i
-        cdef list found = []
+        cdef list items = []
         while count := read_count(data, &end):
             for i in range(count):
-                found.append(self.items.read(data))
+                items.append(self.items.read(data))
             end_block(data, end)
-        return found
+        return items
 
     cdef int skip(self, In* data) except -1:
         cdef const uint8_t* end
@@ -454,13 +454,13 @@ cdef class Map(Node):
     cdef object read(self, In* data):
         cdef const uint8_t* end
         cdef Py_ssize_t count, i
-        cdef dict found = {}
+        cdef dict entries = {}
         while count := read_count(data, &end):
             for i in range(count):
                 key = self.keys.read(data)
-                found[key] = self.values.read(data)
+                entries[key] = self.values.read(data)
             end_block(data, end)
-        return found
+        return entries
 
     cdef int skip(self, In* data) except -1:
         cdef const uint8_t* end
@@ -474,17 +474,17 @@ cdef class Map(Node):
 
 
 cdef class Record(Node):
-    """The fields of a record: attributes, or arguments, of what is written; a struct when read."""
+    """A record: written from attributes of an object and from arguments, read as a struct."""
 
     cdef str name
     cdef tuple names
     cdef tuple nodes
     cdef Py_ssize_t count
     cdef int sources[MAX_FIELDS]
-    #: What is made when read: fields that are not wanted are passed over and keep their default,
-    #: as do those whose default is None and that are null.
+    #: The struct. Fields that are not projected are skipped and have their default; so have fields
+    #: that are null and whose default is None.
     cdef object type
-    cdef bint is_wanted[MAX_FIELDS]
+    cdef bint is_projected[MAX_FIELDS]
     cdef bint is_default_null[MAX_FIELDS]
 
     def __init__(self, str name, names, nodes, type):
@@ -496,29 +496,29 @@ cdef class Record(Node):
         defaults = {} if type is None else {field.name: field.default for field in fields_of(type)}
         for i in range(self.count):
             self.sources[i] = ATTRIBUTE
-            self.is_wanted[i] = self.names[i] in defaults
+            self.is_projected[i] = self.names[i] in defaults
             self.is_default_null[i] = (
                 isinstance(self.nodes[i], Optional) and defaults.get(self.names[i], ...) is None
             )
 
-    def read_only(self, wanted):
-        """Pass over what is neither wanted nor required."""
+    def project(self, optional):
+        """Skip the fields that are neither required nor in `optional` when reading."""
         required = {field.name for field in fields_of(self.type) if field.required}
         for i in range(self.count):
-            self.is_wanted[i] &= self.names[i] in wanted or self.names[i] in required
+            self.is_projected[i] &= self.names[i] in optional or self.names[i] in required
 
-    def write_from(self, given, absent):
-        """Write some fields from arguments, and others as null or empty."""
+    def set_sources(self, arguments, nulls):
+        """Write the fields in `arguments` from arguments, and those in `nulls` as null or empty."""
         for i, name in enumerate(self.names):
-            if name in absent:
-                self.sources[i] = ABSENT
-            elif name in given:
-                self.sources[i] = given.index(name)
+            if name in nulls:
+                self.sources[i] = NULL_OR_EMPTY
+            elif name in arguments:
+                self.sources[i] = arguments.index(name)
 
     cdef int write(self, Out* out, object value) except -1:
         return self.write_parts(out, value, ())
 
-    cdef int write_parts(self, Out* out, object value, tuple given) except -1:
+    cdef int write_parts(self, Out* out, object value, tuple arguments) except -1:
         cdef Py_ssize_t i = 0
         cdef int source
         try:
@@ -526,10 +526,10 @@ cdef class Record(Node):
                 source = self.sources[i]
                 if source == ATTRIBUTE:
                     (<Node>self.nodes[i]).write(out, getattr(value, <str>self.names[i]))
-                elif source == ABSENT:
+                elif source == NULL_OR_EMPTY:
                     write_byte(out, 0)
                 else:
-                    (<Node>self.nodes[i]).write(out, given[source])
+                    (<Node>self.nodes[i]).write(out, arguments[source])
                 i += 1
         except (AttributeError, TypeError) as error:
             raise TypeError(f"{self.name}.{self.names[i]}: {error}") from error
@@ -540,23 +540,23 @@ cdef class Record(Node):
     cdef object read(self, In* data):
         cdef PyObject* names[MAX_FIELDS]
         cdef PyObject* values[MAX_FIELDS]
-        cdef Py_ssize_t i, found = 0
+        cdef Py_ssize_t i, size = 0
         cdef object value
         try:
             for i in range(self.count):
-                if not self.is_wanted[i]:
+                if not self.is_projected[i]:
                     (<Node>self.nodes[i]).skip(data)
                 elif self.is_default_null[i] and data.at < data.end and data.at[0] == 0:
                     data.at += 1
                 else:
                     value = (<Node>self.nodes[i]).read(data)
                     Py_INCREF(value)
-                    values[found] = <PyObject*>value
-                    names[found] = <PyObject*>self.names[i]
-                    found += 1
-            return PyObject_Vectorcall(self.type, values, 0, tuple_of(names, found))
+                    values[size] = <PyObject*>value
+                    names[size] = <PyObject*>self.names[i]
+                    size += 1
+            return PyObject_Vectorcall(self.type, values, 0, tuple_of(names, size))
         finally:
-            for i in range(found):
+            for i in range(size):
                 Py_DECREF(<object>values[i])
 
     cdef int skip(self, In* data) except -1:
@@ -566,18 +566,18 @@ cdef class Record(Node):
 
 
 cdef tuple tuple_of(PyObject** items, Py_ssize_t count):
-    cdef tuple made = PyTuple_New(count)
+    cdef tuple result = PyTuple_New(count)
     for i in range(count):
         Py_INCREF(<object>items[i])
-        PyTuple_SET_ITEM(made, i, <object>items[i])
-    return made
+        PyTuple_SET_ITEM(result, i, <object>items[i])
+    return result
 
 
 cdef Node node_of(object schema, dict named, object types):
-    """Compile a schema; `named` are those that it may refer to by name."""
+    """Compile a schema; `named` are the nodes of named types."""
     if isinstance(schema, list):
         if len(schema) != 2 or schema[0] != "null":
-            raise ValueError(f"{schema} is not a union of null and one other")
+            raise ValueError(f"{schema} is not a union of null and one other type")
         return Optional(node_of(schema[1], named, types))
     if isinstance(schema, str):
         if schema in named:
@@ -614,34 +614,34 @@ _SIMPLE = {
 
 
 cdef class Encoder:
-    """Writes records behind a prefix."""
+    """Encodes records after a prefix."""
 
     cdef bytes prefix
     cdef Record record
-    cdef tuple given
+    cdef tuple arguments
 
-    def __init__(self, bytes prefix not None, Record record not None, given):
-        if len(prefix) > ON_STACK:
+    def __init__(self, bytes prefix not None, Record record not None, arguments):
+        if len(prefix) > STACK_BYTES:
             raise ValueError(f"a prefix of {len(prefix)} bytes")
-        self.prefix, self.record, self.given = prefix, record, tuple(given)
+        self.prefix, self.record, self.arguments = prefix, record, tuple(arguments)
 
-    def encode(self, record, *given):
+    def encode(self, record, *values):
         """Return the bytes of a record."""
-        cdef uint8_t stack[ON_STACK]
+        cdef uint8_t stack[STACK_BYTES]
         cdef Out out
-        if len(<tuple>given) != len(self.given):
-            raise TypeError(f"{len(given)} fields are given, not {', '.join(self.given)}")
-        out.data, out.heap, out.size, out.capacity = stack, NULL, len(self.prefix), ON_STACK
+        if len(<tuple>values) != len(self.arguments):
+            raise TypeError(f"{len(values)} arguments, expected {', '.join(self.arguments)}")
+        out.data, out.heap, out.size, out.capacity = stack, NULL, len(self.prefix), STACK_BYTES
         memcpy(stack, PyBytes_AS_STRING(self.prefix), out.size)
         try:
-            self.record.write_parts(&out, record, given)
+            self.record.write_parts(&out, record, values)
             return PyBytes_FromStringAndSize(<char*>out.data, out.size)
         finally:
             PyMem_Free(out.heap)
 
 
 cdef class Decoder:
-    """Reads records."""
+    """Decodes records."""
 
     cdef Record record
 
@@ -649,7 +649,7 @@ cdef class Decoder:
         self.record = record
 
     def decode(self, bytes message not None, Py_ssize_t start):
-        """Return the record that begins at an index, and the index behind its end."""
+        """Return the record at an index, and the index after it."""
         cdef In data
         if not 0 <= start <= len(message):
             raise ValueError(f"{start} is not in the message")
@@ -659,16 +659,16 @@ cdef class Decoder:
         return record, data.at - data.begin
 
 
-def encoder(schema, prefix, given=(), absent=()):
+def encoder(schema, prefix, arguments=(), nulls=()):
     """See `schemas.avro_fallback.encoder`."""
     cdef Record record = node_of(schema, {}, None)
-    record.write_from(given, absent)
-    return Encoder(prefix, record, given).encode
+    record.set_sources(arguments, nulls)
+    return Encoder(prefix, record, arguments).encode
 
 
-def decoder(schema, types, wanted=None):
+def decoder(schema, types, optional=None):
     """See `schemas.avro_fallback.decoder`."""
     cdef Record record = node_of(schema, {}, types)
-    if wanted is not None:
-        record.read_only(wanted)
+    if optional is not None:
+        record.project(optional)
     return Decoder(record).decode

@@ -1,8 +1,8 @@
-"""Avro by fastavro: the functions of `avro_compiled`, where there was no C compiler.
+"""The functions of `avro_compiled` with fastavro, for installations without a C compiler.
 
-Same bytes, same records, and the same messages are rejected. fastavro accepts more than Avro
-allows (negative lengths, numbers of any size, any byte as a boolean), so `avro_check` reads each
-message first.
+They write and read the same bytes, and reject the same messages. fastavro accepts more than Avro
+allows (negative lengths, numbers of any size, any byte as a boolean), so `avro_check` validates
+each message first.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,83 +20,82 @@ from schemas.avro_check import check_of
 
 Schema = Any
 
-#: From a record, and the fields that are given after it, to its bytes.
+#: Takes a record, and the values of the fields that are passed as arguments; returns bytes.
 Encoder = Callable[..., bytes]
-#: From bytes and the index of a record's first one to the record and the index behind it.
+#: Takes bytes and the index of a record; returns the record and the index after it.
 Decoder = Callable[[bytes, int], tuple[Any, int]]
 
-#: What msgspec leaves as it is: fastavro decides whether it is of the schema's kind.
-_KEPT = (bytes, bytearray, Decimal, UUID, datetime, date, time, timedelta)
+#: Types that msgspec does not convert; fastavro validates them.
+_BUILTIN_TYPES = (bytes, bytearray, Decimal, UUID, datetime, date, time, timedelta)
 
 
 def encoder(
-    schema: Schema, prefix: bytes, given: Sequence[str] = (), absent: Collection[str] = ()
+    schema: Schema, prefix: bytes, arguments: Sequence[str] = (), nulls: Collection[str] = ()
 ) -> Encoder:
-    """Return a function that writes a record behind a prefix.
+    """Return a function that encodes a record after a prefix.
 
-    The record may be any object with the fields as attributes. Those that are `given` are
-    arguments after it, those that are `absent` are null, or empty lists. The function raises
-    `TypeError` or `ValueError` when a field is not of the schema's kind.
+    The record may be any object with the fields as attributes. The fields in `arguments` are
+    passed as arguments after it; those in `nulls` are written as null or as empty lists. The
+    function raises `TypeError` or `ValueError` if a value does not match the schema.
     """
     parsed = parse_schema(schema)
     empty: dict[str, Any] = {
         field["name"]: None if isinstance(field["type"], list) else []
         for field in schema["fields"]
-        if field["name"] in absent
+        if field["name"] in nulls
     }
     attributes = [
-        field["name"] for field in schema["fields"] if field["name"] not in {*given, *absent}
+        field["name"] for field in schema["fields"] if field["name"] not in {*arguments, *nulls}
     ]
 
     def encode(record: Any, *values: Any) -> bytes:
-        if len(values) != len(given):
-            raise TypeError(f"{len(values)} fields are given, not {', '.join(given)}")
+        if len(values) != len(arguments):
+            raise TypeError(f"{len(values)} arguments, expected {', '.join(arguments)}")
         out = BytesIO(prefix)
         out.seek(len(prefix))
         try:
             fields = {name: getattr(record, name) for name in attributes}
-            fields |= zip(given, values, strict=True)
-            plain = {**msgspec.to_builtins(fields, builtin_types=_KEPT), **empty}
-            # Raising costs five times as much, also where all is well: it does so for each null.
+            fields |= zip(arguments, values, strict=True)
+            plain = {**msgspec.to_builtins(fields, builtin_types=_BUILTIN_TYPES), **empty}
+            # raise_errors=True is five times slower for valid records: it raises for each null.
             if not validate(plain, parsed, raise_errors=False, strict=True):
                 validate(plain, parsed, strict=True)
             schemaless_writer(out, parsed, plain)
         except MemoryError:
             raise
-        except Exception as error:  # of many kinds: fastavro raises what it comes to
-            raise TypeError(f"a field of a {schema['name']} is of a wrong kind: {error}") from error
+        except Exception as error:  # fastavro raises many types
+            raise TypeError(f"a field of {schema['name']} has a wrong type: {error}") from error
         return out.getvalue()
 
     return encode
 
 
 def decoder(
-    schema: Schema, types: Mapping[str, type], wanted: Collection[str] | None = None
+    schema: Schema, types: Mapping[str, type], optional: Collection[str] | None = None
 ) -> Decoder:
-    """Return a function that reads a record as one of `types`, by its name in the schema.
+    """Return a function that decodes a record to its struct in `types`, by schema name.
 
-    Of the fields that have a default only the `wanted` are read, None for all; the others are
-    passed over, and keep their default. The function raises `ValueError` for bytes that do not
-    begin with such a record.
+    `optional` limits the fields with a default that are decoded; the others are skipped and have
+    their default. None decodes all. The function raises `ValueError` for malformed bytes.
     """
     check = check_of(schema)
     record_type = types[schema["name"]]
-    parsed, wanted_only = parse_schema(schema), None
-    if wanted is not None:
+    parsed, reader_schema = parse_schema(schema), None
+    if optional is not None:
         required = {field.name for field in msgspec.structs.fields(record_type) if field.required}
-        kept = [field for field in schema["fields"] if field["name"] in required | {*wanted}]
-        wanted_only = parse_schema({**schema, "fields": kept})
+        projected = [field for field in schema["fields"] if field["name"] in required | {*optional}]
+        reader_schema = parse_schema({**schema, "fields": projected})
 
     def decode(message: bytes, start: int) -> tuple[Any, int]:
         body = BytesIO(message)
         body.seek(start)
         try:
             end = check(message, start)
-            fields = schemaless_reader(body, parsed, wanted_only)
+            fields = schemaless_reader(body, parsed, reader_schema)
             record: Any = msgspec.convert(fields, record_type, builtin_types=(bytes, Decimal))
         except MemoryError:
             raise
-        except Exception as error:  # of many kinds: fastavro raises what the bytes provoke
+        except Exception as error:  # fastavro raises many types
             raise ValueError(repr(error)) from error
         return record, end
 

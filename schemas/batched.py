@@ -1,4 +1,4 @@
-"""`itertools.batched`, which Python has from 3.12 on."""
+"""`itertools.batched` of Python 3.12."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -10,5 +10,5 @@ T = TypeVar("T")
 def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield the values in lists of `size`; the last one may be shorter."""
     iterator = iter(values)
-    while part := list(islice(iterator, size)):
-        yield part
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,4 +1,4 @@
-"""Lists of Kafka brokers: `host:port`, separated by commas. No I/O."""
+"""Parsing of broker lists: `host:port`, separated by commas. No I/O."""
 
 import re
 from ipaddress import IPv6Address
@@ -13,10 +13,10 @@ _BROKER = re.compile(
 
 
 def parse_brokers(text: str) -> tuple[tuple[str, int], ...]:
-    """Return the host and port of each broker; an IPv6 address without its brackets.
+    """Return the host and port of each broker, IPv6 addresses without brackets.
 
-    Spaces around an entry and a comma at the end are accepted; the port is 9092 if absent.
-    Raises ValueError with a sentence that names the entry and says what would be right.
+    Spaces around an entry and a trailing comma are accepted. The default port is 9092.
+    Raises ValueError with the invalid entry and the expected form.
     """
     entries = [entry.strip() for entry in text.split(",")]
     if len(entries) > 1 and not entries[-1]:
@@ -25,7 +25,7 @@ def parse_brokers(text: str) -> tuple[tuple[str, int], ...]:
 
 
 def normalize_brokers(text: str) -> str:
-    """Return the list as the Kafka client takes it: `host:port,[v6]:port`, no spaces."""
+    """Return the list in the form of Kafka clients: `host:port,[v6]:port`, without spaces."""
     return ",".join(
         f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         for host, port in parse_brokers(text)
@@ -40,7 +40,7 @@ def _broker(entry: str) -> tuple[str, int]:
     if entry[0] in "\"'`" or entry[-1] in "\"'`":
         raise ValueError(f"has quotes around {entry}: write host:port without them")
     if "@" in entry or "/" in entry:
-        raise ValueError("has an entry that is no broker: write host:port alone")
+        raise ValueError("has an entry that is not a broker: write host:port alone")
     if _SEPARATOR.search(entry):
         raise ValueError(f"must separate brokers by commas: {entry!r} is not one host:port")
     match = _BROKER.fullmatch(entry)
@@ -50,11 +50,13 @@ def _broker(entry: str) -> tuple[str, int]:
         )
     host, port = match["v6"] or match["name"], match["port"]
     if not (_is_host(host) if match["name"] else _is_v6(host)):
-        raise ValueError(f"has the entry {entry}, whose host is no name or address")
+        raise ValueError(f"has the entry {entry}, whose host is not a name or address")
     if port is None:
         return host, _DEFAULT_PORT
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= _MAX_PORT):  # noqa: PLR2004
-        raise ValueError(f"has the entry {entry}, whose port is no number from 1 to {_MAX_PORT:,}")
+        raise ValueError(
+            f"has the entry {entry}, whose port is not a number from 1 to {_MAX_PORT:,}"
+        )
     return host, int(port)
 
 

@@ -1,6 +1,6 @@
-"""What is held for a clock that is right enough."""
+"""The tolerated deviation of clocks."""
 
-#: How far stream time may lead a worker's clock, and a clock be off before it is reported.
+#: Maximum lead of stream time over a worker's clock; a larger deviation is reported.
 LEAD_MS = 5 * 60_000
-#: How the sentence on a broker's clock begins; it is a warning, which holds up no start.
+#: Start of the message about a broker's clock. It is a warning: roles start all the same.
 CLOCK_PROBLEM = "the clock of Kafka is"

@@ -1,12 +1,11 @@
-"""Records to bytes and back: Avro in the Confluent wire format.
+"""Serialization of records: Avro in the Confluent wire format.
 
-A message is `0x00`, the schema id as four big-endian bytes, then the Avro binary. The ids
-stand in `SCHEMA_FILES`, kept by hand and never reused: to change a record, keep the old
-schema under a new file name, add the new one under a new id. The newest schema of a record is
-written, and all are read.
+A message is `0x00`, the schema id (four bytes, big-endian), and the Avro binary. Ids are assigned
+by hand in `SCHEMA_FILES` and never reused: to change a record, add a new file with a new id.
+Records are written with their newest schema; all schemas can be read.
 
-The Avro itself is that of `avro_compiled`, a C extension, or of `avro_fallback` where headrace
-was installed without a C compiler.
+Avro is implemented by `avro_compiled`, a C extension, or by `avro_fallback` if headrace was
+installed without a C compiler.
 """
 
 import json
@@ -40,37 +39,41 @@ SCHEMA_FILES: dict[int, str] = {
 }
 
 _PREFIX = struct.Struct(">bI")
-# Times and ids stay integers and text in Python: objects of their own cost and gain nothing.
-_CONVERTED = {"timestamp-micros", "timestamp-millis", "uuid"}
+# Timestamps and UUIDs stay integers and strings: objects would only cost time.
+_IGNORED_LOGICAL_TYPES = {"timestamp-micros", "timestamp-millis", "uuid"}
 
 Schema = Any
-#: From a record, and the fields that are given after it, to its bytes.
+#: Takes a record, and the values of the fields that are passed as arguments; returns bytes.
 Encoder = Callable[..., bytes]
-#: From bytes and the index of a record's first one to the record and the index behind it.
+#: Takes bytes and the index of a record; returns the record and the index after it.
 Decoder = Callable[[bytes, int], tuple[Any, int]]
 R = TypeVar("R", bound=Record)
 
 
 class CodecError(ValueError):
-    """Bytes that are not a record of the expected kind; the message says why."""
+    """The bytes are not a record of the expected type."""
 
 
 class Avro(Protocol):
-    """The functions of `avro_compiled` and `avro_fallback`; the latter documents them."""
+    """The interface of `avro_compiled` and `avro_fallback`; the latter documents it."""
 
     def encoder(
-        self, schema: Schema, prefix: bytes, given: Sequence[str] = (), absent: Collection[str] = ()
+        self,
+        schema: Schema,
+        prefix: bytes,
+        arguments: Sequence[str] = (),
+        nulls: Collection[str] = (),
     ) -> Encoder:
-        """Return a function that writes a record behind a prefix."""
+        """Return a function that encodes a record after a prefix."""
 
     def decoder(
-        self, schema: Schema, types: Mapping[str, type], wanted: Collection[str] | None = None
+        self, schema: Schema, types: Mapping[str, type], optional: Collection[str] | None = None
     ) -> Decoder:
-        """Return a function that reads a record as one of `types`."""
+        """Return a function that decodes a record to one of `types`."""
 
 
 class Codec:
-    """Records to bytes and back, by one implementation of Avro."""
+    """Encodes and decodes records with one implementation of Avro."""
 
     def __init__(self, avro: Avro) -> None:
         self._avro = avro
@@ -78,47 +81,47 @@ class Codec:
         self._decoders: dict[type, dict[bytes, Decoder]] = {}
 
     def encode(self, record: Record) -> bytes:
-        """Return the record's message; `ValueError` or `TypeError` for a field of a wrong kind."""
+        """Return the message. Raise `ValueError` or `TypeError` if a field has a wrong type."""
         record_type = type(record)
         if (encode := self._encoders.get(record_type)) is None:
-            encode = self._encoders[record_type] = self.encoder_of_parts(record_type, (), ())
+            encode = self._encoders[record_type] = self.make_encoder(record_type, (), ())
         return encode(record)
 
     def decode(self, message: bytes, record_type: type[R]) -> R:
-        """Read a message of any version of `record_type`; `CodecError` if it is not one."""
+        """Decode a message with any schema of `record_type`. Raise `CodecError` if it has none."""
         if (decoders := self._decoders.get(record_type)) is None:
             decoders = self._decoders[record_type] = self._decoders_of(record_type, None)
         return _decode(message, record_type, decoders)
 
-    def encoder_of_parts(
-        self, record_type: type[Record], given: Sequence[str], absent: Collection[str]
+    def make_encoder(
+        self, record_type: type[Record], arguments: Sequence[str], nulls: Collection[str]
     ) -> Encoder:
-        """Return an `encode` of what is no record yet, but any object with the fields of one.
+        """Return an `encode` for any object that has the record's fields as attributes.
 
-        The fields that are `given` are arguments after it, in this order; those that are `absent`
-        are null, or empty lists.
+        The fields in `arguments` are passed as arguments after it, in this order; those in `nulls`
+        are written as null or as empty lists.
         """
         schema_id = _ids_of(record_type.__name__)[-1]
-        _check_fields(schema_id, {*given, *absent})
-        return self._avro.encoder(schema_of(schema_id), _PREFIX.pack(0, schema_id), given, absent)
+        _check_fields(schema_id, {*arguments, *nulls})
+        prefix = _PREFIX.pack(0, schema_id)
+        return self._avro.encoder(schema_of(schema_id), prefix, arguments, nulls)
 
-    def projection(self, record_type: type[R], *wanted: str) -> Callable[[bytes], R]:
-        """Return a `decode` that reads only these of the fields that have a default.
+    def projection(self, record_type: type[R], *optional: str) -> Callable[[bytes], R]:
+        """Return a `decode` that reads only the required fields and those in `optional`.
 
-        The others keep their default, whatever the message has, and a text that is passed over
-        may be no UTF-8.
+        The others are skipped and have their default; their strings are not checked to be UTF-8.
         """
-        _check_fields(_ids_of(record_type.__name__)[-1], wanted)
-        decoders = self._decoders_of(record_type, wanted)
+        _check_fields(_ids_of(record_type.__name__)[-1], optional)
+        decoders = self._decoders_of(record_type, optional)
         return lambda message: _decode(message, record_type, decoders)
 
     def _decoders_of(
-        self, record_type: type, wanted: Collection[str] | None
+        self, record_type: type, optional: Collection[str] | None
     ) -> dict[bytes, Decoder]:
-        """Return the decoders of all versions of a record, by the prefix of their messages."""
+        """Return the decoders of all schemas of a record by message prefix."""
         return {
             _PREFIX.pack(0, schema_id): self._avro.decoder(
-                schema_of(schema_id), vars(records), wanted
+                schema_of(schema_id), vars(records), optional
             )
             for schema_id in _ids_of(record_type.__name__)
         }
@@ -126,17 +129,17 @@ class Codec:
 
 def _decode(message: bytes, record_type: type[R], decoders: Mapping[bytes, Decoder]) -> R:
     if (read := decoders.get(message[: _PREFIX.size])) is None:
-        raise _not_read(message, record_type.__name__)
+        raise _prefix_error(message, record_type.__name__)
     try:
         (record, end) = read(message, _PREFIX.size)
     except ValueError as error:
         raise CodecError(f"not the Avro of a {record_type.__name__}: {error}") from error
     if end != len(message):
-        raise CodecError(f"{len(message) - end} bytes behind the end of the {record_type.__name__}")
+        raise CodecError(f"{len(message) - end} bytes after the end of the {record_type.__name__}")
     return record  # type: ignore[no-any-return]
 
 
-def _not_read(message: bytes, name: str) -> CodecError:
+def _prefix_error(message: bytes, name: str) -> CodecError:
     if len(message) < _PREFIX.size or message[0] != 0:
         return CodecError("not the Confluent wire format: it does not begin with 0x00 and an id")
     (_, schema_id) = _PREFIX.unpack_from(message)
@@ -147,7 +150,7 @@ def _not_read(message: bytes, name: str) -> CodecError:
 
 @cache
 def _ids_of(name: str) -> tuple[int, ...]:
-    """Return the ids of a record's schemas, the newest last."""
+    """Return the schema ids of a record, the newest last."""
     ids = sorted(number for number in SCHEMA_FILES if schema_of(number)["name"] == name)
     if not ids:
         raise CodecError(f"no schema for {name}")
@@ -162,25 +165,25 @@ def _check_fields(schema_id: int, names: Collection[str]) -> None:
 
 @cache
 def schema_of(schema_id: int) -> Schema:
-    """Return a schema without the logical types of times and ids."""
+    """Return a schema without the logical types of timestamps and UUIDs."""
     text = files("schemas").joinpath("avro", SCHEMA_FILES[schema_id]).read_text("utf-8")
-    return _without_conversions(json.loads(text))
+    return _without_logical_types(json.loads(text))
 
 
-def _without_conversions(schema: Schema) -> Schema:
-    """Drop the logical types of times and ids: same bytes, but integers and text in Python."""
+def _without_logical_types(schema: Schema) -> Schema:
+    """Remove the logical types of timestamps and UUIDs. The bytes are the same."""
     if isinstance(schema, list):
-        return [_without_conversions(part) for part in schema]
+        return [_without_logical_types(part) for part in schema]
     if isinstance(schema, dict):
-        if schema.get("logicalType") in _CONVERTED:
+        if schema.get("logicalType") in _IGNORED_LOGICAL_TYPES:
             return schema["type"]
-        return {key: _without_conversions(value) for key, value in schema.items()}
+        return {key: _without_logical_types(value) for key, value in schema.items()}
     return schema
 
 
-def _installed() -> tuple[Avro, bool]:
-    """Return the faster implementation that is installed, and whether it is the compiled one."""
-    # Neither is imported in vain: fastavro takes longer than all of `schemas`.
+def _load_avro() -> tuple[Avro, bool]:
+    """Return the compiled implementation and True, or the fallback and False."""
+    # fastavro is imported only if needed: that takes longer than all of `schemas`.
     try:
         from schemas import avro_compiled  # noqa: PLC0415
     except ImportError:
@@ -190,9 +193,9 @@ def _installed() -> tuple[Avro, bool]:
     return avro_compiled, True
 
 
-(_avro, IS_COMPILED) = _installed()
+(_avro, IS_COMPILED) = _load_avro()
 _codec = Codec(_avro)
 encode = _codec.encode
 decode = _codec.decode
-encoder_of_parts = _codec.encoder_of_parts
+make_encoder = _codec.make_encoder
 projection = _codec.projection

@@ -1,8 +1,8 @@
-"""The event types, as a table: adding one starts here.
+"""The registry of event types.
 
-The types and their fields are those of the Revlytics event API ("Event ingestion"); `inp`
-and the fields of `payment` are ours. A new type is one row here and one file in
-`examples/valid/<type>/`; the contract tests name what was forgotten.
+Types and fields are those of the Revlytics event API ("Event ingestion"); `inp` and the fields of
+`payment` are our extensions. To add a type, add a row here and an example in
+`examples/valid/<type>/`; contract tests report what is missing.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_SESSION, Topic
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One type: what it tells, the fields that are its own, and where the router sends it.
+    """An event type, its specific fields, and the topics that it is routed to.
 
-    A passive type is sent by the page on its own, also hours later from a tab that was left open:
-    it belongs to a visit, but does not make one.
+    A passive type is sent without action of the visitor, even hours later from an open tab. It
+    extends a visit but does not start one.
     """
 
     name: str
@@ -38,33 +38,33 @@ EVENT_TYPES: dict[str, EventType] = {
         ),
         EventType(
             "custom_event",
-            "something of the site's own happened",
+            "a custom event of the site",
             fields=("event_name", "properties"),
         ),
-        EventType("web_vitals", "how fast a page was", fields=("vitals",), is_passive=True),
+        EventType("web_vitals", "the performance of a page", fields=("vitals",), is_passive=True),
         EventType("external_link", "a link to another site was followed", fields=("properties",)),
         EventType(
             "error",
-            "something failed",
+            "an error occurred",
             fields=("error_name", "error_message", "error_stack"),
             routes=(EVENTS_SESSION, EVENTS_ALERT),
         ),
         EventType(
             "payment",
-            "money was paid",
+            "a payment was made",
             fields=("amount", "currency", "provider", "properties"),
             routes=(EVENTS_SESSION, EVENTS_ALERT),
         ),
-        EventType("identify", "a visitor became known", fields=("user_id", "properties")),
+        EventType("identify", "a visitor was identified", fields=("user_id", "properties")),
         EventType("button_click", "a button was clicked", fields=("event_name", "properties")),
-        EventType("form_submit", "a form was sent", fields=("event_name", "properties")),
+        EventType("form_submit", "a form was submitted", fields=("event_name", "properties")),
         EventType("copy", "text was copied", fields=("properties",)),
     )
 }
 
-#: The types that do not make a visit; a visit with one pageview and else only these is a bounce.
-PASSIVE_TYPES = frozenset(name for name, one in EVENT_TYPES.items() if one.is_passive)
+#: A visit of one pageview and otherwise only these types is a bounce.
+PASSIVE_TYPES = frozenset(name for name, event_type in EVENT_TYPES.items() if event_type.is_passive)
 
-#: The value of the `type` header of a tick, a record without key and value that advances
-#: stream time in a partition that gets no events (design D8).
+#: The `type` header of a tick: a heartbeat record without key and value that advances the stream
+#: time of an idle partition (design D8).
 TICK = "tick"

@@ -1,6 +1,6 @@
-"""The OpenAPI document as it is served: with the address that it was asked for, and as a page.
+"""Rendering of the OpenAPI document: as JSON with the server's address, and as a page.
 
-The page is whole in itself: no script, and nothing is loaded from anywhere.
+The page is self-contained: it has no scripts and loads nothing.
 """
 
 import json
@@ -14,19 +14,17 @@ from typing import Any
 Document = dict[str, Any]
 Scope = Mapping[str, Any]
 
-#: The policy of the page.
+#: The Content-Security-Policy of the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
-#: Of a name or address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _SCHEMES = frozenset({"http", "https"})
 
 
 def base_of(scope: Scope) -> str:
-    """Return the address that a request was sent to, without a path; empty when it has none.
+    """Return the base URL that the client used; empty if the Host header is missing or invalid.
 
-    A proxy in front says by X-Forwarded-Host and X-Forwarded-Proto what the client asked for:
-    nothing but the examples depends on it.
+    X-Forwarded-Host and X-Forwarded-Proto are trusted, because only examples depend on it.
     """
     headers = dict(scope["headers"])
 
@@ -39,9 +37,9 @@ def base_of(scope: Scope) -> str:
 
 
 def served(document: Document, base: str) -> Document:
-    """Return the document with its servers: this address, and where the document came from."""
-    own = [{"url": base, "description": "This server, by the address you used."}] if base else []
-    return {**document, "servers": [*own, {"url": "/", "description": "Where this was read."}]}
+    """Return the document with its `servers`: `base`, and the URL of the document."""
+    own = [{"url": base, "description": "This server, at the address you used."}] if base else []
+    return {**document, "servers": [*own, {"url": "/", "description": "The document's origin."}]}
 
 
 def openapi(document: Document, scope: Scope) -> bytes:
@@ -62,11 +60,11 @@ def page(document: Document, scope: Scope) -> bytes:
         "webhooks": "".join(_webhooks(document)),
         "schemas": "".join(_schemas(document)),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template).encode()
 
 
 def _operations_of(document: Document, tag: Document) -> list[tuple[str, str, Document]]:
-    """Return the method, the path and the description of each operation with this tag."""
+    """Return the method, the path and the operation object of each operation with this tag."""
     return [
         (method.upper(), path, operation)
         for path, item in document["paths"].items()
@@ -99,33 +97,38 @@ def _operation(base: str, method: str, path: str, operation: Document) -> Iterat
     yield f"<p>{escape(operation['summary'])} {escape(operation.get('description', ''))}"
     yield f"<pre>{escape(_curl(base, method, path, operation))}</pre>"
     parameters = [
-        (given["name"], given["in"], _kind(given["schema"]), given.get("description", ""))
-        for given in operation.get("parameters", ())
+        (
+            parameter["name"],
+            parameter["in"],
+            _type(parameter["schema"]),
+            parameter.get("description", ""),
+        )
+        for parameter in operation.get("parameters", ())
     ]
-    yield from _table(("parameter", "in", "kind", "about"), parameters)
+    yield from _table(("parameter", "in", "type", "description"), parameters)
     body = operation.get("requestBody", {}).get("content", {})
     if body:
-        yield f"<p>Body: {escape(', '.join(body))}; {_kind_links(next(iter(body.values())))}"
-    answers = [
-        (status, answer["description"], ", ".join(answer.get("content", ())))
-        for status, answer in operation["responses"].items()
+        yield f"<p>Body: {escape(', '.join(body))}; {_type_links(next(iter(body.values())))}"
+    responses = [
+        (status, response["description"], ", ".join(response.get("content", ())))
+        for status, response in operation["responses"].items()
     ]
-    yield from _table(("status", "when", "content"), answers)
+    yield from _table(("status", "when", "content"), responses)
     content = next(iter(operation["responses"].values())).get("content", {})
     if "application/json" in content:
-        yield f"<p>It answers: {_kind_links(content['application/json'])}"
+        yield f"<p>Response: {_type_links(content['application/json'])}"
     yield "</section>"
 
 
 def _curl(base: str, method: str, path: str, operation: Document) -> str:
-    """Return a command that does it; of parameters, those that have an example."""
+    """Return a curl command for an operation, with the parameters that have an example."""
     query = []
-    for given in operation.get("parameters", ()):
-        for example in given["schema"].get("examples", ())[:1]:
-            if given["in"] == "path":
-                path = path.replace(f"{{{given['name']}}}", example)
-            elif given["in"] == "query":
-                query.append(f"{given['name']}={example}")
+    for parameter in operation.get("parameters", ()):
+        for example in parameter["schema"].get("examples", ())[:1]:
+            if parameter["in"] == "path":
+                path = path.replace(f"{{{parameter['name']}}}", example)
+            elif parameter["in"] == "query":
+                query.append(f"{parameter['name']}={example}")
     address = base + path + ("?" + "&".join(query) if query else "")
     content = operation.get("requestBody", {}).get("content", {})
     streams = "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
@@ -151,8 +154,11 @@ def _webhooks(document: Document) -> Iterator[str]:
         media = operation["requestBody"]["content"]["application/json"]
         yield f"<pre>{escape(json.dumps(media['example'], indent=2, ensure_ascii=False))}</pre>"
         yield from _table(
-            ("status", "then"),
-            [(status, answer["description"]) for status, answer in operation["responses"].items()],
+            ("status", "effect"),
+            [
+                (status, response["description"])
+                for status, response in operation["responses"].items()
+            ],
         )
         yield "</section>"
 
@@ -164,21 +170,21 @@ def _schemas(document: Document) -> Iterator[str]:
         required = schema.get("required", ())
         fields = schema.get("properties", {}).items()
         rows = [
-            (name, _kind(field), "required" if name in required else "", _about(field))
+            (name, _type(field), "required" if name in required else "", _description(field))
             for name, field in fields
         ]
-        yield from _table(("field", "kind", "needed", "about"), rows)
+        yield from _table(("field", "type", "required", "description"), rows)
         for name, field in fields:
-            yield from _table((name, "about"), list(field.get("x-sentences", {}).items()))
+            yield from _table((name, "description"), list(field.get("x-sentences", {}).items()))
         yield "</section>"
 
 
-def _about(schema: Document) -> str:
+def _description(schema: Document) -> str:
     return str(schema.get("description", ", ".join(schema.get("properties", ()))))
 
 
-def _kind(schema: Document) -> str:
-    """Return the kind of a value in a few words."""
+def _type(schema: Document) -> str:
+    """Return a short form of the type of a value."""
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if "enum" in schema:
@@ -186,20 +192,20 @@ def _kind(schema: Document) -> str:
     if "const" in schema:
         return json.dumps(schema["const"])
     if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
+        return " or ".join(_type(option) for option in schema["anyOf"])
     if schema.get("type") == "array":
-        return f"array of {_kind(schema['items'])}" if "items" in schema else "array"
-    kinds = schema.get("type", "any")
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    return " or ".join([schema.get("format", kinds[0]), *kinds[1:]])
+        return f"array of {_type(schema['items'])}" if "items" in schema else "array"
+    types = schema.get("type", "any")
+    types = [types] if isinstance(types, str) else types
+    return " or ".join([schema.get("format", types[0]), *types[1:]])
 
 
-def _kind_links(media: Document) -> str:
-    """Return the kind of a body, with links to the schemas that it names."""
+def _type_links(media: Document) -> str:
+    """Return the type of a body, with links to its schemas."""
     schema = media["schema"]
     names = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(schema))
     links = [f'<a href="#schema-{name}">{name}</a>' for name in dict.fromkeys(names)]
-    return ", ".join(links) or escape(_kind(schema))
+    return ", ".join(links) or escape(_type(schema))
 
 
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

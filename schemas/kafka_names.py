@@ -1,17 +1,17 @@
-"""The names of topics and consumer groups in Kafka: an installation may put a prefix before all.
+"""The prefix of topics and consumer groups of this installation.
 
-One process belongs to one installation. The prefix is set once, when the settings are read.
+It is set once per process, when the settings are loaded.
 """
 
 _prefix = ""
 
 
 def use_prefix(prefix: str) -> None:
-    """Put `prefix` before the name of each topic and consumer group, in this process."""
-    global _prefix  # noqa: PLW0603 - names are asked for everywhere, and never differ
+    """Set the prefix of all topics and consumer groups in this process."""
+    global _prefix  # noqa: PLW0603 - constant after start
     _prefix = prefix
 
 
 def prefixed(name: str) -> str:
-    """Return the name in Kafka of a topic or consumer group of headrace."""
+    """Return the name of a topic or consumer group with the prefix."""
     return f"{_prefix}{name}"

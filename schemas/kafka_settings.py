@@ -1,4 +1,4 @@
-"""The settings of Kafka: where it is, how a client is authenticated, what things are called."""
+"""The Kafka settings: brokers, security, names and topic configuration."""
 
 import re
 from collections.abc import Iterator
@@ -18,60 +18,59 @@ Compression = Literal["zstd", "gzip", "snappy", "lz4", "none"]
 
 
 class KafkaSettings(BaseModel):
-    """Where Kafka is, how to connect, and what topics are created with."""
+    """Brokers, security, the topic prefix, and the configuration of new topics."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bootstrap_servers: str = Field(
-        "127.0.0.1:9092", description="host:port, several by comma; an IPv6 address as [::1]:9092"
+        "127.0.0.1:9092", description="host:port, comma-separated; IPv6 as [::1]:9092"
     )
     security_protocol: SecurityProtocol = Field(
         "PLAINTEXT", description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`"
     )
     sasl_mechanism: SaslMechanism = Field(
         "",
-        description="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`; needed with SASL",
+        description="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`; only with SASL",
     )
-    sasl_username: str = Field("", description="of PLAIN and SCRAM")
+    sasl_username: str = Field("", description="for PLAIN and SCRAM")
     sasl_password: SecretStr = Field(
-        SecretStr(""), description="of PLAIN and SCRAM; the token of OAUTHBEARER"
+        SecretStr(""), description="for PLAIN and SCRAM; the token for OAUTHBEARER"
     )
     sasl_password_file: str = Field(
         "",
-        description="a file with the password, in place of it; a token is read again for each "
-        "connection",
+        description="a file with the password; a token is read again for each connection",
     )
     ssl_ca_file: str = Field(
-        "", description="certificates (PEM) that sign the brokers'; empty: those of the system"
+        "", description="CA certificates (PEM) of the brokers; empty: those of the system"
     )
     ssl_cert_file: str = Field(
-        "", description="the client's certificate (PEM), where brokers ask for one"
+        "", description="the client certificate (PEM), if brokers require one"
     )
     ssl_key_file: str = Field(
         "",
-        description="its private key (PEM, not encrypted); empty: in the file of the certificate",
+        description="its private key (PEM, not encrypted); empty: in the certificate file",
     )
     topic_prefix: str = Field(
         "",
-        description="put before the name of each topic and consumer group, such as `staging-`; "
-        "fixed when the topics are created",
+        description="prefix of all topics and consumer groups, such as `staging-`; fixed when the "
+        "topics are created",
     )
     compression: Compression = Field(
-        "snappy",  # aiokafka compresses by gzip and lz4 at level 9: up to ten times the CPU
-        description="of records: `zstd`, `gzip`, `snappy`, `lz4` or `none`; gzip and lz4 need most "
-        "CPU",
+        "snappy",  # aiokafka uses level 9 for gzip and lz4: up to ten times the CPU time
+        description="of records: `zstd`, `gzip`, `snappy`, `lz4` or `none`; gzip and lz4 need the "
+        "most CPU time",
     )
     partitions: int = Field(
-        12, ge=1, le=1000, description="of every topic; fixed when the topics are created"
+        12, ge=1, le=1000, description="partitions of each topic; fixed when the topics are created"
     )
-    replication_factor: int = Field(1, ge=1, le=7, description="copies of every record")
+    replication_factor: int = Field(1, ge=1, le=7, description="replicas of each partition")
     min_insync_replicas: int = Field(
-        1, ge=1, le=7, description="copies that must be written before an event is accepted"
+        1, ge=1, le=7, description="in-sync replicas required to accept an event"
     )
     max_refused_in_a_row: int = Field(
         50,
         ge=1,
-        description="records that cannot be processed, after which their partition is stopped",
+        description="consecutive dead letters after which the circuit breaker stops the partition",
     )
 
     @property
@@ -81,7 +80,7 @@ class KafkaSettings(BaseModel):
 
     @property
     def has_sasl(self) -> bool:
-        """True if clients log in by SASL."""
+        """True if clients authenticate with SASL."""
         return self.security_protocol.startswith("SASL_")
 
     @model_validator(mode="before")
@@ -96,26 +95,26 @@ class KafkaSettings(BaseModel):
 
     @field_validator("ssl_ca_file", "ssl_cert_file", "ssl_key_file")
     @classmethod
-    def _can_be_read(cls, file: str) -> str:
+    def _is_readable(cls, file: str) -> str:
         if file and not is_readable(file):
-            raise ValueError("it is no file that can be read")
+            raise ValueError("it is not a readable file")
         return file
 
     @field_validator("topic_prefix")
     @classmethod
-    def _is_a_name(cls, prefix: str) -> str:
+    def _is_valid_prefix(cls, prefix: str) -> str:
         if not _TOPIC_PREFIX.fullmatch(prefix):
             raise ValueError("must be at most 100 of A-Z a-z 0-9 . _ -")
         return prefix
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        for fault in self._faults():
-            raise ValueError(f"{_PREFIX}{fault}")
+    def _are_consistent(self) -> Self:
+        for problem in self._inconsistencies():
+            raise ValueError(f"{_PREFIX}{problem}")
         return self
 
-    def _faults(self) -> Iterator[str]:
-        """Yield what is missing, or would have no effect: each begins with a setting's name."""
+    def _inconsistencies(self) -> Iterator[str]:
+        """Yield missing settings and settings without effect, each beginning with its name."""
         protocol = f"{_PREFIX}SECURITY_PROTOCOL"
         if self.has_sasl and not self.sasl_mechanism:
             yield f"SASL_MECHANISM is missing: {protocol} is {self.security_protocol}"

@@ -1,4 +1,4 @@
-"""Environment variables that Kubernetes derives from the names of services."""
+"""Environment variables that Kubernetes sets for each service."""
 
 import re
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ def _is_address(value: str) -> bool:
     return True
 
 
-_KINDS = (
+_PATTERNS = (
     (re.compile(r"_SERVICE_HOST"), _is_address),
     (re.compile(r"_SERVICE_PORT(_[A-Z0-9_]+)?"), _NUMBER.fullmatch),
     (re.compile(r"_PORT(_[0-9]+_(TCP|UDP|SCTP))?"), _URL.fullmatch),
@@ -26,9 +26,12 @@ _KINDS = (
 )
 
 
-def is_of_a_service(name: str, value: str) -> bool:
-    """Return True for a variable such as `HEADRACE_API_PORT=tcp://10.0.0.1:8080`.
+def is_service_variable(name: str, value: str) -> bool:
+    """Return True for a service variable such as `HEADRACE_API_PORT=tcp://10.0.0.1:8080`.
 
-    The value decides, too: `HEADRACE_PORT=8080` is a misspelt setting.
+    The value must match, too: `HEADRACE_PORT=8080` is a misspelt setting.
     """
-    return any(re.search(f"{kind.pattern}$", name) and fits(value.strip()) for kind, fits in _KINDS)
+    return any(
+        re.search(f"{pattern.pattern}$", name) and matches(value.strip())
+        for pattern, matches in _PATTERNS
+    )

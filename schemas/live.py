@@ -1,20 +1,20 @@
-"""What is live: the windows of `LiveCounters`, for those who count and those who read."""
+"""The windows and intervals of `LiveCounters`, shared by its producers and consumers."""
 
-#: Seconds whose events are told by type; the one going on is the last of them.
+#: Seconds that have event counts by type, including the current one.
 LIVE_SECONDS = 60
-#: Clock minutes whose events are told; the one going on is the last of them.
+#: Clock minutes that have event counts, including the current one.
 LIVE_MINUTES = 30
-#: A session or visitor is there so long after its last event.
+#: A session or visitor is active this long after its last event.
 ACTIVE_SECONDS = 300
-#: Pages and referrer hosts that are told.
+#: Maximum number of pages, and of referrer hosts.
 TOP_NAMES = 50
-#: Events that are told one by one, the last that came.
+#: Number of latest events.
 LATEST_EVENTS = 10
 
-#: Counters that are not all zero are sent again after so long, changed or not.
+#: Nonzero counters are published at least this often, changed or not.
 RENEW_SECONDS = 15.0
-#: Workers report so often until when their partitions were counted.
+#: Interval of the reports until when counters are complete (header `counted`).
 COUNTED_SECONDS = 2.0
-#: Counters of a partition that were complete longer ago may be too low. A report is up to two
-#: intervals old, and so is the next one.
+#: Counters that were complete longer ago than this are stale, and may be too low. It allows for
+#: two reports, each up to two intervals late.
 STALLED_SECONDS = 8.0

@@ -1,8 +1,8 @@
-"""Amounts of money as text: exact, with the minor units of their currency (ISO 4217).
+"""Formatting of amounts of money, with the minor units of their currency (ISO 4217).
 
-An amount is never rounded: one with more decimals than its currency has keeps them. Without a
-currency, or with one that ISO 4217 does not list, two decimals are the least. Currencies without
-a minor unit (`XAU`, `XXX`) get no decimals but those that were paid.
+Amounts are never rounded: decimals beyond those of the currency are kept. Without a currency, or
+with one that ISO 4217 does not list, the minimum is two decimals. Currencies without a minor unit
+(`XAU`, `XXX`) have no minimum.
 """
 
 from decimal import Decimal
@@ -10,18 +10,18 @@ from functools import lru_cache
 
 from iso4217 import Currency
 
-#: Decimals where the currency is not known: most currencies have as many.
-_USUAL_DECIMALS = 2
+#: Decimals of unknown currencies.
+_DEFAULT_DECIMALS = 2
 
 
-def shown(amount: Decimal, currency: str | None) -> str:
-    """Return an amount for people: `1,234.50 EUR`, `1,000 JPY`, `1.500 KWD`, `12.50`."""
-    digits = f"{Decimal(plain(amount, currency)):,f}"
+def format_amount(amount: Decimal, currency: str | None) -> str:
+    """Return an amount with separators and currency: `1,234.50 EUR`, `1,000 JPY`, `12.50`."""
+    digits = f"{Decimal(format_decimal(amount, currency)):,f}"
     return f"{digits} {currency}" if currency else digits
 
 
-def plain(amount: Decimal, currency: str | None) -> str:
-    """Return an amount for programs: the digits of `shown`, without separators and currency."""
+def format_decimal(amount: Decimal, currency: str | None) -> str:
+    """Return an amount without separators and currency: `1234.50`."""
     whole, _, decimals = f"{amount:f}".partition(".")
     decimals = decimals.rstrip("0").ljust(_decimals_of(currency), "0")
     text = f"{whole}.{decimals}" if decimals else whole
@@ -30,8 +30,8 @@ def plain(amount: Decimal, currency: str | None) -> str:
 
 @lru_cache(maxsize=1_024)
 def _decimals_of(currency: str | None) -> int:
-    """Return how many decimals an amount in this currency has at least."""
+    """Return the minimum number of decimals of a currency."""
     try:
         return Currency((currency or "").upper()).exponent or 0
     except ValueError:
-        return _USUAL_DECIMALS
+        return _DEFAULT_DECIMALS

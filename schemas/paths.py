@@ -1,13 +1,13 @@
-"""The page that an event belongs to: one rule for streams and sinks."""
+"""The page path of an event: one rule for streams and sinks."""
 
 from schemas.urls import MAX_PATH_CHARACTERS, location_of
 
 __all__ = ["MAX_PATH_CHARACTERS", "NO_PATH", "path_of"]
 
-#: Stands for the page of an event that names none.
+#: The path of events without one.
 NO_PATH = "(none)"
 
 
 def path_of(path: str | None, url: str | None) -> str:
-    """Return the path as sent, else that of the url, else `(none)`; never raises."""
+    """Return `path`, else the path of `url`, else `(none)`. Never raises."""
     return path or (location_of(url).path if url else None) or NO_PATH

@@ -1,7 +1,7 @@
-"""The parameters of PostgreSQL URLs: those of libpq, and those that hosts of databases add.
+"""The parameters of PostgreSQL URLs: those of libpq, and those that database providers add.
 
-Each is passed to the driver, accepted with the values that mean what headrace does anyway,
-ignored with a log line, or rejected with a sentence. A parameter that is not here is rejected.
+A parameter is passed to the driver, accepted if its value matches what headrace does anyway,
+ignored with a log line, or rejected with the reason. Unknown parameters are rejected.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """How one parameter is treated.
+    """The handling of one parameter.
 
-    `values` are those accepted (empty: any). `is_ignored`: accepted, without effect, logged.
-    `rejection` ends the sentence about a value that is not accepted.
+    `values` are the accepted values (empty: any). `is_ignored` parameters are logged. `rejection`
+    is the reason in the error about other values.
     """
 
     values: tuple[str, ...] = ()
     is_ignored: bool = False
     rejection: str = ""
-    #: What other programs call it, where the meaning is the same.
+    #: The parameter that this one is an alias of.
     same_as: str = ""
 
 
@@ -32,7 +32,7 @@ _PASSED = (
     *("sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"),
     *("application_name", "fallback_application_name", "options", "schema", "connect_timeout"),
 )
-#: Of connection pools and sockets: headrace has its own pool, the system its own sockets.
+#: Parameters of connection pools and sockets: headrace has its own pool.
 _IGNORED = (
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
     *("tcp_user_timeout", "tcpKeepAlive", "load_balance_hosts", "gssdelegation"),

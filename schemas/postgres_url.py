@@ -1,7 +1,7 @@
-"""PostgreSQL URLs, as libpq defines them and providers hand them out; parsed here, no I/O.
+"""Parsing of PostgreSQL URLs, as libpq defines them. No I/O.
 
-No error repeats a part of the URL other than the name of a parameter, and that only where it
-cannot be a part of a password.
+Errors contain no part of the URL but names of parameters, and only those that cannot be part of a
+password.
 """
 
 import re
@@ -27,15 +27,15 @@ _MAX_LABEL = 63
 _MAX_PORT = 65_535
 _DEFAULT_PORT = 5_432
 _TLS_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-#: The authorities that the system trusts, as libpq calls them.
+#: libpq's value of `sslrootcert` for the CA certificates of the system.
 SYSTEM_AUTHORITIES = "system"
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresUrl:
-    """A parsed URL: decoded texts; `hosts` is empty where the driver's default applies.
+    """A parsed and decoded URL. `hosts` is empty if the driver's default applies.
 
-    `parameters` has those that the address does not cover; `ignored` are without effect.
+    `parameters` are the remaining ones; `ignored` are those without effect.
     """
 
     hosts: tuple[str, ...]
@@ -47,8 +47,8 @@ class PostgresUrl:
     ignored: tuple[str, ...] = ()
 
     @property
-    def shown(self) -> str:
-        """The URL as messages show it: without the password, and without parameters."""
+    def redacted(self) -> str:
+        """The URL without password and parameters, for messages."""
         pairs = zip(self.hosts, self.ports, strict=True)
         hosts = ",".join(
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in pairs
@@ -58,7 +58,7 @@ class PostgresUrl:
 
     @property
     def is_pooled(self) -> bool:
-        """True if the URL says that a pooler gives each transaction another connection."""
+        """True if the parameters indicate a transaction pooler such as PgBouncer."""
         return (
             self.parameters.get("pgbouncer") in YES
             or self.parameters.get("prepared_statements") in NO
@@ -77,22 +77,22 @@ class PostgresUrl:
 
     @property
     def tls_files(self) -> dict[str, str]:
-        """The files that parameters name, by parameter."""
-        found = {name: self.parameters[name] for name in _TLS_FILES if name in self.parameters}
-        if found.get("sslrootcert") == SYSTEM_AUTHORITIES:
-            del found["sslrootcert"]
-        return found
+        """The certificate and key files by parameter."""
+        files = {name: self.parameters[name] for name in _TLS_FILES if name in self.parameters}
+        if files.get("sslrootcert") == SYSTEM_AUTHORITIES:
+            del files["sslrootcert"]
+        return files
 
 
 def parse_postgres_url(url: str) -> PostgresUrl:
-    """Parse a URL. Raises ValueError with a sentence that says what to change."""
+    """Parse a URL. Raise ValueError with what to change."""
     scheme = _SCHEME.match(url)
     if scheme is None:
         raise ValueError("must begin with postgresql:// or postgres://")
     rest = url[scheme.end() :]
     _check_characters(rest)
-    place, _, query = rest.partition("?")
-    authority, _, path = place.partition("/")
+    address, _, query = rest.partition("?")
+    authority, _, path = address.partition("/")
     login, at, hostspec = authority.rpartition("@")
     if "@" in login or "@" in path or "@" in query:
         raise ValueError(f"has an @ too many: {_ENCODE}")
@@ -116,28 +116,30 @@ def parse_postgres_url(url: str) -> PostgresUrl:
 
 def _check_characters(rest: str) -> None:
     if _BAD_ESCAPE.search(rest):
-        raise ValueError(f"has a % that no two hexadecimal digits follow: {_ENCODE}")
+        raise ValueError(f"has a % that is not followed by two hexadecimal digits: {_ENCODE}")
     if _NOT_IN_A_URL.search(rest):
-        raise ValueError(f"has a character that no URL has, such as # or a space: {_ENCODE}")
+        raise ValueError(
+            f"has a character that is not allowed in a URL, such as # or a space: {_ENCODE}"
+        )
 
 
 def _parameters(query: str) -> tuple[dict[str, str], list[str]]:
-    """Return the parameters by name, and the names of those that have no effect."""
+    """Return the parameters by name, and the names of the ignored ones."""
     values: dict[str, str] = {}
     ignored: list[str] = []
     for name, value in _pairs(query):
-        known = PARAMETERS.get(name)
-        if known is None:
+        parameter = PARAMETERS.get(name)
+        if parameter is None:
             near = get_close_matches(name, PARAMETERS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"has the parameter {name}, which headrace does not know{hint}")
-        if known.same_as:
-            name, known = known.same_as, PARAMETERS[known.same_as]  # noqa: PLW2901 - its own name
+        if parameter.same_as:
+            name, parameter = parameter.same_as, PARAMETERS[parameter.same_as]  # noqa: PLW2901
         if not value:
-            continue  # as libpq does: the default
-        if known.values and value not in known.values:
-            raise ValueError(_rejection(name, known.values, known.rejection))
-        if known.is_ignored:
+            continue  # the default, as in libpq
+        if parameter.values and value not in parameter.values:
+            raise ValueError(_rejection(name, parameter.values, parameter.rejection))
+        if parameter.is_ignored:
             ignored.append(name)
         else:
             values[name] = value
@@ -183,21 +185,21 @@ def _check_tls(parsed: PostgresUrl) -> None:
 
 
 def _hosts(
-    named: str | None, ports: str | None, hostspec: str
+    host_parameter: str | None, port_parameter: str | None, hostspec: str
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return the hosts with a port each: those of the query, else those before the path."""
-    pairs = [_host_and_port(one) for one in hostspec.split(",")] if hostspec else []
-    hosts, own = [host for host, _ in pairs], [port for _, port in pairs]
-    if named is not None:  # as in libpq, the ports stay
-        hosts = named.split(",")
-        if len(own) != len(hosts):
-            own = (own if len(own) == 1 else [""]) * len(hosts)
-    if ports is not None:
-        given = ports.split(",")
-        if len(given) not in (1, len(hosts) or 1):
-            raise ValueError("has another number of ports than of hosts")
-        own = given * (len(hosts) or 1) if len(given) == 1 else given
-    numbers = tuple(_port(port) for port in own)
+    """Return the hosts and their ports. Those of the query override those of the authority."""
+    pairs = [_host_and_port(part) for part in hostspec.split(",")] if hostspec else []
+    hosts, host_ports = [host for host, _ in pairs], [port for _, port in pairs]
+    if host_parameter is not None:  # as in libpq, the ports remain
+        hosts = host_parameter.split(",")
+        if len(host_ports) != len(hosts):
+            host_ports = (host_ports if len(host_ports) == 1 else [""]) * len(hosts)
+    if port_parameter is not None:
+        ports = port_parameter.split(",")
+        if len(ports) not in (1, len(hosts) or 1):
+            raise ValueError("has a different number of ports than of hosts")
+        host_ports = ports * (len(hosts) or 1) if len(ports) == 1 else ports
+    numbers = tuple(_port(port) for port in host_ports)
     if len(hosts) <= 1 and not any(hosts):
         return ((), ()) if not numbers or numbers == (_DEFAULT_PORT,) else (("localhost",), numbers)
     for host in hosts:
@@ -209,7 +211,7 @@ def _host_and_port(text: str) -> tuple[str, str]:
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"has no host that can be read: write an IPv6 address in [ ], and {_ENCODE}"
+            f"has a host that cannot be parsed: write an IPv6 address in [ ], and {_ENCODE}"
         )
     return _decoded(match["v6"] or match["name"] or ""), match["port"] or ""
 
@@ -218,7 +220,7 @@ def _port(text: str) -> int:
     if not text:
         return _DEFAULT_PORT
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= _MAX_PORT):  # noqa: PLR2004
-        raise ValueError(f"has a port that is no number from 1 to {_MAX_PORT:,}")
+        raise ValueError(f"has a port that is not a number from 1 to {_MAX_PORT:,}")
     return int(text)
 
 
@@ -230,7 +232,7 @@ def _check_host(host: str) -> None:
 
 
 def _decoded(text: str) -> str:
-    """Decode percent-encoding alone: a + is a +, as libpq reads it."""
+    """Decode percent-encoding. As in libpq, + is not a space."""
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""What a record of `events-raw` must be, by its key and headers, to be an event.
+"""Validation of `events-raw` records by key and headers.
 
-Held by all who read the topic: what the router refuses must not become a row either.
+All consumers of the topic use it, so that no record is dead-lettered by the router and stored.
 """
 
 from schemas.event_types import EVENT_TYPES
@@ -11,8 +11,8 @@ _NAMES = frozenset(name.encode() for name in EVENT_TYPES)
 _ID_BYTES = 16
 
 
-def why_no_event(key: bytes | None, headers: Headers) -> tuple[DeadLetterReason, str] | None:
-    """Say why a record that is no tick is no event either; None when it is one."""
+def dead_letter_reason(key: bytes | None, headers: Headers) -> tuple[DeadLetterReason, str] | None:
+    """Return why a record is not an event, as reason and detail; None if it is. Excludes ticks."""
     name, event_id = find(headers, TYPE), find(headers, EVENT_ID)
     if name is None:
         return DeadLetterReason.BAD_HEADERS, f"no header {TYPE!r}"
@@ -28,7 +28,7 @@ def why_no_event(key: bytes | None, headers: Headers) -> tuple[DeadLetterReason,
 
 
 def site_of(key: bytes) -> bytes:
-    """Return the site of a `site_id:session_id` key; `ValueError` when it is none."""
+    """Return the site of a `site_id:session_id` key. Raise `ValueError` if it is malformed."""
     site, separator, session = key.partition(b":")
     if not (site and separator and session):
         raise ValueError("the key is not site_id:session_id")

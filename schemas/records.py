@@ -1,9 +1,8 @@
 """The records of the topics, one class for each Avro schema in `avro/`.
 
-Times are integers: microseconds since 1970 (UTC) where the name ends in `_at` or `_ts` or is
-`hour`, milliseconds where it ends in `_ms`. Names, order and defaults equal the schema's;
-a contract test holds them together. None is part of what it holds, so the garbage collector
-need not look at them (`gc=False`): that saves a tenth of what an event costs, and 16 bytes each.
+Times are integers: microseconds since 1970 (UTC) if the name ends in `_at` or `_ts` or is `hour`,
+milliseconds if it ends in `_ms`. A contract test ensures that names, order and defaults equal the
+schema's. `gc=False` saves a tenth of the time per event and 16 bytes; records have no cycles.
 """
 
 from decimal import Decimal
@@ -27,7 +26,7 @@ class Screen(Struct, gc=False):
 
 
 class Utm(Struct, gc=False):
-    """Campaign parameters, as the `utm_*` query parameters name them."""
+    """Campaign parameters (`utm_*`)."""
 
     source: str | None = None
     medium: str | None = None
@@ -37,7 +36,7 @@ class Utm(Struct, gc=False):
 
 
 class RawEvent(Struct, kw_only=True, gc=False):
-    """One event as it was accepted."""
+    """An accepted event."""
 
     event_id: str
     type: str
@@ -73,7 +72,7 @@ class RawEvent(Struct, kw_only=True, gc=False):
 
 
 class Stamped(Struct, frozen=True, gc=False):
-    """A text with the place in time of the event it is from."""
+    """A string with the timestamp and id of its event, which order such values."""
 
     value: str
     ts: int
@@ -81,10 +80,10 @@ class Stamped(Struct, frozen=True, gc=False):
 
 
 class Visit(Struct, kw_only=True, gc=False):
-    """A maximal run of one session's events with no gap over the limit (design D9).
+    """A session window: a maximal run of events without an inactivity gap (design D9).
 
-    `hosts` are those that its events name as the site's own, without `www.`, and `spare_referrers`
-    later referrers from other hosts, in case that `referrer` turns out to be of one of them.
+    `hosts` are the site's own hosts in its events, without `www.`. `spare_referrers` are later
+    referrers, which replace `referrer` if a later event shows that it is one of these hosts.
     """
 
     visit_id: str
@@ -114,12 +113,12 @@ class Visit(Struct, kw_only=True, gc=False):
 
     @property
     def is_passive(self) -> bool:
-        """Whether it is a run of passive events alone: kept for later events, but not a visit."""
+        """True if all events are passive: state that a later event may extend, but not a visit."""
         return not (self.pageviews or self.engagements)
 
 
 class SessionState(Struct, kw_only=True, gc=False):
-    """The visits of one session: state and result in one (design D5)."""
+    """The visits of one session: keyed state and result in one record (design D5)."""
 
     site_id: str
     session_id: str
@@ -128,7 +127,7 @@ class SessionState(Struct, kw_only=True, gc=False):
 
 
 class PageDuration(Struct, kw_only=True, gc=False):
-    """Time on one page in one hour of event time, as one partition saw it."""
+    """Time on one page in one hour of event time, from the events of one partition."""
 
     site_id: str
     hour: int
@@ -147,7 +146,10 @@ class PageDuration(Struct, kw_only=True, gc=False):
 
 
 class AlertState(Struct, kw_only=True, gc=False):
-    """The state of one alert rule for one subject; `slot_ms` and `slot_counts` are as long."""
+    """The state of one alert rule for one subject.
+
+    `slot_ms` and `slot_counts` have the same length.
+    """
 
     site_id: str
     rule: str
@@ -167,7 +169,7 @@ class AlertState(Struct, kw_only=True, gc=False):
 
 
 class Alert(Struct, kw_only=True, gc=False):
-    """Something that a rule says someone should know."""
+    """A raised alert."""
 
     alert_id: str
     site_id: str
@@ -195,21 +197,21 @@ class MinuteCount(Struct, frozen=True, gc=False):
 
 
 class PageCount(Struct, frozen=True, gc=False):
-    """Sessions that are on one page now."""
+    """The active sessions on one page."""
 
     name: str
     sessions: int
 
 
 class ReferrerCount(Struct, frozen=True, gc=False):
-    """Sessions of now that came from one host."""
+    """The active sessions from one referrer host."""
 
     name: str
     sessions: int
 
 
 class LatestEvent(Struct, frozen=True, gc=False):
-    """One of the last events, in a line; `detail` is what tells most of it."""
+    """One of the latest events; `detail` is its most informative field."""
 
     at_ms: int
     type: str
@@ -217,13 +219,12 @@ class LatestEvent(Struct, frozen=True, gc=False):
 
 
 class LiveCounters(Struct, kw_only=True, gc=False):
-    """What happens now at one site, as one partition sees it; `schemas.live` has the windows.
+    """The live counters of one site and partition; `schemas.live` has the windows.
 
-    The newest record of a site and partition replaces the one before; one that is not renewed
-    is of a worker that is gone. `second` and `minute` are seconds and minutes since 1970; a
-    counter that is absent is zero. `visitors` is an HLL sketch as Apache DataSketches has them
-    (`schemas.visitor_sketch`; empty bytes: none). A record of the topic without a value reports
-    until when counters are complete, in the header `counted` (`schemas.headers.unpack_counted`).
+    The newest record of a site and partition replaces the previous one. Records are renewed while
+    their worker is alive. Absent counters are zero. `visitors` is an HLL sketch of Apache
+    DataSketches (`schemas.visitor_sketch`), or empty. Records without a value report until when
+    counters are complete, in the header `counted` (`schemas.headers.unpack_counted`).
     """
 
     site_id: str
@@ -239,7 +240,7 @@ class LiveCounters(Struct, kw_only=True, gc=False):
 
 
 class Subscription(Struct, kw_only=True, gc=False):
-    """Who wants to be told of what; the secret is in SQL alone."""
+    """An alert subscription, without its secret, which is only in SQL."""
 
     subscription_id: str
     site_id: str
@@ -253,8 +254,7 @@ class Subscription(Struct, kw_only=True, gc=False):
 class Replay(Struct, kw_only=True, gc=False):
     """A dead letter that was replayed or discarded.
 
-    `src_offset` is the offset of the replay in `events-raw`; -1 if it was discarded, which the
-    reason says.
+    `src_offset` is the offset of the replay in `events-raw`; -1 if it was discarded.
     """
 
     stage: str
@@ -266,7 +266,7 @@ class Replay(Struct, kw_only=True, gc=False):
 
 
 class ImportWindow(Struct, kw_only=True, gc=False):
-    """A time in which a site's events keep timestamps of any age."""
+    """A period in which a site's events may have timestamps of any age."""
 
     site_id: str
     window_id: str

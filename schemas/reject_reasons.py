@@ -1,34 +1,34 @@
-"""Why something is refused: a closed list, each with its sentence.
+"""The reasons for rejecting requests and dead-lettering records.
 
-An event leaves by three doors: accepted, refused with one of these, or dead-lettered with
-one of `DeadLetterReason`. Each reason is counted under its code.
+Each event is accepted, rejected with a `RejectReason`, or dead-lettered with a `DeadLetterReason`.
+Metrics count them by reason.
 """
 
 from enum import Enum, StrEnum
 
 
 class RejectReason(Enum):
-    """A refusal over HTTP: status and the sentence, whose {names} are filled in."""
+    """An HTTP error: its status, and its message with {placeholders}."""
 
     def __init__(self, status: int, sentence: str) -> None:
         self.code = self.name.lower()
         self.status = status
         self.sentence = sentence
 
-    # The sentence of the event API that we follow, to the letter.
+    # The exact text of the Revlytics API.
     MISSING_FIELDS = (400, "Missing required fields: site_id, type, session_id")
     INVALID_JSON = (400, "The body is not valid JSON: {detail}")
     INVALID_UTF8 = (400, "The body is not valid UTF-8: {detail}")
     LONE_SURROGATE = (
         400,
-        "A text holds half of a surrogate pair (\\ud800 to \\udfff), which no encoding can store",
+        "A string contains an unpaired surrogate (\\ud800 to \\udfff), which UTF-8 cannot encode",
     )
     NOT_AN_OBJECT = (400, "An event is a JSON object, not {kind}")
     NOT_A_BATCH = (
         400,
         'A batch is a JSON array of events, {{"events": [...]}} or NDJSON, not {kind}',
     )
-    EMPTY_BATCH = (400, "The batch holds no events")
+    EMPTY_BATCH = (400, "The batch has no events")
     UNKNOWN_TYPE = (400, "Unknown type {value}; known types: {known}")
     WRONG_KIND = (400, "{field} must be {expected}, not {kind}")
     BAD_EVENT_ID = (400, "event_id must be a UUID, as 8-4-4-4-12 hex digits")
@@ -44,16 +44,16 @@ class RejectReason(Enum):
     NUMBER_OUT_OF_RANGE = (400, "{field} must be a finite number between -2^63 and 2^63")
     PROPERTIES_TOO_LARGE = (400, "properties must be at most 8 KiB as JSON; they are {size} bytes")
     PROPERTIES_TOO_DEEP = (400, "properties must be nested at most 8 levels deep")
-    BAD_GZIP = (400, "The body says Content-Encoding: gzip but cannot be unpacked")
+    BAD_GZIP = (400, "The body has Content-Encoding: gzip but cannot be decompressed")
     NOT_FOUND = (404, "There is nothing at {path}; events go to POST /api/event")
     METHOD_NOT_ALLOWED = (405, "{path} takes {allowed}, not {method}")
-    BAD_REQUEST = (400, "This is not an HTTP request that can be read")
-    REQUEST_TOO_SLOW = (408, "The request was not whole after {seconds:g} seconds; send it again")
+    BAD_REQUEST = (400, "This is not a valid HTTP request")
+    REQUEST_TOO_SLOW = (408, "The request was incomplete after {seconds:g} seconds; send it again")
     HEADERS_TOO_LARGE = (431, "The headers are over {limit} bytes")
-    BODY_TOO_LARGE = (413, "The body is over {limit} bytes, unpacked or not")
-    TOO_MANY_EVENTS = (413, "A batch holds at most 1,000 events, not {count}")
+    BODY_TOO_LARGE = (413, "The body is over {limit} bytes, before or after decompression")
+    TOO_MANY_EVENTS = (413, "A batch has at most 1,000 events, not {count}")
     EVENT_TOO_LARGE = (413, "One event is at most {limit} bytes")
-    UNSUPPORTED_ENCODING = (415, "Content-Encoding {value} is not known; send gzip or none")
+    UNSUPPORTED_ENCODING = (415, "Content-Encoding {value} is not supported; send gzip or none")
     NOT_ACCEPTED = (
         500,
         "Kafka did not confirm the event in time; send it again with the same event_id",
@@ -68,18 +68,18 @@ class RejectReason(Enum):
     )
     KAFKA_RECORD_TOO_LARGE = (
         500,
-        "Kafka refuses the event as too large; send it again with the same event_id",
+        "Kafka rejects the event as too large; send it again with the same event_id",
     )
     INTERNAL_ERROR = (
         500,
-        "The server failed at this, and its log says where; send it again with the same event_id",
+        "Internal server error, see the server's log; send it again with the same event_id",
     )
     NOT_READY = (503, "{why}")
-    OVERLOADED = (503, "The server is full; try again in a moment")
+    OVERLOADED = (503, "The server is overloaded; try again in a moment")
     SHUTTING_DOWN = (503, "The server is shutting down; try again in a moment")
 
 
-#: Kafka does not have the event: it is sound, and may be sent again.
+#: The event is valid but was not written to Kafka, so the client should retry.
 NOT_IN_KAFKA = frozenset(
     {
         RejectReason.NOT_ACCEPTED,
@@ -91,17 +91,17 @@ NOT_IN_KAFKA = frozenset(
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record in Kafka could not be processed: the value of the `dlq-reason` header."""
+    """Why a record could not be processed: the value of the `dlq-reason` header."""
 
-    #: Not the Confluent wire format, an unknown schema id, or bytes that are not its Avro.
+    #: Not the Confluent wire format, an unknown schema id, or malformed Avro.
     UNDECODABLE = "undecodable"
-    #: A header that every record of the topic carries is missing or malformed.
+    #: A required header is missing or malformed.
     BAD_HEADERS = "bad_headers"
-    #: The record's key does not belong to what is in it, or is missing.
+    #: The key is missing, or does not match the value.
     BAD_KEY = "bad_key"
-    #: An event type that the registry does not hold.
+    #: The event type is not in `EVENT_TYPES`.
     UNKNOWN_TYPE = "unknown_type"
-    #: A rule raised an error on this record alone.
+    #: The agent raised an exception for this record.
     RULE_FAILED = "rule_failed"
-    #: The database refused this row, whatever was tried.
+    #: The database rejected the row.
     ROW_REFUSED = "row_refused"

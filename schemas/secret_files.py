@@ -1,4 +1,4 @@
-"""Files that settings name: certificates, and secrets as Docker and Kubernetes mount them."""
+"""Files named by settings: certificates, and secrets mounted by Docker or Kubernetes."""
 
 import os
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def read_secret_file(values: object, setting: str, field: str) -> object:
-    """Return the values of a group of settings with `field` read from the file of `field`_file.
+    """Return the values of a settings group, with `field` read from the file in `<field>_file`.
 
-    `setting` is the full name of the field's setting. Space at the end of the file is dropped.
-    Raises ValueError with a sentence that names the setting, and never the secret.
+    `setting` is the full name of the setting. Trailing whitespace of the file is removed.
+    Raises ValueError with the name of the setting, never with the secret.
     """
     if not isinstance(values, Mapping) or not values.get(f"{field}_file"):
         return values
@@ -30,5 +30,5 @@ def read_secret_file(values: object, setting: str, field: str) -> object:
 
 
 def is_readable(file: str) -> bool:
-    """Return whether this is a file that this process may read."""
+    """Return True if this is a file that this process can read."""
     return os.access(file, os.R_OK) and not Path(file).is_dir()

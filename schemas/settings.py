@@ -1,6 +1,6 @@
-"""Settings, from the environment and a `.env` file: `HEADRACE_<GROUP>__<FIELD>`.
+"""Settings from the environment and a `.env` file: `HEADRACE_<GROUP>__<FIELD>`.
 
-Each group is a section here; a name that no section knows is an error, as a wrong value is.
+Unknown names and invalid values are errors.
 """
 
 import os
@@ -13,15 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.kafka_settings import KafkaSettings
-from schemas.kubernetes import is_of_a_service
+from schemas.kubernetes import is_service_variable
 from schemas.postgres_url import parse_postgres_url
 from schemas.secret_files import is_readable, read_secret_file
 from schemas.sqlite_url import parse_sqlite_url
 
 PREFIX = "HEADRACE_"
-#: Settings of the test suite, not of the program.
+#: Prefix of the settings of the test suite.
 TEST_PREFIX = "HEADRACE_TEST_"
-#: The default of `--data-dir`, of every command.
+#: The default of `--data-dir` of every command.
 DATA_DIR_VARIABLE = f"{PREFIX}DATA_DIR"
 
 _ENV_FILE = ".env"
@@ -31,7 +31,7 @@ SITE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class SettingsError(ValueError):
-    """A setting is wrong; the message names it and says what would be right."""
+    """A setting is invalid; the message names it and says what is valid."""
 
 
 class _Group(BaseModel):
@@ -39,14 +39,14 @@ class _Group(BaseModel):
 
 
 class DatabaseSettings(_Group):
-    """Where results are kept."""
+    """The database of the results."""
 
     url: str = Field(
         "sqlite:///.headrace/headrace.db",
-        repr=False,  # it holds a password
+        repr=False,  # contains a password
         description="sqlite:///file or postgresql://user:password@host:port/name, see databases.md",
     )
-    url_file: str = Field("", description="a file with the URL, in place of it")
+    url_file: str = Field("", description="a file with the URL")
 
     @model_validator(mode="before")
     @classmethod
@@ -55,7 +55,7 @@ class DatabaseSettings(_Group):
 
     @field_validator("url")
     @classmethod
-    def _can_be_used(cls, url: str) -> str:
+    def _is_supported(cls, url: str) -> str:
         if url.startswith("sqlite:"):
             parse_sqlite_url(url)
         elif url.startswith("postgres"):
@@ -72,30 +72,30 @@ class DatabaseSettings(_Group):
         return not self.url.startswith("sqlite:")
 
     @property
-    def shown(self) -> str:
-        """The URL as messages show it: without a password."""
-        return parse_postgres_url(self.url).shown if self.is_postgres else self.url
+    def redacted(self) -> str:
+        """The URL without password and parameters, for messages."""
+        return parse_postgres_url(self.url).redacted if self.is_postgres else self.url
 
 
 class ApiSettings(_Group):
-    """The HTTP side: role `api`."""
+    """The role `api`."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on")
     deadline_seconds: float = Field(
-        9.0, gt=0, le=10, description="after which an unconfirmed event is answered with 500"
+        9.0, gt=0, le=10, description="timeout for the confirmation of an event by Kafka; then 500"
     )
     max_waiting_bytes: int = Field(
-        64 * 1024 * 1024, ge=1024 * 1024, description="of records on their way to Kafka; then 503"
+        64 * 1024 * 1024, ge=1024 * 1024, description="limit of records waiting for Kafka; then 503"
     )
     max_connections: int = Field(
-        10_000, ge=1, description="open at once; then idle ones are closed, and without any 503"
+        10_000, ge=1, description="limit of open connections; then idle ones are closed, else 503"
     )
     max_connections_per_address: int = Field(
         0,
         ge=0,
-        description="open at once from an IPv4 address or an IPv6 /64; 0: 256 from an address of "
-        "the internet, and no limit for a private one, which may be a proxy",
+        description="limit of open connections from an IPv4 address or an IPv6 /64; 0: 256 from a "
+        "public address, unlimited from a private one, which may be a proxy",
     )
 
 
@@ -103,75 +103,82 @@ class ImportSettings(_Group):
     """Imports of recorded events."""
 
     sites: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="sites, by comma, whose events may carry timestamps of any age"
+        (), description="sites, comma-separated, whose events may have timestamps of any age"
     )
 
     @field_validator("sites", mode="before")
     @classmethod
-    def _by_comma(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(site.strip() for site in value.split(",") if site.strip())
         return value
 
     @field_validator("sites")
     @classmethod
-    def _site_ids(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_site_ids(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
         for site in sites:
             if not SITE_ID.fullmatch(site):
-                raise ValueError(f"{site!r} is no site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
+                raise ValueError(f"{site!r} is not a site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
         return sites
 
 
 class SessionSettings(_Group):
-    """When visits end."""
+    """Session windows."""
 
     gap_seconds: int = Field(
-        1800, ge=1, le=_YEAR_SECONDS, description="without an event, after which a visit ends"
+        1800, ge=1, le=_YEAR_SECONDS, description="inactivity gap that ends a visit"
     )
     lateness_seconds: int = Field(
-        300, ge=0, le=_YEAR_SECONDS, description="more that a visit stays open, for late events"
+        300,
+        ge=0,
+        le=_YEAR_SECONDS,
+        description="grace period: how much longer a visit stays open for late events",
     )
     retention_seconds: int = Field(
         90_000,
         ge=0,
         le=_YEAR_SECONDS,
-        description="that a closed visit can still be joined by a late event",
+        description="how long a late event can still extend a closed visit",
     )
 
 
 class StreamsSettings(_Group):
-    """The stream workers."""
+    """The role `streams`."""
 
     tick_seconds: float = Field(
-        30.0, gt=0, le=3600, description="between the ticks that advance idle partitions"
+        30.0,
+        gt=0,
+        le=3600,
+        description="interval of the ticks that advance the stream time of idle partitions",
     )
     max_states: int = Field(
         250_000,
         ge=1,
-        description="sessions, and so on, that a partition keeps; those idle for longest leave",
+        description="limit of the states of a table and partition; then those idle for longest are "
+        "evicted",
     )
     max_state_bytes: int = Field(
         1_073_741_824,
         ge=1_048_576,
-        description="of all states of a worker; beyond that, those idle for longest leave the "
-        "partitions that have more than their part",
+        description="limit of all states of a worker; then those idle for longest are evicted from "
+        "partitions with more than an equal share",
     )
 
 
 class QuerySettings(_Group):
-    """HTTP out and the dashboard."""
+    """The role `query`."""
 
     max_streams_per_token: int = Field(
-        500, ge=1, description="server-sent event streams open at once with one token; then 429"
+        500, ge=1, description="limit of open server-sent event streams with one token; then 429"
     )
 
     public_url: str = Field(
         "",
-        description="of the dashboard, such as https://stats.example.com: alerts link to it; "
-        "`headrace up` uses its own address",
+        description="address of the dashboard in alerts, such as https://stats.example.com; the "
+        "default of `headrace up` is its own address",
     )
     statement_timeout_seconds: float = Field(
-        5.0, ge=0.1, le=60, description="after which a read of the database is ended with 504"
+        5.0, ge=0.1, le=60, description="timeout of a database query; then 504"
     )
 
     @field_validator("public_url")
@@ -179,7 +186,7 @@ class QuerySettings(_Group):
     def _is_http(cls, url: str) -> str:
         if url and not re.fullmatch(r"https?://[^\s/?#]+(?:/[^\s?#]*)?", url):
             raise ValueError(
-                "must be http:// or https://, a host, and a path at most: https://stats.example.com"
+                "must be http:// or https://, a host and an optional path: https://stats.example.com"
             )
         return url.rstrip("/")
 
@@ -195,27 +202,31 @@ class WebhooksSettings(_Group):
         30 * 86_400,
         ge=60,
         le=_YEAR_SECONDS,
-        description="that a delivery is listed after it was made, once it is done",
+        description="how long finished deliveries are listed, from their creation",
     )
     max_per_minute: int = Field(
-        100, ge=1, description="deliveries of a subscription in a minute; more go into a digest"
+        100,
+        ge=1,
+        description="limit of deliveries per minute and subscription; more go into a digest",
     )
     max_per_hour: int = Field(
-        1000, ge=1, description="deliveries of a subscription in an hour; more go into a digest"
+        1000,
+        ge=1,
+        description="limit of deliveries per hour and subscription; more go into a digest",
     )
     max_cooldown_subjects: int = Field(
         20,
         ge=1,
-        description="subjects that a subscription is told of within one cooldown; alerts about "
-        "more go into a digest",
+        description="limit of subjects that a subscription is notified about within one cooldown; "
+        "alerts about more go into a digest",
     )
     digest_seconds: int = Field(
-        60, ge=1, le=3600, description="that a digest takes in alerts before it is sent"
+        60, ge=1, le=3600, description="how long a digest collects alerts before it is sent"
     )
 
 
 class Settings(BaseSettings):
-    """All settings; immutable, read once at start."""
+    """All settings. Immutable; loaded once at start."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -235,7 +246,7 @@ class Settings(BaseSettings):
     webhooks: WebhooksSettings = WebhooksSettings()
 
 
-#: The groups by their names in variables.
+#: The groups by their names in environment variables.
 GROUPS: dict[str, type[BaseModel]] = {
     str(field.validation_alias or name).removeprefix(PREFIX).upper(): type(field.default)
     for name, field in Settings.model_fields.items()
@@ -243,12 +254,11 @@ GROUPS: dict[str, type[BaseModel]] = {
 
 
 def load_settings() -> Settings:
-    """Read the settings; `SettingsError` names the first that is wrong or unknown.
+    """Load the settings. Raise `SettingsError` for the first invalid or unknown one.
 
-    It has no cause: pydantic's error would show a password.
+    The error has no cause, because pydantic's error would show a password.
     """
-    in_file = _env_file()
-    for name, value in {**in_file, **os.environ}.items():
+    for name, value in {**_env_file(), **os.environ}.items():
         _check_name(name.upper(), value or "")
     try:
         return Settings()
@@ -268,25 +278,25 @@ def _env_file() -> dict[str, str | None]:
 
 def _sentence(name: str, value: object, message: str) -> str:
     reason = message.removeprefix("Value error, ")
-    if reason.startswith(PREFIX):  # it is of several settings together, and names them
+    if reason.startswith(PREFIX):  # about several settings, which it names
         return reason
-    # A database's URL holds a password, and what was meant for one setting may be in another.
+    # A database URL contains a password, and may have been assigned to a wrong setting.
     is_secret = name.startswith((f"{PREFIX}DATABASE", f"{PREFIX}KAFKA__SASL")) or "@" in str(value)
-    return f"{name} cannot be {'what it is' if is_secret else repr(value)}: {reason}"
+    return f"{name} cannot be {'used' if is_secret else repr(value)}: {reason}"
 
 
 def _check_name(name: str, value: str) -> None:
     if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name == DATA_DIR_VARIABLE:
         return
     group, _, field = name.removeprefix(PREFIX).partition("__")
-    known = GROUPS.get(group)
-    if (known and field.lower() in known.model_fields) or is_of_a_service(name, value):
+    model = GROUPS.get(group)
+    if (model and field.lower() in model.model_fields) or is_service_variable(name, value):
         return
-    every = [f"{PREFIX}{g}__{f.upper()}" for g, model in GROUPS.items() for f in model.model_fields]
-    if known:
-        there = ", ".join(f"{PREFIX}{group}__{field.upper()}" for field in known.model_fields)
+    names = [f"{PREFIX}{g}__{f.upper()}" for g, of in GROUPS.items() for f in of.model_fields]
+    if model:
+        valid = ", ".join(f"{PREFIX}{group}__{field.upper()}" for field in model.model_fields)
     else:
-        there = ", ".join((*(f"{PREFIX}{group}__..." for group in GROUPS), DATA_DIR_VARIABLE))
-    near = get_close_matches(name, [*every, DATA_DIR_VARIABLE], n=1, cutoff=0.75)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise SettingsError(f"{name} is not a setting; there are {there}{hint}")
+        valid = ", ".join((*(f"{PREFIX}{group}__..." for group in GROUPS), DATA_DIR_VARIABLE))
+    matches = get_close_matches(name, [*names, DATA_DIR_VARIABLE], n=1, cutoff=0.75)
+    hint = f"; did you mean {matches[0]}?" if matches else ""
+    raise SettingsError(f"{name} is not a setting; there are {valid}{hint}")

@@ -1,9 +1,8 @@
-"""Mergeable quantile sketches: DDSketch with 1 % relative accuracy, as few bytes.
+"""Mergeable quantile sketches: DDSketch with 1 % relative accuracy, in a compact encoding.
 
-The bins are those of DDSketch's logarithmic mapping, as the libraries of that name have them:
-bin `i` holds the values in (_GAMMA ** (i - 1), _GAMMA ** i]. The bytes are a MessagePack array,
-`[bin, count, bin, count, ...]` by bin, with the count of zeros first under the bin `null`; a
-function of the values alone, whatever their order.
+Bins are those of DDSketch's logarithmic mapping: bin `i` has the values in
+(_GAMMA ** (i - 1), _GAMMA ** i]. The encoding is a MessagePack array, `[bin, count, bin, ...]`, in
+ascending order, with zeros first in the bin `null`. It does not depend on the order of values.
 """
 
 from collections import Counter
@@ -17,22 +16,21 @@ RELATIVE_ACCURACY = 0.01
 
 _GAMMA_MINUS_1 = 2 * RELATIVE_ACCURACY / (1 - RELATIVE_ACCURACY)
 _GAMMA = 1 + _GAMMA_MINUS_1
-#: Bins per power of two. Rows in SQL have bins made by these expressions: another order of the
-#: operations moves values that lie at the edge of a bin.
+#: Bins per power of two. Keep the order of operations: stored sketches depend on its rounding.
 _BINS_PER_OCTAVE = 1 / log1p(_GAMMA_MINUS_1) * log(2)
 _Bin = int | None
 _decoder = msgspec.msgpack.Decoder(list[_Bin])
 
 
 def add(sketch: bytes, values: Iterable[float]) -> bytes:
-    """Return the sketch (empty bytes: none yet) with the values in it; none is negative."""
+    """Return the sketch with values added; b"" is an empty sketch. Values must not be negative."""
     bins = Counter(dict(_read(sketch)))
     bins.update(_bin(value) if value > 0 else None for value in values)
     return _write(bins)
 
 
 def merge(sketches: Iterable[bytes]) -> bytes:
-    """Return one sketch of all values of the sketches."""
+    """Return the union of sketches."""
     bins: Counter[_Bin] = Counter()
     for sketch in sketches:
         bins.update(dict(_read(sketch)))
@@ -40,44 +38,44 @@ def merge(sketches: Iterable[bytes]) -> bytes:
 
 
 def quantile(sketch: bytes, q: float) -> float | None:
-    """Return the value at quantile `q` (0 to 1) within 1 %; None when there are no values.
+    """Return the value at quantile `q` (0 to 1) within 1 %; None if the sketch is empty.
 
-    By nearest rank: the smallest of `n` values that at least `q * n` of them do not exceed. What
-    is returned stands for a whole bin, so it may lie up to 1 % outside the values' own range.
+    It uses the nearest rank: the smallest of `n` values that is at least as large as `q * n` of
+    them. The result represents a bin, so it may be up to 1 % outside the range of the values.
     """
     bins = list(_read(sketch))
-    # As a fraction: 0.9 in binary is more than nine tenths, and so would be one rank too high.
+    # A fraction, because the float 0.9 is more than nine tenths, so the rank could be one too high.
     rank = max(1, ceil(Fraction(str(q)) * sum(count for _, count in bins)))
-    seen = 0
-    for found, count in bins:
-        seen += count
-        if seen >= rank:
-            return 0.0 if found is None else _value(found)
+    cumulative = 0
+    for bin_, count in bins:
+        cumulative += count
+        if cumulative >= rank:
+            return 0.0 if bin_ is None else _value(bin_)
     return None
 
 
-def quantile_within(sketch: bytes, q: float, least: int, most: int) -> int | None:
-    """Return a quantile as a whole number between the smallest and the largest value measured."""
-    found = quantile(sketch, q)
-    return None if found is None else min(max(round(found), least), most)
+def quantile_within(sketch: bytes, q: float, minimum: int, maximum: int) -> int | None:
+    """Return a quantile, rounded and limited to the range of the measured values."""
+    value = quantile(sketch, q)
+    return None if value is None else min(max(round(value), minimum), maximum)
 
 
 def _bin(value: float) -> int:
     return ceil(log(value, 2) * _BINS_PER_OCTAVE)  # noqa: FURB163 - log2 rounds otherwise
 
 
-def _value(found: int) -> float:
-    """Return the value of a bin that is at most 1 % off from each value in it."""
-    # The harmonic mean of its ends: as far from the one as from the other, relative to them.
-    return float(2.0 ** (found / _BINS_PER_OCTAVE)) * (2 / (1 + _GAMMA))
+def _value(bin_: int) -> float:
+    """Return the representative value of a bin, within 1 % of each value in it."""
+    # The harmonic mean of its bounds has the same relative distance to both.
+    return float(2.0 ** (bin_ / _BINS_PER_OCTAVE)) * (2 / (1 + _GAMMA))
 
 
 def _read(sketch: bytes) -> Iterator[tuple[_Bin, int]]:
     if not sketch:
         return
     flat = iter(_decoder.decode(sketch))
-    for found, count in zip(flat, flat, strict=True):
-        yield found, count or 0
+    for bin_, count in zip(flat, flat, strict=True):
+        yield bin_, count or 0
 
 
 def _write(bins: Counter[_Bin]) -> bytes:

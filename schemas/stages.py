@@ -1,4 +1,4 @@
-"""Who reads which topic: the agents, by the names that dead letters and replays carry."""
+"""The stages (agents) and their input topics; dead letters and replays have the stage's name."""
 
 from schemas.topics import (
     ALERTS,
@@ -11,10 +11,10 @@ from schemas.topics import (
     Topic,
 )
 
-#: The stage that all events pass first, also those that are replayed.
+#: The first stage of all events, including replays.
 ROUTER = "route_events"
 
-#: What the stages of the role `streams` read.
+#: The stages of the role `streams`.
 STREAM_STAGES: dict[str, Topic] = {
     ROUTER: EVENTS_RAW,
     "sessionize": EVENTS_SESSION,
@@ -22,7 +22,7 @@ STREAM_STAGES: dict[str, Topic] = {
     "raise_alerts": EVENTS_ALERT,
 }
 
-#: What the stages of the role `sinks` read.
+#: The stages of the role `sinks`.
 SINK_STAGES: dict[str, Topic] = {
     "store_events": EVENTS_RAW,
     "store_sessions": SESSIONS,
@@ -30,5 +30,5 @@ SINK_STAGES: dict[str, Topic] = {
     "store_alerts": ALERTS,
 }
 
-#: Every stage that dead letters can come from; `count_live` makes none.
+#: All stages that write dead letters; `count_live` writes none.
 STAGES: dict[str, Topic] = {**STREAM_STAGES, **SINK_STAGES}

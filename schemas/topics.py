@@ -1,6 +1,6 @@
-"""The Kafka topics, as data: who keys them how, what they hold, and how long.
+"""The Kafka topics: names, keys, records, cleanup and retention.
 
-A topic's name is public and frozen: consumers outside this project read them.
+Names are a public contract and never change: consumers outside this project read the topics.
 """
 
 from dataclasses import dataclass
@@ -13,31 +13,33 @@ Cleanup = Literal["delete", "compact"]
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 
-#: Compacted topics keep every version this long, so that a sink that was away for a day
-#: still reads the last value of a state that was deleted meanwhile (docs/adr/0019).
+#: `min.compaction.lag.ms`: a sink that was down for a day still reads the last value of a state
+#: that has since been deleted (docs/adr/0019).
 MIN_COMPACTION_LAG_MS = _DAY_MS
-#: What is written to now is never compacted; by itself Kafka would write on for a week.
+#: `segment.ms`. The active segment is never compacted; Kafka's default is a week.
 _SEGMENT_MS = 6 * _HOUR_MS
 
-#: Events, and what is routed of them: while `streams` is away, neither may expire before the other.
+#: `retention.ms` of `events-raw` and of routed events, equal so that both expire together while
+#: `streams` is down.
 _EVENTS_MS = 7 * _DAY_MS
 
-#: The largest record that any topic takes, bytes. A request body has at most 64 KiB;
-#: the state of one key, with its 64 visits, stays below this too.
+#: `max.message.bytes` of every topic. Events have at most 64 KiB; the state of a key with its 64
+#: visits is smaller than this, too.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: its name, the form of its keys, its Avro record and its cleanup.
+    """A topic: its name, key format, Avro record and cleanup policy.
 
-    `retention_ms` is the time that records are kept. A compacted topic with one keeps the last
-    record of each key for so long, any other compacted topic for ever.
-    The broker stamps each record: its clock is the one of stream time and of retention, and it
-    refuses whole batches that are stamped by a clock an hour ahead.
+    With `retention_ms`, a compacted topic keeps the last record of each key for that long,
+    otherwise for ever.
+
+    Timestamps are `LogAppendTime`, so stream time and retention depend on the broker's clock only.
+    With `CreateTime`, it would reject batches of clients whose clock is an hour ahead.
     """
 
-    #: Its name without the prefix of the installation.
+    #: The name without the topic prefix.
     base_name: str
     about: str
     key: str
@@ -47,11 +49,11 @@ class Topic:
 
     @property
     def name(self) -> str:
-        """Its name in Kafka."""
+        """The name in Kafka, with the topic prefix."""
         return prefixed(self.base_name)
 
     def configs(self) -> dict[str, str]:
-        """Return the topic's settings in Kafka's own names."""
+        """Return the topic configs."""
         configs = {
             "cleanup.policy": self.cleanup,
             "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -71,14 +73,14 @@ _BY_SESSION = "site_id:session_id"
 
 EVENTS_RAW = Topic(
     "events-raw",
-    "every accepted event, and the ticks that advance idle partitions",
+    "accepted events, and the ticks that advance the stream time of idle partitions",
     key=_BY_SESSION,
     record="RawEvent",
     retention_ms=_EVENTS_MS,
 )
 EVENTS_SESSION = Topic(
     "events-session",
-    "every event once, for sessions and live counters, and ticks",
+    "deduplicated events, for sessions and live counters, and ticks",
     key=_BY_SESSION,
     record="RawEvent",
     retention_ms=_EVENTS_MS,
@@ -99,21 +101,21 @@ EVENTS_ALERT = Topic(
 )
 SESSIONS = Topic(
     "sessions",
-    "the visits of each session, and runs of passive events alone; the table of sessionize",
+    "the visits of each session, and runs of passive events only; the changelog of sessionize",
     key=_BY_SESSION,
     record="SessionState",
     cleanup="compact",
 )
 PAGE_DURATIONS = Topic(
     "page-durations",
-    "time on page by site, hour and path; the table of aggregate_durations",
+    "time on page by site, hour and path; the changelog of aggregate_durations",
     key="partition:site_id:hour:path",
     record="PageDuration",
     cleanup="compact",
 )
 ALERT_STATES = Topic(
     "alert-states",
-    "what the alert rules remember; the table of raise_alerts",
+    "the state of the alert rules; the changelog of raise_alerts",
     key="site_id:rule:subject",
     record="AlertState",
     cleanup="compact",
@@ -129,14 +131,14 @@ ALERTS = Topic(
 
 SUBSCRIPTIONS = Topic(
     "subscriptions",
-    "alert subscriptions; read whole by raise_alerts",
+    "alert subscriptions; a global table of raise_alerts",
     key="subscription_id",
     record="Subscription",
     cleanup="compact",
 )
 REPLAYS = Topic(
     "replays",
-    "dead letters that were replayed or discarded, each once; the table of route_events",
+    "replayed and discarded dead letters, each once; a table of route_events",
     key="stage:topic/partition/offset",
     record="Replay",
     cleanup="compact",
@@ -147,19 +149,19 @@ IMPORT_WINDOWS = Topic(
     key="site_id:window_id",
     record="ImportWindow",
     cleanup="compact",
-    # A window lasts at most a day: those that nobody closed need no tombstone.
+    # A window lasts at most a day, so windows that were not closed need no tombstone.
     retention_ms=2 * _DAY_MS,
 )
 CLUSTER_EPOCHS = Topic(
     "cluster-epochs",
-    "the epoch of this cluster, if a database adopted it; read by each role at its start",
+    "the epoch of this cluster, if a database adopted it; read by each role at start",
     key="cluster_id",
     record="ClusterEpoch",
     cleanup="compact",
 )
 LIVE_COUNTERS = Topic(
     "live-counters",
-    "what happens now, by site and partition, and until when that is complete; read whole by query",
+    "live counters by site and partition, and until when they are complete; read in full by query",
     key="site_id",
     record="LiveCounters",
     retention_ms=_HOUR_MS,
@@ -167,14 +169,14 @@ LIVE_COUNTERS = Topic(
 
 
 def dead_letters_of(topic: str) -> str:
-    """Return the name of the topic for the records of `topic` that could not be processed."""
+    """Return the name of the dead letter topic of `topic`."""
     return f"{topic}-dlq"
 
 
 def _dead_letter_topic(topic: Topic) -> Topic:
     return Topic(
         dead_letters_of(topic.base_name),
-        f"records of {topic.base_name} that could not be processed, as they came",
+        f"dead letters: records of {topic.base_name} that could not be processed, unchanged",
         key=topic.key,
         record=topic.record,
         retention_ms=30 * _DAY_MS,
@@ -191,10 +193,10 @@ _SOURCES = (
     ALERTS,
 )
 
-#: Where records that could not be processed go, for each topic that an agent reads.
+#: The dead letter topics of all topics that agents read.
 DEAD_LETTERS: tuple[Topic, ...] = tuple(_dead_letter_topic(topic) for topic in _SOURCES)
 
-#: All topics that headrace creates, in the order of the flow.
+#: All topics, in the order of the data flow.
 TOPICS: tuple[Topic, ...] = (
     *_SOURCES,
     ALERT_STATES,

@@ -1,7 +1,7 @@
-"""The host and the path that a URL names: one rule for streams, sinks and live counters.
+"""Host and path of URLs: one rule for streams, sinks and live counters.
 
-URLs are parsed as browsers parse them (WHATWG URL Standard, by Ada). Clients also send what no
-browser would call a URL: a host without a scheme, or a path alone. Why Ada: docs/adr/0032.
+URLs are parsed as in browsers (WHATWG URL Standard) with Ada (docs/adr/0032). Clients also send
+hosts without a scheme, and paths.
 """
 
 import re
@@ -11,46 +11,45 @@ import can_ada
 
 MAX_PATH_CHARACTERS = 2048
 
-#: What browsers strip from both ends of a URL, and what they drop inside it.
+#: Characters that browsers strip from both ends of a URL, and remove inside it.
 _EDGES = "".join(map(chr, range(0x21)))
 _DROPPED = dict.fromkeys(map(ord, "\t\n\r"))
 
-#: What a path alone is resolved against.
+#: The base URL of relative paths.
 _ROOT = "https://relative.invalid/"
 _WEB = ("https://", "http://")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-#: `localhost:3000/foo`: what reads like a scheme is a host, because a port follows it.
+#: `localhost:3000/foo` has a host and a port, not a scheme.
 _HOST_AND_PORT = re.compile(r"[^:]+:[0-9]{1,5}(?![^/\\?#])")
-#: What has no scheme begins with a host when it has a dot, a port or brackets, or is localhost.
+#: A host without a scheme: it has a dot, a port or brackets, or is localhost.
 _HOST = re.compile(
     r"(?:[^\s/\\?#@]+@)?(?:localhost|\[[^\s/\\?#]+\]|[^\s/\\?#:]+\.[^\s/\\?#:]+)"
     r"(?::[0-9]*)?(?![^/\\?#])",
     re.IGNORECASE,
 )
-#: `index.html` has a dot, too, but is the name of a page.
+#: `index.html` has a dot, too, but is a path.
 _PAGE = re.compile(r"[^/\\?#]+\.(?:[sx]?html?|php|aspx?|jsp)(?![^?#])", re.IGNORECASE)
 
-#: Schemes whose URLs name no page of a site, whatever follows.
+#: Schemes without host and path.
 _OPAQUE = frozenset({"about", "blob", "data", "javascript", "mailto", "sms", "tel", "urn"})
-#: Schemes that are no host, though a number follows.
+#: Schemes that are never taken for a host with a port.
 _NO_HOSTS = _OPAQUE | {"http", "https", "ws", "wss", "ftp", "file"}
 
 
 class Location(NamedTuple):
-    """Where a URL points: a host in lower case and in ASCII without its port, and a path."""
+    """The host (lower case, ASCII, without port) and the path of a URL."""
 
     host: str | None = None
     path: str | None = None
 
 
 def location_of(url: str) -> Location:
-    """Return the host and the path of a URL; None for what it does not have. Never raises.
+    """Return the host and the path of a URL, None if absent. Never raises.
 
-    Without a scheme, `example.com/a` and `localhost:3000/a` begin with a host, and `/a` or `a/b`
-    is a path. `about:blank`, `data:…` and other opaque URLs have neither, as has text that
-    browsers refuse, such as `https://[broken`.
+    Without a scheme, `example.com/a` and `localhost:3000/a` have a host; `/a` and `a/b` are paths.
+    Opaque URLs (`about:blank`, `data:…`) and invalid ones (`https://[broken`) have neither.
     """
-    if url.startswith(_WEB):  # nearly always
+    if url.startswith(_WEB):  # the fast path
         return _parsed(url)
     text = url.strip(_EDGES).translate(_DROPPED)
     scheme = _SCHEME.match(text)
@@ -61,12 +60,11 @@ def location_of(url: str) -> Location:
 
 
 def host_of(hostname: str) -> str | None:
-    """Return what the field `hostname` names, as `Location.host` would be; None for no host.
+    """Return the host of the field `hostname` in the form of `Location.host`; None if it has none.
 
-    A name without a dot is a host here; a port or a whole URL, as some clients send, is accepted.
+    Accepts names without a dot, and ports and whole URLs, which some clients send.
     """
-    known = location_of(hostname)
-    return known.host or _parsed(f"https://{hostname.strip(_EDGES)}").host
+    return location_of(hostname).host or _parsed(f"https://{hostname.strip(_EDGES)}").host
 
 
 def _without_scheme(text: str) -> Location:
@@ -83,11 +81,11 @@ def _without_scheme(text: str) -> Location:
 def _parsed(url: str) -> Location:
     try:
         parts = can_ada.parse(url)
-    except (ValueError, TypeError):  # the latter for lone surrogates
+    except (ValueError, TypeError):  # TypeError: lone surrogates
         return Location()
     host = parts.hostname.lower().rstrip(".") or None
     path = parts.pathname
     if path.startswith("/"):
         return Location(host, path[:MAX_PATH_CHARACTERS])
-    # A host alone, https://example.com or app://main, is its front page.
+    # A URL without a path, https://example.com or app://main, is the root page.
     return Location(host, None if host is None else "/")

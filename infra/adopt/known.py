@@ -15,7 +15,7 @@ from schemas import headers
 from schemas.headers import find
 from schemas.kafka_settings import KafkaSettings
 from schemas.positions import position
-from schemas.raw import why_no_event
+from schemas.raw import dead_letter_reason
 from schemas.settings import DatabaseSettings
 from schemas.topics import EVENTS_RAW
 from streams.engine.log_tail import LogTail
@@ -74,7 +74,7 @@ async def _event_keys(
 
 
 def _event_key(key: bytes | None, record_headers: headers.Headers) -> EventKey | None:
-    if why_no_event(key, record_headers) is not None:
+    if dead_letter_reason(key, record_headers) is not None:
         return None  # a punctuation record, or a record that the router dead-letters
     site, _, session = (key or b"").decode().partition(":")
     return str(UUID(bytes=find(record_headers, headers.EVENT_ID) or b"")), site, session

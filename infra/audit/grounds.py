@@ -142,7 +142,7 @@ def _as_of_version_0_1(expected: Alert, event: RawEvent) -> Alert:
     """Return a payment's alert as version 0.1 raised it: two decimals for any currency."""
     if event.amount is None:
         return expected
-    amount = money.plain(event.amount, None)
+    amount = money.format_decimal(event.amount, None)
     paid = f"{amount} {event.currency}" if event.currency else amount
     details = json.dumps({**json.loads(expected.details), "amount": amount})
     return replace(expected, title=f"Payment of {paid}", details=details)

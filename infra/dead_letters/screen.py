@@ -263,7 +263,7 @@ def _value(record: Any) -> Iterator[RenderableType]:
         return
     fields = msgspec.to_builtins(content)
     if isinstance(content, RawEvent) and content.amount is not None:
-        fields["amount"] = money.plain(content.amount, content.currency)
+        fields["amount"] = money.format_decimal(content.amount, content.currency)
     text = json.dumps(fields, indent=2, ensure_ascii=False)
     yield f"a {name}"
     for line in text.splitlines():

@@ -26,7 +26,7 @@ _DESCRIPTIONS: dict[str, Callable[[Event], str]] = {
 
 
 def _paid(event: Event) -> str:
-    return money.shown(Decimal(str(event["amount"])), event["currency"])
+    return money.format_amount(Decimal(str(event["amount"])), event["currency"])
 
 
 class DemoScreen(SendingScreen):

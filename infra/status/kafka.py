@@ -18,9 +18,9 @@ from infra.errors import RefusedError, UserError
 from infra.status import dead_letters, next_records
 from infra.status.model import DeadLetterCount, Flow, Role
 from infra.topics import describe_topics
-from kafka_clients.access import find_refusal
+from kafka_clients.access import check_access
 from kafka_clients.clients import make_admin, make_consumer
-from kafka_clients.refusals import refusal_of
+from kafka_clients.refusals import explain_error
 from schemas.kafka_names import prefixed
 from schemas.kafka_settings import KafkaSettings
 from schemas.stages import SINK_STAGES, STREAM_STAGES
@@ -72,7 +72,7 @@ async def read_status(kafka: KafkaSettings) -> KafkaStatus:
 
     Raises `UserError` if Kafka does not answer, `RefusedError` if it denies access.
     """
-    if refusal := await find_refusal(kafka, TOPICS):
+    if refusal := await check_access(kafka, TOPICS):
         raise RefusedError(refusal)
     partition_counts = {
         state.topic.name: state.partitions for state in await describe_topics(kafka)
@@ -194,7 +194,7 @@ async def _clients(kafka: KafkaSettings) -> AsyncIterator[tuple[AIOKafkaAdminCli
         await consumer.start()
         yield admin, consumer
     except (KafkaError, OSError) as error:
-        if refusal := refusal_of(error, kafka.bootstrap_servers):
+        if refusal := explain_error(error, kafka.bootstrap_servers):
             raise RefusedError(refusal) from error
         raise UserError(f"Kafka at {kafka.bootstrap_servers} did not answer: {error!r}") from error
     finally:

@@ -25,7 +25,7 @@ async def collect_status(data_dir: Path) -> Status:
         settings = local_settings(data_dir)
         found = await kafka.read_status(settings.kafka)
     except RefusedError as error:
-        status.problems.append(Problem(what=error.refusal.what, do=error.refusal.do))
+        status.problems.append(Problem(what=error.refusal.message, do=error.refusal.hint))
     except UserError as error:
         status.problems.append(Problem(what=str(error), do="start it, then look again"))
     else:
@@ -82,7 +82,7 @@ async def _add_database(
         status.problems.append(Problem(what=what, do=do))
         return
     except DATABASE_ERRORS as error:
-        what = f"The database {settings.shown} cannot be read: {driver_message(error)}"
+        what = f"The database {settings.redacted} cannot be read: {driver_message(error)}"
         do = "start it, or set HEADRACE_DATABASE__URL; `headrace db upgrade` creates a new one"
         status.problems.append(Problem(what=what, do=do))
         return

@@ -8,7 +8,7 @@ from sqlmodel import SQLModel
 
 from schemas.codec import CodecError, decode
 from schemas.headers import REPLAY_FOR, REPLAY_OFFSET, find
-from schemas.raw import why_no_event
+from schemas.raw import dead_letter_reason
 from schemas.records import Alert, PageDuration, RawEvent, Record, SessionState
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES
@@ -89,7 +89,7 @@ def _by_sink(name: str, batch: Batch) -> dict[str, list[InRecord]]:
     for record in batch.records:
         # A dead letter of the router was never stored as an event, so it is stored like a new one.
         stage = (find(record.headers, REPLAY_FOR) or b"").decode(errors="replace") or ROUTER
-        if stage == ROUTER and why_no_event(record.key, record.headers) is not None:
+        if stage == ROUTER and dead_letter_reason(record.key, record.headers) is not None:
             continue  # the router dead-letters it
         stage = name if stage == ROUTER else stage
         if stage in SINKS:  # else it is for an agent of the role streams

@@ -1,6 +1,6 @@
-"""The access log: a line for each request, with nothing in it that opens or identifies anything.
+"""The access log: one line for each request, without secrets and personal data.
 
-Neither the query string, which can hold a token, nor the client's address is logged.
+It excludes the query string, which can contain a token, and the client's address.
 """
 
 import logging
@@ -11,27 +11,29 @@ from urllib.parse import quote
 
 _log = logging.getLogger(__name__)
 
-#: Read every few seconds by machines.
+#: Polled every few seconds, so not logged.
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-#: The files of the page, which come with it.
+#: The files of the live page, not logged either.
 _FILES = re.compile(r"/page/\w+\.\w+")
-_SHOWN_CHARACTERS = 200
-#: What looks like a token, wherever in the path it was pasted.
+_MAX_CHARACTERS = 200
+#: Tokens that were pasted into the path.
 _TOKEN = re.compile(r"hr[a-z]?_[\w%-]{16,}")
 
 
 def log_request(scope: Mapping[str, Any], outcome: str, seconds: float) -> None:
-    """Log how a request ended: `outcome` is its status, with the code of an error."""
+    """Log a request. `outcome` is its status and, for errors, the code."""
     if scope["path"] not in _QUIET and not _FILES.fullmatch(scope["path"]):
-        _log.info("%s %s %s, %.0f ms", scope["method"], _shown(scope), outcome, 1_000 * seconds)
+        _log.info(
+            "%s %s %s, %.0f ms", scope["method"], _loggable_path(scope), outcome, 1_000 * seconds
+        )
 
 
 def log_stream_end(scope: Mapping[str, Any], seconds: float) -> None:
-    """Log that a stream is over."""
-    _log.info("%s %s ended after %.1f s", scope["method"], _shown(scope), seconds)
+    """Log the end of a stream."""
+    _log.info("%s %s ended after %.1f s", scope["method"], _loggable_path(scope), seconds)
 
 
-def _shown(scope: Mapping[str, Any]) -> str:
-    """Return the path without line breaks or other control characters."""
+def _loggable_path(scope: Mapping[str, Any]) -> str:
+    """Return the path without tokens and control characters, truncated."""
     path = _TOKEN.sub("hr_…", quote(scope["path"], safe="/:@!$&'()*+,;=~", errors="replace"))
-    return path if len(path) <= _SHOWN_CHARACTERS else f"{path[:_SHOWN_CHARACTERS]}…"
+    return path if len(path) <= _MAX_CHARACTERS else f"{path[:_MAX_CHARACTERS]}…"

@@ -1,4 +1,4 @@
-"""The role `query`: a FastAPI application, and what is done around every request."""
+"""The role `query`: a FastAPI application, with access log, metrics and draining."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ from schemas.topics import IMPORT_WINDOWS
 from sinks.query import reads
 from sinks.query.access import log_request, log_stream_end
 from sinks.query.alert_feed import AlertFeed
-from sinks.query.auth import Guard
-from sinks.query.errors import answer_error, unavailable
-from sinks.query.live_board import Board
+from sinks.query.auth import Authenticator
+from sinks.query.errors import error_response, unavailable
+from sinks.query.live_board import LiveStore
 from sinks.query.live_feed import LiveFeed
 from sinks.query.live_reader import LiveReader
 from sinks.query.metrics import Metrics
@@ -37,14 +37,14 @@ from sinks.webhooks.topic import PublishConfiguration, open_publisher
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 10.0
-#: Logged at the start.
+#: Limit of the sites in the log at start.
 _LOGGED_SITES = 20
-#: Token checks at the same time: one takes well under a millisecond.
+#: Readers for token checks, each of which takes well under a millisecond.
 _AUTHENTICATION_READERS = 2
 
 
 class Services(NamedTuple):
-    """What writes: both connect to Kafka when first used."""
+    """The services that write. They connect to Kafka when first used."""
 
     subscriptions: Subscriptions
     publish_window: PublishConfiguration
@@ -55,15 +55,15 @@ OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class Query:
-    """HTTP out as an ASGI application; `start` and `stop` belong to its lifespan.
+    """HTTP out as an ASGI application; its lifespan calls `start` and `stop`.
 
-    Tokens are checked through the database `authentication`, whose threads or connections no list
-    occupies.
+    `authentication` is a separate connection pool for token checks, so that lists do not delay
+    them.
     """
 
     services: Services
 
-    def __init__(  # noqa: PLR0913 - all that it is wired to
+    def __init__(  # noqa: PLR0913 - dependencies
         self,
         database: Database,
         reader: LiveReader,
@@ -76,16 +76,16 @@ class Query:
         self._databases = (database, authentication)
         self._reader = reader
         self._now_ms = now_ms
-        #: What it reads, in words for the log.
+        #: The database and brokers, for the log.
         self.sources = ""
-        self._first_look: asyncio.Task[None] | None = None
+        self._sites_task: asyncio.Task[None] | None = None
         self._open_services = services
-        self._opened = AsyncExitStack()
-        self._metrics = Metrics(registry, lambda: reader.board.size)
+        self._exit_stack = AsyncExitStack()
+        self._metrics = Metrics(registry, lambda: reader.store.size)
         self.streams = Streams(self._metrics)
-        self.operations = Operations(registry, [lambda: self.trouble], document)
+        self.operations = Operations(registry, [lambda: self.problem], document)
         self._in_flight = 0
-        self._all_answered = asyncio.Event()
+        self._drained = asyncio.Event()
         self._app = self._application()
 
     def _application(self) -> FastAPI:
@@ -94,70 +94,70 @@ class Query:
             redirect_slashes=False,
             telemetry={"tracing": False, "metrics": False, "logs": False},
             lifespan=self._lifespan,
-            exception_handlers={HTTPException: answer_error},
+            exception_handlers={HTTPException: error_response},
         )
         for router in ROUTERS:
             app.include_router(router)
         operations = self.operations.routes()
         app.router.routes.extend(operations)
-        app.state.routes = [*operations, *(one for router in ROUTERS for one in router.routes)]
-        (database, board) = (self._databases[0], self._reader.board)
-        app.state.query, app.state.database, app.state.board = self, database, board
-        app.state.guard = Guard(self._databases[-1], time.monotonic)
-        app.state.live_feed = LiveFeed(board, time.monotonic)
+        app.state.routes = [*operations, *(route for router in ROUTERS for route in router.routes)]
+        (database, store) = (self._databases[0], self._reader.store)
+        app.state.query, app.state.database, app.state.live_store = self, database, store
+        app.state.authenticator = Authenticator(self._databases[-1], time.monotonic)
+        app.state.live_feed = LiveFeed(store, time.monotonic)
         app.state.alert_feed = AlertFeed(database, time.monotonic)
         app.state.slots, app.state.streams = ListSlots(), self.streams
         return app
 
     @property
     def is_stopping(self) -> bool:
-        """True from `drain` on."""
+        """True after `drain` was called."""
         return self.streams.stopping.is_set()
 
     @property
-    def trouble(self) -> str | None:
-        """Why it is not ready, None when it is."""
-        return "The server is shutting down" if self.is_stopping else self._reader.trouble
+    def problem(self) -> str | None:
+        """Why the role is not ready; None if it is."""
+        return "The server is shutting down" if self.is_stopping else self._reader.problem
 
     async def start(self) -> None:
-        """Generate the API description and begin to read live counters; do not wait for Kafka."""
+        """Generate the OpenAPI document and start reading live counters; do not wait for Kafka."""
         self.operations.describe()
-        self.services = await self._opened.enter_async_context(self._open_services())
+        self.services = await self._exit_stack.enter_async_context(self._open_services())
         self._reader.start(self._now_ms())
-        self._first_look = asyncio.get_running_loop().create_task(self._log_sites())
+        self._sites_task = asyncio.get_running_loop().create_task(self._log_sites())
 
     def describe(self, address: str) -> list[str]:
-        """Return what is served at this address, for the log."""
+        """Return log lines with the URLs of the page and the API."""
         return [f"The live page is at {address}/, the API at {address}/docs{self.sources}"]
 
     async def _log_sites(self) -> None:
-        """Log which sites there are to read, or why they cannot be read."""
+        """Log the sites, or why they cannot be read."""
         try:
-            found = await self._databases[0].run(lambda c: reads.sites(c, _LOGGED_SITES + 1))
-        except Exception as error:  # noqa: BLE001 - the edge: requests report it as well
-            known = unavailable(error)
-            _log.warning("%s", known.detail if known else explain(error))
+            sites = await self._databases[0].run(lambda c: reads.sites(c, _LOGGED_SITES + 1))
+        except Exception as error:  # noqa: BLE001 - requests report it as well
+            api_error = unavailable(error)
+            _log.warning("%s", api_error.detail if api_error else explain(error))
             return
-        more = ", …" if len(found) > _LOGGED_SITES else ""
-        _log.info("Sites with visits: %s%s", ", ".join(found[:_LOGGED_SITES]) or "none yet", more)
+        more = ", …" if len(sites) > _LOGGED_SITES else ""
+        _log.info("Sites with visits: %s%s", ", ".join(sites[:_LOGGED_SITES]) or "none yet", more)
 
     async def stop(self) -> None:
-        """Close what is open."""
-        if self._first_look is not None:
-            self._first_look.cancel()
-            await asyncio.wait([self._first_look])
+        """Stop reading, and close the databases and services."""
+        if self._sites_task is not None:
+            self._sites_task.cancel()
+            await asyncio.wait([self._sites_task])
         await self._reader.stop()
         for database in self._databases:
             await database.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
-                await self._opened.aclose()
+                await self._exit_stack.aclose()
 
     async def drain(self) -> None:
-        """Refuse what comes from now on, end the streams, and return when all is answered."""
+        """Reject new requests, end the streams, and wait for requests in progress."""
         self.streams.stopping.set()
         if self._in_flight:
-            await self._all_answered.wait()
+            await self._drained.wait()
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -166,7 +166,7 @@ class Query:
         await self.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the server's start and stop."""
+        """Serve a request, or the lifespan."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -176,17 +176,17 @@ class Query:
         finally:
             self._in_flight -= 1
             if self.is_stopping and not self._in_flight:
-                self._all_answered.set()
+                self._drained.set()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request: HEAD as GET, whose body the server leaves out; log and count it."""
-        began = time.perf_counter()
+        """Serve a request, log and count it. HEAD is served as GET; the server omits the body."""
+        started = time.perf_counter()
         method = scope["method"]
         inner: dict[str, Any] = {
             **scope,
             "method": "GET" if method == "HEAD" else method,
             "path": canonical_path(scope["path"]),
-            "headers": readable_headers(scope["headers"]),
+            "headers": sanitize_headers(scope["headers"]),
             "state": {**scope.get("state", {}), "method": method},
         }
         is_stream = False
@@ -196,26 +196,26 @@ class Query:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = _with_defaults(message["headers"])
                 is_stream = dict(headers).get(b"content-type") == b"text/event-stream"
-                self._note(scope, inner, message["status"], time.perf_counter() - began)
+                self._record(scope, inner, message["status"], time.perf_counter() - started)
             await send(message)
 
         await self._app(inner, receive, observe)
         if is_stream and method != "HEAD":
-            log_stream_end(scope, time.perf_counter() - began)
+            log_stream_end(scope, time.perf_counter() - started)
 
-    def _note(self, scope: Scope, inner: Scope, status: int, seconds: float) -> None:
-        # A route's template, as a metric's label must be one of few.
+    def _record(self, scope: Scope, inner: Scope, status: int, seconds: float) -> None:
+        # The label is the template of the route, to bound its cardinality.
         path = inner["path"] if inner["path"] in OPERATION_PATHS else "none"
         template = getattr(inner.get("route"), "path", path)
         self._metrics.requests.labels(template, str(status)).inc()
         log_request(scope, f"{status} {inner['state'].get('code', '')}".rstrip(), seconds)
 
 
-def readable_headers(headers: Headers) -> Headers:
-    """Return headers of a request without what is not served, or costs much to read.
+def sanitize_headers(headers: Headers) -> Headers:
+    """Remove backslashes from cookies, and the header Range, of a request.
 
-    Python reads a quoted cookie of backslashes in quadratic time (CVE-2024-7592), and no cookie of
-    ours has one. Files are sent whole: the answer to a wrong range would not be in our form.
+    Python parses backslashes of quoted cookies in quadratic time (CVE-2024-7592). Ranges are not
+    supported, and Starlette's error for an invalid one has another format.
     """
     return [
         (name, value.replace(b"\\", b"") if name == b"cookie" else value)
@@ -225,12 +225,12 @@ def readable_headers(headers: Headers) -> Headers:
 
 
 def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return headers by which nothing is cached or taken for another content type, by default."""
+    """Return response headers with the defaults `no-store` and `nosniff`."""
     names = {name for name, _ in headers}
-    more = [(b"x-content-type-options", b"nosniff")]
+    defaults = [(b"x-content-type-options", b"nosniff")]
     if b"cache-control" not in names:
-        more.append((b"cache-control", b"no-store"))
-    return [*headers, *more]
+        defaults.append((b"cache-control", b"no-store"))
+    return [*headers, *defaults]
 
 
 @asynccontextmanager
@@ -248,11 +248,11 @@ def create_query(
     registry: CollectorRegistry | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Query:
-    """Wire the role; `registry` is what /metrics exposes, `now_ms` is since 1970."""
+    """Create the role. `/metrics` exposes `registry`; `now_ms` returns milliseconds since 1970."""
     (url, seconds) = (settings.database.url, settings.query.statement_timeout_seconds)
     query = Query(
         open_reader(url, seconds),
-        LiveReader(settings.kafka, Board(now_ms)),
+        LiveReader(settings.kafka, LiveStore(now_ms)),
         registry or CollectorRegistry(),
         lambda: _open_services(settings),
         now_ms,
@@ -260,6 +260,6 @@ def create_query(
     )
     query.streams.max_per_token = settings.query.max_streams_per_token
     query.sources = (
-        f"; it reads {settings.database.shown}, Kafka {settings.kafka.bootstrap_servers}"
+        f"; it reads {settings.database.redacted}, Kafka {settings.kafka.bootstrap_servers}"
     )
     return query

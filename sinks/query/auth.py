@@ -1,4 +1,4 @@
-"""Authentication and authorization: the token of a request, and what it may see."""
+"""Authentication and authorization of requests by tokens."""
 
 import re
 from collections.abc import Callable
@@ -15,21 +15,24 @@ from sinks.sql.engine import Database
 
 _COOKIE = "headrace_token"
 
-#: A revoked token stops after so long; a new one works at once, for only what was found is kept.
-REMEMBERED_SECONDS = 2.0
-_MOST_REMEMBERED = 1_000
+#: How long valid tokens are cached, and a revoked one still works. Unknown tokens are not cached,
+#: so a new one works at once.
+CACHE_SECONDS = 2.0
+_MAX_CACHED = 1_000
 _COOKIE_SECONDS = 30 * 24 * 3600
-_SAFE = frozenset({"GET", "HEAD"})
-_NEEDED = "A token is needed: Authorization: Bearer <token>; `headrace tokens create` makes one"
-_UNKNOWN = "This token is not known here; `headrace tokens create` makes another"
-_MANAGE_NEEDED = (
-    "This token can only read; a change needs a token of `headrace tokens create --manage`"
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_REQUIRED = (
+    "A token is required: Authorization: Bearer <token>; `headrace tokens create` creates one"
 )
-_REVOKED = "This token was revoked; `headrace tokens create` makes another"
+_UNKNOWN = "This token is unknown; `headrace tokens create` creates another"
+_MANAGE_REQUIRED = (
+    "This token can only read; a change requires a token of `headrace tokens create --manage`"
+)
+_REVOKED = "This token was revoked; `headrace tokens create` creates another"
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 _PORT = re.compile(r".*:(\d{1,5})", re.DOTALL)
 
-#: The ways to send a token, for the OpenAPI document; `token_of` reads it.
+#: The security schemes of the OpenAPI document; `token_of` implements them.
 _SECURITY = [
     Depends(HTTPBearer(scheme_name="bearer", auto_error=False)),
     Depends(APIKeyQuery(name="access_token", scheme_name="access_token", auto_error=False)),
@@ -37,15 +40,15 @@ _SECURITY = [
         APIKeyCookie(
             name=_COOKIE,
             scheme_name="cookie",
-            description="The page's; followed by _ and the port where the address has one.",
+            description="Of the live page; with _ and the port appended, if the URL has one.",
             auto_error=False,
         )
     ),
 ]
 
 
-def router_of(prefix: str, tag: str) -> APIRouter:
-    """Return a router of paths that ask for a token."""
+def make_router(prefix: str, tag: str) -> APIRouter:
+    """Return a router whose paths require a token."""
     return APIRouter(
         prefix=prefix,
         tags=[tag],
@@ -55,68 +58,69 @@ def router_of(prefix: str, tag: str) -> APIRouter:
     )
 
 
-class Guard:
-    """Finds what tokens allow; `clock` is in seconds."""
+class Authenticator:
+    """Checks tokens, with a cache of valid ones. `clock` is in seconds."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
-        # By the hash: the tokens themselves are kept nowhere.
-        self._found: dict[str, tuple[float, Grant]] = {}
+        #: By hash: tokens themselves are never stored.
+        self._cache: dict[str, tuple[float, Grant]] = {}
 
     async def grant(self, request: Request) -> Grant:
-        """Return what the request's token allows; an error with 401 or 403.
+        """Return the grant of the request's token.
 
-        403 is for a change that another origin requests, or that the scope does not allow.
+        Raises `ApiError`: 401 without a valid token, 403 for a change from another origin or
+        without the scope `manage`.
         """
         token = token_of(request)
         grant = await self.check(token) if token else None
         if grant is None:
             raise await self.unauthorized(token)
-        if request.method not in _SAFE:
-            demand_own_origin(request)
+        if request.method not in _SAFE_METHODS:
+            require_same_origin(request)
             if grant.scope != "manage":
-                raise ApiError("manage_required", _MANAGE_NEEDED)
+                raise ApiError("manage_required", _MANAGE_REQUIRED)
         return grant
 
     async def unauthorized(self, token: str) -> ApiError:
-        """Return why a token that `check` does not know opens nothing; empty: there is none.
+        """Return the 401 error for a missing (empty), unknown or revoked token.
 
-        As in RFC 6750, `invalid_token` in WWW-Authenticate marks a wrong token, not a missing one.
+        As in RFC 6750, WWW-Authenticate has `invalid_token` unless the token is missing.
         """
         if not token:
-            return ApiError("unauthorized", _NEEDED, www_authenticate="Bearer")
+            return ApiError("unauthorized", _REQUIRED, www_authenticate="Bearer")
         sentence = _REVOKED if await self.was_revoked(token) else _UNKNOWN
         challenge = 'Bearer error="invalid_token"'
         return ApiError("unauthorized", sentence, www_authenticate=challenge)
 
     async def was_revoked(self, token: str) -> bool:
-        """Return True for a token that was good once."""
+        """Return True for a revoked token."""
         return await self._database.run(lambda connection: tokens.is_revoked(connection, token))
 
     async def check(self, token: str) -> Grant | None:
-        """Return what a token allows, None when it is not, or no longer, good."""
+        """Return the grant of a token, None if it is unknown or revoked."""
         key = tokens.token_hash(token)
-        (since, grant) = self._found.get(key, (0.0, None))
-        if grant is not None and self._clock() - since < REMEMBERED_SECONDS:
+        (cached_at, grant) = self._cache.get(key, (0.0, None))
+        if grant is not None and self._clock() - cached_at < CACHE_SECONDS:
             return grant
-        self._found.pop(key, None)
+        self._cache.pop(key, None)
         grant = await self._database.run(lambda connection: tokens.check(connection, token))
         if grant is not None:
-            if len(self._found) >= _MOST_REMEMBERED:
-                self._found.clear()
-            self._found[key] = (self._clock(), grant)
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            self._cache[key] = (self._clock(), grant)
         return grant
 
 
 async def _grant(request: Request) -> Grant:
-    guard: Guard = request.app.state.guard
+    authenticator: Authenticator = request.app.state.authenticator
     if request.app.state.query.is_stopping:
         raise ApiError("shutting_down", "The server is shutting down", retry_after="1")
-    return await guard.grant(request)
+    return await authenticator.grant(request)
 
 
-#: What the token of the request allows.
+#: The grant of the request's token.
 Granted = Annotated[Grant, Depends(_grant)]
 
 
@@ -127,15 +131,15 @@ async def _site(
     ],
     grant: Granted,
 ) -> str:
-    return site_for(grant, site_id)
+    return validate_site(grant, site_id)
 
 
-#: The site of the path, which the token is for.
+#: The site of the path, which the token allows.
 AllowedSite = Annotated[str, Depends(_site)]
 
 
 def token_of(request: Request) -> str:
-    """Return the token that a request carries: header, then address, then cookie."""
+    """Return the token of the Authorization header, the query string or the cookie; else ""."""
     header = request.headers.get("authorization")
     if header is not None:
         bearer = _BEARER.fullmatch(header)
@@ -145,37 +149,37 @@ def token_of(request: Request) -> str:
     return request.cookies.get(_cookie_name(request), "")
 
 
-def site_for(grant: Grant, site_id: object) -> str:
-    """Return a site that a request names; 400 unless it can be one, 403 unless it is allowed."""
+def validate_site(grant: Grant, site_id: object) -> str:
+    """Return `site_id`. Raise `ApiError`: 400 if it is malformed, 403 if the token denies it."""
     if not isinstance(site_id, str) or not SITE_ID.fullmatch(site_id):
         raise ApiError(
             "bad_site_id", "site_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -", "site_id"
         )
-    demand(grant, site_id)
+    require_site(grant, site_id)
     return site_id
 
 
-def demand(grant: Grant, site_id: str) -> None:
-    """Reject with 403 a site that the token is not for."""
+def require_site(grant: Grant, site_id: str) -> None:
+    """Raise `ApiError` 403 if the token does not allow the site."""
     if not grant.allows(site_id):
         raise ApiError("forbidden", "This token is not for this site")
 
 
-def demand_own_origin(request: Request) -> None:
-    """Reject with 403 a change that a page of another origin requests.
+def require_same_origin(request: Request) -> None:
+    """Raise `ApiError` 403 for a cross-origin request without an Authorization header.
 
-    The cookie is sent from other ports of the same host as well; a header or an address is not.
+    `SameSite` cookies are sent by pages on other ports of the same host, too.
     """
     origin = request.headers.get("origin")
     if origin is None or "authorization" in request.headers:
         return
     host = request.headers.get("host", "")
     if not host or origin.partition("://")[2] != host:
-        raise ApiError("foreign_origin", "Another site's page may not ask for this")
+        raise ApiError("foreign_origin", "Pages of another origin are not allowed to do this")
 
 
 def set_cookie(response: Response, token: str, request: Request) -> None:
-    """Give the page its token, out of reach of any script."""
+    """Set the token as a cookie that scripts cannot read."""
     response.set_cookie(
         _cookie_name(request),
         token,
@@ -187,6 +191,6 @@ def set_cookie(response: Response, token: str, request: Request) -> None:
 
 
 def _cookie_name(request: Request) -> str:
-    """Return a name with the port: two headraces of one host share their cookies otherwise."""
+    """Return a name with the port, because cookies are shared by all ports of a host."""
     port = _PORT.fullmatch(request.headers.get("host", ""))
     return f"{_COOKIE}_{port[1]}" if port else _COOKIE

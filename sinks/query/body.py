@@ -1,4 +1,4 @@
-"""The body of a request, bounded, and a client that goes away."""
+"""Reading of request bodies, and detection of disconnected clients."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -18,10 +18,10 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body, a JSON object; an error unless it is one, and small enough."""
+    """Return the body, a JSON object. Raise `ApiError` if it is invalid or too large."""
     raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
+    async for chunk in request.stream():
+        raw += chunk
         if len(raw) > MAX_BODY_BYTES:
             sentence = f"The body is over {MAX_BODY_BYTES} bytes"
             raise ApiError("body_too_large", sentence, connection="close")
@@ -35,36 +35,36 @@ async def json_object(request: Request) -> dict[str, Any]:
     return content
 
 
-#: Read after the token was checked, and whatever the content type is.
+#: Read after the token check, with any content type.
 JsonBody = Annotated[dict[str, Any], Depends(json_object)]
 
 
-def described_body(model: type[BaseModel], example: Any) -> dict[str, Any]:
-    """Return the `openapi_extra` of an operation that reads a `JsonBody` of this model."""
+def openapi_body(model: type[BaseModel], example: Any) -> dict[str, Any]:
+    """Return the `openapi_extra` of an operation with a `JsonBody` of this model."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     media = {"schema": schema, "example": example}
     return {"requestBody": {"required": True, "content": {"application/json": media}}}
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; if the client goes first, cancel it: `ClientDisconnect`.
+    """Return the result of `work`, or cancel it if the client disconnects (`ClientDisconnect`).
 
-    The request's body is discarded.
+    The rest of the request body is discarded.
     """
-    working = asyncio.create_task(work)
-    gone = asyncio.create_task(until_disconnected(receive))
+    task = asyncio.create_task(work)
+    disconnected = asyncio.create_task(wait_for_disconnect(receive))
     try:
-        await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        await asyncio.wait([task, disconnected], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
             raise ClientDisconnect
-        return working.result()
+        return task.result()
     finally:
-        working.cancel()
-        gone.cancel()
-        await asyncio.gather(working, gone, return_exceptions=True)
+        task.cancel()
+        disconnected.cancel()
+        await asyncio.gather(task, disconnected, return_exceptions=True)
 
 
-async def until_disconnected(receive: Receive) -> None:
-    """Return when the client has gone away."""
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Import windows: for a bounded time, a site's events keep timestamps of any age (ADR 34)."""
+"""Import windows, in which a site's events may have timestamps of any age (ADR 34)."""
 
 import time
 from typing import Annotated, Any
@@ -7,14 +7,14 @@ from fastapi import Depends, Path, Request, Response
 
 from schemas.records import ImportWindow as Record
 from schemas.settings import SITE_ID
-from sinks.query.auth import AllowedSite, router_of
-from sinks.query.body import JsonBody, described_body
+from sinks.query.auth import AllowedSite, make_router
+from sinks.query.body import JsonBody, openapi_body
 from sinks.query.models import ImportWindow, OpenImportWindow
 from sinks.sql.types import iso_utc
 from sinks.webhooks.asked import Invalid, parse
 
-#: Writes the topic `import-windows`; `api` has read it within 5 s.
-router = router_of("/api/sites/{site_id}/import-windows", "Imports")
+#: Writes to the topic `import-windows`, which `api` reads within 5 s.
+router = make_router("/api/sites/{site_id}/import-windows", "Imports")
 
 
 async def _window(
@@ -33,13 +33,13 @@ Window = Annotated[str, Depends(_window)]
 @router.put(
     "/{window_id}",
     response_model=OpenImportWindow,
-    summary="Open an import window, or set when it ends.",
-    openapi_extra=described_body(ImportWindow, {"seconds": 120}),
+    summary="Open an import window, or change its end.",
+    openapi_extra=openapi_body(ImportWindow, {"seconds": 120}),
 )
 async def open_window(
     request: Request, site_id: AllowedSite, window_id: Window, body: JsonBody
 ) -> Any:
-    """Repeat it to move the end."""
+    """Repeat the request to extend the window."""
     now = time.time_ns() // 1_000
     ends_at = now + parse(ImportWindow, body).seconds * 1_000_000
     window = Record(site_id=site_id, window_id=window_id, ends_at=ends_at, updated_at=now)
@@ -51,5 +51,5 @@ async def open_window(
     "/{window_id}", status_code=204, response_class=Response, summary="Close an import window."
 )
 async def close_window(request: Request, site_id: AllowedSite, window_id: Window) -> None:
-    """One that does not exist is closed as well."""
+    """Also succeeds if the window does not exist."""
     await request.app.state.query.services.publish_window(f"{site_id}:{window_id}", None)

@@ -1,4 +1,4 @@
-"""The query parameters of lists: `limit`, `cursor`, `from`, `to`. Pure."""
+"""The query parameters of lists: `limit`, `cursor`, `from` and `to`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,28 +9,28 @@ from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from sinks.paging import Slice, in_utc, read_cursor
-from sinks.query.errors import bad_parameter, shown
+from sinks.query.errors import bad_parameter, truncated
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
-#: The token, and what clients add against caches: jQuery and EventSource polyfills do. No
-#: parameter of ours will ever have one of these names.
+#: The token, and cache-busting parameters of jQuery and EventSource polyfills. No parameter of
+#: headrace may ever have one of these names.
 _IGNORED = frozenset({"access_token", "_", "_t", "_ts", "t", "ts", "r", "cb", "nocache"})
 
 
 class Parameters(BaseModel):
-    """Query parameters. One that is unknown is an error: a misspelt filter would not filter."""
+    """Query parameters. Unknown ones are rejected, so that misspelt filters are noticed."""
 
     @model_validator(mode="before")
     @classmethod
     def _reject_unknown(cls, query: Mapping[str, Any]) -> dict[str, Any]:
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        for name in query.keys() - _IGNORED - set(known):
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        for name in query.keys() - _IGNORED - set(names):
             raise bad_parameter(
-                name[:100], f"Unknown parameter; known are {', '.join(sorted(known)) or 'none'}"
+                name[:100], f"Unknown parameter; known are {', '.join(sorted(names)) or 'none'}"
             )
-        return {name: query[name] for name in known if name in query}
+        return {name: query[name] for name in names if name in query}
 
 
 def _limit(text: Any) -> int:
@@ -42,7 +42,7 @@ def _limit(text: Any) -> int:
 
 def _time(name: str, text: Any) -> datetime:
     try:
-        # The plus of an offset that was not escaped arrives as a space.
+        # An unescaped + of a UTC offset is decoded as a space.
         (date, rest) = (text[:11], text[11:])
         return in_utc(datetime.fromisoformat(date + rest.replace(" ", "+")))
     except ValueError:
@@ -53,17 +53,17 @@ def _time(name: str, text: Any) -> datetime:
         raise bad_parameter(name, f"{name} must be in the years 1 to 9999 in UTC") from None
 
 
-def one_of(name: str, known: Sequence[str]) -> Any:
-    """Return the annotation of a filter whose values are known: any other would find nothing."""
+def one_of(name: str, values: Sequence[str]) -> Any:
+    """Return the annotation of a filter with these values; others are rejected."""
 
     def check(value: Any) -> Any:
-        if value not in known:
+        if value not in values:
             raise bad_parameter(
-                name, f"{name} must be one of: {', '.join(known)}; it is {shown(value)!r}"
+                name, f"{name} must be one of: {', '.join(values)}; it is {truncated(value)!r}"
             )
         return value
 
-    return Annotated[str, BeforeValidator(check), WithJsonSchema({"enum": list(known)})]
+    return Annotated[str, BeforeValidator(check), WithJsonSchema({"enum": list(values)})]
 
 
 _Limit = Annotated[int, BeforeValidator(_limit), Field(ge=1, le=MAX_LIMIT)]
@@ -74,30 +74,28 @@ _To = Annotated[datetime, BeforeValidator(partial(_time, "to"))]
 class NameListParameters(Parameters):
     """The parameters of a list of names."""
 
-    cursor: str | None = Field(default=None, description="The next_cursor of the page before.")
-    limit: _Limit = Field(default=DEFAULT_LIMIT, description="Rows of a page.")
+    cursor: str | None = Field(default=None, description="The next_cursor of the previous page.")
+    limit: _Limit = Field(default=DEFAULT_LIMIT, description="Limit of items per page.")
 
 
 class ListParameters(NameListParameters):
-    """The parameters of every other list."""
+    """The parameters of lists with a time range."""
 
-    since: _From | None = Field(default=None, alias="from", description="From this time, included.")
-    until: _To | None = Field(
-        default=None, alias="to", description="Up to this time, not included."
-    )
+    since: _From | None = Field(default=None, alias="from", description="Start time, inclusive.")
+    until: _To | None = Field(default=None, alias="to", description="End time, exclusive.")
 
 
 ListQuery = Annotated[ListParameters, Query()]
 
 
 def slice_of(query: ListParameters, key: Sequence[type]) -> Slice:
-    """Return the part that is requested of a list whose key has these types."""
-    after = None if query.cursor is None else after_cursor(query.cursor, key)
+    """Return the requested slice of a list. `key` has the types of its sort key."""
+    after = None if query.cursor is None else parse_cursor(query.cursor, key)
     return Slice(query.limit, after, query.since, query.until)
 
 
-def after_cursor(cursor: str, key: Sequence[type]) -> tuple[Any, ...]:
-    """Return the key of a cursor; an error unless it has these types."""
+def parse_cursor(cursor: str, key: Sequence[type]) -> tuple[Any, ...]:
+    """Return the sort key of a cursor. Raise `ApiError` if it does not have these types."""
     try:
         return read_cursor(cursor, key)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What happens now at a site: the sum of what its partitions see. Pure.
+"""Merging of the live counters of a site's partitions. Pure.
 
-A session lives in one partition, so events and sessions are added; a visitor may be seen by
-several, so visitors are the union of their sketches.
+Events and sessions are added, because a session is in one partition. A visitor can be in several,
+so visitors are counted by the union of their sketches.
 """
 
 from collections import Counter
@@ -17,22 +17,22 @@ Live = dict[str, Any]
 
 
 def merge(site_id: str, partials: Iterable[LiveCounters], at_ms: int) -> Live:
-    """Return what api.md shows, right for `at_ms`; a site that nobody knows has zeros."""
-    known = list(partials)
+    """Return the live counters of a site at `at_ms`; zeros if there are no partials."""
+    partials = list(partials)
     return {
         "site_id": site_id,
         "at": iso(at_ms),
-        "visitors_now": round(estimate(partial.visitors for partial in known)),
-        "sessions_now": sum(partial.sessions for partial in known),
-        "events_last_minute": _last_minute(known, at_ms),
-        "per_minute": _per_minute(known, at_ms),
-        "pages": _top("path", [count for partial in known for count in partial.pages]),
-        "referrers": _top("host", [count for partial in known for count in partial.referrers]),
+        "visitors_now": round(estimate(partial.visitors for partial in partials)),
+        "sessions_now": sum(partial.sessions for partial in partials),
+        "events_last_minute": _last_minute(partials, at_ms),
+        "per_minute": _per_minute(partials, at_ms),
+        "pages": _top("path", [count for partial in partials for count in partial.pages]),
+        "referrers": _top("host", [count for partial in partials for count in partial.referrers]),
     }
 
 
 def latest(partials: Iterable[LiveCounters]) -> list[dict[str, str]]:
-    """Return the last events of all partitions, the newest first."""
+    """Return the latest events of all partitions, newest first."""
     events = (event for partial in partials for event in partial.latest)
     newest = sorted(events, key=lambda event: (-event.at_ms, event.type, event.detail))
     return [
@@ -42,26 +42,26 @@ def latest(partials: Iterable[LiveCounters]) -> list[dict[str, str]]:
 
 
 def iso(at_ms: int) -> str:
-    """Return a time as answers show it."""
+    """Return a time in ISO 8601 with milliseconds."""
     at = datetime.fromtimestamp(at_ms / 1_000, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def same_but_for_time(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return True if two snapshots of one site differ only in their time."""
-    return {**one, "at": None} == {**other, "at": None}
+def equal_except_time(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Return True if two snapshots of a site differ only in `at`."""
+    return {**left, "at": None} == {**right, "at": None}
 
 
 def _last_minute(partials: Iterable[LiveCounters], at_ms: int) -> dict[str, int]:
-    """Add up the last 60 seconds, the one under way among them.
+    """Return the events of the last 60 seconds by type.
 
-    What is ahead of our clock by a little has happened all the same.
+    Seconds after `at_ms` are included, because the clocks of workers may differ.
     """
-    over = at_ms // 1_000 - LIVE_SECONDS
+    last_expired = at_ms // 1_000 - LIVE_SECONDS
     types: Counter[str] = Counter()
     for partial in partials:
         for count in partial.seconds:
-            if count.second > over:
+            if count.second > last_expired:
                 types.update(count.types)
     return dict(sorted(types.items()))
 
@@ -71,15 +71,15 @@ def _per_minute(partials: Iterable[LiveCounters], at_ms: int) -> list[int]:
     minutes = [0] * LIVE_MINUTES
     for partial in partials:
         for count in partial.minutes:
-            place = LIVE_MINUTES - 1 - last + min(count.minute, last)
-            if place >= 0:
-                minutes[place] += count.events
+            index = LIVE_MINUTES - 1 - last + min(count.minute, last)
+            if index >= 0:
+                minutes[index] += count.events
     return minutes
 
 
-def _top(name: str, counts: Iterable[PageCount | ReferrerCount]) -> list[dict[str, Any]]:
+def _top(key: str, counts: Iterable[PageCount | ReferrerCount]) -> list[dict[str, Any]]:
     sums: Counter[str] = Counter()
     for count in counts:
         sums[count.name] += count.sessions
     ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
-    return [{name: told, "sessions": sessions} for told, sessions in ordered[:TOP_NAMES]]
+    return [{key: name, "sessions": sessions} for name, sessions in ordered[:TOP_NAMES]]

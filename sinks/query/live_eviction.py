@@ -1,26 +1,26 @@
-"""Which sites a full board evicts first. Pure."""
+"""The eviction order of sites in a full live store. Pure."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas.records import LiveCounters
 
-#: Sites that are protected from newcomers, and their share of the bytes: of those with events
-#: in several minutes, the ones with most. The other quarter is reserved for newcomers.
+#: The share of sites, and of bytes, that is protected: the most active sites with events in several
+#: minutes. The rest is for newcomers.
 PROTECTED_SHARE = 0.75
-#: Minutes with events beyond which a site is protected no better.
-_ENOUGH_MINUTES = 5
+#: More minutes with events do not increase the rank.
+_MAX_MINUTES = 5
 
 
 class Activity(NamedTuple):
-    """Minutes with events, at most 5, and the time of the last event (s), 0 for none."""
+    """The number of minutes with events, at most 5, and the time of the last event (s), or 0."""
 
     minutes: int
     last_s: int
 
 
 class Entry(NamedTuple):
-    """A site with its activity and the bytes of its counters."""
+    """A site, its activity and the size of its counters in bytes."""
 
     site_id: str
     activity: Activity
@@ -28,16 +28,16 @@ class Entry(NamedTuple):
 
 
 def activity_of(counters: LiveCounters) -> Activity:
-    """Return the activity of counters."""
-    last_s = max((one.second for one in counters.seconds), default=0)
-    last_minute = max((one.minute for one in counters.minutes), default=0)
-    return Activity(min(len(counters.minutes), _ENOUGH_MINUTES), last_s or 60 * last_minute)
+    """Return the activity of a site in one partition."""
+    last_s = max((count.second for count in counters.seconds), default=0)
+    last_minute = max((count.minute for count in counters.minutes), default=0)
+    return Activity(min(len(counters.minutes), _MAX_MINUTES), last_s or 60 * last_minute)
 
 
 def eviction_order(
     entries: Iterable[Entry], max_sites: int, max_bytes: int
 ) -> list[tuple[bool, Entry]]:
-    """Return the sites in the order in which they are evicted, with whether each is protected."""
+    """Return the sites in eviction order, each with whether it is protected."""
     by_activity = sorted(entries, key=lambda entry: entry.activity, reverse=True)
     sites, size = PROTECTED_SHARE * max_sites, PROTECTED_SHARE * max_bytes
     ranked = []
@@ -46,10 +46,10 @@ def eviction_order(
         if is_protected:
             sites, size = sites - 1, size - entry.size
         ranked.append((is_protected, entry))
-    return sorted(ranked, key=lambda one: (one[0], rank_of(*one)))
+    return sorted(ranked, key=lambda item: (item[0], rank_of(*item)))
 
 
 def rank_of(is_protected: bool, entry: Entry) -> tuple[bool, tuple[int, int]]:
-    """Return what decides between two sites: of equals, the one that is there stays."""
+    """Return the rank of a site: lower ones are evicted first. Equals do not evict each other."""
     (minutes, last_s) = entry.activity
     return is_protected, (minutes, last_s) if is_protected else (0, last_s)

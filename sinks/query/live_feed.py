@@ -1,4 +1,4 @@
-"""The stream of live counters: merged once for all clients of a site."""
+"""The stream of live counters, merged once for all clients of a site."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from typing import NamedTuple
 import msgspec
 
 from sinks.query import sse
-from sinks.query.live import Live, same_but_for_time
-from sinks.query.live_board import Board
+from sinks.query.live import Live, equal_except_time
+from sinks.query.live_board import LiveStore
 
-#: At most two messages a second, and as many merges of a site.
+#: At most two messages per second and client, and two merges per second and site.
 INTERVAL_SECONDS = 0.5
-#: Sites of which the last message is remembered.
+#: Limit of the cached messages.
 _MAX_SITES = 2_000
 
 
@@ -25,16 +25,16 @@ class _Sent(NamedTuple):
 class LiveFeed:
     """Merges the live counters of a site once for all of its clients; `clock` is in seconds."""
 
-    def __init__(self, board: Board, clock: Callable[[], float]) -> None:
-        self._board = board
+    def __init__(self, store: LiveStore, clock: Callable[[], float]) -> None:
+        self._store = store
         self._clock = clock
         self._sent: OrderedDict[tuple[str, bool], _Sent] = OrderedDict()
 
     def watch(self, site_id: str, *, latest: bool) -> sse.Source:
-        """Return a source for one client: the newest message, whenever something has changed."""
+        """Return a source for one client, which returns the newest message after a change."""
         sent = b""
 
-        async def news() -> bytes:
+        async def next_messages() -> bytes:
             nonlocal sent
             message = self._message(site_id, latest)
             if message is sent:
@@ -42,18 +42,18 @@ class LiveFeed:
             sent = message
             return message
 
-        return news
+        return next_messages
 
     def _message(self, site_id: str, latest: bool) -> bytes:
-        """Return the newest message: the same object until something has changed."""
+        """Return the newest message: the same object until the counters change."""
         key, now = (site_id, latest), self._clock()
-        before = self._sent.get(key)
-        if before is not None and now - before.at < INTERVAL_SECONDS:
-            return before.message
-        live = self._board.snapshot(site_id, latest=latest)
-        if before is not None and same_but_for_time(live, before.live):
-            message = before.message
-            self._sent[key] = before._replace(at=now)
+        previous = self._sent.get(key)
+        if previous is not None and now - previous.at < INTERVAL_SECONDS:
+            return previous.message
+        live = self._store.snapshot(site_id, latest=latest)
+        if previous is not None and equal_except_time(live, previous.live):
+            message = previous.message
+            self._sent[key] = previous._replace(at=now)
         else:
             message = sse.event("live", msgspec.json.encode(live))
             self._sent[key] = _Sent(live, message, now)

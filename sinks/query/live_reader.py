@@ -1,4 +1,4 @@
-"""Reading `live-counters` whole, without a group: every process that answers knows everything."""
+"""Reads all of `live-counters` without a consumer group, so each process has all sites."""
 
 import asyncio
 import logging
@@ -13,33 +13,34 @@ from kafka_clients.topic_reader import IDLE_MS, Fetch, fetches, make_topic_reade
 from schemas.headers import COUNTED, find, unpack_counted
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import LIVE_COUNTERS
-from sinks.query.live_board import Board
+from sinks.query.live_board import LiveStore
 
 _log = logging.getLogger(__name__)
 
-#: Older counters have expired or were renewed since.
-_BACK_MS = 120_000
-#: How long to wait for a fetch while the records that existed at the start are read.
+#: How far to seek back: older counters have expired or were renewed.
+_SEEK_BACK_MS = 120_000
+#: Poll timeout until the end offsets at start are reached.
 _CATCH_UP_MS = 200
 _RETRY_SECONDS = 0.3
 
 
 class LiveReader:
-    """Fills a board from Kafka; `trouble` says why it is not up to date, None when it is."""
+    """Fills a store from Kafka. `problem` says why it is not up to date, None if it is."""
 
-    def __init__(self, kafka: KafkaSettings, board: Board) -> None:
-        # The client waits long for a topic before it says that there is none.
-        self.trouble: str | None = f"Live counters are not read yet (topic {LIVE_COUNTERS.name})"
-        self.unreadable = 0
+    def __init__(self, kafka: KafkaSettings, store: LiveStore) -> None:
+        # The client takes long to report a missing topic.
+        self.problem: str | None = f"Live counters are not read yet (topic {LIVE_COUNTERS.name})"
+        #: The number of malformed records.
+        self.malformed = 0
         self._kafka = kafka
-        self.board = board
-        #: The time of the latest record, from which a new client goes back.
+        self.store = store
+        #: The highest record timestamp, where a new client continues.
         self._last_ms = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self, now_ms: int) -> None:
-        """Begin to read, from two minutes before `now_ms`; returns at once."""
-        self.board.start()
+        """Start a task that reads from two minutes before `now_ms`."""
+        self.store.begin_load()
         self._task = asyncio.get_running_loop().create_task(self._run(now_ms))
 
     async def stop(self) -> None:
@@ -50,14 +51,16 @@ class LiveReader:
                 await self._task
 
     async def _run(self, now_ms: int) -> None:
-        """Read for ever; log trouble with Kafka once, and try again."""
+        """Read until cancelled; retry after errors."""
         while True:
             try:
                 await self._read(now_ms)
             except UnknownTopicOrPartitionError:
-                self._report(f"Live counters are not read: there is no topic {LIVE_COUNTERS.name}")
+                self._set_problem(
+                    f"Live counters are not read: there is no topic {LIVE_COUNTERS.name}"
+                )
             except CLIENT_ERRORS as error:
-                self._report(f"Live counters are not read: {error}")
+                self._set_problem(f"Live counters are not read: {error}")
             now_ms = self._last_ms or now_ms
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -65,55 +68,55 @@ class LiveReader:
         consumer = make_topic_reader(self._kafka, LIVE_COUNTERS.name)
         try:
             await consumer.start()
-            ends = await _go_back(consumer, now_ms - _BACK_MS)
+            ends = await _seek(consumer, now_ms - _SEEK_BACK_MS)
             async for fetched in fetches(consumer, self._wait_ms):
-                self._take(fetched)
-                if self.trouble and await _is_past(consumer, ends):
-                    self.board.complete([place.partition for place in ends])
-                    self.trouble = None
+                self._apply(fetched)
+                if self.problem and await _has_reached(consumer, ends):
+                    self.store.finish_load([tp.partition for tp in ends])
+                    self.problem = None
         finally:
             await consumer.stop()
 
     def _wait_ms(self) -> int:
-        return _CATCH_UP_MS if self.trouble else IDLE_MS
+        return _CATCH_UP_MS if self.problem else IDLE_MS
 
-    def _take(self, fetched: Fetch) -> None:
+    def _apply(self, fetched: Fetch) -> None:
         for records in fetched.values():
             for record in records:
                 self._last_ms = max(self._last_ms, record.timestamp)
                 try:
                     counted = find(record.headers, COUNTED)
                     if counted is None:
-                        self.board.put(record.value or b"", record.timestamp)
+                        self.store.put(record.value or b"", record.timestamp)
                     else:
-                        self.board.note_counted(unpack_counted(counted), record.timestamp)
-                except ValueError as error:  # `CodecError` is one
-                    self.unreadable += 1
-                    if self.unreadable == 1:
+                        self.store.update_completeness(unpack_counted(counted), record.timestamp)
+                except ValueError as error:  # includes CodecError
+                    self.malformed += 1
+                    if self.malformed == 1:
                         _log.warning("A record of %s is %.200s", LIVE_COUNTERS.name, error)
 
-    def _report(self, sentence: str) -> None:
-        """Log it once, and note it for readiness."""
-        if sentence != self.trouble:
-            _log.warning("%s; trying again", sentence)
-        self.trouble = sentence
+    def _set_problem(self, problem: str) -> None:
+        """Set the problem, and log it if it is new."""
+        if problem != self.problem:
+            _log.warning("%s; retrying", problem)
+        self.problem = problem
 
 
-async def _go_back(consumer: Any, since_ms: int) -> dict[TopicPartition, int]:
-    """Read on from a time; return where the partitions end now."""
-    places = consumer.assignment()
-    # Questions would wait behind a fetch: the broker answers in order.
-    consumer.pause(*places)
-    found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
-    for place in places:
-        consumer.seek(place, found[place].offset if found.get(place) else ends[place])
-    consumer.resume(*places)
+async def _seek(consumer: Any, since_ms: int) -> dict[TopicPartition, int]:
+    """Seek to a time, and return the end offsets."""
+    assigned = consumer.assignment()
+    # Paused, because the broker would process these requests after a pending fetch.
+    consumer.pause(*assigned)
+    offsets = await consumer.offsets_for_times(dict.fromkeys(assigned, since_ms))
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(assigned)
+    for tp in assigned:
+        consumer.seek(tp, offsets[tp].offset if offsets.get(tp) else ends[tp])
+    consumer.resume(*assigned)
     return ends
 
 
-async def _is_past(consumer: Any, ends: dict[TopicPartition, int]) -> bool:
-    for place, end in ends.items():
-        if await consumer.position(place) < end:
+async def _has_reached(consumer: Any, ends: dict[TopicPartition, int]) -> bool:
+    for tp, end in ends.items():
+        if await consumer.position(tp) < end:
             return False
     return True

@@ -1,4 +1,4 @@
-"""What the role counts. No label holds what a client sent: paths are those of the route table."""
+"""The metrics of the role. Labels contain no client input: routes are templates."""
 
 from collections.abc import Callable
 
@@ -6,25 +6,21 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class Metrics:
-    """The role's metrics, in a registry."""
+    """The metrics of the role, in a registry."""
 
     def __init__(self, registry: CollectorRegistry, live_sites: Callable[[], float]) -> None:
         self.registry = registry
         self.requests = Counter(
             "headrace_query_requests_total",
-            "Requests that were answered.",
+            "Requests by route and status.",
             ["route", "status"],
             registry=registry,
         )
-        self.streams = Gauge(
-            "headrace_query_streams", "Clients of streams, now.", registry=registry
-        )
+        self.streams = Gauge("headrace_query_streams", "Open streams.", registry=registry)
         self.dropped = Counter(
             "headrace_query_streams_dropped_total",
-            "Clients that took nothing for too long.",
+            "Streams closed because the client did not read.",
             registry=registry,
         )
-        sites = Gauge(
-            "headrace_query_live_sites", "Sites with live counters, now.", registry=registry
-        )
+        sites = Gauge("headrace_query_live_sites", "Sites with live counters.", registry=registry)
         sites.set_function(live_sites)

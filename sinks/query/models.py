@@ -1,4 +1,4 @@
-"""The bodies of responses and requests, as models: also the schemas of OpenAPI."""
+"""The models of request and response bodies, which are also the OpenAPI schemas."""
 
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
@@ -13,14 +13,14 @@ from sinks.webhooks.asked import Channel, RequestBody
 
 T = TypeVar("T")
 
-#: For how long an import window may be open.
+#: Maximum duration of an import window.
 MAX_WINDOW_SECONDS = 86_400
 _QUANTILE = (
-    "Nearest rank: the shortest duration that at least {} of the leaves do not exceed, within 1 %, "
-    "and never outside of min_ms to max_ms."
+    "Nearest rank: the shortest duration that is not exceeded by at least {} of the leaves, within "
+    "1 % and between min_ms and max_ms."
 )
 
-# Drivers return ids as text or as UUIDs.
+# Drivers return ids as strings or as UUIDs.
 Id = Annotated[str, BeforeValidator(str), Field(json_schema_extra={"format": "uuid"})]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Rule = Annotated[str, Field(description=", ".join(RULES))]
@@ -36,33 +36,33 @@ class Page(BaseModel, Generic[T]):
 class ErrorBody(BaseModel):
     """An error."""
 
-    error: str = Field(description="A sentence.")
+    error: str = Field(description="A message for people.")
     code: str
-    field: str = Field(default="", description="The parameter or field that is wrong.")
+    field: str = Field(default="", description="The invalid parameter or field.")
 
 
 class Site(BaseModel):
-    """A site of the token."""
+    """A site that the token can read."""
 
     site_id: str
 
 
 class PagePath(BaseModel):
-    """A page that is open now."""
+    """A page with active sessions."""
 
     path: str
     sessions: int
 
 
 class Referrer(BaseModel):
-    """A host that sessions of now came from."""
+    """A referrer host of active sessions."""
 
     host: str
     sessions: int
 
 
 class LatestEvent(BaseModel):
-    """An event of the last seconds."""
+    """One of the latest events."""
 
     at: Time
     type: str
@@ -70,26 +70,28 @@ class LatestEvent(BaseModel):
 
 
 class Live(BaseModel):
-    """What happens now at a site."""
+    """The live counters of a site."""
 
     site_id: str
     at: Time
-    visitors_now: int = Field(description="By arrival, in the five minutes before `at`.")
-    sessions_now: int = Field(description="By arrival, in the five minutes before `at`.")
-    events_last_minute: dict[str, int] = Field(description=f"By type: {', '.join(EVENT_TYPES)}.")
+    visitors_now: int = Field(description="Visitors with events received in the last 5 minutes.")
+    sessions_now: int = Field(description="Sessions with events received in the last 5 minutes.")
+    events_last_minute: dict[str, int] = Field(
+        description=f"Events by type: {', '.join(EVENT_TYPES)}."
+    )
     per_minute: list[int] = Field(
         min_length=LIVE_MINUTES,
         max_length=LIVE_MINUTES,
-        description="Events of the last minutes, the oldest first.",
+        description="Events of each of the last minutes, oldest first.",
     )
     pages: list[PagePath]
     referrers: list[Referrer]
     latest: list[LatestEvent] = Field(
-        default=[], description=f"With latest=1: the last {LATEST_EVENTS} events."
+        default=[], description=f"With latest=1: the latest {LATEST_EVENTS} events."
     )
     stalled_since: Time | None = Field(
         default=None,
-        description="Until when the numbers are complete, while they may be too low.",
+        description="The time until which the counters are complete, if they are not up to date.",
     )
 
 
@@ -99,36 +101,36 @@ class Alert(BaseModel):
     alert_id: Id
     site_id: str
     rule: Rule
-    subject: str = Field(description="A session for payments, a kind of error for errors.")
+    subject: str = Field(description="The session of a payment, or the fingerprint of an error.")
     title: str
     details: dict[str, Any] = Field(
-        description="Of a payment: `amount` as text, exact, with the decimals of its currency "
-        "(ISO 4217) or more (`49.90`, `1000` for JPY), and `currency`."
+        description="For a payment: `amount`, an exact decimal string with at least the decimals "
+        "of its currency (ISO 4217; `49.90`, `1000` for JPY), and `currency`."
     )
     event_id: Id | None
     raised_at: Time
     subscription_id: Id | None = Field(
-        default=None, description="The one whose threshold raised it."
+        default=None, description="The subscription whose threshold raised it."
     )
-    seq: int = Field(description="Grows; the id of the stream's events.")
+    seq: int = Field(description="Increasing; the id of events in the stream.")
 
 
 class Digest(BaseModel):
-    """The alerts that exceed the deliveries of a subscription in an interval."""
+    """The alerts over the delivery limit of a subscription in an interval."""
 
     subscription_id: Id
     site_id: str
     rule: Rule
-    count: int = Field(description="Alerts that it stands for.")
+    count: int = Field(description="Number of alerts in the digest.")
     first_raised_at: Time
     last_raised_at: Time
     first_seq: int
-    last_seq: int = Field(description="The alerts are those of these seq in the list.")
-    alerts: list[Alert] = Field(max_length=MAX_DIGEST_ALERTS, description="The newest of them.")
+    last_seq: int = Field(description="The alerts have a seq from first_seq to last_seq.")
+    alerts: list[Alert] = Field(max_length=MAX_DIGEST_ALERTS, description="The newest alerts.")
 
 
 class Visit(BaseModel):
-    """A visit: events of one session without a gap of 30 minutes."""
+    """A visit: a run of events of one session without an inactivity gap."""
 
     visit_id: Id
     site_id: str
@@ -155,7 +157,7 @@ class Visit(BaseModel):
 
 
 class PageTime(BaseModel):
-    """Time on a page in an hour."""
+    """Time on a page in one hour."""
 
     site_id: str
     hour: Time
@@ -187,14 +189,14 @@ class Subscription(BaseModel):
 class CreatedSubscription(Subscription):
     """A new subscription, with its secret."""
 
-    secret: str = Field(description="Of Standard Webhooks, whsec_…; shown this once.")
+    secret: str = Field(description="The Standard Webhooks secret, whsec_…; only in this response.")
 
 
 class ImportWindow(RequestBody):
     """An import window to open."""
 
     seconds: int = Field(
-        ge=1, le=MAX_WINDOW_SECONDS, description="Until it ends, from now on.", examples=[120]
+        ge=1, le=MAX_WINDOW_SECONDS, description="Duration from now.", examples=[120]
     )
 
 
@@ -207,7 +209,7 @@ class OpenImportWindow(BaseModel):
 
 
 class Attempt(BaseModel):
-    """An attempt of a delivery."""
+    """An attempt to deliver."""
 
     attempt: int
     at: Time

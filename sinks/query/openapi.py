@@ -16,18 +16,16 @@ from sinks.query.subscriptions import EXAMPLE_ID
 from sinks.webhooks.asked import NewSubscription, SubscriptionChange
 
 _READING = (
-    "What is known of a site, for those who have a token of it (headrace tokens create). Lists are"
-    " read page by page: next_cursor is the cursor of the next page, and null behind the last."
-    " HEAD is answered as GET is, without a body."
+    "Read the data of a site, with a token of the site (headrace tokens create). Lists are"
+    " paginated: next_cursor is the cursor of the next page, null on the last page. HEAD is"
+    " supported for all GET paths."
 )
-_SUBSCRIBING = (
-    "Alerts that are sent to a webhook of yours, as Standard Webhooks: docs/subscriptions.md."
-)
+_SUBSCRIBING = "Send alerts to your webhook, according to Standard Webhooks: docs/subscriptions.md."
 _IMPORTING = (
-    "For a bounded time, a site's events keep timestamps of any age: docs/imports.md. The token"
-    " needs the scope manage."
+    "Let a site's events have timestamps of any age for a limited time: docs/imports.md. Requires"
+    " a token with the scope manage."
 )
-_PAGE = "What happens now, for people; it opens with a token in its address or its token field."
+_PAGE = "The dashboard with live counters. It needs a token, in its URL or its token field."
 _TAGS = [
     {"name": "Reading", "description": _READING},
     {"name": "Subscriptions", "description": _SUBSCRIBING},
@@ -36,7 +34,7 @@ _TAGS = [
     {"name": "Operation", "description": "For load balancers, monitoring and tools."},
 ]
 ROUTERS = (sites.router, subscriptions.router, import_windows.router, page.router)
-#: The framework does not know errors, nor bodies that are read after the token was checked.
+#: Models that FastAPI does not find: errors, and bodies that are read after the token check.
 _BODIES = (ErrorBody, NewSubscription, SubscriptionChange, ImportWindow, PageTokenBody)
 
 Schema = dict[str, Any]
@@ -59,22 +57,22 @@ _MESSAGE: Schema = {
 
 
 async def alert(message: Message) -> None:
-    """With the headers webhook-id, webhook-timestamp and webhook-signature.
+    """Sent with the headers webhook-id, webhook-timestamp and webhook-signature.
 
-    The same alert may come twice, with the same webhook-id. An alert.digest stands for alerts that
-    exceed the deliveries of a subscription in a minute, an hour or a cooldown.
+    An alert may be delivered more than once, with the same webhook-id. An alert.digest contains
+    the alerts over the delivery limit of a subscription per minute, hour or cooldown.
     """
 
 
 _RECEIVED: dict[int | str, dict[str, Any]] = {
-    "2XX": {"description": "It is delivered."},
-    "410": {"description": "The subscription is turned off."},
-    "default": {"description": "It is sent again later, for three days."},
+    "2XX": {"description": "Delivered."},
+    "410": {"description": "The subscription is disabled."},
+    "default": {"description": "Retried for up to three days."},
 }
 
 
 def document() -> Schema:
-    """Return the whole document."""
+    """Return the OpenAPI document."""
     app = FastAPI(generate_unique_id_function=lambda route: route.name)
     for router in ROUTERS:
         app.include_router(router)
@@ -85,27 +83,27 @@ def document() -> Schema:
         responses=_RECEIVED,
         openapi_extra={"requestBody": {"content": {"application/json": {"example": _MESSAGE}}}},
     )(alert)
-    whole = get_openapi(
+    schema = get_openapi(
         title="headrace",
         version="1",
-        description="What headrace knows.",
+        description="Read analytics and manage subscriptions.",
         routes=app.routes,
         webhooks=app.webhooks.routes,
         tags=_TAGS,
     )
-    for item in whole["paths"].values():
+    for item in schema["paths"].values():
         for operation in item.values():
-            operation["responses"].pop("422", None)  # a wrong parameter is answered with 400
-    whole["webhooks"]["alert"]["post"]["responses"].pop("200")
-    _add_schemas(whole["components"]["schemas"])
-    whole["paths"] |= machine_paths()
-    # `Page[Alert]` is called `Page_Alert_`.
-    renamed: Schema = json.loads(re.sub(r"\bPage_([A-Za-z]+)_", r"\1Page", json.dumps(whole)))
+            operation["responses"].pop("422", None)  # invalid parameters get 400
+    schema["webhooks"]["alert"]["post"]["responses"].pop("200")
+    _add_schemas(schema["components"]["schemas"])
+    schema["paths"] |= machine_paths()
+    # FastAPI names `Page[Alert]` `Page_Alert_`.
+    renamed: Schema = json.loads(re.sub(r"\bPage_([A-Za-z]+)_", r"\1Page", json.dumps(schema)))
     return renamed
 
 
 def _add_schemas(schemas: Schema) -> None:
-    """Add what the framework does not know, and remove what it adds for its own errors."""
+    """Add the schemas that FastAPI does not find, and remove those of its own errors."""
     (_, bodies) = models_json_schema(
         [(model, "validation") for model in _BODIES],
         ref_template="#/components/schemas/{model}",

@@ -1,4 +1,4 @@
-"""The live page: its files, and how it gets its token into a cookie."""
+"""The live page: its files, and the exchange of a token for a cookie."""
 
 from importlib.resources import files
 from typing import Annotated
@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from sinks.query.auth import Guard, demand_own_origin, set_cookie, token_of
-from sinks.query.body import JsonBody, described_body
+from sinks.query.auth import Authenticator, require_same_origin, set_cookie, token_of
+from sinks.query.body import JsonBody, openapi_body
 from sinks.query.errors import Route, responses
 from sinks.query.models import PageTokenBody
 from sinks.webhooks.asked import parse
@@ -20,7 +20,7 @@ _HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    # The address can hold a token.
+    # The URL can contain a token.
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
@@ -32,23 +32,28 @@ router = APIRouter(tags=[TAG], route_class=Route)
     "/",
     response_class=HTMLResponse,
     summary="The live page.",
-    description="A token in the address becomes a cookie; all other parameters stay.",
-    responses={303: {"description": "To the address without its token."}, **responses(400, 503)},
+    description="A token in the URL is exchanged for a cookie; other parameters are kept.",
+    responses={
+        303: {"description": "Redirect to the URL without the token."},
+        **responses(400, 503),
+    },
 )
 async def show_page(
     request: Request,
-    site: Annotated[str | None, Query(description="The site that it shows.")] = None,
-    access_token: Annotated[str | None, Query(description="Opens the page.")] = None,
+    site: Annotated[str | None, Query(description="The site to show.")] = None,
+    access_token: Annotated[
+        str | None, Query(description="A token, exchanged for a cookie.")
+    ] = None,
 ) -> Response:
-    """Return the page, or redirect to its address without the token."""
-    del site  # the page reads it
+    """Return the page, or redirect to its URL without the token."""
+    del site  # read by the page
     if access_token is not None:
         return await _redirect(request)
     page = files("sinks.query").joinpath("page", "index.html").read_bytes()
     return HTMLResponse(page, headers=_HEADERS)
 
 
-#: Public, and nothing in them comes from anywhere else.
+#: Public, without user input.
 _files = StaticFiles(packages=[("sinks.query", "page")])
 
 
@@ -57,7 +62,7 @@ async def show_file(request: Request, name: str, extension: str) -> Response:
     """Return a file of the page."""
     response = await _files.get_response(f"{name}.{extension}", request.scope)
     response.headers.update(_HEADERS)
-    del response.headers["accept-ranges"]  # of which none is served
+    del response.headers["accept-ranges"]  # ranges are not supported
     return response
 
 
@@ -66,44 +71,45 @@ async def show_file(request: Request, name: str, extension: str) -> Response:
     status_code=204,
     summary="Set the page's cookie to a token.",
     responses=responses(400, 401, 403, 413, 503),
-    openapi_extra=described_body(PageTokenBody, {"token": "hr_…"}),
-    dependencies=[Depends(demand_own_origin)],
+    openapi_extra=openapi_body(PageTokenBody, {"token": "hr_…"}),
+    dependencies=[Depends(require_same_origin)],
 )
-async def keep_token(request: Request, body: JsonBody) -> Response:
-    """Set the cookie to the token of the page's field; 401 says what is wrong with it."""
-    guard: Guard = request.app.state.guard
+async def set_page_token(request: Request, body: JsonBody) -> Response:
+    """Set the cookie to the token of the page's token field; 401 if it is not valid."""
+    authenticator: Authenticator = request.app.state.authenticator
     token = parse(PageTokenBody, body).token
-    if await guard.check(token) is None:
-        raise await guard.unauthorized(token)
+    if await authenticator.check(token) is None:
+        raise await authenticator.unauthorized(token)
     response = Response(status_code=204)
     set_cookie(response, token, request)
     return response
 
 
 async def _redirect(request: Request) -> Response:
-    """Redirect to the address without its token, with a cookie if the token works.
+    """Redirect to the URL without the token, and set the cookie if the token is valid.
 
-    All other parameters stay, byte for byte. What is wrong with a token is in the fragment,
-    which no server is sent: the page shows it.
+    Other parameters are kept byte for byte. The fragment tells the page why a token is not valid;
+    browsers do not send it to servers.
     """
-    guard: Guard = request.app.state.guard
+    authenticator: Authenticator = request.app.state.authenticator
     token = token_of(request)
     parts = request.scope["query_string"].split(b"&")
     rest = b"&".join(part for part in parts if not _is_token(part))
-    is_good = await guard.check(token) is not None
+    is_valid = await authenticator.check(token) is not None
     fragment = b""
-    if token and not is_good:
-        fragment = b"#token-revoked" if await guard.was_revoked(token) else b"#token-unknown"
+    if token and not is_valid:
+        is_revoked = await authenticator.was_revoked(token)
+        fragment = b"#token-revoked" if is_revoked else b"#token-unknown"
     response = Response(status_code=303, headers={"referrer-policy": "no-referrer"})
-    # Not `RedirectResponse`, which would quote what is not ASCII.
+    # Not `RedirectResponse`, which quotes characters that are not ASCII.
     location = (b"/?" + rest if rest else b"/") + fragment
     response.headers["location"] = location.decode("latin-1")
-    if is_good:
+    if is_valid:
         set_cookie(response, token, request)
     return response
 
 
 def _is_token(parameter: bytes) -> bool:
-    """Return True for a parameter that is read as the token."""
+    """Return True for the parameter `access_token`, however it is encoded."""
     pairs = parse_qsl(parameter.decode("latin-1"), keep_blank_values=True)
     return [name for name, _ in pairs] == ["access_token"]

@@ -1,7 +1,6 @@
-"""The lists, as functions of a connection, for `Database.run`.
+"""The queries of the lists, as functions of a connection for `Database.run`.
 
-Each reads a range of an index that is about as long as the answer, however many rows the site has
-(ADR 39).
+Each scans an index range of about the size of the page, however many rows the site has (ADR 39).
 """
 
 from collections import defaultdict
@@ -51,9 +50,9 @@ _ALERT_COLUMNS = tuple(_ALERTS.c[name] for name in Alert.model_fields)
 
 
 def alerts(connection: Connection, site_id: str, part: Slice, rule: str | None) -> Page:
-    """Return a site's alerts, the last raised first.
+    """Return a site's alerts, newest first, without the duplicates of single subscriptions.
 
-    Every payment is listed once: alerts of subscriptions with an amount or a currency repeat it.
+    Alerts of subscriptions with an amount or a currency duplicate the alert of the payment.
     """
     query = select(*_ALERT_COLUMNS).where(_ALERTS.c.site_id == site_id, LISTED_ALERTS)
     if rule is not None:
@@ -64,7 +63,7 @@ def alerts(connection: Connection, site_id: str, part: Slice, rule: str | None) 
 def alerts_after(
     connection: Connection, site_id: str, seq: int, until: int, limit: int
 ) -> list[Item]:
-    """Return a site's alerts above `seq` up to `until`, the oldest first."""
+    """Return a site's alerts after `seq` up to `until`, oldest first."""
     query = (
         select(*_ALERT_COLUMNS)
         .where(_ALERTS.c.site_id == site_id, _ALERTS.c.seq > seq, _ALERTS.c.seq <= until)
@@ -76,12 +75,12 @@ def alerts_after(
 
 
 def last_seq(connection: Connection) -> int:
-    """Return the number of the newest alert that can be seen; all up to it are there."""
+    """Return the `seq` of the newest visible alert; all alerts before it are visible, too."""
     return connection.execute(select(func.max(_SEQUENCE.c.last_seq))).scalar() or 0
 
 
 def sessions(connection: Connection, site_id: str, part: Slice, state: str | None) -> Page:
-    """Return a site's visits, those that began last first."""
+    """Return a site's visits by start time, newest first."""
     query = select(_SESSIONS).where(_SESSIONS.c.site_id == site_id)
     if state is not None:
         query = query.where(_SESSIONS.c.state == state)
@@ -89,9 +88,9 @@ def sessions(connection: Connection, site_id: str, part: Slice, state: str | Non
 
 
 def pages(connection: Connection, site_id: str, part: Slice) -> Page:
-    """Return time on a site's pages by hour and path, the newest hour first.
+    """Return time on a site's pages by hour and path, newest hour first.
 
-    Each is the sum over partitions and generations; quantiles are of their merged sketches.
+    Rows of all partitions and generations are summed; quantiles are those of the merged sketches.
     """
     (hour, path) = (_PAGES.c.hour, _PAGES.c.path)
     query: Select[Any] = select(
@@ -107,39 +106,41 @@ def pages(connection: Connection, site_id: str, part: Slice) -> Page:
         query = query.where(or_(hour < last_hour, path > last_path))
     query = query.group_by(_PAGES.c.site_id, hour, path).order_by(hour.desc(), path)
     rows: list[RowMapping] = []
-    for hours in _spans(connection, site_id, part):
-        found = connection.execute(query.where(hours).limit(part.limit + 1 - len(rows)))
-        rows += found.mappings()
+    for hours in _hour_ranges(connection, site_id, part):
+        result = connection.execute(query.where(hours).limit(part.limit + 1 - len(rows)))
+        rows += result.mappings()
         if len(rows) > part.limit:
             break
     (items, next_cursor) = page_of([*map(item_of, rows)], part.limit, ("hour", "path"))
     hashes = {item.pop("path_hash") for item in items}
     sketches = _sketches(connection, site_id, items, hashes)
     return Page(
-        [_with_times(item, sketches[item["hour"], item["path"]]) for item in items], next_cursor
+        [_with_quantiles(item, sketches[item["hour"], item["path"]]) for item in items], next_cursor
     )
 
 
 def sites(connection: Connection, limit: int, after: str = "") -> list[str]:
-    """Return sites that have sessions, by name, after `after`: one step of the index for each."""
+    """Return the sites that have sessions by name, after `after`. A loose index scan."""
     site_id = _SESSIONS.c.site_id
-    first = select(func.min(site_id).label("site_id"), literal(1).label("found"))
+    first = select(func.min(site_id).label("site_id"), literal(1).label("number"))
     steps = first.where(site_id > after).cte("steps", recursive=True)
     following = select(func.min(site_id)).where(site_id > steps.c.site_id).scalar_subquery()
     steps = steps.union_all(
-        select(following, steps.c.found + 1).where(
-            steps.c.site_id.is_not(None), steps.c.found < limit
+        select(following, steps.c.number + 1).where(
+            steps.c.site_id.is_not(None), steps.c.number < limit
         )
     )
-    query = select(steps.c.site_id).where(steps.c.site_id.is_not(None)).order_by(steps.c.found)
+    query = select(steps.c.site_id).where(steps.c.site_id.is_not(None)).order_by(steps.c.number)
     return list(connection.execute(query).scalars())
 
 
-def _spans(connection: Connection, site_id: str, part: Slice) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions for ranges of hours, the newest first, that together are all asked for.
+def _hour_ranges(
+    connection: Connection, site_id: str, part: Slice
+) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions for consecutive ranges of hours, newest first, which cover the slice.
 
-    Each has about as many rows as are wanted, and its last hour whole; twice as many the next
-    time, for a page of an hour has a row for each partition and generation.
+    The first has about `part.limit` rows, each further one twice as many as the previous one,
+    because a page and hour has a row for each partition and generation. Hours are not split.
     """
     hour = _PAGES.c.hour
     since = true() if part.since is None else hour >= part.since
@@ -175,10 +176,10 @@ def _page(
 def _sketches(
     connection: Connection, site_id: str, items: Sequence[Item], hashes: Iterable[int]
 ) -> Mapping[tuple[str, str], list[bytes]]:
-    """Return the sketches of pages' hours, and of some hours more."""
-    found: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+    """Return at least the sketches of the items, by hour and path."""
+    sketches: dict[tuple[str, str], list[bytes]] = defaultdict(list)
     if not items:
-        return found
+        return sketches
     (first, last) = (datetime.fromisoformat(items[at]["hour"]) for at in (-1, 0))
     query = select(_PAGES.c.hour, _PAGES.c.path, _PAGES.c.sketch).where(
         _PAGES.c.site_id == site_id,
@@ -186,19 +187,19 @@ def _sketches(
         _PAGES.c.path_hash.in_(hashes),
     )
     for row in connection.execute(query):
-        found[iso(row.hour), row.path].append(row.sketch)
-    return found
+        sketches[iso(row.hour), row.path].append(row.sketch)
+    return sketches
 
 
-def _with_times(item: Item, sketches: Iterable[bytes]) -> Item:
+def _with_quantiles(item: Item, sketches: Iterable[bytes]) -> Item:
     merged = sketch.merge(sketches)
     (leaves, total_ms) = (int(item["leaves"]), int(item["total_ms"]))
-    (least, most) = (item["min_ms"], item["max_ms"])
+    (minimum, maximum) = (item["min_ms"], item["max_ms"])
     return {
         **item,
         "leaves": leaves,
         "total_ms": total_ms,
         "avg_ms": total_ms / leaves if leaves else None,
-        "p50_ms": sketch.quantile_within(merged, 0.5, least, most),
-        "p90_ms": sketch.quantile_within(merged, 0.9, least, most),
+        "p50_ms": sketch.quantile_within(merged, 0.5, minimum, maximum),
+        "p90_ms": sketch.quantile_within(merged, 0.9, minimum, maximum),
     }

@@ -1,4 +1,4 @@
-"""How many lists are read at the same time, in all and for each token."""
+"""Concurrency limits of lists, in total and per token."""
 
 import asyncio
 from collections import Counter
@@ -14,21 +14,21 @@ from sinks.query.body import while_connected
 from sinks.query.errors import ApiError, overloaded
 from sinks.sql.reader import READERS
 
-#: One reader is left for the streams of alerts.
+#: One reader is reserved for the streams of alerts.
 TOTAL = READERS - 1
-#: Lists that are read at the same time for one token.
+#: Lists of one token that are read concurrently.
 PER_TOKEN = 2
-#: Lists of one token that are read or wait for a slot.
+#: Lists of one token that are read or waiting for a slot.
 PENDING_PER_TOKEN = 20
-#: That a list waits for a slot.
+#: Timeout of waiting for a slot.
 WAIT_SECONDS = 4.0
 
 
 class ListSlots:
-    """Slots for lists, in the order of the requests; a token has its share, not all.
+    """Limits concurrent lists; waiting requests are served in order.
 
-    A list that finds `PENDING_PER_TOKEN` of its token is answered with 429, one that waits for
-    longer than `WAIT_SECONDS` with 503; both with Retry-After.
+    A request over `PENDING_PER_TOKEN` gets 429, one that waits longer than `WAIT_SECONDS` 503; both
+    with Retry-After.
     """
 
     def __init__(self) -> None:
@@ -38,21 +38,21 @@ class ListSlots:
 
     @asynccontextmanager
     async def slot(self, token_id: str) -> AsyncIterator[None]:
-        """Hold a slot for a list of a token."""
+        """Wait for a slot, and hold it. Raise `ApiError` over a limit."""
         if self._pending[token_id] >= PENDING_PER_TOKEN:
             sentence = (
-                f"This token has {PENDING_PER_TOKEN} lists waiting; ask again when they are "
-                "answered"
+                f"This token has {PENDING_PER_TOKEN} pending list requests; retry when they are "
+                "done"
             )
             raise ApiError("too_many_lists", sentence, retry_after="1")
         self._pending[token_id] += 1
-        of_token = self._tokens.setdefault(token_id, asyncio.Semaphore(PER_TOKEN))
+        token_semaphore = self._tokens.setdefault(token_id, asyncio.Semaphore(PER_TOKEN))
         try:
-            async with AsyncExitStack() as held:
+            async with AsyncExitStack() as stack:
                 try:
                     async with asyncio.timeout(WAIT_SECONDS):
-                        await held.enter_async_context(of_token)
-                        await held.enter_async_context(self._total)
+                        await stack.enter_async_context(token_semaphore)
+                        await stack.enter_async_context(self._total)
                 except TimeoutError:
                     raise overloaded() from None
                 yield
@@ -62,7 +62,7 @@ class ListSlots:
                 del self._pending[token_id], self._tokens[token_id]
 
 
-#: Awaits a call that reads a list.
+#: Awaits a function that reads a list.
 Run = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
@@ -76,7 +76,7 @@ async def _in_slot(request: Request, grant: Granted) -> Run:
     return lambda call: while_connected(request.receive, run(call))
 
 
-#: Reads a list in a slot; the read is cancelled if the client goes away.
+#: Reads a list in a slot. Cancels the read if the client disconnects.
 InSlot = Annotated[Run, Depends(_in_slot)]
 
 
@@ -86,7 +86,7 @@ async def _read_in_slot(
     return lambda work: run(lambda: request.app.state.database.run(work))
 
 
-#: Reads a list from SQL in a slot.
+#: Runs a query of a list in a slot.
 ReadList = Annotated[
     Callable[[Callable[[Connection], Any]], Awaitable[Any]], Depends(_read_in_slot)
 ]

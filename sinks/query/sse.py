@@ -1,9 +1,8 @@
-"""Server-sent events, without a queue for each client.
+"""Server-sent events without a queue per client.
 
-A client has no queue but the connection's own buffer, which is small: at each turn it is sent
-what is new, so a slow one misses outdated numbers and delays nobody. One that takes nothing for
-`SEND_SECONDS` is dropped. That shows only when its system's buffer and ours are full; until then
-a client that never reads costs no more than one that does.
+A client has only the write buffer of its connection, which is small. It is sent the newest data at
+each poll, so a slow client skips outdated counters and does not delay others. A client that reads
+nothing for `SEND_TIMEOUT_SECONDS` is dropped, once the buffers on both sides are full.
 """
 
 import asyncio
@@ -14,37 +13,37 @@ from contextlib import contextmanager, suppress
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.asgi import KEEP_LITTLE
-from sinks.query.body import until_disconnected
+from schemas.asgi import LIMIT_WRITE_BUFFER
+from sinks.query.body import wait_for_disconnect
 from sinks.query.errors import ApiError, overloaded
 from sinks.query.metrics import Metrics
 
 HEARTBEAT_SECONDS = 15.0
-#: Until a client comes back by itself.
+#: The reconnection time of clients.
 RETRY_MS = 2_000
-TURN_SECONDS = 0.5
-SEND_SECONDS = 10.0
-#: What is handed to the connection at once; the rest of a message is shared by its clients.
-PIECE_BYTES = 16 * 1024
-#: For the server to end the connection of one that was dropped.
-_END_SECONDS = 30.0
-#: How often it is seen whether the token is still good.
-CHECK_SECONDS = 5.0
-#: Streams that are open at the same time.
+POLL_SECONDS = 0.5
+SEND_TIMEOUT_SECONDS = 10.0
+#: Size of a write. The rest of a message is not copied, but shared by all clients.
+CHUNK_BYTES = 16 * 1024
+#: How long to wait for the server to close the connection of a dropped client.
+_CLOSE_SECONDS = 30.0
+#: Interval of token checks.
+TOKEN_CHECK_SECONDS = 5.0
+#: Limit of open streams.
 MAX_STREAMS = 2_000
-#: Of them, with one token.
+#: Default limit of open streams per token.
 MAX_STREAMS_PER_TOKEN = 500
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _HEARTBEAT = b": \n\n"
 
 
-#: Returns the messages since the last call; empty bytes when there is nothing new.
+#: Returns the messages since the last call, b"" if there are none.
 Source = Callable[[], Awaitable[bytes]]
 
 
 class Streams:
-    """The open streams of a server, and their limits; `stopping` ends them."""
+    """The open streams of a server, and their limits. Setting `stopping` ends them."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.stopping = asyncio.Event()
@@ -53,12 +52,12 @@ class Streams:
         self._open: Counter[str] = Counter()
 
     @contextmanager
-    def admitted(self, token_id: str) -> Iterator[None]:
-        """Count a stream of a token while it is open; an error if it is over a limit."""
+    def admit(self, token_id: str) -> Iterator[None]:
+        """Count a stream of a token while it is open. Raise `ApiError` over a limit."""
         if self._open.total() >= MAX_STREAMS:
             raise overloaded()
         if self._open[token_id] >= self.max_per_token:
-            sentence = f"This token has {self.max_per_token} streams open, the most there may be"
+            sentence = f"This token has {self.max_per_token} open streams, which is the limit"
             raise ApiError("too_many_streams", f"{sentence}; close one first", retry_after="5")
         self._count(token_id, 1)
         try:
@@ -68,14 +67,14 @@ class Streams:
 
     def _count(self, token_id: str, change: int) -> None:
         self._open[token_id] += change
-        self._open += Counter()  # without the tokens that have none
+        self._open += Counter()  # removes zeros
         self.metrics.streams.set(self._open.total())
 
 
 class EventStream(Response):
-    """A response that does not end; `may_go_on` is awaited now and then.
+    """A response that streams events while `is_authorized` returns True.
 
-    `token_id` is of the token that it was requested with. To HEAD, it has no events.
+    `token_id` identifies the token of the request. The response to HEAD has no events.
     """
 
     media_type = "text/event-stream"
@@ -83,7 +82,7 @@ class EventStream(Response):
     def __init__(
         self,
         source: Source,
-        may_go_on: Callable[[], Awaitable[bool]],
+        is_authorized: Callable[[], Awaitable[bool]],
         token_id: str,
         streams: Streams,
     ) -> None:
@@ -91,89 +90,92 @@ class EventStream(Response):
         del self.headers["content-length"]
         self.headers["content-type"] = self.media_type  # UTF-8 by definition
         self._source = source
-        self._may_go_on = may_go_on
+        self._is_authorized = is_authorized
         self._token_id = token_id
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve until the client goes, is dropped or may not go on, or the server stops."""
+        """Serve until the client disconnects or is dropped, the token is revoked, or we stop."""
         state = scope["state"]
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         if state["method"] == "HEAD":
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
-        with self._streams.admitted(self._token_id):
-            # Where a server offers it; else the connection keeps what it keeps.
-            state.get(KEEP_LITTLE, lambda: None)()
+        with self._streams.admit(self._token_id):
+            # Only some servers support this extension.
+            state.get(LIMIT_WRITE_BUFFER, lambda: None)()
             await send(start)
             if not await serve(
-                self._source, self._may_go_on, receive, send, self._streams.stopping
+                self._source, self._is_authorized, receive, send, self._streams.stopping
             ):
                 self._streams.metrics.dropped.inc()
 
 
 def event(name: str, data: bytes, event_id: str | None = None) -> bytes:
-    """Return a message; `data` is JSON on one line."""
-    number = b"" if event_id is None else b"id: %b\n" % event_id.encode()
-    return b"%bevent: %b\ndata: %b\n\n" % (number, name.encode(), data)
+    """Return an encoded event. `data` must be one line."""
+    id_line = b"" if event_id is None else b"id: %b\n" % event_id.encode()
+    return b"%bevent: %b\ndata: %b\n\n" % (id_line, name.encode(), data)
 
 
 async def serve(
     source: Source,
-    may_go_on: Callable[[], Awaitable[bool]],
+    is_authorized: Callable[[], Awaitable[bool]],
     receive: Receive,
     send: Send,
     stopping: asyncio.Event,
 ) -> bool:
-    """Send events until the client goes or is dropped (then False), may not go on, or we stop."""
-    gone = asyncio.ensure_future(until_disconnected(receive))
+    """Send events until the client disconnects, is not authorized any more, or `stopping` is set.
+
+    Return False if the client was dropped because it did not read.
+    """
+    disconnected = asyncio.ensure_future(wait_for_disconnect(receive))
     try:
-        async with asyncio.timeout(None) as patience:
-            await _turns(source, may_go_on, send, gone, stopping, patience)
+        async with asyncio.timeout(None) as send_timeout:
+            await _send_events(source, is_authorized, send, disconnected, stopping, send_timeout)
     except TimeoutError:
-        await asyncio.wait([gone], timeout=_END_SECONDS)
+        await asyncio.wait([disconnected], timeout=_CLOSE_SECONDS)
         return False
     finally:
-        gone.cancel()
+        disconnected.cancel()
         with suppress(asyncio.CancelledError):
-            await gone
+            await disconnected
     await send({"type": "http.response.body", "body": b""})
     return True
 
 
-async def _turns(  # noqa: PLR0913, PLR0917 - all that it waits for
+async def _send_events(  # noqa: PLR0913, PLR0917
     source: Source,
-    may_go_on: Callable[[], Awaitable[bool]],
+    is_authorized: Callable[[], Awaitable[bool]],
     send: Send,
-    gone: asyncio.Future[None],
+    disconnected: asyncio.Future[None],
     stopping: asyncio.Event,
-    patience: asyncio.Timeout,
+    send_timeout: asyncio.Timeout,
 ) -> None:
     clock = asyncio.get_running_loop().time
     sent = checked = clock()
-    # By itself: joined to it, the first message would be another for each client.
-    await _send_pieces(b"retry: %d\n\n" % RETRY_MS, send, patience)
+    # Separate, so that the first message is not copied.
+    await _send_chunks(b"retry: %d\n\n" % RETRY_MS, send, send_timeout)
     while True:
         message = await source()
         if not message and clock() - sent >= HEARTBEAT_SECONDS:
             message = _HEARTBEAT
         if message:
             sent = clock()
-            await _send_pieces(message, send, patience)
-        await asyncio.wait([gone], timeout=TURN_SECONDS)
-        if gone.done() or stopping.is_set():
+            await _send_chunks(message, send, send_timeout)
+        await asyncio.wait([disconnected], timeout=POLL_SECONDS)
+        if disconnected.done() or stopping.is_set():
             return
-        if clock() - checked >= CHECK_SECONDS:
+        if clock() - checked >= TOKEN_CHECK_SECONDS:
             checked = clock()
-            if not await may_go_on():
+            if not await is_authorized():
                 return
 
 
-async def _send_pieces(message: bytes, send: Send, patience: asyncio.Timeout) -> None:
+async def _send_chunks(message: bytes, send: Send, send_timeout: asyncio.Timeout) -> None:
     clock = asyncio.get_running_loop().time
-    for start in range(0, len(message), PIECE_BYTES):
-        piece = message[start : start + PIECE_BYTES]
-        patience.reschedule(clock() + SEND_SECONDS)
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    patience.reschedule(None)
+    for start in range(0, len(message), CHUNK_BYTES):
+        chunk = message[start : start + CHUNK_BYTES]
+        send_timeout.reschedule(clock() + SEND_TIMEOUT_SECONDS)
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    send_timeout.reschedule(None)

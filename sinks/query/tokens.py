@@ -1,7 +1,6 @@
 """Access tokens: their sites and scope. Functions of a connection, for `Database.run`.
 
-A token is 32 random bytes, shown once; SQL has its SHA-256. No slow hash is needed: nobody
-guesses 256 bits.
+A token has 32 random bytes; SQL stores its SHA-256. A slow hash is not needed for 256 random bits.
 """
 
 import hashlib
@@ -20,15 +19,15 @@ from sinks.sql.types import now_utc
 
 ALL_SITES = "*"
 
-#: `manage` also changes what belongs to a site: subscriptions, import windows.
+#: `manage` also allows changes of subscriptions and import windows.
 Scope = Literal["read", "manage"]
 
 _PREFIX = "hr_"
 _BYTES = 32
-#: Longer than any token: what is longer is not even hashed.
-_MOST_CHARACTERS = 128
+#: Longer tokens are rejected without hashing.
+_MAX_CHARACTERS = 128
 
-#: Tokens that are listed, unless more are asked for.
+#: Default limit of listed tokens.
 MAX_LISTED = 1_000
 
 _TABLE = table_of(TokenRow)
@@ -36,20 +35,20 @@ _TABLE = table_of(TokenRow)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token allows; `sites` is None for all."""
+    """The permissions of a token; `sites` is None for all sites."""
 
     token_id: str
     sites: frozenset[str] | None
     scope: Scope = "read"
 
     def allows(self, site_id: str) -> bool:
-        """Return True if the site may be seen."""
+        """Return True if the token allows the site."""
         return self.sites is None or site_id in self.sites
 
 
 @dataclass(frozen=True, slots=True)
 class ListedToken:
-    """A token as it is listed: all but the token."""
+    """A token in a list, without its secret."""
 
     token_id: str
     name: str
@@ -61,7 +60,7 @@ class ListedToken:
 def create(
     connection: Connection, name: str, sites: Iterable[str] | None, scope: Scope = "read"
 ) -> str:
-    """Return a new token for these sites (None: for all); it is not kept, and works at once."""
+    """Create and return a token for sites (None: all). It is not stored, only its hash."""
     token = _PREFIX + secrets.token_urlsafe(_BYTES)
     connection.execute(
         insert(_TABLE).values(
@@ -78,29 +77,29 @@ def create(
 
 
 def check(connection: Connection, token: str) -> Grant | None:
-    """Return what a token allows; None when there is no such token, or none any more."""
-    if len(token) > _MOST_CHARACTERS:
+    """Return the grant of a token; None if it is unknown or revoked."""
+    if len(token) > _MAX_CHARACTERS:
         return None
-    wanted = token_hash(token)
+    hashed = token_hash(token)
     columns = (_TABLE.c.token_id, _TABLE.c.token_hash, _TABLE.c.sites, _TABLE.c.scope)
     row = connection.execute(
-        select(*columns).where(_TABLE.c.token_hash == wanted, _TABLE.c.revoked_at.is_(None))
+        select(*columns).where(_TABLE.c.token_hash == hashed, _TABLE.c.revoked_at.is_(None))
     ).one_or_none()
-    if row is None or not hmac.compare_digest(row.token_hash, wanted):
+    if row is None or not hmac.compare_digest(row.token_hash, hashed):
         return None
     return _grant(row)
 
 
 def is_revoked(connection: Connection, token: str) -> bool:
-    """Return True for a token that was good once."""
-    if len(token) > _MOST_CHARACTERS:
+    """Return True for a revoked token."""
+    if len(token) > _MAX_CHARACTERS:
         return False
     query = select(_TABLE.c.revoked_at).where(_TABLE.c.token_hash == token_hash(token))
     return connection.execute(query).scalar_one_or_none() is not None
 
 
 def list_tokens(connection: Connection, limit: int = MAX_LISTED) -> list[ListedToken]:
-    """Return the newest `limit` tokens, the oldest of them first, also those that were revoked."""
+    """Return the newest `limit` tokens, oldest first, including revoked ones."""
     key = (_TABLE.c.created_at, _TABLE.c.token_id)
     newest = select(_TABLE).order_by(*(column.desc() for column in key)).limit(limit)
     rows = connection.execute(newest).all()
@@ -111,21 +110,21 @@ def list_tokens(connection: Connection, limit: int = MAX_LISTED) -> list[ListedT
 
 
 def revoke(connection: Connection, token_id: str) -> bool:
-    """End a token; False when there is none with this id that still works."""
-    ended = connection.execute(
+    """Revoke a token. Return False if there is no valid token with this id."""
+    result = connection.execute(
         update(_TABLE)
         .where(_TABLE.c.token_id == token_id, _TABLE.c.revoked_at.is_(None))
         .values(revoked_at=now_utc())
     )
-    return ended.rowcount == 1
+    return result.rowcount == 1
 
 
 def token_hash(token: str) -> str:
-    """Return what SQL keeps of a token."""
+    """Return the SHA-256 of a token in hex."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _grant(row: Any) -> Grant:
     sites = frozenset(row.sites) if isinstance(row.sites, list) else None
-    # A scope that this version does not know may read, and no more.
+    # An unknown scope, of a later version, can only read.
     return Grant(row.token_id, sites, "manage" if row.scope == "manage" else "read")

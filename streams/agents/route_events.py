@@ -11,7 +11,7 @@ from contextlib import suppress
 from schemas.event_types import TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
 from schemas.positions import position
-from schemas.raw import site_of, why_no_event
+from schemas.raw import dead_letter_reason, site_of
 from schemas.records import Replay
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, REPLAYS
 from streams.agents.replaying import is_replay, to_route
@@ -58,7 +58,7 @@ def register(
         for record, headers in to_route(batch, memory.replays, epoch, memory.now_ms):
             name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
             is_tick = name == _TICK
-            if not is_tick and (problem := why_no_event(record.key, record.headers)):
+            if not is_tick and (problem := dead_letter_reason(record.key, record.headers)):
                 batch.reject(record, *problem)
                 continue
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
@@ -118,7 +118,9 @@ class _Memory:
         self.now_ms = now_ms()
         for record in fetched:
             event_id = find(record.headers, EVENT_ID)
-            is_event = event_id is not None and why_no_event(record.key, record.headers) is None
+            is_event = (
+                event_id is not None and dead_letter_reason(record.key, record.headers) is None
+            )
             if is_event and not is_replay(record):
                 src = Source(partition, position(epoch, record.offset), record.timestamp)
                 self.is_repeat(record, event_id or b"", src)

@@ -93,11 +93,17 @@ def is_recent(event: RawEvent) -> bool:
 def payment(event: RawEvent, src: Source) -> Alert:
     """Return the alert of a payment. Its subject is the session."""
     details = {
-        "amount": None if event.amount is None else money.plain(event.amount, event.currency),
+        "amount": None
+        if event.amount is None
+        else money.format_decimal(event.amount, event.currency),
         "currency": event.currency,
         "provider": event.provider,
     }
-    paid = event.currency if event.amount is None else money.shown(event.amount, event.currency)
+    paid = (
+        event.currency
+        if event.amount is None
+        else money.format_amount(event.amount, event.currency)
+    )
     title = f"Payment of {paid}" if paid else "Payment"
     occasion = _Occasion(PAYMENT, event.session_id, event.event_id, title, details)
     return _alert(event, src, occasion)

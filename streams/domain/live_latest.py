@@ -41,7 +41,7 @@ def detail_of(event: RawEvent) -> str:
     """Return the most specific detail of an event: a field of its type, otherwise its page."""
     special: str | None = None
     if event.type == "payment" and event.amount is not None:
-        special = money.shown(event.amount, event.currency)
+        special = money.format_amount(event.amount, event.currency)
     elif event.type == "error":
         special = ": ".join(filter(None, (event.error_name, event.error_message)))
     elif event.type == "custom_event":

@@ -14,7 +14,7 @@ import stamina
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from kafka_clients.clients import make_producer
-from kafka_clients.refusals import refusal_of
+from kafka_clients.refusals import explain_error
 from schemas.counted import counted
 from schemas.kafka_settings import KafkaSettings
 from streams.engine.broker_clock import BrokerClock
@@ -120,7 +120,7 @@ class BatchProducer:
         """Return True if a retry can succeed: the broker is away, slow, or not the leader."""
         if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
             return False
-        if refusal := refusal_of(error, self._kafka.bootstrap_servers):
+        if refusal := explain_error(error, self._kafka.bootstrap_servers):
             self.refused = refusal.sentence
             log.error("%s. Retrying", self.refused)
             return True

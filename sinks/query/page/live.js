@@ -1,43 +1,43 @@
-// The live page: which site, and the connections that tell of it.
+// The live page: selects the site and opens its event streams.
 
 import { SHOWN_ALERTS, addAlerts, forgetAlerts } from "./alerts.js";
-import { at, clock, make, tell } from "./dom.js";
-import { askForToken, opened, whyLocked } from "./locked.js";
+import { byId, clock, create, setText } from "./dom.js";
+import { askForToken, lockedReason, rememberOpened } from "./locked.js";
 import { forgetLatest, showLive } from "./now.js";
-import { example, hasEvents, showImpossible, showUnknown } from "./unknown.js";
+import { example, hasEvents, showInvalid, showUnknown } from "./unknown.js";
 
-const AGAIN_MS = 2000;
-const SITES_EVERY_MS = 30000;
-const SITES_SHOWN = 1000;
-// The site that was picked last: it stays, however many others there are by now.
-const CHOSEN = "headrace.site";
+const RETRY_MS = 2000;
+const REFRESH_SITES_MS = 30000;
+const MAX_SITES = 1000;
+// The storage key of the last selected site.
+const SELECTED_SITE = "headrace.site";
 
 let streams = [];
-// The site that is shown or waited for, and those that the token may see.
+// The selected site, and the sites of the token.
 let current = null;
 let sites = [];
-let waiting = null;
-let heard = null;
-// Until when the site was counted, while the server hears nothing new of it.
-let stalled = null;
+let retryTimer = null;
+let receivedAt = null;
+// The time until which the counters are complete, if they are stalled.
+let stalledSince = null;
 
 function show(id) {
   for (const main of document.querySelectorAll("main")) main.hidden = main.id !== id;
 }
 
-function state(name, text) {
+function setState(name, text) {
   document.body.dataset.state = name;
-  tell(at("state-text"), text);
+  setText(byId("state-text"), text);
 }
 
-function away() {
-  state("lost", heard ? `Reconnecting, as of ${clock(heard)}` : "Reconnecting");
+function setLost() {
+  setState("lost", receivedAt ? `Reconnecting, last update ${clock(receivedAt)}` : "Reconnecting");
 }
 
-const ask = (path) => fetch(path).catch(() => null);
+const get = (path) => fetch(path).catch(() => null);
 
 function close() {
-  clearTimeout(waiting);
+  clearTimeout(retryTimer);
   for (const stream of streams) stream.close();
   streams = [];
 }
@@ -46,143 +46,144 @@ function watch(site) {
   close();
   forgetAlerts();
   forgetLatest();
-  const own = `/api/sites/${encodeURIComponent(site)}`;
-  const live = new EventSource(`${own}/live/stream?latest=1`);
-  const raised = new EventSource(`${own}/alerts/stream`);
-  streams = [live, raised];
+  const base = `/api/sites/${encodeURIComponent(site)}`;
+  const live = new EventSource(`${base}/live/stream?latest=1`);
+  const alerts = new EventSource(`${base}/alerts/stream`);
+  streams = [live, alerts];
   live.addEventListener("live", (event) => {
-    heard = new Date();
-    const now = JSON.parse(event.data);
-    stalled = now.stalled_since && new Date(now.stalled_since);
-    showLive(now);
-    back();
+    receivedAt = new Date();
+    const counters = JSON.parse(event.data);
+    stalledSince = counters.stalled_since && new Date(counters.stalled_since);
+    showLive(counters);
+    onOpen();
   });
-  raised.addEventListener("alert", (event) => addAlerts([JSON.parse(event.data)], true));
-  // What was raised before, or while the connection was lost.
-  raised.addEventListener("open", async () => {
-    const answer = await ask(`${own}/alerts?limit=${SHOWN_ALERTS}`);
-    if (answer?.ok && streams[1] === raised) addAlerts((await answer.json()).items, false);
+  alerts.addEventListener("alert", (event) => addAlerts([JSON.parse(event.data)], true));
+  // Earlier alerts, and those that were raised while the connection was lost.
+  alerts.addEventListener("open", async () => {
+    const response = await get(`${base}/alerts?limit=${SHOWN_ALERTS}`);
+    if (response?.ok && streams[1] === alerts) addAlerts((await response.json()).items, false);
   });
   for (const stream of streams) {
-    stream.addEventListener("open", back);
-    stream.addEventListener("error", () => lost(stream, site));
+    stream.addEventListener("open", onOpen);
+    stream.addEventListener("error", () => onError(stream, site));
   }
 }
 
-function back() {
+function onOpen() {
   if (!streams.every((stream) => stream.readyState === EventSource.OPEN)) return;
-  if (stalled) state("stalled", `Counting stalls, as of ${clock(stalled, true)}`);
-  else state("live", "Live");
+  if (stalledSince) setState("stalled", `Counters stalled since ${clock(stalledSince, true)}`);
+  else setState("live", "Live");
 }
 
-// A browser comes back by itself, but not when it was failed: then the token may be over.
-function lost(stream, site) {
+// Browsers reconnect by themselves, except after an error response: then check the token.
+function onError(stream, site) {
   if (!streams.includes(stream)) return;
-  away();
+  setLost();
   if (stream.readyState !== EventSource.CLOSED) return;
   close();
   setTimeout(async () => {
     if (streams.length || document.hidden || current !== site) return;
-    const answer = await ask("/api/sites");
-    if (answer?.status === 401) locked(await whyLocked(answer));
-    else go(site);
-  }, AGAIN_MS);
+    const response = await get("/api/sites");
+    if (response?.status === 401) showLocked(await lockedReason(response));
+    else open(site);
+  }, RETRY_MS);
 }
 
-function locked(why, others = []) {
+function showLocked(reason, others = []) {
   close();
   current = null;
-  state("lost", "Locked");
+  setState("lost", "Locked");
   document.title = "headrace";
   show("locked");
-  askForToken(why, others, start);
+  askForToken(reason, others, start);
 }
 
 async function start() {
-  const answer = await ask(`/api/sites?limit=${SITES_SHOWN}`);
-  if (answer?.status === 401) return locked(await whyLocked(answer));
-  const known = answer?.ok ? await answer.json() : { items: [] };
-  sites = known.items.map((item) => item.site_id);
-  const named = new URLSearchParams(location.search).get("site");
-  if (answer?.ok) opened();
-  if (!answer?.ok || (!sites.length && !named)) {
-    if (answer?.ok) empty();
-    else away();
-    return setTimeout(start, AGAIN_MS);
+  const response = await get(`/api/sites?limit=${MAX_SITES}`);
+  if (response?.status === 401) return showLocked(await lockedReason(response));
+  const page = response?.ok ? await response.json() : { items: [] };
+  sites = page.items.map((item) => item.site_id);
+  const requested = new URLSearchParams(location.search).get("site");
+  if (response?.ok) rememberOpened();
+  if (!response?.ok || (!sites.length && !requested)) {
+    if (response?.ok) showEmpty();
+    else setLost();
+    return setTimeout(start, RETRY_MS);
   }
-  const chosen = localStorage.getItem(CHOSEN);
-  const site = named || (sites.includes(chosen) || (chosen && known.next_cursor) ? chosen : sites[0]);
-  offer(site);
-  go(site);
+  const selected = localStorage.getItem(SELECTED_SITE);
+  const isAvailable = sites.includes(selected) || (selected && page.next_cursor);
+  const site = requested || (isAvailable ? selected : sites[0]);
+  fillPicker(site);
+  open(site);
 }
 
-// Shows a site, or says why there is nothing to show of it; then looks again.
-async function go(site) {
+// Shows a site, or why there is nothing to show; in the latter case retries.
+async function open(site) {
   close();
   current = site;
-  const { known, failed } = await hasEvents(site, ask);
+  const { found, failed } = await hasEvents(site, get);
   if (current !== site || document.hidden) return;
-  if (known) {
+  if (found) {
     show("now");
     return watch(site);
   }
   document.title = "headrace";
   const others = sites.filter((other) => other !== site);
-  if (failed?.status === 401) return locked(await whyLocked(failed));
-  if (failed?.status === 403) return locked(`This token is not for “${site}”.`, others);
-  // A name with a slash, or of dots alone, is another path for a browser.
+  if (failed?.status === 401) return showLocked(await lockedReason(failed));
+  if (failed?.status === 403) return showLocked(`This token is not for “${site}”.`, others);
+  // 404: a name with a slash, or only of dots, is another path.
   if ([400, 404].includes(failed?.status)) {
-    state("lost", "No such site");
-    showImpossible(site, others);
+    setState("lost", "No such site");
+    showInvalid(site, others);
     return show("unknown");
   }
   if (failed === undefined) {
-    state("live", "Waiting");
+    setState("live", "Waiting");
     showUnknown(site, others);
     show("unknown");
-  } else away();
-  waiting = setTimeout(() => go(site), AGAIN_MS);
+  } else setLost();
+  retryTimer = setTimeout(() => open(site), RETRY_MS);
 }
 
-function empty() {
-  state("live", "Waiting");
-  tell(at("example"), example("my-site"));
-  tell(at("demo"), `headrace demo --to ${location.origin}`);
+function showEmpty() {
+  setState("live", "Waiting");
+  setText(byId("example"), example("my-site"));
+  setText(byId("demo"), `headrace demo --to ${location.origin}`);
   show("empty");
 }
 
-// A site that begins while the page is open can be picked, too.
+// Adds new sites to the picker.
 async function refreshSites() {
-  if (!current || document.activeElement === at("site")) return;
-  const answer = await ask(`/api/sites?limit=${SITES_SHOWN}`);
-  if (!answer?.ok || !current) return;
-  sites = (await answer.json()).items.map((item) => item.site_id);
-  offer(current);
+  if (!current || document.activeElement === byId("site")) return;
+  const response = await get(`/api/sites?limit=${MAX_SITES}`);
+  if (!response?.ok || !current) return;
+  sites = (await response.json()).items.map((item) => item.site_id);
+  fillPicker(current);
 }
 
-function offer(site) {
-  const offered = sites.includes(site) ? sites : [site, ...sites];
-  const picker = at("site");
-  picker.replaceChildren(...offered.map((name) => make("option", { value: name }, name)));
+function fillPicker(site) {
+  const options = sites.includes(site) ? sites : [site, ...sites];
+  const picker = byId("site");
+  picker.replaceChildren(...options.map((name) => create("option", { value: name }, name)));
   picker.value = site;
-  picker.closest("label").hidden = offered.length < 2;
-  at("only-site").hidden = offered.length > 1;
-  tell(at("only-site"), site);
+  picker.closest("label").hidden = options.length < 2;
+  byId("only-site").hidden = options.length > 1;
+  setText(byId("only-site"), site);
 }
 
-function pick() {
-  const address = new URL(location);
-  address.searchParams.set("site", at("site").value);
-  history.replaceState(null, "", address);
-  localStorage.setItem(CHOSEN, at("site").value);
-  go(at("site").value);
+function onSelect() {
+  const url = new URL(location);
+  url.searchParams.set("site", byId("site").value);
+  history.replaceState(null, "", url);
+  localStorage.setItem(SELECTED_SITE, byId("site").value);
+  open(byId("site").value);
 }
 
-at("site").addEventListener("change", pick);
-setInterval(refreshSites, SITES_EVERY_MS);
-// A browser has few connections for one address: a tab that nobody sees holds none.
+byId("site").addEventListener("change", onSelect);
+setInterval(refreshSites, REFRESH_SITES_MS);
+// Hidden tabs close their streams: browsers limit the connections to a host.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) close();
-  else if (current) go(current);
+  else if (current) open(current);
 });
 start();

@@ -1,65 +1,66 @@
-// The token field: what it says is missing or wrong, and what it sends.
+// The token form.
 
-import { at, links, tell } from "./dom.js";
+import { byId, linkSites, setText } from "./dom.js";
 
-// That a token opened the page before: its cookie lasts for 30 days.
+// The storage key for a token that was accepted before; its cookie expires after 30 days.
 const OPENED = "headrace.opened";
 const EXPIRED = "This browser's access has expired: enter the token again.";
-// What the redirect from an address with a token says.
-const OF_ADDRESS = {
-  "#token-unknown": "The token in the address is not known here. Was all of it copied?",
+// Messages by the fragment that the redirect from a URL with a token adds.
+const URL_TOKEN_ERRORS = {
+  "#token-unknown": "The token in the address is unknown. Was it copied completely?",
   "#token-revoked": "The token in the address was revoked. Ask for another one.",
 };
 
-export function opened() {
+export function rememberOpened() {
   localStorage.setItem(OPENED, "1");
 }
 
-// Why the server answered with 401; empty when there is no token, and never was.
-export async function whyLocked(answer) {
-  const why = OF_ADDRESS[location.hash];
-  if (location.hash in OF_ADDRESS) history.replaceState(null, "", location.pathname + location.search);
-  if (why) return why;
-  if (answer.headers.get("www-authenticate")?.includes("invalid_token")) return (await answer.json()).error;
+// Returns the reason of a 401 response; empty if there never was a token.
+export async function lockedReason(response) {
+  const reason = URL_TOKEN_ERRORS[location.hash];
+  if (location.hash in URL_TOKEN_ERRORS) history.replaceState(null, "", location.pathname + location.search);
+  if (reason) return reason;
+  const challenge = response.headers.get("www-authenticate");
+  if (challenge?.includes("invalid_token")) return (await response.json()).error;
   return localStorage.getItem(OPENED) ? EXPIRED : "";
 }
 
-// Asks for a token; `sites` are those that the present one is for. `again` is called with a good one.
-export function askForToken(why, sites, again) {
-  complain(why);
-  tell(at("locked-title"), why && sites.length ? "This page needs another token" : "This page needs a token");
-  links(at("locked-sites"), sites);
-  at("token-form").onsubmit = (event) => {
+// Shows the form. `sites` are those of the current token; `onAccepted` is called after a valid one.
+export function askForToken(reason, sites, onAccepted) {
+  setError(reason);
+  setText(byId("locked-title"), reason && sites.length ? "This page needs another token" : "This page needs a token");
+  linkSites(byId("locked-sites"), sites);
+  byId("token-form").onsubmit = (event) => {
     event.preventDefault();
-    send(again);
+    submit(onAccepted);
   };
-  at("token").focus();
+  byId("token").focus();
 }
 
-function complain(why) {
-  at("locked-why").hidden = !why;
-  tell(at("locked-why"), why);
-  at("token").setAttribute("aria-invalid", String(Boolean(why)));
+function setError(reason) {
+  byId("locked-why").hidden = !reason;
+  setText(byId("locked-why"), reason);
+  byId("token").setAttribute("aria-invalid", String(Boolean(reason)));
 }
 
-async function send(again) {
-  const answer = await fetch("/page/token", {
+async function submit(onAccepted) {
+  const response = await fetch("/page/token", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ token: tokenIn(at("token").value) }),
+    body: JSON.stringify({ token: tokenIn(byId("token").value) }),
   }).catch(() => null);
-  if (answer?.ok) {
-    at("token").value = "";
-    complain("");
-    return again();
+  if (response?.ok) {
+    byId("token").value = "";
+    setError("");
+    return onAccepted();
   }
-  const body = await answer?.json().catch(() => null);
-  complain(body?.error ?? "The server does not answer. Try again in a moment.");
-  at("token").select();
+  const body = await response?.json().catch(() => null);
+  setError(body?.error ?? "The server does not answer. Try again in a moment.");
+  byId("token").select();
 }
 
-// What was pasted may be the whole address.
+// Extracts the token from a pasted token, URL or header.
 function tokenIn(text) {
-  const found = /[?&]access_token=([^&#\s]+)/.exec(text);
-  return found ? found[1] : text.trim().replace(/^bearer\s+/i, "");
+  const match = /[?&]access_token=([^&#\s]+)/.exec(text);
+  return match ? match[1] : text.trim().replace(/^bearer\s+/i, "");
 }

@@ -1,10 +1,10 @@
-// What happens now: visitors, the chart, pages, referrers, events.
+// Live counters: visitors, the chart, pages, referrers and events.
 
-import { arrange, at, brief, clock, make, many, number, set, tell } from "./dom.js";
+import { byId, clock, compact, create, number, plural, setAttributes, setText, updateList } from "./dom.js";
 
 const SHOWN_ROWS = 8;
-const CHART = { width: 600, height: 160, least: 2 };
-const SAY_EVERY_MS = 15000;
+const CHART = { width: 600, height: 160, minBar: 2 };
+const ANNOUNCE_EVERY_MS = 15000;
 
 const EVENT_NAMES = {
   pageview: ["Page view", "Page views"], pageleave: ["Page leave", "Page leaves"],
@@ -15,96 +15,98 @@ const EVENT_NAMES = {
   copy: ["Copy", "Copies"],
 };
 
-let saidAt = 0;
+let announcedAt = 0;
 
 export function showLive(live) {
   const visitors = number(live.visitors_now);
-  tell(at("visitors"), visitors);
-  at("visitors").classList.toggle("long", visitors.length > "1,000".length);
-  tell(at("sessions"), live.sessions_now ? many(live.sessions_now, "session", "sessions") : "No sessions");
+  setText(byId("visitors"), visitors);
+  byId("visitors").classList.toggle("long", visitors.length > "1,000".length);
+  setText(byId("sessions"), live.sessions_now ? plural(live.sessions_now, "session", "sessions") : "No sessions");
   document.title = `${visitors} now · ${live.site_id}`;
   chart(live.per_minute);
-  bars("pages", live.pages.map((page) => [page.path, page.sessions]), "Nobody is on a page");
+  bars("pages", live.pages.map((page) => [page.path, page.sessions]), "No active sessions");
   bars("referrers", live.referrers.map((from) => [from.host, from.sessions]),
-    "Nobody came from another site");
+    "No referrers");
   const events = Object.entries(live.events_last_minute)
     .map(([type, count]) => [EVENT_NAMES[type]?.[1] ?? type, count])
-    .sort((one, other) => other[1] - one[1] || one[0].localeCompare(other[0]));
-  bars("events", events, "None in the last minute");
+    .sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
+  bars("events", events, "No events in the last minute");
   showLatest(live.latest);
-  if (Date.now() - saidAt > SAY_EVERY_MS) {
-    saidAt = Date.now();
-    at("said").textContent = many(live.visitors_now, "visitor now", "visitors now");
+  if (Date.now() - announcedAt > ANNOUNCE_EVERY_MS) {
+    announcedAt = Date.now();
+    byId("announcement").textContent = plural(live.visitors_now, "visitor now", "visitors now");
   }
 }
 
 function chart(minutes) {
-  const most = Math.max(...minutes);
-  const top = niceTop(most);
+  const peak = Math.max(...minutes);
+  const top = scaleTop(peak);
   const total = minutes.reduce((sum, count) => sum + count, 0);
-  const told = total ? `${number(total)} in 30 minutes, at most ${number(most)}` : "None in 30 minutes";
-  tell(at("chart-top"), brief(top));
-  tell(at("chart-half"), brief(top / 2));
-  tell(at("minute-told"), told);
-  tell(at("chart-title"), `Events a minute: ${told}; ${number(minutes.at(-1))} in this one`);
-  const rects = at("minutes").children;
+  const summary = total
+    ? `${plural(total, "event", "events")} in the last 30 min · peak ${number(peak)}/min`
+    : "No events in the last 30 min";
+  setText(byId("chart-top"), compact(top));
+  setText(byId("chart-half"), compact(top / 2));
+  setText(byId("chart-summary"), summary);
+  setText(byId("chart-title"), `Events per minute: ${summary}; ${number(minutes.at(-1))} in the current minute`);
+  const rects = byId("minutes").children;
   minutes.forEach((count, index) => {
-    const rect = rects[index] ?? at("minutes").appendChild(newMinute(index, minutes.length));
-    const height = count && Math.max(CHART.least, (count / top) * CHART.height);
-    set(rect, { y: CHART.height - height, height });
+    const rect = rects[index] ?? byId("minutes").appendChild(newMinute(index, minutes.length));
+    const height = count && Math.max(CHART.minBar, (count / top) * CHART.height);
+    setAttributes(rect, { y: CHART.height - height, height });
     const ago = minutes.length - 1 - index;
-    tell(rect.firstChild, `${many(count, "event", "events")}, ${ago ? `${ago} min ago` : "this minute"}`);
+    setText(rect.firstChild, `${plural(count, "event", "events")}, ${ago ? `${ago} min ago` : "this minute"}`);
   });
 }
 
 function newMinute(index, minutes) {
   const step = CHART.width / minutes;
-  const kind = index === minutes - 1 ? "minute going-on" : "minute";
-  return make("rect", { class: kind, x: (index + 0.14) * step, width: step * 0.72 }, make("title"));
+  const classes = index === minutes - 1 ? "minute current" : "minute";
+  return create("rect", { class: classes, x: (index + 0.14) * step, width: step * 0.72 }, create("title"));
 }
 
-// The top of the scale, so that half of it is a round number, too.
-function niceTop(most) {
-  if (most <= 4) return 4;
-  const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].map((part) => part * power).find((top) => top >= most);
+// Returns the top of the scale: a round number whose half is round, too.
+function scaleTop(peak) {
+  if (peak <= 4) return 4;
+  const power = 10 ** Math.floor(Math.log10(peak));
+  return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].map((part) => part * power).find((top) => top >= peak);
 }
 
 function bars(id, rows, none) {
-  const list = at(id);
-  const most = Math.max(...rows.map(([, count]) => count));
+  const list = byId(id);
+  const maximum = Math.max(...rows.map(([, count]) => count));
   const items = rows.slice(0, SHOWN_ROWS).map(([name, count], index) => {
     const old = list.children[index];
     const item = old?.querySelector("rect") ? old : newBar();
-    set(item.querySelector("rect"), { width: `${(100 * count) / most}%` });
-    tell(item.querySelector(".name"), name);
-    set(item.querySelector(".name"), { title: name });
-    tell(item.querySelector(".count"), number(count));
+    setAttributes(item.querySelector("rect"), { width: `${(100 * count) / maximum}%` });
+    setText(item.querySelector(".name"), name);
+    setAttributes(item.querySelector(".name"), { title: name });
+    setText(item.querySelector(".count"), number(count));
     return item;
   });
-  arrange(list, items, none);
+  updateList(list, items, none);
 }
 
 function newBar() {
-  return make("li", {},
-    make("svg", { "aria-hidden": "true", preserveAspectRatio: "none" },
-      make("rect", { height: "100%", width: "0", rx: "6" })),
-    make("span", { class: "name" }), make("span", { class: "count" }));
+  return create("li", {},
+    create("svg", { "aria-hidden": "true", preserveAspectRatio: "none" },
+      create("rect", { height: "100%", width: "0", rx: "6" })),
+    create("span", { class: "name" }), create("span", { class: "count" }));
 }
 
-// By what they say: the same event stands in each message until ten others have come.
+// Elements by content: an event is repeated in each message until ten newer ones have arrived.
 let latest = new Map();
 
 function showLatest(events) {
-  const before = latest;
+  const previous = latest;
   latest = new Map();
   for (const event of events) {
-    const said = [event.at, event.type, event.detail].join("\n");
-    let [key, again] = [said, 1];
-    while (latest.has(key)) key = `${said}\n${(again += 1)}`;
-    latest.set(key, before.get(key) ?? newEvent(event, before.size > 0));
+    const content = [event.at, event.type, event.detail].join("\n");
+    let [key, count] = [content, 1];
+    while (latest.has(key)) key = `${content}\n${(count += 1)}`;
+    latest.set(key, previous.get(key) ?? newEvent(event, previous.size > 0));
   }
-  arrange(at("latest"), [...latest.values()], "None in the last half hour");
+  updateList(byId("latest"), [...latest.values()], "No events in the last 30 minutes");
 }
 
 export function forgetLatest() {
@@ -113,8 +115,8 @@ export function forgetLatest() {
 
 function newEvent(event, fresh) {
   const name = EVENT_NAMES[event.type]?.[0] ?? event.type;
-  return make("li", fresh ? { class: "fresh" } : {},
-    make("time", { datetime: event.at }, clock(new Date(event.at), true)),
-    make("span", { class: "type", "data-type": event.type }, name),
-    make("span", { class: "name", title: event.detail }, event.detail));
+  return create("li", fresh ? { class: "fresh" } : {},
+    create("time", { datetime: event.at }, clock(new Date(event.at), true)),
+    create("span", { class: "type", "data-type": event.type }, name),
+    create("span", { class: "name", title: event.detail }, event.detail));
 }

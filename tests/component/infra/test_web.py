@@ -10,7 +10,7 @@ import pytest
 from infra.web import Web, document
 from producer_api.openapi import document as api_document
 from schemas.reject_reasons import RejectReason
-from sinks.query.live_board import Board
+from sinks.query.live_board import LiveStore
 from tests.component.producer_api.conftest import new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.component.sinks.query.conftest import FakeReader, new_query
@@ -23,7 +23,7 @@ EVENT = {"type": "pageview", "site_id": "shop", "session_id": "s"}
 async def client(tmp_path: Path) -> httpx.AsyncClient:
     """Return a client of both roles, without a database."""
     api = new_api(FakeKafka())
-    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(LiveStore(int)), FakeService())
     transport = httpx.ASGITransport(Web(api, query))
     await api.start()
     await query.start()
@@ -51,7 +51,7 @@ async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> N
 async def test_the_fast_path_is_used(tmp_path: Path) -> None:
     """Without it, requests to `headrace up` would cost twice as much."""
     api = new_api(FakeKafka())
-    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(LiveStore(int)), FakeService())
 
     assert Web(api, query).intake is api.intake
 

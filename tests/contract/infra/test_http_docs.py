@@ -15,7 +15,7 @@ from producer_api.app import Api
 from producer_api.openapi import document as api_document
 from schemas import http_docs
 from sinks.query.app import Query
-from sinks.query.live_board import Board
+from sinks.query.live_board import LiveStore
 from sinks.query.openapi import document as query_document
 from sinks.sql.migrate import upgrade
 from tests.component.producer_api.conftest import new_api
@@ -35,7 +35,7 @@ async def _role(name: str, folder: Path) -> AsyncIterator[Api | Query | Web]:
     url = f"sqlite:///{folder}/headrace.db"
     upgrade(url)
     api = new_api(FakeKafka())
-    query = new_query(url, FakeReader(Board(int)), FakeService())
+    query = new_query(url, FakeReader(LiveStore(int)), FakeService())
     found: dict[str, Api | Query] = {"api": api, "query": query}
     role = found[name] if name in found else Web(api, query)
     await api.start()
@@ -68,7 +68,7 @@ async def test_the_document_is_created_before_requests_are_served(tmp_path: Path
 
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
-    query = new_query(url, FakeReader(Board(int)), FakeService())
+    query = new_query(url, FakeReader(LiveStore(int)), FakeService())
     query.operations.document = describe
     await query.start()
     assert described == [1]

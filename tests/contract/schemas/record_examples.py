@@ -1,7 +1,7 @@
 """Examples of every published schema: `schemas/examples/records/<id>-<record>.bin` and `.json`.
 
-`python -m tests.contract.schemas.record_examples` writes those that are missing. It never
-touches one that is there: they stand for what lies in topics.
+`python -m tests.contract.schemas.record_examples` writes missing ones. It never overwrites one,
+because they represent records that exist in topics.
 """
 
 import json
@@ -45,7 +45,7 @@ _VISIT = "9f6a2c1e-5a1d-5c5b-8f5e-0a1b2c3d4e5f"
 
 
 def example_id(schema_id: int) -> str:
-    """Return the name that the example of a schema has, without its ending."""
+    """Return the file name of a schema's example, without its extension."""
     schema = json.loads((FOLDER.parents[1] / "avro" / SCHEMA_FILES[schema_id]).read_bytes())
     return f"{schema_id}-{schema['name']}"
 
@@ -220,7 +220,7 @@ def _cluster_epoch() -> ClusterEpoch:
     return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
 
 
-#: An example of each record as it is now, with every field told.
+#: An example of each record with its newest schema and all fields.
 MAKERS = {
     record.__name__: make
     for record, make in (
@@ -239,16 +239,16 @@ MAKERS = {
 
 
 def write_missing() -> None:
-    """Write the examples that are not there, of the newest schema of each record."""
+    """Write the missing examples of the newest schema of each record."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     newest = {example_id(number).partition("-")[2]: number for number in sorted(SCHEMA_FILES)}
     for name, number in newest.items():
         record: Record = MAKERS[name]()
-        place = FOLDER / f"{number}-{name}"
-        if not place.with_suffix(".bin").exists():
-            place.with_suffix(".bin").write_bytes(encode(record))
+        path = FOLDER / f"{number}-{name}"
+        if not path.with_suffix(".bin").exists():
+            path.with_suffix(".bin").write_bytes(encode(record))
             text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-            place.with_suffix(".json").write_bytes(text + b"\n")
+            path.with_suffix(".json").write_bytes(text + b"\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Record classes, Avro schemas and examples are one: what is in topics stays readable."""
+"""Record classes, Avro schemas and examples agree, so existing records stay readable."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.contract.schemas.record_examples import FOLDER, MAKERS, example_id
 
 AVRO = FOLDER.parents[1] / "avro"
 
-#: Every schema that was ever published, and the first digits of its file's SHA-256.
+#: All published schemas, with the first digits of the SHA-256 of their files.
 PUBLISHED = {
     1: ("raw_event.avsc", "c8199ab8b76cfdc8"),
     2: ("session_state.avsc", "d4afb11400929092"),
@@ -41,11 +41,11 @@ PUBLISHED = {
     22: ("alert_state.v3.avsc", "326a38b988fa6ba5"),
 }
 
-RECORDS: dict[str, type[Record]] = {one.__name__: one for one in typing.get_args(Record)}
+RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in typing.get_args(Record)}
 
 
 def schema_of(schema_id: int) -> dict[str, Any]:
-    """Return a schema as it stands in its file."""
+    """Return the schema of a file."""
     schema: dict[str, Any] = json.loads((AVRO / SCHEMA_FILES[schema_id]).read_bytes())
     return schema
 
@@ -70,7 +70,7 @@ PAIRS = [
 
 
 def is_nullable(kind: Any) -> bool:
-    """Tell whether a field may be None."""
+    """Return True if a field may be None."""
     return type(None) in typing.get_args(kind)
 
 
@@ -78,7 +78,7 @@ def is_nullable(kind: Any) -> bool:
 def test_a_class_has_the_fields_of_its_schema(
     record_type: type[Any], schema: dict[str, Any]
 ) -> None:
-    """The same names in the same order, nullable here as there."""
+    """The same names in the same order, with the same nullability."""
     expected = [
         (field["name"], isinstance(field["type"], list) and "null" in field["type"])
         for field in schema["fields"]
@@ -91,7 +91,7 @@ def test_a_class_has_the_fields_of_its_schema(
 def test_a_class_has_the_defaults_of_its_schema(
     record_type: type[Any], schema: dict[str, Any]
 ) -> None:
-    """What old bytes lack is filled with the same on both sides."""
+    """Readers of Avro and of this project fill absent fields with the same values."""
     defaults: dict[str, Any] = {}
     for field in fields(record_type):
         if field.default is not NODEFAULT:
@@ -104,15 +104,15 @@ def test_a_class_has_the_defaults_of_its_schema(
 
 
 @pytest.mark.parametrize(("record_type", "schema"), PAIRS)
-def test_a_schema_says_what_each_field_is(record_type: type[Any], schema: dict[str, Any]) -> None:
-    """Consumers outside this project have nothing else."""
+def test_each_field_is_documented(record_type: type[Any], schema: dict[str, Any]) -> None:
+    """For consumers outside this project."""
     assert [field["name"] for field in schema["fields"] if not field.get("doc")] == []
     for field in schema["fields"]:
         assert not isinstance(field["type"], list) or field["default"] is None
 
 
 def test_every_record_has_a_schema_and_every_file_an_id() -> None:
-    """Nothing is orphaned, and every topic holds a record that there is."""
+    """And every topic has an existing record."""
     assert set(RECORDS) == set(NEWEST) == set(MAKERS)
     assert sorted(path.name for path in AVRO.iterdir()) == sorted(SCHEMA_FILES.values())
     assert {topic.record for topic in TOPICS} <= set(RECORDS)
@@ -120,7 +120,7 @@ def test_every_record_has_a_schema_and_every_file_an_id() -> None:
 
 @pytest.mark.parametrize("schema_id", sorted({*PUBLISHED, *SCHEMA_FILES}))
 def test_a_published_schema_is_never_edited(schema_id: int) -> None:
-    """Ids are not reused either: topics are full of bytes that name them."""
+    """Nor is its id reused: records in topics refer to it."""
     file = SCHEMA_FILES.get(schema_id, "")
     assert file, f"schema id {schema_id} is gone from SCHEMA_FILES: put {PUBLISHED[schema_id]} back"
     digest = sha256((AVRO / file).read_bytes()).hexdigest()[:16]
@@ -134,40 +134,42 @@ def test_a_published_schema_is_never_edited(schema_id: int) -> None:
 
 
 @pytest.mark.parametrize("schema_id", SCHEMA_FILES)
-def test_the_example_of_every_schema_still_reads(schema_id: int) -> None:
-    """Bytes of any version become the record that the JSON beside them shows."""
+def test_the_example_of_every_schema_is_readable(schema_id: int) -> None:
+    """It decodes to the record in the JSON file next to it."""
     name = example_id(schema_id)
-    place = FOLDER / name
-    assert place.with_suffix(".bin").exists(), (
+    path = FOLDER / name
+    assert path.with_suffix(".bin").exists(), (
         f"schema {name} has no example: run `python -m tests.contract.schemas.record_examples`"
     )
     record_type = RECORDS[name.partition("-")[2]]
-    told = msgspec.json.decode(place.with_suffix(".json").read_bytes(), type=record_type)
+    expected = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=record_type)
 
-    assert decode(place.with_suffix(".bin").read_bytes(), record_type) == told
+    assert decode(path.with_suffix(".bin").read_bytes(), record_type) == expected
 
 
 @pytest.mark.parametrize("schema_id", NEWEST.values())
-def test_the_newest_examples_tell_every_field(schema_id: int) -> None:
-    """None is left out or null: that a field is read shows only when it has a value."""
-    told = json.loads((FOLDER / example_id(schema_id)).with_suffix(".json").read_bytes())
+def test_the_newest_examples_have_all_fields(schema_id: int) -> None:
+    """None is absent or null, which would not test that the field is decoded."""
+    example = json.loads((FOLDER / example_id(schema_id)).with_suffix(".json").read_bytes())
     for schema in records_in(schema_of(schema_id)):
-        found = [one for one in _objects(told) if set(one) == {f["name"] for f in schema["fields"]}]
+        found = [
+            one for one in _objects(example) if set(one) == {f["name"] for f in schema["fields"]}
+        ]
         assert found, f"{schema['name']} is not in the example with all its fields"
         assert None not in found[0].values()
 
 
-def _objects(told: Any) -> list[dict[str, Any]]:
-    if isinstance(told, list):
-        return [one for part in told for one in _objects(part)]
-    if isinstance(told, dict):
-        return [told, *(one for part in told.values() for one in _objects(part))]
+def _objects(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        return [one for part in value for one in _objects(part)]
+    if isinstance(value, dict):
+        return [value, *(one for part in value.values() for one in _objects(part))]
     return []
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
 def test_no_example_is_orphaned(path: Path) -> None:
-    """Each is of a schema id that there is, and named after it."""
+    """Its name has an existing schema id."""
     found = re.fullmatch(r"(\d+)-\w+\.(bin|json)", path.name)
 
     assert found

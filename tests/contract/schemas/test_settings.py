@@ -12,7 +12,7 @@ FIELDS = [
     for group, model in GROUPS.items()
     for name, field in model.model_fields.items()
 ]
-#: Numbers without a unit: things counted, and ports.
+#: Numbers without a unit: counts and ports.
 COUNTS = {
     "partitions",
     "replication_factor",
@@ -31,15 +31,15 @@ COUNTS = {
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Take away what the machine sets, and any `.env`."""
+    """Remove the variables of the environment, and any `.env`."""
     for name in [name for name in os.environ if name.upper().startswith("HEADRACE_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "field"), FIELDS)
-def test_a_setting_says_what_it_is_and_in_what_unit(name: str, field: FieldInfo) -> None:
-    """The reference is made of the descriptions; a number without a unit is a guess."""
+def test_a_setting_has_a_description_and_a_unit(name: str, field: FieldInfo) -> None:
+    """The reference is generated from the descriptions."""
     assert field.description
     if field.annotation in {int, float}:
         assert name in COUNTS or name.endswith(("_seconds", "_ms", "_bytes"))
@@ -47,7 +47,7 @@ def test_a_setting_says_what_it_is_and_in_what_unit(name: str, field: FieldInfo)
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_group_can_be_set(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its variables reach the fields that its model has."""
+    """Its variables set the fields of its model."""
     models = {type(getattr(Settings(), name)): name for name in Settings.model_fields}
     model: type[BaseModel] = GROUPS[group]
     for name, field in model.model_fields.items():
@@ -64,10 +64,10 @@ def test_every_group_can_be_set(group: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_settings_come_from_the_environment_before_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`.env` is for what a machine always wants."""
+    """Variables have precedence over `.env`."""
     Path(".env").write_text("HEADRACE_API__PORT=1\nHEADRACE_API__HOST=::\nOTHER=2\n")
     monkeypatch.setenv("HEADRACE_API__PORT", "3")
-    monkeypatch.setenv("HEADRACE_TEST_KAFKA", "the test suite's own, not ours to judge")
+    monkeypatch.setenv("HEADRACE_TEST_KAFKA", "ignored: a setting of the test suite")
 
     settings = load_settings()
 
@@ -75,24 +75,24 @@ def test_settings_come_from_the_environment_before_the_file(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         ("HEADRACE_API__PORT", "http", "integer"),
         ("HEADRACE_API__PORT", "65536", "65535"),
         ("HEADRACE_KAFKA__PARTITIONS", "0", "1"),
         ("HEADRACE_SESSION__GAP_SECONDS", "-1", "1"),
         ("HEADRACE_STREAMS__TICK_SECONDS", "0", "0"),
-        ("HEADRACE_IMPORT__SITES", "good,not:good", "'not:good' is no site_id"),
+        ("HEADRACE_IMPORT__SITES", "good,not:good", "'not:good' is not a site_id"),
         ("HEADRACE_DATABASE__URL", "mysql://root@db", "must begin with sqlite"),
     ],
 )
-def test_a_wrong_value_is_named(
-    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+def test_an_invalid_value_is_reported(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the variable, and what would be right."""
+    """With the variable, and what is valid."""
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(SettingsError, match=f"^{name} cannot be .*{says}"):
+    with pytest.raises(SettingsError, match=f"^{name} cannot be .*{message}"):
         load_settings()
 
 
@@ -105,10 +105,10 @@ def test_a_wrong_value_is_named(
         ("HEADRACE_PORT", "HEADRACE_API__"),
     ],
 )
-def test_a_name_that_is_no_setting_is_named(
+def test_an_unknown_setting_is_reported(
     name: str, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A misspelt one would else be silently without effect; the sentence lists the known."""
+    """With the settings that exist, because a misspelt one would have no effect."""
     monkeypatch.setenv(name, "60")
 
     with pytest.raises(SettingsError, match=f"^{name} is not a setting; there are .*{known}"):
@@ -116,17 +116,17 @@ def test_a_name_that_is_no_setting_is_named(
 
 
 def test_settings_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither printed nor logged."""
+    """In `repr`, `str` and log lines."""
     monkeypatch.setenv("HEADRACE_DATABASE__URL", "postgres://headrace:hunter2@db/headrace")
 
     settings = load_settings()
 
     assert "hunter2" not in f"{settings!r} {settings} {settings.database!s}"
-    assert settings.database.shown == "postgresql://headrace@db:5432/headrace"
+    assert settings.database.redacted == "postgresql://headrace@db:5432/headrace"
 
 
-def test_variables_of_kubernetes_stop_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It derives them from the name of a service; a misspelt setting is an error all the same."""
+def test_service_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt setting is still an error."""
     monkeypatch.setenv("HEADRACE_PORT", "tcp://10.0.0.1:8080")
     monkeypatch.setenv("HEADRACE_API_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("HEADRACE_KAFKA_PORT_9092_TCP_ADDR", "10.0.0.1")
@@ -177,7 +177,7 @@ def kafka_variables(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"SASL_MECHANISM": ""}, "SASL_MECHANISM is missing: .*SECURITY_PROTOCOL is SASL_SSL"),
         ({"SASL_MECHANISM": "GSSAPI"}, "SASL_MECHANISM cannot be .*: .*'SCRAM-SHA-256'"),
@@ -186,7 +186,7 @@ def kafka_variables(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> 
         ({"SASL_PASSWORD_FILE": "/etc/hostname"}, "SASL_PASSWORD and .*_FILE are both set"),
         ({"SECURITY_PROTOCOL": "SSL"}, "SASL_MECHANISM needs .*SECURITY_PROTOCOL SASL_SSL"),
         ({"SECURITY_PROTOCOL": "TLS"}, "SECURITY_PROTOCOL cannot be 'TLS': .*'SASL_SSL'"),
-        ({"SSL_CA_FILE": "/no/ca.pem"}, "SSL_CA_FILE cannot be '/no/ca.pem': it is no file"),
+        ({"SSL_CA_FILE": "/no/ca.pem"}, "SSL_CA_FILE cannot be '/no/ca.pem': it is not a"),
         ({"SSL_KEY_FILE": "/etc/hostname"}, "SSL_CERT_FILE is missing: .*SSL_KEY_FILE is set"),
         (
             {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SSL_CA_FILE": "/etc/hostname"},
@@ -196,13 +196,13 @@ def kafka_variables(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> 
         ({"COMPRESSION": "brotli"}, "COMPRESSION cannot be 'brotli': .*'zstd'"),
     ],
 )
-def test_settings_of_kafka_that_do_not_fit_together_are_named(
-    changes: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch
+def test_inconsistent_kafka_settings_are_reported(
+    changes: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is missing, and what would have no effect; without the password."""
+    """Missing ones, and those without effect; without the password."""
     kafka_variables(monkeypatch, SASL | changes)
 
-    with pytest.raises(SettingsError, match=f"^HEADRACE_KAFKA__{says}") as error:
+    with pytest.raises(SettingsError, match=f"^HEADRACE_KAFKA__{message}") as error:
         load_settings()
 
     assert "hunter2" not in str(error.value)
@@ -215,7 +215,7 @@ def test_settings_of_kafka_that_do_not_fit_together_are_named(
 def test_a_secret_may_be_in_a_file(
     group: str, field: str, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Docker and Kubernetes provide it; editors end it with a new line."""
+    """As Docker and Kubernetes mount it; trailing newlines are removed."""
     kafka_variables(monkeypatch, SASL | {"SASL_PASSWORD": "" if group == "kafka" else "other"})
     Path("secret").write_text(f"{secret}\n")
     monkeypatch.setenv(f"HEADRACE_{group}__{field}_FILE".upper(), "secret")
@@ -228,11 +228,11 @@ def test_a_secret_may_be_in_a_file(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [(None, "cannot be read: No such file"), (b" \n", "is empty"), (b"\xff", "UTF-8")],
 )
-def test_a_file_without_a_secret_is_named(
-    content: bytes | None, says: str, monkeypatch: pytest.MonkeyPatch
+def test_an_unusable_secret_file_is_reported(
+    content: bytes | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its setting."""
     if content is not None:
@@ -240,6 +240,6 @@ def test_a_file_without_a_secret_is_named(
     kafka_variables(monkeypatch, SASL | {"SASL_PASSWORD": "", "SASL_PASSWORD_FILE": "secret"})
 
     with pytest.raises(
-        SettingsError, match=f"^HEADRACE_KAFKA__SASL_PASSWORD_FILE names secret, .*{says}"
+        SettingsError, match=f"^HEADRACE_KAFKA__SASL_PASSWORD_FILE names secret, .*{message}"
     ):
         load_settings()

@@ -17,7 +17,7 @@ from schemas.topics import (
 BY_NAME = {topic.name: topic for topic in TOPICS}
 topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 
-#: Public and persistent, with what each is keyed by: never renamed, only added to.
+#: The public topics with their keys. Topics may be added, but not renamed.
 NAMES = {
     "events-raw": "site_id:session_id",
     "events-session": "site_id:session_id",
@@ -35,23 +35,23 @@ NAMES = {
 }
 
 
-def test_no_topic_is_renamed_or_keyed_anew() -> None:
-    """Consumer groups, tables and others' programs would lose it."""
+def test_names_and_keys_of_topics_never_change() -> None:
+    """Consumers, consumer groups and tables depend on them."""
     assert {topic.name: topic.key for topic in TOPICS if topic not in DEAD_LETTERS} == NAMES
     assert len(BY_NAME) == len(TOPICS)
 
 
 @topics
-def test_a_topic_is_named_by_the_rule(topic: Topic) -> None:
-    """Kebab-case, facts in the plural, and it says what it is for."""
+def test_a_topic_follows_the_naming_convention(topic: Topic) -> None:
+    """Kebab-case and plural, with a description."""
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", topic.name)
     assert topic.about
     assert topic in DEAD_LETTERS or topic.name.endswith("s") or topic.name.startswith("events-")
 
 
 @pytest.mark.parametrize("topic", DEAD_LETTERS, ids=lambda topic: topic.name)
-def test_a_dead_letter_topic_belongs_to_one_that_is_read(topic: Topic) -> None:
-    """Records stay as they came, so key and record are those of the source; for 30 days."""
+def test_a_dead_letter_topic_belongs_to_a_source_topic(topic: Topic) -> None:
+    """Records are unchanged, so it has the same key and record, and 30 days of retention."""
     source = BY_NAME[topic.name.removesuffix("-dlq")]
 
     assert dead_letters_of(source.name) == topic.name
@@ -60,7 +60,7 @@ def test_a_dead_letter_topic_belongs_to_one_that_is_read(topic: Topic) -> None:
 
 
 def test_every_topic_that_agents_read_has_dead_letters() -> None:
-    """All but tables that are no results, and what is read whole, by no group."""
+    """All but internal tables and topics that are read without a group."""
     without = {topic.name for topic in TOPICS if topic not in DEAD_LETTERS} - {
         topic.name.removesuffix("-dlq") for topic in DEAD_LETTERS
     }
@@ -76,8 +76,8 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
 
 
 @topics
-def test_a_topic_is_compacted_or_kept_for_a_time_or_both(topic: Topic) -> None:
-    """A compacted one keeps each version for a day, so that no sink misses the last one."""
+def test_the_cleanup_policy_of_a_topic(topic: Topic) -> None:
+    """Compacted topics keep each version for a day, so that no sink misses the last one."""
     configs = topic.configs()
 
     assert configs["max.message.bytes"] == str(MAX_RECORD_BYTES)
@@ -88,19 +88,19 @@ def test_a_topic_is_compacted_or_kept_for_a_time_or_both(topic: Topic) -> None:
         assert int(configs["segment.ms"]) < MIN_COMPACTION_LAG_MS
     else:
         assert configs["cleanup.policy"] == "delete"
-        least = 1 if topic is LIVE_COUNTERS else 24  # hours; what is live is soon old
-        assert int(configs["retention.ms"]) >= least * 3_600_000
+        minimum_hours = 1 if topic is LIVE_COUNTERS else 24
+        assert int(configs["retention.ms"]) >= minimum_hours * 3_600_000
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_the_broker_stamps_every_record(topic: Topic) -> None:
-    """Its clock is the one of stream time, and a worker's that is wrong keeps no record out."""
+def test_timestamps_are_those_of_the_broker(topic: Topic) -> None:
+    """Stream time depends on its clock only, and wrong clocks of producers have no effect."""
     assert topic.configs()["message.timestamp.type"] == "LogAppendTime"
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES.values(), ids=lambda one: one.name)
-def test_an_event_type_goes_to_topics_of_events(event_type: object) -> None:
-    """Each is created, holds events, and is no dead end of its own."""
+def test_an_event_type_is_routed_to_topics_of_events(event_type: object) -> None:
+    """Existing ones other than `events-raw`."""
     routes = getattr(event_type, "routes", ())
 
     assert routes

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from schemas.records import Subscription
 from sinks.query import tokens
 from sinks.query.app import Query, Services
-from sinks.query.live_board import Board
+from sinks.query.live_board import LiveStore
 from sinks.query.openapi import document
 from sinks.sql.engine import open_database
 from sinks.sql.migrate import upgrade
@@ -53,7 +53,7 @@ class Role:
             return tokens.create(connection, "", None, "manage")
 
         self.token = await database.run(prepare)
-        reader = FakeReader(Board(lambda: NOW_MS))
+        reader = FakeReader(LiveStore(lambda: NOW_MS))
         query = Query(
             open_reader(self._url),
             reader,  # type: ignore[arg-type]

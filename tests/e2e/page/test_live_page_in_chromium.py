@@ -27,7 +27,7 @@ def test_the_address_on_the_screen_opens_the_page(page: LivePage) -> None:
 
     page.chrome.get(page.address)
     eventually(
-        lambda: "Nothing has happened yet" in page.text("#empty"),
+        lambda: "No events yet" in page.text("#empty"),
         within_seconds=30,
         what="it says that nothing has happened",
     )
@@ -117,7 +117,7 @@ def test_it_says_when_counting_stalls(page: LivePage) -> None:
     try:
         page.post("stalled", "second")
         eventually(
-            lambda: page.text("#state").startswith("Counting stalls, as of "),
+            lambda: page.text("#state").startswith("Counters stalled since "),
             within_seconds=30,
             what="it says that nothing is counted",
         )
@@ -135,7 +135,7 @@ def test_another_site_is_chosen_by_keyboard_alone(page: LivePage) -> None:
     page.post("keys-b", "second")
     page.open("keys-a")
     ActionChains(page.chrome).send_keys(Keys.TAB).perform()
-    assert page.chrome.switch_to.active_element.text == "Skip to what happens now"
+    assert page.chrome.switch_to.active_element.text == "Skip to main content"
     ActionChains(page.chrome).send_keys(Keys.TAB).perform()
     chosen = page.chrome.switch_to.active_element
     assert (chosen.get_attribute("id"), chosen.accessible_name) == ("site", "Site")

@@ -36,7 +36,7 @@ def test_the_token_field_opens_the_site_of_the_address(page: LivePage) -> None:
     assert page.text("#locked-why") == ""
 
     page.enter("hr_wrong")
-    _until(page, "#locked-why", "This token is not known here")
+    _until(page, "#locked-why", "This token is unknown")
     assert page.barriers() == []
 
     # All of the address, as the screen shows it, is as good as the token.
@@ -51,7 +51,7 @@ def test_a_wrong_token_in_the_address_is_reported(page: LivePage) -> None:
     """As one that was revoked is; neither stays there, and the site does."""
     revoked = page.token("--site", "gone")
     page.revoke("gone")
-    for token, why in (("hr_wrong", "is not known here"), (revoked, "was revoked")):
+    for token, why in (("hr_wrong", "is unknown"), (revoked, "was revoked")):
         page.chrome.get(f"{page.stack.url}/?access_token={token}&site=gone")
         _until(page, "#locked-why", f"The token in the address {why}")
         assert page.chrome.current_url == f"{page.stack.url}/?site=gone"
@@ -115,7 +115,7 @@ def test_what_cannot_be_a_site_is_reported(page: LivePage, name: str) -> None:
     page.chrome.get(page.address)
     page.chrome.get(page.stack.url)
     page.chrome.execute_script("location.search = new URLSearchParams({site: arguments[0]})", name)
-    _until(page, "#unknown-title", f"“{name}” cannot be a site")
+    _until(page, "#unknown-title", f"“{name}” is not a valid site_id")
     _until(page, "#unknown-why", "A site_id is 1 to 64 characters")
     assert page.text("#unknown-example") == ""
     assert page.barriers() == []

@@ -1,4 +1,4 @@
-"""Roles over TLS, as a user who may do what the documentation names."""
+"""Roles over TLS, as a user with the ACLs of docs/kafka.md."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +12,9 @@ from tests.integration.infra.roles import Roles, own_database, roles_of
 async def installed(
     broker: SecureKafka, mechanism: str, prefix: str, folder: Path
 ) -> AsyncIterator[Roles]:
-    """Give roles, none of them started, and their topics.
+    """Create the topics and yield roles, not started.
 
-    The user may create topics for that one command only.
+    The user has the CREATE ACL only while `topics create` runs.
     """
     create = (Resource.TOPIC, Pattern.PREFIXED, prefix, Operation.CREATE)
     variables = broker.variables(mechanism, topic_prefix=prefix)

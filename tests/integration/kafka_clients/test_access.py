@@ -1,4 +1,4 @@
-"""What a real broker refuses, and that it is said where somebody looks."""
+"""Authentication and authorization errors of a real broker, and where they are reported."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -8,7 +8,7 @@ import pytest
 import trustme
 from aiokafka.admin import NewTopic
 
-from kafka_clients.access import find_refusal
+from kafka_clients.access import check_access
 from kafka_clients.clients import make_admin
 from kafka_clients.refusals import Cause
 from schemas.kafka_settings import KafkaSettings
@@ -20,18 +20,18 @@ from tests.integration.infra.roles import READY, own_database, roles_of
 
 @pytest.fixture
 def prefix() -> str:
-    """Give a prefix of topics and groups of its own."""
+    """Return a unique prefix of topics and groups."""
     return f"{uuid4().hex[:8]}-"
 
 
 @pytest.fixture
 def topic(prefix: str) -> Topic:
-    """Give a topic that does not exist yet."""
+    """Return a topic that does not exist yet."""
     return Topic(f"{prefix}states", "", "", "", cleanup="compact")
 
 
 async def create(broker: SecureKafka, topic: Topic, **changes: str) -> None:
-    """Create a topic as headrace does, with some settings that are others."""
+    """Create a topic as headrace does, with `changes` to its configs."""
     admin = make_admin(KafkaSettings(bootstrap_servers=broker.administrator))
     await admin.start()
     try:
@@ -43,68 +43,68 @@ async def create(broker: SecureKafka, topic: Topic, **changes: str) -> None:
 
 
 def settings(broker: SecureKafka, **changes: str) -> KafkaSettings:
-    """Return settings with which the user logs in, or fails to."""
+    """Return settings to log in with SCRAM-SHA-256, with `changes`."""
     return KafkaSettings.model_validate(broker.settings("SCRAM-SHA-256") | changes)
 
 
-async def test_nothing_is_refused_with_the_acls_of_the_documentation(
+async def test_the_documented_acls_are_sufficient(
     secure_kafka: SecureKafka, prefix: str, topic: Topic
 ) -> None:
-    """The user may not read the topic's settings, and need not."""
+    """They do not include DESCRIBE_CONFIGS."""
     await secure_kafka.allow(*needed(prefix))
     await create(secure_kafka, topic)
 
-    found = await find_refusal(settings(secure_kafka), [topic], f"{prefix}headrace-streams")
+    problem = await check_access(settings(secure_kafka), [topic], f"{prefix}headrace-streams")
 
-    assert found is None
+    assert problem is None
 
 
 @pytest.mark.parametrize(
-    ("missing", "says"),
+    ("missing", "message"),
     [
         (0, "does not allow this user READ and WRITE on the topic {topic}"),
         (2, "does not allow this user READ on the consumer group {group}"),
     ],
 )
-async def test_a_missing_acl_is_named(
-    missing: int, says: str, secure_kafka: SecureKafka, prefix: str, topic: Topic
+async def test_a_missing_acl_is_reported(
+    missing: int, message: str, secure_kafka: SecureKafka, prefix: str, topic: Topic
 ) -> None:
-    """With the topic or group that it is about."""
+    """With the topic or group."""
     acls = needed(prefix)
     del acls[missing]
     await secure_kafka.allow(*acls)
     await create(secure_kafka, topic)
     group = f"{prefix}headrace-streams"
 
-    found = await find_refusal(settings(secure_kafka), [topic], group)
+    problem = await check_access(settings(secure_kafka), [topic], group)
 
-    assert found is not None
-    assert found.cause is Cause.ACCESS
-    assert says.format(topic=topic.name, group=group) in found.what
-
-
-async def test_a_wrong_password_is_named(secure_kafka: SecureKafka, topic: Topic) -> None:
-    """As the login that is refused, without the password."""
-    found = await find_refusal(settings(secure_kafka, sasl_password="wrong"), [topic])  # noqa: S106
-
-    assert found is not None
-    assert found.cause is Cause.LOGIN
-    assert "refuses the login" in found.what
-    assert "wrong" not in found.sentence
+    assert problem is not None
+    assert problem.cause is Cause.ACCESS
+    assert message.format(topic=topic.name, group=group) in problem.message
 
 
-async def test_a_certificate_of_another_authority_is_named(
+async def test_a_wrong_password_is_reported(secure_kafka: SecureKafka, topic: Topic) -> None:
+    """Without the password."""
+    problem = await check_access(settings(secure_kafka, sasl_password="wrong"), [topic])  # noqa: S106
+
+    assert problem is not None
+    assert problem.cause is Cause.LOGIN
+    assert "refuses the login" in problem.message
+    assert "wrong" not in problem.sentence
+
+
+async def test_an_untrusted_certificate_is_reported(
     secure_kafka: SecureKafka, topic: Topic, tmp_path: Path
 ) -> None:
-    """With the setting that is to hold the right one."""
+    """With the setting to change."""
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     kafka = settings(secure_kafka, ssl_ca_file=str(tmp_path / "other.pem"))
 
-    found = await find_refusal(kafka, [topic])
+    problem = await check_access(kafka, [topic])
 
-    assert found is not None
-    assert "is not trusted" in found.what
-    assert "HEADRACE_KAFKA__SSL_CA_FILE" in found.do
+    assert problem is not None
+    assert "is not trusted" in problem.message
+    assert "HEADRACE_KAFKA__SSL_CA_FILE" in problem.hint
 
 
 @pytest.mark.parametrize(
@@ -115,24 +115,24 @@ async def test_a_certificate_of_another_authority_is_named(
         ("max.message.bytes", "1000"),
     ],
 )
-async def test_a_topic_with_a_wrong_setting_is_named(
+async def test_a_topic_with_a_wrong_config_is_reported(
     name: str, value: str, secure_kafka: SecureKafka, topic: Topic
 ) -> None:
-    """For a user who may read the settings of topics."""
+    """If the user may describe topic configs."""
     await create(secure_kafka, topic, **{name: value})
     kafka = KafkaSettings(bootstrap_servers=secure_kafka.administrator)
 
-    found = await find_refusal(kafka, [topic])
+    problem = await check_access(kafka, [topic])
 
-    assert found is not None
-    assert found.what.startswith(f"The topic {topic.name} has {name}={value} instead of")
+    assert problem is not None
+    assert problem.message.startswith(f"The topic {topic.name} has {name}={value} instead of")
 
 
 @pytest.mark.timeout(400)
-async def test_roles_say_what_is_refused_and_go_on_once_it_is_allowed(
+async def test_roles_report_a_missing_acl_and_recover_when_it_is_added(
     secure_kafka: SecureKafka, prefix: str, tmp_path: Path
 ) -> None:
-    """In the log, over HTTP with a code of its own, and in the status; nothing is restarted."""
+    """In the log, over HTTP with a specific code, and in `status`; without a restart."""
     topic = (Resource.TOPIC, Pattern.PREFIXED, prefix)
     write, group = (*topic, Operation.WRITE), needed(prefix)[2]
     database = own_database(tmp_path)

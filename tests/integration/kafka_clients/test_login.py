@@ -15,7 +15,7 @@ from tests.fixtures.secure_kafka import MECHANISMS, SecureKafka, needed
 
 @asynccontextmanager
 async def connected(kafka: KafkaSettings) -> AsyncIterator[Any]:
-    """Give an admin client that is started."""
+    """Yield a started admin client."""
     admin = make_admin(kafka)
     await admin.start()
     try:
@@ -26,7 +26,7 @@ async def connected(kafka: KafkaSettings) -> AsyncIterator[Any]:
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 async def test_clients_log_in_by_each_mechanism(mechanism: str, secure_kafka: SecureKafka) -> None:
-    """All three clients, over TLS, as a user with the ACLs of the documentation."""
+    """All three clients, over TLS, as a user with the documented ACLs."""
     prefix = f"{uuid4().hex}-"
     topic, group = f"{prefix}topic", f"{prefix}headrace-test"
     await secure_kafka.allow(*needed(prefix))
@@ -47,10 +47,10 @@ async def test_clients_log_in_by_each_mechanism(mechanism: str, secure_kafka: Se
     assert committed[TopicPartition(topic, 0)].offset == 1
 
 
-async def test_clients_over_tls_do_not_wait_for_the_broker_to_end_connections(
+async def test_clients_over_tls_do_not_wait_for_the_broker_to_close_connections(
     secure_kafka: SecureKafka,
 ) -> None:
-    """A worker opens one for a moment for each partition; each waited for up to 30 s."""
+    """Closing a client took up to 30 s, and a worker opens one per partition."""
     kafka = KafkaSettings.model_validate(secure_kafka.settings("PLAIN"))
 
     async with asyncio.timeout(30):  # twenty clients, and starting them takes most of it

@@ -1,4 +1,4 @@
-"""Every role and command, over TLS, as a user who may do what the documentation names."""
+"""Every role and command, over TLS, as a user with the documented ACLs."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.fixtures.waiting import eventually
 from tests.integration.infra.roles import READY, Roles
 from tests.integration.kafka_clients.installed import installed
 
-#: Commands that use Kafka, in an order in which the last leaves no dead letter; `status` follows.
+#: Commands that use Kafka. After the last one there are no dead letters.
 COMMANDS = (
     ["topics", "describe"],
     ["dlq", "list"],
@@ -24,13 +24,13 @@ COMMANDS = (
     ["audit"],
     ["dlq", "discard", "--all", "--yes", "--reason", "no event"],
 )
-#: Without `streams`.
+#: Run while `streams` is stopped.
 REBUILDS = (["rebuild", "sessions"], ["rebuild", "durations"])
 
 
 @pytest.fixture
 def prefix() -> str:
-    """Give a prefix of topics and groups of its own."""
+    """Return a unique prefix of topics and groups."""
     return f"{uuid4().hex[:8]}-"
 
 
@@ -38,7 +38,7 @@ def prefix() -> str:
 async def roles(
     request: pytest.FixtureRequest, secure_kafka: SecureKafka, prefix: str, tmp_path: Path
 ) -> AsyncIterator[Roles]:
-    """Give roles that log in as the user; their topics are there."""
+    """Yield roles, not started, that log in as the user; their topics exist."""
     async with installed(secure_kafka, request.param, prefix, tmp_path) as roles:
         yield roles
 
@@ -86,6 +86,6 @@ def test_everything_works_for_a_limited_user(
 
 
 async def _send_garbage(broker: SecureKafka, topic: str) -> None:
-    """Write a record that is no event."""
+    """Write a record that is not an event."""
     async with AIOKafkaProducer(bootstrap_servers=broker.administrator) as producer:
         await producer.send_and_wait(topic, b"no event", b"no key")

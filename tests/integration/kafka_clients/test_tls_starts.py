@@ -1,4 +1,4 @@
-"""`streams` works at once after each start over TLS, and does not only say that it is ready."""
+"""`streams` processes records at once after each start over TLS."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -18,20 +18,20 @@ from tests.fixtures.waiting import eventually_async
 from tests.integration.infra.roles import PARTITIONS, READY, Roles
 from tests.integration.kafka_clients.installed import installed
 
-#: It stood still for 25 s and more, and processes what waits here within one.
+#: The bug stopped it for 25 s and more; without it, the records take less than 1 s.
 _PROCESSED_SECONDS = 15
 _EVENTS = 40
 
 
 @pytest.fixture
 def prefix() -> str:
-    """Give a prefix of topics and groups of its own."""
+    """Return a unique prefix of topics and groups."""
     return f"{uuid4().hex[:8]}-"
 
 
 @pytest.fixture
 async def roles(secure_kafka: SecureKafka, prefix: str, tmp_path: Path) -> AsyncIterator[Roles]:
-    """Give roles that connect over TLS; `api` runs."""
+    """Yield roles that connect over TLS, with `api` running."""
     async with installed(secure_kafka, "SCRAM-SHA-512", prefix, tmp_path) as roles:
         roles.start("api")
         roles.wait_for({"api": READY["api"]})
@@ -39,7 +39,7 @@ async def roles(secure_kafka: SecureKafka, prefix: str, tmp_path: Path) -> Async
 
 
 class Progress:
-    """How many events of an installation its `streams` have not routed yet."""
+    """The progress of an installation's router."""
 
     def __init__(self, kafka: KafkaSettings, prefix: str) -> None:
         self._group = f"{prefix}headrace-streams"
@@ -58,7 +58,7 @@ class Progress:
         await self._consumer.stop()
 
     async def is_done(self) -> bool:
-        """Return True if the group has committed all that is in the topic."""
+        """Return True if the group has committed all records of the topic."""
         committed: dict[TopicPartition, Any] = {}
         with suppress(KafkaError):  # no group yet
             committed = await self._admin.list_consumer_group_offsets(self._group)
@@ -84,7 +84,7 @@ async def _start_again(roles: Roles, progress: Progress, times: int) -> None:
         await eventually_async(
             progress.is_done,
             within_seconds=_PROCESSED_SECONDS,
-            what=f"start {start + 1}: what waited is processed",
+            what=f"start {start + 1}: the pending records are processed",
         )
         roles.term("streams")
         assert roles.codes("streams") == {"streams": 0}
@@ -94,7 +94,7 @@ async def _start_again(roles: Roles, progress: Progress, times: int) -> None:
 async def test_records_flow_after_a_start_over_tls(
     roles: Roles, secure_kafka: SecureKafka, prefix: str
 ) -> None:
-    """Two starts: the first has no positions, the second goes on from some."""
+    """The first start has no committed offsets, the second resumes from them."""
     kafka = KafkaSettings.model_validate(secure_kafka.settings("SCRAM-SHA-512"))
     async with Progress(kafka, prefix) as progress:
         await _start_again(roles, progress, 2)
@@ -105,7 +105,7 @@ async def test_records_flow_after_a_start_over_tls(
 async def test_records_flow_after_each_of_fifty_starts_over_tls(
     roles: Roles, secure_kafka: SecureKafka, prefix: str
 ) -> None:
-    """It stood still after 11 of 27."""
+    """The bug occurred after 11 of 27 starts."""
     kafka = KafkaSettings.model_validate(secure_kafka.settings("SCRAM-SHA-512"))
     async with Progress(kafka, prefix) as progress:
         await _start_again(roles, progress, 50)

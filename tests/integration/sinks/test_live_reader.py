@@ -14,7 +14,7 @@ from schemas.headers import COUNTED, pack_counted
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import LIVE_COUNTERS
 from sinks.query import live_reader
-from sinks.query.live_board import Board
+from sinks.query.live_board import LiveStore
 from sinks.query.live_reader import LiveReader
 from tests.fixtures.waiting import eventually_async
 from tests.unit.sinks.query.test_live import partial
@@ -47,31 +47,31 @@ async def test_all_partitions_are_read_from_two_minutes_ago(
     await _send(producer, topic, 0, encode(partial(0, sessions=1)), now)
     await _send(producer, topic, 1, b"no record", now)
     await _send(producer, topic, 1, encode(partial(1, sessions=10)), now)
-    board = Board(lambda: now)
-    reader = LiveReader(KafkaSettings(bootstrap_servers=kafka), board)
+    store = LiveStore(lambda: now)
+    reader = LiveReader(KafkaSettings(bootstrap_servers=kafka), store)
     reader.start(now)
     try:
-        await eventually_async(lambda: not reader.trouble, within_seconds=20, what="it is ready")
-        assert board.snapshot("shop")["sessions_now"] == 11
+        await eventually_async(lambda: not reader.problem, within_seconds=20, what="it is ready")
+        assert store.snapshot("shop")["sessions_now"] == 11
 
         await _send(producer, topic, 1, encode(partial(1, sessions=20)), now)
         await eventually_async(
-            lambda: board.snapshot("shop")["sessions_now"] == 21,
+            lambda: store.snapshot("shop")["sessions_now"] == 21,
             within_seconds=10,
             what="it continues reading",
         )
-        assert reader.unreadable == 1
+        assert reader.malformed == 1
 
-        assert "stalled_since" in board.snapshot("shop")
+        assert "stalled_since" in store.snapshot("shop")
         await _report(producer, topic, pack_counted({0: 100, 1: 2_000}), now)
         await eventually_async(
-            lambda: "stalled_since" not in board.snapshot("shop"),
+            lambda: "stalled_since" not in store.snapshot("shop"),
             within_seconds=10,
             what="all partitions were reported",
         )
         await _report(producer, topic, b"no report", now)
         await eventually_async(
-            lambda: reader.unreadable == 2, within_seconds=10, what="invalid records are skipped"
+            lambda: reader.malformed == 2, within_seconds=10, what="it is skipped"
         )
     finally:
         await reader.stop()
@@ -79,23 +79,23 @@ async def test_all_partitions_are_read_from_two_minutes_ago(
 
 async def test_the_reader_waits_for_its_topic(kafka: str, topic: str) -> None:
     """And reports it; a process may start before the topics are created."""
-    reader = LiveReader(KafkaSettings(bootstrap_servers=kafka), Board(now_ms))
+    reader = LiveReader(KafkaSettings(bootstrap_servers=kafka), LiveStore(now_ms))
     reader.start(now_ms())
     try:
-        assert topic in str(reader.trouble)
+        assert topic in str(reader.problem)
         await _create(kafka, topic)
-        await eventually_async(lambda: not reader.trouble, within_seconds=20, what="it is ready")
+        await eventually_async(lambda: not reader.problem, within_seconds=20, what="it is ready")
     finally:
         await reader.stop()
 
 
 async def test_an_unavailable_broker_is_reported_and_retried() -> None:
     """The reader never gives up."""
-    reader = LiveReader(KafkaSettings(bootstrap_servers="127.0.0.1:1"), Board(now_ms))
+    reader = LiveReader(KafkaSettings(bootstrap_servers="127.0.0.1:1"), LiveStore(now_ms))
     reader.start(now_ms())
     try:
         await eventually_async(
-            lambda: reader.trouble and "not read" in reader.trouble,
+            lambda: reader.problem and "not read" in reader.problem,
             within_seconds=20,
             what="the problem is reported",
         )

@@ -1,4 +1,4 @@
-"""Any record of any kind: what the codec must bring through."""
+"""Hypothesis strategies of all records."""
 
 from decimal import Decimal
 from typing import Any
@@ -28,7 +28,7 @@ from schemas.records import (
     Visit,
 )
 
-#: Edges of the lengths that a number can have, and any.
+#: Numbers next to the limits of each varint length.
 _EDGES = sorted({s * 2**b + d for b in range(6, 63, 7) for s in (1, -1) for d in (-1, 0, 1)})
 longs = st.integers(-(2**63), 2**63 - 1) | st.sampled_from(_EDGES)
 ints = st.integers(-(2**31), 2**31 - 1)
@@ -49,7 +49,7 @@ utms = st.builds(
     Utm, **dict.fromkeys(("source", "medium", "campaign", "term", "content"), maybe_text)
 )
 
-_BY_KIND: dict[object, st.SearchStrategy[Any]] = {
+_BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     str: texts,
     int: longs,
     bytes: st.binary(max_size=60),
@@ -69,13 +69,14 @@ _BY_KIND: dict[object, st.SearchStrategy[Any]] = {
 }
 
 
-def built(record_type: type[Any], **given_fields: st.SearchStrategy[Any]) -> Any:
-    """Return records whose every field has any value of its kind."""
-    kinds = {
-        name: kind for name, kind in record_type.__annotations__.items() if name not in given_fields
+def built(record_type: type[Any], **strategies: st.SearchStrategy[Any]) -> Any:
+    """Return a strategy of records. Fields without a strategy have any value of their type."""
+    fields = {
+        name: _BY_TYPE[annotation]
+        for name, annotation in record_type.__annotations__.items()
+        if name not in strategies
     }
-    fields = {name: _BY_KIND[kind] for name, kind in kinds.items()}
-    return st.builds(record_type, **fields, **given_fields)
+    return st.builds(record_type, **fields, **strategies)
 
 
 visits = built(
@@ -94,7 +95,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     LiveCounters: built(
         LiveCounters,
         partition=ints,
-        seconds=st.lists(st.builds(SecondCount, longs, _BY_KIND[dict[str, int]]), max_size=3),
+        seconds=st.lists(st.builds(SecondCount, longs, _BY_TYPE[dict[str, int]]), max_size=3),
         minutes=st.lists(st.builds(MinuteCount, longs, longs), max_size=3),
         pages=st.lists(st.builds(PageCount, texts, longs), max_size=3),
         referrers=st.lists(st.builds(ReferrerCount, texts, longs), max_size=3),
@@ -106,4 +107,4 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
 }
 any_record = st.one_of(*RECORDS.values())
-any_kind = st.sampled_from(list(RECORDS))
+any_record_type = st.sampled_from(list(RECORDS))

@@ -1,4 +1,4 @@
-"""Both codecs: the one that is compiled, and the one of fastavro that stands in for it."""
+"""The compiled codec, and the fallback with fastavro."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from schemas.codec import Codec
 CODECS = {"fastavro": Codec(avro_fallback)}
 try:
     from schemas import avro_compiled
-except ImportError:  # there is no C compiler; `test_avro.py` says so where there is one
+except ImportError:  # no C compiler; `test_codecs_agree.py` fails if there is one
     pass
 else:
     CODECS["compiled"] = Codec(avro_compiled)

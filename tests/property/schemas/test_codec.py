@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from schemas.codec import SCHEMA_FILES, Codec, CodecError
 from schemas.records import RawEvent, Record, Screen
-from tests.property.schemas.any_records import RECORDS, any_kind, any_record
+from tests.property.schemas.any_records import RECORDS, any_record, any_record_type
 from tests.property.schemas.codecs import each_codec
 
 
 @each_codec
 @pytest.mark.parametrize("record_type", RECORDS)
 @given(data=st.data())
-def test_what_was_encoded_is_decoded(
+def test_decoding_reverses_encoding(
     codec: Codec, record_type: type[Record], data: st.DataObject
 ) -> None:
-    """Negative numbers, any text, maps and exact amounts included."""
+    """Including negative numbers, any strings, maps and decimals."""
     record = data.draw(RECORDS[record_type])
 
     assert codec.decode(codec.encode(record), record_type) == record
@@ -28,9 +28,9 @@ def test_what_was_encoded_is_decoded(
 
 @each_codec
 @given(any_record, st.binary(min_size=1, max_size=8))
-def test_bytes_behind_the_end_are_refused(codec: Codec, record: Record, more: bytes) -> None:
-    """They are a sign that something else wrote them."""
-    with pytest.raises(CodecError, match="behind the end"):
+def test_trailing_bytes_are_rejected(codec: Codec, record: Record, more: bytes) -> None:
+    """The message is not that of a record."""
+    with pytest.raises(CodecError, match="after the end"):
         codec.decode(codec.encode(record) + more, type(record))
 
 
@@ -40,20 +40,20 @@ def _decodes_or_says_why(codec: Codec, message: bytes, record_type: type[Record]
 
 
 @each_codec
-@given(st.binary(max_size=200), any_kind)
+@given(st.binary(max_size=200), any_record_type)
 def test_any_bytes_are_a_record_or_a_codec_error(
     codec: Codec, message: bytes, record_type: type[Record]
 ) -> None:
-    """Whatever stands in a topic, nothing else is raised."""
+    """No other error is raised."""
     _decodes_or_says_why(codec, message, record_type)
 
 
 @each_codec
-@given(st.sampled_from(list(SCHEMA_FILES)), st.binary(max_size=300), any_kind)
+@given(st.sampled_from(list(SCHEMA_FILES)), st.binary(max_size=300), any_record_type)
 def test_any_body_is_a_record_or_a_codec_error(
     codec: Codec, schema_id: int, body: bytes, record_type: type[Record]
 ) -> None:
-    """Behind a good beginning, too."""
+    """After a valid prefix, too."""
     _decodes_or_says_why(codec, struct.pack(">bI", 0, schema_id) + body, record_type)
 
 
@@ -62,7 +62,7 @@ def test_any_body_is_a_record_or_a_codec_error(
 def test_a_damaged_record_is_a_record_or_a_codec_error(
     codec: Codec, record: Record, data: st.DataObject
 ) -> None:
-    """Cut off anywhere, or with any byte changed."""
+    """Truncated at any length, or with any byte changed."""
     message = bytearray(codec.encode(record))
     at = data.draw(st.integers(0, len(message) - 1))
     with pytest.raises(CodecError):
@@ -74,7 +74,7 @@ def test_a_damaged_record_is_a_record_or_a_codec_error(
 
 @each_codec
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("damage", "message"),
     [
         (lambda good: good[:0], "wire format"),
         (lambda good: b"\x01" + good[1:], "wire format"),
@@ -84,16 +84,16 @@ def test_a_damaged_record_is_a_record_or_a_codec_error(
         (lambda good: good[:-1], "not the Avro of a RawEvent"),
     ],
 )
-def test_a_codec_error_says_what_is_wrong(
-    codec: Codec, make: Callable[[bytes], bytes], says: str
+def test_a_codec_error_has_the_reason(
+    codec: Codec, damage: Callable[[bytes], bytes], message: str
 ) -> None:
-    """Its message stands in the dead letter topic, where an operator reads it."""
+    """Operators read it in headers of dead letters."""
     event = RawEvent(
         event_id="e", type="t", site_id="s", session_id="x", received_at=1, event_ts=1,
         time_source="server",
     )  # fmt: skip
-    with pytest.raises(CodecError, match=says):
-        codec.decode(make(codec.encode(event)), RawEvent)
+    with pytest.raises(CodecError, match=message):
+        codec.decode(damage(codec.encode(event)), RawEvent)
 
 
 @each_codec
@@ -120,8 +120,8 @@ def test_a_codec_error_says_what_is_wrong(
     ],
     ids=repr,
 )
-def test_a_field_of_a_wrong_kind_is_not_encoded(codec: Codec, wrong: dict[str, Any]) -> None:
-    """It ends as the `ValueError` or `TypeError` that `encode` promises, and no half record."""
+def test_a_field_with_an_invalid_value_is_rejected(codec: Codec, wrong: dict[str, Any]) -> None:
+    """With `ValueError` or `TypeError`."""
     fields: dict[str, Any] = {
         "event_id": "e", "type": "t", "site_id": "s", "session_id": "x", "received_at": 1,
         "event_ts": 1, "time_source": "server", **wrong,

@@ -13,21 +13,21 @@ sources = st.builds(
 
 
 @given(sources)
-def test_a_source_survives_its_header(src: Source) -> None:
-    """Partition, offset and log time, in 20 bytes."""
+def test_unpacking_reverses_packing(src: Source) -> None:
+    """The header has 20 bytes."""
     assert len(src.pack()) == 20
     assert Source.unpack(src.pack()) == src
 
 
 @given(st.binary(max_size=40).filter(lambda value: len(value) != 20))
-def test_a_header_of_another_length_is_no_source(value: bytes) -> None:
-    """The sentence says how long it is, and should be."""
+def test_a_header_of_another_length_is_rejected(value: bytes) -> None:
+    """With the actual and the expected length."""
     with pytest.raises(ValueError, match=f"{len(value)} bytes, not 20"):
         Source.unpack(value)
 
 
-def test_the_first_header_of_a_name_is_found() -> None:
-    """Others of the name are hidden by it; a name that is not there is None."""
+def test_the_first_header_with_a_name_is_returned() -> None:
+    """None if there is none."""
     headers = [("a", b"1"), ("b", b"2"), ("b", b"3")]
 
     assert find(headers, "b") == b"2"

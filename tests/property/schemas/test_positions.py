@@ -1,4 +1,4 @@
-"""Positions: one number that orders events across Kafka clusters."""
+"""Positions, which order events across Kafka clusters."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,27 +6,27 @@ from hypothesis import strategies as st
 from schemas.headers import Source
 from schemas.positions import MAX_EPOCH, epoch_of, offset_of, position
 
-places = st.tuples(st.integers(0, MAX_EPOCH), st.integers(0, (1 << 48) - 1))
+pairs = st.tuples(st.integers(0, MAX_EPOCH), st.integers(0, (1 << 48) - 1))
 
 
-@given(places, places)
-def test_a_later_cluster_is_later_and_within_one_the_offset_decides(
-    one: tuple[int, int], other: tuple[int, int]
+@given(pairs, pairs)
+def test_positions_are_ordered_by_epoch_and_offset(
+    left: tuple[int, int], right: tuple[int, int]
 ) -> None:
-    """However few events the later cluster has."""
-    assert (position(*one) < position(*other)) == (one < other)
+    """Offsets of a later cluster may be lower."""
+    assert (position(*left) < position(*right)) == (left < right)
 
 
-@given(places)
-def test_a_position_says_its_epoch_and_offset_and_fits_the_header(place: tuple[int, int]) -> None:
-    """The header's format is that of the first version."""
-    at = position(*place)
+@given(pairs)
+def test_a_position_has_an_epoch_and_an_offset(pair: tuple[int, int]) -> None:
+    """It fits the header `src`."""
+    at = position(*pair)
 
-    assert (epoch_of(at), offset_of(at)) == place
+    assert (epoch_of(at), offset_of(at)) == pair
     assert Source.unpack(Source(3, at, 0).pack()).offset == at
 
 
 @given(st.integers(0, (1 << 48) - 1))
-def test_in_the_first_cluster_it_is_the_offset(offset: int) -> None:
-    """States and headers of earlier versions mean what they meant."""
+def test_positions_of_the_first_cluster_are_offsets(offset: int) -> None:
+    """So states and headers of earlier versions are valid."""
     assert position(0, offset) == offset

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from schemas.visitor_sketch import MAX_COUPONS, coupon_of, estimate, merge, pack
 
-#: How many visitors, the seed of their names, and a part of them.
+#: The number of visitors, and the seed of their names.
 crowds = st.tuples(
     st.integers(0, 40) | st.integers(MAX_COUPONS - 2, MAX_COUPONS + 2) | st.integers(0, 12_000),
     st.integers(0, 3),
@@ -27,7 +27,7 @@ def _coupons(crowd: tuple[int, int]) -> set[int]:
 def test_merging_equals_packing_all_at_once(
     parts: list[tuple[int, int]], order: random.Random
 ) -> None:
-    """However the visitors were spread, in whatever order, and some of them twice."""
+    """However the visitors are distributed, in any order, with duplicates."""
     coupons = [_coupons(part) for part in parts]
     sketches = [pack(part) for part in coupons]
     order.shuffle(sketches)
@@ -39,19 +39,19 @@ def test_merging_equals_packing_all_at_once(
 
 
 @given(crowds)
-def test_an_estimate_is_near_the_number(crowd: tuple[int, int]) -> None:
-    """Exact for few; four standard errors for many."""
+def test_the_error_of_an_estimate_is_bounded(crowd: tuple[int, int]) -> None:
+    """Exact for few visitors; within four standard errors for many."""
     number = crowd[0]
 
-    found = estimate([pack(_coupons(crowd))])
+    estimated = estimate([pack(_coupons(crowd))])
 
-    assert found == pytest.approx(number, rel=0 if number < 1_000 else 0.025, abs=0.5)
+    assert estimated == pytest.approx(number, rel=0 if number < 1_000 else 0.025, abs=0.5)
 
 
 @given(sketch_bytes)
-def test_no_bytes_but_a_sketch_are_read(data: bytes) -> None:
-    """What is none ends in the one error that a reader expects."""
+def test_any_bytes_are_a_sketch_or_a_value_error(data: bytes) -> None:
+    """No other error is raised."""
     try:
         assert estimate([data]) >= 0
     except ValueError as error:
-        assert "sketch of visitors" in str(error)  # noqa: PT017 - or it is read
+        assert "visitor sketch" in str(error)  # noqa: PT017 - or it is read

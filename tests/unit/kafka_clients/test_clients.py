@@ -13,7 +13,7 @@ CLIENTS = {"AIOKafkaClient", "AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAd
 
 
 def constructions(source: str) -> list[str]:
-    """Return the clients that a module constructs, or imports under another name."""
+    """Return the client classes that a module calls, or imports under another name."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
@@ -32,14 +32,14 @@ def constructions(source: str) -> list[str]:
         "from aiokafka.admin import AIOKafkaAdminClient as Admin",
     ],
 )
-def test_a_construction_is_found(source: str) -> None:
-    """Whatever way it is written."""
+def test_each_way_to_construct_a_client_is_found(source: str) -> None:
+    """By name, by module and by alias."""
     assert constructions(source)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_other_package_constructs_a_client(package: str) -> None:
-    """It would connect without TLS, or as nobody."""
+    """It would connect without TLS and authentication."""
     modules = list((ROOT / package).rglob("*.py"))
 
     assert modules
@@ -48,8 +48,8 @@ def test_no_other_package_constructs_a_client(package: str) -> None:
 
 
 @pytest.mark.parametrize("compression", ["zstd", "gzip", "snappy", "lz4", "none"])
-async def test_a_producer_can_compress_by_each_codec(compression: Compression) -> None:
-    """Its library is installed: aiokafka looks for it when a producer is made."""
+async def test_the_library_of_each_compression_is_installed(compression: Compression) -> None:
+    """A producer checks it when it is created."""
     producer = make_producer(KafkaSettings(compression=compression))
 
     assert isinstance(producer, AIOKafkaProducer)

@@ -1,4 +1,4 @@
-"""How a client ends."""
+"""Stopping a client."""
 
 import asyncio
 
@@ -16,15 +16,15 @@ async def _cancels_itself(_: AIOKafkaConsumer) -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_consumer_that_cancels_itself_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As aiokafka's does when its broker died: who stops it was not cancelled."""
+async def test_stop_ignores_a_consumer_that_cancels_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of aiokafka cancels itself when its broker died; the caller was not cancelled."""
     monkeypatch.setattr(AIOKafkaConsumer, "stop", _cancels_itself)
 
     await make_consumer(KafkaSettings()).stop()
 
 
-async def test_who_stops_a_consumer_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And learns of it."""
+async def test_stop_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation of the caller is raised."""
     may_end = asyncio.Event()
 
     async def waits(_: AIOKafkaConsumer) -> None:

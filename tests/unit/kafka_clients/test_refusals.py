@@ -14,14 +14,14 @@ from aiokafka.errors import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_clients.refusals import Cause, refusal_of, topic_faults
+from kafka_clients.refusals import Cause, explain_error, topic_problems
 from schemas.topics import ALERTS, IMPORT_WINDOWS, SESSIONS, TOPICS, Topic
 
 topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.base_name)
 
 
 @pytest.mark.parametrize(
-    ("error", "cause", "says"),
+    ("error", "cause", "pattern"),
     [
         (TopicAuthorizationFailedError({"b", "a"}), Cause.ACCESS, "WRITE on the topic a, b:"),
         (TopicAuthorizationFailedError(), Cause.ACCESS, "READ and WRITE on the topic sessions:"),
@@ -32,31 +32,33 @@ topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.base_n
         (ssl.SSLError(1, "alert"), Cause.LOGIN, "refuses the TLS connection"),
     ],
 )
-def test_a_refusal_says_what_is_refused(error: Exception, cause: Cause, says: str) -> None:
-    """And where; what to do follows."""
-    refusal = refusal_of(error, "kafka:9093", "sessions")
+def test_an_error_that_needs_an_operator_is_explained(
+    error: Exception, cause: Cause, pattern: str
+) -> None:
+    """The sentence names the brokers, and the topic or group."""
+    problem = explain_error(error, "kafka:9093", "sessions")
 
-    assert refusal is not None
-    assert refusal.cause is cause
-    assert refusal.sentence.startswith("Kafka at kafka:9093 ")
-    assert re.search(says, refusal.sentence)
+    assert problem is not None
+    assert problem.cause is cause
+    assert problem.sentence.startswith("Kafka at kafka:9093 ")
+    assert re.search(pattern, problem.sentence)
 
 
 @pytest.mark.parametrize(
     "error", [KafkaConnectionError(), NotLeaderForPartitionError(), OSError(), ValueError()]
 )
-def test_what_may_pass_is_no_refusal(error: Exception) -> None:
-    """It is waited for."""
-    assert refusal_of(error, "kafka:9093") is None
+def test_a_transient_error_is_not_explained(error: Exception) -> None:
+    """Clients retry it."""
+    assert explain_error(error, "kafka:9093") is None
 
 
 @topics
-def test_topics_as_headrace_creates_them_are_right(topic: Topic) -> None:
-    """Also with larger records, and kept longer or shorter."""
+def test_topics_as_headrace_creates_them_are_valid(topic: Topic) -> None:
+    """With any retention and a larger record limit, too."""
     configs = topic.configs() | {"retention.ms": "1", "max.message.bytes": "10000000"}
 
-    assert not list(topic_faults(topic, topic.configs()))
-    assert not list(topic_faults(topic, configs))
+    assert not list(topic_problems(topic, topic.configs()))
+    assert not list(topic_problems(topic, configs))
 
 
 @pytest.mark.parametrize(
@@ -70,18 +72,18 @@ def test_topics_as_headrace_creates_them_are_right(topic: Topic) -> None:
         (ALERTS, "max.message.bytes", "1048588"),
     ],
 )
-def test_a_wrong_setting_of_a_topic_is_named(topic: Topic, name: str, value: str) -> None:
-    """With what is right, and the command that sets it."""
-    [fault] = topic_faults(topic, topic.configs() | {name: value})
+def test_a_wrong_config_of_a_topic_is_reported(topic: Topic, name: str, value: str) -> None:
+    """With the expected value, and the command that sets it."""
+    [problem] = topic_problems(topic, topic.configs() | {name: value})
 
-    assert fault.cause is Cause.TOPIC
-    assert fault.what.startswith(f"The topic {topic.name} has {name}={value} instead of ")
-    assert f"--add-config {name}=" in fault.do
+    assert problem.cause is Cause.TOPIC
+    assert problem.message.startswith(f"The topic {topic.name} has {name}={value} instead of ")
+    assert f"--add-config {name}=" in problem.hint
 
 
 @given(st.sampled_from(TOPICS), st.integers(0, 4 * 1024 * 1024))
-def test_a_topic_must_take_records_of_a_size(topic: Topic, size: int) -> None:
-    """Of that size and any above it."""
-    faults = list(topic_faults(topic, topic.configs() | {"max.message.bytes": str(size)}))
+def test_a_topic_must_accept_records_of_the_maximum_size(topic: Topic, size: int) -> None:
+    """A larger limit is valid, a smaller one is a problem."""
+    problems = list(topic_problems(topic, topic.configs() | {"max.message.bytes": str(size)}))
 
-    assert bool(faults) == (size < int(topic.configs()["max.message.bytes"]))
+    assert bool(problems) == (size < int(topic.configs()["max.message.bytes"]))

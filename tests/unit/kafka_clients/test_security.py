@@ -11,13 +11,13 @@ from schemas.settings import SettingsError
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Give an authority that signs certificates."""
+    """Return a certificate authority."""
     return trustme.CA()
 
 
 @pytest.fixture
 def files(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
-    """Give the files of a client's certificate and of another's, by their kinds."""
+    """Return the paths of certificates and keys, of two clients, by file name."""
     mine, other = authority.issue_cert("me"), authority.issue_cert("other")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
@@ -37,7 +37,7 @@ def files(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("cert", "key"), [("", ""), ("cert", "key"), ("both", "")])
 def test_certificates_in_pem_are_used(cert: str, key: str, files: dict[str, str]) -> None:
-    """With a key of its own file, or in the certificate's."""
+    """With the key in a separate file, or in the certificate's file."""
     kafka = KafkaSettings(
         security_protocol="SSL",
         ssl_ca_file=files["ca"],
@@ -52,7 +52,7 @@ def test_certificates_in_pem_are_used(cert: str, key: str, files: dict[str, str]
 
 
 @pytest.mark.parametrize(
-    ("ca", "cert", "key", "says"),
+    ("ca", "cert", "key", "message"),
     [
         ("no", "", "", "SSL_CA_FILE names .*no.pem, which holds no certificates"),
         ("ca", "no", "key", "SSL_CERT_FILE names .*no.pem"),
@@ -62,10 +62,10 @@ def test_certificates_in_pem_are_used(cert: str, key: str, files: dict[str, str]
         ("ca", "cert", "encrypted-key", "SSL_KEY_FILE names .*, whose private key is encrypted"),
     ],
 )
-def test_a_file_of_something_else_is_named(
-    ca: str, cert: str, key: str, says: str, files: dict[str, str]
+def test_an_unusable_file_is_reported(
+    ca: str, cert: str, key: str, message: str, files: dict[str, str]
 ) -> None:
-    """With its setting; nothing asks at the terminal for a password."""
+    """With its setting. An encrypted key does not prompt for a password."""
     kafka = KafkaSettings(
         security_protocol="SSL",
         ssl_ca_file=files[ca],
@@ -73,12 +73,12 @@ def test_a_file_of_something_else_is_named(
         ssl_key_file=files.get(key, ""),
     )
 
-    with pytest.raises(SettingsError, match=f"HEADRACE_KAFKA__{says}"):
+    with pytest.raises(SettingsError, match=f"HEADRACE_KAFKA__{message}"):
         check_security(kafka)
 
 
 async def test_a_renewed_token_is_used_for_the_next_connection(tmp_path: Path) -> None:
-    """Tokens live for minutes, a role for months; something else writes the file."""
+    """Tokens are valid for minutes; another process renews the file."""
     file = tmp_path / "token"
     file.write_text("first\n")
     kafka = KafkaSettings.model_validate(

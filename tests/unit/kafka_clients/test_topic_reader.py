@@ -1,4 +1,4 @@
-"""A client that reads nothing for a minute is replaced: it may hang."""
+"""The iterator of fetches ends when a client has read nothing for a minute."""
 
 from itertools import count
 from typing import Any
@@ -7,7 +7,7 @@ from kafka_clients.topic_reader import fetches
 
 
 class _Consumer:
-    """Returns prepared fetches, then none."""
+    """Returns prepared fetches, then empty ones."""
 
     def __init__(self, *prepared: dict[str, list[int]]) -> None:
         self._prepared = list(prepared)
@@ -18,10 +18,10 @@ class _Consumer:
 
 
 async def test_reading_ends_when_the_client_is_silent() -> None:
-    """The first, empty fetch comes at once; each record starts the minute again."""
+    """An empty fetch is yielded at once; each record restarts the minute."""
     consumer = _Consumer({"a": [1]}, {}, {"a": [2]})
     every_25_seconds = count(0.0, 25.0).__next__
 
-    found = [fetched async for fetched in fetches(consumer, lambda: 0, every_25_seconds)]
+    fetched = [fetch async for fetch in fetches(consumer, lambda: 0, every_25_seconds)]
 
-    assert found == [{}, {"a": [1]}, {}, {"a": [2]}, {}]
+    assert fetched == [{}, {"a": [1]}, {}, {"a": [2]}, {}]

@@ -1,9 +1,9 @@
-"""SQLite files, broker lists, and the variables of Kubernetes."""
+"""SQLite URLs, broker lists, and service variables of Kubernetes."""
 
 import pytest
 
 from schemas.brokers import normalize_brokers
-from schemas.kubernetes import is_of_a_service
+from schemas.kubernetes import is_service_variable
 from schemas.sqlite_url import parse_sqlite_url
 
 
@@ -23,13 +23,13 @@ from schemas.sqlite_url import parse_sqlite_url
         ),
     ],
 )
-def test_the_path_of_a_sqlite_file_stays_as_it_is(path: str) -> None:
-    """Byte for byte."""
+def test_the_path_of_a_sqlite_url_is_not_decoded(path: str) -> None:
+    """It is returned byte for byte."""
     assert parse_sqlite_url(f"sqlite:///{path}") == path
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("sqlite://", "must begin with sqlite:///"),
         ("sqlite://host/x.db", "must begin with sqlite:///"),
@@ -45,14 +45,14 @@ def test_the_path_of_a_sqlite_file_stays_as_it_is(path: str) -> None:
         ("sqlite:///x\n.db", "control character"),
     ],
 )
-def test_what_is_no_sqlite_file_is_rejected(url: str, says: str) -> None:
-    """In a sentence."""
-    with pytest.raises(ValueError, match=says):
+def test_an_invalid_sqlite_url_is_rejected(url: str, message: str) -> None:
+    """With the reason."""
+    with pytest.raises(ValueError, match=message):
         parse_sqlite_url(url)
 
 
 @pytest.mark.parametrize(
-    ("text", "is_read_as"),
+    ("text", "normalized"),
     [
         ("kafka:9092", "kafka:9092"),
         ("kafka", "kafka:9092"),
@@ -63,13 +63,13 @@ def test_what_is_no_sqlite_file_is_rejected(url: str, says: str) -> None:
         ("my_kafka-1.svc.cluster.local.:65535", "my_kafka-1.svc.cluster.local.:65535"),
     ],
 )
-def test_a_broker_list_is_accepted(text: str, is_read_as: str) -> None:
-    """Where it is unambiguous."""
-    assert normalize_brokers(text) == is_read_as
+def test_a_broker_list_is_normalized(text: str, normalized: str) -> None:
+    """Spaces, trailing commas and absent ports are accepted."""
+    assert normalize_brokers(text) == normalized
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "names no broker"),
         (",", "names no broker"),
@@ -88,8 +88,8 @@ def test_a_broker_list_is_accepted(text: str, is_read_as: str) -> None:
         ("kafka://a:1", "scheme, kafka://"),
         ("PLAINTEXT://a:1", "scheme"),
         ("https://a:1/x", "scheme"),
-        ("user:secret@a:1", "no broker"),
-        ("a:1/x", "no broker"),
+        ("user:secret@a:1", "not a broker"),
+        ("a:1/x", "not a broker"),
         ("::1:9092", r"\[ \]"),
         ("[::1", r"\[ \]"),
         (":9092", "host:port"),
@@ -98,9 +98,9 @@ def test_a_broker_list_is_accepted(text: str, is_read_as: str) -> None:
         ("[a:1]", "host"),
     ],
 )
-def test_what_is_no_broker_list_is_rejected(text: str, says: str) -> None:
-    """In a sentence that names the entry."""
-    with pytest.raises(ValueError, match=says) as caught:
+def test_an_invalid_broker_list_is_rejected(text: str, message: str) -> None:
+    """With the entry, but without credentials."""
+    with pytest.raises(ValueError, match=message) as caught:
         normalize_brokers(text)
 
     assert "secret" not in str(caught.value)
@@ -109,8 +109,8 @@ def test_what_is_no_broker_list_is_rejected(text: str, says: str) -> None:
 @pytest.mark.parametrize(
     "service", ["HEADRACE", "HEADRACE_API", "HEADRACE_KAFKA_HEADLESS", "HEADRACE__X"]
 )
-def test_variables_of_kubernetes_are_recognized(service: str) -> None:
-    """All that it derives from a service's name."""
+def test_service_variables_of_kubernetes_are_recognized(service: str) -> None:
+    """All that it derives from the name of a service."""
     for suffix, value in {
         "_PORT": "tcp://10.0.0.1:8080",
         "_SERVICE_HOST": "fd00::1",
@@ -123,7 +123,7 @@ def test_variables_of_kubernetes_are_recognized(service: str) -> None:
         "_PORT_8080_TCP_ADDR": "10.0.0.1",
         "_PORT_53_UDP": "udp://10.0.0.1:53",
     }.items():
-        assert is_of_a_service(service + suffix, value)
+        assert is_service_variable(service + suffix, value)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,6 @@ def test_variables_of_kubernetes_are_recognized(service: str) -> None:
         ("HEADRACE_DATABASE_URL", "postgresql://a"),
     ],
 )
-def test_a_misspelt_setting_is_none_of_kubernetes(name: str, value: str) -> None:
-    """Else it would be without effect."""
-    assert not is_of_a_service(name, value)
+def test_a_misspelt_setting_is_not_a_service_variable(name: str, value: str) -> None:
+    """It would be ignored without an error."""
+    assert not is_service_variable(name, value)

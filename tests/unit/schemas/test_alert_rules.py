@@ -1,4 +1,4 @@
-"""Which parameters a subscription may have."""
+"""Parameters of alert rules."""
 
 from decimal import Decimal
 from typing import Any
@@ -15,8 +15,8 @@ from schemas.alert_rules import (
 )
 
 
-def test_parameters_are_read_and_told_without_what_is_so_for_every_site() -> None:
-    """So that equal wishes are written alike."""
+def test_parameters_are_stored_without_defaults() -> None:
+    """So equal parameters have one representation."""
     payment = read_params("payment", {"min_amount": 99.5, "currency": "eur"})
     rate = read_params("error.rate", {"count": 10, "minutes": 60, "per": "fingerprint"})
 
@@ -51,8 +51,8 @@ def test_parameters_are_read_and_told_without_what_is_so_for_every_site() -> Non
         ("error.rate", {"per": ["site"]}, "params.per"),
     ],
 )
-def test_what_is_wrong_is_named(rule: str, params: Any, field: str) -> None:
-    """With a sentence that says what would be right."""
+def test_an_invalid_parameter_is_reported(rule: str, params: Any, field: str) -> None:
+    """With its name and what is valid."""
     with pytest.raises(BadParamsError) as caught:
         read_params(rule, params)
 

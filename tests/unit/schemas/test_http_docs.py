@@ -12,8 +12,8 @@ DOCUMENT = {
 
 
 def _scope(scheme: str = "http", **headers: str) -> dict[str, object]:
-    named = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
-    return {"scheme": scheme, "headers": named}
+    encoded = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    return {"scheme": scheme, "headers": encoded}
 
 
 @pytest.mark.parametrize(
@@ -41,22 +41,22 @@ def _scope(scheme: str = "http", **headers: str) -> dict[str, object]:
         (_scope(host="a:1", x_forwarded_host="'; rm"), ""),
     ],
 )
-def test_the_address_is_that_of_the_request(scope: dict[str, object], base: str) -> None:
-    """As a proxy in front says; what could be no address, or be more than one, is none."""
+def test_the_base_url_is_that_of_the_request(scope: dict[str, object], base: str) -> None:
+    """Or of the headers of a proxy; invalid hosts are ignored."""
     assert base_of(scope) == base
 
 
-def test_without_an_address_the_document_is_of_where_it_came_from() -> None:
-    """And the given document is not changed."""
+def test_without_a_base_url_the_server_is_the_origin_of_the_document() -> None:
+    """The document itself is not changed."""
     assert [server["url"] for server in served(DOCUMENT, "")["servers"]] == ["/"]
     assert b'"servers": [{"url": "/"' in openapi(DOCUMENT, _scope(host="<"))
     assert "servers" not in DOCUMENT
 
 
-def test_what_is_in_the_document_is_text_on_the_page() -> None:
-    """Whatever it is."""
-    shown = page(DOCUMENT, _scope(host="<script>")).decode()
+def test_the_page_escapes_the_document_and_the_host() -> None:
+    """No markup of them is rendered."""
+    html = page(DOCUMENT, _scope(host="<script>")).decode()
 
-    assert "<title>a &amp; b" in shown
-    assert "&lt;b&gt;" in shown
-    assert "<script>" not in shown
+    assert "<title>a &amp; b" in html
+    assert "&lt;b&gt;" in html
+    assert "<script>" not in html

@@ -7,13 +7,13 @@ import pytest
 from schemas.kafka_names import prefixed, use_prefix
 from schemas.topics import ALERTS, DEAD_LETTERS, EVENTS_RAW, TOPICS, dead_letters_of
 
-#: Imports all that runs, with names that cannot be asked for yet.
+#: Imports all modules; fails if one of them computes a name at import.
 _IMPORT_ALL = """
 import importlib, pkgutil
 import schemas.kafka_names
 
 def prefixed(name):
-    raise AssertionError(f"the name of {name} was asked for before the settings were read")
+    raise AssertionError(f"the name of {name} was computed before the settings were loaded")
 
 schemas.kafka_names.prefixed = prefixed
 for name in ("infra", "producer_api", "sinks", "streams"):
@@ -26,22 +26,22 @@ for name in ("infra", "producer_api", "sinks", "streams"):
 
 @pytest.fixture
 def prefix() -> Iterator[str]:
-    """Give the prefix that names have during a test."""
+    """Set a topic prefix, and yield it."""
     use_prefix("staging-")
     yield "staging-"
     use_prefix("")
 
 
 def test_every_topic_has_the_prefix(prefix: str) -> None:
-    """Once, also the topics of dead letters."""
+    """Dead letter topics have it once."""
     assert EVENTS_RAW.name == "staging-events-raw"
     assert dead_letters_of(ALERTS.name) in {topic.name for topic in DEAD_LETTERS}
     assert all(topic.name == f"{prefix}{topic.base_name}" for topic in TOPICS)
     assert prefixed("headrace-streams") == "staging-headrace-streams"
 
 
-def test_no_module_keeps_a_name_from_before_the_settings_were_read() -> None:
-    """It would lack the prefix."""
+def test_no_module_computes_a_name_at_import() -> None:
+    """The prefix is not set yet."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT_ALL], check=False, capture_output=True, text=True
     )

@@ -20,13 +20,13 @@ from schemas.paths import MAX_PATH_CHARACTERS, NO_PATH, path_of
 def test_a_missing_path_is_taken_from_the_url(
     path: str | None, url: str | None, expected: str
 ) -> None:
-    """The path as sent wins; a bare host is its front page."""
+    """`path` has precedence; a URL without a path is the root page."""
     assert path_of(path, url) == expected
 
 
 @given(st.none() | st.text(), st.none() | st.text(max_size=3000))
-def test_every_event_has_a_page(path: str | None, url: str | None) -> None:
-    """No text makes it fail, and what comes from the url is bounded."""
+def test_every_event_has_a_path(path: str | None, url: str | None) -> None:
+    """For any strings; paths from a URL are limited."""
     page = path_of(path, url)
 
     assert page

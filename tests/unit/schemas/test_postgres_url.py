@@ -1,4 +1,4 @@
-"""What of a PostgreSQL URL is accepted, and that no error shows a part of a password."""
+"""Parsing of PostgreSQL URLs, and errors without parts of a password."""
 
 import re
 
@@ -35,14 +35,14 @@ from schemas.postgres_url import parse_postgres_url
         ("postgresql://", (), (), (None, None, None)),
     ],
 )
-def test_an_address_is_read_as_libpq_reads_it(
+def test_a_url_is_parsed_as_by_libpq(
     url: str, hosts: tuple[str, ...], ports: tuple[int, ...], login: tuple[str | None, ...]
 ) -> None:
-    """Percent-encoding alone is decoded."""
-    found = parse_postgres_url(url)
+    """Percent-encoding is decoded, + is not a space."""
+    parsed = parse_postgres_url(url)
 
-    assert (found.hosts, found.ports) == (hosts, ports)
-    assert (found.user, found.password, found.database) == login
+    assert (parsed.hosts, parsed.ports) == (hosts, ports)
+    assert (parsed.user, parsed.password, parsed.database) == login
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_an_address_is_read_as_libpq_reads_it(
         *("a\\b", "end\n", "%FFx", "x%00y", "12345/ab", "12345?cd=ef", "#", "?", "a@b?c=d/e"),
     ],
 )
-def test_a_password_that_is_not_encoded_is_in_no_error(password: str) -> None:
-    """The sentence says what to encode, or what is wrong, and repeats nothing."""
+def test_errors_do_not_contain_an_unencoded_password(password: str) -> None:
+    """The message says what to encode, or what is invalid."""
     with pytest.raises(ValueError, match=r"^has ") as caught:
         parse_postgres_url(f"postgresql://hr:{password}@db.example:5432/x")
 
-    said = str(caught.value)
-    assert "percent-encoded" in said or "%00" in said
+    message = str(caught.value)
+    assert "percent-encoded" in message or "%00" in message
     for part in re.findall(r"[A-Za-z0-9]{2,}", password):
-        assert part not in said.replace("percent-encoded", "").replace("sslmode", "")
+        assert part not in message.replace("percent-encoded", "").replace("sslmode", "")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_password_that_is_not_encoded_is_in_no_error(password: str) -> None:
     ],
 )
 def test_parameters_of_providers_are_accepted(query: str) -> None:
-    """Those of libpq, and those that hosts add for other clients."""
+    """Those of libpq, and those that providers add for other clients."""
     parse_postgres_url(f"postgresql://hr:pw@db/x?{query}")
 
 
@@ -108,8 +108,8 @@ def test_parameters_of_providers_are_accepted(query: str) -> None:
         ("sslnegotiation=direct", "sslnegotiation"),
     ],
 )
-def test_a_parameter_that_cannot_be_kept_is_named(query: str, name: str) -> None:
-    """In one sentence."""
+def test_an_unsupported_parameter_is_reported(query: str, name: str) -> None:
+    """With its name."""
     with pytest.raises(ValueError, match=name):
         parse_postgres_url(f"postgresql://hr:pw@db/x?{query}")
 
@@ -128,17 +128,17 @@ def test_a_parameter_that_cannot_be_kept_is_named(query: str, name: str) -> None
         "a,/x",
     ],
 )
-def test_an_address_that_is_none_is_rejected(rest: str) -> None:
-    """Before anything is looked up."""
+def test_an_invalid_address_is_rejected(rest: str) -> None:
+    """Without a name lookup."""
     with pytest.raises(ValueError, match="has "):
         parse_postgres_url(f"postgresql://{rest}")
 
 
-def test_what_is_shown_has_no_password() -> None:
-    """Nor does what a debugger prints."""
+def test_the_redacted_url_has_no_password() -> None:
+    """Nor has `repr`."""
     url = parse_postgres_url("postgresql://hr:hunter2@a,[::1]:6/x?sslpassword=hunter3&sslkey=k")
 
-    assert url.shown == "postgresql://hr@a:5432,[::1]:6/x"
+    assert url.redacted == "postgresql://hr@a:5432,[::1]:6/x"
     assert "hunter" not in repr(url)
 
 
@@ -153,6 +153,6 @@ def test_what_is_shown_has_no_password() -> None:
         ("", False),
     ],
 )
-def test_a_pooler_can_be_named(query: str, pooled: bool) -> None:
-    """As Prisma, asyncpg and Rails name it."""
+def test_a_transaction_pooler_can_be_declared(query: str, pooled: bool) -> None:
+    """With the parameters of Prisma, asyncpg and Rails."""
     assert parse_postgres_url(f"postgresql://db/x?{query}").is_pooled is pooled

@@ -2,7 +2,7 @@ import pytest
 
 from schemas.event_types import EVENT_TYPES
 from schemas.headers import EVENT_ID, TYPE
-from schemas.raw import site_of, why_no_event
+from schemas.raw import dead_letter_reason, site_of
 from schemas.reject_reasons import DeadLetterReason
 
 ID = (EVENT_ID, bytes(16))
@@ -11,8 +11,8 @@ PAGEVIEW = (TYPE, b"pageview")
 
 @pytest.mark.parametrize("name", EVENT_TYPES)
 def test_each_known_type_is_an_event(name: str) -> None:
-    """With an id and a key, whatever else is on it."""
-    assert why_no_event(b"shop:s", [("x", b""), (TYPE, name.encode()), ID]) is None
+    """With an id and a key; other headers are ignored."""
+    assert dead_letter_reason(b"shop:s", [("x", b""), (TYPE, name.encode()), ID]) is None
 
 
 @pytest.mark.parametrize(
@@ -26,24 +26,24 @@ def test_each_known_type_is_an_event(name: str) -> None:
         (None, [PAGEVIEW, ID], DeadLetterReason.BAD_KEY),
     ],
 )
-def test_what_is_no_event_is_told_with_its_reason(
+def test_an_invalid_record_has_a_dead_letter_reason(
     key: bytes | None, headers: list[tuple[str, bytes]], reason: DeadLetterReason
 ) -> None:
-    """The sentence beside it says what is wrong."""
-    problem = why_no_event(key, headers)
+    """And a detail."""
+    problem = dead_letter_reason(key, headers)
 
     assert problem is not None
     assert problem[0] is reason
     assert problem[1]
 
 
-def test_a_session_may_have_colons_in_its_id() -> None:
-    """The first one splits a key without doubt: a site's id has none."""
+def test_a_session_id_may_contain_colons() -> None:
+    """The first colon separates the site, whose id has none."""
     assert site_of(b"shop:a:b") == b"shop"
 
 
 @pytest.mark.parametrize("key", [b"", b":", b"shop", b"shop:", b":s-1"])
-def test_a_key_of_another_form_is_refused(key: bytes) -> None:
-    """The sentence says what a key is."""
+def test_a_malformed_key_is_rejected(key: bytes) -> None:
+    """With the expected form."""
     with pytest.raises(ValueError, match="site_id:session_id"):
         site_of(key)

@@ -1,4 +1,4 @@
-"""What a URL names, as browsers see it, and as people write it."""
+"""Host and path of URLs, as browsers parse them and as people write them."""
 
 import pytest
 from hypothesis import given
@@ -30,8 +30,8 @@ from schemas.urls import MAX_PATH_CHARACTERS, Location, host_of, location_of
         ("file:///C:/a/b", None, "/C:/a/b"),
     ],
 )
-def test_a_url_names_a_host_and_a_path(url: str, host: str | None, path: str) -> None:
-    """As the WHATWG URL Standard says, without port, query and credentials."""
+def test_host_and_path_of_a_url(url: str, host: str | None, path: str) -> None:
+    """According to the WHATWG URL Standard, without port, query and credentials."""
     assert location_of(url) == (host, path)
 
 
@@ -61,10 +61,8 @@ def test_a_url_names_a_host_and_a_path(url: str, host: str | None, path: str) ->
         ("two words", None, "/two%20words"),
     ],
 )
-def test_a_url_without_a_scheme_begins_with_a_host_or_is_a_path(
-    url: str, host: str | None, path: str
-) -> None:
-    """A dot, a port or brackets make a host, and `localhost` is one."""
+def test_host_and_path_of_a_url_without_a_scheme(url: str, host: str | None, path: str) -> None:
+    """A name with a dot, a port or brackets is a host, as is `localhost`."""
     assert location_of(url) == (host, path)
 
 
@@ -78,8 +76,8 @@ def test_a_url_without_a_scheme_begins_with_a_host_or_is_a_path(
         *("localhost:99999/x", "https://a b/x", "\ud800", "https://shop.example/\ud800"),
     ],
 )
-def test_an_opaque_or_broken_url_names_nothing(url: str) -> None:
-    """Neither a host nor a path."""
+def test_an_opaque_or_invalid_url_has_neither(url: str) -> None:
+    """No host and no path."""
     assert location_of(url) == Location(None, None)
 
 
@@ -97,13 +95,13 @@ def test_an_opaque_or_broken_url_names_nothing(url: str) -> None:
     ],
 )
 def test_a_hostname_is_a_host_even_without_a_dot(hostname: str, host: str | None) -> None:
-    """However a client wrote it."""
+    """Ports and URLs are accepted, too."""
     assert host_of(hostname) == host
 
 
 @given(st.text(st.characters(codec=None)) | st.from_regex(r"[a-z./:@?#\[\]\\ 0-9]*"))
-def test_no_text_fails_and_a_path_is_a_path(text: str) -> None:
-    """Whatever clients send."""
+def test_any_text_has_a_valid_location(text: str) -> None:
+    """No text raises an error."""
     host, path = location_of(text)
 
     assert host is None or (host and host == host.lower())

@@ -1,4 +1,4 @@
-"""Sketches of visitors, held against those that DataSketches wrote (see tests/data/README.md)."""
+"""Visitor sketches, compared with those of DataSketches (see tests/data/README.md)."""
 
 import struct
 from pathlib import Path
@@ -12,26 +12,26 @@ _NUMBERS = (5, 200, 3_000, 40_000, 2_000_000)
 
 
 def stored(number: int) -> bytes:
-    """Return the sketch that DataSketches wrote of so many visitors."""
+    """Return the sketch of DataSketches of this number of visitors."""
     return (_STORED / f"{number}.bin").read_bytes()
 
 
 def packed(begin: int, end: int) -> bytes:
-    """Return our sketch of visitors of the same names."""
+    """Return a sketch of visitors with the same names."""
     return pack({coupon_of(f"visitor-{number}") for number in range(begin, end)})
 
 
 @pytest.mark.parametrize("number", _NUMBERS)
-def test_a_sketch_that_datasketches_wrote_is_read(number: int) -> None:
-    """As long as there are no more than are kept one by one, exactly."""
+def test_a_sketch_of_datasketches_is_decoded(number: int) -> None:
+    """The estimate is exact while coupons are stored."""
     within = 0.5 if number <= MAX_COUPONS else 0.02 * number
 
     assert estimate([stored(number)]) == pytest.approx(number, abs=within)
 
 
 @pytest.mark.parametrize("number", [5, 200, 3_000, 40_000])
-def test_its_visitors_and_ours_are_the_same(number: int) -> None:
-    """A reader of both, as after an update, counts nobody twice."""
+def test_sketches_of_the_same_visitors_are_equal(number: int) -> None:
+    """The union counts no visitor twice."""
     ours = packed(0, number)
 
     assert estimate([stored(number), ours]) == estimate([ours])
@@ -39,8 +39,8 @@ def test_its_visitors_and_ours_are_the_same(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [3_000, 40_000])
-def test_what_is_written_has_the_form_of_datasketches(number: int) -> None:
-    """Byte for byte, but for the order of coupons and an estimate that merged sketches ignore."""
+def test_the_encoding_equals_that_of_datasketches(number: int) -> None:
+    """Except the order of coupons and the HIP estimate, which merged sketches ignore."""
     ours, theirs = packed(0, number), stored(number)
 
     if number <= MAX_COUPONS:
@@ -58,8 +58,8 @@ def test_what_is_written_has_the_form_of_datasketches(number: int) -> None:
         )
 
 
-def test_registers_beyond_four_bits_survive() -> None:
-    """With two million visitors no register is empty, and some are 15 above the lowest."""
+def test_registers_over_four_bits_are_kept() -> None:
+    """With two million visitors, no register is empty and some are 15 above the lowest."""
     full = stored(2_000_000)
 
     assert full[6] > 0
@@ -70,19 +70,19 @@ def test_registers_beyond_four_bits_survive() -> None:
 
 @pytest.mark.parametrize("number", [MAX_COUPONS + 1, 10_000, 60_000])
 def test_many_visitors_are_estimated_within_two_per_cent(number: int) -> None:
-    """The standard error is 0.6 %, also where coupons end and registers begin."""
+    """The standard error is 0.6 %, also right after the limit of coupons."""
     assert estimate([packed(0, number)]) == pytest.approx(number, rel=0.02)
 
 
 def test_few_visitors_of_many_partitions_are_exact() -> None:
-    """Each writes coupons; together they are more than one sketch has."""
+    """Each has coupons; the union exceeds the limit of coupons."""
     parts = [packed(begin, begin + 1_500) for begin in range(0, 20_000, 1_000)]
 
     assert estimate(parts) == pytest.approx(20_500, abs=5)
 
 
-def test_nobody_is_an_empty_sketch() -> None:
-    """Also as DataSketches writes it."""
+def test_an_empty_sketch_has_no_visitors() -> None:
+    """Nor has an empty sketch of DataSketches."""
     assert pack([]) == merge([]) == merge([b"", b""]) == b""
     assert estimate([]) == estimate([b"", bytes.fromhex("0201070f030c0000")]) == 0
 
@@ -98,10 +98,10 @@ def test_nobody_is_an_empty_sketch() -> None:
         stored(40_000)[:39],
         stored(40_000)[:-1],
         stored(40_000)[:7] + b"\x06" + stored(40_000)[8:],  # HLL_6, which headrace never wrote
-        stored(40_000)[:3] + b"\x0c" + stored(40_000)[4:],  # of 4,096 registers
+        stored(40_000)[:3] + b"\x0c" + stored(40_000)[4:],  # 4,096 registers
     ],
 )
-def test_damaged_bytes_are_an_error(damaged: bytes) -> None:
-    """No number is made up."""
-    with pytest.raises(ValueError, match="sketch of visitors"):
+def test_a_malformed_sketch_is_rejected(damaged: bytes) -> None:
+    """With a `ValueError`."""
+    with pytest.raises(ValueError, match="visitor sketch"):
         estimate([packed(0, 10), damaged])

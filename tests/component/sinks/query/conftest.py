@@ -1,4 +1,4 @@
-"""The role `query` in this process: real SQL, and a board that the test fills."""
+"""The role `query` in this process, with a real database and a live store filled by tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ from schemas.codec import encode
 from schemas.records import LiveCounters
 from sinks.query import tokens
 from sinks.query.app import Query, Services
-from sinks.query.live_board import Board
+from sinks.query.live_board import LiveStore
 from sinks.sql.engine import Database, open_database
 from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
@@ -28,36 +28,36 @@ from tests.unit.sinks.query.test_live import NOW_MS
 
 
 class FakeReader:
-    """Stands in for `LiveReader`: nothing comes but what the test puts."""
+    """A `LiveReader` that reads nothing; tests fill its store."""
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        self.trouble: str | None = None
+    def __init__(self, store: LiveStore) -> None:
+        self.store = store
+        self.problem: str | None = None
 
     def start(self, now_ms: int) -> None:
-        """There is nothing to read."""
+        """Do nothing."""
 
     async def stop(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing."""
 
 
 class FakeTopic:
-    """A compacted topic in memory; `away` is when Kafka is."""
+    """A compacted topic in memory. Set `is_unavailable` to simulate an outage of Kafka."""
 
     def __init__(self) -> None:
         self.records: dict[str, Configuration | None] = {}
-        self.away = False
+        self.is_unavailable = False
 
     async def publish(self, key: str, record: Configuration | None) -> None:
-        """Keep the last record of a key."""
-        if self.away:
+        """Store the last record of a key."""
+        if self.is_unavailable:
             raise Unavailable("Kafka does not answer")
         self.records[key] = record
 
 
 @dataclass
 class Role:
-    """The application, and what a test does to what is behind it."""
+    """The application and its dependencies."""
 
     query: Query
     reader: FakeReader
@@ -67,19 +67,19 @@ class Role:
     writer: Writer
 
     def put(self, counters: LiveCounters) -> None:
-        """Let live counters come in."""
-        self.reader.board.put(encode(counters), NOW_MS)
+        """Store live counters."""
+        self.reader.store.put(encode(counters), NOW_MS)
 
     async def token(self, *sites: str) -> str:
-        """Return a new token that reads and manages sites, or all."""
+        """Create a token with the scope `manage` for sites, or for all."""
         return await self.database.run(lambda c: tokens.create(c, "", sites or None, "manage"))
 
     async def read_token(self, *sites: str) -> str:
-        """Return a new token that only reads sites, or all."""
+        """Create a token with the scope `read` for sites, or for all."""
         return await self.database.run(lambda c: tokens.create(c, "", sites or None))
 
     async def alert(self, offset: int, site_id: str = "shop") -> None:
-        """Let an alert be stored."""
+        """Store an alert."""
         rows = {AlertRow: [samples.alert_at(offset, offset, site_id)]}
         await self.writer.write(samples.TOPIC, 0, offset + 1, rows, samples.expect_no_rejection)
 
@@ -95,18 +95,18 @@ class Role:
 
 @pytest.fixture
 def list_seconds() -> float:
-    """Give the time limit of a list: longer than any test."""
+    """Return the statement timeout of lists: longer than any test."""
     return 600.0
 
 
 @pytest.fixture
 async def role(tmp_path: Path, list_seconds: float) -> AsyncIterator[Role]:
-    """Give the role, started, over a SQLite database."""
+    """Yield the started role with a SQLite database."""
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
     database, writer = open_database(url), await samples.open_for_test(url)
     await writer.assign(samples.TOPIC, 0)
-    (reader, service, windows) = (FakeReader(Board(lambda: NOW_MS)), FakeService(), FakeTopic())
+    (reader, service, windows) = (FakeReader(LiveStore(lambda: NOW_MS)), FakeService(), FakeTopic())
     query = new_query(url, reader, service, windows, list_seconds)
     await query.start()
     yield Role(query, reader, service, windows, database, writer)
@@ -122,37 +122,37 @@ def new_query(
     windows: FakeTopic | None = None,
     list_seconds: float = 10.0,
 ) -> Query:
-    """Return an application at a fixed time."""
+    """Return an application whose clock stands at `NOW_MS`."""
     publish = (windows or FakeTopic()).publish
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Services]:
+    async def open_services() -> AsyncIterator[Services]:
         yield Services(service, publish)  # type: ignore[arg-type]
 
     return Query(
         open_reader(url, list_seconds),
         reader,  # type: ignore[arg-type]
         CollectorRegistry(),
-        opened,
+        open_services,
         lambda: NOW_MS,
         authentication=open_reader(url, readers=2),
     )
 
 
 class Watching:
-    """A client of a stream: what it was sent, as it comes."""
+    """A client of a stream, which collects what it is sent."""
 
     def __init__(self, query: Callable[..., Any], path: str, token: str, **headers: str) -> None:
-        (bare, _, asked) = path.partition("?")
+        (path, _, query_string) = path.partition("?")
         self.sent = b""
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
-        self._left = asyncio.Event()
+        self._disconnected = asyncio.Event()
         scope = {
             "type": "http",
             "method": "GET",
-            "path": bare,
-            "query_string": asked.encode(),
+            "path": path,
+            "query_string": query_string.encode(),
             "headers": [
                 (b"authorization", f"Bearer {token}".encode()),
                 *(
@@ -163,12 +163,12 @@ class Watching:
         }
         self.task = asyncio.ensure_future(query(scope, self._receive, self._send))
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         """Close the connection."""
-        self._left.set()
+        self._disconnected.set()
 
     def events(self, name: str) -> list[str]:
-        """Return the events of a name that came whole."""
+        """Return the complete events with this name."""
         return [
             message
             for message in self.sent.decode().split("\n\n")[:-1]
@@ -176,7 +176,7 @@ class Watching:
         ]
 
     async def _receive(self) -> dict[str, Any]:
-        await self._left.wait()
+        await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Subscriptions in memory: what the paths need of the real service."""
+"""An in-memory service of subscriptions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from sinks.webhooks.asked import Invalid
 from sinks.webhooks.service import NotFound
 from sinks.webhooks.topic import Unavailable
 
-Shown = dict[str, Any]
+Item = dict[str, Any]
 
 _TIME = "2026-01-31T12:00:00.000000Z"
-_SHOWN: Shown = {
+_DEFAULTS: Item = {
     "rule": "payment",
     "params": {},
     "channel": {"type": "webhook", "url": "https://example.com/"},
@@ -25,59 +25,63 @@ _SHOWN: Shown = {
 
 
 class FakeService:
-    """Keeps what it is given; `away` is when Kafka is."""
+    """Keeps subscriptions. Set `is_unavailable` to simulate an outage of Kafka."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, Shown] = {}
-        self.away = False
+        self.subscriptions: dict[str, Item] = {}
+        self.is_unavailable = False
 
-    async def create(self, body: Mapping[str, Any]) -> Shown:
-        """Keep a subscription; only the rule `payment` is known."""
-        if self.away:
+    async def create(self, body: Mapping[str, Any]) -> Item:
+        """Create a subscription. Only the rule `payment` is valid."""
+        if self.is_unavailable:
             raise Unavailable("Kafka does not answer")
         if body.get("rule") != "payment":
             raise Invalid("rule", "rule must be payment")
-        made = {**_SHOWN, "subscription_id": str(uuid4()), "site_id": body["site_id"]}
-        self.kept[made["subscription_id"]] = made
-        return {**made, "secret": "whsec_x"}
+        created = {**_DEFAULTS, "subscription_id": str(uuid4()), "site_id": body["site_id"]}
+        self.subscriptions[created["subscription_id"]] = created
+        return {**created, "secret": "whsec_x"}
 
     async def list(self, sites: Sequence[str] | None, part: Slice) -> Page:
-        """Return those of the sites."""
-        kept = [one for one in self.kept.values() if sites is None or one["site_id"] in sites]
-        return Page(kept[: part.limit], None)
+        """Return the subscriptions of the sites."""
+        found = [
+            item
+            for item in self.subscriptions.values()
+            if sites is None or item["site_id"] in sites
+        ]
+        return Page(found[: part.limit], None)
 
-    async def get(self, subscription_id: str) -> Shown:
-        """Return one."""
-        if subscription_id not in self.kept:
+    async def get(self, subscription_id: str) -> Item:
+        """Return a subscription."""
+        if subscription_id not in self.subscriptions:
             raise NotFound
-        return self.kept[subscription_id]
+        return self.subscriptions[subscription_id]
 
-    async def patch(self, subscription_id: str, body: Mapping[str, Any]) -> Shown:
-        """Change one."""
-        self.kept[subscription_id] |= body
-        return self.kept[subscription_id]
+    async def patch(self, subscription_id: str, body: Mapping[str, Any]) -> Item:
+        """Update a subscription."""
+        self.subscriptions[subscription_id] |= body
+        return self.subscriptions[subscription_id]
 
     async def delete(self, subscription_id: str) -> None:
-        """Forget one."""
-        del self.kept[subscription_id]
+        """Delete a subscription."""
+        del self.subscriptions[subscription_id]
 
-    async def test(self, subscription_id: str) -> Shown:
+    async def test(self, subscription_id: str) -> Item:
         """Return a delivery."""
         return _delivery(subscription_id, subscription_id)
 
     async def deliveries(self, subscription_id: str, part: Slice) -> Page:
-        """Return none."""
+        """Return an empty page."""
         del subscription_id, part
         return Page([], None)
 
-    async def resend(self, subscription_id: str, delivery_id: str) -> Shown:
-        """Return the delivery when its id is the subscription's."""
+    async def resend(self, subscription_id: str, delivery_id: str) -> Item:
+        """Return a delivery if its id equals that of the subscription."""
         if subscription_id != delivery_id:
             raise NotFound
         return _delivery(subscription_id, delivery_id)
 
 
-def _delivery(subscription_id: str, delivery_id: str) -> Shown:
+def _delivery(subscription_id: str, delivery_id: str) -> Item:
     return {
         **dict.fromkeys(("alert_id", "rule", "subject", "next_attempt_at", "delivered_at")),
         "delivery_id": delivery_id,

@@ -13,19 +13,19 @@ NAME = "sinks.query.access"
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Give what is logged from here on."""
+    """Return the log from here on."""
     caplog.set_level(logging.INFO, "sinks.query")
     return caplog
 
 
 def _lines(log: pytest.LogCaptureFixture) -> list[str]:
-    """Return the lines, without how long it took."""
-    found = [record.getMessage() for record in log.records if record.name == NAME]
-    return [line.rpartition(", ")[0] or line for line in found]
+    """Return the lines without the duration."""
+    lines = [record.getMessage() for record in log.records if record.name == NAME]
+    return [line.rpartition(", ")[0] or line for line in lines]
 
 
 async def test_each_request_is_a_line(role: Role, log: pytest.LogCaptureFixture) -> None:
-    """With its status, and the code of an error; machines that look every second are left out."""
+    """With status and error code, except health checks, metrics and files of the page."""
     async with role.client(await role.token("shop")) as client:
         await client.get("/api/sites/shop/live?latest=1")
         await client.get("/api/sites/blog/live")
@@ -45,7 +45,7 @@ async def test_each_request_is_a_line(role: Role, log: pytest.LogCaptureFixture)
 
 
 async def test_no_token_is_logged(role: Role, log: pytest.LogCaptureFixture) -> None:
-    """Wherever it stands, good or wrong; nor is the client's address."""
+    """Wherever it is in the request, valid or not; nor is the client's address."""
     token = await role.token("shop")
     async with role.client() as client:
         for address in (
@@ -66,15 +66,15 @@ async def test_no_token_is_logged(role: Role, log: pytest.LogCaptureFixture) -> 
     assert "127.0.0.1" not in log.text
 
 
-async def test_a_stream_is_logged_when_it_begins_and_when_it_ends(
+async def test_start_and_end_of_a_stream_are_logged(
     role: Role, log: pytest.LogCaptureFixture
 ) -> None:
-    """For it may be open for days."""
+    """Because it may be open for days."""
     role.put(partial(sessions=1))
     watching = Watching(role.query, "/api/sites/shop/live/stream", await role.token("shop"))
     await eventually_async(lambda: watching.events("live"), within_seconds=10, what="it is open")
     assert _lines(log) == ["GET /api/sites/shop/live/stream 200"]
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     assert "GET /api/sites/shop/live/stream ended after " in _lines(log)[1]
@@ -90,8 +90,8 @@ async def test_a_stream_is_logged_when_it_begins_and_when_it_ends(
         ("postgresql://db/shop?user=me&password=a%40secret", "@db:5432/shop, Kafka "),
     ],
 )
-def test_what_is_read_is_logged_without_a_password(url: str, shown: str) -> None:
-    """At the start, with where the page and the API are."""
+def test_the_database_is_logged_without_a_password(url: str, shown: str) -> None:
+    """At start, with the URLs of the page and the API."""
     query = create_query(Settings(database=DatabaseSettings(url=url)))
 
     (line,) = query.describe("http://127.0.0.1:9")
@@ -101,8 +101,8 @@ def test_what_is_read_is_logged_without_a_password(url: str, shown: str) -> None
     assert "secret" not in line
 
 
-async def test_the_sites_are_named_at_the_start(role: Role, log: pytest.LogCaptureFixture) -> None:
-    """So that a database that is not the one that was meant is seen."""
+async def test_the_sites_are_logged_at_start(role: Role, log: pytest.LogCaptureFixture) -> None:
+    """So that a wrong database is noticed."""
     await eventually_async(
         lambda: "Sites with visits: none yet" in log.text, within_seconds=10, what="it is logged"
     )

@@ -8,8 +8,8 @@ from tests.component.sinks.query.conftest import Role
 _PATH = "/api/sites/shop/import-windows/mine"
 
 
-async def test_a_window_is_opened_for_some_seconds_and_closed(role: Role) -> None:
-    """Both may be repeated."""
+async def test_a_window_is_opened_and_closed(role: Role) -> None:
+    """Both requests are idempotent."""
     async with role.client(await role.token("shop")) as client:
         opened = await client.put(_PATH, json={"seconds": 60})
         record = role.windows.records["shop:mine"]
@@ -37,10 +37,10 @@ async def test_a_window_is_opened_for_some_seconds_and_closed(role: Role) -> Non
         ("/api/sites/no%20site/import-windows/mine", {"seconds": 60}, "site_id"),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_an_invalid_field_is_reported(
     role: Role, path: str, body: dict[str, Any], field: str
 ) -> None:
-    """And nothing is written."""
+    """Nothing is written to the topic."""
     async with role.client(await role.token()) as client:
         answer = await client.put(path, json=body)
 
@@ -49,8 +49,8 @@ async def test_what_is_wrong_is_named(
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_window_needs_a_token_that_manages_the_site(role: Role, method: str) -> None:
-    """Neither one that reads it nor one that manages another does."""
+async def test_a_window_requires_the_scope_manage_for_the_site(role: Role, method: str) -> None:
+    """Not `read`, and not for another site."""
     codes = []
     for token in (await role.read_token("shop"), await role.token("blog")):
         async with role.client(token) as client:
@@ -61,9 +61,9 @@ async def test_a_window_needs_a_token_that_manages_the_site(role: Role, method: 
     assert role.windows.records == {}
 
 
-async def test_without_kafka_nothing_is_promised(role: Role) -> None:
-    """With 503, to be tried again."""
-    role.windows.away = True
+async def test_a_kafka_outage_is_reported(role: Role) -> None:
+    """With 503."""
+    role.windows.is_unavailable = True
     async with role.client(await role.token()) as client:
         answer = await client.put(_PATH, json={"seconds": 60})
 

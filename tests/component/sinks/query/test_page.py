@@ -9,8 +9,8 @@ from sinks.query import tokens
 from tests.component.sinks.query.conftest import Role
 
 
-async def test_the_page_brings_all_that_it_shows(role: Role) -> None:
-    """Its files are its own, nothing else may be loaded, and no script stands in it."""
+async def test_the_page_is_self_contained(role: Role) -> None:
+    """It loads only its own files, and has no inline script or style."""
     async with role.client() as client:
         page = await client.get("/")
         files = re.findall(r'(?:src|href)="(/[^"]*)"', page.text)
@@ -30,15 +30,15 @@ async def test_the_page_brings_all_that_it_shows(role: Role) -> None:
 
 @pytest.mark.parametrize("name", ["none.js", "%00.js", "..%2fapp.py", "...", "x" * 300 + ".js"])
 async def test_no_other_file_is_served(role: Role, name: str) -> None:
-    """Nor found to be there."""
+    """With 404, whether it exists or not."""
     async with role.client() as client:
         answer = await client.get(f"/page/{name}")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-async def test_the_token_in_the_address_becomes_a_cookie(role: Role) -> None:
-    """That no script can read and no other site sends; the address is clean afterwards."""
+async def test_the_token_in_the_url_is_exchanged_for_a_cookie(role: Role) -> None:
+    """HttpOnly and SameSite=Strict; the redirect removes the token from the URL."""
     token = await role.token("shop")
     async with role.client() as client:
         swapped = await client.get("/", params={"access_token": token})
@@ -51,8 +51,8 @@ async def test_the_token_in_the_address_becomes_a_cookie(role: Role) -> None:
     assert token not in swapped.headers["location"]
 
 
-async def test_two_headraces_of_one_host_keep_their_cookies_apart(role: Role) -> None:
-    """Cookies know no ports: without it in their names the one opened last would lock the other."""
+async def test_servers_on_one_host_have_separate_cookies(role: Role) -> None:
+    """Their names contain the port, because cookies are shared by all ports."""
     shop, till = "http://[::1]:8080", "http://[::1]:9090"
     async with role.client() as client:
         await client.get(shop, params={"access_token": await role.token("shop")})
@@ -63,8 +63,8 @@ async def test_two_headraces_of_one_host_keep_their_cookies_apart(role: Role) ->
     assert [answer.status_code for answer in answers] == [200, 403, 403, 200]
 
 
-async def test_a_wrong_token_gets_no_cookie(role: Role) -> None:
-    """The page then says that it needs one."""
+async def test_an_unknown_token_gets_no_cookie(role: Role) -> None:
+    """Nor can it inject a header."""
     async with role.client() as client:
         answer = await client.get("/", params={"access_token": "hr_x\r\nset-cookie: a=b"})
 
@@ -93,21 +93,19 @@ async def test_a_wrong_token_gets_no_cookie(role: Role) -> None:
         ("access_token=TOKEN&site=%0d%0aset-cookie:a=b", "/?site=%0d%0aset-cookie:a=b"),
     ],
 )
-async def test_all_but_the_token_stays_in_the_address(
-    role: Role, query: str, location: str
-) -> None:
-    """In its order, byte for byte, whether the token is good or not; and on this server."""
+async def test_the_redirect_keeps_other_parameters(role: Role, query: str, location: str) -> None:
+    """In order, byte for byte, whether the token is valid or not; and on this server."""
     token = await role.token("shop")
     for path in ("/", "//"):
-        good = await _raw_get(role, path, query.replace("TOKEN", token))
-        wrong = await _raw_get(role, path, query.replace("TOKEN", "hr_wrong"))
+        valid = await _raw_get(role, path, query.replace("TOKEN", token))
+        unknown = await _raw_get(role, path, query.replace("TOKEN", "hr_wrong"))
 
-        assert good == location
-        assert wrong == f"{location}#token-unknown"
+        assert valid == location
+        assert unknown == f"{location}#token-unknown"
 
 
 async def _raw_get(role: Role, path: str, query: str) -> str:
-    """Return where a request is redirected; httpx would write the address in its own way."""
+    """Return the redirect of a request; httpx would normalize the URL."""
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
@@ -121,8 +119,8 @@ async def _raw_get(role: Role, path: str, query: str) -> str:
     return str(headers[b"location"].decode())
 
 
-async def test_the_page_learns_what_is_wrong_with_a_token(role: Role) -> None:
-    """In the fragment, which goes to no server; an empty one is none."""
+async def test_the_redirect_reports_why_a_token_is_invalid(role: Role) -> None:
+    """In the fragment, which browsers do not send; an empty token is ignored."""
     revoked = await _revoked(role)
     async with role.client() as client:
         answers = [
@@ -130,8 +128,8 @@ async def test_the_page_learns_what_is_wrong_with_a_token(role: Role) -> None:
             for token in ("", "hr_x", revoked, "x" * 4000)
         ]
 
-    places = [answer.headers["location"].removeprefix("/?site=shop") for answer in answers]
-    assert places == ["", "#token-unknown", "#token-revoked", "#token-unknown"]
+    fragments = [answer.headers["location"].removeprefix("/?site=shop") for answer in answers]
+    assert fragments == ["", "#token-unknown", "#token-revoked", "#token-unknown"]
 
 
 async def _revoked(role: Role) -> str:
@@ -145,8 +143,8 @@ async def _revoked(role: Role) -> str:
     return token
 
 
-async def test_a_wrong_a_missing_and_a_revoked_token_differ(role: Role) -> None:
-    """As RFC 6750 has it, and in a sentence."""
+async def test_missing_unknown_and_revoked_tokens_are_distinguished(role: Role) -> None:
+    """By WWW-Authenticate as in RFC 6750, and by the message."""
     revoked = await _revoked(role)
     async with role.client() as client:
         answers = [
@@ -164,15 +162,15 @@ async def test_a_wrong_a_missing_and_a_revoked_token_differ(role: Role) -> None:
     ]
     invalid = 'Bearer error="invalid_token"'
     assert answered == [
-        ("Bearer", "A token is needed: Authorization: Bearer <token>"),
-        (invalid, "This token is not known here"),
+        ("Bearer", "A token is required: Authorization: Bearer <token>"),
+        (invalid, "This token is unknown"),
         (invalid, "This token was revoked"),
         (invalid, "This token was revoked"),
     ]
 
 
-async def test_the_token_field_opens_the_page(role: Role) -> None:
-    """With the same cookie as the address; a wrong token gets none, and says why."""
+async def test_the_token_form_sets_the_cookie(role: Role) -> None:
+    """Like the URL; for an unknown token, it reports why not."""
     token = await role.token("shop")
     async with role.client() as client:
         wrong = await client.post("/page/token", json={"token": "hr_x"})
@@ -199,10 +197,10 @@ async def test_the_token_field_opens_the_page(role: Role) -> None:
         (b'{"token": "' + b"x" * 70_000 + b'"}', 413, "body_too_large"),
     ],
 )
-async def test_what_is_no_token_is_refused(
+async def test_an_invalid_token_body_is_rejected(
     role: Role, content: bytes, status: int, code: str
 ) -> None:
-    """And no other method is taken."""
+    """Other methods are not allowed."""
     async with role.client() as client:
         answer = await client.post("/page/token", content=content)
         got = await client.get("/page/token")
@@ -211,8 +209,8 @@ async def test_what_is_no_token_is_refused(
     assert (got.status_code, got.headers["allow"]) == (405, "POST")
 
 
-async def test_no_other_page_can_set_the_token(role: Role) -> None:
-    """Else it could show its own numbers in place of the reader's."""
+async def test_a_page_of_another_origin_cannot_set_the_token(role: Role) -> None:
+    """It could otherwise make the page show the numbers of another site."""
     token = await role.token("shop")
     async with role.client() as client:
         answers = [
@@ -241,10 +239,10 @@ async def test_no_other_page_can_set_the_token(role: Role) -> None:
         ("http://headrace/", 403),
     ],
 )
-async def test_a_cookie_changes_nothing_from_another_origin(
+async def test_a_cookie_does_not_authorize_changes_from_another_origin(
     role: Role, origin: str | None, status: int
 ) -> None:
-    """Another port of the same host is another origin, though it is the same site for cookies."""
+    """Another port is another origin, but the same site for cookies."""
     headers = {"cookie": f"headrace_token={await role.token()}"}
     if origin is not None:
         headers["origin"] = origin

@@ -5,8 +5,8 @@ import httpx
 import pytest
 
 from sinks.query import auth, reads, tokens
-from sinks.query.app import readable_headers
-from sinks.query.live_board import Board
+from sinks.query.app import sanitize_headers
+from sinks.query.live_board import LiveStore
 from tests.component.sinks.query.conftest import FakeReader, Role, new_query
 from tests.component.sinks.query.fake_service import FakeService
 from tests.unit.sinks.query.test_live import partial
@@ -22,8 +22,8 @@ ALL_PATHS = [
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)
-async def test_nothing_is_told_without_a_token(role: Role, path: str) -> None:
-    """Nor with a wrong one, in any place; and no browser is let in from elsewhere."""
+async def test_a_token_is_required(role: Role, path: str) -> None:
+    """An unknown token is rejected, wherever it is sent; CORS is not allowed."""
     origin = {"origin": "https://evil.example"}
     async with role.client() as client:
         answers = [
@@ -41,16 +41,16 @@ async def test_nothing_is_told_without_a_token(role: Role, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", SITE_PATHS)
-async def test_another_sites_token_is_refused(role: Role, path: str) -> None:
-    """With 403, whether there is such a site or not."""
+async def test_the_token_of_another_site_is_rejected(role: Role, path: str) -> None:
+    """With 403, whether the site exists or not."""
     async with role.client(await role.token("blog", "docs")) as client:
         answer = await client.get(f"/api/sites/shop/{path}")
 
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-async def test_a_token_is_taken_from_header_address_and_cookie(role: Role) -> None:
-    """In each of the three it opens its site."""
+async def test_a_token_is_accepted_in_header_query_and_cookie(role: Role) -> None:
+    """Each of the three is sufficient."""
     token = await role.token("shop")
     async with role.client() as client:
         by_header = await client.get(
@@ -64,8 +64,8 @@ async def test_a_token_is_taken_from_header_address_and_cookie(role: Role) -> No
     assert [by_header.status_code, by_address.status_code, by_cookie.status_code] == [200] * 3
 
 
-async def test_what_happens_now_is_told(role: Role) -> None:
-    """An unknown site has zeros; a site that is none is refused."""
+async def test_live_counters_are_returned(role: Role) -> None:
+    """All counters of an unknown site are zero; an invalid site_id is rejected."""
     role.put(partial(sessions=3))
     async with role.client(await role.token()) as client:
         known = await client.get("/api/sites/shop/live")
@@ -78,8 +78,8 @@ async def test_what_happens_now_is_told(role: Role) -> None:
     assert (wrong.status_code, wrong.json()["field"]) == (400, "site_id")
 
 
-async def test_lists_are_read_page_by_page(role: Role) -> None:
-    """By the cursor of the page before."""
+async def test_lists_are_paginated(role: Role) -> None:
+    """By the cursor of the previous page."""
     for offset in range(3):
         await role.alert(offset)
     async with role.client(await role.token("shop")) as client:
@@ -102,8 +102,8 @@ async def test_lists_are_read_page_by_page(role: Role) -> None:
         ("sort=title", "sort"),
     ],
 )
-async def test_a_wrong_parameter_is_named(role: Role, query: str, field: str) -> None:
-    """With 400 and a sentence."""
+async def test_an_invalid_parameter_is_reported(role: Role, query: str, field: str) -> None:
+    """With 400 and its name."""
     async with role.client(await role.token()) as client:
         answer = await client.get(f"/api/sites/shop/alerts?{query}")
 
@@ -119,10 +119,10 @@ async def test_a_wrong_parameter_is_named(role: Role, query: str, field: str) ->
         ("sessions?state=ended", "state", "open, closed, withdrawn"),
     ],
 )
-async def test_a_filter_that_nothing_can_match_is_refused(
+async def test_a_filter_with_an_unknown_value_is_rejected(
     role: Role, path: str, field: str, known: str
 ) -> None:
-    """A name with a typing error would find nothing, as if there was nothing."""
+    """A misspelt value would return an empty list."""
     async with role.client(await role.token()) as client:
         answer = await client.get(f"/api/sites/shop/{path}")
 
@@ -130,8 +130,8 @@ async def test_a_filter_that_nothing_can_match_is_refused(
     assert f"{field} must be one of: {known}; it is " in answer.json()["error"]
 
 
-async def test_a_filter_leaves_what_it_names(role: Role) -> None:
-    """A rule of which the site has no alert is no error."""
+async def test_alerts_are_filtered_by_rule(role: Role) -> None:
+    """A rule without alerts returns an empty list."""
     await role.alert(0)
     async with role.client(await role.token()) as client:
         payments = (await client.get("/api/sites/shop/alerts?rule=payment")).json()["items"]
@@ -141,8 +141,8 @@ async def test_a_filter_leaves_what_it_names(role: Role) -> None:
     assert (errors.status_code, errors.json()["items"]) == (200, [])
 
 
-async def test_other_paths_and_methods_are_told_so(role: Role) -> None:
-    """404, and 405 with what is allowed."""
+async def test_unknown_paths_and_methods_are_rejected(role: Role) -> None:
+    """With 404, and 405 with the allowed methods."""
     async with role.client(await role.token()) as client:
         nowhere = await client.get("/api/nowhere")
         posted = await client.post("/api/sites/shop/live")
@@ -166,10 +166,10 @@ async def test_other_paths_and_methods_are_told_so(role: Role) -> None:
         ("TRACE", "/page/live.js", "GET, HEAD"),
     ],
 )
-async def test_allow_names_all_methods_of_a_path(
+async def test_allow_lists_all_methods_of_a_path(
     role: Role, method: str, path: str, allowed: str
 ) -> None:
-    """Whether a token is sent or not."""
+    """Without a token, too."""
     async with role.client() as client:
         answer = await client.request(method, path)
 
@@ -177,10 +177,10 @@ async def test_allow_names_all_methods_of_a_path(
     assert method == "HEAD" or f"takes {allowed}, not {method}" in answer.json()["error"]
 
 
-async def test_a_fault_of_ours_is_answered_and_logged(
+async def test_an_exception_is_logged_and_reported(
     role: Role, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With 500 and a code; what it was is in the log, and not in the answer."""
+    """With 500; details are only in the log."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
@@ -197,19 +197,19 @@ async def test_a_fault_of_ours_is_answered_and_logged(
 async def test_a_revoked_token_stops_within_seconds(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As soon as what is remembered of it is old."""
+    """As soon as its cache entry expires."""
     token = await role.token("shop")
     async with role.client(token) as client:
         assert (await client.get("/api/sites/shop/live")).status_code == 200
         for listed in await role.database.run(tokens.list_tokens):
             await role.database.run(partial_of(tokens.revoke, token_id=listed.token_id))
-        monkeypatch.setattr(auth, "REMEMBERED_SECONDS", 0.0)
+        monkeypatch.setattr(auth, "CACHE_SECONDS", 0.0)
 
         assert (await client.get("/api/sites/shop/live")).status_code == 401
 
 
-async def test_the_sites_of_a_token_are_told(role: Role) -> None:
-    """Of one for all, those where something happens."""
+async def test_the_sites_of_a_token_are_listed(role: Role) -> None:
+    """For a token of all sites, those with live counters or visits."""
     role.put(partial(sessions=1))
     async with role.client(await role.token("b", "a")) as client:
         own = (await client.get("/api/sites")).json()["items"]
@@ -220,20 +220,20 @@ async def test_the_sites_of_a_token_are_told(role: Role) -> None:
     assert known == [{"site_id": "shop"}]
 
 
-async def test_however_many_sites_there_are_each_is_found(role: Role) -> None:
-    """Page by page, by name: junk that somebody sends hides nobody."""
+async def test_all_sites_are_listed_page_by_page(role: Role) -> None:
+    """Ordered by name, so a flood of invented sites cannot hide others."""
     for number in range(250):
         role.put(partial(site_id=f"0-{number:03}", sessions=1))
     role.put(partial(sessions=1))
     found: list[str] = []
     async with role.client(await role.token()) as client:
-        address = "/api/sites"
+        url = "/api/sites"
         while True:
-            page = (await client.get(address)).json()
+            page = (await client.get(url)).json()
             found += [item["site_id"] for item in page["items"]]
             if page["next_cursor"] is None:
                 break
-            address = f"/api/sites?cursor={page['next_cursor']}"
+            url = f"/api/sites?cursor={page['next_cursor']}"
     async with role.client(await role.token(*found[:3])) as client:
         own = (await client.get("/api/sites?limit=2")).json()
 
@@ -242,9 +242,9 @@ async def test_however_many_sites_there_are_each_is_found(role: Role) -> None:
     assert own["next_cursor"]
 
 
-async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """With 503 and what to do; what needs none is answered."""
-    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
+async def test_a_missing_database_is_reported(tmp_path: Path) -> None:
+    """With 503 and what to do; the page works without a database."""
+    query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(LiveStore(int)), FakeService())
     await query.start()
     transport = httpx.ASGITransport(query)
     async with httpx.AsyncClient(transport=transport, base_url="http://headrace") as client:
@@ -258,8 +258,8 @@ async def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert page.status_code == 200
 
 
-async def test_no_text_of_clients_is_in_the_metrics(role: Role) -> None:
-    """Routes are those of the table."""
+async def test_metrics_contain_no_client_input(role: Role) -> None:
+    """Labels are route templates."""
     async with role.client(await role.token()) as client:
         await client.get("/api/sites/secret-site/live")
         await client.get("/wp-admin.php")
@@ -271,11 +271,11 @@ async def test_no_text_of_clients_is_in_the_metrics(role: Role) -> None:
     assert "wp-admin" not in told
 
 
-async def test_it_is_ready_when_live_counters_are_read(role: Role) -> None:
-    """And says why it is not."""
+async def test_it_is_ready_when_live_counters_are_loaded(role: Role) -> None:
+    """Else `/readyz` reports the problem."""
     async with role.client() as client:
         assert (await client.get("/readyz")).status_code == 200
-        role.reader.trouble = "Kafka is not reached yet"
+        role.reader.problem = "Kafka is not reached yet"
         answer = await client.get("/readyz")
         assert (await client.get("/healthz")).status_code == 200
 
@@ -292,8 +292,8 @@ async def test_it_is_ready_when_live_counters_are_read(role: Role) -> None:
         ("POST", f"{ONE}/deliveries/00000000-0000-4000-8000-000000000000/resend"),
     ],
 )
-async def test_a_change_needs_a_token_that_manages(role: Role, method: str, path: str) -> None:
-    """With 403 and the command that creates one; whether the subscription exists or not."""
+async def test_a_change_requires_the_scope_manage(role: Role, method: str, path: str) -> None:
+    """Else 403 with the command that creates such a token, whether the id exists or not."""
     async with role.client(await role.read_token("shop")) as client:
         answer = await client.request(method, path, json={"site_id": "shop"})
 
@@ -302,8 +302,8 @@ async def test_a_change_needs_a_token_that_manages(role: Role, method: str, path
 
 
 @pytest.mark.parametrize("path", ALL_PATHS[:-1])
-async def test_a_token_of_any_scope_reads(role: Role, path: str) -> None:
-    """Streams as well, which `HEAD` finds without opening them."""
+async def test_a_token_of_any_scope_can_read(role: Role, path: str) -> None:
+    """Streams, too, which are requested with HEAD."""
     async with role.client(await role.read_token("shop")) as client:
         answer = await client.head(path)
 
@@ -320,10 +320,10 @@ async def test_a_token_of_any_scope_reads(role: Role, path: str) -> None:
         ("/%0A", {}, 404),
     ],
 )
-async def test_what_is_not_served_changes_no_answer(
+async def test_ranges_and_trailing_line_feeds_are_not_supported(
     role: Role, path: str, headers: dict[str, str], status: int
 ) -> None:
-    """Ranges of a file are not, nor a path with a line feed at its end."""
+    """A Range header is ignored; a path with a line feed is not found."""
     async with role.client(await role.token()) as client:
         answer = await client.get(path, headers=headers)
 
@@ -333,25 +333,25 @@ async def test_what_is_not_served_changes_no_answer(
         assert answer.json()["code"] == "not_found"
 
 
-def test_a_cookie_of_backslashes_is_not_unquoted() -> None:
-    """Python needs seconds to unquote one, in which nobody else is served."""
+def test_backslashes_are_removed_from_cookies() -> None:
+    """Unquoting 60,000 of them would block the event loop for seconds (CVE-2024-7592)."""
     headers = [(b"cookie", b'a="' + b"\\" * 60_000 + b'"; token=hr_x'), (b"accept", b"\\")]
 
-    assert readable_headers(headers) == [(b"cookie", b'a=""; token=hr_x'), (b"accept", b"\\")]
+    assert sanitize_headers(headers) == [(b"cookie", b'a=""; token=hr_x'), (b"accept", b"\\")]
 
 
-async def test_machine_paths_are_counted_by_their_path(role: Role) -> None:
-    """Failing probes are no unknown paths."""
+async def test_operational_endpoints_are_counted_by_path(role: Role) -> None:
+    """Not as unknown paths."""
     async with role.client() as client:
         await client.get("/healthz")
         metrics = (await client.get("/metrics")).text
     assert 'route="/healthz",status="200"' in metrics
 
 
-async def test_a_machine_path_that_fails_is_answered_as_all_errors_are(
+async def test_an_exception_of_an_operational_endpoint_is_reported(
     role: Role, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And logged."""
+    """As 500 in the usual format, and in the log."""
 
     def fail() -> str | None:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""Time here is virtual: it stands while something can be done and jumps when nothing can."""
+"""Slow clients of streams, with a virtual clock that advances when the event loop is idle."""
 
 import asyncio
 import selectors
@@ -11,73 +11,75 @@ T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Waits no time, and says how long it would have."""
+    """Does not wait, but adds up the timeouts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.jumped = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready."""
+        """Return the ready keys at once."""
         self.jumped += timeout or 0.0
         return super().select(0)
 
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
-        self._selector_of_ours = _JumpingSelector()
-        super().__init__(self._selector_of_ours)
+        self._jumping_selector = _JumpingSelector()
+        super().__init__(self._jumping_selector)
 
     def time(self) -> float:
         """Return the virtual time."""
-        return self._selector_of_ours.jumped
+        return self._jumping_selector.jumped
 
 
 class Ticker:
-    """A source with something new every `every` seconds of virtual time."""
+    """A source with a new message every `every` seconds of virtual time."""
 
     def __init__(self, every: float) -> None:
         self._every = every
-        self._told = 0.0
+        self._sent_at = 0.0
 
-    async def news(self) -> bytes:
-        """Return a message when it is time."""
+    async def next_messages(self) -> bytes:
+        """Return a message if it is due."""
         now = asyncio.get_running_loop().time()
-        if now - self._told < self._every:
+        if now - self._sent_at < self._every:
             return b""
-        self._told = now
+        self._sent_at = now
         return b"event: tick\ndata: 1\n\n"
 
 
 class Client:
-    """Takes what it is sent until `stuck_after` seconds; then nothing."""
+    """Reads messages for `stuck_after` seconds, then hangs."""
 
     def __init__(self, stuck_after: float = float("inf")) -> None:
         self.sent: list[tuple[float, bytes]] = []
-        self.cut = asyncio.Event()
+        self.disconnected = asyncio.Event()
         self._stuck_after = stuck_after
 
     async def send(self, message: Any) -> None:
-        """Take a message, or wait for ever."""
+        """Read a message, or hang."""
         now = asyncio.get_running_loop().time()
         if now >= self._stuck_after:
             await asyncio.Event().wait()
         self.sent.append((now, message.get("body", b"")))
 
     async def receive(self) -> Any:
-        """Return when the connection is cut."""
-        await self.cut.wait()
+        """Wait until the connection is closed."""
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
 
-async def _may() -> bool:
+async def _is_authorized() -> bool:
     return True
 
 
 async def _serve(client: Client, every: float, seconds: float) -> bool:
     stopping = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, stopping.set)
-    return await sse.serve(Ticker(every).news, _may, client.receive, client.send, stopping)
+    return await sse.serve(
+        Ticker(every).next_messages, _is_authorized, client.receive, client.send, stopping
+    )
 
 
 def _run(work: Awaitable[T]) -> T:
@@ -88,8 +90,8 @@ def _run(work: Awaitable[T]) -> T:
         return runner.run(main())
 
 
-def test_a_client_hears_a_heartbeat_every_fifteen_seconds_of_silence() -> None:
-    """A comment, which no reader of events sees."""
+def test_a_heartbeat_is_sent_after_fifteen_seconds_without_a_message() -> None:
+    """As a comment, which clients ignore."""
 
     async def main() -> Client:
         client = Client()
@@ -101,8 +103,8 @@ def test_a_client_hears_a_heartbeat_every_fifteen_seconds_of_silence() -> None:
     assert [round(at) for at in beats] == [15, 30, 45, 60]
 
 
-def test_there_is_no_heartbeat_where_there_is_newest() -> None:
-    """And at most two messages a second."""
+def test_no_heartbeat_is_sent_between_messages() -> None:
+    """And at most two messages per second."""
 
     async def main() -> Client:
         client = Client()
@@ -115,8 +117,8 @@ def test_there_is_no_heartbeat_where_there_is_newest() -> None:
     assert len([body for body in sent if body]) <= 121
 
 
-def test_a_client_that_takes_nothing_is_dropped_and_nobody_waits_for_it() -> None:
-    """The other one misses nothing."""
+def test_a_client_that_does_not_read_is_dropped() -> None:
+    """Another one misses no message."""
 
     async def main() -> tuple[bool, float, Client]:
         (slow, good) = (Client(stuck_after=5), Client())
@@ -134,12 +136,12 @@ def test_a_client_that_takes_nothing_is_dropped_and_nobody_waits_for_it() -> Non
     assert len([body for _, body in good.sent if b"tick" in body]) >= 119
 
 
-def test_a_client_that_goes_is_noticed_at_once() -> None:
-    """Not at the next message."""
+def test_a_disconnect_is_noticed_at_once() -> None:
+    """Before the next message."""
 
     async def main() -> float:
         client = Client()
-        asyncio.get_running_loop().call_later(7, client.cut.set)
+        asyncio.get_running_loop().call_later(7, client.disconnected.set)
         await _serve(client, every=3_600, seconds=600)
         return asyncio.get_running_loop().time()
 

@@ -1,4 +1,4 @@
-"""Lists that take long delay neither token checks nor the lists of others."""
+"""Slow lists delay neither token checks nor the lists of other tokens."""
 
 import asyncio
 from typing import Any
@@ -14,8 +14,8 @@ SESSIONS = "/api/sites/shop/sessions"
 _ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
-class _Begun:
-    """Lists of sessions that were begun; they never end by themselves."""
+class _SlowLists:
+    """Counts the started lists of sessions, which never end by themselves."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -27,7 +27,7 @@ class _Begun:
         connection.execute(text(_ENDLESS))
 
     async def reach(self, count: int) -> None:
-        """Return once so many were begun."""
+        """Wait until `count` lists were started."""
         async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: self.count >= count)
 
@@ -38,33 +38,33 @@ class _Begun:
 
 
 @pytest.fixture
-async def begun(monkeypatch: pytest.MonkeyPatch) -> _Begun:
-    """Let lists of sessions never end by themselves."""
-    found = _Begun()
+async def lists(monkeypatch: pytest.MonkeyPatch) -> _SlowLists:
+    """Replace the query of sessions by an endless one."""
+    lists = _SlowLists()
     monkeypatch.setattr(slots, "WAIT_SECONDS", 600.0)
-    monkeypatch.setattr(reads, "sessions", found.read)
-    return found
+    monkeypatch.setattr(reads, "sessions", lists.read)
+    return lists
 
 
 @pytest.mark.parametrize("list_seconds", [0.5])
-async def test_a_list_that_takes_too_long_is_ended(role: Role, begun: _Begun) -> None:
-    """The answer says what to ask for instead."""
+async def test_a_slow_list_is_cancelled(role: Role, lists: _SlowLists) -> None:
+    """The error says what to request instead."""
     async with role.client(await role.token()) as client:
         answer = await client.get(SESSIONS)
 
-    assert begun.count == 1
+    assert lists.count == 1
     assert (answer.status_code, answer.json()["code"]) == (504, "too_slow")
     assert answer.json()["error"] == (
-        "The read took longer than 0.5 s and was ended; ask for less, by from and to or a smaller "
-        "limit"
+        "The query took longer than 0.5 s and was cancelled; request less, with from and to or a "
+        "smaller limit"
     )
 
 
-async def test_tokens_are_checked_while_all_slots_are_taken(role: Role, begun: _Begun) -> None:
-    """Those that are good, and those that are not."""
+async def test_tokens_are_checked_while_all_slots_are_taken(role: Role, lists: _SlowLists) -> None:
+    """Valid and unknown ones."""
     tokens = [await role.token() for _ in range(slots.TOTAL)]
     clients = [Watching(role.query, SESSIONS, token) for token in tokens]
-    await begun.reach(slots.TOTAL)
+    await lists.reach(slots.TOTAL)
 
     statuses = []
     for token in (await role.token(), "hr_unknown"):
@@ -73,57 +73,59 @@ async def test_tokens_are_checked_while_all_slots_are_taken(role: Role, begun: _
 
     assert statuses == [200, 401]
     assert not any(client.task.done() for client in clients)
-    await _leave(clients)
+    await _disconnect(clients)
 
 
-async def test_one_tokens_lists_leave_room_for_anothers(role: Role, begun: _Begun) -> None:
-    """However many it asks for; one too many is refused, and told when to come back."""
+async def test_lists_of_one_token_do_not_block_others(role: Role, lists: _SlowLists) -> None:
+    """A list over the limit is rejected, with Retry-After."""
     greedy = await role.token()
     clients = [Watching(role.query, SESSIONS, greedy) for _ in range(slots.PENDING_PER_TOKEN)]
-    await begun.reach(slots.PER_TOKEN)
+    await lists.reach(slots.PER_TOKEN)
 
     async with role.client(await role.token()) as client:
         alerts = await client.get("/api/sites/shop/alerts")
     async with role.client(greedy) as client:
-        refused = await client.get("/api/sites/shop/alerts")
+        rejected = await client.get("/api/sites/shop/alerts")
 
     assert alerts.status_code == 200
-    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_lists")
-    assert refused.headers["retry-after"] == "1"
-    assert begun.count == slots.PER_TOKEN
-    await _leave(clients)
+    assert (rejected.status_code, rejected.json()["code"]) == (429, "too_many_lists")
+    assert rejected.headers["retry-after"] == "1"
+    assert lists.count == slots.PER_TOKEN
+    await _disconnect(clients)
 
 
-async def test_a_list_that_finds_no_slot_is_refused(
-    role: Role, begun: _Begun, monkeypatch: pytest.MonkeyPatch
+async def test_a_list_without_a_free_slot_is_rejected(
+    role: Role, lists: _SlowLists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a while, and told when to come back."""
+    """After a timeout, with Retry-After."""
     tokens = [await role.token() for _ in range(slots.TOTAL + 1)]
     clients = [Watching(role.query, SESSIONS, token) for token in tokens[1:]]
-    await begun.reach(slots.TOTAL)
+    await lists.reach(slots.TOTAL)
     monkeypatch.setattr(slots, "WAIT_SECONDS", 0.1)
 
     async with role.client(tokens[0]) as client:
-        refused = await client.get("/api/sites/shop/alerts")
+        rejected = await client.get("/api/sites/shop/alerts")
 
-    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
-    assert refused.headers["retry-after"] == "1"
-    await _leave(clients)
+    assert (rejected.status_code, rejected.json()["code"]) == (503, "overloaded")
+    assert rejected.headers["retry-after"] == "1"
+    await _disconnect(clients)
 
 
-async def test_a_list_whose_client_goes_is_ended(role: Role, begun: _Begun) -> None:
-    """Those that waited behind it take its place at once."""
+async def test_the_list_of_a_disconnected_client_is_cancelled(
+    role: Role, lists: _SlowLists
+) -> None:
+    """The next waiting list gets its slot at once."""
     token = await role.token()
     reading = [Watching(role.query, SESSIONS, token) for _ in range(slots.PER_TOKEN)]
-    await begun.reach(slots.PER_TOKEN)
+    await lists.reach(slots.PER_TOKEN)
     for count in range(slots.PER_TOKEN + 1, 3 * slots.PER_TOKEN):
         reading.append(Watching(role.query, SESSIONS, token))
         gone = reading.pop(0)
-        gone.leave()
+        gone.disconnect()
         await gone.task
-        await begun.reach(count)
+        await lists.reach(count)
         assert gone.sent == b""
-    await _leave(reading)
+    await _disconnect(reading)
 
     async with role.client(token) as other:
         assert (await _get(other, "/api/sites/shop/alerts")).status_code == 200
@@ -134,7 +136,7 @@ async def _get(client: httpx.AsyncClient, path: str) -> httpx.Response:
         return await client.get(path)
 
 
-async def _leave(clients: list[Watching]) -> None:
+async def _disconnect(clients: list[Watching]) -> None:
     for client in clients:
-        client.leave()
+        client.disconnect()
     await asyncio.gather(*(client.task for client in clients))

@@ -23,98 +23,97 @@ async def _until_sent(watching: Watching, name: str, count: int) -> list[str]:
     )
 
 
-async def test_what_happens_now_is_sent_at_once_and_when_it_changes(role: Role) -> None:
-    """As `event: live`, after when to come back; the same numbers are not sent twice."""
+async def test_live_counters_are_sent_at_once_and_after_changes(role: Role) -> None:
+    """As `event: live`, after `retry`; unchanged counters are not sent again."""
     role.put(partial(sessions=1))
     watching = Watching(role.query, LIVE, await role.token("shop"))
     await _until_sent(watching, "live", 1)
     role.put(partial(sessions=1))
     role.put(partial(1, sessions=4))
     messages = await _until_sent(watching, "live", 2)
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     assert watching.sent.startswith(b"retry: 2000\n\nevent: live\ndata: {")
     assert watching.headers[b"content-type"] == b"text/event-stream"
-    told = [json.loads(message.split("data: ")[1])["sessions_now"] for message in messages]
-    assert told == [1, 5]
+    sessions = [json.loads(message.split("data: ")[1])["sessions_now"] for message in messages]
+    assert sessions == [1, 5]
 
 
-async def test_the_last_events_are_sent_to_who_asks_for_them(role: Role) -> None:
-    """Others are sent what api.md has, and no more; a page that asks otherwise is told how."""
+async def test_the_latest_events_are_sent_on_request(role: Role) -> None:
+    """With latest=1 only; another value is rejected."""
     role.put(partial(latest=[LatestEvent(NOW_MS, "payment", "5 EUR")]))
     token = await role.token("shop")
-    watching = [Watching(role.query, LIVE + asked, token) for asked in ("", "?latest=1")]
+    watching = [Watching(role.query, LIVE + query, token) for query in ("", "?latest=1")]
     sent = [(await _until_sent(one, "live", 1))[0] for one in watching]
     for one in watching:
-        one.leave()
+        one.disconnect()
         await one.task
     async with role.client(token) as client:
-        refused = await client.get(LIVE, params={"latest": "10"})
+        rejected = await client.get(LIVE, params={"latest": "10"})
+        polled = (await client.get("/api/sites/shop/live", params={"latest": "1"})).json()
 
-        asked = (await client.get("/api/sites/shop/live", params={"latest": "1"})).json()
-
-    told = [json.loads(message.split("data: ")[1]) for message in sent]
-    assert told[1] == asked
-    assert told[1].pop("latest") == [
+    (plain, full) = [json.loads(message.split("data: ")[1]) for message in sent]
+    assert full == polled
+    assert full.pop("latest") == [
         {"at": "2026-04-01T12:00:30.500Z", "type": "payment", "detail": "5 EUR"}
     ]
-    assert told[1].pop("stalled_since") is None
-    assert told[0] == told[1]
-    assert (refused.status_code, refused.json()["field"]) == (400, "latest")
+    assert full.pop("stalled_since") is None
+    assert plain == full
+    assert (rejected.status_code, rejected.json()["field"]) == (400, "latest")
 
 
 async def test_alerts_are_sent_as_they_are_raised(role: Role) -> None:
-    """With their number as the id; those of before, and of other sites, are not."""
+    """With seq as the id, without earlier ones and those of other sites."""
     await role.alert(0)
     watching = Watching(role.query, ALERTS, await role.token("shop"))
     await eventually_async(lambda: watching.sent, within_seconds=15, what="it is open")
     await role.alert(1, "blog")
     await role.alert(2)
     (message,) = await _until_sent(watching, "alert", 1)
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     assert message.startswith("id: 3\nevent: alert\ndata: {")
     assert json.loads(message.split("data: ")[1])["title"] == "Payment 2"
 
 
-async def test_alerts_go_on_after_the_last_that_was_seen(role: Role) -> None:
-    """None is missing and none comes twice, though more are raised meanwhile."""
+async def test_alerts_resume_after_the_last_event_id(role: Role) -> None:
+    """Without gaps and duplicates, while more are raised."""
     for offset in range(300):
         await role.alert(offset)
     watching = Watching(role.query, ALERTS, await role.token("shop"), last_event_id="40")
     await role.alert(300)
     messages = await _until_sent(watching, "alert", 261)
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     ids = [int(message.split("\n")[0].removeprefix("id: ")) for message in messages]
     assert ids == list(range(41, 302))
 
 
-async def test_a_place_that_is_still_to_come_is_none(role: Role) -> None:
-    """It was another database's; its client is told what comes, like a new one."""
+async def test_a_last_event_id_in_the_future_is_ignored(role: Role) -> None:
+    """It is from another database; the client gets new alerts."""
     await role.alert(0)
     watching = Watching(role.query, ALERTS, await role.token("shop"), last_event_id="99999999")
     await eventually_async(lambda: watching.sent, within_seconds=15, what="it is open")
     await role.alert(1)
     (message,) = await _until_sent(watching, "alert", 1)
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     assert message.startswith("id: 2\n")
 
 
-async def test_those_who_wait_for_alerts_share_one_look_at_sql(
+async def test_clients_share_the_queries_of_alerts(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many they are."""
-    asked: list[str] = []
+    """Twenty clients need at most two queries."""
+    queries: list[str] = []
     alerts_after = reads.alerts_after
 
     def count(connection: Any, site_id: str, *rest: Any) -> Any:
-        asked.append(site_id)
+        queries.append(site_id)
         return alerts_after(connection, site_id, *rest)
 
     monkeypatch.setattr(reads, "alerts_after", count)
@@ -124,18 +123,18 @@ async def test_those_who_wait_for_alerts_share_one_look_at_sql(
     await role.alert(0)
     for client in clients:
         await _until_sent(client, "alert", 1)
-        client.leave()
+        client.disconnect()
     await asyncio.gather(*(client.task for client in clients))
 
-    assert len(asked) <= 2
+    assert len(queries) <= 2
 
 
 async def test_a_stream_ends_when_its_token_is_revoked(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within seconds."""
-    monkeypatch.setattr(auth, "REMEMBERED_SECONDS", 0.0)
-    monkeypatch.setattr(sse, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(auth, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(sse, "TOKEN_CHECK_SECONDS", 0.0)
     watching = Watching(role.query, LIVE, await role.token("shop"))
     await _until_sent(watching, "live", 1)
     (token,) = await role.database.run(tokens.list_tokens)
@@ -144,8 +143,8 @@ async def test_a_stream_ends_when_its_token_is_revoked(
     await asyncio.wait_for(watching.task, 10)
 
 
-async def test_a_stop_ends_the_streams_and_refuses_new_ones(role: Role) -> None:
-    """Their clients come back to another process."""
+async def test_draining_ends_streams_and_rejects_requests(role: Role) -> None:
+    """Clients reconnect to another process."""
     token = await role.token("shop")
     watching = Watching(role.query, LIVE, token)
     await _until_sent(watching, "live", 1)
@@ -157,21 +156,21 @@ async def test_a_stop_ends_the_streams_and_refuses_new_ones(role: Role) -> None:
         assert (await client.get("/api/sites/shop/live")).json()["code"] == "shutting_down"
 
 
-async def test_streams_are_bounded(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is told to come later."""
+async def test_streams_are_limited(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One over the limit is rejected with 503."""
     monkeypatch.setattr(sse, "MAX_STREAMS", 1)
     token = await role.token("shop")
     watching = Watching(role.query, LIVE, token)
     await _until_sent(watching, "live", 1)
     async with role.client(token) as client:
         answer = await client.get(LIVE)
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
 
 
-async def test_streams_of_one_token_are_bounded(role: Role) -> None:
+async def test_streams_of_one_token_are_limited(role: Role) -> None:
     """One over the limit is rejected with 429; other tokens and closed streams are not counted."""
     role.query.streams.max_per_token = 1
     (mine, other) = (await role.token("shop"), await role.token("shop"))
@@ -182,13 +181,13 @@ async def test_streams_of_one_token_are_bounded(role: Role) -> None:
         listed = await client.get("/api/sites/shop/live")
     second = Watching(role.query, LIVE, other)
     await _until_sent(second, "live", 1)
-    watching.leave()
+    watching.disconnect()
     await watching.task
     third = Watching(role.query, LIVE, mine)
     await _until_sent(third, "live", 1)
-    for left in (second, third):
-        left.leave()
-        await left.task
+    for stream in (second, third):
+        stream.disconnect()
+        await stream.task
 
     assert (rejected.status_code, rejected.json()["code"]) == (429, "too_many_streams")
     assert rejected.headers["retry-after"]
@@ -200,7 +199,7 @@ async def test_streams_of_one_token_are_bounded(role: Role) -> None:
     ("sent", "header", "first"),
     [
         ("2", None, 3),
-        ("1", "2", 3),  # a browser's reconnection is newer than the address
+        ("1", "2", 3),  # the header of a reconnecting browser is newer than the URL
         ("2", "", 3),
         ("9" * 19, None, None),
         ("²", None, None),
@@ -208,20 +207,20 @@ async def test_streams_of_one_token_are_bounded(role: Role) -> None:
         ("", None, None),
     ],
 )
-async def test_alerts_go_on_where_the_address_says(
+async def test_alerts_resume_after_the_id_in_the_query(
     role: Role, name: str, sent: str, header: str | None, first: int | None
 ) -> None:
-    """As EventSource polyfills say it, which cannot send the header; an id not ours is no place."""
+    """For EventSource polyfills, which cannot send the header; invalid ids are ignored."""
     for offset in range(2):
         await role.alert(offset)
     token = await role.token("shop")
     headers = {} if header is None else {"last_event_id": header}
-    asked = f"{ALERTS}?_=1764&{name}={quote(sent)}"
-    watching = Watching(role.query, asked, token, **headers)
+    path = f"{ALERTS}?_=1764&{name}={quote(sent)}"
+    watching = Watching(role.query, path, token, **headers)
     await eventually_async(lambda: watching.status, within_seconds=10, what="it is open")
     await role.alert(2)
     (message, *_) = await _until_sent(watching, "alert", 1)
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     assert watching.status == 200
@@ -231,29 +230,29 @@ async def test_alerts_go_on_where_the_address_says(
 @pytest.mark.parametrize(
     "path", [LIVE, ALERTS, "/api/sites/shop/alerts", "//api/sites//shop/live/"]
 )
-async def test_what_keeps_caches_off_is_no_parameter(role: Role, path: str) -> None:
-    """And HEAD is answered as GET, without a body; what nothing reads is still rejected."""
+async def test_cache_busting_parameters_are_ignored(role: Role, path: str) -> None:
+    """With HEAD, too; unknown parameters are rejected."""
     async with role.client(await role.token("shop")) as client:
-        address = f"http://headrace{path}"
+        url = f"http://headrace{path}"
         answers = [
-            await client.head(address, params={name: "1764"})
+            await client.head(url, params={name: "1764"})
             for name in ("_", "_t", "t", "ts", "r", "cb", "nocache")
         ]
-        wrong = await client.get(address, params={"rul": "payment"})
-        put = await client.put(address)
+        wrong = await client.get(url, params={"rul": "payment"})
+        put = await client.put(url)
 
     assert {answer.status_code for answer in answers} == {200}
     assert (wrong.status_code, wrong.json()["field"]) == (400, "rul")
     assert (put.status_code, put.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_the_live_stream_takes_what_polyfills_send(role: Role) -> None:
-    """It has no place to go on from: it always begins with what happens now."""
+async def test_the_live_stream_ignores_the_last_event_id(role: Role) -> None:
+    """It always starts with the current counters."""
     role.put(partial(sessions=1))
-    asked = f"{LIVE}?latest=1&_=1&lastEventId=5"
-    watching = Watching(role.query, asked, await role.token("shop"))
+    path = f"{LIVE}?latest=1&_=1&lastEventId=5"
+    watching = Watching(role.query, path, await role.token("shop"))
     await _until_sent(watching, "live", 1)
-    watching.leave()
+    watching.disconnect()
     await watching.task
 
     assert watching.status == 200

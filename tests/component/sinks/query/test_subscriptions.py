@@ -5,8 +5,8 @@ from tests.component.sinks.query.conftest import Role
 NEW = {"site_id": "shop", "rule": "payment"}
 
 
-async def test_the_whole_life_of_a_subscription(role: Role) -> None:
-    """Made, listed, shown, changed, tested, sent again, deleted; the secret is shown once."""
+async def test_the_lifecycle_of_a_subscription(role: Role) -> None:
+    """Create, list, get, update, test, resend and delete; only the first returns the secret."""
     async with role.client(await role.token("shop")) as client:
         made = await client.post("/api/subscriptions", json=NEW)
         name = made.json()["subscription_id"]
@@ -30,8 +30,8 @@ async def test_the_whole_life_of_a_subscription(role: Role) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/{id}/deliveries"])
-async def test_its_lists_take_what_every_list_takes(role: Role, path: str) -> None:
-    """And say what is wrong with a time."""
+async def test_its_lists_have_the_usual_parameters(role: Role, path: str) -> None:
+    """An invalid time is reported."""
     async with role.client(await role.token("shop")) as client:
         made = (await client.post("/api/subscriptions", json=NEW)).json()
         address = f"/api/subscriptions{path.format(id=made['subscription_id'])}"
@@ -42,8 +42,8 @@ async def test_its_lists_take_what_every_list_takes(role: Role, path: str) -> No
     assert (bad.status_code, bad.json()["field"]) == (400, "from")
 
 
-async def test_another_sites_subscriptions_cannot_be_reached(role: Role) -> None:
-    """By no path, nor made; the list does not show them."""
+async def test_subscriptions_of_another_site_are_not_accessible(role: Role) -> None:
+    """By any path, nor in the list."""
     async with role.client(await role.token()) as client:
         name = (await client.post("/api/subscriptions", json=NEW)).json()["subscription_id"]
     one = f"/api/subscriptions/{name}"
@@ -62,7 +62,7 @@ async def test_another_sites_subscriptions_cannot_be_reached(role: Role) -> None
 
     assert {answer.status_code for answer in answers} == {403}
     assert listed == []
-    assert name in role.service.kept
+    assert name in role.service.subscriptions
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ async def test_another_sites_subscriptions_cannot_be_reached(role: Role) -> None
         (b" " * 70_000, 413, "body_too_large"),
     ],
 )
-async def test_a_wrong_body_is_told(role: Role, body: bytes, status: int, code: str) -> None:
-    """By its code, and its field where there is one."""
+async def test_an_invalid_body_is_rejected(role: Role, body: bytes, status: int, code: str) -> None:
+    """With a specific code."""
     async with role.client(await role.token()) as client:
         answer = await client.post("/api/subscriptions", content=body)
 
@@ -87,16 +87,16 @@ async def test_a_wrong_body_is_told(role: Role, body: bytes, status: int, code: 
 
 
 @pytest.mark.parametrize("site", ["%00", "a%20b", "", "a" * 65])
-async def test_a_list_of_what_can_be_no_site_is_refused(role: Role, site: str) -> None:
-    """PostgreSQL would not even read some of them."""
+async def test_a_list_of_an_invalid_site_is_rejected(role: Role, site: str) -> None:
+    """PostgreSQL rejects some of these strings."""
     async with role.client(await role.token()) as client:
         answer = await client.get(f"/api/subscriptions?site_id={site}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_site_id")
 
 
-async def test_what_there_is_not_is_not_found(role: Role) -> None:
-    """Also where the id is none."""
+async def test_an_unknown_subscription_is_not_found(role: Role) -> None:
+    """Nor one with a malformed id."""
     async with role.client(await role.token()) as client:
         answers = [
             await client.get("/api/subscriptions/00000000-0000-4000-8000-000000000000"),
@@ -107,9 +107,9 @@ async def test_what_there_is_not_is_not_found(role: Role) -> None:
     assert {answer.status_code for answer in answers} == {404}
 
 
-async def test_kafka_away_is_no_promise(role: Role) -> None:
-    """503, and to be tried again."""
-    role.service.away = True
+async def test_a_kafka_outage_is_reported(role: Role) -> None:
+    """With 503 and Retry-After."""
+    role.service.is_unavailable = True
     async with role.client(await role.token()) as client:
         answer = await client.post("/api/subscriptions", json=NEW)
 

@@ -1,4 +1,4 @@
-"""Streams over real sockets, to clients that read and to clients that never do."""
+"""Streams over real sockets, with clients that read and clients that do not."""
 
 import asyncio
 import socket
@@ -19,45 +19,45 @@ from sinks.query.live_feed import LiveFeed
 from tests.component.sinks.query.conftest import Role
 from tests.fixtures.waiting import eventually_async
 
-#: What a client's own system takes for it here; elsewhere that is the client's affair.
-_THEIR_BUFFER = 8 * 1024
-#: The kernel doubles what it is asked for.
-_ROOM_BYTES = 2 * (_THEIR_BUFFER + wire.STREAM_BUFFER_BYTES)
+#: SO_RCVBUF of clients.
+_RECEIVE_BUFFER = 8 * 1024
+#: The kernel doubles the requested sizes.
+_BUFFERS_BYTES = 2 * (_RECEIVE_BUFFER + wire.STREAM_BUFFER_BYTES)
 
 
 class Busy:
-    """A source with news at every turn, of which it counts the bytes by site."""
+    """A source with a message at every poll, which counts the bytes by site."""
 
-    def __init__(self, site_id: str, message: bytes, told: Counter[str]) -> None:
+    def __init__(self, site_id: str, message: bytes, sent: Counter[str]) -> None:
         self._site_id = site_id
         self._message = message
-        self._told = told
+        self._sent = sent
 
-    async def news(self) -> bytes:
-        """Return the same message again, as a feed does that many share."""
-        self._told[self._site_id] += len(self._message)
+    async def next_messages(self) -> bytes:
+        """Return the same object each time, like a shared feed."""
+        self._sent[self._site_id] += len(self._message)
         return self._message
 
 
-def always_news(monkeypatch: pytest.MonkeyPatch, message: bytes) -> Counter[str]:
-    """Let every stream of live counters have this news at every turn; gives what was told."""
-    told: Counter[str] = Counter()
+def always_send(monkeypatch: pytest.MonkeyPatch, message: bytes) -> Counter[str]:
+    """Make live streams send `message` at every poll; return the bytes sent by site."""
+    sent: Counter[str] = Counter()
     monkeypatch.setattr(
-        LiveFeed, "watch", lambda _, site_id, **__: Busy(site_id, message, told).news
+        LiveFeed, "watch", lambda _, site_id, **__: Busy(site_id, message, sent).next_messages
     )
-    monkeypatch.setattr(sse, "TURN_SECONDS", 0.01)
-    return told
+    monkeypatch.setattr(sse, "POLL_SECONDS", 0.01)
+    return sent
 
 
-def cut_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take seconds to be fractions of one."""
-    monkeypatch.setattr(sse, "SEND_SECONDS", 0.5)
+def shorten_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reduce the send timeouts to less than a second."""
+    monkeypatch.setattr(sse, "SEND_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(connections, "READ_SECONDS", 0.8)
 
 
 @asynccontextmanager
 async def serving(role: Role) -> AsyncIterator[int]:
-    """Serve the role as the process does, watch over slow connections included; gives the port."""
+    """Serve the role with its HTTP protocol and the check for slow connections; yield the port."""
     protocol = guarded(500)
     config = uvicorn.Config(role.query, http=protocol, lifespan="off", log_config=None)
     config.load()
@@ -84,9 +84,9 @@ async def serving(role: Role) -> AsyncIterator[int]:
 
 
 async def watch(port: int, token: str, site_id: str) -> socket.socket:
-    """Ask for a site's stream; nothing is read of it."""
+    """Request a site's stream, without reading it."""
     client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _THEIR_BUFFER)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
     client.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(client, ("127.0.0.1", port))
@@ -96,67 +96,67 @@ async def watch(port: int, token: str, site_id: str) -> socket.socket:
 
 
 async def answer(client: socket.socket) -> bytes:
-    """Return what comes next."""
+    """Return the next bytes."""
     return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 65_536), 30)
 
 
 async def metric(role: Role, name: str) -> float:
-    """Return a number that the role tells of itself."""
+    """Return a metric of the role."""
     async with role.client() as client:
         lines = (await client.get("/metrics")).text.splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
 
 
-async def test_who_never_reads_is_cut_after_little_and_who_reads_is_not(
+async def test_clients_that_do_not_read_are_dropped(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is kept for each is what its buffer and ours take, and one message more."""
-    told = always_news(monkeypatch, b"event: live\ndata: %b\n\n" % (b"x" * 2_000))
-    cut_soon(monkeypatch)
+    """Each is sent at most the size of the buffers and one message more."""
+    sent = always_send(monkeypatch, b"event: live\ndata: %b\n\n" % (b"x" * 2_000))
+    shorten_timeouts(monkeypatch)
     token = await role.token()
     sites = [f"unread-{number}" for number in range(20)]
     async with serving(role) as port:
         reader = await watch(port, token, "read")
         unread = [await watch(port, token, site_id) for site_id in sites]
 
-        async def are_cut() -> bool:
+        async def are_dropped() -> bool:
             assert await answer(reader)
             return await metric(role, "headrace_query_streams_dropped_total") == len(sites)
 
-        await eventually_async(are_cut, within_seconds=60, what="all who never read are cut")
+        await eventually_async(are_dropped, within_seconds=60, what="they are dropped")
         assert await answer(reader)
         assert await metric(role, "headrace_query_streams") == 1
         for client in (reader, *unread):
             client.close()
 
-    assert max(told[site_id] for site_id in sites) <= _ROOM_BYTES + 2_100
+    assert max(sent[site_id] for site_id in sites) <= _BUFFERS_BYTES + 2_100
 
 
-async def test_a_large_message_is_kept_once_and_not_for_each(
+async def test_a_large_message_is_shared_by_clients(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients that never read hold a piece of it at most: memory does not grow with them."""
+    """Clients that do not read buffer at most a chunk of it."""
     message = b"event: live\ndata: %b\n\n" % (b"x" * 4_000_000)
-    told = always_news(monkeypatch, message)
+    sent = always_send(monkeypatch, message)
     token = await role.token()
     process = psutil.Process()
     async with serving(role) as port:
         before = process.memory_info().rss
         clients = [await watch(port, token, "shop") for _ in range(50)]
         await eventually_async(
-            lambda: told["shop"] == 50 * len(message), within_seconds=60, what="all were told"
+            lambda: sent["shop"] == 50 * len(message), within_seconds=60, what="all were sent"
         )
         assert process.memory_info().rss - before < 10 * len(message)
         for client in clients:
             client.close()
 
 
-async def test_one_stream_too_many_is_refused_in_words(
+async def test_a_stream_over_the_limit_is_rejected(
     role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At once, with when to come back; the others go on, and a place that is left is free."""
+    """At once, with Retry-After; after another one ends, it is accepted."""
     monkeypatch.setattr(sse, "MAX_STREAMS", 3)
-    always_news(monkeypatch, b"event: live\ndata: 1\n\n")
+    always_send(monkeypatch, b"event: live\ndata: 1\n\n")
     token = await role.token()
     async with serving(role) as port:
         clients = [await watch(port, token, "shop") for _ in range(3)]
@@ -165,18 +165,18 @@ async def test_one_stream_too_many_is_refused_in_words(
             return await metric(role, "headrace_query_streams") == 3
 
         await eventually_async(are_open, within_seconds=30, what="all are open")
-        refused = await answer(await watch(port, token, "shop"))
-        assert refused.startswith(b"HTTP/1.1 503")
-        assert b"retry-after: 1" in refused
-        assert b'"code":"overloaded"' in refused
+        rejected = await answer(await watch(port, token, "shop"))
+        assert rejected.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in rejected
+        assert b'"code":"overloaded"' in rejected
 
         clients.pop().close()
 
-        async def is_taken() -> bool:
+        async def is_accepted() -> bool:
             client = await watch(port, token, "shop")
             clients.append(client)
             return (await answer(client)).startswith(b"HTTP/1.1 200")
 
-        await eventually_async(is_taken, within_seconds=30, what="the free place is taken")
+        await eventually_async(is_accepted, within_seconds=30, what="it is accepted")
         for client in clients:
             client.close()

@@ -5,31 +5,31 @@ import pytest
 
 from sinks.paging import Slice, cursor_of
 from sinks.query.errors import ApiError
-from sinks.query.lists import ListParameters, after_cursor, slice_of
+from sinks.query.lists import ListParameters, parse_cursor, slice_of
 
 KEY = (datetime, UUID)
 ID = "0196d1a0-0000-7000-8000-000000000001"
 
 
-def _asked(**query: str) -> Slice:
+def _slice(**query: str) -> Slice:
     return slice_of(ListParameters.model_validate(query), KEY)
 
 
-def test_a_cursor_is_read_back_as_the_key_it_was_made_of() -> None:
-    """Times and ids as SQL takes them."""
+def test_a_cursor_is_decoded_to_its_key() -> None:
+    """With the types that SQL parameters need."""
     cursor = cursor_of(["2026-01-31T12:00:00.000001Z", ID])
 
-    (began, visit_id) = _asked(cursor=cursor).after or ()
+    (started_at, visit_id) = _slice(cursor=cursor).after or ()
 
-    assert (began, visit_id) == (datetime(2026, 1, 31, 12, 0, 0, 1, UTC), ID)
+    assert (started_at, visit_id) == (datetime(2026, 1, 31, 12, 0, 0, 1, UTC), ID)
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"])
-def test_a_cursor_may_be_of_the_first_and_the_last_time(time: str) -> None:
-    """An import may have events of both."""
-    (began, _) = _asked(cursor=cursor_of([time, ID])).after or ()
+def test_a_cursor_can_have_the_minimum_and_maximum_time(time: str) -> None:
+    """An import may have such events."""
+    (started_at, _) = _slice(cursor=cursor_of([time, ID])).after or ()
 
-    assert began == datetime.fromisoformat(time)
+    assert started_at == datetime.fromisoformat(time)
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ def test_a_cursor_may_be_of_the_first_and_the_last_time(time: str) -> None:
         "W1tb" * 10_000,  # nested ten thousand times
     ],
 )
-def test_any_other_cursor_is_refused(cursor: str) -> None:
-    """It never gets as far as SQL."""
-    with pytest.raises(ApiError) as refused:
-        _asked(cursor=cursor)
+def test_an_invalid_cursor_is_rejected(cursor: str) -> None:
+    """Before the query."""
+    with pytest.raises(ApiError) as rejected:
+        _slice(cursor=cursor)
 
-    assert (refused.value.status_code, refused.value.field) == (400, "cursor")
+    assert (rejected.value.status_code, rejected.value.field) == (400, "cursor")
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 1.5, None, "1"])
-def test_a_cursor_holds_numbers_that_sql_takes(number: object) -> None:
-    """A number over 64 bits is none of ours."""
+def test_an_integer_of_a_cursor_must_fit_64_bits(number: object) -> None:
+    """SQL parameters do, too."""
     with pytest.raises(ApiError):
-        after_cursor(cursor_of([number]), (int,))
+        parse_cursor(cursor_of([number]), (int,))
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_a_cursor_holds_numbers_that_sql_takes(number: object) -> None:
         ("2026-01-31", 0),
     ],
 )
-def test_times_are_iso_8601_and_utc_unless_they_say_otherwise(text: str, hour: int) -> None:
-    """The plus sign of an offset may have become a space on its way."""
-    assert _asked(**{"from": text}).since == datetime(2026, 1, 31, hour, tzinfo=UTC)
+def test_times_are_iso_8601_and_utc_by_default(text: str, hour: int) -> None:
+    """An unescaped + of an offset is decoded as a space."""
+    assert _slice(**{"from": text}).since == datetime(2026, 1, 31, hour, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_times_are_iso_8601_and_utc_unless_they_say_otherwise(text: str, hour: i
         ("rule; DROP TABLE alerts", "1"),
     ],
 )
-def test_a_wrong_parameter_is_named(name: str, value: str) -> None:
-    """And one that nothing reads is wrong: a filter with a typing error would not filter."""
-    with pytest.raises(ApiError) as refused:
-        _asked(**{name: value})
+def test_an_invalid_parameter_is_reported(name: str, value: str) -> None:
+    """Unknown ones, too: a misspelt filter would not filter."""
+    with pytest.raises(ApiError) as rejected:
+        _slice(**{name: value})
 
-    assert (refused.value.status_code, refused.value.field) == (400, name)
+    assert (rejected.value.status_code, rejected.value.field) == (400, name)

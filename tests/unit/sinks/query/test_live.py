@@ -7,7 +7,7 @@ from schemas.records import (
     SecondCount,
 )
 from schemas.visitor_sketch import coupon_of, pack
-from sinks.query.live import latest, merge, same_but_for_time
+from sinks.query.live import equal_except_time, latest, merge
 
 #: 2026-04-01T12:00:30.500Z.
 NOW_MS = 1_775_044_830_500
@@ -16,8 +16,8 @@ MINUTE = NOW_MS // 60_000
 
 
 def partial(partition: int = 0, visitors: range = range(0), **fields: object) -> LiveCounters:
-    """Return what one partition sees."""
-    given = {
+    """Return the live counters of one partition."""
+    defaults = {
         "site_id": "shop",
         "at_ms": NOW_MS,
         "seconds": [],
@@ -27,11 +27,11 @@ def partial(partition: int = 0, visitors: range = range(0), **fields: object) ->
         "referrers": [],
     }
     sketch = pack({coupon_of(str(visitor)) for visitor in visitors})
-    return LiveCounters(**{**given, "partition": partition, "visitors": sketch, **fields})  # type: ignore[arg-type]
+    return LiveCounters(**{**defaults, "partition": partition, "visitors": sketch, **fields})  # type: ignore[arg-type]
 
 
-def test_a_site_that_nobody_knows_has_zeros() -> None:
-    """All members are there."""
+def test_all_counters_of_an_unknown_site_are_zero() -> None:
+    """All fields are present."""
     assert merge("nobody", [], NOW_MS) == {
         "site_id": "nobody",
         "at": "2026-04-01T12:00:30.500Z",
@@ -45,7 +45,7 @@ def test_a_site_that_nobody_knows_has_zeros() -> None:
 
 
 def test_events_of_the_last_sixty_seconds_are_added_by_type() -> None:
-    """The second that is over is left out; one ahead of our clock has happened."""
+    """Older seconds are excluded, those ahead of the clock are included."""
     parts = [
         partial(0, seconds=[SecondCount(SECOND - 60, {"copy": 1}), _pageviews(SECOND - 59, 2)]),
         partial(1, seconds=[_pageviews(SECOND, 3), SecondCount(SECOND + 1, {"error": 1})]),
@@ -54,8 +54,8 @@ def test_events_of_the_last_sixty_seconds_are_added_by_type() -> None:
     assert merge("shop", parts, NOW_MS)["events_last_minute"] == {"error": 1, "pageview": 5}
 
 
-def test_minutes_stand_oldest_first_and_end_with_the_one_going_on() -> None:
-    """What is older is left out; what is ahead counts in the last."""
+def test_minutes_are_ordered_and_end_with_the_current_one() -> None:
+    """Older ones are excluded; those ahead of the clock count in the last one."""
     parts = [
         partial(0, minutes=[MinuteCount(MINUTE - 30, 9), MinuteCount(MINUTE - 29, 1)]),
         partial(1, minutes=[MinuteCount(MINUTE, 4), MinuteCount(MINUTE + 1, 2)]),
@@ -73,8 +73,8 @@ def test_sessions_are_added_and_visitors_counted_once() -> None:
     assert (live["sessions_now"], live["visitors_now"]) == (140, 100)
 
 
-def test_pages_and_referrers_are_added_and_the_first_fifty_told() -> None:
-    """Most sessions first, and by name where they are as many."""
+def test_pages_and_referrers_are_added_and_limited_to_fifty() -> None:
+    """Ordered by sessions, then by name."""
     pages = [PageCount(f"/{number:02}", 1) for number in range(60)]
     parts = [
         partial(0, pages=pages, referrers=[ReferrerCount("b.example", 2)]),
@@ -88,30 +88,30 @@ def test_pages_and_referrers_are_added_and_the_first_fifty_told() -> None:
     assert [referrer["host"] for referrer in live["referrers"]] == ["a.example", "b.example"]
 
 
-def test_the_last_events_of_all_partitions_stand_newest_first() -> None:
-    """Ten are told, with their arrival."""
+def test_the_latest_events_of_all_partitions_are_newest_first() -> None:
+    """Limited to ten."""
     (old, new) = (LatestEvent(NOW_MS - 1, "copy", "/"), LatestEvent(NOW_MS, "payment", "5 EUR"))
     parts = [partial(0, latest=[old] * 9), partial(1, latest=[new, old])]
 
-    told = latest(parts)
+    events = latest(parts)
 
-    assert told[0] == {"at": "2026-04-01T12:00:30.500Z", "type": "payment", "detail": "5 EUR"}
-    assert [event["type"] for event in told] == ["payment", *["copy"] * 9]
+    assert events[0] == {"at": "2026-04-01T12:00:30.500Z", "type": "payment", "detail": "5 EUR"}
+    assert [event["type"] for event in events] == ["payment", *["copy"] * 9]
 
 
-def test_the_order_of_partitions_tells_nothing() -> None:
-    """Not even of visitors."""
+def test_the_order_of_partitions_does_not_matter() -> None:
+    """Not even for visitors."""
     parts = [partial(number, range(number * 500, 2_000), sessions=number) for number in range(4)]
 
     assert merge("shop", parts, NOW_MS) == merge("shop", parts[::-1], NOW_MS)
 
 
-def test_time_alone_is_no_news() -> None:
-    """Another number is."""
-    one = merge("shop", [partial(sessions=1)], NOW_MS)
+def test_snapshots_are_compared_without_their_time() -> None:
+    """A different counter is a change."""
+    snapshot = merge("shop", [partial(sessions=1)], NOW_MS)
 
-    assert same_but_for_time(one, merge("shop", [partial(sessions=1)], NOW_MS + 1))
-    assert not same_but_for_time(one, merge("shop", [partial(sessions=2)], NOW_MS))
+    assert equal_except_time(snapshot, merge("shop", [partial(sessions=1)], NOW_MS + 1))
+    assert not equal_except_time(snapshot, merge("shop", [partial(sessions=2)], NOW_MS))
 
 
 def _pageviews(second: int, count: int) -> SecondCount:

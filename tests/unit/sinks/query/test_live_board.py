@@ -9,140 +9,140 @@ from schemas.codec import CodecError, encode
 from schemas.records import MinuteCount, PageCount, SecondCount, Subscription
 from sinks.query import live_board
 from sinks.query.live import iso
-from sinks.query.live_board import EXPIRES_MS, Board
+from sinks.query.live_board import EXPIRES_MS, LiveStore
 from tests.unit.sinks.query.test_live import NOW_MS, partial
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now_ms = NOW_MS
 
     def __call__(self) -> int:
-        """Return its time."""
+        """Return the time (ms)."""
         return self.now_ms
 
 
-def test_the_newest_of_each_partition_counts() -> None:
-    """Partitions are added, and none twice."""
-    board = Board(lambda: NOW_MS)
+def test_the_newest_partial_of_each_partition_counts() -> None:
+    """Partitions are added."""
+    store = LiveStore(lambda: NOW_MS)
     for partition, sessions in ((0, 1), (1, 10), (0, 3)):
-        board.put(encode(partial(partition, sessions=sessions)), NOW_MS)
+        store.put(encode(partial(partition, sessions=sessions)), NOW_MS)
 
-    assert board.snapshot("shop")["sessions_now"] == 13
+    assert store.snapshot("shop")["sessions_now"] == 13
 
 
-def test_what_is_not_renewed_expires_and_is_forgotten() -> None:
-    """Its worker is gone; one that is renewed stays."""
+def test_a_partial_that_is_not_renewed_expires() -> None:
+    """And is removed."""
     clock = Clock()
-    board = Board(clock)
-    board.put(encode(partial(0, sessions=1)), NOW_MS)
-    board.put(encode(partial(1, sessions=2)), NOW_MS + 10_000)
+    store = LiveStore(clock)
+    store.put(encode(partial(0, sessions=1)), NOW_MS)
+    store.put(encode(partial(1, sessions=2)), NOW_MS + 10_000)
     clock.now_ms += EXPIRES_MS
 
-    assert board.snapshot("shop")["sessions_now"] == 2
+    assert store.snapshot("shop")["sessions_now"] == 2
     clock.now_ms += 10_000
-    assert board.sites(10) == []
-    assert (board.size, board.size_bytes) == (0, 0)
+    assert store.sites(10) == []
+    assert (store.size, store.size_bytes) == (0, 0)
 
 
-def stalled_since(board: Board) -> str | None:
-    """Return what is told of any site; without `latest`, a field that is there only then."""
-    told, plain = board.snapshot("nobody", latest=True), board.snapshot("nobody")
-    since: str | None = told["stalled_since"]
+def stalled_since(store: LiveStore) -> str | None:
+    """Return `stalled_since` of a site; without `latest`, None must be absent."""
+    full, plain = store.snapshot("nobody", latest=True), store.snapshot("nobody")
+    since: str | None = full["stalled_since"]
     assert plain.get("stalled_since", None) == since
     assert ("stalled_since" in plain) == (since is not None)
     return since
 
 
-def test_before_all_is_read_every_site_is_stalled() -> None:
-    """Since we started, or since a report that was read by now."""
+def test_while_loading_every_site_is_stalled() -> None:
+    """Since the start, or the time of a report that was already read."""
     clock = Clock()
-    board = Board(clock)
-    board.start()
+    store = LiveStore(clock)
+    store.begin_load()
     clock.now_ms += 100
-    assert stalled_since(board) == iso(NOW_MS)
+    assert stalled_since(store) == iso(NOW_MS)
 
-    board.note_counted({0: 3_000, 1: 1_000}, NOW_MS - 60_000)
-    assert stalled_since(board) == iso(NOW_MS - 63_000)
+    store.update_completeness({0: 3_000, 1: 1_000}, NOW_MS - 60_000)
+    assert stalled_since(store) == iso(NOW_MS - 63_000)
 
 
 def test_a_partition_without_a_report_is_stalled_from_the_start() -> None:
-    """As when no worker counts, or none has caught up; a site may have sessions in it."""
+    """As when no worker has caught up: any site may have sessions in it."""
     clock = Clock()
-    board = Board(clock)
-    board.start()
-    board.note_counted({0: 0}, NOW_MS)
-    board.complete([0, 1])
+    store = LiveStore(clock)
+    store.begin_load()
+    store.update_completeness({0: 0}, NOW_MS)
+    store.finish_load([0, 1])
     clock.now_ms += 1
-    assert stalled_since(board) == iso(NOW_MS)
+    assert stalled_since(store) == iso(NOW_MS)
 
-    board.note_counted({1: 0}, NOW_MS)
-    assert stalled_since(board) is None
+    store.update_completeness({1: 0}, NOW_MS)
+    assert stalled_since(store) is None
 
 
-def test_a_site_is_stalled_when_a_partition_was_counted_long_ago() -> None:
-    """A worker that lags reports, too: what counts is until when its counters are complete."""
+def test_a_site_is_stalled_if_a_partition_is_not_up_to_date() -> None:
+    """Workers that lag send reports, too, but with a higher age."""
     clock = Clock()
-    board = Board(clock)
-    board.start()
-    board.complete([0, 1])
-    board.note_counted({0: 0, 1: 500}, NOW_MS)
+    store = LiveStore(clock)
+    store.begin_load()
+    store.finish_load([0, 1])
+    store.update_completeness({0: 0, 1: 500}, NOW_MS)
     clock.now_ms += 7_499
-    assert stalled_since(board) is None
+    assert stalled_since(store) is None
     clock.now_ms += 1
-    board.note_counted({0: 0, 1: 8_000}, clock.now_ms)
-    assert stalled_since(board) == iso(NOW_MS - 500)
+    store.update_completeness({0: 0, 1: 8_000}, clock.now_ms)
+    assert stalled_since(store) == iso(NOW_MS - 500)
 
     clock.now_ms += 3_600_000
-    assert stalled_since(board) == iso(NOW_MS - 500)
-    board.note_counted({0: 0, 1: 0}, clock.now_ms)
-    assert stalled_since(board) is None
+    assert stalled_since(store) == iso(NOW_MS - 500)
+    store.update_completeness({0: 0, 1: 0}, clock.now_ms)
+    assert stalled_since(store) is None
 
 
-def test_a_site_too_many_is_not_kept_and_the_others_stay_right(
+def test_a_site_over_the_limit_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However many an attack names."""
-    monkeypatch.setattr(live_board, "MOST_SITES", 3)
-    board = Board(lambda: NOW_MS)
+    """The others are still updated."""
+    monkeypatch.setattr(live_board, "MAX_SITES", 3)
+    store = LiveStore(lambda: NOW_MS)
     for number in range(10):
-        board.put(encode(partial(site_id=f"site-{number}", sessions=1)), NOW_MS)
-    board.put(encode(partial(site_id="site-0", sessions=5)), NOW_MS)
+        store.put(encode(partial(site_id=f"site-{number}", sessions=1)), NOW_MS)
+    store.put(encode(partial(site_id="site-0", sessions=5)), NOW_MS)
 
-    assert board.sites(10) == ["site-0", "site-1", "site-2"]
-    assert board.refused == 7
-    assert board.snapshot("site-0")["sessions_now"] == 5
+    assert store.sites(10) == ["site-0", "site-1", "site-2"]
+    assert store.rejected == 7
+    assert store.snapshot("site-0")["sessions_now"] == 5
 
 
 def active(site_id: str, minutes: int, last_s: int = 0, **fields: Any) -> bytes:
-    """Return the counters of a site with events in so many minutes, the last so long ago (s)."""
+    """Return counters with events in `minutes` minutes, the last one `last_s` seconds ago."""
     at_s = NOW_MS // 1_000 - last_s
     counted = [MinuteCount(at_s // 60 - back, 1) for back in range(minutes)]
     seconds = [SecondCount(at_s, {"pageview": 1})]
-    given: dict[str, Any] = {"sessions": 1, **fields}
-    return encode(partial(site_id=site_id, minutes=counted, seconds=seconds, **given))
+    values: dict[str, Any] = {"sessions": 1, **fields}
+    return encode(partial(site_id=site_id, minutes=counted, seconds=seconds, **values))
 
 
 @pytest.mark.parametrize("minutes", [1, 5])
-def test_invented_sites_evict_no_site_and_block_none_that_becomes_active(minutes: int) -> None:
-    """Twelve thousand, before and after a real site's first event; one is known for long."""
-    board = Board(lambda: NOW_MS)
+def test_a_flood_of_sites_does_not_evict_active_sites(minutes: int) -> None:
+    """12,000 sites, before and after the first event of a real one."""
+    store = LiveStore(lambda: NOW_MS)
     for site in ("known", "quiet"):
-        board.put(active(site, 6, last_s=1), NOW_MS)
+        store.put(active(site, 6, last_s=1), NOW_MS)
     for number in range(12_000):
-        board.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
+        store.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
 
-    board.put(active("new", 1), NOW_MS)
-    board.put(active("known", 7, sessions=5), NOW_MS)
+    store.put(active("new", 1), NOW_MS)
+    store.put(active("known", 7, sessions=5), NOW_MS)
     for number in range(2_000):
-        board.put(active(f"late-{number}", 1), NOW_MS)
-        board.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
+        store.put(active(f"late-{number}", 1), NOW_MS)
+        store.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
 
-    sessions = {site: board.snapshot(site)["sessions_now"] for site in ("known", "quiet", "new")}
+    sessions = {site: store.snapshot(site)["sessions_now"] for site in ("known", "quiet", "new")}
     assert sessions == {"known": 5, "quiet": 1, "new": 1}
-    assert board.size <= live_board.MOST_SITES
+    assert store.size <= live_board.MAX_SITES
 
 
 @given(
@@ -151,43 +151,43 @@ def test_invented_sites_evict_no_site_and_block_none_that_becomes_active(minutes
         max_size=60,
     )
 )
-def test_sites_and_bytes_are_bounded_whatever_comes(
+def test_sites_and_bytes_are_limited(
     puts: list[tuple[int, int, int, int]],
 ) -> None:
-    """Of a site too many the least active one is evicted, whole; what is kept can be read."""
+    """For any sequence of partials."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live_board, "MOST_SITES", 6)
-        patch.setattr(live_board, "MOST_BYTES", 1_000)
-        board = Board(lambda: NOW_MS)
+        patch.setattr(live_board, "MAX_SITES", 6)
+        patch.setattr(live_board, "MAX_BYTES", 1_000)
+        store = LiveStore(lambda: NOW_MS)
         for site, where, minutes, last_s in puts:
             pages = [PageCount("/" * 20 * minutes, 1)]
             fields = {"partition": where, "pages": pages}
-            board.put(active(f"site-{site}", minutes, last_s, **fields), NOW_MS)
-            assert board.size <= 6
-            assert board.size_bytes <= 1_000
+            store.put(active(f"site-{site}", minutes, last_s, **fields), NOW_MS)
+            assert store.size <= 6
+            assert store.size_bytes <= 1_000
 
 
-def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would be too much leaves what was there."""
+def test_a_partial_over_the_byte_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The existing ones are kept."""
     first = encode(partial(sessions=1))
-    monkeypatch.setattr(live_board, "MOST_BYTES", len(first))
-    board = Board(lambda: NOW_MS)
-    board.put(first, NOW_MS)
-    board.put(encode(partial(1, sessions=1)), NOW_MS)
+    monkeypatch.setattr(live_board, "MAX_BYTES", len(first))
+    store = LiveStore(lambda: NOW_MS)
+    store.put(first, NOW_MS)
+    store.put(encode(partial(1, sessions=1)), NOW_MS)
 
-    assert board.snapshot("shop")["sessions_now"] == 1
+    assert store.snapshot("shop")["sessions_now"] == 1
 
 
 @pytest.mark.parametrize("message", [b"", b"\0\0\0\0\6", b"{}", b"\0\0\0\0\6\xff\xff\xff"])
-def test_bytes_that_are_no_record_are_refused(message: bytes) -> None:
-    """Whatever they are."""
+def test_a_malformed_record_is_rejected(message: bytes) -> None:
+    """With a `CodecError`."""
     with pytest.raises(CodecError):
-        Board(lambda: NOW_MS).put(message, NOW_MS)
+        LiveStore(lambda: NOW_MS).put(message, NOW_MS)
 
 
-def test_a_record_that_cannot_be_read_spoils_no_other() -> None:
-    """Another record's bytes, or a sketch that is none."""
-    board = Board(lambda: NOW_MS)
+def test_a_malformed_record_does_not_affect_others() -> None:
+    """A record of another type, and a malformed sketch."""
+    store = LiveStore(lambda: NOW_MS)
     other = Subscription(
         subscription_id="shop",
         site_id="\2",
@@ -197,10 +197,10 @@ def test_a_record_that_cannot_be_read_spoils_no_other() -> None:
         enabled=True,
         updated_at=0,
     )
-    board.put(encode(partial(0, sessions=1)), NOW_MS)
+    store.put(encode(partial(0, sessions=1)), NOW_MS)
     bad_sketch = replace(partial(2, sessions=2), visitors=b"no sketch")
     for message in (encode(bad_sketch), encode(other)):
         with pytest.raises(ValueError, match=r"sketch|Subscription"):
-            board.put(message, NOW_MS)
+            store.put(message, NOW_MS)
 
-    assert board.snapshot("shop")["sessions_now"] == 1
+    assert store.snapshot("shop")["sessions_now"] == 1
