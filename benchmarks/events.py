@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from infra.demo.crowd import Crowd, Happening
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from schemas import codec
@@ -43,8 +43,8 @@ def events(number: int) -> list[RawEvent]:
     """Return them as the API reads them, a second after they happened."""
     ids = (str(UUID(int=(0x7 << 76) | n << 80)) for n in count(1))
     ahead = int((_BEGAN + timedelta(minutes=30)).timestamp() * 1e6)
-    around = Surroundings(lambda: ahead, lambda: next(ids), ImportSites((), lambda: ahead))
-    return [codec.decode(parse(body, around).value, RawEvent) for body in bodies(number)]
+    context = EventContext(lambda: ahead, lambda: next(ids), ImportSites((), lambda: ahead))
+    return [codec.decode(parse(body, context).value, RawEvent) for body in bodies(number)]
 
 
 def distinct(

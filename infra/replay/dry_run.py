@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from infra.replay.sender import Result, Send, Settle
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
-from producer_api.intake import parse_of_batch
+from producer_api.intake import parse_event
 from producer_api.rejected import Rejected
 
 _NO_ID = str(UUID(int=0))
@@ -16,15 +16,15 @@ _NO_ID = str(UUID(int=0))
 def dry_run(*, clamps: bool) -> Send:
     """Return a stand-in for `Sender.send`; `clamps` says that no import window is opened."""
     now = time.time_ns() // 1_000
-    around = Surroundings(lambda: now, lambda: _NO_ID, ImportSites((), lambda: now))
+    context = EventContext(lambda: now, lambda: _NO_ID, ImportSites((), lambda: now))
 
     async def send(events: Sequence[bytes], settle: Settle) -> None:
         for index, event in enumerate(events):
             try:
-                ready = parse_of_batch(event, around, never_clamp=False)
+                encoded = parse_event(event, context, never_clamp=False)
             except Rejected as rejected:
                 settle(index, Result("rejected", rejected.reason.code, rejected.sentence()))
             else:
-                settle(index, Result("accepted", clamped=(clamps and ready.clamped) or ""))
+                settle(index, Result("accepted", clamped=(clamps and encoded.clamped) or ""))
 
     return send

@@ -45,10 +45,10 @@ class FakeBatch:
 
 
 class FakeKafka:
-    """Stands in for `kafka.Link`; `partitions=0` is a cluster that is never reached."""
+    """A fake of `kafka.ReconnectingProducer`; with `partitions=0` it never connects."""
 
     def __init__(self, partitions: int = 4, max_batch_bytes: int = 512 * 1024) -> None:
-        self.trouble: str | None = None if partitions else "Kafka is not reached"
+        self.problem: str | None = None if partitions else "Kafka is not reached"
         self.stored: list[Stored] = []
         self.batches = 0
         self.fails = False

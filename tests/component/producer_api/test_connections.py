@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from producer_api import connections
 from producer_api.app import Api
-from producer_api.direct import guarded
+from producer_api.direct import protocol_with_limits
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()
@@ -62,7 +62,7 @@ async def connected(
     api: Any, state: ServerState | None = None, limit: int = 10
 ) -> AsyncIterator[Client]:
     """Serve the application to so many connections, and connect to it; `state` is uvicorn's."""
-    protocol = guarded(limit)
+    protocol = protocol_with_limits(limit)
     config = uvicorn.Config(
         api, http=protocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
     )
@@ -228,7 +228,7 @@ async def test_a_request_that_is_too_slow_can_be_read_as_well(
 ) -> None:
     """And one that is not whole when the server stops."""
     monkeypatch.setattr(connections, "RECEIVE_SECONDS", 0.0)
-    ends = (connections.end_slow_connections, connections.end_unfinished_connections)
+    ends = (connections.close_slow_connections, connections.close_unfinished_connections)
     for end, status in zip(ends, (b"408", b"503"), strict=True):
         state = ServerState()
         async with connected(api, state) as client:

@@ -9,8 +9,8 @@ from uvicorn.server import ServerState
 
 from producer_api import intake
 from producer_api.app import Api
-from producer_api.connections import end_slow_connections
-from producer_api.draft import Ready, Surroundings
+from producer_api.connections import close_slow_connections
+from producer_api.draft import EncodedEvent, EventContext
 from producer_api.fast import read_fast
 from tests.component.producer_api.conftest import SHORT_DEADLINE_SECONDS, client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
@@ -104,9 +104,9 @@ async def test_the_fast_reader_reads_an_event_once(
     """Also one that it declines, which the steps then judge."""
     read: list[bytes] = []
 
-    def count(raw: bytes, around: Surroundings) -> Ready | None:
+    def count(raw: bytes, context: EventContext) -> EncodedEvent | None:
         read.append(raw)
-        return read_fast(raw, around)
+        return read_fast(raw, context)
 
     monkeypatch.setattr(intake, "read_fast", count)
     async with connected(app) as client:
@@ -245,11 +245,11 @@ async def test_a_connection_that_is_idle_is_closed(app: ByBoth) -> None:
     async with connected(app, state) as client:
         await client.send(request())
         assert await client.status() == 202
-        end_slow_connections(state.connections)
+        close_slow_connections(state.connections)
         await client.send(request())
         assert await client.status() == 202
 
         for connection in state.connections:
             vars(connection)["timeout_keep_alive"] = 0
-        end_slow_connections(state.connections)
+        close_slow_connections(state.connections)
         assert await client.is_closed()

@@ -165,7 +165,7 @@ async def test_pages_answer_get_and_head(client: httpx.AsyncClient, path: str) -
 
 async def test_readiness_follows_kafka(client: httpx.AsyncClient, fake: FakeKafka) -> None:
     """While it is away, the answer says so; the process lives all the same."""
-    fake.trouble = "Kafka is gone; start it"
+    fake.problem = "Kafka is gone; start it"
 
     ready = await client.get("/readyz")
 

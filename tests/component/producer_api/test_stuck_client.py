@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from producer_api import kafka
-from producer_api.kafka import Link
+from producer_api.kafka import ReconnectingProducer
 from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.waiting import eventually_async
 
@@ -46,7 +46,7 @@ class _Stuck:
 async def test_a_producer_whose_client_is_stuck_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And the link goes on though closing the old one fails."""
+    """And the producer goes on though closing the old one fails."""
     made: list[_Stuck] = []
 
     def make(*_: object, **__: object) -> _Stuck:
@@ -55,12 +55,14 @@ async def test_a_producer_whose_client_is_stuck_is_replaced(
 
     monkeypatch.setattr(kafka, "make_producer", make)
     monkeypatch.setattr(kafka, "_STALE_SECONDS", 0.01)
-    link = Link(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4)
-    link.start(lambda _: None)
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
+    )
+    producer.start(lambda _: None)
     try:
         await eventually_async(
             lambda: len(made) > 1, within_seconds=10, what="a second producer is made"
         )
-        assert link.trouble is not None
+        assert producer.problem is not None
     finally:
-        await link.stop()
+        await producer.stop()

@@ -32,7 +32,7 @@ class TransportSuite:
     async def test_has_no_trouble_once_reached(self, connection: Connection) -> None:
         """Readiness follows from it."""
         await eventually_async(
-            lambda: connection.trouble is None, within_seconds=10, what="no trouble"
+            lambda: connection.problem is None, within_seconds=10, what="no problem"
         )
 
     @pytest.mark.usefixtures("opened")

@@ -10,10 +10,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from producer_api.direct import guarded
+from producer_api.direct import protocol_with_limits
 from producer_api.server import _Server
 
-PROTOCOL = guarded(10)
+PROTOCOL = protocol_with_limits(10)
 #: Set by uvicorn when a protocol is made or a request begins; all are read, some replaced.
 ATTRIBUTES = (
     *("app", "app_state", "client", "cycle", "flow", "headers", "loop", "parser", "pipeline"),

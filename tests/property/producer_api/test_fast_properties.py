@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.fast import read_fast
 from producer_api.parse import parse
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
-from tests.property.producer_api.test_parse_properties import AROUND, JSON, NOW, PLAUSIBLE, as_json
+from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
 
 pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
 NAMES = ("title", "url", "visitor_id", "session_id", "utm", "screen", "ad_click_ids", "vitals")
@@ -57,10 +57,10 @@ NEAR = st.fixed_dictionaries(
 
 def check(raw: bytes) -> None:
     """See that the fast way gives the event up, or reads what the steps read."""
-    around = Surroundings(AROUND.now, AROUND.new_id, AROUND.import_sites)
-    fast = read_fast(raw, around)
+    context = EventContext(CONTEXT.now, CONTEXT.new_id, CONTEXT.import_sites)
+    fast = read_fast(raw, context)
     if fast is not None:
-        assert fast == parse(raw, around)
+        assert fast == parse(raw, context)
 
 
 def with_required(**fields: Any) -> bytes:
@@ -162,9 +162,9 @@ def test_no_character_of_a_time_is_overlooked(place: int, other: str) -> None:
 
 def test_now_is_when_it_was_received() -> None:
     """As the steps have it, and with the id that the server made."""
-    fast = read_fast(with_required(), AROUND)
+    fast = read_fast(with_required(), CONTEXT)
 
     assert fast is not None
     event = codec.decode(fast.value, RawEvent)
-    assert (event.received_at, event.event_ts, event.event_id) == (NOW, NOW, AROUND.new_id())
+    assert (event.received_at, event.event_ts, event.event_id) == (NOW, NOW, CONTEXT.new_id())
     assert find(fast.headers, CLIENT_ID) is None

@@ -5,21 +5,21 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from producer_api.answers import refusal
+from producer_api.answers import error_response
 from producer_api.batch import split
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.fields import FIELDS, MAX_STACK_BYTES
 from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from producer_api.rejected import Rejected
-from producer_api.times import NEWEST, OLDEST, microseconds
+from producer_api.times import MAX_AGE_US, MAX_LEAD_US, microseconds
 from schemas import codec
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent
 from schemas.topics import MAX_RECORD_BYTES
 
 NOW = 1_769_860_800_000_000
-AROUND = Surroundings(
+CONTEXT = EventContext(
     lambda: NOW, lambda: "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11", ImportSites((), lambda: NOW)
 )
 
@@ -57,11 +57,11 @@ PLAUSIBLE = st.fixed_dictionaries(
 
 
 def parsed(raw: bytes) -> RawEvent | None:
-    """Parse, read it back, and see to it that a refusal can be told."""
+    """Parse, read it back, and see to it that a error_response can be told."""
     try:
-        return codec.decode(parse(raw, AROUND).value, RawEvent)
+        return codec.decode(parse(raw, CONTEXT).value, RawEvent)
     except Rejected as rejected:
-        refusal(rejected)
+        error_response(rejected)
         return None
 
 
@@ -92,7 +92,7 @@ def test_an_accepted_event_survives_kafka(fields: dict[str, Any]) -> None:
         return
     message = codec.encode(accepted)
 
-    assert message == parse(as_json(fields), AROUND).value
+    assert message == parse(as_json(fields), CONTEXT).value
     assert len(message) < MAX_RECORD_BYTES
     assert b"\\u0000" not in as_json(without_numbers(accepted)).replace(b"\\\\", b"")
 
@@ -114,7 +114,7 @@ def test_an_accepted_event_lies_near_the_present(fields: dict[str, Any]) -> None
     accepted = parsed(as_json(fields))
 
     if accepted is not None:
-        assert NOW - OLDEST <= accepted.event_ts <= NOW + NEWEST
+        assert NOW - MAX_AGE_US <= accepted.event_ts <= NOW + MAX_LEAD_US
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3000))

@@ -147,11 +147,11 @@ async def test_waiting_bytes_are_bounded_and_given_back() -> None:
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
     first = await held_up(accumulator, fake)
-    accumulator.check_room(5000)
+    accumulator.check_capacity(5000)
     second = accumulator.add(b"k", bytes(8000), [])
 
     with pytest.raises(Rejected) as caught:
-        accumulator.check_room(5000)
+        accumulator.check_capacity(5000)
 
     assert caught.value.reason is RejectReason.OVERLOADED
     fake.lets_pass.set()

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from producer_api.admission import (
+    MAX_OVER_LIMIT,
     PUBLIC_PER_ADDRESS,
-    SPARE_CONNECTIONS,
     Admission,
     address_key,
 )
@@ -21,7 +21,7 @@ class Fake:
         self.since = since
         self.end = ""
 
-    def waits_since(self) -> float | None:
+    def idle_since(self) -> float | None:
         """Return since when it waits."""
         return self.since
 
@@ -98,9 +98,9 @@ def test_connections_over_a_limit_are_bounded() -> None:
     """The oldest is cut, so that a new one can be answered."""
     admission = Admission(1, 0)
     assert admission.admit(Fake(), PROXY)
-    over = [Fake() for _ in range(SPARE_CONNECTIONS + 3)]
+    over = [Fake() for _ in range(MAX_OVER_LIMIT + 3)]
     assert not any(admission.admit(one, PROXY) for one in over)
-    assert [one.end for one in over] == ["aborted"] * 3 + [""] * SPARE_CONNECTIONS
+    assert [one.end for one in over] == ["aborted"] * 3 + [""] * MAX_OVER_LIMIT
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from producer_api.body import Disconnected, Receive, read_body, unpack
+from producer_api.body import Disconnected, Receive, decompress, read_body
 from producer_api.rejected import Rejected
 from schemas.reject_reasons import RejectReason
 
@@ -82,7 +82,7 @@ _PACKED = gzip.compress(b"abc", mtime=0)  # the time would make a name of its ow
 def test_what_is_not_gzip_is_refused(packed: bytes) -> None:
     """Also when it is not whole, or something follows it."""
     with pytest.raises(Rejected) as caught:
-        unpack(packed, 100)
+        decompress(packed, 100)
 
     assert caught.value.reason is RejectReason.BAD_GZIP
 
@@ -93,7 +93,7 @@ def test_a_gzip_bomb_is_never_unpacked() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(Rejected) as caught:
-            unpack(bomb, 65_536)
+            decompress(bomb, 65_536)
         (_, peak) = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -106,12 +106,12 @@ def test_the_limit_of_what_is_unpacked_is_exact() -> None:
     """To the byte, over all members together."""
     packed = gzip.compress(b"ab") + gzip.compress(b"c")
 
-    assert unpack(packed, 3) == b"abc"
+    assert decompress(packed, 3) == b"abc"
     with pytest.raises(Rejected):
-        unpack(packed, 2)
+        decompress(packed, 2)
 
 
 @pytest.mark.timeout(20)
 def test_a_body_of_nothing_but_empty_members_is_unpacked_at_once() -> None:
     """A hundred thousand of them: what is left is not copied for each."""
-    assert unpack(gzip.compress(b"") * 100_000, 3) == b""
+    assert decompress(gzip.compress(b"") * 100_000, 3) == b""

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer_api import intake
-from producer_api.fast import new_reader
+from producer_api.fast import make_reader
 from tests.component.producer_api.conftest import client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka, Stored
 from tests.contract.producer_api.examples import VALID
-from tests.unit.producer_api.around import AROUND
+from tests.unit.producer_api.around import CONTEXT
 
 event_compiled = pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
 EXAMPLES = [json.loads(example.read_bytes()) for example in sorted(VALID.glob("*/basic.json"))]
@@ -45,12 +45,12 @@ async def test_without_the_compiled_module_the_same_is_stored(
     batch += [{}, batch[0] | {"duration": -1}]
     compiled = await sent(batch)
     monkeypatch.setitem(sys.modules, "producer_api.event_compiled", None)
-    reader = new_reader()
+    reader = make_reader()
     monkeypatch.setattr(intake, "read_fast", reader)
 
     plain = await sent(batch)
 
-    assert reader(json.dumps(batch[0]).encode(), AROUND) is None
+    assert reader(json.dumps(batch[0]).encode(), CONTEXT) is None
     assert plain[0].json() == compiled[0].json()
     assert plain[1] == compiled[1]
     assert len(plain[1]) == len(EXAMPLES)

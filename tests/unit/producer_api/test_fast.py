@@ -7,14 +7,14 @@ from producer_api.fast import read_fast
 from producer_api.parse import parse
 from schemas.event_types import EVENT_TYPES
 from tests.contract.producer_api.examples import VALID
-from tests.unit.producer_api.around import AROUND, REQUIRED
+from tests.unit.producer_api.around import CONTEXT, REQUIRED
 
 pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
 
 
 def fast(**fields: Any) -> Any:
     """Return what the fast way reads of an event of the required fields and these."""
-    return read_fast(json.dumps(REQUIRED | fields).encode(), AROUND)
+    return read_fast(json.dumps(REQUIRED | fields).encode(), CONTEXT)
 
 
 @pytest.mark.parametrize("name", [name for name in EVENT_TYPES if name != "payment"])
@@ -22,10 +22,10 @@ def test_the_examples_are_read_fast(name: str) -> None:
     """And read as the steps read them, to the byte."""
     raw = (VALID / name / "basic.json").read_bytes()
 
-    ready = read_fast(raw, AROUND)
+    ready = read_fast(raw, CONTEXT)
 
     assert ready is not None
-    assert ready == parse(raw, AROUND)
+    assert ready == parse(raw, CONTEXT)
 
 
 @pytest.mark.parametrize(

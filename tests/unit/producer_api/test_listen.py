@@ -27,9 +27,9 @@ def test_a_host_of_this_machine_is_listened_on(host: str) -> None:
         ("bücher.invalid", "there is no host of this name"),
         ("", "the host is empty"),
         (" ", "the host is empty"),
-        ("127.0.0.1:8080", "the host holds a port"),
-        ("localhost:", "the host holds a port"),
-        ("[::1]:8080", "the host holds a port"),
+        ("127.0.0.1:8080", "the host contains a port"),
+        ("localhost:", "the host contains a port"),
+        ("[::1]:8080", "the host contains a port"),
         ("[::1]", "write an IPv6 address without brackets"),
         ("http://127.0.0.1", "this is a URL"),
         ("http://127.0.0.1:8080/", "this is a URL"),
@@ -38,9 +38,9 @@ def test_a_host_of_this_machine_is_listened_on(host: str) -> None:
         ("*", "a host is a name or an address and nothing else"),
         (" 127.0.0.1", "a host is a name or an address and nothing else"),
         ("'127.0.0.1'", "a host is a name or an address and nothing else"),
-        ("192.0.2.1", "192.0.2.1 is no address of this machine"),
-        ("224.0.0.1", "224.0.0.1 is no address of one machine"),
-        ("255.255.255.255", "255.255.255.255 is no address of one machine"),
+        ("192.0.2.1", "192.0.2.1 is not an address of this machine"),
+        ("224.0.0.1", "224.0.0.1 is a multicast or broadcast address"),
+        ("255.255.255.255", "255.255.255.255 is a multicast or broadcast address"),
     ],
 )
 def test_another_host_is_rejected_in_a_sentence(host: str, reason: str) -> None:
@@ -58,7 +58,9 @@ def test_a_name_of_another_machine_is_rejected(monkeypatch: pytest.MonkeyPatch) 
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 8080))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
-    with pytest.raises(ListenError, match=r"'example.com', port 8080: 192.0.2.7 is no address of"):
+    with pytest.raises(
+        ListenError, match=r"'example.com', port 8080: 192.0.2.7 is not an address of"
+    ):
         listen("example.com", 8080)
 
 
@@ -81,7 +83,7 @@ def test_a_port_for_the_system_alone_is_reported(monkeypatch: pytest.MonkeyPatch
     """As root, who may use it, sees no error."""
     monkeypatch.setattr(socket, "create_server", _failing(errno.EACCES))
 
-    with pytest.raises(ListenError, match="does not allow it for port 80; those over 1023"):
+    with pytest.raises(ListenError, match="permission denied for port 80; ports over 1023"):
         listen("127.0.0.1", 80)
 
 

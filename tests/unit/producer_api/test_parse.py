@@ -9,7 +9,7 @@ from producer_api.parse import parse
 from producer_api.rejected import Rejected
 from schemas.records import Screen, Utm
 from schemas.reject_reasons import RejectReason
-from tests.unit.producer_api.around import AROUND, REQUIRED, SERVER_ID, read, read_json
+from tests.unit.producer_api.around import CONTEXT, REQUIRED, SERVER_ID, read, read_json
 
 
 def refused(**fields: Any) -> Rejected:
@@ -38,7 +38,7 @@ def test_what_is_absent_stays_absent() -> None:
 )
 def test_missing_fields_are_named(fields: dict[str, Any], missing: list[str]) -> None:
     """The sentence is the event API's, to the letter."""
-    told = refused(**fields).fields()
+    told = refused(**fields).to_json()
 
     assert told == {
         "error": "Missing required fields: site_id, type, session_id",
@@ -299,7 +299,7 @@ def test_objects_are_objects(name: str, value: Any) -> None:
 def test_nesting_without_end_is_invalid_json(raw: bytes) -> None:
     """And never an overflow."""
     with pytest.raises(Rejected) as caught:
-        parse(raw, AROUND)
+        parse(raw, CONTEXT)
 
     assert caught.value.reason is RejectReason.INVALID_JSON
 
@@ -307,7 +307,7 @@ def test_nesting_without_end_is_invalid_json(raw: bytes) -> None:
 @pytest.mark.parametrize("raw", [b"", b" \r\n"])
 def test_an_empty_body_is_said_to_be_empty(raw: bytes) -> None:
     """Whoever forgot it is not sent looking for a mistake in it."""
-    for read_body in (lambda: parse(raw, AROUND), lambda: split(raw, b"")):
+    for read_body in (lambda: parse(raw, CONTEXT), lambda: split(raw, b"")):
         with pytest.raises(Rejected) as caught:
             read_body()
 
@@ -319,7 +319,7 @@ def test_an_empty_body_is_said_to_be_empty(raw: bytes) -> None:
 def test_a_number_that_cannot_be_read_is_told(number: str) -> None:
     """No sentence says that it is no JSON, which it is."""
     with pytest.raises(Rejected) as caught:
-        parse(f'{json.dumps(REQUIRED)[:-1]}, "own": {number}}}'.encode(), AROUND)
+        parse(f'{json.dumps(REQUIRED)[:-1]}, "own": {number}}}'.encode(), CONTEXT)
 
     assert caught.value.reason is RejectReason.INVALID_JSON
     assert "number that is too large" in caught.value.sentence()
@@ -327,7 +327,7 @@ def test_a_number_that_cannot_be_read_is_told(number: str) -> None:
 
 def test_an_amount_with_a_comma_is_told_what_would_be_right() -> None:
     """It is a text, as it may be."""
-    told = refused(amount="12,50").fields()
+    told = refused(amount="12,50").to_json()
 
     assert told == {
         "error": 'amount must be a number, or a text that holds just one, as in "12.50"',

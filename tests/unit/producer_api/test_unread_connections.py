@@ -4,8 +4,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_api import connections
-from producer_api.connections import end_slow_connections
-from producer_api.direct import guarded
+from producer_api.connections import close_slow_connections
+from producer_api.direct import protocol_with_limits
 
 
 class Transport:
@@ -34,12 +34,12 @@ async def test_a_client_that_reads_nothing_is_cut_in_time_and_one_that_reads_aga
     (stuck, well) = (_connection(), _connection())
     stuck.pause_writing()
     well.pause_writing()
-    end_slow_connections([stuck, well])
+    close_slow_connections([stuck, well])
     assert not stuck.transport.cut
 
     well.resume_writing()
     monkeypatch.setattr(connections, "READ_SECONDS", 0.0)
-    end_slow_connections([stuck, well])
+    close_slow_connections([stuck, well])
 
     assert stuck.transport.cut
     assert not well.transport.cut
@@ -48,6 +48,6 @@ async def test_a_client_that_reads_nothing_is_cut_in_time_and_one_that_reads_aga
 def _connection() -> Any:
     config = uvicorn.Config(lambda: None, http="httptools", lifespan="off")
     config.load()
-    protocol = guarded(10)(config, ServerState(), {})
+    protocol = protocol_with_limits(10)(config, ServerState(), {})
     protocol.connection_made(Transport())
     return protocol
