@@ -103,7 +103,7 @@ class Api:
 
     def describe(self, address: str) -> list[str]:
         """Return log lines about what is served at this address."""
-        return [f"Accepting events at {address}/api/event; documentation at {address}/docs"]
+        return [f"Accepting events at {address}/api/event; try {address}/docs"]
 
     def _own_problem(self) -> str | None:
         if self.intake.is_draining:

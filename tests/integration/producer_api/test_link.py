@@ -13,7 +13,7 @@ from tests.fixtures.waiting import eventually_async
 
 
 async def create_topic(kafka: str, partitions: int) -> str:
-    """Create a topic of a random name."""
+    """Create a topic with a random name."""
     name = f"events-{uuid4()}"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
@@ -38,17 +38,17 @@ async def read_all(kafka: str, topic: str, count: int) -> list[Stored]:
     ]
 
 
-class TestLink(TransportSuite):
-    """The real connection, on a real broker."""
+class TestReconnectingProducer(TransportSuite):
+    """The real producer with a real broker."""
 
     @pytest.fixture
     async def topic(self, kafka: str) -> str:
-        """Give a new topic."""
+        """Return a new topic."""
         return await create_topic(kafka, PARTITIONS)
 
     @pytest.fixture
     async def connection(self, kafka: str, topic: str) -> AsyncIterator[ReconnectingProducer]:
-        """Give a producer that is closed in the end."""
+        """Yield a producer, and stop it afterwards."""
         producer = ReconnectingProducer(
             KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4
         )
@@ -57,7 +57,7 @@ class TestLink(TransportSuite):
 
     @pytest.fixture
     def stored(self, kafka: str, topic: str) -> Callable[[], Awaitable[Sequence[Stored]]]:
-        """Give what reads the topic."""
+        """Return a function that reads the topic."""
 
         async def read() -> Sequence[Stored]:
             return await read_all(kafka, topic, 2)
@@ -65,8 +65,8 @@ class TestLink(TransportSuite):
         return read
 
 
-async def test_a_missing_topic_is_told_with_what_to_do(kafka: str) -> None:
-    """And the topic is taken as soon as it is there."""
+async def test_the_problem_of_a_missing_topic_names_the_command(kafka: str) -> None:
+    """`headrace topics create` creates it."""
     producer = ReconnectingProducer(
         KafkaSettings(bootstrap_servers=kafka), "no-such-topic", deadline_seconds=4
     )
@@ -82,8 +82,8 @@ async def test_a_missing_topic_is_told_with_what_to_do(kafka: str) -> None:
         await producer.stop()
 
 
-async def test_a_producer_whose_sender_died_is_made_anew(kafka: str) -> None:
-    """An unexpected error ends aiokafka's sender for good; the producer goes on."""
+async def test_a_producer_whose_sender_task_ended_is_replaced(kafka: str) -> None:
+    """An unexpected error ends aiokafka's sender task; batches are sent again afterwards."""
     topic = await create_topic(kafka, 1)
     producer = ReconnectingProducer(
         KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4
@@ -91,7 +91,7 @@ async def test_a_producer_whose_sender_died_is_made_anew(kafka: str) -> None:
     producer.start(lambda _: None)
     try:
         await producer.ready()
-        dead = producer._producer  # noqa: SLF001 - what dies is inside
+        dead = producer._producer  # noqa: SLF001 - simulates the error
         dead._sender.sender_task.cancel()  # noqa: SLF001
         await eventually_async(
             lambda: producer._producer is not dead,  # noqa: SLF001

@@ -23,7 +23,7 @@ CONTEXT = EventContext(
     lambda: NOW, lambda: "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11", ImportSites((), lambda: NOW)
 )
 
-# Lone surrogates, NUL and numbers beyond all limits among them.
+# Including lone surrogates, NUL and numbers out of range.
 TEXTS = st.text(st.characters(), max_size=20)
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXTS)
 JSON = st.recursive(
@@ -57,7 +57,7 @@ PLAUSIBLE = st.fixed_dictionaries(
 
 
 def parsed(raw: bytes) -> RawEvent | None:
-    """Parse, read it back, and see to it that a error_response can be told."""
+    """Parse and decode an event; return None if it is rejected with a valid error response."""
     try:
         return codec.decode(parse(raw, CONTEXT).value, RawEvent)
     except Rejected as rejected:
@@ -66,27 +66,27 @@ def parsed(raw: bytes) -> RawEvent | None:
 
 
 def as_json(value: Any) -> bytes:
-    """Return JSON that holds whatever Python's own encoder lets pass."""
+    """Return JSON by Python's own encoder, which allows NaN and lone surrogates."""
     return json.dumps(value).encode()
 
 
 @given(st.binary())
 @example(b"[" * 100_000)
 @example(b'{"a":' * 100_000)
-def test_any_bytes_are_an_event_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_an_event_or_rejected(raw: bytes) -> None:
     """Nothing else is ever raised."""
     parsed(raw)
 
 
 @given(st.one_of(JSON, st.dictionaries(NAMES, JSON)))
-def test_any_json_is_an_event_or_refused(value: Any) -> None:
+def test_any_json_is_an_event_or_rejected(value: Any) -> None:
     """Nothing else is ever raised."""
     parsed(as_json(value))
 
 
 @given(PLAUSIBLE)
 def test_an_accepted_event_survives_kafka(fields: dict[str, Any]) -> None:
-    """What was encoded is decoded equal, fits its topic, and holds no NUL."""
+    """The decoded event is equal, within the record size limit, and contains no NUL."""
     accepted = parsed(as_json(fields))
     if accepted is None:
         return
@@ -98,7 +98,7 @@ def test_an_accepted_event_survives_kafka(fields: dict[str, Any]) -> None:
 
 
 def without_numbers(event: RawEvent) -> Any:
-    """Return the event's texts; JSON texts are read, for theirs."""
+    """Return the strings of an event, with JSON fields decoded."""
     texts = {
         name: value
         for name in RawEvent.__struct_fields__
@@ -109,7 +109,7 @@ def without_numbers(event: RawEvent) -> Any:
 
 
 @given(PLAUSIBLE)
-def test_an_accepted_event_lies_near_the_present(fields: dict[str, Any]) -> None:
+def test_the_time_of_an_accepted_event_is_within_the_limits(fields: dict[str, Any]) -> None:
     """Whatever the client's clock says."""
     accepted = parsed(as_json(fields))
 
@@ -118,8 +118,8 @@ def test_an_accepted_event_lies_near_the_present(fields: dict[str, Any]) -> None
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3000))
-def test_cuts_keep_whole_characters(text: str) -> None:
-    """What is kept is a beginning of the text, as long as it may be."""
+def test_truncation_keeps_whole_characters(text: str) -> None:
+    """The longest prefix within the limit is kept."""
     event = parsed(
         as_json({"type": "error", "site_id": "a", "session_id": "s", "error_stack": text})
     )
@@ -133,7 +133,7 @@ def test_cuts_keep_whole_characters(text: str) -> None:
 
 
 @given(st.text(max_size=70))
-def test_any_text_is_a_time_or_refused(text: str) -> None:
+def test_any_text_is_a_time_or_rejected(text: str) -> None:
     """Nothing else is ever raised."""
     with suppress(Rejected):
         microseconds("timestamp", text)
@@ -143,7 +143,7 @@ def test_any_text_is_a_time_or_refused(text: str) -> None:
 @example(b'{"events"')
 @example(b'{"events":')
 @example(b'["\\')
-def test_any_bytes_are_a_batch_or_refused(body: bytes) -> None:
+def test_any_bytes_are_a_batch_or_rejected(body: bytes) -> None:
     """Nothing else is ever raised."""
     for content_type in (b"", b"application/x-ndjson"):
         with suppress(Rejected):
@@ -151,8 +151,8 @@ def test_any_bytes_are_a_batch_or_refused(body: bytes) -> None:
 
 
 @given(st.lists(st.one_of(JSON, PLAUSIBLE), min_size=1, max_size=20), st.booleans())
-def test_a_batch_is_split_into_just_its_events(events: list[Any], wrapped: bool) -> None:
-    """Also when some of them are not quite JSON."""
+def test_a_batch_is_split_into_exactly_its_events(events: list[Any], wrapped: bool) -> None:
+    """Also if some of them are invalid JSON."""
     batch = {"a": "]", "events": events, "b": 1} if wrapped else events
     found = split(as_json(batch), b"")
 

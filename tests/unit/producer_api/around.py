@@ -1,4 +1,4 @@
-"""What an event is read in: a fixed time and a fixed id."""
+"""A parse context with a fixed clock and id, and functions that parse events in it."""
 
 import json
 from typing import Any
@@ -16,10 +16,10 @@ REQUIRED = {"type": "pageview", "site_id": "shop", "session_id": "s-1"}
 
 
 def read(**fields: Any) -> RawEvent:
-    """Read an event of the required fields and these."""
+    """Parse an event with the required fields and `fields`."""
     return read_json(json.dumps(REQUIRED | fields).encode())
 
 
 def read_json(raw: bytes) -> RawEvent:
-    """Read an event as those behind Kafka do, out of its record."""
+    """Parse an event and decode its record as a consumer does."""
     return codec.decode(parse(raw, CONTEXT).value, RawEvent)
