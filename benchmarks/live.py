@@ -31,9 +31,9 @@ class _TimedWatcher(Watcher):
         super().__init__(url, token, site_id)
         self.seen: Seen = []
 
-    def told_of(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
         """Record a message."""
-        super().told_of(message)
+        super().on_message(message)
         self.seen.append((sum(message["per_minute"]), asyncio.get_running_loop().time()))
 
 

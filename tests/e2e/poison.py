@@ -48,7 +48,7 @@ def every_kind() -> list[Poison]:
 def undecodable(count: int) -> list[Poison]:
     """Return so many records of `events-raw` that look well from outside."""
     return [
-        Poison(f"garbage {number}", EVENTS_RAW.name, b"shop:s", os.urandom(80), well())
+        Poison(f"garbage {number}", EVENTS_RAW.name, b"shop:s", os.urandom(80), valid_headers())
         for number in range(count)
     ]
 
@@ -62,7 +62,7 @@ def _of_values() -> Iterator[Poison]:
     )  # fmt: skip
     for topic in (EVENTS_RAW, EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
         values = {"another schema's": alert, "one byte short": event[:-1], **_garbage(event)}
-        headers = well() if topic is EVENTS_RAW else _routed()
+        headers = valid_headers() if topic is EVENTS_RAW else _routed()
         for name, value in values.items():
             yield Poison(f"{name} in {topic.name}", topic.name, b"shop:s", value, headers)
     for topic in (SESSIONS, PAGE_DURATIONS, ALERTS):
@@ -83,7 +83,7 @@ def _garbage(value: bytes) -> dict[str, bytes]:
 def _of_raw_headers() -> Iterator[Poison]:
     """Keys and headers that the router must refuse."""
     garbage = os.urandom(40)
-    good = well()
+    good = valid_headers()
     for name, key, headers in (
         ("no key", None, good),
         ("no session in the key", b"shop", good),
@@ -107,13 +107,13 @@ def _of_routed_headers() -> Iterator[Poison]:
             yield Poison(f"{name} in {topic.name}", topic.name, key, event, headers)
 
 
-def well(event_type: bytes = b"pageleave") -> dict[str, bytes]:
+def valid_headers(event_type: bytes = b"pageleave") -> dict[str, bytes]:
     """Return headers that are as they should be in `events-raw`."""
     return {EVENT_ID: uuid4().bytes, TYPE: event_type}
 
 
 def _routed() -> dict[str, bytes]:
-    return {**well(), SOURCE: _NOWHERE}
+    return {**valid_headers(), SOURCE: _NOWHERE}
 
 
 def new_event(**fields: Any) -> RawEvent:

@@ -25,7 +25,7 @@ class Site:
         """Return a new subscription, secret included."""
         channel = {"type": "webhook", "url": receiver.url}
         body = {"site_id": NAME, "rule": rule, "params": params, "channel": channel}
-        return await self.ask("POST", "/api/subscriptions", body)
+        return await self.request("POST", "/api/subscriptions", body)
 
     def pay(self, session_id: str, amount: float) -> None:
         """Send a payment."""
@@ -35,7 +35,7 @@ class Site:
         """Send an error."""
         self._post({"type": "error", "error_name": name}, session_id)
 
-    async def probe_until_told(self, *receivers: Receiver) -> None:
+    async def probe_until_delivered(self, *receivers: Receiver) -> None:
         """Pay, and again when that was stored, until these receivers have heard of it.
 
         So their subscriptions are in effect, which are in the topic when they are made, but
@@ -54,7 +54,7 @@ class Site:
         await eventually_async(are_told, within_seconds=60, what="the subscriptions are in effect")
         await eventually_async(are_stored, within_seconds=60, what="all probes are stored")
 
-    async def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    async def request(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Return what a path answers."""
         token = (self._stack.data_dir / "owner.token").read_text().strip()
         content = None if body is None else json.dumps(body).encode()

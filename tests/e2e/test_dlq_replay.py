@@ -12,7 +12,7 @@ from schemas.headers import SOURCE, Source
 from tests.contract.schemas.record_examples import MAKERS
 from tests.e2e import operating
 from tests.e2e.conftest import MakeStack
-from tests.e2e.poison import Poison, new_event, well, write
+from tests.e2e.poison import Poison, new_event, valid_headers, write
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
@@ -58,7 +58,7 @@ def _bury(stage: str, offset: int) -> Poison:
     where = {"dlq-topic": topic, "dlq-partition": "1", "dlq-offset": str(offset), "dlq-at": "1"}
     told = {name: text.encode() for name, text in (why | where).items()}
     src = {SOURCE: Source(1, 5, 1).pack()} if topic.startswith("events-") else {}
-    return Poison(stage, f"{topic}-dlq", key, value, {**well(b"pageview"), **src, **told})
+    return Poison(stage, f"{topic}-dlq", key, value, {**valid_headers(b"pageview"), **src, **told})
 
 
 def _poisoned(stack: Stack) -> dict[str, list[dict[str, Any]]]:

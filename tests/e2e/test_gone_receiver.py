@@ -61,7 +61,7 @@ async def test_one_who_says_gone_is_off_everywhere_until_it_is_turned_on(
     async with receiving(behave) as receiver, receiving(good) as other:
         one = await site.subscribe("payment", {"min_amount": 100}, receiver)
         await site.subscribe("payment", {"min_amount": 10}, other)
-        await site.probe_until_told(receiver, other)
+        await site.probe_until_delivered(receiver, other)
         payments = Payments(stack, site, one, other)
         assert await payments.are_evaluated()
         is_gone.set()
@@ -74,7 +74,7 @@ async def test_one_who_says_gone_is_off_everywhere_until_it_is_turned_on(
         assert len(receiver.messages) == told
 
         is_gone.clear()
-        await site.ask("PATCH", _path(one), {"enabled": True})
+        await site.request("PATCH", _path(one), {"enabled": True})
         await eventually_async(payments.are_evaluated, within_seconds=60, what="it is on again")
         await eventually_async(
             lambda: len(receiver.messages) > told, within_seconds=60, what="it is told again"
@@ -85,11 +85,11 @@ async def _until_off(stack: Stack, site: Site, one: dict[str, Any]) -> None:
     """Wait until a subscription is off for who asks; then it is so in SQL and in the topic."""
 
     async def is_off() -> bool:
-        return not (await site.ask("GET", _path(one)))["enabled"]
+        return not (await site.request("GET", _path(one)))["enabled"]
 
     await eventually_async(is_off, within_seconds=60, what="it is off")
     (stored,) = stack.rows("SELECT disabled_reason FROM subscriptions WHERE NOT enabled")
-    assert (await site.ask("GET", _path(one)))["disabled_reason"] == GONE
+    assert (await site.request("GET", _path(one)))["disabled_reason"] == GONE
     assert stored["disabled_reason"] == GONE
     in_topic = await _in_topic(stack, one)
     assert in_topic is not None

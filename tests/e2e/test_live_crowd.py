@@ -12,14 +12,14 @@ import pytest
 
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
-from tests.e2e.watchers import Sleeper, Watcher, watching
+from tests.e2e.watchers import StalledReader, Watcher, watching
 from tests.fixtures.waiting import eventually_async
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
 SITES = ("shop", "blog", "docs", "news")
 READERS, SLEEPERS = 180, 20
-EVENTS_A_SECOND, BATCH = 2_000, 100
+EVENTS_PER_SECOND, BATCH = 2_000, 100
 SESSIONS, VISITORS = 9_000, 6_000
 ROLES = ("streams", "live", "sinks", "web")
 _SECONDS_BETWEEN_KILLS = 5
@@ -35,17 +35,17 @@ async def test_two_hundred_watch_while_each_role_is_killed_and_see_what_a_recoun
     token = (stack.data_dir / "owner.token").read_text().strip()
     load = Load(stack)
     watchers = [Watcher(stack.url, token, SITES[n % len(SITES)]) for n in range(READERS)]
-    sleepers = [Sleeper(stack.port, token, SITES[n % len(SITES)]) for n in range(SLEEPERS)]
-    async with watching(watchers, sleepers):
+    stalled = [StalledReader(stack.port, token, SITES[n % len(SITES)]) for n in range(SLEEPERS)]
+    async with watching(watchers, stalled):
         sending = asyncio.ensure_future(load.run())
-        await load.sent_more(_SECONDS_BETWEEN_KILLS * EVENTS_A_SECOND)
+        await load.sent_more(_SECONDS_BETWEEN_KILLS * EVENTS_PER_SECOND)
         warm = {role: _memory(stack, role) for role in ROLES}
-        await load.sent_more(3 * _SECONDS_BETWEEN_KILLS * EVENTS_A_SECOND)
+        await load.sent_more(3 * _SECONDS_BETWEEN_KILLS * EVENTS_PER_SECOND)
         grown = {role: _memory(stack, role) - warm[role] for role in ROLES}
         assert all(bytes_more < _GROWTH_ALLOWED for bytes_more in grown.values()), grown
         for role in ROLES:
             await asyncio.to_thread(stack.kill, role)
-            await load.sent_more(_SECONDS_BETWEEN_KILLS * EVENTS_A_SECOND)
+            await load.sent_more(_SECONDS_BETWEEN_KILLS * EVENTS_PER_SECOND)
         load.over.set()
         await sending
 
@@ -100,7 +100,7 @@ class Load:
                 if self.over.is_set():
                     break
                 group.create_task(self._send(http, [self._event() for _ in range(BATCH)]))
-                await asyncio.sleep(started + batch * BATCH / EVENTS_A_SECOND - clock())
+                await asyncio.sleep(started + batch * BATCH / EVENTS_PER_SECOND - clock())
 
     async def sent_more(self, events: int) -> None:
         """Wait until so many more are acknowledged."""

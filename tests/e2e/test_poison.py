@@ -12,13 +12,13 @@ from schemas.headers import SOURCE, Source
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
 from tests.e2e import operating
 from tests.e2e.conftest import MakeStack
-from tests.e2e.poison import Poison, new_event, well, write
+from tests.e2e.poison import Poison, new_event, valid_headers, write
 from tests.e2e.stack import PARTITIONS
 from tests.fixtures.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.timeout(240)
 
-_BRAKE = "HEADRACE_KAFKA__MAX_REFUSED_IN_A_ROW"
+_MAX_DEAD_LETTERS = "HEADRACE_KAFKA__MAX_REFUSED_IN_A_ROW"
 
 _KEY = b"poisoned:poison"
 
@@ -34,7 +34,7 @@ _WHOLE = _event()
 _POISON: list[tuple[Poison, set[tuple[str, str]]]] = [
     *(
         (
-            Poison(name, EVENTS_RAW.name, _KEY, value, well(b"pageview")),
+            Poison(name, EVENTS_RAW.name, _KEY, value, valid_headers(b"pageview")),
             {("sessionize", "undecodable"), ("store_events", "undecodable")},
         )
         for name, value in (
@@ -52,14 +52,14 @@ _POISON: list[tuple[Poison, set[tuple[str, str]]]] = [
                 "a NUL character",
                 _KEY,
                 _event(title="a\0b"),
-                well(b"pageview"),
+                valid_headers(b"pageview"),
                 ("store_events", "row_refused"),
             ),
-            ("no key", None, _WHOLE, well(b"pageview"), ("route_events", "bad_key")),
+            ("no key", None, _WHOLE, valid_headers(b"pageview"), ("route_events", "bad_key")),
             ("no headers", _KEY, _WHOLE, {}, ("route_events", "bad_headers")),
             (
                 "an unknown type",
-                *(_KEY, _event(type="dance"), well(b"dance")),
+                *(_KEY, _event(type="dance"), valid_headers(b"dance")),
                 ("route_events", "unknown_type"),
             ),
         )
@@ -133,7 +133,7 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
             EVENTS_SESSION.name,
             _KEY,
             b"garbage",
-            {**well(b"pageview"), SOURCE: Source(0, n, 0).pack()},
+            {**valid_headers(b"pageview"), SOURCE: Source(0, n, 0).pack()},
         )
         for n in range(60)
     ]
@@ -155,7 +155,7 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
     code, status = await asyncio.to_thread(operating.status, stack)
     assert (code, len(status["tables"])) == (1, 4)
     assert "No broker is ready" in status["problems"][0]["what"]
-    stack.settings[_BRAKE] = "1000"
+    stack.settings[_MAX_DEAD_LETTERS] = "1000"
     await asyncio.to_thread(stack.start)
 
     await asyncio.to_thread(

@@ -43,7 +43,7 @@ def test_a_replayed_clickstream_is_exact_though_streams_and_sinks_are_killed(
         stack.kill(role)
     assert replay.wait(120) == 0
 
-    ledger.note_all(_as_sent(stream), Outcome.ACKNOWLEDGED)
+    ledger.record_all(_as_sent(stream), Outcome.ACKNOWLEDGED)
     quiesce(stack)
     log = check_exact(stack, Rules(import_sites=frozenset({SITE})), ledger)
 

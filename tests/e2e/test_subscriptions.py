@@ -54,7 +54,7 @@ def moody() -> Behave:
 
 
 @dataclass
-class Told:
+class Subscriber:
     """A subscription, and the receiver that is its own."""
 
     subscription: dict[str, Any]
@@ -77,34 +77,34 @@ class Told:
         return {message.headers["webhook-id"] for message in self.receiver.messages}
 
 
-class Cast(NamedTuple):
+class Subscribers(NamedTuple):
     """The subscriptions of the test."""
 
-    stuck: Told
-    large: Told
-    every: Told
-    euros: Told
-    burst: Told
+    stuck: Subscriber
+    large: Subscriber
+    every: Subscriber
+    euros: Subscriber
+    burst: Subscriber
 
 
 @asynccontextmanager
-async def subscribed(site: Site) -> AsyncIterator[Cast]:
+async def subscribed(site: Site) -> AsyncIterator[Subscribers]:
     """Give them, in effect; their receivers run as long."""
     async with AsyncExitStack() as receivers:
 
-        async def subscribe(rule: str, params: dict[str, Any], behave: Behave) -> Told:
+        async def subscribe(rule: str, params: dict[str, Any], behave: Behave) -> Subscriber:
             receiver = await receivers.enter_async_context(receiving(behave))
-            return Told(await site.subscribe(rule, params, receiver), receiver)
+            return Subscriber(await site.subscribe(rule, params, receiver), receiver)
 
-        cast = Cast(
+        subscribers = Subscribers(
             stuck=await subscribe("payment", {}, hanging),
             large=await subscribe("payment", {"min_amount": 100}, good),
             every=await subscribe("payment", {}, slow),
             euros=await subscribe("payment", {"currency": "EUR"}, moody()),
             burst=await subscribe("error.rate", RATE, good),
         )
-        await site.probe_until_told(cast.large.receiver, cast.euros.receiver)
-        yield cast
+        await site.probe_until_delivered(subscribers.large.receiver, subscribers.euros.receiver)
+        yield subscribers
 
 
 async def test_each_alert_is_told_to_each_who_asked_though_roles_are_killed(
@@ -116,7 +116,7 @@ async def test_each_alert_is_told_to_each_who_asked_though_roles_are_killed(
     """
     stack = await asyncio.to_thread(make_stack, settings)
     site = Site(stack)
-    async with subscribed(site) as cast:
+    async with subscribed(site) as subscribers:
         for number in range(PAYMENTS):
             site.pay(f"buyer-{number}", 50 + 5 * number)
             site.fail(f"buyer-{number}", f"E{number}")
@@ -125,14 +125,14 @@ async def test_each_alert_is_told_to_each_who_asked_though_roles_are_killed(
         await _until_delivered(
             stack,
             {
-                cast.large.name: 20,
-                cast.every.name: PAYMENTS,
-                cast.euros.name: PAYMENTS,
-                cast.burst.name: 1,
+                subscribers.large.name: 20,
+                subscribers.every.name: PAYMENTS,
+                subscribers.euros.name: PAYMENTS,
+                subscribers.burst.name: 1,
             },
         )
-        _check_told(stack, cast)
-        await _check_lists(site, cast)
+        _check_told(stack, subscribers)
+        await _check_lists(site, subscribers)
     await asyncio.to_thread(_check_once, stack)
 
 
@@ -150,20 +150,20 @@ async def _until_delivered(stack: Stack, wanted: Mapping[str, int]) -> None:
     await eventually_async(is_delivered, within_seconds=150, what="all is delivered")
 
 
-def _check_told(stack: Stack, cast: Cast) -> None:
+def _check_told(stack: Stack, subscribers: Subscribers) -> None:
     """Each was told of its alerts, of all and of no others, signed; repeats have the same id."""
     buyers = {f"buyer-{n}" for n in range(PAYMENTS)}
-    assert _told_of(stack, cast.large) == {f"buyer-{n}" for n in range(10, PAYMENTS)}
-    assert _told_of(stack, cast.euros) == _told_of(stack, cast.every) == buyers
-    for one in (cast.large, cast.every, cast.euros, cast.burst):
+    assert _told_of(stack, subscribers.large) == {f"buyer-{n}" for n in range(10, PAYMENTS)}
+    assert _told_of(stack, subscribers.euros) == _told_of(stack, subscribers.every) == buyers
+    for one in (subscribers.large, subscribers.every, subscribers.euros, subscribers.burst):
         assert set(one.alert_ids()) == _alert_ids(stack, one), one.subscription["params"]
         assert len(one.webhook_ids()) == len(one.alert_ids())
-    assert min(cast.euros.alert_ids().values()) >= 2
-    assert set(cast.stuck.alert_ids()) <= _alert_ids(stack, cast.stuck)
-    assert len(cast.burst.alert_ids()) == 1  # all errors are within one window
+    assert min(subscribers.euros.alert_ids().values()) >= 2
+    assert set(subscribers.stuck.alert_ids()) <= _alert_ids(stack, subscribers.stuck)
+    assert len(subscribers.burst.alert_ids()) == 1  # all errors are within one window
 
 
-def _rows_for(stack: Stack, one: Told) -> list[dict[str, Any]]:
+def _rows_for(stack: Stack, one: Subscriber) -> list[dict[str, Any]]:
     """Return the alerts that a subscription wants, as SQL has them."""
     rule, params = one.subscription["rule"], one.subscription["params"]
     own = f"= '{one.name}'" if params and rule != "payment" else "IS NULL"
@@ -181,21 +181,21 @@ def _is_wanted(params: Mapping[str, Any], details: Any) -> bool:
     return is_large and params.get("currency") in {None, found.get("currency")}
 
 
-def _alert_ids(stack: Stack, one: Told) -> set[str]:
+def _alert_ids(stack: Stack, one: Subscriber) -> set[str]:
     return {str(row["alert_id"]) for row in _rows_for(stack, one)}
 
 
-def _told_of(stack: Stack, one: Told) -> set[str]:
+def _told_of(stack: Stack, one: Subscriber) -> set[str]:
     """Return which of the buyers a subscription has alerts of; fails when one has two."""
     subjects = [row["subject"].rpartition(":")[2] for row in _rows_for(stack, one)]
     assert len(subjects) == len(set(subjects))
     return {subject for subject in subjects if subject.startswith("buyer")}
 
 
-async def _check_lists(site: Site, cast: Cast) -> None:
+async def _check_lists(site: Site, subscribers: Subscribers) -> None:
     """Each attempt is listed: those that were refused, and those that nobody answered."""
-    of_euros = await site.ask("GET", f"/api/subscriptions/{cast.euros.name}/deliveries")
-    of_stuck = await site.ask("GET", f"/api/subscriptions/{cast.stuck.name}/deliveries")
+    of_euros = await site.request("GET", f"/api/subscriptions/{subscribers.euros.name}/deliveries")
+    of_stuck = await site.request("GET", f"/api/subscriptions/{subscribers.stuck.name}/deliveries")
     for item in of_euros["items"]:
         statuses = [attempt["status"] for attempt in item["attempts"]]
         assert item["state"] == "delivered"

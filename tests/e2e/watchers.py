@@ -28,15 +28,15 @@ class Watcher:
                 async with http.get(self._url, headers=self._headers) as answer:
                     async for line in answer.content:
                         if line.startswith(b"data: "):
-                            self.told_of(json.loads(line[6:]))
+                            self.on_message(json.loads(line[6:]))
             await asyncio.sleep(_RETRY_SECONDS)
 
-    def told_of(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any]) -> None:
         """Take a message."""
         self.last = message
 
 
-class Sleeper:
+class StalledReader:
     """A client that asks for a site's stream and never reads what comes."""
 
     def __init__(self, port: int, token: str, site_id: str) -> None:
@@ -55,7 +55,7 @@ class Sleeper:
 
 @asynccontextmanager
 async def watching(
-    watchers: Sequence[Watcher], sleepers: Sequence[Sleeper] = ()
+    watchers: Sequence[Watcher], stalled: Sequence[StalledReader] = ()
 ) -> AsyncIterator[None]:
     """Keep all of them connected."""
     connector = aiohttp.TCPConnector(limit=0)
@@ -68,5 +68,5 @@ async def watching(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for sleeper in sleepers:
-                sleeper.close()
+            for reader in stalled:
+                reader.close()

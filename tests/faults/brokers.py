@@ -1,4 +1,4 @@
-"""What an operator, or bad luck, does to a broker through its own protocol."""
+"""Operations on brokers through the Kafka protocol."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -14,18 +14,18 @@ from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest, DeleteGr
 from schemas.topics import TOPICS
 from tests.e2e.stack import PARTITIONS, Stack
 from tests.faults.cluster_broker import Broker
-from tests.faults.kafka_log import ask
+from tests.faults.kafka_log import query_kafka
 from tests.fixtures.waiting import eventually_async
 
-#: Error codes: none, and "there is no such group".
+#: Error codes: none, and GROUP_ID_NOT_FOUND.
 _DELETED = {0, 69}
-#: The broker of a stack, and the one that is registered in its cluster and stopped.
+#: The broker of a stack, and a second one that is registered and stopped.
 _FIRST, _SECOND = 1, 2
 
 
 @contextmanager
 def refuse_records(stack: Stack, topic: str) -> Iterator[None]:
-    """Have the broker answer writes to a topic with NotEnoughReplicas while the block lasts."""
+    """Make writes to a topic fail with NotEnoughReplicas during the block."""
     refuse(stack, topic)
     try:
         yield
@@ -34,10 +34,10 @@ def refuse_records(stack: Stack, topic: str) -> Iterator[None]:
 
 
 def refuse(stack: Stack, *topics: str) -> None:
-    """Have the broker answer writes to topics with NotEnoughReplicas from now on.
+    """Make writes to topics fail with NotEnoughReplicas.
 
-    Two replicas must be in sync, and the second one is on a broker that is stopped. Of a topic
-    with one replica Kafka does not ask more than one. Fails if a partition still accepts records.
+    Two replicas must be in sync, and the second is on a stopped broker. With one replica, Kafka
+    ignores `min.insync.replicas`. Fails if a partition still accepts records.
     """
     _register_second_broker(stack.data_dir)
     for topic in topics:
@@ -49,7 +49,7 @@ def refuse(stack: Stack, *topics: str) -> None:
 
 
 def accept(bootstrap: str, *topics: str) -> None:
-    """Have the broker accept writes to topics again."""
+    """Make writes to topics succeed again."""
     for topic in topics:
         _reassign(bootstrap, topic, [_FIRST])
         _configure(bootstrap, topic, _configs_of(topic))
@@ -58,7 +58,7 @@ def accept(bootstrap: str, *topics: str) -> None:
 async def reassign(
     bootstrap: str, controller: int, topic: str, replicas: Mapping[int, list[int]]
 ) -> None:
-    """Assign the replicas of a topic's partitions to brokers, by their numbers."""
+    """Assign the replicas of a topic's partitions to broker ids."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap)
     await client.bootstrap()
     partitions: list[Any] = [(partition, numbers, {}) for partition, numbers in replicas.items()]
@@ -68,7 +68,7 @@ async def reassign(
     finally:
         await client.close()
     assert not answer.error_code, answer
-    assert all(code == 0 for _, told, _ in answer.responses for _, code, *_ in told), answer
+    assert all(code == 0 for _, results, _ in answer.responses for _, code, *_ in results), answer
 
 
 def _reassign(bootstrap: str, topic: str, replicas: list[int]) -> None:
@@ -77,7 +77,7 @@ def _reassign(bootstrap: str, topic: str, replicas: list[int]) -> None:
 
 
 def _register_second_broker(data_dir: Path) -> None:
-    """Start and stop a second broker of a stack's cluster, once: only then it can be assigned."""
+    """Start and stop a second broker of a stack's cluster, so that it can have replicas."""
     folder = data_dir.with_suffix(".second-broker")
     if folder.exists():
         return
@@ -102,25 +102,25 @@ def _properties(file: Path) -> dict[str, str]:
 
 
 def _wait_until_refused(bootstrap: str, topic: str) -> None:
-    """Fail if a partition still accepts records when the broker has read the new replicas."""
+    """Wait until all partitions reject records with the new replicas."""
 
     async def is_refused(admin: Any) -> bool:
         [described] = await admin.describe_topics([topic])
-        if any(len(one["replicas"]) != 2 for one in described["partitions"]):
+        if any(len(partition["replicas"]) != 2 for partition in described["partitions"]):
             return False
         answers = await _produce(bootstrap, topic)
-        return all(isinstance(one, NotEnoughReplicasError) for one in answers)
+        return all(isinstance(answer, NotEnoughReplicasError) for answer in answers)
 
     async def wait(admin: Any, _: Any) -> None:
         await eventually_async(
             lambda: is_refused(admin), within_seconds=30, what=f"records of {topic} are refused"
         )
 
-    ask(bootstrap, wait)
+    query_kafka(bootstrap, wait)
 
 
 async def _produce(bootstrap: str, topic: str) -> list[Any]:
-    """Send a record to each partition; return the answers and errors."""
+    """Send a record to each partition; return the results and errors."""
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap, acks="all", request_timeout_ms=1_000
     ) as producer:
@@ -142,11 +142,11 @@ def _configure(bootstrap: str, topic: str, configs: Mapping[str, str]) -> None:
         [answer] = await admin.alter_configs([resource])
         assert answer.resources[0][0] == 0, answer
 
-    ask(bootstrap, alter)
+    query_kafka(bootstrap, alter)
 
 
 def delete_groups(bootstrap: str, groups: list[str]) -> None:
-    """Delete consumer groups that have no member."""
+    """Delete consumer groups without members."""
 
     async def delete(admin: Any, _: Any) -> None:
         async def are_gone() -> bool:
@@ -155,7 +155,7 @@ def delete_groups(bootstrap: str, groups: list[str]) -> None:
             answer = await admin._send_request(request, coordinator)  # noqa: SLF001 - has no method
             return {error for _, error in answer.results} <= _DELETED
 
-        # A broker that has just started is nobody's coordinator yet.
+        # A broker that has just started is not a coordinator yet.
         await eventually_async(are_gone, within_seconds=30, what="the groups are deleted")
 
-    ask(bootstrap, delete)
+    query_kafka(bootstrap, delete)

@@ -1,9 +1,9 @@
-"""Faults put into a copy of the product, each for the scenario that must find it.
+"""Mutants of the product, each with the scenario that must find it.
 
     python -m tests.faults.mutants            # list them
     python -m tests.faults.mutants NAME...    # apply each, run its scenario; exit 1 if one survives
 
-A mutant whose text is no longer in its file is reported: choose another one for its scenario.
+A mutant whose text is no longer in its file is an error: update it.
 Results of the last runs are in mutants.md.
 """
 
@@ -28,13 +28,13 @@ _COPIED = (
 
 
 class Mutant(NamedTuple):
-    """A text of one file, what it becomes, and the test that must fail then."""
+    """A replacement in one file, and the test that must then fail."""
 
     name: str
     scenario: str
     file: str
     text: str
-    becomes: str
+    replacement: str
 
 
 MUTANTS = (
@@ -187,7 +187,7 @@ MUTANTS = (
 
 
 def main(names: list[str]) -> int:
-    """Run the mutants of these names; without one, list all."""
+    """Run the named mutants; without a name, list all."""
     if not names:
         for mutant in MUTANTS:
             print(f"{mutant.name:30} {mutant.scenario}")  # noqa: T201
@@ -199,7 +199,7 @@ def main(names: list[str]) -> int:
 
 
 def _is_killed(mutant: Mutant) -> bool:
-    """Run the scenario in a copy that has the fault; return whether it fails."""
+    """Run the scenario in a mutated copy; return True if it fails."""
     with tempfile.TemporaryDirectory(prefix="headrace-mutant-") as scratch:
         copy = Path(scratch) / "headrace"
         copy.mkdir()
@@ -210,12 +210,13 @@ def _is_killed(mutant: Mutant) -> bool:
         source = file.read_text()
         if source.count(mutant.text) != 1:
             sys.exit(f"{mutant.name}: {mutant.file} has its text {source.count(mutant.text)} times")
-        file.write_text(source.replace(mutant.text, mutant.becomes))
+        file.write_text(source.replace(mutant.text, mutant.replacement))
         argv = ["pytest", "-x", "-q", "-n", "0", "-m", "", *mutant.scenario.split()]
-        ended = subprocess.run([sys.executable, "-m", *argv], cwd=copy, check=False)
-    # 1: a test failed. All else, as no test found, says nothing of the mutant.
-    assert ended.returncode in {0, 1}, f"{mutant.name}: pytest ended with {ended.returncode}"
-    return ended.returncode == 1
+        completed = subprocess.run([sys.executable, "-m", *argv], cwd=copy, check=False)
+    # 1: a test failed. Other codes, such as for no tests, are errors.
+    code = completed.returncode
+    assert code in {0, 1}, f"{mutant.name}: pytest exited with {code}"
+    return code == 1
 
 
 if __name__ == "__main__":

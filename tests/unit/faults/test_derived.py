@@ -9,7 +9,7 @@ import pytest
 from schemas.codec import encode
 from schemas.records import RawEvent
 from tests.faults.decoded import RawRecord, fields_of, record_differences
-from tests.faults.derived import placed, record_of
+from tests.faults.derived import event_time, record_of
 
 _NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 _SECOND = 1_000_000
@@ -41,7 +41,7 @@ def body(**fields: Any) -> dict[str, Any]:
 )
 def test_an_event_is_placed_in_time(times: dict[str, str], expected: tuple[int, str]) -> None:
     """By the client, corrected by `sent_at`, and within a day and five minutes."""
-    assert placed(body(**times), _NOON, imported=False) == expected
+    assert event_time(body(**times), _NOON, imported=False) == expected
 
 
 @pytest.mark.parametrize(
