@@ -75,7 +75,7 @@ def _garbage(value: bytes) -> dict[str, bytes]:
         "random bytes": os.urandom(200),
         "no bytes": b"",
         "an unknown schema id": b"\x00\x00\x01\x00\x00" + value[5:],
-        "bytes behind the end": value + b"\x00",
+        "bytes after the end": value + b"\x00",
         "cut off": value[: len(value) // 2],
     }
 

@@ -24,16 +24,16 @@ _FIRST, _SECOND = 1, 2
 
 
 @contextmanager
-def refuse_records(stack: Stack, topic: str) -> Iterator[None]:
+def reject_records(stack: Stack, topic: str) -> Iterator[None]:
     """Make writes to a topic fail with NotEnoughReplicas during the block."""
-    refuse(stack, topic)
+    reject(stack, topic)
     try:
         yield
     finally:
         accept(stack.kafka, topic)
 
 
-def refuse(stack: Stack, *topics: str) -> None:
+def reject(stack: Stack, *topics: str) -> None:
     """Make writes to topics fail with NotEnoughReplicas.
 
     Two replicas must be in sync, and the second is on a stopped broker. With one replica, Kafka
@@ -45,7 +45,7 @@ def refuse(stack: Stack, *topics: str) -> None:
     for topic in topics:
         _reassign(stack.kafka, topic, [_FIRST, _SECOND])
     for topic in topics:
-        _wait_until_refused(stack.kafka, topic)
+        _wait_until_rejected(stack.kafka, topic)
 
 
 def accept(bootstrap: str, *topics: str) -> None:
@@ -101,10 +101,10 @@ def _properties(file: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
 
 
-def _wait_until_refused(bootstrap: str, topic: str) -> None:
+def _wait_until_rejected(bootstrap: str, topic: str) -> None:
     """Wait until all partitions reject records with the new replicas."""
 
-    async def is_refused(admin: Any) -> bool:
+    async def is_rejected(admin: Any) -> bool:
         [described] = await admin.describe_topics([topic])
         if any(len(partition["replicas"]) != 2 for partition in described["partitions"]):
             return False
@@ -113,7 +113,7 @@ def _wait_until_refused(bootstrap: str, topic: str) -> None:
 
     async def wait(admin: Any, _: Any) -> None:
         await eventually_async(
-            lambda: is_refused(admin), within_seconds=30, what=f"records of {topic} are refused"
+            lambda: is_rejected(admin), within_seconds=30, what=f"records of {topic} are rejected"
         )
 
     query_kafka(bootstrap, wait)
@@ -125,7 +125,7 @@ async def _produce(bootstrap: str, topic: str) -> list[Any]:
         bootstrap_servers=bootstrap, acks="all", request_timeout_ms=1_000
     ) as producer:
         sent = [
-            producer.send_and_wait(topic, b"refused", partition=partition)
+            producer.send_and_wait(topic, b"rejected", partition=partition)
             for partition in range(PARTITIONS)
         ]
         return await asyncio.gather(*sent, return_exceptions=True)

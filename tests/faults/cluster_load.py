@@ -178,8 +178,8 @@ async def check(load: Load, cluster: Cluster, roles: Roles) -> int:
     assert paths.total() == len(paths), "one event is stored twice"
     lost = {answered.path for answered in ledger if answered.status == ACCEPTED} - paths.keys()
     assert not lost, "acknowledged, and not stored"
-    refused = {answered.path for answered in ledger if 400 <= answered.status < 500}
-    assert not refused & paths.keys(), "refused, and stored"
+    rejected = {answered.path for answered in ledger if 400 <= answered.status < 500}
+    assert not rejected & paths.keys(), "rejected, and stored"
     assert paths.keys() <= {answered.path for answered in ledger}
     assert _rows(database, _EVENTS_OF_SESSIONS) == _rows(database, _SUMS_OF_SESSIONS)
     return len(in_kafka) - len(set(in_kafka))

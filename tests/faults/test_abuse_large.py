@@ -41,7 +41,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_six_thousand_connections_that_mean_harm(scenario: Scenario) -> None:
+def test_6000_malicious_connections(scenario: Scenario) -> None:
     """500 connections send a head byte by byte, 500 a body, and 5,000 are idle: all are closed.
 
     Half of the idle ones never send a request. Normal clients are not affected. A second wave needs

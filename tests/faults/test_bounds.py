@@ -60,7 +60,7 @@ def check_growth(stack: Stack, before: dict[str, int], sessions: int = 0) -> Non
     assert max(grown.values()) < _IN_PROGRESS_BYTES, f"grown by {grown} bytes"
 
 
-def test_a_hundred_thousand_sessions_where_there_is_room_for_forty_thousand(
+def test_100000_sessions_exceed_the_limit_of_40000_states(
     make_scenario: MakeScenario,
 ) -> None:
     """All have their rows, although `streams` is killed; those idle for longest are evicted."""
@@ -79,7 +79,7 @@ def test_a_hundred_thousand_sessions_where_there_is_room_for_forty_thousand(
     assert metrics(stack)["headrace_streams_states_left_early_total"] > SESSIONS // 4
 
 
-def test_one_session_of_5000_events_a_second_holds_nobody_up(scenario: Scenario) -> None:
+def test_one_session_with_5000_events_per_second_delays_no_other(scenario: Scenario) -> None:
     """Other sessions, some of them in its partition, are stored within seconds."""
     stack, run = scenario.stack, uuid4().hex
     before = memory(stack)
@@ -92,7 +92,7 @@ def test_one_session_of_5000_events_a_second_holds_nobody_up(scenario: Scenario)
     check_growth(stack, before)
 
 
-def test_a_hundred_thousand_sites_that_nobody_knows(scenario: Scenario) -> None:
+def test_100000_unknown_sites(scenario: Scenario) -> None:
     """None becomes a label of a metric, and `live` counts up to its limit."""
     stack, ledger = scenario.stack, Ledger()
     events = pageviews(lambda number: {"site_id": f"site-{number}", "session_id": "s"})
@@ -109,7 +109,7 @@ def test_a_hundred_thousand_sites_that_nobody_knows(scenario: Scenario) -> None:
     scenario.check()
 
 
-def test_an_outage_is_told_in_few_lines(scenario: Scenario) -> None:
+def test_an_outage_is_logged_in_few_lines(scenario: Scenario) -> None:
     """Libraries are throttled as well; they would log 100 attempts per second."""
     stack = scenario.stack
     with scenario.load(), workers_of(stack) as workers:

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.faults.brokers import refuse_records
+from tests.faults.brokers import reject_records
 from tests.faults.scenario import Scenario, sleep, why_not_ready
 from tests.fixtures.waiting import eventually
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 _ANSWERED_WITHIN_SECONDS = 13
 
 
-def test_the_broker_stands_still_for_90_seconds(scenario: Scenario) -> None:
+def test_the_broker_is_frozen_for_90_seconds(scenario: Scenario) -> None:
     """Requests get a 5xx in time; afterwards everything continues without operator action."""
     stack = scenario.stack
     with scenario.load() as load:
@@ -32,7 +32,7 @@ def test_the_broker_stands_still_for_90_seconds(scenario: Scenario) -> None:
     scenario.check()
 
 
-def test_the_broker_is_restarted_in_order_three_times(scenario: Scenario) -> None:
+def test_the_broker_is_restarted_gracefully_three_times(scenario: Scenario) -> None:
     """With SIGTERM; clients reconnect to the same address."""
     with scenario.load() as load:
         for _ in range(3):
@@ -43,12 +43,12 @@ def test_the_broker_is_restarted_in_order_three_times(scenario: Scenario) -> Non
     scenario.check()
 
 
-def test_kafka_takes_no_records_of_one_topic_after_the_other(scenario: Scenario) -> None:
+def test_kafka_rejects_records_of_one_topic_after_the_other(scenario: Scenario) -> None:
     """Writers wait without committing; rejected records are written afterwards."""
     stack = scenario.stack
     with scenario.load() as load:
         for topic in ("events-raw", "events-session", "sessions", "alerts"):
-            with refuse_records(stack, topic):
+            with reject_records(stack, topic):
                 sleep(12)
                 if topic == "events-raw":
                     assert load.statuses[500] + load.statuses[503] > 0

@@ -41,7 +41,7 @@ def english_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             yield url.render_as_string(hide_password=False)
 
 
-def test_a_postgresql_database_with_a_collation_of_its_own(
+def test_a_postgresql_database_with_its_own_collation(
     english_database: str, make_scenario: MakeScenario
 ) -> None:
     """Every site is listed once, by code points, and the audit finds no difference."""

@@ -21,7 +21,7 @@ def postgres() -> Iterator[LocalPostgres]:
         yield server
 
 
-def test_postgresql_is_away_for_two_minutes_and_restarted(
+def test_postgresql_is_down_for_two_minutes_and_restarted(
     postgres: LocalPostgres, make_scenario: MakeScenario
 ) -> None:
     """Events are accepted, `/readyz` reports the reason, and it recovers without intervention."""

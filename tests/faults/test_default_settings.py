@@ -82,7 +82,7 @@ class Run:
             self.ledger.record(sent, outcome, sent_at)
 
 
-def test_visits_end_join_and_expire_by_the_default_settings(
+def test_visits_close_merge_and_expire_by_the_default_settings(
     make_stack: MakeStack, tmp_path: Path, seed: int
 ) -> None:
     """Open for 35 minutes of stream time, merged by late events, removed after 25 hours."""

@@ -27,7 +27,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield disk
 
 
-def test_the_disk_is_full_for_30_seconds_and_a_role_dies_meanwhile(
+def test_the_disk_is_full_for_30_seconds_and_a_role_is_killed(
     disk: Disk, make_scenario: MakeScenario
 ) -> None:
     """`up` keeps running and reports it, and every event with a 202 is stored afterwards."""

@@ -37,7 +37,7 @@ def get(stack: Stack, path: str) -> dict[str, Any]:
         return content
 
 
-def test_twelve_thousand_invented_sites_blank_no_site_on_the_live_board(
+def test_12000_invented_sites_do_not_displace_active_sites(
     scenario: Scenario,
 ) -> None:
     """A site that becomes active afterwards has its numbers."""
@@ -57,7 +57,7 @@ def test_twelve_thousand_invented_sites_blank_no_site_on_the_live_board(
     )
 
 
-def test_twelve_thousand_invented_paths_leave_pages_their_time_on_page(
+def test_12000_invented_paths_do_not_displace_pages(
     scenario: Scenario,
 ) -> None:
     """Pages that several sessions leave afterwards have rows; each leave counts once."""

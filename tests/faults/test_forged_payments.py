@@ -25,7 +25,7 @@ SETTINGS = {
 }
 
 
-async def test_ten_thousand_forged_payments_become_few_messages_and_delay_no_other(
+async def test_10000_forged_payments_become_few_messages_and_delay_no_other(
     make_stack: MakeStack,
 ) -> None:
     """Each forged payment is delivered or counted once; real ones are delivered in seconds."""

@@ -19,7 +19,7 @@ from schemas.topics import (
     Topic,
 )
 from tests.e2e.stack import Stack
-from tests.faults.brokers import accept, refuse
+from tests.faults.brokers import accept, reject
 from tests.faults.kafka_log import read_log
 from tests.faults.load import Load
 from tests.faults.quiescence import quiesce
@@ -35,7 +35,7 @@ RESULTS = (SESSIONS, PAGE_DURATIONS, ALERTS)
 
 
 @pytest.mark.parametrize("kills", [0, 3])
-def test_what_was_routed_expired_before_it_was_processed(scenario: Scenario, kills: int) -> None:
+def test_routed_records_expire_before_they_are_processed(scenario: Scenario, kills: int) -> None:
     """With and without kills while the events are routed again."""
     stack = scenario.stack
     choose = random.Random(scenario.seed)  # noqa: S311
@@ -48,7 +48,7 @@ def test_what_was_routed_expired_before_it_was_processed(scenario: Scenario, kil
     scenario.check()
 
 
-def test_every_payment_is_an_alert_after_events_alert_expired(scenario: Scenario) -> None:
+def test_every_payment_raises_an_alert_after_events_alert_expired(scenario: Scenario) -> None:
     """Only payments are compared: which error is new depends on the order, which is lost."""
     stack = scenario.stack
     with scenario.load() as load:
@@ -61,7 +61,7 @@ def test_every_payment_is_an_alert_after_events_alert_expired(scenario: Scenario
     assert sorted(row["event_id"] for row in rows) == sorted(paid)
 
 
-def test_what_expires_after_an_orderly_stop_was_processed(scenario: Scenario) -> None:
+def test_records_that_expire_after_a_graceful_stop_were_processed(scenario: Scenario) -> None:
     """It is stopped under load from another API server; then the routed records expire."""
     stack, port = scenario.stack, free_port()
     url = f"http://127.0.0.1:{port}"
@@ -83,10 +83,10 @@ def test_what_expires_after_an_orderly_stop_was_processed(scenario: Scenario) ->
 
 
 def _let_expire(
-    stack: Stack, load: Load, refused: Sequence[Topic], routed: Sequence[Topic]
+    stack: Stack, load: Load, rejected: Sequence[Topic], routed: Sequence[Topic]
 ) -> None:
     """Make `streams` route events without writing results, and delete the routed records."""
-    refuse(stack, *(topic.name for topic in refused))
+    reject(stack, *(topic.name for topic in rejected))
     load.more(600)
     for topic in routed:
         eventually(
@@ -96,7 +96,7 @@ def _let_expire(
         )
     assert stack.stop() == 0
     with LocalKafka(stack.data_dir) as broker:
-        accept(broker.bootstrap, *(topic.name for topic in refused))
+        accept(broker.bootstrap, *(topic.name for topic in rejected))
         assert all(unprocessed(broker.bootstrap, topic) > 0 for topic in routed)
         expire(broker.bootstrap, *routed)
     stack.start()

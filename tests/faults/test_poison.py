@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ROLES = ("web", "streams", "live", "sinks")
 
 
-def test_poison_of_every_kind_between_good_events(scenario: Scenario) -> None:
+def test_poison_records_of_every_kind_between_valid_events(scenario: Scenario) -> None:
     """Each is dead-lettered once per stage that reads it; other records are not affected."""
     bad = poison.every_kind()
     with scenario.load() as load:
@@ -30,7 +30,7 @@ def test_poison_of_every_kind_between_good_events(scenario: Scenario) -> None:
     assert max(counts.values()) == 1, counts.most_common(3)
 
 
-def test_workers_start_again_behind_poison_of_every_kind(scenario: Scenario) -> None:
+def test_workers_restart_after_poison_records_of_every_kind(scenario: Scenario) -> None:
     """Including poison in their own changelog topics."""
     stack = scenario.stack
     with scenario.load() as load:
@@ -45,7 +45,7 @@ def test_workers_start_again_behind_poison_of_every_kind(scenario: Scenario) -> 
     scenario.check()
 
 
-def test_nothing_but_poison_stops_its_partition(scenario: Scenario) -> None:
+def test_poison_records_in_a_row_stop_their_partition(scenario: Scenario) -> None:
     """The role and other partitions continue; it is reported, and events are accepted."""
     stack = scenario.stack
     with scenario.load() as load:

@@ -28,7 +28,7 @@ def test_all_but_the_brokers_data_and_the_database_is_deleted(scenario: Scenario
     scenario.check()
 
 
-def test_files_of_a_run_that_crashed_tell_of_others_processes(scenario: Scenario) -> None:
+def test_run_files_of_a_crash_name_other_processes(scenario: Scenario) -> None:
     """Their ids are those of other processes, which are not killed; the address is not in use."""
     stack = scenario.stack
     with scenario.load():

@@ -17,7 +17,7 @@ _FROZEN_SECONDS = 20
 
 
 @pytest.mark.parametrize("role", ["streams", "sinks"])
-def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario, role: str) -> None:
+def test_a_frozen_worker_resumes_after_its_partitions_moved(scenario: Scenario, role: str) -> None:
     """It is fenced: it exits before it writes its batch in progress."""
     stack = scenario.stack
     with scenario.load() as load, workers_of(stack) as workers:
@@ -36,7 +36,7 @@ def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario,
 
 
 @pytest.mark.parametrize("role", ["streams", "sinks"])
-def test_workers_go_from_one_to_three_and_back_in_three_rounds(
+def test_workers_scale_from_one_to_three_and_back_in_three_rounds(
     scenario: Scenario, role: str
 ) -> None:
     """They stop gracefully or by kill -9; each change moves partitions under load."""
