@@ -21,7 +21,7 @@ from infra.broker.ports import free_port
 from infra.topics import create_topics
 from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import answers, running
+from tests.integration.producer_api.serving import responds_ok, running
 
 TITLE = "HTTP to Kafka, 202 after the ack"
 _SECONDS = 3
@@ -112,7 +112,10 @@ async def workloads() -> AsyncIterator[list[Workload]]:
         await _create_topics(kafka)
         role = stack.enter_context(running(kafka, folder, MAX_CONNECTIONS="2000"))
         await asyncio.to_thread(
-            eventually, lambda: answers(role, "/readyz"), within_seconds=30, what="the API is ready"
+            eventually,
+            lambda: responds_ok(role, "/readyz"),
+            within_seconds=30,
+            what="the API is ready",
         )
         servers: dict[str, _Server | PeerUnavailable] = {
             "headrace": _Server(role.process.pid, role.port)

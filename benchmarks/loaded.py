@@ -36,9 +36,9 @@ class LoadedStack:
             for number, body in due:
                 await asyncio.sleep(started_at + number * batch / rate - clock())
                 url = f"{self.stack.url}/api/events"
-                async with http.post(url, data=body, headers=_JSON) as answer:
-                    if answer.status != 202:
-                        raise RuntimeError(f"a batch got status {answer.status}")
+                async with http.post(url, data=body, headers=_JSON) as response:
+                    if response.status != 202:
+                        raise RuntimeError(f"a batch got status {response.status}")
                 times[number] = clock()
                 self.sent += batch
 

@@ -65,8 +65,8 @@ class Site:
             request = urllib.request.Request(url, data, method=method)  # noqa: S310 - ours
             request.add_header("Authorization", f"Bearer {token}")
             request.add_header("Content-Type", "application/json")
-            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - ours
-                content: dict[str, Any] = json.load(answer)
+            with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310 - ours
+                content: dict[str, Any] = json.load(response)
                 return content
 
         return await asyncio.to_thread(send)

@@ -71,8 +71,8 @@ class Stack:
     def why_not_ready(self) -> str:
         """The body of the response of `/readyz`."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310
-                return str(answer.read())
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as response:  # noqa: S310
+                return str(response.read())
         except urllib.error.HTTPError as error:
             return str(error.read())
 
@@ -155,8 +155,8 @@ class Stack:
         request = urllib.request.Request(self.url + path, body)  # noqa: S310 - ours
         request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
-                return answer.status, json.load(answer)
+            with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310
+                return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 

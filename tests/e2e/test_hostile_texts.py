@@ -77,7 +77,7 @@ def _request_with_secrets(stack: Stack) -> None:
 
 def _series(stack: Stack) -> set[str]:
     """Return the names and labels of all metrics."""
-    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=15) as answer:  # noqa: S310
-        text = answer.read().decode()
+    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=15) as response:  # noqa: S310
+        text = response.read().decode()
     assert MARK not in text
     return {line.rsplit(" ", 1)[0] for line in text.splitlines() if not line.startswith("#")}

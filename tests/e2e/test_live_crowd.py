@@ -112,8 +112,8 @@ class Load:
     async def _send(self, http: aiohttp.ClientSession, events: list[dict[str, Any]]) -> None:
         async def is_accepted() -> bool:
             try:
-                async with http.post(self._url, json=events) as answer:
-                    return answer.status == 202
+                async with http.post(self._url, json=events) as response:
+                    return response.status == 202
             except aiohttp.ClientError:
                 return False
 

@@ -34,7 +34,7 @@ class Watched:
         #: When each session was accepted.
         self.accepted: list[float] = []
         #: The times and responses of the requests.
-        self.answers: list[tuple[float, dict[str, Any]]] = []
+        self.responses: list[tuple[float, dict[str, Any]]] = []
 
     def live(self, site_id: str = SITE) -> dict[str, Any] | None:
         """Return the live numbers; None without a response."""
@@ -43,8 +43,8 @@ class Watched:
             headers={"authorization": f"Bearer {self._token}"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-                content: dict[str, Any] = json.load(answer)
+            with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+                content: dict[str, Any] = json.load(response)
                 return content
         except OSError:
             return None
@@ -77,7 +77,7 @@ class Watched:
     def wrong(self) -> list[tuple[float, int, dict[str, Any]]]:
         """Return responses that are too low but not marked, with the correct minimum."""
         wrong = []
-        for at, live in self.answers:
+        for at, live in self.responses:
             minimum = sum(at - 290 < sent < at - _SEEN_SECONDS for sent in self.accepted)
             if live["sessions_now"] < minimum and "stalled_since" not in live:
                 wrong.append((at, minimum, live))
@@ -96,7 +96,7 @@ class Watched:
         while not self._is_over.wait(0.1):
             at = time.time()
             if (live := self.live()) is not None:
-                self.answers.append((at, live))
+                self.responses.append((at, live))
 
 
 @pytest.mark.parametrize("restart", ["live", "streams", "web", "kafka", "stop", "crash"])

@@ -29,13 +29,13 @@ PAGEVIEW = {
 def test_events_are_stored_and_survive_a_restart(make_stack: MakeStack) -> None:
     """A pageview, a pageleave, a payment and an error; after Ctrl-C and a start they are there."""
     stack = make_stack({})
-    status, answer = stack.post(PAGEVIEW)
-    assert (status, answer["status"]) == (202, "accepted")
+    status, content = stack.post(PAGEVIEW)
+    assert (status, content["status"]) == (202, "accepted")
     _send_the_rest(stack)
 
     eventually(lambda: _has_all(stack), within_seconds=30, what="all events are in SQL")
     assert stack.rows("SELECT event_id FROM events WHERE type = 'pageview'") == [
-        {"event_id": answer["event_id"]}
+        {"event_id": content["event_id"]}
     ]
     [visit] = stack.rows("SELECT * FROM sessions")
     assert (visit["events"], visit["pageviews"], visit["errors"], visit["payments"]) == (4, 1, 1, 1)
@@ -68,9 +68,9 @@ def test_valid_events_are_stored_once_and_invalid_ones_rejected(
     bad = [{**event, "type": "nonsense"} for event in good[:40]]
     repeats = good[100:160]
 
-    status, answer = stack.post([*good, *bad, *repeats], "/api/events")
+    status, content = stack.post([*good, *bad, *repeats], "/api/events")
 
-    assert (status, answer["accepted"], answer["rejected"]) == (207, 360, 40)
+    assert (status, content["accepted"], content["rejected"]) == (207, 360, 40)
     eventually(
         lambda: stack.rows("SELECT sum(events) AS n FROM sessions") == [{"n": 300}],
         within_seconds=30,

@@ -43,8 +43,8 @@ def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeS
 
 def _protected(stack: Stack) -> Iterator[tuple[str, str]]:
     """Yield each method and path of the OpenAPI document that needs a token."""
-    with urllib.request.urlopen(f"{stack.url}/openapi.json", timeout=5) as answer:  # noqa: S310
-        paths = json.load(answer)["paths"]
+    with urllib.request.urlopen(f"{stack.url}/openapi.json", timeout=5) as response:  # noqa: S310
+        paths = json.load(response)["paths"]
     for template, methods in paths.items():
         if not template.startswith("/api/event"):
             path = template.replace("{site_id}", "shop").replace("{", "").replace("}", "")
@@ -55,7 +55,7 @@ def _status(stack: Stack, method: str, path: str, token: str | None = None) -> i
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     request = urllib.request.Request(stack.url + path, headers=headers, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+            return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code

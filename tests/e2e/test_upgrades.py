@@ -52,8 +52,8 @@ class Old(NamedTuple):
         """GET a path; return the JSON of the response."""
         request = urllib.request.Request(self.stack.url + path)  # noqa: S310 - ours
         request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310
+            return json.load(response)
 
 
 @pytest.fixture(params=["before-migration-0003", "first-up"])
@@ -133,8 +133,8 @@ def _continue(stack: Stack, name: str) -> int:
         }
         for number in range(_REPEATED)
     ]
-    status, answer = stack.post([*new, *again], "/api/events")
-    assert status == 202, answer
+    status, content = stack.post([*new, *again], "/api/events")
+    assert status == 202, content
     return len(new)
 
 

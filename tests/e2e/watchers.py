@@ -25,8 +25,8 @@ class Watcher:
         """Read the stream until cancelled."""
         while True:
             with suppress(aiohttp.ClientError, ConnectionError):
-                async with http.get(self._url, headers=self._headers) as answer:
-                    async for line in answer.content:
+                async with http.get(self._url, headers=self._headers) as response:
+                    async for line in response.content:
                         if line.startswith(b"data: "):
                             self.on_message(json.loads(line[6:]))
             await asyncio.sleep(_RETRY_SECONDS)

@@ -64,11 +64,13 @@ async def reassign(
     partitions: list[Any] = [(partition, numbers, {}) for partition, numbers in replicas.items()]
     request = AlterPartitionReassignmentsRequest(10_000, [(topic, partitions, {})], {})
     try:
-        answer = await client.send(controller, request)
+        response = await client.send(controller, request)
     finally:
         await client.close()
-    assert not answer.error_code, answer
-    assert all(code == 0 for _, results, _ in answer.responses for _, code, *_ in results), answer
+    assert not response.error_code, response
+    assert all(code == 0 for _, results, _ in response.responses for _, code, *_ in results), (
+        response
+    )
 
 
 def _reassign(bootstrap: str, topic: str, replicas: list[int]) -> None:
@@ -108,8 +110,8 @@ def _wait_until_rejected(bootstrap: str, topic: str) -> None:
         [described] = await admin.describe_topics([topic])
         if any(len(partition["replicas"]) != 2 for partition in described["partitions"]):
             return False
-        answers = await _produce(bootstrap, topic)
-        return all(isinstance(answer, NotEnoughReplicasError) for answer in answers)
+        results = await _produce(bootstrap, topic)
+        return all(isinstance(response, NotEnoughReplicasError) for response in results)
 
     async def wait(admin: Any, _: Any) -> None:
         await eventually_async(
@@ -139,8 +141,8 @@ def _configs_of(topic: str) -> dict[str, str]:
 def _configure(bootstrap: str, topic: str, configs: Mapping[str, str]) -> None:
     async def alter(admin: Any, _: Any) -> None:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict(configs))
-        [answer] = await admin.alter_configs([resource])
-        assert answer.resources[0][0] == 0, answer
+        [response] = await admin.alter_configs([resource])
+        assert response.resources[0][0] == 0, response
 
     query_kafka(bootstrap, alter)
 
@@ -152,8 +154,8 @@ def delete_groups(bootstrap: str, groups: list[str]) -> None:
         async def are_gone() -> bool:
             coordinator = await admin.find_coordinator(groups[0])
             request = DeleteGroupsRequest(groups)
-            answer = await admin._send_request(request, coordinator)  # noqa: SLF001 - has no method
-            return {error for _, error in answer.results} <= _DELETED
+            response = await admin._send_request(request, coordinator)  # noqa: SLF001 - has no method
+            return {error for _, error in response.results} <= _DELETED
 
         # A broker that has just started is not a coordinator yet.
         await eventually_async(are_gone, within_seconds=30, what="the groups are deleted")

@@ -82,7 +82,7 @@ class Load:
         await eventually_async(
             lambda: self.count(status) >= before + count,
             within_seconds=120,
-            what=f"{count} more answers with {status}",
+            what=f"{count} more responses with {status}",
         )
 
     async def _run(self) -> None:
@@ -106,9 +106,9 @@ class Load:
             event["event_id"] = str(uuid4())  # the server assigns the other ids
         sent = time.monotonic()
         try:
-            async with client.post(self._url, json={**event, "path": path}) as answer:
-                await answer.read()
-                status = answer.status
+            async with client.post(self._url, json={**event, "path": path}) as response:
+                await response.read()
+                status = response.status
         except (aiohttp.ClientError, TimeoutError):
             status = UNANSWERED
         self.ledger.append(SentRequest(path, status, sent, time.monotonic()))
@@ -124,7 +124,7 @@ def log_summary(name: str, ledger: list[SentRequest], since: float, repeats: int
     slowest = max(request.answered - request.sent for request in requests)
     _log.info(
         "%s: %d requests in %.0f s, %d not accepted (%.2f %%), the last %.1f s after the fault; "
-        "longest without an ack %.1f s; slowest answer %.1f s; statuses %s; "
+        "longest without an ack %.1f s; slowest response %.1f s; statuses %s; "
         "%d repeated records in Kafka",
         name,
         len(requests),

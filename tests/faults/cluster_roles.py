@@ -81,9 +81,9 @@ class Roles:
         try:
             async with (
                 aiohttp.ClientSession() as client,
-                client.get(f"{self.url}/readyz") as answer,
+                client.get(f"{self.url}/readyz") as response,
             ):
-                return workers and answer.status == 200
+                return workers and response.status == 200
         except aiohttp.ClientError:
             return False
 

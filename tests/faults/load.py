@@ -130,14 +130,14 @@ class Load:
         sent_at = time.monotonic()
         try:
             async with session.post(self._url + path, json=body) as response:
-                answer: Any = await response.json()
+                content: Any = await response.json()
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError):
-            status, answer = 0, {}
+            status, content = 0, {}
         if status or time.monotonic() - sent_at > _TIMEOUT_SECONDS / 2:
             self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - sent_at)
         self.statuses[status] += 1
-        return outcomes_of(status, answer, len(request))
+        return outcomes_of(status, content, len(request))
 
     def _maybe_resend(self, request: list[Sent], outcomes: Sequence[Outcome]) -> None:
         likelihood = 0.5 if _UNKNOWN in outcomes else _RESEND_RATE
@@ -145,11 +145,11 @@ class Load:
             self._resends.append(request)
 
 
-def outcomes_of(status: int, answer: Any, count: int) -> list[Outcome]:
+def outcomes_of(status: int, content: Any, count: int) -> list[Outcome]:
     """Return the outcome of each of `count` events from the response to their request."""
-    if "results" in answer:
+    if "results" in content:
         by_status = {"accepted": _ACKNOWLEDGED, "rejected": _REFUSED, "failed": _UNKNOWN}
-        return [by_status[result["status"]] for result in answer["results"]]
+        return [by_status[result["status"]] for result in content["results"]]
     if status == 202:
         return [_ACKNOWLEDGED] * count
     return [_REFUSED if 400 <= status < 500 else _UNKNOWN] * count

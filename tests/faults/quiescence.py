@@ -64,8 +64,8 @@ def _ends(stack: Stack, *topics_: Topic) -> Ends:
         offsets = await consumer.end_offsets(partitions)
         return {(tp.topic, tp.partition): end for tp, end in offsets.items()}
 
-    answer: Ends = query_kafka(stack.kafka, ends)
-    return answer
+    result: Ends = query_kafka(stack.kafka, ends)
+    return result
 
 
 def _committed(stack: Stack) -> Ends:
@@ -73,8 +73,8 @@ def _committed(stack: Stack) -> Ends:
         offsets = await admin.list_consumer_group_offsets("headrace-streams")
         return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items()}
 
-    answer: Ends = query_kafka(stack.kafka, committed)
-    return answer
+    result: Ends = query_kafka(stack.kafka, committed)
+    return result
 
 
 def _stored(stack: Stack) -> Ends:

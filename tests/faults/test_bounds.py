@@ -42,8 +42,8 @@ def memory(stack: Stack) -> dict[str, int]:
 
 def metrics(stack: Stack) -> dict[str, float]:
     """Return the values of all metrics, by name and labels."""
-    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=10) as answer:  # noqa: S310 - ours
-        lines = answer.read().decode().splitlines()
+    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=10) as response:  # noqa: S310 - ours
+        lines = response.read().decode().splitlines()
     samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return {name: float(value) for name, _, value in samples}
 

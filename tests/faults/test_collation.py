@@ -94,8 +94,8 @@ def _all(stack: Stack, token: str, path: str) -> list[dict[str, Any]]:
         query = urlencode({"limit": 4, **({"cursor": cursor} if cursor else {})})
         request = urllib.request.Request(f"{stack.url}{path}?{query}")  # noqa: S310 - ours
         request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
-            page = json.load(answer)
+        with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310
+            page = json.load(response)
         items += page["items"]
         cursor = page["next_cursor"]
         if cursor is None:

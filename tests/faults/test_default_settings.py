@@ -76,8 +76,8 @@ class Run:
 
     def _send(self, request: list[Sent]) -> None:
         sent_at = self.clock.now()
-        status, answer = self.stack.post([sent.body for sent in request], "/api/events")
-        for sent, outcome in zip(request, outcomes_of(status, answer, len(request)), strict=True):
+        status, content = self.stack.post([sent.body for sent in request], "/api/events")
+        for sent, outcome in zip(request, outcomes_of(status, content, len(request)), strict=True):
             assert outcome is not Outcome.UNKNOWN
             self.ledger.record(sent, outcome, sent_at)
 

@@ -23,8 +23,8 @@ def send(stack: Stack, events: Iterable[dict[str, Any]]) -> None:
     """Send events in requests of 1,000."""
     batch = list(events)
     for start in range(0, len(batch), _PER_REQUEST):
-        status, answer = stack.post(batch[start : start + _PER_REQUEST], "/api/events")
-        assert status == 202, answer
+        status, content = stack.post(batch[start : start + _PER_REQUEST], "/api/events")
+        assert status == 202, content
 
 
 def get(stack: Stack, path: str) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def get(stack: Stack, path: str) -> dict[str, Any]:
     request = urllib.request.Request(stack.url + path)  # noqa: S310 - ours
     token = (stack.data_dir / "owner.token").read_text().strip()
     request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - ours
-        content: dict[str, Any] = json.load(answer)
+    with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310 - ours
+        content: dict[str, Any] = json.load(response)
         return content
 
 

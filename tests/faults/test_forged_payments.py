@@ -83,8 +83,8 @@ async def _pay(stack: Stack, site_id: str, sessions: list[str]) -> None:
         request = urllib.request.Request(  # noqa: S310 - ours
             f"{stack.url}/api/events", json.dumps(events).encode()
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - ours
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - ours
+            return int(response.status)
 
     assert await asyncio.to_thread(post) == 202
 

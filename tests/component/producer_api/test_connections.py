@@ -42,7 +42,7 @@ class Client:
             await self.writer.drain()
             await asyncio.sleep(0.02)
 
-    async def answer(self) -> bytes:
+    async def response(self) -> bytes:
         """Read one response."""
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
         (_, _, length) = head.lower().partition(b"content-length: ")
@@ -50,7 +50,7 @@ class Client:
 
     async def status(self) -> int:
         """Read one response and return its status."""
-        return int((await self.answer()).split()[1])
+        return int((await self.response()).split()[1])
 
     async def is_closed(self) -> bool:
         """Return True if the server closes without sending more."""
@@ -196,10 +196,10 @@ async def test_errors_before_the_application_have_cors_headers(
 ) -> None:
     """If the path and the origin were parsed before the error."""
     await client.send(_raw(target, ORIGIN, rest))
-    answer = await client.answer()
+    response = await client.response()
 
-    assert answer.split()[1] == status
-    assert ECHO in answer
+    assert response.split()[1] == status
+    assert ECHO in response
 
 
 @pytest.mark.parametrize(
@@ -218,10 +218,10 @@ async def test_errors_without_a_known_origin_have_no_cors_headers(
 ) -> None:
     """Nor have errors on other paths."""
     await client.send(sent)
-    answers = await client._reader.read()  # noqa: SLF001
+    received = await client._reader.read()  # noqa: SLF001
 
-    assert b" 400 " in answers
-    (_, _, last) = answers.rpartition(b"HTTP/1.1 ")
+    assert b" 400 " in received
+    (_, _, last) = received.rpartition(b"HTTP/1.1 ")
     assert b"access-control" not in last
 
 
@@ -236,9 +236,9 @@ async def test_errors_of_incomplete_requests_have_cors_headers(
         async with connected(api, state) as client:
             await client.send(head(ORIGIN) + EVENT[:5])
             close(state.connections)
-            answer = await client.answer()
-        assert answer.split()[1] == status
-        assert ECHO in answer
+            response = await client.response()
+        assert response.split()[1] == status
+        assert ECHO in response
 
 
 async def test_over_the_connection_limit_preflights_pass_and_503_has_cors_headers(
@@ -252,6 +252,6 @@ async def test_over_the_connection_limit_preflights_pass_and_503_has_cors_header
     ):
         async with connected(api, limit=0) as client:
             await client.send(sent)
-            answer = (await client._reader.readuntil(BLANK * 2)).lower()  # noqa: SLF001
-        assert answer.split()[1] == status
-        assert ECHO in answer
+            response = (await client._reader.readuntil(BLANK * 2)).lower()  # noqa: SLF001
+        assert response.split()[1] == status
+        assert ECHO in response

@@ -95,7 +95,7 @@ async def test_the_fast_path_responds_as_asgi_does(
         await client.send(sent)
         await other.send(sent)
 
-        assert await client.answer() == await other.answer()
+        assert await client.response() == await other.response()
     assert app.requests == (sent not in FAST_REQUESTS)
 
 
@@ -113,7 +113,7 @@ async def test_read_fast_is_called_once_per_event(
     monkeypatch.setattr(intake, "read_fast", count)
     async with connected(app) as client:
         await client.send(sent)
-        await client.answer()
+        await client.response()
 
     assert len(read) == 1
 
@@ -149,11 +149,11 @@ async def test_a_failed_event_gets_500_as_over_asgi(
         fake.fails = True
         await client.send(request())
         await other.send(request())
-        failed = await client.answer()
+        failed = await client.response()
         fake.fails = False
         await client.send(request())
 
-        assert failed == await other.answer()
+        assert failed == await other.response()
         assert (b" 500 " in failed, b"retry-after: 1" in failed) == (True, True)
         assert await client.status() == 202
     async with client_of(api) as http:
@@ -181,10 +181,10 @@ async def test_without_kafka_the_response_is_500_as_over_asgi() -> None:
     async with connected(WithFastPath(api)) as client, connected(AsgiOnly(api)) as other:
         await client.send(request())
         await other.send(request())
-        answer = await client.answer()
+        response = await client.response()
 
-        assert answer == await other.answer()
-        assert b'"code":"not_accepted"' in answer
+        assert response == await other.response()
+        assert b'"code":"not_accepted"' in response
 
 
 async def test_an_overloaded_server_responds_503(
@@ -200,9 +200,9 @@ async def test_an_overloaded_server_responds_503(
         )
         await client.send(request(body=json.dumps(large).encode()))
 
-        answer = await client.answer()
+        response = await client.response()
         fake.responds.set()
-        assert (answer.split()[1], b'"code":"overloaded"' in answer) == (b"503", True)
+        assert (response.split()[1], b'"code":"overloaded"' in response) == (b"503", True)
         assert (await first).status_code == 202
     assert len(fake.stored) == 128
 
@@ -223,8 +223,8 @@ async def test_a_stopping_server_finishes_requests_in_flight(
         assert (late.status_code, drained.done()) == (503, False)
         fake.responds.set()
 
-        answer = await client.answer()
-        assert (answer.split()[1], b"connection: close" in answer) == (b"202", True)
+        response = await client.response()
+        assert (response.split()[1], b"connection: close" in response) == (b"202", True)
         assert await client.is_closed()
         await asyncio.wait_for(drained, 5)
 

@@ -21,12 +21,12 @@ EVENT_ID = "0197C2A4-7D1B-7C3E-9A55-2B8F6D0E4C11"
 
 async def test_an_accepted_event_is_in_kafka(client: httpx.AsyncClient, fake: FakeKafka) -> None:
     """The response has the stored event id; the key consists of site and session id."""
-    answer = await client.post("/api/event", json=EVENT)
+    response = await client.post("/api/event", json=EVENT)
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     (stored,) = fake.stored
     event = codec.decode(stored.value, RawEvent)
-    assert answer.json() == {"status": "accepted", "event_id": event.event_id}
+    assert response.json() == {"status": "accepted", "event_id": event.event_id}
     assert stored.key == b"shop:s-1"
     assert (event.received_at, event.event_ts, event.time_source) == (NOW, NOW, "server")
 
@@ -49,9 +49,9 @@ async def test_record_headers_contain_id_and_type(
 
 async def test_event_ids_are_returned_in_lower_case(client: httpx.AsyncClient) -> None:
     """The same id in another case is the same event."""
-    answer = await client.post("/api/event", json={**EVENT, "event_id": EVENT_ID})
+    response = await client.post("/api/event", json={**EVENT, "event_id": EVENT_ID})
 
-    assert answer.json()["event_id"] == EVENT_ID.lower()
+    assert response.json()["event_id"] == EVENT_ID.lower()
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", None, "image/png"])
@@ -61,9 +61,9 @@ async def test_the_content_type_is_ignored(
     """`sendBeacon` sends text/plain."""
     headers = {"content-type": content_type} if content_type else {}
 
-    answer = await client.post("/api/event", content=json.dumps(EVENT), headers=headers)
+    response = await client.post("/api/event", content=json.dumps(EVENT), headers=headers)
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
 
 
 async def test_gzip_is_decompressed(client: httpx.AsyncClient) -> None:
@@ -71,11 +71,11 @@ async def test_gzip_is_decompressed(client: httpx.AsyncClient) -> None:
     text = json.dumps(EVENT).encode()
     compressed = gzip.compress(text[:10]) + gzip.compress(text[10:])
 
-    answer = await client.post(
+    response = await client.post(
         "/api/event", content=compressed, headers={"content-encoding": "gzip"}
     )
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
 
 
 async def test_the_limit_of_a_body_is_64_kib(
@@ -133,10 +133,10 @@ async def test_an_unconfirmed_event_gets_500(client: httpx.AsyncClient, fake: Fa
     """The response has a `Retry-After` header."""
     fake.fails = True
 
-    answer = await client.post("/api/event", json=EVENT)
+    response = await client.post("/api/event", json=EVENT)
 
-    assert (answer.status_code, answer.json()["code"]) == (500, "not_accepted")
-    assert answer.headers["retry-after"] == "1"
+    assert (response.status_code, response.json()["code"]) == (500, "not_accepted")
+    assert response.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ async def test_an_unresponsive_kafka_causes_500_at_the_deadline(fake: FakeKafka)
     fake.responds.clear()
 
     async with client_of(api) as client:
-        answer = await client.post("/api/event", json=EVENT)
+        response = await client.post("/api/event", json=EVENT)
 
-    assert (answer.status_code, answer.json()["code"]) == (500, "not_accepted")
+    assert (response.status_code, response.json()["code"]) == (500, "not_accepted")
 
 
 async def test_before_the_first_connection_events_get_500_at_once() -> None:
@@ -180,10 +180,10 @@ async def test_before_the_first_connection_events_get_500_at_once() -> None:
     api = new_api(FakeKafka(partitions=0))
     await api.start()
     async with client_of(api) as client:
-        answer = await client.post("/api/event", json=EVENT)
+        response = await client.post("/api/event", json=EVENT)
         invalid = await client.post("/api/event", json={})
 
-    assert answer.json()["code"] == "not_accepted"
+    assert response.json()["code"] == "not_accepted"
     assert invalid.status_code == 400
 
 
@@ -198,10 +198,10 @@ async def test_an_overloaded_server_responds_503(
         lambda: fake.batches, within_seconds=15, what="the first batch is in flight"
     )
 
-    answer = await client.post("/api/events", json=batch)
+    response = await client.post("/api/events", json=batch)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
-    assert answer.headers["retry-after"] == "1"
+    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+    assert response.headers["retry-after"] == "1"
     fake.responds.set()
     assert (await first).status_code == 202
 
@@ -237,9 +237,9 @@ async def test_an_internal_error_is_logged_without_the_event(
 
     monkeypatch.setattr(codec, "encode", fail)
 
-    answer = await client.post("/api/event", json={**EVENT, "session_id": "secret", "own": 1})
+    response = await client.post("/api/event", json={**EVENT, "session_id": "secret", "own": 1})
 
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
     assert "ValueError" in caplog.text
     assert "secret" not in caplog.text
 

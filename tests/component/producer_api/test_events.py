@@ -26,10 +26,10 @@ async def test_each_event_is_validated_on_its_own(
         b'{"type":"copy","site_id":"shop","session_id":"s-1","title":"last"}]'
     )
 
-    answer = await client.post("/api/events", content=body)
+    response = await client.post("/api/events", content=body)
 
-    content = answer.json()
-    assert answer.status_code == 207
+    content = response.json()
+    assert response.status_code == 207
     assert (content["accepted"], content["rejected"]) == (2, 5)
     assert [result["index"] for result in content["results"]] == list(range(7))
     assert [result.get("code") for result in content["results"]] == [
@@ -52,21 +52,23 @@ async def test_if_all_are_accepted_the_status_is_202(client: httpx.AsyncClient) 
     """For each of the three batch formats."""
     lines = "\n".join([json.dumps(GOOD), "", json.dumps(GOOD), ""])
 
-    answers = [
+    responses = [
         await client.post("/api/events", json=[GOOD, GOOD]),
         await client.post("/api/events", json={"sdk": "js", "events": [GOOD, GOOD]}),
         await client.post("/api/events", content=lines, headers=NDJSON),
     ]
 
-    assert [(answer.status_code, answer.json()["accepted"]) for answer in answers] == [(202, 2)] * 3
+    assert [(response.status_code, response.json()["accepted"]) for response in responses] == [
+        (202, 2)
+    ] * 3
 
 
 async def test_if_none_is_accepted_the_status_is_400(client: httpx.AsyncClient) -> None:
     """Each event has its result."""
-    answer = await client.post("/api/events", json=[{}, 5])
+    response = await client.post("/api/events", json=[{}, 5])
 
-    assert answer.status_code == 400
-    assert [result["code"] for result in answer.json()["results"]] == [
+    assert response.status_code == 400
+    assert [result["code"] for result in response.json()["results"]] == [
         "missing_fields",
         "not_an_object",
     ]
@@ -76,10 +78,10 @@ async def test_an_invalid_line_is_one_rejected_event(client: httpx.AsyncClient) 
     """The other lines are accepted."""
     lines = f'{json.dumps(GOOD)}\n{{"type": \n{json.dumps(GOOD)}'
 
-    answer = await client.post("/api/events", content=lines, headers=NDJSON)
+    response = await client.post("/api/events", content=lines, headers=NDJSON)
 
-    assert answer.status_code == 207
-    assert [result["status"] for result in answer.json()["results"]] == [
+    assert response.status_code == 207
+    assert [result["status"] for result in response.json()["results"]] == [
         "accepted",
         "rejected",
         "accepted",
@@ -92,15 +94,15 @@ async def test_if_all_valid_events_failed_the_status_is_500(
     """Valid events have the status `failed`, invalid ones `rejected`."""
     fake.fails = True
 
-    answer = await client.post("/api/events", json=[GOOD, {}])
+    response = await client.post("/api/events", json=[GOOD, {}])
 
-    assert answer.status_code == 500
-    assert answer.headers["retry-after"] == "1"
-    assert [(result["status"], result["code"]) for result in answer.json()["results"]] == [
+    assert response.status_code == 500
+    assert response.headers["retry-after"] == "1"
+    assert [(result["status"], result["code"]) for result in response.json()["results"]] == [
         ("failed", "not_accepted"),
         ("rejected", "missing_fields"),
     ]
-    assert answer.json()["rejected"] == 1
+    assert response.json()["rejected"] == 1
 
 
 async def test_the_limit_of_a_batch_is_1000_events(client: httpx.AsyncClient) -> None:
@@ -118,18 +120,21 @@ async def test_the_limit_of_a_batch_is_1000_events(client: httpx.AsyncClient) ->
 
 async def test_the_limit_of_a_batch_is_2_mib(client: httpx.AsyncClient) -> None:
     """A larger body gets 413, whatever it contains."""
-    answer = await client.post("/api/events", content=b" " * (2 * 1024 * 1024 + 1))
+    response = await client.post("/api/events", content=b" " * (2 * 1024 * 1024 + 1))
 
-    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
 async def test_events_of_a_batch_have_the_size_limit_of_single_events(
     client: httpx.AsyncClient,
 ) -> None:
     """Only the event over the limit is rejected."""
-    answer = await client.post("/api/events", json=[GOOD, {**GOOD, "title": "x" * 65_536}])
+    response = await client.post("/api/events", json=[GOOD, {**GOOD, "title": "x" * 65_536}])
 
-    assert [result.get("code") for result in answer.json()["results"]] == [None, "event_too_large"]
+    assert [result.get("code") for result in response.json()["results"]] == [
+        None,
+        "event_too_large",
+    ]
 
 
 async def test_events_of_one_session_stay_in_order(
@@ -163,10 +168,10 @@ async def test_a_result_says_that_a_timestamp_was_clamped(
 async def test_a_client_can_disable_clamping(client: httpx.AsyncClient, fake: FakeKafka) -> None:
     """An event that would be clamped is then rejected; the others are accepted."""
     never = {"Headrace-Clamp": "never"}
-    answer = await client.post("/api/events", json=[_OLD, _NOW, _AHEAD], headers=never)
+    response = await client.post("/api/events", json=[_OLD, _NOW, _AHEAD], headers=never)
     single = await client.post("/api/event", json=_OLD, headers=never)
 
-    codes = [result.get("code") for result in answer.json()["results"]]
-    assert (answer.status_code, codes) == (207, ["would_be_clamped", None, "would_be_clamped"])
+    codes = [result.get("code") for result in response.json()["results"]]
+    assert (response.status_code, codes) == (207, ["would_be_clamped", None, "would_be_clamped"])
     assert (single.status_code, single.json()["field"]) == (409, "timestamp")
     assert len(fake.stored) == 1

@@ -17,7 +17,7 @@ async def test_a_preflight_allows_the_requested_headers(
     client: httpx.AsyncClient, path: str
 ) -> None:
     """For a day, with credentials, for the request's origin."""
-    answer = await client.options(
+    response = await client.options(
         path,
         headers={
             "origin": ORIGIN,
@@ -26,22 +26,22 @@ async def test_a_preflight_allows_the_requested_headers(
         },
     )
 
-    assert answer.status_code == 204
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["access-control-allow-credentials"] == "true"
-    assert "POST" in answer.headers["access-control-allow-methods"]
-    assert answer.headers["access-control-allow-headers"] == "content-type,x-mine"
-    assert answer.headers["access-control-max-age"] == "86400"
+    assert response.status_code == 204
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-credentials"] == "true"
+    assert "POST" in response.headers["access-control-allow-methods"]
+    assert response.headers["access-control-allow-headers"] == "content-type,x-mine"
+    assert response.headers["access-control-max-age"] == "86400"
 
 
 @pytest.mark.parametrize("path", ["/api/event", "/api/events"])
 async def test_responses_have_cors_headers(client: httpx.AsyncClient, path: str) -> None:
     """Errors have them too, so that the page can read the reason."""
-    answer = await client.post(path, content="{", headers={"origin": ORIGIN})
+    response = await client.post(path, content="{", headers={"origin": ORIGIN})
 
-    assert answer.status_code == 400
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert response.status_code == 400
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-credentials"] == "true"
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ async def test_duplicate_and_trailing_slashes_are_ignored(
     for single, batch in ((event, [event]), ({}, [])):
         for name, body, variant in (("event", single, path), ("events", batch, _batch_path(path))):
             expected = await client.post(f"/api/{name}", json=body, headers=origin)
-            answer = await client.post(f"http://headrace{variant}", json=body, headers=origin)
-            assert answer.status_code == expected.status_code
-            assert answer.headers == expected.headers
+            response = await client.post(f"http://headrace{variant}", json=body, headers=origin)
+            assert response.status_code == expected.status_code
+            assert response.headers == expected.headers
     preflight = await client.options(f"http://headrace{path}", headers=origin)
     rejected = await client.put(f"http://headrace{path}", headers=origin)
 
@@ -99,28 +99,28 @@ async def test_every_error_has_cors_headers(
     """Otherwise the browser would report a CORS error instead of the reason."""
     headers = {"origin": ORIGIN, **({"content-encoding": "br"} if body is None else {})}
     address = f"http://headrace{path}"
-    answer = await client.request(method, address, content=body or b"", headers=headers)
+    response = await client.request(method, address, content=body or b"", headers=headers)
 
-    assert (answer.status_code, answer.headers[ALLOWED]) == (status, ORIGIN)
-    assert answer.headers["vary"] == "origin"
+    assert (response.status_code, response.headers[ALLOWED]) == (status, ORIGIN)
+    assert response.headers["vary"] == "origin"
 
 
 async def test_other_paths_have_no_cors_headers(client: httpx.AsyncClient) -> None:
     """They are not for pages of other origins."""
-    answers = [
+    responses = [
         await client.get(path, headers={"origin": ORIGIN})
         for path in ("/healthz", "/metrics", "/nothing", "/api/eventful", "/api")
     ]
 
-    assert not any("access-control-allow-origin" in answer.headers for answer in answers)
+    assert not any("access-control-allow-origin" in response.headers for response in responses)
 
 
 async def test_an_origin_with_control_characters_is_not_echoed(client: httpx.AsyncClient) -> None:
     """It would corrupt the response."""
-    answer = await client.post("/api/event", content="{", headers={b"origin": b"a\x01b"})
+    response = await client.post("/api/event", content="{", headers={b"origin": b"a\x01b"})
 
-    assert answer.status_code == 400
-    assert "access-control-allow-origin" not in answer.headers
+    assert response.status_code == 400
+    assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ async def test_other_methods_are_405(
     client: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     """The `Allow` header lists the others."""
-    answer = await client.request(method, path)
+    response = await client.request(method, path)
 
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == allowed
-    assert method == "HEAD" or answer.json()["code"] == "method_not_allowed"
+    assert response.status_code == 405
+    assert response.headers["allow"] == allowed
+    assert method == "HEAD" or response.json()["code"] == "method_not_allowed"
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ async def test_other_methods_are_405(
 )
 async def test_other_paths_are_404(client: httpx.AsyncClient, path: str) -> None:
     """The response is short, however long the path is."""
-    answer = await client.post(path, content=b"{}")
+    response = await client.post(path, content=b"{}")
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert len(answer.content) < 300
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert len(response.content) < 300
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ class _Stuck:
 
     @staticmethod
     def _returning(cluster: object) -> object:
-        async def answer() -> object:
+        async def response() -> object:
             return cluster
 
-        return answer
+        return response
 
     async def _wait(self) -> bool:
         return bool(await asyncio.get_running_loop().create_future())

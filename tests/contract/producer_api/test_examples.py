@@ -47,9 +47,9 @@ def test_every_type_has_an_example_with_all_its_own_fields(event_type: EventType
 @pytest.mark.parametrize("file", VALID_FILES, ids=label)
 def test_every_valid_example_is_accepted(file: Path) -> None:
     """The body is the file, unchanged."""
-    answer = asyncio.run(post("/api/event", file.read_bytes(), {}))
+    response = asyncio.run(post("/api/event", file.read_bytes(), {}))
 
-    assert answer.status_code == 202, answer.text
+    assert response.status_code == 202, response.text
 
 
 @pytest.mark.parametrize("reason", [*RejectReason], ids=lambda reason: reason.code)
@@ -70,13 +70,13 @@ async def test_every_invalid_example_is_rejected_as_expected(file: Path) -> None
     """With the code of its folder, and a message without unfilled placeholders."""
     example = read_invalid(file)
 
-    answer = await post(example.path, example.body, example.headers)
+    response = await post(example.path, example.body, example.headers)
 
-    content = answer.json()
+    content = response.json()
     # The rejection of an event in a batch is in `results`.
     error = content["results"][0] if "results" in content else content
     expected = {"code": example.code, **example.expect}
-    assert answer.status_code == expected.pop("status")
+    assert response.status_code == expected.pop("status")
     assert {name: error.get(name) for name in expected} == expected
     assert "{" not in error["error"].replace("{}", "").replace('{"events": [...]}', "")
 

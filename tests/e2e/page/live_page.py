@@ -105,7 +105,7 @@ class LivePage:
 
     def sites(self) -> list[str]:
         """Return the sites that the browser's token can access."""
-        script = "return fetch('/api/sites').then((answer) => answer.json())"
+        script = "return fetch('/api/sites').then((response) => response.json())"
         return [item["site_id"] for item in self.chrome.execute_script(script)["items"]]
 
     def text(self, selector: str) -> str:
@@ -169,8 +169,8 @@ class LivePage:
 
     def streams(self) -> float:
         """Return the number of open streams of the stack."""
-        with urllib.request.urlopen(f"{self.stack.url}/metrics", timeout=5) as answer:  # noqa: S310
-            (found,) = re.findall(rb"^headrace_query_streams (\S+)", answer.read(), re.MULTILINE)
+        with urllib.request.urlopen(f"{self.stack.url}/metrics", timeout=5) as response:  # noqa: S310
+            (found,) = re.findall(rb"^headrace_query_streams (\S+)", response.read(), re.MULTILINE)
         return float(found)
 
 

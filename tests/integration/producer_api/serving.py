@@ -64,14 +64,16 @@ def running(kafka: str, folder: Path, program: str = RUN, **settings: str) -> It
         process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=output)
     role = Role(process, port, log)
     try:
-        eventually(lambda: answers(role, "/healthz"), within_seconds=20, what="the role listens")
+        eventually(
+            lambda: responds_ok(role, "/healthz"), within_seconds=20, what="the role listens"
+        )
         yield role
     finally:
         process.kill()
         process.wait()
 
 
-def answers(role: Role, path: str) -> bool:
+def responds_ok(role: Role, path: str) -> bool:
     """Return True if a GET of the path returns 200."""
     try:
         return httpx.get(role.url + path, timeout=5).status_code == 200

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import Role, answers, running
+from tests.integration.producer_api.serving import Role, responds_ok, running
 
 _RUN = """
 import logging, sys
@@ -103,7 +103,7 @@ def test_slow_clients_are_closed_and_others_are_served(role: Role) -> None:
 
         eventually(all_are_closed, within_seconds=60, what="all slow connections are closed")
         received = [read_all(connection) for connection in connections]
-    assert sum(b'"code":"request_too_slow"' in answer for answer in received) >= SLOW
+    assert sum(b'"code":"request_too_slow"' in response for response in received) >= SLOW
 
 
 def test_an_endless_chunked_body_is_rejected(role: Role) -> None:
@@ -114,7 +114,7 @@ def test_an_endless_chunked_body_is_rejected(role: Role) -> None:
         assert connection.recv(12) == b"HTTP/1.1 413"
         with pytest.raises(ConnectionError):
             connection.sendall(5_000 * chunk)
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
 
 
 @pytest.mark.parametrize("megabytes", [10, 30])
@@ -122,9 +122,9 @@ def test_a_client_can_read_the_error_after_sending_a_large_body(role: Role, mega
     """Most clients read only after they have sent everything."""
     connection = http.client.HTTPConnection("127.0.0.1", role.port, timeout=60)
     connection.request("POST", "/api/event", bytes(megabytes * 1024 * 1024))
-    answer = connection.getresponse()
+    response = connection.getresponse()
 
-    assert (answer.status, json.load(answer)["code"]) == (413, "body_too_large")
+    assert (response.status, json.load(response)["code"]) == (413, "body_too_large")
     connection.close()
 
 
@@ -145,19 +145,19 @@ def test_an_invalid_length_is_rejected(role: Role, headers: bytes, status: bytes
     with role.connect() as connection:
         connection.sendall(HEAD + headers + b"\r\n{}\r\n")
         connection.shutdown(socket.SHUT_WR)
-        answer = read_all(connection)
+        response = read_all(connection)
 
-    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert response.startswith(b"HTTP/1.1 " + status)
 
 
 def test_data_beyond_the_content_length_is_rejected(role: Role) -> None:
     """It is an invalid request, and the connection is closed."""
     with role.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n" + json.dumps(EVENT).encode())
-        answer = read_all(connection)
+        response = read_all(connection)
 
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert b"accepted" not in answer
+    assert response.startswith(b"HTTP/1.1 400")
+    assert b"accepted" not in response
 
 
 def test_gzip_bombs_are_rejected(role: Role) -> None:

@@ -17,7 +17,7 @@ from sinks.query import tokens
 from sinks.sql.engine import open_database
 from sinks.sql.migrate import upgrade
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import Role, answers, running
+from tests.integration.producer_api.serving import Role, responds_ok, running
 
 API = """
 from producer_api.app import create_app
@@ -152,7 +152,7 @@ def check_role(role: tuple[Role, bytes]) -> Iterator[None]:
     Connections are counted, not open files, because the database's pool opens files too.
     """
     yield
-    assert answers(role[0], "/healthz")
+    assert responds_ok(role[0], "/healthz")
     eventually(
         lambda: not role[0].connections(), within_seconds=40, what="the connections are closed"
     )

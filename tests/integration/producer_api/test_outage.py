@@ -14,7 +14,7 @@ from schemas.headers import EVENT_ID, find
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_RAW
 from tests.fixtures.waiting import eventually_async
-from tests.integration.producer_api.serving import Role, answers, running
+from tests.integration.producer_api.serving import Role, responds_ok, running
 
 DEADLINE_SECONDS = 4
 WORKERS = 60
@@ -53,7 +53,7 @@ class Load:
         await eventually_async(
             lambda: self.count(status) >= before + count,
             within_seconds=60,
-            what=f"{count} more answers with {status}",
+            what=f"{count} more responses with {status}",
         )
 
     def count(self, status: int) -> int:
@@ -64,8 +64,8 @@ class Load:
         while not self._ending:
             event_id = str(uuid4())
             event = {"type": "copy", "site_id": "shop", "session_id": f"s-{worker}"}
-            answer = await self._client.post("/api/event", json={**event, "event_id": event_id})
-            self.ledger.append(Sent(event_id, answer.status_code))
+            response = await self._client.post("/api/event", json={**event, "event_id": event_id})
+            self.ledger.append(Sent(event_id, response.status_code))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def until_ready(role: Role) -> None:
     """Wait until the role is ready."""
 
     def ready() -> bool | Awaitable[bool]:
-        return asyncio.to_thread(answers, role, "/readyz")
+        return asyncio.to_thread(responds_ok, role, "/readyz")
 
     await eventually_async(ready, within_seconds=20, what="the role is ready")
 
@@ -115,7 +115,7 @@ async def test_killing_the_broker_loses_no_confirmed_event(
             broker.process.kill()
             broker.process.wait()
             await load.more(500, WORKERS)
-            assert not await asyncio.to_thread(answers, role, "/readyz")
+            assert not await asyncio.to_thread(responds_ok, role, "/readyz")
 
             broker.start()
             await asyncio.to_thread(broker.wait_ready)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import RUN, Role, answers, running
+from tests.integration.producer_api.serving import RUN, Role, responds_ok, running
 
 NOWHERE = "127.0.0.1:1"
 CHUNKED = (
@@ -32,9 +32,9 @@ def read_all(connection: socket.socket) -> bytes:
     return read
 
 
-def if_unavailable(answer: httpx.Response) -> httpx.Response | None:
+def if_unavailable(response: httpx.Response) -> httpx.Response | None:
     """Return the response if its status is 503, else None."""
-    return answer if answer.status_code == 503 else None
+    return response if response.status_code == 503 else None
 
 
 def test_without_kafka_the_role_is_not_ready(role: Role) -> None:
@@ -56,10 +56,10 @@ def test_malformed_http_gets_a_json_error(role: Role) -> None:
     """All errors are JSON."""
     with role.connect() as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
-        answer = read_all(connection)
+        response = read_all(connection)
 
-    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert b'"code":"bad_request"' in answer
+    assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b'"code":"bad_request"' in response
 
 
 def test_endless_headers_are_rejected(role: Role) -> None:
@@ -82,7 +82,7 @@ def test_connections_over_the_limit_get_503(role: Role) -> None:
         assert full is not None
         assert (full.status_code, full.json()["code"]) == (503, "overloaded")
         assert full.headers["retry-after"] == "1"
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
     finally:
         for connection in connections:
             connection.close()
@@ -125,7 +125,7 @@ def test_connections_over_the_limit_per_address_get_503(tmp_path: Path) -> None:
             )
             assert full is not None
             assert (full.json()["code"], full.headers["retry-after"]) == ("overloaded", "1")
-            assert answers(role, "/healthz")
+            assert responds_ok(role, "/healthz")
             preflight = httpx.options(f"{role.url}/api/event", headers={"Origin": "https://a.b"})
             assert preflight.status_code == 204
         finally:
@@ -143,7 +143,7 @@ def test_the_limit_of_open_files_lowers_that_of_connections(tmp_path: Path) -> N
             for _ in range(600):
                 held.append(role.connect())
                 held[-1].sendall(b"POST /api/event HTTP/1.1\r\n")
-            assert answers(role, "/healthz")
+            assert responds_ok(role, "/healthz")
             assert httpx.post(f"{role.url}/api/event").status_code == 503
         finally:
             for connection in held:
@@ -194,7 +194,7 @@ def test_a_second_sigterm_stops_immediately(tmp_path: Path) -> None:
     """Even if a request is in flight."""
     with running(NOWHERE, tmp_path) as role, role.connect() as connection:
         connection.sendall(CHUNKED)
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
         role.term()
         eventually(
             lambda: "Stopping" in role.log.read_text(), within_seconds=15, what="it is stopping"
@@ -211,10 +211,10 @@ def test_an_incomplete_request_does_not_block_the_stop(tmp_path: Path) -> None:
         role.connect() as connection,
     ):
         connection.sendall(CHUNKED)
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
         role.term()
-        answer = read_all(connection)
+        response = read_all(connection)
 
-        assert b'"code":"shutting_down"' in answer
+        assert b'"code":"shutting_down"' in response
         assert role.process.wait(timeout=10) == 0
         assert "Traceback" not in role.log.read_text()

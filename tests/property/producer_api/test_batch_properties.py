@@ -26,9 +26,9 @@ async def send(lines: list[str]) -> tuple[int, dict[str, Any], list[str]]:
     api = create_app(Settings(), connection=fake)
     await api.start()
     async with client_of(api) as client:
-        answer = await client.post("/api/events", content=f"[{','.join(lines)}]")
+        response = await client.post("/api/events", content=f"[{','.join(lines)}]")
     stored = [codec.decode(record.value, RawEvent).event_id for record in fake.stored]
-    return answer.status_code, answer.json(), stored
+    return response.status_code, response.json(), stored
 
 
 @settings(deadline=None, max_examples=50)

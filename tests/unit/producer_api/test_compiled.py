@@ -32,8 +32,8 @@ async def sent(batch: list[object]) -> tuple[httpx.Response, list[Stored]]:
     api = new_api(fake)
     await api.start()
     async with client_of(api) as client:
-        answer = await client.post("/api/events", json=batch)
-    return answer, fake.stored
+        response = await client.post("/api/events", json=batch)
+    return response, fake.stored
 
 
 async def test_without_the_compiled_module_the_same_records_are_stored(
