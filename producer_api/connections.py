@@ -178,7 +178,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unread_since = None
 
     def abort_if_unread(self, since: float) -> None:
-        """Abort the connection if the client has read nothing since before `since`."""
+        """Abort the connection if the client has not read since `since` or earlier."""
         if self._unread_since is not None and self._unread_since <= since:
             self.transport.abort()
 
@@ -204,7 +204,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return len(self.url) + fields > MAX_HEAD_BYTES
 
     def close_if_receiving(self, since: float, rejected: Rejected) -> None:
-        """Reject and close if a request has been incomplete since before `since`."""
+        """Reject and close if a request has been incomplete since `since` or earlier."""
         if self._receiving_since is not None and self._receiving_since <= since:
             self._reject_and_close(rejected)
 

@@ -80,7 +80,9 @@ cdef class Reader:
             received_at,
             event_ts,
             source,
-            duration if duration is None or type(duration) is int else round_half_up("duration", duration),
+            duration
+            if duration is None or type(duration) is int
+            else round_half_up("duration", duration),
             compact(event.properties),
         )
         headers = [(EVENT_ID, id_bytes), TYPE_HEADERS[name]]
@@ -202,7 +204,8 @@ cdef object microseconds(str text):
         two_digits(at + 5, 1, 12),
         two_digits(at + 8, 1, 31),
     )
-    seconds += 3600 * two_digits(at + 11, 0, 23) + 60 * two_digits(at + 14, 0, 59) + two_digits(at + 17, 0, 59)
+    seconds += 3600 * two_digits(at + 11, 0, 23) + 60 * two_digits(at + 14, 0, 59)
+    seconds += two_digits(at + 17, 0, 59)
     if at[i] == c".":
         i += 1
         while c"0" <= at[i] <= c"9":  # the string ends in a NUL

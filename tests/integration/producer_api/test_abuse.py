@@ -31,7 +31,7 @@ EVENT = {"type": "copy", "site_id": "shop", "session_id": "s"}
 SLOW = 80
 #: Connections of the test itself that may be open when files are counted.
 OTHERS = 5
-#: The allowed growth of memory per test: many times the maximum size of a body.
+#: The allowed growth of memory per test; many times the maximum size of a body.
 MAX_GROWTH_BYTES = 64 * 1024 * 1024
 
 HEAD = b"POST /api/event HTTP/1.1\r\nHost: headrace\r\n"
