@@ -32,7 +32,7 @@ from sinks.sql.statements import Row
 from sinks.sql.tables import EventRow, table_of
 from sinks.sql.types import JsonText, UtcTime, iso_utc
 from sinks.sql.writer import open_writer
-from tests.contract.sinks.samples import refuse_nothing
+from tests.contract.sinks.samples import expect_no_rejection
 from tests.fixtures.postgres import LocalPostgres
 
 TITLE = "Writing events to SQL"
@@ -114,7 +114,7 @@ async def _writer(stack: AsyncExitStack, url: str) -> Store:
     async def store(rows: Sequence[Any], begin: int) -> None:
         sourced = list(enumerate(rows, begin))
         end = begin + len(rows)
-        await writer.write(EVENTS_RAW.name, 0, end, {EventRow: sourced}, refuse_nothing)
+        await writer.write(EVENTS_RAW.name, 0, end, {EventRow: sourced}, expect_no_rejection)
 
     return store
 

@@ -1,1 +1,1 @@
-"""How headrace is run: its command, the local broker, topics."""
+"""The `headrace` command: roles, the local broker, and operations."""

@@ -1,4 +1,4 @@
-"""The role `api`, with the import windows that it follows in Kafka."""
+"""The role `api`, with the import windows as a global table."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ def create_api(
     registry: CollectorRegistry,
     ready_checks: Sequence[Callable[[], str | None]] = (),
 ) -> Api:
-    """Wire the role; the parameters are those of `create_app`."""
+    """Create the role. The parameters are those of `create_app`."""
     api = create_app(settings, ready_checks=ready_checks, registry=registry)
     api.add_background_task(
         GlobalTable(settings.kafka, IMPORT_WINDOWS.name, None, api.import_sites.apply).run

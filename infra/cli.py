@@ -29,7 +29,7 @@ from infra.private import UMASK
 
 app = typer.Typer(
     name="headrace",
-    help="Web and back-end events over HTTP, through Kafka, into sessions and alerts in SQL.",
+    help="Collect events over HTTP, process them in Kafka, and store sessions and alerts in SQL.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,8 +57,8 @@ app.add_typer(rebuild, name="rebuild")
 app.command(hidden=True)(cli_roles.web)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"headrace {version('headrace')}")
         raise typer.Exit
 
@@ -72,12 +72,12 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before every command."""
+    """Handle the options before the command."""
 
 
 def main() -> None:
-    """Run the command line; one red sentence for what the user can put right."""
-    # What it says of its tries is told by us, in one sentence.
+    """Run the command line; print errors that the user can fix in red, without a traceback."""
+    # Its log messages would duplicate our error messages.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     os.umask(UMASK)
     read_env_file()
@@ -86,22 +86,22 @@ def main() -> None:
     except UserError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        _fail(_sentence(error), 1)
+        _fail(_message(error), 1)
     except KeyboardInterrupt:
-        sys.exit(130)  # as shells do
+        sys.exit(130)  # the exit code that shells use for SIGINT
 
 
-def _sentence(error: OSError) -> str:
-    """Return what the user can put right; raises the error when it names nothing of theirs."""
-    where = f" at {error.filename}" if error.filename else ""
+def _message(error: OSError) -> str:
+    """Return the message for an error that names a file; raises all others."""
+    location = f" at {error.filename}" if error.filename else ""
     if is_full(error):
-        return f"disk full{where}: free some space, then run this again"
-    if not where:
+        return f"disk full{location}: free some space, then run this command again"
+    if not location:
         raise error
     return explain(error, Path(error.filename))
 
 
-def _fail(sentence: str, code: int) -> NoReturn:
-    with suppress(OSError):  # the screen may be a file on a full disk
-        Console(stderr=True, soft_wrap=True).print(Text(sentence, style="red"))
+def _fail(message: str, code: int) -> NoReturn:
+    with suppress(OSError):  # standard error may be a file on a full disk
+        Console(stderr=True, soft_wrap=True).print(Text(message, style="red"))
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""`headrace topics` and `headrace db`: set up and look."""
+"""`headrace topics` and `headrace db`."""
 
 import asyncio
 
@@ -13,10 +13,10 @@ db = typer.Typer(help="Migrate and check the database.", no_args_is_help=True)
 
 @topics.command("create")
 def create_topics(data_dir: DataDirOption = DEFAULT) -> None:
-    """Create the topics that are missing; refuse a wrong number of partitions.
+    """Create missing topics; fail if a topic has another number of partitions.
 
-    Topics of earlier versions get the settings that results depend on (see docs/kafka.md), and keep
-    routed events as long as events-raw; other settings stay.
+    Existing topics get the settings that results depend on (see docs/kafka.md), and topics of
+    routed events at least the retention of events-raw. Other settings are not changed.
     """
     from infra import topics as admin
     from infra.data_dir import local_settings
@@ -26,7 +26,7 @@ def create_topics(data_dir: DataDirOption = DEFAULT) -> None:
     for name in created:
         typer.echo(f"created {name} with {counted(kafka.partitions, 'partition')}")
     if created:
-        typer.echo(f"{counted(len(created), 'topic')} created; the others existed.")
+        typer.echo(f"{counted(len(created), 'topic')} created; the others exist.")
     else:
         typer.echo("All topics exist.")
     for name, settings in asyncio.run(admin.update_topics(kafka, created)).items():
@@ -36,7 +36,7 @@ def create_topics(data_dir: DataDirOption = DEFAULT) -> None:
 
 @topics.command("describe")
 def describe_topics(data_dir: DataDirOption = DEFAULT) -> None:
-    """Show what is there of the topics."""
+    """Show the topics, their partitions and which are missing."""
     from rich.table import Table
 
     from infra import topics as admin
@@ -61,7 +61,7 @@ def describe_topics(data_dir: DataDirOption = DEFAULT) -> None:
 
 @db.command("upgrade")
 def upgrade(data_dir: DataDirOption = DEFAULT) -> None:
-    """Bring the database to this version; safe while others do the same."""
+    """Migrate the database to this version. Safe to run concurrently."""
     from infra.data_dir import database_settings
     from infra.database import upgrade_database
 
@@ -71,7 +71,7 @@ def upgrade(data_dir: DataDirOption = DEFAULT) -> None:
 
 @db.command("check")
 def check(data_dir: DataDirOption = DEFAULT) -> None:
-    """Compare the database with what this version of headrace expects."""
+    """Compare the database with the schema of this version."""
     from infra.data_dir import database_settings
     from infra.database import check_database
 
@@ -80,4 +80,4 @@ def check(data_dir: DataDirOption = DEFAULT) -> None:
         typer.echo(difference)
     if differences:
         raise typer.Exit(1)
-    typer.echo("The database is as this version of headrace expects it.")
+    typer.echo("The database has the schema of this version.")

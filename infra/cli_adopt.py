@@ -19,14 +19,14 @@ def adopt_cluster(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Also if the database seems to belong to it: topics were recreated."
+            "--force", help="Even if the database belongs to this cluster: topics were recreated."
         ),
     ] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Continue the database with another Kafka cluster, or one whose log is new.
+    """Continue the database with another Kafka cluster, or one with recreated topics.
 
-    All roles must be stopped; without `headrace up`, its broker is run meanwhile. Safe to repeat.
+    Stop all roles first. The local broker is started if needed. Safe to repeat.
     """
     import asyncio
     import logging
@@ -36,7 +36,7 @@ def adopt_cluster(
     from infra.adopt.run import adopt
     from infra.audit.screen import ReadingScreen
 
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # a wait is no news
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # hide retries
     with _kafka_of(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
         work = adopt(settings, force=force, report=screen.step, seen=screen.seen)
         done = asyncio.run(work)
@@ -45,7 +45,7 @@ def adopt_cluster(
 
 @contextmanager
 def _kafka_of(data_dir: Path) -> "Iterator[Settings]":
-    """Give the settings of the cluster; start the data directory's broker, also a new one."""
+    """Yield the settings of the cluster; start the local broker if none is configured."""
     from infra.broker import archive
     from infra.data_dir import local_database, read_settings
     from infra.database import check_exists
@@ -54,11 +54,11 @@ def _kafka_of(data_dir: Path) -> "Iterator[Settings]":
     settings = read_settings()
     database = local_database(settings.database, data_dir)
     check_exists(database)
-    is_ours = "bootstrap_servers" not in settings.kafka.model_fields_set
-    if is_ours:
+    is_local = "bootstrap_servers" not in settings.kafka.model_fields_set
+    if is_local:
         archive.prepare()
-    with kafka_of(data_dir, is_new=is_ours) as found:
-        yield found
+    with kafka_of(data_dir, is_new=is_local) as cluster:
+        yield cluster
 
 
 def _show(done: "Adopted") -> None:
@@ -66,23 +66,21 @@ def _show(done: "Adopted") -> None:
     if not done.is_new:
         typer.echo(f"Nothing to do: the database belongs to {name}, or is empty.")
         return
-    before = ", ".join(f"{one} (epoch {epoch})" for one, epoch in sorted(done.before)) or "unknown"
+    previous = ", ".join(f"{cluster} (epoch {epoch})" for cluster, epoch in sorted(done.before))
     from schemas.topics import EVENTS_RAW
 
     stored = sorted(
-        (place.partition, offset)
-        for place, offset in done.stored.items()
-        if place.topic == EVENTS_RAW.name
+        (tp.partition, offset) for tp, offset in done.stored.items() if tp.topic == EVENTS_RAW.name
     )
-    had = ", ".join(f"{partition} up to {offset:,}" for partition, offset in stored) or "unknown"
-    starts = ", ".join(f"{number} from {offset:,}" for number, offset in done.starts.items())
+    ends = ", ".join(f"{partition}: {offset:,}" for partition, offset in stored) or "unknown"
+    starts = ", ".join(f"{partition}: {offset:,}" for partition, offset in done.starts.items())
     typer.echo(f"✓ The database belongs to {name} now.")
-    typer.echo(f"  before:       {before}; events-raw was stored by partition: {had}")
-    typer.echo("                what that cluster had beyond is not in the database")
-    typer.echo(f"  events-raw:   is read by partition: {starts}")
+    typer.echo(f"  before:       {previous or 'unknown'}; offsets of events-raw: {ends}")
+    typer.echo("                later records of that cluster are not in the database")
+    typer.echo(f"  events-raw:   start offsets: {starts}")
     typer.echo(
         f"  written:      {counted(done.states, 'state')}, {counted(done.ids, 'event id')}, "
         f"{counted(done.alerts, 'missing alert')}, {counted(done.subscriptions, 'subscription')}"
     )
-    typer.echo("  next:         start `headrace up`, or the roles; then `headrace audit` compares.")
-    typer.echo("                Import windows are not carried over: open them again.")
+    typer.echo("  next:         start `headrace up` or the roles, then run `headrace audit`.")
+    typer.echo("                Open import windows again: they are not carried over.")

@@ -1,4 +1,4 @@
-"""`headrace audit` and `headrace rebuild`: results held against `events`, and computed anew."""
+"""`headrace audit` and `headrace rebuild`: compare results with `events`, and recompute them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from schemas.settings import Settings
 
 rebuild = typer.Typer(
-    help="Compute results anew from the table events, in SQL and in their topic.",
+    help="Recompute results from the table events, in SQL and in their topic.",
     no_args_is_help=True,
 )
 
-_Site = Annotated[str | None, typer.Option(metavar="S", help="Only of this site.")]
+_Site = Annotated[str | None, typer.Option(metavar="S", help="Only this site.")]
 _From = Annotated[
     str | None,
-    typer.Option("--from", metavar="T", help="Only of this time or later: 2026-11-24T12:00Z."),
+    typer.Option("--from", metavar="T", help="Only from this time on, such as 2026-11-24T12:00Z."),
 ]
 
 
@@ -30,12 +30,12 @@ def audit(
     settle: Annotated[
         float,
         typer.Option(
-            min=0, metavar="SECONDS", help="Look again, so long, whether what differs was late."
+            min=0, metavar="SECONDS", help="How long to recheck differences that may be lag."
         ),
     ] = 30.0,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Compare sessions, page_durations and alerts with events; exit 1 when they differ."""
+    """Compare sessions, page_durations and alerts with events; exit with 1 if they differ."""
     import asyncio
 
     from rich.console import Console
@@ -61,26 +61,26 @@ def audit(
 def rebuild_sessions(
     site: _Site = None, since: _From = None, data_dir: DataDirOption = DEFAULT
 ) -> None:
-    """Compute sessions anew: whole ones, where a time is given those active since then.
+    """Recompute sessions; with --from, all sessions that were active since then.
 
-    The role streams must be stopped; without `headrace up`, its broker is run meanwhile.
+    Stop the role streams first. The local broker is started if needed.
     """
     from infra.rebuild.run import sessions_of
 
-    _rebuild(sessions_of, site, _time(since), data_dir)
+    _rebuild(sessions_of, site, _parse_time(since), data_dir)
 
 
 @rebuild.command("durations")
 def rebuild_durations(
     site: _Site = None, since: _From = None, data_dir: DataDirOption = DEFAULT
 ) -> None:
-    """Compute page_durations anew: whole hours, where a time is given from its hour on.
+    """Recompute page_durations; with --from, from the start of that hour.
 
-    The role streams must be stopped; without `headrace up`, its broker is run meanwhile.
+    Stop the role streams first. The local broker is started if needed.
     """
     from infra.rebuild.run import durations_of
 
-    moment = _time(since)
+    moment = _parse_time(since)
     hour = moment and moment.replace(minute=0, second=0, microsecond=0)
     _rebuild(durations_of, site, hour, data_dir)
 
@@ -105,7 +105,7 @@ def _rebuild(
         done = asyncio.run(run(settings, target_of(settings), scope, screen.seen))
     typer.echo(
         f"{counted(done.written, 'row')} written, {done.removed:,} removed, "
-        f"{counted(done.states, 'state')} sent."
+        f"{counted(done.states, 'state')} published."
     )
 
 
@@ -114,13 +114,13 @@ def _checked(site: str | None) -> str | None:
 
     if site is not None and not SITE_ID.fullmatch(site):
         raise typer.BadParameter(
-            "a site is 1 to 64 characters out of A-Z a-z 0-9 . _ -", param_hint="--site"
+            "a site_id is 1 to 64 characters out of A-Z a-z 0-9 . _ -", param_hint="--site"
         )
     return site
 
 
-def _time(text: str | None) -> datetime | None:
-    """Read a time; without an offset it is UTC."""
+def _parse_time(text: str | None) -> datetime | None:
+    """Parse an ISO 8601 time; the default time zone is UTC."""
     if text is None:
         return None
     try:
@@ -128,7 +128,7 @@ def _time(text: str | None) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no time such as 2026-11-24T12:00Z", param_hint="--from"
+            f"{text!r} is not a time such as 2026-11-24T12:00Z", param_hint="--from"
         ) from None
     except OverflowError:
         raise typer.BadParameter(

@@ -14,12 +14,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def data_directory(value: str | Path) -> Path:
-    """Return the directory, byte for byte as given; BadParameter for what cannot be one."""
+    """Return a data directory as a path. Raises typer.BadParameter if it is invalid."""
     text = os.fspath(value)
     if not text:
         raise typer.BadParameter("the data directory has an empty name")
     if _CONTROL.search(text):
-        raise typer.BadParameter(f"{text!r} has a control character, such as a line end")
+        raise typer.BadParameter(f"{text!r} contains a control character, such as a line feed")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -28,47 +28,47 @@ def data_directory(value: str | Path) -> Path:
 
 
 def default_data_dir() -> Path:
-    """Return the directory that the environment or the `.env` file names, else `.headrace`."""
+    """Return the data directory of the environment or the `.env` file, by default `.headrace`."""
     return data_directory(os.environ.get(VARIABLE) or DEFAULT)
 
 
 def read_env_file() -> None:
-    """Take `HEADRACE_DATA_DIR` from the `.env` file, where the environment has none."""
+    """Set `HEADRACE_DATA_DIR` from the `.env` file, unless the environment has it."""
     if os.environ.get(VARIABLE) or not Path(".env").is_file():
         return
     from dotenv import dotenv_values
 
     try:
-        named = dotenv_values(".env").get(VARIABLE)
+        value = dotenv_values(".env").get(VARIABLE)
     except (OSError, UnicodeDecodeError):
-        return  # what reads the settings reports it
-    if named:
-        os.environ[VARIABLE] = named
+        return  # reported when the settings are read
+    if value:
+        os.environ[VARIABLE] = value
 
 
-def _option(sentence: str) -> Any:
+def _option(help_text: str) -> Any:
     return typer.Option(
         "--data-dir",
         envvar=VARIABLE,
         parser=data_directory,
         metavar="DIRECTORY",
-        help=sentence,
+        help=help_text,
     )
 
 
-#: Of commands that work with the headrace of this machine.
+#: For commands that use a running headrace or its database.
 DataDirOption = Annotated[
-    Path, _option("Of the headrace on this machine; used where no setting says more.")
+    Path, _option("Data directory of `headrace up`; settings in the environment override it.")
 ]
-#: Of commands that make it.
-OwnDataDirOption = Annotated[Path, _option("Everything is kept here.")]
-#: Of commands that also take `--to`; None where it was not given.
-RunningOption = Annotated[
+#: For commands that create the data directory.
+NewDataDirOption = Annotated[Path, _option("Directory for all data, logs and run files.")]
+#: For commands that also have `--to`; None if it was not given.
+TargetDataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
         parser=data_directory,
         metavar="DIRECTORY",
-        help=f"Of the `headrace up` to send to (default: {VARIABLE}, else {DEFAULT}).",
+        help=f"Data directory of the target `headrace up` (default: {VARIABLE}, else {DEFAULT}).",
     ),
 ]

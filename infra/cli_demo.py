@@ -4,27 +4,28 @@ from typing import Annotated
 
 import typer
 
-from infra.cli_data_dir import RunningOption
+from infra.cli_data_dir import TargetDataDirOption
 from infra.cli_target import ToOption, base_url, checked_site
 
 
 def demo(
     visitors: Annotated[
-        int, typer.Option(min=1, max=100_000, help="About so many in any five minutes.")
+        int,
+        typer.Option(min=1, max=100_000, help="The average number of visitors in five minutes."),
     ] = 60,
     rate: Annotated[
-        int | None, typer.Option(min=1, help="Events a second (default: as people go).")
+        int | None, typer.Option(min=1, help="Events per second (default: set by the visitors).")
     ] = None,
     events: Annotated[
-        int | None, typer.Option(min=1, help="End after so many (default: until Ctrl-C).")
+        int | None, typer.Option(min=1, help="Stop after this many events (default: at Ctrl-C).")
     ] = None,
     to: ToOption = None,
-    data_dir: RunningOption = None,
-    site_id: Annotated[str, typer.Option(help="Whose visitors they are.")] = "demo",
+    data_dir: TargetDataDirOption = None,
+    site_id: Annotated[str, typer.Option(help="Site of the visitors.")] = "demo",
 ) -> None:
-    """Send simulated visitors to a made-up shop, who browse, leave, fail and pay.
+    """Simulate visitors of a web shop: page views, errors, payments and more.
 
-    Each event is marked as simulated: in its user agent, and as `simulated` in its properties.
+    Events are marked as simulated, in `user_agent` and by the property `simulated`.
     """
     import asyncio
     import logging
@@ -43,17 +44,17 @@ def demo(
 
     options = Options(base_url(to, data_dir), rate, events)
     crowd = Crowd(visitors, checked_site(site_id) or site_id)
-    # The screen says what is tried again.
+    # The screen shows retries.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
     report = Report()
     try:
         with DemoScreen(Console(stderr=True)) as screen:
             asyncio.run(run(options, crowd, report, screen, Clock()))
     except KeyboardInterrupt:
-        typer.echo("The visitors have gone home.", err=True)
+        typer.echo("Stopped.", err=True)
     except NotTakenError as error:
         shown = endpoint(options.base).shown
-        raise UserError(f"{shown} takes no events any more: {error}") from error
+        raise UserError(f"{shown} no longer accepts events: {error}") from error
     finally:
         if report.sent:
             table_console().print(report.table())

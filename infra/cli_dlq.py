@@ -1,4 +1,4 @@
-"""`headrace dlq`: look at dead letters, replay or discard them."""
+"""`headrace dlq`: list, replay and discard dead letters."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
@@ -7,38 +7,38 @@ import typer
 
 from infra.cli_data_dir import DEFAULT, DataDirOption
 
-if TYPE_CHECKING:  # else it is imported with the command that needs it
+if TYPE_CHECKING:  # imported by the commands that need it
     from infra.dead_letters.replay import Choice
 
 dlq = typer.Typer(
-    help="Look at dead letters, records that could not be processed; replay or discard them.",
+    help="List, replay and discard dead letters: records that could not be processed.",
     no_args_is_help=True,
 )
 
-Ids = Annotated[
+IdArguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="These alone, as `headrace dlq list` shows them."),
+    typer.Argument(metavar="[ID]...", help="Only these ids of `headrace dlq list`."),
 ]
-OfTopic = Annotated[
-    str | None, typer.Option("--topic", help="Only of this topic, or of its dead letter topic.")
+TopicOption = Annotated[
+    str | None, typer.Option("--topic", help="Only from this topic, or its dead letter topic.")
 ]
-OfStage = Annotated[str | None, typer.Option("--stage", help="Only of this stage.")]
-OfReason = Annotated[str | None, typer.Option("--reason", help="Only of this reason.")]
-Oldest = Annotated[int | None, typer.Option("--limit", min=1, help="So many, the oldest.")]
+StageOption = Annotated[str | None, typer.Option("--stage", help="Only from this stage.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="At most this many, oldest first.")
+]
 
 
 @dlq.command("list")
 def list_letters(
-    topic: OfTopic = None,
-    stage: OfStage = None,
-    reason: OfReason = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many, the newest.")] = 50,
-    show_all: Annotated[
-        bool, typer.Option("--all", help="Show those that were discarded, too.")
-    ] = False,
+    topic: TopicOption = None,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="The maximum number of dead letters.")] = 50,
+    show_all: Annotated[bool, typer.Option("--all", help="Include discarded ones.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Show the newest dead letters, and how many there are for each reason."""
+    """Show the newest dead letters, and their number per reason."""
     import asyncio
 
     from infra.data_dir import local_settings
@@ -56,12 +56,10 @@ def list_letters(
 
 @dlq.command("show")
 def show_letter(
-    letter_id: Annotated[
-        str, typer.Argument(metavar="ID", help="As `headrace dlq list` shows it.")
-    ],
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="Id in `headrace dlq list`.")],
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Show one dead letter: why it is one, its headers, its key and what it holds."""
+    """Show a dead letter: its reason, headers, key and value."""
     import asyncio
 
     from infra.data_dir import local_settings
@@ -80,20 +78,20 @@ def show_letter(
 
 @dlq.command("replay")
 def replay_letters(
-    ids: Ids = None,
-    topic: OfTopic = None,
-    stage: OfStage = None,
-    reason: OfReason = None,
-    limit: Oldest = None,
+    ids: IdArguments = None,
+    topic: TopicOption = None,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    limit: LimitOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
+        bool, typer.Option("--dry-run", help="Show what would be replayed.")
     ] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Reprocess dead letters after fixing their cause: each goes to the stage that rejected it.
+    """Reprocess dead letters after fixing their cause, at the stage that rejected them.
 
-    Each has its effect once, however often this is run. What is rejected again is a new dead
-    letter: try a few first, with --limit.
+    Replays are idempotent. A record that is rejected again becomes a new dead letter: try a few
+    first, with --limit.
     """
     import asyncio
 
@@ -119,23 +117,23 @@ def replay_letters(
 def discard_letters(
     why: Annotated[
         str,
-        typer.Option("--reason", metavar="TEXT", help="Why they need no replay; is kept."),
+        typer.Option("--reason", metavar="TEXT", help="Why they need no replay."),
     ],
-    ids: Ids = None,
-    topic: OfTopic = None,
-    stage: OfStage = None,
+    ids: IdArguments = None,
+    topic: TopicOption = None,
+    stage: StageOption = None,
     letter_reason: Annotated[
-        str | None, typer.Option(help="Only of this reason, as `headrace dlq list` shows it.")
+        str | None, typer.Option(help="Only with this reason of `headrace dlq list`.")
     ] = None,
-    limit: Oldest = None,
-    every: Annotated[bool, typer.Option("--all", help="All that there are.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, as with IDs.")] = False,
+    limit: LimitOption = None,
+    select_all: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Record that dead letters need no replay: they no longer count as a problem.
+    """Mark dead letters as needing no replay, so that `headrace status` ignores them.
 
-    Who, when and why is kept for 60 days. Each counts once, however often this is run. The records
-    themselves stay until their 30 days are over.
+    User, time and reason are retained for 60 days. The records are retained for their 30 days.
+    Safe to repeat; with IDs it does not ask for confirmation.
     """
     import asyncio
 
@@ -147,9 +145,9 @@ def discard_letters(
     from schemas.counted import counted
 
     choice = _choice(ids, topic, stage, letter_reason, limit, "--letter-reason")
-    if not (ids or topic or stage or letter_reason or every):
+    if not (ids or topic or stage or letter_reason or select_all):
         raise UsageError(
-            "Nothing is chosen: give an ID of `headrace dlq list`, --topic, --stage, "
+            "Nothing is selected: give an ID of `headrace dlq list`, --topic, --stage, "
             "--letter-reason or --all"
         )
     reason = checked_reason(why)
@@ -170,7 +168,7 @@ def _confirm(question: str) -> None:
 
     try:
         is_confirmed = typer.confirm(question)
-    except typer.Abort:  # there is nobody to ask
+    except typer.Abort:  # not interactive
         is_confirmed = False
     if not is_confirmed:
         raise UserError("Nothing was discarded: answer y, or give --yes")
@@ -184,7 +182,7 @@ def _choice(
     limit: int | None,
     reason_option: str = "--reason",
 ) -> "Choice":
-    """Return what the filters choose; `typer.BadParameter` for one that no dead letter has."""
+    """Return the selection of dead letters. Raises typer.BadParameter for an unknown value."""
     from infra.dead_letters.letter import Place
     from infra.dead_letters.replay import Choice
     from schemas.reject_reasons import DeadLetterReason
@@ -195,7 +193,8 @@ def _choice(
     return Choice([Place.parse(text) for text in ids or ()], topic, stage, reason, limit)
 
 
-def _check(option: str, value: str | None, known: Iterable[str]) -> None:
-    """Refuse a value that no dead letter has: it would choose none, and look as if all was well."""
-    if value is not None and value not in known:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
+def _check(option: str, value: str | None, allowed: Iterable[str]) -> None:
+    """Raise typer.BadParameter for an unknown value, which would silently select nothing."""
+    if value is not None and value not in allowed:
+        names = ", ".join(allowed)
+        raise typer.BadParameter(f"{value!r} is not one of {names}", param_hint=option)

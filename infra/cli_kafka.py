@@ -1,4 +1,4 @@
-"""`headrace kafka`: just the local broker, in the foreground."""
+"""`headrace kafka`: run the local broker in the foreground."""
 
 import signal
 from pathlib import Path
@@ -8,25 +8,24 @@ import typer
 
 from infra.broker import archive
 from infra.broker.local_kafka import LocalKafka
-from infra.cli_data_dir import DEFAULT, OwnDataDirOption
+from infra.cli_data_dir import DEFAULT, NewDataDirOption
 from infra.errors import UserError
 
 
 def kafka(
-    data_dir: OwnDataDirOption = DEFAULT,
+    data_dir: NewDataDirOption = DEFAULT,
     kafka_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Its port; a free one unless given.")
+        int | None, typer.Option(min=1, max=65535, help="Port. (default: a free one)")
     ] = None,
 ) -> None:
     """Run the local Kafka broker until Ctrl-C."""
-    # All ends are one: of the terminal, of the service manager, and the keys.
-    for end in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(end, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # handled like Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     broker = LocalKafka(data_dir, port=kafka_port)
     try:
         archive.prepare()
         with broker:
-            _tell(broker, data_dir)
+            _print_address(broker, data_dir)
             broker.process.wait()
             raise broker.failure()
     except OSError as error:
@@ -34,11 +33,11 @@ def kafka(
             f"The broker's files cannot be written in {data_dir}: {error.strerror}"
         ) from error
     except KeyboardInterrupt:
-        typer.echo("The broker has ended.")
+        typer.echo("The broker has stopped.")
 
 
-def _tell(broker: LocalKafka, data_dir: Path) -> None:
+def _print_address(broker: LocalKafka, data_dir: Path) -> None:
     typer.echo(f"Kafka is ready at {broker.bootstrap}, data in {data_dir.absolute()}.")
-    typer.echo(f"  its log:            {broker.log}")
-    typer.echo(f"  roles use it with:  HEADRACE_KAFKA__BOOTSTRAP_SERVERS={broker.bootstrap}")
-    typer.echo("  Ctrl-C ends it; the data stays for the next start.")
+    typer.echo(f"  log:                {broker.log}")
+    typer.echo(f"  settings of roles:  HEADRACE_KAFKA__BOOTSTRAP_SERVERS={broker.bootstrap}")
+    typer.echo("  Ctrl-C stops it; the data is kept.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli_data_dir import RunningOption
+from infra.cli_data_dir import TargetDataDirOption
 from infra.cli_target import ToOption, base_url, checked_site
 
 if TYPE_CHECKING:
@@ -18,19 +18,17 @@ def replay(
         list[Path],
         typer.Argument(
             metavar="FILE",
-            help="JSON lines, a JSON array or CSV with our field names as headers (screen.width); "
-            "each may be gzipped. `-` is standard input.",
+            help="JSON lines, a JSON array, or CSV with the API's field names as headers "
+            "(screen.width); may be gzipped. `-` is standard input.",
         ),
     ],
     to: ToOption = None,
-    data_dir: RunningOption = None,
+    data_dir: TargetDataDirOption = None,
     rate: Annotated[
         int | None,
-        typer.Option(min=1, help="Events a second (default: as fast as it goes)."),
+        typer.Option(min=1, help="Events per second (default: unlimited)."),
     ] = None,
-    site_id: Annotated[
-        str | None, typer.Option(help="Send every event as one of this site.")
-    ] = None,
+    site_id: Annotated[str | None, typer.Option(help="Replace the site_id of all events.")] = None,
     mapping: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,54 +40,57 @@ def replay(
     token: Annotated[
         str | None,
         typer.Option(
-            help="Keep timestamps of any age, by import windows opened with this token of "
+            help="Open import windows, which accept timestamps of any age, with this token of "
             "`headrace tokens create --manage` (default: that of `headrace up` on this machine).",
         ),
     ] = None,
     query: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Of `headrace query`, if it is another one than --to."),
+        typer.Option(metavar="URL", help="URL of `headrace query`, if it differs from --to."),
     ] = None,
     clamp: Annotated[
-        bool, typer.Option("--clamp", help="Open no import window: let the server clamp.")
+        bool,
+        typer.Option("--clamp", help="Open no import windows: the server clamps old timestamps."),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Send nothing: validate the files, without a server."),
+        typer.Option("--dry-run", help="Validate the files without a server; send nothing."),
     ] = False,
     rejects: Annotated[
         Path | None,
-        typer.Option(help="Write rejected events here with their reasons, to be replayed again."),
+        typer.Option(
+            help="Write rejected events to this file, with the reasons, to be replayed again."
+        ),
     ] = None,
     allow_rejects: Annotated[
-        bool, typer.Option("--allow-rejects", help="Exit with 0 though events were rejected.")
+        bool, typer.Option("--allow-rejects", help="Exit with 0 even if events were rejected.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")
     ] = False,
 ) -> None:
-    """Send recorded events through HTTP, in their order, with their own timestamps.
+    """Send recorded events over HTTP, in order, with their original timestamps.
 
-    An event without an event_id gets one from its content, so importing a file twice counts once.
-    Ends with 1 when events were rejected.
+    Events without an event_id get one derived from their content, so replays of a file are
+    idempotent. Exits with 1 if events were rejected.
     """
     from infra.errors import UsageError
     from infra.replay.run import Options
 
     if clamp and token is not None:
-        raise UsageError("--clamp opens no import window, and --token is for one: give one of them")
+        raise UsageError("--token opens import windows, and --clamp does not: give one of them")
     if token is None and not clamp:
         token = _token_of(data_dir, to)
     base = "" if dry_run else base_url(to, data_dir)
     options = Options(
-        paths=_checked(files),
+        paths=_check_files(files),
         base=base,
         rate=rate,
         site_id=checked_site(site_id),
         token=token,
         query=None if query is None else base_url(query, None),
         is_dry_run=dry_run,
-        mapped=_mapped(mapping or []),
+        mapped=_parse_mapping(mapping or []),
     )
     if rejects is not None and any(_is_same(rejects, file) for file in files):
         raise typer.BadParameter("is one of the files to read", param_hint="--rejects")
@@ -111,7 +112,7 @@ def _run(options: "Options", path: Path | None, *, as_json: bool) -> "Report":
     from infra.replay.screen import ReplayScreen
     from infra.replay.source import total_bytes
 
-    # The screen says what is tried again.
+    # The screen shows retries.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
     report = Report(is_dry_run=options.is_dry_run)
     is_complete = False
@@ -146,44 +147,44 @@ def _print(report: "Report", *, is_complete: bool, as_json: bool) -> None:
 
 
 def _token_of(data_dir: Path | None, to: str | None) -> str | None:
-    """Return the owner's token of a headrace on this machine, None when there is none.
+    """Return the owner token of the headrace in the data directory, or None.
 
-    With `to`, only if that is the very address of the headrace of the data directory.
+    With `to`, only if it is the address of this headrace.
     """
     from infra.cli_data_dir import default_data_dir
     from infra.data_dir import DataDir
 
-    found = DataDir(data_dir or default_data_dir())
+    directory = DataDir(data_dir or default_data_dir())
     try:
-        address = found.address()
-        if address is None or (to is not None and _same_host(to) != _same_host(address)):
+        address = directory.address()
+        if address is None or (to is not None and _normalized(to) != _normalized(address)):
             return None
-        return found.owner_token.read_text("ascii").strip() or None
+        return directory.owner_token.read_text("ascii").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 
 
-def _same_host(address: str) -> str:
+def _normalized(address: str) -> str:
     return address.rstrip("/").replace("//localhost:", "//127.0.0.1:", 1)
 
 
-def _mapped(mapping: list[str]) -> dict[str, str]:
-    mapped = {}
+def _parse_mapping(mapping: list[str]) -> dict[str, str]:
+    fields = {}
     for text in mapping:
         (theirs, _, ours) = (part.strip() for part in text.rpartition("="))
         if not theirs or not all(ours.split(".")):
             raise typer.BadParameter(
                 f"{text!r} is not theirs=ours, such as occurred_at=timestamp", param_hint="--map"
             )
-        mapped[theirs] = ours
-    return mapped
+        fields[theirs] = ours
+    return fields
 
 
 def _is_same(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
 
 
-def _checked(files: list[Path]) -> list[Path]:
+def _check_files(files: list[Path]) -> list[Path]:
     from infra.replay.source import STANDARD_INPUT
 
     if files.count(STANDARD_INPUT) > 1:

@@ -1,4 +1,4 @@
-"""`headrace api`, `streams` and so on: a role in the foreground, settings from outside."""
+"""`headrace api`, `query`, `streams`, `live`, `sinks`: run one role in the foreground."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ _StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
 
 
 def api() -> None:
-    """Take events over HTTP and put them into Kafka."""
+    """Accept events over HTTP and write them to Kafka."""
     from prometheus_client import REGISTRY
 
     from infra.api import create_api
@@ -26,7 +26,7 @@ def api() -> None:
 
 
 def query() -> None:
-    """Answer over HTTP: what happens now, alerts, sessions, pages, and the live page."""
+    """Serve the dashboard, live counters, alerts, sessions and pages over HTTP."""
     from prometheus_client import REGISTRY
 
     from infra.data_dir import role_settings
@@ -40,11 +40,14 @@ def query() -> None:
 
 
 def web(status_dir: Annotated[Path, typer.Option()]) -> None:
-    """Do what `api` and `query` do, for `headrace up`, whose other roles write to `status_dir`."""
+    """Run `api` and `query` in one process, for `headrace up`.
+
+    `status_dir` is the directory with the status files of the other roles.
+    """
     from prometheus_client import REGISTRY
 
     from infra.data_dir import role_settings
-    from infra.disk import Space
+    from infra.disk import DiskSpace
     from infra.logs import configure_logging
     from infra.role_metrics import RoleMetrics
     from infra.role_status import why_not_ready
@@ -52,17 +55,17 @@ def web(status_dir: Annotated[Path, typer.Option()]) -> None:
 
     settings = role_settings()
     configure_logging()
-    others = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
-    REGISTRY.register(RoleMetrics(others))
-    checks = [lambda path=path: why_not_ready(path) for path in others]
-    # On a full disk Kafka ends, and roles cannot say how they are.
-    space = Space(status_dir.parent)
-    app = create_web(settings, ready_checks=checks, first_checks=[space.trouble], registry=REGISTRY)
+    status_files = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
+    REGISTRY.register(RoleMetrics(status_files))
+    checks = [lambda path=path: why_not_ready(path) for path in status_files]
+    # On a full disk, Kafka exits and roles cannot update their status files.
+    disk = DiskSpace(status_dir.parent)
+    app = create_web(settings, ready_checks=checks, first_checks=[disk.problem], registry=REGISTRY)
     _serve(app, settings)
 
 
 def streams(status_file: _StatusFile = None) -> None:
-    """Route events; make sessions, page durations and alerts of them."""
+    """Route events; aggregate sessions, page durations and alerts."""
     from infra.data_dir import role_settings
     from infra.role import run_role
     from streams.app import run
@@ -71,7 +74,7 @@ def streams(status_file: _StatusFile = None) -> None:
 
 
 def live(status_file: _StatusFile = None) -> None:
-    """Count what happens now, for the live page and its API."""
+    """Maintain the live counters, for the dashboard and the API."""
     from infra.data_dir import role_settings
     from infra.role import run_role
     from streams.live_app import run
@@ -93,24 +96,26 @@ def sinks(
     from sinks.sql.errors import (
         DRIVER_ERRORS,
         ClusterMismatch,
+        InsufficientPrivilege,
         LogTruncated,
-        RightMissing,
         SchemaMissing,
-        reason,
+        driver_message,
     )
 
     settings = role_settings()
     if upgrade_database:
         database.upgrade_database(settings.database)
     if owner_token:
-        owner.owner_token(owner_token, settings.database)
+        owner.ensure_owner_token(owner_token, settings.database)
     try:
         run_role("sinks", run, settings, status_file)
-    except (ClusterMismatch, LogTruncated, RightMissing, SchemaMissing) as error:
+    except (ClusterMismatch, LogTruncated, InsufficientPrivilege, SchemaMissing) as error:
         raise UserError(f"sinks: {error}") from error
     except DRIVER_ERRORS as error:
         shown = settings.database.shown
-        raise UserError(f"sinks: the database {shown} cannot be used: {reason(error)}") from error
+        raise UserError(
+            f"sinks: the database {shown} cannot be used: {driver_message(error)}"
+        ) from error
 
 
 def _serve(app: "Application", settings: "Settings") -> None:

@@ -9,11 +9,11 @@ from infra.cli_data_dir import DEFAULT, DataDirOption
 
 def status(
     data_dir: DataDirOption = DEFAULT,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say whether all is well, else what to do; show lag, rate, commits, dead letters and rows.
+    """Show problems and their fixes, consumer lag, rates, commits, dead letters and row counts.
 
-    Exits with 1 when something is red. It looks twice, three seconds apart.
+    Exits with 1 if there is a problem. Rates are measured over three seconds.
     """
     import asyncio
     import logging
@@ -27,14 +27,14 @@ def status(
     from infra.status.look import look
     from infra.tables import table_console
 
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # a wait is no news
-    with Console(stderr=True).status("Looking twice, a few seconds apart …"):
-        found = asyncio.run(look(data_dir))
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # hide retries
+    with Console(stderr=True).status("Measuring rates, a few seconds …"):
+        report = asyncio.run(look(data_dir))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
         console = table_console()
-        for part in screen.shown(found, datetime.now(UTC)):
+        for part in screen.shown(report, datetime.now(UTC)):
             console.print(part, soft_wrap=isinstance(part, Text))
-    if found.problems:
+    if report.problems:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`headrace tokens`: access to sites, by scope."""
+"""`headrace tokens`: manage access tokens."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,52 +23,53 @@ tokens = typer.Typer(help="Create, list and revoke access tokens.", no_args_is_h
 def create_token(
     site: Annotated[
         list[str] | None,
-        typer.Option(metavar="S", help="A site that it is for; many may be given."),
+        typer.Option(metavar="S", help="Grant access to this site; may be repeated."),
     ] = None,
-    all_sites: Annotated[bool, typer.Option("--all", help="It is for all sites.")] = False,
+    all_sites: Annotated[bool, typer.Option("--all", help="Grant access to all sites.")] = False,
     manage: Annotated[
         bool,
-        typer.Option(
-            "--manage", help="Allow changes (subscriptions, import windows), not only reading."
-        ),
+        typer.Option("--manage", help="Also allow changes: subscriptions and import windows."),
     ] = False,
-    name: Annotated[str, typer.Option(help="What it is for, for the list.")] = "",
+    name: Annotated[str, typer.Option(help="Name in `headrace tokens list`.")] = "",
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Make a token and print it, this once, alone on the last line."""
+    """Create a token and print it on the last line. It cannot be shown again."""
     from schemas.settings import SITE_ID
-    from sinks.query import tokens as made
+    from sinks.query import tokens as store
 
     if bool(site) == all_sites:
-        raise typer.BadParameter("Give either --site, once or more, or --all")
+        raise typer.BadParameter("Give either --site, which may be repeated, or --all")
     for site_id in site or []:
         if not SITE_ID.fullmatch(site_id):
             raise typer.BadParameter(f"{site_id!r} is no site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
-    scope: made.Scope = "manage" if manage else "read"
-    token = _run(data_dir, lambda connection: made.create(connection, name, site or None, scope))
-    does = "Reads and manages" if manage else "Reads"
-    typer.echo(f"{does} {', '.join(site) if site else 'all sites'}; it is shown this once:")
+    scope: store.Scope = "manage" if manage else "read"
+    token = _run_transaction(
+        data_dir, lambda connection: store.create(connection, name, site or None, scope)
+    )
+    actions = "Reads and manages" if manage else "Reads"
+    sites = ", ".join(site) if site else "all sites"
+    typer.echo(f"{actions} {sites}. This token is not shown again:")
     typer.echo(token)
 
 
 @tokens.command("list")
 def list_tokens(
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest ones.")] = 1_000,
+    limit: Annotated[int, typer.Option(min=1, help="The maximum number of tokens.")] = 1_000,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """List the newest tokens, also those that were revoked."""
+    """List the newest tokens, including revoked ones."""
     from rich.table import Table
 
     from infra.tables import table_console, visible
-    from sinks.query import tokens as made
+    from sinks.query import tokens as store
 
-    found = _run(data_dir, lambda connection: made.list_tokens(connection, limit + 1))
+    found = _run_transaction(data_dir, lambda connection: store.list_tokens(connection, limit + 1))
     if not found:
-        typer.echo("There are no tokens: make one with `headrace tokens create`.")
+        typer.echo("There are no tokens. Create one with `headrace tokens create`.")
         return
     if len(found) > limit:
         del found[0]
-        typer.echo(f"There are more: these are the newest {limit:,}. --limit shows more of them.")
+        typer.echo(f"These are the newest {limit:,}; --limit shows more.")
     working = sum(token.revoked_at is None for token in found)
     typer.echo(f"{counted(working, 'token')} in use, {len(found) - working:,} revoked.")
     table = Table("token id", "name", "sites", "scope", "created", "revoked")
@@ -83,19 +84,19 @@ def list_tokens(
 
 @tokens.command("revoke")
 def revoke_token(
-    token_id: Annotated[UUID, typer.Argument(help="As `headrace tokens list` shows it.")],
+    token_id: Annotated[UUID, typer.Argument(help="Id in `headrace tokens list`.")],
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """End a token; it stops working within seconds."""
+    """Revoke a token. It is rejected within seconds."""
     from infra.errors import UserError
-    from sinks.query import tokens as made
+    from sinks.query import tokens as store
 
-    if not _run(data_dir, lambda connection: made.revoke(connection, str(token_id))):
-        raise UserError(f"There is no token {token_id} that still works")
+    if not _run_transaction(data_dir, lambda connection: store.revoke(connection, str(token_id))):
+        raise UserError(f"There is no valid token {token_id}")
     typer.echo(f"{token_id} is revoked.")
 
 
-def _run(data_dir: Path, work: "Callable[[Connection], T]") -> T:
+def _run_transaction(data_dir: Path, work: "Callable[[Connection], T]") -> T:
     from infra.data_dir import database_settings
     from infra.database import run_once
 

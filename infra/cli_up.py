@@ -4,20 +4,22 @@ from typing import Annotated
 
 import typer
 
-from infra.cli_data_dir import DEFAULT, OwnDataDirOption
+from infra.cli_data_dir import DEFAULT, NewDataDirOption
 
 
 def up(
-    host: Annotated[str | None, typer.Option(help="Listen here. (default: 127.0.0.1)")] = None,
+    host: Annotated[str | None, typer.Option(help="Listen address. (default: 127.0.0.1)")] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="For HTTP. (default: 8080)")
+        int | None, typer.Option(min=1, max=65535, help="HTTP port. (default: 8080)")
     ] = None,
-    data_dir: OwnDataDirOption = DEFAULT,
+    data_dir: NewDataDirOption = DEFAULT,
     kafka: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka; start none.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Use this Kafka cluster instead of a local broker."),
     ] = None,
     kafka_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Of our Kafka; a free one unless given.")
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the local broker. (default: a free one)"),
     ] = None,
     database: Annotated[
         str | None,
@@ -25,13 +27,15 @@ def up(
     ] = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Of each topic, fixed at the first start. (default: 4)"),
+        typer.Option(
+            min=1, max=1000, help="Partitions per topic, fixed at first start. (default: 4)"
+        ),
     ] = None,
 ) -> None:
     """Run everything on this machine: broker, topics, database, all roles.
 
-    Ctrl-C, TERM and a hang-up end everything in order, with exit code 0; 130 if Ctrl-C came before
-    all was ready, or twice. 1 if it could not start.
+    Ctrl-C, SIGTERM and SIGHUP stop everything gracefully. The exit code is 0, 1 if the startup
+    failed, and 130 after Ctrl-C during the startup or a second Ctrl-C.
     """
     from rich.console import Console
 
@@ -45,7 +49,9 @@ def up(
     from infra.up import Up
 
     if kafka and kafka_port:
-        raise UsageError("--kafka-port is of our own Kafka; --kafka names another: give one")
+        raise UsageError(
+            "--kafka-port is the port of the local broker, which --kafka replaces: give one"
+        )
     options = UpOptions(host, port, kafka, database, partitions)
     settings, starts_broker = up_settings(data_dir, options)
     if database:
@@ -65,7 +71,7 @@ def up(
 
 
 def _hide_arguments() -> None:
-    """Show no arguments to those who list processes: there may be a password among them."""
+    """Hide the arguments from `ps`: the database URL may contain a password."""
     from setproctitle import setproctitle
 
     setproctitle("headrace up")

@@ -1,4 +1,4 @@
-"""The database of a command, with errors that a user can fix as sentences."""
+"""The database of a command, with connection errors as `UserError`."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,16 +10,21 @@ from infra.errors import UserError
 from schemas.settings import DatabaseSettings
 from sinks.sql import migrate
 from sinks.sql.engine import Database, open_database
-from sinks.sql.errors import DATABASE_ERRORS, RightMissing, is_schema_missing, reason
+from sinks.sql.errors import (
+    DATABASE_ERRORS,
+    InsufficientPrivilege,
+    driver_message,
+    is_schema_missing,
+)
 from sinks.sql.sqlite import sqlite_path
 
 T = TypeVar("T")
 
-_OPTIONS = "Another is named with HEADRACE_DATABASE__URL, or `headrace up --database`"
+_HINT = "Set another with HEADRACE_DATABASE__URL, or `headrace up --database`"
 
 
 def upgrade_database(database: DatabaseSettings) -> None:
-    """Migrate; `UserError` when the database is not reached or refuses."""
+    """Migrate to the current schema. Raises UserError if the database cannot be used."""
     try:
         migrate.upgrade(database.url)
     except DATABASE_ERRORS as error:
@@ -27,7 +32,7 @@ def upgrade_database(database: DatabaseSettings) -> None:
 
 
 def check_database(database: DatabaseSettings) -> list[str]:
-    """Return what differs; `UserError` when the database is not reached."""
+    """Return the differences from the current schema. Raises UserError."""
     check_exists(database)
     try:
         return migrate.check(database.url)
@@ -36,27 +41,27 @@ def check_database(database: DatabaseSettings) -> list[str]:
 
 
 async def run_once(database: DatabaseSettings, work: Callable[[Connection], T]) -> T:
-    """Run one transaction; `UserError` when the database is not reached or not set up."""
-    async with using(database) as opened:
+    """Run one transaction. Raises UserError if the database cannot be used."""
+    async with connected(database) as opened:
         return await opened.run(work)
 
 
 @asynccontextmanager
-async def using(
-    database: DatabaseSettings, open_it: Callable[[str], Database] = open_database
+async def connected(
+    database: DatabaseSettings, connect: Callable[[str], Database] = open_database
 ) -> AsyncIterator[Database]:
-    """Give the database; `UserError` when in the block it is not reached or not set up."""
+    """Yield the database, and close it. Database errors of the block are raised as UserError."""
     check_exists(database)
-    opened = open_it(database.url)
+    opened = connect(database.url)
     try:
         yield opened
-    except RightMissing as error:
+    except InsufficientPrivilege as error:
         raise UserError(str(error)) from error
     except DATABASE_ERRORS as error:
         if is_schema_missing(error):
             raise UserError(
                 f"The database {database.shown} is not set up: run `headrace db upgrade`, or "
-                f"`headrace up` once. {_OPTIONS}"
+                f"`headrace up` once. {_HINT}"
             ) from error
         raise _unreachable(database, error) from error
     finally:
@@ -64,9 +69,9 @@ async def using(
 
 
 def check_exists(database: DatabaseSettings) -> None:
-    """Raise `UserError`, with the path, when the file of a SQLite database is missing."""
+    """Raise UserError if the file of a SQLite database does not exist."""
     if not database.is_postgres and not (path := sqlite_path(database.url)).is_file():
-        kind = "is no file" if path.exists() else "does not exist"
+        kind = "is not a file" if path.exists() else "does not exist"
         raise UserError(
             f"The database {path} {kind}. Name another with --data-dir, HEADRACE_DATA_DIR or "
             "HEADRACE_DATABASE__URL, or create it with `headrace db upgrade`"
@@ -74,5 +79,5 @@ def check_exists(database: DatabaseSettings) -> None:
 
 
 def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:
-    why = reason(error).rstrip(".")
-    return UserError(f"The database {database.shown} cannot be used: {why}. {_OPTIONS}")
+    why = driver_message(error).rstrip(".")
+    return UserError(f"The database {database.shown} cannot be used: {why}. {_HINT}")

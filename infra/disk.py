@@ -1,4 +1,4 @@
-"""Disks that are full, and other reasons why a file cannot be written."""
+"""Detection of full disks, and atomic writes."""
 
 import errno
 import os
@@ -7,19 +7,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-#: A disk with less is probed by writing; with more it is not full, whatever a quota says.
-_SUSPICIOUS_BYTES = 64 * 1024 * 1024
-#: What the broker and the database need to go on; a probe writes so much and removes it.
+#: Below this free space, a probe file is written, which also detects quotas.
+_LOW_SPACE_BYTES = 64 * 1024 * 1024
+#: The size of a probe file: the space that the broker and the database need to continue.
 _PROBE_BYTES = 1024 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: A disk is looked at no more often than this.
-_LOOK_SECONDS = 1.0
-#: For so long, what fails is blamed on a disk that was full.
-_LATELY_SECONDS = 60.0
+_CHECK_SECONDS = 1.0
+#: How long after the disk was full an error may be a consequence of it.
+_RECENT_SECONDS = 60.0
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Return True if the error, or what caused it, says that a disk or a quota is full."""
+    """Return True if an error, or one of its causes, is a full disk or an exhausted quota."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
@@ -27,45 +26,49 @@ def is_full(error: BaseException | None) -> bool:
     return False
 
 
-def why_full(folder: Path, *, is_suspect: bool = False) -> str | None:
-    """Return the sentence about the full disk of an existing folder; None while it has space.
+def find_full_disk(folder: Path, *, always_probe: bool = False) -> str | None:
+    """Return a message if the disk of an existing folder is full, else None.
 
-    Writes 1 MiB for a moment where little is free, and if it is suspect: a quota shows only then.
+    Writes and removes a file of 1 MiB if little space is free, or always with `always_probe`: only
+    a write detects an exhausted quota.
     """
     probe = folder / f".space.{os.getpid()}"
     try:
         free = os.statvfs(folder)
-        is_low = free.f_bavail * free.f_frsize <= _SUSPICIOUS_BYTES
+        is_low = free.f_bavail * free.f_frsize <= _LOW_SPACE_BYTES
         has_inodes = not free.f_files or free.f_favail > 0
-        if has_inodes and not (is_low or is_suspect):
+        if has_inodes and not (is_low or always_probe):
             return None
         probe.write_bytes(bytes(_PROBE_BYTES))
     except OSError as error:
-        return sentence(folder) if is_full(error) else None
+        return full_message(folder) if is_full(error) else None
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
     return None
 
 
-def sentence(folder: Path) -> str:
-    """Return what an operator reads while the disk of a folder is full."""
+def full_message(folder: Path) -> str:
+    """Return the message to operators about the full disk of a folder."""
     return f"disk full at {folder}: free some space, headrace continues by itself"
 
 
 def explain(error: OSError, folder: Path) -> str:
-    """Return a sentence about a file below `folder` that cannot be written."""
+    """Return a message about a failed write below `folder`."""
     if is_full(error):
-        return sentence(folder)
+        return full_message(folder)
     where = error.filename or folder
     why = os.strerror(error.errno) if error.errno else str(error)
     if isinstance(error, FileExistsError | NotADirectoryError):
-        why = "a directory is needed there, and it is a file"
+        why = "it is a file, but must be a directory"
     return f"{where} cannot be written: {why}"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file for its owner alone, whole or not at all; make its folder. Raises OSError."""
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, atomically; create its directory.
+
+    Raises OSError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -78,35 +81,35 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
-class Space:
-    """Whether the disk of a folder is full, looked up at most once a second."""
+class DiskSpace:
+    """Whether the disk of a folder is full, checked at most once a second."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
         self._clock = clock
-        self._trouble: str | None = None
-        self._look_at = float("-inf")
+        self._problem: str | None = None
+        self._check_at = float("-inf")
         self._full_at = float("-inf")
 
-    def trouble(self) -> str | None:
-        """Return the sentence about the full disk; None while it has space."""
+    def problem(self) -> str | None:
+        """Return a message if the disk is full, else None."""
         now = self._clock()
-        if now >= self._look_at:
-            is_suspect = now - self._full_at < _LATELY_SECONDS
-            self._trouble = why_full(self._folder, is_suspect=is_suspect)
-            self._look_at = now + _LOOK_SECONDS
-        if self._trouble is not None:
+        if now >= self._check_at:
+            was_full = now - self._full_at < _RECENT_SECONDS
+            self._problem = find_full_disk(self._folder, always_probe=was_full)
+            self._check_at = now + _CHECK_SECONDS
+        if self._problem is not None:
             self._full_at = now
-        return self._trouble
+        return self._problem
 
-    def was_full_lately(self) -> bool:
-        """Return True while the disk is full, and for a minute after."""
-        return self.trouble() is not None or self._clock() - self._full_at < _LATELY_SECONDS
+    def was_recently_full(self) -> bool:
+        """Return True if the disk is full, or was within the last minute."""
+        return self.problem() is not None or self._clock() - self._full_at < _RECENT_SECONDS
 
-    def explains(self, error: BaseException) -> bool:
-        """Return True if a failure is, or may be, that the disk is full."""
+    def may_explain(self, error: BaseException) -> bool:
+        """Return True if an error is, or may be a consequence of, a full disk."""
         if is_full(error):
             self._full_at = self._clock()
-            self._look_at = float("-inf")
+            self._check_at = float("-inf")
             return True
-        return self.was_full_lately()
+        return self.was_recently_full()

@@ -1,6 +1,6 @@
-"""`python -m infra.docs`: write the references that are made from the code (`make docs`).
+"""`python -m infra.docs` (`make docs`): generate the reference documents in `docs/`.
 
-A contract test fails when a file in `docs/` is not what this would write.
+A contract test fails if a generated document is outdated.
 """
 
 import json
@@ -15,16 +15,16 @@ from schemas.reject_reasons import DeadLetterReason, RejectReason
 from schemas.settings import DATA_DIR_VARIABLE, GROUPS, PREFIX
 from schemas.topics import TOPICS
 
-#: Defaults that the reference leaves empty.
-_NOTHING = ((), "", SecretStr(""))
+#: Defaults that are shown as an empty cell.
+_EMPTY_DEFAULTS = ((), "", SecretStr(""))
 
 DOCS = Path(__file__).parent.parent / "docs"
 
-_MADE = "<!-- Made by `make docs` from the code: change that, not this. -->"
+_GENERATED = "<!-- Generated from the code by `make docs`. Do not edit. -->"
 
 
 def references() -> dict[Path, str]:
-    """Return the text of each generated file."""
+    """Return the content of each generated document, by path."""
     return {
         DOCS / "event-reference.md": "\n".join(_event_reference()) + "\n",
         DOCS / "settings.md": "\n".join(_settings()) + "\n",
@@ -33,17 +33,17 @@ def references() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the files."""
+    """Write the generated documents."""
     for path, text in references().items():
         path.write_text(text, "utf-8")
 
 
 def _event_reference() -> Iterator[str]:
-    yield from ("# Events", "", _MADE, "")
+    yield from ("# Events", "", _GENERATED, "")
     yield "Each event needs `type`, `site_id` and `session_id`. The types are those of the"
     yield "Revlytics event API."
     yield ""
-    yield from ("| type | tells that | its own fields | goes to |", "|---|---|---|---|")
+    yield from ("| type | meaning | specific fields | routed to |", "|---|---|---|---|")
     for event_type in EVENT_TYPES.values():
         fields = ", ".join(f"`{name}`" for name in event_type.fields) or "none"
         routes = ", ".join(f"`{topic.name}`" for topic in event_type.routes)
@@ -53,17 +53,17 @@ def _event_reference() -> Iterator[str]:
     yield "the record."
     yield ""
     yield from _record("raw_event.avsc")
-    yield from ("", "## Why an event is refused", "")
-    yield from ("| code | status | sentence |", "|---|---|---|")
+    yield from ("", "## Rejection reasons", "")
+    yield from ("| code | status | message |", "|---|---|---|")
     for reason in RejectReason:
         yield f"| `{reason.code}` | {reason.status} | {_cell(reason.sentence)} |"
-    yield from ("", "## Why a record is dead-lettered", "")
+    yield from ("", "## Dead letter reasons", "")
     yield ", ".join(f"`{reason.value}`" for reason in DeadLetterReason) + "."
 
 
 def _record(file: str) -> Iterator[str]:
     schema = json.loads(files("schemas").joinpath("avro", file).read_text("utf-8"))
-    yield from ("| field | type | what it is |", "|---|---|---|")
+    yield from ("| field | type | description |", "|---|---|---|")
     for field in schema["fields"]:
         yield f"| `{field['name']}` | {_type(field['type'])} | {_cell(field['doc'])} |"
 
@@ -83,36 +83,39 @@ def _type(avro: object) -> str:
 
 
 def _settings() -> Iterator[str]:
-    yield from ("# Settings", "", _MADE, "")
-    yield "From the environment and from a `.env` file in the working directory. A name that is"
-    yield "not here is an error at start. Variables that Kubernetes derives from a service's name,"
-    yield "such as `HEADRACE_PORT=tcp://10.0.0.1:8080`, are ignored."
+    yield from ("# Settings", "", _GENERATED, "")
+    yield "Settings are read from the environment and from a `.env` file in the working directory."
+    yield "An unknown `HEADRACE_` variable is an error at startup, except those that Kubernetes"
+    yield "derives from service names, such as `HEADRACE_PORT=tcp://10.0.0.1:8080`."
     yield ""
-    yield f"`{DATA_DIR_VARIABLE}` is the default of `--data-dir` of every command, `.headrace`"
-    yield "where it is absent or empty. A data directory is readable by its owner only."
+    yield f"`{DATA_DIR_VARIABLE}` sets the default of `--data-dir` in every command; if it is unset"
+    yield "or empty, the default is `.headrace`. Only its owner can read a data directory."
     for group, model in GROUPS.items():
         yield from ("", f"## {(model.__doc__ or '').rstrip('.')}", "")
-        yield from ("| setting | default | what it is |", "|---|---|---|")
+        yield from ("| setting | default | description |", "|---|---|---|")
         for name, field in model.model_fields.items():
-            is_empty = field.is_required() or field.default_factory or field.default in _NOTHING
+            is_empty = (
+                field.is_required() or field.default_factory or field.default in _EMPTY_DEFAULTS
+            )
             default = "" if is_empty else f"`{field.default}`"
             setting = f"{PREFIX}{group}__{name.upper()}"
             yield f"| `{setting}` | {default} | {_cell(field.description or '')} |"
 
 
 def _topics() -> Iterator[str]:
-    yield from ("# Topics", "", _MADE, "")
-    yield "Ordinary Kafka topics of Avro records: any consumer can read them. Names never change."
+    yield from ("# Topics", "", _GENERATED, "")
+    yield "Topics hold Avro records in the Confluent wire format, which any consumer can read."
+    yield "Their names never change."
     yield ""
-    yield from ("| topic | holds | key | record | kept |", "|---|---|---|---|---|")
+    yield from ("| topic | content | key | record | retention |", "|---|---|---|---|---|")
     for topic in TOPICS:
         days, rest = divmod(topic.retention_ms or 0, 86_400_000)
-        time_kept = f"{days} days" if days > 1 else f"{days * 24 + rest // 3_600_000} h"
-        kept = time_kept
+        age = f"{days} days" if days > 1 else f"{days * 24 + rest // 3_600_000} h"
+        retention = age
         if topic.cleanup == "compact":
-            kept = "the last of each key" + (f", {time_kept}" if topic.retention_ms else "")
-        cells = (f"`{topic.name}`", _cell(topic.about), f"`{topic.key}`", f"`{topic.record}`", kept)
-        yield f"| {' | '.join(cells)} |"
+            retention = "compacted" + (f", {age}" if topic.retention_ms else "")
+        names = f"`{topic.key}` | `{topic.record}`"
+        yield f"| `{topic.name}` | {_cell(topic.about)} | {names} | {retention} |"
 
 
 def _cell(text: str) -> str:

@@ -1,25 +1,25 @@
-"""What a user can make go wrong."""
+"""Errors that a user can fix."""
 
 from kafka_clients.refusals import Refusal
 
 
 class UserError(Exception):
-    """Something the user can put right; its text is one sentence or two that say what and how.
+    """An error that the user can fix. The message says what is wrong and how to fix it.
 
-    The command line shows the text alone, in red, and exits with 1. No traceback.
+    The command line prints only the message, without a traceback, and exits with 1.
     """
 
     exit_code = 1
 
 
 class UsageError(UserError):
-    """The command was called wrongly: it exits with 2."""
+    """Invalid use of a command. It exits with 2."""
 
     exit_code = 2
 
 
 class RefusedError(UserError):
-    """Kafka refuses something: a login, an access, a record."""
+    """Kafka denied an authentication, an authorization or a record."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.sentence)
@@ -27,9 +27,9 @@ class RefusedError(UserError):
 
 
 class RoleFailedError(UserError):
-    """A role of `headrace up` failed while it started; `what` is the failure in a few words."""
+    """A role of `headrace up` failed during startup; `what` summarizes the failure."""
 
-    def __init__(self, role: str, what: str, more: str) -> None:
-        super().__init__(f"{role} {what}{more}")
+    def __init__(self, role: str, what: str, details: str) -> None:
+        super().__init__(f"{role} {what}{details}")
         self.role = role
         self.what = what

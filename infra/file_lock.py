@@ -1,4 +1,4 @@
-"""Locks on files, for one process at a time."""
+"""Exclusive locks on files."""
 
 import fcntl
 import os
@@ -8,11 +8,11 @@ from typing import IO
 
 
 def acquire(path: Path) -> IO[str]:
-    """Lock a file in a folder that exists, and write our process id into it.
+    """Lock a file in an existing directory, and write the id of this process to it.
 
-    Closing the returned file releases the lock, and so does the end of this process, but not that
-    of a fork. Raises BlockingIOError when another process has the lock, OSError when the file
-    cannot be made.
+    The lock is released when the returned file is closed or this process exits; forks do not hold
+    it. Raises BlockingIOError if another process has the lock, OSError if the file cannot be
+    created.
     """
     file = path.open("a+")
     try:
@@ -20,9 +20,9 @@ def acquire(path: Path) -> IO[str]:
     except OSError:
         file.close()
         raise
-    # The roles are forks of this process, and would keep the lock after its end.
+    # The roles are forks of this process, and would hold the lock after its exit.
     os.register_at_fork(after_in_child=file.close)
-    with suppress(OSError):  # for messages alone, which a full disk may spoil
+    with suppress(OSError):  # on a full disk; the id is only used in messages
         file.truncate(0)
         os.write(file.fileno(), f"{os.getpid()}\n".encode())
     return file

@@ -1,10 +1,9 @@
-"""Become a program that dies with the process that started it.
+"""Run a program that is killed when the process that started it exits.
 
-Run as a script, by path, before the real one: `guard.py <how> <parent pid> <program> <argument>…`.
-It arranges for the end and then executes the program in its own place, so the process id stays the
-same. It is a program of its own, because code between fork and exec in a process with threads may
-deadlock. `how` is `prctl` (Linux: the kernel kills us) or `pipe` (elsewhere: a small child of the
-program reads standard input, a pipe whose other end only the parent holds).
+Usage: `guard.py <how> <parent pid> <program> <argument>…`. The script sets up the kill and then
+executes the program, which keeps the process id. It is a script because code between fork and exec
+may deadlock in a process with threads. `how` is `prctl` (Linux: the kernel sends SIGKILL) or `pipe`
+(elsewhere: a child of the program reads standard input, a pipe that closes when the parent exits).
 """
 
 import ctypes
@@ -18,7 +17,7 @@ _CHECK_SECONDS = 1.0
 
 
 def main(how: str, parent: int, argv: list[str]) -> None:
-    """Tie this process to `parent`, then execute `argv`. Does not return."""
+    """Make this process die with `parent`, then execute `argv`. Does not return."""
     if how == "prctl":
         die_with(parent)
     else:
@@ -26,20 +25,20 @@ def main(how: str, parent: int, argv: list[str]) -> None:
         if os.fork() == 0:
             _watch(program)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.execvp(argv[0], argv)  # noqa: S606 - no shell is what is wanted
+    os.execvp(argv[0], argv)  # noqa: S606 - no shell needed
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when `parent` ends, which started it. Linux alone."""
+    """Make the kernel send SIGKILL to this process when its parent exits. Linux only."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # The parent may have ended before prctl took hold: nobody would tell us any more.
+    # If the parent exited before the call, the kernel sends no signal.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _watch(program: int) -> None:
-    """Kill `program`, our parent, as soon as the pipe on standard input closes. Does not return."""
-    while os.getppid() == program:  # else it ended by itself, and its number may be another's
+    """Kill `program`, the parent, when the pipe on standard input closes. Does not return."""
+    while os.getppid() == program:  # otherwise it has exited, and its id may be reused
         if select.select([0], [], [], _CHECK_SECONDS)[0]:
             os.kill(program, signal.SIGKILL)
             break

@@ -1,4 +1,4 @@
-"""What a process logs, and how it looks."""
+"""The log configuration of a process, with rate limits for messages of libraries."""
 
 import logging
 import sys
@@ -8,80 +8,81 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: Libraries, and the class of ours that Faust logs the life of.
+#: Libraries, and our Faust app, whose lifecycle Faust logs.
 _ONLY_WARNINGS = ("aiokafka", "alembic", "faust", "mode", "streams.engine.faust_app")
 _OURS = ("infra", "kafka_clients", "producer_api", "schemas", "sinks", "streams")
 _FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 
-#: How often a library may say the same at once, and how long it takes to get one more.
+#: A token bucket for each message: how many pass at once, and the time to refill one.
 BURST = 3
-SECONDS_FOR_ONE = 10.0
-#: More different messages than this are not told apart for long: the oldest is forgotten.
+REFILL_SECONDS = 10.0
+#: The number of messages with a bucket; the least recently used one is dropped.
 MAX_MESSAGES = 1_000
 
 
 def configure_logging() -> None:
-    """Log one line an entry, in UTC, to standard error; libraries only when they warn."""
+    """Log to standard error, in UTC; libraries only from WARNING on."""
     logging.Formatter.converter = time.gmtime
-    # An entry that cannot be written, as on a full disk, is lost; its traceback would be, too.
+    # Do not print tracebacks about entries that cannot be written, as on a full disk.
     logging.raiseExceptions = False
     logging.basicConfig(level=logging.INFO, format=_FORMAT, stream=sys.stderr, force=True)
-    for handler in logging.getLogger().handlers:  # those of a logger do not see its children's
-        handler.addFilter(Repeats())
+    for handler in logging.getLogger().handlers:  # a logger's filter ignores its child loggers
+        handler.addFilter(RateLimitFilter())
     for library in _ONLY_WARNINGS:
         logging.getLogger(library).setLevel(logging.WARNING)
-    # Its first answer is always that the group is not known yet; it asks again.
+    # The first lookup of the coordinator always fails, and is retried.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
-    # It tells that something is tried again, but neither what nor why; who tries it does.
+    # stamina logs neither what is retried nor why; the callers do.
     logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 @dataclass(slots=True)
-class _Said:
-    """How many more times a message may be logged, as of when, and how often it was left out."""
+class _Bucket:
+    """The token bucket of a message, and how many of its entries were suppressed."""
 
-    at: float
-    left: float = BURST
-    omitted: int = 0
+    updated_at: float
+    tokens: float = BURST
+    suppressed: int = 0
 
 
-class Repeats(logging.Filter):
-    """Bounds what libraries say again and again, as while Kafka is away; ours all passes.
+class RateLimitFilter(logging.Filter):
+    """Limits repeated log entries of libraries, as during an outage of Kafka. Ours always pass.
 
-    Of entries of one logger that differ only in their values, `BURST` pass at once and then one
-    every `SECONDS_FOR_ONE`, which tells how many did not. After a quiet time it begins anew.
+    Entries of one logger with the same message, whatever their arguments, share a token bucket:
+    `BURST` pass at once, then one every `REFILL_SECONDS`, with the number of suppressed ones.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._said: OrderedDict[tuple[str, str], _Said] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether an entry passes; may add to its text how many did not."""
+        """Return True if an entry passes; append the number of suppressed ones to its message."""
         if record.name.partition(".")[0] in _OURS:
             return True
-        # Of several lines, as asyncio's, the first tells what it is, the others of which object.
+        # The other lines of asyncio's messages describe objects, and always differ.
         message = str(record.msg).partition("\n")[0]
         with self._lock:
-            omitted = self._omitted((record.name, message))
-        if omitted:
-            record.msg = f"{record.msg} (… {omitted} more like this)"
-        return omitted is not None
+            suppressed = self._take((record.name, message))
+        if suppressed:
+            record.msg = f"{record.msg} (… {suppressed} more like this)"
+        return suppressed is not None
 
-    def _omitted(self, key: tuple[str, str]) -> int | None:
-        """Return how many were left out before this one; None when it must be, too."""
+    def _take(self, key: tuple[str, str]) -> int | None:
+        """Take a token; return how many entries were suppressed before, None if this one is."""
         now = self._clock()
-        said = self._said.setdefault(key, _Said(now))
-        self._said.move_to_end(key)
-        if len(self._said) > MAX_MESSAGES:
-            self._said.popitem(last=False)
-        said.left = min(BURST, said.left + (now - said.at) / SECONDS_FOR_ONE)
-        said.at = now
-        if said.left < 1:
-            said.omitted += 1
+        bucket = self._buckets.setdefault(key, _Bucket(now))
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > MAX_MESSAGES:
+            self._buckets.popitem(last=False)
+        elapsed = now - bucket.updated_at
+        bucket.tokens = min(BURST, bucket.tokens + elapsed / REFILL_SECONDS)
+        bucket.updated_at = now
+        if bucket.tokens < 1:
+            bucket.suppressed += 1
             return None
-        said.left -= 1
-        omitted, said.omitted = said.omitted, 0
-        return omitted
+        bucket.tokens -= 1
+        suppressed, bucket.suppressed = bucket.suppressed, 0
+        return suppressed

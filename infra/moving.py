@@ -1,4 +1,4 @@
-"""What moves on a terminal while a command works, and stays away elsewhere."""
+"""A progress display that is shown on terminals only."""
 
 from types import TracebackType
 from typing import Self
@@ -8,16 +8,16 @@ from rich.progress import Progress
 from rich.status import Status
 
 
-class Moving:
-    """A screen whose bar or line moves for as long as its `with` lasts."""
+class LiveScreen:
+    """A context manager that shows a progress bar or a status line on a terminal."""
 
-    def __init__(self, console: Console, moving: Progress | Status) -> None:
+    def __init__(self, console: Console, display: Progress | Status) -> None:
         self._console = console
-        self._moving = moving
+        self._display = display
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._moving.start()
+            self._display.start()
         return self
 
     def __exit__(
@@ -27,4 +27,4 @@ class Moving:
         traceback: TracebackType | None,
     ) -> None:
         if self._console.is_terminal:
-            self._moving.stop()
+            self._display.stop()

@@ -1,4 +1,4 @@
-"""The progress of a command that sends events: on a terminal it moves, elsewhere it is lines."""
+"""The progress of commands that send events: a live display on terminals, else lines."""
 
 import time
 from collections.abc import Callable
@@ -8,39 +8,39 @@ from rich.progress import Progress
 from rich.status import Status
 from rich.text import Text
 
-from infra.moving import Moving
+from infra.moving import LiveScreen
 from infra.tables import visible
 
-#: Between two lines, where there is no terminal.
+#: Between two progress lines without a terminal.
 _LINE_SECONDS = 10.0
 
 
-class SendingScreen(Moving):
-    """Shows progress and says why a command waits, for as long as its `with` lasts."""
+class SendingScreen(LiveScreen):
+    """A context manager that shows the progress of sending, and why it is waiting."""
 
     def __init__(
         self,
         console: Console,
-        moving: Progress | Status,
+        display: Progress | Status,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(console, moving)
+        super().__init__(console, display)
         self._now = now
-        self._said_at = now()
-        self._why: str | None = None
+        self._printed_at = now()
+        self._wait_reason: str | None = None
 
-    def waiting(self, why: str) -> None:
-        """Say that events are to be sent again, and why; the same reason is said once."""
-        if why != self._why:
-            self._why = why
-            notice = Text("Waiting, to send again: ", style="yellow").append_text(visible(why))
+    def waiting(self, reason: str) -> None:
+        """Print that sending is retried, and why; a repeated reason is printed once."""
+        if reason != self._wait_reason:
+            self._wait_reason = reason
+            notice = Text("Waiting to retry: ", style="yellow").append_text(visible(reason))
             self._console.print(notice, soft_wrap=True)
 
-    def _line(self, text: str) -> None:
-        """Say that sending goes on after a wait; how it goes, now and then, without a terminal."""
-        if self._why is not None:
-            self._why = None
-            self._console.print(Text("Going on", style="green"))
-        if not self._console.is_terminal and self._now() - self._said_at >= _LINE_SECONDS:
-            self._said_at = self._now()
+    def _show_progress(self, text: str) -> None:
+        """Print that sending has resumed after a wait; without a terminal, also the progress."""
+        if self._wait_reason is not None:
+            self._wait_reason = None
+            self._console.print(Text("Resumed", style="green"))
+        if not self._console.is_terminal and self._now() - self._printed_at >= _LINE_SECONDS:
+            self._printed_at = self._now()
             self._console.print(visible(text), soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""The token in the page's address, for who runs headrace on this machine."""
+"""The owner token, which `headrace up` puts into the dashboard link."""
 
 import asyncio
 from pathlib import Path
@@ -6,27 +6,27 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from infra.database import run_once
-from infra.disk import write_whole
+from infra.disk import write_atomically
 from schemas.settings import DatabaseSettings
 from sinks.query import tokens
 
-_NAME = "owner, made by headrace up"
+_NAME = "owner, created by headrace up"
 
 
-def owner_token(file: Path, database: DatabaseSettings) -> str:
-    """Return the token in `file`; a new one when it does not work, or cannot manage all sites.
+def ensure_owner_token(file: Path, database: DatabaseSettings) -> str:
+    """Return the token in `file`; replace it if it is missing, invalid or lacks the scope `manage`.
 
-    The file is the only place that has it, and only its owner can read it.
+    Only this file has the token, and only its owner can read it.
     """
-    known = file.read_text("ascii").strip() if file.exists() else ""
+    current = file.read_text("ascii").strip() if file.exists() else ""
 
     def find_or_create(connection: Connection) -> str:
-        grant = tokens.check(connection, known) if known else None
+        grant = tokens.check(connection, current) if current else None
         if grant is not None and grant.scope == "manage":
-            return known
+            return current
         return tokens.create(connection, _NAME, None, "manage")
 
     token = asyncio.run(run_once(database, find_or_create))
-    if token != known:
-        write_whole(file, f"{token}\n")
+    if token != current:
+        write_atomically(file, f"{token}\n")
     return token

@@ -1,7 +1,7 @@
-"""Commands of ours that start with everything imported: as copies of this process.
+"""Start `headrace` commands by forking this process, with all modules already imported.
 
-What the roles import takes a second of CPU and 90 MB. `headrace up` does so once, while the
-broker starts, and then forks: a role shares memory with the others until it writes to it.
+The imports of a role take a second of CPU and 90 MB. `headrace up` imports once, while the broker
+starts, and forks; the processes share the memory of the modules (copy-on-write).
 """
 
 import gc
@@ -22,7 +22,7 @@ from setproctitle import setproctitle
 from infra import guard, process
 from infra.private import UMASK
 
-#: What the commands of the roles import.
+#: The imports of the roles.
 _MODULES = (
     "infra.database",
     "infra.owner",
@@ -33,39 +33,38 @@ _MODULES = (
     "streams.app",
     "streams.live_app",
 )
-#: Elsewhere, what the system's own libraries hold is not made to be copied.
-_FORKS = sys.platform == "linux"
-#: What `headrace up` handles: between fork and role they wait, for whom they are meant.
+#: System libraries of other platforms are not fork-safe.
+_CAN_FORK = sys.platform == "linux"
+#: The signals that `headrace up` handles; blocked until the forked child has its own handlers.
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def preload() -> None:
-    """Import what the roles need, for the copies to come."""
-    if not _FORKS:
+    """Import the modules of the roles, before the first `start`."""
+    if not _CAN_FORK:
         return
     for name in _MODULES:
         import_module(name)
-    # The collector writes to each object that it looks at, and so would make a copy's memory
-    # its own.
+    # Otherwise garbage collections in a child would write to the shared objects, and copy them.
     gc.collect()
     gc.freeze()
 
 
 def start(arguments: Sequence[str], *, log: Path, env: Mapping[str, str]) -> "Child":
-    """Start `headrace` with these arguments, with the promises of `process.spawn`."""
-    # A copy has none of the other threads, but the locks that they held.
-    if _FORKS and threading.active_count() == 1:
-        return Forked(arguments, log, env)
+    """Start `headrace` with these arguments, with the guarantees of `process.spawn`."""
+    # A fork copies the locks of other threads, but not the threads that would release them.
+    if _CAN_FORK and threading.active_count() == 1:
+        return ForkedProcess(arguments, log, env)
     return process.spawn([sys.executable, "-m", "infra", *arguments], log=log, env=env)
 
 
-class Forked:
-    """A copy of this process that runs a command, with the methods of `subprocess.Popen`."""
+class ForkedProcess:
+    """A fork of this process that runs a command, with the methods of `subprocess.Popen`."""
 
     def __init__(self, arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._process: BaseProcess = multiprocessing.get_context("fork").Process(
-            target=_become, args=(arguments, log, env, os.getpid(), before), daemon=True
+            target=_run_command, args=(arguments, log, env, os.getpid(), before), daemon=True
         )
         try:
             self._process.start()
@@ -74,40 +73,40 @@ class Forked:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid or 0  # it was started: it has one
+        """The process id."""
+        return self._process.pid or 0  # never None after start
 
     def poll(self) -> int | None:
-        """Return its exit code, negative for a signal; None while it runs."""
+        """Return the exit code, negative for a signal; None while the process runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return its exit code; `TimeoutExpired` if it has not ended."""
+        """Wait for the exit code. Raises TimeoutExpired after `timeout` seconds."""
         self._process.join(timeout)
         if (code := self._process.exitcode) is None:
             raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
         return code
 
     def terminate(self) -> None:
-        """Send TERM."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """Send KILL."""
+        """Send SIGKILL."""
         self._process.kill()
 
 
-Child = subprocess.Popen[bytes] | Forked
+Child = subprocess.Popen[bytes] | ForkedProcess
 
 
-def _become(
+def _run_command(
     arguments: Sequence[str],
     log: Path,
     env: Mapping[str, str],
     parent: int,
     signals: set[signal.Signals],
 ) -> None:
-    """Be to the system, and run, what `python -m infra` with these arguments would be."""
+    """Set up the forked process like a new one, and run `python -m infra` with these arguments."""
     guard.die_with(parent)
     os.setsid()
     os.umask(UMASK)
@@ -116,9 +115,10 @@ def _become(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, signals)
     with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
-        for place, file in enumerate((nothing, output, output)):
-            os.dup2(file.fileno(), place)
-    setproctitle(" ".join(("headrace", *arguments)))  # which looks for the first environment
+        for descriptor, file in enumerate((nothing, output, output)):
+            os.dup2(file.fileno(), descriptor)
+    # Before the environment changes: setproctitle searches for the initial one.
+    setproctitle(" ".join(("headrace", *arguments)))
     os.environ.clear()
     os.environ.update(env)
     sys.argv[1:] = arguments

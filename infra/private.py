@@ -1,21 +1,21 @@
-"""Files of a data directory, readable by their owner only."""
+"""File permissions of a data directory: only its owner can read it."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
-#: What a process of ours may not give to others when it creates files.
+#: The umask of all processes: no permissions for group and others.
 UMASK = 0o077
 
-#: In a data directory; all else there is somebody else's.
+#: The entries of a data directory that belong to headrace.
 _DIRECTORIES = ("kafka", "logs", "run")
 _FILES = ("headrace.db", "headrace.db-wal", "headrace.db-shm", "headrace.db-journal", "owner.token")
 
 
 def restrict(data_dir: Path) -> None:
-    """Take the rights of group and others away from what earlier versions left readable.
+    """Remove the permissions of group and others, which earlier versions granted.
 
-    The directory itself keeps its mode where it holds anything that is not headrace's.
+    The directory itself keeps its mode if it also holds files that are not headrace's.
     """
     ours = {*_DIRECTORIES, *_FILES}
     if all(entry.name in ours for entry in data_dir.iterdir()):
@@ -28,7 +28,7 @@ def restrict(data_dir: Path) -> None:
 
 
 def restrict_tree(root: Path) -> None:
-    """Do the same to a directory of ours and all in it; links are not followed."""
+    """Remove the permissions of group and others in a directory tree; skip symbolic links."""
     for folder, _, files in os.walk(root):
         _restrict(Path(folder))
         for name in files:
@@ -37,7 +37,7 @@ def restrict_tree(root: Path) -> None:
 
 
 def _restrict(path: Path) -> None:
-    # One that is not ours to change, or that a running process has removed.
+    # Another user's file, or one that a running process has removed.
     with suppress(PermissionError, FileNotFoundError):
         mode = path.stat().st_mode
         if mode & UMASK:

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us, and the files that tell their ids."""
+"""Child processes that die with their parent, and pid files."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from infra.disk import write_whole
+from infra.disk import write_atomically
 from infra.private import UMASK
 
-_GUARD = Path(__file__).with_name("guard.py")
+_WRAPPER = Path(__file__).with_name("guard.py")
 
 
 def spawn(
@@ -22,31 +22,30 @@ def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `argv` as a direct child that is killed (SIGKILL) when we end, however we end.
+    """Start `argv` as a direct child, which the kernel kills (SIGKILL) when this process exits.
 
-    Call it from a thread that lives as long as the child shall, best the main thread: on Linux the
-    child is killed when the *thread* that started it ends, so a worker of a thread pool is no place
-    for it.
+    On Linux the child is killed when the *thread* that started it ends: call this from the main
+    thread, not from a thread pool.
 
-    The child gets a session of its own. The terminal's Ctrl-C therefore reaches only us, and we end
-    the children in their order; so does the hang-up of a closed terminal. Standard input is empty.
-    Standard output and error are appended to `log`, or are ours when it is None.
+    The child has its own session, so Ctrl-C and SIGHUP of the terminal reach only the parent, which
+    stops its children in order. Standard input is empty. Standard output and error are appended to
+    `log`, or inherited if it is None.
 
-    Raises OSError when Python itself cannot be started; a program that does not exist ends the
-    child with a traceback in its output.
+    Raises OSError if Python cannot be started. If the program does not exist, the child exits with
+    a traceback.
     """
     how = "prctl" if sys.platform == "linux" else "pipe"
-    # -I -S: a bare interpreter, 10 ms, that no PYTHON* variable meant for the program can break.
-    guard = [sys.executable, "-I", "-S", str(_GUARD), how, str(os.getpid())]
+    # -I -S: starts within 10 ms, and ignores the PYTHON* variables of the program.
+    wrapper = [sys.executable, "-I", "-S", str(_WRAPPER), how, str(os.getpid())]
     with ExitStack() as opened:
         output = opened.enter_context(log.open("ab")) if log else None
         stdin = subprocess.DEVNULL
         if how == "pipe":
-            # The other end stays open, unnamed and not inherited, until we end: that is the signal.
+            # The write end is closed when this process exits, which the child notices.
             stdin, _ = os.pipe()
             opened.callback(os.close, stdin)
         return subprocess.Popen(  # noqa: S603 - the program is the caller's choice
-            [*guard, *argv],
+            [*wrapper, *argv],
             stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
@@ -58,9 +57,9 @@ def spawn(
 
 
 def terminate(process: subprocess.Popen[bytes], grace_seconds: float) -> int:
-    """End `process` with SIGTERM, and with SIGKILL if it is still there after `grace_seconds`.
+    """Send SIGTERM, and SIGKILL after `grace_seconds`; return the exit code, negative for a signal.
 
-    Returns its exit code, negative for a signal. Does nothing to a process that has ended.
+    Has no effect on a process that has exited.
     """
     process.terminate()
     try:
@@ -71,7 +70,7 @@ def terminate(process: subprocess.Popen[bytes], grace_seconds: float) -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Return True if a process of this id runs; one that ended and was not waited for does not."""
+    """Return True if a process with this id runs. A zombie does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -79,12 +78,12 @@ def is_alive(pid: int) -> bool:
 
 
 def write_pid(path: Path, pid: int) -> None:
-    """Write `pid` to the pid file `path`, whole or not at all, and make its folder if missing."""
-    write_whole(path, f"{pid}\n")
+    """Write a pid file atomically; create its directory if it does not exist."""
+    write_atomically(path, f"{pid}\n")
 
 
 def read_pid(path: Path) -> int | None:
-    """Return the id in the pid file `path`; None without a file or when that process is gone."""
+    """Return the id in a pid file; None if the file is missing or its process is gone."""
     try:
         pid = int(path.read_text())
     except (FileNotFoundError, ValueError):

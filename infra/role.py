@@ -1,4 +1,4 @@
-"""One role as a process: its event loop, its signals, its log, its status."""
+"""Run a stream role as a process: event loop, signals, log and status file."""
 
 import asyncio
 import logging
@@ -26,27 +26,28 @@ from streams.engine.worker import Worker
 
 log = logging.getLogger(__name__)
 
+#: Runs a role until the event is set; calls the function with each worker that it starts.
 Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
 
 _STATUS_SECONDS = 1.0
-#: Between two questions to a Kafka that refuses something.
-_REFUSED_SECONDS = 2.0
-#: As long as it is not ready, for somebody may wait for it.
+#: Status updates are more frequent until the role is ready, because `headrace up` waits for it.
 _NOT_READY_SECONDS = 0.1
-#: After which an end that waits for Kafka is over: `headrace up` kills after 30 s, as service
-#: managers do. A worker may spend 15 s of it on the batches that it has begun.
-_END_SECONDS = 20.0
+#: Between two checks whether Kafka grants the access that the role needs.
+_ACCESS_CHECK_SECONDS = 2.0
+#: The limit of a graceful shutdown, of which batches in progress may take 15 s. `headrace up` and
+#: service managers send SIGKILL after 30 s.
+_SHUTDOWN_SECONDS = 20.0
 
 
 def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> None:
-    """Run a stream role until TERM or Ctrl-C; a second one ends it at once.
+    """Run a stream role until SIGTERM or Ctrl-C; a second one exits immediately.
 
-    `UserError` when the cluster or the database is not as the role needs it. `status` is the
-    file that the role renews, for `headrace up`.
+    Raises UserError if the cluster or the database does not meet the role's requirements. `status`
+    is the status file that `headrace up` reads.
     """
     configure_logging()
-    # Not on uvloop: its transports raise RuntimeError when a connection has just been closed, by
-    # which aiokafka's metadata task ends, and then nothing is committed any more (ADR 51).
+    # Not uvloop: its transports raise RuntimeError on a write to a closed connection, which stops
+    # aiokafka's metadata task, and with it all commits (ADR 51).
     with asyncio.Runner() as runner:
         runner.run(_run(name, work, settings, status))
 
@@ -57,18 +58,18 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
     watchers: list[asyncio.Task[None]] = []
 
     def watch(worker: Worker) -> None:
-        watchers.append(asyncio.ensure_future(_tell(name, worker, status)))
+        watchers.append(asyncio.ensure_future(_report_status(name, worker, status)))
 
     log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
     try:
-        await _wait_until_allowed(name, settings.kafka, stop, status)
+        await _wait_for_access(name, settings.kafka, stop, status)
         await work(settings, stop, watch)
     except StoppingError as reason:
         log.info("%s: %s", name, reason)
     except (ClusterError, KafkaConnectionError) as error:
         raise UserError(f"{name}: {error}") from error
     except KafkaError as error:
-        # It was allowed when the role started. The next start waits until it is again.
+        # The access was revoked after the start; the restarted role waits for it.
         refusal = refusal_of(error, settings.kafka.bootstrap_servers)
         if refusal is None:
             raise
@@ -76,13 +77,13 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
     finally:
         for watcher in watchers:
             watcher.cancel()
-    log.info("%s: ended in order", name)
+    log.info("%s: stopped", name)
 
 
-async def _wait_until_allowed(
+async def _wait_for_access(
     name: str, kafka: KafkaSettings, stop: asyncio.Event, status: Path | None
 ) -> None:
-    """Return when Kafka refuses nothing that the role needs, or `stop` is set; say what it does."""
+    """Wait until Kafka grants the access that the role needs, or `stop` is set; log denials."""
     file, logged = None if status is None else StatusFile(status), ""
     while not stop.is_set():
         refusal = await find_refusal(kafka, TOPICS, prefixed(f"headrace-{name}"))
@@ -90,11 +91,11 @@ async def _wait_until_allowed(
             return
         if refusal.sentence != logged:
             logged = refusal.sentence
-            log.error("%s: %s. It waits until that is changed", name, logged)
+            log.error("%s: %s. Waiting until that is changed", name, logged)
         if file is not None:
-            file.renew(RoleStatus(logged, 0, 0, time.time()))
+            file.write(RoleStatus(logged, 0, 0, time.time()))
         with suppress(TimeoutError):
-            async with asyncio.timeout(_REFUSED_SECONDS):
+            async with asyncio.timeout(_ACCESS_CHECK_SECONDS):
                 await stop.wait()
 
 
@@ -103,37 +104,37 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
     def on_signal() -> None:
         if stop.is_set():
-            log.warning("told to end a second time: ending at once")
+            log.warning("second stop signal: exiting immediately")
             os._exit(1)
-        log.info("told to end")
+        log.info("stop signal received: shutting down")
         stop.set()
-        loop.call_later(_END_SECONDS, _end_unfinished)
+        loop.call_later(_SHUTDOWN_SECONDS, _exit_after_timeout)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
 
 
-def _end_unfinished() -> None:
-    """End without a last word to Kafka, which does not listen: what is done is done.
+def _exit_after_timeout() -> None:
+    """Exit without a final commit, because Kafka or the database does not respond.
 
-    Its offsets may lag behind; what is read again for that changes nothing.
+    Records since the last commit are read again, which is idempotent.
     """
-    log.warning("not ended after %.0f s, for something does not answer: ending now", _END_SECONDS)
+    log.warning("shutdown took more than %.0f s: exiting without a final commit", _SHUTDOWN_SECONDS)
     logging.shutdown()
     os._exit(0)
 
 
-async def _tell(name: str, worker: Worker, status: Path | None) -> None:
-    """Log when the role becomes ready or stops being so, and renew its status file."""
-    before: str | None = "not started"
+async def _report_status(name: str, worker: Worker, status: Path | None) -> None:
+    """Update the status file, and log each change of the readiness."""
+    logged: str | None = "not started"
     file = None if status is None else StatusFile(status)
     while True:
         reason = worker.not_ready
-        if reason != before:
+        if reason != logged:
             log.info("%s: %s", name, reason or "ready")
-            before = reason
+            logged = reason
         if file is not None:
-            file.renew(_status_of(worker, reason))
+            file.write(_status_of(worker, reason))
         await asyncio.sleep(_NOT_READY_SECONDS if reason else _STATUS_SECONDS)
 
 

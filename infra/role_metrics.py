@@ -1,4 +1,4 @@
-"""Metrics of the roles that serve no HTTP, from what they write to their status files."""
+"""Metrics of the roles without an HTTP server, read from their status files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,23 +8,23 @@ from prometheus_client.registry import Collector
 
 from infra.role_status import RoleStatus, read_status, why_not_ready
 
-#: Of a role that has not said anything yet.
-_NOTHING = RoleStatus(None, 0, 0, 0.0)
+#: The status of a role without a status file.
+_NO_STATUS = RoleStatus(None, 0, 0, 0.0)
 
 
 class RoleMetrics(Collector):
-    """Reads the status files at each scrape; a role without one counts zero."""
+    """Reads the status files at each scrape; the counters of a missing one are zero."""
 
     def __init__(self, status_files: Sequence[Path]) -> None:
         self._files = status_files
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what each role counted since it started."""
+        """Yield the metrics of each role since its start."""
         ready = Metric("headrace_role_ready", "Whether a role of this machine is ready.", "gauge")
         for path in self._files:
             role = path.stem
             ready.add_sample(ready.name, {"role": role}, float(why_not_ready(path) is None))
-            status = read_status(path) or _NOTHING
+            status = read_status(path) or _NO_STATUS
             yield CounterMetricFamily(
                 f"headrace_{role}_dead_letters",
                 "Records that could not be processed, since the start.",
@@ -32,8 +32,8 @@ class RoleMetrics(Collector):
             )
             yield CounterMetricFamily(
                 f"headrace_{role}_states_left_early",
-                "States that left a full table before their time, since the start.",
-                value=status.left_early,
+                "States evicted from a full table, since the start.",
+                value=status.evicted,
             )
             if role in {"streams", "live"}:
                 yield GaugeMetricFamily(
@@ -44,14 +44,12 @@ class RoleMetrics(Collector):
             if role == "streams":
                 yield GaugeMetricFamily(
                     "headrace_streams_events_expired",
-                    "Records of events-raw that had expired before they were routed when the role "
-                    "started.",
+                    "Records of events-raw that expired before the role could route them.",
                     value=status.expired,
                 )
                 yield GaugeMetricFamily(
                     "headrace_dead_letters_discarded",
-                    "Dead letters that operators discarded (headrace dlq discard) and the topic "
-                    "replays still holds.",
+                    "Dead letters discarded by operators, as retained in the topic replays.",
                     value=status.discarded,
                 )
         yield ready

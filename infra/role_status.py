@@ -1,4 +1,4 @@
-"""What a role says of itself to the others of one machine: a small file, renewed all the time."""
+"""Status files, by which the roles of one machine report their readiness and counters."""
 
 import logging
 import time
@@ -10,52 +10,52 @@ from infra import disk
 
 log = logging.getLogger(__name__)
 
-#: A role that has not renewed its file for so long is dead, frozen or hopelessly busy.
+#: After this time without an update, a role counts as unresponsive.
 STALE_SECONDS = 5.0
 
 
 class RoleStatus(msgspec.Struct, frozen=True):
-    """What a role says: why it is not ready (None: it is), and when (s).
+    """The status of a role, with counters since its start."""
 
-    And what it counted since it started: dead letters, and states that left early. `discarded` are
-    the dead letters that operators have discarded, where the role counts them.
-    """
-
+    #: Why the role is not ready, as a sentence; None if it is ready.
     not_ready: str | None
     dead_letters: int
-    left_early: int
+    #: States evicted because their table was full.
+    evicted: int
+    #: The time of the update (Unix time, s).
     at: float
+    #: Dead letters that operators discarded, if the role counts them.
     discarded: int = 0
     #: How far Kafka's clock is ahead of the role's (s); negative if it is behind.
     clock_deviation: float = 0.0
-    #: Records of the role's source that had expired unread when it started.
+    #: Records of the role's source topic that expired before it read them.
     expired: int = 0
 
 
 class StatusFile:
-    """The status file of this process. A disk that takes no writes is logged, not raised."""
+    """The status file of this process. Write errors are logged, not raised."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._trouble: str | None = None
+        self._problem: str | None = None
 
-    def renew(self, status: RoleStatus) -> None:
-        """Write the status; log when writing begins to fail and when it works again."""
+    def write(self, status: RoleStatus) -> None:
+        """Write the status; log when writes start to fail and when they work again."""
         try:
-            disk.write_whole(self._path, msgspec.json.encode(status).decode())
+            disk.write_atomically(self._path, msgspec.json.encode(status).decode())
         except OSError as error:
-            trouble = disk.explain(error, self._path.parent)
-            if trouble != self._trouble:
-                log.warning("The status file cannot be written: %s", trouble)
-            self._trouble = trouble
+            problem = disk.explain(error, self._path.parent)
+            if problem != self._problem:
+                log.warning("The status file cannot be written: %s", problem)
+            self._problem = problem
         else:
-            if self._trouble is not None:
+            if self._problem is not None:
                 log.info("The status file is written again")
-            self._trouble = None
+            self._problem = None
 
 
 def read_status(path: Path) -> RoleStatus | None:
-    """Return what the role of this file said last; None when there is nothing to be read."""
+    """Return the content of a status file; None if it is missing or invalid."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=RoleStatus)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -63,23 +63,23 @@ def read_status(path: Path) -> RoleStatus | None:
 
 
 def expired_of(path: Path) -> int:
-    """Return how many records had expired unread when the role of this file started."""
+    """Return the number of expired records in a status file; 0 without one."""
     status = read_status(path)
     return 0 if status is None else status.expired
 
 
-def is_heard(path: Path) -> bool:
-    """Tell whether the role of this file has renewed it lately."""
+def is_fresh(path: Path) -> bool:
+    """Return True if a status file was updated within `STALE_SECONDS`."""
     status = read_status(path)
     return status is not None and time.time() - status.at <= STALE_SECONDS
 
 
 def why_not_ready(path: Path) -> str | None:
-    """Return why the role of this file is not ready, as a sentence; None when it is."""
+    """Return why the role of a status file is not ready, as a sentence; None if it is ready."""
     role, status = path.stem, read_status(path)
     if status is None:
         return f"{role} is starting"
     age = time.time() - status.at
     if age > STALE_SECONDS:
-        return f"{role} has not been heard of for {age:.0f} s"
+        return f"{role} has not updated its status for {age:.0f} s"
     return status.not_ready

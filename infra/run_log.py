@@ -1,48 +1,48 @@
-"""What a process has logged since it was started, out of a file that holds earlier runs, too."""
+"""The log of the current run of a process, in a file that also holds earlier runs."""
 
 import os
 import re
 from pathlib import Path
 
-_TAIL_BYTES = 16 * 1024
+_MAX_BYTES = 16 * 1024
 _ENTRY = re.compile(r"[\[(]?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 _ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b")
 _MAX_LENGTH = 300
 
 
 class RunLog:
-    """The part of a log file that the current run of a process has written."""
+    """The part of a log file that was written since `start_run`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._begin = 0
+        self._start = 0
         self._inode = 0
 
-    def begin(self) -> None:
-        """Leave out what the file holds now; the file may be missing."""
+    def start_run(self) -> None:
+        """Skip the current content of the file, which may be missing."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except FileNotFoundError:
-            self._begin, self._inode = 0, 0
+            self._start, self._inode = 0, 0
         else:
-            self._begin, self._inode = found.st_size, found.st_ino
+            self._start, self._inode = status.st_size, status.st_ino
 
     def lines(self) -> list[str]:
-        """Return the last lines of this run, at most 16 KiB; none if it has written nothing."""
+        """Return the last lines of this run, at most 16 KiB."""
         try:
             with self._path.open("rb") as log:
-                found = os.fstat(log.fileno())
-                is_same = found.st_ino == self._inode and found.st_size >= self._begin
-                log.seek(max(self._begin if is_same else 0, found.st_size - _TAIL_BYTES))
+                status = os.fstat(log.fileno())
+                is_same = status.st_ino == self._inode and status.st_size >= self._start
+                log.seek(max(self._start if is_same else 0, status.st_size - _MAX_BYTES))
                 return log.read().decode(errors="replace").splitlines()
         except OSError:
             return []
 
-    def reason(self) -> str:
-        """Return the line that best says why the process ended; empty if none does.
+    def exit_reason(self) -> str:
+        """Return the line that explains why the process exited; empty if there is none.
 
-        The last line, if it is no log entry: the sentence, or the exception, that ended the
-        process. Else the last error.
+        The last line if it is not a log entry (an error message or an exception), else the last
+        log entry with an error.
         """
         lines = [
             line.strip()
@@ -51,7 +51,7 @@ class RunLog:
         ]
         if not lines:
             return ""
-        found = lines[-1]
-        if _ENTRY.match(found):
-            found = next((line for line in reversed(lines) if _ERROR.search(line)), "")
-        return found if len(found) <= _MAX_LENGTH else f"{found[:_MAX_LENGTH]} …"
+        reason = lines[-1]
+        if _ENTRY.match(reason):
+            reason = next((line for line in reversed(lines) if _ERROR.search(line)), "")
+        return reason if len(reason) <= _MAX_LENGTH else f"{reason[:_MAX_LENGTH]} …"

@@ -1,4 +1,4 @@
-"""What `headrace up` shows: a line a step, then what to try."""
+"""The terminal output of `headrace up`: one line per step, then the first commands to run."""
 
 import shlex
 import shutil
@@ -16,7 +16,7 @@ from infra.data_dir import DataDir
 from infra.errors import RoleFailedError, UserError
 from infra.local import address_of
 from infra.slow_codec import slow_codec
-from infra.supervised import ENDED
+from infra.supervised import STOPPED
 from schemas.postgres_url import parse_postgres_url
 from schemas.settings import Settings
 
@@ -26,21 +26,21 @@ _READY = """
   [bold]curl {url}/api/event -H 'Content-Type: application/json' \\
     -d '{{"type":"pageview","site_id":"my-site","session_id":"s1","path":"/hello"}}'[/bold]
 
-and see the row that it became:
+and query the row:
 
   [bold]{query}[/bold]
 
   API      {url}/docs
   Logs     {logs}
-  Ctrl-C   ends everything in order; the data stays
+  Ctrl-C   stops everything; the data is kept
 
 {page}
 """
 
-#: From the second start in a data directory on.
+#: After the first start in a data directory.
 _READY_AGAIN = """
 [bold green]headrace is ready[/bold green] after {seconds:.1f} s. API: {url}/docs · logs: {logs} · \
-Ctrl-C ends everything in order
+Ctrl-C stops everything
 {page}
 """
 
@@ -53,32 +53,32 @@ _SIMULATE = """Simulate visitors:
 _PAGE = """The dashboard:
 [bold]{url}/?access_token={token}[/bold]"""
 
-_NO_PAGE = """Others can reach {host}, so nothing can be read there without a token. Make one with
+_NO_PAGE = """{host} is reachable from other machines, so reading needs a token. Create one with
 
   [bold]{command} tokens create --all --data-dir {data_dir}[/bold]
 
-The dashboard asks for it:
+and enter it in the dashboard:
 [bold]{url}/[/bold]"""
 
 
 class Screen:
-    """Writes to the terminal; plain lines where there is none."""
+    """Writes to a terminal, or plain lines to a file or pipe."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def title(self) -> None:
-        """Say what this is, and whether the codec is the slow one."""
+        """Print the name and version, and a warning if the slow codec is active."""
         self._print(f"[bold]headrace[/bold] {version('headrace')}")
-        if note := slow_codec():
-            self.news(f"{note.what}. To change that, {note.do}")
+        if problem := slow_codec():
+            self.notify(f"{problem.what}. To change that, {problem.do}")
 
     def step(self, name: str, work: Callable[[], str]) -> None:
-        """Do a step: show a green tick and its outcome, or a red cross if it fails.
+        """Run a step, and print a green tick with its result, or a red cross if it fails.
 
-        A `RoleFailedError` is the failure of its role, whichever role the step waits for.
+        A `RoleFailedError` is shown with the name of its own role instead of `name`.
         """
-        began = time.monotonic()
+        started_at = time.monotonic()
         try:
             with self._console.status(f"{escape(name)} …"):
                 outcome = work()
@@ -87,16 +87,16 @@ class Screen:
             what = error.what if isinstance(error, RoleFailedError) else "failed"
             self._print(f"  [red]✗[/red] {escape(failed):<9} {escape(what)}")
             raise
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started_at
         self._print(
             f"  [green]✓[/green] {escape(name):<9} {escape(outcome)} [dim]{seconds:.1f} s[/dim]"
         )
 
-    def end(self, name: str, work: Callable[[], str]) -> None:
-        """End a process and show how it ended: no tick, for it may have failed before."""
+    def stop(self, name: str, work: Callable[[], str]) -> None:
+        """Stop a process and print how it exited."""
         with self._console.status(f"{escape(name)} …"):
             outcome = work()
-        sign = "-" if outcome == ENDED else "[yellow]![/yellow]"
+        sign = "-" if outcome == STOPPED else "[yellow]![/yellow]"
         self._print(f"  {sign} {escape(name):<9} {escape(outcome)}")
 
     def ready(
@@ -108,7 +108,10 @@ class Screen:
         *,
         is_first: bool,
     ) -> None:
-        """Say that all is ready; what to try at the first start; the page's address comes last."""
+        """Print that headrace is ready, and the dashboard link in the last line.
+
+        The first start in a data directory also prints the first commands to run.
+        """
         url = address_of(settings.api)
         page = _PAGE if token else _NO_PAGE
         if is_first and token:
@@ -131,33 +134,33 @@ class Screen:
             .rstrip("\n")
         )
 
-    def news(self, sentence: str, log: Path | None = None) -> None:
-        """Report what happened, with the log that says more."""
-        more = f" (log: {escape(self.shown(log))})" if log else ""
-        self._print(f"  [yellow]![/yellow] {escape(sentence)}{more}")
+    def notify(self, sentence: str, log: Path | None = None) -> None:
+        """Print a notice, with the log file that has the details."""
+        details = f" (log: {escape(self.shown(log))})" if log else ""
+        self._print(f"  [yellow]![/yellow] {escape(sentence)}{details}")
 
-    def ending(self) -> None:
-        """Say that the end has begun."""
-        self._print("\nEnding in order; a second Ctrl-C ends at once.")
+    def stopping(self) -> None:
+        """Print that the shutdown has started."""
+        self._print("\nStopping; press Ctrl-C again to kill all processes.")
 
     def _print(self, text: str) -> None:
-        # The screen may be a file on a full disk, or a terminal that is gone.
+        # The output may be a file on a full disk, or a closed terminal.
         with suppress(OSError):
             self._console.print(text, highlight=False, soft_wrap=True)
 
-    def shown(self, place: str | Path) -> str:
-        """Return a path, relative where that is shorter, or a URL without its password."""
-        text = str(place)
+    def shown(self, location: str | Path) -> str:
+        """Return a path relative to the working directory, or a URL without its password."""
+        text = str(location)
         if text.startswith("postgres"):
             return parse_postgres_url(text).shown
         path = Path(text.removeprefix("sqlite:///"))
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
     def _command(self) -> str:
-        """Return what starts headrace in this folder: its path when the shell would not find it."""
-        started = sys.argv[0]
-        found = shutil.which("headrace") or Path(started).name != "headrace"
-        return "headrace" if found else self.shown(started)
+        """Return the command that runs headrace, with its path if it is not in PATH."""
+        program = sys.argv[0]
+        is_in_path = shutil.which("headrace") or Path(program).name != "headrace"
+        return "headrace" if is_in_path else self.shown(program)
 
     def _query(self, url: str) -> str:
         columns = "select type, path, event_ts from events"

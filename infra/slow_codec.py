@@ -1,14 +1,14 @@
-"""What an operator reads where the codec is not compiled."""
+"""The warning about a codec that is not compiled."""
 
 from infra.status.model import Problem
 from schemas import codec
 
 
 def slow_codec() -> Problem | None:
-    """Return that the slow codec is active, and how to get the other; None where it is not."""
+    """Return the problem and its fix if the slow codec is active, else None."""
     if codec.IS_COMPILED:
         return None
     return Problem(
-        what="The slow codec is active: an event costs several times as much CPU",
+        what="The slow codec is active: it uses several times as much CPU per event",
         do="install a C compiler and Python's headers, then install headrace again",
     )

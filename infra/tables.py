@@ -1,20 +1,20 @@
-"""Tables for people and for pipes, and texts of strangers in them."""
+"""Tables on terminals and in pipes, and untrusted text in them."""
 
 from rich.console import Console
 from rich.text import Text
 
-#: Of a table that goes to a file or a pipe: ids stay on one line there.
+#: The width of a table in a file or pipe, so that ids are not wrapped.
 _WIDE = 200
 
 
 def table_console() -> Console:
-    """Return the console for a table; where there is no terminal, it is wide."""
+    """Return a console for tables; without a terminal it is `_WIDE` columns wide."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDE)
 
 
 def visible(text: str) -> Text:
-    """Return a stranger's text for the screen: what would steer the terminal is spelled out."""
+    """Return untrusted text with control characters escaped, so that it is safe on a terminal."""
     return Text(
         "".join(
             character if character.isprintable() else ascii(character)[1:-1] for character in text

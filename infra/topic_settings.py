@@ -1,4 +1,4 @@
-"""The settings of topics that an earlier version, or another tool, created."""
+"""Correct the settings of topics that an earlier version, or another tool, created."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -22,8 +22,8 @@ async def update_settings(
 ) -> dict[str, dict[str, str]]:
     """Correct the settings that results depend on; return the changed settings of each topic.
 
-    Routed topics keep records at least as long as `events-raw` (ADR 42). Other settings stay as
-    they are. `UserError` when Kafka rejects the change.
+    Routed topics retain records at least as long as `events-raw` (ADR 42). Raises UserError if
+    Kafka rejects the change.
     """
     found = await _configs(admin, topics)
     changed = {}
@@ -31,9 +31,9 @@ async def update_settings(
         configs = {key: value for key, (value, _) in found[topic.name].items()}
         wrong = wrong_settings(topic, configs)
         if topic in _ROUTED and EVENTS_RAW.name in found:
-            kept, _ = found[EVENTS_RAW.name][_RETENTION]
-            if _retention_ms(configs[_RETENTION]) < _retention_ms(kept):
-                wrong[_RETENTION] = kept
+            retention, _ = found[EVENTS_RAW.name][_RETENTION]
+            if _retention_ms(configs[_RETENTION]) < _retention_ms(retention):
+                wrong[_RETENTION] = retention
         if wrong:
             await _alter(admin, topic, found[topic.name], wrong)
             changed[topic.name] = wrong

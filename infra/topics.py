@@ -1,4 +1,4 @@
-"""Create the topics that are missing, and look at those that are there."""
+"""Create, update and describe the topics."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,20 +20,21 @@ _TIMEOUT_MS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as the cluster has it; `partitions` is None when it is missing."""
+    """A topic and its number of partitions in the cluster; None if it is missing."""
 
     topic: Topic
     partitions: int | None
 
 
 async def create_topics(kafka: KafkaSettings) -> list[str]:
-    """Create what is missing and return its names.
+    """Create the missing topics; return their names.
 
-    `UserError` when a topic is there with another number of partitions, or Kafka refuses.
+    Raises UserError if a topic exists with another number of partitions, or Kafka rejects the
+    request.
     """
     admin = await _connect(kafka)
     try:
-        missing = [state.topic for state in await _checked(admin, kafka.partitions)]
+        missing = [state.topic for state in await _find_missing(admin, kafka.partitions)]
         if missing:
             await _create(admin, missing, kafka)
     finally:
@@ -46,7 +47,7 @@ async def update_topics(
 ) -> dict[str, dict[str, str]]:
     """Correct the settings that results depend on, in all topics except `created`.
 
-    Return the changed settings of each topic; `UserError` when Kafka rejects the change.
+    Return the changed settings of each topic. Raises UserError if Kafka rejects the change.
     """
     existed = [topic for topic in TOPICS if topic.name not in created]
     if not existed:
@@ -61,7 +62,7 @@ async def update_topics(
 
 
 async def describe_topics(kafka: KafkaSettings) -> list[TopicState]:
-    """Return the state of every topic of headrace, in the order of the flow."""
+    """Return the state of all topics of headrace."""
     admin = await _connect(kafka)
     try:
         return await _states(admin)
@@ -69,8 +70,8 @@ async def describe_topics(kafka: KafkaSettings) -> list[TopicState]:
         await admin.close()
 
 
-async def check_reached(kafka: KafkaSettings) -> None:
-    """Raise `UserError` when no broker answers, or they refuse the login."""
+async def check_reachable(kafka: KafkaSettings) -> None:
+    """Raise UserError if no broker can be reached, or the authentication fails."""
     await (await _connect(kafka)).close()
 
 
@@ -99,16 +100,16 @@ async def _states(admin: AIOKafkaAdminClient) -> list[TopicState]:
     return [TopicState(topic, counts.get(topic.name)) for topic in TOPICS]
 
 
-async def _checked(admin: AIOKafkaAdminClient, partitions: int) -> list[TopicState]:
+async def _find_missing(admin: AIOKafkaAdminClient, partitions: int) -> list[TopicState]:
     states = await _states(admin)
     for state in states:
         if state.partitions not in (None, partitions):
             raise UserError(
                 f"The topic {state.topic.name} has "
                 f"{counted(state.partitions or 0, 'partition')}, not {partitions}. "
-                "The number is fixed when headrace is installed, for it decides where each "
-                f"session lives. Use {state.partitions} (`--partitions`, or "
-                "HEADRACE_KAFKA__PARTITIONS), or begin with an empty Kafka"
+                "It cannot be changed, because it determines the partition of each session. "
+                f"Use {state.partitions} (`--partitions`, or "
+                "HEADRACE_KAFKA__PARTITIONS), or start with an empty Kafka cluster"
             )
     return [state for state in states if state.partitions is None]
 

@@ -1,4 +1,4 @@
-"""One `headrace up` in a data directory at a time."""
+"""A lock that allows one `headrace up` per data directory."""
 
 from typing import IO
 
@@ -8,9 +8,9 @@ from infra.errors import UserError
 
 
 def lock(data_dir: DataDir) -> IO[str]:
-    """Lock a data directory until the returned file is closed, or this process ends.
+    """Lock a data directory until the returned file is closed or the process exits.
 
-    `UserError` if another `up` holds it, OSError when the file cannot be made.
+    Raises UserError if another `headrace up` holds the lock, OSError if its file cannot be created.
     """
     path = data_dir.root / "run" / "up.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -18,10 +18,10 @@ def lock(data_dir: DataDir) -> IO[str]:
         return file_lock.acquire(path)
     except BlockingIOError:
         pid = path.read_text(errors="replace").strip()
-        who = f"process {pid}" if pid else "another process"
+        owner = f"process {pid}" if pid else "another process"
         address = data_dir.address()
         where = f" at {address}" if address else ""
         raise UserError(
-            f"headrace already runs in {data_dir.root}{where} ({who}): end that first, or "
-            "give another data directory with --data-dir"
+            f"headrace already runs in {data_dir.root}{where} ({owner}): stop it first, or "
+            "use another data directory with --data-dir"
         ) from None

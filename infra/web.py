@@ -1,4 +1,4 @@
-"""The roles `api` and `query` in one process, behind one address."""
+"""The roles `api` and `query` in one process and on one port."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,10 +19,7 @@ from sinks.query.app import Query, create_query
 
 
 class Web:
-    """One ASGI application of two, started, drained and stopped together.
-
-    `Api` serves the paths of events, `Query` all others.
-    """
+    """An ASGI application for both roles: `Api` serves the event paths, `Query` the rest."""
 
     def __init__(self, api: Api, query: Query) -> None:
         self._api = api
@@ -33,7 +30,7 @@ class Web:
         self._lifespan = Router(lifespan=self._run)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the server's start and stop."""
+        """Serve a request or the lifespan protocol."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif is_event_path(route_path(scope["path"])):
@@ -49,11 +46,11 @@ class Web:
         await asyncio.gather(self._api.stop(), self._query.stop())
 
     async def drain(self) -> None:
-        """Refuse what comes from now on; return when all that came before is answered."""
+        """Reject new requests; return when all earlier ones are answered."""
         await asyncio.gather(self._api.drain(), self._query.drain())
 
     def describe(self, address: str) -> list[str]:
-        """Return what both serve at this address, for the log."""
+        """Return the log lines about what both roles serve at this address."""
         return [*self._api.describe(address), *self._query.describe(address)]
 
 
@@ -64,7 +61,10 @@ def create_web(
     first_checks: Sequence[Callable[[], str | None]] = (),
     registry: CollectorRegistry,
 ) -> Web:
-    """Wire both roles; `ready_checks` are of other processes, `first_checks` of the machine."""
+    """Create both roles. Checks return why headrace is not ready, else None.
+
+    `ready_checks` are those of other processes; `first_checks` take precedence over all others.
+    """
     query = create_query(settings, registry=registry)
     web = Web(create_api(settings, ready_checks=ready_checks, registry=registry), query)
     query.operations.checks[:0] = first_checks
@@ -73,17 +73,16 @@ def create_web(
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI document of both roles."""
-    whole = api_openapi.document()
-    own = {tag["name"] for tag in whole["tags"]}
-    described = query_openapi.document()
-    # What is for machines comes last.
-    more = [tag for tag in described["tags"] if tag["name"] not in own]
-    whole["tags"] = [*whole["tags"][:-1], *more, whole["tags"][-1]]
-    whole["paths"] = {**described["paths"], **whole["paths"]}
-    whole["info"]["description"] += " Live numbers, alerts, visits and pages of a site."
-    whole["webhooks"] = described["webhooks"]
-    components = whole["components"]
-    more_components = described["components"]
-    components["schemas"] = {**components["schemas"], **more_components["schemas"]}
-    components["securitySchemes"] = more_components["securitySchemes"]
-    return whole
+    merged = api_openapi.document()
+    query = query_openapi.document()
+    api_tags = {tag["name"] for tag in merged["tags"]}
+    query_tags = [tag for tag in query["tags"] if tag["name"] not in api_tags]
+    # The tag of the operational endpoints stays last.
+    merged["tags"] = [*merged["tags"][:-1], *query_tags, merged["tags"][-1]]
+    merged["paths"] = {**query["paths"], **merged["paths"]}
+    merged["info"]["description"] += " Live numbers, alerts, visits and pages of a site."
+    merged["webhooks"] = query["webhooks"]
+    components = merged["components"]
+    components["schemas"] = {**components["schemas"], **query["components"]["schemas"]}
+    components["securitySchemes"] = query["components"]["securitySchemes"]
+    return merged

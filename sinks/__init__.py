@@ -1,1 +1,1 @@
-"""The way out: results into SQL, live HTTP answers and webhooks."""
+"""The consumer side: the SQL sinks, the query API and webhook delivery."""

@@ -1,4 +1,4 @@
-"""The role `sinks`: its agents on one worker, over one writer, and the delivery of alerts."""
+"""The role `sinks`: one worker that runs the sink agents and delivers alerts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -13,34 +13,34 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.settings import Settings
 from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import stores
-from sinks.sql.digests import Budget
+from sinks.sql.digests import DeliveryLimits
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.reader import open_reader
 from sinks.sql.writer import Writer, open_writer
-from sinks.webhooks.deliver import Deliveries
-from sinks.webhooks.mend import Mending
-from sinks.webhooks.prune import Pruning
+from sinks.webhooks.deliver import Dispatcher
+from sinks.webhooks.mend import Reconciler
+from sinks.webhooks.prune import Retention
 from sinks.webhooks.sender import Sender
 from sinks.webhooks.service import Subscriptions
-from sinks.webhooks.topic import open_topic
+from sinks.webhooks.topic import open_publisher
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.global_table import GlobalTable
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
 
-#: The consumer group, before its prefix, and the name in `consumer_offsets`: never renamed.
+#: The consumer group (without prefix), also the `app` in `consumer_offsets`. Never rename it.
 APP_ID = "headrace-sinks"
 
 
 async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
-    """Store results until `stop` is set; raises what ended it when it was something else.
+    """Run the role until `stop` is set; raises fatal errors.
 
-    `watch` is given the worker before it starts, to tell whether it is ready.
+    Calls `watch` with the worker before it starts, for readiness checks.
     """
     try:
         await _run(settings, stop, watch)
-    except DatabaseUnavailable as error:  # only while it stops: else it waits
+    except DatabaseUnavailable as error:  # raised only during shutdown
         raise StoppingError(str(error)) from error
 
 
@@ -55,7 +55,7 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
         should_stop=stop.is_set,
     )
     webhooks = settings.webhooks
-    writer.budget = Budget(
+    writer.limits = DeliveryLimits(
         webhooks.max_per_minute,
         webhooks.max_per_hour,
         webhooks.max_cooldown_subjects,
@@ -72,8 +72,8 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
 
 
 def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
-    async def positions(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Read from where the database is: its rows are the truth, the group's a hint."""
+    async def start_offsets(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return the offsets in `consumer_offsets`, which override the group's (design D10)."""
         ends = await worker.group.end_offsets(sources)
         starts = {tp: await writer.assign(tp.topic, tp.partition) for tp in sources}
         for tp, start in starts.items():
@@ -83,38 +83,38 @@ def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
     worker = Worker(
         prefixed(APP_ID),
         kafka,
-        positions=positions,
+        positions=start_offsets,
         max_refused_in_a_row=kafka.max_refused_in_a_row,
     )
-    worker.checks.append(lambda: writer.trouble)
+    worker.checks.append(lambda: writer.problem)
     stores.register(worker, writer)
     return worker
 
 
 @asynccontextmanager
 async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
-    """Have the worker deliver what is due while it runs, and keep topic and SQL together.
+    """Run delivery, reconciliation and retention as background jobs of the worker.
 
-    All of it writes through the writer's database: on SQLite, a second connection would wait for
-    seconds where there is always a batch that is faster to take the lock.
+    They share the writer's database: on SQLite, a second connection would wait seconds for the
+    write lock while batches keep taking it.
     """
     kafka, allow_private = settings.kafka, settings.webhooks.allow_private
     database, reader = writer.database, open_reader(settings.database.url)
     async with (
-        open_topic(kafka) as publish,
+        open_publisher(kafka) as publish,
         Sender(allow_private=allow_private) as sender,
     ):
         subscriptions = Subscriptions(
             database, reader, publish, sender.resolver, allow_private=allow_private
         )
-        deliveries = Deliveries(database, reader, sender, subscriptions.disable)
-        writer.on_enqueued = deliveries.wake
-        worker.checks.append(lambda: deliveries.trouble)
-        mending = Mending(database, reader, publish)
-        table = GlobalTable(kafka, SUBSCRIPTIONS.name, kafka.partitions, mending.apply)
-        pruning = Pruning(database, timedelta(seconds=settings.webhooks.retention_seconds))
-        mend = partial(mending.run, table.complete)
-        for job in (table.run, deliveries.run, mend, pruning.run):
+        dispatcher = Dispatcher(database, reader, sender, subscriptions.disable)
+        writer.on_enqueued = dispatcher.wake
+        worker.checks.append(lambda: dispatcher.problem)
+        reconciler = Reconciler(database, reader, publish)
+        table = GlobalTable(kafka, SUBSCRIPTIONS.name, kafka.partitions, reconciler.apply)
+        retention = Retention(database, timedelta(seconds=settings.webhooks.retention_seconds))
+        reconcile = partial(reconciler.run, table.complete)
+        for job in (table.run, dispatcher.run, reconcile, retention.run):
             worker.background(job)
         try:
             yield

@@ -1,8 +1,7 @@
-"""From records to rows: pure functions, one for each table.
+"""Map records to rows: pure functions, one for each table.
 
-A row is a tuple in the order of the table's columns in `sinks.sql.tables`, in the neutral
-values of `sinks.sql.statements`: times in microseconds, ids and JSON as text. A unit test
-holds the order.
+A row is a tuple in the column order of its table in `sinks.sql.tables`. Its values are those of
+`sinks.sql.statements`: times in microseconds, ids and JSON as text.
 """
 
 from collections.abc import Mapping
@@ -24,9 +23,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def event_row(event: RawEvent, partition: int, offset: int, epoch: int = 0) -> Row:
-    """Return the row of `events`; its place is an offset in `events-raw` of an epoch's cluster."""
+    """Return the row of `events`.
+
+    `partition` and `offset` are the event's position in `events-raw`, `epoch` is the cluster's.
+    """
     return (
-        event.event_id.lower(),  # a UUID counts once, however its digits were written
+        event.event_id.lower(),  # the primary key: UUIDs are case-insensitive
         event.site_id,
         event.session_id,
         event.visitor_id,
@@ -64,7 +66,7 @@ def event_row(event: RawEvent, partition: int, offset: int, epoch: int = 0) -> R
 
 
 def session_rows(state: SessionState) -> list[Row]:
-    """Return the rows of `sessions`: one for each visit of the session, none for passive runs."""
+    """Return the rows of `sessions`: one for each visit that is not passive."""
     return [
         _visit_row(state.site_id, state.session_id, visit)
         for visit in state.visits
@@ -81,14 +83,15 @@ def duration_row(duration: PageDuration) -> Row:
 
 
 def alert_row(alert: Alert) -> Row:
-    """Return the row of `alerts`, but for `seq`, which the writer gives."""
+    """Return the row of `alerts` without `seq`, which the writer assigns."""
     return tuple(getattr(alert, name) for name in _ALERT_FIELDS)
 
 
 def path_hash(path: str) -> int:
-    """Return the path's BLAKE2b hash of 64 bits as a signed integer: part of a key, never change.
+    """Return the 64-bit BLAKE2b hash of a path as a signed integer.
 
-    An hour of a site has some thousand paths, so two share a hash about once in 10^12 hours.
+    It is part of a primary key: never change it. A site has some thousand paths an hour, so a
+    collision is expected once in about 10^12 hours.
     """
     digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
@@ -125,20 +128,20 @@ def _value(stamped: Stamped | None) -> str | None:
     return None if stamped is None else stamped.value
 
 
-def _fields(group: Screen | Utm | None) -> str | None:
-    """Return the fields that were sent, as JSON."""
-    if group is None:
+def _fields(struct: Screen | Utm | None) -> str | None:
+    """Return the fields that are not null, as JSON."""
+    if struct is None:
         return None
-    values = msgspec.structs.astuple(group)
-    if 0 in values:  # 0 and -0.0 are one key
-        return _fields_of.__wrapped__(type(group), values)
-    return _fields_of(type(group), values)
+    values = msgspec.structs.astuple(struct)
+    if 0 in values:  # 0 and -0.0 would share a cache entry
+        return _cached_fields.__wrapped__(type(struct), values)
+    return _cached_fields(type(struct), values)
 
 
 @lru_cache(maxsize=512)
-def _fields_of(kind: type[Screen | Utm], values: tuple[Any, ...]) -> str | None:
-    """Remembered, for visitors share their screens and campaigns: a microsecond an event."""
-    fields = zip(kind.__struct_fields__, values, strict=True)
+def _cached_fields(struct: type[Screen | Utm], values: tuple[Any, ...]) -> str | None:
+    """Encode fields; cached, because visitors share screens and campaigns (1 µs an event)."""
+    fields = zip(struct.__struct_fields__, values, strict=True)
     return _json({name: value for name, value in fields if value is not None})
 
 

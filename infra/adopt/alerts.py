@@ -15,7 +15,7 @@ from schemas.codec import decode, encode
 from schemas.headers import Source
 from schemas.records import Alert, AlertState, RawEvent
 from sinks.sql.tables import AlertRow, EventRow, table_of
-from sinks.sql.types import micros, moment
+from sinks.sql.types import from_micros, micros
 from streams.domain.alert_aggregator import KEPT_MS, AlertAggregator
 from streams.domain.alerts import DIGEST, DIGEST_AFTER_MS, MAX_NEW_PER_HOUR
 from streams.domain.subscriptions import Subscriptions
@@ -116,7 +116,7 @@ class _Raised:
 
 
 def _rows(snapshot: Snapshot, now_ms: int) -> Iterator[Row[Any]]:
-    since = moment((now_ms - KEPT_MS) * 1_000)
+    since = from_micros((now_ms - KEPT_MS) * 1_000)
     query = (
         select(
             *(_EVENTS.columns[name] for name in EVENT_COLUMNS),

@@ -15,7 +15,7 @@ from infra.audit.snapshot import PLACE, Snapshot, source_of
 from schemas.event_types import TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source
 from sinks.sql.tables import EventRow, table_of
-from sinks.sql.types import moment
+from sinks.sql.types import from_micros
 from streams.domain.dedupe import CLIENT_IDS
 from streams.engine.producer import OutRecord
 
@@ -50,7 +50,7 @@ def recent(snapshot: Snapshot, until_ms: Mapping[int, int]) -> Iterator[Seed]:
             found.c.number <= most,
             or_(
                 found.c.number <= keep,
-                found.c.received_at >= moment((min(until_ms.values()) - keep_ms) * 1_000),
+                found.c.received_at >= from_micros((min(until_ms.values()) - keep_ms) * 1_000),
             ),
         )
         .order_by(*(found.columns[name] for name in PLACE))

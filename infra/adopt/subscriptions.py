@@ -7,7 +7,7 @@ from infra.errors import UserError
 from schemas.settings import Settings
 from schemas.topics import SUBSCRIPTIONS
 from sinks.webhooks import records
-from sinks.webhooks.topic import Unavailable, open_topic
+from sinks.webhooks.topic import Unavailable, open_publisher
 from streams.domain.subscriptions import Subscriptions
 from streams.engine.log_tail import LogTail
 
@@ -22,11 +22,11 @@ async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]
         async for fetched in tail.catch_up(partition):
             known |= {record.key for record in fetched}
     subscribed, published = Subscriptions(), 0
-    async with open_topic(settings.kafka) as publish:
-        for row in await run_once(settings.database, records.everything):
+    async with open_publisher(settings.kafka) as publish:
+        for row in await run_once(settings.database, records.all_rows):
             name = str(row.subscription_id)
             at = records.micros(row.updated_at)
-            record = records.record_of(name, records.asked_of(row), at)
+            record = records.record_of(name, records.spec_of(row), at)
             subscribed.put(name, record)
             if name.encode() in known:
                 continue

@@ -17,7 +17,7 @@ from schemas.batched import batched
 from schemas.paths import path_of
 from schemas.records import PageDuration
 from sinks.sql.tables import EventRow, PageDurationRow, table_of
-from sinks.sql.types import micros, moment
+from sinks.sql.types import from_micros, micros
 from streams.domain import durations
 from streams.domain.candidate_paths import CandidatePaths
 from streams.domain.durations import OTHER_PATHS, Leave, Page
@@ -60,7 +60,7 @@ def compare(snapshot: Snapshot, scope: Scope) -> Findings:
         named = (dict(zip(_COLUMNS, row, strict=True)) for row in rows or ())
         has = _sums(named, is_overfull=is_overfull)
         for path in sorted(wanted.keys() | has.keys()):
-            name = f"{key[0]} {moment(int(key[1])):%Y-%m-%dT%HZ} {path}"
+            name = f"{key[0]} {from_micros(int(key[1])):%Y-%m-%dT%HZ} {path}"
             names = wanted.get(path, ())
             findings.add(key, name, difference(names, wanted.get(path), has.get(path)))
     return findings
@@ -149,7 +149,7 @@ def _leaves_query(snapshot: Snapshot, scope: Scope) -> Select[Any]:
         hours = (
             and_(
                 _EVENTS.c.site_id == site_id,
-                at.between(moment(int(hour)), moment(int(hour) + _HOUR_US - 1)),
+                at.between(from_micros(int(hour)), from_micros(int(hour) + _HOUR_US - 1)),
             )
             for site_id, hour in scope.keys
         )
@@ -167,6 +167,6 @@ def _durations_query(scope: Scope) -> Select[Any]:
     if scope.since is not None:
         query = query.where(hour >= scope.since)
     if scope.keys is not None:
-        hours = [(site_id, moment(int(at))) for site_id, at in scope.keys]
+        hours = [(site_id, from_micros(int(at))) for site_id, at in scope.keys]
         query = query.where(tuple_(site, hour).in_(hours))
     return query

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from infra.audit.difference import EARLIER_RULES, Findings
-from infra.moving import Moving
+from infra.moving import LiveScreen
 from infra.tables import visible
 from schemas.counted import counted
 
@@ -15,7 +15,7 @@ from schemas.counted import counted
 _SHOWN = 20
 
 
-class ReadingScreen(Moving):
+class ReadingScreen(LiveScreen):
     """Shows how many rows of events were read; `total` is None where it is not known."""
 
     def __init__(self, console: Console, total: int | None) -> None:

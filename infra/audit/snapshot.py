@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, text
 
-from infra.database import using
+from infra.database import connected
 from schemas.headers import Source
 from schemas.positions import position
 from schemas.settings import DatabaseSettings
@@ -66,7 +66,7 @@ async def read_snapshot(
         return work(Snapshot(connection, stop, seen))
 
     async def read() -> T:
-        async with using(database, _open) as opened:
+        async with connected(database, _open) as opened:
             return await opened.run(in_transaction)
 
     try:

@@ -1,1 +1,1 @@
-"""A real Apache Kafka broker on this machine, without Docker: one node, KRaft, 127.0.0.1 only."""
+"""A local Apache Kafka broker without Docker: a single KRaft node that listens on 127.0.0.1."""

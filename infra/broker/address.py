@@ -1,4 +1,4 @@
-"""Where the broker of a data directory listens, for every command that works with it."""
+"""The address of the broker that a data directory uses."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from infra.process import read_pid
 
 
 def find_address(data_dir: Path) -> str:
-    """Return the `host:port` of the broker of `data_dir`. Raises UserError when none runs."""
+    """Return the `host:port` of the broker that `data_dir` uses. Raises UserError if none runs."""
     run = data_dir / "run"
     try:
-        # `web` runs where `headrace up` works with the Kafka of someone else.
+        # Only `web` runs if `headrace up` uses an external Kafka.
         if any(read_pid(run / f"{name}.pid") is not None for name in ("kafka", "web")):
             return (run / "kafka.address").read_text().strip()
     except FileNotFoundError:

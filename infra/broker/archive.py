@@ -1,6 +1,6 @@
-"""Kafka's classes as a JVM has them in memory, in a file: with it a start takes half the CPU.
+"""The CDS archive or AOT cache of Kafka's classes, which halves the CPU time of a broker start.
 
-`python -m infra.broker.archive` makes it ahead of time, and fetches Kafka before that.
+`python -m infra.broker.archive` downloads Kafka and creates the archive ahead of time.
 """
 
 import asyncio
@@ -18,81 +18,81 @@ from infra.broker.java import find_java
 from infra.errors import UserError
 
 _VERSION = re.compile(r'^JAVA_VERSION="(\d+)', re.MULTILINE)
-#: From this version on Java also keeps how classes are linked, and needs no archive of its own.
+#: Since this version Java has AOT caches, which replace CDS archives.
 _AOT_VERSION = 25
-_END_SECONDS = 60.0
+_EXIT_SECONDS = 60.0
 
 
 class Archive(NamedTuple):
-    """The archive of one Java; `use` and `make` are the JVM's options, less the file.
+    """The archive of a Java version, and the JVM options that load or create it.
 
-    An empty file says that this Java could not make one.
+    An empty file means that this Java cannot create an archive.
     """
 
     file: Path
-    use: str
-    make: str
+    load_option: str
+    create_option: str
 
 
 def archive_of(java: Path) -> Archive | None:
-    """Return where the archive of a Java is or will be; None when the Java tells no version."""
+    """Return the archive of a Java, which may not exist yet; None if its version is unknown."""
     try:
-        told = (java.resolve().parents[1] / "release").read_text(errors="replace")
+        release = (java.resolve().parents[1] / "release").read_text(errors="replace")
     except (OSError, IndexError):
         return None
-    if (version := _VERSION.search(told)) is None:
+    if (version := _VERSION.search(release)) is None:
         return None
-    # By what it is, not where: an archive that is of another one after all, the JVM ignores.
-    file = kafka_folder() / f"classes-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    # By version, not by path. The JVM ignores an archive that does not match.
+    file = kafka_folder() / f"classes-{hashlib.sha256(release.encode()).hexdigest()[:12]}"
     if int(version.group(1)) >= _AOT_VERSION:
         return Archive(file, "-XX:AOTCache=", "-XX:AOTCacheOutput=")
     return Archive(file, "-XX:SharedArchiveFile=", "-XX:ArchiveClassesAtExit=")
 
 
 def options(java: Path) -> list[str]:
-    """Return the options that have a Java use its archive; none where there is no archive."""
+    """Return the JVM options that load the archive; empty without one."""
     archive = archive_of(java)
     if archive is None or not archive.file.exists() or not archive.file.stat().st_size:
         return []
-    return [f"{archive.use}{archive.file}"]
+    return [f"{archive.load_option}{archive.file}"]
 
 
 def prepare() -> None:
-    """Fetch Kafka and make the archive, unless that was done; told on standard error.
+    """Download Kafka and create the archive if they are missing; log to standard error.
 
-    Raises UserError when Kafka cannot be fetched. Without an archive it only starts more slowly.
+    Raises UserError if Kafka cannot be downloaded. A missing archive is no error.
     """
     class_path()
     archive = archive_of(find_java())
     if archive is None or archive.file.exists():
         return
     with suppress(OSError), tempfile.TemporaryDirectory(dir=archive.file.parent) as scratch:
-        _make(archive, Path(scratch))
+        _create(archive, Path(scratch))
 
 
-def _make(archive: Archive, scratch: Path) -> None:
-    print(  # noqa: T201 - whoever waits for ten seconds wants to know for what
-        "Preparing Apache Kafka to start quickly, some ten seconds, this once ...",
+def _create(archive: Archive, scratch: Path) -> None:
+    print(  # noqa: T201 - it takes about ten seconds
+        "Creating a class archive for faster starts of Apache Kafka, about 10 s, only once ...",
         file=sys.stderr,
         flush=True,
     )
-    made = scratch / archive.file.name
+    created = scratch / archive.file.name
     with suppress(UserError, subprocess.TimeoutExpired):
-        _rehearse(scratch / "data", f"{archive.make}{made}")
-    made.touch()
-    made.replace(archive.file)
+        _run_training(scratch / "data", f"{archive.create_option}{created}")
+    created.touch()
+    created.replace(archive.file)
 
 
-def _rehearse(data_dir: Path, option: str) -> None:
-    """Run a broker as it is usually started; when it ends it writes down what it loaded."""
-    from infra.broker.local_kafka import LocalKafka  # noqa: PLC0415 - which uses this module
-    from infra.topics import create_topics  # noqa: PLC0415 - for this once only
+def _run_training(data_dir: Path, option: str) -> None:
+    """Run a broker with the usual startup; the JVM writes the archive when it exits."""
+    from infra.broker.local_kafka import LocalKafka  # noqa: PLC0415 - it imports this module
+    from infra.topics import create_topics  # noqa: PLC0415 - rarely needed
     from schemas.kafka_settings import KafkaSettings  # noqa: PLC0415
 
     with LocalKafka(data_dir, options=[option]) as broker:
         asyncio.run(create_topics(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=4)))
         broker.process.terminate()
-        broker.process.wait(_END_SECONDS)
+        broker.process.wait(_EXIT_SECONDS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the broker keeps on disk: settings and data in `kafka/`, ids in `run/`, a log in `logs/`."""
+"""The broker's files: settings and data in `kafka/`, process id and address in `run/`, a log."""
 
 import base64
 import secrets
@@ -14,7 +14,7 @@ from typing import IO
 import psutil
 
 from infra import file_lock, process
-from infra.disk import write_whole
+from infra.disk import write_atomically
 from infra.errors import UserError
 from infra.private import restrict_tree
 from infra.run_log import RunLog
@@ -25,10 +25,10 @@ _ORPHAN_SECONDS = 10.0
 
 
 class BrokerFolder:
-    """The broker's files in one data directory, which are one broker's at a time.
+    """The broker's files in a data directory, locked by one broker at a time.
 
-    The JVM runs in `home`, and the settings name its data and log by relative paths: Java would
-    read a space, a comma or an umlaut of the directory's own name as something else.
+    The JVM runs in `home` and its settings use relative paths, because Kafka and Java misread
+    spaces, commas and non-ASCII characters in absolute ones.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -41,33 +41,33 @@ class BrokerFolder:
 
     @property
     def jvm_options(self) -> list[str]:
-        """The options that tell the JVM its log settings, and a reader of `ps` whose it is."""
-        return ["-Dlog4j2.configurationFile=log4j2.xml", self._mark]
+        """The JVM options that set the log settings and identify the data directory."""
+        return ["-Dlog4j2.configurationFile=log4j2.xml", self._id_option]
 
     @property
-    def _mark(self) -> str:
+    def _id_option(self) -> str:
         return f"-Dheadrace.data.dir={self._data_dir}"
 
     def lock(self) -> None:
-        """Take the folder for us alone. Raises UserError when another broker has it."""
+        """Lock the files. Raises UserError if another broker has the lock."""
         try:
             for folder in (self.home, self.log.parent, self._run):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 restrict_tree(folder)
             lock = file_lock.acquire(self._run / "kafka.lock")
         except BlockingIOError:
-            raise self._taken("kafka.lock") from None
+            raise self._in_use("kafka.lock") from None
         except OSError as error:
             raise UserError(f"{self._data_dir} cannot hold the broker's data: {error}.") from error
         try:
-            self._outlast_orphan()
+            self._wait_for_orphan()
         except TimeoutError:
             lock.close()
-            raise self._taken("kafka.pid") from None
+            raise self._in_use("kafka.pid") from None
         self._lock = lock
 
     def release(self) -> None:
-        """Remove what says that a broker runs here, and let another one have the folder."""
+        """Remove the pid file and the address, and release the lock."""
         if self._lock is not None:
             (self._run / "kafka.pid").unlink(missing_ok=True)
             (self._run / "kafka.address").unlink(missing_ok=True)
@@ -75,7 +75,7 @@ class BrokerFolder:
             self._lock = None
 
     def write_settings(self, port: int, controller_port: int) -> None:
-        """Write the settings of a broker at these ports."""
+        """Write the settings of the broker and of its log."""
         self._fill("server.properties", port=port, controller_port=controller_port, data="data")
         self._fill("log4j2.xml", log="../logs/kafka.log")
 
@@ -84,32 +84,32 @@ class BrokerFolder:
         run_java: Sequence[str],
         env: Mapping[str, str],
         cluster_id: str | None = None,
-        blank: Path | None = None,
+        template: Path | None = None,
     ) -> None:
-        """Make the empty storage of a new cluster, once. `run_java` is argv up to the class name.
+        """Format the storage of a new cluster, unless it exists.
 
-        Without `cluster_id` it is a cluster of its own. `blank` is where an empty storage of this
-        Kafka and of node 1 is kept, or will be: to copy it takes no Java, which takes a second.
+        `run_java` is the command line up to the class name. The default `cluster_id` is a new one.
+        `template` is a formatted storage to copy, which saves a second; it is created if missing.
 
-        Raises UserError with Kafka's words when that fails.
+        Raises UserError with Kafka's error message.
         """
         data, unfinished = self.home / "data", self.home / "data.new"
         if data.exists():
             return
         cluster_id = cluster_id or new_cluster_id()
-        # Under another name until it is whole: a half-made one would never start.
+        # Renamed when it is complete: Kafka does not start with an incomplete storage.
         shutil.rmtree(unfinished, ignore_errors=True)
-        if blank is not None and blank.exists():
-            shutil.copytree(blank, unfinished)
-            _give_ids(unfinished, cluster_id)
+        if template is not None and template.exists():
+            shutil.copytree(template, unfinished)
+            _assign_ids(unfinished, cluster_id)
         else:
-            self._make_storage(run_java, env, cluster_id)
-            if blank is not None:
-                _keep(unfinished, blank)
-        restrict_tree(unfinished)  # the kept storage may be of a user who lets others read it
+            self._run_format_tool(run_java, env, cluster_id)
+            if template is not None:
+                _save_template(unfinished, template)
+        restrict_tree(unfinished)  # others may be allowed to read the template
         unfinished.rename(data)
 
-    def _make_storage(
+    def _run_format_tool(
         self, run_java: Sequence[str], env: Mapping[str, str], cluster_id: str
     ) -> None:
         settings = (self.home / self.settings).read_text()
@@ -117,40 +117,37 @@ class BrokerFolder:
         temporary.write_text(settings.replace("log.dirs=data", "log.dirs=data.new"))
         tool = ["kafka.tools.StorageTool", "format", "-c", temporary.name, "-t", cluster_id]
         if process.spawn([*run_java, *tool], log=self.log, env=env, cwd=self.home).wait():
-            said = "\n  ".join(self.last_lines())
-            raise UserError(f"Kafka could not make its storage in {self.home}:\n  {said}")
+            output = "\n  ".join(self.last_lines())
+            raise UserError(f"Kafka could not format its storage in {self.home}:\n  {output}")
         temporary.unlink()
 
     def write_pid(self, pid: int) -> None:
-        """Tell the JVM's process id, in `run/kafka.pid`."""
+        """Write the JVM's process id to `run/kafka.pid`."""
         process.write_pid(self._run / "kafka.pid", pid)
 
     def write_address(self, address: str) -> None:
-        """Tell where the broker listens, in `run/kafka.address`."""
-        write_whole(self._run / "kafka.address", f"{address}\n")
+        """Write the broker's address to `run/kafka.address`."""
+        write_atomically(self._run / "kafka.address", f"{address}\n")
 
     def last_lines(self) -> list[str]:
-        """Return the end of the log, without the frames of Java's stack traces."""
+        """Return the last lines of the log, without the frames of stack traces."""
         lines = RunLog(self.log).lines()
         return [line for line in lines if not line.startswith("\tat ")][-_LAST_LINES:]
 
-    def _taken(self, by: str) -> UserError:
-        owner = process.read_pid(self._run / by)
-        who = f"process {owner}" if owner else "another process"
+    def _in_use(self, pid_file: str) -> UserError:
+        owner = process.read_pid(self._run / pid_file)
+        name = f"process {owner}" if owner else "another process"
         return UserError(
-            f"{who.capitalize()} already runs the broker of {self._data_dir}. "
-            "End it first, or give another data directory."
+            f"{name.capitalize()} already runs the broker of {self._data_dir}. "
+            "Stop it first, or use another data directory."
         )
 
-    def _outlast_orphan(self) -> None:
-        """Wait for a JVM whose parent was killed a moment ago: it is on its way out, too.
-
-        Raises TimeoutError when it stays.
-        """
+    def _wait_for_orphan(self) -> None:
+        """Wait for the exit of a JVM whose parent was just killed. Raises TimeoutError."""
         deadline = time.monotonic() + _ORPHAN_SECONDS
         while (pid := process.read_pid(self._run / "kafka.pid")) is not None:
             try:
-                if self._mark not in psutil.Process(pid).cmdline():
+                if self._id_option not in psutil.Process(pid).cmdline():
                     return
             except psutil.NoSuchProcess:
                 return
@@ -163,20 +160,20 @@ class BrokerFolder:
         (self.home / name).write_text(text)
 
 
-def _give_ids(storage: Path, cluster_id: str) -> None:
-    """Make a copied storage one of its own; nothing else in it is of the one that was copied."""
+def _assign_ids(storage: Path, cluster_id: str) -> None:
+    """Set the ids of a copied storage."""
     file = storage / "meta.properties"
-    told = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
-    told |= {"cluster.id": cluster_id, "directory.id": new_cluster_id()}
-    file.write_text("".join(f"{name}={value}\n" for name, value in told.items()))
+    properties = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
+    properties |= {"cluster.id": cluster_id, "directory.id": new_cluster_id()}
+    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
 
-def _keep(storage: Path, blank: Path) -> None:
-    """Keep a copy for the next storages, whole or not at all."""
-    with suppress(OSError), tempfile.TemporaryDirectory(dir=blank.parent) as scratch:
-        shutil.copytree(storage, Path(scratch) / blank.name).rename(blank)
+def _save_template(storage: Path, template: Path) -> None:
+    """Copy a formatted storage to `template`, atomically."""
+    with suppress(OSError), tempfile.TemporaryDirectory(dir=template.parent) as scratch:
+        shutil.copytree(storage, Path(scratch) / template.name).rename(template)
 
 
 def new_cluster_id() -> str:
-    """Return a random id as Kafka writes them: 16 bytes in 22 letters, the first no dash."""
+    """Return a random id in Kafka's format: 16 bytes in base64, not starting with a dash."""
     return base64.urlsafe_b64encode(b"hr" + secrets.token_bytes(14)).decode().rstrip("=")

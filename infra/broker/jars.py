@@ -1,6 +1,6 @@
-"""Apache Kafka's jars: fetched once from Maven Central, then found on the disk.
+"""Apache Kafka's jars: downloaded once from Maven Central, then cached on disk.
 
-`python -m infra.broker.jars` fetches them ahead of time.
+`python -m infra.broker.jars` downloads them ahead of time.
 """
 
 import fcntl
@@ -15,45 +15,45 @@ from infra.broker import maven
 from infra.errors import UserError
 
 KAFKA_VERSION = "4.4.0"
-# The second one carries Kafka's log lines to log4j; without it the broker says nothing at all. The
-# "!" keeps it from also deciding the versions of Kafka's own parts, which its POM lists for tests.
+# The second artifact connects Kafka's slf4j log to log4j; without it the broker logs nothing. The
+# "!" excludes its dependency management, which would change the versions of Kafka's own jars.
 _ENDPOINT = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.logging.log4j:log4j-slf4j-impl:2.25.5!"
 )
 _MEGABYTES = 43
 _LIST = "classpath.txt"
-_SCRATCH = "fetching-"
+_SCRATCH_PREFIX = "fetching-"
 
 
 def cache_folder() -> Path:
-    """Return the folder of this user that keeps the jars; it may not exist yet."""
+    """Return the cache directory of this user, which may not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "headrace"
 
 
 def kafka_folder() -> Path:
-    """Return the folder of what belongs to this version of Kafka; it may not exist yet."""
+    """Return the cache directory of this version of Kafka, which may not exist yet."""
     return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def class_path() -> list[Path]:
     """Return the broker's jars, in class path order.
 
-    The first call on a machine fetches them, which takes some ten seconds and is told on standard
-    error; later calls touch only the disk. Raises UserError when they cannot be fetched.
+    The first call on a machine downloads them, which takes about ten seconds and is logged to
+    standard error. Raises UserError if they cannot be downloaded.
     """
     target = kafka_folder()
-    known = _known(target)
-    if known is None:
+    jars = _cached_jars(target)
+    if jars is None:
         try:
-            known = _fetch_alone(target)
+            jars = _download_locked(target)
         except OSError as error:
             raise UserError(_explain(error)) from error
-    return known
+    return jars
 
 
-def _known(target: Path) -> list[Path] | None:
-    """Return the jars that were fetched to `target`, None when one is missing."""
+def _cached_jars(target: Path) -> list[Path] | None:
+    """Return the jars in `target`; None if one is missing."""
     try:
         jars = [target / name for name in (target / _LIST).read_text().split()]
     except FileNotFoundError:
@@ -61,33 +61,33 @@ def _known(target: Path) -> list[Path] | None:
     return jars if all(jar.is_file() for jar in jars) else None
 
 
-def _fetch_alone(target: Path) -> list[Path]:
-    """Fetch the jars to `target`, one process at a time; who waited finds them there."""
+def _download_locked(target: Path) -> list[Path]:
+    """Download the jars to `target`, unless another process does so first."""
     target.mkdir(parents=True, exist_ok=True)
     with (target / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        known = _known(target)
-        if known is not None:
-            return known
-        print(  # noqa: T201 - whoever waits for ten seconds wants to know for what
-            f"Fetching Apache Kafka {KAFKA_VERSION} from Maven Central, "
-            f"about {_MEGABYTES} MB, this once ...",
+        jars = _cached_jars(target)
+        if jars is not None:
+            return jars
+        print(  # noqa: T201 - it takes about ten seconds
+            f"Downloading Apache Kafka {KAFKA_VERSION} from Maven Central, "
+            f"about {_MEGABYTES} MB, only once ...",
             file=sys.stderr,
             flush=True,
         )
-        for left in target.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(left)
-        # A folder of its own, moved from at the end: a fetch that was cut short leaves nothing that
-        # could be taken for a jar, here or in a Maven repository that others use.
-        with tempfile.TemporaryDirectory(dir=target, prefix=_SCRATCH) as scratch:
-            jars = [_keep(jar, target) for jar in _fetch(Path(scratch))]
+        for leftover in target.glob(f"{_SCRATCH_PREFIX}*"):
+            shutil.rmtree(leftover)
+        # A scratch directory: an interrupted download must leave no incomplete jars, neither here
+        # nor in the user's Maven repository.
+        with tempfile.TemporaryDirectory(dir=target, prefix=_SCRATCH_PREFIX) as scratch:
+            jars = [_move(jar, target) for jar in _download(Path(scratch))]
         (target / _LIST).write_text("\n".join(jar.name for jar in jars))
         return jars
 
 
-def _fetch(scratch: Path) -> list[Path]:
-    """Download into `scratch` and return the jars. Raises UserError with the reason."""
-    # jgo honours only requests' own variable; the rest of the world, uv too, reads this one.
+def _download(scratch: Path) -> list[Path]:
+    """Download the jars to `scratch`. Raises UserError."""
+    # jgo only supports the variable of requests; most other tools, such as uv, use SSL_CERT_FILE.
     if certificates := os.environ.get("SSL_CERT_FILE"):
         os.environ.setdefault("REQUESTS_CA_BUNDLE", certificates)
     try:
@@ -96,18 +96,18 @@ def _fetch(scratch: Path) -> list[Path]:
         raise UserError(_explain(error)) from error
 
 
-def _keep(jar: Path, target: Path) -> Path:
+def _move(jar: Path, target: Path) -> Path:
     if not zipfile.is_zipfile(jar):
-        raise UserError(_explain(f"{jar.name} arrived damaged"))
+        raise UserError(_explain(f"{jar.name} is corrupt"))
     return jar.replace(target / jar.name)
 
 
 def _explain(reason: object) -> str:
     return (
-        f"Apache Kafka {KAFKA_VERSION} could not be fetched from Maven Central "
+        f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central "
         f"to {cache_folder()}: {reason}. "
         "Check the network, HTTPS_PROXY and the free disk space and try again, "
-        "or use a broker that runs already (--kafka HOST:PORT)."
+        "or use an existing broker (--kafka HOST:PORT)."
     )
 
 

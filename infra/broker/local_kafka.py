@@ -1,4 +1,4 @@
-"""The broker of one data directory: prepare, start, wait for, stop."""
+"""The local broker of a data directory."""
 
 import os
 import subprocess
@@ -21,35 +21,35 @@ _STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.02
 _PROBE_SECONDS = 2.0
 JVM_OPTIONS = (
-    # One machine, a few MB a second: the simple collector and compiler start faster and stay small.
+    # The serial collector and the C1 compiler start faster and use less memory.
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-Xmx384m",
     "-XX:+ExitOnOutOfMemoryError",
-    # What runs a few times a second at rest is compiled within seconds, and not after minutes.
+    # Compiles the code that an idle broker runs within seconds instead of minutes.
     "-XX:CompileThresholdScaling=0.2",
-    # For jstat and jps alone, twenty times a second.
+    # Only jstat and jps need them; they are written twenty times a second.
     "-XX:-UsePerfData",
 )
-#: In the locale C, Java cannot read a directory's name that is not ASCII.
+#: In the locale C, Java cannot open directories with non-ASCII names.
 _LOCALE = {"LC_ALL": "C.UTF-8"} if sys.platform == "linux" else {}
 
 
 class LocalKafka:
     """A single-node Kafka on 127.0.0.1 that keeps its data in `<data_dir>/kafka`.
 
-    `start()` and `wait_ready()`, later `stop()`; or `with` for all three.
-    After the JVM has died, `start()` starts it again at the same address. The JVM is our direct
-    child and is killed when the thread that called `start()` ends: call it from the main thread.
+    Call `start()`, `wait_ready()` and `stop()`, or use it as a context manager. After the JVM has
+    exited, `start()` starts it again at the same address. The JVM is a child process that is killed
+    when the thread that called `start()` ends: call it from the main thread.
 
-    Without `port`, a free one is chosen at the first start. `options` are more for the JVM.
+    The default of `port` is a free one, chosen at the first start. `options` are JVM options.
     """
 
     def __init__(
         self, data_dir: Path, *, port: int | None = None, options: Sequence[str] = ()
     ) -> None:
         self._folder = BrokerFolder(data_dir)
-        self._asked_port = port
+        self._requested_port = port
         self._options = options
         self._port: int | None = None
         self._argv: list[str] = []
@@ -59,28 +59,28 @@ class LocalKafka:
 
     @property
     def bootstrap(self) -> str:
-        """The broker's address, `127.0.0.1:<port>`, known once it was started."""
+        """The broker's address, `127.0.0.1:<port>`, after the first start."""
         return f"{ports.LOOPBACK}:{self._port}"
 
     @property
     def log(self) -> Path:
-        """The broker's log file, at most 10 MB, with one earlier one of that size beside it."""
+        """The broker's log file, at most 10 MB; one rotated file of that size is kept."""
         return self._folder.log
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The JVM that was started last."""
+        """The JVM of the last start."""
         if self._process is None:
             raise RuntimeError("the broker was not started")
         return self._process
 
     def start(self) -> None:
-        """Start the JVM; prepare the data directory before the first start.
+        """Start the JVM; return before the broker is ready.
 
-        Fetches Kafka when this machine does not have it yet. Returns before the broker is ready.
-        Raises UserError when the port is taken, another broker uses the data directory, it cannot
-        be written, or Kafka cannot be fetched; OSError when a file cannot be written, as on a full
-        disk. Nothing runs then.
+        The first start downloads Kafka if it is missing, and creates the data directory. Raises
+        UserError if the port is in use, another broker uses the data directory, the data directory
+        cannot be written, or Kafka cannot be downloaded; OSError if a file cannot be written, as on
+        a full disk. No process runs after an error.
         """
         if not self._argv:
             self._prepare()
@@ -90,29 +90,29 @@ class LocalKafka:
         try:
             self._folder.write_pid(self._process.pid)
         except OSError:
-            # Nobody would find it, and the next start would begin a second one.
+            # Without a pid file, the next start would not find this process.
             process.terminate(self._process, _STOP_SECONDS)
             raise
         self._deadline = time.monotonic() + _START_SECONDS
 
     def wait_ready(self) -> None:
-        """Wait until the broker answers. Raises UserError when it ends or takes a minute."""
+        """Wait until the broker is ready. Raises UserError if it exits or takes a minute."""
         while True:
-            # First: whatever else listens there may answer, too.
+            # First, because another program on this port could answer the probe.
             if self.process.poll() is not None:
                 raise self.failure()
-            if self._port is not None and probe.answers(self._port, _PROBE_SECONDS):
+            if self._port is not None and probe.is_ready(self._port, _PROBE_SECONDS):
                 self._folder.write_address(self.bootstrap)
                 return
             if time.monotonic() > self._deadline:
                 raise UserError(
-                    f"The broker did not answer within {_START_SECONDS:.0f} s. "
+                    f"The broker was not ready within {_START_SECONDS:.0f} s. "
                     f"Its log is {self.log}."
                 )
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """End the broker in order, or by force after 15 s, and let go of the data directory."""
+        """Stop the broker, by SIGKILL after 15 s, and release the data directory."""
         try:
             if self._process is not None:
                 process.terminate(self._process, _STOP_SECONDS)
@@ -121,11 +121,11 @@ class LocalKafka:
             self._argv = []
 
     def failure(self) -> UserError:
-        """Return what to tell when the JVM ended by itself: its exit code and last log lines."""
-        said = "\n  ".join(self._folder.last_lines())
+        """Return an error with the exit code and the last log lines of a JVM that has exited."""
+        lines = "\n  ".join(self._folder.last_lines())
         return UserError(
-            f"The broker has ended (exit code {self.process.poll()}). "
-            f"The last lines of {self.log}:\n  {said}"
+            f"The broker has exited (exit code {self.process.poll()}). "
+            f"The last lines of {self.log}:\n  {lines}"
         )
 
     def _prepare(self) -> None:
@@ -135,28 +135,28 @@ class LocalKafka:
             port = self._choose_port()
             self._folder.write_settings(port, ports.free_port(other_than=port))
             run = [str(java), *JVM_OPTIONS, *self._folder.jvm_options]
-            more = [*archive.options(java), *self._options]
-            # In the environment, since on the command line it would fill the screen of every `ps`.
+            options = [*archive.options(java), *self._options]
+            # Not on the command line, where it would fill the output of `ps`.
             self._env = {**os.environ, **_LOCALE, "CLASSPATH": os.pathsep.join(map(str, jars))}
-            self._folder.format(run, self._env, blank=kafka_folder() / "blank")
+            self._folder.format(run, self._env, template=kafka_folder() / "blank")
         except BaseException:
             self._folder.release()
             raise
         self._port = port
-        self._argv = [*run, *more, "kafka.Kafka", str(self._folder.settings)]
+        self._argv = [*run, *options, "kafka.Kafka", str(self._folder.settings)]
 
     def _choose_port(self) -> int:
-        if self._asked_port is None:
+        if self._requested_port is None:
             if self._port is not None and ports.is_free(self._port):
                 return self._port
             return ports.free_port()
-        if not ports.is_free(self._asked_port):
+        if not ports.is_free(self._requested_port):
             raise UserError(
-                f"Port {self._asked_port} of {ports.LOOPBACK} is taken by "
-                f"{ports.owner_of(self._asked_port)}. "
-                "Stop that, give another port, or give none to have a free one chosen."
+                f"Port {self._requested_port} of {ports.LOOPBACK} is in use by "
+                f"{ports.owner_of(self._requested_port)}. "
+                "Stop it, or choose another port; by default a free one is chosen."
             )
-        return self._asked_port
+        return self._requested_port
 
     def __enter__(self) -> Self:
         try:

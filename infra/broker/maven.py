@@ -1,4 +1,4 @@
-"""Resolve and download jars with jgo, of the extra `local`."""
+"""Resolve and download jars with jgo, from the extra `local`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,32 +10,34 @@ _ATTEMPTS = 3
 
 
 def download(endpoint: str, folder: Path) -> list[Path]:
-    """Download all that `endpoint` (Maven's group:artifact:version, joined by +) needs to `folder`.
+    """Download Maven artifacts and their dependencies to `folder`; return the jars.
 
-    Returns the jars in class path order. Raises OSError, RuntimeError or ValueError when something
-    cannot be had, UserError without jgo.
+    `endpoint` is `group:artifact:version`, several joined by `+`. The jars are in class path order.
+    Raises OSError, RuntimeError or ValueError if a download fails, UserError without jgo.
     """
     try:
-        # Half a second, for the first start only.
+        # The import takes half a second, and is needed only once per machine.
         from jgo.env import EnvironmentBuilder  # noqa: PLC0415
         from jgo.maven import MavenContext  # noqa: PLC0415
     except ImportError:
-        raise UserError(f"Kafka is fetched by jgo, which is not installed: {LOCAL_EXTRA}") from None
-    context = MavenContext(resolver=_patient_resolver(), repo_cache=folder / "repository")
+        raise UserError(
+            f"Downloading Kafka needs jgo, which is not installed: {LOCAL_EXTRA}"
+        ) from None
+    context = MavenContext(resolver=_retrying_resolver(), repo_cache=folder / "repository")
     environment = EnvironmentBuilder(context, cache_dir=folder).from_endpoint(endpoint)
     return [Path(jar) for jar in environment.all_jars]
 
 
-def _patient_resolver() -> Any:
+def _retrying_resolver() -> Any:
     from jgo.maven import PythonResolver  # noqa: PLC0415
 
-    class PatientResolver(PythonResolver):  # type: ignore[misc]
-        """jgo's resolver, which asks again when a download breaks off."""
+    class RetryingResolver(PythonResolver):  # type: ignore[misc]
+        """jgo's resolver, with retries."""
 
         def download(self, artifact: Any) -> Path | None:
-            """Fetch `artifact`. Raises OSError, as requests' errors are, after the last attempt."""
+            """Download an artifact. Raises OSError after the last attempt."""
             for attempt in range(1, _ATTEMPTS + 1):
-                # jgo leaves what it has when a download breaks off, and would take it for whole.
+                # jgo leaves incomplete files, and would treat them as complete.
                 artifact.cached_path.unlink(missing_ok=True)
                 try:
                     path: Path | None = super().download(artifact)
@@ -46,4 +48,4 @@ def _patient_resolver() -> Any:
                     return path
             return None
 
-    return PatientResolver()
+    return RetryingResolver()

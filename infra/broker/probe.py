@@ -1,4 +1,4 @@
-"""Ask whether a Kafka broker answers, and find out why one does not."""
+"""Check whether a Kafka broker is ready, and why not."""
 
 import socket
 import struct
@@ -6,48 +6,45 @@ import struct
 from infra.broker.ports import LOOPBACK
 
 _API_VERSIONS = 18
-_CORRELATION = 7
-_HEAD = struct.Struct(">iih")  # size, correlation id, error code
-#: The first bytes of a TLS record that is an alert, or a handshake.
+_CORRELATION_ID = 7
+_HEADER = struct.Struct(">iih")  # size, correlation id, error code
+#: The first bytes of a TLS alert and of a TLS handshake.
 _TLS = (b"\x15\x03", b"\x16\x03")
-_NOT_KAFKA = "what listens there is no Kafka broker, or expects TLS"
-_FAULTS: tuple[tuple[type[Exception], str], ...] = (
-    (TimeoutError, "there is no answer in time"),
-    (socket.gaierror, "the name is not found"),
+_NOT_KAFKA = "the server is no Kafka broker, or expects TLS"
+_PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
+    (TimeoutError, "the connection timed out"),
+    (socket.gaierror, "the host name cannot be resolved"),
     (ConnectionRefusedError, "the connection is refused"),
     (ConnectionError, _NOT_KAFKA),
-    (UnicodeError, "the name is not valid"),
+    (UnicodeError, "the host name is invalid"),
 )
 
 
-def answers(port: int, timeout_seconds: float) -> bool:
-    """Return True if a broker on this machine answers.
+def is_ready(port: int, timeout_seconds: float) -> bool:
+    """Return True if a broker on this machine answers requests.
 
-    A broker takes requests only when it has joined its cluster, so from then on topics can be made
-    and records be sent. An open port alone says less: it opens earlier, or is another program's.
+    A broker answers only after it has joined its cluster; its port is open earlier.
     """
-    return fault_of(LOOPBACK, port, timeout_seconds) is None
+    return find_problem(LOOPBACK, port, timeout_seconds) is None
 
 
-def fault_of(host: str, port: int, timeout_seconds: float) -> str | None:
-    """Return why no broker answers ApiVersions, the first request of any client; None if one does.
-
-    The reason is a clause such as `the connection is refused`.
-    """
+def find_problem(host: str, port: int, timeout_seconds: float) -> str | None:
+    """Send an ApiVersions request; return why it fails, as a clause, or None if it succeeds."""
     try:
-        head = _head_of_answer(host, port, timeout_seconds)
+        header = _request_api_versions(host, port, timeout_seconds)
     except (OSError, UnicodeError) as error:
-        return next((why for kind, why in _FAULTS if isinstance(error, kind)), str(error))
-    if head.startswith(_TLS):
+        return next((text for kind, text in _PROBLEMS if isinstance(error, kind)), str(error))
+    if header.startswith(_TLS):
         return "the port expects TLS, and this connection is not encrypted"
-    if len(head) == _HEAD.size and _HEAD.unpack(head)[1:] == (_CORRELATION, 0):
+    if len(header) == _HEADER.size and _HEADER.unpack(header)[1:] == (_CORRELATION_ID, 0):
         return None
     return _NOT_KAFKA
 
 
-def _head_of_answer(host: str, port: int, timeout_seconds: float) -> bytes:
-    request = struct.pack(">hhih", _API_VERSIONS, 0, _CORRELATION, -1)  # version 0, no client id
+def _request_api_versions(host: str, port: int, timeout_seconds: float) -> bytes:
+    """Return the first bytes of the response."""
+    request = struct.pack(">hhih", _API_VERSIONS, 0, _CORRELATION_ID, -1)  # version 0, no client id
     with socket.create_connection((host, port), timeout_seconds) as connection:
         connection.sendall(struct.pack(">i", len(request)) + request)
         with connection.makefile("rb") as stream:
-            return stream.read(_HEAD.size)
+            return stream.read(_HEADER.size)

@@ -41,4 +41,4 @@ class DemoScreen(SendingScreen):
         told = f"{counted(report.sent, 'event')}, {report.rate:,.1f}/s, {present:,} on the site"
         words = _WORDS.get(event["type"])
         self._status.update(f"{told} · {words(event)}" if words else told)
-        self._line(told)
+        self._show_progress(told)

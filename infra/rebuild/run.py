@@ -16,7 +16,7 @@ from sqlalchemy import Table
 from infra.audit.run import rules_of
 from infra.audit.scope import Scope
 from infra.audit.snapshot import Snapshot, read_snapshot
-from infra.database import using
+from infra.database import connected
 from infra.rebuild import plan as plans
 from infra.rebuild.changelog import Changelog
 from infra.rebuild.plan import Change, Plan
@@ -124,8 +124,11 @@ async def compute(  # noqa: PLR0913 - each by its name
     `changelog` is what the topic holds.
     """
     done = Rebuilt()
-    opening = partial(open_database, takes_batches=True)
-    async with open_producer(settings) as producer, using(settings.database, opening) as database:
+    opening = partial(open_database, use_row_types=True)
+    async with (
+        open_producer(settings) as producer,
+        connected(settings.database, opening) as database,
+    ):
         loop = asyncio.get_running_loop()
 
         async def write(changes: list[Change]) -> None:

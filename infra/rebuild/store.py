@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, Table, delete, tuple_
 
 from schemas.batched import batched
-from sinks.sql.statements import Row, insert_rows, kind_of
-from sinks.sql.types import moment
+from sinks.sql.statements import Row, encoding_of, insert_rows
+from sinks.sql.types import from_micros
 
 #: Keys of one `IN`.
 _AT_ONCE = 500
@@ -15,10 +15,10 @@ _AT_ONCE = 500
 def store(connection: Connection, table: Table, rows: Iterable[Row], gone: Iterable[Row]) -> None:
     """Write rows, and delete those with the keys `gone`."""
     key = list(table.primary_key)
-    is_time = [kind_of(column).is_time for column in key]
+    is_time = [encoding_of(column).is_time for column in key]
     for some in batched(sorted(gone), _AT_ONCE):
         keys = [
-            tuple(moment(one) if time else one for one, time in zip(row, is_time, strict=True))
+            tuple(from_micros(one) if time else one for one, time in zip(row, is_time, strict=True))
             for row in some
         ]
         connection.execute(delete(table).where(tuple_(*key).in_(keys)))

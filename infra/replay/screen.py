@@ -27,4 +27,4 @@ class ReplayScreen(SendingScreen):
         """Show what is done, `position` being the bytes of all files that were read for it."""
         summary = f"{counted(report.sent, 'event')}, {report.rate:,.0f}/s"
         self._progress.update(self._task, completed=position, description=summary)
-        self._line(f"{summary}, {report.last}")
+        self._show_progress(f"{summary}, {report.last}")

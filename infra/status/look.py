@@ -14,7 +14,7 @@ from infra.status.judge import problems_of
 from infra.status.model import Problem, Role, Status
 from schemas.clocks import LEAD_MS
 from schemas.settings import DatabaseSettings
-from sinks.sql.errors import DATABASE_ERRORS, reason
+from sinks.sql.errors import DATABASE_ERRORS, driver_message
 from streams.engine.cluster import Cluster
 
 
@@ -64,7 +64,7 @@ def problem_of_clock(ahead_seconds: float) -> list[Problem]:
 
 
 def _of_disk(data_dir: Path) -> list[Problem]:
-    full = disk.why_full(data_dir.absolute())
+    full = disk.find_full_disk(data_dir.absolute())
     if full is None:
         return []
     (what, _, do) = full.partition(": ")
@@ -82,7 +82,7 @@ async def _look_at_database(
         status.problems.append(Problem(what=what, do=do))
         return
     except DATABASE_ERRORS as error:
-        what = f"The database {settings.shown} cannot be read: {reason(error)}"
+        what = f"The database {settings.shown} cannot be read: {driver_message(error)}"
         do = "start it, or set HEADRACE_DATABASE__URL; a new one is made by `headrace db upgrade`"
         status.problems.append(Problem(what=what, do=do))
         return

@@ -1,4 +1,4 @@
-"""Tells who runs the sinks that they were away for longer than Kafka keeps deleted states."""
+"""Detect that the sinks were down for longer than compaction keeps superseded records."""
 
 import logging
 import time
@@ -12,28 +12,28 @@ log = logging.getLogger(__name__)
 _DAY_MS = 86_400_000
 
 
-class Absence:
-    """Looks at the first batch of each partition of a compacted topic."""
+class CompactionCheck:
+    """Checks the first batch of each partition of a compacted topic for missing records."""
 
     def __init__(self) -> None:
-        self._looked_at: set[int] = set()
+        self._checked: set[int] = set()
 
-    def look(self, batch: Batch, next_offset: int) -> None:
-        """Warn when compaction may have deleted what the batch, or one before it, should bring.
+    def check(self, batch: Batch, next_offset: int) -> None:
+        """Log a warning if compaction may have deleted records before they were stored.
 
-        It did when the batch does not begin at `next_offset`, where the sinks ended; it may have
-        when the first record is as old as those that it no longer leaves alone.
+        It has if the batch starts after `next_offset`, the partition's next offset in SQL. It may
+        have if the first record is older than the minimum compaction lag.
         """
-        if batch.partition in self._looked_at:
+        if batch.partition in self._checked:
             return
-        self._looked_at.add(batch.partition)
+        self._checked.add(batch.partition)
         first = batch.records[0]
         age_ms = time.time() * 1_000 - first.timestamp
         if first.offset > next_offset or age_ms > MIN_COMPACTION_LAG_MS:
             log.warning(
-                "%s/%d: read up to offset %d; the next record is %d, of %s. Kafka keeps what was "
-                "deleted for %.0f day, so rows may be missing: `headrace audit` names them, "
-                "`headrace rebuild` mends it",
+                "%s/%d: read up to offset %d; the next record is %d, written at %s. Kafka keeps "
+                "deleted states for %.0f day, so rows may be missing: `headrace audit` lists them, "
+                "`headrace rebuild` restores them",
                 batch.topic,
                 batch.partition,
                 next_offset,

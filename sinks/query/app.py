@@ -32,7 +32,7 @@ from sinks.sql.engine import Database
 from sinks.sql.errors import explain
 from sinks.sql.reader import open_reader
 from sinks.webhooks.service import Subscriptions, open_subscriptions
-from sinks.webhooks.topic import PublishAny, open_topic
+from sinks.webhooks.topic import PublishConfiguration, open_publisher
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Services(NamedTuple):
     """What writes: both connect to Kafka when first used."""
 
     subscriptions: Subscriptions
-    publish_window: PublishAny
+    publish_window: PublishConfiguration
 
 
 Headers = list[tuple[bytes, bytes]]
@@ -237,7 +237,7 @@ def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
 async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_subscriptions(settings) as subscriptions,
-        open_topic(settings.kafka, IMPORT_WINDOWS) as publish_window,
+        open_publisher(settings.kafka, IMPORT_WINDOWS) as publish_window,
     ):
         yield Services(subscriptions, publish_window)
 

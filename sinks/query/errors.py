@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from schemas.operations import allowed_methods
 from sinks.sql.errors import (
-    TooSlow,
+    ReadTimeout,
     explain,
     is_connection_rejected,
     is_schema_missing,
@@ -147,7 +147,7 @@ def unavailable(error: Exception) -> ApiError | None:
     """Return the error for trouble with Kafka or the database; None for any other exception."""
     if isinstance(error, Unavailable):
         return not_ready(str(error) or "Kafka or the database does not answer")
-    if isinstance(error, TooSlow):
+    if isinstance(error, ReadTimeout):
         return ApiError(
             "too_slow",
             f"The read took longer than {error.seconds:g} s and was ended; ask for less, by from "

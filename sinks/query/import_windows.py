@@ -11,7 +11,7 @@ from sinks.query.auth import AllowedSite, router_of
 from sinks.query.body import JsonBody, described_body
 from sinks.query.models import ImportWindow, OpenImportWindow
 from sinks.sql.types import iso_utc
-from sinks.webhooks.asked import Invalid, read
+from sinks.webhooks.asked import Invalid, parse
 
 #: Writes the topic `import-windows`; `api` has read it within 5 s.
 router = router_of("/api/sites/{site_id}/import-windows", "Imports")
@@ -41,7 +41,7 @@ async def open_window(
 ) -> Any:
     """Repeat it to move the end."""
     now = time.time_ns() // 1_000
-    ends_at = now + read(ImportWindow, body).seconds * 1_000_000
+    ends_at = now + parse(ImportWindow, body).seconds * 1_000_000
     window = Record(site_id=site_id, window_id=window_id, ends_at=ends_at, updated_at=now)
     await request.app.state.query.services.publish_window(f"{site_id}:{window_id}", window)
     return {"site_id": site_id, "window_id": window_id, "ends_at": iso_utc(ends_at)}

@@ -8,7 +8,7 @@ from schemas.alert_rules import RULES
 from schemas.event_types import EVENT_TYPES
 from schemas.live import LATEST_EVENTS, LIVE_MINUTES
 from schemas.records import VisitState
-from sinks.sql.digests import SHOWN_ALERTS
+from sinks.sql.digests import MAX_DIGEST_ALERTS
 from sinks.webhooks.asked import Channel, RequestBody
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ class Digest(BaseModel):
     last_raised_at: Time
     first_seq: int
     last_seq: int = Field(description="The alerts are those of these seq in the list.")
-    alerts: list[Alert] = Field(max_length=SHOWN_ALERTS, description="The newest of them.")
+    alerts: list[Alert] = Field(max_length=MAX_DIGEST_ALERTS, description="The newest of them.")
 
 
 class Visit(BaseModel):

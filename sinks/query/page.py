@@ -12,7 +12,7 @@ from sinks.query.auth import Guard, demand_own_origin, set_cookie, token_of
 from sinks.query.body import JsonBody, described_body
 from sinks.query.errors import Route, responses
 from sinks.query.models import PageTokenBody
-from sinks.webhooks.asked import read
+from sinks.webhooks.asked import parse
 
 TAG = "The live page"
 _HEADERS = {
@@ -72,7 +72,7 @@ async def show_file(request: Request, name: str, extension: str) -> Response:
 async def keep_token(request: Request, body: JsonBody) -> Response:
     """Set the cookie to the token of the page's field; 401 says what is wrong with it."""
     guard: Guard = request.app.state.guard
-    token = read(PageTokenBody, body).token
+    token = parse(PageTokenBody, body).token
     if await guard.check(token) is None:
         raise await guard.unauthorized(token)
     response = Response(status_code=204)

@@ -1,1 +1,1 @@
-"""SQL: the tables, their migrations and the fenced batch writer (design D10)."""
+"""SQL storage: tables, migrations and the exactly-once batch writer (design D10)."""

@@ -1,7 +1,7 @@
-"""One way to run a transaction on either engine.
+"""Run transactions on SQLite or PostgreSQL.
 
-The work of a transaction is a plain function of a SQLAlchemy `Connection`. SQLite runs it in
-its one thread, PostgreSQL on the event loop through SQLAlchemy's bridge to asyncpg.
+The body of a transaction is a plain function of a SQLAlchemy `Connection`. For SQLite it runs in
+a single thread, for PostgreSQL on the event loop through SQLAlchemy's asyncpg dialect.
 """
 
 import asyncio
@@ -15,19 +15,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sinks.sql.errors import is_transient
 from sinks.sql.postgres import postgres_engine
-from sinks.sql.sqlite import BUSY_SECONDS, sqlite_engine
+from sinks.sql.sqlite import BUSY_TIMEOUT_SECONDS, sqlite_engine
 
 T = TypeVar("T")
 
-# FULL: a commit is on disk when Kafka hears of it, so the database never lags the group.
+# FULL: commits are synced before the offset is committed to Kafka, so the database is never behind
+# the consumer group.
 _SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",
-    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",
     "PRAGMA cache_size = -8192",
     "PRAGMA temp_store = MEMORY",
-    # A page that is written again and again is copied to the file once in 16 MB, not in 4.
+    # A checkpoint each 16 MB instead of 4, because the same pages are often rewritten.
     "PRAGMA wal_autocheckpoint = 4000",
-    # A long reader lets the log grow; this gives the space back afterwards.
+    # Truncates the WAL after a long reader has let it grow.
     "PRAGMA journal_size_limit = 67108864",
 )
 
@@ -36,27 +37,27 @@ class Database(Protocol):
     """A database that runs transactions."""
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction: committed when it returns, rolled back when it raises.
+        """Run `work` in one transaction: commit when it returns, roll back when it raises.
 
-        Raises what the driver raises; `sinks.sql.errors` tells the kinds apart.
+        Raises driver errors, which `sinks.sql.errors` classifies.
         """
 
     async def close(self) -> None:
-        """Wait for work under way and close all connections."""
+        """Wait for running transactions and close all connections."""
 
 
 def open_database(
-    url: str, statement_seconds: float | None = 30, *, takes_batches: bool = False
+    url: str, statement_seconds: float | None = 30, *, use_row_types: bool = False
 ) -> Database:
-    """Return the database at `sqlite:///file` or `postgresql://…`; connects when first used.
+    """Return the database at `sqlite:///file` or `postgresql://…`; it connects when first used.
 
-    A SQLite file must exist. PostgreSQL's answer to one statement is waited for
-    `statement_seconds`, or for ever; one that `takes_batches` inserts them twice as fast, and
-    raises `RightMissing` when the user may make no temporary types.
+    A SQLite file must exist. `statement_seconds` is the timeout of a statement on PostgreSQL;
+    None means no timeout. `use_row_types` makes bulk inserts on PostgreSQL twice as fast; `run`
+    then raises `InsufficientPrivilege` if the user cannot create temporary types.
     """
     if url.startswith("sqlite:"):
         return SqliteDatabase(url)
-    return PostgresDatabase(postgres_engine(url, statement_seconds, takes_batches=takes_batches))
+    return PostgresDatabase(postgres_engine(url, statement_seconds, use_row_types=use_row_types))
 
 
 class _Job(NamedTuple):
@@ -65,24 +66,24 @@ class _Job(NamedTuple):
 
 
 class SqliteDatabase:
-    """A SQLite file, written by one thread of its own: SQLite takes one writer at a time.
+    """A SQLite file with one writer thread, because SQLite allows one writer at a time.
 
-    What waits for its turn shares a transaction, for each costs as much as some fifty rows. Its
-    parts know nothing of one another: when it fails, each has one of its own.
+    Queued jobs are committed as a group, because a commit costs as much as about fifty rows. If
+    the group fails, its jobs are run one by one, unless the error is transient.
     """
 
     def __init__(self, url: str) -> None:
-        # A transaction that reads first and writes later fails at once, whatever the timeout, when
-        # another wrote in between; one that begins with the lock waits for its turn.
+        # IMMEDIATE takes the write lock at the start. A deferred transaction that reads before it
+        # writes fails without waiting (SQLITE_BUSY_SNAPSHOT) if another one wrote in between.
         self._engine = sqlite_engine(url, "BEGIN IMMEDIATE", _SQLITE_PRAGMAS)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
-        self._waiting: deque[_Job] = deque()
+        self._queue: deque[_Job] = deque()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """See `Database.run`."""
         result: Future[T] = Future()
-        self._waiting.append(_Job(work, result))
-        self._thread.submit(self._run_waiting)  # finds nothing when it went with others
+        self._queue.append(_Job(work, result))
+        self._thread.submit(self._run_queued)  # does nothing if the job was run in a group
         return await asyncio.wrap_future(result)
 
     async def close(self) -> None:
@@ -91,19 +92,22 @@ class SqliteDatabase:
         await loop.run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
 
-    def _run_waiting(self) -> None:
-        jobs = [self._waiting.popleft() for _ in range(len(self._waiting))]
+    def _run_queued(self) -> None:
+        jobs = [self._queue.popleft() for _ in range(len(self._queue))]
         jobs = [job for job in jobs if job.result.set_running_or_notify_cancel()]
-        if len(jobs) <= 1 or not self._ran_together(jobs):
+        if len(jobs) <= 1 or not self._run_group(jobs):
             for job in jobs:
-                self._ran_together([job])
+                self._run_group([job])
 
-    def _ran_together(self, jobs: Sequence[_Job]) -> bool:
-        """Run jobs in one transaction; False, with nothing done, when it may be for one's sake."""
+    def _run_group(self, jobs: Sequence[_Job]) -> bool:
+        """Run jobs in one transaction and set their results.
+
+        Return False, with the transaction rolled back, if a single job may have caused the error.
+        """
         try:
             with self._engine.begin() as connection:
                 results = [job.work(connection) for job in jobs]
-        except Exception as error:  # noqa: BLE001 - it belongs to who waits
+        except Exception as error:  # noqa: BLE001 - raised in the callers
             if len(jobs) > 1 and not is_transient(error):
                 return False
             for job in jobs:
@@ -115,7 +119,7 @@ class SqliteDatabase:
 
 
 class PostgresDatabase:
-    """A PostgreSQL server, over asyncpg; belongs to the event loop that first uses it."""
+    """A PostgreSQL server, over asyncpg. It is bound to the event loop that first uses it."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -1,7 +1,7 @@
-"""What can go wrong with the database, told apart by what is to be done about it.
+"""Classification of database errors by how they are handled.
 
-*Transient* trouble passes by itself and is retried; a *poison* row is refused whatever is
-tried; anything else is a fault of set-up or program and ends the worker with its sentence.
+*Transient* errors are retried; *poison* rows are rejected on every attempt and dead-lettered; all
+others are configuration errors or bugs, and stop the worker.
 """
 
 import sqlite3
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import asyncpg
 import sqlalchemy.exc
 
-#: Of PostgreSQL, by the first characters of the SQLSTATE: connection trouble, serialization
-#: and deadlock, resources, statement or lock timeout, administrator's intervention.
+#: Prefixes of SQLSTATEs: connection exceptions, serialization failures and deadlocks, insufficient
+#: resources, statement, lock and idle timeouts, operator intervention, I/O errors.
 _TRANSIENT_STATES = ("08", "40001", "40P01", "53", "55P03", "57014", "57P", "25P03", "58030")
-#: Bad values, broken constraints, values over a limit (an index entry of 8 KiB).
+#: Data exceptions, constraint violations, program limits exceeded (an index entry over 8 KiB).
 _POISON_STATES = ("22", "23", "54")
-#: The user or the password is rejected, or there is no such database.
+#: Invalid authorization, unknown database.
 _REJECTED_STATES = ("28", "3D")
 _UNDEFINED_STATES = ("42P01", "42703", "3F000")
 
@@ -31,7 +31,7 @@ _TRANSIENT_SQLITE = {
 _POISON_SQLITE = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
 
 
-#: What SQLAlchemy and the drivers raise; not all that asyncpg raises is wrapped.
+#: The errors of SQLAlchemy and the drivers, because it does not wrap all of asyncpg's.
 DRIVER_ERRORS = (
     sqlalchemy.exc.SQLAlchemyError,
     sqlite3.Error,
@@ -39,12 +39,12 @@ DRIVER_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-#: What work with a database raises, also when it is not reached.
+#: The same, and those of connecting.
 DATABASE_ERRORS = (*DRIVER_ERRORS, OSError)
 
 
-class DatabaseUnavailable(Exception):  # noqa: N818 - what it says, not that it is an error
-    """The database was away and the program is stopping: nothing was written, read it again."""
+class DatabaseUnavailable(Exception):  # noqa: N818 - names the condition
+    """The worker was stopped while the database was unavailable; nothing was written."""
 
 
 class ClusterMismatch(Exception):  # noqa: N818
@@ -52,23 +52,23 @@ class ClusterMismatch(Exception):  # noqa: N818
 
 
 class LogTruncated(Exception):  # noqa: N818
-    """The database is ahead of the topic: the topic was made anew, or lost its end."""
+    """The database is ahead of the topic, which was recreated or lost its last records."""
 
 
 class NotAssigned(Exception):  # noqa: N818
-    """A partition was written before `assign` made its row: nothing would fence it."""
+    """A partition without a row in `consumer_offsets` was written, so it could not be fenced."""
 
 
 class SchemaMissing(Exception):  # noqa: N818
-    """A table or column is not there: the migrations have not run."""
+    """A table or column is missing: the migrations have not been run."""
 
 
-class RightMissing(Exception):  # noqa: N818
-    """The database's user may not do what is needed; the message says how to let them."""
+class InsufficientPrivilege(Exception):  # noqa: N818
+    """The database user lacks a privilege; the message says how to grant it."""
 
 
-class TooSlow(TimeoutError):  # noqa: N818 - what it says, as those above
-    """A read was ended because it exceeded its time limit of `seconds`."""
+class ReadTimeout(TimeoutError):  # noqa: N818
+    """A read was cancelled because it exceeded its time limit of `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the read took longer than {seconds:g} s and was ended")
@@ -76,7 +76,7 @@ class TooSlow(TimeoutError):  # noqa: N818 - what it says, as those above
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return True if trying again, later, can succeed without anyone changing the program."""
+    """Return True if a later retry of the same transaction can succeed."""
     if isinstance(error, OSError | sqlalchemy.exc.TimeoutError):
         return True
     if isinstance(error, sqlalchemy.exc.DBAPIError) and error.connection_invalidated:
@@ -87,22 +87,22 @@ def is_transient(error: BaseException) -> bool:
     code = _sqlite_code(error)
     if code is not None:
         return code in _TRANSIENT_SQLITE
-    # What asyncpg raises of a connection that ended under it has no SQLSTATE, is not wrapped while
-    # connecting, and the wrapper does not always notice that the connection is closed.
-    is_of_the_driver = isinstance(error, sqlalchemy.exc.DBAPIError | asyncpg.InterfaceError)
-    return is_of_the_driver and any(sign in str(error) for sign in _LOST_CONNECTION)
+    # asyncpg's errors about lost connections have no SQLSTATE, are not wrapped while connecting,
+    # and SQLAlchemy does not always detect that the connection is closed.
+    is_driver_error = isinstance(error, sqlalchemy.exc.DBAPIError | asyncpg.InterfaceError)
+    return is_driver_error and any(text in str(error) for text in _LOST_CONNECTION)
 
 
 def is_connection_rejected(error: BaseException) -> bool:
-    """Return True if the server answers but does not let this user into this database."""
+    """Return True if the server rejects the user, the password or the database name."""
     return (_sqlstate(error) or "").startswith(_REJECTED_STATES)
 
 
 def is_poison(error: BaseException) -> bool:
-    """Return True if a row is at fault, by what is in it."""
+    """Return True if the database or its driver rejects a value of a row."""
     if is_transient(error):
         return False
-    if isinstance(error, UnicodeError | OverflowError) or _is_refused_by_driver(error):
+    if isinstance(error, UnicodeError | OverflowError) or _is_encoding_error(error):
         return True
     state = _sqlstate(error)
     if state is not None:
@@ -110,56 +110,56 @@ def is_poison(error: BaseException) -> bool:
     return _sqlite_code(error) in _POISON_SQLITE
 
 
-def is_ended_early(error: BaseException) -> bool:
-    """Return True if the engine ended a statement at its time limit or on a cancel request."""
+def is_cancelled(error: BaseException) -> bool:
+    """Return True if a statement was cancelled, by its timeout or on request."""
     return _sqlstate(error) == "57014" or _sqlite_code(error) == sqlite3.SQLITE_INTERRUPT
 
 
 def is_schema_missing(error: BaseException) -> bool:
-    """Return True if a table or column is missing, or the directory of a SQLite file."""
+    """Return True if a table, a column or the SQLite file is missing."""
     if (state := _sqlstate(error)) is not None:
         return state in _UNDEFINED_STATES
-    code, words = _sqlite_code(error), reason(error)
+    code, message = _sqlite_code(error), driver_message(error)
     return code == sqlite3.SQLITE_CANTOPEN or (
         code == sqlite3.SQLITE_ERROR
-        and words.startswith(("no such table", "no such column", "table"))
+        and message.startswith(("no such table", "no such column", "table"))
     )
 
 
 def explain(error: BaseException) -> str:
-    """Return a sentence for an operator: what is wrong, and whether it is theirs to mend."""
+    """Return a sentence for the operator: what is wrong, and what to do if they can fix it."""
     code = _sqlite_code(error)
     if code == sqlite3.SQLITE_FULL:
         return "The disk of the database is full: free some space, nothing else is needed"
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return "Another process holds the lock of the database file"
-    return f"The database does not answer ({reason(error)})"
+    return f"The database does not answer ({driver_message(error)})"
 
 
-def reason(error: BaseException) -> str:
-    """Return the driver's own words on one line; never the statement or its values."""
+def driver_message(error: BaseException) -> str:
+    """Return the driver's message on one line, without the statement and its parameters."""
     cause = next((c for c in reversed(list(_causes(error))) if str(c)), error)
-    words = " ".join(str(cause).split()) or type(cause).__name__
-    if "target attribute requirement" in words:  # in asyncpg's words, with a Python object
+    message = " ".join(str(cause).split()) or type(cause).__name__
+    if "target attribute requirement" in message:  # asyncpg's message shows a Python object
         return "no host that answers is what target_session_attrs asks for"
-    return words[:300]
+    return message[:300]
 
 
-def _is_refused_by_driver(error: BaseException) -> bool:
-    """Return True if the driver could not encode a value, and so never sent it."""
+def _is_encoding_error(error: BaseException) -> bool:
+    """Return True if the driver could not encode a value."""
     if not isinstance(error, sqlalchemy.exc.DBAPIError):
         return False
-    # asyncpg's is a ValueError; sqlite3's can only be told by its words.
-    asyncpg_did = any(isinstance(cause, ValueError) for cause in _causes(error))
-    return asyncpg_did or "Error binding parameter" in str(error.orig)
+    # asyncpg raises a ValueError; sqlite3's error differs from others only by its message.
+    is_value_error = any(isinstance(cause, ValueError) for cause in _causes(error))
+    return is_value_error or "Error binding parameter" in str(error.orig)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error, then what the driver raised, outermost first."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = getattr(seen, "orig", None) or seen.__cause__
+    """Yield the error and its causes, outermost first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = getattr(cause, "orig", None) or cause.__cause__
 
 
 def _sqlstate(error: BaseException) -> str | None:
@@ -171,7 +171,7 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def _sqlite_code(error: BaseException) -> int | None:
-    """Return SQLite's primary result code; the extended ones carry it in the low byte."""
+    """Return SQLite's primary result code: the low byte of an extended one."""
     for cause in _causes(error):
         code = getattr(cause, "sqlite_errorcode", None)
         if isinstance(code, int):

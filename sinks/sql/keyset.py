@@ -1,11 +1,11 @@
-"""Keyset pagination: the rows of a list after the key of the last row that was shown."""
+"""Keyset pagination: select the rows of a list after the key of the previous page's last row."""
 
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, tuple_
 
-#: A list's key: a time, and what tells rows of one time apart.
+#: The sort key of a list: a time and a tiebreaker.
 Key = tuple[datetime, Any]
 
 
@@ -16,10 +16,12 @@ def newest_first(
     since: datetime | None,
     until: datetime | None,
 ) -> Select[Any]:
-    """Return the query for the rows below the key `after`, from `since` up to `until` exclusive.
+    """Add conditions and a descending order by the key in `columns` to a query.
 
-    They come by the key, descending. `columns` must follow columns of equality in an index: then
-    the rows are one range of it. SQLite searches by one upper bound only, hence the lower one.
+    Select the rows below the key `after`, with times from `since` (inclusive) to `until`
+    (exclusive). They are one index range if `columns` follow the columns of the query's equality
+    conditions in an index. SQLite uses a single upper bound of an index, so only the lower of
+    `after` and `until` is added.
     """
     (time, _) = columns
     if since is not None:

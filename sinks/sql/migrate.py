@@ -1,4 +1,4 @@
-"""Bring a database to the newest revision, and compare it with the models."""
+"""Migrate a database to the newest revision, and compare its schema with the models."""
 
 import asyncio
 import sqlite3
@@ -16,31 +16,31 @@ from sqlalchemy import Connection, text
 
 from sinks.sql.engine import open_database
 from sinks.sql.schema import differences
-from sinks.sql.sqlite import create, sqlite_path
+from sinks.sql.sqlite import create_file, sqlite_path
 
 T = TypeVar("T")
 
-#: The advisory lock of PostgreSQL that one migration at a time holds; "headrace" as a number.
+#: The key of the PostgreSQL advisory lock that serializes migrations: "headrace" as a number.
 _LOCK_KEY = int.from_bytes(b"headrace", "big")
 _WAL_DEADLINE_SECONDS = 30.0
 
 
 def upgrade(url: str) -> None:
-    """Migrate to the newest revision, all or nothing; safe when several processes do so at once.
+    """Migrate to the newest revision in one transaction; safe to run concurrently.
 
-    Makes the file and folder of a SQLite database and turns on its write-ahead log. Blocks;
-    may be called with an event loop running. Raises what the driver raises.
+    Creates a missing SQLite file and its directory, and turns on WAL mode. Blocks, but may be
+    called while an event loop is running. Raises driver errors.
     """
     if url.startswith("sqlite:"):
-        _make_sqlite_file(url)
+        _create_sqlite_file(url)
     _run(url, _upgrade)
 
 
 def check(url: str) -> list[str]:
-    """Return the differences between the models and the database, a sentence each; [] for none.
+    """Return a sentence for each difference between the database and the models.
 
-    Sees tables, columns, types, keys, indexes with their conditions, CHECKs, STRICT and views;
-    tables that are not headrace's are left alone. Blocks, as `upgrade` does, and writes nothing.
+    Compares tables, columns, types, keys, indexes with their conditions, CHECKs, STRICT and
+    views; ignores tables that are not headrace's. Blocks like `upgrade`; changes nothing.
     """
     if url.startswith("sqlite:") and not sqlite_path(url).exists():
         return [f"There is no database at {sqlite_path(url)}: run `headrace db upgrade`"]
@@ -54,15 +54,15 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _check(connection: Connection) -> list[str]:
-    at = MigrationContext.configure(connection).get_current_revision()
-    newest = ScriptDirectory.from_config(_config(connection)).get_current_head()
-    found = []
-    if at != newest:
-        found.append(
-            f"The database is at revision {at or 'none'}, this version of headrace at {newest}: "
+    current = MigrationContext.configure(connection).get_current_revision()
+    head = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    outdated = []
+    if current != head:
+        outdated.append(
+            f"The database is at revision {current or 'none'}, this version of headrace at {head}: "
             "run `headrace db upgrade`"
         )
-    return found + differences(connection)
+    return outdated + differences(connection)
 
 
 def _config(connection: Connection) -> Config:
@@ -74,10 +74,10 @@ def _config(connection: Connection) -> Config:
 
 
 def _run(url: str, work: Callable[[Connection], T]) -> T:
-    """Run `work` in one transaction, from a thread: the caller's may have a loop running."""
+    """Run `work` in one transaction, in a thread with its own event loop."""
 
     async def in_loop() -> T:
-        # To wait for another's migration, or to build an index, may take long.
+        # Waiting for a concurrent migration or building an index may take long.
         database = open_database(url, statement_seconds=None)
         try:
             return await database.run(work)
@@ -88,20 +88,23 @@ def _run(url: str, work: Callable[[Connection], T]) -> T:
         return thread.submit(lambda: asyncio.run(in_loop())).result()
 
 
-def _make_sqlite_file(url: str) -> None:
+def _create_sqlite_file(url: str) -> None:
     path = sqlite_path(url)
-    create(path)
+    create_file(path)
     connection = sqlite3.connect(path, isolation_level=None)
     deadline = time.monotonic() + _WAL_DEADLINE_SECONDS
     try:
-        while not _turn_wal_on(connection, deadline):
+        while not _enable_wal(connection, deadline):
             time.sleep(0.05)
     finally:
         connection.close()
 
 
-def _turn_wal_on(connection: sqlite3.Connection, deadline: float) -> bool:
-    """Return whether it is on; this change alone does not wait for locks by itself."""
+def _enable_wal(connection: sqlite3.Connection, deadline: float) -> bool:
+    """Turn on WAL mode; return False if the file is locked.
+
+    SQLite does not apply the busy timeout to this statement.
+    """
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:

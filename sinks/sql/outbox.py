@@ -1,10 +1,10 @@
-"""Deliveries of new alerts: inserted with them, in the same transaction (an outbox).
+"""The transactional outbox: deliveries are inserted in the transaction of their alerts.
 
-Only an alert that was not there before has deliveries, so a replay makes none; their ids are
-made of alert and subscription. After one about a subject, a subscription gets no other about
-it within its cooldown, measured between the times at which the alerts were raised. Subjects are
-chosen by clients, so their number in a cooldown is bounded, and so is the number of deliveries
-of a subscription in a minute and an hour: what exceeds them is counted in a digest.
+Only new alerts are delivered, so a replay enqueues nothing; delivery ids are derived from alert
+and subscription. After an alert about a subject, a subscription is not sent another one about it
+within its cooldown, measured between the times at which the alerts were raised. Clients choose
+the subjects, so the subjects per cooldown and the deliveries per minute and hour are limited;
+alerts over the limits are counted in a digest.
 """
 
 import json
@@ -18,80 +18,94 @@ from sqlalchemy import Connection, case, func, select, true
 
 from schemas.alert_rules import RULES, PaymentParams, non_defaults, read_params
 from schemas.batched import batched
-from sinks.sql.digests import Alert, Budget, Subscriber, add_to_digest, alert_data, delivery_row
+from sinks.sql.digests import (
+    Alert,
+    DeliveryLimits,
+    Subscriber,
+    add_to_digest,
+    alert_data,
+    delivery_row,
+)
 from sinks.sql.statements import Row
 from sinks.sql.tables import AlertRow, DeliveryRow, SubscriptionRow, table_of
-from sinks.sql.types import micros, moment, now_utc
+from sinks.sql.types import from_micros, micros, now_utc
 
+#: Namespace of the deliveries' UUIDv5 ids.
 _DELIVERY_IDS = UUID("6f0e2c1b-93a7-5d0c-8a41-52c6b7d9f0e8")
 _ALERTS, _DELIVERIES = table_of(AlertRow), table_of(DeliveryRow)
 _SUBSCRIPTIONS = table_of(SubscriptionRow)
-#: Values of one `IN`: SQLite takes 32,766 parameters, and plans long lists badly.
-_AT_ONCE = 500
+#: Values per `IN`: SQLite is limited to 32,766 parameters and plans long lists badly.
+_CHUNK_SIZE = 500
 
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 
-#: What was delivered to a subscription: the subject, and when the alert was raised.
+#: The subject of a delivered alert, and when it was raised.
 Delivered = tuple[str, int]
-#: An alert, and a subscription that it is for.
-Wanted = tuple[Alert, Subscriber]
+#: An alert and a subscription that it matches.
+Match = tuple[Alert, Subscriber]
 
 
-def known_alerts(connection: Connection, alert_ids: Sequence[str]) -> set[str]:
-    """Return which alerts of a batch are there already; queried before it is inserted."""
+def existing_alerts(connection: Connection, alert_ids: Sequence[str]) -> set[str]:
+    """Return the ids that are in the table already; call it before the batch is inserted."""
     key = _ALERTS.c.alert_id
     return {
-        found
-        for some in batched(alert_ids, _AT_ONCE)
-        for found in connection.execute(select(key).where(key.in_(some))).scalars()
+        alert_id
+        for chunk in batched(alert_ids, _CHUNK_SIZE)
+        for alert_id in connection.execute(select(key).where(key.in_(chunk))).scalars()
     }
 
 
 def delivery_rows(
-    connection: Connection, alert_rows: Iterable[Row], known: set[str], budget: Budget
+    connection: Connection, alert_rows: Iterable[Row], existing: set[str], limits: DeliveryLimits
 ) -> list[Row]:
-    """Return the rows of `deliveries` for those of the alerts that are new.
+    """Return the rows of `deliveries` for the alerts that are not in `existing`.
 
-    What a subscription is not sent on its own is counted in a digest, which is another row or
-    one that is there already.
+    Alerts over a subscription's limits are counted in a digest: a new row, or a pending one that
+    is updated.
     """
     names = _ALERTS.columns.keys()
     alerts = (dict(zip(names, row, strict=True)) for row in alert_rows)
-    new = [alert for alert in alerts if alert["alert_id"] not in known]
+    new = [alert for alert in alerts if alert["alert_id"] not in existing]
     subscribers = _subscribers(connection, {alert["site_id"] for alert in new})
-    wanted = [(alert, one) for alert in new for one in subscribers if _is_for(one, alert)]
+    matches = [(alert, each) for alert in new for each in subscribers if _matches(each, alert)]
     now = micros(now_utc())
-    delivered = _delivered_before(connection, wanted)
-    left = _budget_left(connection, {one.subscription_id for _, one in wanted}, now, budget)
+    delivered = _delivered(connection, matches)
+    subscription_ids = {subscriber.subscription_id for _, subscriber in matches}
+    remaining = _remaining(connection, subscription_ids, now, limits)
     rows: list[Row] = []
-    exceeding: defaultdict[Subscriber, list[Alert]] = defaultdict(list)
-    for alert, one in wanted:
-        near = _near(delivered[one.subscription_id], alert["raised_at"], one)
-        if alert["subject"] in near:
+    over_limit: defaultdict[Subscriber, list[Alert]] = defaultdict(list)
+    for alert, subscriber in matches:
+        subscription_id = subscriber.subscription_id
+        subject, raised_at = alert["subject"], alert["raised_at"]
+        subjects = _subjects_in_cooldown(delivered[subscription_id], raised_at, subscriber)
+        if subject in subjects:
             continue
-        if len(near) >= budget.cooldown_subjects or left[one.subscription_id] <= 0:
-            exceeding[one].append(alert)
+        if len(subjects) >= limits.subjects_per_cooldown or remaining[subscription_id] <= 0:
+            over_limit[subscriber].append(alert)
             continue
-        left[one.subscription_id] -= 1
-        delivered[one.subscription_id].append((alert["subject"], alert["raised_at"]))
-        delivery_id = str(uuid5(_DELIVERY_IDS, f"{alert['alert_id']}:{one.subscription_id}"))
-        rows.append(delivery_row(delivery_id, one, alert, _body(alert), now=now, due=now))
-    digests = (add_to_digest(connection, one, budget, some, now) for one, some in exceeding.items())
+        remaining[subscription_id] -= 1
+        delivered[subscription_id].append((subject, raised_at))
+        delivery_id = str(uuid5(_DELIVERY_IDS, f"{alert['alert_id']}:{subscription_id}"))
+        rows.append(delivery_row(delivery_id, subscriber, alert, _body(alert), now=now, due=now))
+    digests = (
+        add_to_digest(connection, subscriber, limits, over, now)
+        for subscriber, over in over_limit.items()
+    )
     return [*rows, *(row for row in digests if row is not None)]
 
 
 def _body(alert: Alert) -> dict[str, Any]:
-    """Return the message about an alert."""
+    """Return the body of the webhook."""
     data = alert_data(alert)
     return {"type": "alert.raised", "timestamp": data["raised_at"], "data": data}
 
 
-def _is_for(subscriber: Subscriber, alert: Alert) -> bool:
-    """Return True if an alert is to be delivered to this subscription.
+def _matches(subscriber: Subscriber, alert: Alert) -> bool:
+    """Return True if an alert is to be delivered to a subscription.
 
-    One that names a subscription is for that one only. Of the others, payments are for
-    whom they are large enough for, and all else is for those with the rule's parameters.
+    An alert with a `subscription_id` is for that subscription only. A payment must reach the
+    subscription's amount. Other alerts are for subscriptions with the rule's default parameters.
     """
     if (alert["site_id"], alert["rule"]) != (subscriber.site_id, subscriber.rule):
         return False
@@ -106,20 +120,20 @@ def _is_for(subscriber: Subscriber, alert: Alert) -> bool:
 
 
 def _subscribers(connection: Connection, sites: Iterable[str]) -> list[Subscriber]:
-    """Return the enabled subscriptions of these sites."""
+    """Return the enabled subscriptions of sites."""
     table = _SUBSCRIPTIONS
-    found: list[Subscriber] = []
-    for some in batched(sorted(sites), _AT_ONCE):
+    subscribers: list[Subscriber] = []
+    for chunk in batched(sorted(sites), _CHUNK_SIZE):
         rows = connection.execute(
             select(table)
             .where(
-                table.c.site_id.in_(some),
+                table.c.site_id.in_(chunk),
                 table.c.enabled == true(),
-                table.c.rule.in_(RULES),  # a later version may have others
+                table.c.rule.in_(RULES),  # a later version may have more rules
             )
             .order_by(table.c.subscription_id)
         )
-        found += [
+        subscribers += [
             Subscriber(
                 row.subscription_id,
                 row.site_id,
@@ -129,26 +143,28 @@ def _subscribers(connection: Connection, sites: Iterable[str]) -> list[Subscribe
             )
             for row in rows
         ]
-    return found
+    return subscribers
 
 
-def _delivered_before(
-    connection: Connection, wanted: Sequence[Wanted]
+def _delivered(
+    connection: Connection, matches: Sequence[Match]
 ) -> defaultdict[str, list[Delivered]]:
-    """Return what was delivered to subscriptions with a cooldown, near in time to these alerts."""
+    """Return earlier deliveries by subscription, within the longest cooldown of these alerts."""
     table = _DELIVERIES
     delivered: defaultdict[str, list[Delivered]] = defaultdict(list)
-    cooling = [(alert, one) for alert, one in wanted if one.cooldown_us]
-    if not cooling:
+    with_cooldown = [(alert, subscriber) for alert, subscriber in matches if subscriber.cooldown_us]
+    if not with_cooldown:
         return delivered
-    longest = max(one.cooldown_us for _, one in cooling)
-    times = [alert["raised_at"] for alert, _ in cooling]
-    for some in batched(sorted({one.subscription_id for _, one in cooling}), _AT_ONCE):
+    longest = max(subscriber.cooldown_us for _, subscriber in with_cooldown)
+    times = [alert["raised_at"] for alert, _ in with_cooldown]
+    for chunk in batched(
+        sorted({subscriber.subscription_id for _, subscriber in with_cooldown}), _CHUNK_SIZE
+    ):
         rows = connection.execute(
             select(table.c.subscription_id, table.c.subject, table.c.raised_at).where(
-                table.c.subscription_id.in_(some),
-                table.c.raised_at > moment(min(times) - longest),
-                table.c.raised_at < moment(max(times) + longest),
+                table.c.subscription_id.in_(chunk),
+                table.c.raised_at > from_micros(min(times) - longest),
+                table.c.raised_at < from_micros(max(times) + longest),
                 table.c.alert_id.is_not(None),
             )
         )
@@ -157,28 +173,32 @@ def _delivered_before(
     return delivered
 
 
-def _near(delivered: list[Delivered], raised_at: int, one: Subscriber) -> set[str]:
+def _subjects_in_cooldown(
+    delivered: list[Delivered], raised_at: int, subscriber: Subscriber
+) -> set[str]:
     """Return the subjects that were delivered within a cooldown of an alert."""
-    return {subject for subject, at in delivered if abs(raised_at - at) < one.cooldown_us}
+    return {subject for subject, at in delivered if abs(raised_at - at) < subscriber.cooldown_us}
 
 
-def _budget_left(
-    connection: Connection, subscriptions: set[str], now: int, budget: Budget
+def _remaining(
+    connection: Connection, subscriptions: set[str], now: int, limits: DeliveryLimits
 ) -> dict[str, int]:
-    """Return how many more deliveries each subscription may have: in the minute and the hour."""
+    """Return how many more deliveries each subscription may get in this minute and hour."""
     name, created = _DELIVERIES.c.subscription_id, _DELIVERIES.c.created_at
-    left = dict.fromkeys(subscriptions, min(budget.per_minute, budget.per_hour))
-    in_minute = func.sum(case((created > moment(now - _MINUTE_US), 1), else_=0))
-    for some in batched(sorted(subscriptions), _AT_ONCE):
+    remaining = dict.fromkeys(subscriptions, min(limits.per_minute, limits.per_hour))
+    in_minute = func.sum(case((created > from_micros(now - _MINUTE_US), 1), else_=0))
+    for chunk in batched(sorted(subscriptions), _CHUNK_SIZE):
         rows = connection.execute(
             select(name, func.count(), in_minute)
             .where(
-                name.in_(some),
-                created > moment(now - _HOUR_US),
-                created <= moment(now),
+                name.in_(chunk),
+                created > from_micros(now - _HOUR_US),
+                created <= from_micros(now),
             )
             .group_by(name)
         )
-        for subscription_id, by_hour, by_minute in rows:
-            left[subscription_id] = min(budget.per_minute - by_minute, budget.per_hour - by_hour)
-    return left
+        for subscription_id, hour_count, minute_count in rows:
+            remaining[subscription_id] = min(
+                limits.per_minute - minute_count, limits.per_hour - hour_count
+            )
+    return remaining

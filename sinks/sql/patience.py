@@ -1,4 +1,4 @@
-"""Transient trouble is waited out: the events are safe in Kafka."""
+"""Retries of database transactions until the database is available again."""
 
 import asyncio
 import logging
@@ -9,59 +9,61 @@ from typing import TypeVar
 from sinks.sql.errors import (
     DatabaseUnavailable,
     SchemaMissing,
+    driver_message,
     explain,
     is_schema_missing,
     is_transient,
-    reason,
 )
 
 T = TypeVar("T")
 
-_logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-FIRST_DELAY_SECONDS = 0.1
-LONGEST_DELAY_SECONDS = 10.0
-#: How soon a stop is noticed while waiting.
-_GLANCE_SECONDS = 0.1
-#: Lines about one and the same trouble come no more often than this.
-_LOG_EVERY_SECONDS = 30.0
+#: Exponential backoff.
+MIN_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 10.0
+#: Between two checks of `should_stop` while waiting.
+_STOP_CHECK_SECONDS = 0.1
+#: The minimum interval between log lines about the same problem.
+_LOG_INTERVAL_SECONDS = 30.0
 
 
-class Patience:
-    """Retries attempts for as long as the database is in trouble and nobody wants to stop.
+class Retrier:
+    """Retries attempts with backoff while the database has transient errors.
 
-    `trouble` is the sentence about it while there is some, for readiness, else None.
+    `problem` describes the current error for readiness checks; None if there is none.
     """
 
     def __init__(self, should_stop: Callable[[], bool]) -> None:
-        self.trouble: str | None = None
+        self.problem: str | None = None
         self._should_stop = should_stop
-        self._since = 0.0
-        self._logged = float("-inf")
+        self._failing_since = 0.0
+        self._logged_at = float("-inf")
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return what `attempt` returns, calling it again 0.1 to 10 s after transient trouble.
+        """Call `attempt` until it succeeds and return its result.
 
-        Raises `DatabaseUnavailable` when a stop is asked for meanwhile, `SchemaMissing` when
-        the migrations have not run, and what else the attempt raises as it is.
+        Retries transient errors after 0.1 to 10 s. Raises `DatabaseUnavailable` if `should_stop`
+        returns True while waiting, `SchemaMissing` if the migrations have not been run, and all
+        other errors of the attempt.
         """
-        delay = FIRST_DELAY_SECONDS
+        delay = MIN_DELAY_SECONDS
         while True:
             try:
                 result = await attempt()
             except Exception as error:
                 if is_schema_missing(error):
                     raise SchemaMissing(
-                        f"The database lacks what this version needs ({reason(error)}): "
+                        f"The database lacks what this version needs ({driver_message(error)}): "
                         "run `headrace db upgrade`"
                     ) from error
                 if not is_transient(error):
                     raise
-                self._note(error)
+                self._on_failure(error)
                 await self._pause(delay, error)
-                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+                delay = min(2 * delay, MAX_DELAY_SECONDS)
             else:
-                self._note_success()
+                self._on_success()
                 return result
 
     async def _pause(self, seconds: float, error: Exception) -> None:
@@ -72,20 +74,20 @@ class Patience:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            await asyncio.sleep(min(left, _GLANCE_SECONDS))
+            await asyncio.sleep(min(left, _STOP_CHECK_SECONDS))
 
-    def _note(self, error: Exception) -> None:
+    def _on_failure(self, error: Exception) -> None:
         now = time.monotonic()
-        if self.trouble is None:
-            self._since = now
-        sentence = explain(error)
-        if sentence != self.trouble or now - self._logged >= _LOG_EVERY_SECONDS:
-            self._logged = now
-            _logger.warning("%s; trying again, the events stay in Kafka meanwhile", sentence)
-        self.trouble = sentence
+        if self.problem is None:
+            self._failing_since = now
+        problem = explain(error)
+        if problem != self.problem or now - self._logged_at >= _LOG_INTERVAL_SECONDS:
+            self._logged_at = now
+            log.warning("%s; retrying, the events stay in Kafka", problem)
+        self.problem = problem
 
-    def _note_success(self) -> None:
-        if self.trouble is not None:
-            self.trouble = None
-            away = time.monotonic() - self._since
-            _logger.warning("The database takes writes again, after %.1f s", away)
+    def _on_success(self) -> None:
+        if self.problem is not None:
+            self.problem = None
+            seconds = time.monotonic() - self._failing_since
+            log.warning("The database accepts writes again, after %.1f s", seconds)

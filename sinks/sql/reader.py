@@ -1,4 +1,4 @@
-"""Reading SQL while others write it, within a time limit."""
+"""Read-only transactions with a time limit, which do not block writers."""
 
 import asyncio
 import sqlite3
@@ -12,21 +12,21 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from sinks.sql.engine import Database, PostgresDatabase
-from sinks.sql.errors import TooSlow, is_ended_early
+from sinks.sql.errors import ReadTimeout, is_cancelled
 from sinks.sql.postgres import postgres_engine
 from sinks.sql.sqlite import sqlite_engine
 
 T = TypeVar("T")
 
 _STATEMENT_SECONDS = 10.0
-#: Reads at the same time.
+#: The number of concurrent reads.
 READERS = 4
-#: Instructions of SQLite's virtual machine between two looks at the clock: under a millisecond.
-_INSTRUCTIONS = 10_000
-#: That the server's own time limit is ahead of ours, which costs the connection.
+#: SQLite virtual machine instructions between two checks of the deadline: under a millisecond.
+_INSTRUCTIONS_PER_CHECK = 10_000
+#: How much later than `statement_timeout` the client gives up, which closes the connection.
 _MARGIN_SECONDS = 0.5
-# One statement, so one round trip; local to the transaction, as PgBouncer needs it.
-_LIMIT = text(
+# One statement to save a round trip; local to the transaction because of PgBouncer.
+_SET_LIMITS = text(
     "SELECT set_config('statement_timeout', :milliseconds, true), "
     "set_config('transaction_read_only', 'on', true)"
 )
@@ -35,11 +35,11 @@ _LIMIT = text(
 def open_reader(
     url: str, statement_seconds: float = _STATEMENT_SECONDS, *, readers: int = READERS
 ) -> Database:
-    """Return the database for reading; connects when first used.
+    """Return a read-only database; it connects when first used.
 
-    `run` raises `TooSlow` when a read takes longer than `statement_seconds`. A read whose task is
-    cancelled ends at once on either engine. On SQLite a read sees the state at its begin and
-    delays no writer, nor does a writer delay it: that is what the write-ahead log is for.
+    `run` raises `ReadTimeout` if a read takes longer than `statement_seconds`. Cancelling the task
+    cancels the read. On SQLite, readers and the writer do not block each other (WAL mode), and a
+    read sees the snapshot at its start.
     """
     if url.startswith("sqlite:"):
         return SqliteReader(url, statement_seconds, readers=readers)
@@ -47,7 +47,7 @@ def open_reader(
 
 
 class PostgresReader(PostgresDatabase):
-    """A PostgreSQL server that is only read, over a few connections."""
+    """A PostgreSQL server, read over a small connection pool."""
 
     def __init__(self, url: str, statement_seconds: float, *, readers: int = READERS) -> None:
         super().__init__(
@@ -56,10 +56,10 @@ class PostgresReader(PostgresDatabase):
         self._seconds = statement_seconds
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """See `Database.run`; `TooSlow` when it exceeds the time limit."""
+        """See `Database.run`; raises `ReadTimeout` after the time limit."""
 
         def limited(connection: Connection) -> T:
-            connection.execute(_LIMIT, {"milliseconds": str(round(self._seconds * 1_000))})
+            connection.execute(_SET_LIMITS, {"milliseconds": str(round(self._seconds * 1_000))})
             return work(connection)
 
         try:
@@ -67,17 +67,17 @@ class PostgresReader(PostgresDatabase):
                 return await super().run(limited)
         except TimeoutError as error:
             if limit.expired():
-                raise TooSlow(self._seconds) from error
+                raise ReadTimeout(self._seconds) from error
             raise
         except DBAPIError as error:
-            if is_ended_early(error):
-                raise TooSlow(self._seconds) from error
+            if is_cancelled(error):
+                raise ReadTimeout(self._seconds) from error
             raise
 
 
 @dataclass(slots=True)
-class _Limit:
-    """When a read has to end; `at` is of the monotonic clock."""
+class _Deadline:
+    """The deadline of a read, in seconds of the monotonic clock."""
 
     at: float
     is_cancelled: bool = False
@@ -87,9 +87,9 @@ class _Limit:
 
 
 class SqliteReader:
-    """A SQLite file that is read by a few threads; a write through it fails.
+    """A SQLite file, read by a small thread pool; writes fail.
 
-    A read may last `statement_seconds`, waiting for a thread not included; None: for ever.
+    A read may take `statement_seconds` (None: no limit), without the wait for a thread.
     """
 
     def __init__(
@@ -102,36 +102,38 @@ class SqliteReader:
         self._is_closed = False
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """See `Database.run`; `TooSlow` when it exceeds the time limit."""
-        limit = _Limit(float("inf"))
+        """See `Database.run`; raises `ReadTimeout` after the time limit."""
+        deadline = _Deadline(float("inf"))
 
         def limited() -> T:
-            limit.at = time.monotonic() + self._seconds
-            return self._transaction(work, limit)
+            deadline.at = time.monotonic() + self._seconds
+            return self._transaction(work, deadline)
 
         try:
             return await self._in_thread(limited)
         except asyncio.CancelledError:
-            limit.is_cancelled = True
+            deadline.is_cancelled = True
             raise
 
     async def close(self) -> None:
-        """See `Database.close`; reads that still run end with `TooSlow`."""
+        """See `Database.close`; running reads are cancelled with `ReadTimeout`."""
         self._is_closed = True
         await self._in_thread(self._engine.dispose)
         self._threads.shutdown()
 
-    def _transaction(self, work: Callable[[Connection], T], limit: _Limit) -> T:
+    def _transaction(self, work: Callable[[Connection], T], deadline: _Deadline) -> T:
         with self._engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - for the type checker
-            driver.set_progress_handler(lambda: self._is_closed or limit.is_over(), _INSTRUCTIONS)
+            driver.set_progress_handler(
+                lambda: self._is_closed or deadline.is_over(), _INSTRUCTIONS_PER_CHECK
+            )
             try:
                 with connection.begin():
                     return work(connection)
             except DBAPIError as error:
-                if is_ended_early(error):
-                    raise TooSlow(self._seconds) from error
+                if is_cancelled(error):
+                    raise ReadTimeout(self._seconds) from error
                 raise
             finally:
                 driver.set_progress_handler(None, 0)

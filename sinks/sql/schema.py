@@ -1,8 +1,8 @@
-"""What a database's schema is, as facts, and how it differs from what the models make.
+"""Compare the schema of a database with the models.
 
-Alembic's own comparison is blind to conditions of indexes, CHECKs, missing primary keys and
-views. Here the models are created beside the real tables (in memory, or in PostgreSQL's
-temporary schema) and both are described by the same function, so both speak the engine's words.
+Alembic's comparison ignores index conditions, CHECKs, missing primary keys and views. Here the
+models are created in a scratch schema (in memory, or PostgreSQL's temporary schema), and the same
+function describes both schemas, in the terms of the engine.
 """
 
 import re
@@ -13,14 +13,15 @@ from sqlalchemy import Connection, Inspector, StaticPool, create_engine, inspect
 
 from sinks.sql.tables import METADATA, VIEWS
 
+#: The definitions of schema objects by name, such as `column path of events`.
 Facts = dict[str, str]
 
-#: What the inspector says of an option that an index has not.
-_NOTHING = {"", "None", "False", "0", "[]", "{}"}
+#: The inspector's values for options that are not set.
+_UNSET = {"", "None", "False", "0", "[]", "{}"}
 
 
 def differences(connection: Connection) -> list[str]:
-    """Return a sentence for each difference; writes nothing that lasts."""
+    """Return a sentence for each difference; changes nothing in the database."""
     found = describe(connection)
     if connection.dialect.name == "postgresql":
         expected = _expected_on_postgres(connection)
@@ -30,20 +31,20 @@ def differences(connection: Connection) -> list[str]:
 
 
 def describe(connection: Connection, schema: str | None = None) -> Facts:
-    """Return the facts about headrace's tables and views: names, and how each is made."""
+    """Return the definitions of headrace's tables, their columns and constraints, and views."""
     inspector = inspect(connection)
     tables = set(METADATA.tables)
     facts: Facts = {}
     for table in tables if schema else tables & set(inspector.get_table_names()):
         facts[f"table {table}"] = _kind_of_table(connection, table)
         facts |= _columns(inspector, table, schema)
-        for kind, found in (
+        for kind, objects in (
             ("index", inspector.get_indexes(table, schema)),
             ("unique constraint", inspector.get_unique_constraints(table, schema)),
             ("check", inspector.get_check_constraints(table, schema)),
             ("foreign key", inspector.get_foreign_keys(table, schema)),
         ):
-            facts |= {f"{kind} {one['name']} of {table}": _options(dict(one)) for one in found}
+            facts |= {f"{kind} {item['name']} of {table}": _options(dict(item)) for item in objects}
     for view in VIEWS:
         if (definition := _view(connection, view, schema)) is not None:
             facts[f"view {view}"] = re.sub(r"\s+", " ", definition).strip()
@@ -51,12 +52,12 @@ def describe(connection: Connection, schema: str | None = None) -> Facts:
 
 
 def _sentences(expected: Facts, found: Facts) -> Iterator[str]:
-    # A missing table's own sentence says it all.
-    gone = [name for name in expected.keys() - found.keys() if name.startswith("table ")]
-    of_missing = tuple(f" of {name.removeprefix('table ')}" for name in gone)
+    # The columns and indexes of a missing table are not reported.
+    missing = [name for name in expected.keys() - found.keys() if name.startswith("table ")]
+    of_missing_table = tuple(f" of {name.removeprefix('table ')}" for name in missing)
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
-            if not name.endswith(of_missing):
+            if not name.endswith(of_missing_table):
                 yield f"missing: {name}"
         elif name not in expected:
             yield f"not in the models: {name} ({found[name]})"
@@ -77,15 +78,15 @@ def _columns(inspector: Inspector, table: str, schema: str | None) -> Facts:
     return facts
 
 
-def _options(found: dict[str, Any]) -> str:
-    """Return all that the inspector reports of an index or a constraint, in a fixed order.
+def _options(reflected: dict[str, Any]) -> str:
+    """Return the options of an index or a constraint, in a fixed order.
 
-    Not where the referenced tables are: the models' are in another schema.
+    Leave out the schema of referenced tables, which differs for the models.
     """
-    options = {**found, **found.get("dialect_options", {})}
+    options = {**reflected, **reflected.get("dialect_options", {})}
     ignored = {"name", "dialect_options", "duplicates_constraint", "referred_schema"}
-    words = {key: str(options[key]) for key in sorted(options.keys() - ignored)}
-    return ", ".join(f"{key} {word}" for key, word in words.items() if word not in _NOTHING)
+    values = {key: str(options[key]) for key in sorted(options.keys() - ignored)}
+    return ", ".join(f"{key} {value}" for key, value in values.items() if value not in _UNSET)
 
 
 def _kind_of_table(connection: Connection, table: str) -> str:
@@ -115,8 +116,8 @@ def _expected_on_sqlite() -> Facts:
 
 
 def _expected_on_postgres(connection: Connection) -> Facts:
-    """Create the models in the session's temporary schema, look, and undo it."""
-    scratch = connection.begin_nested()
+    """Describe the models after creating them in the session's temporary schema; roll back."""
+    savepoint = connection.begin_nested()
     try:
         connection.execute(text("SET LOCAL search_path = pg_temp"))
         METADATA.create_all(connection, checkfirst=False)
@@ -125,4 +126,4 @@ def _expected_on_postgres(connection: Connection) -> Facts:
         ).scalar_one()
         return describe(connection, schema)
     finally:
-        scratch.rollback()
+        savepoint.rollback()

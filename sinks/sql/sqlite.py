@@ -1,4 +1,4 @@
-"""SQLite files: found by their path as it is given, and readable by their owner alone."""
+"""SQLite files and the engines that open them."""
 
 import os
 import sqlite3
@@ -10,30 +10,29 @@ from sqlalchemy import Engine, QueuePool, create_engine, event
 
 from schemas.sqlite_url import parse_sqlite_url
 
-#: Seconds that SQLite waits for another process's lock before the attempt counts as failed
-#: and is logged; a stop waits no longer.
-BUSY_SECONDS = 5
+#: How long SQLite waits for another process's lock; also the longest delay of a stop.
+BUSY_TIMEOUT_SECONDS = 5
 
 
 def sqlite_path(url: str) -> Path:
-    """Return the file's path, absolute."""
+    """Return the absolute path of the database file."""
     return Path(parse_sqlite_url(url)).absolute()
 
 
 def sqlite_engine(url: str, begin: str, pragmas: Sequence[str], *, connections: int = 5) -> Engine:
-    """Return an engine whose connections run `pragmas` and whose transactions start by `begin`.
+    """Return an engine that runs `pragmas` on connect and starts transactions with `begin`.
 
-    As with PostgreSQL, its errors show no values: they are logged.
+    Its errors do not contain parameters, because they are logged.
     """
     path = sqlite_path(url)
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver would begin transactions by itself
+        connection.isolation_level = None  # no implicit transactions
         for pragma in pragmas:
             connection.execute(pragma)
 
     engine = create_engine(
-        "sqlite://",  # the path goes past SQLAlchemy, which would read parts of it as parameters
+        "sqlite://",  # without the path, parts of which SQLAlchemy could parse as parameters
         hide_parameters=True,
         creator=lambda: _connect(path),
         poolclass=QueuePool,
@@ -45,22 +44,22 @@ def sqlite_engine(url: str, begin: str, pragmas: Sequence[str], *, connections: 
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Connect to a file that exists; the error about one that does not names its path."""
-    # `mode=rw`: a file that is missing is an error, and not made here without its tables.
-    address = f"file:{quote(os.fsencode(path))}?mode=rw"
+    """Connect to an existing file; errors contain its path."""
+    # mode=rw does not create a missing file, which would have no tables.
+    uri = f"file:{quote(os.fsencode(path))}?mode=rw"
     try:
-        return sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
     except sqlite3.OperationalError as error:
-        named = sqlite3.OperationalError(f"{error}: {path}")
-        named.sqlite_errorcode = error.sqlite_errorcode
-        named.sqlite_errorname = error.sqlite_errorname
-        raise named from None
+        with_path = sqlite3.OperationalError(f"{error}: {path}")
+        with_path.sqlite_errorcode = error.sqlite_errorcode
+        with_path.sqlite_errorname = error.sqlite_errorname
+        raise with_path from None
 
 
-def create(path: Path) -> None:
-    """Create an empty file, and its directories, that only their owner can read.
+def create_file(path: Path) -> None:
+    """Create an empty file and its directories, readable only by their owner.
 
-    Nothing changes for those that exist. SQLite gives the files next to it the same mode.
+    Existing ones are not changed. SQLite creates the WAL files with the same mode.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:

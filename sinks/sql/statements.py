@@ -1,9 +1,9 @@
-"""SQL for batches of rows, generated from the tables.
+"""Bulk upserts, generated from the tables.
 
-A row is a plain tuple in the order of the table's columns (`seq` of alerts excepted: the
-writer numbers them), in neutral values: times are microseconds since 1970, ids and JSON are
-text, flags are `bool`, amounts are `Decimal`. SQLite gets one `executemany`; PostgreSQL one
-statement for all rows, as an array of a composite type of ours (ADR 24).
+A row is a tuple in the order of the table's columns (alerts lack `seq`, which the writer
+assigns). Its values do not depend on the engine: times are microseconds since 1970, ids and JSON
+are text, flags are `bool`, amounts are `Decimal`. SQLite gets one `executemany`, PostgreSQL one
+statement whose parameter is an array of a composite type (ADR 24).
 """
 
 import math
@@ -18,60 +18,59 @@ from sinks.sql.types import Amount, Flag, JsonText, UtcTime, UuidText, amount_te
 
 Row = tuple[Any, ...]
 
-#: In the info of a PostgreSQL connection: whether its session has the types of rows.
+#: The key in `Connection.info` that holds whether the PostgreSQL session has the row types.
 HAS_ROW_TYPES = "headrace.has_row_types"
 Values = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnKind:
-    """How a column's neutral values reach the engines.
+class ColumnEncoding:
+    """How the values of a column are sent to the engines.
 
-    `sent_as` is the type in which PostgreSQL is sent it, `select` turns that into the column's
-    value, `to_sqlite` does so in Python (not called for NULL).
+    PostgreSQL receives them as `pg_type` and converts them by the SQL expression
+    `pg_expression`. SQLite receives the results of `to_sqlite`, which is not called for NULL.
     """
 
-    sent_as: str
-    select: str = "{0}"
+    pg_type: str
+    pg_expression: str = "{0}"
     to_sqlite: Callable[[Any], Any] | None = None
     is_time: bool = False
 
 
-#: SQLite stores it as NULL, in a column of any type. Python's module hands a float over as it
-#: is, where for each None it searches through three places for an adapter.
+#: SQLite stores NaN as NULL. It is bound faster than None, for which sqlite3 looks up an adapter.
 _NULL = math.nan
 
-# Integers and text are encoded several times faster than datetimes and JSON. An interval is
-# multiplied by a double: in one step, microseconds beyond 2^53 (from the year 2255 on, and before
-# 1684) would be rounded. Whole seconds times 10^6 are exact in a double up to the year 9999.
-_KINDS: dict[type[Any], ColumnKind] = {
-    UuidText: ColumnKind("uuid"),
-    UtcTime: ColumnKind(
+# asyncpg encodes integers and text several times faster than datetimes and JSON. Seconds and
+# microseconds are added separately, because an interval is multiplied by a double, which would
+# round microseconds beyond 2^53 (before the year 1684 and from 2255 on).
+_KINDS: dict[type[Any], ColumnEncoding] = {
+    UuidText: ColumnEncoding("uuid"),
+    UtcTime: ColumnEncoding(
         "int8",
         "timestamptz 'epoch' + {0} / 1000000 * interval '1 second'"
         " + {0} % 1000000 * interval '1 microsecond'",
         to_sqlite=iso_utc,
         is_time=True,
     ),
-    JsonText: ColumnKind("text", "{0}::json"),
-    Flag: ColumnKind("bool", to_sqlite=int),
-    Amount: ColumnKind("numeric", to_sqlite=amount_text),
-    Text: ColumnKind("text"),
-    BigInteger: ColumnKind("int8"),
-    Integer: ColumnKind("int4"),
-    LargeBinary: ColumnKind("bytea"),
+    JsonText: ColumnEncoding("text", "{0}::json"),
+    Flag: ColumnEncoding("bool", to_sqlite=int),
+    Amount: ColumnEncoding("numeric", to_sqlite=amount_text),
+    Text: ColumnEncoding("text"),
+    BigInteger: ColumnEncoding("int8"),
+    Integer: ColumnEncoding("int4"),
+    LargeBinary: ColumnEncoding("bytea"),
 }
 
 
-def kind_of(column: Column[Any]) -> ColumnKind:
-    """Return how the column is written."""
+def encoding_of(column: Column[Any]) -> ColumnEncoding:
+    """Return the encoding of a column."""
     return _KINDS[type(column.type)]
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert a batch: facts that are there stay, newer revisions win.
+    """Upsert rows: keep existing facts, overwrite rows that have an older revision.
 
-    On PostgreSQL, no key may come twice in rows with revisions.
+    On PostgreSQL, keys must be unique among rows with revisions.
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(sqlite_insert(table), sqlite_rows(table, rows))
@@ -84,29 +83,30 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
 
 @cache
 def sqlite_insert(table: Table) -> str:
-    """Return the statement for one row; to be sent with many."""
+    """Return the statement that upserts one row, for `executemany`."""
     quoted = _quoted(table)
-    marks = ", ".join("?" for _ in quoted)
+    placeholders = ", ".join("?" for _ in quoted)
     return (
         f"INSERT INTO {table.name} ({', '.join(quoted)}) "  # noqa: S608 - our own names
-        f"VALUES ({marks}) {_conflict(table)}"
+        f"VALUES ({placeholders}) {_on_conflict(table)}"
     )
 
 
 @cache
 def postgres_insert(table: Table) -> str:
-    """Return the statement for all rows of a batch, its one parameter."""
+    """Return the statement that upserts all rows, given as one array of the row type."""
     return _insert_select(table, f"unnest($1::{_postgres_type(table)}[])")
 
 
 @cache
 def postgres_insert_columns(table: Table) -> str:
-    """Return the statement for all rows of a batch, a parameter for each column.
+    """Return the statement that upserts all rows, given as one array per column.
 
-    It needs no types of ours, which a session that a pooler shares cannot keep; it is slower.
+    It is slower, but needs no temporary types, which do not survive in a pooler's sessions.
     """
     arrays = ", ".join(
-        f"${number}::{kind_of(column).sent_as}[]" for number, column in enumerate(table.columns, 1)
+        f"${number}::{encoding_of(column).pg_type}[]"
+        for number, column in enumerate(table.columns, 1)
     )
     return _insert_select(table, f"unnest({arrays}) AS batch({', '.join(_quoted(table))})")
 
@@ -114,19 +114,19 @@ def postgres_insert_columns(table: Table) -> str:
 def _insert_select(table: Table, rows: str) -> str:
     quoted = _quoted(table)
     values = ", ".join(
-        kind_of(column).select.format(name)
+        encoding_of(column).pg_expression.format(name)
         for column, name in zip(table.columns, quoted, strict=True)
     )
     return (
         f"INSERT INTO {table.name} ({', '.join(quoted)}) "  # noqa: S608 - our own names
-        f"SELECT {values} FROM {rows} {_conflict(table)}"
+        f"SELECT {values} FROM {rows} {_on_conflict(table)}"
     )
 
 
 def create_postgres_types(tables: Iterable[Table]) -> str:
-    """Return the statements that make the types of these tables' rows, for one session.
+    """Return the statements that create the row types of tables.
 
-    They are the session's own, so they are always those of the program that uses them.
+    They are temporary types of the session, so they always match this version of headrace.
     """
     return "; ".join(
         f"CREATE TYPE {_postgres_type(table)} AS ({_fields(table)})" for table in tables
@@ -134,15 +134,15 @@ def create_postgres_types(tables: Iterable[Table]) -> str:
 
 
 def sqlite_rows(table: Table, rows: Sequence[Row]) -> list[Row]:
-    """Return rows as SQLite stores them: by columns, which is faster."""
-    stored = [
-        _stored(kind_of(column).to_sqlite, values)
+    """Convert rows to the values that SQLite stores; column by column, which is faster."""
+    converted = [
+        _to_sqlite(encoding_of(column).to_sqlite, values)
         for column, values in zip(table.columns, zip(*rows, strict=True), strict=True)
     ]
-    return list(zip(*stored, strict=True))
+    return list(zip(*converted, strict=True))
 
 
-def _stored(convert: Callable[[Any], Any] | None, values: Values) -> Values:
+def _to_sqlite(convert: Callable[[Any], Any] | None, values: Values) -> Values:
     if convert is not None:
         return [_NULL if value is None else convert(value) for value in values]
     if None in values:
@@ -150,18 +150,19 @@ def _stored(convert: Callable[[Any], Any] | None, values: Values) -> Values:
     return values
 
 
-def _conflict(table: Table) -> str:
-    """Return what happens to a row whose key is there: facts stay, newer revisions win."""
+def _on_conflict(table: Table) -> str:
+    """Return the `ON CONFLICT` action: keep facts, overwrite rows that have an older revision."""
     key = ", ".join(column.name for column in table.primary_key)
     if "revision" not in table.columns:
         return f"ON CONFLICT ({key}) DO NOTHING"
-    sets = ", ".join(
+    assignments = ", ".join(
         f'"{column.name}" = excluded."{column.name}"'
         for column in table.columns
         if not column.primary_key
     )
     return (
-        f"ON CONFLICT ({key}) DO UPDATE SET {sets} WHERE excluded.revision > {table.name}.revision"
+        f"ON CONFLICT ({key}) DO UPDATE SET {assignments} "
+        f"WHERE excluded.revision > {table.name}.revision"
     )
 
 
@@ -171,7 +172,7 @@ def _postgres_type(table: Table) -> str:
 
 def _fields(table: Table) -> str:
     fields = zip(_quoted(table), table.columns, strict=True)
-    return ", ".join(f"{name} {kind_of(column).sent_as}" for name, column in fields)
+    return ", ".join(f"{name} {encoding_of(column).pg_type}" for name, column in fields)
 
 
 def _quoted(table: Table) -> list[str]:

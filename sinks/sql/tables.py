@@ -1,7 +1,6 @@
-"""The tables, as api.md names them; keys come first, so that a row begins with its key.
+"""The tables. Primary key columns come first, so that a row begins with its key.
 
-`sinks.sql.types` says how each type is stored. Durations are milliseconds. This file is longer than
-others: the tables are one list, read from top to bottom.
+`sinks.sql.types` defines how each type is stored. Durations are in milliseconds.
 """
 
 from datetime import datetime
@@ -15,8 +14,8 @@ from sinks.sql.types import Amount, BigInt, Flag, JsonText, Text, UtcTime, UuidT
 
 _STRICT = {"sqlite_strict": True}
 
-#: The alerts that lists and streams show; others repeat a payment for one subscription. In SQL, so
-#: that both engines recognize the condition of the partial indexes below.
+#: The alerts in lists and streams; the others repeat a payment for a single subscription. SQL text,
+#: so that the planners of both engines match it to the partial indexes below.
 LISTED_ALERTS = text("(subscription_id IS NULL OR rule <> 'payment')")
 _ONLY_LISTED: dict[str, Any] = {"sqlite_where": LISTED_ALERTS, "postgresql_where": LISTED_ALERTS}
 
@@ -34,12 +33,12 @@ class _Table(SQLModel):
 
 
 def _epoch() -> Any:
-    """Return a column for the epoch of a Kafka cluster (ADR 43); rows of before are of epoch 0."""
+    """Return a column for the epoch of a Kafka cluster (ADR 43); older rows have epoch 0."""
     return Field(sa_type=Integer, sa_column_kwargs={"server_default": text("0")})
 
 
 class EventRow(_Table, table=True):
-    """One accepted event; `truncated` is null when nothing was cut."""
+    """One accepted event. `truncated` lists the truncated fields, or is null."""
 
     __tablename__ = "events"
     __table_args__ = (Index(None, "site_id", "event_ts"), _STRICT)
@@ -81,7 +80,7 @@ class EventRow(_Table, table=True):
 
 
 class SessionRow(_Table, table=True):
-    """One visit, as its latest revision has it."""
+    """The latest revision of one visit."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -115,9 +114,9 @@ class SessionRow(_Table, table=True):
 
 
 class PageDurationRow(_Table, table=True):
-    """Time on one page in one hour, of one partition and generation.
+    """Time on one page in one hour, per partition and generation.
 
-    `path_hash` is `sinks.rows.path_hash`, 64 bits: a path can be longer than an index entry.
+    The key has `sinks.rows.path_hash`, because a path can exceed the size of an index entry.
     """
 
     __tablename__ = "page_durations"
@@ -138,10 +137,10 @@ class PageDurationRow(_Table, table=True):
 
 
 class AlertRow(_Table, table=True):
-    """One alert. `seq` grows with insertion: see `AlertSequenceRow`.
+    """One alert. `seq` increases with each insertion: see `AlertSequenceRow`.
 
-    `subscription_id` is that of the subscription whose threshold raised it; null: it is of the
-    site, and delivered to each subscription that matches.
+    `subscription_id` is set if the threshold of a subscription raised the alert. Otherwise the
+    alert is delivered to each subscription of the site that matches.
     """
 
     __tablename__ = "alerts"
@@ -165,7 +164,7 @@ class AlertRow(_Table, table=True):
 
 
 class AlertSequenceRow(_Table, table=True):
-    """The last number that an alert got, in one row that stays locked until the commit (ADR 5)."""
+    """The last assigned `seq`, in a single row that is locked until the commit (ADR 5)."""
 
     __tablename__ = "alert_sequence"
     __table_args__ = _STRICT
@@ -175,7 +174,7 @@ class AlertSequenceRow(_Table, table=True):
 
 
 class ConsumerOffsetRow(_Table, table=True):
-    """How far one partition is in SQL: the fence of design D10."""
+    """The next offset to store of one partition; it fences zombie writers (design D10)."""
 
     __tablename__ = "consumer_offsets"
     __table_args__ = _STRICT
@@ -190,7 +189,7 @@ class ConsumerOffsetRow(_Table, table=True):
 
 
 class TokenRow(_Table, table=True):
-    """An access token, of which only the hash is kept.
+    """An access token; only its hash is stored.
 
     `sites` is a list of site ids, or `"*"` for all; `scope` is `read` or `manage`.
     """
@@ -212,7 +211,7 @@ class TokenRow(_Table, table=True):
 
 
 class SubscriptionRow(_Table, table=True):
-    """A subscription to alerts and its channel; all but channel and secret is in Kafka first."""
+    """A subscription to alerts. All but the channel and the secret is written to Kafka first."""
 
     __tablename__ = "subscriptions"
     __table_args__ = (
@@ -236,13 +235,12 @@ class SubscriptionRow(_Table, table=True):
 
 
 class DeliveryRow(_Table, table=True):
-    """One message to one subscription, inserted with its alert: the outbox.
+    """One message to one subscription, inserted with its alert (transactional outbox).
 
-    `state` is `pending`, `delivered`, `failed` or `cancelled`; `alert_id` is null for a test
-    and a digest.
-    `attempts` counts all that began, `step` the failed ones of the schedule under way.
-    `next_attempt_at` is null unless pending; while an attempt is under way it is the time at
-    which another process may take the delivery over. `raised_at` is the alert's.
+    `state` is `pending`, `delivered`, `failed` or `cancelled`. `alert_id` is null for test
+    deliveries and digests. `attempts` counts all started attempts, `step` the failed ones of the
+    current schedule. `next_attempt_at` is null unless pending; during an attempt it is the expiry
+    of the lease. `raised_at` is the alert's.
     """
 
     __tablename__ = "deliveries"
@@ -270,7 +268,7 @@ class DeliveryRow(_Table, table=True):
 
 
 class DeliveryAttemptRow(_Table, table=True):
-    """One attempt: the receiver's status, or why there is none. Never what it answered."""
+    """One attempt: the HTTP status or the error. The response body is never stored."""
 
     __tablename__ = "delivery_attempts"
     __table_args__ = _STRICT
@@ -287,12 +285,12 @@ METADATA = _Table.metadata
 
 
 def table_of(model: type[SQLModel]) -> Table:
-    """Return the table behind a model."""
+    """Return the table of a model."""
     table: Table = model.__table__  # type: ignore[attr-defined] # SQLModel sets it, untyped
     return table
 
 
-#: Views by name, in SQL that both engines read.
+#: View definitions by name, in SQL for both engines.
 VIEWS = {
     "page_durations_hourly": """
         SELECT site_id, path, hour,

@@ -1,6 +1,6 @@
-"""The two transactions of a batch: the one that writes it, and the one that finds what is wrong.
+"""The transactions of a batch: one that writes it, and one that finds its poison rows.
 
-Both are plain functions of a connection, run by `engine.Database.run`.
+Both are functions of a connection, to be run by `Database.run`.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -10,116 +10,118 @@ from sqlalchemy import Connection, Table
 
 from schemas.counted import counted
 from sinks.sql import offsets, outbox
-from sinks.sql.batch import Refused, SourcedRow, above_fence, newest_by_key, screen
-from sinks.sql.digests import Budget
-from sinks.sql.errors import is_poison, reason
-from sinks.sql.offsets import Place
+from sinks.sql.batch import RejectedRecord, SourcedRow, deduplicate, find_invalid, from_offset
+from sinks.sql.digests import DeliveryLimits
+from sinks.sql.errors import driver_message, is_poison
+from sinks.sql.offsets import SourcePartition
 from sinks.sql.statements import insert_rows
 from sinks.sql.tables import AlertRow, DeliveryRow, table_of
 
-#: Rows for one table, each with the offset that it is from.
+#: The rows for one table with their source offsets.
 TableRows = tuple[Table, Sequence[SourcedRow]]
 
 _ALERTS = table_of(AlertRow)
 _DELIVERIES = table_of(DeliveryRow)
 
-# Both engines have RETURNING; the row stays locked until the transaction ends.
-_TAKE_NUMBERS = (
+# Keeps the row locked until the transaction ends.
+_ALLOCATE_SEQ = (
     "INSERT INTO alert_sequence (name, last_seq) VALUES ('alerts', {count}) "
     "ON CONFLICT (name) DO UPDATE SET last_seq = alert_sequence.last_seq + excluded.last_seq "
     "RETURNING last_seq"
 )
 
 
-class PoisonFound(Exception):  # noqa: N818 - raised to roll back and to say what was found
-    """Some records cannot be stored; nothing of the batch was written."""
+class PoisonFound(Exception):  # noqa: N818 - raised to roll back
+    """The database cannot store some records; the batch was rolled back."""
 
-    def __init__(self, refused: list[Refused]) -> None:
-        super().__init__(f"{counted(len(refused), 'record')} cannot be stored")
-        self.refused = refused
+    def __init__(self, rejected: list[RejectedRecord]) -> None:
+        super().__init__(f"{counted(len(rejected), 'record')} cannot be stored")
+        self.rejected = rejected
 
 
 class Batch(NamedTuple):
-    """What one call of `Writer.write` was given."""
+    """The arguments of one call of `Writer.write`."""
 
-    place: Place
+    source: SourcePartition
     next_offset: int
     rows: Sequence[TableRows]
-    budget: Budget
+    limits: DeliveryLimits
 
 
-def write(connection: Connection, batch: Batch, without: Collection[int]) -> int:
-    """Write what of the batch is above the fence, but the records `without`; move the offset.
+def write(connection: Connection, batch: Batch, excluded: Collection[int]) -> int:
+    """Write the rows that are not stored yet, and advance the partition's offset.
 
-    Returns how many deliveries went with its alerts. Raises `PoisonFound` for records that
-    `screen` refuses, `NotAssigned`, `ClusterMismatch`, and what the driver raises.
+    Skip the records at the offsets in `excluded`. Return the number of enqueued deliveries. Raises
+    `PoisonFound` for records that `find_invalid` rejects, `NotAssigned`, `ClusterMismatch` and
+    driver errors.
     """
-    stored = offsets.lock(connection, batch.place)
-    parts = list(_parts(batch, stored, without))
-    if refused := [found for part in parts for found in screen(*part)]:
-        raise PoisonFound(_one_for_each_record(refused))
-    enqueued = sum(_insert(connection, part, batch.budget) for part in parts)
+    stored = offsets.lock(connection, batch.source)
+    parts = list(_parts(batch, stored, excluded))
+    if rejected := [record for part in parts for record in find_invalid(*part)]:
+        raise PoisonFound(_first_per_record(rejected))
+    enqueued = sum(_insert(connection, part, batch.limits) for part in parts)
     if batch.next_offset > stored:
-        offsets.advance(connection, batch.place, batch.next_offset)
+        offsets.advance(connection, batch.source, batch.next_offset)
     return enqueued
 
 
-def find_poison(connection: Connection, batch: Batch, without: Collection[int]) -> None:
-    """Insert the batch by halves, down to each row that is refused; raises `PoisonFound`.
+def find_poison(connection: Connection, batch: Batch, excluded: Collection[int]) -> None:
+    """Find the rows that the database rejects, by bisection; always raises `PoisonFound`.
 
-    Always raises, so that the transaction is rolled back; with an empty list when the
-    database refused nothing this time.
+    Raising rolls the transaction back. The list is empty if the database rejected no row.
     """
-    stored = offsets.lock(connection, batch.place)
-    parts = _parts(batch, stored, without)
-    refused = [found for part in parts for found in _refused_of(connection, part, batch.budget)]
-    raise PoisonFound(_one_for_each_record(refused))
+    stored = offsets.lock(connection, batch.source)
+    parts = _parts(batch, stored, excluded)
+    rejected = [record for part in parts for record in _bisect(connection, part, batch.limits)]
+    raise PoisonFound(_first_per_record(rejected))
 
 
-def _parts(batch: Batch, stored: int, without: Collection[int]) -> Iterator[TableRows]:
+def _parts(batch: Batch, stored: int, excluded: Collection[int]) -> Iterator[TableRows]:
     for table, rows in batch.rows:
-        wanted = [row for row in above_fence(rows, stored) if row[0] not in without]
-        if wanted:
-            yield table, newest_by_key(table, wanted)
+        new = [row for row in from_offset(rows, stored) if row[0] not in excluded]
+        if new:
+            yield table, deduplicate(table, new)
 
 
-def _refused_of(connection: Connection, part: TableRows, budget: Budget) -> list[Refused]:
+def _bisect(
+    connection: Connection, part: TableRows, limits: DeliveryLimits
+) -> list[RejectedRecord]:
     try:
         with connection.begin_nested():
-            _insert(connection, part, budget)
+            _insert(connection, part, limits)
     except Exception as error:
         if not is_poison(error):
             raise
         table, rows = part
         if len(rows) == 1:
-            return [Refused(rows[0][0], reason(error))]
+            return [RejectedRecord(rows[0][0], driver_message(error))]
         middle = len(rows) // 2
         halves = ((table, rows[:middle]), (table, rows[middle:]))
-        return [found for half in halves for found in _refused_of(connection, half, budget)]
+        return [record for half in halves for record in _bisect(connection, half, limits)]
     return []
 
 
-def _insert(connection: Connection, part: TableRows, budget: Budget) -> int:
-    """Insert rows of a table; return how many deliveries were enqueued with them.
+def _insert(connection: Connection, part: TableRows, limits: DeliveryLimits) -> int:
+    """Insert rows of a table; return the number of deliveries enqueued for new alerts.
 
-    Alerts get their numbers; those that are new get deliveries. The partition is ours alone while
-    its offset is locked, and an alert is always of the same partition: nobody inserts it between
-    the query for those that are there and the insertion.
+    Alerts are assigned their `seq`. No other writer can insert the same alerts concurrently,
+    because an alert always has the same partition, whose offset is locked.
     """
     table, rows = part[0], [row for _, row in part[1]]
     if table is not _ALERTS:
         insert_rows(connection, table, rows)
         return 0
-    known = outbox.known_alerts(connection, [row[0] for row in rows])
-    last = connection.exec_driver_sql(_TAKE_NUMBERS.format(count=len(rows))).scalar_one()
-    numbered = [(*row, last - len(rows) + number) for number, row in enumerate(rows, 1)]
-    insert_rows(connection, table, numbered)
-    if deliveries := outbox.delivery_rows(connection, numbered, known, budget):
+    existing = outbox.existing_alerts(connection, [row[0] for row in rows])
+    last_seq = connection.exec_driver_sql(_ALLOCATE_SEQ.format(count=len(rows))).scalar_one()
+    first_seq = last_seq - len(rows) + 1
+    with_seq = [(*row, seq) for seq, row in enumerate(rows, first_seq)]
+    insert_rows(connection, table, with_seq)
+    if deliveries := outbox.delivery_rows(connection, with_seq, existing, limits):
         insert_rows(connection, _DELIVERIES, deliveries)
     return len(deliveries)
 
 
-def _one_for_each_record(refused: list[Refused]) -> list[Refused]:
-    """Keep the first reason of each record, in order of offset."""
-    reasons = dict(reversed(refused))
-    return [Refused(offset, reasons[offset]) for offset in sorted(reasons)]
+def _first_per_record(rejected: list[RejectedRecord]) -> list[RejectedRecord]:
+    """Return the first rejection of each record, sorted by offset."""
+    reasons = dict(reversed(rejected))
+    return [RejectedRecord(offset, reasons[offset]) for offset in sorted(reasons)]

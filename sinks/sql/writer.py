@@ -1,9 +1,8 @@
-"""The batch writer: each batch of one partition lands in SQL exactly once (design D10).
+"""The batch writer: stores each record of a partition exactly once (design D10).
 
-One transaction for each batch: the partition's row in `consumer_offsets` is locked, records
-below it are dropped, rows are written, the row moves on. So a batch that is sent again, whole,
-in part or cut otherwise, changes nothing, and a writer that was frozen while another took its
-partition over does no harm.
+Each batch is one transaction: lock the partition's row in `consumer_offsets`, drop the records
+below its offset, write the rows, advance the offset. Records that are written again, in whatever
+batches, change nothing, and zombie writers are fenced.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -14,31 +13,31 @@ from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
 from sinks.sql import offsets, transaction
-from sinks.sql.batch import Refused, SourcedRow
-from sinks.sql.digests import Budget
+from sinks.sql.batch import RejectedRecord, SourcedRow
+from sinks.sql.digests import DeliveryLimits
 from sinks.sql.engine import Database, open_database
 from sinks.sql.errors import is_poison
-from sinks.sql.offsets import Place
-from sinks.sql.patience import Patience
+from sinks.sql.offsets import SourcePartition
+from sinks.sql.patience import Retrier
 from sinks.sql.tables import ConsumerOffsetRow, table_of
 from sinks.sql.transaction import Batch, PoisonFound
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=type[SQLModel])
-OnRefused = Callable[[Sequence[Refused]], Awaitable[None]]
+OnRejected = Callable[[Sequence[RejectedRecord]], Awaitable[None]]
 
 
 async def open_writer(
     url: str, *, app: str, cluster_id: str, epoch: int = 0, should_stop: Callable[[], bool]
 ) -> "Writer":
-    """Return a writer once the database is reached; `SchemaMissing` when it is not migrated.
+    """Return a writer once the database is available; raises `SchemaMissing`.
 
-    `app` names the rows of `consumer_offsets`, `cluster_id` is Kafka's, with its `epoch`. While
-    the database is away all methods wait, until `should_stop` is true; then they raise
-    `DatabaseUnavailable`.
+    `app` is that of the rows in `consumer_offsets`, `cluster_id` and `epoch` are the Kafka
+    cluster's. While the database is unavailable, all methods wait until `should_stop` returns
+    True, and then raise `DatabaseUnavailable`.
     """
-    database = open_database(url, takes_batches=True)
-    writer = Writer(database, app, cluster_id, epoch, Patience(should_stop))
+    database = open_database(url, use_row_types=True)
+    writer = Writer(database, app, cluster_id, epoch, Retrier(should_stop))
     try:
         await writer.check_schema()
     except BaseException:
@@ -48,48 +47,48 @@ async def open_writer(
 
 
 class Writer:
-    """Writes batches of rows, each once; made by `open_writer`, for one event loop."""
+    """Writes batches of rows exactly once. Create it with `open_writer`; bound to an event loop."""
 
     def __init__(
-        self, database: Database, app: str, cluster_id: str, epoch: int, patience: Patience
+        self, database: Database, app: str, cluster_id: str, epoch: int, retrier: Retrier
     ) -> None:
-        #: For what else the process writes, so that it waits its turn among the batches.
+        #: Shared with the other writers of the process, whose transactions it queues.
         self.database = database
-        #: Called when a batch had deliveries.
+        #: Called after a batch has enqueued deliveries.
         self.on_enqueued: Callable[[], None] = lambda: None
-        #: What a subscription is sent at most.
-        self.budget = Budget()
+        #: The rate limits of each subscription.
+        self.limits = DeliveryLimits()
         self._app = app
         self._cluster_id = cluster_id
-        #: Of the cluster: a part of each position.
+        #: The epoch of the Kafka cluster.
         self.epoch = epoch
-        self._patience = patience
+        self._retrier = retrier
 
     @property
-    def trouble(self) -> str | None:
-        """The sentence about what the writer is waiting for; None while all is well."""
-        return self._patience.trouble
+    def problem(self) -> str | None:
+        """The database error that the writer retries after; None if there is none."""
+        return self._retrier.problem
 
     async def close(self) -> None:
-        """Wait for work under way and close all connections."""
+        """Wait for running transactions and close all connections."""
         await self.database.close()
 
     async def check_schema(self) -> None:
-        """Raise `SchemaMissing` when the migrations have not run."""
+        """Raise `SchemaMissing` if the migrations have not been run."""
         await self._run(lambda connection: connection.execute(select(ConsumerOffsetRow).limit(1)))
 
     async def check_cluster(self) -> None:
-        """Raise `ClusterMismatch` when the database holds events, but not up to which offsets."""
-        await self._run(lambda connection: offsets.check_known(connection, self._app))
+        """Raise `ClusterMismatch` if the database has events, but no offsets of these topics."""
+        await self._run(lambda connection: offsets.check_cluster(connection, self._app))
 
     async def assign(self, topic: str, partition: int) -> int:
-        """Return where the partition goes on, making its row (at 0) when it is not there.
+        """Return the next offset of a partition; inserts its row (with offset 0) if missing.
 
-        Raises `ClusterMismatch` when the row is of another cluster. `check_log_end` compares
-        the answer with the log.
+        Raises `ClusterMismatch` if the row is of another cluster. Compare the result with the log
+        by `check_log_end`.
         """
-        place = self._place(topic, partition)
-        return await self._run(lambda connection: offsets.assign(connection, place))
+        source = self._source(topic, partition)
+        return await self._run(lambda connection: offsets.assign(connection, source))
 
     async def write(
         self,
@@ -97,46 +96,45 @@ class Writer:
         partition: int,
         next_offset: int,
         rows: Mapping[Model, Sequence[SourcedRow]],
-        on_refused: OnRefused,
+        on_rejected: OnRejected,
     ) -> None:
-        """Write a batch and move the partition to `next_offset`, in one transaction.
+        """Write a batch and advance the partition to `next_offset`, in one transaction.
 
-        `rows` are, for each table, `(offset, row)` in ascending order of offsets; every record
-        of the batch is below `next_offset`. Records that the database refuses are given to
-        `on_refused`, which must have sent them away safely when it returns: only then is the
-        rest written and the partition moved. A crash in between sends them a second time. A
-        record is refused whole, with all its rows.
+        `rows` are pairs `(offset, row)` for each table, in ascending order of offsets, all below
+        `next_offset`. Records that the database rejects are passed to `on_rejected`, which must
+        dead-letter them durably before it returns; then the other records are written. A record
+        is rejected with all its rows. After a crash in between, records are dead-lettered again.
 
-        Raises `NotAssigned`, `ClusterMismatch`, and what `on_refused` raises.
+        Raises `NotAssigned`, `ClusterMismatch` and the errors of `on_rejected`.
         """
         by_table = [(table_of(model), part) for model, part in rows.items()]
-        batch = Batch(self._place(topic, partition), next_offset, by_table, self.budget)
-        without: set[int] = set()
-        while refused := await self._refused(batch, without):
-            await on_refused(refused)
-            without.update(record.offset for record in refused)
+        batch = Batch(self._source(topic, partition), next_offset, by_table, self.limits)
+        excluded: set[int] = set()
+        while rejected := await self._try_write(batch, excluded):
+            await on_rejected(rejected)
+            excluded.update(record.offset for record in rejected)
 
-    async def _refused(self, batch: Batch, without: Collection[int]) -> list[Refused]:
-        """Write the batch, or return the records that stand in the way."""
+    async def _try_write(self, batch: Batch, excluded: Collection[int]) -> list[RejectedRecord]:
+        """Write the batch and return []; or write nothing and return the rejected records."""
         try:
-            enqueued = await self._run(partial(transaction.write, batch=batch, without=without))
+            enqueued = await self._run(partial(transaction.write, batch=batch, excluded=excluded))
         except PoisonFound as poison:
-            return poison.refused
+            return poison.rejected
         except Exception as error:
             if not is_poison(error):
                 raise
             try:
-                await self._run(partial(transaction.find_poison, batch=batch, without=without))
+                await self._run(partial(transaction.find_poison, batch=batch, excluded=excluded))
             except PoisonFound as poison:
-                if poison.refused:
-                    return poison.refused
-            raise  # refused as a whole, but no row of it alone: not a matter of the rows
+                if poison.rejected:
+                    return poison.rejected
+            raise  # no single row is rejected, so the rows are not the cause
         if enqueued:
             self.on_enqueued()
         return []
 
-    def _place(self, topic: str, partition: int) -> Place:
-        return Place(self._app, self._cluster_id, self.epoch, topic, partition)
+    def _source(self, topic: str, partition: int) -> SourcePartition:
+        return SourcePartition(self._app, self._cluster_id, self.epoch, topic, partition)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
-        return await self._patience.run(lambda: self.database.run(work))
+        return await self._retrier.run(lambda: self.database.run(work))

@@ -1,1 +1,1 @@
-"""Alert subscriptions, and the delivery of alerts to their webhooks."""
+"""Alert subscriptions and webhook delivery."""

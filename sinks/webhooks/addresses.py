@@ -1,8 +1,7 @@
-"""Where webhooks may go: nothing inside is reachable through them.
+"""Validation of webhook URLs and addresses, against server-side request forgery (SSRF).
 
-A URL is checked when a subscription takes it and at every attempt; the address that it leads
-to is checked when the socket to it is made, so that what was checked is what is connected to,
-however the name resolved before.
+A URL is checked when a subscription is created or changed, and at every attempt. The address is
+checked when the socket is created, so that DNS rebinding cannot bypass the check.
 """
 
 import re
@@ -20,31 +19,31 @@ _AUTHORITY_END = re.compile(r"[/?#]")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 _DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 _MAX_HOST_CHARACTERS = 253
-#: What `inet_aton` and browsers take for a number, and so for an IPv4 address.
+#: A last label that `inet_aton` and browsers parse as a number, and the host as an IPv4 address.
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.IGNORECASE)
 
-#: What `is_global` lets through, or did in some version of Python.
-_CLOSED_V4 = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "224.0.0.0/4")))
+#: Reserved networks that are global for `is_global` in some version of Python.
+_RESERVED_V4 = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "224.0.0.0/4")))
 _GLOBAL_V6 = IPv6Network("2000::/3")
-_CLOSED_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "3fff::/20")))
-_TRANSLATED = ip_network("64:ff9b::/96")  # NAT64: how a network without IPv4 reaches it
-_COMPATIBLE = ip_network("::/96")
+_RESERVED_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "3fff::/20")))
+_NAT64 = ip_network("64:ff9b::/96")
+_IPV4_COMPATIBLE = ip_network("::/96")
 
 
 class ForbiddenError(OSError):
-    """A webhook may not go there; the message is for the subscriber and names no address.
+    """The URL or address is not allowed. The message is shown to the subscriber.
 
-    An `OSError`, as other reasons for which there is no connection.
+    An `OSError`, like the other reasons for a failed connection. The message contains no address.
     """
 
 
 def check_url(text: str, *, allow_private: bool) -> URL:
-    """Return the URL; `ForbiddenError` says what is wrong with it.
+    """Parse and validate a webhook URL; raises `ForbiddenError`.
 
-    Its path holds all that follows the authority, as it stands: a client that sends `raw_path_qs`
-    sends the bytes that were given (RFC 3986, 2.2), `/` where there is no path.
+    The path of the result contains everything after the authority, unchanged (RFC 3986, 2.2), so
+    that `raw_path_qs` has the given bytes. An empty path becomes `/`.
 
-    Without `allow_private`: https, port 443 or 8443, and no literal address that is not public.
+    Unless `allow_private`, the URL must have https, port 443 or 8443, and no private address.
     """
     if not _PRINTABLE.fullmatch(text) or len(text) > MAX_URL_CHARACTERS or "\\" in text:
         raise ForbiddenError(f"the URL must be 1 to {MAX_URL_CHARACTERS:,} ASCII characters")
@@ -55,7 +54,7 @@ def check_url(text: str, *, allow_private: bool) -> URL:
     authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
     target = rest.removeprefix(authority)
     if "@" in authority:
-        raise ForbiddenError("the URL may not hold a user or password")
+        raise ForbiddenError("the URL must not contain a user or password")
     if "#" in target or not authority:
         raise ForbiddenError("the URL must have a host and no fragment")
     if not target.startswith("/"):
@@ -74,32 +73,35 @@ def check_url(text: str, *, allow_private: bool) -> URL:
 
 
 def check_address(text: str) -> None:
-    """Raise `ForbiddenError` for an address that is not of the public internet."""
+    """Raise `ForbiddenError` unless the address is globally routable."""
     if not is_public(ip_address(text.partition("%")[0])):
         raise ForbiddenError("the host's address is not public")
 
 
 def is_public(address: Address) -> bool:
-    """Return True if the address is globally routable, looking through the IPv4 ones it wraps."""
+    """Return True if the address is globally routable.
+
+    Looks through IPv4-mapped, NAT64, 6to4 and Teredo addresses.
+    """
     if isinstance(address, IPv4Address):
-        return address.is_global and not any(address in closed for closed in _CLOSED_V4)
-    wrapped = _wrapped(address)
-    if wrapped:
-        return all(is_public(inner) for inner in wrapped)
+        return address.is_global and not any(address in network for network in _RESERVED_V4)
+    embedded = _embedded_ipv4(address)
+    if embedded:
+        return all(is_public(inner) for inner in embedded)
     if address not in _GLOBAL_V6 or not address.is_global:
         return False
-    return not any(address in closed for closed in _CLOSED_V6)
+    return not any(address in network for network in _RESERVED_V6)
 
 
-def _wrapped(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """Return the IPv4 addresses that packets to this one end at, or pass."""
+def _embedded_ipv4(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses that packets to this address are sent to or through."""
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)
     if address.sixtofour is not None:
         return (address.sixtofour,)
     if address.teredo is not None:
         return address.teredo
-    if address in _TRANSLATED or address in _COMPATIBLE:
+    if address in _NAT64 or address in _IPV4_COMPATIBLE:
         return (IPv4Address(int(address) & 0xFFFF_FFFF),)
     return ()
 
@@ -109,13 +111,13 @@ def _check_host(host: str, *, allow_private: bool) -> None:
         try:
             address = ip_address(host)
         except ValueError:
-            raise ForbiddenError("the host is not an address") from None
+            raise ForbiddenError("the host is not a valid IP address") from None
         if not allow_private and not is_public(address):
             raise ForbiddenError("the host's address is not public")
         return
     labels = host.split(".")
     if len(host) > _MAX_HOST_CHARACTERS or not all(map(_LABEL.fullmatch, labels)):
-        raise ForbiddenError("the host is not a name; write it in ASCII (xn--…)")
+        raise ForbiddenError("the host is not a valid name; write it in ASCII (xn--…)")
     if _NUMBER.fullmatch(labels[-1]):
-        # 127.1, 0x7f.1, 2130706433: to some resolvers these are addresses, to us they are not.
-        raise ForbiddenError("the host looks like a number: write an address as four of them")
+        # Some resolvers parse 127.1, 0x7f.1 and 2130706433 as addresses.
+        raise ForbiddenError("the host looks like a number; write an IPv4 address as a.b.c.d")

@@ -1,4 +1,4 @@
-"""The bodies that HTTP takes for subscriptions, validated. Pure."""
+"""Validation of the request bodies for subscriptions. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,11 +22,12 @@ from sinks.webhooks.addresses import ForbiddenError, check_url
 Body = Mapping[str, Any]
 
 MAX_COOLDOWN_SECONDS = 30 * 24 * 3_600
-_SHOWN_CHARACTERS = 100
+#: Characters of a field name in an error.
+_MAX_FIELD_CHARACTERS = 100
 
 
-class Invalid(ValueError):  # noqa: N818 - a name that those outside know
-    """A field of a request is wrong; `sentence` says what would be right."""
+class Invalid(ValueError):  # noqa: N818
+    """A field of a request is invalid; `sentence` says what is expected."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -35,20 +36,20 @@ class Invalid(ValueError):  # noqa: N818 - a name that those outside know
 
 
 class RequestBody(BaseModel):
-    """The JSON object of a request: no field is converted, and none may be unknown."""
+    """The JSON object of a request. Values are not coerced; unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Channel(RequestBody):
-    """Where alerts are sent."""
+    """The destination of alerts."""
 
     type: Literal["webhook"]
     url: str = Field(description="https, and public.")
 
 
 class SubscriptionChange(RequestBody):
-    """The fields of a subscription that can be changed; each may be left out."""
+    """The mutable fields of a subscription; all are optional."""
 
     params: dict[str, Any] = Field(
         default={},
@@ -73,8 +74,8 @@ M = TypeVar("M", bound=RequestBody)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A subscription as it shall be."""
+class SubscriptionSpec:
+    """The validated fields of a subscription, with defaults applied."""
 
     site_id: str
     rule: str
@@ -84,23 +85,23 @@ class Asked:
     enabled: bool
 
 
-def read(model: type[M], body: Body) -> M:
-    """Return a body as its model; `Invalid` names the first field that is wrong."""
+def parse(model: type[M], body: Body) -> M:
+    """Parse a body into its model; raises `Invalid` for the first invalid field."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        field = ".".join(map(str, wrong["loc"]))[:_SHOWN_CHARACTERS]
-        sentence = f"{field}: {wrong['msg']}"
-        if wrong["type"] == "extra_forbidden":
-            sentence = f"{field} is unknown; known are {', '.join(model.model_fields)}"
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))[:_MAX_FIELD_CHARACTERS]
+        sentence = f"{field}: {first['msg']}"
+        if first["type"] == "extra_forbidden":
+            sentence = f"{field} is unknown; the fields are {', '.join(model.model_fields)}"
         raise Invalid(field, sentence) from None
 
 
-def read_new(body: Body, *, allow_private: bool) -> Asked:
-    """Read the body of a new subscription; `Invalid` names the field."""
-    new = read(NewSubscription, body)
-    return Asked(
+def parse_new(body: Body, *, allow_private: bool) -> SubscriptionSpec:
+    """Parse the body of a new subscription; raises `Invalid`."""
+    new = parse(NewSubscription, body)
+    return SubscriptionSpec(
         new.site_id,
         new.rule,
         _params(new.rule, new.params),
@@ -110,20 +111,20 @@ def read_new(body: Body, *, allow_private: bool) -> Asked:
     )
 
 
-def read_change(asked: Asked, body: Body, *, allow_private: bool) -> Asked:
-    """Read the body of a change and return the whole as it shall be; `Invalid` names the field."""
-    change = read(SubscriptionChange, body)
-    given: dict[str, Any] = {name: getattr(change, name) for name in change.model_fields_set}
-    if "params" in given:
-        given["params"] = _params(asked.rule, change.params)
-    if given.pop("channel", None):
-        given["url"] = _url(change.channel, allow_private=allow_private)
-    return replace(asked, **given)
+def parse_change(spec: SubscriptionSpec, body: Body, *, allow_private: bool) -> SubscriptionSpec:
+    """Return the subscription with the changes of a request body; raises `Invalid`."""
+    change = parse(SubscriptionChange, body)
+    changes: dict[str, Any] = {name: getattr(change, name) for name in change.model_fields_set}
+    if "params" in changes:
+        changes["params"] = _params(spec.rule, change.params)
+    if changes.pop("channel", None):
+        changes["url"] = _url(change.channel, allow_private=allow_private)
+    return replace(spec, **changes)
 
 
-def _params(rule: str, given: object) -> dict[str, Any]:
+def _params(rule: str, params: object) -> dict[str, Any]:
     try:
-        return non_defaults(read_params(rule, given))
+        return non_defaults(read_params(rule, params))
     except BadParamsError as error:
         raise Invalid(error.field, str(error)) from None
 

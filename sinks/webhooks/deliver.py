@@ -1,4 +1,4 @@
-"""The loop that sends what is due, in the role `sinks`; any number of processes may run it."""
+"""The delivery loop of the role `sinks`. Any number of processes may run it concurrently."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ from sqlalchemy import Connection
 from schemas.counted import counted
 from sinks.sql.engine import Database
 from sinks.sql.errors import DATABASE_ERRORS, DatabaseUnavailable
-from sinks.sql.patience import Patience
+from sinks.sql.patience import Retrier
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue
-from sinks.webhooks.queue import Claimed
+from sinks.webhooks.queue import ClaimedDelivery
 from sinks.webhooks.schedule import GONE, next_attempt
 from sinks.webhooks.sender import Sender
 
@@ -27,24 +27,24 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: Between looks at what is due, at most: another process may have enqueued something.
-_LOOK_SECONDS = 1.0
-#: Attempts of one subscription under way at once, so that a slow receiver keeps to itself, ...
-MAX_OF_ONE = 4
-#: ... and of one whose last attempt did not succeed, or that had none in this process.
-MAX_OF_UNPROVEN = 1
-#: Attempts under way in all: sockets.
-MAX_IN_ALL = 500
-#: Of them, kept free for subscriptions whose last attempt succeeded: however many hang.
+#: The poll interval, because other processes may enqueue deliveries.
+_POLL_SECONDS = 1.0
+#: Concurrent attempts of one subscription, so that a slow receiver does not delay others.
+MAX_PER_SUBSCRIPTION = 4
+#: The same for an unproven subscription: its last attempt failed, or this process made none.
+MAX_PER_UNPROVEN = 1
+#: Concurrent attempts in total, each with a socket.
+MAX_IN_FLIGHT = 500
+#: How many of them are reserved for proven subscriptions, in case receivers hang.
 RESERVED = 100
 
-#: Turns a subscription off, with the reason; raises when that could not be done now.
+#: Disables a subscription with a reason; raises if that fails.
 Disable = Callable[[str, str], Awaitable[None]]
 Clock = Callable[[], datetime]
 
 
-class Deliveries:
-    """Claims what is due and sends it; each attempt is a task of its own."""
+class Dispatcher:
+    """Claims due deliveries and sends each in its own task."""
 
     def __init__(
         self,
@@ -55,120 +55,123 @@ class Deliveries:
         clock: Clock = now_utc,
     ) -> None:
         self._database = database
-        #: Asked first, so that nothing is locked, nor anyone held back, when nothing is due.
+        #: Polled for due deliveries, so that writers are blocked only when there are some.
         self._reader = reader
         self._sender = sender
         self._disable = disable
         self._clock = clock
-        #: Set when there may be something to begin: by `wake`, or as an attempt left its room.
+        #: Set by `wake`, and when an attempt ends, which frees capacity.
         self._woken = asyncio.Event()
-        self._patience = Patience(lambda: self._ending)
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._in_hand: Counter[str] = Counter()
+        self._retrier = Retrier(lambda: self._is_stopping)
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Attempts in flight by subscription.
+        self._in_flight: Counter[str] = Counter()
         #: Subscriptions whose last attempt succeeded.
         self._proven: set[str] = set()
-        self._ending = False
+        self._is_stopping = False
 
     @property
-    def trouble(self) -> str | None:
-        """The sentence about what the loop is waiting for; None while all is well."""
-        return self._patience.trouble
+    def problem(self) -> str | None:
+        """The database error that the loop retries after; None if there is none."""
+        return self._retrier.problem
 
     async def run(self) -> None:
-        """Deliver until cancelled; what is under way then is in hand until its lease ends."""
+        """Deliver until cancelled; interrupted attempts are claimed again when their lease ends."""
         try:
             while True:
                 self._woken.clear()
-                wait = await self.look()
+                wait = await self.poll()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._woken.wait()
         finally:
-            self._ending = True
-            for task in self._under_way:
+            self._is_stopping = True
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def wake(self) -> None:
-        """Look at once: something was enqueued in this process."""
+        """Poll immediately, because this process has enqueued deliveries."""
         self._woken.set()
 
-    async def look(self) -> float:
-        """Begin an attempt for each delivery that is due and that there is room for.
+    async def poll(self) -> float:
+        """Start attempts of due deliveries up to the limits.
 
-        Returns after how many seconds to look again, if not woken before.
+        Return the seconds to wait before the next poll, unless woken.
         """
         now = self._clock()
         try:
             due = await self._reader.run(queue.first_due)
         except DATABASE_ERRORS:
-            due = now  # to claim meets the same trouble, and waits until it has passed
+            due = now  # claiming has the same error, and retries
         if due is None:
-            return _LOOK_SECONDS
+            return _POLL_SECONDS
         if due > now:
-            return min((due - now).total_seconds(), _LOOK_SECONDS)
-        await self._begin(now)
-        return _LOOK_SECONDS
+            return min((due - now).total_seconds(), _POLL_SECONDS)
+        await self._start_due(now)
+        return _POLL_SECONDS
 
-    async def _begin(self, now: datetime) -> None:
-        """Claim what is due and begin its attempts."""
-        room = {name: self._room(name) for name in self._in_hand.keys() | self._proven}
-        most = MAX_IN_ALL - len(self._under_way)
-        if most <= 0:
+    async def _start_due(self, now: datetime) -> None:
+        """Claim due deliveries and start their attempts, those of proven subscriptions first."""
+        capacities = {name: self._capacity(name) for name in self._in_flight.keys() | self._proven}
+        limit = MAX_IN_FLIGHT - len(self._tasks)
+        if limit <= 0:
             return
-        unproven = sum(n for name, n in self._in_hand.items() if name not in self._proven)
-        others = MAX_IN_ALL - RESERVED - unproven
+        unproven = sum(n for name, n in self._in_flight.items() if name not in self._proven)
+        unproven_limit = MAX_IN_FLIGHT - RESERVED - unproven
 
-        def claim(connection: Connection) -> list[Claimed]:
-            taken = queue.claim(connection, now, room, 0, most)
-            left = min(others, most - len(taken))
-            named = dict.fromkeys(room, 0)
-            return taken + queue.claim(connection, now, named, MAX_OF_UNPROVEN, left)
+        def claim(connection: Connection) -> list[ClaimedDelivery]:
+            claimed = queue.claim(connection, now, capacities, 0, limit)
+            remaining = min(unproven_limit, limit - len(claimed))
+            excluded = dict.fromkeys(capacities, 0)
+            return claimed + queue.claim(connection, now, excluded, MAX_PER_UNPROVEN, remaining)
 
-        claimed = await self._sql(claim)
-        for one in claimed:
-            self._in_hand[one.subscription_id] += 1
-            task = asyncio.create_task(self._attempt(one))
-            self._under_way.add(task)
-            task.add_done_callback(partial(self._put_down, one))
+        for delivery in await self._write(claim):
+            self._in_flight[delivery.subscription_id] += 1
+            task = asyncio.create_task(self._attempt(delivery))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._on_done, delivery))
 
-    def _room(self, subscription_id: str) -> int:
-        most = MAX_OF_ONE if subscription_id in self._proven else MAX_OF_UNPROVEN
-        return most - self._in_hand.get(subscription_id, 0)
+    def _capacity(self, subscription_id: str) -> int:
+        limit = MAX_PER_SUBSCRIPTION if subscription_id in self._proven else MAX_PER_UNPROVEN
+        return limit - self._in_flight.get(subscription_id, 0)
 
-    def _put_down(self, one: Claimed, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _on_done(self, delivery: ClaimedDelivery, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         self._woken.set()
-        self._in_hand[one.subscription_id] -= 1
-        if not self._in_hand[one.subscription_id]:
-            del self._in_hand[one.subscription_id]
+        self._in_flight[delivery.subscription_id] -= 1
+        if not self._in_flight[delivery.subscription_id]:
+            del self._in_flight[delivery.subscription_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            # It comes up again when its lease ends.
-            log.error("delivery %s has no result", one.delivery_id, exc_info=error)
+            # It is claimed again when its lease ends.
+            log.error("delivery %s has no result", delivery.delivery_id, exc_info=error)
 
-    async def _attempt(self, one: Claimed) -> None:
-        body = json.dumps(one.body, ensure_ascii=False, separators=(",", ":"))
-        outcome = await self._sender.send(one.url, one.secret, one.delivery_id, body, self._clock())
-        (self._proven.add if outcome.is_success else self._proven.discard)(one.subscription_id)
-        chance = random.random()  # noqa: S311 - jitter
+    async def _attempt(self, delivery: ClaimedDelivery) -> None:
+        subscription_id = delivery.subscription_id
+        body = json.dumps(delivery.body, ensure_ascii=False, separators=(",", ":"))
+        outcome = await self._sender.send(
+            delivery.url, delivery.secret, delivery.delivery_id, body, self._clock()
+        )
+        (self._proven.add if outcome.is_success else self._proven.discard)(subscription_id)
         now = self._clock()
-        next_at = next_attempt(one.step, outcome, now, chance)
-        state = await self._sql(
-            lambda connection: queue.finish(connection, one, outcome, next_at, now)
+        jitter = random.random()  # noqa: S311 - not for security
+        next_at = next_attempt(delivery.step, outcome, now, jitter)
+        state = await self._write(
+            lambda connection: queue.finish(connection, delivery, outcome, next_at, now)
         )
         if state == "failed":
             log.warning(
-                "delivery %s of subscription %s failed for good after %s (%s)",
-                *(one.delivery_id, one.subscription_id),
-                counted(one.attempt, "attempt"),
+                "delivery %s of subscription %s failed permanently after %s (%s)",
+                *(delivery.delivery_id, subscription_id),
+                counted(delivery.attempt, "attempt"),
                 outcome.error or f"status {outcome.status}",
             )
-        if outcome.status == GONE:  # if it cannot be turned off now, the next attempt does it
-            log.warning("subscription %s: its receiver is gone (410)", one.subscription_id)
-            await self._disable(one.subscription_id, "the receiver answered 410 Gone")
+        if outcome.status == GONE:  # if disabling fails, the next attempt repeats it
+            log.warning("subscription %s: the receiver answered 410 Gone", subscription_id)
+            await self._disable(subscription_id, "the receiver answered 410 Gone")
 
-    async def _sql(self, work: Callable[[Connection], T]) -> T:
+    async def _write(self, work: Callable[[Connection], T]) -> T:
         try:
-            return await self._patience.run(lambda: self._database.run(work))
+            return await self._retrier.run(lambda: self._database.run(work))
         except DatabaseUnavailable as error:
             raise asyncio.CancelledError from error

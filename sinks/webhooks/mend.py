@@ -1,7 +1,7 @@
-"""Reconcile SQL with the topic of subscriptions, when only the first of two writes was done.
+"""Reconcile the `subscriptions` table with its topic after partial writes.
 
-The topic is written first, and is right. But a subscription that is in the topic alone has no
-secret: nobody could verify what we send, so it is retracted.
+The topic is written first and is authoritative. A record without a row is deleted by a tombstone,
+because the subscription has no secret to sign deliveries with.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from sinks.webhooks.topic import Publish, Unavailable
 
 log = logging.getLogger(__name__)
 
-#: A change this young may still be on its way to SQL, or to us; the service gives up sooner.
-GRACE = timedelta(seconds=60)
-_EVERY_SECONDS = 30.0
+#: Younger changes may still be written to SQL. Longer than the deadlines of the service.
+GRACE_PERIOD = timedelta(seconds=60)
+_INTERVAL_SECONDS = 30.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Mending:
-    """Knows the topic, which it is given record by record, and compares SQL with it."""
+class Reconciler:
+    """Mirrors the topic into memory, and periodically compares the table with it."""
 
     def __init__(
         self,
@@ -39,78 +39,82 @@ class Mending:
         clock: Callable[[], datetime] = now_utc,
     ) -> None:
         self._database = database
-        #: To compare is to read all, which shall hold nobody back.
+        #: Comparing reads the whole table, without blocking writers.
         self._reader = reader
         self._publish = publish
         self._clock = clock
-        self._topic: dict[str, Subscription | None] = {}
+        self._records: dict[str, Subscription | None] = {}
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """Take in the next record; one that cannot be read is as if it were not there."""
+        """Apply the next record of the topic; skip and log records that cannot be decoded."""
         try:
-            name = (key or b"").decode()
-            self._topic[name] = None if value is None else decode(value, Subscription)
+            subscription_id = (key or b"").decode()
+            self._records[subscription_id] = None if value is None else decode(value, Subscription)
         except (CodecError, UnicodeError) as error:
-            log.warning("a record of the subscriptions is left out: %r: %s", key, error)
+            log.warning("a record of the subscriptions is skipped: %r: %s", key, error)
 
     async def run(self, complete: Callable[[], Awaitable[None]]) -> None:
-        """Mend again and again, once the topic is known as a whole."""
+        """Reconcile every 30 s until cancelled, after `complete` has read the topic to its end."""
         await complete()
         while True:
             try:
-                await self.mend()
+                await self.reconcile()
             except (Unavailable, *DATABASE_ERRORS) as error:
-                log.warning("subscriptions are not compared now: %s", type(error).__name__)
-            await asyncio.sleep(_EVERY_SECONDS)
+                log.warning("cannot reconcile subscriptions: %s; retrying", type(error).__name__)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
-    async def mend(self) -> None:
-        """Compare once."""
-        found = {row.subscription_id: row for row in await self._reader.run(records.everything)}
-        for name in list(self._topic.keys() - found.keys()):
-            await self._mend_record(name)
-        for name, row in found.items():
-            await self._mend_row(name, row)
+    async def reconcile(self) -> None:
+        """Compare table and topic once, and repair the differences."""
+        rows = {row.subscription_id: row for row in await self._reader.run(records.all_rows)}
+        for subscription_id in list(self._records.keys() - rows.keys()):
+            await self._reconcile_record(subscription_id)
+        for subscription_id, row in rows.items():
+            await self._reconcile_row(subscription_id, row)
         if await self._reader.run(queue.has_orphans):
             await self._database.run(queue.cancel_orphans)
 
-    async def _mend_record(self, name: str) -> None:
-        """Retract a record without a row; forget it if it is a tombstone."""
-        record = self._topic[name]
+    async def _reconcile_record(self, subscription_id: str) -> None:
+        """Delete a record without a row; a tombstone is removed from memory."""
+        record = self._records[subscription_id]
         if record is None:
-            del self._topic[name]
+            del self._records[subscription_id]
         elif self._is_settled(_time(record)):
-            log.warning("subscription %s was made by half: it is taken back", name)
-            await self._publish(name, None)
+            log.warning("subscription %s is only in Kafka: deleting it", subscription_id)
+            await self._publish(subscription_id, None)
 
-    async def _mend_row(self, name: str, row: Any) -> None:
-        if name in self._topic:
-            record = self._topic[name]
+    async def _reconcile_row(self, subscription_id: str, row: Any) -> None:
+        if subscription_id in self._records:
+            record = self._records[subscription_id]
             if record is None:
-                log.warning("subscription %s was deleted by half: it is deleted", name)
-                await self._database.run(lambda connection: records.remove(connection, name))
+                log.warning("subscription %s is deleted in Kafka: deleting it", subscription_id)
+                await self._database.run(
+                    lambda connection: records.remove(connection, subscription_id)
+                )
             elif row.updated_at < _time(record) and self._is_settled(_time(record)):
-                log.warning("subscription %s was changed by half: it is changed", name)
-                await self._catch_up(row, record)
+                log.warning("subscription %s is newer in Kafka: updating it", subscription_id)
+                await self._update_row(row, record)
         elif self._is_settled(row.updated_at):
-            log.warning("subscription %s is not in Kafka: it is written there again", name)
-            at = records.micros(row.updated_at)
-            await self._publish(name, records.record_of(name, records.asked_of(row), at))
+            log.warning("subscription %s is not in Kafka: publishing it", subscription_id)
+            record = records.record_of(
+                subscription_id, records.spec_of(row), records.micros(row.updated_at)
+            )
+            await self._publish(subscription_id, record)
 
-    async def _catch_up(self, row: Any, record: Subscription) -> None:
-        asked = replace(
-            records.asked_of(row),
+    async def _update_row(self, row: Any, record: Subscription) -> None:
+        spec = replace(
+            records.spec_of(row),
             params=json.loads(record.params),
             cooldown_seconds=record.cooldown_seconds,
             enabled=record.enabled,
         )
         await self._database.run(
             lambda connection: records.change(
-                connection, row.subscription_id, asked, row.disabled_reason, _time(record)
+                connection, row.subscription_id, spec, row.disabled_reason, _time(record)
             )
         )
 
     def _is_settled(self, changed: datetime) -> bool:
-        return self._clock() - changed > GRACE
+        return self._clock() - changed > GRACE_PERIOD
 
 
 def _time(record: Subscription) -> datetime:

@@ -1,6 +1,6 @@
-"""Retention: delete deliveries that are done, with their attempts.
+"""Retention of deliveries: purge finished ones and their attempts.
 
-A few at a time, each in its own transaction, so that nobody waits long for its locks.
+They are deleted in small transactions, so that locks are held only briefly.
 """
 
 import asyncio
@@ -20,58 +20,61 @@ from sinks.sql.types import now_utc
 
 log = logging.getLogger(__name__)
 
-#: Deliveries of one transaction.
-AT_ONCE = 200
-#: Between two transactions: room for others.
+#: Deliveries per transaction.
+BATCH_SIZE = 200
+#: Between two transactions, so that others get the lock.
 _PAUSE_SECONDS = 0.05
-_EVERY_SECONDS = 3_600.0
+_INTERVAL_SECONDS = 3_600.0
 
 _DELIVERIES = table_of(DeliveryRow).c
 _SUBSCRIPTIONS = table_of(SubscriptionRow).c
 
 
-class Pruning:
-    """Deletes deliveries that are done and were made longer than `kept` ago.
+class Retention:
+    """Purges finished deliveries that were created before the retention period.
 
-    A subscription's cooldown is measured from its deliveries: it keeps those for as long.
+    The deliveries of a subscription are kept at least for its cooldown, which is measured from
+    them.
     """
 
     def __init__(
-        self, database: Database, kept: timedelta, clock: Callable[[], datetime] = now_utc
+        self, database: Database, period: timedelta, clock: Callable[[], datetime] = now_utc
     ) -> None:
         self._database = database
-        self._kept = kept
+        self._period = period
         self._clock = clock
 
     async def run(self) -> None:
-        """Prune every hour until cancelled."""
+        """Purge every hour until cancelled."""
         while True:
             try:
-                if pruned := await self.prune():
-                    log.info(
-                        "deleted %s that ended long ago", counted(pruned, "delivery", "deliveries")
-                    )
+                if deleted := await self.purge():
+                    log.info("purged %s", counted(deleted, "old delivery", "old deliveries"))
             except DATABASE_ERRORS as error:
-                log.warning("old deliveries are not deleted now: %s", type(error).__name__)
-            await asyncio.sleep(_EVERY_SECONDS)
+                log.warning("cannot purge old deliveries: %s; retrying", type(error).__name__)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
-    async def prune(self) -> int:
-        """Prune once, one subscription after the other; return how many deliveries were deleted."""
-        pruned, owner = 0, await self._database.run(partial(owner_after, subscription_id=None))
-        while owner is not None:
-            (name, cooldown_seconds) = owner
-            kept = max(self._kept, timedelta(seconds=cooldown_seconds or 0))
-            before = self._clock() - kept
-            delete = partial(delete_some, subscription_id=name, before=before)
-            while some := await self._database.run(delete):
-                pruned += some
+    async def purge(self) -> int:
+        """Purge once, subscription by subscription; return the number of deleted deliveries."""
+        total = 0
+        row = await self._database.run(partial(next_subscription, after=None))
+        while row is not None:
+            (subscription_id, cooldown_seconds) = row
+            period = max(self._period, timedelta(seconds=cooldown_seconds or 0))
+            before = self._clock() - period
+            delete = partial(delete_batch, subscription_id=subscription_id, before=before)
+            while deleted := await self._database.run(delete):
+                total += deleted
                 await asyncio.sleep(_PAUSE_SECONDS)
-            owner = await self._database.run(partial(owner_after, subscription_id=name))
-        return pruned
+            row = await self._database.run(partial(next_subscription, after=subscription_id))
+        return total
 
 
-def owner_after(connection: Connection, subscription_id: str | None) -> Any:
-    """Return the next id with deliveries, and the cooldown if it is still subscribed."""
+def next_subscription(connection: Connection, after: str | None) -> Any:
+    """Return the next `(subscription_id, cooldown_seconds)` that has deliveries, in order of id.
+
+    The cooldown is null if the subscription was deleted.
+    """
     query = (
         select(_DELIVERIES.subscription_id, _SUBSCRIPTIONS.cooldown_seconds)
         .join_from(
@@ -83,14 +86,17 @@ def owner_after(connection: Connection, subscription_id: str | None) -> Any:
         .order_by(_DELIVERIES.subscription_id)
         .limit(1)
     )
-    if subscription_id is not None:
-        query = query.where(_DELIVERIES.subscription_id > subscription_id)
+    if after is not None:
+        query = query.where(_DELIVERIES.subscription_id > after)
     return connection.execute(query).first()
 
 
-def delete_some(connection: Connection, subscription_id: str, before: datetime) -> int:
-    """Delete some of a subscription that are done and were made before; return how many."""
-    names = list(
+def delete_batch(connection: Connection, subscription_id: str, before: datetime) -> int:
+    """Delete up to 200 finished deliveries of a subscription; return the number deleted.
+
+    Only those created before `before`, oldest first.
+    """
+    delivery_ids = list(
         connection.execute(
             select(_DELIVERIES.delivery_id)
             .where(
@@ -99,11 +105,11 @@ def delete_some(connection: Connection, subscription_id: str, before: datetime) 
                 _DELIVERIES.state != "pending",
             )
             .order_by(_DELIVERIES.created_at)
-            .limit(AT_ONCE)
-            .with_for_update(skip_locked=True)  # nothing on SQLite: its transaction has the lock
+            .limit(BATCH_SIZE)
+            .with_for_update(skip_locked=True)  # ignored by SQLite, which holds the write lock
         ).scalars()
     )
     for model in (DeliveryAttemptRow, DeliveryRow):
         table = table_of(model)
-        connection.execute(delete(table).where(table.c.delivery_id.in_(names)))
-    return len(names)
+        connection.execute(delete(table).where(table.c.delivery_id.in_(delivery_ids)))
+    return len(delivery_ids)

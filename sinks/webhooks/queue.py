@@ -1,8 +1,7 @@
-"""The outbox of deliveries: what is due, leases and results. Functions of a connection.
+"""The delivery queue: claim due deliveries by lease and record results.
 
-A claimed delivery stays `pending`, and its next attempt is put off by a lease: if the process
-dies, another one claims the delivery when the lease has expired. A result counts only for its own
-attempt, so a late one changes nothing.
+A claimed delivery stays `pending`; its `next_attempt_at` becomes the expiry of the lease, after
+which another process may claim it. A result is ignored if the delivery was claimed again.
 """
 
 from collections.abc import Mapping
@@ -26,17 +25,17 @@ from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, t
 from sinks.webhooks.schedule import Outcome
 from sinks.webhooks.sender import TIMEOUT_SECONDS
 
-#: Longer than any attempt with what comes after it.
+#: Longer than an attempt and recording its result.
 LEASE = timedelta(seconds=2 * TIMEOUT_SECONDS)
-#: What an attempt is told to be that has no result: under way, or its process ended.
-NO_RESULT = "no result: it is under way, or was interrupted"
+#: The `error` of an attempt that has not ended, or whose process died.
+NO_RESULT = "no result: in progress or interrupted"
 
 _DELIVERIES = table_of(DeliveryRow).c
 _SUBSCRIPTIONS = table_of(SubscriptionRow).c
 
 
-class Claimed(NamedTuple):
-    """A delivery in hand, and where it goes."""
+class ClaimedDelivery(NamedTuple):
+    """A delivery that is leased to this process, with the URL and secret of its subscription."""
 
     delivery_id: str
     subscription_id: str
@@ -48,67 +47,79 @@ class Claimed(NamedTuple):
 
 
 def first_due(connection: Connection) -> datetime | None:
-    """Return when the first delivery is due of those that wait; it may be long ago."""
-    query = select(func.min(_first())).where(_SUBSCRIPTIONS.enabled == true())
-    found: datetime | None = connection.execute(query).scalar()
-    return found
+    """Return the earliest due time of all pending deliveries; None if there are none."""
+    query = select(func.min(_first_due_time())).where(_SUBSCRIPTIONS.enabled == true())
+    due: datetime | None = connection.execute(query).scalar()
+    return due
 
 
 def claim(
-    connection: Connection, now: datetime, room: Mapping[str, int], usual: int, most: int
-) -> list[Claimed]:
-    """Take what is due in hand: of each subscription `usual` or, if named in it, its `room`.
+    connection: Connection,
+    now: datetime,
+    capacities: Mapping[str, int],
+    default_capacity: int,
+    limit: int,
+) -> list[ClaimedDelivery]:
+    """Claim up to `limit` due deliveries, those of the longest waiting subscriptions first.
 
-    Those with the longest wait come first; at most `most` in all.
+    Per subscription at most its capacity in `capacities`, or else `default_capacity`.
     """
-    claimed: list[Claimed] = []
-    for subscription in _with_due(connection, now):
-        left = min(room.get(subscription.subscription_id, usual), most - len(claimed))
-        if left > 0:
-            claimed += _claim_of(connection, subscription, now, left)
+    claimed: list[ClaimedDelivery] = []
+    for subscription in _due_subscriptions(connection, now):
+        capacity = capacities.get(subscription.subscription_id, default_capacity)
+        count = min(capacity, limit - len(claimed))
+        if count > 0:
+            claimed += _claim_of(connection, subscription, now, count)
     return claimed
 
 
 def finish(
-    connection: Connection, done: Claimed, outcome: Outcome, next_at: datetime | None, now: datetime
+    connection: Connection,
+    delivery: ClaimedDelivery,
+    outcome: Outcome,
+    next_at: datetime | None,
+    now: datetime,
 ) -> str | None:
-    """Note how an attempt ended; returns the delivery's state, None when it is not ours any more.
+    """Record the result of an attempt; return the new state, or None if the lease was lost.
 
-    A failed one is tried again at `next_at`, or has failed for good.
+    A failed delivery is retried at `next_at`; None means that it has failed permanently.
     """
     attempts = table_of(DeliveryAttemptRow)
     connection.execute(
         update(attempts)
-        .where(attempts.c.delivery_id == done.delivery_id, attempts.c.attempt == done.attempt)
+        .where(
+            attempts.c.delivery_id == delivery.delivery_id,
+            attempts.c.attempt == delivery.attempt,
+        )
         .values(status=outcome.status, error=outcome.error, duration_ms=outcome.duration_ms)
     )
     changes: dict[str, Any]
     if outcome.is_success:
         state, changes = "delivered", {"delivered_at": now, "next_attempt_at": None}
     elif next_at is None:
-        state, changes = "failed", {"step": done.step + 1, "next_attempt_at": None}
+        state, changes = "failed", {"step": delivery.step + 1, "next_attempt_at": None}
     else:
-        state, changes = "pending", {"step": done.step + 1, "next_attempt_at": next_at}
-    changed = connection.execute(
+        state, changes = "pending", {"step": delivery.step + 1, "next_attempt_at": next_at}
+    result = connection.execute(
         update(table_of(DeliveryRow))
         .where(
-            _DELIVERIES.delivery_id == done.delivery_id,
-            _DELIVERIES.attempts == done.attempt,
+            _DELIVERIES.delivery_id == delivery.delivery_id,
+            _DELIVERIES.attempts == delivery.attempt,
             _DELIVERIES.state == "pending",
         )
         .values(state=state, **changes)
     )
-    return state if changed.rowcount else None
+    return state if result.rowcount else None
 
 
 def has_orphans(connection: Connection) -> bool:
-    """Return True if deliveries are pending for subscriptions that are off or gone."""
+    """Return True if deliveries are pending for disabled or deleted subscriptions."""
     query = select(_DELIVERIES.delivery_id).where(_is_orphan()).limit(1)
     return connection.execute(query).first() is not None
 
 
 def cancel_orphans(connection: Connection) -> None:
-    """Cancel pending deliveries of subscriptions that are off or gone."""
+    """Cancel the pending deliveries of disabled or deleted subscriptions."""
     connection.execute(
         update(table_of(DeliveryRow))
         .where(_is_orphan())
@@ -117,27 +128,27 @@ def cancel_orphans(connection: Connection) -> None:
 
 
 def _is_orphan() -> ColumnElement[bool]:
-    on = exists().where(
+    is_enabled = exists().where(
         _SUBSCRIPTIONS.subscription_id == _DELIVERIES.subscription_id,
         _SUBSCRIPTIONS.enabled == true(),
     )
-    return and_(_DELIVERIES.state == "pending", ~on)
+    return and_(_DELIVERIES.state == "pending", ~is_enabled)
 
 
-def _with_due(connection: Connection, now: datetime) -> list[Any]:
-    """Return the enabled subscriptions with something due, those that wait longest first."""
-    first = _first()
+def _due_subscriptions(connection: Connection, now: datetime) -> list[Any]:
+    """Return the enabled subscriptions with due deliveries, the longest waiting first."""
+    due = _first_due_time()
     return list(
         connection.execute(
             select(_SUBSCRIPTIONS.subscription_id, _SUBSCRIPTIONS.url, _SUBSCRIPTIONS.secret)
-            .where(_SUBSCRIPTIONS.enabled == true(), first <= now)
-            .order_by(first)
+            .where(_SUBSCRIPTIONS.enabled == true(), due <= now)
+            .order_by(due)
         )
     )
 
 
-def _first() -> ScalarSelect[datetime | None]:
-    """Return when a subscription's first delivery is due: one look into an index for each."""
+def _first_due_time() -> ScalarSelect[datetime | None]:
+    """Return the subquery of a subscription's earliest due time: one index lookup."""
     return (
         select(func.min(_DELIVERIES.next_attempt_at))
         .where(
@@ -148,7 +159,9 @@ def _first() -> ScalarSelect[datetime | None]:
     )
 
 
-def _claim_of(connection: Connection, subscription: Any, now: datetime, most: int) -> list[Claimed]:
+def _claim_of(
+    connection: Connection, subscription: Any, now: datetime, limit: int
+) -> list[ClaimedDelivery]:
     due = connection.execute(
         select(_DELIVERIES.delivery_id, _DELIVERIES.attempts, _DELIVERIES.step, _DELIVERIES.body)
         .where(
@@ -157,13 +170,13 @@ def _claim_of(connection: Connection, subscription: Any, now: datetime, most: in
             _DELIVERIES.next_attempt_at <= now,
         )
         .order_by(_DELIVERIES.next_attempt_at)
-        .limit(most)
-        .with_for_update(skip_locked=True)  # nothing on SQLite: its transaction has the lock
+        .limit(limit)
+        .with_for_update(skip_locked=True)  # ignored by SQLite, which holds the write lock
     ).all()
     return [_lease(connection, row, subscription, now) for row in due]
 
 
-def _lease(connection: Connection, row: Any, subscription: Any, now: datetime) -> Claimed:
+def _lease(connection: Connection, row: Any, subscription: Any, now: datetime) -> ClaimedDelivery:
     attempt = row.attempts + 1
     connection.execute(
         update(table_of(DeliveryRow))
@@ -176,4 +189,6 @@ def _lease(connection: Connection, row: Any, subscription: Any, now: datetime) -
         )
     )
     (subscription_id, url, secret) = subscription
-    return Claimed(row.delivery_id, subscription_id, attempt, row.step, row.body, url, secret)
+    return ClaimedDelivery(
+        row.delivery_id, subscription_id, attempt, row.step, row.body, url, secret
+    )

@@ -1,4 +1,4 @@
-"""Subscriptions and deliveries in SQL, for those who ask: functions of a connection."""
+"""Queries on subscriptions and their deliveries. Functions of a connection."""
 
 import json
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ from schemas.records import Subscription
 from sinks.paging import Page, Slice, iso, item_of, page_of
 from sinks.sql.keyset import newest_first
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, table_of
-from sinks.webhooks.asked import Asked
+from sinks.webhooks.asked import SubscriptionSpec
 
-Answer = dict[str, Any]
+JsonObject = dict[str, Any]
 
 _TABLE = table_of(SubscriptionRow)
 _SUBSCRIPTIONS = _TABLE.c
@@ -39,26 +39,26 @@ _ATTEMPTS = table_of(DeliveryAttemptRow).c
 
 
 def find(connection: Connection, subscription_id: str) -> Any | None:
-    """Return the row of a subscription."""
+    """Return the row of a subscription; None if it does not exist."""
     query = select(_TABLE).where(_SUBSCRIPTIONS.subscription_id == subscription_id)
     return connection.execute(query).first()
 
 
-def everything(connection: Connection) -> list[Any]:
+def all_rows(connection: Connection) -> list[Any]:
     """Return the rows of all subscriptions."""
     return list(connection.execute(select(_TABLE)))
 
 
-def count_of(connection: Connection, site_id: str) -> int:
-    """Return how many subscriptions a site has."""
+def count(connection: Connection, site_id: str) -> int:
+    """Return the number of subscriptions of a site."""
     query = select(func.count()).select_from(_TABLE).where(_SUBSCRIPTIONS.site_id == site_id)
     return int(connection.execute(query).scalar_one())
 
 
 def lock_site(connection: Connection, site_id: str) -> None:
-    """Keep others from adding subscriptions of a site until the transaction ends.
+    """Take the lock for adding subscriptions of a site, until the transaction ends.
 
-    On SQLite every transaction that writes has the database to itself.
+    SQLite needs none, because its transactions hold the write lock.
     """
     if connection.dialect.name == "postgresql":
         key = func.hashtextextended(f"headrace subscriptions of {site_id}", 0)
@@ -66,31 +66,38 @@ def lock_site(connection: Connection, site_id: str) -> None:
 
 
 def add(
-    connection: Connection, subscription_id: str, asked: Asked, secret: str, at: datetime
+    connection: Connection, subscription_id: str, spec: SubscriptionSpec, secret: str, at: datetime
 ) -> Any:
     """Insert a subscription and return its row."""
     connection.execute(
         insert(_TABLE).values(
             subscription_id=subscription_id,
-            site_id=asked.site_id,
-            rule=asked.rule,
+            site_id=spec.site_id,
+            rule=spec.rule,
             channel_type="webhook",
             secret=secret,
             created_at=at,
-            **_changing(asked, at),
+            **_mutable_columns(spec, at),
         )
     )
     return find(connection, subscription_id)
 
 
 def change(
-    connection: Connection, subscription_id: str, asked: Asked, reason: str | None, at: datetime
+    connection: Connection,
+    subscription_id: str,
+    spec: SubscriptionSpec,
+    reason: str | None,
+    at: datetime,
 ) -> Any | None:
-    """Change a subscription, unless it was changed later; what waits for one that is off goes."""
+    """Update a subscription unless it has a later change; return its row.
+
+    Cancels its pending deliveries if it is disabled. Returns None if it does not exist.
+    """
     connection.execute(
         update(_TABLE)
         .where(_SUBSCRIPTIONS.subscription_id == subscription_id, _SUBSCRIPTIONS.updated_at < at)
-        .values(disabled_reason=reason, **_changing(asked, at))
+        .values(disabled_reason=reason, **_mutable_columns(spec, at))
     )
     row = find(connection, subscription_id)
     if row is not None and not row.enabled:
@@ -99,34 +106,36 @@ def change(
 
 
 def remove(connection: Connection, subscription_id: str) -> bool:
-    """Delete a subscription, and cancel what waits for it; False when there was none."""
+    """Delete a subscription and cancel its pending deliveries; return False if it did not exist."""
     _cancel(connection, subscription_id)
     query = delete(_TABLE).where(_SUBSCRIPTIONS.subscription_id == subscription_id)
     return bool(connection.execute(query).rowcount)
 
 
-def page(connection: Connection, sites: Sequence[str] | None, part: Slice) -> Page:
-    """Return subscriptions by the time they were made, newest first."""
+def page(connection: Connection, sites: Sequence[str] | None, slice_: Slice) -> Page:
+    """Return a page of the subscriptions of sites (None: of all sites), newest first."""
     key = (_SUBSCRIPTIONS.created_at, _SUBSCRIPTIONS.subscription_id)
     query = select(_TABLE)
     if sites is not None:
-        newest = _newest_of(connection, sites, part)
+        newest = _newest_ids(connection, sites, slice_)
         query = query.where(_SUBSCRIPTIONS.subscription_id.in_(newest))
-    rows = connection.execute(_sliced(query, key, part)).all()
-    return page_of([*map(shown, rows)], part.limit, ("created_at", "subscription_id"))
+    rows = connection.execute(_page_query(query, key, slice_)).all()
+    return page_of([*map(to_json, rows)], slice_.limit, ("created_at", "subscription_id"))
 
 
-def deliveries(connection: Connection, subscription_id: str, part: Slice) -> Page:
-    """Return a subscription's deliveries by the time they were made, newest first."""
+def deliveries(connection: Connection, subscription_id: str, slice_: Slice) -> Page:
+    """Return a page of a subscription's deliveries, newest first, with their attempts."""
     query = select(table_of(DeliveryRow)).where(_DELIVERIES.subscription_id == subscription_id)
     key = (_DELIVERIES.created_at, _DELIVERIES.delivery_id)
-    rows = connection.execute(_sliced(query, key, part)).all()
+    rows = connection.execute(_page_query(query, key, slice_)).all()
     items = _with_attempts(connection, rows)
-    return page_of(items, part.limit, ("created_at", "delivery_id"))
+    return page_of(items, slice_.limit, ("created_at", "delivery_id"))
 
 
-def add_test(connection: Connection, row: Any, delivery_id: str, at: datetime) -> Answer | None:
-    """Insert a delivery of a test to a subscription, due at once, and return it."""
+def add_test_delivery(
+    connection: Connection, row: Any, delivery_id: str, at: datetime
+) -> JsonObject | None:
+    """Insert a test delivery to a subscription, due immediately, and return it."""
     alert = {
         "alert_id": delivery_id,
         "site_id": row.site_id,
@@ -160,61 +169,63 @@ def add_test(connection: Connection, row: Any, delivery_id: str, at: datetime) -
     return _delivery(connection, _DELIVERIES.delivery_id == delivery_id)
 
 
-def send_again(
+def resend(
     connection: Connection, subscription_id: str, delivery_id: str, at: datetime
-) -> Answer | None:
-    """Have a delivery sent now, from the start of its schedule; None when there is none."""
-    mine = and_(
+) -> JsonObject | None:
+    """Restart the schedule of a delivery at `at`, and return it; None if it does not exist."""
+    condition = and_(
         _DELIVERIES.delivery_id == delivery_id, _DELIVERIES.subscription_id == subscription_id
     )
     connection.execute(
         update(table_of(DeliveryRow))
-        .where(mine)
+        .where(condition)
         .values(state="pending", step=0, next_attempt_at=at, delivered_at=None)
     )
-    return _delivery(connection, mine)
+    return _delivery(connection, condition)
 
 
-def asked_of(row: Any) -> Asked:
-    """Return what a row asks for."""
-    return Asked(row.site_id, row.rule, row.params, row.url, row.cooldown_seconds, row.enabled)
+def spec_of(row: Any) -> SubscriptionSpec:
+    """Return the fields of a row that requests set."""
+    return SubscriptionSpec(
+        row.site_id, row.rule, row.params, row.url, row.cooldown_seconds, row.enabled
+    )
 
 
-def record_of(subscription_id: str, asked: Asked, at: int) -> Subscription:
-    """Return what the topic holds of a subscription that was changed `at` (microseconds)."""
+def record_of(subscription_id: str, spec: SubscriptionSpec, at: int) -> Subscription:
+    """Return the Kafka record of a subscription that was changed at `at` (µs since 1970)."""
     return Subscription(
         subscription_id=subscription_id,
-        site_id=asked.site_id,
-        rule=asked.rule,
-        params=json.dumps(asked.params),
-        cooldown_seconds=asked.cooldown_seconds,
-        enabled=asked.enabled,
+        site_id=spec.site_id,
+        rule=spec.rule,
+        params=json.dumps(spec.params),
+        cooldown_seconds=spec.cooldown_seconds,
+        enabled=spec.enabled,
         updated_at=at,
     )
 
 
-def shown(row: Any) -> Answer:
-    """Return a subscription as HTTP shows it: all but the secret."""
+def to_json(row: Any) -> JsonObject:
+    """Return a subscription as a JSON object, without its secret."""
     item = _item(row)
     del item["secret"]
     return item | {"channel": {"type": item.pop("channel_type"), "url": item.pop("url")}}
 
 
 def micros(time: datetime) -> int:
-    """Return a time in microseconds since 1970."""
+    """Convert a time to microseconds since 1970."""
     return int(time.timestamp()) * 1_000_000 + time.microsecond
 
 
-def _item(row: Any) -> Answer:
+def _item(row: Any) -> JsonObject:
     return item_of(row._asdict())
 
 
-def _changing(asked: Asked, at: datetime) -> Answer:
+def _mutable_columns(spec: SubscriptionSpec, at: datetime) -> JsonObject:
     return {
-        "params": asked.params,
-        "url": asked.url,
-        "cooldown_seconds": asked.cooldown_seconds,
-        "enabled": asked.enabled,
+        "params": spec.params,
+        "url": spec.url,
+        "cooldown_seconds": spec.cooldown_seconds,
+        "enabled": spec.enabled,
         "updated_at": at,
     }
 
@@ -227,49 +238,49 @@ def _cancel(connection: Connection, subscription_id: str) -> None:
     )
 
 
-def _newest_of(connection: Connection, sites: Sequence[str], part: Slice) -> list[str]:
-    """Return the ids of a page of these sites: the newest of each site are a range of an index.
+def _newest_ids(connection: Connection, sites: Sequence[str], slice_: Slice) -> list[str]:
+    """Return the subscription ids of a page of sites.
 
-    The sites are one parameter. With `site_id IN (…)` alone it is for the planner to guess, which
-    may read those of all sites.
+    Reads an index range for each site. With `site_id IN (…)` the planner may read all sites. The
+    sites are a single parameter.
     """
     key = (_SUBSCRIPTIONS.created_at, _SUBSCRIPTIONS.subscription_id)
     if connection.dialect.name == "postgresql":
         names = func.unnest(literal(list(sites), ARRAY(Text)))
         each = names.table_valued("site_id").render_derived()
         of_site = select(*key).where(_SUBSCRIPTIONS.site_id == each.c.site_id)
-        newest = _sliced(of_site, key, part).lateral()
+        newest = _page_query(of_site, key, slice_).lateral()
         query = select(newest).select_from(each.join(newest, true()))
         found: CTE | Subquery = query.subquery()
-    else:  # SQLite has no LATERAL, and a site a hundred subscriptions at most
+    else:  # SQLite has no LATERAL, but a site has at most a hundred subscriptions
         each = func.json_each(json.dumps(list(sites))).table_valued("value")
         query = select(*key).where(_SUBSCRIPTIONS.site_id.in_(select(each.c.value)))
         found = query.cte("of_sites").prefix_with("MATERIALIZED")
     (created_at, subscription_id) = found.c
-    ids = _sliced(select(subscription_id), (created_at, subscription_id), part)
+    ids = _page_query(select(subscription_id), (created_at, subscription_id), slice_)
     return list(connection.execute(ids).scalars())
 
 
-def _sliced(query: Select[Any], key: tuple[Any, Any], part: Slice) -> Select[Any]:
-    """Return the query for one page and one row more, which tells whether there is another."""
-    (limit, after, since, until) = part
+def _page_query(query: Select[Any], key: tuple[Any, Any], slice_: Slice) -> Select[Any]:
+    """Add the conditions of a page; one more row than the limit shows if there is another page."""
+    (limit, after, since, until) = slice_
     return newest_first(query, key, after, since, until).limit(limit + 1)
 
 
-def _delivery(connection: Connection, condition: ColumnElement[bool]) -> Answer | None:
+def _delivery(connection: Connection, condition: ColumnElement[bool]) -> JsonObject | None:
     rows = connection.execute(select(table_of(DeliveryRow)).where(condition)).all()
     return next(iter(_with_attempts(connection, rows)), None)
 
 
-def _with_attempts(connection: Connection, rows: Sequence[Any]) -> list[Answer]:
-    """Return deliveries as HTTP shows them."""
-    attempts: dict[str, list[Answer]] = {row.delivery_id: [] for row in rows}
-    found = connection.execute(
+def _with_attempts(connection: Connection, rows: Sequence[Any]) -> list[JsonObject]:
+    """Return deliveries as JSON objects with their attempts."""
+    attempts: dict[str, list[JsonObject]] = {row.delivery_id: [] for row in rows}
+    attempt_rows = connection.execute(
         select(table_of(DeliveryAttemptRow))
         .where(_ATTEMPTS.delivery_id.in_(list(attempts)))
         .order_by(_ATTEMPTS.delivery_id, _ATTEMPTS.attempt)
     )
-    for row in found:
+    for row in attempt_rows:
         attempts[row.delivery_id].append(_item(row))
     return [
         _item(row) | {"type": row.body["type"], "attempts": attempts[row.delivery_id]}

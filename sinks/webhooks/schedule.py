@@ -1,4 +1,4 @@
-"""When a delivery is tried again: the schedule of Standard Webhooks, as pure functions."""
+"""The retry schedule of deliveries, as recommended by Standard Webhooks. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -7,7 +7,7 @@ from typing import NamedTuple
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 
-#: Seconds before each attempt, after the one before it failed.
+#: Seconds from the previous failure to each attempt.
 DELAYS = (
     0,
     5,
@@ -20,17 +20,17 @@ DELAYS = (
     20 * _HOUR,
     24 * _HOUR,
 )
-#: Up to this part more, so that those that failed together do not come back together.
+#: Delays are extended by up to this fraction, so that retries spread out.
 JITTER = 0.1
-#: A receiver may ask for more patience, but not for more than this.
-_LONGEST_WAIT = 24 * _HOUR
+#: The upper limit of `Retry-After`, in seconds.
+_MAX_RETRY_AFTER = 24 * _HOUR
 
 GONE = 410
 _THROTTLING = frozenset({429, 503})
 
 
 class Outcome(NamedTuple):
-    """How an attempt ended: the receiver's status, or the reason why there is none."""
+    """The result of an attempt: the HTTP status, or an error if there was no response."""
 
     status: int | None
     error: str | None
@@ -39,25 +39,25 @@ class Outcome(NamedTuple):
 
     @property
     def is_success(self) -> bool:
-        """2xx only."""
+        """Whether the status is 2xx."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's
 
 
-def next_attempt(step: int, outcome: Outcome, now: datetime, chance: float) -> datetime | None:
-    """Return when to try again after the failed attempt number `step` (0, 1, …); None: never.
+def next_attempt(step: int, outcome: Outcome, now: datetime, jitter: float) -> datetime | None:
+    """Return the time of the next attempt after a failure; None if there are no more.
 
-    `chance` is a random number from 0 to 1.
+    `step` is the number of earlier failures, `jitter` a random number from 0 to 1.
     """
     if step + 1 >= len(DELAYS):
         return None
-    seconds = DELAYS[step + 1] * (1 + JITTER * chance)
+    seconds = DELAYS[step + 1] * (1 + JITTER * jitter)
     if outcome.status in _THROTTLING:
-        seconds = max(seconds, _asked_for(outcome.retry_after, now))
+        seconds = max(seconds, _retry_after_seconds(outcome.retry_after, now))
     return now + timedelta(seconds=seconds)
 
 
-def _asked_for(retry_after: str | None, now: datetime) -> float:
-    """Return the seconds that the header asks for: a number of them, or a date."""
+def _retry_after_seconds(retry_after: str | None, now: datetime) -> float:
+    """Parse a `Retry-After` header (seconds or an HTTP date) into seconds; 0 if invalid."""
     if not retry_after:
         return 0
     try:
@@ -68,4 +68,4 @@ def _asked_for(retry_after: str | None, now: datetime) -> float:
             seconds = (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return 0
-    return min(max(seconds, 0), _LONGEST_WAIT)
+    return min(max(seconds, 0), _MAX_RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""One attempt: a signed POST to an address that may be reached, and what became of it."""
+"""Send a delivery: a signed POST request to a public address."""
 
 import asyncio
 import logging
@@ -20,31 +20,33 @@ from sinks.webhooks.schedule import Outcome
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 15.0
-#: What of an answer's body is taken from the network at most; none of it is looked at.
-MAX_ANSWER_BYTES = 64 * 1024
-#: Names looked up at once. A look-up that hangs holds a thread of ours, nobody else's.
+#: The limit of buffered response bytes; the response body is ignored.
+MAX_RESPONSE_BYTES = 64 * 1024
+#: Concurrent DNS lookups. A lookup that hangs blocks only a thread of this pool.
 _LOOKUPS = 32
 
-#: What went wrong, the narrower kinds first.
-_WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ClientConnectorDNSError, "the host's name was not found"),
-    (aiohttp.ClientSSLError, "the host does not speak TLS as we do"),
-    (aiohttp.ClientConnectorError, "the host refused the connection, or is not reached"),
-    (aiohttp.ServerDisconnectedError, "the connection ended before an answer"),
-    (ConnectionError, "the connection ended before an answer"),
+#: Sentences for exceptions, subclasses first.
+_ERRORS: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "the host name was not found"),
+    (aiohttp.ClientSSLError, "the TLS handshake with the host failed"),
+    (aiohttp.ClientConnectorError, "the host refused the connection or is unreachable"),
+    (aiohttp.ServerDisconnectedError, "the connection was closed before a response"),
+    (ConnectionError, "the connection was closed before a response"),
 )
-_OTHER_WORDS = "the answer was not HTTP, or the URL cannot be used"
+_OTHER_ERROR = "the response was not HTTP, or the URL cannot be used"
 
-Resolve = Callable[..., Any]
+GetAddrInfo = Callable[..., Any]
 
 
 class CheckingResolver(AbstractResolver):
-    """Looks names up in threads of its own; refuses a name when one of its addresses is not public.
+    """Resolves host names in its own threads, and rejects names with a private address.
 
-    `allow_private` takes all. `getaddrinfo` is the machine's.
+    With `allow_private` it accepts all addresses.
     """
 
-    def __init__(self, *, allow_private: bool, getaddrinfo: Resolve = socket.getaddrinfo) -> None:
+    def __init__(
+        self, *, allow_private: bool, getaddrinfo: GetAddrInfo = socket.getaddrinfo
+    ) -> None:
         self._allow_private = allow_private
         self._getaddrinfo = getaddrinfo
         self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webhook-dns")
@@ -52,21 +54,21 @@ class CheckingResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of a name; `ForbiddenError` when it leads inside."""
-        found = await asyncio.get_running_loop().run_in_executor(
+        """Return the addresses of a host; raises `ForbiddenError` if one is private."""
+        infos = await asyncio.get_running_loop().run_in_executor(
             self._threads,
             lambda: self._getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM),
         )
         results: list[ResolveResult] = []
-        for kind, _, protocol, _, place in found:
+        for address_family, _, protocol, _, address in infos:
             if not self._allow_private:
-                check_address(place[0])
+                check_address(address[0])
             results.append(
                 ResolveResult(
                     hostname=host,
-                    host=place[0],
+                    host=address[0],
                     port=port,
-                    family=kind,
+                    family=address_family,
                     proto=protocol,
                     flags=socket.AI_NUMERICHOST,
                 )
@@ -74,18 +76,20 @@ class CheckingResolver(AbstractResolver):
         return results
 
     async def close(self) -> None:
-        """Let go of the threads; those that hang are not waited for."""
+        """Shut down the threads without waiting for running lookups."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Sender:
     """Sends deliveries; an async context manager.
 
-    A receiver's certificate must be for the name in its URL, whatever address was connected to,
-    and of an authority that the system trusts, or `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    Certificates are verified against the host name of the URL and the CAs of the system, or those
+    of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     """
 
-    def __init__(self, *, allow_private: bool, getaddrinfo: Resolve = socket.getaddrinfo) -> None:
+    def __init__(
+        self, *, allow_private: bool, getaddrinfo: GetAddrInfo = socket.getaddrinfo
+    ) -> None:
         self._allow_private = allow_private
         self.resolver = CheckingResolver(allow_private=allow_private, getaddrinfo=getaddrinfo)
         self._session: Any = None
@@ -94,16 +98,15 @@ class Sender:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=self.resolver,
-                socket_factory=self._make_socket,
+                socket_factory=self._create_socket,
                 ssl=ssl.create_default_context(),
                 use_dns_cache=False,
-                # A connection lives for one attempt: each is made, and so checked, anew.
-                force_close=True,
+                force_close=True,  # a new connection for each attempt, so that it is checked
                 limit=0,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-            read_bufsize=MAX_ANSWER_BYTES // 2,
+            read_bufsize=MAX_RESPONSE_BYTES // 2,
             trust_env=False,
             auto_decompress=False,
         )
@@ -116,43 +119,42 @@ class Sender:
     async def send(
         self, url: str, secret: str, delivery_id: str, body: str, now: datetime
     ) -> Outcome:
-        """Send a body, signed for this attempt; never raises but when cancelled.
+        """Sign and send a body; return the outcome. Raises only when cancelled.
 
-        Redirects are not followed, and nothing of the answer but its status and `Retry-After`
-        is kept.
+        Does not follow redirects; keeps only the status and `Retry-After` of the response.
         """
-        began = time.monotonic()
+        started = time.monotonic()
         status = error = retry_after = None
         try:
             status, retry_after = await self._post(url, _signed(secret, delivery_id, body, now))
         except TimeoutError:
-            error = f"no answer within {TIMEOUT_SECONDS:.0f} s"
-        except (aiohttp.ClientError, OSError, ValueError) as found:
-            error = _words(found)
-        except Exception:  # an edge: a receiver that found a hole in a library is put off, too
-            log.exception("an attempt of delivery %s failed in itself", delivery_id)
-            error = "the attempt failed in headrace itself"
-        duration_ms = int((time.monotonic() - began) * 1_000)
+            error = f"no response within {TIMEOUT_SECONDS:.0f} s"
+        except (aiohttp.ClientError, OSError, ValueError) as exception:
+            error = _sentence(exception)
+        except Exception:  # a library's bug in handling a response must not end the loop
+            log.exception("an attempt of delivery %s failed by an internal error", delivery_id)
+            error = "internal error in headrace"
+        duration_ms = int((time.monotonic() - started) * 1_000)
         return Outcome(status, error, duration_ms, retry_after)
 
     async def _post(self, url: str, signed: tuple[bytes, dict[str, str]]) -> tuple[int, str | None]:
         body, headers = signed
         checked = check_url(url, allow_private=self._allow_private)
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            answer = await self._session.post(
+            response = await self._session.post(
                 checked, data=body, headers=headers, allow_redirects=False
             )
-            answer.close()
-            return answer.status, answer.headers.get("Retry-After")
+            response.close()
+            return response.status, response.headers.get("Retry-After")
 
-    def _make_socket(self, info: Any) -> socket.socket:
-        """Make the socket to an address, literal or resolved: the last place to refuse it."""
-        family, kind, protocol, _, place = info
+    def _create_socket(self, info: Any) -> socket.socket:
+        """Check the address, literal or resolved, and create the socket that connects to it."""
+        family, kind, protocol, _, address = info
         if not self._allow_private:
-            check_address(place[0])
-        made = socket.socket(family, kind, protocol)
-        made.setblocking(False)
-        return made
+            check_address(address[0])
+        created = socket.socket(family, kind, protocol)
+        created.setblocking(False)
+        return created
 
 
 def _signed(
@@ -168,15 +170,17 @@ def _signed(
     }
 
 
-def _words(error: BaseException) -> str:
-    """Return why there was no answer, in words that tell nothing about our network."""
+def _sentence(error: BaseException) -> str:
+    """Return the reason for a failed attempt, without details of the internal network."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ForbiddenError):
             return str(cause)
         cause = getattr(cause, "os_error", None) or cause.__cause__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        wrong = error.certificate_error
-        why = wrong.verify_message if isinstance(wrong, ssl.SSLCertVerificationError) else ""
-        return f"the host's certificate is refused: {why or 'it is not valid for the host'}"
-    return next((words for kind, words in _WORDS if isinstance(error, kind)), _OTHER_WORDS)
+        cert_error = error.certificate_error
+        reason = ""
+        if isinstance(cert_error, ssl.SSLCertVerificationError):
+            reason = cert_error.verify_message
+        return f"the host's certificate is rejected: {reason or 'it is not valid for the host'}"
+    return next((sentence for kind, sentence in _ERRORS if isinstance(error, kind)), _OTHER_ERROR)

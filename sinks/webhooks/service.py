@@ -1,7 +1,7 @@
-"""The life of subscriptions: what HTTP asks of them.
+"""The subscription service behind the HTTP API.
 
-Each change goes to the topic first, which decides what is evaluated, and then to SQL, which
-has the rest; see `mend.py` for what happens when only the first was done.
+Each change is published to the topic first, which is authoritative, and then written to SQL.
+`Reconciler` repairs partial changes.
 """
 
 import asyncio
@@ -21,56 +21,55 @@ from yarl import URL
 from schemas.settings import Settings
 from sinks.paging import Page, Slice
 from sinks.sql.engine import Database, open_database
-from sinks.sql.errors import DATABASE_ERRORS, TooSlow, explain
+from sinks.sql.errors import DATABASE_ERRORS, ReadTimeout, explain
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.webhooks import records
 from sinks.webhooks.addresses import ForbiddenError
-from sinks.webhooks.asked import Asked, Body, Invalid, read_change, read_new
-from sinks.webhooks.records import Answer
+from sinks.webhooks.asked import Body, Invalid, SubscriptionSpec, parse_change, parse_new
+from sinks.webhooks.records import JsonObject
 from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.topic import Publish, Unavailable, open_topic
+from sinks.webhooks.topic import Publish, Unavailable, open_publisher
 
 T = TypeVar("T")
 
-#: Subscriptions of one site.
-MAX_OF_SITE = 100
+#: The maximum number of subscriptions of a site.
+MAX_PER_SITE = 100
 _SECRET_BYTES = 32
 _DEADLINE_SECONDS = 8.0
 _LOOKUP_SECONDS = 3.0
-_JUST_LATER = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @asynccontextmanager
 async def open_subscriptions(settings: Settings) -> AsyncIterator["Subscriptions"]:
-    """Give the service; it connects to Kafka and the database when it is first asked."""
+    """Yield the service; it connects to Kafka and the database when first used."""
     allow_private, url = settings.webhooks.allow_private, settings.database.url
     database = open_database(url)
     reader = open_reader(url, settings.query.statement_timeout_seconds)
     resolver = CheckingResolver(allow_private=allow_private)
     try:
-        async with open_topic(settings.kafka) as publish:
+        async with open_publisher(settings.kafka) as publish:
             service = Subscriptions(
                 database, reader, publish, resolver, allow_private=allow_private
             )
             yield service
-            await service.undone()
+            await service.wait_for_rollbacks()
     finally:
         await resolver.close()
         await reader.close()
         await database.close()
 
 
-class NotFound(Exception):  # noqa: N818 - an answer, not a fault
-    """There is no such subscription or delivery."""
+class NotFound(Exception):  # noqa: N818 - names the condition
+    """The subscription or delivery does not exist."""
 
 
 class Subscriptions:
-    """Creates, lists, changes, deletes, tests; `open_subscriptions` makes one with all it needs.
+    """Manages subscriptions and their deliveries. Create it with `open_subscriptions`.
 
-    Subscriptions and deliveries are dicts as HTTP shows them. Ids are UUIDs in canonical text. All
-    methods raise `Unavailable`, and `NotFound` for an id that does not exist. The caller has
-    checked that the token may see the site.
+    Methods return JSON objects. Ids are UUIDs as canonical text. All methods raise `Unavailable`,
+    and `NotFound` for an unknown id. The caller must check the token's access to the site.
     """
 
     def __init__(
@@ -83,116 +82,123 @@ class Subscriptions:
         allow_private: bool,
     ) -> None:
         self._database = database
-        #: So that who only asks holds nobody back: on SQLite, a transaction takes the write lock.
+        #: For reads, which on SQLite must not take the write lock.
         self._reader = reader
         self._publish = publish
         self._resolver = resolver
         self._allow_private = allow_private
-        self._undoing: set[asyncio.Task[None]] = set()
+        self._rollbacks: set[asyncio.Task[None]] = set()
 
-    async def create(self, body: Body) -> Answer:
-        """Return the new subscription with its `secret`; `Invalid` names the field."""
-        asked = read_new(body, allow_private=self._allow_private)
-        await self._check_where(asked.url)
-        # Here so that nothing is published; again where it is inserted, for certain.
-        await self._read(lambda connection: _check_count(connection, asked.site_id))
+    async def create(self, body: Body) -> JsonObject:
+        """Create a subscription and return it with its `secret`; raises `Invalid`."""
+        spec = parse_new(body, allow_private=self._allow_private)
+        await self._check_host(spec.url)
+        # Before publishing; checked again under the lock that serializes inserts.
+        await self._read(lambda connection: _check_count(connection, spec.site_id))
         subscription_id, at = str(uuid4()), now_utc()
         secret = "whsec_" + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
         try:
             await self._publish(
-                subscription_id, records.record_of(subscription_id, asked, records.micros(at))
+                subscription_id, records.record_of(subscription_id, spec, records.micros(at))
             )
             row = await self._write(
-                lambda connection: _add(connection, subscription_id, asked, secret, at)
+                lambda connection: _add(connection, subscription_id, spec, secret, at)
             )
-        except BaseException:  # also when who asked has gone away
-            self._undo(subscription_id)
+        except BaseException:  # also if the request is cancelled
+            self._roll_back(subscription_id)
             raise
-        return {**records.shown(row), "secret": secret}
+        return {**records.to_json(row), "secret": secret}
 
-    async def list(self, sites: Sequence[str] | None, part: Slice) -> Page:
-        """Return subscriptions of these sites (None: of all), newest first."""
-        return await self._read(lambda connection: records.page(connection, sites, part))
+    async def list(self, sites: Sequence[str] | None, slice_: Slice) -> Page:
+        """Return a page of the subscriptions of sites (None: of all sites), newest first."""
+        return await self._read(lambda connection: records.page(connection, sites, slice_))
 
-    async def get(self, name: str) -> Answer:
-        """Return the subscription."""
-        found = await self._read(lambda connection: records.find(connection, name))
-        return records.shown(_existing(found))
+    async def get(self, subscription_id: str) -> JsonObject:
+        """Return a subscription."""
+        row = await self._read(lambda connection: records.find(connection, subscription_id))
+        return records.to_json(_or_not_found(row))
 
-    async def patch(self, name: str, body: Body) -> Answer:
-        """Change `params`, `channel`, `cooldown_seconds`, `enabled`; `Invalid` names the field."""
-        row = await self._to_change(name)
-        asked = read_change(records.asked_of(row), body, allow_private=self._allow_private)
-        if asked.url != row.url:
-            await self._check_where(asked.url)
-        return await self._change(row, asked, None if asked.enabled else row.disabled_reason)
+    async def patch(self, subscription_id: str, body: Body) -> JsonObject:
+        """Change the fields in a request body, and return the subscription; raises `Invalid`."""
+        row = await self._find_to_change(subscription_id)
+        spec = parse_change(records.spec_of(row), body, allow_private=self._allow_private)
+        if spec.url != row.url:
+            await self._check_host(spec.url)
+        return await self._change(row, spec, None if spec.enabled else row.disabled_reason)
 
-    async def disable(self, name: str, reason: str) -> None:
-        """Turn a subscription off, and say why; nothing if it is off or gone."""
+    async def disable(self, subscription_id: str, reason: str) -> None:
+        """Disable a subscription; do nothing if it is disabled or does not exist."""
         with suppress(NotFound):
-            row = await self._to_change(name)
+            row = await self._find_to_change(subscription_id)
             if row.enabled:
-                await self._change(row, replace(records.asked_of(row), enabled=False), reason)
+                await self._change(row, replace(records.spec_of(row), enabled=False), reason)
 
-    async def delete(self, name: str) -> None:
-        """Delete it and cancel what is on its way."""
-        await self._to_change(name)
-        await self._publish(name, None)
-        if not await self._write(lambda connection: records.remove(connection, name)):
+    async def delete(self, subscription_id: str) -> None:
+        """Delete a subscription and cancel its pending deliveries."""
+        await self._find_to_change(subscription_id)
+        await self._publish(subscription_id, None)
+        if not await self._write(lambda connection: records.remove(connection, subscription_id)):
             raise NotFound
 
-    async def test(self, name: str) -> Answer:
-        """Enqueue a test, which is delivered as an alert is, and return the delivery."""
-        row = await self._to_change(name)
-        _check_on(row)
-        (delivery, now) = (str(uuid4()), now_utc())
-        return _existing(
-            await self._write(lambda connection: records.add_test(connection, row, delivery, now))
+    async def test(self, subscription_id: str) -> JsonObject:
+        """Enqueue a test delivery and return it."""
+        row = await self._find_to_change(subscription_id)
+        _check_enabled(row)
+        delivery_id, now = str(uuid4()), now_utc()
+        delivery = await self._write(
+            lambda connection: records.add_test_delivery(connection, row, delivery_id, now)
+        )
+        return _or_not_found(delivery)
+
+    async def deliveries(self, subscription_id: str, slice_: Slice) -> Page:
+        """Return a page of a subscription's deliveries, newest first, with their `attempts`."""
+        return await self._read(
+            lambda connection: records.deliveries(connection, subscription_id, slice_)
         )
 
-    async def deliveries(self, name: str, part: Slice) -> Page:
-        """Return its deliveries, newest first, each with its list of `attempts`."""
-        return await self._read(lambda connection: records.deliveries(connection, name, part))
-
-    async def resend(self, name: str, delivery: str) -> Answer:
-        """Send a delivery again, from the start of the schedule."""
-        _check_on(await self._to_change(name))
+    async def resend(self, subscription_id: str, delivery_id: str) -> JsonObject:
+        """Restart the schedule of a delivery and return it."""
+        _check_enabled(await self._find_to_change(subscription_id))
         now = now_utc()
-        found = await self._write(
-            lambda connection: records.send_again(connection, name, delivery, now)
+        delivery = await self._write(
+            lambda connection: records.resend(connection, subscription_id, delivery_id, now)
         )
-        return _existing(found)
+        return _or_not_found(delivery)
 
-    async def undone(self) -> None:
-        """Return when what failed half-way has been undone, or given up."""
-        await asyncio.gather(*self._undoing)
+    async def wait_for_rollbacks(self) -> None:
+        """Wait until the rollbacks of failed creations have ended."""
+        await asyncio.gather(*self._rollbacks)
 
-    def _undo(self, subscription_id: str) -> None:
-        """Take back what nobody was told the secret of; `mend.py` does when this cannot."""
+    def _roll_back(self, subscription_id: str) -> None:
+        """Delete a subscription whose secret was not returned; `Reconciler` does if this fails."""
 
-        async def undo() -> None:
+        async def roll_back() -> None:
             with suppress(Unavailable):
                 await self._publish(subscription_id, None)
                 await self._write(lambda connection: records.remove(connection, subscription_id))
 
-        task = asyncio.create_task(undo())
-        self._undoing.add(task)
-        task.add_done_callback(self._undoing.discard)
+        task = asyncio.create_task(roll_back())
+        self._rollbacks.add(task)
+        task.add_done_callback(self._rollbacks.discard)
 
-    async def _to_change(self, name: str) -> Any:
-        """Return the row to change; read where it is changed, so that no list delays it."""
-        return _existing(await self._write(lambda connection: records.find(connection, name)))
-
-    async def _change(self, row: Any, asked: Asked, reason: str | None) -> Answer:
-        name, at = row.subscription_id, max(now_utc(), row.updated_at + _JUST_LATER)
-        await self._publish(name, records.record_of(name, asked, records.micros(at)))
-        changed = await self._write(
-            lambda connection: records.change(connection, name, asked, reason, at)
+    async def _find_to_change(self, subscription_id: str) -> Any:
+        """Return the row; read by the writer, because the readers may be busy with lists."""
+        return _or_not_found(
+            await self._write(lambda connection: records.find(connection, subscription_id))
         )
-        return records.shown(_existing(changed))
 
-    async def _check_where(self, url: str) -> None:
-        """Refuse a name that leads inside now; one that is not found may be, later."""
+    async def _change(self, row: Any, spec: SubscriptionSpec, reason: str | None) -> JsonObject:
+        subscription_id, at = row.subscription_id, max(now_utc(), row.updated_at + _MICROSECOND)
+        await self._publish(
+            subscription_id, records.record_of(subscription_id, spec, records.micros(at))
+        )
+        changed = await self._write(
+            lambda connection: records.change(connection, subscription_id, spec, reason, at)
+        )
+        return records.to_json(_or_not_found(changed))
+
+    async def _check_host(self, url: str) -> None:
+        """Raise `Invalid` if the host resolves to a private address."""
         host = URL(url).raw_host or ""
         try:
             async with asyncio.timeout(_LOOKUP_SECONDS):
@@ -200,7 +206,7 @@ class Subscriptions:
         except ForbiddenError as error:
             raise Invalid("channel.url", str(error)) from None
         except (OSError, TimeoutError, UnicodeError):
-            return  # each attempt looks again, and says so
+            return  # it may resolve later; each attempt checks it again
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         return await _run(self._reader, work)
@@ -213,32 +219,32 @@ async def _run(database: Database, work: Callable[[Connection], T]) -> T:
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
             return await database.run(work)
-    except TooSlow:
+    except ReadTimeout:
         raise
     except DATABASE_ERRORS as error:
         raise Unavailable(f"{explain(error)}; try again") from error
 
 
-def _existing(found: T | None) -> T:
-    if found is None:
+def _or_not_found(value: T | None) -> T:
+    if value is None:
         raise NotFound
-    return found
+    return value
 
 
 def _check_count(connection: Connection, site_id: str) -> None:
-    if records.count_of(connection, site_id) >= MAX_OF_SITE:
-        raise Invalid("site_id", f"a site has at most {MAX_OF_SITE} subscriptions")
+    if records.count(connection, site_id) >= MAX_PER_SITE:
+        raise Invalid("site_id", f"a site has at most {MAX_PER_SITE} subscriptions")
 
 
 def _add(
-    connection: Connection, subscription_id: str, asked: Asked, secret: str, at: datetime
+    connection: Connection, subscription_id: str, spec: SubscriptionSpec, secret: str, at: datetime
 ) -> Any:
-    """Insert a subscription unless the site has as many as it may, whoever else adds some."""
-    records.lock_site(connection, asked.site_id)
-    _check_count(connection, asked.site_id)
-    return records.add(connection, subscription_id, asked, secret, at)
+    """Insert a subscription; raises `Invalid` if the site has the maximum number."""
+    records.lock_site(connection, spec.site_id)
+    _check_count(connection, spec.site_id)
+    return records.add(connection, subscription_id, spec, secret, at)
 
 
-def _check_on(row: Any) -> None:
+def _check_enabled(row: Any) -> None:
     if not row.enabled:
-        raise Invalid("enabled", "the subscription is off: turn it on first")
+        raise Invalid("enabled", "the subscription is disabled: enable it first")

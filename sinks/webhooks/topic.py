@@ -1,4 +1,4 @@
-"""Compacted topics of configuration, written: what a topic holds is what is in force."""
+"""Publish to the compacted configuration topics, which are authoritative."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,30 +15,30 @@ _DEADLINE_SECONDS = 8.0
 _REQUEST_TIMEOUT_MS = 3_000
 
 
-class Unavailable(Exception):  # noqa: N818 - what it says, not that it is an error
-    """Kafka or the database did not answer in time: nothing was promised, ask again."""
+class Unavailable(Exception):  # noqa: N818 - names the condition
+    """Kafka or the database did not respond in time; the change may or may not have been made."""
 
 
 Configuration = Subscription | ImportWindow
-#: Writes the last record of a key, None for a tombstone; returns when all in-sync replicas have
-#: it, and raises `Unavailable` when they do not in time.
-PublishAny = Callable[[str, Configuration | None], Awaitable[None]]
+#: Publishes a record for a key, None for a tombstone. Returns when all in-sync replicas have it;
+#: raises `Unavailable` if they do not in time.
+PublishConfiguration = Callable[[str, Configuration | None], Awaitable[None]]
 Publish = Callable[[str, Subscription | None], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_topic(
+async def open_publisher(
     kafka: KafkaSettings, topic: Topic = SUBSCRIPTIONS
-) -> AsyncIterator[PublishAny]:
-    """Yield the writer of a topic; it connects when first used, and again after an outage."""
-    link = _Link(kafka, topic.name)
+) -> AsyncIterator[PublishConfiguration]:
+    """Yield a function that publishes to a topic; it connects when first used, and reconnects."""
+    publisher = _Publisher(kafka, topic.name)
     try:
-        yield link.publish
+        yield publisher.publish
     finally:
-        await link.close()
+        await publisher.close()
 
 
-class _Link:
+class _Publisher:
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._kafka = kafka
         self._topic = topic
@@ -50,28 +50,29 @@ class _Link:
         value = None if record is None else encode(record)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                producer = await self._connected()
+                producer = await self._connect()
                 await producer.send_and_wait(self._topic, value, key.encode())
         except CLIENT_ERRORS as error:  # TimeoutError is an OSError
-            self._replace_client()
+            self._discard_producer()
             raise Unavailable(
                 f"Kafka did not confirm a record of {self._topic} in time; try again"
             ) from error
 
     async def close(self) -> None:
-        """Disconnect."""
-        self._replace_client()
+        """Close the producer."""
+        self._discard_producer()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _replace_client(self) -> None:
-        """Close the client without waiting for it, because it may be stuck."""
+    def _discard_producer(self) -> None:
+        """Close the producer without waiting for it, because it may be stuck."""
         producer, self._producer = self._producer, None
         if producer is not None:
             task = asyncio.create_task(producer.stop())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    async def _connected(self) -> Any:
+    async def _connect(self) -> Any:
+        """Return the producer; connect if there is none."""
         async with self._connecting:
             if self._producer is None:
                 producer = make_producer(

@@ -49,4 +49,4 @@ def test_a_stage_is_an_agent_by_its_name(role: str, stages: dict[str, Topic]) ->
 
 def test_every_sink_can_be_given_a_dead_letter_again() -> None:
     """By store_events, into its own table."""
-    assert set(stores.STORES) == set(SINK_STAGES)
+    assert set(stores.SINKS) == set(SINK_STAGES)

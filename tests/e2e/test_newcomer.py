@@ -101,7 +101,7 @@ def test_a_killed_role_is_restarted_and_no_process_outlives_headrace_up(
     stack = make_stack({})
     stack.kill("sinks")
     eventually(
-        lambda: "sinks is started again" in stack.screen,
+        lambda: "sinks restarted" in stack.screen,
         within_seconds=15,
         what="`headrace up` reports it",
     )

@@ -21,8 +21,8 @@ def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeS
     assert stack.post({"type": "pageview", "site_id": "shop", "session_id": "s"})[0] == 202
     screen = " ".join(stack.screen.split())
     assert (
-        "Others can reach 0.0.0.0, so nothing can be read there without a token. "
-        "Make one with headrace tokens create" in screen
+        "0.0.0.0 is reachable from other machines, so reading needs a token. "
+        "Create one with headrace tokens create" in screen
     )
     assert "access_token=hr_" not in screen
     assert not (stack.data_dir / "owner.token").exists()

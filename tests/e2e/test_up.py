@@ -77,9 +77,9 @@ def test_a_role_that_fails_at_the_start_is_reported_with_its_error(tmp_path: Pat
     result = _up(data_dir, free_port())
 
     assert result.returncode == 1
-    assert "✗ sinks     ended while it started (exit code 1)" in result.stdout
+    assert "✗ sinks     exited during startup (exit code 1)" in result.stdout
     assert "✓ sinks" not in result.stdout
-    assert "sinks ended while it started (exit code 1): sinks: The database" in result.stderr
+    assert "sinks exited during startup (exit code 1): sinks: The database" in result.stderr
     assert f"Its log is {data_dir / 'logs' / 'sinks.log'}" in result.stderr
     assert "an old failure" not in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr

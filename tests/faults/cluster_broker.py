@@ -57,7 +57,7 @@ class Broker:
     async def await_ready(self) -> None:
         """Wait until it responds, without blocking the event loop."""
         await eventually_async(
-            lambda: asyncio.to_thread(probe.answers, self.port, 2.0),
+            lambda: asyncio.to_thread(probe.is_ready, self.port, 2.0),
             within_seconds=_START_SECONDS,
             what=f"broker {self.number} responds",
         )

@@ -1,4 +1,4 @@
-"""Columns and tables of the first revisions."""
+"""Column and table constructors of the first revisions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,13 +9,13 @@ from sqlalchemy.types import TypeEngine
 
 
 def required(kind: TypeEngine[Any], *names: str) -> Iterator[sa.Column[Any]]:
-    """Yield columns of a type that are not null."""
+    """Yield NOT NULL columns of one type."""
     for name in names:
         yield sa.Column(name, kind, nullable=False)
 
 
 def optional(kind: TypeEngine[Any], *names: str) -> Iterator[sa.Column[Any]]:
-    """Yield columns of a type that may be null."""
+    """Yield nullable columns of one type."""
     for name in names:
         yield sa.Column(name, kind)
 

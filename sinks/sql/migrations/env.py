@@ -1,4 +1,4 @@
-"""Run by alembic: migrates over the connection that `sinks.sql.migrate` hands in."""
+"""Alembic environment: migrates over the connection that `sinks.sql.migrate` passes."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from sinks.sql.tables import METADATA
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,
-    # The caller's transaction holds everything; SQLite's DDL takes part in it too.
+    # All revisions run in the caller's transaction; SQLite's DDL is transactional, too.
     transactional_ddl=True,
 )
 context.run_migrations()

@@ -1,4 +1,4 @@
-"""Both HTTP roles behind one address."""
+"""Both HTTP roles in one application."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ EVENT = {"type": "pageview", "site_id": "shop", "session_id": "s"}
 
 @pytest.fixture
 async def client(tmp_path: Path) -> httpx.AsyncClient:
-    """Give a client of both roles; the database is not there."""
+    """Return a client of both roles, without a database."""
     api = new_api(FakeKafka())
     query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
     transport = httpx.ASGITransport(Web(api, query))
@@ -31,7 +31,7 @@ async def client(tmp_path: Path) -> httpx.AsyncClient:
 
 
 async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> None:
-    """Events go in, the page comes out."""
+    """Event paths by `api`, all others by `query`."""
     origin = {"origin": "https://shop.example"}
     accepted = await client.post("/api/event", json=EVENT, headers=origin)
     page = await client.get("/")
@@ -48,8 +48,8 @@ async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> N
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, RejectReason.NOT_FOUND.code)
 
 
-async def test_plain_requests_need_no_asgi_here_either(tmp_path: Path) -> None:
-    """Else `headrace up` would serve them at twice the cost, and nobody would notice."""
+async def test_the_fast_path_is_used(tmp_path: Path) -> None:
+    """Without it, requests to `headrace up` would cost twice as much."""
     api = new_api(FakeKafka())
     query = new_query(f"sqlite:///{tmp_path}/none.db", FakeReader(Board(int)), FakeService())
 
@@ -57,7 +57,7 @@ async def test_plain_requests_need_no_asgi_here_either(tmp_path: Path) -> None:
 
 
 def test_the_role_api_alone_does_not_import_fastapi() -> None:
-    """Which would take a third of a second and 13 MB."""
+    """The import takes a third of a second and 13 MB."""
     code = "import sys, infra.api, producer_api.server; sys.exit('fastapi' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -65,11 +65,11 @@ def test_the_role_api_alone_does_not_import_fastapi() -> None:
 
 async def test_openapi_has_the_paths_of_both(client: httpx.AsyncClient) -> None:
     """And all schemas that they refer to."""
-    told = (await client.get("/openapi.json")).json()
+    spec = (await client.get("/openapi.json")).json()
 
-    assert told.pop("servers")[0]["url"] == "http://headrace"
-    assert told == document()
-    assert api_document()["paths"].items() <= told["paths"].items()
-    assert "get" in told["paths"]["/api/sites/{site_id}/live"]
-    assert {"Error", "Event", "Live", "Alert"} <= told["components"]["schemas"].keys()
+    assert spec.pop("servers")[0]["url"] == "http://headrace"
+    assert spec == document()
+    assert api_document()["paths"].items() <= spec["paths"].items()
+    assert "get" in spec["paths"]["/api/sites/{site_id}/live"]
+    assert {"Error", "Event", "Live", "Alert"} <= spec["components"]["schemas"].keys()
     assert (await client.post("/openapi.json")).status_code == 405

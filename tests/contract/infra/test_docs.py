@@ -1,4 +1,4 @@
-"""What is written about the code is what the code says."""
+"""The documents match the code."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from infra.docs import references
 
 
 @pytest.mark.parametrize("path", references(), ids=lambda path: path.name)
-def test_a_reference_is_what_make_docs_would_write(path: Path) -> None:
-    """The files in docs/ that are made from the code are up to date."""
+def test_a_generated_document_is_up_to_date(path: Path) -> None:
+    """As `make docs` would write it."""
     assert path.read_text("utf-8") == references()[path], f"{path.name}: run `make docs`"
 
 
-def test_every_decision_that_the_code_names_is_in_the_design() -> None:
-    """A docstring that says `design D5` leads somewhere."""
+def test_every_design_decision_in_the_code_exists() -> None:
+    """Such as `design D5` in a docstring."""
     root = Path(__file__).parents[3]
     design = (root / "docs" / "design.md").read_text("utf-8")
     for folder in ("infra", "kafka_clients", "producer_api", "schemas", "sinks", "streams"):

@@ -1,4 +1,4 @@
-"""The OpenAPI documents and the page describe what is served: all of it, and nothing else."""
+"""The OpenAPI documents and the documentation page match the served paths."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ from tests.component.sinks.query.conftest import FakeReader, new_query
 from tests.component.sinks.query.fake_service import FakeService
 
 DOCUMENTS = {"api": api_document, "query": query_document, "up": document}
-#: What both serve, and the page.
+#: The paths of both roles, and of the dashboard.
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
 PAGE = {"/", "/page/token"}
 EVENTS = {"/api/event", "/api/events"}
@@ -50,7 +50,7 @@ def _client(role: Api | Query | Web, base: str = "http://shop.example:9999") -> 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_each_document_is_valid(name: str) -> None:
-    """As OpenAPI 3.1 has it, and each tag of an operation is one that is described."""
+    """As OpenAPI 3.1, and it describes all tags that it uses."""
     spec = DOCUMENTS[name]()
 
     validate(http_docs.served(spec, "http://127.0.0.1:9"))
@@ -58,8 +58,8 @@ def test_each_document_is_valid(name: str) -> None:
     assert used == {tag["name"] for tag in spec["tags"]}
 
 
-async def test_the_api_is_described_before_requests_are_served(tmp_path: Path) -> None:
-    """FastAPI fails when one thread describes an application and another serves it."""
+async def test_the_document_is_created_before_requests_are_served(tmp_path: Path) -> None:
+    """FastAPI fails if one thread creates the document while another serves requests."""
     described: list[int] = []
 
     def describe() -> http_docs.Document:
@@ -82,7 +82,7 @@ async def test_the_api_is_described_before_requests_are_served(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 async def test_each_described_path_is_served(name: str, tmp_path: Path) -> None:
-    """By the role that describes it: none is answered as a path that there is not."""
+    """By the role that describes it."""
     async with _role(name, tmp_path) as role, _client(role) as client:
         for path, item in DOCUMENTS[name]()["paths"].items():
             for method in item:
@@ -91,7 +91,7 @@ async def test_each_described_path_is_served(name: str, tmp_path: Path) -> None:
 
 
 def test_each_served_path_is_described() -> None:
-    """By the role that serves it, and by both together."""
+    """By the role that serves it, and by the combined document."""
     spec = query_document()["paths"]
 
     assert spec.keys() >= PUBLIC | PAGE
@@ -100,8 +100,8 @@ def test_each_served_path_is_described() -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_each_operation_has_an_id_of_its_own(name: str) -> None:
-    """Clients are generated from them."""
+def test_operation_ids_are_unique(name: str) -> None:
+    """Client generators use them as names."""
     items = DOCUMENTS[name]()["paths"].values()
     ids = [operation["operationId"] for item in items for operation in item.values()]
 
@@ -116,10 +116,8 @@ def _filled(path: str) -> str:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-async def test_documents_have_the_address_that_they_were_asked_for(
-    name: str, tmp_path: Path
-) -> None:
-    """Its host and port, also in each example; and HEAD has the same headers."""
+async def test_documents_have_the_address_of_the_request(name: str, tmp_path: Path) -> None:
+    """In the server URL and in all examples. HEAD returns the same headers."""
     async with _role(name, tmp_path) as role, _client(role) as client:
         spec = (await client.get("/openapi.json")).json()
         page = await client.get("/docs")
@@ -141,7 +139,7 @@ async def test_documents_have_the_address_that_they_were_asked_for(
 
 
 def test_the_anchors_of_the_page_are_unique() -> None:
-    """And each of its links leads somewhere."""
+    """And the targets of all links exist."""
     page = http_docs.page(document(), {"headers": []}).decode()
     anchors = re.findall(r'id="([^"]+)"', page)
 
@@ -150,7 +148,7 @@ def test_the_anchors_of_the_page_are_unique() -> None:
 
 
 def test_the_webhooks_are_described() -> None:
-    """With what a receiver answers."""
+    """With the responses of a receiver."""
     (item,) = document()["webhooks"].values()
 
     assert item["post"]["responses"].keys() == {"2XX", "410", "default"}

@@ -1,4 +1,4 @@
-"""A pipeline without Kafka, for the audit: the books of the rules, and the writer."""
+"""A pipeline without Kafka: the aggregators of `streams.domain` and the batch writer."""
 
 import itertools
 import random
@@ -21,14 +21,14 @@ from streams.domain.duration_aggregator import DurationAggregator
 from streams.domain.session_aggregator import SessionAggregator
 from streams.domain.subscriptions import Subscriptions
 from streams.engine.capacity import MAX_STATES
-from tests.contract.sinks.samples import open_for_test, refuse_nothing
+from tests.contract.sinks.samples import expect_no_rejection, open_for_test
 from tests.unit.streams import samples
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import HOUR, MINUTE, NOON, RULES, source
 
 Log = Sequence[tuple[RawEvent, Source]]
 
-#: What an agent finds in one fetch.
+#: Events per batch.
 _FETCH = 7
 
 
@@ -36,7 +36,7 @@ _TYPES = ["pageview"] * 4 + ["pageleave"] * 3 + ["web_vitals", "button_click", "
 
 
 def clickstream(count: int, seed: int) -> Log:
-    """Return a log of four partitions: late events, imports of a month, names of all kinds."""
+    """Return a log of four partitions with late events, merges and imports of a month."""
     choose = random.Random(seed)  # noqa: S311 - a test's choice
     log: list[tuple[RawEvent, Source]] = []
     for offset in range(count):
@@ -90,8 +90,8 @@ class Pipeline:
             lambda: FakeStates(PageDuration)
         )
 
-    async def flow(self, log: Log) -> None:
-        """Let a log through; each call is of workers that have just taken over."""
+    async def process(self, log: Log) -> None:
+        """Process a log, as workers that have just been assigned the partitions."""
         by_partition: defaultdict[int, list[tuple[RawEvent, Source]]] = defaultdict(list)
         for event, src in log:
             by_partition[src.partition].append((event, src))
@@ -114,7 +114,7 @@ class Pipeline:
             await writer.close()
 
     def recover(self, sessions: Iterable[Put] = (), durations: Iterable[Put] = ()) -> None:
-        """Take what was put into the topics, as a worker does that starts."""
+        """Restore the states from records of the changelogs."""
         for put in sessions:
             _take(self.sessions[put.partition], put, SessionState)
         for put in durations:
@@ -123,9 +123,9 @@ class Pipeline:
     async def _write(
         self, writer: Writer, rows: dict[Any, list[SourcedRow]], next_offset: int
     ) -> None:
-        topic = f"flow-{next(self._flows)}"
+        topic = f"process-{next(self._flows)}"
         await writer.assign(topic, 0)
-        await writer.write(topic, 0, next_offset, rows, refuse_nothing)
+        await writer.write(topic, 0, next_offset, rows, expect_no_rejection)
 
 
 def _take(states: FakeStates[Any], put: Put, kind: type[Any]) -> None:

@@ -11,14 +11,14 @@ import pytest
 from sinks.sql.migrate import upgrade
 from sinks.sql.writer import Writer
 from tests.contract.sinks import samples
-from tests.contract.sinks.place import Place, open_place
+from tests.contract.sinks.place import Harness, open_harness
 
 
 @pytest.fixture(
     params=["sqlite", "postgresql", pytest.param("pgbouncer", marks=pytest.mark.slow)],
 )
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of a database in which nothing has been made."""
+    """Return the URL of an empty database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/data/headrace.db"
     name = "postgres_url" if request.param == "postgresql" else "pgbouncer_url"
@@ -28,14 +28,14 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def database_url(empty_url: str) -> str:
-    """Give the URL of a database that is migrated and empty."""
+    """Return the URL of an empty, migrated database."""
     upgrade(empty_url)
     return empty_url
 
 
 @pytest.fixture
 async def writer(database_url: str) -> AsyncIterator[Writer]:
-    """Give a writer that owns partition 0."""
+    """Yield a writer that owns partition 0."""
     writer = await samples.open_for_test(database_url)
     await writer.assign(samples.TOPIC, 0)
     yield writer
@@ -43,7 +43,7 @@ async def writer(database_url: str) -> AsyncIterator[Writer]:
 
 
 @pytest.fixture
-async def place(database_url: str) -> AsyncIterator[Place]:
-    """Give the service of subscriptions, and what it writes to."""
-    async with open_place(database_url) as place:
-        yield place
+async def harness(database_url: str) -> AsyncIterator[Harness]:
+    """Yield the subscription service with its database and topic."""
+    async with open_harness(database_url) as harness:
+        yield harness

@@ -1,4 +1,4 @@
-"""A site with many rows in every table, and how many of them a read touches."""
+"""A site with many rows in every table, and the number of rows that a query reads."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -24,19 +24,19 @@ from tests.contract.sinks.samples import NOON, alert_at, duration_at, uuid_of, v
 ROWS = 20_000
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
-#: A page of an hour has a row for each.
+#: A page has a row per hour and partition.
 PARTITIONS = 4
-#: The subscription of all deliveries.
+#: The subscription that has all deliveries.
 OWNER = uuid_of("owner")
-#: SQLite's instructions between two calls of its progress handler.
+#: SQLite VM instructions between two calls of the progress handler.
 _INSTRUCTIONS = 100
 
-#: A column's value, or what makes it of the row's number.
+#: Column values, or functions of the row number.
 Columns = dict[str, Any]
 
 
 async def fill(url: str) -> None:
-    """Insert the rows, and let PostgreSQL count them."""
+    """Insert the rows and run ANALYZE."""
 
     def insert(connection: Connection) -> None:
         for table, sample, columns in _tables():
@@ -44,7 +44,7 @@ async def fill(url: str) -> None:
         if connection.dialect.name == "postgresql":  # autovacuum would; nothing does on SQLite
             connection.execute(text("ANALYZE"))
 
-    database = open_database(url, takes_batches=True)
+    database = open_database(url, use_row_types=True)
     try:
         await database.run(insert)
     finally:
@@ -52,12 +52,12 @@ async def fill(url: str) -> None:
 
 
 def uuid_at(number: int) -> str:
-    """Return an id that grows with the number."""
+    """Return a UUID that increases with the number."""
     return f"{number:08x}-0000-7000-8000-000000000000"
 
 
-def touched(connection: Connection, work: Callable[[Connection], Any]) -> int:
-    """Return how much `work` reads: rows on PostgreSQL, instructions by the ten on SQLite."""
+def cost(connection: Connection, work: Callable[[Connection], Any]) -> int:
+    """Return the rows that `work` reads on PostgreSQL, or its tens of VM instructions on SQLite."""
     if connection.dialect.name == "sqlite":
         return _instructions(connection, work) // 10
     statements: list[tuple[str, Any]] = []
@@ -113,7 +113,7 @@ def _tables() -> Iterator[tuple[Table, Row, Columns]]:
         {
             **sites,
             "visit_id": uuid_at,
-            # All that began in the second half did so at once.
+            # The second half of the sessions started at the same time.
             "started_at": lambda n: NOON + min(n, ROWS // 2) * SECOND,
             "state": lambda n: "open" if n == 1 else "closed",
         },

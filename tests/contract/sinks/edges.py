@@ -1,4 +1,4 @@
-"""Events at the edges of what HTTP takes, as their bytes, and what is to be stored of each."""
+"""Events with extreme values, as request bodies, and the values expected in SQL."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _HOUR_US = 3_600_000_000
 SITE = "import"
 
-#: Microseconds since 1970: both ends, the epoch, what a double no longer holds, and hours' ends.
+#: Microseconds since 1970: both limits, the epoch, values beyond 2^53, and the ends of hours.
 times = st.one_of(
     st.sampled_from(
         [
@@ -26,7 +26,7 @@ times = st.one_of(
     st.integers(FIRST, LAST),
 )
 
-#: JSON tokens, for a float would not be what a client wrote.
+#: JSON tokens, because a float would change what a client wrote.
 amounts = st.one_of(
     st.sampled_from(
         [
@@ -56,7 +56,7 @@ _texts = st.one_of(
     st.sampled_from(["'; DROP TABLE events; --", '"', "\\", "{}", "NULL", "null", "NaN", "\u2028"]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )
-#: JSON texts: numbers that a double rounds stay as they are if they are whole.
+#: JSON texts; integers beyond the precision of a double are kept.
 _properties = st.sampled_from(
     [
         *('{"n":9007199254740993}', '{"n":123456789012345678901234567890}', '{"n":-0.0}'),
@@ -67,7 +67,7 @@ _properties = st.sampled_from(
 
 
 class Edge(NamedTuple):
-    """An event's JSON, and what of it can be said without the code that reads it."""
+    """A request body, and the stored values that follow from it without the parser."""
 
     body: bytes
     event_ts: int
@@ -77,7 +77,7 @@ class Edge(NamedTuple):
 
 @st.composite
 def edges(draw: st.DrawFn, event_id: str) -> Edge:
-    """Draw an event of a site that imports."""
+    """Draw an event of an import site."""
     at, amount, properties = draw(times), draw(st.none() | amounts), draw(st.none() | _properties)
     kind = draw(st.sampled_from(["payment", "pageleave", "pageview", "error", "web_vitals"]))
     fields = {
@@ -105,12 +105,12 @@ def edges(draw: st.DrawFn, event_id: str) -> Edge:
 
 
 def text_of(micros: int) -> str:
-    """Return a time as clients write it."""
+    """Format a time as clients do."""
     return (EPOCH + timedelta(microseconds=micros)).isoformat().replace("+00:00", "Z")
 
 
 def to_six_places(token: str) -> Decimal:
-    """Return what is to be stored of an amount's JSON token."""
+    """Return the stored amount of a JSON token."""
     with localcontext(prec=400):
         amount = Decimal(token.strip('"'))
         return amount.quantize(Decimal("0.000001"), ROUND_HALF_UP) + 0

@@ -1,4 +1,4 @@
-"""The service of subscriptions, and what it writes to: SQL, and a topic that is a list."""
+"""The subscription service with a real database and a topic in memory."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from schemas.codec import encode
 from schemas.records import Subscription
 from sinks.sql.engine import Database, open_database
 from sinks.sql.reader import open_reader
-from sinks.webhooks.mend import Mending
+from sinks.webhooks.mend import Reconciler
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.service import Subscriptions
 from sinks.webhooks.topic import Publish, Unavailable
@@ -27,13 +27,13 @@ BODY: dict[str, Any] = {
 
 @dataclass
 class Topic:
-    """The topic, as a list of its records; away at will."""
+    """The topic as a list of records; `is_away` makes it unavailable."""
 
     records: list[tuple[str, Subscription | None]] = field(default_factory=list)
     is_away: bool = False
 
     async def publish(self, subscription_id: str, record: Subscription | None) -> None:
-        """Write a record."""
+        """Append a record."""
         if self.is_away:
             raise Unavailable("away")
         self.records.append((subscription_id, record))
@@ -44,8 +44,8 @@ class Topic:
 
 
 @dataclass
-class Place:
-    """A service, and what it writes to."""
+class Harness:
+    """The service with its database and topic."""
 
     url: str
     database: Database
@@ -53,21 +53,23 @@ class Place:
     topic: Topic
     service: Subscriptions
 
-    def served(self, resolver: CheckingResolver, publish: Publish | None = None) -> Subscriptions:
-        """Return a service with other names, or another topic."""
+    def service_with(
+        self, resolver: CheckingResolver, publish: Publish | None = None
+    ) -> Subscriptions:
+        """Return a service with another resolver or publisher."""
         written = publish or self.topic.publish
         return Subscriptions(self.database, self.reader, written, resolver, allow_private=False)
 
-    def mending(self, now: datetime) -> Mending:
-        """Return what mends at some time, and knows the topic."""
-        found = Mending(self.database, self.reader, self.topic.publish, lambda: now)
+    def reconciler(self, now: datetime) -> Reconciler:
+        """Return a reconciler that has read the topic, with a fixed clock."""
+        found = Reconciler(self.database, self.reader, self.topic.publish, lambda: now)
         for name, record in self.topic.records:
             found.apply(name.encode(), None if record is None else encode(record))
         return found
 
 
 def names(*addresses: str) -> Any:
-    """Return a `getaddrinfo` that answers so."""
+    """Return a `getaddrinfo` that returns these addresses."""
 
     def resolve(*_: Any, **__: Any) -> list[Any]:
         if not addresses:
@@ -78,13 +80,13 @@ def names(*addresses: str) -> Any:
 
 
 @asynccontextmanager
-async def open_place(database_url: str) -> AsyncIterator[Place]:
-    """Give a service for which each name is at 1.1.1.1."""
+async def open_harness(database_url: str) -> AsyncIterator[Harness]:
+    """Yield a service for which each name resolves to 1.1.1.1."""
     database, reader, topic = open_database(database_url), open_reader(database_url), Topic()
     resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
     made = Subscriptions(database, reader, topic.publish, resolver, allow_private=False)
-    yield Place(database_url, database, reader, topic, made)
-    await made.undone()
+    yield Harness(database_url, database, reader, topic, made)
+    await made.wait_for_rollbacks()
     await resolver.close()
     await reader.close()
     await database.close()

@@ -1,4 +1,4 @@
-"""Rows to write, and what the tables hold, for all tests of the writer."""
+"""Sample rows and database access for the tests of the writer."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from sqlmodel import Session, SQLModel, select
 from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Visit
 from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql import migrate
-from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.batch import RejectedRecord, SourcedRow
 from sinks.sql.engine import open_database
-from sinks.sql.sqlite import create, sqlite_engine, sqlite_path
+from sinks.sql.sqlite import create_file, sqlite_engine, sqlite_path
 from sinks.sql.tables import table_of
 from sinks.sql.writer import Writer, open_writer
 
@@ -28,12 +28,12 @@ TOPIC = "events-raw"
 
 
 def uuid_of(name: object) -> str:
-    """Return an id that is the same for the same name."""
+    """Return the same id for the same name."""
     return str(uuid5(NAMESPACE_URL, str(name)))
 
 
 def raw_event(name: object, **fields: Any) -> RawEvent:
-    """Return an event that uses most kinds of columns."""
+    """Return an event that uses most column types."""
     given: dict[str, Any] = {
         "event_id": uuid_of(name),
         "type": "payment",
@@ -54,13 +54,13 @@ def raw_event(name: object, **fields: Any) -> RawEvent:
 
 
 def event_at(offset: int, name: object | None = None, **fields: Any) -> SourcedRow:
-    """Return the row of an event that stands at `offset` of partition 0."""
+    """Return the row of an event at an offset of partition 0."""
     named = offset if name is None else name
     return offset, event_row(raw_event(named, **fields), 0, offset)
 
 
 def visit(name: object, revision: int, **fields: Any) -> Visit:
-    """Return a visit at some revision."""
+    """Return a visit with a revision."""
     given: dict[str, Any] = {
         "visit_id": uuid_of(name),
         "began_offset": 0,
@@ -80,7 +80,7 @@ def visit(name: object, revision: int, **fields: Any) -> Visit:
 
 
 def visit_at(offset: int, name: object, revision: int, **fields: Any) -> SourcedRow:
-    """Return the row of a visit's revision that stands at `offset`."""
+    """Return the row of a visit's revision at an offset."""
     state = SessionState(
         site_id="shop", session_id="s-1", src_offset=0, visits=[visit(name, revision, **fields)]
     )
@@ -88,7 +88,7 @@ def visit_at(offset: int, name: object, revision: int, **fields: Any) -> Sourced
 
 
 def duration_at(offset: int, path: str, revision: int, **fields: Any) -> SourcedRow:
-    """Return the row of a page's hour that stands at `offset`."""
+    """Return the row of a page duration at an offset."""
     given: dict[str, Any] = {
         "site_id": "shop",
         "hour": NOON,
@@ -110,7 +110,7 @@ def duration_at(offset: int, path: str, revision: int, **fields: Any) -> Sourced
 def alert_at(
     offset: int, name: object, site_id: str = "shop", subscription_id: str | None = None
 ) -> SourcedRow:
-    """Return the row of an alert that stands at `offset`."""
+    """Return the row of an alert at an offset."""
     return offset, alert_row(
         Alert(
             alert_id=uuid_of(name),
@@ -127,34 +127,34 @@ def alert_at(
 
 
 async def migrate_to(url: str, revision: str) -> None:
-    """Make an empty database of an earlier revision."""
+    """Create an empty database of an earlier revision."""
 
     def to_revision(connection: Connection) -> None:
         command.upgrade(migrate._config(connection), revision)  # noqa: SLF001 - not for users
 
     if url.startswith("sqlite:"):
-        create(sqlite_path(url))
+        create_file(sqlite_path(url))
     await _in_transaction(url, to_revision)
 
 
 async def insert(url: str, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, as Python sees them, with the columns that they name."""
+    """Insert rows, given as dicts of Python values."""
     table = table_of(model)
     await _in_transaction(url, lambda connection: connection.execute(table.insert(), rows))
 
 
 async def open_for_test(url: str, cluster_id: str = "cluster") -> Writer:
-    """Return a writer that never stops waiting; the test's time limit ends it."""
+    """Return a writer that retries forever; the test's time limit ends it."""
     return await open_writer(url, app="test", cluster_id=cluster_id, should_stop=lambda: False)
 
 
-async def refuse_nothing(refused: Sequence[Refused]) -> None:
-    """Fail: all rows of this test are good."""
+async def expect_no_rejection(refused: Sequence[RejectedRecord]) -> None:
+    """Fail, because all rows of this test are valid."""
     raise AssertionError(f"good rows were refused: {refused}")
 
 
 async def contents(url: str, model: type[SQLModel]) -> list[dict[str, Any]]:
-    """Return a table's rows in order of their keys, as Python sees them."""
+    """Return a table's rows as dicts, sorted by key."""
 
     def read(connection: Connection) -> list[dict[str, Any]]:
         with Session(connection) as session:
@@ -165,7 +165,7 @@ async def contents(url: str, model: type[SQLModel]) -> list[dict[str, Any]]:
 
 
 async def query(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """Return what a query answers, as the driver gives it."""
+    """Return the rows of a query, as returned by the driver."""
     return await _reading(
         url, lambda connection: [tuple(row) for row in connection.exec_driver_sql(statement)]
     )
@@ -182,7 +182,7 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def _reading(url: str, work: Callable[[Connection], T]) -> T:
-    """Run `work`, which writes nothing; on SQLite without the lock that a busy writer holds."""
+    """Run a read-only transaction; on SQLite without the write lock."""
     if not url.startswith("sqlite:"):
         return await _in_transaction(url, work)
 

@@ -1,4 +1,4 @@
-"""Subscriptions in SQL, and what is on its way to them, for all tests of deliveries."""
+"""Subscriptions and deliveries in SQL, for all tests of delivery."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from sinks.sql.engine import open_database
 from sinks.sql.tables import AlertRow, DeliveryRow
 from sinks.sql.writer import Writer
 from sinks.webhooks import records
-from sinks.webhooks.asked import Asked
+from sinks.webhooks.asked import SubscriptionSpec
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import NOON, NOON_TIME, refuse_nothing, uuid_of
+from tests.contract.sinks.samples import NOON, NOON_TIME, expect_no_rejection, uuid_of
 
 ALERTS = "alerts"
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"  # noqa: S105 - 24 bytes of a test
 
 
 async def subscribe(database_url: str, name: str, /, **fields: Any) -> str:
-    """Insert a subscription called `name`; returns its id."""
+    """Insert the subscription `name`; return its id."""
     given: dict[str, Any] = {
         "site_id": "shop",
         "rule": "payment",
@@ -30,11 +30,11 @@ async def subscribe(database_url: str, name: str, /, **fields: Any) -> str:
         "cooldown_seconds": 0,
         "enabled": True,
     }
-    asked = Asked(**{**given, **fields})
+    spec = SubscriptionSpec(**{**given, **fields})
     subscription_id = uuid_of(("subscription", name))
 
     def add(connection: Connection) -> None:
-        records.add(connection, subscription_id, asked, SECRET, NOON_TIME)
+        records.add(connection, subscription_id, spec, SECRET, NOON_TIME)
 
     database = open_database(database_url)
     try:
@@ -45,7 +45,7 @@ async def subscribe(database_url: str, name: str, /, **fields: Any) -> str:
 
 
 def alert(name: object, **fields: Any) -> Alert:
-    """Return the alert called `name`: a payment of `shop` at noon unless said otherwise."""
+    """Return the alert `name`: by default a payment of `shop` at noon."""
     given: dict[str, Any] = {
         "alert_id": uuid_of(name),
         "site_id": "shop",
@@ -60,13 +60,13 @@ def alert(name: object, **fields: Any) -> Alert:
 
 
 async def store(writer: Writer, start: int, alerts: Sequence[Alert]) -> None:
-    """Write alerts that stand from offset `start` on."""
+    """Write alerts with offsets from `start`."""
     rows: list[SourcedRow] = [(offset, alert_row(one)) for offset, one in enumerate(alerts, start)]
-    await writer.write(ALERTS, 0, start + len(rows), {AlertRow: rows}, refuse_nothing)
+    await writer.write(ALERTS, 0, start + len(rows), {AlertRow: rows}, expect_no_rejection)
 
 
 async def deliveries(url: str) -> list[dict[str, Any]]:
-    """Return all deliveries in the order of their alerts' numbers."""
+    """Return all deliveries in the order of `seq`."""
     rows = await samples.contents(url, DeliveryRow)
     return sorted(rows, key=lambda row: _seq(row["body"]["data"]))
 
@@ -76,6 +76,6 @@ def _seq(data: dict[str, Any]) -> int:
     return number
 
 
-async def told(url: str) -> list[tuple[str, str]]:
-    """Return who is told of what: subscription and alert."""
+async def delivered_alerts(url: str) -> list[tuple[str, str]]:
+    """Return the pairs of subscription and alert that have a delivery."""
     return [(row["subscription_id"], row["alert_id"]) for row in await deliveries(url)]

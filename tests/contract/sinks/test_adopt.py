@@ -1,4 +1,4 @@
-"""Another Kafka cluster under the same database, on both engines: what SQL is asked and told."""
+"""Moving a database to another Kafka cluster, on both engines."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -26,7 +26,7 @@ from streams.domain.subscriptions import Subscriptions
 from streams.engine.producer import OutRecord
 from tests.contract.sinks.audited import Log, Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query
-from tests.contract.sinks.test_audit import look, told
+from tests.contract.sinks.test_audit import as_sentences, audit_once
 from tests.contract.sinks.test_rebuild import rebuild
 from tests.unit.streams.samples import DAY_MS, HOUR, HOUR_MS, NOON, NOON_MS, event, uuid_of
 
@@ -36,7 +36,7 @@ RAW = TopicPartition(EVENTS_RAW.name, 0)
 
 
 def in_epoch(epoch: int, log: Log) -> Log:
-    """Return the log as another cluster has it, whose offsets begin at 0."""
+    """Return the log with the offsets of another cluster, which begin at 0."""
     first = log[0][1].offset
     return [
         (one, Source(src.partition, position(epoch, src.offset - first), src.log_ms))
@@ -45,7 +45,7 @@ def in_epoch(epoch: int, log: Log) -> Log:
 
 
 async def test_results_are_exact_across_three_clusters(database_url: str) -> None:
-    """Each begins at offset 0, and the sessions and hours of before go on."""
+    """Offsets restart at 0, and sessions and hours continue."""
     log = clickstream(900, seed=5)
     pipeline = Pipeline(database_url)
     for epoch, part in enumerate((log[:400], log[400:650], log[650:])):
@@ -60,17 +60,17 @@ async def test_results_are_exact_across_three_clusters(database_url: str) -> Non
                 sessions=await rebuild(database_url, SESSIONS, states),
                 durations=await rebuild(database_url, PAGE_DURATIONS, states),
             )
-            assert told(await look(database_url)) == []
-        await pipeline.flow(in_epoch(epoch, part))
-        assert told(await look(database_url)) == []
+            assert as_sentences(await audit_once(database_url)) == []
+        await pipeline.process(in_epoch(epoch, part))
+        assert as_sentences(await audit_once(database_url)) == []
     epochs = await query(database_url, "SELECT DISTINCT kafka_epoch FROM events ORDER BY 1")
     assert [row[0] for row in epochs] == [0, 1, 2]
 
 
-async def test_the_router_drops_the_events_of_the_cluster_before(database_url: str) -> None:
-    """Every id that it would have remembered is a seed, at the event's own position."""
+async def test_the_router_drops_events_of_the_previous_cluster(database_url: str) -> None:
+    """All remembered ids are seeded, with the events' positions."""
     log = in_epoch(0, clickstream(120, seed=6))
-    await Pipeline(database_url).flow(log)
+    await Pipeline(database_url).process(log)
 
     def read(snapshot: Snapshot) -> list[tuple[int, OutRecord]]:
         until = dict.fromkeys(range(4), NOON_MS + DAY_MS)
@@ -92,10 +92,10 @@ async def test_the_router_drops_the_events_of_the_cluster_before(database_url: s
 
 
 async def test_stored_events_are_found_by_id_site_and_session(database_url: str) -> None:
-    """The same id of another session is another event."""
+    """The same id in another session is another event."""
     one, other = event("a"), event("b", session_id="s-2")
     at = position(2, 7)
-    await Pipeline(database_url).flow([(one, Source(0, at, NOON_MS))])
+    await Pipeline(database_url).process([(one, Source(0, at, NOON_MS))])
     names = [(uuid_of("a"), "shop", "s-1"), (uuid_of("a"), "shop", "s-2"), (other.event_id,) * 3]
 
     found = await _run(database_url, lambda connection: places_of(connection, set(names)))
@@ -103,10 +103,10 @@ async def test_stored_events_are_found_by_id_site_and_session(database_url: str)
     assert found == {names[0]: (0, 2, 7)}
 
 
-async def test_a_database_moves_to_a_cluster_and_the_one_before_is_refused(
+async def test_the_previous_cluster_is_rejected_after_a_move(
     database_url: str,
 ) -> None:
-    """In one step; a worker of the epoch before, or of the other cluster, writes nothing."""
+    """Writers of the previous epoch or cluster write nothing."""
     writer = await open_writer(database_url, app=SINKS, cluster_id="A", should_stop=lambda: False)
     await writer.assign(RAW.topic, 0)
     stored: Stored = await _run(database_url, read_stored)
@@ -132,12 +132,12 @@ async def test_a_database_moves_to_a_cluster_and_the_one_before_is_refused(
 
 
 async def test_events_without_offsets_are_of_an_unknown_cluster(database_url: str) -> None:
-    """As when somebody deleted the rows of consumer_offsets."""
-    await Pipeline(database_url).flow([(event("a"), Source(0, 0, NOON_MS))])
+    """As if the rows of consumer_offsets had been deleted."""
+    await Pipeline(database_url).process([(event("a"), Source(0, 0, NOON_MS))])
     await execute(database_url, "DELETE FROM consumer_offsets")
     writer = await open_writer(database_url, app=SINKS, cluster_id="A", should_stop=lambda: False)
 
-    with pytest.raises(ClusterMismatch, match="is not known"):
+    with pytest.raises(ClusterMismatch, match="it is unknown"):
         await writer.check_cluster()
 
     await writer.close()
@@ -146,13 +146,13 @@ async def test_events_without_offsets_are_of_an_unknown_cluster(database_url: st
 
 
 async def test_a_known_error_is_not_new_in_another_cluster(database_url: str) -> None:
-    """Its state knows when it was seen; a payment that was not reported yet is."""
+    """Its state is seeded; a payment that was not reported yet is reported."""
     log = [
         (event(f"e{n}", type="error", error_name="Known"), Source(0, n, NOON_MS)) for n in range(3)
     ]
     paid = event("p", type="payment", amount=Decimal(5), currency="EUR")
     log.append((paid, Source(0, 3, NOON_MS)))
-    await Pipeline(database_url).flow(log)
+    await Pipeline(database_url).process(log)
     await execute(database_url, "DELETE FROM alerts WHERE rule = 'payment'")
 
     found = await _compute_alerts(database_url, NOON_MS + 1)
@@ -163,14 +163,14 @@ async def test_a_known_error_is_not_new_in_another_cluster(database_url: str) ->
     assert [(one.seen_ms, one.applied) for one in known] == [(NOON_MS, {"0": 2})]
 
 
-async def test_a_digest_that_was_not_raised_is_missing(database_url: str) -> None:
-    """The old cluster ended within the hour; one that was raised is not repeated."""
+async def test_a_digest_of_an_interrupted_hour_is_raised(database_url: str) -> None:
+    """A digest that was raised is not repeated."""
     log = [
         (event(f"e{n}", type="error", error_name=f"E{chr(97 + n)}"), Source(0, n, NOON_MS + n))
         for n in range(25)
     ]
     later = event("p", type="payment", event_ts=NOON + 2 * HOUR, received_at=NOON + 2 * HOUR)
-    await Pipeline(database_url).flow([*log, (later, Source(0, 25, NOON_MS + 2 * HOUR_MS))])
+    await Pipeline(database_url).process([*log, (later, Source(0, 25, NOON_MS + 2 * HOUR_MS))])
     digest, now_ms = "WHERE subject = 'more'", NOON_MS + 2 * HOUR_MS + 1
     [(title,)] = await query(database_url, f"SELECT title FROM alerts {digest}")  # noqa: S608
 

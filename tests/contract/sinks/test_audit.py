@@ -1,4 +1,4 @@
-"""The audit, on both engines: a right database has no difference, and each damage is named."""
+"""The audit finds no difference in a correct database, and each damage, on both engines."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ from tests.unit.streams.samples import HOUR, HOUR_MS, NOON, NOON_MS, event, sour
 
 
 def settings(url: str) -> Settings:
-    """Return the settings of a database."""
+    """Return the settings for a database."""
     return Settings(database=DatabaseSettings(url=url))
 
 
-async def look(url: str) -> dict[str, Findings]:
+async def audit_once(url: str) -> dict[str, Findings]:
     """Audit once."""
     found = await audit(settings(url), 0, lambda _: None, lambda _: None)
     return {findings.table: findings for findings in found}
@@ -31,18 +31,18 @@ def differences(found: dict[str, Findings]) -> list[Difference]:
     return [one for findings in found.values() for one in findings.differences]
 
 
-def told(found: dict[str, Findings]) -> list[str]:
+def as_sentences(found: dict[str, Findings]) -> list[str]:
     """Return the differences as sentences."""
     return [f"{one.table}: {one.row}: {one.what}" for one in differences(found)]
 
 
-async def test_what_the_rules_made_has_no_difference(database_url: str) -> None:
-    """Late events, merged visits, forgotten ones, several generations: nothing is found."""
-    await Pipeline(database_url).flow(clickstream(2_000, seed=1))
+async def test_correct_results_have_no_difference(database_url: str) -> None:
+    """With late events, merged and expired visits, and several generations."""
+    await Pipeline(database_url).process(clickstream(2_000, seed=1))
 
-    found = await look(database_url)
+    found = await audit_once(database_url)
 
-    assert told(found) == []
+    assert as_sentences(found) == []
     counts = {
         table: (await query(database_url, f"SELECT count(*) FROM {table}"))[0][0]  # noqa: S608
         for table in ("sessions", "alerts")
@@ -51,7 +51,7 @@ async def test_what_the_rules_made_has_no_difference(database_url: str) -> None:
     assert found["page_durations"].compared > 0
 
 
-#: Each with what the audit says of it.
+#: Damages, each with the text that the audit must report.
 DAMAGES = {
     "UPDATE sessions SET events = events + 1 WHERE session_id = 's-0'": "events is 2, not 1",
     "UPDATE sessions SET exit_path = '/x' WHERE session_id = 's-1'": "exit_path is /x, not /",
@@ -76,8 +76,8 @@ DAMAGES = {
 }
 
 
-async def test_each_damage_is_named(database_url: str) -> None:
-    """A row that was changed, deleted or made up: with its key and the first wrong column."""
+async def test_each_damage_is_reported(database_url: str) -> None:
+    """Changed, deleted and added rows, with the key and the first wrong column."""
     made = [
         *(event(f"s{n}", session_id=f"s-{n}") for n in range(5)),
         *(event(f"d{n}", type="pageleave", duration_ms=5_000, path=f"/{n}") for n in range(4)),
@@ -88,28 +88,28 @@ async def test_each_damage_is_named(database_url: str) -> None:
         one if one.session_id != "s-1" or one.type == "pageview" else replace(one, session_id="s-9")
         for one in made
     ]
-    await Pipeline(database_url).flow([(one, source(n)) for n, one in enumerate(made)])
-    assert told(await look(database_url)) == []
+    await Pipeline(database_url).process([(one, source(n)) for n, one in enumerate(made)])
+    assert as_sentences(await audit_once(database_url)) == []
     [(visit,)] = await query(database_url, "SELECT visit_id FROM sessions WHERE session_id = 's-2'")
     sqlite = database_url.startswith("sqlite")
     values = {"visit": f"'{visit}'", "bytes": "x'00ff'" if sqlite else r"'\x00ff'"}
 
     await execute(database_url, *(damage.format(**values) for damage in DAMAGES))
 
-    sentences = told(await look(database_url))
+    sentences = as_sentences(await audit_once(database_url))
     for damage, expected in DAMAGES.items():
         wanted = expected.format(visit=visit)
         assert any(wanted in sentence for sentence in sentences), (damage, sentences)
 
 
 async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str) -> None:
-    """Their errors have other fingerprints, their rates other ids, their details fewer fields."""
+    """With other fingerprints, other ids of rates and fewer details."""
     stack = "E\n    at f (/srv/node_modules/a.js:1:2)\n    at g (/srv/b.js:1:2)"
     made = [
         *(event(f"e{n}", type="error", error_name="E", error_stack=stack) for n in range(10)),
         event("p", type="payment", amount=Decimal(5), visitor_id="v"),
     ]
-    await Pipeline(database_url).flow([(one, source(n)) for n, one in enumerate(made)])
+    await Pipeline(database_url).process([(one, source(n)) for n, one in enumerate(made)])
     rows = await query(database_url, "SELECT alert_id, rule, details FROM alerts")
     for alert_id, rule, details in rows:
         found = json.loads(details) if isinstance(details, str) else details
@@ -126,17 +126,17 @@ async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str
         f"UPDATE alerts SET alert_id = '{uuid_of('window')}' WHERE rule = 'error.rate'",  # noqa: S608
     )
 
-    sentences = told(await look(database_url))
+    sentences = as_sentences(await audit_once(database_url))
 
-    # The id of `error.new` is made of the fingerprint, which this test has changed alone.
+    # The id of `error.new` is derived from the fingerprint, the only column changed here.
     assert [sentence for sentence in sentences if "alert_id is" not in sentence] == []
     assert len(sentences) <= 1
 
 
-async def test_an_error_over_the_share_must_be_reported_when_it_comes_again(
+async def test_an_error_over_the_limit_must_be_reported_when_it_recurs(
     database_url: str,
 ) -> None:
-    """A digest says that it stayed unseen; what its hour had too many of is not judged."""
+    """The digest lists it as unreported; errors over the limit of its hour are not audited."""
     names = [f"E{chr(97 + n)}" for n in range(25)]
     hours = [*((name, 0) for name in names), *((name, 3) for name in names[20:23])]
     made = [
@@ -152,11 +152,11 @@ async def test_an_error_over_the_share_must_be_reported_when_it_comes_again(
         )
         for n, (name, hour) in enumerate(hours)
     ]
-    await Pipeline(database_url).flow(made)
-    assert told(await look(database_url)) == []
+    await Pipeline(database_url).process(made)
+    assert as_sentences(await audit_once(database_url)) == []
     [(title,)] = await query(database_url, "SELECT title FROM alerts WHERE subject = 'more'")
     assert title == "5 more new errors in the last hour"
-    # Each error comes at most ten times, so all rows are of new ones.
+    # Each error occurs at most ten times, so all alerts are `error.new`.
     assert await query(database_url, "SELECT count(*) FROM alerts") == [(24,)]
 
     await execute(
@@ -165,28 +165,30 @@ async def test_an_error_over_the_share_must_be_reported_when_it_comes_again(
         "UPDATE alerts SET title = '6 more new errors in the last hour' WHERE subject = 'more'",
     )
 
-    missing, wrong = sorted(told(await look(database_url)), key=lambda text: "title" in text)
+    missing, wrong = sorted(
+        as_sentences(await audit_once(database_url)), key=lambda text: "title" in text
+    )
     assert missing.endswith("is missing")
     assert "title is 6 more new errors in the last hour, not 5 more new errors" in wrong
 
 
 async def test_an_hour_with_too_many_paths_is_compared_as_a_whole(database_url: str) -> None:
-    """Which of its paths were counted together is not told by events alone; their sum is."""
+    """Events alone do not determine which paths are combined, but their sum."""
     leaves = [
         (event(n, type="pageleave", duration_ms=n, path=f"/{n}"), source(n)) for n in range(2_010)
     ]
-    await Pipeline(database_url).flow(leaves)
-    assert (await look(database_url))["page_durations"].compared == 1
+    await Pipeline(database_url).process(leaves)
+    assert (await audit_once(database_url))["page_durations"].compared == 1
 
     await execute(database_url, "DELETE FROM page_durations WHERE path = '/7'")
 
-    [sentence] = told(await look(database_url))
+    [sentence] = as_sentences(await audit_once(database_url))
     assert sentence.endswith("(all paths): leaves is 2009, not 2010")
 
 
-async def test_what_comes_while_it_looks_settles(database_url: str) -> None:
-    """A row that is late is found at the next look; one that is wrong is not."""
-    await Pipeline(database_url).flow(
+async def test_rows_stored_during_the_audit_are_no_difference(database_url: str) -> None:
+    """A late row is found at the next comparison; a wrong one stays wrong."""
+    await Pipeline(database_url).process(
         [(event("a"), source(0)), (event("b", session_id="s-2"), source(1))]
     )
     await execute(
@@ -208,5 +210,5 @@ async def test_what_comes_while_it_looks_settles(database_url: str) -> None:
     found = await audit(settings(database_url), 8, lambda _: None, settling)
 
     assert looks[:2] == [2, 1]
-    [sentence] = told({findings.table: findings for findings in found})
+    [sentence] = as_sentences({findings.table: findings for findings in found})
     assert "shop:s-2" in sentence

@@ -1,4 +1,4 @@
-"""However many rows a site has, a list reads about as many as it answers, on both engines."""
+"""Lists read about as many rows as they return, however many a site has, on both engines."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -17,37 +17,37 @@ from tests.contract.sinks import crowded
 from tests.contract.sinks.crowded import OWNER, ROWS, uuid_at
 from tests.contract.sinks.samples import NOON_TIME
 
-#: Of a scan's: each of its rows is one on PostgreSQL, and several instructions on SQLite.
+#: The maximum cost of a list. A full scan costs at least `ROWS` on PostgreSQL, and more on SQLite.
 BOUND = ROWS // 4
 
 EARLY = NOON_TIME - timedelta(days=400)
 LATE = NOON_TIME + timedelta(days=400)
 MIDDLE = NOON_TIME + timedelta(seconds=ROWS // 4)
-#: When half of all sessions began.
+#: The time from which half of all sessions started.
 CROWD = NOON_TIME + timedelta(seconds=ROWS // 2)
 
-#: Of a token: thirty of them have subscriptions, 50 each.
+#: The sites of a token; thirty of them have 50 subscriptions each.
 MANY_SITES = [f"site-{number:05}" for number in range(370, 1_370)]
 
 Read = Callable[[Connection], Any]
 
 
-def _asked(
+def _slice(
     after: Any = None, since: datetime | None = None, until: datetime | None = None
 ) -> Slice:
     return Slice(20, after, since, until)
 
 
-def _asked_times(*keys: Any) -> list[Slice]:
-    """Return what is asked of a list with a time: every kind of range, cursors in and beyond it."""
+def _slices(*keys: Any) -> list[Slice]:
+    """Return slices of a list by time: all kinds of ranges and cursors."""
     return [
-        _asked(),
-        _asked(since=LATE),
-        _asked(until=EARLY),
-        _asked(since=EARLY, until=NOON_TIME + timedelta(seconds=5)),
-        _asked(since=MIDDLE, until=MIDDLE + timedelta(hours=1)),
+        _slice(),
+        _slice(since=LATE),
+        _slice(until=EARLY),
+        _slice(since=EARLY, until=NOON_TIME + timedelta(seconds=5)),
+        _slice(since=MIDDLE, until=MIDDLE + timedelta(hours=1)),
         *(
-            _asked(key, since, until)
+            _slice(key, since, until)
             for key in keys
             for since in (None, EARLY, LATE)
             for until in (None, EARLY, MIDDLE, LATE)
@@ -57,62 +57,62 @@ def _asked_times(*keys: Any) -> list[Slice]:
 
 def _reads() -> Iterator[tuple[str, Read]]:
     visits = ((MIDDLE, uuid_at(1)), (CROWD, uuid_at(ROWS)), (CROWD, uuid_at(ROWS // 2 + 9)))
-    asked_times = _asked_times(*visits, (LATE, uuid_at(0)), (EARLY, uuid_at(0)))
+    slices = _slices(*visits, (LATE, uuid_at(0)), (EARLY, uuid_at(0)))
     read: Read
-    for asked, state in product(asked_times, (None, "closed", "open", "withdrawn")):
-        read = partial(reads.sessions, site_id="shop", part=asked, state=state)
-        yield f"sessions, {state}, {asked}", read
-    asked_times = _asked_times((MIDDLE, ROWS // 4), (LATE, ROWS), (EARLY, 1))
-    for asked, rule in product(asked_times, (None, "payment", "error.new", "error.rate")):
-        read = partial(reads.alerts, site_id="shop", part=asked, rule=rule)
-        yield f"alerts, {rule}, {asked}", read
+    for slice_, state in product(slices, (None, "closed", "open", "withdrawn")):
+        read = partial(reads.sessions, site_id="shop", part=slice_, state=state)
+        yield f"sessions, {state}, {slice_}", read
+    slices = _slices((MIDDLE, ROWS // 4), (LATE, ROWS), (EARLY, 1))
+    for slice_, rule in product(slices, (None, "payment", "error.new", "error.rate")):
+        read = partial(reads.alerts, site_id="shop", part=slice_, rule=rule)
+        yield f"alerts, {rule}, {slice_}", read
     for seq in (0, 1, ROWS // 2, ROWS - 1, ROWS):
         read = partial(reads.alerts_after, site_id="shop", seq=seq, until=ROWS, limit=20)
         yield f"alerts after {seq}", read
     hours = [NOON_TIME + timedelta(hours=hour) for hour in (0, 20, 49)]
-    for asked in _asked_times(*((hour, "/5") for hour in hours), (LATE, "/"), (EARLY, "/z")):
-        yield f"pages, {asked}", partial(reads.pages, site_id="shop", part=asked)
+    for slice_ in _slices(*((hour, "/5") for hour in hours), (LATE, "/"), (EARLY, "/z")):
+        yield f"pages, {slice_}", partial(reads.pages, site_id="shop", part=slice_)
     for after in ("", "shop", "site-00000", "site-1", "zz", "~"):
         yield f"sites after {after}", partial(reads.sites, limit=20, after=after)
 
 
 def _reads_of_subscriptions() -> Iterator[tuple[str, Read]]:
-    for part in _asked_times((MIDDLE, uuid_at(1)), (LATE, uuid_at(1)), (EARLY, uuid_at(1))):
-        read: Read = partial(records.deliveries, subscription_id=OWNER, part=part)
+    for part in _slices((MIDDLE, uuid_at(1)), (LATE, uuid_at(1)), (EARLY, uuid_at(1))):
+        read: Read = partial(records.deliveries, subscription_id=OWNER, slice_=part)
         yield f"deliveries, {part}", read
         for sites in (None, ["site-00000"], ["site-00399", "site-00001"], ["shop"], [], MANY_SITES):
             named = f"subscriptions of {len(sites or ())} sites, {part}"
-            yield named, partial(records.page, sites=sites, part=part)
+            yield named, partial(records.page, sites=sites, slice_=part)
     yield "deliveries without a subscription", queue.has_orphans
     yield "tokens", partial(tokens.list_tokens, limit=20)
 
 
-async def test_no_list_reads_many_more_rows_than_it_answers(database_url: str) -> None:
-    """With any filter, for a value that is rare or absent, and from any cursor."""
+async def test_no_list_reads_many_more_rows_than_it_returns(database_url: str) -> None:
+    """With any filter, for rare and absent values, and from any cursor."""
     await crowded.fill(database_url)
 
-    def look(connection: Connection) -> dict[str, int]:
+    def read_all(connection: Connection) -> dict[str, int]:
         cases = chain(_reads(), _reads_of_subscriptions())
-        return {name: crowded.touched(connection, read) for name, read in cases}
+        return {name: crowded.cost(connection, read) for name, read in cases}
 
     database = open_database(database_url, statement_seconds=None)
     try:
-        counts = await database.run(look)
+        counts = await database.run(read_all)
     finally:
         await database.close()
 
     assert {name: count for name, count in counts.items() if count > BOUND} == {}
 
 
-async def test_a_scan_would_be_seen(database_url: str) -> None:
-    """The measure is one."""
+async def test_a_full_scan_is_detected(database_url: str) -> None:
+    """Checks the measure itself."""
     await crowded.fill(database_url)
     scan = "SELECT count(*) FROM sessions WHERE exit_path = ''"
 
     database = open_database(database_url)
     try:
         count = await database.run(
-            lambda c: crowded.touched(c, lambda c: c.exec_driver_sql(scan).all())
+            lambda c: crowded.cost(c, lambda c: c.exec_driver_sql(scan).all())
         )
     finally:
         await database.close()
@@ -122,15 +122,15 @@ async def test_a_scan_would_be_seen(database_url: str) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
 async def test_pages_of_a_site_are_each_listed_once(database_url: str, limit: int) -> None:
-    """Hours that are read in parts are whole: the newest hour first, its paths by name."""
+    """Newest hour first, paths by name; hours are complete although they are read in parts."""
     await crowded.fill(database_url)
 
     def walk(connection: Connection) -> list[tuple[str, str, int]]:
         found = []
         after: Any = None
         while True:
-            asked = Slice(limit, after, None, NOON_TIME + timedelta(hours=3))
-            page = reads.pages(connection, "shop", asked)
+            slice_ = Slice(limit, after, None, NOON_TIME + timedelta(hours=3))
+            page = reads.pages(connection, "shop", slice_)
             found += [(item["hour"], item["path"], item["leaves"]) for item in page.items]
             assert all(item["p50_ms"] for item in page.items)
             if page.next_cursor is None:

@@ -1,4 +1,4 @@
-"""SQL and Python agree on the order of text, whatever order a PostgreSQL database has."""
+"""SQL sorts text like Python, whatever the collation of the PostgreSQL database."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,19 +17,19 @@ from sinks.sql.engine import open_database
 from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import TOPIC, duration_at, event_at, refuse_nothing, visit_at
+from tests.contract.sinks.samples import TOPIC, duration_at, event_at, expect_no_rejection, visit_at
 
 NAMES = sorted(
     {"a-b", "aB", "A_b", "a.b", "ab", "Ab", "a", "A", "_", "-", "0", ".", "Z", "z", "a0", "A0"}
     | {"".join(letters) for letters in permutations("aA-_", 3)}
 )
-#: Paths may hold any character: one of three bytes, one of four, which UTF-16 puts the other way.
+#: With characters of three and four bytes, which UTF-16 sorts in the opposite order.
 PATHS = [*(f"/{name}" for name in NAMES), "/ä", "/ß", "/é", "/\uffee", "/\U0001f600"]
 
 
 @pytest.fixture
 async def aged_url(english_url: str) -> str:
-    """Give the URL of a database of the second version, with a row."""
+    """Return the URL of a database of the second revision, with a row."""
     await samples.migrate_to(english_url, "0002")
     await samples.execute(english_url, "INSERT INTO alert_sequence VALUES ('alerts', 0)")
     return english_url
@@ -37,15 +37,15 @@ async def aged_url(english_url: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres_url", "english_url", "aged_url"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of a migrated database."""
+    """Return the URL of a migrated database."""
     is_sqlite = request.param == "sqlite"
     found = f"sqlite:///{tmp_path}/x.db" if is_sqlite else request.getfixturevalue(request.param)
     upgrade(found)
     return str(found)
 
 
-async def test_the_database_has_another_order(english_url: str) -> None:
-    """Else the tests below would show nothing."""
+async def test_the_database_has_another_collation(english_url: str) -> None:
+    """Otherwise the tests below would prove nothing."""
     names = ", ".join(f"('{name}')" for name in NAMES)
     query = f"SELECT name FROM (VALUES {names}) AS names (name) ORDER BY name"  # noqa: S608
 
@@ -55,7 +55,7 @@ async def test_the_database_has_another_order(english_url: str) -> None:
 
 
 async def test_every_site_is_listed_once(url: str) -> None:
-    """By any number at a time, in Python's order."""
+    """With any page size, in Python's order."""
     visits = [
         (at, (*visit_at(0, name, 1)[1][:1], name, *visit_at(0, name, 1)[1][2:]))
         for at, name in enumerate(NAMES)
@@ -73,7 +73,7 @@ async def test_every_site_is_listed_once(url: str) -> None:
 
 
 async def test_every_page_is_listed_once(url: str) -> None:
-    """By any number at a time, in Python's order."""
+    """With any page size, in Python's order."""
     rows = [duration_at(at, path, 1, sketch=b"") for at, path in enumerate(PATHS)]
     await _write(url, {PageDurationRow: rows})
 
@@ -92,7 +92,7 @@ async def test_every_page_is_listed_once(url: str) -> None:
 
 
 async def test_an_audit_finds_each_session_by_its_name(url: str) -> None:
-    """Rows of both tables meet, in whatever order they were written."""
+    """Rows of both tables are matched, in whatever order they were written."""
     names = [(site, session) for site in ("Ab", "aC", "B", "a") for session in NAMES]
     events = [
         event_at(at, site_id=site, session_id=session, type="error")
@@ -103,12 +103,12 @@ async def test_an_audit_finds_each_session_by_its_name(url: str) -> None:
 
     (sessions, *_) = await audit(settings, 0, lambda _: None, lambda _: None)
 
-    # None was made: each is missing once, and none is taken for another.
+    # There are no results, so each session is reported as missing exactly once.
     assert (sessions.compared, sessions.differing) == (len(names), len(names))
 
 
 async def test_every_text_column_is_compared_by_bytes(url: str) -> None:
-    """So that no later query has to say so; the database is what the models say."""
+    """The schema check finds no difference."""
     assert check(url) == []
     if url.startswith("sqlite:"):
         return
@@ -125,7 +125,7 @@ async def _write(url: str, rows: Any) -> None:
     writer = await samples.open_for_test(url)
     try:
         await writer.assign(TOPIC, 0)
-        await writer.write(TOPIC, 0, 100_000, rows, refuse_nothing)
+        await writer.write(TOPIC, 0, 100_000, rows, expect_no_rejection)
     finally:
         await writer.close()
 

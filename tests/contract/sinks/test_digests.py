@@ -1,4 +1,4 @@
-"""What exceeds a subscription's deliveries is in a digest, on both engines."""
+"""Alerts over a subscription's limits are counted in digests, on both engines."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sinks.sql import outbox
-from sinks.sql.digests import SHOWN_ALERTS, Budget
+from sinks.sql.digests import MAX_DIGEST_ALERTS, DeliveryLimits
 from sinks.sql.engine import open_database
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
@@ -17,35 +17,35 @@ from tests.contract.sinks.samples import NOON, uuid_of
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe
 
 SECOND = 1_000_000
-#: When the deliveries are made, more or less; the alerts were raised before.
+#: The clock while deliveries are enqueued; the alerts were raised earlier.
 HOUR = datetime(2026, 5, 1, 9, tzinfo=UTC)
-BUDGET = Budget(per_minute=3, per_hour=5, cooldown_subjects=2, digest_seconds=3600)
+LIMITS = DeliveryLimits(per_minute=3, per_hour=5, subjects_per_cooldown=2, digest_seconds=3600)
 
 
 @pytest.fixture
 async def alerts(database_url: str) -> AsyncIterator[Writer]:
-    """Give a writer with a small budget that owns the first partition of `alerts`."""
+    """Yield a writer with small limits that owns the first partition of `alerts`."""
     writer = await samples.open_for_test(database_url)
-    writer.budget = BUDGET
+    writer.limits = LIMITS
     await writer.assign(ALERTS, 0)
     yield writer
     await writer.close()
 
 
-def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let it be so many seconds after the start of an hour."""
+def set_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set the clock to a number of seconds after the start of an hour."""
     monkeypatch.setattr(outbox, "now_utc", lambda: HOUR + timedelta(seconds=seconds))
 
 
 def forged(start: int, count: int) -> list[Any]:
-    """Return alerts of payments of sessions that a client made up."""
+    """Return payment alerts of many sessions, as a malicious client can cause."""
     return [
         alert(n, subject=f"s-{n}", raised_at=NOON + n * SECOND) for n in range(start, start + count)
     ]
 
 
 async def sent(url: str, subscription_id: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the alerts that are delivered on their own, and the data of the digests."""
+    """Return the alerts that have their own delivery, and the data of the digests."""
     rows = [row for row in await deliveries(url) if row["subscription_id"] == subscription_id]
     return (
         [row["alert_id"] for row in rows if row["alert_id"]],
@@ -53,12 +53,12 @@ async def sent(url: str, subscription_id: str) -> tuple[list[str], list[dict[str
     )
 
 
-async def test_what_exceeds_the_minute_and_the_hour_is_counted_in_a_digest(
+async def test_alerts_over_the_rate_limits_are_counted_in_a_digest(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every alert is delivered or counted, once, and stored; the budget refills with time."""
+    """Each alert is stored, and delivered or counted once; the limits are sliding."""
     mine = await subscribe(database_url, "mine")
-    at(monkeypatch, 10)
+    set_clock(monkeypatch, 10)
     await store(alerts, 0, forged(0, 40))
     await store(alerts, 40, forged(40, 20))
     (alone, (digest,)) = await sent(database_url, mine)
@@ -74,16 +74,16 @@ async def test_what_exceeds_the_minute_and_the_hour_is_counted_in_a_digest(
         "last_seq": 60,
         "alerts": digest["alerts"],
     }
-    shown = [uuid_of(n) for n in range(60 - SHOWN_ALERTS, 60)]
+    shown = [uuid_of(n) for n in range(60 - MAX_DIGEST_ALERTS, 60)]
     assert [one["alert_id"] for one in digest["alerts"]] == shown
     assert digest["alerts"][-1]["subject"] == "s-59"
 
-    at(monkeypatch, 71)
+    set_clock(monkeypatch, 71)
     await store(alerts, 60, forged(60, 10))
     (alone, (digest,)) = await sent(database_url, mine)
-    # The digest is one of the hour's five.
+    # The digest counts towards the five deliveries per hour.
     assert (len(alone), digest["count"]) == (4, 66)
-    at(monkeypatch, 3_700)
+    set_clock(monkeypatch, 3_700)
     await store(alerts, 70, forged(70, 1))
     (alone, digests) = await sent(database_url, mine)
     assert alone[-1] == uuid_of(70)
@@ -94,9 +94,9 @@ async def test_what_exceeds_the_minute_and_the_hour_is_counted_in_a_digest(
 async def test_a_replay_counts_no_alert_twice(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither in a digest."""
+    """Not in digests, either."""
     mine = await subscribe(database_url, "mine")
-    at(monkeypatch, 10)
+    set_clock(monkeypatch, 10)
     await store(alerts, 0, forged(0, 10))
     await store(alerts, 0, forged(0, 10))
     await store(alerts, 10, forged(0, 11))
@@ -108,10 +108,10 @@ async def test_a_replay_counts_no_alert_twice(
 async def test_subjects_that_clients_choose_do_not_defeat_a_cooldown(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So many within a cooldown; a subject that was delivered is not in the digest."""
-    alerts.budget = BUDGET._replace(per_minute=1_000, per_hour=1_000)
+    """Their number within a cooldown is limited; delivered subjects are not in the digest."""
+    alerts.limits = LIMITS._replace(per_minute=1_000, per_hour=1_000)
     mine = await subscribe(database_url, "mine", cooldown_seconds=3_600)
-    at(monkeypatch, 10)
+    set_clock(monkeypatch, 10)
     again = [alert(f"again {n}", subject="s-1", raised_at=NOON) for n in range(5)]
     await store(alerts, 0, forged(0, 50) + again)
     await store(alerts, 55, forged(50, 50))
@@ -124,14 +124,14 @@ async def test_subjects_that_clients_choose_do_not_defeat_a_cooldown(
     assert (await sent(database_url, mine))[0][-1] == uuid_of("later")
 
 
-async def test_a_flooded_subscription_takes_nothing_from_another(
+async def test_a_flooded_subscription_does_not_affect_others(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the same site with another rule, and of another site."""
     flooded = await subscribe(database_url, "flooded")
     errors = await subscribe(database_url, "errors", rule="error.new")
     blog = await subscribe(database_url, "blog", site_id="blog")
-    at(monkeypatch, 10)
+    set_clock(monkeypatch, 10)
     other = [alert("error", rule="error.new"), alert("real", site_id="blog")]
     await store(alerts, 0, forged(0, 50) + other)
 
@@ -140,12 +140,12 @@ async def test_a_flooded_subscription_takes_nothing_from_another(
     assert await sent(database_url, blog) == ([uuid_of("real")], [])
 
 
-async def test_a_digest_that_was_claimed_takes_in_nothing_more(
+async def test_a_claimed_digest_is_not_changed(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alerts that come then are in the next one; it is due when its interval ends."""
+    """Later alerts are counted in the next one."""
     mine = await subscribe(database_url, "mine")
-    at(monkeypatch, 10)
+    set_clock(monkeypatch, 10)
     await store(alerts, 0, forged(0, 10))
     database = open_database(database_url)
     try:

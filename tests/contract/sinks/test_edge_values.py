@@ -1,6 +1,6 @@
-"""Whatever HTTP accepts is stored as it is, to the last digit, and can be read, on both engines.
+"""Values that HTTP accepts are stored exactly and can be read, on both engines.
 
-Each engine is held against what was accepted, and so against the other one.
+The stored values are compared with the accepted ones, and so both engines with each other.
 """
 
 import json
@@ -32,20 +32,20 @@ from sinks.sql.writer import Writer
 from tests.contract.sinks import samples
 from tests.contract.sinks.audited import Pipeline
 from tests.contract.sinks.edges import EPOCH, FIRST, LAST, SITE, Edge, edges, text_of, to_six_places
-from tests.contract.sinks.samples import NOON, TOPIC, event_at, refuse_nothing, visit_at
+from tests.contract.sinks.samples import NOON, TOPIC, event_at, expect_no_rejection, visit_at
 
 _ids = count()
 _CONTEXT = EventContext(
     lambda: NOON, lambda: samples.uuid_of(next(_ids)), ImportSites([SITE], lambda: NOON)
 )
 _JSON_COLUMNS = ("screen", "vitals", "properties")
-#: Events, each with some fifteen values.
+#: Events per engine, with about fifteen values each.
 _EVENTS = 1_200
 
 
 @cache
 def _drawn() -> Sequence[Edge]:
-    """Return the same events for both engines: a database for each of them would take minutes."""
+    """Return the same events for both engines, because a database per example is too slow."""
     drawn: list[Edge] = []
 
     @settings(max_examples=_EVENTS, database=None, phases=[Phase.generate], deadline=None)
@@ -59,8 +59,8 @@ def _drawn() -> Sequence[Edge]:
     return drawn
 
 
-async def test_what_is_accepted_is_stored_to_the_last_digit(database_url: str) -> None:
-    """Through the API's parser, Avro, the rules, the batch writer, the lists and the audit."""
+async def test_accepted_values_are_stored_exactly(database_url: str) -> None:
+    """Through parser, Avro, aggregators, writer, lists and audit."""
     batch = _drawn()
     assert len(batch) > 1_000
     await _check(database_url, batch)
@@ -69,7 +69,7 @@ async def test_what_is_accepted_is_stored_to_the_last_digit(database_url: str) -
 async def _check(url: str, batch: Sequence[Edge]) -> None:
     accepted = [decode(parse(edge.body, _CONTEXT).value, RawEvent) for edge in batch]
     log = [(event, Source(0, n, NOON // 1_000)) for n, event in enumerate(accepted)]
-    await Pipeline(url).flow(log)
+    await Pipeline(url).process(log)
 
     stored = {row["event_id"]: row for row in await samples.contents(url, EventRow)}
     for edge, event in zip(batch, accepted, strict=True):
@@ -101,7 +101,7 @@ def _check_row(event: RawEvent, row: dict[str, Any]) -> None:
         assert row[name] == getattr(event, name), name
     assert (row["amount"] is None) == (event.amount is None)
     if event.amount is not None:
-        # The same text of both engines: six decimals, and no minus before a zero.
+        # Both engines return the same text: six decimals and no negative zero.
         assert str(row["amount"]) == f"{event.amount:f}"
     for name in _JSON_COLUMNS:
         value = getattr(event, name)
@@ -130,16 +130,16 @@ async def _check_lists(url: str) -> None:
         assert page["min_ms"] <= page["p50_ms"] <= page["p90_ms"] <= page["max_ms"]
 
 
-def _visits(connection: Connection, asked: Slice) -> Page:
-    return reads.sessions(connection, SITE, asked, None)
+def _visits(connection: Connection, slice_: Slice) -> Page:
+    return reads.sessions(connection, SITE, slice_, None)
 
 
-def _pages(connection: Connection, asked: Slice) -> Page:
-    return reads.pages(connection, SITE, asked)
+def _pages(connection: Connection, slice_: Slice) -> Page:
+    return reads.pages(connection, SITE, slice_)
 
 
-def _alerts(connection: Connection, asked: Slice) -> Page:
-    return reads.alerts(connection, SITE, asked, None)
+def _alerts(connection: Connection, slice_: Slice) -> Page:
+    return reads.alerts(connection, SITE, slice_, None)
 
 
 async def _count(url: str, of: str) -> int:
@@ -147,19 +147,19 @@ async def _count(url: str, of: str) -> int:
     return int(rows)
 
 
-def _at(read: Callable[[Connection, Slice], Page], asked: Slice, connection: Connection) -> Page:
-    return read(connection, asked)
+def _at(read: Callable[[Connection, Slice], Page], slice_: Slice, connection: Connection) -> Page:
+    return read(connection, slice_)
 
 
 async def _walk(
     reader: Database, read: Callable[[Connection, Slice], Page], key: Sequence[type]
 ) -> list[dict[str, Any]]:
-    """Read a list by pages of seven, each behind the cursor of the one before."""
+    """Read a list in pages of seven."""
     items: list[dict[str, Any]] = []
     query = {"limit": "7"}
     while True:
-        asked = lists.slice_of(lists.ListParameters.model_validate(query), key)
-        page = await reader.run(partial(_at, read, asked))
+        slice_ = lists.slice_of(lists.ListParameters.model_validate(query), key)
+        page = await reader.run(partial(_at, read, slice_))
         items += page.items
         if page.next_cursor is None:
             return items
@@ -167,16 +167,16 @@ async def _walk(
         query["cursor"] = page.next_cursor
 
 
-async def test_visits_of_one_moment_at_either_end_of_time_are_listed_by_pages(
+async def test_visits_at_the_first_and_last_time_are_paginated(
     writer: Writer, database_url: str
 ) -> None:
-    """The cursor is at that very time, and so may be the bounds."""
+    """The cursor has that time, and so may the bounds."""
     rows = [
         visit_at(n, n, 1, started_at=at, ended_at=at)
         for n, at in enumerate([FIRST] * 10 + [LAST] * 10)
     ]
     rows = [(n, (row[0], SITE, *row[2:])) for n, row in rows]
-    await writer.write(TOPIC, 0, 20, {SessionRow: rows}, refuse_nothing)
+    await writer.write(TOPIC, 0, 20, {SessionRow: rows}, expect_no_rejection)
     reader = open_reader(database_url)
 
     items = await _walk(reader, _visits, reads.SESSION_KEY)
@@ -187,8 +187,8 @@ async def test_visits_of_one_moment_at_either_end_of_time_are_listed_by_pages(
     last = lists.slice_of(
         lists.ListParameters.model_validate({"from": text_of(LAST)}), reads.SESSION_KEY
     )
-    between = await reader.run(partial(_visits, asked=within))
-    latest = await reader.run(partial(_visits, asked=last))
+    between = await reader.run(partial(_visits, slice_=within))
+    latest = await reader.run(partial(_visits, slice_=last))
     await reader.close()
 
     assert [one["started_at"] for one in items] == (
@@ -198,10 +198,10 @@ async def test_visits_of_one_moment_at_either_end_of_time_are_listed_by_pages(
 
 
 async def test_an_offset_and_a_number_may_have_64_bits(writer: Writer, database_url: str) -> None:
-    """As any number of the tables that counts on and on."""
+    """And all other counters."""
     most = 2**63 - 1
     row = event_at(0, duration_ms=most)[1]
-    await writer.write(TOPIC, 0, 1, {EventRow: [(0, (*row[:-2], most, 0))]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 1, {EventRow: [(0, (*row[:-2], most, 0))]}, expect_no_rejection)
 
     [stored] = await samples.contents(database_url, EventRow)
 

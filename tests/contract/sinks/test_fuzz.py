@@ -1,4 +1,4 @@
-"""Whatever HTTP out is asked is answered as the OpenAPI document says, and never by a 5xx."""
+"""Responses of the query API conform to its OpenAPI document and are never 5xx."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.webhooks import records
-from sinks.webhooks.asked import Asked
+from sinks.webhooks.asked import SubscriptionSpec
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.service import Subscriptions
 from tests.component.sinks.query.conftest import FakeReader, FakeTopic
@@ -30,12 +30,12 @@ from tests.fixtures.fuzzing import CHECKS, EXAMPLES
 from tests.fixtures.serving import served
 from tests.unit.sinks.query.test_live import NOW_MS
 
-# A stream has no end to wait for.
+# Streams do not end.
 _SCHEMA = schemathesis.openapi.from_dict(document()).exclude(path_regex="/stream$")
 
 
 class Role:
-    """The role over a database, which knows one token, and a Kafka that takes everything."""
+    """The role `query` over a database with one token, and a topic that accepts everything."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -44,12 +44,12 @@ class Role:
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Query]:
-        """Give the application, started."""
+        """Return the application after startup."""
         database = open_database(self._url)
-        asked = Asked("shop", "payment", {}, "https://example.com/", 0, enabled=True)
+        spec = SubscriptionSpec("shop", "payment", {}, "https://example.com/", 0, enabled=True)
 
         def prepare(connection: Connection) -> str:
-            records.add(connection, self.subscription_id, asked, "whsec_x", now_utc())
+            records.add(connection, self.subscription_id, spec, "whsec_x", now_utc())
             return tokens.create(connection, "", None, "manage")
 
         self.token = await database.run(prepare)
@@ -79,12 +79,12 @@ class Role:
 
 
 async def _publish(_subscription_id: str, _record: Subscription | None) -> None:
-    """Take what goes to the topic."""
+    """Accept a record."""
 
 
 @pytest.fixture(scope="module")
 def role(tmp_path_factory: pytest.TempPathFactory) -> Role:
-    """Give the role over SQLite."""
+    """Yield the role over SQLite."""
     url = f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/headrace.db"
     upgrade(url)
     return Role(url)
@@ -92,15 +92,15 @@ def role(tmp_path_factory: pytest.TempPathFactory) -> Role:
 
 @pytest.fixture(scope="module")
 def address(role: Role) -> Iterator[str]:
-    """Give its address."""
+    """Return its address."""
     with served(role.started()) as address:
         yield address
 
 
 @_SCHEMA.parametrize()
 @settings(max_examples=EXAMPLES)
-def test_every_answer_is_in_the_document(case: Case[Any], role: Role, address: str) -> None:
-    """Status, content type and body; for requests that keep to it, and for others."""
+def test_every_response_is_documented(case: Case[Any], role: Role, address: str) -> None:
+    """Status, content type and body, for valid and invalid requests."""
     names = case.path_parameters or {}
     if case.method != "DELETE" and _is_uuid(names.get("subscription_id")):
         names["subscription_id"] = role.subscription_id

@@ -1,4 +1,4 @@
-"""Migrations, and the comparison of the database with the models, on both engines."""
+"""Migrations, and the comparison of a database with the models, on both engines."""
 
 import asyncio
 import subprocess
@@ -11,11 +11,11 @@ from alembic import command
 from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import METADATA, VIEWS, EventRow, TokenRow
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
+from tests.contract.sinks.samples import TOPIC, event_at, expect_no_rejection
 
 
-def test_a_migrated_database_is_what_the_models_say(empty_url: str) -> None:
-    """And before that, what is missing is told."""
+def test_a_migrated_database_matches_the_models(empty_url: str) -> None:
+    """Before the migration, differences are reported."""
     before = check(empty_url)
     upgrade(empty_url)
 
@@ -23,11 +23,11 @@ def test_a_migrated_database_is_what_the_models_say(empty_url: str) -> None:
     assert check(empty_url) == []
 
 
-async def test_upgrading_again_keeps_what_is_there(database_url: str) -> None:
-    """With an event loop running, as in a worker."""
+async def test_upgrading_again_keeps_the_rows(database_url: str) -> None:
+    """While an event loop is running, as in a worker."""
     writer = await samples.open_for_test(database_url)
     await writer.assign(TOPIC, 0)
-    await writer.write(TOPIC, 0, 1, {EventRow: [event_at(0)]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 1, {EventRow: [event_at(0)]}, expect_no_rejection)
     await writer.close()
 
     upgrade(database_url)
@@ -36,8 +36,8 @@ async def test_upgrading_again_keeps_what_is_there(database_url: str) -> None:
     assert len(await samples.contents(database_url, EventRow)) == 1
 
 
-async def test_tokens_from_before_scopes_keep_what_they_could_do(empty_url: str) -> None:
-    """They manage; a process of the version before inserts tokens that only read."""
+async def test_tokens_from_before_scopes_keep_their_rights(empty_url: str) -> None:
+    """They have `manage`; tokens that an older process inserts get `read`."""
 
     async def insert(number: int) -> None:
         row = "'00000000-0000-4000-8000-00000000000{0}', 'hash {0}', '', '\"*\"', '{1}'"
@@ -58,8 +58,8 @@ async def test_tokens_from_before_scopes_keep_what_they_could_do(empty_url: str)
     }
 
 
-def test_two_processes_may_upgrade_at_once(empty_url: str) -> None:
-    """As `up` and `db upgrade` may; each waits for the one before it."""
+def test_concurrent_upgrades_are_serialized(empty_url: str) -> None:
+    """As of `up` and `db upgrade`."""
     program = "import sys; from sinks.sql.migrate import upgrade; upgrade(sys.argv[1])"
     argv = [sys.executable, "-c", program, empty_url]
     starters = [subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) for _ in range(4)]
@@ -70,7 +70,7 @@ def test_two_processes_may_upgrade_at_once(empty_url: str) -> None:
 
 
 async def test_an_empty_database_lacks_each_table_and_view(empty_url: str) -> None:
-    """One sentence for each, and none for what is in a table."""
+    """One sentence each, without columns and indexes."""
     upgrade(empty_url)
     await samples.execute(
         empty_url,
@@ -151,25 +151,25 @@ _CHANGES = {
 
 
 @pytest.mark.parametrize("what", _CHANGES)
-async def test_a_difference_is_told(database_url: str, what: str) -> None:
-    """Also what alembic's own comparison does not see."""
+async def test_a_difference_is_reported(database_url: str, what: str) -> None:
+    """Including those that Alembic's comparison ignores."""
     statements, sentence = _CHANGES[what]
     await samples.execute(database_url, *statements)
 
-    told = await asyncio.to_thread(check, database_url)
+    found = await asyncio.to_thread(check, database_url)
 
-    assert any(line.startswith(sentence) for line in told), told
+    assert any(line.startswith(sentence) for line in found), found
 
 
-async def test_tables_of_others_are_left_alone(database_url: str) -> None:
-    """The database may hold more than headrace's tables."""
+async def test_other_tables_are_ignored(database_url: str) -> None:
+    """The database may contain more than headrace's tables."""
     await samples.execute(database_url, "CREATE TABLE mine (id INTEGER PRIMARY KEY)")
 
     assert check(database_url) == []
 
 
-def test_a_table_of_sqlite_that_is_not_strict_is_told(tmp_path: Path) -> None:
-    """It would take values of any kind."""
+def test_a_sqlite_table_that_is_not_strict_is_reported(tmp_path: Path) -> None:
+    """It would accept values of any type."""
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
     asyncio.run(
@@ -184,10 +184,8 @@ def test_a_table_of_sqlite_that_is_not_strict_is_told(tmp_path: Path) -> None:
     assert check(url) == ["differs: table alert_sequence is (not STRICT), the models say (STRICT)"]
 
 
-def test_a_failed_migration_leaves_nothing_behind(
-    empty_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All or nothing, on SQLite too, whose DDL takes part in the transaction."""
+def test_a_failed_migration_is_rolled_back(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on SQLite, whose DDL is transactional."""
     real = command.upgrade
 
     def upgrade_and_fail(*args: object) -> None:

@@ -1,4 +1,4 @@
-"""Databases that the first version filled: migrated, audited and listed."""
+"""Databases of the first version: migrated, audited and listed."""
 
 import asyncio
 import json
@@ -11,10 +11,10 @@ from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
 from tests.contract.sinks.audited import Log, Pipeline
-from tests.contract.sinks.test_audit import look, told
+from tests.contract.sinks.test_audit import as_sentences, audit_once
 from tests.unit.streams.samples import event, source
 
-#: What was paid, and what SQLite had of it as a double; those in the middle have more digits.
+#: Amounts; the last three have more digits than a double.
 _AMOUNTS = (
     *("0.000000", "49.900000", "-12.500001", "0.000001", "0.100000", "99999999.990000"),
     *("12345678901234567.890000", "9223372036854775807.999999", "1234567890123.123456"),
@@ -22,10 +22,10 @@ _AMOUNTS = (
 
 
 async def _fill_first_version(url: str, log: Log, tmp_path: Path) -> None:
-    """Make a database of the second revision, with all that a log leads to."""
+    """Create a database of the second revision with the results of a log."""
     newest = f"sqlite:///{tmp_path}/newest.db"
     await asyncio.to_thread(upgrade, newest)
-    await Pipeline(newest).flow(log)
+    await Pipeline(newest).process(log)
     await samples.migrate_to(url, "0002")
     for model in (EventRow, SessionRow, PageDurationRow, AlertRow):
         rows = await samples.contents(newest, model)
@@ -35,10 +35,8 @@ async def _fill_first_version(url: str, log: Log, tmp_path: Path) -> None:
             await samples.insert(url, model, rows)
 
 
-async def test_amounts_that_were_doubles_become_what_was_paid(
-    empty_url: str, tmp_path: Path
-) -> None:
-    """All of them: where a double has too few digits, those of the alert count."""
+async def test_amounts_stored_as_doubles_are_restored(empty_url: str, tmp_path: Path) -> None:
+    """From the alert's details if a double has too few digits."""
     payments = [
         event(n, type="payment", session_id=f"s-{n}", amount=Decimal(amount), currency="EUR")
         for n, amount in enumerate(_AMOUNTS)
@@ -55,11 +53,11 @@ async def test_amounts_that_were_doubles_become_what_was_paid(
     assert stored.pop("s-free") is None
     assert {str(amount) for amount in stored.values()} == set(_AMOUNTS)
     assert check(empty_url) == []
-    assert told(await look(empty_url)) == []
+    assert as_sentences(await audit_once(empty_url)) == []
 
 
 async def test_an_amount_without_an_alert_is_the_nearest_decimal(tmp_path: Path) -> None:
-    """Nothing else is known of it."""
+    """There is no other source."""
     url = f"sqlite:///{tmp_path}/headrace.db"
     amounts = (Decimal("12.50"), Decimal("12345678901234567.89"))
     log = [(event(n, amount=amount), source(n)) for n, amount in enumerate(amounts)]
@@ -76,7 +74,7 @@ async def test_an_amount_without_an_alert_is_the_nearest_decimal(tmp_path: Path)
 async def test_times_that_were_rounded_into_the_year_10000_can_be_read(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    """The first version's arithmetic on PostgreSQL did that, and no list could be read then."""
+    """The first version rounded them on PostgreSQL, and lists failed."""
     database_url = postgres_url
     await _fill_first_version(database_url, [(event("a"), source(0))], tmp_path)
     rounded = "'10000-01-01 00:00:00+00'"
@@ -96,7 +94,7 @@ async def test_times_that_were_rounded_into_the_year_10000_can_be_read(
 
 
 async def test_events_without_a_path_are_audited_by_their_url(database_url: str) -> None:
-    """The first version stored an event's own path alone, and none where the URL has it."""
+    """The first version did not derive a missing path from the URL."""
     made = [
         event("a", path=None, url="https://shop.example/from-url"),
         event("b", path=None, url=None),
@@ -105,14 +103,14 @@ async def test_events_without_a_path_are_audited_by_their_url(database_url: str)
         event("e", type="pageleave", duration_ms=9, path="/own", url=None),
         event("f", type="pageleave", duration_ms=9, path="", url="https://shop.example"),
     ]
-    await Pipeline(database_url).flow([(one, source(n)) for n, one in enumerate(made)])
+    await Pipeline(database_url).process([(one, source(n)) for n, one in enumerate(made)])
     for gone in ("/from-url", "/", "(none)"):
         await samples.execute(database_url, f"UPDATE events SET path = NULL WHERE path = '{gone}'")  # noqa: S608
 
-    assert told(await look(database_url)) == []
+    assert as_sentences(await audit_once(database_url)) == []
 
     await samples.execute(database_url, "DELETE FROM page_durations WHERE path = '(none)'")
-    assert [line.split(": ", 1)[1] for line in told(await look(database_url))] == [
+    assert [line.split(": ", 1)[1] for line in as_sentences(await audit_once(database_url))] == [
         "shop 2026-04-01T12Z (none): is missing"
     ]
 
@@ -126,17 +124,17 @@ async def test_events_without_a_path_are_audited_by_their_url(database_url: str)
         ("1234.5", None, "Payment of 1234.50", "1234.50"),
     ],
 )
-async def test_alerts_as_the_first_version_worded_them_are_right(
+async def test_alerts_in_the_wording_of_the_first_version_are_accepted(
     database_url: str, amount: str, currency: str | None, title: str, shown: str
 ) -> None:
-    """Two decimals, whatever the currency; another amount is not."""
+    """Two decimals for any currency; another amount is a difference."""
     paid = event("p", type="payment", amount=Decimal(amount), currency=currency)
-    await Pipeline(database_url).flow([(paid, source(0))])
+    await Pipeline(database_url).process([(paid, source(0))])
     details = json.dumps({"amount": shown} | ({"currency": currency} if currency else {}))
     change = f"UPDATE alerts SET title = '{title}', details = '{details}'"  # noqa: S608 - our own text
     await samples.execute(database_url, change)
 
-    assert told(await look(database_url)) == []
+    assert as_sentences(await audit_once(database_url)) == []
 
     await samples.execute(database_url, change.replace(shown, "7.77"))
-    assert len(told(await look(database_url))) == 1
+    assert len(as_sentences(await audit_once(database_url))) == 1

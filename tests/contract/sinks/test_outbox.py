@@ -1,4 +1,4 @@
-"""Alerts and their deliveries, in one transaction, on both engines."""
+"""Alerts and their deliveries in one transaction, on both engines."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -12,14 +12,21 @@ from sinks.sql.tables import AlertRow, DeliveryRow
 from sinks.sql.writer import Writer
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import NOON, NOON_TIME, uuid_of
-from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe, told
+from tests.contract.sinks.subscribed import (
+    ALERTS,
+    alert,
+    delivered_alerts,
+    deliveries,
+    store,
+    subscribe,
+)
 
 SECOND = 1_000_000
 
 
 @pytest.fixture
 async def alerts(database_url: str) -> AsyncIterator[Writer]:
-    """Give a writer that owns the first partition of `alerts`."""
+    """Yield a writer that owns the first partition of `alerts`."""
     writer = await samples.open_for_test(database_url)
     await writer.assign(ALERTS, 0)
     yield writer
@@ -27,7 +34,7 @@ async def alerts(database_url: str) -> AsyncIterator[Writer]:
 
 
 async def test_a_delivery_is_inserted_with_its_alert(database_url: str, alerts: Writer) -> None:
-    """Due at once, with the body that is sent: an alert as the API shows it."""
+    """Due immediately, with the body of the webhook."""
     mine = await subscribe(database_url, "mine")
     await store(alerts, 0, [alert("a")])
 
@@ -53,8 +60,10 @@ async def test_a_delivery_is_inserted_with_its_alert(database_url: str, alerts: 
     }
 
 
-async def test_each_alert_goes_to_whom_it_is_for(database_url: str, alerts: Writer) -> None:
-    """One that names a subscription to that one alone, the others to those without parameters."""
+async def test_each_alert_is_delivered_to_matching_subscriptions(
+    database_url: str, alerts: Writer
+) -> None:
+    """To the subscription that it names, or else to those with default parameters."""
     plain = await subscribe(database_url, "plain", rule="error.rate")
     often = await subscribe(database_url, "often", rule="error.rate", params={"count": 100})
     await subscribe(database_url, "other rule", rule="error.new")
@@ -67,14 +76,14 @@ async def test_each_alert_goes_to_whom_it_is_for(database_url: str, alerts: Writ
     await store(alerts, 0, [alert("all", rule="error.rate"), own, orphan])
 
     expected = [(plain, uuid_of("all")), (often, uuid_of("own"))]
-    assert await told(database_url) == expected
+    assert await delivered_alerts(database_url) == expected
     assert len(await samples.contents(database_url, AlertRow)) == 3
 
 
-async def test_a_payment_is_one_row_for_all_subscriptions_that_it_is_large_enough_for(
+async def test_a_payment_is_delivered_to_subscriptions_with_a_lower_minimum(
     database_url: str, alerts: Writer
 ) -> None:
-    """Amounts are compared as decimals, currencies in any case; without one, only `any` match."""
+    """Amounts are decimals, currencies case-insensitive; without one, only `any` matches."""
     every = await subscribe(database_url, "every")
     large = await subscribe(database_url, "large", params={"min_amount": 99.5})
     euros = await subscribe(database_url, "euros", params={"currency": "EUR"})
@@ -88,7 +97,7 @@ async def test_a_payment_is_one_row_for_all_subscriptions_that_it_is_large_enoug
     }
     await store(alerts, 0, [alert(name, details=details) for name, details in paid.items()])
 
-    found = await told(database_url)
+    found = await delivered_alerts(database_url)
     for one, names in {
         every: set(paid),
         large: {"just", "large"},
@@ -99,8 +108,8 @@ async def test_a_payment_is_one_row_for_all_subscriptions_that_it_is_large_enoug
     assert len(await samples.contents(database_url, AlertRow)) == len(paid)
 
 
-async def test_a_replay_makes_no_delivery_twice(database_url: str, alerts: Writer) -> None:
-    """Nor does an alert that stands in the topic twice, also for one who came in between."""
+async def test_a_replay_enqueues_no_delivery_twice(database_url: str, alerts: Writer) -> None:
+    """Nor do duplicate alerts, even for a subscription created in between."""
     await subscribe(database_url, "mine")
     await store(alerts, 0, [alert("a"), alert("a"), alert("b")])
     await subscribe(database_url, "later")
@@ -111,10 +120,8 @@ async def test_a_replay_makes_no_delivery_twice(database_url: str, alerts: Write
     assert names == [uuid_of("a"), uuid_of("b"), *[uuid_of("c")] * 2]
 
 
-async def test_within_the_cooldown_a_subject_is_told_of_once(
-    database_url: str, alerts: Writer
-) -> None:
-    """By the time the alerts were raised, in one batch or in several; each subject by itself."""
+async def test_a_subject_is_delivered_once_per_cooldown(database_url: str, alerts: Writer) -> None:
+    """By the times at which the alerts were raised, within and across batches."""
     mine = await subscribe(database_url, "mine", cooldown_seconds=60)
     plan: list[tuple[str, int, str]] = [
         ("first", 0, "s-1"),
@@ -134,15 +141,15 @@ async def test_within_the_cooldown_a_subject_is_told_of_once(
     for offset, one in enumerate(raised[4:], 4):
         await store(alerts, offset, [one])
 
-    assert await told(database_url) == [
+    assert await delivered_alerts(database_url) == [
         (mine, uuid_of(name)) for name in ("first", "another", "later", "at last")
     ]
 
 
-async def test_alert_and_delivery_are_there_together_or_not_at_all(
+async def test_alert_and_delivery_are_inserted_atomically(
     database_url: str, alerts: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash between the two leaves neither."""
+    """A crash between the two rolls both back."""
     await subscribe(database_url, "mine")
     real = outbox.delivery_rows
 
@@ -158,13 +165,13 @@ async def test_alert_and_delivery_are_there_together_or_not_at_all(
     assert await samples.contents(database_url, DeliveryRow) == []
 
     await store(alerts, 0, [alert("a")])
-    assert len(await told(database_url)) == 1
+    assert len(await delivered_alerts(database_url)) == 1
 
 
 async def test_many_alerts_of_many_sites_are_stored_at_once(
     database_url: str, alerts: Writer
 ) -> None:
-    """Longer lists than a database takes parameters in one statement."""
+    """More than the maximum number of parameters of a statement."""
     await subscribe(database_url, "mine", site_id="site-7", cooldown_seconds=1)
     many: list[Alert] = [
         alert(n, site_id=f"site-{n % 1_500}", subject=f"s-{n}") for n in range(3_000)

@@ -1,4 +1,4 @@
-"""Rows that the database cannot store, on both engines alike."""
+"""Rows that the database cannot store, on both engines."""
 
 import re
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sinks.sql.batch import Refused, SourcedRow
+from sinks.sql.batch import RejectedRecord, SourcedRow
 from sinks.sql.tables import EventRow, SessionRow
 from sinks.sql.writer import Writer
 from tests.contract.sinks.samples import (
     TOPIC,
     contents,
     event_at,
-    refuse_nothing,
+    expect_no_rejection,
     uuid_of,
     visit_at,
 )
@@ -28,21 +28,21 @@ _POISON: dict[str, tuple[type[Any], SourcedRow, str]] = {
 
 
 @pytest.mark.parametrize("what", _POISON)
-async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
+async def test_a_poison_row_is_rejected_and_others_are_written(
     writer: Writer, database_url: str, what: str
 ) -> None:
-    """Once its dead letter is sent, and not before."""
+    """After its record is dead-lettered."""
     model, poison, words = _POISON[what]
     rows = [event_at(offset) for offset in range(5)]
     rows += [poison, *(event_at(offset) for offset in range(6, 10))]
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
-        assert await writer.assign(TOPIC, 0) == 0, "the offset moved before the letter"
+    async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
+        assert await writer.assign(TOPIC, 0) == 0, "the offset advanced before the dead letter"
         assert await contents(database_url, EventRow) == []
-        dead.extend(refused)
+        dead.extend(rejected)
 
-    await writer.write(TOPIC, 0, 10, {model: rows}, bury)
+    await writer.write(TOPIC, 0, 10, {model: rows}, dead_letter)
 
     assert [record.offset for record in dead] == [5]
     assert re.search(words, dead[0].reason)
@@ -50,12 +50,12 @@ async def test_a_poison_row_is_refused_and_its_neighbours_are_written(
     assert len(await contents(database_url, EventRow)) == 9
 
 
-async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
+async def test_the_batch_is_not_written_if_a_dead_letter_cannot_be_sent(
     writer: Writer, database_url: str
 ) -> None:
-    """So that nothing is lost: the batch is read again."""
+    """Nothing is lost, because the batch is read again."""
 
-    async def fail(refused: Sequence[Refused]) -> None:
+    async def fail(rejected: Sequence[RejectedRecord]) -> None:
         raise ConnectionError("Kafka is away")
 
     rows = {EventRow: [event_at(0), event_at(1, title="\0")]}
@@ -66,10 +66,8 @@ async def test_a_dead_letter_that_cannot_be_sent_keeps_the_batch_back(
     assert await contents(database_url, EventRow) == []
 
 
-async def test_many_poison_rows_of_two_kinds_are_all_found(
-    writer: Writer, database_url: str
-) -> None:
-    """Those that are seen unsent, and those that the engine finds."""
+async def test_all_poison_rows_are_found(writer: Writer, database_url: str) -> None:
+    """By validation, and by the database."""
     rows = [
         event_at(
             offset,
@@ -78,35 +76,37 @@ async def test_many_poison_rows_of_two_kinds_are_all_found(
         )
         for offset in range(100)
     ]
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
-        dead.extend(refused)
+    async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
+        dead.extend(rejected)
 
-    await writer.write(TOPIC, 0, 100, {EventRow: rows}, bury)
+    await writer.write(TOPIC, 0, 100, {EventRow: rows}, dead_letter)
 
     bad = [offset for offset in range(100) if offset % 5 == 0 or offset % 7 == 0]
     assert sorted(record.offset for record in dead) == bad
     assert len(await contents(database_url, EventRow)) == 100 - len(bad)
 
 
-async def test_a_record_is_refused_with_all_its_rows(writer: Writer, database_url: str) -> None:
-    """And the older revision of a refused row, from another record, is written."""
+async def test_a_record_is_rejected_with_all_its_rows(writer: Writer, database_url: str) -> None:
+    """The older revision of a rejected row, from another record, is written."""
     rows = [visit_at(0, "a", 1), visit_at(1, "a", 2, state="\0"), visit_at(1, "b", 1)]
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
-        dead.extend(refused)
+    async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
+        dead.extend(rejected)
 
-    await writer.write(TOPIC, 0, 2, {SessionRow: rows}, bury)
+    await writer.write(TOPIC, 0, 2, {SessionRow: rows}, dead_letter)
 
     assert [record.offset for record in dead] == [1]
     (row,) = await contents(database_url, SessionRow)
     assert (row["visit_id"], row["revision"]) == (uuid_of("a"), 1)
 
 
-async def test_a_refused_record_below_the_fence_is_not_refused_again(writer: Writer) -> None:
-    """Its dead letter was sent before the offset moved."""
-    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+async def test_a_rejected_record_below_the_next_offset_is_not_rejected_again(
+    writer: Writer,
+) -> None:
+    """It was dead-lettered before the offset advanced."""
+    await writer.write(TOPIC, 0, 5, {}, expect_no_rejection)
 
-    await writer.write(TOPIC, 0, 5, {EventRow: [event_at(4, title="\0")]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 5, {EventRow: [event_at(4, title="\0")]}, expect_no_rejection)

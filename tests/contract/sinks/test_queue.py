@@ -1,4 +1,4 @@
-"""Who has which delivery in hand, on both engines."""
+"""Leases of deliveries, on both engines."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from sinks.sql.engine import open_database
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, records
-from sinks.webhooks.queue import LEASE, Claimed
+from sinks.webhooks.queue import LEASE, ClaimedDelivery
 from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe
@@ -25,7 +25,7 @@ BAD = Outcome(500, None, 12)
 
 @pytest.fixture
 async def run(database_url: str) -> AsyncIterator[Run]:
-    """Give what runs a transaction, in a database with three alerts for one subscription."""
+    """Yield a function that runs transactions, with three alerts of a subscription."""
     await subscribe(database_url, "mine")
     writer = await samples.open_for_test(database_url)
     await writer.assign(ALERTS, 0)
@@ -36,18 +36,22 @@ async def run(database_url: str) -> AsyncIterator[Run]:
     await database.close()
 
 
-def claiming(now: datetime, most: int = 100, **room: int) -> Callable[[Connection], list[Claimed]]:
-    """Return a claim of at most two of each subscription, but for those in `room`."""
-    return lambda connection: queue.claim(connection, now, room, 2, most)
+def claiming(
+    now: datetime, limit: int = 100, **capacities: int
+) -> Callable[[Connection], list[ClaimedDelivery]]:
+    """Return a claim of up to two deliveries per subscription, unless in `capacities`."""
+    return lambda connection: queue.claim(connection, now, capacities, 2, limit)
 
 
-def finishing(one: Claimed, outcome: Outcome, next_at: datetime | None) -> Callable[..., Any]:
-    """Return the note of an outcome."""
+def finishing(
+    one: ClaimedDelivery, outcome: Outcome, next_at: datetime | None
+) -> Callable[..., Any]:
+    """Return a transaction that records an outcome."""
     return lambda connection: queue.finish(connection, one, outcome, next_at, now_utc())
 
 
-async def test_what_one_has_in_hand_no_other_gets(database_url: str, run: Run) -> None:
-    """Until the lease ends: then the one who had it is taken for dead."""
+async def test_a_leased_delivery_is_not_claimed_again(database_url: str, run: Run) -> None:
+    """Until the lease expires."""
     now = now_utc()
     claims = [await run(claiming(now)) for _ in range(3)]
     assert [len(claimed) for claimed in claims] == [2, 1, 0]
@@ -62,8 +66,8 @@ async def test_what_one_has_in_hand_no_other_gets(database_url: str, run: Run) -
     assert [(row["status"], row["error"]) for row in attempts] == [(None, queue.NO_RESULT)] * 6
 
 
-async def test_a_late_result_does_not_count(run: Run) -> None:
-    """It is of an attempt that another has made anew."""
+async def test_a_result_after_the_lease_was_lost_is_ignored(run: Run) -> None:
+    """The delivery has a newer attempt."""
     now = now_utc()
     before = await run(claiming(now)) + await run(claiming(now))
     later = now + LEASE + timedelta(seconds=1)
@@ -73,8 +77,10 @@ async def test_a_late_result_does_not_count(run: Run) -> None:
     assert [await run(finishing(one, GOOD, None)) for one in after] == ["delivered"] * 3
 
 
-async def test_success_ends_it_and_failure_puts_it_off(database_url: str, run: Run) -> None:
-    """Or ends it, after the last attempt."""
+async def test_success_finishes_a_delivery_and_failure_delays_it(
+    database_url: str, run: Run
+) -> None:
+    """After the last attempt, failure is permanent."""
     now = now_utc()
     two = await run(claiming(now))
     (one,) = await run(claiming(now))
@@ -92,26 +98,28 @@ async def test_success_ends_it_and_failure_puts_it_off(database_url: str, run: R
     assert (again.delivery_id, again.attempt, again.step) == (two[1].delivery_id, 2, 1)
 
 
-async def test_there_is_room_for_each_subscription(database_url: str, run: Run) -> None:
-    """However much is due for another."""
+async def test_each_subscription_has_capacity(database_url: str, run: Run) -> None:
+    """However many deliveries of others are due."""
     other = await subscribe(database_url, "other")
     writer = await samples.open_for_test(database_url)
     await writer.assign(ALERTS, 0)
     await store(writer, 3, [alert(n) for n in range(3, 9)])
     await writer.close()
 
-    claimed = await run(claiming(now_utc(), most=100))
+    claimed = await run(claiming(now_utc(), limit=100))
     assert [one.subscription_id == other for one in claimed].count(True) == 2
     full = await run(claiming(now_utc(), **{other: 0}))
     assert other not in {one.subscription_id for one in full}
 
 
-async def test_what_waits_for_one_that_is_off_is_cancelled(database_url: str, run: Run) -> None:
-    """And is not claimed in between."""
-    (row,) = await run(records.everything)
-    asked = records.asked_of(row)
-    off = type(asked)(asked.site_id, asked.rule, {}, asked.url, 0, enabled=False)
-    (one,) = await run(claiming(now_utc(), most=1))
+async def test_disabling_a_subscription_cancels_pending_deliveries(
+    database_url: str, run: Run
+) -> None:
+    """They are not claimed."""
+    (row,) = await run(records.all_rows)
+    spec = records.spec_of(row)
+    off = type(spec)(spec.site_id, spec.rule, {}, spec.url, 0, enabled=False)
+    (one,) = await run(claiming(now_utc(), limit=1))
 
     await run(
         lambda connection: records.change(connection, row.subscription_id, off, "gone", now_utc())
@@ -122,8 +130,10 @@ async def test_what_waits_for_one_that_is_off_is_cancelled(database_url: str, ru
     assert await run(finishing(one, GOOD, None)) is None
 
 
-async def test_what_came_for_one_that_is_gone_is_cancelled(database_url: str, run: Run) -> None:
-    """As when its alert was stored while it was being deleted."""
+async def test_deliveries_of_a_deleted_subscription_are_cancelled(
+    database_url: str, run: Run
+) -> None:
+    """As if an alert had been stored while it was being deleted."""
     await samples.execute(database_url, "DELETE FROM subscriptions")
 
     assert await run(claiming(now_utc())) == []

@@ -1,4 +1,4 @@
-"""Reads end at their time limit, or when nobody waits for them any more, on both engines."""
+"""Reads end at their time limit and on cancellation, on both engines."""
 
 import asyncio
 import time
@@ -8,17 +8,17 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from sinks.sql.errors import TooSlow, is_transient
+from sinks.sql.errors import ReadTimeout, is_transient
 from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually_async
 
-#: Far longer than any test.
+#: Much longer than any test.
 _SECONDS = 600
 
 
 def endless(connection: Connection) -> None:
-    """Read for as long as it is let."""
+    """Read until cancelled."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_sleep({_SECONDS})"))
         return
@@ -29,16 +29,16 @@ def endless(connection: Connection) -> None:
 
 
 def one(connection: Connection) -> int:
-    """Read what takes no time."""
+    """Read a single row."""
     return int(connection.execute(text("SELECT 1")).scalar_one())
 
 
 async def test_a_read_ends_at_its_time_limit(database_url: str) -> None:
-    """And the next one is answered."""
+    """The next read succeeds."""
     reader = open_reader(database_url, 0.3, readers=1)
     began = time.monotonic()
     try:
-        with pytest.raises(TooSlow, match=r"longer than 0\.3 s") as ended:
+        with pytest.raises(ReadTimeout, match=r"longer than 0\.3 s") as ended:
             await reader.run(endless)
 
         assert is_transient(ended.value)
@@ -48,8 +48,8 @@ async def test_a_read_ends_at_its_time_limit(database_url: str) -> None:
         await reader.close()
 
 
-async def test_the_time_limit_is_one_for_all_statements_of_a_read(database_url: str) -> None:
-    """However short each is."""
+async def test_the_time_limit_applies_to_the_whole_read(database_url: str) -> None:
+    """However short each statement is."""
     short = "SELECT pg_sleep(0.1)"
     if database_url.startswith("sqlite:"):
         numbers = "SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000"
@@ -61,7 +61,7 @@ async def test_the_time_limit_is_one_for_all_statements_of_a_read(database_url: 
 
     reader = open_reader(database_url, 0.3, readers=1)
     try:
-        with pytest.raises(TooSlow):
+        with pytest.raises(ReadTimeout):
             await reader.run(many)
 
         assert await reader.run(one) == 1
@@ -69,8 +69,8 @@ async def test_the_time_limit_is_one_for_all_statements_of_a_read(database_url: 
         await reader.close()
 
 
-async def test_a_read_that_nobody_waits_for_is_ended(database_url: str) -> None:
-    """Its thread or connection is free for the next, long before the time limit."""
+async def test_a_cancelled_read_ends(database_url: str) -> None:
+    """It frees its thread or connection long before the time limit."""
     reader, other = (open_reader(database_url, _SECONDS, readers=1) for _ in range(2))
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -96,14 +96,14 @@ async def test_a_read_that_nobody_waits_for_is_ended(database_url: str) -> None:
         async with asyncio.timeout(_SECONDS / 10):
             assert await reader.run(one) == 1
         if not database_url.startswith("sqlite"):
-            await eventually_async(none_runs, within_seconds=20, what="the server has ended it")
+            await eventually_async(none_runs, within_seconds=20, what="the server has cancelled it")
     finally:
         await reader.close()
         await other.close()
 
 
-async def test_a_read_does_not_delay_the_end_of_a_sqlite_reader(tmp_path: Path) -> None:
-    """Its threads could not be joined; a connection to PostgreSQL is closed."""
+async def test_closing_a_reader_cancels_running_reads(tmp_path: Path) -> None:
+    """SQLite's threads could not be joined otherwise."""
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
     reader = open_reader(url, _SECONDS, readers=1)
@@ -117,12 +117,12 @@ async def test_a_read_does_not_delay_the_end_of_a_sqlite_reader(tmp_path: Path) 
     reading = asyncio.create_task(reader.run(long_read))
     await begun.wait()
     await reader.close()
-    with pytest.raises(TooSlow):
+    with pytest.raises(ReadTimeout):
         await reading
 
 
 async def test_a_reader_cannot_write(database_url: str) -> None:
-    """Whatever is sent through it."""
+    """Writes fail."""
     reader = open_reader(database_url)
     try:
         with pytest.raises(DBAPIError):

@@ -1,4 +1,4 @@
-"""The lists of HTTP out, on both engines."""
+"""The lists of the query API, on both engines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ from tests.contract.sinks.samples import (
     TOPIC,
     alert_at,
     duration_at,
-    refuse_nothing,
+    expect_no_rejection,
     uuid_of,
     visit_at,
 )
@@ -37,20 +37,20 @@ RESPONSES: dict[tuple[type, ...], TypeAdapter[Any]] = {
     PAGE_KEY: TypeAdapter(models.Page[models.PageTime]),
 }
 MINUTE = 60_000_000
-#: PostgreSQL's readers and writers never wait for each other.
+#: PostgreSQL's readers and writers never block each other.
 on_sqlite = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
 async def reader(database_url: str) -> AsyncIterator[Database]:
-    """Give the database, for reading."""
+    """Yield a reader of the database."""
     database = open_reader(database_url)
     yield database
     await database.close()
 
 
-async def test_alerts_come_newest_first_and_each_once(writer: Writer, reader: Database) -> None:
-    """Though more are raised between two pages; another site's are not among them."""
+async def test_alerts_are_listed_once_newest_first(writer: Writer, reader: Database) -> None:
+    """Although more are raised between two pages; without those of other sites."""
     await _write_alerts(writer, range(5))
 
     def list_alerts(connection: Connection, wanted: Slice) -> Page:
@@ -73,7 +73,7 @@ async def test_alerts_come_newest_first_and_each_once(writer: Writer, reader: Da
 
 
 async def test_alerts_are_filtered_by_rule_and_time(writer: Writer, reader: Database) -> None:
-    """`from` is included and `to` is not."""
+    """`from` is inclusive, `to` exclusive."""
     await _write_alerts(writer, range(2))
 
     async def count(rule: str | None, **query: str) -> int:
@@ -88,8 +88,8 @@ async def test_alerts_are_filtered_by_rule_and_time(writer: Writer, reader: Data
     assert await count(None, to=noon) == await count(None, **{"from": later}) == 0
 
 
-async def test_alerts_after_a_number_have_no_gap(writer: Writer, reader: Database) -> None:
-    """Oldest first, up to the newest that can be seen."""
+async def test_alerts_after_a_seq_are_complete(writer: Writer, reader: Database) -> None:
+    """Oldest first, up to the newest visible one."""
     assert await reader.run(reads.last_seq) == 0
     await _write_alerts(writer, range(4))
     newest = await reader.run(reads.last_seq)
@@ -104,14 +104,14 @@ async def test_alerts_after_a_number_have_no_gap(writer: Writer, reader: Databas
     assert await reader.run(after(newest)) == []
 
 
-async def test_sessions_come_newest_first_also_where_they_began_together(
+async def test_sessions_that_started_together_are_listed_once(
     writer: Writer, reader: Database
 ) -> None:
-    """Every one once, by pages of two."""
+    """Newest first, in pages of two."""
     visits = [
         visit_at(number, number, 1, started_at=NOON + number // 3 * MINUTE) for number in range(7)
     ]
-    await writer.write(TOPIC, 0, 7, {SessionRow: visits}, refuse_nothing)
+    await writer.write(TOPIC, 0, 7, {SessionRow: visits}, expect_no_rejection)
 
     found = await _walk(reader, lambda c, a: reads.sessions(c, "shop", a, None), SESSION_KEY)
 
@@ -126,7 +126,7 @@ async def test_sessions_come_newest_first_also_where_they_began_together(
 async def test_pages_are_summed_over_partitions_and_generations(
     writer: Writer, reader: Database
 ) -> None:
-    """Their medians are those of all leaves together."""
+    """Percentiles are those of the merged sketches."""
     rows = [
         _page(0, "/a", [100, 200], partition=0),
         _page(1, "/a", [300], partition=1),
@@ -134,7 +134,7 @@ async def test_pages_are_summed_over_partitions_and_generations(
         _page(3, "/b", [5]),
         _page(4, "/a", [7], hour=NOON - 60 * MINUTE),
     ]
-    await writer.write(TOPIC, 0, 5, {PageDurationRow: rows}, refuse_nothing)
+    await writer.write(TOPIC, 0, 5, {PageDurationRow: rows}, expect_no_rejection)
 
     found = await _walk(reader, lambda c, a: reads.pages(c, "shop", a), PAGE_KEY)
 
@@ -157,12 +157,12 @@ async def test_pages_are_summed_over_partitions_and_generations(
     }
 
 
-async def test_a_payment_is_listed_once_though_subscriptions_have_alerts_of_it(
+async def test_alerts_of_single_subscriptions_do_not_repeat_a_payment(
     writer: Writer, reader: Database
 ) -> None:
-    """In the list and in the stream."""
+    """Neither in the list nor in the stream."""
     rows = [alert_at(0, 0), alert_at(1, 1, subscription_id=uuid_of("of large payments"))]
-    await writer.write(TOPIC, 0, 2, {AlertRow: rows}, refuse_nothing)
+    await writer.write(TOPIC, 0, 2, {AlertRow: rows}, expect_no_rejection)
 
     listed = await reader.run(
         lambda c: reads.alerts(
@@ -175,19 +175,19 @@ async def test_a_payment_is_listed_once_though_subscriptions_have_alerts_of_it(
 
 
 async def test_sites_are_those_with_sessions(writer: Writer, reader: Database) -> None:
-    """As many as are asked for, by name."""
+    """By name, up to the limit."""
     assert await reader.run(lambda c: reads.sites(c, 10)) == []
-    await writer.write(TOPIC, 0, 1, {SessionRow: [visit_at(0, 0, 1)]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 1, {SessionRow: [visit_at(0, 0, 1)]}, expect_no_rejection)
 
     assert await reader.run(lambda c: reads.sites(c, 10)) == ["shop"]
     assert await reader.run(lambda c: reads.sites(c, 10, "shop")) == []
 
 
 @on_sqlite
-async def test_reading_and_writing_sqlite_do_not_wait_for_each_other(
+async def test_sqlite_readers_and_writers_do_not_block_each_other(
     writer: Writer, reader: Database
 ) -> None:
-    """A write is committed while a read is open, and the read sees its beginning."""
+    """A write commits during a read, which sees its snapshot."""
     await _write_alerts(writer, range(1))
     loop = asyncio.get_running_loop()
 
@@ -202,7 +202,7 @@ async def test_reading_and_writing_sqlite_do_not_wait_for_each_other(
 
 @on_sqlite
 async def test_a_reader_of_sqlite_cannot_write(reader: Database) -> None:
-    """Whatever is sent through it."""
+    """Writes fail."""
     with pytest.raises(DBAPIError):
         await reader.run(lambda c: c.execute(text("DELETE FROM alerts")))
 
@@ -218,7 +218,7 @@ async def _walk(
         query = {"limit": "2", **({"cursor": cursor} if cursor else {})}
         wanted = slice_of(ListParameters.model_validate(query), key)
         page = await reader.run(partial(_with, list_page, wanted))
-        # The response model takes every row of either engine, and changes nothing.
+        # The response model accepts the rows of both engines without changes.
         answered = RESPONSES[key].validate_python(page, from_attributes=True)
         assert answered.model_dump() == msgspec.to_builtins(page._asdict())
         found += page.items
@@ -236,15 +236,15 @@ def _with(
 
 async def _write_alerts(writer: Writer, numbers: range) -> None:
     rows = [alert_at(number, number) for number in numbers]
-    await writer.write(TOPIC, 0, numbers.stop, {AlertRow: rows}, refuse_nothing)
+    await writer.write(TOPIC, 0, numbers.stop, {AlertRow: rows}, expect_no_rejection)
 
 
 def _page(offset: int, path: str, leaves: list[int], **fields: int) -> Any:
-    told = {
+    sums = {
         "leaves": len(leaves),
         "total_ms": sum(leaves),
         "min_ms": min(leaves),
         "max_ms": max(leaves),
         "sketch": sketch.add(b"", leaves),
     }
-    return duration_at(offset, path, 1, **told, **fields)
+    return duration_at(offset, path, 1, **sums, **fields)

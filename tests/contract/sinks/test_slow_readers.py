@@ -1,4 +1,4 @@
-"""Who asks for long holds nobody back, on either engine."""
+"""Slow lists do not block other requests, on both engines."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from sinks.sql.types import now_utc
 from sinks.webhooks import queue, records, service
 from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
-from tests.contract.sinks.place import BODY, Place
+from tests.contract.sinks.place import BODY, Harness
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store
 from tests.fixtures.waiting import eventually_async
 
@@ -23,7 +23,7 @@ _HELD_SECONDS = 30
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Let lists of deliveries last as long as the test; gives one number for each that began."""
+    """Let lists of deliveries last as long as the test; yield an item per started list."""
     begun: list[int] = []
     over = threading.Event()
     listed = records.deliveries
@@ -43,25 +43,25 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     over.set()
 
 
-async def test_a_list_that_takes_long_delays_neither_alerts_nor_deliveries(
-    place: Place, held: list[int]
-) -> None:
-    """Nor any change: all is done while the lists are still being read."""
+async def test_a_slow_list_does_not_delay_writes(harness: Harness, held: list[int]) -> None:
+    """Alerts, deliveries and changes are written while lists are being read."""
     asked = {**BODY, "params": {}, "cooldown_seconds": 0}
-    name = (await place.service.create(asked))["subscription_id"]
-    lists = [asyncio.create_task(place.service.deliveries(name, Slice(1_000))) for _ in range(4)]
+    name = (await harness.service.create(asked))["subscription_id"]
+    lists = [asyncio.create_task(harness.service.deliveries(name, Slice(1_000))) for _ in range(4)]
     await eventually_async(lambda: len(held) == 4, within_seconds=20, what="all are being read")
 
-    writer = await samples.open_for_test(place.url)
+    writer = await samples.open_for_test(harness.url)
     await writer.assign(ALERTS, 0)
     await store(writer, 0, [alert(n) for n in range(3)])
     await writer.close()
-    (one, *_) = await place.database.run(lambda c: queue.claim(c, now_utc(), {}, 3, 3))
-    await place.database.run(lambda c: queue.finish(c, one, Outcome(204, None, 1), None, now_utc()))
-    assert await place.service.test(name)
+    (one, *_) = await harness.database.run(lambda c: queue.claim(c, now_utc(), {}, 3, 3))
+    await harness.database.run(
+        lambda c: queue.finish(c, one, Outcome(204, None, 1), None, now_utc())
+    )
+    assert await harness.service.test(name)
 
     assert [task.done() for task in lists] == [False] * 4
-    states = [row["state"] for row in await deliveries(place.url)]
+    states = [row["state"] for row in await deliveries(harness.url)]
     assert sorted(states) == ["delivered", "pending", "pending", "pending"]
     for task in lists:
         task.cancel()

@@ -1,4 +1,4 @@
-"""What becomes of a change when only one of topic and SQL has it, on both engines."""
+"""Changes of subscriptions that were written only to the topic or only to SQL."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -11,51 +11,51 @@ from sinks.paging import Slice
 from sinks.sql.tables import SubscriptionRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import mend, records
-from sinks.webhooks.asked import Asked
+from sinks.webhooks.asked import SubscriptionSpec
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.topic import Unavailable
 from tests.contract.sinks import samples
-from tests.contract.sinks.place import BODY, Place, names
+from tests.contract.sinks.place import BODY, Harness, names
 from tests.contract.sinks.samples import uuid_of
 
 
-async def test_nothing_is_changed_while_kafka_is_away(place: Place) -> None:
-    """And all that is asked is told so."""
-    made = await place.service.create(BODY)
-    place.topic.is_away = True
+async def test_nothing_is_changed_while_kafka_is_unavailable(harness: Harness) -> None:
+    """All changes raise `Unavailable`."""
+    made = await harness.service.create(BODY)
+    harness.topic.is_away = True
 
     with pytest.raises(Unavailable):
-        await place.service.create(BODY)
+        await harness.service.create(BODY)
     with pytest.raises(Unavailable):
-        await place.service.patch(made["subscription_id"], {"enabled": False})
+        await harness.service.patch(made["subscription_id"], {"enabled": False})
     with pytest.raises(Unavailable):
-        await place.service.delete(made["subscription_id"])
-    assert (await place.service.list(None, Slice(10))).items == [
+        await harness.service.delete(made["subscription_id"])
+    assert (await harness.service.list(None, Slice(10))).items == [
         {key: made[key] for key in made if key != "secret"}
     ]
 
 
-async def test_what_could_not_be_stored_is_taken_back(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+async def test_a_subscription_that_cannot_be_stored_is_rolled_back(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody was told its secret: nobody could verify what we would send."""
+    """Its secret was not returned."""
 
     def fail(*_: Any) -> None:
         raise OSError("away")
 
     monkeypatch.setattr(records, "add", fail)
     with pytest.raises(Unavailable):
-        await place.service.create(BODY)
-    await place.service.undone()
+        await harness.service.create(BODY)
+    await harness.service.wait_for_rollbacks()
 
-    ((name, first), (same, last)) = place.topic.records
+    ((name, first), (same, last)) = harness.topic.records
     assert first is not None
     assert (name, last) == (same, None)
 
 
-async def test_one_who_went_away_while_it_was_made_leaves_nothing(place: Place) -> None:
-    """The request was cancelled: its answer, with the secret, reached nobody."""
-    real, reached = place.topic.publish, asyncio.Event()
+async def test_a_cancelled_creation_is_rolled_back(harness: Harness) -> None:
+    """Its secret was not returned."""
+    real, reached = harness.topic.publish, asyncio.Event()
 
     async def slow(name: str, record: Subscription | None) -> None:
         await real(name, record)
@@ -64,61 +64,63 @@ async def test_one_who_went_away_while_it_was_made_leaves_nothing(place: Place) 
             await asyncio.Event().wait()
 
     resolver = CheckingResolver(allow_private=False, getaddrinfo=names("1.1.1.1"))
-    making = place.served(resolver, slow)
+    making = harness.service_with(resolver, slow)
     task = asyncio.create_task(making.create(BODY))
     await asyncio.wait_for(reached.wait(), 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await making.undone()
+    await making.wait_for_rollbacks()
 
-    assert place.topic.last() is None
-    assert await samples.contents(place.url, SubscriptionRow) == []
+    assert harness.topic.last() is None
+    assert await samples.contents(harness.url, SubscriptionRow) == []
     await resolver.close()
 
 
-async def test_a_crash_between_the_two_writes_is_mended(place: Place) -> None:
-    """The topic is right; what is new in it and has no secret is taken back, in time."""
+async def test_a_crash_between_the_two_writes_is_reconciled(harness: Harness) -> None:
+    """The topic is authoritative; a record without a row is deleted after the grace period."""
     kept, deleted, changed = [
-        (await place.service.create(BODY))["subscription_id"] for _ in range(3)
+        (await harness.service.create(BODY))["subscription_id"] for _ in range(3)
     ]
     now = now_utc()
-    await place.topic.publish(deleted, None)
+    await harness.topic.publish(deleted, None)
     newer = _record(changed, now, cooldown_seconds=7, enabled=False)
-    await place.topic.publish(changed, newer)
+    await harness.topic.publish(changed, newer)
     half = uuid_of("half")
-    await place.topic.publish(half, _record(half, now))
-    written = len(place.topic.records)
+    await harness.topic.publish(half, _record(half, now))
+    written = len(harness.topic.records)
 
-    await place.mending(now).mend()
-    assert await _names(place) == {kept, changed}
-    assert len(place.topic.records) == written
+    await harness.reconciler(now).reconcile()
+    assert await _names(harness) == {kept, changed}
+    assert len(harness.topic.records) == written
 
-    await place.mending(now + mend.GRACE + timedelta(seconds=1)).mend()
-    assert place.topic.records[written:] == [(half, None)]
-    shown = await place.service.get(changed)
+    await harness.reconciler(now + mend.GRACE_PERIOD + timedelta(seconds=1)).reconcile()
+    assert harness.topic.records[written:] == [(half, None)]
+    shown = await harness.service.get(changed)
     assert (shown["params"], shown["cooldown_seconds"], shown["enabled"]) == ({}, 7, False)
     assert shown["channel"] == BODY["channel"]
-    before = len(place.topic.records)
-    await place.mending(now + timedelta(hours=1)).mend()
-    assert len(place.topic.records) == before
+    before = len(harness.topic.records)
+    await harness.reconciler(now + timedelta(hours=1)).reconcile()
+    assert len(harness.topic.records) == before
 
 
-async def test_what_the_topic_has_lost_is_written_again(place: Place) -> None:
-    """As when it was made anew."""
-    name = (await place.service.create(BODY))["subscription_id"]
-    ((_, record),) = place.topic.records
-    place.topic.records.clear()
+async def test_a_record_missing_in_the_topic_is_published_again(harness: Harness) -> None:
+    """As after the topic was recreated."""
+    name = (await harness.service.create(BODY))["subscription_id"]
+    ((_, record),) = harness.topic.records
+    harness.topic.records.clear()
 
-    await place.mending(now_utc() + timedelta(hours=1)).mend()
+    await harness.reconciler(now_utc() + timedelta(hours=1)).reconcile()
 
-    assert place.topic.records == [(name, record)]
+    assert harness.topic.records == [(name, record)]
 
 
-async def _names(place: Place) -> set[str]:
-    return {row["subscription_id"] for row in await samples.contents(place.url, SubscriptionRow)}
+async def _names(harness: Harness) -> set[str]:
+    return {row["subscription_id"] for row in await samples.contents(harness.url, SubscriptionRow)}
 
 
 def _record(name: str, at: datetime, **fields: Any) -> Subscription:
-    asked = Asked("shop", "payment", {}, "", **{"cooldown_seconds": 0, "enabled": True, **fields})
-    return records.record_of(name, asked, records.micros(at))
+    spec = SubscriptionSpec(
+        "shop", "payment", {}, "", **{"cooldown_seconds": 0, "enabled": True, **fields}
+    )
+    return records.record_of(name, spec, records.micros(at))

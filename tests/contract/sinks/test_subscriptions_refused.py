@@ -1,4 +1,4 @@
-"""What no subscription may be, on both engines."""
+"""Invalid subscriptions, on both engines."""
 
 import asyncio
 from collections import Counter
@@ -11,14 +11,14 @@ from sinks.webhooks import service
 from sinks.webhooks.asked import Invalid
 from sinks.webhooks.sender import CheckingResolver
 from sinks.webhooks.service import NotFound
-from tests.contract.sinks.place import BODY, Place, names, open_place
+from tests.contract.sinks.place import BODY, Harness, names, open_harness
 from tests.contract.sinks.samples import uuid_of
 
 
-async def test_what_there_is_not_is_not_found(place: Place) -> None:
-    """And nothing is written."""
-    (name, service) = (uuid_of("nobody"), place.service)
-    for asked in (
+async def test_an_unknown_subscription_is_not_found(harness: Harness) -> None:
+    """Nothing is written."""
+    (name, service) = (uuid_of("nobody"), harness.service)
+    for request in (
         service.get(name),
         service.patch(name, {}),
         service.delete(name),
@@ -26,13 +26,13 @@ async def test_what_there_is_not_is_not_found(place: Place) -> None:
         service.resend(name, uuid_of("d")),
     ):
         with pytest.raises(NotFound):
-            await asked
+            await request
     assert await service.deliveries(name, Slice(10)) == Page([], None)
-    assert place.topic.records == []
+    assert harness.topic.records == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "field"),
     [
         ({"rule": "payments"}, "rule"),
         ({"rule": 5}, "rule"),
@@ -52,73 +52,75 @@ async def test_what_there_is_not_is_not_found(place: Place) -> None:
         ({"site_id": "a site"}, "site_id"),
     ],
 )
-async def test_a_wrong_field_is_named(place: Place, changes: dict[str, Any], named: str) -> None:
-    """And nothing is written."""
+async def test_an_invalid_field_is_reported(
+    harness: Harness, changes: dict[str, Any], field: str
+) -> None:
+    """Nothing is written."""
     with pytest.raises(Invalid) as caught:
-        await place.service.create({**BODY, **changes})
+        await harness.service.create({**BODY, **changes})
 
-    assert caught.value.field == named
+    assert caught.value.field == field
     assert caught.value.sentence
-    assert place.topic.records == []
+    assert harness.topic.records == []
 
 
 @pytest.mark.parametrize(
     "addresses", [("127.0.0.1",), ("169.254.169.254",), ("1.1.1.1", "10.0.0.1"), ("::ffff:7f00:1",)]
 )
-async def test_a_name_that_leads_inside_is_refused(
-    place: Place, addresses: tuple[str, ...]
+async def test_a_host_with_a_private_address_is_rejected(
+    harness: Harness, addresses: tuple[str, ...]
 ) -> None:
-    """Also when only one of its addresses does, and when the subscription is there already."""
-    made = await place.service.create(BODY)
-    inside = CheckingResolver(allow_private=False, getaddrinfo=names(*addresses))
-    refusing = place.served(inside)
+    """Even if only one of its addresses is private, and for changes."""
+    made = await harness.service.create(BODY)
+    private = CheckingResolver(allow_private=False, getaddrinfo=names(*addresses))
+    service_ = harness.service_with(private)
 
     with pytest.raises(Invalid, match="not public"):
-        await refusing.create(BODY)
-    elsewhere = {"type": "webhook", "url": "https://other.example/"}
+        await service_.create(BODY)
+    channel = {"type": "webhook", "url": "https://other.example/"}
     with pytest.raises(Invalid, match="not public"):
-        await refusing.patch(made["subscription_id"], {"channel": elsewhere})
-    await inside.close()
-    assert len(place.topic.records) == 1
+        await service_.patch(made["subscription_id"], {"channel": channel})
+    await private.close()
+    assert len(harness.topic.records) == 1
 
 
-async def test_a_name_that_is_not_found_now_may_be_later(place: Place) -> None:
-    """Each attempt looks again."""
-    nowhere = CheckingResolver(allow_private=False, getaddrinfo=names())
-    hopeful = place.served(nowhere)
+async def test_an_unknown_host_name_is_accepted(harness: Harness) -> None:
+    """Each attempt resolves it again."""
+    unresolvable = CheckingResolver(allow_private=False, getaddrinfo=names())
+    service_ = harness.service_with(unresolvable)
 
-    assert (await hopeful.create(BODY))["enabled"]
-    await nowhere.close()
+    assert (await service_.create(BODY))["enabled"]
+    await unresolvable.close()
 
 
-async def test_a_site_has_so_many_subscriptions_and_no_more(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+async def test_the_number_of_subscriptions_of_a_site_is_limited(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each costs every event of the site."""
-    monkeypatch.setattr(service, "MAX_OF_SITE", 1)
-    await place.service.create(BODY)
-    await place.service.create({**BODY, "site_id": "blog"})
+    """Because each one is evaluated for every event of the site."""
+    monkeypatch.setattr(service, "MAX_PER_SITE", 1)
+    await harness.service.create(BODY)
+    await harness.service.create({**BODY, "site_id": "blog"})
 
     with pytest.raises(Invalid, match="at most 1"):
-        await place.service.create(BODY)
+        await harness.service.create(BODY)
 
 
-async def test_several_processes_together_create_no_more(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+async def test_concurrent_processes_respect_the_limit(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each counts in the transaction that inserts; what is rejected is retracted in the topic."""
-    monkeypatch.setattr(service, "MAX_OF_SITE", 5)
-    async with open_place(place.url) as other:
-        asked = [(place, other)[n % 2].service.create(BODY) for n in range(16)]
-        found = await asyncio.gather(*asked, return_exceptions=True)
-        await place.service.undone()
-        await other.service.undone()
+    """Each counts within the inserting transaction; rejected ones get a tombstone."""
+    monkeypatch.setattr(service, "MAX_PER_SITE", 5)
+    async with open_harness(harness.url) as other:
+        requests = [(harness, other)[n % 2].service.create(BODY) for n in range(16)]
+        found = await asyncio.gather(*requests, return_exceptions=True)
+        await harness.service.wait_for_rollbacks()
+        await other.service.wait_for_rollbacks()
         created = [one for one in found if isinstance(one, dict)]
-        listed = (await place.service.list(["shop"], Slice(100))).items
+        listed = (await harness.service.list(["shop"], Slice(100))).items
 
         assert Counter(type(one) for one in found) == {dict: 5, Invalid: 11}
         assert {one["subscription_id"] for one in listed} == {
             one["subscription_id"] for one in created
         }
-        newest = dict([*place.topic.records, *other.topic.records])
+        newest = dict([*harness.topic.records, *other.topic.records])
         assert sum(record is not None for record in newest.values()) == len(created)

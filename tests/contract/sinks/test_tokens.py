@@ -1,3 +1,5 @@
+"""Access tokens, on both engines."""
+
 from functools import partial
 
 from sinks.query import tokens
@@ -7,7 +9,7 @@ from tests.contract.sinks.samples import contents
 
 
 async def test_a_token_works_until_it_is_revoked(database_url: str) -> None:
-    """For its sites, or for all; what was never made does not work."""
+    """For its sites, or for all; unknown tokens are rejected."""
     database = open_database(database_url)
     try:
         some = await database.run(lambda c: tokens.create(c, "a shop", ["shop", "blog", "shop"]))
@@ -33,8 +35,8 @@ async def test_a_token_works_until_it_is_revoked(database_url: str) -> None:
     ]
 
 
-async def test_sql_has_no_token(database_url: str) -> None:
-    """Only what tells whether one is right."""
+async def test_only_hashes_of_tokens_are_stored(database_url: str) -> None:
+    """A hash is sufficient to verify a token."""
     database = open_database(database_url)
     token = await database.run(lambda c: tokens.create(c, "shown once", None))
     await database.close()
@@ -45,8 +47,8 @@ async def test_sql_has_no_token(database_url: str) -> None:
     assert len(row["token_hash"]) == 64
 
 
-async def test_a_token_reads_unless_it_was_created_to_manage(database_url: str) -> None:
-    """The list shows the scope as well."""
+async def test_a_token_has_the_read_scope_by_default(database_url: str) -> None:
+    """The list contains the scope."""
     database = open_database(database_url)
     try:
         reading = await database.run(lambda c: tokens.create(c, "r", ["shop"]))
@@ -63,7 +65,7 @@ async def test_a_token_reads_unless_it_was_created_to_manage(database_url: str) 
 
 
 async def test_the_newest_tokens_are_listed(database_url: str) -> None:
-    """The oldest of them first."""
+    """In ascending order of creation."""
     database = open_database(database_url)
     try:
         for name in "abcd":

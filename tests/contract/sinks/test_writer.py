@@ -1,4 +1,4 @@
-"""What the batch writer promises, on both engines alike."""
+"""The guarantees of the batch writer, on both engines."""
 
 from decimal import Decimal
 from uuid import uuid4
@@ -8,9 +8,9 @@ from sqlalchemy import make_url
 
 from sinks.sql.errors import (
     ClusterMismatch,
+    InsufficientPrivilege,
     LogTruncated,
     NotAssigned,
-    RightMissing,
     SchemaMissing,
 )
 from sinks.sql.migrate import upgrade
@@ -25,15 +25,15 @@ from tests.contract.sinks.samples import (
     contents,
     duration_at,
     event_at,
-    refuse_nothing,
+    expect_no_rejection,
     uuid_of,
     visit_at,
 )
 
 
-async def test_an_event_comes_back_as_it_was_sent(writer: Writer, database_url: str) -> None:
-    """Times to the microsecond, amounts exact, JSON parsed, ids in the API's text."""
-    await writer.write(TOPIC, 0, 8, {EventRow: [event_at(7)]}, refuse_nothing)
+async def test_an_event_is_stored_exactly(writer: Writer, database_url: str) -> None:
+    """Times to the microsecond, exact amounts, parsed JSON, canonical ids."""
+    await writer.write(TOPIC, 0, 8, {EventRow: [event_at(7)]}, expect_no_rejection)
 
     assert await writer.assign(TOPIC, 0) == 8
     (row,) = await contents(database_url, EventRow)
@@ -55,44 +55,44 @@ async def test_an_event_comes_back_as_it_was_sent(writer: Writer, database_url: 
     assert row["received_at"].microsecond == 1
 
 
-async def test_a_batch_that_comes_again_changes_nothing(writer: Writer, database_url: str) -> None:
+async def test_a_repeated_batch_changes_nothing(writer: Writer, database_url: str) -> None:
     """As after a crash before the Kafka commit."""
     rows = {EventRow: [event_at(0), event_at(1)]}
-    await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
+    await writer.write(TOPIC, 0, 2, rows, expect_no_rejection)
     before = await contents(database_url, EventRow)
 
-    await writer.write(TOPIC, 0, 2, rows, refuse_nothing)
+    await writer.write(TOPIC, 0, 2, rows, expect_no_rejection)
 
     assert await writer.assign(TOPIC, 0) == 2
     assert await contents(database_url, EventRow) == before
 
 
 async def test_a_stale_batch_never_lowers_the_offset(writer: Writer, database_url: str) -> None:
-    """A frozen writer wakes up and sends what the partition's new owner has long written."""
-    await writer.write(TOPIC, 0, 10, {EventRow: [event_at(9)]}, refuse_nothing)
+    """A zombie writer writes records that the new owner has stored."""
+    await writer.write(TOPIC, 0, 10, {EventRow: [event_at(9)]}, expect_no_rejection)
 
-    await writer.write(TOPIC, 0, 4, {EventRow: [event_at(3, "stale")]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 4, {EventRow: [event_at(3, "stale")]}, expect_no_rejection)
 
     assert [row["event_id"] for row in await contents(database_url, EventRow)] == [uuid_of(9)]
     assert await writer.assign(TOPIC, 0) == 10
 
 
-async def test_of_an_id_sent_twice_the_first_stays(writer: Writer, database_url: str) -> None:
-    """In one batch as in two."""
+async def test_the_first_of_duplicate_ids_is_kept(writer: Writer, database_url: str) -> None:
+    """Within a batch and across batches."""
     twice = [event_at(0, "same", title="first"), event_at(1, "same", title="second")]
-    await writer.write(TOPIC, 0, 2, {EventRow: twice}, refuse_nothing)
+    await writer.write(TOPIC, 0, 2, {EventRow: twice}, expect_no_rejection)
     third = [event_at(2, "same", title="third")]
-    await writer.write(TOPIC, 0, 3, {EventRow: third}, refuse_nothing)
+    await writer.write(TOPIC, 0, 3, {EventRow: third}, expect_no_rejection)
 
     (row,) = await contents(database_url, EventRow)
     assert row["title"] == "first"
 
 
-async def test_the_newest_revision_of_a_visit_stays(writer: Writer, database_url: str) -> None:
-    """In whatever order they come."""
+async def test_the_highest_revision_of_a_visit_is_kept(writer: Writer, database_url: str) -> None:
+    """In any order."""
     rows = [visit_at(0, "v", 2), visit_at(1, "v", 3, state="closed"), visit_at(2, "v", 1)]
-    await writer.write(TOPIC, 0, 3, {SessionRow: rows}, refuse_nothing)
-    await writer.write(TOPIC, 0, 4, {SessionRow: [visit_at(3, "v", 2)]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 3, {SessionRow: rows}, expect_no_rejection)
+    await writer.write(TOPIC, 0, 4, {SessionRow: [visit_at(3, "v", 2)]}, expect_no_rejection)
 
     (row,) = await contents(database_url, SessionRow)
     assert (row["revision"], row["state"], row["duration_ms"]) == (3, "closed", 90_000)
@@ -100,14 +100,14 @@ async def test_the_newest_revision_of_a_visit_stays(writer: Writer, database_url
 
 
 async def test_the_view_sums_partitions_and_generations(writer: Writer, database_url: str) -> None:
-    """Of one page and hour."""
+    """Per page and hour."""
     rows = [
         duration_at(0, "/a", 2),
         duration_at(1, "/a", 1, partition=1, min_ms=50),
         duration_at(2, "/a", 1, generation=7, max_ms=900),
         duration_at(3, "/b", 1),
     ]
-    await writer.write(TOPIC, 0, 4, {PageDurationRow: rows}, refuse_nothing)
+    await writer.write(TOPIC, 0, 4, {PageDurationRow: rows}, expect_no_rejection)
 
     hourly = await samples.query(
         database_url,
@@ -123,40 +123,38 @@ async def test_the_view_sums_partitions_and_generations(writer: Writer, database
     ] * 4
 
 
-async def test_alerts_are_numbered_as_they_came(writer: Writer, database_url: str) -> None:
-    """One that comes again keeps its number."""
+async def test_alerts_get_seq_in_order(writer: Writer, database_url: str) -> None:
+    """A repeated alert keeps its `seq`."""
     await writer.write(
-        TOPIC, 0, 2, {AlertRow: [alert_at(0, "b"), alert_at(1, "a")]}, refuse_nothing
+        TOPIC, 0, 2, {AlertRow: [alert_at(0, "b"), alert_at(1, "a")]}, expect_no_rejection
     )
     more = [alert_at(2, "a"), alert_at(3, "c")]
-    await writer.write(TOPIC, 0, 4, {AlertRow: more}, refuse_nothing)
+    await writer.write(TOPIC, 0, 4, {AlertRow: more}, expect_no_rejection)
 
     rows = sorted(await contents(database_url, AlertRow), key=lambda row: row["seq"])
     assert [row["title"] for row in rows] == ["Payment b", "Payment a", "Payment c"]
     assert rows[0]["details"] == {"amount": 1}
 
 
-async def test_a_number_is_not_given_again_when_its_alert_was_deleted(
-    writer: Writer, database_url: str
-) -> None:
-    """A reader that resumes behind it would miss the next."""
-    await writer.write(TOPIC, 0, 1, {AlertRow: [alert_at(0, "a")]}, refuse_nothing)
+async def test_the_seq_of_a_deleted_alert_is_not_reused(writer: Writer, database_url: str) -> None:
+    """A reader that resumes after it would miss an alert."""
+    await writer.write(TOPIC, 0, 1, {AlertRow: [alert_at(0, "a")]}, expect_no_rejection)
     await samples.execute(database_url, "DELETE FROM alerts")
-    await writer.write(TOPIC, 0, 2, {AlertRow: [alert_at(1, "b")]}, refuse_nothing)
+    await writer.write(TOPIC, 0, 2, {AlertRow: [alert_at(1, "b")]}, expect_no_rejection)
 
     assert [row["seq"] for row in await contents(database_url, AlertRow)] == [2]
 
 
-async def test_a_batch_without_rows_moves_the_offset(writer: Writer) -> None:
-    """As of ticks alone."""
-    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+async def test_a_batch_without_rows_advances_the_offset(writer: Writer) -> None:
+    """For example a batch of ticks."""
+    await writer.write(TOPIC, 0, 5, {}, expect_no_rejection)
 
     assert await writer.assign(TOPIC, 0) == 5
 
 
-async def test_assigning_again_goes_on_where_it_was(writer: Writer) -> None:
-    """And a new partition begins at 0."""
-    await writer.write(TOPIC, 0, 5, {}, refuse_nothing)
+async def test_assigning_again_returns_the_stored_offset(writer: Writer) -> None:
+    """A new partition starts at 0."""
+    await writer.write(TOPIC, 0, 5, {}, expect_no_rejection)
 
     assert await writer.assign(TOPIC, 0) == 5
     assert await writer.assign(TOPIC, 1) == 0
@@ -165,30 +163,28 @@ async def test_assigning_again_goes_on_where_it_was(writer: Writer) -> None:
 async def test_a_partition_that_was_not_assigned_is_not_written(
     writer: Writer, database_url: str
 ) -> None:
-    """A missing row would lock nothing, so two writers could interleave."""
+    """Without a row to lock, concurrent writers would not be fenced."""
     with pytest.raises(NotAssigned, match=r"events-raw\[3\] has no row"):
-        await writer.write(TOPIC, 3, 1, {EventRow: [event_at(0)]}, refuse_nothing)
+        await writer.write(TOPIC, 3, 1, {EventRow: [event_at(0)]}, expect_no_rejection)
 
     assert await contents(database_url, EventRow) == []
 
 
-async def test_another_cluster_is_told_to_use_a_new_database(
-    writer: Writer, database_url: str
-) -> None:
-    """Its offsets mean other events."""
+async def test_another_cluster_is_rejected(writer: Writer, database_url: str) -> None:
+    """Its offsets refer to other events."""
     other = await samples.open_for_test(database_url, cluster_id="another")
     with pytest.raises(ClusterMismatch, match="of the Kafka cluster cluster, and this is"):
         await other.assign(TOPIC, 0)
     with pytest.raises(ClusterMismatch, match="Use a new database"):
-        await other.write(TOPIC, 0, 1, {}, refuse_nothing)
+        await other.write(TOPIC, 0, 1, {}, expect_no_rejection)
     await other.close()
 
     (row,) = await contents(database_url, ConsumerOffsetRow)
     assert (row["next_offset"], row["cluster_id"]) == (0, "cluster")
 
 
-async def test_a_database_of_topics_with_another_prefix_is_refused(writer: Writer) -> None:
-    """Their offsets begin at 0: all events would pass for old."""
+async def test_a_database_of_topics_with_another_prefix_is_rejected(writer: Writer) -> None:
+    """Their offsets start at 0, so all events would be dropped as stored."""
     await writer.assign(TOPIC, 0)
     await writer.check_cluster()
 
@@ -198,20 +194,20 @@ async def test_a_database_of_topics_with_another_prefix_is_refused(writer: Write
 
 
 def test_a_database_beyond_the_end_of_the_log_is_an_error() -> None:
-    """The topic was made anew."""
+    """The topic was recreated."""
     check_log_end(TOPIC, 0, next_offset=5, log_end=5)
     with pytest.raises(LogTruncated, match="up to offset 6, but the topic ends at 5"):
         check_log_end(TOPIC, 0, next_offset=6, log_end=5)
 
 
-async def test_a_database_that_is_not_migrated_is_told_so(empty_url: str) -> None:
-    """With the command that mends it."""
+async def test_a_database_that_is_not_migrated_is_rejected(empty_url: str) -> None:
+    """With the command that migrates it."""
     with pytest.raises(SchemaMissing, match="headrace db upgrade"):
         await samples.open_for_test(empty_url)
 
 
-async def test_a_user_without_temporary_objects_is_told_what_to_grant(postgres_url: str) -> None:
-    """Before anything is read: batches are sent as arrays of a type of the session's own."""
+async def test_a_missing_privilege_is_reported_with_the_grant(postgres_url: str) -> None:
+    """Row types are temporary types of the session."""
     upgrade(postgres_url)
     name = f"poor_{uuid4().hex}"
     await samples.execute(
@@ -221,7 +217,7 @@ async def test_a_user_without_temporary_objects_is_told_what_to_grant(postgres_u
     )
     poor = make_url(postgres_url).set(username=name, password="poor")  # noqa: S106 - of the test
     try:
-        with pytest.raises(RightMissing, match="GRANT TEMPORARY ON DATABASE"):
+        with pytest.raises(InsufficientPrivilege, match="GRANT TEMPORARY ON DATABASE"):
             await samples.open_for_test(poor.render_as_string(hide_password=False))
     finally:
         await samples.execute(postgres_url, f"DROP ROLE {name}")

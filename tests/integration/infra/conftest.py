@@ -1,4 +1,4 @@
-"""Commands of headrace as processes, none of which outlives its test."""
+"""Commands of headrace as processes, which are killed at the end of a test."""
 
 import subprocess
 import sys
@@ -13,12 +13,12 @@ class Start(Protocol):
     """Starts `headrace` with arguments, and with options of `subprocess.Popen`."""
 
     def __call__(self, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
-        """Return the process, which is killed at the end of the test if it still runs."""
+        """Return the process."""
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Give a function that starts commands."""
+    """Yield a function that starts commands."""
     started: list[subprocess.Popen[Any]] = []
 
     def run(*arguments: str, **options: Any) -> subprocess.Popen[Any]:

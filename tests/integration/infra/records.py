@@ -1,11 +1,11 @@
-"""One record into a topic, and out of it again."""
+"""Write a record to a topic, and read it."""
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 
 async def write(bootstrap: str, topic: str, value: bytes) -> None:
-    """Make the topic and put the record in; returns when the broker has it."""
+    """Create the topic and write a record; return after its ack."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

@@ -1,4 +1,4 @@
-"""Roles as processes, on a broker and a database of the test."""
+"""Roles as processes, with a broker and a database of the test."""
 
 import asyncio
 import os
@@ -19,10 +19,10 @@ from tests.fixtures.waiting import eventually
 
 PARTITIONS = 4
 _START_SECONDS = 60
-#: What the issue asks for; service managers kill then.
+#: After this time, service managers send SIGKILL.
 END_SECONDS = 30
 
-#: Each role, and what its log says when it works.
+#: What each role logs when it is ready.
 READY = {
     "api": "events are accepted",
     "query": "The live page is at",
@@ -33,7 +33,7 @@ READY = {
 
 
 class Roles:
-    """Processes of roles; what they log is kept by role."""
+    """Processes of roles, with a log file each."""
 
     def __init__(self, kafka: Mapping[str, str], database: str, folder: Path) -> None:
         self.ports = {role: free_port() for role in READY}
@@ -58,7 +58,7 @@ class Roles:
                 )
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of headrace to its end."""
+        """Run a command of headrace until it exits."""
         return subprocess.run(
             [sys.executable, "-m", "infra", *command],
             env=self._environment,
@@ -68,29 +68,29 @@ class Roles:
         )
 
     def log(self, name: str) -> str:
-        """Return what a role has logged."""
+        """Return the log of a role."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
 
-    def wait_for(self, words: dict[str, str]) -> None:
-        """Wait until each role has logged its words."""
-        for name, text in words.items():
+    def wait_for(self, texts: dict[str, str]) -> None:
+        """Wait until each role has logged its text."""
+        for name, text in texts.items():
             eventually(
                 lambda name=name, text=text: text in self.log(name),  # type: ignore[misc]
                 within_seconds=_START_SECONDS,
-                what=f"{name} says {text!r}",
+                what=f"{name} logs {text!r}",
             )
 
     def term(self, *names: str) -> None:
-        """Send TERM."""
+        """Send SIGTERM."""
         for name in names:
             self._processes[name].send_signal(signal.SIGTERM)
 
     def codes(self, *names: str) -> dict[str, int]:
-        """Wait until roles have ended, as long as they may take, and return their exit codes."""
+        """Wait for the exit codes of roles, at most `END_SECONDS`."""
         return {name: self._processes[name].wait(END_SECONDS) for name in names}
 
     def end(self) -> None:
-        """Leave none behind."""
+        """Kill all processes."""
         for process in self._processes.values():
             with suppress(ProcessLookupError):
                 process.kill()
@@ -99,7 +99,7 @@ class Roles:
 
 @contextmanager
 def roles_of(kafka: str | Mapping[str, str], database: str, folder: Path) -> Iterator[Roles]:
-    """Give roles of a Kafka, its address or its variables, and a database; none is started."""
+    """Yield roles for a Kafka (its address or its settings) and a database; none is started."""
     if isinstance(kafka, str):
         kafka = {"HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka}
     roles = Roles(kafka, database, folder)
@@ -111,7 +111,7 @@ def roles_of(kafka: str | Mapping[str, str], database: str, folder: Path) -> Ite
 
 @contextmanager
 def own_kafka(folder: Path) -> Iterator[LocalKafka]:
-    """Give a broker that has the topics and that the test may kill or freeze."""
+    """Yield a broker with the topics, which the test may kill or freeze."""
     with LocalKafka(folder / "kafka") as broker:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=PARTITIONS)
         asyncio.run(create_topics(settings))
@@ -131,7 +131,7 @@ def own_database(folder: Path) -> str:
 
 @contextmanager
 def all_ready(folder: Path) -> Iterator[tuple[LocalKafka, Roles]]:
-    """Give a broker and every role at work."""
+    """Yield a broker and all roles, ready."""
     with (
         own_kafka(folder) as kafka,
         roles_of(kafka.bootstrap, own_database(folder), folder) as roles,

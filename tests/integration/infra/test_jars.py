@@ -1,4 +1,4 @@
-"""Kafka's jars are fetched once, and never by halves."""
+"""The download of Kafka's jars."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from infra.broker.jars import KAFKA_VERSION, class_path
 _NO_NETWORK = {"HTTPS_PROXY": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
 
 
-def _fetch(**env: str) -> subprocess.CompletedProcess[str]:
+def _download(**env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "infra.broker.jars"],
         env={**os.environ, **_NO_NETWORK, **env},
@@ -20,8 +20,8 @@ def _fetch(**env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_class_path_is_of_one_kafka() -> None:
-    """No part of it comes in the version that another library asks for."""
+def test_all_kafka_jars_have_the_same_version() -> None:
+    """Dependency management does not change them."""
     names = [jar.name for jar in class_path()]
 
     versions = {name.rpartition("-")[2] for name in names if name.startswith("kafka")}
@@ -29,21 +29,21 @@ def test_the_class_path_is_of_one_kafka() -> None:
     assert any(name.startswith("log4j-slf4j-impl") for name in names)
 
 
-def test_a_second_start_asks_no_network() -> None:
-    """It says nothing, too."""
+def test_cached_jars_need_no_network() -> None:
+    """And print nothing."""
     class_path()
-    again = _fetch()
+    again = _download()
 
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
-def test_a_fetch_that_fails_says_what_to_do_and_leaves_nothing(tmp_path: Path) -> None:
-    """What was tried, why it failed, and the two ways on."""
-    failed = _fetch(XDG_CACHE_HOME=str(tmp_path))
+def test_a_failed_download_is_explained_and_leaves_no_files(tmp_path: Path) -> None:
+    """With what to check, and the alternative."""
+    failed = _download(XDG_CACHE_HOME=str(tmp_path))
 
     assert failed.returncode == 1
-    assert "Fetching Apache Kafka" in failed.stderr
-    assert f"could not be fetched from Maven Central to {tmp_path}" in failed.stderr
+    assert "Downloading Apache Kafka" in failed.stderr
+    assert f"could not be downloaded from Maven Central to {tmp_path}" in failed.stderr
     assert "HTTPS_PROXY" in failed.stderr
     assert "--kafka HOST:PORT" in failed.stderr
     assert "Traceback" not in failed.stderr

@@ -1,4 +1,4 @@
-"""`headrace kafka` in a terminal: it starts, says what to do, and ends in order."""
+"""`headrace kafka`: start, output and graceful shutdown."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ from tests.integration.infra.conftest import Start
 _HEADRACE = str(Path(sys.executable).with_name("headrace"))
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_in_order_when_it_is_told_to(
-    tmp_path: Path, end: signal.Signals, start: Start
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_broker_gracefully(
+    tmp_path: Path, number: signal.Signals, start: Start
 ) -> None:
-    """Ctrl-C goes to the whole process group, and still reaches only the command, not the JVM."""
+    """The terminal sends SIGINT to the process group, which does not include the JVM."""
     command = start(
         *("kafka", "--data-dir", str(tmp_path)),
         stdout=subprocess.PIPE,
@@ -30,22 +30,22 @@ def test_it_ends_in_order_when_it_is_told_to(
     said = command.stdout.readline() + command.stdout.readline() + command.stdout.readline()
     pid = read_pid(tmp_path / "run" / "kafka.pid")
     address = (tmp_path / "run" / "kafka.address").read_text().strip()
-    os.killpg(command.pid, end)
+    os.killpg(command.pid, number)
     last, errors = command.communicate(timeout=30)
 
     assert said.startswith(f"Kafka is ready at {address}")
     assert f"HEADRACE_KAFKA__BOOTSTRAP_SERVERS={address}" in said
-    assert last.endswith("The broker has ended.\n")
+    assert last.endswith("The broker has stopped.\n")
     assert (command.returncode, errors) == (0, "")
     assert pid is not None
     assert not is_alive(pid)
     assert not list((tmp_path / "run").glob("kafka.[ap]*"))
-    # A broker that was killed leaves no such file, and reads its logs again at the next start.
+    # Without this file, the next start would recover all logs.
     assert (tmp_path / "kafka" / "data" / ".kafka_cleanshutdown").exists()
 
 
-def test_any_directory_will_do_and_only_its_owner_can_read_it(tmp_path: Path, start: Start) -> None:
-    """Whatever its name, the locale and the umask, and whatever an earlier version left there."""
+def test_a_data_directory_may_have_any_name(tmp_path: Path, start: Start) -> None:
+    """In any locale. Only its owner can read its files, whatever the umask."""
     data_dir = tmp_path / "a b%20c#d?e:f,g=h\\i'\"ü"
     (data_dir / "logs").mkdir(parents=True)
     (data_dir / "logs").chmod(0o755)
@@ -69,8 +69,8 @@ def test_any_directory_will_do_and_only_its_owner_can_read_it(tmp_path: Path, st
     assert [file for file in files if file.exists() and file.stat().st_mode & 0o077] == []
 
 
-def test_a_users_error_is_a_sentence(tmp_path: Path) -> None:
-    """Exit code 1, and no traceback."""
+def test_a_user_error_is_printed_without_a_traceback(tmp_path: Path) -> None:
+    """The exit code is 1."""
     (tmp_path / "file").touch()
     command = subprocess.run(
         [_HEADRACE, "kafka", "--data-dir", str(tmp_path / "file")],

@@ -1,4 +1,4 @@
-"""The local broker: a real Kafka, started, killed, started again."""
+"""The local broker: start, kill, restart."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from infra.process import is_alive, read_pid
 from tests.fixtures.waiting import eventually
 from tests.integration.infra.records import read, write
 
-# As `headrace up` does: the broker is its child. It tells the address and waits to be killed.
+# A parent like `headrace up`; prints the address of its broker and waits to be killed.
 _PARENT = """
 import signal, sys
 from pathlib import Path
@@ -35,14 +35,14 @@ with LocalKafka(Path(sys.argv[1])) as broker:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
-    """Give a data directory with a name that Java would misread, removed at once: it is large."""
+    """Yield a data directory with a name that Java misreads; remove it, because it is large."""
     path = tmp_path / "an ünusual, name"
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
 
-async def test_a_record_goes_in_and_out(kafka: str) -> None:
-    """The broker that all tests share works for an ordinary client."""
+async def test_a_record_is_written_and_read(kafka: str) -> None:
+    """By an ordinary client, in the broker that all tests share."""
     topic = f"infra-{uuid4().hex}"
     await write(kafka, topic, b"a record")
 
@@ -50,8 +50,8 @@ async def test_a_record_goes_in_and_out(kafka: str) -> None:
 
 
 @pytest.mark.fault
-async def test_a_killed_broker_starts_again_with_its_records(directory: Path) -> None:
-    """At the same address, which its clients still have; then at another port, after an order."""
+async def test_a_killed_broker_restarts_with_its_records(directory: Path) -> None:
+    """At the same address, and later at a given port."""
     broker = LocalKafka(directory)
     with broker:
         await write(broker.bootstrap, "kept", b"before the kill")
@@ -82,7 +82,7 @@ def _start_parent(directory: Path) -> tuple[subprocess.Popen[str], str]:
 
 @pytest.mark.fault
 async def test_the_broker_dies_with_a_killed_parent_and_loses_nothing(directory: Path) -> None:
-    """The next start, at once, waits for the old JVM to be gone."""
+    """The next start waits for the exit of the old JVM."""
     parent, address = _start_parent(directory)
     pid = read_pid(directory / "run" / "kafka.pid")
     assert pid is not None
@@ -96,7 +96,7 @@ async def test_the_broker_dies_with_a_killed_parent_and_loses_nothing(directory:
         assert await read(broker.bootstrap, "kept") == b"before the kill"
 
 
-def test_it_is_small_and_listens_on_this_machine_only(directory: Path) -> None:
+def test_it_is_small_and_listens_on_loopback_only(directory: Path) -> None:
     """Measured: 210 MB fresh, 290 MB after a million records; 512 MB is the limit."""
     with LocalKafka(directory) as broker:
         jvm = psutil.Process(broker.process.pid)
@@ -106,19 +106,19 @@ def test_it_is_small_and_listens_on_this_machine_only(directory: Path) -> None:
         assert jvm.memory_info().rss < 400 * 2**20
 
 
-def test_a_taken_port_is_told_with_who_has_it(directory: Path) -> None:
-    """Nothing is started, and the directory is free again."""
+def test_the_owner_of_a_port_in_use_is_named(directory: Path) -> None:
+    """No process is started, and the lock is released."""
     with socket.create_server((LOOPBACK, 0)) as server:
         port = server.getsockname()[1]
         broker = LocalKafka(directory, port=port)
-        with pytest.raises(UserError, match=f"Port {port} .* taken by .*process {os.getpid()}"):
+        with pytest.raises(UserError, match=f"Port {port} .* in use by .*process {os.getpid()}"):
             broker.start()
 
     assert not list((directory / "run").glob("kafka.[ap]*"))
 
 
-def test_two_brokers_never_share_a_directory(directory: Path) -> None:
-    """The second one is refused; the first one goes on."""
+def test_a_directory_has_one_broker(directory: Path) -> None:
+    """A second one fails; the first one continues."""
     first = LocalKafka(directory)
     with first:
         with pytest.raises(UserError, match="already runs the broker"), LocalKafka(directory):
@@ -128,9 +128,9 @@ def test_two_brokers_never_share_a_directory(directory: Path) -> None:
         assert find_address(directory) == first.bootstrap
 
 
-def test_a_broker_that_dies_at_its_start_tells_why(directory: Path) -> None:
-    """With the last lines of its log, and where that is."""
-    (directory / "kafka" / "data").mkdir(parents=True)  # a storage that nobody formatted
+def test_a_failed_start_is_explained(directory: Path) -> None:
+    """With the last lines of the log, and its path."""
+    (directory / "kafka" / "data").mkdir(parents=True)  # a storage that is not formatted
     with pytest.raises(UserError) as caught, LocalKafka(directory):
         pass
 
@@ -139,5 +139,5 @@ def test_a_broker_that_dies_at_its_start_tells_why(directory: Path) -> None:
     eventually(
         lambda: read_pid(directory / "run" / "kafka.pid") is None,
         within_seconds=1,
-        what="no process id is left",
+        what="the pid file is removed",
     )

@@ -1,4 +1,4 @@
-"""A schema of PostgreSQL that does not exist is reported before anything is started."""
+"""A missing schema in PostgreSQL is reported before `headrace up` starts a process."""
 
 import asyncio
 
@@ -10,15 +10,13 @@ from schemas.settings import DatabaseSettings
 
 
 @pytest.mark.parametrize("parameter", ["schema=nope", "options=-csearch_path%3Dnope"])
-async def test_a_schema_that_does_not_exist_is_reported_by_the_parameter(
-    postgres_url: str, parameter: str
-) -> None:
-    """The broker and its topics are not started for it."""
+async def test_a_missing_schema_is_reported(postgres_url: str, parameter: str) -> None:
+    """Whichever parameter of the URL names it."""
     database = DatabaseSettings(url=f"{postgres_url}?{parameter}")
     with pytest.raises(UserError, match="no schema to create tables in"):
         await asyncio.to_thread(check_database, database)
 
 
-async def test_a_database_with_its_schema_is_used(postgres_url: str) -> None:
-    """`public` is there from the start."""
+async def test_an_existing_schema_is_accepted(postgres_url: str) -> None:
+    """Such as `public`."""
     await asyncio.to_thread(check_database, DatabaseSettings(url=f"{postgres_url}?schema=public"))

@@ -1,4 +1,4 @@
-"""TERM ends each role in time, whatever is away; what was acknowledged is done, once."""
+"""SIGTERM stops each role in time, whatever is unavailable; no acknowledged event is lost."""
 
 import signal
 import sqlite3
@@ -19,7 +19,7 @@ _WORKERS = ("streams", "live", "sinks")
 
 
 class _Load(threading.Thread):
-    """Sends batches until it is refused or told to stop; counts what was acknowledged."""
+    """Sends batches until one fails; counts the acknowledged events."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _Load(threading.Thread):
         self.acknowledged = 0
 
     def run(self) -> None:
-        """Send."""
+        """Send batches."""
         number = 0
         with httpx.Client(timeout=30) as client:
             while True:
@@ -52,10 +52,10 @@ def _counted(folder: Path) -> tuple[int, int]:
     return events, sessions
 
 
-def test_told_to_end_in_mid_batch_every_role_ends_in_order_and_nothing_is_lost(
+def test_a_shutdown_under_load_loses_no_events(
     tmp_path: Path,
 ) -> None:
-    """Under load; those that are started again go on, and all that was acknowledged counts once."""
+    """After a restart, each acknowledged event counts once."""
     with all_ready(tmp_path) as (_, roles):
         load = _Load(roles.ports["api"])
         load.start()
@@ -78,21 +78,21 @@ def test_told_to_end_in_mid_batch_every_role_ends_in_order_and_nothing_is_lost(
 
 
 @pytest.mark.slow
-def test_told_to_end_while_kafka_does_not_answer_every_role_ends_and_at_once_when_told_twice(
+def test_a_shutdown_while_kafka_does_not_respond_ends_in_time(
     tmp_path: Path,
 ) -> None:
-    """A frozen broker takes connections and says nothing; a worker would wait for it."""
+    """A frozen broker accepts connections. A second signal exits immediately."""
     with all_ready(tmp_path) as (kafka, roles):
         kafka.process.send_signal(signal.SIGSTOP)
         roles.term(*READY)
-        roles.wait_for({"live": "told to end"})
+        roles.wait_for({"live": "stop signal received"})
         roles.term("live")
 
         assert roles.codes(*READY) == dict.fromkeys(READY, 0) | {"live": 1}
 
 
-def test_told_to_end_while_it_waits_for_kafka_to_come_every_role_ends(tmp_path: Path) -> None:
-    """It has begun nothing yet."""
+def test_a_shutdown_before_kafka_is_reachable_ends_in_time(tmp_path: Path) -> None:
+    """No role is ready yet."""
     with roles_of(_NOWHERE, own_database(tmp_path), tmp_path) as roles:
         roles.start(*READY)
         waiting = dict.fromkeys(_WORKERS, f"Kafka does not answer at {_NOWHERE}")
@@ -103,12 +103,12 @@ def test_told_to_end_while_it_waits_for_kafka_to_come_every_role_ends(tmp_path: 
 
 
 @pytest.mark.slow
-def test_told_to_end_while_the_database_is_away_sinks_end(tmp_path: Path) -> None:
-    """When it starts, and in mid-batch, the database then being locked by another."""
+def test_a_shutdown_while_the_database_is_unavailable_ends_in_time(tmp_path: Path) -> None:
+    """During the startup, and during a batch that waits for a lock."""
     with own_kafka(tmp_path) as kafka:
         with roles_of(kafka.bootstrap, _NO_DATABASE, tmp_path) as roles:
             roles.start("sinks")
-            roles.wait_for({"sinks": "trying again"})
+            roles.wait_for({"sinks": "retrying, the events stay in Kafka"})
             roles.term("sinks")
             assert roles.codes("sinks") == {"sinks": 0}
 
@@ -120,7 +120,7 @@ def test_told_to_end_while_the_database_is_away_sinks_end(tmp_path: Path) -> Non
             url = f"http://127.0.0.1:{roles.ports['api']}/api/event"
             event = {"type": "pageview", "site_id": "s", "session_id": "s"}
             assert httpx.post(url, json=event, timeout=30).status_code == 202
-            roles.wait_for({"sinks": "trying again"})
+            roles.wait_for({"sinks": "retrying, the events stay in Kafka"})
             roles.term("sinks")
             assert roles.codes("sinks") == {"sinks": 0}
             other.rollback()

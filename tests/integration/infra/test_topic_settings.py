@@ -1,4 +1,4 @@
-"""Topics that an earlier version created get the settings that results depend on."""
+"""Correction of the settings of existing topics."""
 
 import asyncio
 from functools import partial
@@ -18,8 +18,8 @@ from tests.fixtures.waiting import eventually_async
 DAY_MS = 86_400_000
 
 
-def test_a_shorter_retention_is_raised_and_nothing_else_changes(tmp_path: Path) -> None:
-    """A longer one stays; a second time there is nothing to do."""
+def test_only_wrong_settings_are_changed(tmp_path: Path) -> None:
+    """A retention that is too short, and the timestamp type; the update is idempotent."""
     with LocalKafka(tmp_path) as broker:
         asyncio.run(_check(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=1)))
 
@@ -54,7 +54,7 @@ async def _check(kafka: KafkaSettings) -> None:
 
 
 async def _is_described(kafka: KafkaSettings) -> bool:
-    """Return True once the broker describes the topics, which have the right retention."""
+    """Return True if the broker describes the new topics, with the right retention."""
     try:
         return await update_topics(kafka) == {}
     except UserError:
@@ -68,7 +68,7 @@ async def _set(admin: AIOKafkaAdminClient, topic: str, configs: dict[str, str]) 
 
 
 async def _until(admin: AIOKafkaAdminClient, topic: str, wanted: dict[str, str]) -> None:
-    """Wait until the broker has the settings, some milliseconds after it took them."""
+    """Wait until the broker returns the settings, some milliseconds after the change."""
 
     async def has_them() -> bool:
         found = await _get(admin, topic)

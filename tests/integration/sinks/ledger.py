@@ -1,8 +1,8 @@
-"""A partition whose records are known by their offsets, and what SQL must hold of them.
+"""A partition with deterministic records, and the expected contents of SQL.
 
-Also a program that writes it, to be killed: `python -m tests.integration.sinks.ledger URL
-PARTITION END SEED` goes on where the database is, in batches cut at random, and prints each
-offset that is committed.
+Also a program that writes it and can be killed: `python -m tests.integration.sinks.ledger URL
+PARTITION END SEED` continues at the stored offset in batches of random size, and prints each
+committed offset.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ _ROOT = Path(__file__).parents[3]
 
 
 def rows_of(partition: int, start: int, stop: int) -> dict[type[SQLModel], list[SourcedRow]]:
-    """Return the rows of the partition's records from `start` up to `stop`.
+    """Return the rows of the records from `start` to `stop` (exclusive).
 
-    Every tenth event repeats an id, each visit is told in many revisions, some alerts twice.
+    Every tenth event repeats an id, visits have many revisions, some alerts are repeated.
     """
     events, visits, alerts = [], [], []
     for offset in range(start, stop):
@@ -40,7 +40,7 @@ def rows_of(partition: int, start: int, stop: int) -> dict[type[SQLModel], list[
 
 
 async def check_exact(url: str, partitions: Sequence[int], end: int) -> None:
-    """Assert that SQL holds each partition's records below `end`, each once, and no more."""
+    """Assert that SQL holds each record below `end` of each partition exactly once."""
     events: dict[str, int] = {}
     visits: dict[str, int] = {}
     alerts: set[str] = set()
@@ -64,9 +64,9 @@ async def _pairs(url: str, model: type[SQLModel], key: str, value: str) -> dict[
 
 
 async def write_all(writer: Writer, partition: int, end: int, seed: int) -> None:
-    """Write the partition up to `end`, from where the database is, in random cuts.
+    """Write the partition from the stored offset up to `end`, in batches of random size.
 
-    A batch starts a little below the stored offset at times, as after a lost Kafka commit.
+    Some batches start below the stored offset, as after a lost Kafka commit.
     """
     cuts = random.Random(seed)  # noqa: S311 - no secret
     position = await writer.assign(TOPIC, partition)
@@ -74,20 +74,20 @@ async def write_all(writer: Writer, partition: int, end: int, seed: int) -> None
         start = max(0, position - cuts.choice([0, 0, 0, 25]))
         stop = min(end, position + cuts.randint(1, 60))
         rows = rows_of(partition, start, stop)
-        await writer.write(TOPIC, partition, stop, rows, samples.refuse_nothing)
+        await writer.write(TOPIC, partition, stop, rows, samples.expect_no_rejection)
         position = await writer.assign(TOPIC, partition)
         print(position, flush=True)  # noqa: T201 - the test that started us waits for it
 
 
 def start_writing(url: str, partition: int, end: int, seed: int) -> Popen[str]:
-    """Start the program; its output tells how far it is."""
+    """Start the program; it prints each committed offset."""
     argv = [sys.executable, "-m", "tests.integration.sinks.ledger", url]
     argv += [str(number) for number in (partition, end, seed)]
     return Popen(argv, cwd=_ROOT, stdout=PIPE, text=True)
 
 
 def wait_until_at(process: Popen[str], offset: int) -> None:
-    """Return when the program has committed `offset` or more."""
+    """Wait until the program has committed `offset` or more."""
     assert process.stdout is not None
     for line in process.stdout:
         if int(line) >= offset:

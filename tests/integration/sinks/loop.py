@@ -1,4 +1,4 @@
-"""The loop that delivers, as the role `sinks` runs it, and alerts for it."""
+"""The delivery loop as the role `sinks` runs it, and alerts for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.sql.writer import Writer
-from sinks.webhooks.deliver import Clock, Deliveries
+from sinks.webhooks.deliver import Clock, Dispatcher
 from sinks.webhooks.sender import Sender
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import uuid_of
@@ -15,7 +15,7 @@ from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store
 
 
 async def raise_alerts(url: str, start: int, count: int) -> list[str]:
-    """Store alerts as another process's sink does; returns their ids."""
+    """Store alerts over a connection of its own, as another process does; return their ids."""
     writer = await samples.open_for_test(url)
     try:
         return await raise_by(writer, start, count)
@@ -24,7 +24,7 @@ async def raise_alerts(url: str, start: int, count: int) -> list[str]:
 
 
 async def raise_by(writer: Writer, start: int, count: int) -> list[str]:
-    """Store alerts as the sink does; returns their ids."""
+    """Store alerts by a writer; return their ids."""
     await writer.assign(ALERTS, 0)
     await store(writer, start, [alert(n) for n in range(start, start + count)])
     return [uuid_of(n) for n in range(start, start + count)]
@@ -32,11 +32,11 @@ async def raise_by(writer: Writer, start: int, count: int) -> list[str]:
 
 @asynccontextmanager
 async def delivering(url: str, clock: Clock = now_utc) -> AsyncIterator[list[tuple[str, str]]]:
-    """Run the loop; gives which subscriptions it turned off, and why."""
+    """Run the loop; yield the subscriptions that it disabled, with reasons."""
     writer = await samples.open_for_test(url)
     try:
-        async with delivering_beside(writer, url, clock) as off:
-            yield off
+        async with delivering_beside(writer, url, clock) as disabled:
+            yield disabled
     finally:
         await writer.close()
 
@@ -45,20 +45,20 @@ async def delivering(url: str, clock: Clock = now_utc) -> AsyncIterator[list[tup
 async def delivering_beside(
     writer: Writer, url: str, clock: Clock = now_utc
 ) -> AsyncIterator[list[tuple[str, str]]]:
-    """Run the loop in the process of a writer."""
-    off: list[tuple[str, str]] = []
+    """Run the loop over the database of a writer."""
+    disabled: list[tuple[str, str]] = []
 
     async def disable(name: str, reason: str) -> None:
-        off.append((name, reason))
+        disabled.append((name, reason))
         await samples.execute(url, "DELETE FROM subscriptions")
 
     reader = open_reader(url)
     async with Sender(allow_private=True) as sending:
-        loop = Deliveries(writer.database, reader, sending, disable, clock)
+        loop = Dispatcher(writer.database, reader, sending, disable, clock)
         writer.on_enqueued = loop.wake
         task = asyncio.create_task(loop.run())
         try:
-            yield off
+            yield disabled
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""A TCP proxy that can cut the line: a server that is away, as its clients see it."""
+"""A TCP proxy that simulates an unreachable server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 
 
 class Proxy:
-    """Passes bytes between 127.0.0.1 and a server, while it is up."""
+    """Forwards connections on 127.0.0.1 to a server while it is up."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -17,12 +17,12 @@ class Proxy:
         self.port = 0
 
     async def up(self) -> None:
-        """Listen, on the same port each time."""
+        """Listen, always on the same port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def down(self) -> None:
-        """Refuse connections, and cut those that there are."""
+        """Reject new connections and close the existing ones."""
         assert self._server is not None
         self._server.close()
         for line in list(self._lines):
@@ -46,7 +46,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """Give a proxy that is up, and the URL that leads through it."""
+    """Yield a proxy that is up, and the URL through it."""
     parts = make_url(url)
     proxy = Proxy(parts.host or "127.0.0.1", parts.port or 5432)
     await proxy.up()

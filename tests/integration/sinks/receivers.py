@@ -1,4 +1,4 @@
-"""Receivers of webhooks on this machine: real HTTP servers that do as they are told."""
+"""Webhook receivers: local HTTP servers with configurable responses."""
 
 import asyncio
 import json
@@ -11,48 +11,48 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from standardwebhooks import Webhook
 
-#: What a receiver does with one message: its number, from 0, and the request.
+#: Handles a message, given its number from 0 and the request.
 Behave = Callable[[int, web.Request], Awaitable[web.StreamResponse]]
 
 
 class Message(NamedTuple):
-    """What arrived, and when by the loop's clock."""
+    """A received request, with its time by the loop's clock."""
 
     at: float
     body: bytes
     headers: Mapping[str, str]
 
     def verified(self, secret: str) -> dict[str, Any]:
-        """Return the body; the library raises when the signature is not right."""
+        """Verify the signature and return the body."""
         found: dict[str, Any] = Webhook(secret).verify(self.body, dict(self.headers))
         return found
 
 
 @dataclass
 class Receiver:
-    """A receiver and what it has got."""
+    """A receiver and the messages that it received."""
 
     url: str = ""
     messages: list[Message] = field(default_factory=list)
 
     def alert_ids(self) -> list[str]:
-        """Return the alerts of all messages, repeats included."""
+        """Return the alert ids of all messages, including repeats."""
         return [json.loads(message.body)["data"]["alert_id"] for message in self.messages]
 
 
 async def good(_number: int, _request: web.Request) -> web.StreamResponse:
-    """Take it."""
+    """Accept the message."""
     return web.Response(status=204)
 
 
 async def hanging(_number: int, _request: web.Request) -> web.StreamResponse:
-    """Never answer."""
+    """Never respond."""
     await asyncio.Event().wait()
     raise AssertionError
 
 
 def failing(first: int, status: int, **headers: str) -> Behave:
-    """Return what refuses the first messages so, and takes the others."""
+    """Return a handler that rejects the first messages with a status, and accepts the others."""
 
     async def behave(number: int, request: web.Request) -> web.StreamResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

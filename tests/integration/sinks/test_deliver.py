@@ -1,4 +1,4 @@
-"""The loop that delivers, with real receivers, on both engines."""
+"""The delivery loop with real receivers, on both engines."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from subprocess import DEVNULL, Popen
 import pytest
 from aiohttp import web
 
-from sinks.sql.digests import Budget
+from sinks.sql.digests import DeliveryLimits
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
 from sinks.webhooks import queue, schedule, sender
@@ -31,50 +31,52 @@ from tests.integration.sinks.receivers import failing, good, hanging, receiving
 _ROOT = Path(__file__).parents[3]
 
 
-async def test_three_receivers_do_not_get_in_each_others_way(
+async def test_slow_receivers_do_not_delay_others(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One good, one that hangs, one that fails for a while: none is late because of another."""
+    """One responds, one hangs, one fails for a while."""
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.2, 0.2, 0.2, 0.2, 0.2))
     monkeypatch.setattr(sender, "TIMEOUT_SECONDS", 5.0)
     async with (
-        receiving(good) as fine,
+        receiving(good) as healthy,
         receiving(hanging) as slow,
-        receiving(failing(10, 500)) as moody,
+        receiving(failing(10, 500)) as flaky,
     ):
-        named = {
+        ids = {
             name: await subscribe(database_url, name, url=receiver.url)
-            for name, receiver in (("slow", slow), ("fine", fine), ("moody", moody))
+            for name, receiver in (("slow", slow), ("healthy", healthy), ("failing", flaky))
         }
         async with delivering(database_url):
             alert_ids = await raise_alerts(database_url, 0, 40)
             await eventually_async(
-                lambda: len(fine.messages) >= 40, within_seconds=12, what="all is with the good one"
+                lambda: len(healthy.messages) >= 40,
+                within_seconds=12,
+                what="all alerts are delivered",
             )
 
-            async def moody_has_all() -> bool:
+            async def all_retried() -> bool:
                 found = await states(database_url)
-                return all(found[named["moody"], one] == "delivered" for one in alert_ids)
+                return all(found[ids["failing"], one] == "delivered" for one in alert_ids)
 
             await eventually_async(
-                moody_has_all, within_seconds=20, what="all is with the one that failed"
+                all_retried, within_seconds=20, what="failed deliveries are retried"
             )
     found = await states(database_url)
 
-    assert sorted(fine.alert_ids()) == sorted(alert_ids)
-    assert set(moody.alert_ids()) == set(alert_ids)
-    assert len(moody.messages) == 50
-    assert all(found[named["fine"], one] == "delivered" for one in alert_ids)
-    assert all(found[named["slow"], one] == "pending" for one in alert_ids)
-    assert len(slow.messages) < 40  # a few at once, each for a timeout
-    for message in fine.messages + moody.messages + slow.messages:
+    assert sorted(healthy.alert_ids()) == sorted(alert_ids)
+    assert set(flaky.alert_ids()) == set(alert_ids)
+    assert len(flaky.messages) == 50
+    assert all(found[ids["healthy"], one] == "delivered" for one in alert_ids)
+    assert all(found[ids["slow"], one] == "pending" for one in alert_ids)
+    assert len(slow.messages) < 40  # a few at a time, each until its timeout
+    for message in healthy.messages + flaky.messages + slow.messages:
         assert message.verified(SECRET)["type"] == "alert.raised"
 
 
-async def test_the_id_is_the_same_for_every_attempt_and_the_time_is_not(
+async def test_attempts_have_the_same_id_and_different_timestamps(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So a receiver knows a repeat, and that it is not an old message; all attempts are listed."""
+    """Receivers can detect repeats and replayed messages; all attempts are listed."""
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.2, 0.2))
     times = iter(now_utc() + timedelta(seconds=n) for n in range(1_000_000))
     async with receiving(failing(2, 500)) as receiver:
@@ -92,10 +94,10 @@ async def test_the_id_is_the_same_for_every_attempt_and_the_time_is_not(
     assert sorted((row["attempt"], row["status"]) for row in rows) == [(1, 500), (2, 500), (3, 200)]
 
 
-async def test_after_the_last_attempt_it_has_failed_and_says_so(
+async def test_a_delivery_fails_permanently_after_the_last_attempt(
     database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And is not tried again by itself."""
+    """It is not retried."""
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.1))
     async with receiving(failing(99, 404)) as receiver:
         await subscribe(database_url, "mine", url=receiver.url)
@@ -104,34 +106,36 @@ async def test_after_the_last_attempt_it_has_failed_and_says_so(
             await _until(database_url, "failed")
 
     assert len(receiver.messages) == 2
-    assert "failed for good after 2 attempts (status 404)" in caplog.text
+    assert "failed permanently after 2 attempts (status 404)" in caplog.text
 
 
-async def test_one_who_says_gone_is_turned_off(database_url: str) -> None:
-    """410: at once, with the reason."""
+async def test_410_gone_disables_the_subscription(database_url: str) -> None:
+    """Immediately, with the reason."""
     async with receiving(failing(1, 410)) as receiver:
         mine = await subscribe(database_url, "mine", url=receiver.url)
         await raise_alerts(database_url, 0, 1)
-        async with delivering(database_url) as off:
-            await eventually_async(lambda: off, within_seconds=10, what="it is turned off")
+        async with delivering(database_url) as disabled:
+            await eventually_async(
+                lambda: disabled, within_seconds=10, what="the subscription is disabled"
+            )
 
-    assert off == [(mine, "the receiver answered 410 Gone")]
+    assert disabled == [(mine, "the receiver answered 410 Gone")]
     assert len(receiver.messages) == 1
 
 
-async def test_one_who_asks_for_patience_gets_it(database_url: str) -> None:
-    """`Retry-After` moves the next attempt, which is in SQL."""
+async def test_retry_after_delays_the_next_attempt(database_url: str) -> None:
+    """The time is stored in SQL."""
     async with receiving(failing(1, 429, Retry_After="1000")) as receiver:
         await subscribe(database_url, "mine", url=receiver.url)
         await raise_alerts(database_url, 0, 1)
         async with delivering(database_url):
 
-            async def is_put_off() -> bool:
+            async def is_scheduled() -> bool:
                 (row,) = await deliveries(database_url)
                 next_at: datetime = row["next_attempt_at"]
                 return bool(row["step"] == 1 and next_at > now_utc() + timedelta(seconds=990))
 
-            await eventually_async(is_put_off, within_seconds=10, what="it is put off")
+            await eventually_async(is_scheduled, within_seconds=10, what="the retry is scheduled")
 
 
 async def test_two_loops_share_the_work(database_url: str) -> None:
@@ -144,21 +148,21 @@ async def test_two_loops_share_the_work(database_url: str) -> None:
             async def all_delivered() -> bool:
                 return set((await states(database_url)).values()) == {"delivered"}
 
-            await eventually_async(all_delivered, within_seconds=20, what="all is delivered")
+            await eventually_async(all_delivered, within_seconds=20, what="all deliveries succeed")
 
     assert sorted(receiver.alert_ids()) == sorted(alert_ids)
 
 
 @pytest.mark.fault
-async def test_a_loop_killed_in_mid_delivery_is_continued(
+async def test_deliveries_are_resumed_after_kill_9(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kill -9 while receivers are being told: nothing is missing, whatever was under way."""
+    """Nothing is lost, whatever was in flight."""
     monkeypatch.setattr(queue, "LEASE", timedelta(seconds=1))
     stuck = asyncio.Event()
 
     async def behave(number: int, _request: web.Request) -> web.StreamResponse:
-        if number >= 10 and not stuck.is_set():  # these are under way when the process dies
+        if number >= 10 and not stuck.is_set():  # in flight when the process is killed
             await stuck.wait()
         return web.Response(status=200)
 
@@ -168,7 +172,7 @@ async def test_a_loop_killed_in_mid_delivery_is_continued(
         process = _start(database_url)
         try:
             await eventually_async(
-                lambda: len(receiver.messages) >= 14, within_seconds=60, what="it is in mid-work"
+                lambda: len(receiver.messages) >= 14, within_seconds=60, what="some are in flight"
             )
         finally:
             process.send_signal(signal.SIGKILL)
@@ -179,10 +183,10 @@ async def test_a_loop_killed_in_mid_delivery_is_continued(
             async def all_delivered() -> bool:
                 return set((await states(database_url)).values()) == {"delivered"}
 
-            await eventually_async(all_delivered, within_seconds=30, what="all is delivered")
+            await eventually_async(all_delivered, within_seconds=30, what="all deliveries succeed")
 
     assert set(receiver.alert_ids()) == set(alert_ids)
-    assert len(receiver.messages) <= 50 + 5  # those under way, and one not noted
+    assert len(receiver.messages) <= 50 + 5  # four in flight, and one without a recorded result
 
 
 def _start(url: str) -> Popen[bytes]:
@@ -190,10 +194,10 @@ def _start(url: str) -> Popen[bytes]:
 
 
 async def _until(url: str, state: str) -> None:
-    async def is_so() -> bool:
+    async def has_state() -> bool:
         return set((await states(url)).values()) == {state}
 
-    await eventually_async(is_so, within_seconds=20, what=f"it is {state}")
+    await eventually_async(has_state, within_seconds=20, what=f"the state is {state}")
 
 
 async def _main(url: str) -> None:
@@ -207,12 +211,12 @@ if __name__ == "__main__":
 
 
 async def test_ten_thousand_forged_payments_delay_no_other_subscription(database_url: str) -> None:
-    """They become a bounded number of messages and one digest, which counts all the others."""
+    """They become a limited number of messages and one digest that counts the others."""
     async with receiving(good) as flooded, receiving(good) as other:
         mine = await subscribe(database_url, "mine", url=flooded.url, cooldown_seconds=1)
         await subscribe(database_url, "other", url=other.url, site_id="blog")
         writer = await samples.open_for_test(database_url)
-        writer.budget = Budget(per_minute=50, per_hour=50, digest_seconds=5)
+        writer.limits = DeliveryLimits(per_minute=50, per_hour=50, digest_seconds=5)
         try:
             await writer.assign(ALERTS, 0)
             async with delivering_beside(writer, database_url):
@@ -229,19 +233,23 @@ async def test_ten_thousand_forged_payments_delay_no_other_subscription(database
                     what="the real payment of another site is delivered",
                 )
 
-                def is_whole() -> bool:
-                    told = [message.verified(SECRET) for message in flooded.messages]
-                    digests = [one["data"] for one in told if one["type"] == "alert.digest"]
-                    alone = len(told) - len(digests)
-                    return alone == 50 and sum(one["count"] for one in digests) == 9_950
+                def is_complete() -> bool:
+                    messages = [message.verified(SECRET) for message in flooded.messages]
+                    digests = [one["data"] for one in messages if one["type"] == "alert.digest"]
+                    single = len(messages) - len(digests)
+                    return single == 50 and sum(one["count"] for one in digests) == 9_950
 
-                await eventually_async(is_whole, within_seconds=30, what="the digest has the rest")
+                await eventually_async(
+                    is_complete, within_seconds=30, what="the digest counts the rest"
+                )
 
-                async def is_noted() -> bool:
+                async def all_recorded() -> bool:
                     rows = await deliveries(database_url)
                     return {row["state"] for row in rows} == {"delivered"}
 
-                await eventually_async(is_noted, within_seconds=20, what="all are noted")
+                await eventually_async(
+                    all_recorded, within_seconds=20, what="all results are recorded"
+                )
         finally:
             await writer.close()
     assert len(flooded.messages) <= 55

@@ -1,4 +1,4 @@
-"""When the loop looks for what is due, and whom it waits for, on both engines."""
+"""When the delivery loop polls, and contention with a sink, on both engines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,22 +12,22 @@ from sinks.sql.reader import open_reader
 from sinks.sql.tables import EventRow
 from sinks.sql.writer import Writer
 from sinks.webhooks import deliver, schedule
-from sinks.webhooks.deliver import Deliveries
+from sinks.webhooks.deliver import Dispatcher
 from sinks.webhooks.sender import Sender
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
+from tests.contract.sinks.samples import TOPIC, event_at, expect_no_rejection
 from tests.contract.sinks.subscribed import subscribe
 from tests.fixtures.waiting import eventually_async
 from tests.integration.sinks.loop import delivering_beside, raise_alerts, raise_by, states
 from tests.integration.sinks.receivers import failing, good, receiving
 
-#: Longer than a test may take.
+#: Longer than the time limit of a test.
 _NEVER = 3_600.0
 
 
 @pytest.fixture
 async def writer(database_url: str) -> AsyncIterator[Writer]:
-    """Give a sink's writer."""
+    """Yield a sink's writer."""
     writer = await samples.open_for_test(database_url)
     yield writer
     await writer.close()
@@ -35,7 +35,7 @@ async def writer(database_url: str) -> AsyncIterator[Writer]:
 
 @asynccontextmanager
 async def saturated(writer: Writer) -> AsyncIterator[None]:
-    """Write events meanwhile, to four partitions, each batch right after the one before."""
+    """Write batches of events to four partitions without pause."""
     events = [row for _, row in map(event_at, range(500))]
 
     async def fill(partition: int) -> None:
@@ -43,7 +43,7 @@ async def saturated(writer: Writer) -> AsyncIterator[None]:
         for start in count(0, len(events)):
             rows = list(enumerate(events, start))
             end = start + len(events)
-            await writer.write(TOPIC, partition, end, {EventRow: rows}, refuse_nothing)
+            await writer.write(TOPIC, partition, end, {EventRow: rows}, expect_no_rejection)
 
     filling = asyncio.gather(*(fill(partition) for partition in range(4)))
     try:
@@ -56,13 +56,10 @@ async def saturated(writer: Writer) -> AsyncIterator[None]:
 async def test_deliveries_are_made_while_the_sink_is_saturated(
     database_url: str, writer: Writer
 ) -> None:
-    """They take their turn among the batches, where a lock would go to whoever is quickest.
-
-    Eighty deliveries to one receiver are twenty claims and eighty notes, many after one another.
-    """
+    """The loop's transactions are queued with the batches instead of competing for the lock."""
     async with receiving(good) as receiver:
-        # First: in production this process writes it, but here it is a second one, which SQLite
-        # may let wait for longer than `BUSY_SECONDS` while the first writes batch after batch.
+        # Before the writer is saturated: this is a second process, which would wait for the write
+        # lock for longer than `BUSY_TIMEOUT_SECONDS`.
         await subscribe(database_url, "mine", url=receiver.url)
         async with saturated(writer), delivering_beside(writer, database_url):
             alert_ids = await raise_by(writer, 0, 80)
@@ -70,16 +67,16 @@ async def test_deliveries_are_made_while_the_sink_is_saturated(
             async def all_delivered() -> bool:
                 return set((await states(database_url)).values()) == {"delivered"}
 
-            await eventually_async(all_delivered, within_seconds=60, what="all is delivered")
+            await eventually_async(all_delivered, within_seconds=60, what="all deliveries succeed")
 
     assert sorted(receiver.alert_ids()) == sorted(alert_ids)
 
 
-async def test_what_this_process_enqueued_is_sent_at_once(
+async def test_deliveries_of_this_process_are_sent_immediately(
     database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for the next look."""
-    monkeypatch.setattr(deliver, "_LOOK_SECONDS", _NEVER)
+    """They do not wait for the next poll."""
+    monkeypatch.setattr(deliver, "_POLL_SECONDS", _NEVER)
     async with receiving(good) as receiver, delivering_beside(writer, database_url):
         await subscribe(database_url, "mine", url=receiver.url)
         (alert_id,) = await raise_by(writer, 0, 1)
@@ -88,11 +85,11 @@ async def test_what_this_process_enqueued_is_sent_at_once(
     assert receiver.alert_ids() == [alert_id]
 
 
-async def test_what_is_due_later_is_sent_when_it_is(
+async def test_the_loop_sleeps_until_the_next_due_time(
     database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop sleeps until then, though nobody wakes it."""
-    monkeypatch.setattr(deliver, "_LOOK_SECONDS", _NEVER)
+    """Without being woken."""
+    monkeypatch.setattr(deliver, "_POLL_SECONDS", _NEVER)
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.5, 0.5))
     async with (
         receiving(failing(2, 500)) as receiver,
@@ -101,12 +98,12 @@ async def test_what_is_due_later_is_sent_when_it_is(
         await subscribe(database_url, "mine", url=receiver.url)
         await raise_by(writer, 0, 1)
         await eventually_async(
-            lambda: len(receiver.messages) == 3, within_seconds=20, what="it was tried three times"
+            lambda: len(receiver.messages) == 3, within_seconds=20, what="there are three attempts"
         )
 
 
-async def test_what_another_process_enqueued_is_found(database_url: str, writer: Writer) -> None:
-    """By the next look."""
+async def test_deliveries_of_another_process_are_found(database_url: str, writer: Writer) -> None:
+    """By polling."""
     async with receiving(good) as receiver, delivering_beside(writer, database_url):
         await subscribe(database_url, "mine", url=receiver.url)
         alert_ids = await raise_alerts(database_url, 0, 3)
@@ -118,7 +115,7 @@ async def test_what_another_process_enqueued_is_found(database_url: str, writer:
 
 
 class _Locked:
-    """A database that nobody may write to now."""
+    """A database that must not be written to."""
 
     dialect = "sqlite"
 
@@ -129,8 +126,8 @@ class _Locked:
         """Nothing to do."""
 
 
-async def test_when_nothing_is_due_nothing_is_locked(database_url: str) -> None:
-    """To look is to read."""
+async def test_polling_takes_no_write_lock(database_url: str) -> None:
+    """It uses the reader while nothing is due."""
     await subscribe(database_url, "mine", url="https://hooks.example/x")
     reader = open_reader(database_url)
 
@@ -138,5 +135,5 @@ async def test_when_nothing_is_due_nothing_is_locked(database_url: str) -> None:
         """Nothing to do."""
 
     async with Sender(allow_private=True) as sender:
-        await Deliveries(_Locked(), reader, sender, disable).look()  # type: ignore[arg-type]
+        await Dispatcher(_Locked(), reader, sender, disable).poll()  # type: ignore[arg-type]
     await reader.close()

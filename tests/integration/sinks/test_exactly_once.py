@@ -1,4 +1,4 @@
-"""Each record lands once, whatever happens to the processes that write it."""
+"""Each record is stored exactly once, whatever happens to the writing processes."""
 
 import asyncio
 import signal
@@ -11,14 +11,14 @@ from sinks.sql.migrate import upgrade
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import TOPIC, alert_at, refuse_nothing
+from tests.contract.sinks.samples import TOPIC, alert_at, expect_no_rejection
 from tests.integration.sinks.ledger import check_exact, start_writing, wait_until_at, write_all
 
 pytestmark = pytest.mark.fault
 
 
-async def test_a_writer_killed_in_mid_work_is_continued_exactly(database_url: str) -> None:
-    """Three times kill -9; each time SQL holds what the offset row says, to the record."""
+async def test_a_writer_resumes_exactly_after_kill_9(database_url: str) -> None:
+    """Three times; each time SQL holds exactly the records below the stored offset."""
     for seed, offset in ((1, 150), (2, 400), (3, 700)):
         process = start_writing(database_url, 0, 1000, seed)
         await asyncio.to_thread(wait_until_at, process, offset)
@@ -32,8 +32,8 @@ async def test_a_writer_killed_in_mid_work_is_continued_exactly(database_url: st
     await check_exact(database_url, [0], 1000)
 
 
-async def test_two_writers_of_one_partition_do_no_harm_to_each_other(database_url: str) -> None:
-    """As when a frozen worker comes back while its partition has a new owner."""
+async def test_concurrent_writers_of_a_partition_store_it_exactly_once(database_url: str) -> None:
+    """As when a zombie worker writes to a partition with a new owner."""
     writers = [start_writing(database_url, 0, 1000, seed) for seed in (1, 2)]
     for writer in writers:
         assert await asyncio.to_thread(writer.wait, 60) == 0
@@ -41,8 +41,8 @@ async def test_two_writers_of_one_partition_do_no_harm_to_each_other(database_ur
     await check_exact(database_url, [0], 1000)
 
 
-async def test_writers_of_two_partitions_work_side_by_side(database_url: str) -> None:
-    """In one process, as a worker does, and in two."""
+async def test_partitions_are_written_concurrently(database_url: str) -> None:
+    """In one process, as in a worker, and in two."""
     other = start_writing(database_url, 2, 400, 1)
     writer = await samples.open_for_test(database_url)
     await asyncio.gather(write_all(writer, 0, 400, 2), write_all(writer, 1, 400, 3))
@@ -52,8 +52,8 @@ async def test_writers_of_two_partitions_work_side_by_side(database_url: str) ->
     await check_exact(database_url, [0, 1, 2], 400)
 
 
-async def test_no_alert_appears_below_one_that_a_reader_has_seen(database_url: str) -> None:
-    """So a reader that resumes behind the highest `seq` that it saw misses none."""
+async def test_alerts_become_visible_in_order_of_seq(database_url: str) -> None:
+    """So a reader that resumes after the highest `seq` misses none."""
     writers = [await samples.open_for_test(database_url) for _ in range(2)]
     working = [asyncio.create_task(_raise_alerts(writer, n)) for n, writer in enumerate(writers)]
     seen: set[int] = set()
@@ -74,7 +74,7 @@ async def _raise_alerts(writer: Writer, partition: int) -> None:
     await writer.assign("alerts", partition)
     for offset in range(60):
         rows = {AlertRow: [alert_at(offset, (partition, offset))]}
-        await writer.write("alerts", partition, offset + 1, rows, refuse_nothing)
+        await writer.write("alerts", partition, offset + 1, rows, expect_no_rejection)
 
 
 _FREEZE = """
@@ -93,8 +93,8 @@ asyncio.run(open_database(sys.argv[1]).run(work))
 """
 
 
-async def test_a_worker_frozen_in_mid_transaction_loses_its_partition(postgres_url: str) -> None:
-    """PostgreSQL ends its transaction; the new owner goes on, and the frozen one fails."""
+async def test_a_zombie_writer_is_fenced_by_the_idle_timeout(postgres_url: str) -> None:
+    """PostgreSQL ends its transaction; the new owner continues, and the zombie's write fails."""
     await asyncio.to_thread(upgrade, postgres_url)
     writer = await samples.open_for_test(postgres_url)
     await writer.assign(TOPIC, 0)
@@ -102,7 +102,7 @@ async def test_a_worker_frozen_in_mid_transaction_loses_its_partition(postgres_u
     assert frozen.stdout is not None
     assert await asyncio.to_thread(frozen.stdout.readline) == b"locked\n"
 
-    await writer.write(TOPIC, 0, 7, {}, refuse_nothing)
+    await writer.write(TOPIC, 0, 7, {}, expect_no_rejection)
     frozen.send_signal(signal.SIGCONT)
     await asyncio.to_thread(frozen.communicate)
 

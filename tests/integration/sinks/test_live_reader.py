@@ -1,4 +1,4 @@
-"""Live counters through a real Kafka."""
+"""The live counters' reader with a real Kafka."""
 
 import time
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from tests.unit.sinks.query.test_live import partial
 
 @pytest.fixture
 async def topic(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give the name of a topic of its own, which is not there yet."""
+    """Return the name of a unique topic that does not exist yet."""
     name = f"live-counters-{uuid4().hex}"
     monkeypatch.setattr(live_reader, "LIVE_COUNTERS", replace(LIVE_COUNTERS, base_name=name))
     return name
@@ -30,17 +30,17 @@ async def topic(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 async def producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
-    """Give a producer."""
+    """Yield a producer."""
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     await producer.start()
     yield producer
     await producer.stop()
 
 
-async def test_all_partitions_are_read_from_two_minutes_ago_and_then_on(
+async def test_all_partitions_are_read_from_two_minutes_ago(
     kafka: str, topic: str, producer: AIOKafkaProducer
 ) -> None:
-    """What is older is not even read; bytes that are no record hold nothing up."""
+    """Older records are not fetched; invalid ones are skipped."""
     await _create(kafka, topic)
     now = now_ms()
     await _send(producer, topic, 0, encode(partial(7, sessions=1_000)), now - 300_000)
@@ -58,7 +58,7 @@ async def test_all_partitions_are_read_from_two_minutes_ago_and_then_on(
         await eventually_async(
             lambda: board.snapshot("shop")["sessions_now"] == 21,
             within_seconds=10,
-            what="it reads on",
+            what="it continues reading",
         )
         assert reader.unreadable == 1
 
@@ -71,14 +71,14 @@ async def test_all_partitions_are_read_from_two_minutes_ago_and_then_on(
         )
         await _report(producer, topic, b"no report", now)
         await eventually_async(
-            lambda: reader.unreadable == 2, within_seconds=10, what="it is passed over"
+            lambda: reader.unreadable == 2, within_seconds=10, what="invalid records are skipped"
         )
     finally:
         await reader.stop()
 
 
-async def test_it_waits_for_its_topic(kafka: str, topic: str) -> None:
-    """And says so; a process may start before the topics are made."""
+async def test_the_reader_waits_for_its_topic(kafka: str, topic: str) -> None:
+    """And reports it; a process may start before the topics are created."""
     reader = LiveReader(KafkaSettings(bootstrap_servers=kafka), Board(now_ms))
     reader.start(now_ms())
     try:
@@ -89,22 +89,22 @@ async def test_it_waits_for_its_topic(kafka: str, topic: str) -> None:
         await reader.stop()
 
 
-async def test_a_broker_that_is_not_there_is_told_and_tried_again() -> None:
-    """It never ends by itself."""
+async def test_an_unavailable_broker_is_reported_and_retried() -> None:
+    """The reader never gives up."""
     reader = LiveReader(KafkaSettings(bootstrap_servers="127.0.0.1:1"), Board(now_ms))
     reader.start(now_ms())
     try:
         await eventually_async(
             lambda: reader.trouble and "not read" in reader.trouble,
             within_seconds=20,
-            what="it says what is wrong",
+            what="the problem is reported",
         )
     finally:
         await reader.stop()
 
 
 def now_ms() -> int:
-    """Return the time."""
+    """Return the current time."""
     return time.time_ns() // 1_000_000
 
 

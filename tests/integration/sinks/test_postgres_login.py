@@ -1,4 +1,4 @@
-"""Servers that do not let us in, or do not answer."""
+"""Servers that reject the login or do not respond."""
 
 import os
 import socket
@@ -15,8 +15,8 @@ _HEADRACE = str(Path(sys.executable).with_name("headrace"))
 _SECRET = "hunter2secret"  # noqa: S105 - of nobody
 
 
-def test_a_host_that_does_not_answer_leaves_time_for_the_next(postgres_url: str) -> None:
-    """As in libpq, each host has the whole time to connect."""
+def test_each_host_has_the_full_connect_timeout(postgres_url: str) -> None:
+    """As in libpq."""
     url = make_url(postgres_url)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hosts = f"127.0.0.1,{url.host}&port={silent.getsockname()[1]},{url.port}"
@@ -40,11 +40,11 @@ def test_a_host_that_does_not_answer_leaves_time_for_the_next(postgres_url: str)
     ],
 )
 @pytest.mark.parametrize("wrong", ["password", "database"])
-def test_a_login_that_is_rejected_is_a_sentence(
+def test_a_rejected_login_is_reported(
     tmp_path: Path, postgres_server: str, command: tuple[str, ...], wrong: str
 ) -> None:
-    """Exit code 1, and nothing is started."""
-    # The tests' server may trust everyone: no such user is rejected all the same.
+    """With exit code 1; nothing is started."""
+    # Even a server that trusts all users rejects an unknown one.
     made = make_url(postgres_server).set(username="no_such_user", password=_SECRET)
     if wrong == "database":
         made = make_url(postgres_server).set(database="no_such_database")

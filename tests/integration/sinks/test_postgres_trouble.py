@@ -1,4 +1,4 @@
-"""A PostgreSQL server that goes away, and one that ends connections in mid-batch."""
+"""A PostgreSQL server that is unavailable, or terminates connections."""
 
 import asyncio
 import re
@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from sinks.sql.batch import Refused
+from sinks.sql.batch import RejectedRecord
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.migrate import upgrade
 from sinks.sql.tables import EventRow
 from sinks.sql.writer import open_writer
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
+from tests.contract.sinks.samples import TOPIC, event_at, expect_no_rejection
 from tests.fixtures.waiting import eventually_async
 from tests.integration.sinks.ledger import check_exact, write_all
 from tests.integration.sinks.proxy import Proxy, proxied
@@ -28,20 +28,20 @@ _END_ALL = (
 
 @pytest.fixture
 def url(postgres_url: str) -> str:
-    """Give the URL of a migrated database."""
+    """Return the URL of a migrated database."""
     upgrade(postgres_url)
     return postgres_url
 
 
 @pytest.fixture
 async def line(url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """Give a proxy to the database, and the URL through it."""
+    """Yield a proxy to the database, and the URL through it."""
     async with proxied(url) as line:
         yield line
 
 
-async def test_connections_ended_in_mid_batch_lose_and_repeat_nothing(url: str) -> None:
-    """As at a restart of the server, or by an administrator; ten times."""
+async def test_terminated_connections_lose_and_repeat_nothing(url: str) -> None:
+    """As when the server restarts; ten times."""
     writer = await samples.open_for_test(url)
     writing = asyncio.create_task(write_all(writer, 0, 1500, seed=1))
     for offset in range(0, 500, 50):
@@ -54,15 +54,19 @@ async def test_connections_ended_in_mid_batch_lose_and_repeat_nothing(url: str) 
     await check_exact(url, [0], 1500)
 
 
-async def test_a_server_that_is_away_is_waited_for(url: str, line: tuple[Proxy, str]) -> None:
-    """The line is cut in mid-work, connections are refused, then it is back."""
+async def test_the_writer_waits_for_an_unavailable_server(
+    url: str, line: tuple[Proxy, str]
+) -> None:
+    """Connections are closed, then rejected, then the server is back."""
     proxy, through = line
     writer = await samples.open_for_test(through)
     writing = asyncio.create_task(write_all(writer, 0, 1000, seed=1))
     await _wait_until_at(url, 100)
     await proxy.down()
-    await eventually_async(lambda: writer.trouble, within_seconds=20, what="the trouble is told")
-    assert "The database does not answer" in str(writer.trouble)
+    await eventually_async(
+        lambda: writer.problem, within_seconds=20, what="the problem is reported"
+    )
+    assert "The database does not answer" in str(writer.problem)
     assert not writing.done()
     await proxy.up()
     await writing
@@ -71,8 +75,8 @@ async def test_a_server_that_is_away_is_waited_for(url: str, line: tuple[Proxy, 
     await check_exact(url, [0], 1000)
 
 
-async def test_a_stop_ends_the_waiting_for_a_server(line: tuple[Proxy, str]) -> None:
-    """Also when it was never reached: `headrace sinks` can be stopped with PostgreSQL away."""
+async def test_a_stop_ends_the_wait_for_a_server(line: tuple[Proxy, str]) -> None:
+    """Even if it was never available."""
     proxy, through = line
     await proxy.down()
     stopping = asyncio.Event()
@@ -85,8 +89,8 @@ async def test_a_stop_ends_the_waiting_for_a_server(line: tuple[Proxy, str]) -> 
     await proxy.up()
 
 
-async def test_a_database_that_does_not_exist_is_not_waited_for(url: str) -> None:
-    """It does not pass by itself: the program ends with PostgreSQL's words."""
+async def test_a_missing_database_is_not_retried(url: str) -> None:
+    """PostgreSQL's error is raised."""
     with pytest.raises(Exception, match="does not exist"):
         await samples.open_for_test(url.rsplit("/", 1)[0] + "/no_such_database")
 
@@ -100,15 +104,15 @@ _REFUSED_BY_POSTGRES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", _REFUSED_BY_POSTGRES)
-async def test_what_only_postgres_refuses_is_found_too(url: str, what: str) -> None:
-    """By halving the batch; neighbours are written."""
+async def test_rows_that_only_postgresql_rejects_are_found(url: str, what: str) -> None:
+    """By bisection; the other rows are written."""
     fields, words = _REFUSED_BY_POSTGRES[what]
     writer = await samples.open_for_test(url)
     await writer.assign(TOPIC, 0)
 
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
+    async def bury(refused: Sequence[RejectedRecord]) -> None:
         dead.extend(refused)
 
     rows = [event_at(0), event_at(1, **fields), event_at(2)]
@@ -120,19 +124,19 @@ async def test_what_only_postgres_refuses_is_found_too(url: str, what: str) -> N
     assert len(await samples.contents(url, EventRow)) == 2
 
 
-async def test_a_batch_of_poison_alone_moves_the_offset(url: str) -> None:
-    """Once its letters are sent."""
+async def test_a_batch_of_poison_rows_advances_the_offset(url: str) -> None:
+    """After they are dead-lettered."""
     writer = await samples.open_for_test(url)
     await writer.assign(TOPIC, 0)
     rows = {EventRow: [event_at(offset, title="\0") for offset in range(3)]}
 
-    dead: list[Refused] = []
+    dead: list[RejectedRecord] = []
 
-    async def bury(refused: Sequence[Refused]) -> None:
+    async def bury(refused: Sequence[RejectedRecord]) -> None:
         dead.extend(refused)
 
     await writer.write(TOPIC, 0, 3, rows, bury)
-    await writer.write(TOPIC, 0, 3, rows, refuse_nothing)
+    await writer.write(TOPIC, 0, 3, rows, expect_no_rejection)
 
     assert (len(dead), await writer.assign(TOPIC, 0)) == (3, 3)
     await writer.close()

@@ -1,4 +1,4 @@
-"""One attempt, over real sockets."""
+"""Single delivery attempts over real sockets."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ async def send(url: str, *, allow_private: bool = True, **more: Any) -> Outcome:
 
 @asynccontextmanager
 async def serving(serve: Serve) -> AsyncIterator[int]:
-    """Run a server that speaks as it likes; gives its port."""
+    """Run a server with a raw response; yield its port."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -37,7 +37,7 @@ async def serving(serve: Serve) -> AsyncIterator[int]:
 
 
 def resolving(*answers: str) -> Callable[..., Any]:
-    """Return a `getaddrinfo` that gives one address after the other, the last again and again."""
+    """Return a `getaddrinfo` that returns one address after the other, repeating the last."""
     left = list(answers)
 
     def resolve(_host: str, port: int, **_: Any) -> list[Any]:
@@ -48,8 +48,8 @@ def resolving(*answers: str) -> Callable[..., Any]:
     return resolve
 
 
-async def test_a_message_is_signed_and_its_id_is_the_deliverys() -> None:
-    """Checked with the library; the body arrives byte for byte."""
+async def test_a_message_is_signed_and_has_the_id_of_its_delivery() -> None:
+    """Verified by the Standard Webhooks library; the body is unchanged."""
     async with receiving(good) as receiver:
         outcome = await send(receiver.url)
 
@@ -63,7 +63,7 @@ async def test_a_message_is_signed_and_its_id_is_the_deliverys() -> None:
 
 @pytest.mark.parametrize("target", ["/a%2Fb%20c+d;e//f/../g?", "/?x=%2f&y=a+b&", "/%C3%A9?a?b"])
 async def test_a_receiver_gets_the_bytes_of_the_url(target: str) -> None:
-    """Nothing is decoded, joined or normalized on the way."""
+    """Nothing is decoded, joined or normalized."""
     lines = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +77,7 @@ async def test_a_receiver_gets_the_bytes_of_the_url(target: str) -> None:
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    """Not even to where it could go."""
+    """Not even to an allowed address."""
     async with receiving(good) as inside, receiving(_redirect_to(inside)) as receiver:
         outcome = await send(receiver.url)
 
@@ -93,25 +93,25 @@ def _redirect_to(inside: Receiver) -> Any:
     return behave
 
 
-async def test_one_who_hangs_has_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifteen seconds; here a part of one."""
+async def test_an_attempt_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After fifteen seconds; less in this test."""
     monkeypatch.setattr(sender_module, "TIMEOUT_SECONDS", 0.3)
     async with receiving(hanging) as receiver:
         outcome = await send(receiver.url)
 
     assert outcome.status is None
-    assert "no answer" in (outcome.error or "")
+    assert "no response" in (outcome.error or "")
     assert 300 <= outcome.duration_ms < 3_000
 
 
-async def test_the_wish_of_a_receiver_is_handed_on() -> None:
-    """`Retry-After`."""
+async def test_retry_after_is_returned() -> None:
+    """With the outcome."""
     async with receiving(failing(1, 503, Retry_After="120")) as receiver:
         assert (await send(receiver.url)).retry_after == "120"
 
 
-async def test_an_endless_answer_is_left() -> None:
-    """Its status is all that we want; little of it is even read."""
+async def test_an_endless_response_is_not_read() -> None:
+    """Only the status is needed."""
     sent = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,8 +134,8 @@ async def test_an_endless_answer_is_left() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9\r\n", b"HTTP/1.1 200 OK\r\nx" * 9_999])
-async def test_what_is_no_answer_is_told_without_its_words(answer: bytes) -> None:
-    """A port that speaks something else tells nothing to who subscribed."""
+async def test_an_invalid_response_is_not_quoted(answer: bytes) -> None:
+    """It could reveal data of an internal service to the subscriber."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -154,8 +154,8 @@ async def test_what_is_no_answer_is_told_without_its_words(answer: bytes) -> Non
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"]
 )
-async def test_a_name_that_leads_inside_is_not_connected_to(address: str) -> None:
-    """Nobody there sees as much as a packet of it."""
+async def test_a_name_with_a_private_address_is_not_connected_to(address: str) -> None:
+    """No packet is sent."""
     connected = []
 
     async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -176,8 +176,8 @@ async def test_a_name_that_leads_inside_is_not_connected_to(address: str) -> Non
     assert connected == []
 
 
-async def test_a_name_that_moves_inside_after_it_was_checked_leads_nowhere() -> None:
-    """Public when the subscription is made, at home when something is sent: rebinding."""
+async def test_dns_rebinding_is_prevented() -> None:
+    """The name is public when it is checked and private when it is resolved again."""
     connected = []
     answer = resolving("1.1.1.1", "127.0.0.1")
 
@@ -199,10 +199,10 @@ async def test_a_name_that_moves_inside_after_it_was_checked_leads_nowhere() -> 
     assert connected == []
 
 
-async def test_a_socket_is_refused_whoever_resolved_its_address(
+async def test_the_address_is_checked_when_the_socket_is_created(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The last check stands where the socket is made, should the ones before it fail."""
+    """Even if the earlier checks fail to reject it."""
     connected = []
 
     async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -218,8 +218,8 @@ async def test_a_socket_is_refused_whoever_resolved_its_address(
     assert connected == []
 
 
-async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would look names up by itself."""
+async def test_environment_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would resolve names itself."""
     async with receiving(good) as proxy, receiving(good) as receiver:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
@@ -229,8 +229,8 @@ async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPat
     assert len(receiver.messages) == 1
 
 
-async def test_a_lookup_that_hangs_stops_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names are looked up in threads of their own."""
+async def test_a_hanging_lookup_does_not_block_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are resolved in a thread pool."""
     monkeypatch.setattr(sender_module, "TIMEOUT_SECONDS", 1.0)
     release = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Delivery to https, with authorities of our own."""
+"""Delivery over TLS with a test CA."""
 
 import socket
 import ssl
@@ -21,15 +21,15 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """Give an authority that this machine trusts, and no other."""
+    """Yield a CA that is the only one trusted."""
     made = trustme.CA()
     made.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     return made
 
 
-class Speaking:
-    """A receiver's side of TLS, and the names that it was asked for."""
+class TlsServer:
+    """The TLS context of a receiver, and the server names that were requested."""
 
     def __init__(self, authority: trustme.CA, *names: str, **more: Any) -> None:
         self.asked_for: list[str | None] = []
@@ -39,7 +39,7 @@ class Speaking:
 
 
 async def send(receiver: Receiver, host: str = HOST) -> Outcome:
-    """Send to a name that is at the receiver's address, whatever the name is."""
+    """Send to a name that resolves to the receiver's address."""
 
     def resolve(_host: str, port: int, **_: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
@@ -49,9 +49,9 @@ async def send(receiver: Receiver, host: str = HOST) -> Outcome:
         return await sender.send(url, SECRET, "d-1", "{}", now_utc())
 
 
-async def test_a_certificate_for_the_name_is_taken(authority: trustme.CA) -> None:
-    """The name is what is asked for and checked, though the connection is to an address."""
-    tls = Speaking(authority, HOST)
+async def test_a_certificate_for_the_name_is_accepted(authority: trustme.CA) -> None:
+    """The name is used for SNI and verification, although the connection is to an address."""
+    tls = TlsServer(authority, HOST)
     async with receiving(good, tls.context) as receiver:
         outcome = await send(receiver)
 
@@ -63,43 +63,43 @@ async def test_a_certificate_for_the_name_is_taken(authority: trustme.CA) -> Non
 
 
 @pytest.mark.parametrize("names", [("other.example",), ("127.0.0.1",), ("*.hooks.example",)])
-async def test_a_certificate_for_another_name_is_refused(
+async def test_a_certificate_for_another_name_is_rejected(
     authority: trustme.CA, names: tuple[str, ...]
 ) -> None:
-    """Also one for the address that is connected to."""
-    async with receiving(good, Speaking(authority, *names).context) as receiver:
+    """Including one for the IP address."""
+    async with receiving(good, TlsServer(authority, *names).context) as receiver:
         outcome = await send(receiver)
 
     assert outcome.status is None
-    assert "certificate is refused: Hostname mismatch" in (outcome.error or "")
+    assert "certificate is rejected: Hostname mismatch" in (outcome.error or "")
     assert receiver.messages == []
 
 
-async def test_an_authority_that_nobody_trusts_is_refused(authority: trustme.CA) -> None:
-    """And nothing was sent when that is known."""
-    async with receiving(good, Speaking(trustme.CA(), HOST).context) as receiver:
+async def test_an_untrusted_ca_is_rejected(authority: trustme.CA) -> None:
+    """Nothing is sent."""
+    async with receiving(good, TlsServer(trustme.CA(), HOST).context) as receiver:
         outcome = await send(receiver)
 
     assert outcome.status is None
-    assert "certificate is refused: " in (outcome.error or "")
+    assert "certificate is rejected: " in (outcome.error or "")
     assert receiver.messages == []
 
 
-async def test_a_certificate_of_another_time_is_refused(authority: trustme.CA) -> None:
-    """It has expired."""
-    old = Speaking(authority, HOST, not_before=LONG_AGO, not_after=LONG_AGO.replace(month=2))
+async def test_an_expired_certificate_is_rejected(authority: trustme.CA) -> None:
+    """With the reason."""
+    old = TlsServer(authority, HOST, not_before=LONG_AGO, not_after=LONG_AGO.replace(month=2))
     async with receiving(good, old.context) as receiver:
         outcome = await send(receiver)
 
-    assert outcome.error == "the host's certificate is refused: certificate has expired"
+    assert outcome.error == "the host's certificate is rejected: certificate has expired"
     assert receiver.messages == []
 
 
-async def test_one_who_speaks_no_tls_is_told_so(authority: trustme.CA) -> None:
-    """Behind a URL that says https."""
+async def test_a_server_without_tls_is_reported(authority: trustme.CA) -> None:
+    """Although its URL has https."""
     async with receiving(good) as receiver:
         receiver.url = receiver.url.replace("http:", "https:")
         outcome = await send(receiver)
 
-    assert outcome[:2] == (None, "the host does not speak TLS as we do")
+    assert outcome[:2] == (None, "the TLS handshake with the host failed")
     assert receiver.messages == []

@@ -1,4 +1,4 @@
-"""A SQLite file that another process holds, or whose disk is full."""
+"""A SQLite file that another process locks, or whose disk is full."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from sinks.sql.migrate import upgrade
 from sinks.sql.tables import EventRow
 from sinks.sql.writer import Writer, open_writer
 from tests.contract.sinks import samples
-from tests.contract.sinks.samples import TOPIC, event_at, refuse_nothing
+from tests.contract.sinks.samples import TOPIC, event_at, expect_no_rejection
 from tests.fixtures.waiting import eventually_async
 from tests.integration.sinks.ledger import check_exact, write_all
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.fault
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the file of a migrated database."""
+    """Return the file of a migrated database."""
     path = tmp_path / "headrace.db"
     upgrade(f"sqlite:///{path}")
     return path
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Writer]:
-    """Give a writer that owns partition 0 and loses patience with a lock soon."""
+    """Yield a writer that owns partition 0, with a short busy timeout."""
     pragmas = [*engine._SQLITE_PRAGMAS, "PRAGMA busy_timeout = 50"]  # noqa: SLF001
     monkeypatch.setattr(engine, "_SQLITE_PRAGMAS", pragmas)
     writer = await samples.open_for_test(f"sqlite:///{path}")
@@ -40,40 +40,42 @@ async def writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[W
     await writer.close()
 
 
-async def test_a_lock_of_another_process_is_waited_for_and_told(
+async def test_the_writer_waits_for_a_lock_and_reports_it(
     path: Path, writer: Writer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The sentence is there for readiness while it lasts, and once in the log."""
+    """For readiness while it lasts, and once in the log."""
     caplog.set_level(logging.WARNING, "sinks.sql")
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     rows = {EventRow: [event_at(0)]}
-    writing = asyncio.create_task(writer.write(TOPIC, 0, 1, rows, refuse_nothing))
+    writing = asyncio.create_task(writer.write(TOPIC, 0, 1, rows, expect_no_rejection))
 
-    await eventually_async(lambda: writer.trouble, within_seconds=10, what="the trouble is told")
-    assert writer.trouble == "Another process holds the lock of the database file"
+    await eventually_async(
+        lambda: writer.problem, within_seconds=10, what="the problem is reported"
+    )
+    assert writer.problem == "Another process holds the lock of the database file"
     holder.execute("COMMIT")
     holder.close()
     await writing
 
     assert await writer.assign(TOPIC, 0) == 1
-    assert not writer.trouble
-    told = [record.getMessage() for record in caplog.records]
-    assert told[0].startswith("Another process holds the lock of the database file; trying again")
-    assert told[1].startswith("The database takes writes again, after")
-    assert len(told) == 2
+    assert not writer.problem
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0].startswith("Another process holds the lock of the database file; retrying")
+    assert messages[1].startswith("The database accepts writes again, after")
+    assert len(messages) == 2
 
 
-async def test_a_stop_ends_the_waiting_and_nothing_was_written(path: Path, writer: Writer) -> None:
-    """The partition is where it was, so the batch is read again."""
+async def test_a_stop_ends_the_wait_for_a_lock(path: Path, writer: Writer) -> None:
+    """Nothing is written and the offset is unchanged."""
     stopping = asyncio.Event()
     url = f"sqlite:///{path}"
     other = await open_writer(url, app="test", cluster_id="cluster", should_stop=stopping.is_set)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     rows = {EventRow: [event_at(0)]}
-    writing = asyncio.create_task(other.write(TOPIC, 0, 1, rows, refuse_nothing))
-    await eventually_async(lambda: other.trouble, within_seconds=10, what="the trouble is told")
+    writing = asyncio.create_task(other.write(TOPIC, 0, 1, rows, expect_no_rejection))
+    await eventually_async(lambda: other.problem, within_seconds=10, what="the problem is reported")
     stopping.set()
 
     with pytest.raises(DatabaseUnavailable, match=r"holds the lock.*stopping without it"):
@@ -85,14 +87,16 @@ async def test_a_stop_ends_the_waiting_and_nothing_was_written(path: Path, write
     assert await writer.assign(TOPIC, 0) == 0
 
 
-async def test_a_full_disk_is_waited_for_until_there_is_space(path: Path, writer: Writer) -> None:
-    """No part of a batch is there meanwhile, and all of it afterwards."""
+async def test_the_writer_waits_until_the_disk_has_space(path: Path, writer: Writer) -> None:
+    """No part of the batch is stored before, and all of it afterwards."""
     pages = await _limit_pages(writer, 1)  # SQLite keeps to what the file has already
     await _limit_pages(writer, pages + 8)
     writing = asyncio.create_task(write_all(writer, 0, 500, seed=1))
 
-    await eventually_async(lambda: writer.trouble, within_seconds=20, what="the trouble is told")
-    assert writer.trouble == (
+    await eventually_async(
+        lambda: writer.problem, within_seconds=20, what="the problem is reported"
+    )
+    assert writer.problem == (
         "The disk of the database is full: free some space, nothing else is needed"
     )
     ((stored,),) = await samples.query(
@@ -107,7 +111,7 @@ async def test_a_full_disk_is_waited_for_until_there_is_space(path: Path, writer
 
 
 async def _limit_pages(writer: Writer, pages: int) -> int:
-    """Let the database grow to so many pages, as a full disk would; return the limit."""
+    """Limit the database to a number of pages, like a full disk; return the limit."""
     return await writer.database.run(  # the limit is of its connection
         lambda connection: int(
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one()

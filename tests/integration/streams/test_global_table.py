@@ -15,7 +15,7 @@ from kafka_clients.topic_reader import make_topic_reader
 from schemas.codec import encode
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import SUBSCRIPTIONS
-from sinks.webhooks.topic import Unavailable, open_topic
+from sinks.webhooks.topic import Unavailable, open_publisher
 from streams.engine.global_table import GlobalTable
 from streams.engine.producer import StoppingError
 from tests.fixtures.waiting import eventually_async
@@ -139,7 +139,7 @@ async def test_a_broker_that_comes_back_is_followed_and_written_again(
     first, second = subscription(1, "payment", {}), subscription(2, "payment", {})
     async with (
         following(own_broker.bootstrap, SUBSCRIPTIONS.name) as (follower, known),
-        open_topic(settings) as publish,
+        open_publisher(settings) as publish,
     ):
         await publish(first.subscription_id, first)
         await asyncio.wait_for(follower.complete(), 20)
@@ -165,7 +165,7 @@ async def test_a_broker_that_comes_back_is_followed_and_written_again(
 
 async def test_who_writes_to_no_broker_is_told_in_time() -> None:
     """A request waits for an answer."""
-    async with open_topic(KafkaSettings(bootstrap_servers="127.0.0.1:1")) as publish:
+    async with open_publisher(KafkaSettings(bootstrap_servers="127.0.0.1:1")) as publish:
         with pytest.raises(Unavailable):
             await asyncio.wait_for(publish("x", None), 12)
 

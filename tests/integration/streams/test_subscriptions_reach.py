@@ -25,7 +25,7 @@ from schemas.headers import EVENT_ID, TYPE
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Alert
 from schemas.topics import ALERTS, EVENTS_RAW
-from sinks.webhooks.topic import Publish, open_topic
+from sinks.webhooks.topic import Publish, open_publisher
 from streams.app import APP_ID
 from streams.engine.global_table import GlobalTable
 from tests.fixtures.waiting import eventually_async
@@ -133,7 +133,7 @@ async def open_shop(bootstrap: str) -> AsyncIterator[tuple[Shop, Publish]]:
     kafka = KafkaSettings(bootstrap_servers=bootstrap)
     async with (
         AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer,
-        open_topic(kafka) as publish,
+        open_publisher(kafka) as publish,
     ):
         shop = Shop(producer)
         follower = GlobalTable(

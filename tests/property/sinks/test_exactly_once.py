@@ -1,4 +1,4 @@
-"""Any way of cutting, repeating and interrupting a stream gives the same tables."""
+"""Splitting, repeating and interrupting a stream does not change the tables."""
 
 import asyncio
 from pathlib import Path
@@ -19,14 +19,14 @@ from tests.contract.sinks.samples import (
     contents,
     duration_at,
     event_at,
-    refuse_nothing,
+    expect_no_rejection,
     visit_at,
 )
 
 Record = tuple[str, int, int]
 Tables = dict[str, list[dict[str, Any]]]
 
-#: A record: what it is, of which of a few keys, at which revision.
+#: Records: type, key and revision.
 _records = st.lists(
     st.tuples(
         st.sampled_from(["event", "visit", "duration", "alert"]),
@@ -35,16 +35,16 @@ _records = st.lists(
     ),
     max_size=30,
 )
-#: A batch: how far it starts below what is stored, and how many records it has.
+#: Batches: the overlap with stored records, and the number of new ones.
 _batches = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), max_size=20)
 
 
 @settings(deadline=None, max_examples=60)
 @given(_records, _batches)
-def test_any_cut_with_any_repeats_gives_the_tables_of_one_record_at_a_time(
+def test_any_batching_gives_the_tables_of_single_records(
     records: list[Record], batches: list[tuple[int, int]]
 ) -> None:
-    """Every batch is sent twice, too."""
+    """Batches overlap, and each is written twice."""
     one_by_one = [(offset, offset + 1) for offset in range(len(records))]
     cut: list[tuple[int, int]] = []
     reached = 0
@@ -62,13 +62,13 @@ async def _written(records: list[Record], batches: list[tuple[int, int]]) -> Tab
         writer = await samples.open_for_test(url)
         await writer.assign(TOPIC, 0)
         for start, stop in batches:
-            await writer.write(TOPIC, 0, stop, _rows(records, start, stop), refuse_nothing)
+            await writer.write(TOPIC, 0, stop, _rows(records, start, stop), expect_no_rejection)
         await writer.close()
         tables = {
             model.__name__: await contents(url, model)
             for model in (EventRow, SessionRow, PageDurationRow, AlertRow)
         }
-    # Numbers may have gaps; what counts is their order.
+    # `seq` may have gaps; only its order matters.
     tables["AlertRow"] = [
         {**row, "seq": place}
         for place, row in enumerate(sorted(tables["AlertRow"], key=lambda row: int(row["seq"])))

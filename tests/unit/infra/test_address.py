@@ -1,4 +1,4 @@
-"""Where the broker of a data directory is found."""
+"""The address of the broker that a data directory uses."""
 
 import os
 from pathlib import Path
@@ -14,10 +14,8 @@ _NO_PROCESS = 2**22 + 1
 
 
 @pytest.mark.parametrize("role", ["kafka", "web"])
-def test_a_broker_is_found_while_it_runs_here_or_a_headrace_that_uses_it(
-    tmp_path: Path, role: str
-) -> None:
-    """`headrace up --kafka` writes the address of another's broker, too."""
+def test_a_broker_is_found_while_it_or_headrace_runs(tmp_path: Path, role: str) -> None:
+    """`headrace up --kafka` also writes the address of its broker."""
     DataDir(tmp_path).write_kafka_address("kafka.example:9092")
     with pytest.raises(UserError, match="No broker is ready"):
         find_address(tmp_path)

@@ -102,8 +102,8 @@ async def test_what_was_not_taken_is_sent_again_and_said() -> None:
         played = await _play(5, answer=answer)
 
     assert played.report.accepted == 5
-    assert "Waiting, to send again:" in played.shown
-    assert "Going on" in played.shown
+    assert "Waiting to retry:" in played.shown
+    assert "Resumed" in played.shown
 
 
 def test_a_server_that_is_not_there_is_named(unused_tcp_port: int) -> None:

@@ -1,4 +1,4 @@
-"""A full disk is told from other failures, and files are written whole or not at all."""
+"""Detection of full disks, and atomic writes."""
 
 import errno
 import logging
@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from infra.disk import Space, explain, is_full, sentence, why_full, write_whole
+from infra.disk import (
+    DiskSpace,
+    explain,
+    find_full_disk,
+    full_message,
+    is_full,
+    write_atomically,
+)
 from infra.errors import UserError
 from infra.role_status import RoleStatus, StatusFile
 
 
 @pytest.mark.parametrize(
-    ("number", "is_so"),
+    ("number", "is_full_disk"),
     [
         (errno.ENOSPC, True),
         (errno.EDQUOT, True),
@@ -21,68 +28,68 @@ from infra.role_status import RoleStatus, StatusFile
         (errno.EIO, False),
     ],
 )
-def test_only_a_disk_or_a_quota_is_full(number: int, is_so: bool) -> None:
-    """What caused a sentence counts, too."""
+def test_a_full_disk_or_quota_is_detected(number: int, is_full_disk: bool) -> None:
+    """Also as the cause of another error."""
     error = OSError(number, "x", "/data/run/web.pid")
     wrapped = UserError("cannot be written")
     wrapped.__cause__ = error
 
-    assert is_full(error) is is_so
-    assert is_full(wrapped) is is_so
-    assert (explain(error, Path("/data")) == sentence(Path("/data"))) is is_so
+    assert is_full(error) is is_full_disk
+    assert is_full(wrapped) is is_full_disk
+    assert (explain(error, Path("/data")) == full_message(Path("/data"))) is is_full_disk
 
 
-def test_another_failure_names_the_file_and_why(tmp_path: Path) -> None:
-    """In a sentence."""
+def test_the_message_names_the_file_and_the_reason(tmp_path: Path) -> None:
+    """For errors other than a full disk."""
     error = OSError(errno.EROFS, "x", "/data/run/web.pid")
 
     assert explain(error, tmp_path) == "/data/run/web.pid cannot be written: Read-only file system"
 
 
-def test_a_disk_with_space_is_not_full_and_the_probe_leaves_nothing(tmp_path: Path) -> None:
-    """Nor is a folder that is not there: that is another failure."""
-    assert why_full(tmp_path, is_suspect=True) is None
+def test_the_probe_file_is_removed(tmp_path: Path) -> None:
+    """A missing folder is not a full disk."""
+    assert find_full_disk(tmp_path, always_probe=True) is None
     assert list(tmp_path.iterdir()) == []
-    assert why_full(tmp_path / "none", is_suspect=True) is None
+    assert find_full_disk(tmp_path / "none", always_probe=True) is None
 
 
-def test_what_fails_within_a_minute_of_a_full_disk_is_blamed_on_it(tmp_path: Path) -> None:
-    """A process may end a while after a write of it failed."""
+def test_a_full_disk_may_explain_errors_of_the_next_minute(tmp_path: Path) -> None:
+    """A process may exit some time after its write failed."""
     now = [0.0]
-    space = Space(tmp_path, lambda: now[0])
-    other = UserError("the broker has ended")
-    assert not space.explains(other)
-    assert space.explains(OSError(errno.ENOSPC, "x"))
+    space = DiskSpace(tmp_path, lambda: now[0])
+    other = UserError("the broker has exited")
+    assert not space.may_explain(other)
+    assert space.may_explain(OSError(errno.ENOSPC, "x"))
 
     now[0] = 59.0
-    assert space.explains(other)
+    assert space.may_explain(other)
     now[0] = 61.0
-    assert not space.explains(other)
+    assert not space.may_explain(other)
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    """Here its place is taken by a folder."""
+def test_a_failed_atomic_write_leaves_no_file(tmp_path: Path) -> None:
+    """Here the target is a directory."""
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write_whole(tmp_path / "file", "text")
+        write_atomically(tmp_path / "file", "text")
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    write_whole(tmp_path / "new" / "file", "text")
+    write_atomically(tmp_path / "new" / "file", "text")
     assert (tmp_path / "new" / "file").read_text() == "text"
 
 
-def test_a_status_file_that_cannot_be_written_is_logged_once(
+def test_write_errors_of_a_status_file_are_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The role goes on; when it can be written again, it is, and that is logged, too."""
+    """And once when a write succeeds again."""
     caplog.set_level(logging.INFO, "infra.role_status")
     folder = tmp_path / "run"
     folder.touch()
     file = StatusFile(folder / "sinks.json")
     for _ in range(3):
-        file.renew(RoleStatus(None, 0, 0, 0.0))
+        file.write(RoleStatus(None, 0, 0, 0.0))
     folder.unlink()
-    file.renew(RoleStatus(None, 0, 0, 0.0))
+    file.write(RoleStatus(None, 0, 0, 0.0))
 
     (failed, again) = (record.getMessage() for record in caplog.records)
     assert failed.startswith("The status file cannot be written: ")

@@ -1,4 +1,4 @@
-"""What `headrace dlq` refuses before it looks for a broker."""
+"""The option checks of `headrace dlq`."""
 
 import pytest
 from typer.testing import CliRunner
@@ -10,10 +10,8 @@ from infra.cli import app
     ("option", "value", "right"),
     [("--stage", "sessionise", "sessionize"), ("--reason", "rule-failed", "rule_failed")],
 )
-def test_a_stage_or_reason_that_no_dead_letter_has_is_refused(
-    option: str, value: str, right: str
-) -> None:
-    """It would choose none, and a replay of nothing looks as if all was done."""
+def test_unknown_stages_and_reasons_are_rejected(option: str, value: str, right: str) -> None:
+    """They would select nothing, and the replay would seem to succeed."""
     result = CliRunner().invoke(app, ["dlq", "replay", option, value])
 
     assert result.exit_code == 2

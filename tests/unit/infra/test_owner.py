@@ -1,3 +1,5 @@
+"""The owner token, and `headrace tokens`."""
+
 import asyncio
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from typer.testing import CliRunner
 from infra.cli import app
 from infra.database import run_once
 from infra.local import is_loopback
-from infra.owner import owner_token
+from infra.owner import ensure_owner_token
 from schemas.settings import DatabaseSettings
 from sinks.query import tokens
 from sinks.sql.migrate import upgrade
@@ -16,32 +18,32 @@ from sinks.sql.migrate import upgrade
 
 @pytest.fixture
 def database(tmp_path: Path) -> DatabaseSettings:
-    """Give a database that is migrated, where the data directory has it."""
+    """Return a migrated database in a data directory."""
     database = DatabaseSettings(url=f"sqlite:///{tmp_path}/headrace.db")
     upgrade(database.url)
     return database
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_what_only_this_machine_reaches_is_loopback(host: str) -> None:
-    """There the owner's token may be printed."""
+def test_loopback_addresses_are_recognized(host: str) -> None:
+    """There the owner token may be printed."""
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "headrace.example", ""])  # noqa: S104
-def test_what_others_may_reach_is_not(host: str) -> None:
-    """Also a name, which may lead anywhere."""
+def test_other_addresses_are_not_loopback(host: str) -> None:
+    """Host names may resolve to any address."""
     assert not is_loopback(host)
 
 
-def test_the_owners_token_stays_until_it_is_revoked(
+def test_the_owner_token_is_kept_until_it_is_revoked(
     tmp_path: Path, database: DatabaseSettings
 ) -> None:
-    """In a file of the owner's alone; it reads and manages all sites."""
+    """In a file that only its owner can read; it may manage all sites."""
     file = tmp_path / "owner.token"
-    token = owner_token(file, database)
+    token = ensure_owner_token(file, database)
 
-    assert owner_token(file, database) == token
+    assert ensure_owner_token(file, database) == token
     assert file.stat().st_mode & 0o777 == 0o600
     grant = asyncio.run(run_once(database, lambda c: tokens.check(c, token)))
     assert grant is not None
@@ -51,11 +53,11 @@ def test_the_owners_token_stays_until_it_is_revoked(
         connection.execute(text("UPDATE tokens SET revoked_at = created_at"))
 
     asyncio.run(run_once(database, revoke_all))
-    assert owner_token(file, database) != token
+    assert ensure_owner_token(file, database) != token
 
 
-def test_tokens_are_made_listed_and_revoked(tmp_path: Path, database: DatabaseSettings) -> None:
-    """The token stands alone on the last line, and is shown nowhere else."""
+def test_tokens_are_created_listed_and_revoked(tmp_path: Path, database: DatabaseSettings) -> None:
+    """The token is printed once, on the last line."""
     run, at = CliRunner(), ["--data-dir", str(tmp_path)]
     made = run.invoke(app, ["tokens", "create", "--site", "shop", "--name", "till", *at])
     token = made.stdout.splitlines()[-1]
@@ -73,26 +75,26 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path, database: DatabaseSe
 
 
 @pytest.mark.parametrize("wrong", [[], ["--all", "--site", "a"], ["--site", "a b"]])
-def test_a_token_is_for_sites_or_for_all(wrong: list[str], tmp_path: Path) -> None:
-    """Anything else is wrong use."""
-    ended = CliRunner().invoke(app, ["tokens", "create", *wrong, "--data-dir", str(tmp_path)])
+def test_a_token_needs_sites_or_all(wrong: list[str], tmp_path: Path) -> None:
+    """Anything else is a usage error."""
+    result = CliRunner().invoke(app, ["tokens", "create", *wrong, "--data-dir", str(tmp_path)])
 
-    assert ended.exit_code == 2
+    assert result.exit_code == 2
 
 
-def test_an_owners_token_that_only_reads_is_replaced(
+def test_an_owner_token_with_scope_read_is_replaced(
     tmp_path: Path, database: DatabaseSettings
 ) -> None:
-    """The page of `headrace up` manages subscriptions."""
+    """The dashboard of `headrace up` manages subscriptions."""
     file = tmp_path / "owner.token"
     reading = asyncio.run(run_once(database, lambda c: tokens.create(c, "", None)))
     file.write_text(reading)
 
-    assert owner_token(file, database) != reading
+    assert ensure_owner_token(file, database) != reading
 
 
-def test_a_token_that_manages_is_listed_as_such(tmp_path: Path, database: DatabaseSettings) -> None:
-    """`--manage` asks for one."""
+def test_the_scope_of_a_token_is_listed(tmp_path: Path, database: DatabaseSettings) -> None:
+    """`--manage` sets it."""
     run, at = CliRunner(), ["--data-dir", str(tmp_path)]
     made = run.invoke(app, ["tokens", "create", "--all", "--manage", *at])
     listed = run.invoke(app, ["tokens", "list", *at])

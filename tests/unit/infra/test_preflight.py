@@ -1,4 +1,4 @@
-"""A broker or a database that cannot be used is reported before anything is started."""
+"""Checks of the broker and the database before `headrace up` starts a process."""
 
 import socket
 import threading
@@ -38,31 +38,31 @@ def _answering(answer: bytes) -> tuple[int, Callable[[], None]]:
         (b"", "no Kafka broker, or expects TLS"),
     ],
 )
-def test_what_answers_otherwise_is_no_broker(answer: bytes, says: str) -> None:
-    """The sentence says what it may be."""
-    port, ended = _answering(answer)
+def test_another_server_is_no_broker(answer: bytes, says: str) -> None:
+    """The message suggests why."""
+    port, join = _answering(answer)
     with pytest.raises(UserError, match=f"No Kafka answers at {LOOPBACK}:{port} .*{says}"):
         check_broker(KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{port}"))
-    ended()
+    join()
 
 
-def test_one_broker_that_answers_is_enough() -> None:
+def test_one_reachable_broker_is_enough() -> None:
     """As for any client."""
-    port, ended = _answering(_GOOD)
+    port, join = _answering(_GOOD)
     check_broker(KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{free_port()},{LOOPBACK}:{port}"))
-    ended()
+    join()
 
 
-def test_a_broker_that_is_away_is_named() -> None:
-    """Each of them, with its reason."""
+def test_unreachable_brokers_are_named() -> None:
+    """Each with its reason."""
     port = free_port()
     with pytest.raises(UserError, match=rf"{port}: the connection is refused; no\.invalid port 9"):
         check_broker(KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{port},no.invalid:9"))
 
 
 @pytest.mark.parametrize("kind", ["directory", "other", "under a file"])
-def test_a_file_that_cannot_be_a_database_is_named(tmp_path: Path, kind: str) -> None:
-    """And is left as it is."""
+def test_a_file_that_is_no_database_is_named(tmp_path: Path, kind: str) -> None:
+    """It is not changed."""
     file = tmp_path / "x.db"
     if kind == "directory":
         file.mkdir()
@@ -76,14 +76,14 @@ def test_a_file_that_cannot_be_a_database_is_named(tmp_path: Path, kind: str) ->
         check_database(DatabaseSettings(url=f"sqlite:///{file}"))
 
 
-def test_a_file_that_will_be_created_is_right(tmp_path: Path) -> None:
-    """With its directories; nothing is created yet."""
+def test_a_missing_database_is_accepted(tmp_path: Path) -> None:
+    """It is created later, with its directories."""
     check_database(DatabaseSettings(url=f"sqlite:///{tmp_path}/a/b/x.db"))
 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_server_that_is_away_is_named() -> None:
+def test_an_unreachable_server_is_named() -> None:
     """Without the password."""
     port = free_port()
     with pytest.raises(UserError, match=rf"postgresql://hr@{LOOPBACK}:{port}/x cannot") as caught:

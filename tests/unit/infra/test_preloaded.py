@@ -1,4 +1,4 @@
-"""Commands as copies of a process: to all others they are processes like any."""
+"""Commands that are forked from a process with preloaded modules."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ import pytest
 from infra import process
 from tests.fixtures.waiting import eventually
 
-# Something that goes on until it is told to end, and has begun when it has logged.
+# A command that runs until it is stopped, and what it logs when it has started.
 _ENDLESS = "live"
-_BEGUN = "Kafka does not answer at 127.0.0.1:1"
-# A parent that has a broker's folder, starts a command, tells its id and at last how it ended.
+_STARTED = "Kafka does not answer at 127.0.0.1:1"
+# A parent that locks a broker's files, starts a command, and prints its process id and exit code.
 _PARENT = """
 import os, sys, threading
 from pathlib import Path
@@ -38,7 +38,7 @@ print(child.wait(), flush=True)
 def _started(
     log: Path, *arguments: str, threads: int = 0
 ) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
-    """Give the parent and the command that it started."""
+    """Yield the parent and the command."""
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(log), str(threads), *arguments],
         stdout=subprocess.PIPE,
@@ -54,62 +54,64 @@ def _started(
 
 
 @contextmanager
-def _begun(log: Path, threads: int = 0) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
-    """Give a parent and a command that goes on."""
+def _running(log: Path, threads: int = 0) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """Yield the parent and a running command."""
     with _started(log, _ENDLESS, threads=threads) as (parent, child):
         eventually(
-            lambda: log.exists() and _BEGUN in log.read_text(),
+            lambda: log.exists() and _STARTED in log.read_text(),
             within_seconds=30,
-            what="the command has begun",
+            what="the command has started",
         )
         yield parent, child
 
 
-def _told(parent: subprocess.Popen[str]) -> str:
+def _exit_code(parent: subprocess.Popen[str]) -> str:
     assert parent.stdout is not None
     return parent.stdout.readline().strip()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "output"),
     [(["--version"], 0, "headrace "), (["nonsense"], 2, "nonsense"), (["streams"], -9, "starting")],
 )
-def test_what_a_command_says_goes_to_its_log_and_its_parent_learns_how_it_ended(
-    tmp_path: Path, arguments: list[str], code: int, said: str
+def test_the_output_goes_to_the_log_and_the_parent_gets_the_exit_code(
+    tmp_path: Path, arguments: list[str], code: int, output: str
 ) -> None:
-    """Also when it was killed; what the log held before stays."""
+    """Also after SIGKILL. The output is appended."""
     log = tmp_path / "log"
     log.write_text("before\n")
     with _started(log, *arguments) as (parent, child):
-        eventually(lambda: said in log.read_text(), within_seconds=30, what="it says so")
+        eventually(
+            lambda: output in log.read_text(), within_seconds=30, what="its output is logged"
+        )
         if code < 0:
             child.send_signal(-code)
 
-        assert _told(parent) == str(code)
+        assert _exit_code(parent) == str(code)
         assert log.read_text().startswith("before\n")
 
 
-def test_a_command_is_a_direct_child_with_a_session_of_its_own(tmp_path: Path) -> None:
-    """Ctrl-C in a terminal does not reach it, `ps` shows what it is, and no lock of ours stays."""
-    with _begun(tmp_path / "log") as (parent, child):
+def test_a_command_is_a_direct_child_with_its_own_session(tmp_path: Path) -> None:
+    """Ctrl-C does not reach it, `ps` shows its arguments, and it holds no locks of its parent."""
+    with _running(tmp_path / "log") as (parent, child):
         assert child.ppid() == parent.pid
         assert os.getsid(child.pid) == child.pid
         assert " ".join(child.cmdline()).split()[-1] == _ENDLESS
         assert not any(file.path.endswith("kafka.lock") for file in child.open_files())
 
 
-def test_a_command_ends_in_order_when_it_is_told_to(tmp_path: Path) -> None:
-    """By TERM, which it handles and not its parent."""
-    with _begun(tmp_path / "log") as (parent, child):
+def test_sigterm_stops_a_command_gracefully(tmp_path: Path) -> None:
+    """It handles the signal itself."""
+    with _running(tmp_path / "log") as (parent, child):
         child.send_signal(signal.SIGTERM)
 
-        assert _told(parent) == "0"
-        assert "ended in order" in (tmp_path / "log").read_text()
+        assert _exit_code(parent) == "0"
+        assert "live: stopped" in (tmp_path / "log").read_text()
 
 
 def test_a_command_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
-    """Even SIGKILL, of which the parent knows nothing, takes it along."""
-    with _begun(tmp_path / "log") as (parent, child):
+    """SIGKILL of the parent also kills the command."""
+    with _running(tmp_path / "log") as (parent, child):
         parent.kill()
         parent.wait()
 
@@ -118,7 +120,7 @@ def test_a_command_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         )
 
 
-def test_beside_other_threads_a_command_is_a_program_of_its_own(tmp_path: Path) -> None:
-    """A copy would have the locks that they hold, and nobody to open them."""
-    with _begun(tmp_path / "log", threads=1) as (_, child):
+def test_a_process_with_threads_is_not_forked(tmp_path: Path) -> None:
+    """The child would have the locks of threads that do not exist there."""
+    with _running(tmp_path / "log", threads=1) as (_, child):
         assert child.cmdline()[1:] == ["-m", "infra", _ENDLESS]

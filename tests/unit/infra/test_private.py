@@ -1,4 +1,4 @@
-"""Who can read the files of a data directory."""
+"""File permissions of a data directory."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def _make(root: Path, *names: str) -> None:
         folder.chmod(0o755)
 
 
-def test_what_an_earlier_version_left_readable_is_restricted(tmp_path: Path) -> None:
-    """The database, its log, the broker's data, logs and run files."""
+def test_permissions_of_earlier_versions_are_restricted(tmp_path: Path) -> None:
+    """Of the database, its write-ahead log, the broker's data, logs and run files."""
     root = tmp_path / "data"
     _make(
         root, "headrace.db", "headrace.db-wal", "kafka/data/t-0/0.log", "logs/web.log", "run/a.pid"
@@ -33,8 +33,8 @@ def test_what_an_earlier_version_left_readable_is_restricted(tmp_path: Path) -> 
         assert mode == (0o700 if (root / name).is_dir() else 0o600), name
 
 
-def test_what_is_not_headraces_is_left_alone(tmp_path: Path) -> None:
-    """A data directory may be the project's own; a link may lead anywhere."""
+def test_other_files_are_not_changed(tmp_path: Path) -> None:
+    """The data directory may be a project directory. Symbolic links are not followed."""
     root = tmp_path / "project"
     _make(root, "src/main.py", "headrace.db", "logs/web.log", "logs/mine/x")
     (tmp_path / "shared").mkdir(mode=0o755)

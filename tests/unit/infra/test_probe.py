@@ -1,4 +1,4 @@
-"""Whether it is a Kafka broker that answers."""
+"""The check whether a Kafka broker is ready."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from infra.broker.ports import LOOPBACK, free_port
-from infra.broker.probe import answers
+from infra.broker.probe import is_ready
 
 _GOOD = bytes.fromhex("00000010 00000007 0000 00000000 000000000000".replace(" ", ""))
 
@@ -22,22 +22,22 @@ def _serve_once(server: socket.socket, answer: bytes) -> None:
     ("answer", "is_broker"),
     [(_GOOD, True), (b"HTTP/1.1 400 Bad Request\r\n", False), (_GOOD[:6], False), (b"", False)],
 )
-def test_only_a_brokers_answer_counts(answer: bytes, is_broker: bool) -> None:
-    """Another program may listen at the port, or the answer be cut off."""
+def test_only_a_valid_response_counts(answer: bytes, is_broker: bool) -> None:
+    """Another program may listen on the port, or the response be incomplete."""
     with socket.create_server((LOOPBACK, 0)) as server:
         serving = threading.Thread(target=_serve_once, args=(server, answer))
         serving.start()
 
-        assert answers(server.getsockname()[1], 5) is is_broker
+        assert is_ready(server.getsockname()[1], 5) is is_broker
         serving.join()
 
 
-def test_a_closed_port_is_no_broker() -> None:
-    """It answers at once."""
-    assert not answers(free_port(), 5)
+def test_a_closed_port_is_not_ready() -> None:
+    """The connection is refused."""
+    assert not is_ready(free_port(), 5)
 
 
-def test_an_open_port_that_is_silent_is_no_broker() -> None:
-    """The question is given up after its time."""
+def test_a_port_without_a_response_is_not_ready() -> None:
+    """The request times out."""
     with socket.create_server((LOOPBACK, 0)) as server:
-        assert not answers(server.getsockname()[1], 0.05)
+        assert not is_ready(server.getsockname()[1], 0.05)

@@ -1,4 +1,4 @@
-"""Child processes: their end is tied to ours, and their ids are told in files."""
+"""Child processes that die with their parent, and pid files."""
 
 import os
 import signal
@@ -12,9 +12,11 @@ from infra import guard, process
 from tests.fixtures.waiting import eventually
 
 _ENDLESS = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
-_DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True);"
-_STUBBORN = [sys.executable, "-c", f"{_DEAF} signal.pause()"]
-# A parent that starts the endless child, tells its id and waits to be killed.
+_IGNORE_TERM = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True);"
+)
+_STUBBORN = [sys.executable, "-c", f"{_IGNORE_TERM} signal.pause()"]
+# A parent that starts the endless child, prints its process id and waits to be killed.
 _PARENT = """
 import signal, sys
 from infra import process
@@ -30,8 +32,8 @@ def _spawn_ready(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
     return child
 
 
-def test_what_the_child_says_goes_to_its_log(tmp_path: Path) -> None:
-    """Output and errors are appended, so that an earlier run's words stay."""
+def test_the_output_is_appended_to_the_log(tmp_path: Path) -> None:
+    """Both standard output and standard error."""
     log = tmp_path / "log"
     log.write_text("before\n")
     script = "import sys; print('out', flush=True); print('err', file=sys.stderr)"
@@ -41,8 +43,8 @@ def test_what_the_child_says_goes_to_its_log(tmp_path: Path) -> None:
     assert log.read_text() == "before\nout\nerr\n"
 
 
-def test_the_child_is_direct_and_in_a_session_of_its_own(tmp_path: Path) -> None:
-    """So its id is the one that matters, and the terminal's Ctrl-C does not reach it."""
+def test_the_child_is_direct_and_has_its_own_session(tmp_path: Path) -> None:
+    """Its process id stays the same, and Ctrl-C does not reach it."""
     log = tmp_path / "log"
     script = "import os; print(os.getpid(), os.getppid(), os.getsid(0))"
     child = process.spawn([sys.executable, "-c", script], log=log)
@@ -51,22 +53,22 @@ def test_the_child_is_direct_and_in_a_session_of_its_own(tmp_path: Path) -> None
     assert log.read_text().split() == [str(child.pid), str(os.getpid()), str(child.pid)]
 
 
-def test_a_child_ends_on_term(tmp_path: Path) -> None:
-    """SIGTERM is enough for who listens."""
+def test_sigterm_stops_a_child(tmp_path: Path) -> None:
+    """The result is its exit code."""
     child = _spawn_ready(_ENDLESS, tmp_path / "log")
 
     assert process.terminate(child, 10) == -signal.SIGTERM
 
 
-def test_a_child_that_ignores_term_is_killed(tmp_path: Path) -> None:
-    """The grace is over at once here."""
+def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """After its grace period."""
     child = _spawn_ready(_STUBBORN, tmp_path / "log")
 
     assert process.terminate(child, 0.05) == -signal.SIGKILL
 
 
-def test_ending_an_ended_child_does_nothing(tmp_path: Path) -> None:
-    """Its exit code is still told."""
+def test_terminate_returns_the_exit_code_of_an_exited_child(tmp_path: Path) -> None:
+    """It has no other effect."""
     child = process.spawn([sys.executable, "-c", "raise SystemExit(3)"], log=tmp_path / "log")
     child.wait(10)
 
@@ -74,7 +76,7 @@ def test_ending_an_ended_child_does_nothing(tmp_path: Path) -> None:
 
 
 def test_a_child_dies_with_a_parent_that_was_killed() -> None:
-    """Even SIGKILL, of which the parent knows nothing, takes the child along."""
+    """SIGKILL of the parent also kills the child."""
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, *_ENDLESS], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
@@ -86,23 +88,23 @@ def test_a_child_dies_with_a_parent_that_was_killed() -> None:
 
 
 def test_the_guard_with_a_pipe_kills_the_program_when_the_pipe_closes() -> None:
-    """This is the way of systems that are not Linux; it works on every one."""
-    ours = subprocess.Popen(
+    """Used on systems other than Linux; it works on all."""
+    program = subprocess.Popen(
         [sys.executable, str(guard.__file__), "pipe", str(os.getpid()), *_ENDLESS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert ours.stdin is not None
-    assert ours.stdout is not None
-    assert ours.stdout.readline() == b"up\n"
-    ours.stdin.close()
+    assert program.stdin is not None
+    assert program.stdout is not None
+    assert program.stdout.readline() == b"up\n"
+    program.stdin.close()
 
-    assert ours.wait(10) == -signal.SIGKILL
-    ours.stdout.close()
+    assert program.wait(10) == -signal.SIGKILL
+    program.stdout.close()
 
 
 def test_the_guard_does_not_start_an_orphan(tmp_path: Path) -> None:
-    """A parent that is gone before the guard has begun cannot be noticed later."""
+    """The kernel sends no signal for a parent that has already exited."""
     not_the_parent = os.getppid()
     started = tmp_path / "started"
     argv = [sys.executable, "-c", f"open({str(started)!r}, 'w')"]
@@ -114,8 +116,8 @@ def test_the_guard_does_not_start_an_orphan(tmp_path: Path) -> None:
     assert not started.exists()
 
 
-def test_a_pid_file_tells_a_living_process(tmp_path: Path) -> None:
-    """The folder is made when it is missing."""
+def test_a_pid_file_holds_the_id_of_a_running_process(tmp_path: Path) -> None:
+    """Its directory is created."""
     path = tmp_path / "run" / "web.pid"
     process.write_pid(path, os.getpid())
 
@@ -124,8 +126,8 @@ def test_a_pid_file_tells_a_living_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "words", None])
-def test_a_pid_file_that_tells_no_process_is_none(tmp_path: Path, content: str | None) -> None:
-    """Missing, empty or broken: nobody is there."""
+def test_an_invalid_pid_file_is_ignored(tmp_path: Path, content: str | None) -> None:
+    """Empty, corrupt or missing."""
     path = tmp_path / "web.pid"
     if content is not None:
         path.write_text(content)
@@ -133,8 +135,8 @@ def test_a_pid_file_that_tells_no_process_is_none(tmp_path: Path, content: str |
     assert process.read_pid(path) is None
 
 
-def test_a_pid_file_of_an_ended_process_is_none(tmp_path: Path) -> None:
-    """Also while it is a zombie, ended and not yet waited for."""
+def test_the_pid_file_of_an_exited_process_is_ignored(tmp_path: Path) -> None:
+    """Also while the process is a zombie."""
     path = tmp_path / "web.pid"
     child = process.spawn([sys.executable, "-c", ""], log=tmp_path / "log")
     process.write_pid(path, child.pid)

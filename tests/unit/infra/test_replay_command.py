@@ -1,4 +1,4 @@
-"""`headrace replay` without a server."""
+"""The options and exit codes of `headrace replay`, without a server."""
 
 import json
 import os
@@ -20,23 +20,23 @@ _BAD = '{"type":"nope","site_id":"s","session_id":"1"}'
 def _dry(tmp_path: Path, text: str, *options: str, name: str = "x.jsonl") -> Result:
     path = tmp_path / name
     path.write_text(text)
-    # A data directory of its own: no token of a headrace on this machine is found.
+    # An empty data directory, so that no owner token is found.
     at = ("--data-dir", str(tmp_path))
     return CliRunner().invoke(app, ["replay", str(path), "--dry-run", *at, *options])
 
 
 def _summary(result: Result) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    summary: dict[str, Any] = json.loads(result.stdout)
+    return summary
 
 
-def test_a_dry_run_applies_the_servers_rules(tmp_path: Path) -> None:
-    """Events are counted, by reason, with the first place of each."""
+def test_a_dry_run_applies_the_rules_of_the_server(tmp_path: Path) -> None:
+    """Rejections are counted by reason, with the position of the first."""
     events = [_GOOD, _OLD, _AHEAD, _BAD, "{", _BAD]
-    told = _dry(tmp_path, "\n".join(events), "--json")
+    result = _dry(tmp_path, "\n".join(events), "--json")
 
-    summary = _summary(told)
-    assert told.exit_code == 1
+    summary = _summary(result)
+    assert result.exit_code == 1
     assert (summary["dry_run"], summary["complete"], summary["events"]) == (True, True, 6)
     assert (summary["accepted"], summary["rejected"], summary["clamped"]) == (3, 3, 2)
     assert summary["without_timestamp"] == 1
@@ -50,7 +50,7 @@ def test_a_dry_run_applies_the_servers_rules(tmp_path: Path) -> None:
     assert "--map FIELD=timestamp" in summary["advice"][1]
 
 
-def test_with_a_token_nothing_would_be_clamped(tmp_path: Path) -> None:
+def test_with_a_token_no_timestamp_is_clamped(tmp_path: Path) -> None:
     """Import windows would be open."""
     assert _summary(_dry(tmp_path, _OLD, "--json", "--token", "hr_x"))["clamped"] == 0
 
@@ -65,10 +65,10 @@ def test_with_a_token_nothing_would_be_clamped(tmp_path: Path) -> None:
         ("http://collect.example:8999", 1),
     ],
 )
-def test_the_owners_token_is_for_the_headrace_here_alone(
+def test_the_owner_token_is_sent_to_the_local_server_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, clamped: int
 ) -> None:
-    """Also with --to and its very address; nothing else gets it."""
+    """Also if --to names the address of this server."""
     run = tmp_path / "data" / "run"
     run.mkdir(parents=True)
     (run / "web.pid").write_text(str(os.getpid()))
@@ -78,36 +78,36 @@ def test_the_owners_token_is_for_the_headrace_here_alone(
     path = tmp_path / "x.jsonl"
     path.write_text(_OLD)
 
-    told = CliRunner().invoke(app, ["replay", str(path), "--dry-run", "--json", "--to", to])
+    result = CliRunner().invoke(app, ["replay", str(path), "--dry-run", "--json", "--to", to])
 
-    assert _summary(told)["clamped"] == clamped
+    assert _summary(result)["clamped"] == clamped
 
 
 @pytest.mark.parametrize(
     ("text", "options", "code"),
     [(_GOOD, (), 0), ("", (), 0), (_BAD, (), 1), (_BAD, ("--allow-rejects",), 0)],
 )
-def test_rejected_events_end_with_1_unless_they_are_allowed(
+def test_the_exit_code_is_1_if_events_are_rejected(
     tmp_path: Path, text: str, options: tuple[str, ...], code: int
 ) -> None:
-    """So that a script notices."""
+    """Unless rejections are allowed."""
     assert _dry(tmp_path, text, *options).exit_code == code
 
 
-def test_members_and_columns_are_renamed(tmp_path: Path) -> None:
-    """In JSON and CSV alike."""
+def test_fields_and_columns_are_renamed(tmp_path: Path) -> None:
+    """In JSON and in CSV."""
     mapped = ("--map", "kind=type", "--map", "site=site_id", "--map", "sess=session_id", "--json")
     lines = _dry(tmp_path, '{"kind":"copy","site":"s","sess":"1"}', *mapped)
     rows = _dry(tmp_path, "kind;site;sess\ncopy;s;1\n", *mapped, name="x.csv")
 
-    assert [_summary(told)["accepted"] for told in (lines, rows)] == [1, 1]
+    assert [_summary(result)["accepted"] for result in (lines, rows)] == [1, 1]
 
 
-def test_rejected_events_are_written_and_read_again(tmp_path: Path) -> None:
-    """Corrected, they are accepted."""
+def test_rejected_events_can_be_corrected_and_replayed(tmp_path: Path) -> None:
+    """`--rejects` writes them to a file."""
     rejects = tmp_path / "rejects.jsonl"
-    told = _dry(tmp_path, f"{_GOOD}\n{_BAD}\n", "--rejects", str(rejects))
-    assert told.exit_code == 1
+    result = _dry(tmp_path, f"{_GOOD}\n{_BAD}\n", "--rejects", str(rejects))
+    assert result.exit_code == 1
 
     corrected = rejects.read_text().replace('"nope"', '"copy"')
 
@@ -125,18 +125,18 @@ def test_rejected_events_are_written_and_read_again(tmp_path: Path) -> None:
         ("--query", "nowhere"),
     ],
 )
-def test_wrong_options_end_with_2(
+def test_invalid_options_exit_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
-    """And the file of events is not overwritten."""
+    """The input file is not overwritten."""
     monkeypatch.chdir(tmp_path)
 
     assert _dry(tmp_path, _GOOD, *options).exit_code == 2
     assert (tmp_path / "x.jsonl").read_text() == _GOOD
 
 
-def test_a_token_and_no_window_contradict_each_other(tmp_path: Path) -> None:
-    """One of them is a mistake."""
-    told = _dry(tmp_path, _GOOD, "--clamp", "--token", "hr_x")
+def test_token_and_clamp_are_mutually_exclusive(tmp_path: Path) -> None:
+    """Clamping needs no import window."""
+    result = _dry(tmp_path, _GOOD, "--clamp", "--token", "hr_x")
 
-    assert isinstance(told.exception, UsageError)
+    assert isinstance(result.exception, UsageError)

@@ -75,9 +75,9 @@ async def test_waiting_is_said_with_its_reason_once(tmp_path: Path) -> None:
     with stamina.set_testing(True, attempts=10):
         (_, shown) = await _replay(answer, _file(tmp_path, 1))
 
-    assert shown.count("Waiting, to send again") == 1
+    assert shown.count("Waiting to retry") == 1
     assert "answered 503: Full\\x1b[31m [red]" in shown
-    assert shown.endswith("Going on\n")
+    assert shown.endswith("Resumed\n")
 
 
 async def test_the_end_of_patience_says_how_far_it_came(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Only what the current run has logged is shown, and of that what says why it ended."""
+"""The log of the current run, and why its process exited."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ _INFO = "2026-11-29 15:00:00,001 INFO     infra.role: sinks: starting\n"
 _ERROR = "2026-11-29 15:00:01,001 ERROR    sinks.app: no such table\n"
 
 
-def test_what_an_earlier_run_has_logged_is_left_out(tmp_path: Path) -> None:
-    """Also where the file was put aside, or cut, since."""
+def test_earlier_runs_are_skipped(tmp_path: Path) -> None:
+    """Also if the file was rotated or truncated since."""
     path = tmp_path / "sinks.log"
     path.write_text("an old failure\n")
     log = RunLog(path)
-    log.begin()
-    assert (log.lines(), log.reason()) == ([], "")
+    log.start_run()
+    assert (log.lines(), log.exit_reason()) == ([], "")
 
     with path.open("a") as file:
         file.write(_INFO)
@@ -26,12 +26,12 @@ def test_what_an_earlier_run_has_logged_is_left_out(tmp_path: Path) -> None:
     assert log.lines() == ["new"]
 
 
-def test_a_log_that_is_not_there_says_nothing(tmp_path: Path) -> None:
-    """Nor does it fail."""
+def test_a_missing_log_has_no_reason(tmp_path: Path) -> None:
+    """It raises no error."""
     log = RunLog(tmp_path / "none.log")
-    log.begin()
+    log.start_run()
 
-    assert log.reason() == ""
+    assert log.exit_reason() == ""
 
 
 @pytest.mark.parametrize(
@@ -55,22 +55,22 @@ def test_a_log_that_is_not_there_says_nothing(tmp_path: Path) -> None:
         ("", ""),
     ],
 )
-def test_the_reason_is_the_sentence_or_the_last_error(
+def test_the_reason_is_the_final_message_or_the_last_error(
     tmp_path: Path, text: str, reason: str
 ) -> None:
-    """Not a frame of a traceback, nor what was logged on the way out."""
+    """Not a frame of a traceback, nor entries of the shutdown."""
     log = RunLog(tmp_path / "log")
-    log.begin()
+    log.start_run()
     (tmp_path / "log").write_text(text)
 
-    assert log.reason().startswith(reason)
-    assert bool(log.reason()) is bool(reason)
+    assert log.exit_reason().startswith(reason)
+    assert bool(log.exit_reason()) is bool(reason)
 
 
-def test_bytes_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
-    """A JVM may write anything."""
+def test_invalid_utf8_is_replaced(tmp_path: Path) -> None:
+    """A JVM may write any bytes."""
     log = RunLog(tmp_path / "log")
-    log.begin()
+    log.start_run()
     (tmp_path / "log").write_bytes(b"\xff\xfe end\n")
 
-    assert log.reason().endswith("end")
+    assert log.exit_reason().endswith("end")

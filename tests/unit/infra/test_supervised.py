@@ -1,4 +1,4 @@
-"""How a supervised process is ended, and what is told of it."""
+"""SupervisedProcess processes: restart, stop and health checks."""
 
 import subprocess
 import sys
@@ -9,75 +9,77 @@ import pytest
 
 from infra import supervised
 from infra.process import read_pid
-from infra.supervised import SILENCE_SECONDS, Supervised
+from infra.supervised import UNRESPONSIVE_SECONDS, SupervisedProcess
 from tests.fixtures.waiting import eventually
 
 _CHILD = """
 import os, signal, sys, time
-told = []
-signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+signals = []
+signal.signal(signal.SIGTERM, lambda *_: signals.append(1))
 print("up", flush=True)
-while not told:
+while not signals:
     signal.pause()
 {then}
 """
 
 
-def _a_child(folder: Path, then: str) -> Supervised:
+def _a_child(folder: Path, then: str) -> SupervisedProcess:
     log = folder / "log"
 
     def start() -> subprocess.Popen[bytes]:
         with log.open("wb") as out:
             return subprocess.Popen([sys.executable, "-c", _CHILD.format(then=then)], stdout=out)
 
-    child = Supervised("role", start, folder / "role.pid")
+    child = SupervisedProcess("role", start, folder / "role.pid")
     child.start()
     eventually(lambda: "up" in log.read_text(), within_seconds=20, what="the child runs")
     return child
 
 
-@pytest.mark.parametrize(("then", "told"), [("", "ended"), ("sys.exit(3)", "ended (exit code 3)")])
-def test_a_child_that_ends_says_how(tmp_path: Path, then: str, told: str) -> None:
-    """And its pid file goes with it."""
+@pytest.mark.parametrize(
+    ("then", "result"), [("", "stopped"), ("sys.exit(3)", "exited (exit code 3)")]
+)
+def test_stop_returns_how_the_process_exited(tmp_path: Path, then: str, result: str) -> None:
+    """It also removes the pid file."""
     child = _a_child(tmp_path, then)
 
-    assert child.stop(20) == told
+    assert child.stop(20) == result
     assert not (tmp_path / "role.pid").exists()
-    assert child.stop(20) == "ended"
+    assert child.stop(20) == "stopped"
 
 
-def test_a_child_that_does_not_end_in_its_grace_is_killed(tmp_path: Path) -> None:
-    """And that is said."""
+def test_a_process_is_killed_after_its_grace_period(tmp_path: Path) -> None:
+    """The result of `stop` says so."""
     child = _a_child(tmp_path, "while True: signal.pause()")
 
     assert child.stop(0.1) == "killed after 0 s"
 
 
-def test_a_child_that_was_told_is_not_told_again(tmp_path: Path) -> None:
-    """To a role a second TERM means: at once, with what is under way left undone."""
+def test_a_process_gets_sigterm_once(tmp_path: Path) -> None:
+    """A role exits immediately at a second one."""
     go_on = tmp_path / "go on"
     waiting = f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
-    child = _a_child(tmp_path, f"{waiting}\nsys.exit(len(told) - 1)")
-    child.tell_to_end()
-    child.tell_to_end()
+    child = _a_child(tmp_path, f"{waiting}\nsys.exit(len(signals) - 1)")
+    child.terminate()
+    child.terminate()
     go_on.touch()
 
-    assert child.stop(20) == "ended"
+    assert child.stop(20) == "stopped"
 
 
-def test_a_child_has_a_pid_file_while_it_runs(tmp_path: Path) -> None:
-    """What was found to have ended has none."""
+def test_a_process_has_a_pid_file_while_it_runs(tmp_path: Path) -> None:
+    """It is removed when the exit is noticed."""
     child = _a_child(tmp_path, "")
     assert read_pid(tmp_path / "role.pid") is not None
 
     child.kill()
-    eventually(lambda: child.has_ended, within_seconds=20, what="it has ended")
-    assert "starting it again" in str(child.check())
+    eventually(lambda: child.has_exited, within_seconds=20, what="it has exited")
+    assert "restarting it" in str(child.check())
     assert not (tmp_path / "role.pid").exists()
 
 
-def test_a_start_that_fails_is_tried_again_and_is_news_once(tmp_path: Path) -> None:
-    """As on a full disk; on hold nothing is started."""
+def test_a_failed_start_is_retried_and_reported_once(tmp_path: Path) -> None:
+    """As on a full disk. `can_restart=False` suspends restarts."""
     failures = [OSError(28, "No space left on device"), OSError(28, "No space left on device")]
 
     def start() -> subprocess.Popen[bytes]:
@@ -87,36 +89,36 @@ def test_a_start_that_fails_is_tried_again_and_is_news_once(tmp_path: Path) -> N
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
     started: list[int] = []
-    child = Supervised("role", start, tmp_path / "role.pid")
+    child = SupervisedProcess("role", start, tmp_path / "role.pid")
     child.start()
     child.kill()
-    eventually(lambda: child.has_ended, within_seconds=20, what="it has ended")
-    assert child.how_ended == "signal 9"
-    news = [child.check()]
-    assert child.check(hold=True) is None
+    eventually(lambda: child.has_exited, within_seconds=20, what="it has exited")
+    assert child.exit_status == "signal 9"
+    changes = [child.check()]
+    assert child.check(can_restart=False) is None
 
     def is_up() -> bool:
-        news.append(child.check())
-        return not child.has_ended
+        changes.append(child.check())
+        return not child.has_exited
 
-    eventually(is_up, within_seconds=20, what="it is started again")
-    assert [said for said in news if said] == [
-        "role ended (signal 9); starting it again in 0.5 s",
-        "role is not started: [Errno 28] No space left on device",
-        "role is started again",
+    eventually(is_up, within_seconds=20, what="it is restarted")
+    assert [change for change in changes if change] == [
+        "role exited (signal 9); restarting it in 0.5 s",
+        "role cannot be started: [Errno 28] No space left on device",
+        "role restarted",
     ]
     child.stop(20)
 
 
-def test_a_pid_file_that_cannot_be_written_is_written_later(tmp_path: Path) -> None:
-    """The process runs all the same."""
+def test_a_failed_write_of_the_pid_file_is_retried(tmp_path: Path) -> None:
+    """The process runs."""
     folder = tmp_path / "run"
     folder.write_text("in the way")
 
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
-    child = Supervised("role", start, folder / "role.pid")
+    child = SupervisedProcess("role", start, folder / "role.pid")
     child.start()
     assert child.check() is None
     folder.unlink()
@@ -128,48 +130,46 @@ def test_a_pid_file_that_cannot_be_written_is_written_later(tmp_path: Path) -> N
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Give a clock that is set by hand."""
+    """Return a clock that the test sets."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(supervised, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
-def _never(folder: Path) -> Supervised:
+def _never(folder: Path) -> SupervisedProcess:
     def start() -> subprocess.Popen[bytes]:
         raise AssertionError
 
-    return Supervised("role", start, folder / "role.pid")
+    return SupervisedProcess("role", start, folder / "role.pid")
 
 
-def test_a_child_that_fell_silent_is_noticed_once_the_limit_is_over(
-    tmp_path: Path, clock: SimpleNamespace
-) -> None:
-    """And only once: it is started again."""
+def test_a_process_is_unresponsive_after_the_limit(tmp_path: Path, clock: SimpleNamespace) -> None:
+    """It is reported once, because it is then restarted."""
     child = _never(tmp_path)
-    assert not child.is_silent(is_heard=True)
-    clock.now = SILENCE_SECONDS
-    assert not child.is_silent(is_heard=False)
+    assert not child.is_unresponsive(is_responding=True)
+    clock.now = UNRESPONSIVE_SECONDS
+    assert not child.is_unresponsive(is_responding=False)
     clock.now += 1
 
-    assert child.is_silent(is_heard=False)
-    assert not child.is_silent(is_heard=False)
+    assert child.is_unresponsive(is_responding=False)
+    assert not child.is_unresponsive(is_responding=False)
 
 
-def test_a_child_that_answers_in_between_is_well(tmp_path: Path, clock: SimpleNamespace) -> None:
-    """Silence counts from the last answer."""
+def test_a_response_resets_the_limit(tmp_path: Path, clock: SimpleNamespace) -> None:
+    """It counts from the last response."""
     child = _never(tmp_path)
-    child.is_silent(is_heard=True)
-    clock.now = SILENCE_SECONDS
-    child.is_silent(is_heard=True)
-    clock.now += SILENCE_SECONDS
+    child.is_unresponsive(is_responding=True)
+    clock.now = UNRESPONSIVE_SECONDS
+    child.is_unresponsive(is_responding=True)
+    clock.now += UNRESPONSIVE_SECONDS
 
-    assert not child.is_silent(is_heard=False)
+    assert not child.is_unresponsive(is_responding=False)
 
 
-def test_a_child_that_starts_may_take_its_time(tmp_path: Path, clock: SimpleNamespace) -> None:
-    """Its database may be away, or its migration long."""
+def test_a_starting_process_is_not_unresponsive(tmp_path: Path, clock: SimpleNamespace) -> None:
+    """Its database may be unavailable, or its migration slow."""
     child = _never(tmp_path)
-    child.is_silent(is_heard=False)
-    clock.now = 100 * SILENCE_SECONDS
+    child.is_unresponsive(is_responding=False)
+    clock.now = 100 * UNRESPONSIVE_SECONDS
 
-    assert not child.is_silent(is_heard=False)
+    assert not child.is_unresponsive(is_responding=False)

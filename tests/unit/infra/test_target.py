@@ -1,4 +1,4 @@
-"""Where `replay` and `demo` send events, when they are not told."""
+"""The server that `replay` and `demo` send events to."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from infra.replay.endpoint import endpoint
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder without a data directory."""
+    """Change to a directory without a data directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HEADRACE_API__PORT", "8081")
 
@@ -26,8 +26,8 @@ def _run_one(data_dir: Path, url: str, pid: int) -> None:
     write_pid(folder.pid("web"), pid)
 
 
-def test_it_is_the_headrace_that_runs_in_the_data_directory() -> None:
-    """Whatever port that was given: in the directory named, else in the default one."""
+def test_the_default_is_the_server_of_the_data_directory() -> None:
+    """With its port; the directory is the given or the default one."""
     _run_one(Path("mine"), "http://127.0.0.1:9001", os.getpid())
     _run_one(Path(".headrace"), "http://[::1]:9002", os.getpid())
 
@@ -36,10 +36,10 @@ def test_it_is_the_headrace_that_runs_in_the_data_directory() -> None:
     assert base_url("http://127.0.0.1:9003/a%2Fb/", None) == "http://127.0.0.1:9003/a%2Fb/"
 
 
-def test_the_default_directory_is_the_one_of_the_environment(
+def test_the_environment_sets_the_default_directory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Unless it is empty; `--to` is not in conflict with it."""
+    """Unless it is empty. `--to` takes precedence."""
     _run_one(Path("mine"), "http://127.0.0.1:9001", os.getpid())
     monkeypatch.setenv("HEADRACE_DATA_DIR", "mine")
     assert base_url(None, None) == "http://127.0.0.1:9001"
@@ -67,13 +67,13 @@ def test_the_default_directory_is_the_one_of_the_environment(
         ("https://x/%E4%zz'(){}", "/%E4%zz'(){}/api/events"),
     ],
 )
-def test_nothing_of_an_address_changes(to: str, target: str) -> None:
-    """But the path of the API, which follows its path."""
+def test_an_address_is_not_normalized(to: str, target: str) -> None:
+    """Only the path of the API is appended."""
     assert endpoint(to).url.raw_path_qs == target
 
 
 def test_a_password_in_an_address_is_not_shown() -> None:
-    """It goes to the server alone."""
+    """It is only sent to the server."""
     found = endpoint("https://me:hunter%322@x:8443/a?token=hunter2")
 
     assert (found.url.user, found.url.password) == ("me", "hunter22")
@@ -88,22 +88,22 @@ def test_a_password_in_an_address_is_not_shown() -> None:
         *("http://me:hunter2@x:abc", "http://me:hunter2@", "http://x\n"),
     ],
 )
-def test_what_is_no_address_is_rejected(to: str) -> None:
-    """In a sentence without a password."""
+def test_an_invalid_address_is_rejected(to: str) -> None:
+    """The message contains no password."""
     with pytest.raises(BadParameter) as caught:
         base_url(to, None)
 
     assert "hunter2" not in str(caught.value)
 
 
-def test_where_none_runs_it_is_where_the_settings_say() -> None:
+def test_without_a_running_server_the_settings_apply() -> None:
     """As when the role `api` was started alone."""
     assert base_url(None, None) == "http://127.0.0.1:8081"
 
 
 @pytest.mark.parametrize("has_run", [False, True])
-def test_a_directory_that_is_named_must_have_one_that_runs(has_run: bool) -> None:
-    """Events meant for it shall not go to another; one that was killed left its address there."""
+def test_a_given_directory_must_have_a_running_server(has_run: bool) -> None:
+    """Its events must not go to another server. One that was killed left its address there."""
     if has_run:
         _run_one(Path("mine"), "http://127.0.0.1:9001", 2**22 + 1)  # no process has this id
 
@@ -111,7 +111,7 @@ def test_a_directory_that_is_named_must_have_one_that_runs(has_run: bool) -> Non
         base_url(None, Path("mine"))
 
 
-def test_two_places_are_one_too_many() -> None:
-    """It says which options they are."""
+def test_to_and_data_dir_are_mutually_exclusive() -> None:
+    """The message names both options."""
     with pytest.raises(UsageError, match="--to and --data-dir"):
         base_url("http://127.0.0.1:8080", Path("mine"))

@@ -1,4 +1,4 @@
-"""One `headrace up` has a data directory."""
+"""The lock that allows one `headrace up` per data directory."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from infra.errors import UserError
 from infra.up_lock import lock
 
 
-def test_a_second_up_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
-    """With the process that has it, and what to do."""
+def test_a_second_up_is_rejected_until_the_first_has_exited(tmp_path: Path) -> None:
+    """The error names the process and the option to use."""
     held = lock(DataDir(tmp_path))
     with pytest.raises(UserError, match=r"already runs in .*process \d+.*--data-dir"):
         lock(DataDir(tmp_path))
@@ -19,8 +19,8 @@ def test_a_second_up_is_refused_until_the_first_has_ended(tmp_path: Path) -> Non
     lock(DataDir(tmp_path)).close()
 
 
-def test_a_lock_file_of_a_run_that_was_killed_is_no_lock(tmp_path: Path) -> None:
-    """The system lets go of a lock with its process."""
+def test_the_lock_file_of_a_killed_run_is_not_locked(tmp_path: Path) -> None:
+    """The kernel releases a lock when its process exits."""
     path = tmp_path / "run" / "up.lock"
     path.parent.mkdir()
     path.write_text("1\n")

@@ -1,4 +1,4 @@
-"""What `headrace up` shows: ticks, crosses, and the page's address last."""
+"""The terminal output of `headrace up`."""
 
 import io
 from pathlib import Path
@@ -20,10 +20,10 @@ def _screen() -> tuple[Screen, io.StringIO]:
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])
-def test_the_title_says_that_the_slow_codec_is_active(
+def test_the_title_warns_about_the_slow_codec(
     is_compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There was no C compiler when headrace was installed."""
+    """It is active if there was no C compiler at the installation."""
     monkeypatch.setattr(codec, "IS_COMPILED", is_compiled)
     screen, out = _screen()
     screen.title()
@@ -32,11 +32,11 @@ def test_the_title_says_that_the_slow_codec_is_active(
     assert ("install a C compiler" in out.getvalue()) == (not is_compiled)
 
 
-def test_a_step_gets_a_tick_once_it_is_done_and_a_cross_if_it_fails() -> None:
-    """The cross is for the role that failed, whichever was waited for; a path is no markup."""
+def test_a_step_gets_a_tick_or_a_cross() -> None:
+    """The cross names the role that failed. Paths are not interpreted as markup."""
     screen, out = _screen()
     screen.step("sinks", lambda: "into /tmp/[x]/headrace.db")
-    live = RoleFailedError("live", "ended while it started (exit code 1)", ": x")
+    live = RoleFailedError("live", "exited during startup (exit code 1)", ": x")
     with pytest.raises(UserError):
         screen.step("web", Mock(side_effect=live))
     with pytest.raises(UserError):
@@ -46,17 +46,17 @@ def test_a_step_gets_a_tick_once_it_is_done_and_a_cross_if_it_fails() -> None:
 
     (good, failed, topics) = out.getvalue().splitlines()
     assert good.startswith("  ✓ sinks     into /tmp/[x]/headrace.db")
-    assert failed == "  ✗ live      ended while it started (exit code 1)"
+    assert failed == "  ✗ live      exited during startup (exit code 1)"
     assert topics.startswith("  ✗ Topics")
 
 
-def test_an_end_has_no_tick() -> None:
-    """The process may have failed before."""
+def test_a_stopped_process_has_no_tick() -> None:
+    """It may have failed before."""
     screen, out = _screen()
-    screen.end("web", lambda: "ended")
-    screen.end("sinks", lambda: "killed after 30 s")
+    screen.stop("web", lambda: "stopped")
+    screen.stop("sinks", lambda: "killed after 30 s")
 
-    assert out.getvalue() == "  - web       ended\n  ! sinks     killed after 30 s\n"
+    assert out.getvalue() == "  - web       stopped\n  ! sinks     killed after 30 s\n"
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -64,10 +64,10 @@ def test_an_end_has_no_tick() -> None:
     ("token", "last"),
     [("hr_x", "http://127.0.0.1:8080/?access_token=hr_x"), (None, "http://127.0.0.1:8080/")],
 )
-def test_the_address_of_the_page_is_the_last_line(
+def test_the_dashboard_link_is_the_last_line(
     tmp_path: Path, is_first: bool, token: str | None, last: str
 ) -> None:
-    """What to try is shown at the first start alone; no escape code reaches a file."""
+    """Only the first start shows commands to run. A file gets no escape codes."""
     screen, out = _screen()
     screen.ready(Settings(), DataDir(tmp_path), 3.21, token, is_first=is_first)
     shown = out.getvalue()
@@ -86,9 +86,9 @@ class _Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def test_a_screen_that_cannot_be_written_ends_nothing() -> None:
+def test_write_errors_of_the_screen_are_ignored() -> None:
     """It may be a file on a full disk."""
     screen = Screen(Console(file=_Full()))
     screen.title()
-    screen.news("kafka ended")
-    screen.ending()
+    screen.notify("kafka exited")
+    screen.stopping()

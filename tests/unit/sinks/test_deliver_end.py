@@ -1,31 +1,31 @@
-"""The end of the loop that delivers; what it delivers needs SQL, and is tested there."""
+"""Cancellation of the delivery loop."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from sinks.webhooks.deliver import Deliveries
+from sinks.webhooks.deliver import Dispatcher
 
 
 class _NothingDue:
-    """A database in which no delivery waits."""
+    """A database without due dispatcher."""
 
     async def run(self, _: object) -> None:
-        """Find none."""
+        """Return None."""
 
 
-@pytest.mark.parametrize("turns", range(5))
-async def test_an_end_right_after_a_wake_is_heard(turns: int) -> None:
-    """However many turns of the loop are in between; before Python 3.12 `wait_for` would not."""
+@pytest.mark.parametrize("iterations", range(5))
+async def test_a_cancellation_right_after_a_wake_up_is_not_lost(iterations: int) -> None:
+    """At any number of loop iterations in between; `wait_for` lost it before Python 3.12."""
     unused: Any = None
     reader: Any = _NothingDue()
-    deliveries = Deliveries(unused, reader, unused, unused)
-    running = asyncio.create_task(deliveries.run())
+    dispatcher = Dispatcher(unused, reader, unused, unused)
+    running = asyncio.create_task(dispatcher.run())
     for _ in range(10):
         await asyncio.sleep(0)
-    deliveries.wake()
-    for _ in range(turns):
+    dispatcher.wake()
+    for _ in range(iterations):
         await asyncio.sleep(0)
     running.cancel()
 

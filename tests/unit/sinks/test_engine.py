@@ -1,4 +1,4 @@
-"""How the engines are opened."""
+"""Connection arguments and SQLite files."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.exc import StatementError
 
 from schemas.postgres_url import parse_postgres_url
 from sinks.sql.postgres import connect_arguments
-from sinks.sql.sqlite import create, sqlite_engine
+from sinks.sql.sqlite import create_file, sqlite_engine
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ from sinks.sql.sqlite import create, sqlite_engine
         ("//a/x?target_session_attrs=read-write", {"target_session_attrs": "read-write"}),
     ],
 )
-def test_a_url_reaches_the_driver(url: str, passed: dict[str, Any]) -> None:
-    """With nothing decoded twice."""
+def test_a_url_is_translated_to_driver_arguments(url: str, passed: dict[str, Any]) -> None:
+    """Nothing is percent-decoded twice."""
     found = connect_arguments(
         parse_postgres_url(f"postgresql:{url}" if url[:2] == "//" else f"postgresql://{url}"), None
     )
@@ -47,9 +47,9 @@ def test_a_url_reaches_the_driver(url: str, passed: dict[str, Any]) -> None:
     assert {name: found[name] for name in passed} == passed
 
 
-def test_errors_tell_no_values(tmp_path: Path) -> None:
-    """They are logged, and the values are what clients sent."""
-    create(tmp_path / "x.db")
+def test_errors_contain_no_parameters(tmp_path: Path) -> None:
+    """They are logged, and parameters are clients' data."""
+    create_file(tmp_path / "x.db")
     engine = sqlite_engine(f"sqlite:///{tmp_path}/x.db", "BEGIN", [])
     with engine.begin() as connection, pytest.raises(StatementError) as failed:
         connection.execute(text("SELECT :value FROM nowhere"), {"value": "s3cret"})
@@ -61,10 +61,10 @@ def test_errors_tell_no_values(tmp_path: Path) -> None:
     "name",
     ["a b", "a%20b", "a#b", "a?mode=ro&x", "ä", "a:b", "a'b", "a+b", "a%", "file:x", ":memory:"],
 )
-def test_a_sqlite_file_is_where_its_path_says(tmp_path: Path, name: str) -> None:
-    """And only its owner can read it."""
+def test_a_sqlite_file_is_created_at_its_path(tmp_path: Path, name: str) -> None:
+    """Only its owner can read it."""
     file = tmp_path / name / f"{name.replace('?', '')}.db"
-    create(file)
+    create_file(file)
     engine = sqlite_engine(f"sqlite:///{file}", "BEGIN", [])
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE t (x INTEGER) STRICT"))

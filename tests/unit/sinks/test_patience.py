@@ -1,4 +1,4 @@
-"""Waiting for a database, and telling which trouble passes."""
+"""Classification of database errors, and retries."""
 
 import logging
 import sqlite3
@@ -12,12 +12,12 @@ from sinks.sql import patience
 from sinks.sql.errors import (
     DatabaseUnavailable,
     SchemaMissing,
+    driver_message,
     explain,
     is_poison,
     is_transient,
-    reason,
 )
-from sinks.sql.patience import Patience
+from sinks.sql.patience import Retrier
 
 
 class _ServerError(Exception):
@@ -69,75 +69,75 @@ _NEITHER = [
 
 
 @pytest.mark.parametrize("error", _TRANSIENT, ids=repr)
-def test_trouble_that_passes_is_waited_for(error: Exception) -> None:
-    """Whatever class its driver gives it."""
+def test_transient_errors_are_recognized(error: Exception) -> None:
+    """Of both drivers, wrapped or not."""
     assert is_transient(error)
     assert not is_poison(error)
 
 
 @pytest.mark.parametrize("error", _POISON, ids=repr)
-def test_a_bad_value_is_a_matter_of_its_row(error: Exception) -> None:
-    """And is looked for among the rows."""
+def test_poison_values_are_recognized(error: Exception) -> None:
+    """They are not transient."""
     assert is_poison(error)
     assert not is_transient(error)
 
 
 @pytest.mark.parametrize("error", _NEITHER, ids=repr)
-def test_faults_of_set_up_and_program_are_neither(error: Exception) -> None:
-    """To wait would hide them; to blame rows would throw good ones away."""
+def test_other_errors_are_neither_transient_nor_poison(error: Exception) -> None:
+    """Configuration errors and bugs stop the worker."""
     assert not is_transient(error)
     assert not is_poison(error)
 
 
-def test_neither_sentence_tells_the_statement_or_its_values() -> None:
-    """They hold what visitors sent."""
+def test_messages_contain_no_statement_and_no_parameters() -> None:
+    """They may contain visitors' data."""
     error = sqlite_error(sqlite3.SQLITE_IOERR, "disk I/O error\nsecond line")
 
-    assert reason(error) == "disk I/O error second line"
+    assert driver_message(error) == "disk I/O error second line"
     assert "secret" not in explain(error)
 
 
-async def test_an_attempt_is_repeated_until_it_succeeds(
+async def test_an_attempt_is_retried_until_it_succeeds(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line for the same trouble, one when it is over; readiness knows meanwhile."""
+    """Logs one line per problem and one on recovery; `problem` is set in between."""
     caplog.set_level(logging.WARNING, "sinks.sql")
-    monkeypatch.setattr(patience, "FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr(patience, "MIN_DELAY_SECONDS", 0.001)
     errors: list[Exception] = [ConnectionRefusedError("away"), ConnectionRefusedError("away")]
-    waiting = Patience(lambda: False)
-    told: list[str | None] = []
+    retrier = Retrier(lambda: False)
+    problems: list[str | None] = []
 
     async def attempt() -> str:
-        told.append(waiting.trouble)
+        problems.append(retrier.problem)
         if errors:
             raise errors.pop()
         return "done"
 
-    assert await waiting.run(attempt) == "done"
-    assert told == [None, *["The database does not answer (away)"] * 2]
-    assert waiting.trouble is None
+    assert await retrier.run(attempt) == "done"
+    assert problems == [None, *["The database does not answer (away)"] * 2]
+    assert retrier.problem is None
     assert len(caplog.records) == 2
 
 
-async def test_a_stop_ends_the_waiting() -> None:
-    """The cause is kept."""
+async def test_a_stop_ends_the_retries() -> None:
+    """The cause is chained."""
 
     async def attempt() -> None:
         raise ConnectionRefusedError("away")
 
     with pytest.raises(DatabaseUnavailable, match=r"away.*stopping") as caught:
-        await Patience(lambda: True).run(attempt)
+        await Retrier(lambda: True).run(attempt)
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
 
-async def test_what_does_not_pass_is_raised_at_once() -> None:
-    """A missing table with the command that makes it."""
+async def test_permanent_errors_are_raised_immediately() -> None:
+    """A missing table with the command that creates it."""
     errors = [sqlite_error(sqlite3.SQLITE_ERROR, "no such table: events"), RuntimeError("a bug")]
 
     async def attempt() -> None:
         raise errors.pop()
 
     with pytest.raises(RuntimeError, match="a bug"):
-        await Patience(lambda: False).run(attempt)
+        await Retrier(lambda: False).run(attempt)
     with pytest.raises(SchemaMissing, match=r"no such table: events.*headrace db upgrade"):
-        await Patience(lambda: False).run(attempt)
+        await Retrier(lambda: False).run(attempt)

@@ -1,4 +1,4 @@
-"""From records to rows."""
+"""Row mappings."""
 
 from typing import Any
 
@@ -12,46 +12,46 @@ from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow, ta
 from tests.contract.sinks.samples import NOON, alert_at, duration_at, event_at, uuid_of, visit
 
 
-def named(model: type[SQLModel], row: Row) -> dict[str, Any]:
-    """Return the row by the names of its columns."""
+def as_dict(model: type[SQLModel], row: Row) -> dict[str, Any]:
+    """Return a row as a dict by column name."""
     return dict(zip(table_of(model).columns.keys(), row, strict=False))
 
 
 @pytest.mark.parametrize("field", RawEvent.__struct_fields__)
 def test_each_field_of_an_event_is_in_its_own_column(field: str) -> None:
-    """The order of the tuple is the order of the table."""
+    """The tuple has the order of the table's columns."""
     texts = {
         name: f"the {name}"
         for name in RawEvent.__struct_fields__
         if name not in {"screen", "utm", "ad_click_ids", "vitals", "truncated"}
     }
-    row = named(EventRow, event_at(7, **texts)[1])
+    row = as_dict(EventRow, event_at(7, **texts)[1])
 
     if field in texts:
         assert row[field] == texts[field].lower()
     assert (row["kafka_partition"], row["kafka_offset"]) == (0, 7)
 
 
-def test_every_row_is_as_long_as_its_table() -> None:
-    """But for the number of an alert, which the writer gives."""
+def test_every_row_has_as_many_values_as_its_table_has_columns() -> None:
+    """Except `seq` of alerts, which the writer assigns."""
     assert len(event_at(0)[1]) == len(table_of(EventRow).columns)
     assert len(duration_at(0, "/", 1)[1]) == len(table_of(PageDurationRow).columns)
     assert len(alert_at(0, "a")[1]) == len(table_of(AlertRow).columns) - 1
     assert table_of(AlertRow).columns.keys()[-1] == "seq"
 
 
-def test_groups_of_an_event_become_json_of_what_was_sent() -> None:
-    """What was not sent is not there, and an empty list of cuts is NULL."""
+def test_nested_fields_become_json_without_nulls() -> None:
+    """An empty `truncated` becomes NULL."""
     fields = {"screen": Screen(width=1, pixel_ratio=2.0), "ad_click_ids": {"gclid": "ä"}}
-    row = named(EventRow, event_at(0, truncated=[], **fields)[1])
+    row = as_dict(EventRow, event_at(0, truncated=[], **fields)[1])
 
     assert row["screen"] == '{"width":1,"pixel_ratio":2.0}'
     assert row["ad_click_ids"] == '{"gclid":"ä"}'
     assert (row["utm"], row["truncated"]) == (None, None)
 
 
-def test_an_id_in_capitals_is_the_same_id() -> None:
-    """A UUID is a number; on SQLite its text is the key."""
+def test_ids_are_stored_in_lower_case() -> None:
+    """UUIDs are case-insensitive, but SQLite compares text."""
     assert event_at(0, event_id=uuid_of(1).upper())[1] == event_at(0, 1)[1]
 
 
@@ -65,19 +65,21 @@ def test_an_id_in_capitals_is_the_same_id() -> None:
         (None, "https://[broken", "(none)"),
     ],
 )
-def test_the_path_is_as_sent_or_of_the_url(path: str | None, url: str | None, stored: str) -> None:
-    """And `(none)` when there is none, as in the other tables."""
-    assert named(EventRow, event_at(0, path=path, url=url)[1])["path"] == stored
+def test_a_missing_path_is_taken_from_the_url(
+    path: str | None, url: str | None, stored: str
+) -> None:
+    """`(none)` if there is no valid URL, as in the other tables."""
+    assert as_dict(EventRow, event_at(0, path=path, url=url)[1])["path"] == stored
 
 
-def test_a_session_gives_a_row_for_each_visit() -> None:
-    """With the texts of its first and last events, and its length in milliseconds."""
+def test_a_session_has_a_row_per_visit() -> None:
+    """With the values of its first and last events, and its duration in milliseconds."""
     visits = [
         visit("a", 3, visitor_id=Stamped("v", NOON, ""), exit=Stamped("/out", NOON, "")),
         visit("b", 1, state="closed", close_reason="idle", ended_at=NOON),
     ]
     state = SessionState(site_id="shop", session_id="s-1", src_offset=9, visits=visits)
-    first, second = (named(SessionRow, row) for row in session_rows(state))
+    first, second = (as_dict(SessionRow, row) for row in session_rows(state))
 
     assert (first["visitor_id"], first["entry_path"], first["exit_path"]) == ("v", "/in", "/out")
     assert (first["duration_ms"], second["duration_ms"]) == (90_000, 0)
@@ -92,15 +94,15 @@ def test_a_session_gives_a_row_for_each_visit() -> None:
 def test_a_bounce_is_one_pageview_and_no_engagement(
     pageviews: int, engagements: int, bounced: bool
 ) -> None:
-    """As api.md says."""
+    """All events but pageview, pageleave and web_vitals are engagements."""
     found = visit("a", 1, pageviews=pageviews, engagements=engagements)
     state = SessionState(site_id="shop", session_id="s-1", src_offset=9, visits=[found])
 
-    assert named(SessionRow, session_rows(state)[0])["bounced"] is bounced
+    assert as_dict(SessionRow, session_rows(state)[0])["bounced"] is bounced
 
 
 def test_the_hash_of_a_path_never_changes() -> None:
-    """It is part of a key in databases that are there."""
+    """It is part of a primary key."""
     assert path_hash("/") == -4667936858883809904
     assert -(2**63) <= path_hash("/ä" * 1000) < 2**63
     assert isinstance(path_hash("\ud800"), int)

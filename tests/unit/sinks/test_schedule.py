@@ -1,4 +1,4 @@
-"""When a delivery is tried again."""
+"""The retry schedule of deliveries."""
 
 from datetime import timedelta
 from email.utils import format_datetime
@@ -15,7 +15,7 @@ FAILED = Outcome(500, None, 1)
 
 @given(st.lists(st.floats(0, 1), min_size=len(DELAYS), max_size=len(DELAYS)))
 def test_ten_attempts_are_made_over_three_days(chances: list[float]) -> None:
-    """By a virtual clock: 0, 5 s, 5 min, 30 min, … each at most a tenth later; then no more."""
+    """After 0 s, 5 s, 5 min, 30 min, …, each extended by up to a tenth."""
     now, waits = NOON_TIME, []
     for step, chance in enumerate(chances):
         next_at = next_attempt(step, FAILED, now, chance)
@@ -47,10 +47,10 @@ def test_ten_attempts_are_made_over_three_days(chances: list[float]) -> None:
         (None, "120", 5),
     ],
 )
-def test_a_receiver_may_ask_for_more_patience(
+def test_retry_after_extends_the_delay(
     status: int | None, retry_after: str | None, seconds: int
 ) -> None:
-    """With 429 or 503, in seconds or by a date, but not beyond a day and never for less."""
+    """With 429 or 503, as seconds or a date, up to a day; it never shortens the delay."""
     outcome = Outcome(status, None, 1, retry_after)
 
     assert next_attempt(0, outcome, NOON_TIME, 0) == NOON_TIME + timedelta(seconds=seconds)

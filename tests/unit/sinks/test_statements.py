@@ -1,4 +1,4 @@
-"""The SQL of batches."""
+"""Generated upsert statements."""
 
 import sqlite3
 from decimal import Decimal
@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from sinks.sql.statements import (
     create_postgres_types,
-    kind_of,
+    encoding_of,
     postgres_insert,
     sqlite_insert,
     sqlite_rows,
@@ -21,10 +21,10 @@ _TABLES = METADATA.sorted_tables
 
 @pytest.mark.parametrize("table", _TABLES, ids=lambda table: table.name)
 def test_every_table_can_be_written_and_its_key_comes_first(table: Table) -> None:
-    """A new column type needs a row in the table of kinds."""
+    """A new column type needs an encoding."""
     keys = [column.name for column in table.primary_key]
 
-    assert all(kind_of(column).sent_as for column in table.columns)
+    assert all(encoding_of(column).pg_type for column in table.columns)
     assert table.columns.keys()[: len(keys)] == keys
     assert sqlite_insert(table).count("?") == len(table.columns)
     made = create_postgres_types([table])
@@ -33,8 +33,8 @@ def test_every_table_can_be_written_and_its_key_comes_first(table: Table) -> Non
     assert f"unnest($1::pg_temp.{table.name}_row[])" in postgres_insert(table)
 
 
-def test_facts_stay_and_newer_revisions_win() -> None:
-    """On both engines alike."""
+def test_facts_are_kept_and_newer_revisions_overwrite() -> None:
+    """In the statements of both engines."""
     for insert in (sqlite_insert, postgres_insert):
         assert insert(table_of(EventRow)).endswith(
             "ON CONFLICT (event_id, site_id, session_id) DO NOTHING"
@@ -42,8 +42,8 @@ def test_facts_stay_and_newer_revisions_win() -> None:
         assert insert(table_of(SessionRow)).endswith("WHERE excluded.revision > sessions.revision")
 
 
-def test_sqlite_gets_text_numbers_and_bytes_only() -> None:
-    """Its driver adapts nothing that is given so."""
+def test_sqlite_receives_only_native_types() -> None:
+    """sqlite3 needs no adapters for them."""
     for model, (_, row) in ((EventRow, event_at(0)), (SessionRow, visit_at(0, "v", 1))):
         (stored,) = sqlite_rows(table_of(model), [row])
         assert {type(value) for value in stored} <= {str, int, float}
@@ -52,7 +52,7 @@ def test_sqlite_gets_text_numbers_and_bytes_only() -> None:
 
 @pytest.mark.parametrize("kind", ["INTEGER", "REAL", "TEXT", "BLOB"])
 def test_sqlite_stores_nulls_as_null(kind: str) -> None:
-    """In columns of every type, although they are not bound as None."""
+    """In columns of every type, although NaN is bound."""
     events = table_of(EventRow)
     (row,) = sqlite_rows(events, [(None,) * len(events.columns)])
     connection = sqlite3.connect(":memory:")

@@ -1,4 +1,4 @@
-"""SQLite's one writer: what waits for its turn shares a transaction, and nothing else."""
+"""Group commit of queued SQLite transactions."""
 
 import asyncio
 import sqlite3
@@ -13,15 +13,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from sinks.sql.engine import SqliteDatabase
-from sinks.sql.sqlite import create
+from sinks.sql.sqlite import create_file
 
 Work = Callable[[Connection], Any]
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    """Give a database with a table of numbers, each of which is there once."""
-    create(tmp_path / "numbers.db")
+    """Yield a database with a table of unique numbers."""
+    create_file(tmp_path / "numbers.db")
     database = SqliteDatabase(f"sqlite:///{tmp_path}/numbers.db")
     await database.run(
         lambda connection: connection.exec_driver_sql("CREATE TABLE numbers (n PRIMARY KEY)")
@@ -31,7 +31,7 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 def insert(number: int, seen: list[Any] | None = None) -> Work:
-    """Return work that inserts a number, returns it, and notes its transaction in `seen`."""
+    """Return work that inserts and returns a number, and adds its transaction to `seen`."""
 
     def work(connection: Connection) -> int:
         connection.exec_driver_sql("INSERT INTO numbers VALUES (?)", (number,))
@@ -43,14 +43,14 @@ def insert(number: int, seen: list[Any] | None = None) -> Work:
 
 
 async def stored(database: SqliteDatabase) -> list[int]:
-    """Return the numbers that are there."""
+    """Return the numbers in the table."""
     query = "SELECT n FROM numbers ORDER BY n"
     return await database.run(lambda c: list(c.exec_driver_sql(query).scalars()))
 
 
 @asynccontextmanager
 async def held(database: SqliteDatabase) -> AsyncIterator[None]:
-    """Hold the thread meanwhile."""
+    """Block the writer thread."""
     begun, go_on = Event(), Event()
 
     def hold(_: Connection) -> None:
@@ -66,36 +66,36 @@ async def held(database: SqliteDatabase) -> AsyncIterator[None]:
         await holding
 
 
-async def at_once(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
-    """Have all wait for the thread, then let it go on; return their results and errors."""
+async def run_queued(database: SqliteDatabase, works: Sequence[Work]) -> list[Any]:
+    """Queue all work while the thread is blocked; return the results and errors."""
     async with held(database):
         waiting = asyncio.gather(*(database.run(work) for work in works), return_exceptions=True)
         await asyncio.sleep(0)  # each has queued its work
     return list(await waiting)
 
 
-async def test_what_waits_shares_a_transaction(database: SqliteDatabase) -> None:
-    """In the order in which it came; each gets its own result."""
+async def test_queued_work_shares_a_transaction(database: SqliteDatabase) -> None:
+    """In the order of the queue; each caller gets its own result."""
     seen: list[Any] = []
 
-    assert await at_once(database, [insert(n, seen) for n in range(3)]) == [0, 1, 2]
+    assert await run_queued(database, [insert(n, seen) for n in range(3)]) == [0, 1, 2]
     assert len(set(seen)) == 1
     assert await stored(database) == [0, 1, 2]
 
 
-async def test_what_fails_takes_nothing_with_it(database: SqliteDatabase) -> None:
-    """The others are done as if it had not been there, and it gets its own error."""
+async def test_failed_work_does_not_affect_the_rest_of_its_group(database: SqliteDatabase) -> None:
+    """The others are committed; it gets its own error."""
     await database.run(insert(1))
 
-    first, failed, last = await at_once(database, [insert(0), insert(1), insert(2)])
+    first, failed, last = await run_queued(database, [insert(0), insert(1), insert(2)])
 
     assert (first, last) == (0, 2)
     assert "UNIQUE constraint failed" in str(failed)
     assert await stored(database) == [0, 1, 2]
 
 
-async def test_trouble_that_passes_is_told_to_all(database: SqliteDatabase) -> None:
-    """It is the file's, not of one of them: none is tried alone, each has its own patience."""
+async def test_a_transient_error_is_raised_in_all_callers(database: SqliteDatabase) -> None:
+    """The group is not split, because the error concerns the file."""
     calls: list[int] = []
 
     def busy(_: Connection) -> None:
@@ -104,15 +104,15 @@ async def test_trouble_that_passes_is_told_to_all(database: SqliteDatabase) -> N
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY  # as the module does
         raise OperationalError("COMMIT", None, error)
 
-    results = await at_once(database, [insert(0), busy, insert(2)])
+    results = await run_queued(database, [insert(0), busy, insert(2)])
 
     assert [type(result) for result in results] == [OperationalError] * 3
     assert calls == [1]
     assert await stored(database) == []
 
 
-async def test_what_nobody_waits_for_any_more_is_not_begun(database: SqliteDatabase) -> None:
-    """As when the deadline of a request has passed."""
+async def test_cancelled_work_is_not_started(database: SqliteDatabase) -> None:
+    """As after the deadline of a request."""
     async with held(database):
         given_up = asyncio.ensure_future(database.run(insert(0)))
         await asyncio.sleep(0)  # it has queued its work

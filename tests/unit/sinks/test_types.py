@@ -1,4 +1,4 @@
-"""Values as SQLite stores them."""
+"""Times as SQLite stores them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,18 +22,18 @@ _micros = st.integers(EARLIEST_MICROS, LATEST_MICROS)
         (LATEST_MICROS, "9999-12-31T23:59:59.999999Z"),
     ],
 )
-def test_a_time_is_told_in_iso_8601(micros: int, text: str) -> None:
-    """Always six decimals and a Z."""
+def test_a_time_is_formatted_as_iso_8601(micros: int, text: str) -> None:
+    """Always with six decimals and a Z."""
     assert iso_utc(micros) == text
 
 
 @given(_micros)
 def test_the_text_of_a_time_is_exact(micros: int) -> None:
-    """Python reads back the same microsecond."""
+    """Parsing returns the same microsecond."""
     assert datetime.fromisoformat(iso_utc(micros)) == _EPOCH + timedelta(microseconds=micros)
 
 
 @given(_micros, _micros)
-def test_the_text_of_times_sorts_as_they_do(one: int, other: int) -> None:
-    """So that indexes and comparisons work on it."""
+def test_the_text_of_times_sorts_chronologically(one: int, other: int) -> None:
+    """For indexes and comparisons."""
     assert (iso_utc(one) < iso_utc(other)) == (one < other)

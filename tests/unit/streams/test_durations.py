@@ -265,3 +265,14 @@ def test_a_crash_after_a_path_was_deleted_leaves_the_rest_as_it_was(
         tick(reader)
 
     assert told(states) == {"(other)": (2, 1, 1_000)}
+
+
+@pytest.mark.parametrize("hours_ahead", [1, 24, 10 * 365 * 24])
+def test_an_hour_ahead_of_the_clock_expires_like_one_that_ends_in_two_hours(
+    hours_ahead: int,
+) -> None:
+    """After the grace period of 26 hours; an import may contain hours that are years ahead."""
+    page = durations.page_of(event(1, event_ts=NOON + hours_ahead * HOUR))
+    state = durations.add(None, page, [durations.Leave(1_000, source(1, NOON_MS))])
+
+    assert durations.deadline(state) == NOON_MS + (2 + 26) * HOUR_MS

@@ -81,7 +81,7 @@ class Role:
     async def alert(self, offset: int, site_id: str = "shop") -> None:
         """Let an alert be stored."""
         rows = {AlertRow: [samples.alert_at(offset, offset, site_id)]}
-        await self.writer.write(samples.TOPIC, 0, offset + 1, rows, samples.refuse_nothing)
+        await self.writer.write(samples.TOPIC, 0, offset + 1, rows, samples.expect_no_rejection)
 
     def client(self, token: str | None = None) -> httpx.AsyncClient:
         """Return a client that calls the application in this process."""

@@ -1,0 +1,37 @@
+"""The source offset up to which a partition's states have applied all events."""
+
+import pytest
+
+from streams.engine.changelog_headers import tombstone_headers
+from streams.engine.partition_states import PartitionStates
+from tests.component.streams.bench import InRecord
+
+
+def states() -> PartitionStates[str]:
+    """Return the states of a partition without any."""
+    return PartitionStates(lambda value: value.decode())
+
+
+def tombstone(number: int, applied_until: int) -> InRecord:
+    """Return a tombstone of the changelog."""
+    headers = tuple(tombstone_headers(number, applied_until))
+    return InRecord(number, b"key-%d" % number, None, headers)
+
+
+def test_applied_until_is_unknown_at_first_and_never_decreases() -> None:
+    """A batch that is read again after a crash ends at a lower offset."""
+    empty = states()
+    assert empty.applied_until == -1
+
+    empty.applied_until = 7
+    empty.applied_until = 3
+    assert empty.applied_until == 7
+
+
+@pytest.mark.parametrize("offsets", [(3, 7), (7, 3)])
+def test_restoration_takes_the_highest_offset_of_all_tombstones(offsets: tuple[int, int]) -> None:
+    """In whatever order compaction left them."""
+    restored = states()
+    restored.recover(tombstone(number, offset) for number, offset in enumerate(offsets))
+
+    assert restored.applied_until == 7
