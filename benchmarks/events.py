@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from infra.demo.crowd import Crowd, Happening
+from infra.demo.crowd import Simulation, TimedEvent
 from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
@@ -22,10 +22,12 @@ _DISTINCT = 20_000
 
 
 @cache
-def happenings(number: int, sites: int = 4) -> list[Happening]:
+def timed_events(number: int, sites: int = 4) -> list[TimedEvent]:
     """Return the first `number` events at some sites, in order."""
-    crowds = [Crowd(_VISITORS, f"shop-{site}", seed=site).happenings() for site in range(sites)]
-    interleaved = (happening for group in zip(*crowds, strict=True) for happening in group)
+    simulations = [
+        Simulation(_VISITORS, f"shop-{site}", seed=site).events() for site in range(sites)
+    ]
+    interleaved = (event for group in zip(*simulations, strict=True) for event in group)
     return list(islice(interleaved, number))
 
 
@@ -33,9 +35,9 @@ def happenings(number: int, sites: int = 4) -> list[Happening]:
 def bodies(number: int) -> list[bytes]:
     """Return events as JSON, in order."""
     encoded = []
-    for happening in happenings(number):
-        at = _START + timedelta(seconds=happening.at)
-        encoded.append(msgspec.json.encode({**happening.event, "timestamp": at.isoformat()}))
+    for timed in timed_events(number):
+        at = _START + timedelta(seconds=timed.at)
+        encoded.append(msgspec.json.encode({**timed.event, "timestamp": at.isoformat()}))
     return encoded
 
 

@@ -18,7 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from benchmarks.events import happenings
+from benchmarks.events import timed_events
 from benchmarks.loaded import LoadedStack, loaded_stack
 from benchmarks.measure import Candidate, Measurement, Workload
 from schemas.stages import SINK_STAGES, STREAM_STAGES
@@ -45,7 +45,7 @@ _numbers = count()
 
 def _bodies(batches: int) -> list[bytes]:
     """Return batches of distinct events; repetitions have new sessions and visitors."""
-    sample = happenings(_DISTINCT)
+    sample = timed_events(_DISTINCT)
     encoded = []
     for _ in range(batches):
         batch = [

@@ -11,7 +11,7 @@ from infra.cli_data_dir import DEFAULT, DataDirOption
 from schemas.counted import counted
 
 if TYPE_CHECKING:
-    from infra.adopt.run import Adopted
+    from infra.adopt.run import AdoptionResult
     from schemas.settings import Settings
 
 
@@ -37,19 +37,19 @@ def adopt_cluster(
     from infra.audit.screen import ReadingScreen
 
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # hide retries
-    with _kafka_of(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
-        work = adopt(settings, force=force, report=screen.step, seen=screen.seen)
+    with _open_kafka(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
+        work = adopt(settings, force=force, on_step=screen.set_step, on_rows=screen.advance)
         done = asyncio.run(work)
     _show(done)
 
 
 @contextmanager
-def _kafka_of(data_dir: Path) -> "Iterator[Settings]":
+def _open_kafka(data_dir: Path) -> "Iterator[Settings]":
     """Yield the settings of the cluster; start the local broker if none is configured."""
     from infra.broker import archive
     from infra.data_dir import local_database, read_settings
     from infra.database import check_exists
-    from infra.rebuild.broker import kafka_of
+    from infra.rebuild.broker import open_kafka
 
     settings = read_settings()
     database = local_database(settings.database, data_dir)
@@ -57,23 +57,29 @@ def _kafka_of(data_dir: Path) -> "Iterator[Settings]":
     is_local = "bootstrap_servers" not in settings.kafka.model_fields_set
     if is_local:
         archive.prepare()
-    with kafka_of(data_dir, is_new=is_local) as cluster:
+    with open_kafka(data_dir, is_new=is_local) as cluster:
         yield cluster
 
 
-def _show(done: "Adopted") -> None:
+def _show(done: "AdoptionResult") -> None:
     name = f"the Kafka cluster {done.cluster_id} (epoch {done.epoch})"
     if not done.is_new:
         typer.echo(f"Nothing to do: the database belongs to {name}, or is empty.")
         return
-    previous = ", ".join(f"{cluster} (epoch {epoch})" for cluster, epoch in sorted(done.before))
+    previous = ", ".join(
+        f"{cluster} (epoch {epoch})" for cluster, epoch in sorted(done.previous_clusters)
+    )
     from schemas.topics import EVENTS_RAW
 
     stored = sorted(
-        (tp.partition, offset) for tp, offset in done.stored.items() if tp.topic == EVENTS_RAW.name
+        (tp.partition, offset)
+        for tp, offset in done.previous_offsets.items()
+        if tp.topic == EVENTS_RAW.name
     )
     ends = ", ".join(f"{partition}: {offset:,}" for partition, offset in stored) or "unknown"
-    starts = ", ".join(f"{partition}: {offset:,}" for partition, offset in done.starts.items())
+    starts = ", ".join(
+        f"{partition}: {offset:,}" for partition, offset in done.start_offsets.items()
+    )
     typer.echo(f"✓ The database belongs to {name} now.")
     typer.echo(f"  before:       {previous or 'unknown'}; offsets of events-raw: {ends}")
     typer.echo("                later records of that cluster are not in the database")

@@ -50,7 +50,7 @@ def audit(
     database = local_database(settings.database, data_dir)
     settings = settings.model_copy(update={"database": database})
     with ReadingScreen(Console(stderr=True), asyncio.run(count_events(settings))) as screen:
-        findings = asyncio.run(run(settings, settle, screen.seen, screen.settling))
+        findings = asyncio.run(run(settings, settle, screen.advance, screen.show_retry))
     typer.echo(verdict(findings))
     show_findings(table_console(), findings)
     if any(found.differing for found in findings):
@@ -97,12 +97,12 @@ def _rebuild(
 
     from infra.audit.scope import Scope
     from infra.audit.screen import ReadingScreen
-    from infra.rebuild.broker import kafka_of
+    from infra.rebuild.broker import open_kafka
     from infra.rebuild.run import rebuild as run
 
     scope = Scope(_checked(site), since)
-    with kafka_of(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
-        done = asyncio.run(run(settings, target_of(settings), scope, screen.seen))
+    with open_kafka(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
+        done = asyncio.run(run(settings, target_of(settings), scope, screen.advance))
     typer.echo(
         f"{counted(done.written, 'row')} written, {done.removed:,} removed, "
         f"{counted(done.states, 'state')} published."

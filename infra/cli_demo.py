@@ -32,27 +32,27 @@ def demo(
 
     from rich.console import Console
 
-    from infra.demo.crowd import Crowd
+    from infra.demo.crowd import Simulation
     from infra.demo.run import Clock, Options
     from infra.demo.run import demo as run
     from infra.demo.screen import DemoScreen
     from infra.errors import UserError
     from infra.replay.endpoint import endpoint
     from infra.replay.report import Report
-    from infra.replay.sender import NotTakenError
+    from infra.replay.sender import NotAcceptedError
     from infra.tables import table_console
 
     options = Options(base_url(to, data_dir), rate, events)
-    crowd = Crowd(visitors, checked_site(site_id) or site_id)
+    simulation = Simulation(visitors, checked_site(site_id) or site_id)
     # The screen shows retries.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
     report = Report()
     try:
         with DemoScreen(Console(stderr=True)) as screen:
-            asyncio.run(run(options, crowd, report, screen, Clock()))
+            asyncio.run(run(options, simulation, report, screen, Clock()))
     except KeyboardInterrupt:
         typer.echo("Stopped.", err=True)
-    except NotTakenError as error:
+    except NotAcceptedError as error:
         shown = endpoint(options.base).shown
         raise UserError(f"{shown} no longer accepts events: {error}") from error
     finally:

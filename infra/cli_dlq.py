@@ -8,7 +8,7 @@ import typer
 from infra.cli_data_dir import DEFAULT, DataDirOption
 
 if TYPE_CHECKING:  # imported by the commands that need it
-    from infra.dead_letters.replay import Choice
+    from infra.dead_letters.replay import Selection
 
 dlq = typer.Typer(
     help="List, replay and discard dead letters: records that could not be processed.",
@@ -43,14 +43,16 @@ def list_letters(
 
     from infra.data_dir import local_settings
     from infra.dead_letters import screen
-    from infra.dead_letters.read import survey
+    from infra.dead_letters.read import read_overview
     from infra.tables import table_console
 
-    choice = _choice((), None, stage, reason, None)
+    selection = _selection((), None, stage, reason, None)
     kafka = local_settings(data_dir).kafka
-    overview = asyncio.run(survey(kafka, topic, limit, choice.fits, with_discarded=show_all))
+    overview = asyncio.run(
+        read_overview(kafka, topic, limit, selection.matches, with_discarded=show_all)
+    )
     console = table_console()
-    for shown in screen.of_overview(overview, console.width):
+    for shown in screen.render_overview(overview, console.width):
         console.print(shown)
 
 
@@ -64,15 +66,15 @@ def show_letter(
 
     from infra.data_dir import local_settings
     from infra.dead_letters import screen
-    from infra.dead_letters.letter import Place
-    from infra.dead_letters.read import look_up
+    from infra.dead_letters.letter import RecordId
+    from infra.dead_letters.read import read_letter
     from infra.tables import table_console
 
-    place = Place.parse(letter_id)
+    selected_id = RecordId.parse(letter_id)
     kafka = local_settings(data_dir).kafka
-    record, settled = asyncio.run(look_up(kafka, place))
+    record, resolutions = asyncio.run(read_letter(kafka, selected_id))
     console = table_console()
-    for shown in screen.of_record(record, settled):
+    for shown in screen.render_record(record, resolutions):
         console.print(shown, soft_wrap=True)
 
 
@@ -102,14 +104,14 @@ def replay_letters(
     from infra.dead_letters.replay import Report, replay
     from infra.tables import table_console
 
-    choice = _choice(ids, topic, stage, reason, limit)
+    selection = _selection(ids, topic, stage, reason, limit)
     kafka = local_settings(data_dir).kafka
     report = Report()
     try:
-        with screen.progress(Console(stderr=True)) as look:
-            asyncio.run(replay(kafka, choice, report, look, dry_run=dry_run))
+        with screen.progress(Console(stderr=True)) as on_progress:
+            asyncio.run(replay(kafka, selection, report, on_progress, dry_run=dry_run))
     finally:
-        for shown in screen.of_report(report, dry_run=dry_run):
+        for shown in screen.render_report(report, dry_run=dry_run):
             table_console().print(shown)
 
 
@@ -144,7 +146,7 @@ def discard_letters(
     from infra.errors import UsageError
     from schemas.counted import counted
 
-    choice = _choice(ids, topic, stage, letter_reason, limit, "--letter-reason")
+    selection = _selection(ids, topic, stage, letter_reason, limit, "--letter-reason")
     if not (ids or topic or stage or letter_reason or select_all):
         raise UsageError(
             "Nothing is selected: give an ID of `headrace dlq list`, --topic, --stage, "
@@ -153,8 +155,8 @@ def discard_letters(
     reason = checked_reason(why)
     kafka = local_settings(data_dir).kafka
     report = Report()
-    selected = asyncio.run(select(kafka, choice, report))
-    for line in screen.of_selection(selected, report):
+    selected = asyncio.run(select(kafka, selection, report))
+    for line in screen.render_selection(selected, report):
         typer.echo(line)
     letters = counted(len(selected), "dead letter")
     if selected and not (ids or yes):
@@ -174,23 +176,23 @@ def _confirm(question: str) -> None:
         raise UserError("Nothing was discarded: answer y, or give --yes")
 
 
-def _choice(
+def _selection(
     ids: Iterable[str] | None,
     topic: str | None,
     stage: str | None,
     reason: str | None,
     limit: int | None,
     reason_option: str = "--reason",
-) -> "Choice":
+) -> "Selection":
     """Return the selection of dead letters. Raises typer.BadParameter for an unknown value."""
-    from infra.dead_letters.letter import Place
-    from infra.dead_letters.replay import Choice
+    from infra.dead_letters.letter import RecordId
+    from infra.dead_letters.replay import Selection
     from schemas.reject_reasons import DeadLetterReason
     from schemas.stages import STAGES
 
     _check("--stage", stage, STAGES)
     _check(reason_option, reason, list(DeadLetterReason))
-    return Choice([Place.parse(text) for text in ids or ()], topic, stage, reason, limit)
+    return Selection([RecordId.parse(text) for text in ids or ()], topic, stage, reason, limit)
 
 
 def _check(option: str, value: str | None, allowed: Iterable[str]) -> None:

@@ -90,7 +90,7 @@ def replay(
         token=token,
         query=None if query is None else base_url(query, None),
         is_dry_run=dry_run,
-        mapped=_parse_mapping(mapping or []),
+        field_map=_parse_mapping(mapping or []),
     )
     if rejects is not None and any(_is_same(rejects, file) for file in files):
         raise typer.BadParameter("is one of the files to read", param_hint="--rejects")

@@ -24,17 +24,17 @@ def status(
     from rich.text import Text
 
     from infra.status import screen
-    from infra.status.look import look
+    from infra.status.look import collect_status
     from infra.tables import table_console
 
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # hide retries
     with Console(stderr=True).status("Measuring rates, a few seconds …"):
-        report = asyncio.run(look(data_dir))
+        report = asyncio.run(collect_status(data_dir))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
         console = table_console()
-        for part in screen.shown(report, datetime.now(UTC)):
+        for part in screen.render_status(report, datetime.now(UTC)):
             console.print(part, soft_wrap=isinstance(part, Text))
     if report.problems:
         raise typer.Exit(1)

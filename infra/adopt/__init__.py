@@ -1,1 +1,1 @@
-"""`headrace adopt-cluster`: continue a database with another Kafka cluster (ADR 43)."""
+"""`headrace adopt-cluster`: move a database to another Kafka cluster (ADR 43)."""

@@ -1,4 +1,4 @@
-"""What the alert rules know, computed from `events`, and alerts that were never raised."""
+"""Compute alert states from `events`, and the alerts that were never raised."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row, and_, or_, select
 
-from infra.audit.former import former_fingerprint
-from infra.audit.grounds import EVENT_COLUMNS, event_of, hours_near
-from infra.audit.snapshot import PLACE, Snapshot, source_of
+from infra.audit.former import legacy_fingerprint
+from infra.audit.grounds import EVENT_COLUMNS, hours_around, to_event
+from infra.audit.snapshot import POSITION_COLUMNS, Snapshot, source_of
 from schemas.alert_rules import ERROR_NEW, PAYMENT
 from schemas.batched import batched
 from schemas.codec import decode, encode
@@ -23,20 +23,20 @@ from streams.engine.partition_states import PartitionStates
 
 _EVENTS, _ALERTS = table_of(EventRow), table_of(AlertRow)
 
-#: Events between two writes of states.
-_AT_ONCE = 1_000
+#: Events processed at a time.
+_BATCH_SIZE = 1_000
 _HOUR_US = 3_600_000_000
 
 
 class Limits(NamedTuple):
-    """The stream time (ms), and how many states a partition keeps."""
+    """The stream time (ms), and the maximum number of states of a partition."""
 
     now_ms: int
     max_states: int
 
 
 class Computed(NamedTuple):
-    """Of each site: its alert states by key, encoded; and the alerts that SQL lacks."""
+    """The encoded alert states by key, and the alerts that are missing in SQL."""
 
     states: dict[bytes, bytes]
     missing: list[Alert]
@@ -48,40 +48,39 @@ def compute(
     public_url: str | None,
     limits: Limits,
 ) -> Computed:
-    """Apply the rules to payments and errors in the order of `received_at`.
+    """Apply the alert rules to payments and errors in the order of `received_at`.
 
-    A payment without its alert, an error that was never reported to its site, and a digest that was
-    not raised were stored while the old cluster's alert worker lagged behind: their alerts are
-    missing.
+    Alerts are missing if the old cluster's alert worker lagged behind the sinks: payments without
+    an alert, new errors that were not reported, and digests that were not raised.
     """
     states: PartitionStates[AlertState] = PartitionStates(lambda value: decode(value, AlertState))
     aggregator = AlertAggregator(states, subscriptions, public_url)
-    raised = _Raised(snapshot)
+    stored = _StoredAlerts(snapshot)
     missing: list[Alert] = []
-    for rows in batched(_rows(snapshot, limits.now_ms), _AT_ONCE):
+    for rows in batched(_rows(snapshot, limits.now_ms), _BATCH_SIZE):
         aggregator.evict(limits.max_states)
         for row in rows:
-            event, src = event_of(row), source_of(row, limits.now_ms)
+            event, src = to_event(row), source_of(row, limits.now_ms)
             aggregator.advance(src)
             alerts = aggregator.add(event, src)
-            missing += [alert for alert in alerts if raised.lacks(alert, event)]
-        missing += filter(raised.lacks_digest, aggregator.flush())
-        _apply(states)
+            missing += [alert for alert in alerts if stored.is_missing(alert, event)]
+        missing += filter(stored.is_digest_missing, aggregator.flush())
+        _commit(states)
     aggregator.evict(limits.max_states)
     aggregator.advance(Source(0, 0, limits.now_ms))
-    missing += filter(raised.lacks_digest, aggregator.flush())
-    _apply(states)
+    missing += filter(stored.is_digest_missing, aggregator.flush())
+    _commit(states)
     return Computed(states.stored, missing)
 
 
-class _Raised:
-    """The alerts that SQL has."""
+class _StoredAlerts:
+    """The alerts in SQL."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._ids: set[str] = set()
         self._errors: set[tuple[str, str]] = set()
         self._digests: set[tuple[str, int]] = set()
-        self._an_hour: Counter[tuple[str, int]] = Counter()
+        self._new_per_hour: Counter[tuple[str, int]] = Counter()
         self._last_us = 0
         names = ("alert_id", "site_id", "rule", "subject", "raised_at")
         for row in snapshot.rows(select(*(_ALERTS.columns[name] for name in names))):
@@ -92,25 +91,26 @@ class _Raised:
                 self._digests.add((row.site_id, at // _HOUR_US))
             elif row.rule == ERROR_NEW:
                 self._errors.add((row.site_id, row.subject))
-                self._an_hour[row.site_id, at // _HOUR_US] += 1
+                self._new_per_hour[row.site_id, at // _HOUR_US] += 1
 
-    def lacks(self, alert: Alert, event: RawEvent) -> bool:
-        """Return True if the alert is one that its event must have, and is not there."""
+    def is_missing(self, alert: Alert, event: RawEvent) -> bool:
+        """Return True if `event` must have raised the alert and it is not stored."""
         if alert.rule == PAYMENT:
             return alert.alert_id not in self._ids
         if alert.rule != ERROR_NEW:
-            return False  # whether a window had too many is decided by the broker's clock
+            return False  # windows depend on the broker's clock, which SQL does not have
         if alert.subject == DIGEST:
-            return self.lacks_digest(alert)
+            return self.is_digest_missing(alert)
         site = alert.site_id
-        if any((site, one) in self._errors for one in (alert.subject, former_fingerprint(event))):
+        subjects = (alert.subject, legacy_fingerprint(event))
+        if any((site, subject) in self._errors for subject in subjects):
             return False
-        near = hours_near(event.received_at)
-        return all(self._an_hour[site, one] < MAX_NEW_PER_HOUR for one in near)
+        hours = hours_around(event.received_at)
+        return all(self._new_per_hour[site, hour] < MAX_NEW_PER_HOUR for hour in hours)
 
-    def lacks_digest(self, alert: Alert) -> bool:
-        """Return True if the old cluster's worker had not reached a digest when it stopped."""
-        if any((alert.site_id, one) in self._digests for one in hours_near(alert.raised_at)):
+    def is_digest_missing(self, alert: Alert) -> bool:
+        """Return True if the old cluster's worker stopped before it raised the digest."""
+        if any((alert.site_id, hour) in self._digests for hour in hours_around(alert.raised_at)):
             return False
         return alert.raised_at + DIGEST_AFTER_MS * 1_000 >= self._last_us
 
@@ -120,7 +120,7 @@ def _rows(snapshot: Snapshot, now_ms: int) -> Iterator[Row[Any]]:
     query = (
         select(
             *(_EVENTS.columns[name] for name in EVENT_COLUMNS),
-            *(_EVENTS.columns[name] for name in PLACE),
+            *(_EVENTS.columns[name] for name in POSITION_COLUMNS),
         )
         .where(
             or_(
@@ -128,11 +128,12 @@ def _rows(snapshot: Snapshot, now_ms: int) -> Iterator[Row[Any]]:
                 and_(_EVENTS.c.type == "error", _EVENTS.c.received_at >= since),
             )
         )
-        .order_by(_EVENTS.c.received_at, *(_EVENTS.columns[name] for name in PLACE))
+        .order_by(_EVENTS.c.received_at, *(_EVENTS.columns[name] for name in POSITION_COLUMNS))
     )
     return snapshot.rows(query)
 
 
-def _apply(states: PartitionStates[AlertState]) -> None:
+def _commit(states: PartitionStates[AlertState]) -> None:
+    """Apply the staged changes."""
     staged = states.take_staged()
     states.apply({key: None if one is None else encode(one) for key, one in staged}, -1)

@@ -1,4 +1,4 @@
-"""Which events of the new log the database has already: a log that was copied, or restored."""
+"""Find where a copied or restored log continues after the events in the database."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -9,7 +9,7 @@ from uuid import UUID
 from aiokafka import TopicPartition
 
 from infra.adopt.seeds import Seed
-from infra.adopt.stored import Name, places_of
+from infra.adopt.stored import EventKey, positions_of
 from infra.database import run_once
 from schemas import headers
 from schemas.headers import find
@@ -24,54 +24,57 @@ from streams.engine.log_tail import LogTail
 _ALL = 1 << 62
 
 
-class Known(NamedTuple):
-    """Where and when (ms) a partition's first event stands that is not stored; repeats after it.
+class Start(NamedTuple):
+    """Offset and log time (ms) of the first event of a partition that is not stored.
 
-    Without such an event, `start` is after the last one that is stored, and `start_ms` is now.
+    If all are stored, these are the offset after the last one, and the current time. `duplicates`
+    are the stored events after this offset.
     """
 
-    start: int
-    start_ms: int
-    repeats: list[Seed]
+    offset: int
+    log_ms: int
+    duplicates: list[Seed]
 
 
-async def known_events(
+async def find_starts(
     kafka: KafkaSettings, database: DatabaseSettings, begins: Mapping[TopicPartition, int]
-) -> dict[int, Known]:
-    """Read `events-raw` to its end, and look its events up in the database.
+) -> dict[int, Start]:
+    """Read `events-raw` to its end, and look up its events in the database.
 
-    What begins with stored events is continued after them. Stored events after the first new one
-    become seeds: the router must drop them.
+    A partition is continued after the stored events that it begins with. Stored events after the
+    first new one become seeds, so that the router drops them.
     """
     tail = LogTail(kafka, EVENTS_RAW.name, _ALL)
-    found: dict[int, Known] = {}
-    for place, begin in begins.items():
-        start, start_ms, repeats = begin, None, list[Seed]()
-        async for names in _names(tail, place.partition):
-            wanted = {name for name, _ in names.values()}
-            places = await run_once(database, partial(places_of, names=wanted))
-            for offset, (name, log_ms) in names.items():
-                at = places.get(name)
+    found: dict[int, Start] = {}
+    for tp, begin in begins.items():
+        start, start_ms, duplicates = begin, None, list[Seed]()
+        async for fetched in _event_keys(tail, tp.partition):
+            keys = {key for key, _ in fetched.values()}
+            stored = await run_once(database, partial(positions_of, keys=keys))
+            for offset, (key, log_ms) in fetched.items():
+                at = stored.get(key)
                 if at is None:
                     start_ms = log_ms if start_ms is None else start_ms
                 elif start_ms is None:
                     start = offset + 1
                 else:
-                    repeats.append(Seed(name, at[0], position(at[1], at[2]), start_ms))
+                    duplicates.append(Seed(key, at[0], position(at[1], at[2]), start_ms))
         now_ms = int(time.time() * 1_000)
-        found[place.partition] = Known(start, now_ms if start_ms is None else start_ms, repeats)
+        found[tp.partition] = Start(start, now_ms if start_ms is None else start_ms, duplicates)
     return found
 
 
-async def _names(tail: LogTail, partition: int) -> AsyncIterator[dict[int, tuple[Name, int]]]:
-    """Yield, in fetches, the names and log times (ms) of the events by their offsets."""
+async def _event_keys(
+    tail: LogTail, partition: int
+) -> AsyncIterator[dict[int, tuple[EventKey, int]]]:
+    """Yield the keys and log times (ms) of events by offset, one dict per fetch."""
     async for records in tail.catch_up(partition):
-        named = [(record, _name(record.key, record.headers)) for record in records]
-        yield {one.offset: (name, one.timestamp) for one, name in named if name is not None}
+        keyed = [(record, _event_key(record.key, record.headers)) for record in records]
+        yield {record.offset: (key, record.timestamp) for record, key in keyed if key is not None}
 
 
-def _name(key: bytes | None, of: headers.Headers) -> Name | None:
-    if why_no_event(key, of) is not None:
-        return None  # a tick, or what the router dead-letters
+def _event_key(key: bytes | None, record_headers: headers.Headers) -> EventKey | None:
+    if why_no_event(key, record_headers) is not None:
+        return None  # a punctuation record, or a record that the router dead-letters
     site, _, session = (key or b"").decode().partition(":")
-    return str(UUID(bytes=find(of, headers.EVENT_ID) or b"")), site, session
+    return str(UUID(bytes=find(record_headers, headers.EVENT_ID) or b"")), site, session

@@ -1,6 +1,6 @@
-"""Adopting a cluster: its derived topics are emptied and filled from SQL, then SQL moves to it.
+"""Adopt a cluster: rebuild its derived topics from SQL, then move the database to it.
 
-The rows of `consumer_offsets` are written last. Until then the sinks refuse the cluster, and the
+The rows of `consumer_offsets` are written last. Until then the sinks reject the cluster, and the
 command can be repeated: it does everything again, in the same epoch.
 """
 
@@ -13,8 +13,8 @@ from itertools import chain
 from aiokafka import TopicPartition
 
 from infra.adopt import alerts, seeds, topics
-from infra.adopt.known import Known, known_events
-from infra.adopt.stored import Stored, move, read_stored
+from infra.adopt.known import Start, find_starts
+from infra.adopt.stored import StoredOffsets, read_offsets, replace_offsets
 from infra.adopt.subscriptions import publish_subscriptions
 from infra.audit.scope import Scope
 from infra.audit.snapshot import Snapshot, read_snapshot
@@ -49,23 +49,23 @@ from streams.engine.changelog_headers import version_header
 from streams.engine.producer import BatchProducer, OutRecord
 from streams.live_app import APP_ID as LIVE
 
-#: Seeds that are sent at a time.
-_AT_ONCE = 5_000
+#: Seeds sent at a time.
+_BATCH_SIZE = 5_000
 _GROUPS = (STREAMS, LIVE, SINKS)
-
-Report = Callable[[str], None]
 
 
 @dataclass(slots=True)
-class Adopted:
-    """What an adoption did; `is_new` is False when the database belongs to the cluster already."""
+class AdoptionResult:
+    """The result; `is_new` is False if the database already belonged to the cluster."""
 
     cluster_id: str
     epoch: int
     is_new: bool
-    before: frozenset[tuple[str, int]] = frozenset()
-    stored: Mapping[TopicPartition, int] = field(default_factory=dict)
-    starts: Mapping[int, int] = field(default_factory=dict)
+    previous_clusters: frozenset[tuple[str, int]] = frozenset()
+    previous_offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
+    #: For each partition of `events-raw`, the offset that the workers start from.
+    start_offsets: Mapping[int, int] = field(default_factory=dict)
+    #: How many of each were written.
     states: int = 0
     ids: int = 0
     alerts: int = 0
@@ -73,145 +73,166 @@ class Adopted:
 
 
 async def adopt(
-    settings: Settings, *, force: bool, report: Report, seen: Callable[[int], None]
-) -> Adopted:
-    """Have the database continue with the cluster of the settings. Safe to repeat at any time.
+    settings: Settings,
+    *,
+    force: bool,
+    on_step: Callable[[str], None],
+    on_rows: Callable[[int], None],
+) -> AdoptionResult:
+    """Move the database to the cluster of the settings. Idempotent.
 
-    `UserError` when workers run, the partitions differ, or Kafka or the database fail. With `force`
-    also if the database seems to belong to the cluster: a topic was deleted and created again.
+    `on_step` is called with each step, `on_rows` with the number of rows read. With `force`, do it
+    even if the database seems to belong to the cluster, for a topic that was deleted and recreated.
+    Raises `UserError` if workers are running, the number of partitions differs, or Kafka or the
+    database fails.
     """
     await create_topics(settings.kafka)
     async with open_cluster(settings, "The adoption is not complete; run this again") as cluster:
         await cluster.check_stopped(_GROUPS, _still_running)
-        stored = await run_once(settings.database, read_stored)
+        stored = await run_once(settings.database, read_offsets)
         cluster_id = await cluster.cluster_id()
-        done = Adopted(cluster_id, cluster.epoch, is_new=False, before=stored.clusters)
+        result = AdoptionResult(
+            cluster_id, cluster.epoch, is_new=False, previous_clusters=stored.clusters
+        )
         is_empty = not stored.has_events and not stored.next_offsets
-        if is_empty or (not force and await _belongs(cluster, cluster_id, stored)):
-            return done
+        if is_empty or (not force and await _is_current(cluster, cluster_id, stored)):
+            return result
         _check_partitions(stored, settings.kafka.partitions)
         is_other = cluster_id not in {name for name, _ in stored.clusters}
-        done.is_new, done.stored = True, stored.next_offsets
-        done.epoch = max(stored.last_epoch + 1, cluster.epoch)
-        if done.epoch > MAX_EPOCH:
+        result.is_new, result.previous_offsets = True, stored.next_offsets
+        result.epoch = max(stored.last_epoch + 1, cluster.epoch)
+        if result.epoch > MAX_EPOCH:
             raise UserError(f"{MAX_EPOCH} clusters were adopted; there is no further epoch")
-        adoption = _Adoption(settings, done, report, seen)
-        begins, _ = await cluster.ranges_of(adoption.raw)
-        await adoption.fill(begins, is_other=is_other)
+        adoption = _Adoption(settings, result, on_step, on_rows)
+        begins, _ = await cluster.offset_ranges(adoption.raw)
+        await adoption.rebuild_topics(begins, is_other=is_other)
         await cluster.check_stopped(_GROUPS, _still_running, 0)
         await adoption.move()
-    return done
+    return result
 
 
 class _Adoption:
-    """One adoption: what it works on, and what it has done."""
+    """One adoption in progress."""
 
     def __init__(
-        self, settings: Settings, done: Adopted, report: Report, seen: Callable[[int], None]
+        self,
+        settings: Settings,
+        result: AdoptionResult,
+        on_step: Callable[[str], None],
+        on_rows: Callable[[int], None],
     ) -> None:
         self._settings = settings
         self._kafka = settings.kafka
         self._partitions = range(settings.kafka.partitions)
-        self._of_site = site_partitioner(settings.kafka.partitions)
-        self._done = done
-        self._report = report
-        self._seen = seen
-        self._known: dict[int, Known] = {}
+        self._partition_of_site = site_partitioner(settings.kafka.partitions)
+        self._result = result
+        self._on_step = on_step
+        self._on_rows = on_rows
+        self._starts: dict[int, Start] = {}
 
-    async def fill(self, begins: Mapping[TopicPartition, int], *, is_other: bool) -> None:
-        """Empty the derived topics of the cluster and fill them from SQL."""
-        self._report("looking for events that the database has already")
-        self._known = await known_events(self._kafka, self._settings.database, begins)
-        self._done.starts = {number: one.start for number, one in self._known.items()}
-        self._report("emptying the topics that are computed from events")
-        await topics.empty(self._settings.kafka, with_alerts=is_other)
+    async def rebuild_topics(self, begins: Mapping[TopicPartition, int], *, is_other: bool) -> None:
+        """Delete and recreate the derived topics, and fill them from SQL."""
+        self._on_step("looking for events that are already in the database")
+        self._starts = await find_starts(self._kafka, self._settings.database, begins)
+        self._result.start_offsets = {number: one.offset for number, one in self._starts.items()}
+        self._on_step("recreating the topics that are computed from events")
+        await topics.recreate(self._settings.kafka, with_alerts=is_other)
         async with open_producer(self._settings) as producer:
             await self._write_epoch(producer)
-            self._report("copying event ids for the router")
+            self._on_step("copying event ids for the router")
             await self._seed(producer)
-            self._report("computing sessions and page durations")
+            self._on_step("computing sessions and page durations")
             await self._compute_results()
-            self._report("computing alert states")
+            self._on_step("computing alert states")
             await self._compute_alerts(producer)
 
     async def move(self) -> None:
-        """Have the groups and the database continue with the cluster."""
-        self._report("moving the database to the cluster")
-        starts = {place: self._known[place.partition].start for place in self.raw}
+        """Commit the start offsets of the consumer groups, and move the database."""
+        self._on_step("moving the database to the cluster")
+        starts = {tp: self._starts[tp.partition].offset for tp in self.raw}
         results = (SESSIONS, PAGE_DURATIONS, ALERTS)
-        offsets = starts | dict.fromkeys(self._places(results), 0)
+        offsets = starts | dict.fromkeys(self._topic_partitions(results), 0)
         await topics.commit(
-            self._kafka, prefixed(STREAMS), starts | dict.fromkeys(self._places(topics.READ), 0)
+            self._kafka,
+            prefixed(STREAMS),
+            starts | dict.fromkeys(self._topic_partitions(topics.INPUTS), 0),
         )
         await topics.commit(self._kafka, prefixed(SINKS), offsets)
-        cluster_id, epoch = self._done.cluster_id, self._done.epoch
+        cluster_id, epoch = self._result.cluster_id, self._result.epoch
         await run_once(
             self._settings.database,
-            lambda connection: move(connection, cluster_id, epoch, offsets),
+            lambda connection: replace_offsets(connection, cluster_id, epoch, offsets),
         )
 
     @property
     def raw(self) -> list[TopicPartition]:
         """The partitions of `events-raw`."""
-        return self._places([EVENTS_RAW])
+        return self._topic_partitions([EVENTS_RAW])
 
-    def _places(self, of: Iterable[Topic]) -> list[TopicPartition]:
-        return [TopicPartition(topic.name, number) for topic in of for number in self._partitions]
+    def _topic_partitions(self, topics: Iterable[Topic]) -> list[TopicPartition]:
+        return [
+            TopicPartition(topic.name, number) for topic in topics for number in self._partitions
+        ]
 
     async def _write_epoch(self, producer: BatchProducer) -> None:
-        done, now_us = self._done, time.time_ns() // 1_000
-        record = ClusterEpoch(cluster_id=done.cluster_id, epoch=done.epoch, adopted_at=now_us)
-        sent = OutRecord(done.cluster_id.encode(), encode(record))
+        result, now_us = self._result, time.time_ns() // 1_000
+        record = ClusterEpoch(cluster_id=result.cluster_id, epoch=result.epoch, adopted_at=now_us)
+        sent = OutRecord(result.cluster_id.encode(), encode(record))
         await producer.send(CLUSTER_EPOCHS.name, 0, [sent])
 
     async def _seed(self, producer: BatchProducer) -> None:
-        until_ms = {number: one.start_ms for number, one in self._known.items()}
+        until_ms = {number: one.log_ms for number, one in self._starts.items()}
         loop = asyncio.get_running_loop()
 
         def work(snapshot: Snapshot) -> None:
-            repeats = chain.from_iterable(one.repeats for one in self._known.values())
-            records = seeds.records_of(chain(seeds.recent(snapshot, until_ms), repeats))
-            for some in batched(records, _AT_ONCE):
-                sending = send(producer, EVENTS_SESSION, some)
+            duplicates = chain.from_iterable(one.duplicates for one in self._starts.values())
+            records = seeds.seed_records(chain(seeds.recent_seeds(snapshot, until_ms), duplicates))
+            for batch in batched(records, _BATCH_SIZE):
+                sending = send(producer, EVENTS_SESSION, batch)
                 asyncio.run_coroutine_threadsafe(sending, loop).result()
-                self._done.ids += len(some)
+                self._result.ids += len(batch)
 
         await read_snapshot(self._settings.database, work, lambda _: None)
 
     async def _compute_results(self) -> None:
-        standing = {
-            number: Source(number, position(self._done.epoch, one.start), one.start_ms)
-            for number, one in self._known.items()
+        next_events = {
+            number: Source(number, position(self._result.epoch, one.offset), one.log_ms)
+            for number, one in self._starts.items()
         }
         for target in (sessions_of(self._settings), durations_of(self._settings)):
             rebuilt = await compute(
                 *(self._settings, target, Scope()),
-                standing=standing,
+                next_events=next_events,
                 changelog=Changelog(target.topic),
-                seen=self._seen,
+                on_rows=self._on_rows,
             )
-            self._done.states += rebuilt.states
+            self._result.states += rebuilt.states
 
     async def _compute_alerts(self, producer: BatchProducer) -> None:
         settings = self._settings
-        self._done.subscriptions, subscribed = await publish_subscriptions(settings)
-        now_ms = min(one.start_ms for one in self._known.values())
+        self._result.subscriptions, subscribed = await publish_subscriptions(settings)
+        now_ms = min(one.log_ms for one in self._starts.values())
         limits = alerts.Limits(now_ms, settings.streams.max_states)
         url = settings.query.public_url or None
         computed = await read_snapshot(
             settings.database,
             lambda snapshot: alerts.compute(snapshot, subscribed, url, limits),
-            self._seen,
+            self._on_rows,
         )
-        self._done.states += len(computed.states)
-        self._done.alerts = len(computed.missing)
+        self._result.states += len(computed.states)
+        self._result.alerts = len(computed.missing)
         states = (
-            (self._of_site(key.split(b":", 1)[0]), OutRecord(key, value, version_header(-1)))
+            (
+                self._partition_of_site(key.split(b":", 1)[0]),
+                OutRecord(key, value, version_header(-1)),
+            )
             for key, value in computed.states.items()
         )
         await send(producer, ALERT_STATES, states)
         missing = (OutRecord(one.site_id.encode(), encode(one)) for one in computed.missing)
-        await send(producer, ALERTS, ((self._of_site(one.key or b""), one) for one in missing))
+        await send(
+            producer, ALERTS, ((self._partition_of_site(one.key or b""), one) for one in missing)
+        )
 
 
 def _still_running(members: Mapping[str, int]) -> str:
@@ -221,24 +242,24 @@ def _still_running(members: Mapping[str, int]) -> str:
     )
 
 
-async def _belongs(cluster: Cluster, cluster_id: str, stored: Stored) -> bool:
-    """Return True if the database is of this cluster and epoch, and no topic ends too early."""
+async def _is_current(cluster: Cluster, cluster_id: str, stored: StoredOffsets) -> bool:
+    """Return True if the database is at this cluster and epoch, and its topics have all offsets."""
     if stored.clusters != {(cluster_id, cluster.epoch)}:
         return False
     ours = {topic.name for topic in TOPICS}
-    if any(place.topic not in ours for place in stored.next_offsets):
-        return False  # the topics have another prefix now
-    _, ends = await cluster.ranges_of(stored.next_offsets)
-    return all(ends.get(place, 0) >= offset for place, offset in stored.next_offsets.items())
+    if any(tp.topic not in ours for tp in stored.next_offsets):
+        return False  # the topic prefix has changed
+    _, ends = await cluster.offset_ranges(stored.next_offsets)
+    return all(ends.get(tp, 0) >= offset for tp, offset in stored.next_offsets.items())
 
 
-def _check_partitions(stored: Stored, partitions: int) -> None:
-    least = 1 + (-1 if stored.last_partition is None else stored.last_partition)
-    if stored.partitions in (None, partitions) and least <= partitions:
+def _check_partitions(stored: StoredOffsets, partitions: int) -> None:
+    minimum = 1 + (-1 if stored.last_partition is None else stored.last_partition)
+    if stored.partitions in (None, partitions) and minimum <= partitions:
         return
-    had = stored.partitions or f"at least {least}"
+    had = stored.partitions or f"at least {minimum}"
     raise UserError(
         f"The topics of this cluster have {partitions} partitions, those of the database's had "
-        f"{had}: a session would be on two of them. Delete headrace's topics here and create them "
-        f"with HEADRACE_KAFKA__PARTITIONS={stored.partitions or least}"
+        f"{had}: sessions would be split. Delete headrace's topics here and create them "
+        f"with HEADRACE_KAFKA__PARTITIONS={stored.partitions or minimum}"
     )

@@ -1,7 +1,7 @@
-"""Ids of stored events for the router's memory, so that it drops their repeats (ADR 43).
+"""Seed the router's deduplication state with the ids of stored events (ADR 43).
 
-The router's memory is what is in `events-session`. A seed is a tick there that carries an event's
-id and position: whoever reads the topic for events passes over it.
+The router restores its state from `events-session`. A seed is a punctuation record in that topic
+with the id and position of an event; consumers of events skip it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select
 
-from infra.adopt.stored import Name
-from infra.audit.snapshot import PLACE, Snapshot, source_of
+from infra.adopt.stored import EventKey
+from infra.audit.snapshot import POSITION_COLUMNS, Snapshot, source_of
 from schemas.event_types import TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source
 from sinks.sql.tables import EventRow, table_of
@@ -23,51 +23,54 @@ _EVENTS = table_of(EventRow)
 
 
 class Seed(NamedTuple):
-    """An event that is stored: its partition, position and log time (ms)."""
+    """A stored event, with its log time (ms)."""
 
-    name: Name
+    key: EventKey
     partition: int
-    at: int
+    position: int
     log_ms: int
 
 
-def recent(snapshot: Snapshot, until_ms: Mapping[int, int]) -> Iterator[Seed]:
-    """Yield the events that the router would remember, by partition, in the order of positions.
+def recent_seeds(snapshot: Snapshot, until_ms: Mapping[int, int]) -> Iterator[Seed]:
+    """Yield the events that the router would keep for deduplication, ordered by position.
 
-    `until_ms` is the log time that each partition has reached; no seed is later.
+    `until_ms` is the stream time of each partition, and the latest log time of its seeds.
     """
-    keep, keep_ms, most = CLIENT_IDS
-    place = [_EVENTS.columns[name] for name in PLACE]
+    keep, keep_ms, limit = CLIENT_IDS
+    position_columns = [_EVENTS.columns[name] for name in POSITION_COLUMNS]
     number = func.row_number().over(
-        partition_by=place[0], order_by=[column.desc() for column in place[1:]]
+        partition_by=position_columns[0],
+        order_by=[column.desc() for column in position_columns[1:]],
     )
     names = ("event_id", "site_id", "session_id", "received_at")
-    numbered = select(*(_EVENTS.columns[name] for name in names), *place, number.label("number"))
+    numbered = select(
+        *(_EVENTS.columns[name] for name in names), *position_columns, number.label("number")
+    )
     found = numbered.subquery()
     query = (
         select(found)
         .where(
-            found.c.number <= most,
+            found.c.number <= limit,
             or_(
                 found.c.number <= keep,
                 found.c.received_at >= from_micros((min(until_ms.values()) - keep_ms) * 1_000),
             ),
         )
-        .order_by(*(found.columns[name] for name in PLACE))
+        .order_by(*(found.columns[name] for name in POSITION_COLUMNS))
     )
     for row in snapshot.rows(query):
         src = source_of(row, until_ms[row.kafka_partition])
-        name = (str(row.event_id), row.site_id, row.session_id)
-        yield Seed(name, src.partition, src.offset, src.log_ms)
+        key = (str(row.event_id), row.site_id, row.session_id)
+        yield Seed(key, src.partition, src.offset, src.log_ms)
 
 
-def records_of(seeds: Iterable[Seed]) -> Iterator[tuple[int, OutRecord]]:
-    """Yield the records of seeds, each with its partition."""
-    for (event_id, site, session), partition, at, log_ms in seeds:
+def seed_records(seeds: Iterable[Seed]) -> Iterator[tuple[int, OutRecord]]:
+    """Yield the record of each seed, with its partition."""
+    for (event_id, site, session), partition, position, log_ms in seeds:
         headers = (
             (EVENT_ID, UUID(event_id).bytes),
             (TYPE, TICK.encode()),
             (CLIENT_ID, b""),
-            (SOURCE, Source(partition, at, log_ms).pack()),
+            (SOURCE, Source(partition, position, log_ms).pack()),
         )
         yield partition, OutRecord(f"{site}:{session}".encode(), None, headers)

@@ -1,4 +1,4 @@
-"""Subscriptions into the topic of a cluster that does not have them, from SQL."""
+"""Publish the subscriptions in SQL to the topic of a new cluster."""
 
 import sys
 
@@ -13,14 +13,17 @@ from streams.engine.log_tail import LogTail
 
 
 async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]:
-    """Publish those that the topic does not know; return how many, and all of them.
+    """Publish the subscriptions that the topic does not have; return how many, and all of them.
 
-    One that the topic knows, deleted ones too, is left to the sinks, which reconcile both.
+    The sinks reconcile those that the topic has, including deleted ones.
     """
-    tail, known = LogTail(settings.kafka, SUBSCRIPTIONS.name, sys.maxsize), set[bytes | None]()
+    tail, existing_keys = (
+        LogTail(settings.kafka, SUBSCRIPTIONS.name, sys.maxsize),
+        set[bytes | None](),
+    )
     for partition in range(settings.kafka.partitions):
         async for fetched in tail.catch_up(partition):
-            known |= {record.key for record in fetched}
+            existing_keys |= {record.key for record in fetched}
     subscribed, published = Subscriptions(), 0
     async with open_publisher(settings.kafka) as publish:
         for row in await run_once(settings.database, records.all_rows):
@@ -28,7 +31,7 @@ async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]
             at = records.micros(row.updated_at)
             record = records.record_of(name, records.spec_of(row), at)
             subscribed.put(name, record)
-            if name.encode() in known:
+            if name.encode() in existing_keys:
                 continue
             try:
                 await publish(name, record)

@@ -1,4 +1,4 @@
-"""The topics of a cluster that is adopted: emptied, then given what the database says."""
+"""The topics and consumer groups of a cluster that is adopted."""
 
 import asyncio
 import time
@@ -25,18 +25,21 @@ from schemas.topics import (
     dead_letters_of,
 )
 
-#: What they read of it, besides `events-raw`.
-READ = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
-#: What the stream workers make of `events-raw`, with its dead letters.
+#: The input topics of the stream workers, besides `events-raw`.
+INPUTS = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
+#: The topics that the stream workers derive from `events-raw`.
 DERIVED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT, SESSIONS, PAGE_DURATIONS, ALERT_STATES)
 
-_GONE_SECONDS = 60.0
+_DELETE_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _TIMEOUT_MS = 30_000
 
 
-async def empty(kafka: KafkaSettings, *, with_alerts: bool) -> None:
-    """Delete the derived topics and create them again; `UserError` if Kafka rejects that."""
+async def recreate(kafka: KafkaSettings, *, with_alerts: bool) -> None:
+    """Delete and recreate the derived topics and their dead letter topics.
+
+    Raises `UserError` if Kafka rejects that.
+    """
     wanted = {topic.name for topic in (*DERIVED, *((ALERTS,) if with_alerts else ()))}
     wanted |= {dead_letters_of(name) for name in wanted}
     topics = [topic for topic in TOPICS if topic.name in wanted]
@@ -46,8 +49,8 @@ async def empty(kafka: KafkaSettings, *, with_alerts: bool) -> None:
         await _delete(admin, topics)
     finally:
         await admin.close()
-    # A broker that is still deleting a topic may refuse to create it.
-    deadline = time.monotonic() + _GONE_SECONDS
+    # While a broker deletes a topic, it may reject its creation.
+    deadline = time.monotonic() + _DELETE_TIMEOUT_SECONDS
     while True:
         try:
             await create_topics(kafka)
@@ -65,11 +68,11 @@ async def _delete(admin: Any, topics: Sequence[Topic]) -> None:
     for name, code in response.topic_error_codes:
         if code not in (0, UnknownTopicOrPartitionError.errno):
             raise UserError(
-                f"Kafka did not delete the topic {name}, which is to be emptied: "
-                f"{for_code(code).__name__}. Allow it (delete.topic.enable, or the right Delete), "
-                "then run this again"
+                f"Kafka did not delete the topic {name}, which must be recreated: "
+                f"{for_code(code).__name__}. Set delete.topic.enable, or grant the operation "
+                "Delete, then run this again"
             )
-    deadline = time.monotonic() + _GONE_SECONDS
+    deadline = time.monotonic() + _DELETE_TIMEOUT_SECONDS
     while any(not found["error_code"] for found in await admin.describe_topics(names)):
         if time.monotonic() > deadline:
             raise UserError(f"Kafka still has a topic of {', '.join(names)}: run this again later")
@@ -77,7 +80,7 @@ async def _delete(admin: Any, topics: Sequence[Topic]) -> None:
 
 
 async def commit(kafka: KafkaSettings, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-    """Have a group without members continue at these offsets; `KafkaError` if it is refused."""
+    """Commit offsets for a group without members; raises `KafkaError` if Kafka rejects them."""
     consumer = make_consumer(kafka, group_id=group)
     await consumer.start()
     try:

@@ -1,1 +1,1 @@
-"""`headrace audit`: whether the results in SQL are what `events` says they must be."""
+"""`headrace audit`: compare the results in SQL with a recomputation from `events`."""

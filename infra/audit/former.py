@@ -1,4 +1,4 @@
-"""Alerts as earlier versions raised them: their fingerprints, and what their details have."""
+"""The fingerprints and details of alerts that earlier versions raised."""
 
 import re
 from functools import lru_cache
@@ -11,42 +11,42 @@ _MAX_CHARACTERS = 2_000
 _ADDED = {"site_id", "session_id", "path"}
 
 _QUERY_STRING = re.compile(r"\?[^\s\"')\]]*")
-#: What was masked, in this order.
+#: Masked in this order.
 _VARYING = (
     re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE),  # UUIDs
     re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE),
-    # Hex ids: both letters and digits, for "facade" is a word and 1234567 a number.
+    # Hex ids: letters and digits, because "facade" is a word and 1234567 a number.
     re.compile(r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{6,}\b", re.IGNORECASE),
     re.compile(r"[-+]?\d+(?:[.,:]\d+)*"),  # numbers, also line:column
 )
 
-#: A frame of V8, of Firefox and Safari, or of Python: the first one counted.
+#: A stack frame of V8, of Firefox and Safari, or of Python; only the first is used.
 _FRAME = re.compile(r"^\s*at\s+.+|^[^\s@]*@\S+|^\s*File \".+")
 
 
-def is_former(details: object) -> bool:
-    """Return True for the details of an alert that an earlier version raised."""
+def is_legacy(details: object) -> bool:
+    """Return True if the details are those of an earlier version."""
     return isinstance(details, dict) and "site_id" not in details
 
 
-def former_details(details: dict[str, object], rule: str) -> dict[str, object]:
-    """Return what an earlier version would have put into the details of an alert."""
+def legacy_details(details: dict[str, object], rule: str) -> dict[str, object]:
+    """Return only those of an alert's details that earlier versions had."""
     added = _ADDED | ({"url"} if rule == PAYMENT else {"user_id", "visitor_id"})
     return {name: value for name, value in details.items() if name not in added}
 
 
-def former_fingerprint(event: RawEvent) -> str:
-    """Return the fingerprint by which alerts of earlier versions name an error."""
+def legacy_fingerprint(event: RawEvent) -> str:
+    """Return the fingerprint of an error in alerts of earlier versions."""
     parts = (
         event.error_name or "",
-        _constant((event.error_message or "")[:_MAX_CHARACTERS]),
-        _constant(_first_frame(event.error_stack or "")[:_MAX_CHARACTERS]),
+        _masked((event.error_message or "")[:_MAX_CHARACTERS]),
+        _masked(_first_frame(event.error_stack or "")[:_MAX_CHARACTERS]),
     )
     return blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=1_000)
-def _constant(text: str) -> str:
+def _masked(text: str) -> str:
     text = _QUERY_STRING.sub("", text)
     for pattern in _VARYING:
         text = pattern.sub("#", text)

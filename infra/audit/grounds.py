@@ -1,4 +1,4 @@
-"""Whether an alert is what its rule makes of the event that it names."""
+"""Check an alert against the event that it names."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import Row
 
 from infra.audit.difference import difference
-from infra.audit.former import former_details, former_fingerprint, is_former
+from infra.audit.former import is_legacy, legacy_details, legacy_fingerprint
 from schemas import money
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE, PAYMENT
 from schemas.headers import Source
@@ -24,66 +24,65 @@ EVENT_COLUMNS = (
     *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
     *("provider", "amount", "currency"),
 )
-#: When it was raised is the broker's time, which `events` does not hold.
+#: `raised_at` is the broker's time, which `events` does not have.
 _COMPARED = ("alert_id", "rule", "subject", "title", "details", "event_id")
 
 
-def event_of(row: Row[Any]) -> RawEvent:
-    """Return the event of a row that has `EVENT_COLUMNS`."""
+def to_event(row: Row[Any]) -> RawEvent:
+    """Convert a row with `EVENT_COLUMNS` to an event."""
     fields = {name: getattr(row, name) for name in EVENT_COLUMNS}
     fields |= {name: micros(fields[name]) for name in ("event_ts", "received_at")}
     return RawEvent(**fields)
 
 
-def hours_near(at: int) -> tuple[int, int, int]:
-    """Return the hours that a time by a server's clock (microseconds) can be of by the broker's."""
-    hour = at // 3_600_000_000
+def hours_around(at_us: int) -> tuple[int, int, int]:
+    """Return the hours that `at_us`, of a server's clock, can fall into by the broker's clock."""
+    hour = at_us // 3_600_000_000
     return hour - 1, hour, hour + 1
 
 
-def of(row: Row[Any], events: Sequence[RawEvent]) -> str | None:
-    """Say what is wrong with an alert, given the events of its site with the id it names."""
+def check(row: Row[Any], events: Sequence[RawEvent]) -> str | None:
+    """Return what is wrong with an alert, or None; `events` are those with its event id."""
     if not events:
         return f"names the event {row.event_id}, which is not in events"
-    differences = [_of_one(row, event) for event in events]
+    differences = [_check_event(row, event) for event in events]
     return None if None in differences else differences[0]
 
 
-def of_payment(row: Row[Any], event: RawEvent) -> str | None:
-    """Say how the alert of a payment differs from what the rule makes of the payment."""
-    made = alerts.payment(event, _src(row))
-    what = _differs(row, made)
-    return what and _differs(row, _as_first_written(made, event)) and what
+def check_payment(row: Row[Any], event: RawEvent) -> str | None:
+    """Return how a payment's alert differs from the one that the rule raises, or None."""
+    expected = alerts.payment(event, _src(row))
+    problem = _difference(row, expected)
+    return problem and _difference(row, _as_of_version_0_1(expected, event)) and problem
 
 
-def _of_one(row: Row[Any], event: RawEvent) -> str | None:
+def _check_event(row: Row[Any], event: RawEvent) -> str | None:
     kind = PAYMENT if row.rule == PAYMENT else "error"
     if event.type != kind:
         return f"names the event {event.event_id}, which is of the type {event.type}, not {kind}"
     if not alerts.is_recent(event):
         return f"names the event {event.event_id}, which was too old to raise any"
-    abouts = [event.session_id] if kind == PAYMENT else [fingerprint(event)]
-    if kind != PAYMENT and is_former(row.details):
-        abouts.append(former_fingerprint(event))
-    subjects = abouts
+    subjects = [event.session_id] if kind == PAYMENT else [fingerprint(event)]
+    if kind != PAYMENT and is_legacy(row.details):
+        subjects.append(legacy_fingerprint(event))
     if row.subscription_id is not None:
-        subjects = [f"{row.subscription_id}:{about}" for about in (*abouts, "*")]
+        subjects = [f"{row.subscription_id}:{subject}" for subject in (*subjects, "*")]
     if row.rule == ERROR_NEW and row.subject == DIGEST:
         subjects = [DIGEST]
     if row.subject not in subjects:
         return f"subject is {row.subject}, not {subjects[0]}"
     if row.subscription_id is not None:
-        return None  # the subscription's parameters of that time are not known
+        return None  # the subscription's parameters may have changed since
     if row.rule == PAYMENT:
-        return of_payment(row, event)
-    made = _made(row, event)
-    return "is of no rule that there is" if made is None else _differs(row, made)
+        return check_payment(row, event)
+    expected = _expected(row, event)
+    return "has an unknown rule" if expected is None else _difference(row, expected)
 
 
-def _made(row: Row[Any], event: RawEvent) -> Alert | None:
-    """Return what the rule makes of the event, had it been its turn."""
+def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
+    """Return the alert that the rule raises for the event, assuming that it is over the limits."""
     if row.rule == ERROR_NEW and row.subject == DIGEST:
-        return _digest(row)
+        return _expected_digest(row)
     if row.rule == ERROR_NEW:
         return alerts.error_new(None, event, row.subject, _src(row)).alert
     if row.rule != ERROR_RATE:
@@ -102,8 +101,8 @@ def _made(row: Row[Any], event: RawEvent) -> Alert | None:
     return alerts.error_rate(before, event, row.subject, src, rate).alert
 
 
-def _digest(row: Row[Any]) -> Alert:
-    """Return the digest of an hour with as many errors; which came too late, order decides."""
+def _expected_digest(row: Row[Any]) -> Alert:
+    """Return the digest of an hour with the same number of errors; their order is not known."""
     details = row.details if isinstance(row.details, dict) else {}
     count, titles = details.get("count"), details.get("errors")
     counted = min(max(count, 1), MAX_UNSEEN) if isinstance(count, int) else 1
@@ -121,16 +120,16 @@ def _digest(row: Row[Any]) -> Alert:
     return alerts.digest(hour)[1]
 
 
-def _differs(row: Row[Any], made: Alert) -> str | None:
-    expected = {name: getattr(made, name) for name in _COMPARED}
-    expected["details"] = json.loads(made.details)
+def _difference(row: Row[Any], alert: Alert) -> str | None:
+    expected = {name: getattr(alert, name) for name in _COMPARED}
+    expected["details"] = json.loads(alert.details)
     found = {name: getattr(row, name) for name in _COMPARED}
-    if is_former(row.details):
-        expected["details"] = former_details(expected["details"], row.rule)
+    if is_legacy(row.details):
+        expected["details"] = legacy_details(expected["details"], row.rule)
         if row.rule == ERROR_RATE:
-            expected["alert_id"] = row.alert_id  # of the window, which events do not decide
+            expected["alert_id"] = row.alert_id  # depends on the window, by the broker's clock
     elif isinstance(row.details, dict):
-        # The address of the dashboard at that time is not known.
+        # The dashboard's address may have changed since.
         found["details"] = {name: row.details[name] for name in row.details if name != alerts.LINK}
     return difference(_COMPARED, expected, found)
 
@@ -139,11 +138,11 @@ def _src(row: Row[Any]) -> Source:
     return Source(0, 0, micros(row.raised_at) // 1_000)
 
 
-def _as_first_written(made: Alert, event: RawEvent) -> Alert:
-    """Return a payment's alert as version 0.1 wrote it: two decimals, whatever the currency."""
+def _as_of_version_0_1(expected: Alert, event: RawEvent) -> Alert:
+    """Return a payment's alert as version 0.1 raised it: two decimals for any currency."""
     if event.amount is None:
-        return made
+        return expected
     amount = money.plain(event.amount, None)
     paid = f"{amount} {event.currency}" if event.currency else amount
-    details = json.dumps({**json.loads(made.details), "amount": amount})
-    return replace(made, title=f"Payment of {paid}", details=details)
+    details = json.dumps({**json.loads(expected.details), "amount": amount})
+    return replace(expected, title=f"Payment of {paid}", details=details)

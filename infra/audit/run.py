@@ -1,7 +1,7 @@
-"""The audit: compare, and compare again what differs, until nothing does or time is up.
+"""Run an audit: compare, then compare the differing rows again until none differs or time is up.
 
-While the pipeline runs, an event may be stored a moment before the session that it belongs to.
-Such a row is right at the next comparison; one that is wrong is not.
+While the pipeline runs, an event may be stored before its session. Such rows no longer differ in
+the next comparison; rows that are wrong still do.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import func, select
 
 from infra.audit import alerts, durations, sessions
-from infra.audit.difference import MOST_KEPT, Findings
+from infra.audit.difference import MAX_DIFFERENCES, Findings
 from infra.audit.scope import Scope
 from infra.audit.snapshot import Snapshot, read_snapshot
 from schemas.settings import Settings
@@ -19,8 +19,8 @@ from sinks.sql.tables import EventRow, table_of
 from streams.domain.sessions import SessionRules
 
 #: With more keys than this, the whole table is compared again.
-_MOST_KEYS = 500
-_PAUSE_SECONDS = 1.0
+_MAX_KEYS = 500
+_RETRY_SECONDS = 1.0
 
 Comparison = Callable[[Snapshot, Scope], Findings]
 
@@ -28,23 +28,23 @@ Comparison = Callable[[Snapshot, Scope], Findings]
 async def audit(
     settings: Settings,
     settle_seconds: float,
-    seen: Callable[[int], None],
-    settling: Callable[[int], None],
+    on_rows: Callable[[int], None],
+    on_retry: Callable[[int], None],
 ) -> list[Findings]:
-    """Return the result of comparing each table.
+    """Compare each table with `events`, again for up to `settle_seconds`; return the findings.
 
-    `seen` gets the number of rows of `events` that were read, `settling` the number of rows that
-    differ and are compared again.
+    `on_rows` is called with the number of rows of `events` that were read, `on_retry` with the
+    number of rows that differ and are compared again.
     """
     comparisons = _comparisons(settings)
-    found = await _compare(settings, comparisons, dict.fromkeys(comparisons, Scope()), seen)
+    found = await _compare(settings, comparisons, dict.fromkeys(comparisons, Scope()), on_rows)
     deadline = time.monotonic() + settle_seconds
-    while (open_ones := {t: f for t, f in found.items() if f.differing}) and (
+    while (differing := {t: f for t, f in found.items() if f.differing}) and (
         time.monotonic() < deadline
     ):
-        settling(sum(findings.differing for findings in open_ones.values()))
-        await asyncio.sleep(_PAUSE_SECONDS)
-        scopes = {table: _again(findings) for table, findings in open_ones.items()}
+        on_retry(sum(findings.differing for findings in differing.values()))
+        await asyncio.sleep(_RETRY_SECONDS)
+        scopes = {table: _retry_scope(findings) for table, findings in differing.items()}
         again = await _compare(settings, comparisons, scopes, lambda _: None)
         for table, findings in again.items():
             _narrow(found[table], findings)
@@ -52,7 +52,7 @@ async def audit(
 
 
 async def count_events(settings: Settings) -> int:
-    """Return how many rows of `events` an audit reads: some are read for several tables."""
+    """Return how many rows of `events` an audit reads; those read for two tables count twice."""
 
     def count(snapshot: Snapshot) -> int:
         table = table_of(EventRow)
@@ -67,7 +67,7 @@ async def count_events(settings: Settings) -> int:
 
 
 def rules_of(settings: Settings) -> SessionRules:
-    """Return the rules of sessions, as the settings have them."""
+    """Return the session rules of the settings."""
     session = settings.session
     return SessionRules.of_seconds(
         session.gap_seconds, session.lateness_seconds, session.retention_seconds
@@ -87,24 +87,24 @@ async def _compare(
     settings: Settings,
     comparisons: Mapping[str, Comparison],
     scopes: Mapping[str, Scope],
-    seen: Callable[[int], None],
+    on_rows: Callable[[int], None],
 ) -> dict[str, Findings]:
-    """Compare tables as they are at one moment."""
+    """Compare tables in one snapshot."""
 
-    def work(snapshot: Snapshot) -> dict[str, Findings]:
+    def compare_all(snapshot: Snapshot) -> dict[str, Findings]:
         return {table: comparisons[table](snapshot, scope) for table, scope in scopes.items()}
 
-    return await read_snapshot(settings.database, work, seen)
+    return await read_snapshot(settings.database, compare_all, on_rows)
 
 
-def _again(findings: Findings) -> Scope:
+def _retry_scope(findings: Findings) -> Scope:
     keys = findings.keys
-    return Scope(keys=keys) if _is_all(findings) and len(keys) <= _MOST_KEYS else Scope()
+    return Scope(keys=keys) if _has_all(findings) and len(keys) <= _MAX_KEYS else Scope()
 
 
 def _narrow(found: Findings, again: Findings) -> None:
-    """Keep of `found` what differs `again`, as it was then."""
-    if not (_is_all(found) and _is_all(again)):
+    """Keep the differences that are in both comparisons, as of the second."""
+    if not (_has_all(found) and _has_all(again)):
         found.differing, found.differences = again.differing, again.differences
         return
     rows = {(difference.key, difference.row) for difference in found.differences}
@@ -112,5 +112,5 @@ def _narrow(found: Findings, again: Findings) -> None:
     found.differing = len(found.differences)
 
 
-def _is_all(findings: Findings) -> bool:
-    return findings.differing <= MOST_KEPT
+def _has_all(findings: Findings) -> bool:
+    return findings.differing <= MAX_DIFFERENCES

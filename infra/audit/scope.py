@@ -1,23 +1,23 @@
-"""Which part of the tables is compared."""
+"""The part of the tables to compare."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, Table
 
-#: What rows are grouped by; the site comes first.
+#: The key by which rows are grouped; its first part is the site.
 Key = tuple[str | int, ...]
 
 
 class Scope(NamedTuple):
-    """Everything, or only a site, what is of a time or later, or certain keys."""
+    """Filters: one site, a start time (inclusive), or keys. None means no filter."""
 
     site: str | None = None
     since: datetime | None = None
     keys: frozenset[Key] | None = None
 
-    def of_sites(self, query: Select[Any], table: Table) -> Select[Any]:
-        """Return the query for the rows of the scope's sites."""
+    def filter_sites(self, query: Select[Any], table: Table) -> Select[Any]:
+        """Restrict a query to the sites of this scope."""
         if self.site is not None:
             query = query.where(table.c.site_id == self.site)
         if self.keys is not None:

@@ -1,4 +1,4 @@
-"""What an audit or a rebuild shows: a bar while it reads, then a table."""
+"""Terminal output of audits and rebuilds: a progress bar, then a table."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from infra.moving import LiveScreen
 from infra.tables import visible
 from schemas.counted import counted
 
-#: Differences of one table that are shown.
-_SHOWN = 20
+#: Differences shown per table.
+_MAX_SHOWN = 20
 
 
 class ReadingScreen(LiveScreen):
-    """Shows how many rows of events were read; `total` is None where it is not known."""
+    """Shows how many rows of `events` were read, of `total` if it is known."""
 
     def __init__(self, console: Console, total: int | None) -> None:
         self._progress = Progress(
@@ -30,48 +30,48 @@ class ReadingScreen(LiveScreen):
         super().__init__(console, self._progress)
         self._task = self._progress.add_task("reading events", total=total)
 
-    def seen(self, rows: int) -> None:
-        """Show that more rows were read."""
+    def advance(self, rows: int) -> None:
+        """Add rows that were read."""
         self._progress.advance(self._task, rows)
 
-    def step(self, doing: str) -> None:
-        """Show what is done now."""
-        self._progress.update(self._task, description=doing)
+    def set_step(self, description: str) -> None:
+        """Show the current step."""
+        self._progress.update(self._task, description=description)
 
-    def settling(self, differing: int) -> None:
+    def show_retry(self, differing: int) -> None:
         """Show that rows are compared again."""
         description = f"{counted(differing, 'row')} to compare again, once the sinks have settled"
         self._progress.update(self._task, description=description)
 
 
 def verdict(findings: Sequence[Findings]) -> str:
-    """Return the outcome of an audit in a sentence, with what to do about it."""
+    """Return the result of an audit as a sentence, with what to do about it."""
     differing = sum(found.differing for found in findings)
     if not differing:
-        return "✓ All is as the events say."
+        return "✓ All results match the events."
     earlier = sum(
-        one.what.startswith(EARLIER_RULES) for found in findings for one in found.differences
+        one.problem.startswith(EARLIER_RULES) for found in findings for one in found.differences
     )
     if differing == earlier:
-        are, them = ("is", "it") if differing == 1 else ("are", "them")
+        were = "was" if differing == 1 else "were"
         return (
-            f"✗ {counted(differing, 'row')} {are} as an earlier version computed {them}: run "
+            f"✗ {counted(differing, 'row')} {were} computed by an earlier version: run "
             "`headrace rebuild sessions` once."
         )
     rows = f"{counted(differing, 'row')} {'differs' if differing == 1 else 'differ'}"
-    return f"✗ {rows} from what the events say: see docs/audit.md, then `headrace rebuild`."
+    return f"✗ {rows} from the events: see docs/audit.md, then run `headrace rebuild`."
 
 
 def show_findings(console: Console, findings: Sequence[Findings]) -> None:
-    """Show the outcome for each table, and the first differences of each."""
+    """Print the number of differences and the first differences of each table."""
     table = Table("table", "rows compared", "differ")
     for found in findings:
         differ = f"[red]{found.differing:,}[/red]" if found.differing else "0"
         table.add_row(found.table, f"{found.compared:,}", differ)
     console.print(table)
     for found in findings:
-        for difference in found.differences[:_SHOWN]:
-            line = f"{difference.table}: {difference.row}: {difference.what}"
+        for difference in found.differences[:_MAX_SHOWN]:
+            line = f"{difference.table}: {difference.row}: {difference.problem}"
             console.print(visible(line), soft_wrap=True)
-        if found.differing > _SHOWN:
-            console.print(f"{found.table}: … and {found.differing - _SHOWN:,} more")
+        if found.differing > _MAX_SHOWN:
+            console.print(f"{found.table}: … and {found.differing - _MAX_SHOWN:,} more")

@@ -1,4 +1,4 @@
-"""Reading whole tables as they were at one moment, in a stream."""
+"""Stream whole tables from one consistent snapshot of the database."""
 
 import asyncio
 import threading
@@ -18,52 +18,52 @@ from sinks.sql.types import micros
 
 T = TypeVar("T")
 
-#: The columns of `events` that say where an event stands, in the order in which they are applied.
-PLACE = ("kafka_partition", "kafka_epoch", "kafka_offset")
-#: Rows that are in memory at a time, of each table.
-_AT_ONCE = 2_000
+#: The columns of an event's position in Kafka; events are applied in this order.
+POSITION_COLUMNS = ("kafka_partition", "kafka_epoch", "kafka_offset")
+#: Rows of each query in memory.
+_FETCH_ROWS = 2_000
 
 
 class StoppedError(Exception):
-    """The reading was cancelled."""
+    """The read was cancelled."""
 
 
 class Snapshot:
-    """One moment of the database; rows are counted as they are read."""
+    """A read-only transaction on one snapshot; `on_rows` is called with the number of rows read."""
 
     def __init__(
-        self, connection: Connection, stop: threading.Event, seen: Callable[[int], None]
+        self, connection: Connection, stop: threading.Event, on_rows: Callable[[int], None]
     ) -> None:
         self.connection = connection
         self._stop = stop
-        self._seen = seen
+        self._on_rows = on_rows
 
     def rows(self, query: Select[Any], *, counted: bool = False) -> Iterator[Row[Any]]:
-        """Yield the rows of a query, a few in memory at a time; report to `seen` if counted."""
-        result = self.connection.execute(query, execution_options={"yield_per": _AT_ONCE})
+        """Stream the rows of a query; call `on_rows` if `counted`."""
+        result = self.connection.execute(query, execution_options={"yield_per": _FETCH_ROWS})
         for part in result.partitions():
             if self._stop.is_set():
                 raise StoppedError
             if counted:
-                self._seen(len(part))
+                self._on_rows(len(part))
             yield from part
 
 
 async def read_snapshot(
-    database: DatabaseSettings, work: Callable[[Snapshot], T], seen: Callable[[int], None]
+    database: DatabaseSettings, work: Callable[[Snapshot], T], on_rows: Callable[[int], None]
 ) -> T:
-    """Run `work` in a thread, in one transaction that only reads and holds nobody back.
+    """Run `work` in a thread, in one read-only transaction that blocks no writers.
 
-    `UserError` when the database is not reached or not set up.
+    Raises `UserError` if the database cannot be reached or is not set up.
     """
     stop = threading.Event()
 
     def in_transaction(connection: Connection) -> T:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-            # What is done with the rows may take its time.
+            # Processing the rows may take long.
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        return work(Snapshot(connection, stop, seen))
+        return work(Snapshot(connection, stop, on_rows))
 
     async def read() -> T:
         async with connected(database, _open) as opened:
@@ -72,7 +72,7 @@ async def read_snapshot(
     try:
         return await asyncio.to_thread(lambda: asyncio.run(read()))
     finally:
-        stop.set()  # cancelled, the thread must end too
+        stop.set()  # ends the thread if this task is cancelled
 
 
 def _open(url: str) -> Database:
@@ -82,9 +82,10 @@ def _open(url: str) -> Database:
 
 
 def source_of(row: Row[Any], until_ms: int | None = None) -> Source:
-    """Return where an event stands, and when: `received_at`, for `events` holds no log time.
+    """Return the position of an event, with `received_at` instead of the log time.
 
-    No later than `until_ms`, or now: a server whose clock is ahead must not keep a visit open.
+    The time is limited to `until_ms`, or to now: a server's clock that is ahead must not keep a
+    visit open.
     """
     log_ms = min(
         micros(row.received_at) // 1_000,

@@ -1,1 +1,1 @@
-"""Dead letters, for the operator: read, shown, replayed."""
+"""`headrace dlq`: list, show, replay and discard dead letters."""

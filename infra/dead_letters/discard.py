@@ -1,4 +1,4 @@
-"""Discard dead letters: record durably who decided that they need no replay, and why (ADR 37)."""
+"""Discard dead letters: record who decided that they need no replay, and why (ADR 37)."""
 
 import getpass
 import socket
@@ -8,46 +8,47 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from infra.dead_letters.letter import DeadLetter
-from infra.dead_letters.replay import Choice, Report, sending, unsettled
+from infra.dead_letters.replay import Report, Selection, open_sender, select_open
 from infra.errors import UsageError
 from schemas.codec import encode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Replay
 from schemas.topics import REPLAYS
 
-#: Of a reason, in characters.
+#: Characters of a reason.
 MAX_REASON = 500
 
 
 class Selected(NamedTuple):
-    """A dead letter to discard, and the partition that its record belongs to."""
+    """A dead letter to discard, and its partition."""
 
     partition: int
     letter: DeadLetter
 
 
-async def select(kafka: KafkaSettings, choice: Choice, report: Report) -> list[Selected]:
-    """Return the dead letters of `choice`; count in `report` those that were settled before.
+async def select(kafka: KafkaSettings, selection: Selection, report: Report) -> list[Selected]:
+    """Return the open dead letters that `selection` selects; count the resolved ones in `report`.
 
-    `UserError` when Kafka or an id of the choice is not there.
+    Raises `UserError` if Kafka fails or a selected id does not exist.
     """
     selected: list[Selected] = []
-    async with aclosing(unsettled(kafka, choice, report)) as letters:
+    async with aclosing(select_open(kafka, selection, report)) as letters:
         async for record, letter in letters:
             selected.append(Selected(record.partition, letter))
-            if len(selected) == choice.limit:
+            if len(selected) == selection.limit:
                 break
     return selected
 
 
 async def discard(kafka: KafkaSettings, selected: Sequence[Selected], reason: str) -> None:
-    """Record that dead letters are discarded, each by a record of its own in `replays`.
+    """Write one record per dead letter to `replays`. Idempotent: run it again after a failure.
 
-    A dead letter counts once, however often this runs; after a kill, run it again. `UserError`
-    when Kafka does not take a record.
+    Raises `UserError` if Kafka does not accept a record.
     """
     by, now_ms = author(), time.time_ns() // 1_000_000
-    async with sending(kafka, "did not take all discards. Run it again: each counts once") as send:
+    async with open_sender(
+        kafka, "did not accept all discards. Run it again: each counts once"
+    ) as send:
         for partition, letter in selected:
             record = Replay(
                 stage=letter.stage,
@@ -57,13 +58,13 @@ async def discard(kafka: KafkaSettings, selected: Sequence[Selected], reason: st
                 discard_reason=reason,
                 discarded_by=by,
             )
-            # Into the partition whose router would remember the replay of this dead letter.
-            key = letter.name.encode()
+            # The partition in which the router tracks replays of this dead letter.
+            key = letter.key.encode()
             await send(REPLAYS.name, encode(record), key=key, partition=partition)
 
 
 def checked_reason(text: str) -> str:
-    """Return the reason without blanks around it; `UsageError` when it is empty or too long."""
+    """Return the stripped reason; raises `UsageError` if it is empty, too long or not UTF-8."""
     reason = text.strip()
     if not reason:
         raise UsageError("--reason is empty: say why these dead letters need no replay")
@@ -77,9 +78,9 @@ def checked_reason(text: str) -> str:
 
 
 def author() -> str:
-    """Return who runs this command, as user@host."""
+    """Return the current user as user@host."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # no such user, as in many containers
+    except (KeyError, OSError, ImportError):  # the user id has no name, as in many containers
         user = "unknown"
     return f"{user}@{socket.gethostname()}".encode(errors="replace").decode()

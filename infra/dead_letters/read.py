@@ -1,6 +1,6 @@
-"""Dead letters: records that an agent could not process, read from their topics.
+"""Read dead letters, the records that an agent could not process, from their topics.
 
-Read without a consumer group, to where the topics end at the moment: looking changes nothing.
+They are read without a consumer group, up to the current end offsets. Nothing is committed.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from infra.dead_letters.letter import DeadLetter, Place, dead_letter_topics, to_letter
+from infra.dead_letters.letter import DeadLetter, RecordId, dead_letter_topics, to_letter
 from infra.errors import UserError
 from infra.topics import describe_topics
 from kafka_clients.clients import make_consumer
@@ -22,21 +22,21 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.records import Replay
 from schemas.topics import DEAD_LETTERS, REPLAYS, Topic, dead_letters_of
 
-#: Without a single record; then the broker is gone.
-_SILENCE_SECONDS = 30.0
+#: The longest wait for the next record.
+_READ_TIMEOUT_SECONDS = 30.0
 _POLL_MS = 1_000
-_MOST_AT_ONCE = 500
+_MAX_POLL_RECORDS = 500
 
 
-class Settled(NamedTuple):
-    """What operators did about dead letters, by their names: the topic `replays`, read whole."""
+class Resolutions(NamedTuple):
+    """The replays and discards of dead letters by key, from the topic `replays`."""
 
     replayed: dict[str, Replay]
     discarded: dict[str, Replay]
 
 
 class Counts(NamedTuple):
-    """How many dead letters there are, and what was done about them, for each reason."""
+    """The numbers of dead letters by reason: all, replayed and discarded."""
 
     all: Counter[str]
     replayed: Counter[str]
@@ -44,147 +44,150 @@ class Counts(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """The newest dead letters, newest first, what was done about them, and how many of all."""
+    """The newest dead letters, newest first, the resolutions, and the counts of all."""
 
     newest: list[DeadLetter]
-    settled: Settled
+    resolutions: Resolutions
     counts: Counts
 
 
-Fits = Callable[[DeadLetter], bool]
+Matches = Callable[[DeadLetter], bool]
 
 
-async def survey(
+async def read_overview(
     kafka: KafkaSettings,
     topic: str | None,
     limit: int,
-    fits: Fits = lambda _: True,
+    matches: Matches = lambda _: True,
     *,
     with_discarded: bool = False,
 ) -> Overview:
-    """Read all dead letters, or those of one topic, itself or its source, that fit.
+    """Read all dead letters that match, or those of one topic: a dead letter topic or its source.
 
-    Discarded ones are counted; they are among the newest only if asked for.
-    One that the same stage put there twice, after a crash in between, counts once; two stages
-    that read one topic and both fail at a record are two. `UserError` when no Kafka answers or
-    there is no such topic.
+    Discarded ones are counted, but listed only if `with_discarded`. A dead letter that a stage
+    wrote twice, because of a crash, counts once; those of two stages for one record count twice.
+    Raises `UserError` if Kafka fails or there is no such topic.
     """
-    newest: list[tuple[int, Place, DeadLetter]] = []
+    newest: list[tuple[int, RecordId, DeadLetter]] = []
     counts = Counts(Counter(), Counter(), Counter())
-    async with open_letters(kafka, topic) as letters:
-        settled = letters.settled
-        async for _, letter in letters:
-            if not fits(letter):
+    async with open_reader(kafka, topic) as reader:
+        resolutions = reader.resolutions
+        async for _, letter in reader:
+            if not matches(letter):
                 continue
-            is_discarded = letter.name in settled.discarded
+            is_discarded = letter.key in resolutions.discarded
             counts.all[letter.reason] += 1
-            counts.replayed[letter.reason] += letter.name in settled.replayed
+            counts.replayed[letter.reason] += letter.key in resolutions.replayed
             counts.discarded[letter.reason] += is_discarded
             if is_discarded and not with_discarded:
                 continue
             heapq.heappush(newest, (letter.at_ms, letter.id, letter))
             if len(newest) > limit:
                 heapq.heappop(newest)
-    return Overview([letter for *_, letter in sorted(newest, reverse=True)], settled, counts)
+    return Overview([letter for *_, letter in sorted(newest, reverse=True)], resolutions, counts)
 
 
-class Letters:
-    """Dead letters with their records, each once, those of one partition in order."""
+class DeadLetterReader:
+    """Iterates over dead letters with their records, each once, in order of each partition."""
 
     def __init__(
         self,
         consumer: Any,
-        places: Sequence[TopicPartition],
-        settled: Settled,
+        partitions: Sequence[TopicPartition],
+        resolutions: Resolutions,
         since_ms: int | None = None,
     ) -> None:
         self._consumer = consumer
-        self._places = places
+        self._partitions = partitions
         self._since_ms = since_ms
-        self.settled = settled
+        self.resolutions = resolutions
 
     async def __aiter__(self) -> AsyncIterator[tuple[Any, DeadLetter]]:
         seen: set[str] = set()
-        async for record in _records(self._consumer, self._places, self._since_ms):
+        async for record in _records(self._consumer, self._partitions, self._since_ms):
             letter = to_letter(record)
-            if letter.name not in seen:
-                seen.add(letter.name)
+            if letter.key not in seen:
+                seen.add(letter.key)
                 yield record, letter
 
-    async def find(self, ids: Iterable[Place]) -> AsyncIterator[tuple[Any, DeadLetter]]:
-        """Yield the dead letters of these ids; `UserError` at the first that does not exist."""
-        for place in ids:
-            record = await self._at(place)
-            if record is None or record.offset != place.offset:
-                raise UserError(f"There is no dead letter {place}: see `headrace dlq list`")
+    async def find(self, ids: Iterable[RecordId]) -> AsyncIterator[tuple[Any, DeadLetter]]:
+        """Yield the dead letters with these ids; raises `UserError` if one does not exist."""
+        for letter_id in ids:
+            record = await self._record(letter_id)
+            if record is None or record.offset != letter_id.offset:
+                raise UserError(f"There is no dead letter {letter_id}: see `headrace dlq list`")
             yield record, to_letter(record)
 
-    async def _at(self, place: Place) -> Any | None:
-        partition = TopicPartition(place.topic, place.partition)
-        if partition not in self._places:
+    async def _record(self, letter_id: RecordId) -> Any | None:
+        tp = TopicPartition(letter_id.topic, letter_id.partition)
+        if tp not in self._partitions:
             return None
-        first = (await self._consumer.beginning_offsets([partition]))[partition]
-        end = (await self._consumer.end_offsets([partition]))[partition]
-        if not first <= place.offset < end:
+        start = (await self._consumer.beginning_offsets([tp]))[tp]
+        end = (await self._consumer.end_offsets([tp]))[tp]
+        if not start <= letter_id.offset < end:
             return None
-        self._consumer.assign([partition])
-        self._consumer.seek(partition, place.offset)
-        async with asyncio.timeout(_SILENCE_SECONDS):
-            return await self._consumer.getone(partition)
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, letter_id.offset)
+        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
+            return await self._consumer.getone(tp)
 
 
 @asynccontextmanager
-async def open_letters(
+async def open_reader(
     kafka: KafkaSettings, topic: str | None, since_ms: int | None = None
-) -> AsyncIterator[Letters]:
-    """Give the dead letters of all topics, or of one, itself or its source.
+) -> AsyncIterator[DeadLetterReader]:
+    """Yield a reader of all topics, or of one: a dead letter topic or its source.
 
-    With `since_ms`, only those that were written since (by the broker's clock).
+    With `since_ms`, read only records with this log time or a later one.
     """
-    places = await _places(kafka, _chosen(topic))
-    noted = await _places(kafka, [REPLAYS], needed=False)
+    partitions = await _partitions(kafka, _dead_letter_topics(topic))
+    replays = await _partitions(kafka, [REPLAYS], is_required=False)
     async with _consumer(kafka) as consumer:
-        yield Letters(consumer, places, await _settled(consumer, noted), since_ms)
+        resolutions = await _read_resolutions(consumer, replays)
+        yield DeadLetterReader(consumer, partitions, resolutions, since_ms)
 
 
-async def look_up(kafka: KafkaSettings, place: Place) -> tuple[Any, Settled]:
-    """Return a dead letter's record, and what was done about all; `UserError` without it."""
-    async with open_letters(kafka, place.topic) as letters:
-        record, _ = await anext(letters.find([place]))
-        return record, letters.settled
+async def read_letter(kafka: KafkaSettings, letter_id: RecordId) -> tuple[Any, Resolutions]:
+    """Return the record of a dead letter, and all resolutions.
+
+    Raises `UserError` if it does not exist.
+    """
+    async with open_reader(kafka, letter_id.topic) as reader:
+        record, _ = await anext(reader.find([letter_id]))
+        return record, reader.resolutions
 
 
-async def _settled(consumer: Any, places: Sequence[TopicPartition]) -> Settled:
-    """Read the topic `replays`; the newest record of a key is the one that holds."""
-    settled = Settled({}, {})
-    async for record in _records(consumer, places):
-        name = (record.key or b"").decode(errors="replace")
-        for known in settled:
-            known.pop(name, None)
-        with suppress(CodecError):  # not of headrace, whose router leaves it out, too
+async def _read_resolutions(consumer: Any, partitions: Sequence[TopicPartition]) -> Resolutions:
+    """Read the topic `replays`; the last record of a key wins."""
+    resolutions = Resolutions({}, {})
+    async for record in _records(consumer, partitions):
+        key = (record.key or b"").decode(errors="replace")
+        for by_key in resolutions:
+            by_key.pop(key, None)
+        with suppress(CodecError):  # the router ignores it, too
             if record.value is not None:
-                noted = decode(record.value, Replay)
-                is_discard = noted.discard_reason is not None
-                (settled.discarded if is_discard else settled.replayed)[name] = noted
-    return settled
+                resolution = decode(record.value, Replay)
+                is_discard = resolution.discard_reason is not None
+                (resolutions.discarded if is_discard else resolutions.replayed)[key] = resolution
+    return resolutions
 
 
-def _chosen(topic: str | None) -> Sequence[Topic]:
+def _dead_letter_topics(topic: str | None) -> Sequence[Topic]:
     if topic is None:
         return DEAD_LETTERS
     topics = dead_letter_topics()
     for name in (topic, dead_letters_of(topic)):
         if name in topics:
             return [topics[name]]
-    raise UserError(f"{topic!r} is no topic with dead letters; there are {', '.join(topics)}")
+    raise UserError(f"{topic!r} has no dead letter topic; there are {', '.join(topics)}")
 
 
-async def _places(
-    kafka: KafkaSettings, topics: Sequence[Topic], *, needed: bool = True
+async def _partitions(
+    kafka: KafkaSettings, topics: Sequence[Topic], *, is_required: bool = True
 ) -> list[TopicPartition]:
-    """Return the partitions of topics; `UserError` when they are `needed` and none is there."""
+    """Return the partitions of topics; raises `UserError` if `needed` and no topic exists."""
     counts = {state.topic: state.partitions for state in await describe_topics(kafka)}
-    if needed and all(counts[topic] is None for topic in topics):
+    if is_required and all(counts[topic] is None for topic in topics):
         raise UserError(
             f"Kafka at {kafka.bootstrap_servers} has no topic for dead letters: "
             "run `headrace topics create`"
@@ -198,14 +201,14 @@ async def _places(
 
 @asynccontextmanager
 async def _consumer(kafka: KafkaSettings) -> AsyncIterator[Any]:
-    """Give a consumer without a group; `UserError` when Kafka fails at what is done with it."""
+    """Yield a consumer without a group; raises `UserError` if Kafka fails in the block."""
     consumer = make_consumer(kafka)
     try:
         await consumer.start()
         yield consumer
     except (KafkaError, OSError, TimeoutError) as error:
         raise UserError(
-            f"Kafka at {kafka.bootstrap_servers} did not let the dead letters be read: "
+            f"Cannot read the dead letters from Kafka at {kafka.bootstrap_servers}: "
             f"{error or 'it does not answer'}"
         ) from error
     finally:
@@ -213,29 +216,29 @@ async def _consumer(kafka: KafkaSettings) -> AsyncIterator[Any]:
 
 
 async def _records(
-    consumer: Any, places: Sequence[TopicPartition], since_ms: int | None = None
+    consumer: Any, partitions: Sequence[TopicPartition], since_ms: int | None = None
 ) -> AsyncIterator[Any]:
-    """Yield all records up to the present ends, those of one partition in order."""
-    first = await consumer.beginning_offsets(places)
-    ends = await consumer.end_offsets(places)
+    """Yield all records up to the current end offsets, in order of each partition."""
+    starts = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
     if since_ms is not None:
-        since = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
-        first = {place: at.offset if (at := since.get(place)) else ends[place] for place in places}
-    left = {place for place in places if first[place] < ends[place]}
-    consumer.assign(list(left))
-    for place in left:
-        consumer.seek(place, first[place])
-    while left:
-        async with asyncio.timeout(_SILENCE_SECONDS):
-            found: dict[TopicPartition, list[Any]] = {}
-            while not found:
-                found = await consumer.getmany(
-                    *left, timeout_ms=_POLL_MS, max_records=_MOST_AT_ONCE
+        since = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+        starts = {tp: at.offset if (at := since.get(tp)) else ends[tp] for tp in partitions}
+    unread = {tp for tp in partitions if starts[tp] < ends[tp]}
+    consumer.assign(list(unread))
+    for tp in unread:
+        consumer.seek(tp, starts[tp])
+    while unread:
+        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
+            fetched: dict[TopicPartition, list[Any]] = {}
+            while not fetched:
+                fetched = await consumer.getmany(
+                    *unread, timeout_ms=_POLL_MS, max_records=_MAX_POLL_RECORDS
                 )
-        for place, records in found.items():
+        for tp, records in fetched.items():
             for record in records:
-                if record.offset < ends[place]:
+                if record.offset < ends[tp]:
                     yield record
-            if await consumer.position(place) >= ends[place]:
-                left.discard(place)
-                consumer.pause(place)
+            if await consumer.position(tp) >= ends[tp]:
+                unread.discard(tp)
+                consumer.pause(tp)

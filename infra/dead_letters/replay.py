@@ -1,4 +1,4 @@
-"""Put dead letters into `events-raw` again, each for the stage that it came from (ADR 12)."""
+"""Replay dead letters: send them to `events-raw` for the stage that they came from (ADR 12)."""
 
 import asyncio
 from collections import Counter
@@ -9,115 +9,120 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
 
-from infra.dead_letters.letter import DeadLetter, Place, replay_headers
-from infra.dead_letters.read import open_letters
+from infra.dead_letters.letter import DeadLetter, RecordId, replay_headers
+from infra.dead_letters.read import open_reader
 from infra.errors import UserError
 from kafka_clients.clients import make_producer
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_RAW
 
-#: Records that were sent and not acknowledged yet.
-_IN_FLIGHT = 200
+#: Records sent but not acknowledged.
+_MAX_IN_FLIGHT = 200
 
 
-class Choice(NamedTuple):
-    """Which dead letters: those of `ids`, else all that fit, the oldest first, up to `limit`."""
+class Selection(NamedTuple):
+    """Selects the dead letters `ids`, or else all that match the filters, at most `limit`."""
 
-    ids: Sequence[Place] = ()
+    ids: Sequence[RecordId] = ()
     topic: str | None = None
     stage: str | None = None
     reason: str | None = None
     limit: int | None = None
 
-    def fits(self, letter: DeadLetter) -> bool:
-        """Return True if a dead letter is one of them."""
+    def matches(self, letter: DeadLetter) -> bool:
+        """Return True if a dead letter matches the stage and reason."""
         return self.stage in (None, letter.stage) and self.reason in (None, letter.reason)
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of chosen dead letters, by stage and reason."""
+    """The number of selected dead letters per outcome, by stage and reason."""
 
     replayed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    #: They were replayed before, and once more would do nothing.
-    before: Counter[tuple[str, str]] = field(default_factory=Counter)
-    #: An operator discarded them before: a replay would have no effect.
-    discarded: Counter[tuple[str, str]] = field(default_factory=Counter)
-    #: No stage of ours put them there.
-    strange: Counter[tuple[str, str]] = field(default_factory=Counter)
-    #: The id of the one replayed last.
-    latest: Place | None = None
+    #: Replayed before: another replay would have no effect.
+    already_replayed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: Discarded before: a replay would have no effect.
+    already_discarded: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: Not written by one of our stages.
+    foreign: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: The id of the last one that was replayed.
+    latest: RecordId | None = None
 
 
-Look = Callable[[Report], None]
-#: Sends a record: `topic`, `value` and more of `AIOKafkaProducer.send`.
+OnProgress = Callable[[Report], None]
+#: Sends a record; the arguments are those of `AIOKafkaProducer.send`.
 Send = Callable[..., Awaitable[None]]
 
 
 async def replay(
-    kafka: KafkaSettings, choice: Choice, report: Report, look: Look, *, dry_run: bool
+    kafka: KafkaSettings,
+    selection: Selection,
+    report: Report,
+    on_progress: OnProgress,
+    *,
+    dry_run: bool,
 ) -> None:
-    """Replay what is chosen, noting it in `report`, which `look` is given after each.
+    """Replay the selected dead letters; count them in `report`, and call `on_progress` with it.
 
-    With `dry_run` nothing is sent. `UserError` when Kafka does not answer; what was sent before
-    that stands in the report.
+    With `dry_run`, nothing is sent. Raises `UserError` if Kafka fails; `report` then has what was
+    sent before.
     """
-    failure = "did not take all replays. Run it again: what was replayed counts once"
-    letters = aclosing(unsettled(kafka, choice, report))
-    async with sending(kafka, failure) as send, letters as chosen:
-        async for record, letter in chosen:
-            if not letter.replayable:
-                report.strange[letter.stage, letter.reason] += 1
+    failure = "did not accept all replays. Run it again: what was replayed counts once"
+    letters = aclosing(select_open(kafka, selection, report))
+    async with open_sender(kafka, failure) as send, letters as selected:
+        async for record, letter in selected:
+            if not letter.is_replayable:
+                report.foreign[letter.stage, letter.reason] += 1
                 continue
             if not dry_run:
                 await send(
                     EVENTS_RAW.name,
                     record.value,
                     key=record.key,
-                    # The same, for sources and `events-raw` share their numbers.
+                    # A source and `events-raw` have the same partitions.
                     partition=record.partition,
                     headers=replay_headers(record, letter),
                 )
             report.replayed[letter.stage, letter.reason] += 1
             report.latest = letter.id
-            look(report)
-            if report.replayed.total() == choice.limit:
+            on_progress(report)
+            if report.replayed.total() == selection.limit:
                 return
 
 
-async def unsettled(
-    kafka: KafkaSettings, choice: Choice, report: Report
+async def select_open(
+    kafka: KafkaSettings, selection: Selection, report: Report
 ) -> AsyncGenerator[tuple[Any, DeadLetter]]:
-    """Yield chosen dead letters, each once; count in `report` those that were settled before.
+    """Yield the selected dead letters, each once; count the resolved ones in `report`.
 
-    `UserError` when Kafka or an id of the choice is not there.
+    Raises `UserError` if Kafka fails or a selected id does not exist.
     """
     seen: set[str] = set()
-    async with open_letters(kafka, None if choice.ids else choice.topic) as letters:
-        async for record, letter in letters.find(choice.ids) if choice.ids else letters:
-            if letter.name in seen or not choice.fits(letter):
+    async with open_reader(kafka, None if selection.ids else selection.topic) as reader:
+        async for record, letter in reader.find(selection.ids) if selection.ids else reader:
+            if letter.key in seen or not selection.matches(letter):
                 continue
-            seen.add(letter.name)
-            if letter.name in letters.settled.discarded:
-                report.discarded[letter.stage, letter.reason] += 1
-            elif letter.name in letters.settled.replayed:
-                report.before[letter.stage, letter.reason] += 1
+            seen.add(letter.key)
+            if letter.key in reader.resolutions.discarded:
+                report.already_discarded[letter.stage, letter.reason] += 1
+            elif letter.key in reader.resolutions.replayed:
+                report.already_replayed[letter.stage, letter.reason] += 1
             else:
                 yield record, letter
 
 
 @asynccontextmanager
-async def sending(kafka: KafkaSettings, failure: str) -> AsyncIterator[Send]:
-    """Give a function that sends records, and return when Kafka has taken all of them.
+async def open_sender(kafka: KafkaSettings, failure: str) -> AsyncIterator[Send]:
+    """Yield a function that sends records; on exit, wait until Kafka has acknowledged all.
 
-    `UserError` that says `failure` when Kafka does not take a record.
+    Raises `UserError` with the sentence `failure` if Kafka does not accept a record.
     """
     producer = make_producer(kafka, max_request_size=4 * 1024 * 1024, request_timeout_ms=10_000)
     in_flight: list[Awaitable[object]] = []
 
-    async def send(topic: str, value: bytes | None, **more: Any) -> None:
-        in_flight.append(await producer.send(topic, value, **more))
-        if len(in_flight) == _IN_FLIGHT:
+    async def send(topic: str, value: bytes | None, **options: Any) -> None:
+        in_flight.append(await producer.send(topic, value, **options))
+        if len(in_flight) == _MAX_IN_FLIGHT:
             await asyncio.gather(*in_flight)
             in_flight.clear()
 

@@ -1,4 +1,4 @@
-"""What `headrace dlq` shows. Every text here may be a stranger's."""
+"""Terminal output of `headrace dlq`. Texts of dead letters are untrusted."""
 
 import json
 from collections import Counter
@@ -15,8 +15,8 @@ from rich.text import Text
 
 from infra.dead_letters.discard import Selected
 from infra.dead_letters.letter import DeadLetter, dead_letter_topics, to_letter
-from infra.dead_letters.read import Counts, Overview, Settled
-from infra.dead_letters.replay import Look, Report
+from infra.dead_letters.read import Counts, Overview, Resolutions
+from infra.dead_letters.replay import OnProgress, Report
 from infra.tables import visible
 from schemas import codec, money
 from schemas import headers as names
@@ -29,8 +29,8 @@ from schemas.topics import EVENTS_RAW
 
 _RECORDS = {record.__name__: record for record in get_args(Record)}
 _LABELS = ("id", "when (UTC)", "reason", "stage", "source", "detail")
-#: A table with a column for each label needs this, in characters.
-_WIDTH_OF_ALL = 130
+#: The width, in characters, of a table with a column for each label.
+_FULL_WIDTH = 130
 _HEX_BYTES = 256
 _HEX_COLUMNS = 16
 
@@ -45,29 +45,29 @@ NEXT_STEPS: dict[DeadLetterReason, str] = {
         "writer; events go to POST /api/event."
     ),
     DeadLetterReason.BAD_KEY: (
-        "Something other than headrace wrote to the source topic, for headrace makes the key of "
-        "what is in the record. Find that writer; events go to POST /api/event."
+        "Something other than headrace wrote to the source topic: headrace derives the key from "
+        "the record. Find that writer; events go to POST /api/event."
     ),
     DeadLetterReason.UNKNOWN_TYPE: (
         "The api role knows an event type that this role does not: bring all roles to the same "
         "version and start them again."
     ),
     DeadLetterReason.RULE_FAILED: (
-        "This is a fault of headrace. The role's log has the traceback: report it with the detail "
+        "This is a bug in headrace. The role's log has the traceback: report it with the detail "
         "above."
     ),
     DeadLetterReason.ROW_REFUSED: (
-        "The database refused this row alone. The detail says why: compare the tables with "
-        "`headrace db check`; what it does not explain is a fault of headrace, to be reported."
+        "The database rejected this row alone. The detail says why: compare the tables with "
+        "`headrace db check`; if they do not differ, this is a bug in headrace: report it."
     ),
 }
-_UNKNOWN_STEP = "Something other than headrace put this here, for it has no reason that is known."
+_UNKNOWN_STEP = "Something other than headrace wrote this: its reason is unknown."
 
 
-def of_overview(overview: Overview, width: int) -> Iterator[RenderableType]:
-    """Give the verdict, the table of the newest and that of the reasons.
+def render_overview(overview: Overview, width: int) -> Iterator[RenderableType]:
+    """Yield the verdict, a table of the newest dead letters and a table of the reasons.
 
-    Where `width` is small, two things share a column.
+    If `width` is small, the table has two values in a column.
     """
     yield _verdict(overview.counts)
     if not overview.counts.all:
@@ -90,26 +90,26 @@ def _verdict(counts: Counts) -> Text:
     (every, replayed, discarded) = (numbers.total() for numbers in counts)
     if not every:
         return Text("There are no dead letters.", style="green")
-    left = every - replayed - discarded
-    settled = ((replayed, "replayed"), (discarded, "discarded"))
-    done = ", ".join(f"{count:,} {what}" for count, what in settled if count)
-    summary = f"{counted(every, 'dead letter')}{': ' if done else ''}{done}"
-    if not left:
+    unresolved = every - replayed - discarded
+    resolved = ((replayed, "replayed"), (discarded, "discarded"))
+    outcomes = ", ".join(f"{count:,} {outcome}" for count, outcome in resolved if count)
+    summary = f"{counted(every, 'dead letter')}{': ' if outcomes else ''}{outcomes}"
+    if not unresolved:
         return Text(f"Nothing to do. {summary}.", style="green")
     do = "see `headrace dlq show ID`, fix the cause, then `headrace dlq replay` or `discard`"
-    return Text(f"{counted(left, 'dead letter')} to look at: {do}", style="yellow")
+    return Text(f"{counted(unresolved, 'dead letter')} to look at: {do}", style="yellow")
 
 
 def _newest(overview: Overview, width: int) -> Table:
-    is_narrow = width < _WIDTH_OF_ALL
+    is_narrow = width < _FULL_WIDTH
     table = Table()
     for label in _in_pairs(_LABELS) if is_narrow else _LABELS:
         table.add_column(label, overflow="fold")
     table.columns[0].no_wrap = True
     for letter in overview.newest:
-        done = " discarded" if letter.name in overview.settled.discarded else ""
-        done = " replayed" if letter.name in overview.settled.replayed else done
-        cells = _cells(letter, done)
+        outcome = " discarded" if letter.key in overview.resolutions.discarded else ""
+        outcome = " replayed" if letter.key in overview.resolutions.replayed else outcome
+        cells = _cells(letter, outcome)
         table.add_row(*(_in_pairs(cells) if is_narrow else map(visible, cells)))
     return table
 
@@ -120,25 +120,25 @@ def _in_pairs(cells: tuple[str, ...]) -> list[Text]:
     return [Text("\n").join(map(visible, pair)) for pair in pairs]
 
 
-def _cells(letter: DeadLetter, done: str = "") -> tuple[str, ...]:
+def _cells(letter: DeadLetter, outcome: str = "") -> tuple[str, ...]:
     source = "" if letter.source is None else str(letter.source)
-    when = utc(letter.at_ms) + done
+    when = utc(letter.at_ms) + outcome
     return (str(letter.id), when, letter.reason, letter.stage, source, letter.detail)
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Look]:
-    """Show a line while a replay runs, where there is a terminal."""
+def progress(console: Console) -> Iterator[OnProgress]:
+    """Show a status line while a replay runs; nothing if there is no terminal."""
     with console.status("Reading dead letters …") as status:
 
-        def look(report: Report) -> None:
+        def on_progress(report: Report) -> None:
             status.update(f"{counted(report.replayed.total(), 'dead letter')}, {report.latest}")
 
-        yield look
+        yield on_progress
 
 
-def of_report(report: Report, *, dry_run: bool) -> Iterator[RenderableType]:
-    """Give the verdict and the table of a replay."""
+def render_report(report: Report, *, dry_run: bool) -> Iterator[RenderableType]:
+    """Yield the verdict and the table of a replay."""
     letters = counted(report.replayed.total(), "dead letter")
     more = " `headrace dlq list` shows what is rejected again." if report.replayed else ""
     yield (
@@ -146,13 +146,13 @@ def of_report(report: Report, *, dry_run: bool) -> Iterator[RenderableType]:
         if dry_run
         else (f"{letters} replayed.{more}")
     )
-    table = Table("dead letters", "stage", "reason", "what became of them")
+    table = Table("dead letters", "stage", "reason", "outcome")
     table.columns[0].justify = "right"
     outcomes = (
         (report.replayed, "to be replayed" if dry_run else "replayed", "green"),
-        (report.before, "were replayed before", ""),
-        (report.discarded, "were discarded", ""),
-        (report.strange, "not ours: cannot be replayed", "red"),
+        (report.already_replayed, "were replayed before", ""),
+        (report.already_discarded, "were discarded", ""),
+        (report.foreign, "not ours: cannot be replayed", "red"),
     )
     for counts, outcome, style in outcomes:
         for (stage, reason), count in counts.most_common():
@@ -162,22 +162,23 @@ def of_report(report: Report, *, dry_run: bool) -> Iterator[RenderableType]:
         yield table
 
 
-def of_selection(selected: Sequence[Selected], report: Report) -> Iterator[str]:
-    """Give what `headrace dlq discard` is about to do, a line each."""
+def render_selection(selected: Sequence[Selected], report: Report) -> Iterator[str]:
+    """Yield lines that say what `headrace dlq discard` is about to do."""
     kinds = Counter((one.letter.stage, one.letter.reason) for one in selected)
     for (stage, reason), count in kinds.most_common():
         what = f"{counted(count, 'dead letter')} of {stage or 'no stage'}: {reason or 'no reason'}"
         yield str(visible(what))
-    for counts, what in ((report.discarded, "discarded"), (report.before, "replayed")):
+    resolved = ((report.already_discarded, "discarded"), (report.already_replayed, "replayed"))
+    for counts, outcome in resolved:
         if count := counts.total():
             was = "was" if count == 1 else "were"
-            yield f"{counted(count, 'dead letter')} {was} {what} before."
+            yield f"{counted(count, 'dead letter')} {was} {outcome} before."
 
 
-def of_record(record: Any, settled: Settled) -> Iterator[RenderableType]:
-    """Give all that is known of one dead letter, what was done and what to do next."""
+def render_record(record: Any, resolutions: Resolutions) -> Iterator[RenderableType]:
+    """Yield the content of one dead letter, its resolution and what to do next."""
     letter = to_letter(record)
-    yield from _done(letter, settled)
+    yield from _resolution(letter, resolutions)
     about = Table.grid(padding=(0, 2))
     for label, cell in zip(_LABELS, _cells(letter), strict=True):
         about.add_row(Text(label, style="bold"), visible(cell))
@@ -194,20 +195,20 @@ def of_record(record: Any, settled: Settled) -> Iterator[RenderableType]:
     yield _title("What to do")
     is_known = letter.reason in list(DeadLetterReason)
     yield NEXT_STEPS[DeadLetterReason(letter.reason)] if is_known else _UNKNOWN_STEP
-    if letter.name in settled.discarded or letter.name in settled.replayed:
+    if letter.key in resolutions.discarded or letter.key in resolutions.replayed:
         return
-    if letter.replayable:
+    if letter.is_replayable:
         yield f"Once the cause is fixed: headrace dlq replay {letter.id}"
     yield f"If it is not worth a replay: headrace dlq discard {letter.id} --reason '...'"
 
 
-def _done(letter: DeadLetter, settled: Settled) -> Iterator[Text]:
-    if (noted := settled.discarded.get(letter.name)) is not None:
-        by, why = noted.discarded_by or "unknown", noted.discard_reason or ""
-        yield visible(f"Discarded {utc(noted.log_ms)} by {by}: {why}")
-    elif (noted := settled.replayed.get(letter.name)) is not None:
+def _resolution(letter: DeadLetter, resolutions: Resolutions) -> Iterator[Text]:
+    if (discard := resolutions.discarded.get(letter.key)) is not None:
+        by, reason = discard.discarded_by or "unknown", discard.discard_reason or ""
+        yield visible(f"Discarded {utc(discard.log_ms)} by {by}: {reason}")
+    elif (replay := resolutions.replayed.get(letter.key)) is not None:
         yield visible(
-            f"Replayed {utc(noted.log_ms)}, as events-raw offset {offset_of(noted.src_offset)}"
+            f"Replayed {utc(replay.log_ms)}, as events-raw offset {offset_of(replay.src_offset)}"
         )
 
 
@@ -216,7 +217,7 @@ def _title(text: str) -> Text:
 
 
 def readable(name: str, value: bytes) -> str:
-    """Return a header's value for people; one that is not as it should be in hex."""
+    """Return a header's value as text; an invalid one in hex."""
     try:
         if name == names.EVENT_ID:
             return str(UUID(bytes=value))
@@ -233,7 +234,7 @@ def readable(name: str, value: bytes) -> str:
 
 
 def utc(ms: int) -> str:
-    """Return a time as people read it; one beyond all calendars as it is."""
+    """Format a time (ms) in UTC; one that is out of range as the number."""
     try:
         return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
@@ -251,7 +252,7 @@ def _value(record: Any) -> Iterator[RenderableType]:
     if record.value is None:
         yield "none: a tombstone"
         return
-    # A replay that a sink refused again is of its stage's record, not of the topic's.
+    # A replay that a sink rejected again has the record type of its stage, not of the topic.
     stage = STAGES.get(to_letter(record).stage)
     name = stage.record if stage else dead_letter_topics()[record.topic].record
     try:
@@ -270,7 +271,7 @@ def _value(record: Any) -> Iterator[RenderableType]:
 
 
 def hex_dump(data: bytes) -> Text:
-    """Return bytes as lines of offset, hex and ASCII."""
+    """Return a hex dump: lines of offset, hex and ASCII."""
     lines = []
     for begin in range(0, len(data), _HEX_COLUMNS):
         part = data[begin : begin + _HEX_COLUMNS]

@@ -1,1 +1,1 @@
-"""Simulated visitors of a made-up shop, for `headrace demo`. The model is pure; `run` sends."""
+"""`headrace demo`: simulated visitors of a fictional shop."""

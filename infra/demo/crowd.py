@@ -1,4 +1,4 @@
-"""Many visitors at once, who come and go with the hour; a model of time alone, pure."""
+"""Simulates concurrent visitors, whose number varies over the day. Pure: time is simulated."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,54 +11,55 @@ from infra.demo import shop
 from infra.demo.journey import Event, Journey, Step
 from infra.demo.person import Person, new_person, new_visit
 
-#: A day of the shop, so that there is a rhythm to be seen within the half hour of a chart.
+#: The length of a simulated day, so that its rhythm is visible in a chart of half an hour.
 DAY_SECONDS = 720.0
-#: A bad release comes so long after the start, then once in so long, and is taken back soon.
+#: The first bad release, its period, and the time until it is rolled back.
 BAD_RELEASE_AT = 75.0
 BAD_RELEASE_EVERY = 600.0
 BAD_RELEASE_SECONDS = 40.0
 
-_USUAL_FAILING = 0.012
-_BAD_FAILING = 0.6
-#: A visitor is counted as there from the first event until five minutes after the last, of a
-#: visit of a minute and a half.
-_COUNTED_SECONDS = 390.0
-#: Of the visitors at any time, so many are there in the first seconds.
-_FIRST_PART = 0.2
-_FIRST_SECONDS = 12.0
-_RETURNING = 0.25
-_KNOWN = 500
+#: The probability that a page fails, usually and after a bad release.
+_FAILURE_RATE = 0.012
+_BAD_FAILURE_RATE = 0.6
+#: A visitor counts as live during a visit of about 90 s, and for five minutes after it.
+_LIVE_SECONDS = 390.0
+#: This part of the visitors arrives in the first seconds.
+_INITIAL_PART = 0.2
+_INITIAL_SECONDS = 12.0
+#: The probability that a visitor is a returning one, out of the last `_MAX_RETURNING`.
+_RETURNING_RATE = 0.25
+_MAX_RETURNING = 500
 
 
-class Happening(NamedTuple):
-    """An event, and when it happens, in seconds from the start."""
+class TimedEvent(NamedTuple):
+    """An event, and its time in seconds since the start."""
 
     at: float
     event: Event
 
 
-class Crowd:
-    """About `visitors` people in any five minutes; the same seed makes the same crowd."""
+class Simulation:
+    """About `visitors` visitors in any five minutes; the same seed gives the same events."""
 
     def __init__(self, visitors: int, site_id: str, seed: int | None = None) -> None:
         self._random = Random(seed)  # noqa: S311 - people, not secrets
         self._visitors = visitors
         self._site_id = site_id
-        self._known: deque[Person] = deque(maxlen=_KNOWN)
-        #: By time; the number tells apart what is at the same time.
+        self._returning: deque[Person] = deque(maxlen=_MAX_RETURNING)
+        #: A heap by time; the sequence number breaks ties.
         self._upcoming: list[tuple[float, int, Event, Iterator[Step]]] = []
-        self._numbered = 0
+        self._sequence = 0
         self._now = 0.0
 
     @property
-    def present(self) -> int:
-        """How many are on the site now."""
+    def active_visitors(self) -> int:
+        """The number of visitors on the site."""
         return len(self._upcoming)
 
-    def happenings(self) -> Iterator[Happening]:
-        """Yield what happens, in the order of time, without end."""
-        for _ in range(max(1, round(self._visitors * _FIRST_PART))):
-            self._arrive(self._random.uniform(0, _FIRST_SECONDS))
+    def events(self) -> Iterator[TimedEvent]:
+        """Yield an endless stream of events, ordered by time."""
+        for _ in range(max(1, round(self._visitors * _INITIAL_PART))):
+            self._arrive(self._random.uniform(0, _INITIAL_SECONDS))
         arrival = self._next_arrival(0.0)
         while True:
             if not self._upcoming or arrival <= self._upcoming[0][0]:
@@ -67,33 +68,33 @@ class Crowd:
                 continue
             at, _, event, steps = heappop(self._upcoming)
             self._now = at
-            self._go_on(at, steps)
-            yield Happening(at, {"site_id": self._site_id, **event})
+            self._schedule_next(at, steps)
+            yield TimedEvent(at, {"site_id": self._site_id, **event})
 
     def _next_arrival(self, at: float) -> float:
-        """Return when the next visitor comes: by chance, more often at the height of the day."""
-        tide = 1 + 0.45 * sin(2 * pi * at / DAY_SECONDS)
-        return at + self._random.expovariate(self._visitors * tide / _COUNTED_SECONDS)
+        """Return the time of the next arrival: a Poisson process whose rate varies over the day."""
+        factor = 1 + 0.45 * sin(2 * pi * at / DAY_SECONDS)
+        return at + self._random.expovariate(self._visitors * factor / _LIVE_SECONDS)
 
     def _arrive(self, at: float) -> None:
-        if self._known and self._random.random() < _RETURNING:
-            person = self._random.choice(self._known)
+        if self._returning and self._random.random() < _RETURNING_RATE:
+            person = self._random.choice(self._returning)
         else:
             person = new_person(self._random)
-            self._known.append(person)
+            self._returning.append(person)
         visit = new_visit(person, self._random)
-        self._go_on(at, Journey(visit, self._random, self._failure).steps())
+        self._schedule_next(at, Journey(visit, self._random, self._failure).steps())
 
-    def _go_on(self, at: float, steps: Iterator[Step]) -> None:
+    def _schedule_next(self, at: float, steps: Iterator[Step]) -> None:
         step = next(steps, None)
         if step is not None:
-            self._numbered += 1
-            heappush(self._upcoming, (at + step.wait, self._numbered, step.event, steps))
+            self._sequence += 1
+            heappush(self._upcoming, (at + step.wait, self._sequence, step.event, steps))
 
     def _failure(self) -> shop.Failure | None:
-        """Say what fails on a page: hardly ever anything, but after a bad release."""
+        """Return the failure of a page view: rarely one, except after a bad release."""
         since = self._now - BAD_RELEASE_AT
         if since >= 0 and since % BAD_RELEASE_EVERY < BAD_RELEASE_SECONDS:
-            return shop.BROKEN_RELEASE if self._random.random() < _BAD_FAILING else None
-        fails = self._random.random() < _USUAL_FAILING
+            return shop.BROKEN_RELEASE if self._random.random() < _BAD_FAILURE_RATE else None
+        fails = self._random.random() < _FAILURE_RATE
         return self._random.choice(shop.FAILURES) if fails else None

@@ -1,4 +1,4 @@
-"""What a visitor does, step by step: a wait in seconds, then an event. Pure."""
+"""Simulates one visit as steps: a wait in seconds, then an event. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -10,20 +10,20 @@ from infra.demo.person import Visit, new_id
 Event = dict[str, Any]
 T = TypeVar("T")
 
-#: Pages that a visit has at most.
-_MOST_PAGES = 25
+#: The maximum number of pages of a visit.
+_MAX_PAGES = 25
 _PRODUCTS = {product.path: product for product in shop.PRODUCTS}
 
 
 class Step(NamedTuple):
-    """After `wait` seconds, `event` happens."""
+    """An event, `wait` seconds after the previous one."""
 
     wait: float
     event: Event
 
 
 class Journey:
-    """One visit from its first page to its last; `failure` is asked on each what fails there."""
+    """One visit; `failure` returns the failure of a page, or None, and is called for each page."""
 
     def __init__(
         self, visit: Visit, random: Random, failure: Callable[[], shop.Failure | None]
@@ -36,15 +36,15 @@ class Journey:
         self._began = 0.0
 
     def steps(self) -> Iterator[Step]:
-        """Yield all that happens."""
+        """Yield the steps of the visit."""
         path: str | None = self._random.choice(self._visit.origin.entries)
-        for page in range(_MOST_PAGES):
+        for page in range(_MAX_PAGES):
             if path is None:
                 return
             self._path = path
             yield from self._page(is_first=page == 0)
             path = self._next()
-            if path is not None or self._chance(0.85):  # some just close the browser
+            if path is not None or self._chance(0.85):  # else the browser is closed
                 yield self._leave()
             self._referrer = f"https://{shop.HOST}{self._path}"
 
@@ -58,7 +58,7 @@ class Journey:
         yield from self._act()
 
     def _act(self) -> Iterator[Step]:
-        """Do what one does on a page of this kind."""
+        """Yield the actions on the current page."""
         if self._path in _PRODUCTS:
             yield from self._look_at_product()
         elif self._path == "/search":
@@ -107,7 +107,7 @@ class Journey:
             cart.clear()
 
     def _next(self) -> str | None:
-        """Choose the next page; None when the visit is over."""
+        """Choose the next page, or None to end the visit."""
         has_cart = bool(self._visit.cart)
         if self._path == "/checkout":
             return None if has_cart else "/thanks"
@@ -122,7 +122,7 @@ class Journey:
     # -- the events
 
     def _leave(self) -> Step:
-        """Read on for a while, then leave the page."""
+        """Stay for a while, then leave the page."""
         wait = self._seconds(30 if self._path in shop.STORIES else 12)
         duration = round((self._began + wait) * 1_000)
         return self._step(wait, "pageleave", duration=duration)
@@ -137,7 +137,7 @@ class Journey:
         )
 
     def _step(self, wait: float, kind: str, **fields: Any) -> Step:
-        """Return an event of this page; fields that the API does not know are its properties."""
+        """Return a step with an event of this page; unknown fields become its properties."""
         self._began += wait
         person, path = self._visit.person, self._path
         event = {
@@ -152,8 +152,8 @@ class Journey:
             **({"user_id": person.user_id} if person.user_id else {}),
             **{name: value for name, value in fields.items() if name in _FIELDS},
         }
-        more = {name: value for name, value in fields.items() if name not in _FIELDS}
-        return Step(wait, event | {"properties": {"simulated": True, **more}})
+        properties = {name: value for name, value in fields.items() if name not in _FIELDS}
+        return Step(wait, event | {"properties": {"simulated": True, **properties}})
 
     def _arrival(self, *, is_first: bool) -> dict[str, Any]:
         arrival: dict[str, Any] = {"title": shop.TITLES[self._path]}
@@ -167,25 +167,25 @@ class Journey:
         return arrival
 
     def _vitals(self) -> dict[str, float]:
-        slow = self._random.lognormvariate(0, 0.35)
+        factor = self._random.lognormvariate(0, 0.35)
         return {
-            "lcp": round(1_700 * slow, 1),
-            "fcp": round(900 * slow, 1),
-            "ttfb": round(240 * slow, 1),
-            "inp": round(120 * slow, 1),
-            "cls": round(0.04 * slow, 3),
+            "lcp": round(1_700 * factor, 1),
+            "fcp": round(900 * factor, 1),
+            "ttfb": round(240 * factor, 1),
+            "inp": round(120 * factor, 1),
+            "cls": round(0.04 * factor, 3),
         }
 
-    # -- chance
+    # -- randomness
 
-    def _chance(self, likely: float) -> bool:
-        return self._random.random() < likely
+    def _chance(self, probability: float) -> bool:
+        return self._random.random() < probability
 
     def _pick(self, choices: Sequence[T]) -> T:
         return self._random.choice(choices)
 
-    def _seconds(self, usual: float) -> float:
-        return usual * self._visit.person.pace * self._random.lognormvariate(0, 0.6)
+    def _seconds(self, median: float) -> float:
+        return median * self._visit.person.slowness * self._random.lognormvariate(0, 0.6)
 
 
 _FIELDS = {
@@ -195,7 +195,7 @@ _FIELDS = {
 
 
 def _links(path: str) -> list[str]:
-    """Return the links of a page, those more often followed more often."""
+    """Return the links of a page; popular ones are repeated."""
     if path in shop.CATEGORIES:
         return [product.path for product in shop.PRODUCTS if product.path.startswith(path)]
     if path in _PRODUCTS:

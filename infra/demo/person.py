@@ -1,4 +1,4 @@
-"""Who a simulated visitor is: browser, language, where from, and how quick."""
+"""Simulated visitors and their visits."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from infra.demo.shop import ORIGINS, Origin
 
-#: Every event says that nobody was there: in its user agent, and in `properties.simulated`.
+#: Marks all events as simulated, in addition to `properties.simulated`.
 USER_AGENT = "Mozilla/5.0 ({system}) headrace-demo/1.0 (simulated visitor)"
 
 _DEVICES = (
@@ -22,19 +22,19 @@ _LANGUAGES = ("de-DE", "de-AT", "en-GB", "en-US", "fr-FR", "nl-NL", "pl-PL")
 
 @dataclass
 class Person:
-    """A visitor, the same over several visits; `user_id` once they have logged in."""
+    """A visitor, possibly with several visits; `user_id` is set after the first login."""
 
     visitor_id: str
-    #: What every event of theirs has.
+    #: Fields of all events of the visitor.
     traits: dict[str, Any]
-    #: Above 1: slower than most.
-    pace: float
+    #: The factor of all waits; 1 is the median.
+    slowness: float
     user_id: str | None = None
 
 
 @dataclass
 class Visit:
-    """One visit of a person: where it began, and what is in the cart."""
+    """One visit: its origin, and the prices of the products in the cart."""
 
     person: Person
     session_id: str
@@ -43,7 +43,7 @@ class Visit:
 
 
 def new_person(random: Random) -> Person:
-    """Return somebody who was never there."""
+    """Return a new visitor."""
     system, width, height, ratio = random.choice(_DEVICES)
     return Person(
         visitor_id=new_id(random),
@@ -52,12 +52,12 @@ def new_person(random: Random) -> Person:
             "language": random.choice(_LANGUAGES),
             "screen": {"width": width, "height": height, "pixel_ratio": ratio},
         },
-        pace=random.lognormvariate(0, 0.45),
+        slowness=random.lognormvariate(0, 0.45),
     )
 
 
 def new_visit(person: Person, random: Random) -> Visit:
-    """Return a visit that begins; who knows the shop comes from anywhere, too."""
+    """Return a new visit with a random origin, for new and returning visitors alike."""
     (origin,) = random.choices(ORIGINS, [origin.weight for origin in ORIGINS])
     return Visit(person, new_id(random), origin)
 

@@ -1,4 +1,4 @@
-"""A demo from its first visitor to the last event: as time goes by, or at a rate."""
+"""Run a demo: send the simulated events in real time, or at a rate."""
 
 import asyncio
 import time
@@ -10,21 +10,21 @@ from math import inf
 import aiohttp
 import msgspec
 
-from infra.demo.crowd import Crowd, Happening
+from infra.demo.crowd import Simulation, TimedEvent
 from infra.demo.screen import DemoScreen
 from infra.replay.report import Report
-from infra.replay.run import Pace
+from infra.replay.run import RateLimiter
 from infra.replay.sender import Result, Sender
 
-#: What happens within so long is sent together: a live page moves four times a second.
-_TOGETHER_SECONDS = 0.2
-#: Lost time stays lost: after an outage nobody hurries.
-_LATE_SECONDS = 2.0
+#: Events within this time are sent in one batch; the dashboard updates four times a second.
+_BATCH_SECONDS = 0.2
+#: After a longer delay, the clock is set back, so that events are not sent in a burst.
+_MAX_DELAY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where to; events a second, None as people go; how many events, None without end."""
+    """The address; the rate in events per second, or None for real time; the number of events."""
 
     base: str
     rate: int | None = None
@@ -32,7 +32,7 @@ class Options:
 
 
 class Clock:
-    """When things of the model happen here."""
+    """Maps simulated time to real time."""
 
     def __init__(
         self,
@@ -44,49 +44,49 @@ class Clock:
         self._began = now()
 
     async def wait_until(self, at: float) -> None:
-        """Return when so many seconds have passed since the start."""
-        ahead = self._began + at - self._now()
-        if ahead > 0:
-            await self._sleep(ahead)
-        elif ahead < -_LATE_SECONDS:
-            self._began -= ahead
+        """Wait until `at` seconds after the start."""
+        wait = self._began + at - self._now()
+        if wait > 0:
+            await self._sleep(wait)
+        elif wait < -_MAX_DELAY_SECONDS:
+            self._began -= wait
 
 
 async def demo(
-    options: Options, crowd: Crowd, report: Report, screen: DemoScreen, clock: Clock
+    options: Options, simulation: Simulation, report: Report, screen: DemoScreen, clock: Clock
 ) -> None:
-    """Send what the crowd does; `report` counts it.
+    """Send the events of the simulation; count the results in `report`.
 
-    `UserError` when no headrace answers, `NotTakenError` when it takes nothing for minutes.
+    Raises `UserError` if no headrace answers, `NotAcceptedError` if it accepts nothing for minutes.
     """
-    pace = Pace(options.rate)
-    batches = _batches(crowd.happenings(), options, pace.limit)
+    limiter = RateLimiter(options.rate)
+    batches = _batches(simulation.events(), options, limiter.batch_size)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         sender = Sender(session, options.base, screen.waiting)
         for batch in batches:
             if options.rate is None:
                 await clock.wait_until(batch[-1].at)
-            await pace.wait(len(batch))
+            await limiter.wait(len(batch))
             await _send(sender, batch, report)
-            screen.show(report, crowd.present, batch[-1].event)
+            screen.show(report, simulation.active_visitors, batch[-1].event)
 
 
 def _batches(
-    happenings: Iterator[Happening], options: Options, limit: int
-) -> Iterator[list[Happening]]:
-    """Yield what is sent together: what happens at about the same time, or as the rate asks."""
-    seconds = _TOGETHER_SECONDS if options.rate is None else inf
-    batch: list[Happening] = []
-    for one in islice(happenings, options.events):
-        if batch and (len(batch) == limit or one.at - batch[0].at > seconds):
+    events: Iterator[TimedEvent], options: Options, limit: int
+) -> Iterator[list[TimedEvent]]:
+    """Yield events that are sent together: by time, or with a rate by number."""
+    seconds = _BATCH_SECONDS if options.rate is None else inf
+    batch: list[TimedEvent] = []
+    for timed in islice(events, options.events):
+        if batch and (len(batch) == limit or timed.at - batch[0].at > seconds):
             yield batch
             batch = []
-        batch.append(one)
+        batch.append(timed)
     yield batch
 
 
-async def _send(sender: Sender, batch: list[Happening], report: Report) -> None:
-    def settle(index: int, result: Result) -> None:
+async def _send(sender: Sender, batch: list[TimedEvent], report: Report) -> None:
+    def count(index: int, result: Result) -> None:
         report.count(batch[index].event["event_id"], result)
 
-    await sender.send([msgspec.json.encode(one.event) for one in batch], settle)
+    await sender.send([msgspec.json.encode(timed.event) for timed in batch], count)

@@ -1,4 +1,4 @@
-"""What a demo shows: one line that moves on a terminal, now and then a line elsewhere."""
+"""Progress of a demo: a status line on a terminal, regular lines elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from infra.replay.report import Report
 from schemas import money
 from schemas.counted import counted
 
-#: What is said of an event that is worth a word; the others are counted alone.
-_WORDS: dict[str, Callable[[Event], str]] = {
+#: Descriptions of events by type; other types are only counted.
+_DESCRIPTIONS: dict[str, Callable[[Event], str]] = {
     "payment": lambda event: f"[green]paid {_paid(event)}[/green]",
     "error": lambda event: f"[red]{event['error_name']}[/red] on {event['path']}",
     "identify": lambda event: f"{event['user_id']} logged in",
@@ -30,15 +30,15 @@ def _paid(event: Event) -> str:
 
 
 class DemoScreen(SendingScreen):
-    """Shows how many visitors there are, and what one of them does."""
+    """Shows the number of visitors, and the latest event."""
 
     def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._status = Status("the first visitors are on their way", console=console)
         super().__init__(console, self._status, now)
 
-    def show(self, report: Report, present: int, event: Event) -> None:
-        """Show what was sent, how many people are on the site, and the latest that happened."""
-        told = f"{counted(report.sent, 'event')}, {report.rate:,.1f}/s, {present:,} on the site"
-        words = _WORDS.get(event["type"])
-        self._status.update(f"{told} · {words(event)}" if words else told)
-        self._show_progress(told)
+    def show(self, report: Report, visitors: int, event: Event) -> None:
+        """Show the number of events sent, the visitors on the site, and the latest event."""
+        summary = f"{counted(report.sent, 'event')}, {report.rate:,.1f}/s, {visitors:,} on the site"
+        describe = _DESCRIPTIONS.get(event["type"])
+        self._status.update(f"{summary} · {describe(event)}" if describe else summary)
+        self._show_progress(summary)

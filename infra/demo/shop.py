@@ -1,4 +1,4 @@
-"""The made-up shop: its pages, where people go from them, and where they come from."""
+"""A fictional shop: its products, pages and failures, and where its visitors come from."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ CURRENCY = "EUR"
 
 
 class Product(NamedTuple):
-    """Something to buy."""
+    """A product; visits start on its page in proportion to `weight`."""
 
     path: str
     name: str
@@ -16,7 +16,7 @@ class Product(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where visitors come from, and where they arrive."""
+    """A traffic source, and the entry pages of its visitors."""
 
     weight: int
     referrer: str | None
@@ -26,7 +26,7 @@ class Origin(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Something that goes wrong in a browser."""
+    """An error in the browser."""
 
     name: str
     message: str
@@ -72,12 +72,12 @@ TITLES = {
     **{product.path: product.name for product in PRODUCTS},
 }
 
-_MANY = tuple(product.path for product in PRODUCTS for _ in range(product.weight))
+_PRODUCT_PATHS = tuple(product.path for product in PRODUCTS for _ in range(product.weight))
 
 ORIGINS = (
-    Origin(30, "https://www.google.com/", None, None, ("/", *_MANY, "/boats")),
+    Origin(30, "https://www.google.com/", None, None, ("/", *_PRODUCT_PATHS, "/boats")),
     Origin(22, None, None, None, ("/", "/", "/sale")),
-    Origin(8, "https://duckduckgo.com/", None, None, ("/", *_MANY)),
+    Origin(8, "https://duckduckgo.com/", None, None, ("/", *_PRODUCT_PATHS)),
     Origin(6, "https://www.bing.com/", None, None, ("/", "/paddles")),
     Origin(
         12,
@@ -110,7 +110,7 @@ COPIED = ("RIVER10", "Reed paddle, 220 cm", "help@shop.example")
 
 OUTSIDE = ("https://maps.example/millstream", "https://video.example/first-river")
 
-#: What goes wrong on an ordinary day ...
+#: Errors at any time.
 FAILURES = (
     Failure(
         "TypeError",
@@ -129,7 +129,7 @@ FAILURES = (
         "ChunkLoadError: Loading chunk 7 failed\n    at https://shop.example/runtime.js:1:2210",
     ),
 )
-#: ... and after a bad release, for everybody at once.
+#: The error of all visitors after a bad release.
 BROKEN_RELEASE = Failure(
     "ReferenceError",
     "cartTotal is not defined",

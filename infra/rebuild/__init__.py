@@ -1,1 +1,1 @@
-"""`headrace rebuild`: results computed anew from `events`, in SQL and in their topics."""
+"""`headrace rebuild`: recompute results from `events`, in SQL and in their topics."""

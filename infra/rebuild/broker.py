@@ -1,4 +1,4 @@
-"""The Kafka that a rebuild works on: the one there is, or the data directory's own."""
+"""The Kafka cluster for a rebuild: a running one, or the data directory's broker."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,25 +12,25 @@ from schemas.settings import Settings
 
 
 @contextmanager
-def kafka_of(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
-    """Give the settings; while `headrace up` is stopped, run its broker meanwhile.
+def open_kafka(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
+    """Yield settings with a running Kafka: start the data directory's broker if it is not running.
 
-    `UserError` when no Kafka is named and the data directory has none, unless it `is_new`.
+    Raises `UserError` if no Kafka is configured and the data directory has none, unless `is_new`.
     """
-    named = "bootstrap_servers" in read_settings().kafka.model_fields_set
-    if named or _runs(data_dir):
+    is_configured = "bootstrap_servers" in read_settings().kafka.model_fields_set
+    if is_configured or _is_running(data_dir):
         yield local_settings(data_dir)
         return
     if not is_new and not (data_dir / "kafka" / "data").exists():
         raise UserError(
-            f"{data_dir.absolute()} holds no Kafka: give the --data-dir of `headrace up`, or name "
-            "yours by HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
+            f"{data_dir.absolute()} has no Kafka: give the --data-dir of `headrace up`, or set "
+            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         )
     with LocalKafka(data_dir):
         yield local_settings(data_dir)
 
 
-def _runs(data_dir: Path) -> bool:
+def _is_running(data_dir: Path) -> bool:
     try:
         find_address(data_dir)
     except UserError:

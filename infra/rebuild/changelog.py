@@ -1,4 +1,4 @@
-"""What a table's topic holds now, and what it is to hold."""
+"""Read a table's changelog topic, and write new states to it."""
 
 import sys
 from collections import defaultdict
@@ -15,14 +15,14 @@ from streams.engine.changelog_headers import version_header, version_of
 from streams.engine.log_tail import LogTail
 from streams.engine.producer import BatchProducer, OutRecord
 
-#: Records that are sent at a time.
-_SENT_AT_ONCE = 5_000
+#: Records sent at a time.
+_BATCH_SIZE = 5_000
 
 S = TypeVar("S", SessionState, PageDuration)
 
 
-class Held(NamedTuple):
-    """A state that the topic holds: where, and its highest revision."""
+class StateRef(NamedTuple):
+    """A state in the changelog: its partition, key and highest revision."""
 
     partition: int
     key: bytes
@@ -30,7 +30,7 @@ class Held(NamedTuple):
 
 
 class Put(NamedTuple):
-    """What a key is to hold from now on; None: nothing."""
+    """A write to the changelog; the value None is a tombstone."""
 
     partition: int
     key: bytes
@@ -38,14 +38,14 @@ class Put(NamedTuple):
 
 
 class Changelog:
-    """The states that a table's topic holds, by what `events` are gathered by.
+    """The states in a table's changelog topic, grouped by the key that `events` are grouped by.
 
-    Of each state little more than its key is kept, less than a stream worker does.
+    Only their keys and revisions are kept in memory.
     """
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self._held: defaultdict[Key, list[Held]] = defaultdict(list)
+        self._states: defaultdict[Key, list[StateRef]] = defaultdict(list)
         self._versions: defaultdict[int, int] = defaultdict(lambda: -1)
 
     async def read(
@@ -53,11 +53,11 @@ class Changelog:
         kafka: KafkaSettings,
         partitions: Sequence[int],
         kind: type[S],
-        about: Callable[[S], tuple[Key, int]],
+        describe: Callable[[S], tuple[Key, int]],
     ) -> None:
-        """Read the whole topic as a stream worker recovers it (ADR 0002).
+        """Read the whole topic as a stream worker restores it (ADR 0002).
 
-        `about` says of a state what it is gathered by, and its revision.
+        `describe` returns the group key and the revision of a state.
         """
         tail = LogTail(kafka, self._topic.name, sys.maxsize)
         for partition in partitions:
@@ -67,22 +67,22 @@ class Changelog:
                     version = version_of(record)
                     if version < last.get(record.key, (-1, None))[0]:
                         continue
-                    last[record.key] = (version, _about(record.value, kind, about))
+                    last[record.key] = (version, _describe(record.value, kind, describe))
                     self._versions[partition] = max(version, self._versions[partition])
             for key, (_, found) in last.items():
                 if found is not None:
-                    self._held[found[0]].append(Held(partition, key, found[1]))
+                    self._states[found[0]].append(StateRef(partition, key, found[1]))
 
-    def take(self, key: Key) -> list[Held]:
-        """Return what the topic holds of a key of `events`, this once."""
-        return self._held.pop(key, [])
+    def pop(self, key: Key) -> list[StateRef]:
+        """Remove and return the states of a group."""
+        return self._states.pop(key, [])
 
-    def rest(self) -> Iterator[tuple[Key, list[Held]]]:
-        """Yield what was never taken."""
-        yield from self._held.items()
+    def remaining(self) -> Iterator[tuple[Key, list[StateRef]]]:
+        """Yield the states that were not popped."""
+        yield from self._states.items()
 
     async def put(self, producer: BatchProducer, states: Sequence[Put]) -> None:
-        """Send states so that a worker takes them for the newest, and its next ones for newer."""
+        """Send states with the current version, so that a worker restores them."""
         await send(
             producer,
             self._topic,
@@ -96,21 +96,21 @@ class Changelog:
 async def send(
     producer: BatchProducer, topic: Topic, records: Iterable[tuple[int, OutRecord]]
 ) -> None:
-    """Send records, each to its partition."""
-    for some in batched(records, _SENT_AT_ONCE):
+    """Send records to their partitions."""
+    for batch in batched(records, _BATCH_SIZE):
         by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
-        for partition, record in some:
+        for partition, record in batch:
             by_partition[partition].append(record)
         for partition, part in by_partition.items():
             await producer.send(topic.name, partition, part)
 
 
-def _about(
-    value: bytes | None, kind: type[S], about: Callable[[S], tuple[Key, int]]
+def _describe(
+    value: bytes | None, kind: type[S], describe: Callable[[S], tuple[Key, int]]
 ) -> tuple[Key, int] | None:
     if value is None:
         return None
     try:
-        return about(decode(value, kind))
-    except CodecError:  # a worker could not read it, either; no session has this key
+        return describe(decode(value, kind))
+    except CodecError:  # workers cannot decode it either; no session has this key
         return (), 0

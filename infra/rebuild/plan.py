@@ -1,4 +1,4 @@
-"""The changes that make a table and its topic what `events` say: no I/O but reading."""
+"""Compute the changes to a table and its changelog from `events`. The only I/O is reading."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from infra.audit import durations, sessions
 from infra.audit.difference import SqlRow
 from infra.audit.scope import Key, Scope
-from infra.audit.sessions import Folded
+from infra.audit.sessions import ComputedSession
 from infra.audit.snapshot import Snapshot
-from infra.rebuild.changelog import Changelog, Held, Put
-from infra.rebuild.standing import Standing
+from infra.rebuild.changelog import Changelog, Put, StateRef
+from infra.rebuild.standing import NextEvents
 from schemas.codec import encode
 from schemas.records import PageDuration, SessionState, Visit
 from sinks.rows import duration_row
@@ -30,54 +30,55 @@ M = TypeVar("M")
 
 @dataclass(slots=True)
 class Change:
-    """What one key needs: states for the topic, rows, and the keys of rows to delete."""
+    """The changes of one key: states to write, rows to write, and primary keys to delete."""
 
     puts: list[Put] = field(default_factory=list)
     rows: list[SqlRow] = field(default_factory=list)
-    gone: set[SqlRow] = field(default_factory=set)
+    deleted: set[SqlRow] = field(default_factory=set)
 
 
-#: A state that was computed: its put, its rows, and whether a worker is to have it.
-Made = tuple[Put, list[SqlRow], bool]
-Plan = Callable[[Snapshot, Scope, Standing, Changelog], Iterator[Change]]
+#: A computed state: its write, its rows, and whether the stream workers still need it.
+Computed = tuple[Put, list[SqlRow], bool]
+Plan = Callable[[Snapshot, Scope, NextEvents, Changelog], Iterator[Change]]
 
 
 def plan_sessions(rules: SessionRules) -> Plan:
-    """Return what plans `sessions` and its topic."""
+    """Return the plan for `sessions` and its topic."""
 
     def plan(
-        snapshot: Snapshot, scope: Scope, standing: Standing, changelog: Changelog
+        snapshot: Snapshot, scope: Scope, next_events: NextEvents, changelog: Changelog
     ) -> Iterator[Change]:
-        def make(fold: Folded, revision: int) -> Made:
-            return _session(fold, revision, standing, rules)
+        def compute(session: ComputedSession, revision: int) -> Computed:
+            return _session(session, revision, next_events, rules)
 
-        yield from _changes(sessions.joined(snapshot, rules, scope), changelog, make, _SESSION_KEY)
-        # A session may be active since a time by what is wrong in the topic alone: not judged.
+        groups = sessions.joined(snapshot, rules, scope)
+        yield from _changes(groups, changelog, compute, _SESSION_KEY)
+        # With a start time, a session without events is out of scope.
         if scope.since is None:
-            yield from _leftovers(changelog, scope)
+            yield from _orphans(changelog, scope)
 
     return plan
 
 
 def plan_durations(
-    snapshot: Snapshot, scope: Scope, standing: Standing, changelog: Changelog
+    snapshot: Snapshot, scope: Scope, next_events: NextEvents, changelog: Changelog
 ) -> Iterator[Change]:
-    """Plan `page_durations` and its topic: of each page one generation."""
+    """Plan `page_durations` and its topic, with one generation per page."""
 
-    def make(page: PageDuration, revision: int) -> Made:
-        return _page(replace(page, revision=revision), standing)
+    def compute(page: PageDuration, revision: int) -> Computed:
+        return _page(replace(page, revision=revision), next_events)
 
-    yield from _changes(durations.joined(snapshot, scope), changelog, make, _DURATION_KEY)
-    yield from _leftovers(changelog, scope)
+    yield from _changes(durations.joined(snapshot, scope), changelog, compute, _DURATION_KEY)
+    yield from _orphans(changelog, scope)
 
 
-def about_session(state: SessionState) -> tuple[Key, int]:
+def describe_session(state: SessionState) -> tuple[Key, int]:
     """Return the session of a state, and the highest revision of its visits."""
     revisions = (visit.revision for visit in state.visits)
     return (state.site_id, state.session_id), max(revisions, default=0)
 
 
-def about_page(state: PageDuration) -> tuple[Key, int]:
+def describe_page(state: PageDuration) -> tuple[Key, int]:
     """Return the site and hour of a state, and its revision."""
     return (state.site_id, state.hour), state.revision
 
@@ -85,70 +86,71 @@ def about_page(state: PageDuration) -> tuple[Key, int]:
 def _changes(
     joined: Iterable[tuple[Key, list[M] | None, list[SqlRow] | None]],
     changelog: Changelog,
-    make: Callable[[M, int], Made],
+    compute: Callable[[M, int], Computed],
     key_columns: int,
 ) -> Iterator[Change]:
-    for key, folded, rows in joined:
-        held = changelog.take(key)
-        # Above all that rows and topic have: it wins, and later ones win over it.
-        known = [*(int(row[-1]) for row in rows or ()), *(one.revision for one in held)]
-        revision = 1 + max(known, default=0)
-        in_topic = {(one.partition, one.key) for one in held}
+    for key, results, rows in joined:
+        states = changelog.pop(key)
+        # Higher than those of all rows and states, so that the rebuilt ones win.
+        revisions = [*(int(row[-1]) for row in rows or ()), *(one.revision for one in states)]
+        revision = 1 + max(revisions, default=0)
+        in_topic = {(one.partition, one.key) for one in states}
         change = Change()
-        for one in folded or ():
-            put, made, is_needed = make(one, revision)
-            change.rows += made
-            # A state that the topic has is replaced; a worker deletes it when its time comes.
+        for result in results or ():
+            put, result_rows, is_needed = compute(result, revision)
+            change.rows += result_rows
+            # A state in the topic is overwritten; a worker deletes it when it expires.
             if is_needed or (put.partition, put.key) in in_topic:
                 change.puts.append(put)
-        change.gone = {row[:key_columns] for row in rows or ()}
-        change.gone -= {row[:key_columns] for row in change.rows}
-        _bury(change, held)
+        change.deleted = {row[:key_columns] for row in rows or ()}
+        change.deleted -= {row[:key_columns] for row in change.rows}
+        _add_tombstones(change, states)
         yield change
 
 
-def _session(fold: Folded, revision: int, standing: Standing, rules: SessionRules) -> Made:
-    """Make the state and rows of a session.
+def _session(
+    session: ComputedSession, revision: int, next_events: NextEvents, rules: SessionRules
+) -> Computed:
+    """Return the state and rows of a session.
 
-    A worker needs it while late events can reach it, or while it is yet to see events that the
-    state has applied.
+    The workers need the state until it expires, and until they have read all events applied to it.
     """
 
     def revised(visits: Iterable[Visit]) -> list[Visit]:
         return [replace(visit, revision=revision) for visit in visits]
 
-    upcoming = standing[fold.partition]
-    state = replace(fold.state, visits=revised(fold.state.visits))
-    state = session_rules.close_due(state, upcoming.log_ms, rules)
-    rows = Folded(fold.partition, state, revised(fold.finished)).rows()
-    put = Put(fold.partition, f"{state.site_id}:{state.session_id}".encode(), encode(state))
-    is_open = bool(session_rules.remove_due(state, upcoming.log_ms, rules).visits)
-    return put, rows, is_open or state.src_offset >= upcoming.offset
+    next_event = next_events[session.partition]
+    state = replace(session.state, visits=revised(session.state.visits))
+    state = session_rules.close_due(state, next_event.log_ms, rules)
+    rows = ComputedSession(session.partition, state, revised(session.removed)).rows()
+    put = Put(session.partition, f"{state.site_id}:{state.session_id}".encode(), encode(state))
+    is_open = bool(session_rules.remove_due(state, next_event.log_ms, rules).visits)
+    return put, rows, is_open or state.src_offset >= next_event.offset
 
 
-def _page(page: PageDuration, standing: Standing) -> Made:
-    """Make the state and row of a page's hour, as for a session."""
-    upcoming = standing[page.partition]
+def _page(page: PageDuration, next_events: NextEvents) -> Computed:
+    """Return the state and row of a page and hour, as for a session."""
+    next_event = next_events[page.partition]
     put = Put(page.partition, duration_rules.key_of(page.partition, page), encode(page))
-    is_open = duration_rules.deadline(page) >= upcoming.log_ms
-    return put, [duration_row(page)], is_open or page.src_offset >= upcoming.offset
+    is_open = duration_rules.deadline(page) >= next_event.log_ms
+    return put, [duration_row(page)], is_open or page.src_offset >= next_event.offset
 
 
-def _bury(change: Change, held: Iterable[Held]) -> None:
-    """Have the topic forget what no events make."""
+def _add_tombstones(change: Change, states: Iterable[StateRef]) -> None:
+    """Add tombstones for the states that the change does not write."""
     kept = {(put.partition, put.key) for put in change.puts}
     change.puts += [
-        Put(one.partition, one.key, None) for one in held if (one.partition, one.key) not in kept
+        Put(one.partition, one.key, None) for one in states if (one.partition, one.key) not in kept
     ]
 
 
-def _leftovers(changelog: Changelog, scope: Scope) -> Iterator[Change]:
-    """Yield what to do with states that have neither events nor rows."""
-    for key, held in changelog.rest():
+def _orphans(changelog: Changelog, scope: Scope) -> Iterator[Change]:
+    """Yield tombstones for the states that have neither events nor rows."""
+    for key, states in changelog.remaining():
         if not key or (scope.site is not None and key[0] != scope.site):
             continue
         if scope.since is not None and int(key[1]) < micros(scope.since):
             continue
         change = Change()
-        _bury(change, held)
+        _add_tombstones(change, states)
         yield change

@@ -1,7 +1,7 @@
-"""Computing a table again, with its topic: some keys at a time, the topic first.
+"""Rebuild a table and its topic, some keys at a time, the topic first.
 
-In this order a crash in between leaves rows that are older than the topic's, which sinks put
-right; the other way round, rows would be newer than what the next event leads to, and stay.
+If it crashes in between, rows are older than their states, and the sinks update them. In the other
+order, rows would be newer than the states, and would not be updated.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from infra.database import connected
 from infra.rebuild import plan as plans
 from infra.rebuild.changelog import Changelog
 from infra.rebuild.plan import Change, Plan
-from infra.rebuild.standing import Standing, open_cluster
+from infra.rebuild.standing import NextEvents, open_cluster
 from infra.rebuild.store import store
 from schemas.batched import batched
 from schemas.records import PageDuration, SessionState
@@ -31,24 +31,24 @@ from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from streams.app import APP_ID as STREAMS
 from streams.engine.producer import BatchProducer
 
-#: Keys that are written at a time.
-_AT_ONCE = 500
+#: Keys written at a time.
+_BATCH_SIZE = 500
 
 
 class Target(NamedTuple):
-    """What to compute: a table, its topic, and the topic that its agent reads."""
+    """What to rebuild: a table, its changelog topic, and the input topic of its agent."""
 
     table: Table
     topic: Topic
-    agents: Topic
+    input: Topic
     kind: type[Any]
-    about: Callable[[Any], Any]
+    describe: Callable[[Any], Any]
     plan: Plan
 
 
 @dataclass(slots=True)
-class Rebuilt:
-    """What a rebuild did."""
+class RebuildResult:
+    """The number of rows written and removed, and of states sent."""
 
     written: int = 0
     removed: int = 0
@@ -56,74 +56,75 @@ class Rebuilt:
 
 
 def sessions_of(settings: Settings) -> Target:
-    """Return `sessions` as a target."""
+    """Return the target `sessions`."""
     return Target(
         table_of(SessionRow),
         SESSIONS,
         EVENTS_SESSION,
         SessionState,
-        plans.about_session,
+        plans.describe_session,
         plans.plan_sessions(rules_of(settings)),
     )
 
 
 def durations_of(_settings: Settings) -> Target:
-    """Return `page_durations` as a target."""
+    """Return the target `page_durations`."""
     return Target(
         table_of(PageDurationRow),
         PAGE_DURATIONS,
         EVENTS_PAGELEAVE,
         PageDuration,
-        plans.about_page,
+        plans.describe_page,
         plans.plan_durations,
     )
 
 
 async def rebuild(
-    settings: Settings, target: Target, scope: Scope, seen: Callable[[int], None]
-) -> Rebuilt:
-    """Compute the target again from `events`; `seen` gets the number of those that were read.
+    settings: Settings, target: Target, scope: Scope, on_rows: Callable[[int], None]
+) -> RebuildResult:
+    """Compute the target from `events` again. Idempotent.
 
-    `UserError` when stream workers run, or the sinks are behind. Safe to repeat.
+    `on_rows` is called with the number of rows read. Raises `UserError` if stream workers are
+    running, or the sinks lag behind.
     """
-    failed = "What was rebuilt until now is right; run this again for the rest"
+    failed = "What was rebuilt so far is correct; run this again for the rest"
     async with open_cluster(settings, failed) as cluster:
         await cluster.check_stopped([STREAMS], _still_running)
         await cluster.check_stored(settings.database, target.topic)
-        standing = await cluster.standing(target.agents)
+        next_events = await cluster.next_events(target.input)
         changelog = Changelog(target.topic)
         partitions = await cluster.partitions(target.topic)
-        await changelog.read(settings.kafka, partitions, target.kind, target.about)
-        done = await compute(
-            settings, target, scope, standing=standing, changelog=changelog, seen=seen
+        await changelog.read(settings.kafka, partitions, target.kind, target.describe)
+        result = await compute(
+            settings, target, scope, next_events=next_events, changelog=changelog, on_rows=on_rows
         )
-        # Of one that was started meanwhile, nobody knows what it has read.
+        # A worker that was started since may have read states that were overwritten.
         await cluster.check_stopped([STREAMS], _still_running, 0)
-    return done
+    return result
 
 
 def _still_running(members: Mapping[str, int]) -> str:
     [(group, count)] = members.items()
     return (
-        f"Stream workers are running ({count} in the group {group}), and they hold these tables "
+        f"Stream workers are running ({count} in the group {group}), and they keep this state "
         "in memory. Stop the role streams (or `headrace up`), run this again, then start it"
     )
 
 
-async def compute(  # noqa: PLR0913 - each by its name
+async def compute(  # noqa: PLR0913 - keyword arguments
     settings: Settings,
     target: Target,
     scope: Scope,
     *,
-    standing: Standing,
+    next_events: NextEvents,
     changelog: Changelog,
-    seen: Callable[[int], None],
-) -> Rebuilt:
-    """Write the changes that the target needs to its topic and its table.
+    on_rows: Callable[[int], None],
+) -> RebuildResult:
+    """Compute the target, and write the changes to its topic and its table.
 
-    `changelog` is what the topic holds.
+    `changelog` has the states that are in the topic.
     """
-    done = Rebuilt()
+    result = RebuildResult()
     opening = partial(open_database, use_row_types=True)
     async with (
         open_producer(settings) as producer,
@@ -134,25 +135,25 @@ async def compute(  # noqa: PLR0913 - each by its name
         async def write(changes: list[Change]) -> None:
             puts = [put for change in changes for put in change.puts]
             rows = [row for change in changes for row in change.rows]
-            gone = [key for change in changes for key in change.gone]
+            deleted = [key for change in changes for key in change.deleted]
             await changelog.put(producer, puts)
-            await database.run(lambda connection: store(connection, target.table, rows, gone))
-            done.states += len(puts)
-            done.written += len(rows)
-            done.removed += len(gone)
+            await database.run(lambda connection: store(connection, target.table, rows, deleted))
+            result.states += len(puts)
+            result.written += len(rows)
+            result.removed += len(deleted)
 
         def work(snapshot: Snapshot) -> None:
-            planned = target.plan(snapshot, scope, standing, changelog)
-            for changes in batched(planned, _AT_ONCE):
+            planned = target.plan(snapshot, scope, next_events, changelog)
+            for changes in batched(planned, _BATCH_SIZE):
                 asyncio.run_coroutine_threadsafe(write(changes), loop).result()
 
-        await read_snapshot(settings.database, work, seen)
-    return done
+        await read_snapshot(settings.database, work, on_rows)
+    return result
 
 
 @asynccontextmanager
 async def open_producer(settings: Settings) -> AsyncIterator[BatchProducer]:
-    """Give a producer that is connected."""
+    """Yield a started producer, and stop it."""
     producer = BatchProducer(settings.kafka, lambda: False)
     await producer.start()
     try:

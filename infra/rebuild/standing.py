@@ -1,7 +1,7 @@
-"""How far the pipeline has come: whether results can be computed anew beneath it.
+"""The cluster's preconditions for a rebuild.
 
-Stream workers hold the tables in memory, so none may run. And what they have applied must be
-in `events`, and what they have published in SQL: else it would be lost, or come back.
+No stream worker may run, because workers hold the states in memory. All events that they have
+applied must be in `events`, and all results that they have published in SQL.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ from streams.engine.cluster import read_epoch
 from streams.engine.offsets import STARTING_ERRORS, committed_offsets
 from streams.engine.stream_time import limited
 
-#: A worker that was killed stays a member until its session ends, 10 s.
-_MEMBERS_SECONDS = 11.0
-_STORED_SECONDS = 30.0
-_RECORD_SECONDS = 30.0
+#: A killed worker stays a member until its session times out after 10 s.
+_STOPPED_TIMEOUT_SECONDS = 11.0
+_STORED_TIMEOUT_SECONDS = 30.0
+_RECORD_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.5
 
-_once_loaded = stamina.retry(on=STARTING_ERRORS, attempts=20, timeout=15, wait_max=1)
+_retry_while_loading = stamina.retry(on=STARTING_ERRORS, attempts=20, timeout=15, wait_max=1)
 
-#: The next event of each partition that the agent has not applied yet.
-Standing = Mapping[int, Source]
+#: For each partition, the first event that the agent has not applied.
+NextEvents = Mapping[int, Source]
 
 
 class Cluster:
-    """What is asked of the cluster before and after a rebuild."""
+    """Checks and queries of the cluster, before and after a rebuild."""
 
     def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, epoch: int) -> None:
         self._admin: Any = admin
@@ -55,12 +55,12 @@ class Cluster:
         self,
         groups: Collection[str],
         still_running: Callable[[Mapping[str, int]], str],
-        seconds: float = _MEMBERS_SECONDS,
+        seconds: float = _STOPPED_TIMEOUT_SECONDS,
     ) -> None:
-        """Return when these consumer groups have no workers.
+        """Wait until these consumer groups have no members.
 
-        `UserError` when some still have after a while: `still_running` returns its message, given
-        how many by group.
+        Raises `UserError` if some still have after `seconds`; `still_running` returns its message
+        for the number of members by group.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -72,56 +72,57 @@ class Cluster:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def check_stored(self, database: DatabaseSettings, published: Topic) -> None:
-        """Return when the sinks have stored all events, and all of the topic `published`.
+        """Wait until the sinks have stored all records of `events-raw` and of `published`.
 
-        `UserError` when they do not in time, or the database is another cluster's.
+        Raises `UserError` if that takes too long, or the database belongs to another cluster.
         """
-        places = [
+        partitions = [
             TopicPartition(topic.name, partition)
             for topic in (EVENTS_RAW, published)
             for partition in await self.partitions(topic)
         ]
-        ends = await self._consumer.end_offsets(places)
+        ends = await self._consumer.end_offsets(partitions)
         here = (await self.cluster_id(), self.epoch)
-        deadline = time.monotonic() + _STORED_SECONDS
+        deadline = time.monotonic() + _STORED_TIMEOUT_SECONDS
         while behind := await self._behind(database, here, ends):
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"The sinks have not stored all yet: {', '.join(behind)}. Let `headrace sinks` "
-                    "(or `headrace up`) run until they have, stop the streams, and run this again"
+                    f"The sinks still lag behind: {', '.join(behind)}. Let `headrace sinks` (or "
+                    "`headrace up`) run until they have caught up, stop the streams, and run this "
+                    "again"
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def standing(self, agents: Topic) -> Standing:
-        """Return the next event of each partition for the agent that reads the topic `agents`.
+    async def next_events(self, topic: Topic) -> NextEvents:
+        """Return the next event of each partition for the agent whose input is `topic`.
 
-        Where it has applied all, that is the end of `events-raw`, at the last log time.
+        If it has applied all, that is the end of `events-raw`, at the last log time.
         """
-        committed = await _once_loaded(committed_offsets)(self._admin, prefixed(STREAMS))
+        committed = await _retry_while_loading(committed_offsets)(self._admin, prefixed(STREAMS))
         return {
-            partition: await self._next(agents, partition, committed)
+            partition: await self._next_event(topic, partition, committed)
             for partition in await self.partitions(EVENTS_RAW)
         }
 
     async def partitions(self, topic: Topic) -> list[int]:
-        """Return the partitions of a topic; `UserError` when it is not there."""
+        """Return the partitions of a topic; raises `UserError` if it does not exist."""
         [found] = await self._admin.describe_topics([topic.name])
         if found["error_code"]:
-            raise UserError(f"There is no topic {topic.name}: nothing was ever computed here")
+            raise UserError(f"There is no topic {topic.name}: nothing has been computed yet")
         return list(range(len(found["partitions"])))
 
-    async def ranges_of(
-        self, places: Collection[TopicPartition]
+    async def offset_ranges(
+        self, partitions: Collection[TopicPartition]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        """Return the begin and end offsets of those of the partitions that exist."""
-        begins = await self._consumer.beginning_offsets(places)
-        return begins, await self._consumer.end_offsets(places)
+        """Return the beginning and end offsets of the partitions that exist."""
+        begins = await self._consumer.beginning_offsets(partitions)
+        return begins, await self._consumer.end_offsets(partitions)
 
     async def cluster_id(self) -> str:
-        """Return Kafka's id of the cluster."""
+        """Return the cluster id of Kafka."""
         return str((await self._admin.describe_cluster())["cluster_id"])
 
-    @_once_loaded
+    @_retry_while_loading
     async def _members(self, group: str) -> int:
         [response] = await self._admin.describe_consumer_groups([prefixed(group)])
         for error_code, *_ in response.groups:
@@ -135,53 +136,51 @@ class Cluster:
         rows = await run_once(database, _positions)
         if any((row["cluster_id"], row["kafka_epoch"]) != here for row in rows.values()):
             raise UserError(
-                f"The database holds results of another Kafka cluster than {here[0]} in epoch "
-                f"{here[1]}: name the database and the Kafka that belong together, or have the "
-                "database take this one over with `headrace adopt-cluster`"
+                f"The database has results of another Kafka cluster than {here[0]} in epoch "
+                f"{here[1]}: configure a database and a Kafka that belong together, or move the "
+                "database to this cluster with `headrace adopt-cluster`"
             )
-        stored = {place: row["next_offset"] for place, row in rows.items()}
+        stored = {tp: row["next_offset"] for tp, row in rows.items()}
         return [
-            f"{place.topic}/{place.partition} is at {stored.get(place, 0)} of {end}"
-            for place, end in ends.items()
-            if stored.get(place, 0) < end
+            f"{tp.topic}/{tp.partition} is at {stored.get(tp, 0)} of {end}"
+            for tp, end in ends.items()
+            if stored.get(tp, 0) < end
         ]
 
-    async def _next(
-        self, agents: Topic, partition: int, committed: Mapping[TopicPartition, int]
+    async def _next_event(
+        self, topic: Topic, partition: int, committed: Mapping[TopicPartition, int]
     ) -> Source:
-        """Return the first event that the agent has not applied, or else the router not routed."""
-        routed = TopicPartition(agents.name, partition)
+        """Return the first event that the agent has not applied, or the router has not routed."""
+        routed = TopicPartition(topic.name, partition)
         record = await self._record(routed, committed.get(routed, 0))
         if record is not None:
             packed = find(record.headers, SOURCE)
-            # Without a source it is no event of ours: then nothing is taken for applied.
-            return Source(partition, 0, 0) if packed is None else _limited(Source.unpack(packed))
+            # A record without a source is not ours: assume that no event was applied.
+            return Source(partition, 0, 0) if packed is None else _limit(Source.unpack(packed))
         raw = TopicPartition(EVENTS_RAW.name, partition)
         record = await self._record(raw, committed.get(raw, 0))
         if record is not None:
-            return _limited(
-                Source(partition, position(self.epoch, record.offset), record.timestamp)
-            )
+            return _limit(Source(partition, position(self.epoch, record.offset), record.timestamp))
         end = (await self._consumer.end_offsets([raw]))[raw]
         last = await self._record(raw, end - 1) if end else None
         now_ms = int(time.time() * 1_000) if last is None else last.timestamp
-        return _limited(Source(partition, position(self.epoch, end), now_ms))
+        return _limit(Source(partition, position(self.epoch, end), now_ms))
 
-    async def _record(self, place: TopicPartition, offset: int) -> Any:
-        """Return the first record from an offset on; None where there is none."""
-        begins, ends = await self.ranges_of([place])
-        first = max(offset, begins[place])
-        if first >= ends[place]:
+    async def _record(self, tp: TopicPartition, offset: int) -> Any:
+        """Return the first record at or after an offset, or None."""
+        begins, ends = await self.offset_ranges([tp])
+        first = max(offset, begins[tp])
+        if first >= ends[tp]:
             return None
-        self._consumer.assign([place])
-        self._consumer.seek(place, first)
-        async with asyncio.timeout(_RECORD_SECONDS):
-            return await self._consumer.getone(place)
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, first)
+        async with asyncio.timeout(_RECORD_TIMEOUT_SECONDS):
+            return await self._consumer.getone(tp)
 
 
 @asynccontextmanager
 async def open_cluster(settings: Settings, failed: str) -> AsyncIterator[Cluster]:
-    """Give the cluster; `UserError` that ends with the sentence `failed` when Kafka fails."""
+    """Yield the cluster; raises `UserError`, ending with the sentence `failed`, if Kafka fails."""
     kafka = settings.kafka
     admin, consumer = make_admin(kafka), make_consumer(kafka)
     try:
@@ -197,8 +196,8 @@ async def open_cluster(settings: Settings, failed: str) -> AsyncIterator[Cluster
         await admin.close()
 
 
-def _limited(src: Source) -> Source:
-    """Limit a log time as the workers do: a record ahead of time would close every visit."""
+def _limit(src: Source) -> Source:
+    """Limit a log time as the workers do: one that is ahead would close every visit."""
     return src._replace(log_ms=limited(src.log_ms, int(time.time() * 1_000)))
 
 

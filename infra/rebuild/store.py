@@ -1,4 +1,4 @@
-"""Rebuilt rows into SQL: newer revisions win, as with the sinks, and what no events make goes."""
+"""Write rebuilt rows to SQL. Rows with a higher revision win, as in the sinks."""
 
 from collections.abc import Iterable
 
@@ -8,20 +8,22 @@ from schemas.batched import batched
 from sinks.sql.statements import Row, encoding_of, insert_rows
 from sinks.sql.types import from_micros
 
-#: Keys of one `IN`.
-_AT_ONCE = 500
+#: Keys per `IN`.
+_IN_SIZE = 500
 
 
-def store(connection: Connection, table: Table, rows: Iterable[Row], gone: Iterable[Row]) -> None:
-    """Write rows, and delete those with the keys `gone`."""
+def store(
+    connection: Connection, table: Table, rows: Iterable[Row], deleted: Iterable[Row]
+) -> None:
+    """Write rows, and delete those with the primary keys `deleted`."""
     key = list(table.primary_key)
     is_time = [encoding_of(column).is_time for column in key]
-    for some in batched(sorted(gone), _AT_ONCE):
+    for batch in batched(sorted(deleted), _IN_SIZE):
         keys = [
             tuple(from_micros(one) if time else one for one, time in zip(row, is_time, strict=True))
-            for row in some
+            for row in batch
         ]
         connection.execute(delete(table).where(tuple_(*key).in_(keys)))
-    # By key, so that we and a sink never wait for each other in a circle.
+    # Ordered by key, to avoid deadlocks with the sinks.
     if ordered := sorted(rows, key=lambda row: row[: len(key)]):
         insert_rows(connection, table, ordered)

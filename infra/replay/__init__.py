@@ -1,1 +1,1 @@
-"""Sends recorded events through HTTP: `headrace replay`."""
+"""`headrace replay`: send recorded events over HTTP."""

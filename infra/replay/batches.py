@@ -1,4 +1,4 @@
-"""Events in the batches that one request carries, read ahead of the sending."""
+"""Read events in batches of one request, one batch ahead of sending."""
 
 import asyncio
 import threading
@@ -8,49 +8,49 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.errors import UserError
-from infra.replay.csv_header import Mapped
-from infra.replay.recorded import Completion, Recorded
-from infra.replay.source import Counted, open_source
+from infra.replay.csv_header import FieldMap
+from infra.replay.recorded import EventCompleter, RecordedEvent
+from infra.replay.source import Unit, open_source
 from producer_api.batch import MAX_EVENTS
 from producer_api.body import MAX_BATCH_BYTES
 
 
 class Batch(NamedTuple):
-    """Events of one file, in its order; `position` is how many bytes of all files are read."""
+    """Events of one file, in order; `position` is the number of bytes read from all files."""
 
     name: str
-    counted: Counted
-    events: Sequence[Recorded]
+    unit: Unit
+    events: Sequence[RecordedEvent]
     position: int
 
-    def place(self, event: Recorded) -> str:
-        """Return where an event is, for people."""
-        return f"{self.name}, {self.counted} {event.line:,}"
+    def location(self, event: RecordedEvent) -> str:
+        """Return the file and line of an event, for people."""
+        return f"{self.name}, {self.unit} {event.line:,}"
 
 
 def read_batches(
     paths: Iterable[Path],
-    completion: Completion,
+    completer: EventCompleter,
     limit: int = MAX_EVENTS,
-    mapped: Mapped | None = None,
+    field_map: FieldMap | None = None,
 ) -> Iterator[Batch]:
-    """Yield all events of the files, at most `limit` in a batch; `mapped` renames their fields.
+    """Yield all events of the files, at most `limit` per batch; `field_map` renames their fields.
 
-    `UserError` when a file cannot be read on; what was read before it is yielded first.
+    Raises `UserError` if a file cannot be read, after the events before the error were yielded.
     """
     before = 0
     for path in paths:
-        completion.begin_file()
-        with open_source(path, mapped or {}) as source:
-            for events in _cut(source.events(), completion.complete, limit):
-                yield Batch(source.name, source.counted, events, before + source.position)
+        completer.begin_file()
+        with open_source(path, field_map or {}) as source:
+            for events in _split(source.events(), completer.complete, limit):
+                yield Batch(source.name, source.unit, events, before + source.position)
             before += source.position
 
 
-def _cut(
-    events: Iterator[Recorded], complete: Callable[[Recorded], Recorded], limit: int
-) -> Iterator[Sequence[Recorded]]:
-    batch: list[Recorded] = []
+def _split(
+    events: Iterator[RecordedEvent], complete: Callable[[RecordedEvent], RecordedEvent], limit: int
+) -> Iterator[Sequence[RecordedEvent]]:
+    batch: list[RecordedEvent] = []
     size = 0
     failure = None
     try:
@@ -69,31 +69,31 @@ def _cut(
 
 
 async def read_ahead(batches: Iterator[Batch]) -> AsyncGenerator[Batch]:
-    """Yield the batches, each read while the one before is sent; a reader's error is raised here.
+    """Yield the batches, and read the next one while the caller sends the last; raise its errors.
 
-    A pipe that brings nothing may hold a read up for good: nothing waits for its thread.
+    A read from an idle pipe may block forever, so nothing waits for the reader's thread.
     """
-    coming = _next(batches)
+    next_batch = _read_next(batches)
     try:
-        while (batch := await coming) is not None:
-            coming = _next(batches)
+        while (batch := await next_batch) is not None:
+            next_batch = _read_next(batches)
             yield batch
     finally:
-        coming.cancel()
+        next_batch.cancel()
 
 
-def _next(batches: Iterator[Batch]) -> asyncio.Future[Batch | None]:
-    """Read the next batch, None after the last, in a thread that does not delay Python's end."""
+def _read_next(batches: Iterator[Batch]) -> asyncio.Future[Batch | None]:
+    """Read the next batch, or None after the last, in a daemon thread."""
     loop = asyncio.get_running_loop()
-    coming: asyncio.Future[Batch | None] = loop.create_future()
+    future: asyncio.Future[Batch | None] = loop.create_future()
 
-    def settle(batch: Batch | None, error: Exception | None) -> None:
-        if coming.cancelled():
+    def resolve(batch: Batch | None, error: Exception | None) -> None:
+        if future.cancelled():
             return
         if error is None:
-            coming.set_result(batch)
+            future.set_result(batch)
         else:
-            coming.set_exception(error)
+            future.set_exception(error)
 
     def read() -> None:
         batch, failure = None, None
@@ -102,7 +102,7 @@ def _next(batches: Iterator[Batch]) -> asyncio.Future[Batch | None]:
         except Exception as error:  # noqa: BLE001 - raised where it is awaited
             failure = error
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, batch, failure)
+            loop.call_soon_threadsafe(resolve, batch, failure)
 
     threading.Thread(target=read, name="replay-reader", daemon=True).start()
-    return coming
+    return future

@@ -1,4 +1,4 @@
-"""What the columns of a CSV file mean: a row's cells become an event."""
+"""Convert the rows of a CSV file to events."""
 
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -10,28 +10,28 @@ import msgspec
 from infra.replay.csv_numbers import AmbiguousError, to_json_number
 from infra.replay.exact_json import Object
 
-#: Fields that hold an object: a column of such a name holds JSON.
+#: Fields that are objects: a column with such a name contains JSON.
 OBJECTS = frozenset({"screen", "utm", "ad_click_ids", "properties", "vitals"})
-#: Objects whose members are all numbers.
+#: Objects whose members are numbers.
 _OF_NUMBERS = frozenset({"screen", "vitals"})
-#: How databases and programs write that there is no value.
+#: Null values, as databases and programs export them.
 NULLS = frozenset({"\\N", "NULL", "null", "(null)", "<null>", "None"})
 
 _json = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class Column(NamedTuple):
-    """A column of an event's field; `read` returns the value of a cell."""
+    """A column for a field of events; `convert` returns the value of a cell."""
 
     position: int
     path: Sequence[str]
-    read: Callable[[str], Any]
+    convert: Callable[[str], Any]
 
 
 def to_columns(header: Sequence[str], *, decimal_comma: bool) -> list[Column]:
-    """Return the columns that the header names, those of objects before those of their members."""
+    """Return the columns of a header, those of objects before those of their members."""
     columns = [
-        Column(position, path, _reader(path, decimal_comma=decimal_comma))
+        Column(position, path, _converter(path, decimal_comma=decimal_comma))
         for position, name in enumerate(header)
         if name and (path := name.split("."))
     ]
@@ -39,33 +39,36 @@ def to_columns(header: Sequence[str], *, decimal_comma: bool) -> list[Column]:
 
 
 def to_event(columns: Sequence[Column], row: Sequence[str]) -> Object:
-    """Return the event of a row, without empty cells; `AmbiguousError` for such a number."""
+    """Convert a row to an event; empty cells are left out.
+
+    Raises `AmbiguousError` for an ambiguous number.
+    """
     event: Object = {}
-    for column, cell in _filled(columns, row):
+    for column, cell in _non_empty(columns, row):
         members = event
         (*objects, name) = column.path
         for part in objects:
             members = members.setdefault(part, {})
             if not isinstance(members, dict):
-                break  # The column of the object holds something else, which the server rejects.
+                break  # The column of the object has another value, which the server rejects.
         else:
-            members[name] = column.read(cell)
+            members[name] = column.convert(cell)
     return event
 
 
-def _filled(columns: Sequence[Column], row: Sequence[str]) -> Iterator[tuple[Column, str]]:
+def _non_empty(columns: Sequence[Column], row: Sequence[str]) -> Iterator[tuple[Column, str]]:
     for column in columns:
         cell = row[column.position] if column.position < len(row) else ""
         if (bare := cell.strip()) and bare not in NULLS:
             yield column, cell
 
 
-def _reader(path: Sequence[str], *, decimal_comma: bool) -> Callable[[str], Any]:
+def _converter(path: Sequence[str], *, decimal_comma: bool) -> Callable[[str], Any]:
     (first, *inner) = path
     if not inner and first in OBJECTS:
-        return _value
+        return _json_value
     if path == ["amount"]:
-        # The server reads the text exactly.
+        # The server parses the text exactly.
         return partial(_number, "amount", str, decimal_comma=decimal_comma)
     if path == ["duration"] or (inner and first in _OF_NUMBERS):
         return partial(_number, ".".join(path), Decimal, decimal_comma=decimal_comma)
@@ -73,7 +76,7 @@ def _reader(path: Sequence[str], *, decimal_comma: bool) -> Callable[[str], Any]
 
 
 def _number(name: str, kind: Callable[[str], Any], cell: str, *, decimal_comma: bool) -> Any:
-    """Return a cell that is a number as one of a kind, to the last digit; else as it is."""
+    """Convert a number exactly, by `kind`; return other cells unchanged."""
     try:
         number = to_json_number(cell, decimal_comma=decimal_comma)
     except AmbiguousError as error:
@@ -81,8 +84,8 @@ def _number(name: str, kind: Callable[[str], Any], cell: str, *, decimal_comma: 
     return cell if number is None else kind(number)
 
 
-def _value(cell: str) -> Any:
-    """Return what a cell of JSON holds; else the cell as it is."""
+def _json_value(cell: str) -> Any:
+    """Decode a JSON cell; return other cells unchanged."""
     try:
         return _json.decode(cell)
     except (msgspec.DecodeError, ValueError, RecursionError):

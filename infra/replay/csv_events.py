@@ -1,7 +1,7 @@
-"""Events in CSV: the header names our fields, with dots for nested ones.
+"""Read events from CSV. The header has the field names, with dots for nested fields.
 
-A row that cannot be read is rejected with its line, and takes no other row with it: after a quote
-that never ends, reading goes on at the next line.
+A row that cannot be parsed is rejected alone: after an unterminated quote, the next line is parsed
+as a new row.
 """
 
 import csv
@@ -9,74 +9,76 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from infra.replay.csv_columns import to_columns, to_event
-from infra.replay.csv_header import Header, Mapped, read_header
+from infra.replay.csv_header import FieldMap, Header, read_header
 from infra.replay.csv_numbers import AmbiguousError
 from infra.replay.exact_json import encode
-from infra.replay.recorded import Problem, Recorded, not_utf8
+from infra.replay.recorded import Problem, RecordedEvent, not_utf8
 from infra.replay.texts import MAX_LINE, Line, to_bytes
 
 _QUOTES = "a cell with a quotation mark in it must be in quotes, with the mark doubled"
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
-def read_rows(name: str, lines: Iterator[Line], mapped: Mapped) -> Iterator[Recorded]:
-    """Yield an event a row; `UserError` when the header names none of our fields."""
-    header = read_header(name, lines, mapped)
+def read_rows(name: str, lines: Iterator[Line], field_map: FieldMap) -> Iterator[RecordedEvent]:
+    """Yield an event per row; raises `UserError` if the header has none of our fields."""
+    header = read_header(name, lines, field_map)
     if header is None:
         return
-    spaced = all(cell.startswith(" ") for cell in header.text.split(header.delimiter)[1:])
+    has_spaces = all(cell.startswith(" ") for cell in header.text.split(header.delimiter)[1:])
     columns = to_columns(header.names, decimal_comma=header.delimiter == ";")
-    again: deque[Line] = deque()
+    pushed_back: deque[Line] = deque()
     while True:
-        taken: list[Line] = []
+        consumed: list[Line] = []
         reader = csv.reader(
-            _one_row(lines, again, taken),
+            _row_lines(lines, pushed_back, consumed),
             strict=True,
             delimiter=header.delimiter,
-            skipinitialspace=spaced,
+            skipinitialspace=has_spaces,
         )
         try:
             row = next(reader)
-            problem = _wrong_cells(row, header, len(taken))
+            problem = _cells_problem(row, header, len(consumed))
         except StopIteration:
             return
         except csv.Error as error:
             problem = Problem("bad_csv", f"the row is not CSV ({error}); {_QUOTES}")
         if problem is not None:
-            again.extendleft(reversed(taken[1:]))
-            yield _rejected(taken[:1], problem, header)
+            pushed_back.extendleft(reversed(consumed[1:]))
+            yield _rejected(consumed[:1], problem, header)
         elif len(row) > 1 or any(cell.strip() for cell in row):
             try:
-                yield Recorded(taken[0].number, encode(to_event(columns, row)))
+                yield RecordedEvent(consumed[0].number, encode(to_event(columns, row)))
             except AmbiguousError as error:
-                yield _rejected(taken, Problem("ambiguous_number", str(error)), header)
+                yield _rejected(consumed, Problem("ambiguous_number", str(error)), header)
             except UnicodeEncodeError:
-                texts = (header.text, *(line.text for line in taken))
+                texts = (header.text, *(line.text for line in consumed))
                 if (problem := not_utf8(to_bytes("".join(texts)))) is None:
                     raise
-                yield _rejected(taken, problem, header)
+                yield _rejected(consumed, problem, header)
 
 
-def _one_row(lines: Iterator[Line], again: deque[Line], taken: list[Line]) -> Iterator[str]:
-    """Yield lines for csv, first those of `again`; note what a row has taken."""
+def _row_lines(
+    lines: Iterator[Line], pushed_back: deque[Line], consumed: list[Line]
+) -> Iterator[str]:
+    """Yield lines to `csv.reader`, first those of `pushed_back`; append them to `consumed`."""
     size = 0
-    while (line := again.popleft() if again else next(lines, None)) is not None:
-        taken.append(line)
+    while (line := pushed_back.popleft() if pushed_back else next(lines, None)) is not None:
+        consumed.append(line)
         size += len(line.text)
-        if not line.whole or size > MAX_LINE:
+        if not line.is_complete or size > MAX_LINE:
             raise csv.Error(f"a row of over {MAX_LINE >> 10} KiB")
         yield line.text
 
 
-def _rejected(lines: Sequence[Line], problem: Problem, header: Header) -> Recorded:
+def _rejected(lines: Sequence[Line], problem: Problem, header: Header) -> RecordedEvent:
     data = to_bytes("".join(line.text for line in lines).strip("\r\n"))
-    return Recorded(lines[0].number, data, problem._replace(header=header.text))
+    return RecordedEvent(lines[0].number, data, problem._replace(header=header.text))
 
 
-def _wrong_cells(row: Sequence[str], header: Header, lines: int) -> Problem | None:
-    """Return what is wrong with the number of cells; more may be there when they are empty.
+def _cells_problem(row: Sequence[str], header: Header, lines: int) -> Problem | None:
+    """Return a problem if the number of cells is wrong; additional cells may be empty.
 
-    A row over several lines must be exact, or it is likely that a quote is missing.
+    A row of several lines must have the exact number, because a missing quote is more likely.
     """
     if not row or (len(row) == 1 and not row[0].strip()):
         return None

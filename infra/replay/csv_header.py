@@ -1,4 +1,4 @@
-"""The header of a CSV file: which line it is, its delimiter, and the fields that it names."""
+"""Find the header of a CSV file, its delimiter and its fields."""
 
 import csv
 import io
@@ -12,21 +12,21 @@ from infra.replay.texts import Line, read_lines
 from producer_api.fields import FIELDS
 
 REQUIRED = frozenset({"type", "site_id", "session_id"})
-_KNOWN = frozenset({*REQUIRED, *FIELDS, "event_id", "timestamp", "sent_at"})
+_FIELDS = frozenset({*REQUIRED, *FIELDS, "event_id", "timestamp", "sent_at"})
 _DELIMITERS = ",;\t|"
-#: By this, Excel learns the delimiter of a file.
+#: The line that sets the delimiter for Excel.
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-#: A line of nothing but these is blank: spreadsheets write delimiters into empty rows.
+#: Characters of blank lines: spreadsheets write delimiters into empty rows.
 _BLANK = ' \t\r\n,;|"'
 
-#: Names of other programs' fields, and what headrace calls them.
-Mapped = Mapping[str, str]
+#: Field names in a file, and the names of headrace.
+FieldMap = Mapping[str, str]
 
 
 class Header(NamedTuple):
-    """What a header says; a column without a name is an empty text.
+    """A header; columns without a name are empty strings.
 
-    `columns` are the names in the file, `names` the fields that they mean.
+    `columns` are the names in the file, `names` those of the fields.
     """
 
     delimiter: str
@@ -35,69 +35,69 @@ class Header(NamedTuple):
     text: str
 
 
-def read_header(name: str, lines: Iterator[Line], mapped: Mapped) -> Header | None:
-    """Read up to the header and return it; None for an empty file.
+def read_header(name: str, lines: Iterator[Line], field_map: FieldMap) -> Header | None:
+    """Read up to the header and return it, or None for an empty file. Blank lines are skipped.
 
-    Blank lines before it are skipped. `UserError` when it names none of our fields, or one twice.
+    Raises `UserError` if it has none of our fields, a field twice, or not all of `field_map`.
     """
-    found = _first(lines, mapped)
-    return None if found is None else _checked(name, *found, mapped)
+    found = _find_header(lines, field_map)
+    return None if found is None else _validated(name, *found, field_map)
 
 
-def header_in(start: str, mapped: Mapped) -> bool:
-    """Return True for the start of a CSV file: its first line that is not blank is a header."""
-    found = _first(read_lines(io.StringIO(start, newline=None)), mapped)
+def starts_with_header(start: str, field_map: FieldMap) -> bool:
+    """Return True if the first line that is not blank is a CSV header."""
+    found = _find_header(read_lines(io.StringIO(start, newline=None)), field_map)
     return found is not None and found[1] is not None
 
 
-def _first(lines: Iterator[Line], mapped: Mapped) -> tuple[Line, Header | None] | None:
-    """Return the first line that is not blank, and the header that it is."""
+def _find_header(lines: Iterator[Line], field_map: FieldMap) -> tuple[Line, Header | None] | None:
+    """Return the first line that is not blank, and its header if it is one."""
     delimiters = _DELIMITERS
     for line in lines:
         if found := _SEP.fullmatch(line.text):
             delimiters = found[1]
         elif line.text.strip(_BLANK):
-            return line, _header(line.text, mapped, delimiters)
+            return line, _parse_header(line.text, field_map, delimiters)
     return None
 
 
-def _header(text: str, mapped: Mapped, delimiters: str) -> Header | None:
-    """Return the header in a line, by the delimiter that gives most of our fields; None without."""
-    best, most = None, 0
+def _parse_header(text: str, field_map: FieldMap, delimiters: str) -> Header | None:
+    """Parse a line with the delimiter that yields most of our fields; None if there are none."""
+    best, best_count = None, 0
     for delimiter in delimiters:
         try:
             (cells,) = csv.reader([text], delimiter=delimiter, skipinitialspace=True)
         except (csv.Error, ValueError):
             continue
         columns = [cell.strip() for cell in cells]
-        names = [_field(column, mapped) for column in columns]
-        known = sum(name.partition(".")[0] in _KNOWN for name in names)
-        if not REQUIRED.isdisjoint(names) and known > most:
-            best, most = Header(delimiter, columns, names, text.rstrip("\r\n")), known
+        names = [_field(column, field_map) for column in columns]
+        count = sum(name.partition(".")[0] in _FIELDS for name in names)
+        if not REQUIRED.isdisjoint(names) and count > best_count:
+            best, best_count = Header(delimiter, columns, names, text.rstrip("\r\n")), count
     return best
 
 
-def _field(name: str, mapped: Mapped) -> str:
-    """Return the field that a column means; our names are known in any case and with blanks."""
-    if name in mapped:
-        return mapped[name]
+def _field(name: str, field_map: FieldMap) -> str:
+    """Return the field of a column; our names match in any case, and with spaces or hyphens."""
+    if name in field_map:
+        return field_map[name]
     plain = re.sub(r"[\s-]+", "_", name.lower())
     (first, _, inner) = plain.partition(".")
-    if plain in _KNOWN or (first in OBJECTS - {"properties"} and inner):
+    if plain in _FIELDS or (first in OBJECTS - {"properties"} and inner):
         return plain
     return name
 
 
-def _checked(name: str, line: Line, header: Header | None, mapped: Mapped) -> Header:
+def _validated(name: str, line: Line, header: Header | None, field_map: FieldMap) -> Header:
     if header is None:
         raise UserError(
             f"Line {line.number:,} of {name} must name the fields, such as "
-            "type,site_id,session_id,path; none of the first three is there. Give columns of other "
-            "names with --map theirs=ours"
+            "type,site_id,session_id,path; it has none of the first three. Map columns with other "
+            "names by --map theirs=ours"
         )
     named = [column for column in header.names if column]
-    if twice := {column for column in named if named.count(column) > 1}:
-        raise UserError(f"Line {line.number:,} of {name} names {min(twice)} twice")
-    if absent := mapped.keys() - set(header.columns):
-        raise UserError(f"--map names {min(absent)}, which is no column of {name}")
+    if duplicates := {column for column in named if named.count(column) > 1}:
+        raise UserError(f"Line {line.number:,} of {name} names {min(duplicates)} twice")
+    if missing := field_map.keys() - set(header.columns):
+        raise UserError(f"--map names {min(missing)}, which is not a column of {name}")
     return header

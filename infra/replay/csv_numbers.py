@@ -1,28 +1,28 @@
-"""Numbers as other programs write them, converted to JSON without losing a digit."""
+"""Convert numbers as other programs write them to JSON, exactly."""
 
 import re
 
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-#: As +1, 007, .05, 5.
+#: Such as +1, 007, .05 and 5.
 _OTHER_NUMBER = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
 _SPACES = " \t\u00a0\u202f"
 #: 1 234,50 and 1'234.50
 _SPACED = re.compile(r"[+-]?[0-9]{1,3}(?:[ '\u2019\u00a0\u202f][0-9]{3})+(?:[.,][0-9]*)?")
-#: 1.234,50 and 1.234.567, and the same the other way round.
+#: 1.234,50 and 1.234.567, and with dots and commas swapped.
 _DOTTED = re.compile(r"[+-]?[0-9]{1,3}(?:(?:\.[0-9]{3})+,[0-9]*|(?:\.[0-9]{3}){2,})")
 _COMMAED = re.compile(r"[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+\.[0-9]*|(?:,[0-9]{3}){2,})")
 _AMBIGUOUS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
 class AmbiguousError(ValueError):
-    """A number that can mean two; the message says which."""
+    """A number with two possible values; the message has both."""
 
 
 def to_json_number(cell: str, *, decimal_comma: bool) -> str | None:
-    """Return a cell's number as JSON has it, exactly; None when it is none.
+    """Return a cell's number as a JSON number, or None if it is not a number.
 
-    `decimal_comma` says that a single comma is a decimal one, as in files with semicolons; else
-    `AmbiguousError` for `1,234`.
+    With `decimal_comma`, a single comma is a decimal separator, as in files with semicolons.
+    Otherwise raises `AmbiguousError` for numbers such as `1,234`.
     """
     text = cell.strip(_SPACES).replace("\u2212", "-")
     if _JSON_NUMBER.fullmatch(text):

@@ -1,10 +1,10 @@
-"""`headrace replay --dry-run`: the server's own rules, without a server."""
+"""`headrace replay --dry-run`: validate events by the server's rules, without a server."""
 
 import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from infra.replay.sender import Result, Send, Settle
+from infra.replay.sender import OnResult, Result, Send
 from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
 from producer_api.intake import parse_event
@@ -14,17 +14,17 @@ _NO_ID = str(UUID(int=0))
 
 
 def dry_run(*, clamps: bool) -> Send:
-    """Return a stand-in for `Sender.send`; `clamps` says that no import window is opened."""
+    """Return a replacement for `Sender.send`; `clamps` if no import window would be opened."""
     now = time.time_ns() // 1_000
     context = EventContext(lambda: now, lambda: _NO_ID, ImportSites((), lambda: now))
 
-    async def send(events: Sequence[bytes], settle: Settle) -> None:
+    async def send(events: Sequence[bytes], on_result: OnResult) -> None:
         for index, event in enumerate(events):
             try:
                 encoded = parse_event(event, context, never_clamp=False)
             except Rejected as rejected:
-                settle(index, Result("rejected", rejected.reason.code, rejected.sentence()))
+                on_result(index, Result("rejected", rejected.reason.code, rejected.sentence()))
             else:
-                settle(index, Result("accepted", clamped=(clamps and encoded.clamped) or ""))
+                on_result(index, Result("accepted", clamped=(clamps and encoded.clamped) or ""))
 
     return send

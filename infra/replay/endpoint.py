@@ -1,4 +1,4 @@
-"""The address that batches are sent to, made of the one that `--to` gives, byte for byte."""
+"""The URL for batches, derived from the address of `--to`."""
 
 import re
 from typing import NamedTuple
@@ -6,34 +6,35 @@ from typing import NamedTuple
 from yarl import URL
 
 _BATCH_PATH = "/api/events"
-_URL = re.compile(r"(?P<scheme>https?)://(?P<place>[^/?#]+)(?P<path>[^?#]*)(?P<query>\?[^#]*)?")
-_PLACE = re.compile(r"(?:[^@\[\]]*@)?(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:@]+)(?::[0-9]{1,5})?")
+_URL = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>[^?#]*)(?P<query>\?[^#]*)?")
+_AUTHORITY = re.compile(r"(?:[^@\[\]]*@)?(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:@]+)(?::[0-9]{1,5})?")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
 class Endpoint(NamedTuple):
-    """Where to send a batch, and how messages show it: without a password."""
+    """The URL for batches, and the address to show in messages, without a password."""
 
     url: URL
     shown: str
 
 
 def endpoint(base: str) -> Endpoint:
-    """Return the endpoint of a headrace: `/api/events` after the path, before the query.
+    """Return the endpoint of a headrace: `/api/events` is appended to the path.
 
-    Nothing else of the address changes. ValueError for what is no `http://` or `https://` address.
+    Nothing else of the address changes, byte for byte. Raises ValueError if it is not an `http://`
+    or `https://` address.
     """
     if not _PRINTABLE.fullmatch(base):
-        raise ValueError("it must be of ASCII characters without spaces, others percent-encoded")
+        raise ValueError("it must be ASCII without spaces; percent-encode other characters")
     parts = _URL.fullmatch(base)
-    if parts is None or not _PLACE.fullmatch(parts["place"]):
-        raise ValueError("it is no address such as http://127.0.0.1:8080, without #")
-    # Who copies the address of the API means the same server.
+    if parts is None or not _AUTHORITY.fullmatch(parts["authority"]):
+        raise ValueError("it must be an address such as http://127.0.0.1:8080, without #")
+    # The address of the API itself is accepted, too.
     path = re.sub(r"/api/events?/?$", "", parts["path"]).removesuffix("/")
     target = f"{path}{_BATCH_PATH}{parts['query'] or ''}"
-    place = parts["place"]
-    url = URL.build(scheme=parts["scheme"], authority=place, path=target, encoded=True)
+    authority = parts["authority"]
+    url = URL.build(scheme=parts["scheme"], authority=authority, path=target, encoded=True)
     if not url.raw_host or url.port == 0:
         raise ValueError("it has no host, or no port that can be reached")
-    shown = f"{parts['scheme']}://{place.rpartition('@')[2]}{path}"
+    shown = f"{parts['scheme']}://{authority.rpartition('@')[2]}{path}"
     return Endpoint(url, shown)

@@ -1,4 +1,4 @@
-"""JSON objects whose numbers keep every digit."""
+"""JSON objects with exact numbers."""
 
 from decimal import Decimal
 from typing import Any
@@ -9,12 +9,12 @@ Object = dict[str, Any]
 
 _decoder = msgspec.json.Decoder(Object, float_hook=Decimal)
 
-#: Returns JSON on one line; UnicodeEncodeError for text that is not UTF-8.
+#: Returns JSON on one line; raises UnicodeEncodeError for text that is not UTF-8.
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def decode_object(data: bytes) -> Object | None:
-    """Return a JSON object, its fractions as Decimal; None for anything else."""
+    """Return a JSON object, with fractions as Decimal, or None for anything else."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, ValueError, RecursionError):

@@ -1,9 +1,9 @@
-"""Event ids derived from content, so that importing the same events again changes nothing.
+"""Derive event ids from content, so that importing the same events again is idempotent.
 
-The id is a UUID (version 5) of the event's canonical JSON, and of how often this event came
-before in the same file. File name, compression, order of members, white space, the form of numbers
-and timestamps, `null` members, batches and rate do not matter; CSV and JSON lines with the same
-values give the same ids.
+The id is a UUID (version 5) of the event's canonical JSON, and of the number of its previous
+occurrences in the same file. File name, compression, order of members, white space, the format of
+numbers and timestamps, `null` members, batches and rate do not matter; CSV and JSON lines with the
+same values give the same ids.
 """
 
 import json
@@ -15,34 +15,34 @@ from uuid import UUID, uuid5
 
 from infra.replay.exact_json import Object
 
-#: Never changes: a file that was imported once must give the same ids in every version.
+#: Never change this: a file must give the same ids in every version.
 _NAMESPACE = UUID("5b0f6f5e-4e1c-5d7e-9d5e-6a3f2c8b7a10")
 _DIGEST_BYTES = 16
-#: To normalise a number must not round it.
+#: Enough precision to normalise numbers without rounding.
 _EXACT = Context(prec=1_000)
 
 
 class EventIds:
-    """Derives ids; what it counts lies in a temporary database, so memory does not grow."""
+    """Derives ids; occurrences are counted in a temporary database, to bound memory."""
 
     def __init__(self) -> None:
-        # An empty name is a temporary file of SQLite's, which is deleted when it is closed.
-        self._seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._seen.execute("PRAGMA journal_mode = OFF")
-        self._seen.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, count) WITHOUT ROWID")
-        self._seen.execute("BEGIN")
+        # An empty name is a temporary file that SQLite deletes when it is closed.
+        self._counts = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._counts.execute("PRAGMA journal_mode = OFF")
+        self._counts.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, count) WITHOUT ROWID")
+        self._counts.execute("BEGIN")
 
     def begin_file(self) -> None:
-        """Count from the start: the same event in another file is the same event."""
-        self._seen.execute("DELETE FROM seen")
+        """Reset the counts: the same event in another file gets the same id."""
+        self._counts.execute("DELETE FROM seen")
 
     def id_of(self, event: Object, timestamp: int | None) -> str:
         """Return the id of an event.
 
-        `timestamp` is microseconds since 1970, None when it is absent or cannot be read.
+        `timestamp` is microseconds since 1970, or None if it is missing or invalid.
         """
         digest = blake2b(_canonical(event, timestamp), digest_size=_DIGEST_BYTES).digest()
-        (count,) = self._seen.execute(
+        (count,) = self._counts.execute(
             "INSERT INTO seen VALUES (?, 1) ON CONFLICT DO UPDATE SET count = count + 1 "
             "RETURNING count",
             (digest,),
@@ -51,7 +51,7 @@ class EventIds:
 
 
 def _canonical(event: Object, timestamp: int | None) -> bytes:
-    """Return the same bytes for all ways to write an event."""
+    """Return the same bytes for all representations of an event."""
     found = _normalized(event)
     if timestamp is not None:
         found["timestamp"] = timestamp
@@ -62,7 +62,7 @@ def _canonical(event: Object, timestamp: int | None) -> bytes:
 
 
 def _normalized(value: Any) -> Any:
-    """Return a value without null members, its numbers as texts."""
+    """Return a value without null members, and with numbers as strings."""
     if isinstance(value, dict):
         return {name: _normalized(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):
@@ -72,7 +72,7 @@ def _normalized(value: Any) -> Any:
 
 
 def _number(text: str) -> str:
-    """Return a number as a text that no text of an event is, however it was written."""
+    """Return a normalised number as a string that cannot occur in an event."""
     try:
         return f"\0{Decimal(text).normalize(_EXACT)}"
     except ArithmeticError:

@@ -1,4 +1,4 @@
-"""Events in JSON: a line each, or one array."""
+"""Read events from JSON lines, or from one JSON document."""
 
 import re
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Raw
 
 from infra.errors import UserError
-from infra.replay.recorded import Recorded
+from infra.replay.recorded import RecordedEvent
 from infra.replay.texts import MAX_LINE, Line, to_bytes
 from producer_api.lenient import split_leniently
 
-#: A document is read whole: JSON gives no other way to know that it is one.
+#: A document is read into memory as a whole.
 MAX_DOCUMENT = 64 * 1024 * 1024
 
 _DOCUMENT = re.compile(r'\s*(\[|\{\s*"events"\s*:\s*\[)')
@@ -26,19 +26,22 @@ _documents = msgspec.json.Decoder(list[Raw] | _Envelope)
 
 
 def is_document(start: str) -> bool:
-    """Return True for the start of an array of events or of {"events": [...]}."""
+    """Return True if a file starts with an array of events or with {"events": [...]}."""
     return _DOCUMENT.match(start) is not None
 
 
-def read_json_lines(lines: Iterator[Line]) -> Iterator[Recorded]:
-    """Yield the lines as they are, but for blank ones."""
+def read_json_lines(lines: Iterator[Line]) -> Iterator[RecordedEvent]:
+    """Yield an event per line; blank lines are skipped."""
     for line in lines:
         if data := to_bytes(line.text).strip():
-            yield Recorded(line.number, data)
+            yield RecordedEvent(line.number, data)
 
 
-def read_document(name: str, file: TextIO) -> Iterator[Recorded]:
-    """Yield the elements, counted from one; `UserError` when it is no document or too large."""
+def read_document(name: str, file: TextIO) -> Iterator[RecordedEvent]:
+    """Yield an event per element, numbered from one.
+
+    Raises `UserError` if the document is invalid or too large.
+    """
     document = to_bytes(file.read(MAX_DOCUMENT + 1))
     if len(document) > MAX_DOCUMENT:
         raise UserError(
@@ -46,20 +49,20 @@ def read_document(name: str, file: TextIO) -> Iterator[Recorded]:
             "of it, which may be of any size: jq -c '.[]'"
         )
     for number, element in enumerate(_elements(name, document), 1):
-        # In JSON, a line break outside of a string is but a blank, and none is inside.
+        # Line breaks in JSON are white space: strings cannot contain any.
         data = bytes(element)[:MAX_LINE].replace(b"\n", b" ").replace(b"\r", b" ").strip()
-        yield Recorded(number, data)
+        yield RecordedEvent(number, data)
 
 
 def _elements(name: str, document: bytes) -> list[Raw] | list[bytes]:
     try:
         found = _documents.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # One bad element harms no other.
+        # An invalid element must not affect the others.
         elements = split_leniently(document, len(document))
         if elements is None:
             raise UserError(
-                f"{name} begins as a JSON document of events and is none: {error}"
+                f"{name} begins like a JSON document of events, but is invalid: {error}"
             ) from None
         return elements
     return found.events if isinstance(found, _Envelope) else found

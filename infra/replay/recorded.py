@@ -1,4 +1,4 @@
-"""A recorded event on its way out: what must be added, the rest as it was recorded."""
+"""Recorded events, and what is added to them before they are sent."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from infra.replay.timestamps import to_iso
 
 
 class Problem(NamedTuple):
-    """Why an event is rejected before it is sent; `header` is that of its CSV file."""
+    """Why an event is rejected before it is sent; `header` is the header of its CSV file."""
 
     code: str
     error: str
     header: str = ""
 
 
-class Recorded(NamedTuple):
-    """One event: the line (of a JSON document: the element) where it begins, and its bytes.
+class RecordedEvent(NamedTuple):
+    """One event: its first line, or its element in a JSON document, and its bytes.
 
-    The bytes are one line without its end, not blank, and as a rule one JSON object.
-    `has_time` is False when it carries no timestamp.
+    The bytes are one line without the line end, not blank, and usually a JSON object.
+    `has_time` is False if it has no timestamp.
     """
 
     line: int
@@ -29,19 +29,19 @@ class Recorded(NamedTuple):
     has_time: bool = True
 
 
-class Completion:
-    """Completes events: the id by which it counts once, the requested site, its recorded time."""
+class EventCompleter:
+    """Completes events: adds an id for deduplication, sets the site, converts the timestamp."""
 
     def __init__(self, site_id: str | None) -> None:
         self._site_id = site_id
         self._ids = EventIds()
 
     def begin_file(self) -> None:
-        """Prepare for the events of the next file."""
+        """Start the next file."""
         self._ids.begin_file()
 
-    def complete(self, event: Recorded) -> Recorded:
-        """Return the event as it is sent; what is no JSON object is returned as it is."""
+    def complete(self, event: RecordedEvent) -> RecordedEvent:
+        """Return the event to send; anything but a JSON object is returned unchanged."""
         if event.problem is not None:
             return event
         if problem := not_utf8(event.data):
@@ -52,7 +52,7 @@ class Completion:
         if self._site_id is not None:
             members["site_id"] = self._site_id
         if "sent_at" in members:
-            # It corrects a client's clock by ours, but the event was not sent just now.
+            # The server would correct the timestamp by it, but the event was recorded earlier.
             members["sent_at"] = None
         micros = None
         timestamp = members.get("timestamp")
@@ -66,7 +66,7 @@ class Completion:
 
 
 def not_utf8(data: bytes) -> Problem | None:
-    """Return the problem of bytes that are not UTF-8."""
+    """Return a problem if the bytes are not UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError as error:

@@ -1,8 +1,8 @@
-"""The file of `--rejects`: rejected events with their reason, which `headrace replay` reads again.
+"""The file of `--rejects`: rejected events and reasons, which `headrace replay` can read again.
 
-A line for each: `{"rejected":{"code","error","at"},"event":{...}}`. What is no JSON object has its
-text in `line` instead of `event`, and a row of CSV also its file's `header`. Reading unpacks what
-stands there, so the file can be corrected and imported: ids are those of the first import.
+Each line is `{"rejected":{"code","error","at"},"event":{...}}`. Input that is not a JSON object is
+in `line` instead of `event`, for a CSV row with the `header` of its file. Reading unwraps the
+events, so the file can be corrected and imported; ids are those of the first import.
 """
 
 import io
@@ -17,12 +17,12 @@ from msgspec import UNSET, Raw, UnsetType
 from infra.errors import UserError
 from infra.private import UMASK
 from infra.replay.csv_events import read_rows
-from infra.replay.recorded import Recorded
+from infra.replay.recorded import RecordedEvent
 from infra.replay.texts import Line
 
 _BEGIN = b'{"rejected":'
-#: Writes one event, the code and the sentence of its reason, and where it was read.
-WriteReject = Callable[[Recorded, str, str, str], None]
+#: Writes an event, the code and sentence of the reason, and its location.
+WriteReject = Callable[[RecordedEvent, str, str, str], None]
 
 
 class _Reason(msgspec.Struct):
@@ -44,25 +44,25 @@ _object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 @contextmanager
 def rejects_file(path: Path) -> Iterator[WriteReject]:
-    """Create the file, readable by its owner only, and give what writes to it.
+    """Create the file, readable by its owner only, and yield a function that writes to it.
 
-    `UserError` when it cannot be written.
+    Raises `UserError` if it cannot be written.
     """
-    with _explained(path):
+    with _as_user_error(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 & ~UMASK)
     with os.fdopen(descriptor, "wb") as file:
 
-        def write(event: Recorded, code: str, error: str, at: str) -> None:
+        def write(event: RecordedEvent, code: str, error: str, at: str) -> None:
             line = msgspec.json.encode(_to_reject(event, _Reason(code, error, at)))
-            with _explained(path):
+            with _as_user_error(path):
                 file.write(line + b"\n")
                 file.flush()
 
         yield write
 
 
-def unpacked(event: Recorded) -> Iterator[Recorded]:
-    """Yield what a line of such a file holds; any other line is yielded as it is."""
+def unwrap_rejects(event: RecordedEvent) -> Iterator[RecordedEvent]:
+    """Yield the event, or the row's events, in a line of such a file; other lines unchanged."""
     try:
         reject = _reject(event.data) if event.data.startswith(_BEGIN) else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -80,7 +80,7 @@ def unpacked(event: Recorded) -> Iterator[Recorded]:
             yield row._replace(line=event.line)
 
 
-def _to_reject(event: Recorded, reason: _Reason) -> _Reject:
+def _to_reject(event: RecordedEvent, reason: _Reason) -> _Reject:
     text = _text(event.data)
     try:
         _object(text)
@@ -93,7 +93,7 @@ def _to_reject(event: Recorded, reason: _Reason) -> _Reject:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _as_user_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -104,5 +104,5 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        # What a file that is no UTF-8 most likely is; each byte that it has not is as in Latin-1.
+        # Most likely Windows-1252; bytes that it does not define are read as Latin-1.
         return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in data)

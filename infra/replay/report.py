@@ -1,4 +1,4 @@
-"""What became of a replay, counted while it runs; its table and summary at the end."""
+"""The report of a replay: counts while it runs, a table and a summary at the end."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ _CLAMPED = {
     "too_old": "over 24 hours old, and no import window was open",
     "too_new": "over 5 minutes ahead of the server's clock, and no import window was open",
 }
-#: For events whose timestamps were, or would be, clamped.
+#: If timestamps were, or would be, clamped.
 CLAMPED_ADVICE = (
     "Timestamps are kept in an import window: give --token with one of `headrace tokens create "
     "--manage --site SITE`, or set HEADRACE_IMPORT__SITES for the server"
@@ -26,16 +26,16 @@ _ALREADY_SENT = (
 
 
 @dataclass(slots=True)
-class Refused:
-    """Events with one reason: how many, and the place and sentence of the first."""
+class ReasonCount:
+    """The number of events with one reason, and the location and sentence of the first."""
 
-    place: str
+    location: str
     sentence: str
     count: int = 0
 
 
 class Report:
-    """Counts results; each event must be counted once."""
+    """Counts results. Each event must be counted once."""
 
     def __init__(
         self, now: Callable[[], float] = time.monotonic, *, is_dry_run: bool = False
@@ -44,71 +44,71 @@ class Report:
         self._began = now()
         self._is_dry_run = is_dry_run
         self.accepted = 0
-        self.refused: dict[str, Refused] = {}
-        #: Accepted, but not with their timestamps.
-        self.clamped: dict[str, Refused] = {}
-        #: Accepted, with the time of arrival.
+        self.rejections: dict[str, ReasonCount] = {}
+        #: Accepted with a clamped timestamp.
+        self.clamped: dict[str, ReasonCount] = {}
+        #: Accepted with the time of arrival.
         self.without_time = 0
-        #: Where the event is that was settled last.
+        #: The location of the event that was counted last.
         self.last = ""
 
-    def count(self, place: str, result: Result, *, has_time: bool = True) -> None:
-        """Count the event at a place."""
-        self.last = place
+    def count(self, location: str, result: Result, *, has_time: bool = True) -> None:
+        """Count the result of the event at `location`."""
+        self.last = location
         if result.status != "accepted":
-            first = Refused(place, result.error)
-            self.refused.setdefault(result.code, first).count += 1
+            first = ReasonCount(location, result.error)
+            self.rejections.setdefault(result.code, first).count += 1
             return
         self.accepted += 1
         self.without_time += not has_time
         if result.clamped:
-            first = Refused(place, _CLAMPED.get(result.clamped, result.clamped))
+            first = ReasonCount(location, _CLAMPED.get(result.clamped, result.clamped))
             self.clamped.setdefault(result.clamped, first).count += 1
 
     @property
     def rejected(self) -> int:
-        """How many events were rejected."""
-        return sum(refused.count for refused in self.refused.values())
+        """The number of rejected events."""
+        return sum(rejections.count for rejections in self.rejections.values())
 
     @property
     def sent(self) -> int:
-        """How many events were accepted or rejected."""
+        """The number of accepted and rejected events."""
         return self.accepted + self.rejected
 
     @property
     def seconds(self) -> float:
-        """For how long the replay has been running."""
+        """Seconds since the start."""
         return self._now() - self._began
 
     @property
     def rate(self) -> float:
-        """Events a second, from the beginning."""
+        """Events per second since the start."""
         return self.sent / seconds if (seconds := self.seconds) > 0 else 0.0
 
     def advice(self) -> list[str]:
-        """Return what to know about events that were accepted, a sentence or two each."""
-        found = []
+        """Return notes about accepted events, with what to do."""
+        notes = []
         if clamped := sum(one.count for one in self.clamped.values()):
             counted = f"{clamped:,} timestamp{'s' * (clamped > 1)}"
             if self._is_dry_run:
-                found.append(f"{counted} would be clamped. {CLAMPED_ADVICE}.")
+                notes.append(f"{counted} would be clamped. {CLAMPED_ADVICE}.")
             else:
                 verb = "were" if clamped > 1 else "was"
-                found.append(f"{counted} {verb} clamped. {CLAMPED_ADVICE}. {_ALREADY_SENT}.")
+                notes.append(f"{counted} {verb} clamped. {CLAMPED_ADVICE}. {_ALREADY_SENT}.")
         if self.without_time:
             counted = (
                 "1 event has no `timestamp`: its time is"
                 if self.without_time == 1
                 else f"{self.without_time:,} events have no `timestamp`: their time is"
             )
-            found.append(
+            notes.append(
                 f"{counted} that of arrival. If another field has it, use --map FIELD=timestamp."
             )
-        return found
+        return notes
 
     def table(self) -> Table:
-        """Return the table of it all."""
-        table = Table("events", "what became of them", "first at", "because")
+        """Return the table that is printed at the end."""
+        table = Table("events", "outcome", "first at", "reason")
         table.columns[0].justify = "right"
         table.columns[2].overflow = "fold"
         name = "would be accepted" if self._is_dry_run else "accepted"
@@ -116,24 +116,26 @@ class Report:
         self._add_rows(table, "of these clamped: ", "yellow", self.clamped)
         if self.without_time:
             table.add_row(f"{self.without_time:,}", "[yellow]of these without a timestamp[/yellow]")
-        self._add_rows(table, "refused: ", "red", self.refused)
+        self._add_rows(table, "refused: ", "red", self.rejections)
         table.add_section()
         table.add_row(f"{self.sent:,}", f"in {self.seconds:.1f} seconds")
-        table.add_row(f"{self.rate:,.0f}", "a second")
+        table.add_row(f"{self.rate:,.0f}", "per second")
         return table
 
-    def _add_rows(self, table: Table, kind: str, style: str, of: Mapping[str, Refused]) -> None:
+    def _add_rows(self, table: Table, kind: str, style: str, of: Mapping[str, ReasonCount]) -> None:
         for code, found in sorted(of.items(), key=lambda item: -item[1].count):
             name = visible(kind + code)
             name.stylize(style)
-            table.add_row(f"{found.count:,}", name, visible(found.place), visible(found.sentence))
+            table.add_row(
+                f"{found.count:,}", name, visible(found.location), visible(found.sentence)
+            )
 
     def summary(self, *, is_complete: bool) -> dict[str, Any]:
-        """Return the report as JSON; `complete` is false when the replay ended early."""
+        """Return the report for JSON; `is_complete` is False if the replay ended early."""
 
-        def reasons(of: Mapping[str, Refused]) -> list[dict[str, Any]]:
+        def reasons(of: Mapping[str, ReasonCount]) -> list[dict[str, Any]]:
             return [
-                {"code": code, "count": one.count, "first_at": one.place, "error": one.sentence}
+                {"code": code, "count": one.count, "first_at": one.location, "error": one.sentence}
                 for code, one in sorted(of.items(), key=lambda item: -item[1].count)
             ]
 
@@ -147,7 +149,7 @@ class Report:
             "without_timestamp": self.without_time,
             "seconds": round(self.seconds, 3),
             "events_per_second": round(self.rate, 1),
-            "rejected_reasons": reasons(self.refused),
+            "rejected_reasons": reasons(self.rejections),
             "clamped_reasons": reasons(self.clamped),
             "advice": self.advice(),
         }

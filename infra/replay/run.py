@@ -1,4 +1,4 @@
-"""A whole replay: read, send at the requested rate, count."""
+"""Run a replay: read events, send them at the requested rate, and count the results."""
 
 import asyncio
 import time
@@ -11,27 +11,26 @@ import aiohttp
 
 from infra.errors import UserError
 from infra.replay.batches import Batch, read_ahead, read_batches
-from infra.replay.csv_header import Mapped
+from infra.replay.csv_header import FieldMap
 from infra.replay.dry_run import dry_run
-from infra.replay.recorded import Completion, Recorded
+from infra.replay.recorded import EventCompleter, RecordedEvent
 from infra.replay.rejects import WriteReject
 from infra.replay.report import Report
 from infra.replay.screen import ReplayScreen
-from infra.replay.sender import NotTakenError, Result, Send, Sender
+from infra.replay.sender import NotAcceptedError, Result, Send, Sender
 from infra.replay.windows import import_windows
 from producer_api.batch import MAX_EVENTS
 
-#: At a rate, requests are that much smaller that events still flow evenly.
-_REQUESTS_A_SECOND = 5
+#: With a rate, batches are so small that there are this many requests per second.
+_REQUESTS_PER_SECOND = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What to send, and where to.
 
-    `rate` is events a second, None as fast as it goes. With a `token`, timestamps are kept by
-    import windows, opened at `query` or else at `base`. `mapped` is from their names of fields
-    to ours.
+    `rate` is events per second, or None for no limit. With a `token`, import windows are opened at
+    `query`, or else at `base`, so that timestamps are not clamped.
     """
 
     paths: Sequence[Path]
@@ -41,11 +40,11 @@ class Options:
     token: str | None = None
     query: str | None = None
     is_dry_run: bool = False
-    mapped: Mapped = field(default_factory=dict)
+    field_map: FieldMap = field(default_factory=dict)
 
 
-class Pace:
-    """Holds back what would go out faster than `rate` events a second; lost time stays lost."""
+class RateLimiter:
+    """Limits events to `rate` per second. Lost time is not made up for."""
 
     def __init__(
         self,
@@ -56,31 +55,31 @@ class Pace:
         self._rate = rate
         self._now = now
         self._sleep = sleep
-        self._free_at = now()
+        self._next_at = now()
 
     @property
-    def limit(self) -> int:
-        """How many events to send at once."""
+    def batch_size(self) -> int:
+        """The maximum number of events per request."""
         if self._rate is None:
             return MAX_EVENTS
-        return max(1, min(MAX_EVENTS, self._rate // _REQUESTS_A_SECOND))
+        return max(1, min(MAX_EVENTS, self._rate // _REQUESTS_PER_SECOND))
 
     async def wait(self, count: int) -> None:
-        """Return when the next `count` events may be sent."""
+        """Wait until the next `count` events may be sent."""
         if self._rate is None:
             return
-        if (ahead := self._free_at - self._now()) > 0:
-            await self._sleep(ahead)
-        self._free_at = max(self._free_at, self._now()) + count / self._rate
+        if (wait := self._next_at - self._now()) > 0:
+            await self._sleep(wait)
+        self._next_at = max(self._next_at, self._now()) + count / self._rate
 
 
 async def replay(
     options: Options, report: Report, screen: ReplayScreen, reject: WriteReject | None = None
 ) -> None:
-    """Send all events of the files, in order; `report` counts them as they are settled.
+    """Send all events of the files in order; count the results in `report`.
 
-    `reject` is given those that are rejected. `UserError` says how far it came when a file cannot
-    be read or events are not taken.
+    `reject` is called with each rejected event. Raises `UserError`, with the location, if a file
+    cannot be read or events are not accepted.
     """
     if options.is_dry_run:
         await _send_all(dry_run(clamps=options.token is None), options, report, screen, reject)
@@ -97,39 +96,40 @@ async def replay(
 async def _send_all(
     send: Send, options: Options, report: Report, screen: ReplayScreen, reject: WriteReject | None
 ) -> None:
-    pace = Pace(None if options.is_dry_run else options.rate)
-    completion = Completion(options.site_id)
-    batches = read_batches(options.paths, completion, pace.limit, options.mapped)
+    limiter = RateLimiter(None if options.is_dry_run else options.rate)
+    completer = EventCompleter(options.site_id)
+    batches = read_batches(options.paths, completer, limiter.batch_size, options.field_map)
     async with aclosing(read_ahead(batches)) as ahead:
         async for batch in ahead:
-            await pace.wait(len(batch.events))
+            await limiter.wait(len(batch.events))
             await _send(send, batch, report, reject)
             screen.show(report, batch.position)
 
 
 async def _send(send: Send, batch: Batch, report: Report, reject: WriteReject | None) -> None:
-    def count(event: Recorded, result: Result) -> None:
-        place = batch.place(event)
-        report.count(place, result, has_time=event.has_time)
+    def count(event: RecordedEvent, result: Result) -> None:
+        location = batch.location(event)
+        report.count(location, result, has_time=event.has_time)
         if reject is not None and result.status != "accepted":
-            reject(event, result.code, result.error, place)
+            reject(event, result.code, result.error, location)
 
-    unsettled: dict[int, Recorded] = {}
+    pending: dict[int, RecordedEvent] = {}
     for event in batch.events:
         if event.problem is None:
-            unsettled[len(unsettled)] = event
+            pending[len(pending)] = event
         else:
             count(event, Result("rejected", event.problem.code, event.problem.error))
     try:
-        if unsettled:
+        if pending:
             await send(
-                [event.data for event in unsettled.values()],
-                lambda index, result: count(unsettled.pop(index), result),
+                [event.data for event in pending.values()],
+                lambda index, result: count(pending.pop(index), result),
             )
-    except (NotTakenError, UserError) as error:
+    except (NotAcceptedError, UserError) as error:
         if not report.accepted and isinstance(error, UserError):
             raise
+        stopped_at = batch.location(next(iter(pending.values()), batch.events[-1]))
         raise UserError(
-            f"Stopped at {batch.place(next(iter(unsettled.values()), batch.events[-1]))}: {error}. "
+            f"Stopped at {stopped_at}: {error}. "
             "Run the same command again: what was accepted before counts once"
         ) from error

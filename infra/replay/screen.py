@@ -1,4 +1,4 @@
-"""What a replay shows while it runs: a bar on a terminal, now and then a line elsewhere."""
+"""Progress of a replay: a progress bar on a terminal, regular lines elsewhere."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from schemas.counted import counted
 
 
 class ReplayScreen(SendingScreen):
-    """Shows how far a replay is; `total` is the size of all files, None when it is not known."""
+    """Shows the progress of a replay; `total` is the size of all files, or None if unknown."""
 
     def __init__(
         self, console: Console, total: int | None, now: Callable[[], float] = time.monotonic
@@ -24,7 +24,7 @@ class ReplayScreen(SendingScreen):
         super().__init__(console, self._progress, now)
 
     def show(self, report: Report, position: int) -> None:
-        """Show what is done, `position` being the bytes of all files that were read for it."""
+        """Show the progress; `position` is the number of bytes read from all files."""
         summary = f"{counted(report.sent, 'event')}, {report.rate:,.0f}/s"
         self._progress.update(self._task, completed=position, description=summary)
         self._show_progress(f"{summary}, {report.last}")

@@ -1,4 +1,4 @@
-"""Sends batches over HTTP, one at a time, until the server has said of each event what it is."""
+"""Send batches over HTTP, one at a time, until the server has accepted or rejected each event."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
@@ -12,25 +12,25 @@ from infra.replay.endpoint import endpoint
 from schemas.counted import counted
 from schemas.reject_reasons import RejectReason
 
-#: How long a batch is sent again and again before the replay gives up.
-PATIENCE_SECONDS = 180.0
-#: The same, while the server has never answered anything: it may not be there at all.
-FIRST_PATIENCE_SECONDS = 15.0
+#: How long a batch is retried.
+RETRY_TIMEOUT_SECONDS = 180.0
+#: The same, as long as the server has not answered any request.
+FIRST_RETRY_TIMEOUT_SECONDS = 15.0
 
-_REQUEST_SECONDS = 60.0
-_LONGEST_WAIT_SECONDS = 10.0
-_LONGEST_RETRY_AFTER_SECONDS = 60.0
+_REQUEST_TIMEOUT_SECONDS = 60.0
+_MAX_BACKOFF_SECONDS = 10.0
+_MAX_RETRY_AFTER_SECONDS = 60.0
 _HEADERS = {"Content-Type": "application/x-ndjson"}
 _CLAMPED = RejectReason.WOULD_BE_CLAMPED.code
 _NEVER_CLAMP = {"Headrace-Clamp": "never"}
 _SHOWN_CHARACTERS = 200
 
-#: What may pass: sent again later, the same batch can be taken.
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+#: Statuses of transient errors, after which the same batch is retried.
+_TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What the server says of one event."""
+    """The server's result for one event."""
 
     status: Literal["accepted", "rejected", "failed"]
     code: str = ""
@@ -38,11 +38,11 @@ class Result(msgspec.Struct, frozen=True):
     clamped: str = ""
 
 
-#: Is given an event's index and result.
-Settle = Callable[[int, Result], None]
-#: Sends events until each is settled.
-Send = Callable[[Sequence[bytes], Settle], Awaitable[None]]
-#: Opens the import windows that events need; returns False when all of them were open.
+#: Called with an event's index and result.
+OnResult = Callable[[int, Result], None]
+#: Sends events until each has a result.
+Send = Callable[[Sequence[bytes], OnResult], Awaitable[None]]
+#: Opens the import windows for events; returns False if all of them were open.
 OpenWindows = Callable[[Sequence[bytes]], Awaitable[bool]]
 
 
@@ -50,28 +50,28 @@ class _Results(msgspec.Struct):
     results: list[Result]
 
 
-class _Refusal(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     error: str
 
 
-class NotTakenError(Exception):
-    """Events were not taken, and may be when they are sent again; the message says why."""
+class NotAcceptedError(Exception):
+    """Events were not accepted, and may be if they are sent again; the message says why."""
 
-    def __init__(self, why: str, retry_after: float | None = None) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
         self.retry_after = retry_after
 
 
-class WindowOpenedError(NotTakenError):
-    """Events need an import window that was opened just now."""
+class WindowOpenedError(NotAcceptedError):
+    """Events need an import window, which has now been opened."""
 
 
 _results = msgspec.json.Decoder(_Results).decode
-_refusal = msgspec.json.Decoder(_Refusal).decode
+_error_body = msgspec.json.Decoder(_ErrorBody).decode
 
 
 class Sender:
-    """Sends to one server; `waiting` is called with the reason each time events are sent again.
+    """Sends to one server; `on_retry` is called with the reason of each retry.
 
     With `open_windows`, no timestamp is clamped: it is called with the events that need a window.
     """
@@ -80,26 +80,26 @@ class Sender:
         self,
         session: aiohttp.ClientSession,
         base: str,
-        waiting: Callable[[str], None],
+        on_retry: Callable[[str], None],
         open_windows: OpenWindows | None = None,
     ) -> None:
         self._session = session
         self._url, self._shown = endpoint(base)
-        self._waiting = waiting
+        self._on_retry = on_retry
         self._open_windows = open_windows
         self._headers = _HEADERS if open_windows is None else _HEADERS | _NEVER_CLAMP
         self._was_answered = False
 
-    async def send(self, events: Sequence[bytes], settle: Settle) -> None:
+    async def send(self, events: Sequence[bytes], on_result: OnResult) -> None:
         """Send the events until each is accepted or rejected.
 
-        `settle` is called once for each event, as soon as its result is known.
-        `NotTakenError` when some were not taken for minutes, `UserError` when nothing answers or
-        the answer is not that of headrace.
+        `on_result` is called once for each event, as soon as its result is known. Raises
+        `NotAcceptedError` if some are not accepted within minutes, `UserError` if no server answers
+        or it is not a headrace.
         """
         try:
-            await self._send(events, settle)
-        except NotTakenError as error:
+            await self._send(events, on_result)
+        except NotAcceptedError as error:
             if self._was_answered:
                 raise
             raise UserError(
@@ -107,14 +107,14 @@ class Sender:
                 "name its address with --to"
             ) from error
 
-    async def _send(self, events: Sequence[bytes], settle: Settle) -> None:
+    async def _send(self, events: Sequence[bytes], on_result: OnResult) -> None:
         pending = list(range(len(events)))
         async for attempt in stamina.retry_context(
-            on=self._wait_of,
+            on=self._retry_delay,
             attempts=None,
-            timeout=PATIENCE_SECONDS if self._was_answered else FIRST_PATIENCE_SECONDS,
+            timeout=RETRY_TIMEOUT_SECONDS if self._was_answered else FIRST_RETRY_TIMEOUT_SECONDS,
             wait_initial=0.2,
-            wait_max=_LONGEST_WAIT_SECONDS,
+            wait_max=_MAX_BACKOFF_SECONDS,
         ):
             with attempt:
                 (results, retry_after) = await self._post([events[index] for index in pending])
@@ -125,21 +125,21 @@ class Sender:
                         clamped.append(events[index])
                     if is_clamped or result.status == "failed":
                         failed.append(index)
-                        why = result.error
+                        reason = result.error
                     else:
-                        settle(index, result)
+                        on_result(index, result)
                 pending = failed
                 if clamped and self._open_windows and await self._open_windows(clamped):
-                    raise WindowOpenedError(why, retry_after)
+                    raise WindowOpenedError(reason, retry_after)
                 if failed:
-                    raise NotTakenError(why, retry_after)
+                    raise NotAcceptedError(reason, retry_after)
 
-    def _wait_of(self, error: Exception) -> bool | float:
-        """Return whether to send again, or after how many seconds if the server says so."""
-        if not isinstance(error, NotTakenError):
+    def _retry_delay(self, error: Exception) -> bool | float:
+        """Return whether to retry, or the seconds to wait before if the server says so."""
+        if not isinstance(error, NotAcceptedError):
             return False
         if not isinstance(error, WindowOpenedError):
-            self._waiting(str(error))
+            self._on_retry(str(error))
         return error.retry_after or True
 
     async def _post(self, events: Sequence[bytes]) -> tuple[list[Result], float | None]:
@@ -149,35 +149,35 @@ class Sender:
                 data=b"\n".join(events),
                 headers=self._headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_SECONDS),
             ) as response:
                 self._was_answered = True
                 return self._read(response, await response.read(), len(events))
         except aiohttp.ClientSSLError as error:
-            raise UserError(f"No safe connection to {self._shown}/api/events: {error}") from error
+            raise UserError(f"No secure connection to {self._shown}/api/events: {error}") from error
         except aiohttp.ClientConnectorError as error:
-            raise NotTakenError(f"no connection: {error.os_error}") from error
+            raise NotAcceptedError(f"no connection: {error.os_error}") from error
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-            raise NotTakenError(str(error) or "the connection was lost") from error
+            raise NotAcceptedError(str(error) or "the connection was lost") from error
         except TimeoutError as error:
-            raise NotTakenError(f"no answer within {_REQUEST_SECONDS:g} s") from error
+            raise NotAcceptedError(f"no answer within {_REQUEST_TIMEOUT_SECONDS:g} s") from error
         except aiohttp.ClientError as error:
             raise UserError(
-                f"What answers at {self._shown}/api/events is no headrace: {error}"
+                f"The server at {self._shown}/api/events is not a headrace: {error}"
             ) from error
 
     def _read(
         self, response: aiohttp.ClientResponse, body: bytes, count: int
     ) -> tuple[list[Result], float | None]:
-        """Return the results, and for how long to wait before those that failed are sent again."""
+        """Return the results, and the seconds of `Retry-After` or None."""
         retry_after = _retry_after(response)
         try:
             results = _results(body).results
         except (msgspec.DecodeError, UnicodeDecodeError):
-            why = f"{self._shown}/api/events answered {response.status}: {error_of(body)}"
-            if response.status in _PASSING:
-                raise NotTakenError(why, retry_after) from None
-            raise UserError(f"{why}. It seems to be no headrace") from None
+            reason = f"{self._shown}/api/events answered {response.status}: {error_of(body)}"
+            if response.status in _TRANSIENT_STATUSES:
+                raise NotAcceptedError(reason, retry_after) from None
+            raise UserError(f"{reason}. It does not seem to be a headrace") from None
         if len(results) != count:
             raise UserError(
                 f"{self._shown} answered for {counted(len(results), 'event')}, not {count:,}"
@@ -189,12 +189,12 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     text = response.headers.get("Retry-After", "")
     if not (text.isascii() and text.isdigit()):
         return None
-    return min(float(text), _LONGEST_RETRY_AFTER_SECONDS)
+    return min(float(text), _MAX_RETRY_AFTER_SECONDS)
 
 
 def error_of(body: bytes) -> str:
-    """Return the sentence of an error response, else how the response begins."""
+    """Return the sentence of an error response, or else the beginning of its body."""
     try:
-        return _refusal(body).error
+        return _error_body(body).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").strip() or "nothing"

@@ -1,4 +1,4 @@
-"""A file of recorded events, or standard input: opened, unpacked, and its format recognised."""
+"""Open a file of recorded events, or standard input: decompress it and detect its format."""
 
 import gzip
 import io
@@ -12,16 +12,17 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 from infra.errors import UserError
 from infra.replay.csv_events import read_rows
-from infra.replay.csv_header import Mapped, header_in
+from infra.replay.csv_header import FieldMap, starts_with_header
 from infra.replay.json_events import is_document, read_document, read_json_lines
-from infra.replay.recorded import Recorded
-from infra.replay.rejects import unpacked
-from infra.replay.renaming import renaming
+from infra.replay.recorded import RecordedEvent
+from infra.replay.rejects import unwrap_rejects
+from infra.replay.renaming import make_renamer
 from infra.replay.texts import open_text, read_lines
 
 STANDARD_INPUT = Path("-")
 
-Counted = Literal["line", "event"]
+#: What the numbers of events count.
+Unit = Literal["line", "event"]
 
 _BUFFER_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
@@ -30,27 +31,27 @@ _CSV_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".psv"})
 
 
 class Source:
-    """Events of one file, read once and from the beginning; memory does not grow with it.
+    """The events of one file, which is streamed once.
 
-    `name` is the file as the user knows it, `counted` what the numbers of its events count.
+    `name` is the file name to show, `unit` what the numbers of its events count.
     """
 
-    def __init__(self, path: Path, packed: "io.BufferedReader[Any]", mapped: Mapped) -> None:
+    def __init__(self, path: Path, file: "io.BufferedReader[Any]", field_map: FieldMap) -> None:
         self.name = "standard input" if path == STANDARD_INPUT else str(path)
-        self.counted: Counted = "line"
+        self.unit: Unit = "line"
         plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
         self._suffix = plain.suffix.lower()
-        self._packed = packed
-        self._mapped = mapped
+        self._file = file
+        self._field_map = field_map
         self._text: TextIO | None = None
 
     @property
     def position(self) -> int:
-        """How many bytes of the file, packed as it is, have been read; 0 for a pipe."""
-        return self._packed.tell() if self._packed.seekable() else 0
+        """The number of bytes read, before decompression; 0 for a pipe."""
+        return self._file.tell() if self._file.seekable() else 0
 
-    def events(self) -> Iterator[Recorded]:
-        """Yield the events in order; `UserError` where reading fails."""
+    def events(self) -> Iterator[RecordedEvent]:
+        """Yield the events in order; raises `UserError` if reading fails."""
         number = 0
         try:
             for event in self._events():
@@ -58,24 +59,24 @@ class Source:
                 yield event
         except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise UserError(
-                f"{self.name} cannot be read on after {self.counted} {number:,}: {error}"
+                f"{self.name} cannot be read after {self.unit} {number:,}: {error}"
             ) from error
 
-    def _events(self) -> Iterator[Recorded]:
-        # Kept, since it closes the file when it is deleted.
-        (self._text, start) = open_text(self.name, _unpacked(self._packed))
+    def _events(self) -> Iterator[RecordedEvent]:
+        # Keep a reference: it closes the file when it is deleted.
+        (self._text, start) = open_text(self.name, _decompressed(self._file))
         lines = read_lines(self._text)
         if self._is_csv(start):
-            yield from read_rows(self.name, lines, self._mapped)
+            yield from read_rows(self.name, lines, self._field_map)
             return
         if self._suffix not in _LINE_SUFFIXES and is_document(start):
-            self.counted = "event"
+            self.unit = "event"
             found = read_document(self.name, self._text)
         else:
             found = read_json_lines(lines)
-        rename = renaming(self._mapped)
+        rename = make_renamer(self._field_map)
         for recorded in found:
-            for event in unpacked(recorded):
+            for event in unwrap_rejects(recorded):
                 yield event if event.problem else event._replace(data=rename(event.data))
 
     def _is_csv(self, start: str) -> bool:
@@ -83,14 +84,16 @@ class Source:
             return True
         if self._suffix == ".json" or self._suffix in _LINE_SUFFIXES:
             return False
-        return not start.lstrip().startswith(("{", "[")) and header_in(start, self._mapped)
+        return not start.lstrip().startswith(("{", "[")) and starts_with_header(
+            start, self._field_map
+        )
 
 
 @contextmanager
-def open_source(path: Path, mapped: Mapped) -> Iterator[Source]:
-    """Open a file, or standard input for `-`; `UserError` when it cannot be read."""
-    # The raw file where there is one: a thread that still waits for a line at the end of the
-    # process would hold the lock of Python's own buffer, and Python needs that to end.
+def open_source(path: Path, field_map: FieldMap) -> Iterator[Source]:
+    """Open a file, or standard input for `-`; raises `UserError` if it cannot be read."""
+    # Use the raw file if there is one: a thread that still reads at the end of the process would
+    # hold the lock of `sys.stdin.buffer`, which Python needs to exit.
     standard: Any = sys.stdin.buffer
     try:
         raw: Any = (
@@ -101,11 +104,11 @@ def open_source(path: Path, mapped: Mapped) -> Iterator[Source]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     with io.BufferedReader(raw, _BUFFER_BYTES) as file:
-        yield Source(path, file, mapped)
+        yield Source(path, file, field_map)
 
 
 def total_bytes(paths: Sequence[Path]) -> int | None:
-    """Return the size of all files together; None when one is a pipe or standard input."""
+    """Return the total size of the files, or None if one is a pipe or standard input."""
     total = 0
     for path in paths:
         found = None if path == STANDARD_INPUT else path.stat()
@@ -115,7 +118,7 @@ def total_bytes(paths: Sequence[Path]) -> int | None:
     return total
 
 
-def _unpacked(packed: "io.BufferedReader[Any]") -> BinaryIO:
-    is_packed = packed.peek(len(_GZIP)).startswith(_GZIP)
-    # Not within another buffer: that would drop what was unpacked before an error.
-    return gzip.GzipFile(fileobj=packed) if is_packed else packed  # type: ignore[return-value]
+def _decompressed(file: "io.BufferedReader[Any]") -> BinaryIO:
+    is_gzip = file.peek(len(_GZIP)).startswith(_GZIP)
+    # Unbuffered: a buffer would drop what was decompressed before an error.
+    return gzip.GzipFile(fileobj=file) if is_gzip else file  # type: ignore[return-value]

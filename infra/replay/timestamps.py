@@ -1,4 +1,4 @@
-"""Timestamps as other programs write them (docs/imports.md), converted to ISO 8601."""
+"""Convert timestamps as other programs write them to ISO 8601 (docs/imports.md)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -19,16 +19,17 @@ _FORM = re.compile(
 )
 _MAIL_FORM = re.compile(r"[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d\d:\d\d:\d\d .{1,6}")
 _UNIX = re.compile(r"(\d{9,19})(?:\.(\d{0,9}))?", re.ASCII)
-#: By the digits before the point: to 1973 and beyond, each unit has more of them than the last.
+#: Maximum integer digits of a Unix time in seconds, ms or µs, and the unit in µs. From 1973 on,
+#: the number of digits determines the unit.
 _UNITS = ((11, 1_000_000), (14, 1_000), (17, 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOON = 12
 
 
 def to_iso(text: str) -> tuple[str, int | None]:
-    """Return a timestamp as the server accepts it, and its microseconds since 1970.
+    """Return a timestamp that the server accepts, and its microseconds since 1970.
 
-    What the server accepts, or nobody can read, is returned as it is; the latter with None.
+    Timestamps that the server accepts are returned unchanged, unknown formats unchanged with None.
     """
     if (micros := _micros(text)) is not None:
         return text, micros

@@ -1,4 +1,4 @@
-"""The import windows of one replay: opened when an event needs one, extended, and closed."""
+"""The import windows of a replay: opened when an event needs one, extended, and closed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,12 +11,12 @@ import msgspec
 from yarl import URL
 
 from infra.errors import UserError
-from infra.replay.sender import NotTakenError, error_of
+from infra.replay.sender import NotAcceptedError, error_of
 
-#: A window that nobody closes, since the replay was killed, ends after so long.
+#: After a replay was killed, its windows expire after this time.
 WINDOW_SECONDS = 120
 _EXTEND_SECONDS = 30.0
-_REQUEST_SECONDS = 15.0
+_REQUEST_TIMEOUT_SECONDS = 15.0
 
 
 class _Event(msgspec.Struct):
@@ -27,7 +27,7 @@ _event = msgspec.json.Decoder(_Event).decode
 
 
 class ImportWindows:
-    """Windows of any number of sites, at the server that has the paths of `headrace query`."""
+    """The windows of all sites, at a server of the role `query`."""
 
     def __init__(self, session: aiohttp.ClientSession, base: str, token: str) -> None:
         self._session = session
@@ -37,36 +37,41 @@ class ImportWindows:
         self._sites: set[str] = set()
 
     async def open_for(self, events: Sequence[bytes]) -> bool:
-        """Open or extend a window for each site of these events; return False without a new one.
+        """Open or extend a window for each site of these events; return True if one is new.
 
-        `UserError` when the token may not, `NotTakenError` when the server cannot now.
+        Raises `UserError` if the token is not authorized, `NotAcceptedError` if the server fails.
         """
         sites = {_event(event).site_id for event in events}
         is_new = not sites <= self._sites
         for site_id in sorted(sites):
-            # Before the request: also one whose answer is lost is closed at the end.
+            # Added before the request, so that it is closed even if the response is lost.
             self._sites.add(site_id)
             await self._request("PUT", site_id)
         return is_new
 
-    async def keep_open(self) -> None:
-        """Extend the windows until cancelled."""
-        while True:
-            await asyncio.sleep(_EXTEND_SECONDS)
-            # If one ends nevertheless, its events are rejected, and it is opened again.
-            await self._request_all("PUT")
+    async def keep_open(self, done: asyncio.Event) -> None:
+        """Extend the windows until `done` is set."""
+        while not done.is_set():
+            try:
+                async with asyncio.timeout(_EXTEND_SECONDS):
+                    await done.wait()
+            except TimeoutError:
+                # If a window still expires, events are rejected, and it is opened again.
+                for site_id in sorted(self._sites):
+                    if not done.is_set():
+                        await self._try("PUT", site_id)
 
     async def close(self) -> None:
-        """Close the windows; one that cannot be closed ends by itself."""
-        await self._request_all("DELETE")
-
-    async def _request_all(self, method: str) -> None:
+        """Close the windows; those that cannot be closed will expire."""
         for site_id in sorted(self._sites):
-            with suppress(NotTakenError, UserError):
-                await self._request(method, site_id)
+            await self._try("DELETE", site_id)
+
+    async def _try(self, method: str, site_id: str) -> None:
+        with suppress(NotAcceptedError, UserError):
+            await self._request(method, site_id)
 
     async def _request(self, method: str, site_id: str) -> None:
-        # As it is written: a site may be called "..".
+        # Not normalised, because a site may be called "..".
         address = f"{self._base}/api/sites/{site_id}/import-windows/{self._window_id}"
         try:
             async with self._session.request(
@@ -75,11 +80,13 @@ class ImportWindows:
                 json={"seconds": WINDOW_SECONDS} if method == "PUT" else None,
                 headers=self._headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_SECONDS),
             ) as response:
                 _check(response.status, await response.read(), site_id, self._base)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise NotTakenError(f"{self._base} does not open an import window: {error}") from error
+            raise NotAcceptedError(
+                f"{self._base} does not open an import window: {error}"
+            ) from error
 
 
 def _check(status: int, body: bytes, site_id: str, base: str) -> None:
@@ -89,7 +96,7 @@ def _check(status: int, body: bytes, site_id: str, base: str) -> None:
         f"No import window was opened for {site_id}: {base} answered {status}. {error_of(body)}"
     )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise NotTakenError(sentence)
+        raise NotAcceptedError(sentence)
     if status == HTTPStatus.NOT_FOUND:
         sentence += ". If `headrace query` has another address, name it with --query"
     raise UserError(sentence.rstrip())
@@ -99,14 +106,17 @@ def _check(status: int, body: bytes, site_id: str, base: str) -> None:
 async def import_windows(
     session: aiohttp.ClientSession, base: str, token: str | None
 ) -> AsyncIterator[ImportWindows | None]:
-    """Yield the windows, kept open until the end, and closed then; None without a token."""
+    """Yield windows that are kept open until the block ends; None without a token."""
     if token is None:
         yield None
         return
     windows = ImportWindows(session, base, token)
-    keeping = asyncio.create_task(windows.keep_open())
+    done = asyncio.Event()
+    keeping = asyncio.create_task(windows.keep_open(done))
     try:
         yield windows
     finally:
-        keeping.cancel()
+        # Not cancelled: the server might apply a request in flight after the one that closes.
+        done.set()
+        await keeping
         await windows.close()

@@ -1,1 +1,1 @@
-"""`headrace status`: what is looked at, what it means, how it is shown."""
+"""`headrace status`: collect the status, find problems, show both."""

@@ -1,4 +1,4 @@
-"""What the database tells: rows of each table, and when the sinks committed last."""
+"""The status of the database: rows per table, and the sinks' last commits."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,25 +13,25 @@ from sinks.sql.tables import ConsumerOffsetRow, table_of
 from streams.engine.cluster import Cluster
 
 _TABLES = ("events", "sessions", "page_durations", "alerts")
-#: Larger tables are not counted, but estimated.
-_COUNTED_ROWS = 100_000
+#: Larger tables are estimated instead of counted.
+_MAX_COUNTED_ROWS = 100_000
 
 
 class DatabaseStatus(NamedTuple):
-    """Rows of each table, for each topic when its offset moved last, and whose offsets they are."""
+    """Rows per table, the time of the last commit per topic, and the clusters of the offsets."""
 
     tables: list[TableCount]
     commits: dict[str, datetime]
     clusters: set[Cluster]
 
 
-async def look(database: DatabaseSettings) -> DatabaseStatus:
-    """Read it, beside who writes; raises what the driver raises."""
-    opened = open_reader(database.url)
+async def read_status(database: DatabaseSettings) -> DatabaseStatus:
+    """Read the status without blocking writers; raises errors of the driver."""
+    reader = open_reader(database.url)
     try:
-        return await opened.run(_read)
+        return await reader.run(_read)
     finally:
-        await opened.close()
+        await reader.close()
 
 
 def _read(connection: Connection) -> DatabaseStatus:
@@ -47,21 +47,21 @@ def _read(connection: Connection) -> DatabaseStatus:
 
 
 def _count(connection: Connection, table: str) -> TableCount:
-    """Count the rows of a table, up to `_COUNTED_ROWS`; estimate those of a larger one."""
+    """Count the rows of a table up to `_MAX_COUNTED_ROWS`; estimate those of larger tables."""
     rows = 0
     if connection.dialect.name == "postgresql":
-        # What the planner expects, also of a table that was never analyzed.
+        # The planner's estimate, which exists for tables that were never analyzed, too.
         explain = text(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {table}")  # noqa: S608 - a name of ours
         plan = connection.execute(explain).scalar_one()
         rows = int(plan[0]["Plan"]["Plan Rows"])
-    if rows <= _COUNTED_ROWS:
-        some = f"SELECT 1 FROM {table} LIMIT {_COUNTED_ROWS + 1}"  # noqa: S608 - a name of ours
-        counting = f"SELECT count(*) FROM ({some}) AS first_rows"  # noqa: S608 - as above
+    if rows <= _MAX_COUNTED_ROWS:
+        first_rows = f"SELECT 1 FROM {table} LIMIT {_MAX_COUNTED_ROWS + 1}"  # noqa: S608 - a name of ours
+        counting = f"SELECT count(*) FROM ({first_rows}) AS first_rows"  # noqa: S608 - as above
         counted = connection.execute(text(counting)).scalar_one()
-        if counted <= _COUNTED_ROWS:
+        if counted <= _MAX_COUNTED_ROWS:
             return TableCount(table=table, rows=int(counted), estimated=False)
         rows = max(rows, int(counted))
     if connection.dialect.name == "sqlite":
-        # The highest row number, where rows are seldom deleted.
+        # The highest row id, because rows are rarely deleted.
         rows = connection.execute(text(f"SELECT max(rowid) FROM {table}")).scalar_one()  # noqa: S608
     return TableCount(table=table, rows=int(rows), estimated=True)

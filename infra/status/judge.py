@@ -1,12 +1,12 @@
-"""What of a status is wrong, and what to do about it: pure rules."""
+"""Find the problems in a status, and say what to do about them. Pure functions."""
 
 from collections.abc import Iterator
 
 from infra.status.model import Flow, Problem, Role, Status
 from schemas.counted import counted
 
-#: A topic that is further behind than this, and falls back, has too few workers.
-BEHIND_SECONDS = 30.0
+#: With more lag than this, and growing, a role has too few workers.
+MAX_BEHIND_SECONDS = 30.0
 
 _START = {
     "streams": "start `headrace streams`, or `headrace up` on one machine",
@@ -15,16 +15,16 @@ _START = {
 }
 
 
-def problems_of(status: Status) -> Iterator[Problem]:
-    """Yield what is red: first roles, then topics, then dead letters."""
+def find_problems(status: Status) -> Iterator[Problem]:
+    """Yield the problems: first those of roles, then of topics, then of dead letters."""
     for role in status.roles:
-        yield from _of_role(role)
+        yield from _role_problems(role)
         if role.expired:
-            yield _of_expired(role)
+            yield _expired_problem(role)
     idle = {role.name for role in status.roles if role.workers == 0}
     for flow in status.flows:
         if flow.role not in idle:
-            yield from _of_flow(flow)
+            yield from _flow_problems(flow)
     for count in status.dead_letters:
         if count.open:
             letters = counted(count.open, "dead letter")
@@ -35,10 +35,12 @@ def problems_of(status: Status) -> Iterator[Problem]:
             )
 
 
-def _of_role(role: Role) -> Iterator[Problem]:
+def _role_problems(role: Role) -> Iterator[Problem]:
     if role.workers == 0:
         why = f": {role.not_ready}" if role.not_ready else ""
-        yield Problem(what=f"No worker of the role {role.name} works{why}", do=_START[role.name])
+        yield Problem(
+            what=f"No worker of the role {role.name} is running{why}", do=_START[role.name]
+        )
     elif role.not_ready is not None:
         yield Problem(
             what=f"{role.name} is not ready: {role.not_ready}",
@@ -46,7 +48,7 @@ def _of_role(role: Role) -> Iterator[Problem]:
         )
 
 
-def _of_expired(role: Role) -> Problem:
+def _expired_problem(role: Role) -> Problem:
     return Problem(
         what=f"{counted(role.expired, 'record')} had expired in events-raw before {role.name} "
         "started and could route them; events among them are missing in sessions, page durations "
@@ -56,18 +58,18 @@ def _of_expired(role: Role) -> Problem:
     )
 
 
-def _of_flow(flow: Flow) -> Iterator[Problem]:
+def _flow_problems(flow: Flow) -> Iterator[Problem]:
     if flow.stuck:
         partitions = ", ".join(map(str, flow.stuck))
         yield Problem(
-            what=f"{flow.role} does not move on in {flow.topic}, partition {partitions}, with "
-            f"{counted(flow.lag, 'record')} to go",
-            do="look again in a minute; if it stands still then, its log says why: a stopped "
-            "partition (docs/dead-letters.md), or the database away",
+            what=f"{flow.role} makes no progress in {flow.topic}, partition {partitions}, with a "
+            f"lag of {counted(flow.lag, 'record')}",
+            do="look again in a minute; if it still makes no progress, its log says why: a stopped "
+            "partition (docs/dead-letters.md), or a database that cannot be reached",
         )
-    elif flow.grows and (flow.behind_seconds or 0) > BEHIND_SECONDS:
+    elif flow.grows and (flow.behind_seconds or 0) > MAX_BEHIND_SECONDS:
         yield Problem(
             what=f"{flow.role} falls behind in {flow.topic}: {counted(flow.lag, 'record')}, the "
-            f"first of them waits for {flow.behind_seconds:.0f} s",
-            do=f"start more workers of the role {flow.role}, up to one a partition",
+            f"oldest of them {flow.behind_seconds:.0f} s old",
+            do=f"start more workers of the role {flow.role}, up to one per partition",
         )

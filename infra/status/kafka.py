@@ -1,4 +1,4 @@
-"""What Kafka tells of the roles: group members, lag, rate, dead letters."""
+"""The status of the roles in Kafka: group members, lag, rate, dead letters."""
 
 import asyncio
 import time
@@ -31,30 +31,32 @@ from streams.engine.cluster import Cluster, read_epoch
 from streams.engine.offsets import STARTING_ERRORS, committed_offsets
 from streams.live_app import APP_ID as LIVE
 
-#: Each role that reads, its group and its topics.
-_READERS: dict[str, tuple[str, Sequence[Topic]]] = {
+#: The consumer group and the topics of each consuming role.
+_CONSUMERS: dict[str, tuple[str, Sequence[Topic]]] = {
     "streams": (STREAMS, list(STREAM_STAGES.values())),
     "live": (LIVE, [EVENTS_SESSION]),
     "sinks": (SINKS, list(SINK_STAGES.values())),
 }
-#: Between two looks: more than the workers need between two commits.
-LOOK_SECONDS = 3.0
+#: Seconds between the two samples, longer than the workers' commit interval.
+SAMPLE_SECONDS = 3.0
 
 Offsets = Mapping[TopicPartition, int]
 
 
-class _Look(NamedTuple):
+class _Sample(NamedTuple):
+    """Committed offsets by role, and end offsets, with the monotonic and wall clock time."""
+
     at: float
-    wall: datetime
-    done: dict[str, Offsets]
+    time: datetime
+    committed: dict[str, Offsets]
     ends: Offsets
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaStatus:
-    """What Kafka tells; `missing` are topics that are not there.
+    """The status in Kafka; `missing` are topics that do not exist.
 
-    `ahead_seconds` is how far the newest log time of an event is ahead of this machine's clock.
+    `ahead_seconds` is how far the last log time of an event is ahead of this machine's clock.
     """
 
     roles: list[Role]
@@ -65,115 +67,116 @@ class KafkaStatus:
     ahead_seconds: float
 
 
-async def look(kafka: KafkaSettings) -> KafkaStatus:
-    """Look twice, a few seconds apart; `UserError` when Kafka does not answer, or refuses it."""
+async def read_status(kafka: KafkaSettings) -> KafkaStatus:
+    """Sample the offsets twice, a few seconds apart, and return the status.
+
+    Raises `UserError` if Kafka does not answer, `RefusedError` if it denies access.
+    """
     if refusal := await find_refusal(kafka, TOPICS):
         raise RefusedError(refusal)
-    topics = {state.topic.name: state.partitions for state in await describe_topics(kafka)}
+    partition_counts = {
+        state.topic.name: state.partitions for state in await describe_topics(kafka)
+    }
     async with _clients(kafka) as (admin, consumer):
-        places = {
+        partitions = {
             name: [TopicPartition(name, number) for number in range(count or 0)]
-            for name, count in topics.items()
+            for name, count in partition_counts.items()
         }
-        first = await _look(admin, consumer, places)
-        await asyncio.sleep(LOOK_SECONDS)
-        second = await _look(admin, consumer, places)
+        first = await _sample(admin, consumer, partitions)
+        await asyncio.sleep(SAMPLE_SECONDS)
+        second = await _sample(admin, consumer, partitions)
         flows = [
-            await _flow(consumer, role, places[topic.name], first, second)
-            for role, (_, read) in _READERS.items()
-            for topic in read
-            if places[topic.name]
+            await _flow(consumer, role, partitions[topic.name], first, second)
+            for role, (_, inputs) in _CONSUMERS.items()
+            for topic in inputs
+            if partitions[topic.name]
         ]
         roles = [
-            Role(name=role, workers=await _workers(admin, group))
-            for role, (group, _) in _READERS.items()
+            Role(name=role, workers=await _count_members(admin, group))
+            for role, (group, _) in _CONSUMERS.items()
         ]
         cluster_id = str((await admin.describe_cluster())["cluster_id"])
-        ahead = await _ahead_seconds(consumer, places[EVENTS_RAW.name], second.ends)
-        kept = await _kept(
-            consumer, [place for topic in DEAD_LETTERS for place in places[topic.name]]
+        ahead = await _ahead_seconds(consumer, partitions[EVENTS_RAW.name], second.ends)
+        kept = await _count_records(
+            consumer, [tp for topic in DEAD_LETTERS for tp in partitions[topic.name]]
         )
     counts = await dead_letters.counts(kafka, kept) if kept else []
-    missing = [name for name, count in topics.items() if not count]
+    missing = [name for name, count in partition_counts.items() if not count]
     epoch = 0 if CLUSTER_EPOCHS.name in missing else await read_epoch(kafka)
     return KafkaStatus(roles, flows, counts, missing, Cluster(cluster_id, epoch), ahead)
 
 
 async def _ahead_seconds(
-    consumer: Any, places: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
+    consumer: Any, partitions: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
 ) -> float:
     """Return how far the last log time is ahead of this machine's clock; 0.0 if it is not."""
-    last = {place: ends[place] - 1 for place in places if ends.get(place)}
+    last = {tp: ends[tp] - 1 for tp in partitions if ends.get(tp)}
     times = (await next_records.log_times(consumer, last, ends)).values()
     newest_ms = max((at for at in times if at is not None), default=0)
     return max(0.0, newest_ms / 1_000 - time.time())
 
 
 @stamina.retry(on=STARTING_ERRORS, attempts=20, timeout=15, wait_max=1)
-async def _look(
-    admin: AIOKafkaAdminClient, consumer: Any, places: Mapping[str, Sequence[TopicPartition]]
-) -> _Look:
-    """Look once; a cluster that never had a group makes their coordinator first."""
-    done: dict[str, Offsets] = {}
-    for role, (group, _) in _READERS.items():
-        done[role] = await committed_offsets(admin, prefixed(group))
-    read = {topic.name for _, topics in _READERS.values() for topic in topics}
-    # Ends after what is done: never a negative lag. What was written before is below the ends.
-    wall = datetime.now(UTC)
-    ends = await consumer.end_offsets([place for name in read for place in places[name]])
-    return _Look(time.monotonic(), wall, done, ends)
+async def _sample(
+    admin: AIOKafkaAdminClient, consumer: Any, partitions: Mapping[str, Sequence[TopicPartition]]
+) -> _Sample:
+    """Sample the offsets once; retried while a new cluster creates the groups' coordinator."""
+    committed: dict[str, Offsets] = {}
+    for role, (group, _) in _CONSUMERS.items():
+        committed[role] = await committed_offsets(admin, prefixed(group))
+    names = {topic.name for _, inputs in _CONSUMERS.values() for topic in inputs}
+    # End offsets are read last, so that no lag is negative and older records are below the ends.
+    now = datetime.now(UTC)
+    ends = await consumer.end_offsets([tp for name in names for tp in partitions[name]])
+    return _Sample(time.monotonic(), now, committed, ends)
 
 
 async def _flow(
-    consumer: Any, role: str, places: Sequence[TopicPartition], first: _Look, second: _Look
+    consumer: Any, role: str, partitions: Sequence[TopicPartition], first: _Sample, second: _Sample
 ) -> Flow:
-    begin = await consumer.beginning_offsets(places)
+    begins = await consumer.beginning_offsets(partitions)
 
-    def done(look: _Look, place: TopicPartition) -> int:
-        # A group that never committed begins at the start; what retention deleted is no work.
-        return max(look.done[role].get(place, 0), int(begin[place]))
+    def done(sample: _Sample, tp: TopicPartition) -> int:
+        # Groups start at the beginning; records that retention deleted do not count as lag.
+        return max(sample.committed[role].get(tp, 0), int(begins[tp]))
 
-    behind = {
-        place: done(second, place) for place in places if second.ends[place] > done(second, place)
-    }
-    oldest = await next_records.log_times(consumer, behind, second.ends)
-    # Offsets up to the end may hold no record: compacted, or markers of transactions.
-    lags = {place: second.ends[place] - behind[place] for place in behind if place in oldest}
-    before = sum(first.ends[place] - done(first, place) for place in places)
-    moved = {place: done(second, place) - done(first, place) for place in places}
-    # Work that was there at the first look, and is at the second, untouched.
-    had_work = {place for place in places if first.ends[place] > done(first, place)}
-    times = [at for at in oldest.values() if at is not None]
-    waits_since = datetime.fromtimestamp(min(times) / 1_000, UTC) if times else None
+    behind = {tp: done(second, tp) for tp in partitions if second.ends[tp] > done(second, tp)}
+    next_times = await next_records.log_times(consumer, behind, second.ends)
+    # The offsets up to the end may have no records: compacted, or transaction markers.
+    lags = {tp: second.ends[tp] - behind[tp] for tp in behind if tp in next_times}
+    first_lag = sum(first.ends[tp] - done(first, tp) for tp in partitions)
+    progress = {tp: done(second, tp) - done(first, tp) for tp in partitions}
+    # These had a lag in the first sample, too.
+    had_lag = {tp for tp in partitions if first.ends[tp] > done(first, tp)}
+    times = [at for at in next_times.values() if at is not None]
+    oldest = datetime.fromtimestamp(min(times) / 1_000, UTC) if times else None
     return Flow(
         role=role,
-        topic=places[0].topic,
+        topic=partitions[0].topic,
         lag=sum(lags.values()),
-        grows=sum(lags.values()) > before,
-        rate=sum(moved.values()) / (second.at - first.at),
-        done_until=waits_since if lags else second.wall,
+        grows=sum(lags.values()) > first_lag,
+        rate=sum(progress.values()) / (second.at - first.at),
+        done_until=oldest if lags else second.time,
         behind_seconds=(
-            None
-            if waits_since is None
-            else max(0.0, (datetime.now(UTC) - waits_since).total_seconds())
+            None if oldest is None else max(0.0, (datetime.now(UTC) - oldest).total_seconds())
         ),
-        stuck=sorted(place.partition for place in had_work if not moved[place] and place in lags),
+        stuck=sorted(tp.partition for tp in had_lag if not progress[tp] and tp in lags),
     )
 
 
-async def _workers(admin: AIOKafkaAdminClient, group: str) -> int:
+async def _count_members(admin: AIOKafkaAdminClient, group: str) -> int:
     (response,) = await admin.describe_consumer_groups([prefixed(group)])
     (found,) = response.groups
     return len(found[5])  # error code, group, state, protocol type, protocol, members, …
 
 
-async def _kept(consumer: Any, places: Sequence[TopicPartition]) -> dict[str, int]:
-    """Return how many records each topic holds."""
-    begins = await consumer.beginning_offsets(places)
-    ends = await consumer.end_offsets(places)
+async def _count_records(consumer: Any, partitions: Sequence[TopicPartition]) -> dict[str, int]:
+    """Return the number of records in each topic."""
+    begins = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
     kept: Counter[str] = Counter()
-    for place in places:
-        kept[place.topic] += ends[place] - begins[place]
+    for tp in partitions:
+        kept[tp.topic] += ends[tp] - begins[tp]
     return kept
 
 
@@ -182,7 +185,7 @@ async def _clients(kafka: KafkaSettings) -> AsyncIterator[tuple[AIOKafkaAdminCli
     admin = make_admin(kafka)
     consumer = make_consumer(
         kafka,
-        # One record is asked for at a time, and many times: nothing is worth waiting for.
+        # Single records are fetched, many times: do not wait for more.
         fetch_max_wait_ms=10,
         max_partition_fetch_bytes=64 * 1024,
     )

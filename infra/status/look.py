@@ -1,4 +1,4 @@
-"""One whole look at a headrace, of this machine or of a cluster."""
+"""Collect the whole status of a headrace, on this machine or in a cluster."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from infra.process import read_pid
 from infra.role_status import expired_of, why_not_ready
 from infra.slow_codec import slow_codec
 from infra.status import database, kafka
-from infra.status.judge import problems_of
+from infra.status.judge import find_problems
 from infra.status.model import Problem, Role, Status
 from schemas.clocks import LEAD_MS
 from schemas.settings import DatabaseSettings
@@ -18,12 +18,12 @@ from sinks.sql.errors import DATABASE_ERRORS, driver_message
 from streams.engine.cluster import Cluster
 
 
-async def look(data_dir: Path) -> Status:
-    """Look at Kafka, at the database and, where there is one, at the data directory's roles."""
-    status, cluster = Status(problems=_of_disk(data_dir)), None
+async def collect_status(data_dir: Path) -> Status:
+    """Return the status of Kafka, of the database and, if it exists, of the data directory."""
+    status, cluster = Status(problems=_disk_problems(data_dir)), None
     try:
         settings = local_settings(data_dir)
-        found = await kafka.look(settings.kafka)
+        found = await kafka.read_status(settings.kafka)
     except RefusedError as error:
         status.problems.append(Problem(what=error.refusal.what, do=error.refusal.do))
     except UserError as error:
@@ -37,20 +37,20 @@ async def look(data_dir: Path) -> Status:
             Problem(what=f"There is no topic {name}", do="run `headrace topics create`")
             for name in found.missing
         ]
-        status.problems += problem_of_clock(found.ahead_seconds)
-    await _look_at_database(local_database(read_settings().database, data_dir), status, cluster)
-    status.problems += problems_of(status)
+        status.problems += clock_problems(found.ahead_seconds)
+    await _add_database(local_database(read_settings().database, data_dir), status, cluster)
+    status.problems += find_problems(status)
     status.notes += notes()
     return status
 
 
 def notes() -> list[Problem]:
-    """Return what is worth a note at this installation."""
+    """Return the notes about this installation."""
     return [note] if (note := slow_codec()) else []
 
 
-def problem_of_clock(ahead_seconds: float) -> list[Problem]:
-    """Return the problem of log times that are ahead of this machine's clock, if they are."""
+def clock_problems(ahead_seconds: float) -> list[Problem]:
+    """Return a problem if log times are ahead of this machine's clock."""
     if ahead_seconds * 1_000 <= LEAD_MS:
         return []
     return [
@@ -63,7 +63,7 @@ def problem_of_clock(ahead_seconds: float) -> list[Problem]:
     ]
 
 
-def _of_disk(data_dir: Path) -> list[Problem]:
+def _disk_problems(data_dir: Path) -> list[Problem]:
     full = disk.find_full_disk(data_dir.absolute())
     if full is None:
         return []
@@ -71,19 +71,19 @@ def _of_disk(data_dir: Path) -> list[Problem]:
     return [Problem(what=what, do=do)]
 
 
-async def _look_at_database(
+async def _add_database(
     settings: DatabaseSettings, status: Status, cluster: Cluster | None
 ) -> None:
     try:
         check_exists(settings)
-        found = await database.look(settings)
+        found = await database.read_status(settings)
     except UserError as error:
         what, _, do = str(error).partition(". ")
         status.problems.append(Problem(what=what, do=do))
         return
     except DATABASE_ERRORS as error:
         what = f"The database {settings.shown} cannot be read: {driver_message(error)}"
-        do = "start it, or set HEADRACE_DATABASE__URL; a new one is made by `headrace db upgrade`"
+        do = "start it, or set HEADRACE_DATABASE__URL; `headrace db upgrade` creates a new one"
         status.problems.append(Problem(what=what, do=do))
         return
     if cluster is not None and found.clusters - {cluster}:
@@ -91,7 +91,7 @@ async def _look_at_database(
             Problem(
                 what=f"The database belongs to another Kafka cluster than {cluster.cluster_id} in "
                 f"epoch {cluster.epoch}",
-                do="name those that belong together, or stop headrace and run "
+                do="configure those that belong together, or stop headrace and run "
                 "`headrace adopt-cluster`",
             )
         )
@@ -102,15 +102,15 @@ async def _look_at_database(
 
 
 def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
-    """Add what the data directory knows of the roles that `headrace up` runs."""
+    """Add the processes and states of the roles that `headrace up` runs."""
     folder = DataDir(data_dir)
     if not any(folder.pid(role.name).exists() for role in roles):
-        return roles  # `headrace kafka`, and roles started by hand
+        return roles  # `headrace kafka`, with roles started separately
     for role in roles:
         role.process = read_pid(folder.pid(role.name))
         role.not_ready = why_not_ready(folder.status(role.name))
         role.expired = expired_of(folder.status(role.name))
-    # Where `up` works with the Kafka of someone else, there is no process to look for.
+    # With an external Kafka, `headrace up` runs no process for it.
     names = [name for name in ("kafka", "web") if name != "kafka" or folder.pid(name).exists()]
     others = [(name, read_pid(folder.pid(name))) for name in names]
     gone = "its process is gone"

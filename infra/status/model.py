@@ -1,4 +1,4 @@
-"""What is known of a headrace at one moment, and what is wrong with it."""
+"""The status of a headrace at one point in time, and its problems."""
 
 from datetime import datetime
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class Role(msgspec.Struct, kw_only=True):
-    """One role: its workers in the consumer group, and what it says of itself on this machine.
+    """One role: the number of workers in its consumer group, and its process on this machine.
 
-    `workers` is None for a role without a group, `process` None where no data directory tells.
-    `expired` are the records of its source that had expired unread when it started.
+    `workers` is None for a role without a group, `process` is None without a data directory.
+    `expired` is the number of records of its source that had expired unread when it started.
     """
 
     name: str
@@ -22,10 +22,10 @@ class Role(msgspec.Struct, kw_only=True):
 class Flow(msgspec.Struct, kw_only=True):
     """Progress of a role in one topic, summed over its partitions.
 
-    `rate` is of records done a second, between two looks. `done_until`: all records that were
-    written before are done. It is the log time of the oldest record that is not done; with lag 0,
-    the time of the second look. `behind_seconds` is the age of that oldest record. `stuck` are
-    partitions with work that did not move.
+    `rate` is records per second between two samples. `done_until` is the log time of the oldest
+    unprocessed record, or without lag the time of the second sample; all older records were
+    processed. `behind_seconds` is the age of the oldest unprocessed record. `stuck` are the
+    partitions with a lag and without progress.
     """
 
     role: str
@@ -40,10 +40,10 @@ class Flow(msgspec.Struct, kw_only=True):
 
 
 class DeadLetterCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Dead letters of one topic: all records that it holds, and those of the last hour.
+    """Dead letters of one topic: all records in it, and those of the last hour.
 
     `open` are those of the last hour that were neither replayed nor discarded. `replayed` and
-    `discarded` are counted since 60 days.
+    `discarded` are those of the last 60 days.
     """
 
     topic: str
@@ -55,7 +55,7 @@ class DeadLetterCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of one table; an estimate where counting would take long."""
+    """The number of rows of one table, or an estimate for large tables."""
 
     table: str
     rows: int
@@ -63,14 +63,14 @@ class TableCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is red, or worth a note, and what to do about it: a sentence each."""
+    """A problem or a note, and what to do about it, each a sentence."""
 
     what: str
     do: str
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """All of it; `problems` is empty when all is well, also if there are `notes`."""
+    """The whole status; `problems` is empty if all is well, even if there are `notes`."""
 
     roles: list[Role] = msgspec.field(default_factory=list)
     flows: list[Flow] = msgspec.field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The log time of the next record to be processed, of several partitions at once."""
+"""The log time of the next record to process, for several partitions at once."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-_LIMIT_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 _POLL_MS = 200
 
 
@@ -17,28 +17,28 @@ async def log_times(
 ) -> dict[TopicPartition, int | None]:
     """Return the log time (ms) of the first record between an offset and the end of its partition.
 
-    A partition without a record there is absent: compaction removed them, or they are markers of
-    transactions. One that Kafka does not let us read in time has None.
+    Partitions without a record in this range are left out: their records were compacted, or they
+    are transaction markers. Partitions that could not be read in time have None.
     """
     found: dict[TopicPartition, int | None] = {}
     if not offsets:
         return found
-    left = set(offsets)
-    consumer.assign(list(left))
-    for place, offset in offsets.items():
-        consumer.seek(place, offset)
+    unread = set(offsets)
+    consumer.assign(list(unread))
+    for tp, offset in offsets.items():
+        consumer.seek(tp, offset)
     try:
-        async with asyncio.timeout(_LIMIT_SECONDS):
-            while left:
-                for place, records in (await consumer.getmany(*left, timeout_ms=_POLL_MS)).items():
-                    if place in left and records[0].offset < ends[place]:
-                        found[place] = int(records[0].timestamp)
-                        left.discard(place)
-                        consumer.pause(place)
-                for place in list(left):
-                    if await consumer.position(place) >= ends[place]:
-                        left.discard(place)
-                        consumer.pause(place)
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            while unread:
+                for tp, records in (await consumer.getmany(*unread, timeout_ms=_POLL_MS)).items():
+                    if tp in unread and records[0].offset < ends[tp]:
+                        found[tp] = int(records[0].timestamp)
+                        unread.discard(tp)
+                        consumer.pause(tp)
+                for tp in list(unread):
+                    if await consumer.position(tp) >= ends[tp]:
+                        unread.discard(tp)
+                        consumer.pause(tp)
     except TimeoutError:
-        found |= dict.fromkeys(left)
+        found |= dict.fromkeys(unread)
     return found

@@ -1,4 +1,4 @@
-"""What `headrace status` shows."""
+"""Terminal output of `headrace status`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,11 +12,11 @@ from infra.tables import visible
 from schemas.counted import counted
 
 
-def shown(status: Status, now: datetime) -> Iterator[RenderableType]:
-    """Give the verdict, what to do about what is red, and the tables of a status."""
+def render_status(status: Status, now: datetime) -> Iterator[RenderableType]:
+    """Yield the verdict, what to do about problems, and the tables of a status."""
     yield from _verdict(status.problems)
     for note in status.notes:
-        yield _sentence(note, "! ", "yellow")
+        yield _problem_line(note, "! ", "yellow")
     if status.roles:
         yield _roles(status.roles)
     if status.flows:
@@ -33,11 +33,11 @@ def _verdict(problems: list[Problem]) -> Iterator[Text]:
     if len(problems) > 1:
         yield Text(f"✗ {counted(len(problems), 'problem')}:", style="red")
     for problem in problems:
-        yield _sentence(problem, "✗ ", "red")
+        yield _problem_line(problem, "✗ ", "red")
 
 
-def _sentence(problem: Problem, sign: str, style: str) -> Text:
-    return Text.assemble((sign, style), visible(problem.what), f" → {problem.do}")
+def _problem_line(problem: Problem, mark: str, style: str) -> Text:
+    return Text.assemble((mark, style), visible(problem.what), f" → {problem.do}")
 
 
 def _roles(roles: list[Role]) -> Table:
@@ -52,7 +52,7 @@ def _roles(roles: list[Role]) -> Table:
 
 
 def _flows(flows: list[Flow], now: datetime) -> Table:
-    table = _table("role", "topic", ">lag", ">done a second", "done until", "last commit")
+    table = _table("role", "topic", ">lag", ">records/s", "processed until", "last commit")
     for flow in flows:
         lag = Text(f"{flow.lag:,}", style="red" if flow.stuck else "")
         done_until = _ago(flow.done_until, now) if flow.lag else "all"
@@ -79,7 +79,7 @@ def _tables(status: Status) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    """Return a table without rows; columns that begin with ">" are aligned to the right."""
+    """Return an empty table; columns whose names begin with ">" are right-aligned."""
     table = Table()
     for name in columns:
         table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")

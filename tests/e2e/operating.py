@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from infra.dead_letters.letter import DeadLetter
-from infra.dead_letters.read import open_letters
+from infra.dead_letters.read import open_reader
 from schemas.kafka_settings import KafkaSettings
 from tests.e2e.stack import PARTITIONS, Stack
 
@@ -18,7 +18,7 @@ def settings(stack: Stack) -> KafkaSettings:
 
 async def letters(stack: Stack) -> list[DeadLetter]:
     """Return all dead letters, each once."""
-    async with open_letters(settings(stack), None) as found:
+    async with open_reader(settings(stack), None) as found:
         return [letter async for _, letter in found]
 
 

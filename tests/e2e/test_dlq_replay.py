@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from infra.dead_letters.replay import Choice, Report, replay
+from infra.dead_letters.replay import Report, Selection, replay
 from schemas import codec
 from schemas.headers import SOURCE, Source
 from tests.contract.schemas.record_examples import MAKERS
@@ -87,7 +87,7 @@ async def test_a_dead_letter_has_its_effect_once_however_often_it_is_replayed(
     reports = [Report(), Report(), Report()]
 
     async def operate(report: Report) -> None:
-        await replay(operating.settings(stack), Choice(), report, lambda _: None, dry_run=False)
+        await replay(operating.settings(stack), Selection(), report, lambda _: None, dry_run=False)
 
     await asyncio.gather(operate(reports[0]), operate(reports[1]))
 
@@ -106,7 +106,7 @@ async def test_a_dead_letter_has_its_effect_once_however_often_it_is_replayed(
     )
     await operate(reports[2])
     assert reports[0].replayed.total() == len(_RECORDS)
-    assert (reports[2].replayed.total(), reports[2].before.total()) == (0, len(_RECORDS))
+    assert (reports[2].replayed.total(), reports[2].already_replayed.total()) == (0, len(_RECORDS))
 
     # Later sessions in the same partitions show that everything was processed.
     await asyncio.to_thread(operating.post_good, stack)

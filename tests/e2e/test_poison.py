@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.dead_letters.replay import Choice, Report, replay
+from infra.dead_letters.replay import Report, Selection, replay
 from schemas import codec
 from schemas.headers import SOURCE, Source
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
@@ -99,7 +99,7 @@ async def test_poison_records_are_dead_lettered_and_others_are_not(
     assert len({(letter.stage, letter.origin) for letter in letters}) == expected.total()
 
     report = Report()
-    await replay(operating.settings(stack), Choice(), report, lambda _: None, dry_run=False)
+    await replay(operating.settings(stack), Selection(), report, lambda _: None, dry_run=False)
     assert report.replayed.total() == expected.total()
 
     async def all_are_rejected_again() -> bool:
@@ -153,7 +153,7 @@ async def test_a_stopped_partition_continues_after_its_cause_is_fixed(
     problems = [problem["what"] for problem in status["problems"]]
     assert code == 1
     assert any(text.startswith("streams is not ready: sessionize: ") for text in problems)
-    assert any("streams does not move on in events-session, part" in text for text in problems)
+    assert any("streams makes no progress in events-session, part" in text for text in problems)
 
     assert await asyncio.to_thread(stack.stop) == 0
     code, status = await asyncio.to_thread(operating.status, stack)

@@ -84,7 +84,7 @@ def test_a_data_directory_of_an_earlier_version_continues(old: Old) -> None:
     _check_continued(stack)
     audited = old.headrace("audit", "--settle", "2")
     assert audited.returncode == 1
-    assert "as an earlier version computed them: run `headrace rebuild sessions`" in audited.stdout
+    assert "were computed by an earlier version: run `headrace rebuild sessions`" in audited.stdout
     assert _lines(audited, "page_durations:", "alerts:") == []
     _check_commands(old)
     assert stack.stop() == 0

@@ -179,7 +179,7 @@ MUTANTS = (
         "silent-about-the-disk",
         "tests/faults/test_disk_full.py::test_the_status_says_that_the_disk_is_full",
         "infra/status/look.py",
-        "Status(problems=_of_disk(data_dir))",
+        "Status(problems=_disk_problems(data_dir))",
         "Status()",
     ),
 )

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from infra.adopt.seeds import Seed, records_of
+from infra.adopt.seeds import Seed, seed_records
 from schemas.event_types import EVENT_TYPES, TICK
 from schemas.headers import (
     CLIENT_ID,
@@ -268,7 +268,7 @@ async def test_a_replay_for_a_stage_that_is_none_is_refused() -> None:
 async def test_an_event_of_the_cluster_before_is_dropped_in_another_one() -> None:
     """Its seed is a tick with its id; offsets begin again, and every position is higher."""
     known, fresh = event("a"), event("b")
-    [(_, seed)] = records_of([Seed((known.event_id, "shop", "s-1"), 0, 9_000, NOON_MS)])
+    [(_, seed)] = seed_records([Seed((known.event_id, "shop", "s-1"), 0, 9_000, NOON_MS)])
     bench = await a_router([InRecord(0, seed.key, seed.value, tuple(seed.headers))], epoch=1)
 
     batch = await bench.run_batch(raw_record(0, known, CLIENTS), raw_record(1, fresh, CLIENTS))

@@ -1,4 +1,4 @@
-"""A pipeline without Kafka: the aggregators of `streams.domain` and the batch writer."""
+"""A pipeline without Kafka, for audits: the aggregators and the batch writer."""
 
 import itertools
 import random
@@ -36,7 +36,7 @@ _TYPES = ["pageview"] * 4 + ["pageleave"] * 3 + ["web_vitals", "button_click", "
 
 
 def clickstream(count: int, seed: int) -> Log:
-    """Return a log of four partitions with late events, merges and imports of a month."""
+    """Return a log of four partitions, with late events, imports and unusual names."""
     choose = random.Random(seed)  # noqa: S311 - a test's choice
     log: list[tuple[RawEvent, Source]] = []
     for offset in range(count):
@@ -91,7 +91,7 @@ class Pipeline:
         )
 
     async def process(self, log: Log) -> None:
-        """Process a log, as workers that have just been assigned the partitions."""
+        """Process a log; each call starts with newly assigned workers."""
         by_partition: defaultdict[int, list[tuple[RawEvent, Source]]] = defaultdict(list)
         for event, src in log:
             by_partition[src.partition].append((event, src))
@@ -114,7 +114,7 @@ class Pipeline:
             await writer.close()
 
     def recover(self, sessions: Iterable[Put] = (), durations: Iterable[Put] = ()) -> None:
-        """Restore the states from records of the changelogs."""
+        """Restore states from changelog writes, as a worker does when it starts."""
         for put in sessions:
             _take(self.sessions[put.partition], put, SessionState)
         for put in durations:
@@ -137,42 +137,42 @@ def _take(states: FakeStates[Any], put: Put, kind: type[Any]) -> None:
 
 
 def _sessionize(states: FakeStates[SessionState], log: Log) -> list[SessionState]:
-    book, known = SessionAggregator(states, RULES), len(states.published)
+    aggregator, published = SessionAggregator(states, RULES), len(states.published)
     for key, state in states.stored().items():
-        book.restore(key, state)
+        aggregator.restore(key, state)
     for start in range(0, len(log), _FETCH):
-        book.evict(MAX_STATES)
+        aggregator.evict(MAX_STATES)
         for event, src in log[start : start + _FETCH]:
-            while book.advance(src):
+            while aggregator.advance(src):
                 pass
-            book.add(event, src)
+            aggregator.add(event, src)
         states.write()
-    return [state for _, state in states.published[known:]]
+    return [state for _, state in states.published[published:]]
 
 
 def _add_up(states: FakeStates[PageDuration], log: Log, partition: int) -> list[PageDuration]:
-    book, known = DurationAggregator(states, partition), len(states.published)
+    aggregator, published = DurationAggregator(states, partition), len(states.published)
     for key, state in states.stored().items():
-        book.restore(key, state)
+        aggregator.restore(key, state)
     for start in range(0, len(log), _FETCH):
-        book.evict(MAX_STATES)
+        aggregator.evict(MAX_STATES)
         for event, src in log[start : start + _FETCH]:
-            book.advance(src)
+            aggregator.advance(src)
             if event.type == "pageleave":
-                book.add(event, src)
-        book.flush()
+                aggregator.add(event, src)
+        aggregator.flush()
         states.write()
-    return [state for _, state in states.published[known:]]
+    return [state for _, state in states.published[published:]]
 
 
 def _raise(states: FakeStates[AlertState], log: Log) -> list[Alert]:
-    book = AlertAggregator(states, Subscriptions())
+    aggregator = AlertAggregator(states, Subscriptions())
     for key, state in states.stored().items():
-        book.restore(key, state)
+        aggregator.restore(key, state)
     raised = []
     for event, src in log:
-        book.evict(MAX_STATES)
-        book.advance(src)
-        raised += [*book.add(event, src), *book.flush()]
+        aggregator.evict(MAX_STATES)
+        aggregator.advance(src)
+        raised += [*aggregator.add(event, src), *aggregator.flush()]
         states.write()
     return raised

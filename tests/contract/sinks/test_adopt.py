@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from sqlalchemy import Connection
 
 from infra.adopt import alerts, seeds
-from infra.adopt.stored import Stored, move, places_of, read_stored
+from infra.adopt.stored import StoredOffsets, positions_of, read_offsets, replace_offsets
 from infra.audit.snapshot import Snapshot, read_snapshot
 from infra.database import run_once
 from schemas.codec import decode
@@ -26,7 +26,7 @@ from streams.domain.subscriptions import Subscriptions
 from streams.engine.producer import OutRecord
 from tests.contract.sinks.audited import Log, Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query
-from tests.contract.sinks.test_audit import as_sentences, audit_once
+from tests.contract.sinks.test_audit import run_audit, to_sentences
 from tests.contract.sinks.test_rebuild import rebuild
 from tests.unit.streams.samples import DAY_MS, HOUR, HOUR_MS, NOON, NOON_MS, event, uuid_of
 
@@ -36,7 +36,7 @@ RAW = TopicPartition(EVENTS_RAW.name, 0)
 
 
 def in_epoch(epoch: int, log: Log) -> Log:
-    """Return the log with the offsets of another cluster, which begin at 0."""
+    """Return the log with the offsets of another cluster, beginning at 0."""
     first = log[0][1].offset
     return [
         (one, Source(src.partition, position(epoch, src.offset - first), src.log_ms))
@@ -45,7 +45,7 @@ def in_epoch(epoch: int, log: Log) -> Log:
 
 
 async def test_results_are_exact_across_three_clusters(database_url: str) -> None:
-    """Offsets restart at 0, and sessions and hours continue."""
+    """Offsets begin at 0 in each, and open sessions and hours are continued."""
     log = clickstream(900, seed=5)
     pipeline = Pipeline(database_url)
     for epoch, part in enumerate((log[:400], log[400:650], log[650:])):
@@ -60,21 +60,21 @@ async def test_results_are_exact_across_three_clusters(database_url: str) -> Non
                 sessions=await rebuild(database_url, SESSIONS, states),
                 durations=await rebuild(database_url, PAGE_DURATIONS, states),
             )
-            assert as_sentences(await audit_once(database_url)) == []
+            assert to_sentences(await run_audit(database_url)) == []
         await pipeline.process(in_epoch(epoch, part))
-        assert as_sentences(await audit_once(database_url)) == []
+        assert to_sentences(await run_audit(database_url)) == []
     epochs = await query(database_url, "SELECT DISTINCT kafka_epoch FROM events ORDER BY 1")
     assert [row[0] for row in epochs] == [0, 1, 2]
 
 
 async def test_the_router_drops_events_of_the_previous_cluster(database_url: str) -> None:
-    """All remembered ids are seeded, with the events' positions."""
+    """Seeds have the ids that the router would have kept, at the positions of the events."""
     log = in_epoch(0, clickstream(120, seed=6))
     await Pipeline(database_url).process(log)
 
     def read(snapshot: Snapshot) -> list[tuple[int, OutRecord]]:
         until = dict.fromkeys(range(4), NOON_MS + DAY_MS)
-        return list(seeds.records_of(seeds.recent(snapshot, until)))
+        return list(seeds.seed_records(seeds.recent_seeds(snapshot, until)))
 
     records = await read_snapshot(DatabaseSettings(url=database_url), read, lambda _: None)
 
@@ -98,21 +98,21 @@ async def test_stored_events_are_found_by_id_site_and_session(database_url: str)
     await Pipeline(database_url).process([(one, Source(0, at, NOON_MS))])
     names = [(uuid_of("a"), "shop", "s-1"), (uuid_of("a"), "shop", "s-2"), (other.event_id,) * 3]
 
-    found = await _run(database_url, lambda connection: places_of(connection, set(names)))
+    found = await _run(database_url, lambda connection: positions_of(connection, set(names)))
 
     assert found == {names[0]: (0, 2, 7)}
 
 
-async def test_the_previous_cluster_is_rejected_after_a_move(
+async def test_after_a_move_the_previous_cluster_is_rejected(
     database_url: str,
 ) -> None:
-    """Writers of the previous epoch or cluster write nothing."""
+    """Workers of another cluster or epoch cannot write."""
     writer = await open_writer(database_url, app=SINKS, cluster_id="A", should_stop=lambda: False)
     await writer.assign(RAW.topic, 0)
-    stored: Stored = await _run(database_url, read_stored)
+    stored: StoredOffsets = await _run(database_url, read_offsets)
     assert (set(stored.clusters), stored.partitions, stored.last_epoch) == ({("A", 0)}, 1, 0)
 
-    await _run(database_url, lambda connection: move(connection, "B", 1, {RAW: 3}))
+    await _run(database_url, lambda connection: replace_offsets(connection, "B", 1, {RAW: 3}))
 
     with pytest.raises(ClusterMismatch, match="headrace adopt-cluster"):
         await writer.assign(RAW.topic, 0)
@@ -132,7 +132,7 @@ async def test_the_previous_cluster_is_rejected_after_a_move(
 
 
 async def test_events_without_offsets_are_of_an_unknown_cluster(database_url: str) -> None:
-    """As if the rows of consumer_offsets had been deleted."""
+    """The rows of consumer_offsets may have been deleted."""
     await Pipeline(database_url).process([(event("a"), Source(0, 0, NOON_MS))])
     await execute(database_url, "DELETE FROM consumer_offsets")
     writer = await open_writer(database_url, app=SINKS, cluster_id="A", should_stop=lambda: False)
@@ -141,12 +141,12 @@ async def test_events_without_offsets_are_of_an_unknown_cluster(database_url: st
         await writer.check_cluster()
 
     await writer.close()
-    stored: Stored = await _run(database_url, read_stored)
+    stored: StoredOffsets = await _run(database_url, read_offsets)
     assert (stored.clusters, stored.partitions, stored.has_events) == (frozenset(), None, True)
 
 
 async def test_a_known_error_is_not_new_in_another_cluster(database_url: str) -> None:
-    """Its state is seeded; a payment that was not reported yet is reported."""
+    """Its state has when it was last seen; a payment without an alert is reported."""
     log = [
         (event(f"e{n}", type="error", error_name="Known"), Source(0, n, NOON_MS)) for n in range(3)
     ]
@@ -163,8 +163,8 @@ async def test_a_known_error_is_not_new_in_another_cluster(database_url: str) ->
     assert [(one.seen_ms, one.applied) for one in known] == [(NOON_MS, {"0": 2})]
 
 
-async def test_a_digest_of_an_interrupted_hour_is_raised(database_url: str) -> None:
-    """A digest that was raised is not repeated."""
+async def test_a_digest_that_was_not_raised_is_missing(database_url: str) -> None:
+    """The old cluster stopped within the hour; raised digests are not repeated."""
     log = [
         (event(f"e{n}", type="error", error_name=f"E{chr(97 + n)}"), Source(0, n, NOON_MS + n))
         for n in range(25)

@@ -1,4 +1,4 @@
-"""The audit finds no difference in a correct database, and each damage, on both engines."""
+"""Audits on both engines: a correct database has no differences, and each error is found."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from infra.audit.difference import Difference, Findings
-from infra.audit.former import former_details, former_fingerprint
+from infra.audit.former import legacy_details, legacy_fingerprint
 from infra.audit.run import audit
 from schemas.settings import DatabaseSettings, Settings
 from tests.contract.sinks.audited import Pipeline, clickstream
@@ -20,8 +20,8 @@ def settings(url: str) -> Settings:
     return Settings(database=DatabaseSettings(url=url))
 
 
-async def audit_once(url: str) -> dict[str, Findings]:
-    """Audit once."""
+async def run_audit(url: str) -> dict[str, Findings]:
+    """Audit the database once."""
     found = await audit(settings(url), 0, lambda _: None, lambda _: None)
     return {findings.table: findings for findings in found}
 
@@ -31,18 +31,18 @@ def differences(found: dict[str, Findings]) -> list[Difference]:
     return [one for findings in found.values() for one in findings.differences]
 
 
-def as_sentences(found: dict[str, Findings]) -> list[str]:
+def to_sentences(found: dict[str, Findings]) -> list[str]:
     """Return the differences as sentences."""
-    return [f"{one.table}: {one.row}: {one.what}" for one in differences(found)]
+    return [f"{one.table}: {one.row}: {one.problem}" for one in differences(found)]
 
 
-async def test_correct_results_have_no_difference(database_url: str) -> None:
+async def test_computed_results_have_no_differences(database_url: str) -> None:
     """With late events, merged and expired visits, and several generations."""
     await Pipeline(database_url).process(clickstream(2_000, seed=1))
 
-    found = await audit_once(database_url)
+    found = await run_audit(database_url)
 
-    assert as_sentences(found) == []
+    assert to_sentences(found) == []
     counts = {
         table: (await query(database_url, f"SELECT count(*) FROM {table}"))[0][0]  # noqa: S608
         for table in ("sessions", "alerts")
@@ -64,10 +64,10 @@ DAMAGES = {
     "UPDATE page_durations SET sketch = {bytes} WHERE path = '/1'": "/1: sketch is 2 bytes",
     "DELETE FROM page_durations WHERE path = '/2'": "shop 2026-04-01T12Z /2: is missing",
     "UPDATE page_durations SET path = '/y' WHERE path = '/3'": (
-        "/y: is there, though no events make it"
+        "/y: exists, but no events produce it"
     ),
     "DELETE FROM alerts WHERE subject = 'p-0'": "shop payment of the event",
-    "UPDATE alerts SET subject = 'p-9' WHERE subject = 'p-1'": "though no events make it",
+    "UPDATE alerts SET subject = 'p-9' WHERE subject = 'p-1'": "but no events produce it",
     "UPDATE alerts SET title = 'x' WHERE subject = 'p-2'": "title is x, not Payment of 5.00",
     "DELETE FROM alerts WHERE title = 'New error: E0'": "shop error.new",
     "UPDATE alerts SET title = 'y' WHERE title = 'New error: E1'": "title is y, not New error: E1",
@@ -76,8 +76,8 @@ DAMAGES = {
 }
 
 
-async def test_each_damage_is_reported(database_url: str) -> None:
-    """Changed, deleted and added rows, with the key and the first wrong column."""
+async def test_each_wrong_row_is_reported(database_url: str) -> None:
+    """A changed, deleted or invented row is reported with its key and the first wrong column."""
     made = [
         *(event(f"s{n}", session_id=f"s-{n}") for n in range(5)),
         *(event(f"d{n}", type="pageleave", duration_ms=5_000, path=f"/{n}") for n in range(4)),
@@ -89,21 +89,21 @@ async def test_each_damage_is_reported(database_url: str) -> None:
         for one in made
     ]
     await Pipeline(database_url).process([(one, source(n)) for n, one in enumerate(made)])
-    assert as_sentences(await audit_once(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
     [(visit,)] = await query(database_url, "SELECT visit_id FROM sessions WHERE session_id = 's-2'")
     sqlite = database_url.startswith("sqlite")
     values = {"visit": f"'{visit}'", "bytes": "x'00ff'" if sqlite else r"'\x00ff'"}
 
     await execute(database_url, *(damage.format(**values) for damage in DAMAGES))
 
-    sentences = as_sentences(await audit_once(database_url))
+    sentences = to_sentences(await run_audit(database_url))
     for damage, expected in DAMAGES.items():
         wanted = expected.format(visit=visit)
         assert any(wanted in sentence for sentence in sentences), (damage, sentences)
 
 
-async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str) -> None:
-    """With other fingerprints, other ids of rates and fewer details."""
+async def test_alerts_of_an_earlier_version_have_no_differences(database_url: str) -> None:
+    """They have other fingerprints, other ids of rates and fewer details."""
     stack = "E\n    at f (/srv/node_modules/a.js:1:2)\n    at g (/srv/b.js:1:2)"
     made = [
         *(event(f"e{n}", type="error", error_name="E", error_stack=stack) for n in range(10)),
@@ -113,9 +113,9 @@ async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str
     rows = await query(database_url, "SELECT alert_id, rule, details FROM alerts")
     for alert_id, rule, details in rows:
         found = json.loads(details) if isinstance(details, str) else details
-        old = former_details(found, rule)
+        old = legacy_details(found, rule)
         assert len(old) < len(found)
-        subject = "" if rule == "payment" else f", subject = '{former_fingerprint(made[0])}'"
+        subject = "" if rule == "payment" else f", subject = '{legacy_fingerprint(made[0])}'"
         await execute(
             database_url,
             f"UPDATE alerts SET details = '{json.dumps(old)}'{subject}"  # noqa: S608
@@ -126,17 +126,17 @@ async def test_alerts_of_an_earlier_version_have_no_difference(database_url: str
         f"UPDATE alerts SET alert_id = '{uuid_of('window')}' WHERE rule = 'error.rate'",  # noqa: S608
     )
 
-    sentences = as_sentences(await audit_once(database_url))
+    sentences = to_sentences(await run_audit(database_url))
 
     # The id of `error.new` is derived from the fingerprint, the only column changed here.
     assert [sentence for sentence in sentences if "alert_id is" not in sentence] == []
     assert len(sentences) <= 1
 
 
-async def test_an_error_over_the_limit_must_be_reported_when_it_recurs(
+async def test_an_error_over_the_limit_is_reported_when_it_occurs_again(
     database_url: str,
 ) -> None:
-    """The digest lists it as unreported; errors over the limit of its hour are not audited."""
+    """An hour with a digest did not mark errors as seen; without a digest, it may have."""
     names = [f"E{chr(97 + n)}" for n in range(25)]
     hours = [*((name, 0) for name in names), *((name, 3) for name in names[20:23])]
     made = [
@@ -153,7 +153,7 @@ async def test_an_error_over_the_limit_must_be_reported_when_it_recurs(
         for n, (name, hour) in enumerate(hours)
     ]
     await Pipeline(database_url).process(made)
-    assert as_sentences(await audit_once(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
     [(title,)] = await query(database_url, "SELECT title FROM alerts WHERE subject = 'more'")
     assert title == "5 more new errors in the last hour"
     # Each error occurs at most ten times, so all alerts are `error.new`.
@@ -166,28 +166,28 @@ async def test_an_error_over_the_limit_must_be_reported_when_it_recurs(
     )
 
     missing, wrong = sorted(
-        as_sentences(await audit_once(database_url)), key=lambda text: "title" in text
+        to_sentences(await run_audit(database_url)), key=lambda text: "title" in text
     )
     assert missing.endswith("is missing")
     assert "title is 6 more new errors in the last hour, not 5 more new errors" in wrong
 
 
 async def test_an_hour_with_too_many_paths_is_compared_as_a_whole(database_url: str) -> None:
-    """Events alone do not determine which paths are combined, but their sum."""
+    """Events do not determine which paths were aggregated as other paths."""
     leaves = [
         (event(n, type="pageleave", duration_ms=n, path=f"/{n}"), source(n)) for n in range(2_010)
     ]
     await Pipeline(database_url).process(leaves)
-    assert (await audit_once(database_url))["page_durations"].compared == 1
+    assert (await run_audit(database_url))["page_durations"].compared == 1
 
     await execute(database_url, "DELETE FROM page_durations WHERE path = '/7'")
 
-    [sentence] = as_sentences(await audit_once(database_url))
+    [sentence] = to_sentences(await run_audit(database_url))
     assert sentence.endswith("(all paths): leaves is 2009, not 2010")
 
 
-async def test_rows_stored_during_the_audit_are_no_difference(database_url: str) -> None:
-    """A late row is found at the next comparison; a wrong one stays wrong."""
+async def test_rows_that_arrive_during_the_audit_are_compared_again(database_url: str) -> None:
+    """A late row is found by the next comparison, a wrong one still differs."""
     await Pipeline(database_url).process(
         [(event("a"), source(0)), (event("b", session_id="s-2"), source(1))]
     )
@@ -210,5 +210,5 @@ async def test_rows_stored_during_the_audit_are_no_difference(database_url: str)
     found = await audit(settings(database_url), 8, lambda _: None, settling)
 
     assert looks[:2] == [2, 1]
-    [sentence] = as_sentences({findings.table: findings for findings in found})
+    [sentence] = to_sentences({findings.table: findings for findings in found})
     assert "shop:s-2" in sentence

@@ -11,7 +11,7 @@ from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
 from tests.contract.sinks.audited import Log, Pipeline
-from tests.contract.sinks.test_audit import as_sentences, audit_once
+from tests.contract.sinks.test_audit import run_audit, to_sentences
 from tests.unit.streams.samples import event, source
 
 #: Amounts; the last three have more digits than a double.
@@ -53,7 +53,7 @@ async def test_amounts_stored_as_doubles_are_restored(empty_url: str, tmp_path: 
     assert stored.pop("s-free") is None
     assert {str(amount) for amount in stored.values()} == set(_AMOUNTS)
     assert check(empty_url) == []
-    assert as_sentences(await audit_once(empty_url)) == []
+    assert to_sentences(await run_audit(empty_url)) == []
 
 
 async def test_an_amount_without_an_alert_is_the_nearest_decimal(tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ async def test_events_without_a_path_are_audited_by_their_url(database_url: str)
     for gone in ("/from-url", "/", "(none)"):
         await samples.execute(database_url, f"UPDATE events SET path = NULL WHERE path = '{gone}'")  # noqa: S608
 
-    assert as_sentences(await audit_once(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
     await samples.execute(database_url, "DELETE FROM page_durations WHERE path = '(none)'")
-    assert [line.split(": ", 1)[1] for line in as_sentences(await audit_once(database_url))] == [
+    assert [line.split(": ", 1)[1] for line in to_sentences(await run_audit(database_url))] == [
         "shop 2026-04-01T12Z (none): is missing"
     ]
 
@@ -134,7 +134,7 @@ async def test_alerts_in_the_wording_of_the_first_version_are_accepted(
     change = f"UPDATE alerts SET title = '{title}', details = '{details}'"  # noqa: S608 - our own text
     await samples.execute(database_url, change)
 
-    assert as_sentences(await audit_once(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
     await samples.execute(database_url, change.replace(shown, "7.77"))
-    assert len(as_sentences(await audit_once(database_url))) == 1
+    assert len(to_sentences(await run_audit(database_url))) == 1

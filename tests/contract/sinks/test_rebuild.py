@@ -1,4 +1,4 @@
-"""Rebuilding tables and states from events, on both engines."""
+"""Rebuilds on both engines: rows, and states that workers continue with."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from infra.audit.scope import Scope
 from infra.audit.snapshot import Snapshot, read_snapshot
 from infra.rebuild.changelog import Changelog, Put
 from infra.rebuild.plan import Change, Plan, plan_durations, plan_sessions
-from infra.rebuild.standing import Standing
+from infra.rebuild.standing import NextEvents
 from infra.rebuild.store import store
 from schemas.headers import Source
 from schemas.settings import DatabaseSettings, Settings
@@ -19,7 +19,7 @@ from sinks.sql.engine import open_database
 from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from tests.contract.sinks.audited import Log, Pipeline, clickstream
 from tests.contract.sinks.samples import contents, execute, query
-from tests.contract.sinks.test_audit import as_sentences, audit_once, differences
+from tests.contract.sinks.test_audit import differences, run_audit, to_sentences
 from tests.unit.streams.samples import DAY_MS, HOUR, NOON, event, source
 
 SESSION_PLAN = plan_sessions(rules_of(Settings()))
@@ -41,29 +41,29 @@ DAMAGES = {
 
 
 async def rebuild(
-    url: str, topic: Topic, standing: Standing, scope: Scope | None = None
+    url: str, topic: Topic, next_events: NextEvents, scope: Scope | None = None
 ) -> list[Put]:
-    """Rebuild the rows with an empty changelog; return the records for it."""
+    """Rebuild the rows as from an empty topic; return the writes to the topic."""
     plan: Plan = SESSION_PLAN if topic is SESSIONS else plan_durations
     changes: list[Change] = []
 
     def work(snapshot: Snapshot) -> None:
-        changes.extend(plan(snapshot, scope or Scope(), standing, Changelog(topic)))
+        changes.extend(plan(snapshot, scope or Scope(), next_events, Changelog(topic)))
 
     await read_snapshot(DatabaseSettings(url=url), work, lambda _: None)
     table = table_of(SessionRow if topic is SESSIONS else PageDurationRow)
     rows = [row for change in changes for row in change.rows]
-    gone = [key for change in changes for key in change.gone]
+    deleted = [key for change in changes for key in change.deleted]
     database = open_database(url, use_row_types=True)
     try:
-        await database.run(lambda connection: store(connection, table, rows, gone))
+        await database.run(lambda connection: store(connection, table, rows, deleted))
     finally:
         await database.close()
     return [put for change in changes for put in change.puts]
 
 
-def standing_after(log: Log) -> dict[int, Source]:
-    """Return the positions of agents that have processed the whole log."""
+def next_events_after(log: Log) -> dict[int, Source]:
+    """Return the next events of agents that have applied the whole log."""
     last = {src.partition: src for _, src in log}
     return {
         partition: Source(partition, src.offset + 1, src.log_ms) for partition, src in last.items()
@@ -71,34 +71,36 @@ def standing_after(log: Log) -> dict[int, Source]:
 
 
 @pytest.mark.parametrize("topic", DAMAGES, ids=lambda topic: topic.name)
-async def test_a_rebuilt_table_is_correct_and_continues(database_url: str, topic: Topic) -> None:
-    """Whatever the damage; later events are applied to the rebuilt states."""
+async def test_a_rebuilt_table_is_correct_and_can_be_continued(
+    database_url: str, topic: Topic
+) -> None:
+    """Any damage is repaired, and later events are applied to the rebuilt states."""
     log = clickstream(700, seed=3)
     before, after = log[:400], log[400:]
     pipeline = Pipeline(database_url)
     await pipeline.process(before)
     for site, damage in DAMAGES[topic].items():
         await execute(database_url, f"{damage} WHERE site_id = '{site}'")
-    damaged = {one.key[0] for one in differences(await audit_once(database_url))}
+    damaged = {one.key[0] for one in differences(await run_audit(database_url))}
     assert damaged == DAMAGES[topic].keys()
 
-    puts = await rebuild(database_url, topic, standing_after(before))
+    puts = await rebuild(database_url, topic, next_events_after(before))
 
-    assert as_sentences(await audit_once(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
     if topic is SESSIONS:
         assert {put.key for put in puts} >= _keys(pipeline, before)
         pipeline.recover(sessions=puts)
     else:
         pipeline.recover(durations=puts)
     await pipeline.process(after)
-    assert as_sentences(await audit_once(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
 
 @pytest.mark.parametrize("topic", [SESSIONS, PAGE_DURATIONS], ids=lambda topic: topic.name)
-async def test_events_that_the_streams_have_not_processed_are_not_counted_twice(
+async def test_events_that_are_not_applied_yet_are_not_counted_twice(
     database_url: str, topic: Topic
 ) -> None:
-    """They are stored and in the rebuilt states, also for old hours."""
+    """They are in the rebuilt state, even those of expired hours."""
     log = [
         (event("a", event_ts=NOON - 90 * 24 * HOUR, type="pageleave", duration_ms=5), source(0)),
         (event("b", event_ts=NOON - 90 * 24 * HOUR, type="pageleave", duration_ms=7), source(1)),
@@ -112,11 +114,11 @@ async def test_events_that_the_streams_have_not_processed_are_not_counted_twice(
     fresh = Pipeline(database_url)
     fresh.recover(**{"sessions" if topic is SESSIONS else "durations": puts})
     await fresh.process(log)
-    assert as_sentences(await audit_once(database_url)) == []
+    assert to_sentences(await run_audit(database_url)) == []
 
 
-async def test_a_rebuild_is_limited_to_its_site_and_time_range(database_url: str) -> None:
-    """Rows of other sites and earlier times are not changed."""
+async def test_a_rebuild_is_limited_to_its_site_and_start_time(database_url: str) -> None:
+    """Rows of other sites and earlier times do not change."""
     log = [
         (event("a", session_id="old"), source(0)),
         (event("b", session_id="new", event_ts=NOON + HOUR), source(1)),
@@ -127,7 +129,7 @@ async def test_a_rebuild_is_limited_to_its_site_and_time_range(database_url: str
     since = datetime.fromtimestamp((NOON + HOUR) / 1_000_000, UTC)
 
     puts = await rebuild(
-        database_url, SESSIONS, standing_after(log), Scope(site="shop", since=since)
+        database_url, SESSIONS, next_events_after(log), Scope(site="shop", since=since)
     )
 
     assert [put.key for put in puts] == [b"shop:new"]
@@ -138,16 +140,16 @@ async def test_a_rebuild_is_limited_to_its_site_and_time_range(database_url: str
 
 
 async def test_a_rebuilt_row_has_a_higher_revision(database_url: str) -> None:
-    """It overwrites unread older revisions, and the next event overwrites it."""
+    """It wins over unread changelog records, and the next event wins over it."""
     await Pipeline(database_url).process([(event("a"), source(0))])
     await execute(database_url, "UPDATE sessions SET revision = 70")
 
-    await rebuild(database_url, SESSIONS, standing_after([(event("a"), source(0))]))
+    await rebuild(database_url, SESSIONS, next_events_after([(event("a"), source(0))]))
 
     assert [row["revision"] for row in await contents(database_url, SessionRow)] == [71]
 
 
 def _keys(pipeline: Pipeline, log: Log) -> set[bytes]:
-    """Return the keys of the workers' states."""
+    """Return the keys whose states the workers still have."""
     partitions: Iterable[int] = {src.partition for _, src in log}
     return {key for partition in partitions for key in pipeline.sessions[partition].stored()}

@@ -1,4 +1,4 @@
-"""`headrace dlq` on a real broker, whose dead letter topics all tests share."""
+"""`headrace dlq` with a real broker, whose dead letter topics all tests share."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ _TOPIC = "events-alert-dlq"
 
 @pytest.fixture
 def bootstrap(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give a broker that has the topics, and point the command at it."""
+    """Return the address of a broker with the topics, and configure the command for it."""
     asyncio.run(create_topics(KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)))
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", kafka)
     return kafka
@@ -42,8 +42,8 @@ def _headrace(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["dlq", *arguments])
 
 
-def _bury(bootstrap: str, stage: str, letters: list[tuple[int, bytes]]) -> list[str]:
-    """Dead-letter records as an agent does, each by its source offset; returns their ids."""
+def _write_dead_letters(bootstrap: str, stage: str, letters: list[tuple[int, bytes]]) -> list[str]:
+    """Write dead letters as an agent does, by source offset; return their ids."""
 
     async def send() -> list[str]:
         ids = []
@@ -59,14 +59,14 @@ def _bury(bootstrap: str, stage: str, letters: list[tuple[int, bytes]]) -> list[
                     # Later than any that another test leaves.
                     "dlq-at": str(4_000_000_000_000 + at),
                 }
-                told = await producer.send_and_wait(
+                sent = await producer.send_and_wait(
                     _TOPIC,
                     value,
                     key=b"my-site",
                     partition=2,
                     headers=[(name, text.encode()) for name, text in headers.items()],
                 )
-                ids.append(f"{_TOPIC}/2/{told.offset}")
+                ids.append(f"{_TOPIC}/2/{sent.offset}")
         return ids
 
     return asyncio.run(send())
@@ -91,12 +91,12 @@ def _random_offset() -> int:
     return uuid4().int % 2**62
 
 
-def test_the_newest_stand_first_and_one_that_was_buried_twice_stands_once(bootstrap: str) -> None:
-    """A crash between the dead letter and the ack repeats it; another stage's is another one."""
+def test_the_newest_are_listed_first_and_duplicates_once(bootstrap: str) -> None:
+    """A crash may repeat a dead letter; those of two stages are not duplicates."""
     stage = f"stage-{uuid4()}"
     (one, two) = (_random_offset(), _random_offset())
-    ids = _bury(bootstrap, stage, [(one, b"x"), (two, b"y"), (one, b"x")])
-    (other_id,) = _bury(bootstrap, f"other-{stage}", [(one, b"x")])
+    ids = _write_dead_letters(bootstrap, stage, [(one, b"x"), (two, b"y"), (one, b"x")])
+    (other_id,) = _write_dead_letters(bootstrap, f"other-{stage}", [(one, b"x")])
 
     listed = _headrace("list", "--topic", "events-alert")
 
@@ -109,9 +109,9 @@ def test_the_newest_stand_first_and_one_that_was_buried_twice_stands_once(bootst
 
 
 def test_the_limit_is_kept_and_all_are_counted(bootstrap: str) -> None:
-    """The counts are of what there is, not of what is shown."""
+    """The counts include dead letters that are not listed."""
     stage = f"stage-{uuid4()}"
-    ids = _bury(bootstrap, stage, [(_random_offset(), b"x") for _ in range(3)])
+    ids = _write_dead_letters(bootstrap, stage, [(_random_offset(), b"x") for _ in range(3)])
 
     listed = _headrace("list", "--topic", _TOPIC, "--limit", "1")
 
@@ -121,10 +121,10 @@ def test_the_limit_is_kept_and_all_are_counted(bootstrap: str) -> None:
     assert int(total.split("│")[2].replace(",", "")) >= 3
 
 
-def test_a_dead_letter_is_shown_with_what_it_holds(bootstrap: str) -> None:
-    """Decoded where that is possible."""
+def test_a_dead_letter_is_shown_with_its_value(bootstrap: str) -> None:
+    """Decoded if possible."""
     title = f"title-{uuid4()}"
-    (letter_id, broken_id) = _bury(
+    (letter_id, broken_id) = _write_dead_letters(
         bootstrap, "raise_alerts", [(_random_offset(), _event(title)), (_random_offset(), b"\x07!")]
     )
 
@@ -140,7 +140,7 @@ def test_a_dead_letter_is_shown_with_what_it_holds(bootstrap: str) -> None:
 
 
 def _raw_since(bootstrap: str, begin: int) -> list[Any]:
-    """Return what stands in the partition of events-raw that replays go to, from an offset on."""
+    """Return the records of the replays' partition of events-raw, from an offset on."""
 
     async def read() -> list[Any]:
         place = TopicPartition("events-raw", 2)
@@ -156,10 +156,12 @@ def _raw_since(bootstrap: str, begin: int) -> list[Any]:
     return asyncio.run(read())
 
 
-def test_what_is_chosen_is_sent_to_its_stage_and_a_dry_run_only_says_so(bootstrap: str) -> None:
-    """By its id, or by topic, stage and reason; as it came, and in its partition."""
+def test_selected_dead_letters_are_replayed_but_not_by_a_dry_run(bootstrap: str) -> None:
+    """Selected by id, or by topic, stage and reason; sent unchanged to their partition."""
     offset = _random_offset()
-    (letter_id, _) = _bury(bootstrap, "raise_alerts", [(offset, b"x"), (_random_offset(), b"y")])
+    (letter_id, _) = _write_dead_letters(
+        bootstrap, "raise_alerts", [(offset, b"x"), (_random_offset(), b"y")]
+    )
     before = len(_raw_since(bootstrap, 0))
 
     chosen = ("--topic", "events-alert", "--stage", "raise_alerts", "--reason", "undecodable")
@@ -178,21 +180,21 @@ def test_what_is_chosen_is_sent_to_its_stage_and_a_dry_run_only_says_so(bootstra
     }
 
 
-def test_what_no_stage_of_ours_refused_is_not_sent(bootstrap: str) -> None:
-    """And the table says that it is not."""
-    (letter_id,) = _bury(bootstrap, f"stage-{uuid4()}", [(_random_offset(), b"x")])
+def test_dead_letters_of_other_writers_are_not_replayed(bootstrap: str) -> None:
+    """The table says so."""
+    (letter_id,) = _write_dead_letters(bootstrap, f"stage-{uuid4()}", [(_random_offset(), b"x")])
     before = len(_raw_since(bootstrap, 0))
 
-    told = _headrace("replay", letter_id)
+    result = _headrace("replay", letter_id)
 
-    assert "not ours: cannot be replayed" in told.stdout
+    assert "not ours: cannot be replayed" in result.stdout
     assert len(_raw_since(bootstrap, 0)) == before
 
 
-def test_a_discarded_letter_is_listed_no_more_and_says_who_discarded_it(bootstrap: str) -> None:
-    """Once, however often it is discarded; the list shows it if asked for all."""
+def test_a_discarded_dead_letter_is_hidden_and_has_its_author(bootstrap: str) -> None:
+    """It is discarded once; `--all` lists it."""
     stage = f"stage-{uuid4()}"
-    (letter_id, other_id) = _bury(
+    (letter_id, other_id) = _write_dead_letters(
         bootstrap, stage, [(_random_offset(), b"x"), (_random_offset(), b"y")]
     )
 
@@ -211,22 +213,22 @@ def test_a_discarded_letter_is_listed_no_more_and_says_who_discarded_it(bootstra
     assert f"by {author()}: a test" in shown.stdout
 
 
-def test_a_discarded_letter_is_not_replayed(bootstrap: str) -> None:
-    """Not by its id, nor by a choice that it fits."""
-    (letter_id,) = _bury(bootstrap, "raise_alerts", [(_random_offset(), b"x")])
+def test_a_discarded_dead_letter_is_not_replayed(bootstrap: str) -> None:
+    """Neither by its id nor by a filter."""
+    (letter_id,) = _write_dead_letters(bootstrap, "raise_alerts", [(_random_offset(), b"x")])
     _headrace("discard", letter_id, "--reason", "a test", "--yes")
     before = len(_raw_since(bootstrap, 0))
 
-    told = _headrace("replay", letter_id)
+    result = _headrace("replay", letter_id)
 
-    assert told.stdout.startswith("0 dead letters replayed.")
-    assert "were discarded" in told.stdout
+    assert result.stdout.startswith("0 dead letters replayed.")
+    assert "were discarded" in result.stdout
     assert len(_raw_since(bootstrap, 0)) == before
 
 
-def test_a_selection_is_discarded_after_a_yes(bootstrap: str) -> None:
-    """A no, or nobody who answers, discards nothing; a limit takes the oldest."""
-    _bury(bootstrap, "store_alerts", [(_random_offset(), b"x") for _ in range(3)])
+def test_a_selection_is_discarded_after_confirmation(bootstrap: str) -> None:
+    """Without a yes, nothing is discarded; a limit selects the oldest."""
+    _write_dead_letters(bootstrap, "store_alerts", [(_random_offset(), b"x") for _ in range(3)])
     chosen = ("discard", "--stage", "store_alerts", "--topic", _TOPIC, "--reason", "a test")
 
     asked = CliRunner().invoke(app, ["dlq", *chosen], input="n\n")
@@ -240,28 +242,30 @@ def test_a_selection_is_discarded_after_a_yes(bootstrap: str) -> None:
     assert rest.stdout.endswith("2 dead letters discarded.\n")
 
 
-def test_discarding_needs_a_choice_and_a_reason(bootstrap: str) -> None:
-    """In a sentence, before anything is read."""
+def test_discarding_needs_a_selection_and_a_reason(bootstrap: str) -> None:
+    """It ends with a sentence before anything is read."""
     for arguments, sentence in (
         (("--reason", "x"), "Nothing is selected"),
         (("--all", "--reason", "  "), "--reason is empty"),
         (("--all", "--reason", "x" * 501), "--reason has 501 characters: at most 500"),
     ):
-        told = _headrace("discard", *arguments, "--yes")
-        assert sentence in str(told.exception)
-        assert isinstance(told.exception, UsageError)
+        result = _headrace("discard", *arguments, "--yes")
+        assert sentence in str(result.exception)
+        assert isinstance(result.exception, UsageError)
     assert _headrace("discard", "--all", "--yes").exit_code == 2
 
 
 def test_a_status_is_cleared_by_discarding(bootstrap: str) -> None:
-    """What was buried in the last hour is red until it is discarded, and counted as such."""
+    """Dead letters of the last hour are a problem until they are discarded."""
 
     def count() -> DeadLetterCount:
         kafka = KafkaSettings(bootstrap_servers=bootstrap, partitions=_PARTITIONS)
         (found,) = asyncio.run(status_counts(kafka, {_TOPIC: 9}))
         return found
 
-    _bury(bootstrap, "store_alerts", [(_random_offset(), b"x"), (_random_offset(), b"y")])
+    _write_dead_letters(
+        bootstrap, "store_alerts", [(_random_offset(), b"x"), (_random_offset(), b"y")]
+    )
     before = count()
     _headrace("discard", "--topic", "events-alert", "--reason", "a test", "--yes")
     after = count()
@@ -272,7 +276,7 @@ def test_a_status_is_cleared_by_discarding(bootstrap: str) -> None:
 
 
 class _Worker(Worker):
-    """Keeps its job, instead of running it with agents that the test does not need."""
+    """Keeps its background job, instead of running it with agents."""
 
     job: Job
 
@@ -280,8 +284,8 @@ class _Worker(Worker):
         self.job = job
 
 
-async def test_discards_are_counted_for_the_metrics(bootstrap: str, tmp_path: Path) -> None:
-    """By the role `streams`, from the whole topic; a replay is none."""
+async def test_discards_are_counted_in_the_metrics(bootstrap: str, tmp_path: Path) -> None:
+    """By the role `streams`, from the whole topic; replays do not count."""
     kafka = KafkaSettings(bootstrap_servers=bootstrap)
     worker = _Worker("test-discards", kafka)
     count_discarded.register(worker, kafka, _PARTITIONS)
@@ -290,12 +294,12 @@ async def test_discards_are_counted_for_the_metrics(bootstrap: str, tmp_path: Pa
     async def discard_another() -> None:
         before = worker.discarded
         (letter_id,) = await asyncio.to_thread(
-            _bury, bootstrap, "store_alerts", [(_random_offset(), b"x")]
+            _write_dead_letters, bootstrap, "store_alerts", [(_random_offset(), b"x")]
         )
-        told = await asyncio.to_thread(
+        result = await asyncio.to_thread(
             _headrace, "discard", letter_id, "--reason", "a test", "--yes"
         )
-        assert told.exit_code == 0
+        assert result.exit_code == 0
         await eventually_async(
             lambda: worker.discarded > before, within_seconds=30, what="one more is counted"
         )
@@ -316,34 +320,34 @@ async def test_discards_are_counted_for_the_metrics(bootstrap: str, tmp_path: Pa
     [
         (("show", f"{_TOPIC}/2/{2**40}"), "There is no dead letter events-alert-dlq/2/"),
         (("show", f"{_TOPIC}/{_PARTITIONS}/0"), "There is no dead letter"),
-        (("show", "nonsense"), "is no id of a dead letter"),
-        (("discard", "nonsense", "--reason", "x"), "is no id of a dead letter"),
+        (("show", "nonsense"), "is not the id of a dead letter"),
+        (("discard", "nonsense", "--reason", "x"), "is not the id of a dead letter"),
         (("discard", f"{_TOPIC}/2/{2**40}", "--reason", "x"), "There is no dead letter"),
-        (("replay", "nonsense"), "is no id of a dead letter"),
+        (("replay", "nonsense"), "is not the id of a dead letter"),
         (
             ("replay", "--topic", "no-such-topic"),
-            "is no topic with dead letters; there are events-",
+            "has no dead letter topic; there are events-",
         ),
-        (("list", "--topic", "no-such-topic"), "is no topic with dead letters; there are events-"),
+        (("list", "--topic", "no-such-topic"), "has no dead letter topic; there are events-"),
     ],
 )
-def test_what_is_not_there_is_told_in_a_sentence(
+def test_invalid_ids_and_topics_are_errors_with_a_sentence(
     bootstrap: str, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    """With what would be right."""
-    told = _headrace(*arguments)
+    """It says what would be valid."""
+    result = _headrace(*arguments)
 
-    assert isinstance(told.exception, UserError)
-    assert sentence in str(told.exception)
+    assert isinstance(result.exception, UserError)
+    assert sentence in str(result.exception)
 
 
-def test_no_broker_is_told_in_a_sentence(
+def test_an_unreachable_broker_is_an_error_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
-    """And nothing else."""
+    """And nothing else is printed."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{unused_tcp_port}")
 
-    told = _headrace("list")
+    result = _headrace("list")
 
-    assert isinstance(told.exception, UserError)
-    assert "No Kafka answers" in str(told.exception)
+    assert isinstance(result.exception, UserError)
+    assert "No Kafka answers" in str(result.exception)

@@ -1,4 +1,4 @@
-"""`headrace replay` into a real API, and through it into the real broker."""
+"""`headrace replay` to a real API with a real broker."""
 
 import asyncio
 import gzip
@@ -39,7 +39,7 @@ _PLACES = [TopicPartition(EVENTS_RAW.name, partition) for partition in range(_PA
 
 
 class Api:
-    """Where the API is, and what it has put into Kafka since the test began."""
+    """The address of the API, and the events written to Kafka since the test began."""
 
     def __init__(self, url: str, bootstrap: str) -> None:
         self.url = url
@@ -52,7 +52,7 @@ class Api:
         return ends
 
     def events(self, site_id: str) -> list[RawEvent]:
-        """Return the site's events that came since then, those of a session in order."""
+        """Return the site's new events, those of a session in order."""
         return asyncio.run(self._events(site_id))
 
     async def _events(self, site_id: str) -> list[RawEvent]:
@@ -69,7 +69,7 @@ class Api:
 
 @pytest.fixture
 def api(kafka: str) -> Iterator[Api]:
-    """Serve the API on a free port, before the broker that all tests share."""
+    """Serve the API on a free port, with the broker that all tests share."""
     broker = KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)
     asyncio.run(create_topics(broker))
     port = free_port()
@@ -100,16 +100,16 @@ def _event(site_id: str, number: int) -> bytes:
     return json.dumps({**event, "path": f"/{number}"}).encode()
 
 
-def _rows(told: Result) -> list[list[str]]:
+def _rows(result: Result) -> list[list[str]]:
     """Return the cells of the table, without its header and its last two rows."""
-    lines = [line for line in told.stdout.splitlines() if line.startswith("│")]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("│")]
     return [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[:-2]]
 
 
-def test_good_events_arrive_once_in_order_and_bad_ones_are_counted(
+def test_valid_events_arrive_once_in_order_and_invalid_ones_are_counted(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad one harms no neighbour, and 2,500 are three requests."""
+    """An invalid event affects no other; 2,500 events are three requests."""
     site = f"site-{uuid4()}"
     lines = [_event(site, number) for number in range(2_500)]
     unknown = b'{"type":"nope","site_id":"x","session_id":"x"}'
@@ -117,11 +117,11 @@ def test_good_events_arrive_once_in_order_and_bad_ones_are_counted(
     monkeypatch.chdir(tmp_path)
     Path("events.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines)))
 
-    told = _headrace("events.jsonl.gz", "--to", api.url)
+    result = _headrace("events.jsonl.gz", "--to", api.url)
 
-    assert told.exit_code == 1
+    assert result.exit_code == 1
     assert [event.path for event in api.events(site)] == [f"/{number}" for number in range(2_500)]
-    rows = _rows(told)
+    rows = _rows(result)
     assert [row[:3] for row in rows[:2]] == [
         ["2,500", "accepted", ""],
         ["2", "refused: missing_fields", "events.jsonl.gz, line 11"],
@@ -134,7 +134,7 @@ def test_good_events_arrive_once_in_order_and_bad_ones_are_counted(
 
 
 def test_csv_from_standard_input_arrives_with_its_nested_fields(api: Api) -> None:
-    """As one site, if that is asked for."""
+    """With the requested site."""
     site = f"site-{uuid4()}"
     table = (
         "type,site_id,session_id,screen.width,vitals.lcp,duration,properties\n"
@@ -142,9 +142,9 @@ def test_csv_from_standard_input_arrives_with_its_nested_fields(api: Api) -> Non
         "pageleave,other,s1,,,1500,\n"
     )
 
-    told = _headrace("-", "--to", f"{api.url}/", "--site-id", site, standard_input=table.encode())
+    result = _headrace("-", "--to", f"{api.url}/", "--site-id", site, standard_input=table.encode())
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
     (vitals, leave) = api.events(site)
     assert vitals.screen is not None
     assert (vitals.screen.width, vitals.vitals) == (1920, {"lcp": 1.25})
@@ -152,10 +152,8 @@ def test_csv_from_standard_input_arrives_with_its_nested_fields(api: Api) -> Non
     assert (leave.duration_ms, leave.properties) == (1500, None)
 
 
-def test_an_event_without_an_id_is_sent_with_the_same_one_each_time(
-    api: Api, tmp_path: Path
-) -> None:
-    """One of its own is kept."""
+def test_an_event_without_an_id_gets_the_same_one_each_time(api: Api, tmp_path: Path) -> None:
+    """Existing ids are kept."""
     site = f"site-{uuid4()}"
     own = str(uuid4())
     path = tmp_path / "events.json"
@@ -183,30 +181,30 @@ def test_an_event_without_an_id_is_sent_with_the_same_one_each_time(
         (),
     ],
 )
-def test_wrong_use_ends_with_2(arguments: Sequence[str]) -> None:
-    """And before anything is sent."""
+def test_invalid_options_exit_with_2(arguments: Sequence[str]) -> None:
+    """Before anything is sent."""
     assert _headrace(*arguments).exit_code == 2
 
 
 def test_without_a_server_it_ends_with_a_sentence_and_no_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The default is the headrace of this machine, as the settings have it."""
+    """The default address is that of the settings."""
     path = tmp_path / "events.jsonl"
     path.write_bytes(_event("x", 1))
     port = free_port()
     monkeypatch.setenv("HEADRACE_API__PORT", str(port))
 
     with stamina.set_testing(True, attempts=2):
-        told = _headrace(str(path))
+        result = _headrace(str(path))
 
-    assert isinstance(told.exception, UserError)
-    assert str(told.exception).startswith(f"No headrace answers at http://127.0.0.1:{port}")
-    assert told.stdout == ""
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith(f"No headrace answers at http://127.0.0.1:{port}")
+    assert result.stdout == ""
 
 
 def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api, start: Start) -> None:
-    """What was read is told; nobody waits for the rest."""
+    """It reports what was sent, and does not wait for input."""
     site = f"site-{uuid4()}"
     command = start(
         *("replay", "-", "--to", api.url),
@@ -234,7 +232,7 @@ def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api, star
 def test_a_restart_of_the_api_loses_and_repeats_nothing(
     api: Api, kafka: str, tmp_path: Path, start: Start
 ) -> None:
-    """Batches that were not answered are sent again with the same ids."""
+    """Unanswered batches are retried with the same ids."""
     site = f"site-{uuid4()}"
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join(_event(site, number) for number in range(1_500)))

@@ -1,4 +1,4 @@
-"""`headrace status` of a cluster, without a data directory; of a whole stack see tests/e2e."""
+"""`headrace status` of a cluster without a data directory; see tests/e2e for a whole stack."""
 
 import asyncio
 import json
@@ -19,24 +19,24 @@ _PARTITIONS = 4
 
 @pytest.fixture
 def cluster(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give a broker that has the topics and no role, and point the command at it."""
+    """Start a broker with the topics and without roles, and configure the command for it."""
     asyncio.run(create_topics(KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)))
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", kafka)
     return kafka
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_cluster_without_workers_is_red_and_says_what_to_start(
+def test_missing_workers_are_problems_with_what_to_start(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The environment names the cluster and the database; everything else is there."""
+    """The environment configures the cluster and the database."""
     monkeypatch.setenv("HEADRACE_DATABASE__URL", postgres_url)
     upgrade_database(DatabaseSettings(url=postgres_url))
 
-    told = CliRunner().invoke(app, ["status", "--json"])
-    found = json.loads(told.stdout)
+    result = CliRunner().invoke(app, ["status", "--json"])
+    found = json.loads(result.stdout)
 
-    assert told.exit_code == 1
+    assert result.exit_code == 1
     assert [(role["name"], role["workers"], role["process"]) for role in found["roles"]] == [
         (name, 0, None) for name in ("streams", "live", "sinks")
     ]
@@ -48,14 +48,14 @@ def test_a_cluster_without_workers_is_red_and_says_what_to_start(
     assert started == [f"start `headrace {name}`" for name in ("streams", "live", "sinks")]
 
 
-def test_what_is_not_there_is_said_in_the_same_way(
+def test_a_missing_kafka_and_database_are_problems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
-    """No Kafka and no database: both, in one go."""
+    """Both are reported at once."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{unused_tcp_port}")
 
-    told = CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)])
+    result = CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)])
 
-    assert told.exit_code == 1
-    assert "No Kafka answers at" in told.stdout
-    assert "headrace.db does not exist" in " ".join(told.stdout.split())
+    assert result.exit_code == 1
+    assert "No Kafka answers at" in result.stdout
+    assert "headrace.db does not exist" in " ".join(result.stdout.split())

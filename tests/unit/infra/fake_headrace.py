@@ -1,4 +1,4 @@
-"""A server that answers batches as it is told to, and remembers them."""
+"""A server that answers batches as scripted, and records them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ Answer = Callable[[int, list[bytes]], web.Response | None]
 
 
 class FakeHeadrace:
-    """Batches as they came, and where to send them."""
+    """The recorded batches, and the address."""
 
     def __init__(self, answer: Answer) -> None:
         self.batches: list[list[bytes]] = []
@@ -45,14 +45,14 @@ async def serving(answer: Answer) -> AsyncIterator[FakeHeadrace]:
 
 
 def results(*statuses: str, status: int = 207, **headers: str) -> web.Response:
-    """Return an answer that tells of so many events; what is not accepted has a code."""
-    told = [
+    """Return a response with results; those that are not accepted have a code."""
+    body_results = [
         {"index": index, "status": status}
         if status == "accepted"
         else {"index": index, "status": status, "code": f"{status}_code", "error": f"{status}!"}
         for index, status in enumerate(statuses)
     ]
-    body = msgspec.json.encode({"accepted": 0, "rejected": 0, "results": told})
+    body = msgspec.json.encode({"accepted": 0, "rejected": 0, "results": body_results})
     return web.Response(body=body, status=status, headers=headers)
 
 

@@ -1,11 +1,11 @@
-"""How two streams are compared, and what is kept of what differs."""
+"""The merge join of two streams, and the differences that are kept."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.audit.difference import (
+    MAX_DIFFERENCES,
     MISSING,
-    MOST_KEPT,
     NOT_FROM_EVENTS,
     Findings,
     difference,
@@ -17,10 +17,8 @@ _streams = st.dictionaries(st.tuples(st.text("ab", max_size=2)), st.integers())
 
 
 @given(_streams, _streams)
-def test_merge_yields_each_key_once_in_order_with_what_either_has(
-    wanted: dict[Key, int], has: dict[Key, int]
-) -> None:
-    """None stands where a stream has not the key."""
+def test_merge_is_a_full_outer_join(wanted: dict[Key, int], has: dict[Key, int]) -> None:
+    """Keys are unique and sorted; None stands for a missing side."""
     merged = list(merge(sorted(wanted.items()), sorted(has.items())))
 
     assert merged == [
@@ -29,7 +27,7 @@ def test_merge_yields_each_key_once_in_order_with_what_either_has(
 
 
 def test_the_first_column_that_differs_is_named() -> None:
-    """With what it is and what it must be; bytes are not spilled over the screen."""
+    """With both values; bytes are abbreviated."""
     one = {"a": 1, "b": 2, "c": 3}
     assert difference("ab", one, {"a": 1, "b": 2, "c": 4}) is None
     assert difference("abc", one, {"a": 1, "b": None, "c": 4}) == "b is empty, not 2"
@@ -41,9 +39,9 @@ def test_the_first_column_that_differs_is_named() -> None:
 def test_more_differences_than_are_kept_are_counted() -> None:
     """A whole table may differ."""
     findings = Findings("sessions")
-    for number in range(MOST_KEPT + 5):
+    for number in range(MAX_DIFFERENCES + 5):
         findings.add(("shop", number), str(number), MISSING)
     findings.add(("shop", -1), "right", None)
 
-    assert (findings.compared, findings.differing) == (MOST_KEPT + 6, MOST_KEPT + 5)
-    assert len(findings.keys) == MOST_KEPT
+    assert (findings.compared, findings.differing) == (MAX_DIFFERENCES + 6, MAX_DIFFERENCES + 5)
+    assert len(findings.keys) == MAX_DIFFERENCES

@@ -1,4 +1,4 @@
-"""The first sentence of an audit: what differs, and what to do about it."""
+"""The verdict of an audit: what differs, and what to do about it."""
 
 import pytest
 
@@ -9,28 +9,25 @@ from infra.audit.screen import verdict
 @pytest.mark.parametrize(
     ("differences", "sentence"),
     [
-        ([None], "✓ All is as the events say."),
+        ([None], "✓ All results match the events."),
         (
             [f"{EARLIER_RULES}: referrer is a, not empty"],
-            "✗ 1 row is as an earlier version computed it: run `headrace rebuild sessions` once.",
+            "✗ 1 row was computed by an earlier version: run `headrace rebuild sessions` once.",
         ),
         (
             [f"{EARLIER_RULES}: referrer is a, not empty"] * 2,
-            (
-                "✗ 2 rows are as an earlier version computed them: "
-                "run `headrace rebuild sessions` once."
-            ),
+            ("✗ 2 rows were computed by an earlier version: run `headrace rebuild sessions` once."),
         ),
         (
             [f"{EARLIER_RULES}: referrer is a, not empty", "events is 2, not 3"],
-            "✗ 2 rows differ from what the events say: see docs/audit.md, then `headrace rebuild`.",
+            "✗ 2 rows differ from the events: see docs/audit.md, then run `headrace rebuild`.",
         ),
     ],
 )
-def test_rows_of_an_earlier_version_are_no_unknown_fault(
+def test_rows_of_an_earlier_version_have_their_own_verdict(
     differences: list[str | None], sentence: str
 ) -> None:
-    """Unless something else differs, too."""
+    """Unless other rows differ, too."""
     findings = Findings("sessions")
     for number, what in enumerate(differences):
         findings.add(("shop", str(number)), f"row {number}", what)

@@ -1,4 +1,4 @@
-"""Dead letters are shown whole, and no text of a stranger steers the terminal."""
+"""Dead letters are shown in full, and untrusted text cannot control the terminal."""
 
 import io
 from collections import Counter
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.dead_letters.letter import DeadLetter, Place, replay_headers, to_letter
-from infra.dead_letters.read import Counts, Overview, Settled
-from infra.dead_letters.screen import NEXT_STEPS, of_overview, of_record, readable
+from infra.dead_letters.letter import DeadLetter, RecordId, replay_headers, to_letter
+from infra.dead_letters.read import Counts, Overview, Resolutions
+from infra.dead_letters.screen import NEXT_STEPS, readable, render_overview, render_record
 from infra.errors import UserError
 from schemas import codec
 from schemas.headers import Source
@@ -52,11 +52,11 @@ def _record(value: bytes | None, headers: Any = _HEADERS) -> Any:
     )
 
 
-def _noted(**fields: Any) -> Replay:
+def _resolution(**fields: Any) -> Replay:
     return Replay(stage="sessionize", origin="events-raw/3/7", src_offset=9, log_ms=0, **fields)
 
 
-_NOTHING_DONE = Settled({}, {})
+_NOTHING_DONE = Resolutions({}, {})
 
 
 def _overview(counted: Counter[str], replayed: int = 1, discarded: int = 0) -> Overview:
@@ -64,7 +64,7 @@ def _overview(counted: Counter[str], replayed: int = 1, discarded: int = 0) -> O
     counts = Counts(
         counted, Counter({"rule_failed": replayed}), Counter({"rule_failed": discarded})
     )
-    return Overview([letter], Settled({letter.name: _noted()}, {}), counts)
+    return Overview([letter], Resolutions({letter.key: _resolution()}, {}), counts)
 
 
 def _shown(parts: Any) -> str:
@@ -76,31 +76,31 @@ def _shown(parts: Any) -> str:
 
 
 def test_a_dead_letter_is_read_from_its_headers() -> None:
-    """Where it is, where it was, and why."""
+    """Its id, source, origin and reason."""
     assert to_letter(_record(b"")) == DeadLetter(
-        id=Place("events-session-dlq", 3, 0),
+        id=RecordId("events-session-dlq", 3, 0),
         reason="rule_failed",
         stage="sessionize",
         detail="ValueError('\x1b[2J [red]')",
-        source=Place("events-session", 3, 12),
-        origin=Place("events-raw", 3, 7),
+        source=RecordId("events-session", 3, 12),
+        origin=RecordId("events-raw", 3, 7),
         at_ms=1_700_000_000_000,
     )
 
 
-def test_a_record_that_others_put_there_is_shown_too() -> None:
-    """Its time is then Kafka's."""
+def test_a_record_of_another_writer_is_shown() -> None:
+    """Its time is the record's timestamp."""
     letter = to_letter(_record(b"", headers=(("dlq-offset", b"x"),)))
 
     assert (letter.reason, letter.source, letter.at_ms) == ("", None, 5)
     assert "Something other than headrace" in _shown(
-        of_record(_record(b"", headers=()), _NOTHING_DONE)
+        render_record(_record(b"", headers=()), _NOTHING_DONE)
     )
 
 
 def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
-    """With what to do next at the end."""
-    shown = _shown(of_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
+    """It ends with what to do next."""
+    shown = _shown(render_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
 
     for part in (
         "events-session-dlq/3/0",
@@ -116,18 +116,18 @@ def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
         assert part in shown
 
 
-def test_strangers_texts_are_spelled_out() -> None:
-    """Escape sequences reach no terminal, and markup is no markup."""
-    shown = _shown(of_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
+def test_untrusted_text_is_escaped() -> None:
+    """Escape sequences and markup are shown as text."""
+    shown = _shown(render_record(_record(codec.encode(_EVENT)), _NOTHING_DONE))
 
     assert "\x1b" not in shown
     assert "\\x1b[2J [red]" in shown
     assert "Grüße \\u001b[31m [bold]" in shown
 
 
-def test_bytes_that_are_no_record_are_dumped() -> None:
-    """The first of them, with the reason."""
-    shown = _shown(of_record(_record(b"\x01hello" + bytes(300)), _NOTHING_DONE))
+def test_an_undecodable_value_is_shown_as_a_hex_dump() -> None:
+    """With the first bytes and the error."""
+    shown = _shown(render_record(_record(b"\x01hello" + bytes(300)), _NOTHING_DONE))
 
     assert "not a RawEvent (306 bytes): not the Confluent wire format" in shown
     assert "0000  01 68 65 6c 6c 6f 00" in shown
@@ -136,9 +136,9 @@ def test_bytes_that_are_no_record_are_dumped() -> None:
     assert "0100  " not in shown
 
 
-def test_a_tombstone_is_told() -> None:
-    """It has no bytes at all."""
-    assert "none: a tombstone" in _shown(of_record(_record(None), _NOTHING_DONE))
+def test_a_tombstone_is_shown() -> None:
+    """It has no value."""
+    assert "none: a tombstone" in _shown(render_record(_record(None), _NOTHING_DONE))
 
 
 @pytest.mark.parametrize(
@@ -153,22 +153,20 @@ def test_a_tombstone_is_told() -> None:
         ("type", b"pageview", "pageview"),
     ],
 )
-def test_headers_that_are_not_as_they_should_be_are_shown_all_the_same(
-    name: str, value: bytes, shown: str
-) -> None:
-    """As text where they are one, else in hex."""
+def test_invalid_headers_are_shown(name: str, value: bytes, shown: str) -> None:
+    """As text if they are UTF-8, else in hex."""
     assert readable(name, value) == shown
 
 
-def test_every_reason_says_what_to_do() -> None:
-    """A new one must, too."""
+def test_every_reason_has_a_next_step() -> None:
+    """New reasons need one, too."""
     assert NEXT_STEPS.keys() == set(DeadLetterReason)
 
 
-def test_the_list_ends_with_the_counts_of_all() -> None:
-    """Though it shows only some."""
+def test_the_list_ends_with_the_counts() -> None:
+    """They include dead letters that are not listed."""
     overview = _overview(Counter({"rule_failed": 1_200, "": 1}))
-    shown = _shown(of_overview(overview, 200))
+    shown = _shown(render_overview(overview, 200))
 
     assert "events-session/3/12" in shown
     assert "2023-11-14 22:13:20 replayed" in shown
@@ -181,11 +179,11 @@ def test_the_list_ends_with_the_counts_of_all() -> None:
     ]
 
 
-def test_a_narrow_terminal_shows_all_of_it_too() -> None:
-    """Two things share a column there."""
+def test_a_narrow_terminal_shows_everything() -> None:
+    """With two values in a column."""
     overview = _overview(Counter({"rule_failed": 1}))
     console = Console(file=io.StringIO(), width=80)
-    for part in of_overview(overview, console.width):
+    for part in render_overview(overview, console.width):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
@@ -207,91 +205,91 @@ def test_a_narrow_terminal_shows_all_of_it_too() -> None:
 def test_the_list_begins_with_the_verdict(
     every: int, replayed: int, discarded: int, verdict: str
 ) -> None:
-    """How many are left to look at, and what to do."""
+    """The number of open dead letters, and what to do."""
     overview = _overview(Counter({"rule_failed": every}), replayed, discarded)
 
-    assert _shown(of_overview(overview, 200)).startswith(verdict)
+    assert _shown(render_overview(overview, 200)).startswith(verdict)
 
 
-def test_a_discarded_letter_says_who_discarded_it_and_why() -> None:
-    """And no longer what to do; the words may be a stranger's."""
+def test_a_discarded_dead_letter_shows_author_and_reason() -> None:
+    """Without a next step; both are untrusted text."""
     record = _record(codec.encode(_EVENT))
-    noted = _noted(discard_reason="a test \x1b[2J", discarded_by="ada@gate")
-    shown = _shown(of_record(record, Settled({}, {to_letter(record).name: noted})))
+    resolution = _resolution(discard_reason="a test \x1b[2J", discarded_by="ada@gate")
+    shown = _shown(render_record(record, Resolutions({}, {to_letter(record).key: resolution})))
 
     assert "Discarded 1970-01-01 00:00:00 by ada@gate: a test \\x1b[2J" in shown
     assert "headrace dlq replay" not in shown
 
 
 def test_an_empty_list_is_a_sentence() -> None:
-    """And no table."""
+    """Without a table."""
     nothing = Overview([], _NOTHING_DONE, Counts(Counter(), Counter(), Counter()))
 
-    assert _shown(of_overview(nothing, 80)) == "There are no dead letters.\n"
+    assert _shown(render_overview(nothing, 80)) == "There are no dead letters.\n"
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "events-raw-dlq", "events-raw-dlq/0", "events-raw/0/1", "events-raw-dlq/0/-1", "a/b/c"],
 )
-def test_an_id_that_is_none_is_told_what_one_is_like(text: str) -> None:
-    """An id of a topic that holds no dead letters is none."""
+def test_an_invalid_id_is_rejected_with_an_example(text: str) -> None:
+    """An id of another topic is invalid, too."""
     with pytest.raises(UserError, match="events-raw-dlq/0/17"):
-        Place.parse(text)
+        RecordId.parse(text)
 
 
-def test_an_id_is_read_as_it_is_shown() -> None:
-    """With blanks around it, as copying brings them."""
-    place = Place("events-raw-dlq", 0, 17)
+def test_an_id_is_parsed() -> None:
+    """White space around it is ignored."""
+    place = RecordId("events-raw-dlq", 0, 17)
 
-    assert Place.parse(f" {place} ") == place
+    assert RecordId.parse(f" {place} ") == place
 
 
-def _told(record: Any) -> dict[str, bytes]:
+def _replay_headers(record: Any) -> dict[str, bytes]:
     return dict(replay_headers(record, to_letter(record)))
 
 
-def test_a_replay_carries_what_the_record_had_and_whose_it_is() -> None:
-    """Its own headers, but not why it died nor where it was routed from: both come anew."""
-    told = _told(_record(b""))
+def test_a_replay_has_the_original_headers_and_its_stage() -> None:
+    """Without those of the dead letter and of the router, which are written again."""
+    replayed = _replay_headers(_record(b""))
 
-    assert told == {
+    assert replayed == {
         "id": bytes(15) + b"\x07",
         "replay-for": b"sessionize",
         "replay-of": b"events-raw/3/7",
     }
 
 
-def test_what_the_router_passed_on_twice_is_one_dead_letter() -> None:
-    """Both copies have one place in events-raw; in events-session they have two."""
+def test_a_record_routed_twice_is_one_dead_letter() -> None:
+    """Both copies have one origin in events-raw, but two offsets in events-session."""
     again = dict(_HEADERS) | {"dlq-offset": b"13"}
 
-    assert to_letter(_record(b"", again.items())).name == to_letter(_record(b"")).name
+    assert to_letter(_record(b"", again.items())).key == to_letter(_record(b"")).key
 
 
-def test_a_replay_that_was_refused_is_a_new_dead_letter() -> None:
-    """So it can be replayed once more, when the cause is mended at last."""
-    refused = _told(_record(b"")) | dict(_HEADERS) | {"src": Source(3, 99, 0).pack()}
-    letter = to_letter(_record(b"", refused.items()))
+def test_a_rejected_replay_is_a_new_dead_letter() -> None:
+    """It can be replayed again after its cause is fixed."""
+    rejected = _replay_headers(_record(b"")) | dict(_HEADERS) | {"src": Source(3, 99, 0).pack()}
+    letter = to_letter(_record(b"", rejected.items()))
 
-    assert letter.name == "sessionize:events-raw/3/99"
-    assert letter.name != to_letter(_record(b"")).name
+    assert letter.key == "sessionize:events-raw/3/99"
+    assert letter.key != to_letter(_record(b"")).key
 
 
-def test_an_event_keeps_its_first_offset_however_often_it_is_replayed() -> None:
-    """Its row says where it stands in events-raw."""
-    refused = dict(_HEADERS) | {"dlq-stage": b"store_events", "dlq-topic": b"events-raw"}
-    first = _told(_record(b"", refused.items()))
-    second = _told(_record(b"", (first | refused | {"dlq-offset": b"80"}).items()))
+def test_replays_keep_the_first_offset_of_an_event() -> None:
+    """Its row has its offset in events-raw."""
+    rejected = dict(_HEADERS) | {"dlq-stage": b"store_events", "dlq-topic": b"events-raw"}
+    first = _replay_headers(_record(b"", rejected.items()))
+    second = _replay_headers(_record(b"", (first | rejected | {"dlq-offset": b"80"}).items()))
 
     assert (first["replay-offset"], second["replay-offset"]) == (b"12", b"12")
     assert second["replay-of"] == b"events-raw/3/80"
 
 
 @pytest.mark.parametrize("name", ["dlq-stage", "dlq-topic"])
-def test_what_no_stage_of_ours_put_there_cannot_be_replayed(name: str) -> None:
-    """Nobody would know where it is to go."""
+def test_dead_letters_of_other_writers_cannot_be_replayed(name: str) -> None:
+    """Their stage is unknown."""
     headers = {key: value for key, value in _HEADERS if key != name}
 
-    assert to_letter(_record(b"")).replayable
-    assert not to_letter(_record(b"", headers.items())).replayable
+    assert to_letter(_record(b"")).is_replayable
+    assert not to_letter(_record(b"", headers.items())).is_replayable

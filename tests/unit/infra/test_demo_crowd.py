@@ -1,4 +1,4 @@
-"""The simulated visitors: what they do is plausible, marked, and the same for the same seed."""
+"""The simulated events are plausible, marked as simulated, and determined by the seed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from infra.demo import shop
-from infra.demo.crowd import BAD_RELEASE_AT, BAD_RELEASE_SECONDS, DAY_SECONDS, Crowd, Happening
+from infra.demo.crowd import (
+    BAD_RELEASE_AT,
+    BAD_RELEASE_SECONDS,
+    DAY_SECONDS,
+    Simulation,
+    TimedEvent,
+)
 from schemas.event_types import EVENT_TYPES
 from tests.unit.producer_api.around import read_json
 
@@ -17,45 +23,45 @@ _SECONDS = 1_800.0
 
 
 @pytest.fixture(scope="module")
-def half_hour() -> Sequence[Happening]:
-    """Give half an hour of a hundred visitors."""
+def half_hour() -> Sequence[TimedEvent]:
+    """Return the events of half an hour with a hundred visitors."""
     return _until(_SECONDS, seed=7)
 
 
-def _until(seconds: float, seed: int) -> list[Happening]:
-    crowd = Crowd(100, "demo", seed)
-    return list(takewhile(lambda one: one.at < seconds, crowd.happenings()))
+def _until(seconds: float, seed: int) -> list[TimedEvent]:
+    simulation = Simulation(100, "demo", seed)
+    return list(takewhile(lambda one: one.at < seconds, simulation.events()))
 
 
-def _sessions(happenings: Sequence[Happening]) -> list[list[dict[str, Any]]]:
+def _sessions(timed_events: Sequence[TimedEvent]) -> list[list[dict[str, Any]]]:
     by_session = defaultdict(list)
-    for one in happenings:
+    for one in timed_events:
         by_session[one.event["session_id"]].append(one.event)
     return list(by_session.values())
 
 
-def test_the_same_seed_makes_the_same_crowd() -> None:
-    """To the last id."""
+def test_the_same_seed_gives_the_same_events() -> None:
+    """Including all ids."""
     assert _until(60, seed=1) == _until(60, seed=1)
     assert _until(60, seed=1) != _until(60, seed=2)
 
 
-def test_the_api_takes_every_event_and_knows_every_field(half_hour: Sequence[Happening]) -> None:
-    """Nothing is refused, cut or left over."""
+def test_the_api_accepts_every_event_and_field(half_hour: Sequence[TimedEvent]) -> None:
+    """Nothing is rejected, truncated or unknown."""
     for one in half_hour:
         event = read_json(msgspec.json.encode(one.event))
         assert (event.extra, event.truncated, event.event_id) == (None, [], one.event["event_id"])
 
 
-def test_every_event_says_that_nobody_was_there(half_hour: Sequence[Happening]) -> None:
-    """In its properties, and in the user agent, as a filter of bots reads it."""
+def test_every_event_is_marked_as_simulated(half_hour: Sequence[TimedEvent]) -> None:
+    """In its properties and its user agent, but not as a bot."""
     for one in half_hour:
         assert one.event["properties"]["simulated"] is True
         assert "simulated" in one.event["user_agent"]
 
 
-def test_all_that_people_do_happens(half_hour: Sequence[Happening]) -> None:
-    """Each type of event, most origins, most pages; in the order of time, each id once."""
+def test_all_kinds_of_behaviour_occur(half_hour: Sequence[TimedEvent]) -> None:
+    """Every event type, most origins and most pages, ordered by time, with unique ids."""
     events = [one.event for one in half_hour]
 
     assert {event["type"] for event in events} == set(EVENT_TYPES)
@@ -66,8 +72,8 @@ def test_all_that_people_do_happens(half_hour: Sequence[Happening]) -> None:
     assert [one.at for one in half_hour] == sorted(one.at for one in half_hour)
 
 
-def test_a_visit_goes_from_page_to_page(half_hour: Sequence[Happening]) -> None:
-    """It begins with a pageview; each next page refers to the last; who pays was at checkout."""
+def test_a_visit_goes_from_page_to_page(half_hour: Sequence[TimedEvent]) -> None:
+    """It begins with a pageview, pages refer to the previous one, payments follow a checkout."""
     for visit in _sessions(half_hour):
         assert visit[0]["type"] == "pageview"
         views = [event for event in visit if event["type"] == "pageview"]
@@ -81,8 +87,8 @@ def test_a_visit_goes_from_page_to_page(half_hour: Sequence[Happening]) -> None:
                 assert event["duration"] >= 0
 
 
-def test_visitors_come_again_and_are_known_by_then(half_hour: Sequence[Happening]) -> None:
-    """With another session, and the user id of before."""
+def test_visitors_return(half_hour: Sequence[TimedEvent]) -> None:
+    """In another session, with the same user id."""
     sessions = defaultdict(set)
     for one in half_hour:
         sessions[one.event["visitor_id"]].add(one.event["session_id"])
@@ -91,10 +97,10 @@ def test_visitors_come_again_and_are_known_by_then(half_hour: Sequence[Happening
     assert sum(len(own) == 1 for own in sessions.values()) > len(sessions) / 2
 
 
-def test_there_are_about_as_many_as_asked_more_at_the_height_of_the_day(
-    half_hour: Sequence[Happening],
+def test_the_number_of_visitors_is_as_requested_and_varies_over_the_day(
+    half_hour: Sequence[TimedEvent],
 ) -> None:
-    """As the live page counts them: those of the last five minutes."""
+    """Counted as on the live page: those of the last five minutes."""
     high, low = (
         len({one.event["visitor_id"] for one in half_hour if at - 300 < one.at <= at})
         for at in (1.4 * DAY_SECONDS, 1.95 * DAY_SECONDS)
@@ -104,8 +110,8 @@ def test_there_are_about_as_many_as_asked_more_at_the_height_of_the_day(
     assert (high + low) / 2 == pytest.approx(100, rel=0.35)
 
 
-def test_a_bad_release_fails_for_everybody_for_a_while(half_hour: Sequence[Happening]) -> None:
-    """So many errors of one kind within five minutes that there is an alert."""
+def test_a_bad_release_causes_a_burst_of_errors(half_hour: Sequence[TimedEvent]) -> None:
+    """Enough within five minutes to raise an alert."""
     names = Counter(
         one.event["error_name"]
         for one in half_hour

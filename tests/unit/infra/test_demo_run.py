@@ -1,4 +1,4 @@
-"""A demo against a server that answers as it is told to."""
+"""A demo against a server with scripted answers."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from infra.cli import app
-from infra.demo.crowd import Crowd
+from infra.demo.crowd import Simulation
 from infra.demo.run import Clock, Options, demo
 from infra.demo.screen import DemoScreen
 from infra.errors import UserError
@@ -19,7 +19,7 @@ from tests.unit.infra.fake_headrace import Answer, FakeHeadrace, accept_all, ser
 
 
 class Time:
-    """A clock that sleeping advances."""
+    """A fake clock that sleeping advances."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -36,7 +36,7 @@ class Time:
 
 
 class Played:
-    """A demo that is over."""
+    """The result of a demo."""
 
     def __init__(self, fake: FakeHeadrace, report: Report, shown: str, time: Time) -> None:
         self.events = [json.loads(line) for lines in fake.batches for line in lines]
@@ -51,17 +51,17 @@ async def _play(events: int, rate: int | None = None, answer: Answer = accept_al
     async with serving(answer) as fake:
         options = Options(fake.url, rate, events)
         with DemoScreen(console, time.now) as screen:
-            crowd = Crowd(50, "my-shop", 3)
-            await demo(options, crowd, report, screen, Clock(time.now, time.sleep))
+            simulation = Simulation(50, "my-shop", 3)
+            await demo(options, simulation, report, screen, Clock(time.now, time.sleep))
     assert isinstance(console.file, io.StringIO)
     return Played(fake, report, console.file.getvalue(), time)
 
 
-async def test_so_many_events_are_sent_as_time_goes_by() -> None:
-    """In the order of the model, when they happen, what is at about the same time together."""
+async def test_events_are_sent_in_real_time() -> None:
+    """In order, when they occur, in batches of simultaneous events."""
     played = await _play(200)
 
-    expected = Crowd(50, "my-shop", 3).happenings()
+    expected = Simulation(50, "my-shop", 3).events()
     happened = [next(expected) for _ in range(200)]
     assert played.events == [one.event for one in happened]
     assert played.report.accepted == 200
@@ -70,16 +70,16 @@ async def test_so_many_events_are_sent_as_time_goes_by() -> None:
     assert "events, " in played.shown
 
 
-async def test_at_a_rate_people_are_hurried() -> None:
-    """A fifth of a second's worth in each request."""
+async def test_with_a_rate_events_do_not_wait_for_their_time() -> None:
+    """Each request has a fifth of a second's events."""
     played = await _play(40, rate=100)
 
     assert played.sizes == [20, 20]
     assert played.time.slept == []
 
 
-async def test_after_an_outage_nobody_hurries() -> None:
-    """What was late stays late."""
+async def test_after_an_outage_events_are_not_sent_in_a_burst() -> None:
+    """The delay is kept."""
     time = Time()
     clock = Clock(time.now, time.sleep)
     await clock.wait_until(1)
@@ -90,8 +90,8 @@ async def test_after_an_outage_nobody_hurries() -> None:
     assert time.slept == [1, 1]
 
 
-async def test_what_was_not_taken_is_sent_again_and_said() -> None:
-    """With the same ids, so that it counts once."""
+async def test_events_that_were_not_accepted_are_retried() -> None:
+    """With the same ids, and a message."""
 
     def answer(request: int, lines: list[bytes]) -> web.Response:
         if request == 0:
@@ -106,8 +106,8 @@ async def test_what_was_not_taken_is_sent_again_and_said() -> None:
     assert "Resumed" in played.shown
 
 
-def test_a_server_that_is_not_there_is_named(unused_tcp_port: int) -> None:
-    """And what to do."""
+def test_an_unreachable_server_is_named(unused_tcp_port: int) -> None:
+    """With what to do."""
     address = f"http://127.0.0.1:{unused_tcp_port}"
     with stamina.set_testing(True, attempts=2):
         result = CliRunner().invoke(app, ["demo", "--to", address, "--events", "3"])
@@ -118,6 +118,6 @@ def test_a_server_that_is_not_there_is_named(unused_tcp_port: int) -> None:
 
 
 @pytest.mark.parametrize("options", [["--visitors", "0"], ["--site-id", "a b"], ["--to", "x"]])
-def test_wrong_use_is_told(options: list[str]) -> None:
+def test_invalid_options_are_rejected(options: list[str]) -> None:
     """Before anything is sent."""
     assert CliRunner().invoke(app, ["demo", *options]).exit_code == 2

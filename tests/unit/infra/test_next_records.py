@@ -1,4 +1,4 @@
-"""The time of the next record to do, where compaction or transactions left gaps."""
+"""The log time of the next record, with gaps by compaction and transactions."""
 
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ _PLACE = TopicPartition("sessions", 0)
 
 
 class _Consumer:
-    """A partition with records at some offsets; the end is behind the last of them, or a marker."""
+    """A partition with records at some offsets; its end may be after transaction markers."""
 
     def __init__(self, offsets: Iterable[int], end: int) -> None:
         self._offsets = list(offsets)
@@ -51,15 +51,15 @@ class _Consumer:
         ([0, 5], 1, 5, {}),  # written after the end was asked for
     ],
 )
-async def test_the_first_record_that_is_left_says_since_when_it_waits(
+async def test_the_time_is_that_of_the_next_record(
     offsets: list[int], begin: int, end: int, expected: dict[TopicPartition, int]
 ) -> None:
-    """Where none is left, everything is done, whatever the offsets say."""
+    """Partitions without a record in the range are left out."""
     consumer = _Consumer(offsets, end)
 
     assert await log_times(consumer, {_PLACE: begin}, {_PLACE: end}) == expected
 
 
-async def test_nothing_behind_is_nothing_read() -> None:
-    """Not even a partition is assigned."""
+async def test_without_lag_nothing_is_read() -> None:
+    """No partition is assigned."""
     assert await log_times(None, {}, {}) == {}

@@ -1,4 +1,4 @@
-"""What a rebuild reads of a table's topic, and how its own states become the newest."""
+"""Reading a table's changelog, and writing states that are newer than all others."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from infra.rebuild import changelog as module
-from infra.rebuild.changelog import Changelog, Held, Put
-from infra.rebuild.plan import about_page
+from infra.rebuild.changelog import Changelog, Put, StateRef
+from infra.rebuild.plan import describe_page
 from schemas.codec import encode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import PageDuration
@@ -35,7 +35,7 @@ def _record(path: str, leaves: int | None, version: int) -> InRecord:
 
 @pytest.fixture
 async def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
-    """Give a topic that was read, as it is after a worker wrote late and another went on."""
+    """Return a changelog that was read, with a late write of a previous worker."""
     records = [
         _record("/a", 3, 20),
         _record("/a", 2, 10),  # of a worker that had lost its partition
@@ -53,19 +53,19 @@ async def changelog(monkeypatch: pytest.MonkeyPatch) -> Changelog:
 
     monkeypatch.setattr(module, "LogTail", FakeLogTail)
     read = Changelog(PAGE_DURATIONS)
-    await read.read(KafkaSettings(), [0, 1], PageDuration, about_page)
+    await read.read(KafkaSettings(), [0, 1], PageDuration, describe_page)
     return read
 
 
-async def test_the_value_that_knows_most_counts(changelog: Changelog) -> None:
-    """Not the last; what was deleted is not there, and what cannot be read belongs to no site."""
-    assert changelog.take(("shop", NOON)) == [Held(1, b"/a", 3)]
-    assert changelog.take(("shop", NOON)) == []
-    assert dict(changelog.rest()) == {(): [Held(1, b"/c", 0)]}
+async def test_the_highest_version_wins(changelog: Changelog) -> None:
+    """Not the last record; deleted keys are absent, and undecodable states have no site."""
+    assert changelog.pop(("shop", NOON)) == [StateRef(1, b"/a", 3)]
+    assert changelog.pop(("shop", NOON)) == []
+    assert dict(changelog.remaining()) == {(): [StateRef(1, b"/c", 0)]}
 
 
-async def test_what_is_put_is_as_new_as_anything_in_its_partition(changelog: Changelog) -> None:
-    """So a worker that recovers takes it, and what it writes next is not older."""
+async def test_writes_have_the_highest_version_of_their_partition(changelog: Changelog) -> None:
+    """A worker restores them, and its next writes are not older."""
     producer: Any = NotingProducer()
 
     await changelog.put(producer, [Put(1, b"/a", b"new"), Put(1, b"/b", None), Put(0, b"x", b"y")])

@@ -1,4 +1,4 @@
-"""CSV becomes events; a row that is no CSV is rejected with its line."""
+"""CSV rows become events; invalid rows are rejected with their line."""
 
 import io
 import json
@@ -8,14 +8,14 @@ import pytest
 
 from infra.errors import UserError
 from infra.replay import csv_events
-from infra.replay.csv_header import Mapped, header_in
-from infra.replay.recorded import Recorded
+from infra.replay.csv_header import FieldMap, starts_with_header
+from infra.replay.recorded import RecordedEvent
 from infra.replay.texts import MAX_LINE, open_text, read_lines
 
 _HEADER = b"type,site_id,session_id,title\n"
 
 
-def _rows(data: bytes, mapped: Mapped | None = None) -> list[Recorded]:
+def _rows(data: bytes, mapped: FieldMap | None = None) -> list[RecordedEvent]:
     (text, _) = open_text("x.csv", io.BufferedReader(io.BytesIO(data)))
     return list(csv_events.read_rows("x.csv", read_lines(text), mapped or {}))
 
@@ -24,8 +24,8 @@ def _events(header: str, *rows: str) -> list[Any]:
     return [json.loads(row.data) for row in _rows("\n".join([header, *rows]).encode())]
 
 
-def test_columns_with_dots_make_objects_and_empty_cells_are_absent() -> None:
-    """Also several levels deep."""
+def test_columns_with_dots_become_objects_and_empty_cells_are_absent() -> None:
+    """At any depth."""
     (event,) = _events(
         "type,screen.width,screen.height,utm.source,properties.a.b,properties.a.c,title",
         "pageview,1920,,news,x,y,",
@@ -39,8 +39,8 @@ def test_columns_with_dots_make_objects_and_empty_cells_are_absent() -> None:
     }
 
 
-def test_cells_of_numeric_fields_become_numbers_when_they_are() -> None:
-    """Texts that look like numbers elsewhere stay texts."""
+def test_cells_of_numeric_fields_become_numbers() -> None:
+    """In other fields they stay strings."""
     (event, other) = _events(
         "type,duration,vitals.lcp,vitals.cls,vitals.inp,properties.n,amount",
         "x, 12 ,1e3,.05,+007,5,19.90",
@@ -58,14 +58,14 @@ def test_cells_of_numeric_fields_become_numbers_when_they_are() -> None:
 
 
 def test_a_number_keeps_all_of_its_digits() -> None:
-    """It is not read as a float on the way."""
+    """It is not converted to a float."""
     (row,) = _rows(b"type,duration\nx,1.10000000000000000001\n")
 
     assert row.data == b'{"type":"x","duration":1.10000000000000000001}'
 
 
-def test_columns_of_object_fields_hold_json() -> None:
-    """What is no JSON goes out as a text, for the server to refuse."""
+def test_columns_of_object_fields_are_json() -> None:
+    """Invalid JSON is sent as a string, which the server rejects."""
     events = _events(
         "type,properties,screen",
         'x,"{""plan"": ""pro"", ""n"": 1.50}",{}',
@@ -76,7 +76,7 @@ def test_columns_of_object_fields_hold_json() -> None:
     assert events[1] == {"type": "x", "properties": "{'plan'}", "screen": 7}
 
 
-def test_an_object_and_its_members_can_stand_in_columns_of_their_own() -> None:
+def test_an_object_and_its_members_can_have_separate_columns() -> None:
     """The members are added to the object."""
     events = _events("type,properties,properties.b", 'x,"{""a"":1}",2', "x,{ },2", "x,,2", "x,3,2")
 
@@ -88,8 +88,8 @@ def test_an_object_and_its_members_can_stand_in_columns_of_their_own() -> None:
     ]
 
 
-def test_a_cell_may_go_over_several_lines() -> None:
-    """The event still is one line, and has the number of its first."""
+def test_a_cell_can_have_several_lines() -> None:
+    """The event is one line, and has the number of its first line."""
     rows = _rows(_HEADER + b'a,s,1,"one\ntwo ""three"""\nb,s,2,\xc3\xbc\n')
 
     assert [row.line for row in rows] == [2, 4]
@@ -111,8 +111,8 @@ def test_a_cell_may_go_over_several_lines() -> None:
         b"b,s,2," + b"x" * 140_000,
     ],
 )
-def test_a_broken_row_is_rejected_with_its_line_and_harms_no_other(broken: bytes) -> None:
-    """Not even when its quote never ends, or only in a later row."""
+def test_an_invalid_row_is_rejected_alone(broken: bytes) -> None:
+    """Even if its quote never ends, or ends in a later row."""
     rows = _rows(_HEADER + b"a,s,1,x\n" + broken + b'\nc,s,3,"y"\nd,s,4,z\n')
 
     assert [row.line for row in rows] == [2, 3, 4, 5]
@@ -121,8 +121,8 @@ def test_a_broken_row_is_rejected_with_its_line_and_harms_no_other(broken: bytes
     assert [json.loads(rows[index].data)["type"] for index in (0, 2, 3)] == ["a", "c", "d"]
 
 
-def test_bytes_that_are_no_utf8_go_through_as_they_are() -> None:
-    """That event alone is rejected."""
+def test_invalid_utf8_rejects_one_event() -> None:
+    """Its bytes are kept."""
     (row, other) = _rows(_HEADER + b"a,s,1,\xff\nb,s,2,x\n")
 
     assert row.data == b"a,s,1,\xff"
@@ -131,7 +131,7 @@ def test_bytes_that_are_no_utf8_go_through_as_they_are() -> None:
     assert other.problem is None
 
 
-def test_a_header_that_is_no_utf8_rejects_the_rows_that_need_it() -> None:
+def test_invalid_utf8_in_the_header_rejects_rows() -> None:
     """With the command that converts the file."""
     (row, other) = _rows(b"type,gr\xf6\xdfe\na,1\nb,\n")
 
@@ -140,16 +140,16 @@ def test_a_header_that_is_no_utf8_rejects_the_rows_that_need_it() -> None:
     assert other.problem is None
 
 
-def test_empty_cells_after_the_last_column_are_no_mistake() -> None:
-    """Spreadsheets write them, also in the header; blank lines are no rows."""
+def test_trailing_empty_cells_are_ignored() -> None:
+    """Spreadsheets write them, even in the header; blank lines are no rows."""
     assert _events("type,site_id,,", "a,s", "", "  ", "b,s,,,") == [
         {"type": "a", "site_id": "s"},
         {"type": "b", "site_id": "s"},
     ]
 
 
-def test_a_wrong_number_of_cells_is_reported_as_such() -> None:
-    """With the physical line, also after cells of several lines, and the usual cause."""
+def test_a_wrong_number_of_cells_is_rejected() -> None:
+    """With the physical line and the usual cause."""
     rows = _rows(_HEADER + b'a,s,1,"two\nlines"\nb,s,2,KHTML, like Gecko\nc,s,3\n')
 
     problems = [(row.line, row.problem) for row in rows if row.problem]
@@ -161,32 +161,32 @@ def test_a_wrong_number_of_cells_is_reported_as_such() -> None:
 
 
 def test_a_row_of_empty_cells_is_an_empty_event() -> None:
-    """It is refused, and counted."""
+    """It is rejected and counted."""
     assert _events("type,site_id", ",") == [{}]
 
 
-def test_a_header_of_other_names_is_an_error() -> None:
-    """Rather than a refusal for every row."""
+def test_a_header_without_our_fields_is_an_error() -> None:
+    """Rather than rejecting every row."""
     with pytest.raises(UserError, match=r"Line 1 of x\.csv must name the fields"):
         _rows(b"pageview,my-site,s1\n")
 
 
 def test_an_empty_file_has_no_events() -> None:
-    """And is no error."""
+    """It is not an error."""
     assert _rows(b"") == []
 
 
-def test_a_header_is_known_by_a_field_that_every_event_has() -> None:
-    """In any place, quoted or not."""
-    assert header_in('\n\npath,"type"\r\n', {})
-    assert not header_in("path,kind", {})
-    assert not header_in('{"type":"pageview"}', {})
+def test_a_header_is_detected_by_a_required_field() -> None:
+    """At any position, quoted or not."""
+    assert starts_with_header('\n\npath,"type"\r\n', {})
+    assert not starts_with_header("path,kind", {})
+    assert not starts_with_header('{"type":"pageview"}', {})
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("before", ["", "\n", "\r\n \n;;;\n", "sep={}\n", '"sep={}"\r\n\n'])
 def test_the_delimiter_is_that_of_the_header(delimiter: str, before: str) -> None:
-    """After any number of blank lines, and after the line by which Excel learns it."""
+    """After blank lines, and after the `sep=` line of Excel."""
     lines = ["type,site_id,session_id,title", 'a,s,1,"x,y"', "b,s,2,it's"]
     text = before.format(delimiter) + "\r\n".join(line.replace(",", delimiter) for line in lines)
 
@@ -198,8 +198,8 @@ def test_the_delimiter_is_that_of_the_header(delimiter: str, before: str) -> Non
     ]
 
 
-def test_our_names_are_known_in_any_case_and_with_blanks() -> None:
-    """Those of others, and of properties, stay as they are."""
+def test_our_names_match_in_any_case_and_with_spaces() -> None:
+    """Other names, and those of properties, do not change."""
     (event,) = _events(
         '"Type", SITE_ID ,Session Id,Screen.Width,properties.Plan,Shop', "pageview,s,1,5,pro,x"
     )
@@ -216,7 +216,7 @@ def test_our_names_are_known_in_any_case_and_with_blanks() -> None:
 
 @pytest.mark.parametrize("null", ["", " ", "\\N", "NULL", "null", "None", '"NULL"', " \\N "])
 def test_null_markers_are_absent(null: str) -> None:
-    """In columns of texts, numbers and JSON alike; within a text they are text."""
+    """In columns of strings, numbers and JSON; within a string they are text."""
     (event,) = _events("type,visitor_id,duration,utm,title", f"a,{null},{null},{null},x NULL")
 
     assert event == {"type": "a", "title": "x NULL"}
@@ -229,14 +229,14 @@ def test_null_markers_are_absent(null: str) -> None:
         ("typ,site,session", "--map theirs=ours"),
     ],
 )
-def test_a_header_that_cannot_be_used_is_an_error(header: str, sentence: str) -> None:
-    """Whatever row follows."""
+def test_an_invalid_header_is_an_error(header: str, sentence: str) -> None:
+    """Whatever the rows are."""
     with pytest.raises(UserError, match=sentence):
         _events(header, "a,b,c")
 
 
 def test_columns_are_renamed() -> None:
-    """Before the header is judged."""
+    """Before the header is validated."""
     mapped = {"Event Kind": "type", "site": "site_id", "sess": "session_id", "w": "screen.width"}
 
     (row,) = _rows(b"Event Kind,site,sess,w\na,s,1,5\n", mapped)
@@ -249,14 +249,14 @@ def test_columns_are_renamed() -> None:
     }
 
 
-def test_a_column_to_rename_must_be_there() -> None:
-    """A misspelt one would be left out of every event."""
-    with pytest.raises(UserError, match=r"--map names kind, which is no column of x\.csv"):
+def test_a_column_to_rename_must_exist() -> None:
+    """A misspelt name would be missing in every event."""
+    with pytest.raises(UserError, match=r"--map names kind, which is not a column of x\.csv"):
         _rows(b"type,w\na,5\n", {"kind": "type"})
 
 
-def test_a_number_that_can_mean_two_is_rejected() -> None:
-    """Not guessed; with semicolons, a comma is a decimal one."""
+def test_an_ambiguous_number_is_rejected() -> None:
+    """With semicolons as delimiters, a comma is a decimal separator."""
     (row,) = _rows(b'type,amount\nx,"1,234"\n')
     (event,) = _events("type;amount;vitals.lcp", "x;12,50;1,234")
 

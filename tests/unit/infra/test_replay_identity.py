@@ -1,4 +1,4 @@
-"""Ids derived from content."""
+"""Event ids derived from content."""
 
 import json
 from pathlib import Path
@@ -6,18 +6,20 @@ from pathlib import Path
 import pytest
 
 from infra.replay.batches import read_batches
-from infra.replay.recorded import Completion, Recorded
+from infra.replay.recorded import EventCompleter, RecordedEvent
 
 _EVENT = {"type": "payment", "site_id": "s", "session_id": "1", "timestamp": "2024-03-01T10:00:00Z"}
 
 
 def _ids(path: Path, site_id: str | None = None, most: int = 1_000) -> list[str]:
-    batches = read_batches([path], Completion(site_id), most)
+    batches = read_batches([path], EventCompleter(site_id), most)
     return [json.loads(event.data)["event_id"] for batch in batches for event in batch.events]
 
 
 def _id(text: str) -> str:
-    found: str = json.loads(Completion(None).complete(Recorded(1, text.encode())).data)["event_id"]
+    found: str = json.loads(EventCompleter(None).complete(RecordedEvent(1, text.encode())).data)[
+        "event_id"
+    ]
     return found
 
 
@@ -39,8 +41,8 @@ def _with(**fields: object) -> str:
         (_with(), _with(sent_at="2024-03-01T10:00:05Z")),
     ],
 )
-def test_the_same_event_has_the_same_id_however_it_is_written(one: str, other: str) -> None:
-    """So that importing it from another export counts once."""
+def test_an_id_does_not_depend_on_the_format(one: str, other: str) -> None:
+    """An import from another export counts once."""
     assert _id(one) == _id(other)
 
 
@@ -57,19 +59,19 @@ def test_the_same_event_has_the_same_id_however_it_is_written(one: str, other: s
     ],
 )
 def test_another_event_has_another_id(other: str) -> None:
-    """By any value."""
+    """For any different value."""
     others = [_with(), _with(title="2"), _with(amount="1.1"), _with(properties={"a": "\0"})]
 
     assert _id(other) not in [_id(one) for one in others]
 
 
 def test_an_id_never_changes() -> None:
-    """What an earlier version imported must count once in this one as well."""
+    """Imports of an earlier version must be recognised."""
     assert _id(_with()) == "1a8c424c-63f4-5da5-b734-e00f3be12d1d"
 
 
-def test_equal_events_of_a_file_are_different_ones(tmp_path: Path) -> None:
-    """Each time the file is read, in whatever batches; as another site they are others."""
+def test_equal_events_of_a_file_have_different_ids(tmp_path: Path) -> None:
+    """The same ones each time, for any batch size; others for another site."""
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join([_with(), _with(title="x"), _with(), _with()]))
 
@@ -80,17 +82,17 @@ def test_equal_events_of_a_file_are_different_ones(tmp_path: Path) -> None:
     assert not set(_ids(path, "other")) & set(ids)
 
 
-def test_a_file_that_is_named_twice_has_the_same_ids(tmp_path: Path) -> None:
-    """Occurrences are counted by file: two exports may overlap."""
+def test_a_file_given_twice_has_the_same_ids(tmp_path: Path) -> None:
+    """Occurrences are counted per file: exports may overlap."""
     path = tmp_path / "x.jsonl"
     path.write_text(_with())
-    batches = read_batches([path, path], Completion(None))
+    batches = read_batches([path, path], EventCompleter(None))
 
     assert len({event.data for batch in batches for event in batch.events}) == 1
 
 
 def test_csv_and_json_lines_give_the_same_ids(tmp_path: Path) -> None:
-    """Of the same values; also UTF-16, and with other columns that are empty."""
+    """Also in UTF-16, and with additional empty columns."""
     table, lines = tmp_path / "x.csv", tmp_path / "x.jsonl"
     header = "site_id;type;session_id;timestamp;amount;screen.width;title;utm.source\n"
     row = "s;payment;1;2024-03-01 10:00:00 UTC;1,50;1920;\u00fc;\n"
@@ -100,20 +102,20 @@ def test_csv_and_json_lines_give_the_same_ids(tmp_path: Path) -> None:
     assert _ids(table) == _ids(lines)
 
 
-def test_a_recorded_sending_time_does_not_correct_the_recorded_time() -> None:
-    """Nor does a wrong one reject the event; other fields stay."""
+def test_a_recorded_sent_at_is_removed() -> None:
+    """Not even an invalid one rejects the event; other fields do not change."""
     event = _with(sent_at="nonsense", received_at="2024-03-01T10:00:09Z")
 
-    sent = json.loads(Completion(None).complete(Recorded(1, event.encode())).data)
+    sent = json.loads(EventCompleter(None).complete(RecordedEvent(1, event.encode())).data)
 
     assert sent["sent_at"] is None
     assert sent["timestamp"] == _EVENT["timestamp"]
     assert sent["received_at"] == "2024-03-01T10:00:09Z"
 
 
-def test_what_is_no_utf8_is_rejected_with_the_way_to_convert_it() -> None:
-    """Here, where it is known that it comes from a file."""
-    found = Completion(None).complete(Recorded(1, b'{"title":"\xe9t\xe9"}'))
+def test_invalid_utf8_is_rejected_with_the_command_that_converts_it() -> None:
+    """Before it is sent."""
+    found = EventCompleter(None).complete(RecordedEvent(1, b'{"title":"\xe9t\xe9"}'))
 
     assert found.problem is not None
     assert "0xE9" in found.problem.error
@@ -121,8 +123,8 @@ def test_what_is_no_utf8_is_rejected_with_the_way_to_convert_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "7", "[]", '{"a":' * 2_000])
-def test_what_cannot_be_read_gets_no_id(text: str) -> None:
+def test_invalid_json_gets_no_id(text: str) -> None:
     """The server rejects it."""
-    event = Recorded(1, text.encode())
+    event = RecordedEvent(1, text.encode())
 
-    assert Completion(None).complete(event) == event
+    assert EventCompleter(None).complete(event) == event

@@ -1,10 +1,10 @@
-"""Members of JSON renamed."""
+"""Renaming members of JSON events."""
 
 import json
 
 import pytest
 
-from infra.replay.renaming import renaming
+from infra.replay.renaming import make_renamer
 
 
 @pytest.mark.parametrize(
@@ -27,18 +27,18 @@ from infra.replay.renaming import renaming
 def test_members_are_renamed(
     mapped: dict[str, str], event: dict[str, object], renamed: dict[str, object]
 ) -> None:
-    """Nested ones by dots."""
-    assert json.loads(renaming(mapped)(json.dumps(event).encode())) == renamed
+    """Nested ones with dots."""
+    assert json.loads(make_renamer(mapped)(json.dumps(event).encode())) == renamed
 
 
 def test_values_keep_every_digit() -> None:
-    """They are not read."""
-    assert renaming({"a": "amount"})(b'{"a":1.10000000000000000001}') == (
+    """Numbers are not converted to floats."""
+    assert make_renamer({"a": "amount"})(b'{"a":1.10000000000000000001}') == (
         b'{"amount":1.10000000000000000001}'
     )
 
 
 @pytest.mark.parametrize("data", [b"{", b"[1]", b"\xff", b'{"b":'])
-def test_what_is_no_object_is_left_alone(data: bytes) -> None:
+def test_anything_but_an_object_does_not_change(data: bytes) -> None:
     """The server rejects it."""
-    assert renaming({"a": "b"})(data) == data
+    assert make_renamer({"a": "b"})(data) == data

@@ -1,4 +1,4 @@
-"""A whole replay against a server that answers as it is told to."""
+"""A whole replay against a server with scripted answers."""
 
 import io
 from pathlib import Path
@@ -10,14 +10,14 @@ from rich.console import Console
 
 from infra.errors import UserError
 from infra.replay.report import Report
-from infra.replay.run import Options, Pace, replay
+from infra.replay.run import Options, RateLimiter, replay
 from infra.replay.screen import ReplayScreen
 from infra.replay.sender import Result
 from tests.unit.infra.fake_headrace import Answer, accept_all, results, serving
 
 
 class Clock:
-    """A clock that sleeping advances."""
+    """A fake clock that sleeping advances."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -32,7 +32,7 @@ class Clock:
 
 
 async def _replay(answer: Answer, path: Path) -> tuple[Report, str]:
-    """Return the report, and what the screen showed."""
+    """Run a replay; return the report, and the output of the screen."""
     console = Console(file=io.StringIO(), width=200)
     report = Report()
     async with serving(answer) as fake:
@@ -49,7 +49,7 @@ def _file(folder: Path, events: int) -> Path:
 
 
 async def test_all_events_are_sent_in_order_and_each_with_an_id(tmp_path: Path) -> None:
-    """A thousand in a batch."""
+    """In batches of a thousand."""
     sizes = []
 
     def answer(request: int, lines: list[bytes]) -> web.Response:
@@ -61,11 +61,11 @@ async def test_all_events_are_sent_in_order_and_each_with_an_id(tmp_path: Path) 
     (report, shown) = await _replay(answer, _file(tmp_path, 2_500))
 
     assert sizes == [1_000, 1_000, 500]
-    assert (report.accepted, report.refused, shown) == (2_500, {}, "")
+    assert (report.accepted, report.rejections, shown) == (2_500, {}, "")
 
 
-async def test_waiting_is_said_with_its_reason_once(tmp_path: Path) -> None:
-    """And that it goes on."""
+async def test_a_wait_is_reported_once_with_its_reason(tmp_path: Path) -> None:
+    """And so is its end."""
 
     def answer(request: int, lines: list[bytes]) -> web.Response:
         if request < 3:
@@ -80,8 +80,8 @@ async def test_waiting_is_said_with_its_reason_once(tmp_path: Path) -> None:
     assert shown.endswith("Resumed\n")
 
 
-async def test_the_end_of_patience_says_how_far_it_came(tmp_path: Path) -> None:
-    """By lines of the file."""
+async def test_a_timeout_reports_the_location(tmp_path: Path) -> None:
+    """By file and line."""
     path = _file(tmp_path, 1_003)
 
     def answer(request: int, lines: list[bytes]) -> web.Response:
@@ -100,8 +100,8 @@ async def test_the_end_of_patience_says_how_far_it_came(tmp_path: Path) -> None:
     assert "Run the same command again" in str(raised.value)
 
 
-def test_refusals_are_counted_by_code_with_the_first_example() -> None:
-    """The most frequent stand first in the table."""
+def test_rejections_are_counted_by_code_with_the_first_example() -> None:
+    """The most frequent code comes first in the table."""
     clock = Clock()
     report = Report(clock.now)
     report.count("x, line 1", Result("accepted"))
@@ -119,44 +119,44 @@ def test_refusals_are_counted_by_code_with_the_first_example() -> None:
         ["2", "refused: often", "x, line 3", "First"],
         ["1", "refused: rare", "x, line 2", "Rare\\x1b"],
         ["4", "in 2.0 seconds", "", ""],
-        ["2", "a second", "", ""],
+        ["2", "per second", "", ""],
     ]
 
 
 @pytest.mark.parametrize(("rate", "limit"), [(1, 1), (50, 10), (100_000, 1_000), (None, 1_000)])
 def test_batches_are_smaller_at_a_low_rate(rate: int | None, limit: int) -> None:
-    """So that events flow evenly."""
-    assert Pace(rate).limit == limit
+    """So that events are sent evenly."""
+    assert RateLimiter(rate).batch_size == limit
 
 
-async def test_the_pace_is_the_rate_and_lost_time_stays_lost() -> None:
-    """After a wait for the server, no flood follows."""
+async def test_the_rate_is_limited_and_lost_time_is_not_made_up_for() -> None:
+    """After a wait for the server, there is no burst."""
     clock = Clock()
-    pace = Pace(100, clock.now, clock.sleep)
+    limiter = RateLimiter(100, clock.now, clock.sleep)
     sent_at = []
     for _ in range(3):
-        await pace.wait(20)
+        await limiter.wait(20)
         sent_at.append(round(clock.seconds, 3))
     clock.seconds += 60
     for _ in range(2):
-        await pace.wait(20)
+        await limiter.wait(20)
         sent_at.append(round(clock.seconds, 3))
 
     assert sent_at == [0, 0.2, 0.4, 60.4, 60.6]
 
 
-async def test_without_a_rate_nothing_is_held_back() -> None:
-    """As fast as it goes."""
+async def test_without_a_rate_nothing_waits() -> None:
+    """Events are sent as fast as possible."""
     clock = Clock()
-    pace = Pace(None, clock.now, clock.sleep)
-    await pace.wait(1_000)
-    await pace.wait(1_000)
+    limiter = RateLimiter(None, clock.now, clock.sleep)
+    await limiter.wait(1_000)
+    await limiter.wait(1_000)
 
     assert clock.seconds == 0
 
 
-def test_where_there_is_no_terminal_a_line_now_and_then_says_how_far_it_is() -> None:
-    """No bar, which would fill a log."""
+def test_without_a_terminal_progress_is_printed_as_regular_lines() -> None:
+    """A progress bar would fill a log."""
     clock = Clock()
     console = Console(file=io.StringIO(), width=200)
     report = Report(clock.now)
@@ -170,8 +170,8 @@ def test_where_there_is_no_terminal_a_line_now_and_then_says_how_far_it_is() -> 
     assert console.file.getvalue() == "2 events, 0/s, x, line 2\n4 events, 0/s, x, line 4\n"
 
 
-def test_on_a_terminal_there_is_a_bar() -> None:
-    """With the bytes, the events and the rate."""
+def test_on_a_terminal_there_is_a_progress_bar() -> None:
+    """With bytes, events and rate."""
     clock = Clock()
     console = Console(file=io.StringIO(), width=200, force_terminal=True)
     report = Report(clock.now)

@@ -1,4 +1,4 @@
-"""Batches are sent again until the server has said of each event what it is."""
+"""Batches are sent until the server has accepted or rejected each event."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -10,14 +10,14 @@ import stamina
 from aiohttp import web
 
 from infra.errors import UserError
-from infra.replay.sender import NotTakenError, Result, Sender
+from infra.replay.sender import NotAcceptedError, Result, Sender
 from tests.unit.infra.fake_headrace import Answer, FakeHeadrace, accept_all, results, serving
 
 _EVENTS = (b"1", b"2", b"3")
 
 
 class Sending:
-    """A sender, what it told, and the server it sends to."""
+    """A sender, the results and messages it reported, and its server."""
 
     def __init__(self, fake: FakeHeadrace, session: aiohttp.ClientSession) -> None:
         self.fake = fake
@@ -28,28 +28,28 @@ class Sending:
     async def send(self) -> None:
         """Send the three events."""
 
-        def settle(index: int, result: Result) -> None:
+        def on_result(index: int, result: Result) -> None:
             self.settled.append((index, result.status))
 
-        await self._sender.send(_EVENTS, settle)
+        await self._sender.send(_EVENTS, on_result)
 
 
 @asynccontextmanager
 async def sending(answer: Answer) -> AsyncIterator[Sending]:
-    """Give a sender to a server that answers so."""
+    """Return a function that creates a sender for a server with scripted answers."""
     async with serving(answer) as fake, aiohttp.ClientSession() as session:
         yield Sending(fake, session)
 
 
 @pytest.fixture(autouse=True)
 def _no_waits() -> Iterator[None]:
-    """Let retries follow at once, five at most."""
+    """Retry at once, at most five times."""
     with stamina.set_testing(True, attempts=5):
         yield
 
 
-async def test_a_batch_is_ndjson_and_each_result_is_told_in_order() -> None:
-    """What is refused is settled as well as what is accepted."""
+async def test_a_batch_is_ndjson_and_results_are_reported_in_order() -> None:
+    """Rejections are results, too."""
     async with sending(lambda *_: results("accepted", "rejected", "accepted")) as it:
         await it.send()
 
@@ -59,8 +59,8 @@ async def test_a_batch_is_ndjson_and_each_result_is_told_in_order() -> None:
         assert it.whys == []
 
 
-async def test_a_batch_of_nothing_but_refused_events_is_not_sent_again() -> None:
-    """Though its status is 400."""
+async def test_a_batch_of_rejected_events_is_not_retried() -> None:
+    """Although its status is 400."""
     async with sending(lambda *_: results(*["rejected"] * 3, status=400)) as it:
         await it.send()
 
@@ -68,8 +68,8 @@ async def test_a_batch_of_nothing_but_refused_events_is_not_sent_again() -> None
         assert len(it.fake.batches) == 1
 
 
-async def test_only_events_that_failed_are_sent_again() -> None:
-    """In their order, and each is settled once."""
+async def test_only_failed_events_are_retried() -> None:
+    """In order, and each gets one result."""
 
     def answer(request: int, lines: list[bytes]) -> web.Response:
         if request == 0:
@@ -85,8 +85,8 @@ async def test_only_events_that_failed_are_sent_again() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_what_may_pass_is_sent_again_with_the_reason_told(status: int) -> None:
-    """The whole batch, byte for byte, so that its events count once."""
+async def test_transient_errors_are_retried_and_reported(status: int) -> None:
+    """The whole batch, byte for byte, so that events count once."""
 
     def answer(request: int, lines: list[bytes]) -> web.Response:
         if request < 2:
@@ -100,8 +100,8 @@ async def test_what_may_pass_is_sent_again_with_the_reason_told(status: int) -> 
         assert it.whys == [f"{it.fake.url}api/events answered {status}: Not now"] * 2
 
 
-async def test_a_lost_connection_is_tried_again() -> None:
-    """The server may have taken the events; their ids tell it."""
+async def test_a_lost_connection_is_retried() -> None:
+    """The server may have accepted the events; their ids are deduplicated."""
 
     def answer(request: int, lines: list[bytes]) -> web.Response | None:
         return None if request == 0 else accept_all(request, lines)
@@ -115,24 +115,24 @@ async def test_a_lost_connection_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize(("header", "waited"), [("7", 7.0), ("9999", 60.0), ("soon", True)])
-async def test_the_servers_retry_after_is_kept_to(header: str, waited: float) -> None:
-    """Within a minute; what is no number of seconds leaves the backoff as it is."""
+async def test_retry_after_is_honoured(header: str, waited: float) -> None:
+    """Up to a minute; invalid values are ignored."""
     full = web.json_response({"error": "Full"}, status=503, headers={"Retry-After": header})
     async with sending(lambda *_: full) as it:
-        with pytest.raises(NotTakenError) as raised:
+        with pytest.raises(NotAcceptedError) as raised:
             await it._sender._post(_EVENTS)  # noqa: SLF001 - waits are not slept in tests
 
-        assert it._sender._wait_of(raised.value) == waited  # noqa: SLF001
+        assert it._sender._retry_delay(raised.value) == waited  # noqa: SLF001
 
 
-async def test_patience_ends_with_the_reason() -> None:
-    """What was settled until then stays so."""
+async def test_a_timeout_reports_the_reason() -> None:
+    """Results before it are kept."""
 
     def answer(_: int, lines: list[bytes]) -> web.Response:
         return results(*["accepted"] * (len(lines) - 2), "failed", "failed")
 
     async with sending(answer) as it:
-        with pytest.raises(NotTakenError, match="failed!"):
+        with pytest.raises(NotAcceptedError, match="failed!"):
             await it.send()
 
         assert len(it.fake.batches) == 5
@@ -144,15 +144,17 @@ async def test_patience_ends_with_the_reason() -> None:
     [
         (
             (404, {"error": "Nothing here"}),
-            "answered 404: Nothing here. It seems to be no headrace",
+            "answered 404: Nothing here. It does not seem to be a headrace",
         ),
         ((200, ["hello"]), "answered 200"),
         ((301, {}), "answered 301"),
         ((202, {"results": []}), "answered for 0 events, not 3"),
     ],
 )
-async def test_another_server_is_told_at_once(response: tuple[int, object], sentence: str) -> None:
-    """Sending again would not help."""
+async def test_a_server_that_is_not_headrace_is_an_error_at_once(
+    response: tuple[int, object], sentence: str
+) -> None:
+    """It is not retried."""
     (status, body) = response
     async with sending(lambda *_: web.Response(status=status, text=json.dumps(body))) as it:
         with pytest.raises(UserError, match=sentence):
@@ -161,8 +163,10 @@ async def test_another_server_is_told_at_once(response: tuple[int, object], sent
         assert len(it.fake.batches) == 1
 
 
-async def test_a_server_that_never_answers_is_told_what_to_do(unused_tcp_port: int) -> None:
-    """It is likely that none was started."""
+async def test_a_server_that_never_answers_is_an_error_with_what_to_do(
+    unused_tcp_port: int,
+) -> None:
+    """It was most likely not started."""
     async with aiohttp.ClientSession() as session:
         sender = Sender(session, f"http://127.0.0.1:{unused_tcp_port}", lambda _: None)
 

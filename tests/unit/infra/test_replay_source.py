@@ -1,4 +1,4 @@
-"""A file's format is told by its name and its beginning."""
+"""A file's format is detected by its name and its first bytes."""
 
 import gzip
 import io
@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import UserError
 from infra.replay.batches import Batch, read_ahead, read_batches
-from infra.replay.recorded import Completion, Recorded
+from infra.replay.recorded import EventCompleter, RecordedEvent
 from infra.replay.source import STANDARD_INPUT, open_source, total_bytes
 from producer_api.body import MAX_BATCH_BYTES
 from producer_api.lenient import split_leniently
@@ -26,13 +26,13 @@ def _types(path: Path) -> list[str]:
         return [json.loads(event.data)["type"] for event in source.events()]
 
 
-class _AsItIs(Completion):
-    """Completes nothing."""
+class _AsItIs(EventCompleter):
+    """An event completer that changes nothing."""
 
     def __init__(self) -> None:
         super().__init__(None)
 
-    def complete(self, event: Recorded) -> Recorded:
+    def complete(self, event: RecordedEvent) -> RecordedEvent:
         """Return the event."""
         return event
 
@@ -60,10 +60,10 @@ class _AsItIs(Completion):
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_every_format_is_read_plain_and_packed(
+def test_every_format_is_read_plain_and_compressed(
     tmp_path: Path, name: str, content: bytes, packed: bool
 ) -> None:
-    """With the byte order mark that Excel puts first, too."""
+    """With a byte order mark, too."""
     path = tmp_path / (name + ".gz" * packed)
     path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
 
@@ -82,31 +82,33 @@ def test_every_format_is_read_plain_and_packed(
         gzip.compress(_CSV, mtime=0),
     ],
 )
-def test_standard_input_is_told_by_how_it_begins(
+def test_the_format_of_standard_input_is_detected_by_its_beginning(
     monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """It has no name that says it."""
+    """It has no name."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
 
     assert _types(STANDARD_INPUT) == ["a", "b"]
 
 
-def test_a_broken_first_line_of_standard_input_is_no_csv(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names none of our fields."""
+def test_an_invalid_first_line_of_standard_input_is_not_csv(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has none of our fields."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"oops\n" + _JSON)))
 
     with open_source(STANDARD_INPUT, {}) as source:
         assert [event.data for event in source.events()] == [b"oops", *_JSON.split()]
 
 
-def test_packed_data_that_ends_early_is_an_error_that_says_where(tmp_path: Path) -> None:
-    """What was read before it is sent first."""
+def test_truncated_gzip_is_an_error_with_its_location(tmp_path: Path) -> None:
+    """The events before it are yielded first."""
     path = tmp_path / "x.jsonl.gz"
     path.write_bytes(gzip.compress(_JSON, mtime=0)[:-8])
     batches = read_batches([path], _AsItIs())
 
     assert [event.line for event in next(batches).events] == [1, 2]
-    with pytest.raises(UserError, match=r"x\.jsonl\.gz cannot be read on after line 2"):
+    with pytest.raises(UserError, match=r"x\.jsonl\.gz cannot be read after line 2"):
         next(batches)
 
 
@@ -116,8 +118,8 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
         next(read_batches([tmp_path / "gone"], _AsItIs()))
 
 
-def test_the_size_is_that_of_all_files_unless_one_is_a_stream(tmp_path: Path) -> None:
-    """Then there is none."""
+def test_the_size_is_that_of_all_files(tmp_path: Path) -> None:
+    """None if one is a stream."""
     path = tmp_path / "x"
     path.write_bytes(b"1234")
 
@@ -125,19 +127,19 @@ def test_the_size_is_that_of_all_files_unless_one_is_a_stream(tmp_path: Path) ->
     assert total_bytes([path, STANDARD_INPUT]) is None
 
 
-def test_batches_hold_no_more_events_than_are_asked_for(tmp_path: Path) -> None:
-    """And events of one file only, in order."""
+def test_batches_have_at_most_the_requested_number_of_events(tmp_path: Path) -> None:
+    """Of one file only, in order."""
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"n":1}\n' * 5)
     batches = list(read_batches([path, path], _AsItIs(), limit=3))
 
     assert [[event.line for event in batch.events] for batch in batches] == [[1, 2, 3], [4, 5]] * 2
     assert batches[-1].position == 2 * path.stat().st_size
-    assert batches[0].place(batches[0].events[2]) == f"{path}, line 3"
+    assert batches[0].location(batches[0].events[2]) == f"{path}, line 3"
 
 
 def test_batches_stay_under_the_servers_limit_of_bytes(tmp_path: Path) -> None:
-    """With the line breaks between the events."""
+    """Including the line breaks between events."""
     path = tmp_path / "x.jsonl"
     line = b'{"a":"' + b"x" * 65_000 + b'"}\n'
     path.write_bytes(line * 100)
@@ -149,7 +151,7 @@ def test_batches_stay_under_the_servers_limit_of_bytes(tmp_path: Path) -> None:
 
 
 def test_the_servers_own_splitter_finds_the_same_events(tmp_path: Path) -> None:
-    """An array of events and its elements as lines are the same to both."""
+    """An array and its elements as lines are the same."""
     path = tmp_path / "x.json"
     path.write_bytes(_ARRAY)
     (batch,) = read_batches([path], _AsItIs())
@@ -157,11 +159,11 @@ def test_the_servers_own_splitter_finds_the_same_events(tmp_path: Path) -> None:
     assert [event.data for event in batch.events] == split_leniently(_ARRAY, 10)
 
 
-async def test_batches_read_ahead_come_in_order_and_end_with_the_readers_error() -> None:
-    """A thread reads them."""
+async def test_read_ahead_keeps_order_and_raises_errors_of_the_reader() -> None:
+    """A thread reads the batches."""
 
     def batches() -> list[Batch]:
-        return [Batch("x", "line", [Recorded(line, b"{}")], line) for line in range(10)]
+        return [Batch("x", "line", [RecordedEvent(line, b"{}")], line) for line in range(10)]
 
     def failing() -> Iterator[Batch]:
         yield from batches()
@@ -175,8 +177,8 @@ async def test_batches_read_ahead_come_in_order_and_end_with_the_readers_error()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 65_535, 65_536, 65_537, 300_000])
-def test_a_large_file_of_another_encoding_is_read_whole(tmp_path: Path, size: int) -> None:
-    """Characters lie across the chunks in which it is read."""
+def test_a_large_file_of_another_encoding_is_read_completely(tmp_path: Path, size: int) -> None:
+    """Characters cross the boundaries of chunks."""
     title = "ü\U0001f600" * size
     path = tmp_path / "x.json"
     path.write_bytes(json.dumps([{"type": title}], ensure_ascii=False).encode("utf-16"))
@@ -193,13 +195,13 @@ def test_a_large_file_of_another_encoding_is_read_whole(tmp_path: Path, size: in
     [
         (b"PK\x03\x04xl/workbook", "a ZIP archive or an Excel workbook"),
         (b"PAR1\x15", "a Parquet file"),
-        (b"\xff\xfea\x00b", "cannot be read on after line 0"),
+        (b"\xff\xfea\x00b", "cannot be read after line 0"),
     ],
 )
-def test_what_is_no_text_is_an_error_that_says_what_to_do(
+def test_a_binary_file_is_an_error_with_what_to_do(
     tmp_path: Path, content: bytes, sentence: str
 ) -> None:
-    """Whatever the file is called."""
+    """Whatever its name."""
     path = tmp_path / "x.csv"
     path.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""Timestamps and numbers as other programs write them."""
+"""Timestamps and numbers in the formats of other programs."""
 
 import pytest
 
@@ -44,8 +44,8 @@ _TEN = 1_709_287_200_000_000  # 2024-03-01T10:00:00Z
         ("2024-03-01 23:59:60 UTC", _TEN + 50_400_000_000),
     ],
 )
-def test_a_timestamp_of_another_program_is_read(text: str, micros: int) -> None:
-    """To the microsecond; what the server accepts is not touched."""
+def test_other_timestamp_formats_are_converted(text: str, micros: int) -> None:
+    """To the microsecond; those that the server accepts do not change."""
     (iso, found) = to_iso(text)
 
     assert found == micros
@@ -62,7 +62,7 @@ def test_a_timestamp_of_another_program_is_read(text: str, micros: int) -> None:
         *("\u0662\u0660\u0662\u0664-03-01 10:00:00 UTC", "99999999999999999999"),
     ],
 )
-def test_a_timestamp_that_nobody_can_read_is_left_alone(text: str) -> None:
+def test_an_unknown_timestamp_format_does_not_change(text: str) -> None:
     """The server rejects it."""
     assert to_iso(text) == (text, None)
 
@@ -80,7 +80,7 @@ def test_a_timestamp_that_nobody_can_read_is_left_alone(text: str) -> None:
         ("99999999999999999999.99", "99999999999999999999.99"),
     ],
 )
-def test_a_number_of_another_program_is_read_exactly(cell: str, number: str) -> None:
+def test_other_number_formats_are_converted_exactly(cell: str, number: str) -> None:
     """No digit is rounded."""
     assert to_json_number(cell, decimal_comma=False) == number
 
@@ -92,13 +92,13 @@ def test_a_number_of_another_program_is_read_exactly(cell: str, number: str) -> 
         *("12,34,567", "1.2.3", "1,23.4", "--5", "5-", "1 2", "\u0665", "1e", "1e5.5"),
     ],
 )
-def test_what_is_no_number_is_none(cell: str) -> None:
-    """The server rejects it."""
+def test_invalid_numbers_are_none(cell: str) -> None:
+    """The server rejects them."""
     assert to_json_number(cell, decimal_comma=False) is None
 
 
-def test_a_comma_before_three_digits_is_ambiguous_unless_it_is_known() -> None:
-    """A thousandfold amount must not be guessed."""
+def test_a_comma_before_three_digits_is_ambiguous() -> None:
+    """Unless commas are known to be decimal separators."""
     with pytest.raises(AmbiguousError, match=r"1,234 can mean 1234 or 1\.234"):
         to_json_number("1,234", decimal_comma=False)
 

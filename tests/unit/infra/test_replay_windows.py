@@ -1,4 +1,4 @@
-"""Import windows of a replay, against a server that has them."""
+"""Import windows of a replay, against a server that supports them."""
 
 import asyncio
 import io
@@ -26,7 +26,7 @@ _TOKEN = "hr_manage"  # noqa: S105 - of the fake
 
 
 class Server:
-    """Accepts old events of sites that have an open window, some requests after it was opened."""
+    """Accepts old events of sites with an open window, some requests after it was opened."""
 
     def __init__(self, requests_until_in_force: int = 2) -> None:
         self.url = ""
@@ -37,7 +37,7 @@ class Server:
         self._until = requests_until_in_force
 
     async def window(self, request: web.Request) -> web.Response:
-        """Open or close a window."""
+        """Open or close an import window."""
         site_id = request.match_info["site_id"]
         self.calls.append((request.method, site_id))
         if request.headers["Authorization"] != f"Bearer {_TOKEN}":
@@ -49,7 +49,7 @@ class Server:
         return web.json_response({})
 
     async def events(self, request: web.Request) -> web.Response:
-        """Accept what a window allows."""
+        """Accept events that a window allows."""
         self.is_header_sent.add(request.headers.get("Headrace-Clamp") == "never")
         results = [self._result(json.loads(line)) for line in (await request.read()).split(b"\n")]
         self.open = {site_id: max(0, count - 1) for site_id, count in self.open.items()}
@@ -88,7 +88,7 @@ def _file(folder: Path, *events: dict[str, str]) -> Path:
 
 
 async def test_a_window_is_opened_for_each_site_that_needs_one_and_closed(tmp_path: Path) -> None:
-    """Events are sent again until it is in force, each is accepted once, and nothing is said."""
+    """Events are retried silently until it is in force; each is accepted once."""
     path = _file(tmp_path, {"site_id": "a"}, {"site_id": "b", "title": "recent"}, {"site_id": ".."})
     async with _serving(Server()) as server:
         (report, _) = await _replay(server, path)
@@ -101,15 +101,15 @@ async def test_a_window_is_opened_for_each_site_that_needs_one_and_closed(tmp_pa
 
 
 async def test_without_a_token_the_server_may_clamp(tmp_path: Path) -> None:
-    """No header asks it not to, and no window is opened."""
+    """The header is not sent, and no window is opened."""
     async with _serving(Server()) as server:
         await _replay(server, _file(tmp_path, {"site_id": "a", "title": "recent"}), None)
 
     assert (server.calls, server.is_header_sent) == ([], {False})
 
 
-async def test_a_token_that_may_not_is_an_error_with_the_servers_sentence(tmp_path: Path) -> None:
-    """Nothing was clamped."""
+async def test_a_token_without_permission_is_an_error(tmp_path: Path) -> None:
+    """With the server's sentence; nothing was clamped."""
     async with _serving(Server()) as server:
         with pytest.raises(UserError, match=r"403\. This token can only read"):
             await _replay(server, _file(tmp_path, {"site_id": "a"}), "hr_read")
@@ -118,7 +118,7 @@ async def test_a_token_that_may_not_is_an_error_with_the_servers_sentence(tmp_pa
 
 
 async def test_windows_are_closed_when_the_replay_is_cancelled(tmp_path: Path) -> None:
-    """As Ctrl-C does."""
+    """As by Ctrl-C."""
     async with _serving(Server(requests_until_in_force=10**9)) as server:
         task = asyncio.ensure_future(_replay(server, _file(tmp_path, {"site_id": "a"})))
         await eventually_async(
@@ -131,7 +131,7 @@ async def test_windows_are_closed_when_the_replay_is_cancelled(tmp_path: Path) -
 
 
 async def test_windows_are_extended_while_the_replay_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before they end."""
+    """Before they expire."""
     monkeypatch.setattr(windows, "_EXTEND_SECONDS", 0.01)
     async with (
         _serving(Server()) as server,
@@ -148,7 +148,7 @@ async def test_windows_are_extended_while_the_replay_runs(monkeypatch: pytest.Mo
     assert server.open == {}
 
 
-async def test_a_server_without_these_paths_is_told_apart(tmp_path: Path) -> None:
+async def test_a_server_without_import_windows_is_an_error(tmp_path: Path) -> None:
     """The role `query` may have another address."""
     async with _serving(Server()) as server:
         path = _file(tmp_path, {"site_id": "a"})

@@ -1,4 +1,4 @@
-"""What of a status is red, what to do about it, and how it is shown."""
+"""The problems in a status, and how a status is shown."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from infra.status import look
-from infra.status.dead_letters import by_topic
-from infra.status.judge import BEHIND_SECONDS, problems_of
+from infra.status.dead_letters import count_by_topic
+from infra.status.judge import MAX_BEHIND_SECONDS, find_problems
 from infra.status.model import DeadLetterCount, Flow, Problem, Role, Status, TableCount
-from infra.status.screen import shown
+from infra.status.screen import render_status
 from schemas import codec
 
 _NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -26,22 +26,26 @@ def _roles(**fields: Any) -> list[Role]:
     return [Role(**{"name": "sinks", "workers": 1, **fields})]
 
 
-def test_nothing_is_red_when_all_is_done() -> None:
-    """Nor when there is a lag that shrinks, or is young; nor are old dead letters news."""
+def test_a_healthy_status_has_no_problems() -> None:
+    """A shrinking or short lag, and old dead letters, are no problems either."""
     flows = [
         _flow(),
         _flow(lag=9_000, rate=800.0, behind_seconds=500.0),
-        _flow(lag=10, grows=True, behind_seconds=BEHIND_SECONDS),
+        _flow(lag=10, grows=True, behind_seconds=MAX_BEHIND_SECONDS),
     ]
     letters = [DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=3, open=0)]
 
-    assert not list(problems_of(Status(roles=_roles(), flows=flows, dead_letters=letters)))
+    assert not list(find_problems(Status(roles=_roles(), flows=flows, dead_letters=letters)))
 
 
 @pytest.mark.parametrize(
     ("status", "what", "do"),
     [
-        (Status(roles=_roles(workers=0)), "No worker of the role sinks works", "headrace sinks"),
+        (
+            Status(roles=_roles(workers=0)),
+            "No worker of the role sinks is running",
+            "headrace sinks",
+        ),
         (
             Status(roles=_roles(not_ready="the database does not answer")),
             "sinks is not ready: the database does not answer",
@@ -54,7 +58,7 @@ def test_nothing_is_red_when_all_is_done() -> None:
         ),
         (
             Status(flows=[_flow(lag=1_200, stuck=[0, 3])]),
-            "sinks does not move on in events-raw, partition 0, 3, with 1,200 records to go",
+            "sinks makes no progress in events-raw, partition 0, 3, with a lag of 1,200 records",
             "docs/dead-letters.md",
         ),
         (
@@ -69,31 +73,31 @@ def test_nothing_is_red_when_all_is_done() -> None:
         ),
     ],
 )
-def test_what_is_red_is_said_with_what_to_do(status: Status, what: str, do: str) -> None:
-    """A sentence each."""
-    (problem,) = problems_of(status)
+def test_each_problem_says_what_to_do(status: Status, what: str, do: str) -> None:
+    """In one sentence each."""
+    (problem,) = find_problems(status)
 
     assert problem.what.startswith(what)
     assert do in problem.do
 
 
-def test_a_role_that_does_not_run_is_said_once() -> None:
-    """And not again for each topic that it does not read."""
+def test_a_role_without_workers_is_one_problem() -> None:
+    """Not another one for each of its topics."""
     flows = [_flow(lag=5, stuck=[1]), _flow(topic="sessions", lag=5, stuck=[1])]
 
-    assert len(list(problems_of(Status(roles=_roles(workers=0), flows=flows)))) == 1
+    assert len(list(find_problems(Status(roles=_roles(workers=0), flows=flows)))) == 1
 
 
 def _text(status: Status) -> str:
     console = Console(file=io.StringIO(), width=120)
-    for part in shown(status, _NOW):
+    for part in render_status(status, _NOW):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_a_status_is_shown_whole() -> None:
-    """Times as people say them; what is estimated says so."""
+def test_a_status_is_shown_in_full() -> None:
+    """Times are relative, and estimates are marked."""
     flow = _flow(
         lag=1_234,
         rate=5_678.4,
@@ -113,8 +117,8 @@ def test_a_status_is_shown_whole() -> None:
         assert part in text
 
 
-def test_the_verdict_comes_first_and_steers_no_terminal() -> None:
-    """What a role says of itself may hold a stranger's text."""
+def test_the_verdict_comes_first_and_is_escaped() -> None:
+    """The reason that a role reports may contain untrusted text."""
     tables = [TableCount(table="events", rows=1, estimated=False)]
     problems = [Problem(what="bad \x1b[2J", do="fix it"), Problem(what="worse", do="run")]
     one = _text(Status(tables=tables, problems=problems[:1])).splitlines()
@@ -126,7 +130,7 @@ def test_the_verdict_comes_first_and_steers_no_terminal() -> None:
 
 
 def test_the_slow_codec_is_a_note_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All is well with it; an operator learns how to get the other."""
+    """It says how to get the fast one."""
     monkeypatch.setattr(codec, "IS_COMPILED", False)
     text = _text(Status(notes=look.notes()))
 
@@ -136,8 +140,8 @@ def test_the_slow_codec_is_a_note_and_no_problem(monkeypatch: pytest.MonkeyPatch
     assert look.notes() == []
 
 
-def test_with_nothing_left_everything_is_done() -> None:
-    """A time would look as if something was missing since."""
+def test_without_lag_everything_is_processed() -> None:
+    """A time would look as if records were missing since."""
     at = _NOW - timedelta(minutes=5)
     (done,) = [
         line for line in _text(Status(flows=[_flow(done_until=at)])).splitlines() if "raw" in line
@@ -156,30 +160,30 @@ def test_with_nothing_left_everything_is_done() -> None:
 @pytest.mark.parametrize(
     ("number", "said"), [(1, "1 dead letter in"), (1_000, "1,000 dead letters in")]
 )
-def test_one_is_no_plural(number: int, said: str) -> None:
-    """Of dead letters."""
+def test_a_single_dead_letter_is_singular(number: int, said: str) -> None:
+    """In the sentence of the problem."""
     count = DeadLetterCount(topic="alerts-dlq", kept=9_000, last_hour=5_000, open=number)
-    (problem,) = problems_of(Status(dead_letters=[count]))
+    (problem,) = find_problems(Status(dead_letters=[count]))
 
     assert problem.what.startswith(said)
     assert "headrace dlq discard" in problem.do
 
 
-def test_settled_letters_count_in_the_topic_that_they_are_in() -> None:
-    """Not in that of their stage: what a replay leads to is in the topic that it went through."""
+def test_resolved_dead_letters_count_in_their_own_topic() -> None:
+    """Replays that were rejected again are in the topic they were routed through."""
     names = (
         "store_sessions:sessions/2/48",
         "store_sessions:events-raw/2/96",
         "route_events:events-raw/0/1",
         "unknown:alerts-dlq/0/3",
     )
-    assert by_topic(names) == {"sessions-dlq": 1, "events-raw-dlq": 2, "alerts-dlq": 1}
+    assert count_by_topic(names) == {"sessions-dlq": 1, "events-raw-dlq": 2, "alerts-dlq": 1}
 
 
 @pytest.mark.parametrize(("seconds", "is_red"), [(0.0, False), (299.0, False), (172_800.0, True)])
-def test_a_clock_of_kafka_that_is_ahead_is_red(seconds: float, is_red: bool) -> None:
-    """Whichever machine asks: no role of it has to run."""
-    found = look.problem_of_clock(seconds)
+def test_a_broker_clock_that_is_ahead_is_a_problem(seconds: float, is_red: bool) -> None:
+    """On any machine, even without roles."""
+    found = look.clock_problems(seconds)
     assert [problem.what for problem in found] == (
         ["The last events are logged 2,880 minutes ahead of this machine's clock"] if is_red else []
     )
