@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench`, `make bench-NAME`; what they found is in docs/benchmarks.md."""
+"""Benchmarks: run `make bench` or `make bench-NAME`; the results are in docs/benchmarks.md."""

@@ -1,4 +1,4 @@
-"""Topics filled with whole batches, so that filling them takes next to nothing."""
+"""Fills topics with whole batches, which takes little CPU."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -17,8 +17,8 @@ _BATCH_BYTES = 512 * 1024
 Record = tuple[bytes, bytes, Sequence[tuple[str, bytes]]]
 
 
-async def renew_topics(bootstrap: str, partitions: int) -> None:
-    """Make all topics of headrace anew, with nothing in them."""
+async def recreate_topics(bootstrap: str, partitions: int) -> None:
+    """Delete and create all topics of headrace."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -29,18 +29,18 @@ async def renew_topics(bootstrap: str, partitions: int) -> None:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return where Kafka's own partitioner puts a key."""
+    """Return the partition that Kafka's default partitioner chooses for a key."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def sender(bootstrap: str) -> AIOKafkaProducer:
-    """Return a producer for `send`."""
+def batch_producer(bootstrap: str) -> AIOKafkaProducer:
+    """Return a producer for `send_batches`."""
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap, compression_type="lz4", max_batch_size=_BATCH_BYTES
     )
 
 
-def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[Any]:
+def make_batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[Any]:
     """Yield records as compressed batches."""
     builder = producer.create_batch()
     for key, value, headers in records:
@@ -54,9 +54,9 @@ def batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[A
     yield builder
 
 
-async def send(
-    producer: AIOKafkaProducer, topic: str, partition: int, filled: Iterable[Any]
+async def send_batches(
+    producer: AIOKafkaProducer, topic: str, partition: int, batches: Iterable[Any]
 ) -> None:
-    """Send batches, one after the other."""
-    for batch in filled:
+    """Send batches in sequence, each after the ack of the last."""
+    for batch in batches:
         await (await producer.send_batch(batch, topic, partition=partition))

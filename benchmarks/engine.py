@@ -1,4 +1,4 @@
-"""The engine beside its peers, each in a process of its own on the same broker and topic."""
+"""The engine compared with its peers, each in its own process on the same broker and topic."""
 
 import asyncio
 import shutil
@@ -13,26 +13,26 @@ from uuid import uuid4
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from benchmarks.backlog import Record, batches, send, sender
+from benchmarks.backlog import Record, batch_producer, make_batches, send_batches
 from benchmarks.kafka_streams import kafka_streams
-from benchmarks.measure import Absent, Candidate, Spent, Work, absent
-from benchmarks.process import ROOT, Command, command_of, told_by
+from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
+from benchmarks.process import ROOT, Command, prepared_command, run_candidate
 from infra.broker.local_kafka import LocalKafka
 from streams.engine.changelog_headers import version_header
 
 PARTITIONS = 4
 PREFIX = "bench"
-TITLE = "The engine beside its peers, one process each"
+TITLE = "The engine compared with its peers, one process each"
 JOBS = {
     "count": "Count events",
-    "forward": "Forward each event, in its partition",
+    "forward": "Forward each event to the same partition",
     "table": "Count events by key, in a table with a changelog",
     "recover": "Recover a table from its changelog",
 }
-#: It recovers what it wrote itself only: its changelogs are of a form of its own.
+#: It recovers only changelogs in its own format.
 _UNABLE = ("Quix Streams", "recover")
 EVENTS, KEYS, KEYS_TO_RECOVER = 400_000, 10_000, 100_000
-#: Plain Faust would take a minute and a half for all of them, Quix Streams six seconds.
+#: For all events, plain Faust would take 90 s and Quix Streams 6 s.
 _FEWER = {"plain Faust": 10_000, "Quix Streams": 100_000}
 _COMPACT = {"cleanup.policy": "compact"}
 
@@ -45,27 +45,28 @@ def _commands(folder: Path) -> dict[str, Command]:
         "headrace": [*python, f"{peers}.headrace_worker"],
         "plain Faust": [*python, f"{peers}.plain_faust"],
         "bare aiokafka": [*python, f"{peers}.bare_aiokafka"],
-        "Quix Streams": command_of(quix_streams),
-        "Kafka Streams": command_of(lambda: kafka_streams(folder)),
+        "Quix Streams": prepared_command(quix_streams),
+        "Kafka Streams": prepared_command(lambda: kafka_streams(folder)),
     }
 
 
-async def _run(command: Sequence[str], job: str, kafka: str, events: int) -> Spent:
-    """Run a candidate to its end, as a consumer group that is new."""
-    return await told_by((*command, job, kafka, PREFIX, _new_group(), str(events)))
+async def _run(command: Sequence[str], job: str, kafka: str, events: int) -> Measurement:
+    """Run a candidate with a new consumer group."""
+    return await run_candidate((*command, job, kafka, PREFIX, _new_group(), str(events)))
 
 
-async def _recover(name: str, command: Sequence[str], kafka: str, events: int) -> Spent:
-    """Run a candidate whose table was written before, to where it has recovered it."""
+async def _recover(name: str, command: Sequence[str], kafka: str, events: int) -> Measurement:
+    """Run a candidate until it has recovered a table from an existing changelog."""
     group = _new_group()
     changelog = f"{group}-counts-changelog"
     await _create(kafka, [NewTopic(changelog, PARTITIONS, 1, topic_configs=_COMPACT)])
-    async with sender(kafka) as producer:
+    async with batch_producer(kafka) as producer:
         for partition in range(PARTITIONS):
             records = _records(partition, events, KEYS_TO_RECOVER)
-            written = _versioned(records) if name == "headrace" else records
-            await send(producer, changelog, partition, batches(producer, written))
-    return await told_by((*command, "recover", kafka, PREFIX, group, str(events)))
+            if name == "headrace":
+                records = _versioned(records)
+            await send_batches(producer, changelog, partition, make_batches(producer, records))
+    return await run_candidate((*command, "recover", kafka, PREFIX, group, str(events)))
 
 
 def _new_group() -> str:
@@ -73,8 +74,8 @@ def _new_group() -> str:
 
 
 @asynccontextmanager
-async def works() -> AsyncIterator[list[Work]]:
-    """Give the works of this benchmark."""
+async def workloads() -> AsyncIterator[list[Workload]]:
+    """Yield the workloads of this benchmark."""
     with TemporaryDirectory() as folder, LocalKafka(Path(folder, "kafka")) as kafka:
         commands = await asyncio.to_thread(_commands, Path(folder))
         address = kafka.bootstrap
@@ -82,14 +83,14 @@ async def works() -> AsyncIterator[list[Work]]:
 
         def candidate(name: str, job: str) -> Candidate:
             command, events = commands[name], _FEWER.get(name, EVENTS)
-            if isinstance(command, Absent):
-                return absent(name, command)
+            if isinstance(command, PeerUnavailable):
+                return unavailable(name, command)
             if job == "recover":
                 return Candidate(name, partial(_recover, name, command, address, events))
             return Candidate(name, partial(_run, command, job, address, events))
 
         yield [
-            Work(
+            Workload(
                 title,
                 [candidate(name, job) for name in commands if (name, job) != _UNABLE],
                 unit="record" if job == "recover" else "event",
@@ -100,14 +101,14 @@ async def works() -> AsyncIterator[list[Work]]:
 
 
 async def prepare(bootstrap: str, prefix: str, events: int = EVENTS, keys: int = KEYS) -> None:
-    """Make the topics and fill the input: `events` records of 200 bytes, of `keys` keys."""
+    """Create the topics; fill the input with `events` records of 200 bytes and `keys` keys."""
     topics = [NewTopic(f"{prefix}-{name}", PARTITIONS, 1) for name in ("in", "out", "in-dlq")]
     topics.append(NewTopic(f"{prefix}-counts", PARTITIONS, 1, topic_configs=_COMPACT))
     await _create(bootstrap, topics)
-    async with sender(bootstrap) as producer:
+    async with batch_producer(bootstrap) as producer:
         for partition in range(PARTITIONS):
-            filled = batches(producer, _records(partition, events, keys))
-            await send(producer, f"{prefix}-in", partition, filled)
+            batches = make_batches(producer, _records(partition, events, keys))
+            await send_batches(producer, f"{prefix}-in", partition, batches)
 
 
 async def _create(bootstrap: str, topics: Sequence[NewTopic]) -> None:
@@ -127,17 +128,17 @@ def _records(partition: int, events: int, keys: int) -> Iterator[Record]:
 
 
 def _versioned(records: Iterable[Record]) -> Iterator[Record]:
-    """Yield records of a changelog as headrace writes them."""
+    """Yield records with the headers of headrace's changelogs."""
     for version, (key, value, _) in enumerate(records):
         yield key, value, version_header(version)
 
 
 def quix_streams() -> Sequence[str]:
-    """Install Quix Streams where uv keeps what its file asks for, and return its command."""
+    """Install Quix Streams in an environment of uv and return its command."""
     uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
     script = "benchmarks/peers/quix.py"
     try:
         subprocess.run((uv, "sync", "--quiet", "--script", script), cwd=ROOT, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Absent("uv could not install it") from error
+        raise PeerUnavailable("uv could not install it") from error
     return [uv, "run", "--quiet", "--script", script]

@@ -1,4 +1,4 @@
-"""The events that benchmarks work on: visitors of the demo's shop, as a tracker sends them."""
+"""The events of the benchmarks: visitors of the demo's shop, as a tracker sends them."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,58 +10,59 @@ import msgspec
 from msgspec.structs import replace
 
 from infra.demo.crowd import Simulation, TimedEvent
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from schemas import codec
 from schemas.records import RawEvent
 
-_BEGAN = datetime(2026, 4, 1, 12, tzinfo=UTC)
+_START = datetime(2026, 4, 1, 12, tzinfo=UTC)
 _VISITORS = 300
-_DIFFERENT = 20_000
+_DISTINCT = 20_000
 
 
 @cache
-def happenings(number: int, sites: int = 4) -> list[TimedEvent]:
-    """Return what happens at some sites, in its order."""
+def timed_events(number: int, sites: int = 4) -> list[TimedEvent]:
+    """Return the first `number` events at some sites, in order."""
     simulations = [
         Simulation(_VISITORS, f"shop-{site}", seed=site).events() for site in range(sites)
     ]
-    return list(islice((one for some in zip(*simulations, strict=True) for one in some), number))
+    interleaved = (event for group in zip(*simulations, strict=True) for event in group)
+    return list(islice(interleaved, number))
 
 
 @cache
 def bodies(number: int) -> list[bytes]:
-    """Return events as JSON, in the order in which they happened."""
-    made = []
-    for happening in happenings(number):
-        at = _BEGAN + timedelta(seconds=happening.at)
-        made.append(msgspec.json.encode({**happening.event, "timestamp": at.isoformat()}))
-    return made
+    """Return events as JSON, in order."""
+    encoded = []
+    for timed in timed_events(number):
+        at = _START + timedelta(seconds=timed.at)
+        encoded.append(msgspec.json.encode({**timed.event, "timestamp": at.isoformat()}))
+    return encoded
 
 
 @cache
 def events(number: int) -> list[RawEvent]:
-    """Return them as the API reads them, a second after they happened."""
+    """Return the events of `bodies` as the API parses them, all received at the same time."""
     ids = (str(UUID(int=(0x7 << 76) | n << 80)) for n in count(1))
-    ahead = int((_BEGAN + timedelta(minutes=30)).timestamp() * 1e6)
-    around = Surroundings(lambda: ahead, lambda: next(ids), ImportSites((), lambda: ahead))
-    return [codec.decode(parse(body, around).value, RawEvent) for body in bodies(number)]
+    now = int((_START + timedelta(minutes=30)).timestamp() * 1e6)
+    context = EventContext(lambda: now, lambda: next(ids), ImportSites((), lambda: now))
+    return [codec.decode(parse(body, context).value, RawEvent) for body in bodies(number)]
 
 
 def distinct(
     number: int, wanted: Callable[[RawEvent], bool] = lambda _: True
 ) -> Iterator[RawEvent]:
-    """Yield events that are wanted, none twice: when all have left, visitors like them come."""
-    some = events(_DIFFERENT)
-    takes_us = some[-1].event_ts - some[0].event_ts
-    chosen = [event for event in some if wanted(event)]
+    """Yield `number` distinct events that are `wanted`, with new sessions in each repetition."""
+    sample = events(_DISTINCT)
+    duration_us = sample[-1].event_ts - sample[0].event_ts
+    chosen = [event for event in sample if wanted(event)]
     for n, event in enumerate(islice(cycle(chosen), number)):
-        again = n // len(chosen)
+        repetition = n // len(chosen)
         yield replace(
             event,
-            session_id=f"{event.session_id}-{again}",
+            session_id=f"{event.session_id}-{repetition}",
             event_id=str(UUID(int=n, version=4)),
-            event_ts=event.event_ts + again * takes_us,
-            received_at=event.received_at + again * takes_us,
+            event_ts=event.event_ts + repetition * duration_us,
+            received_at=event.received_at + repetition * duration_us,
         )

@@ -1,4 +1,4 @@
-"""HTTP to Kafka: one event a request and a hundred, answered with 202 after the ack."""
+"""HTTP to Kafka: 1 and 100 events per request, with 202 after the ack."""
 
 import asyncio
 import json
@@ -14,16 +14,16 @@ from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from benchmarks.measure import Absent, Candidate, Spent, Work, absent
-from benchmarks.process import command_of
+from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
+from benchmarks.process import prepared_command
 from infra.broker.local_kafka import LocalKafka
 from infra.broker.ports import free_port
 from infra.topics import create_topics
 from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import answers, running
+from tests.integration.producer_api.serving import responds_ok, running
 
-TITLE = "HTTP to Kafka, answered after the ack"
+TITLE = "HTTP to Kafka, 202 after the ack"
 _SECONDS = 3
 _TOPIC = "tutorial"
 _PARTITIONS = 4
@@ -34,23 +34,25 @@ _GO = Path(__file__).parent / "peers" / "go"
 
 
 class _Server(NamedTuple):
-    """A process that serves."""
+    """A server process."""
 
     pid: int
     port: int
 
 
-def _candidate(name: str, server: _Server | Absent, connections: int, events: int) -> Candidate:
-    if isinstance(server, Absent):
-        return absent(name, server)
+def _candidate(
+    name: str, server: _Server | PeerUnavailable, connections: int, events: int
+) -> Candidate:
+    if isinstance(server, PeerUnavailable):
+        return unavailable(name, server)
 
-    async def run() -> Spent:
-        came = await _load(server, connections, events)
-        if came["others"]:
-            raise RuntimeError(f"{name}: {came['others']} requests were not answered with 202")
-        count = int(came["accepted"]) * events
-        latencies = (came["p50_ms"], came["p99_ms"])
-        return Spent(count, came["seconds"], came["cpu_seconds"], latencies)
+    async def run() -> Measurement:
+        load = await _load(server, connections, events)
+        if load["others"]:
+            raise RuntimeError(f"{name}: {load['others']} responses did not have status 202")
+        count = int(load["accepted"]) * events
+        latencies = (load["p50_ms"], load["p99_ms"])
+        return Measurement(count, load["seconds"], load["cpu_seconds"], latencies)
 
     return Candidate(name, run)
 
@@ -62,9 +64,9 @@ async def _load(server: _Server, connections: int, events: int) -> Mapping[str, 
         *(sys.executable, "-m", "benchmarks.load", *map(str, arguments)),
         stdout=asyncio.subprocess.PIPE,
     )
-    (told, _) = await process.communicate()
-    found: Mapping[str, float] = json.loads(told)
-    return found
+    (output, _) = await process.communicate()
+    results: Mapping[str, float] = json.loads(output)
+    return results
 
 
 @contextmanager
@@ -84,12 +86,12 @@ def _uvicorn(module: str, port: int) -> Sequence[str]:
 
 
 def go_peer(folder: Path) -> Sequence[str]:
-    """Return the command of the peer in Go, which is built here; `Absent` where that fails."""
+    """Build the peer in Go and return its command; raises `PeerUnavailable`."""
     go, peer = shutil.which("go"), str(folder / "peer")
     if go is None:
-        raise Absent("there is no `go` on the PATH")
+        raise PeerUnavailable("there is no `go` on the PATH")
     if subprocess.run((go, "build", "-o", peer, "."), cwd=_GO, check=False).returncode:  # noqa: S603
-        raise Absent("`go build` did not build it, or could not fetch its modules")
+        raise PeerUnavailable("`go build` did not build it, or could not fetch its modules")
     return (peer,)
 
 
@@ -102,36 +104,41 @@ async def _create_topics(kafka: str) -> None:
 
 
 @asynccontextmanager
-async def works() -> AsyncIterator[list[Work]]:
-    """Give the works of this benchmark."""
+async def workloads() -> AsyncIterator[list[Workload]]:
+    """Yield the workloads of this benchmark."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         kafka = stack.enter_context(LocalKafka(folder / "kafka")).bootstrap
         await _create_topics(kafka)
         role = stack.enter_context(running(kafka, folder, MAX_CONNECTIONS="2000"))
         await asyncio.to_thread(
-            eventually, lambda: answers(role, "/readyz"), within_seconds=30, what="the API is ready"
+            eventually,
+            lambda: responds_ok(role, "/readyz"),
+            within_seconds=30,
+            what="the API is ready",
         )
-        servers: dict[str, _Server | Absent] = {"headrace": _Server(role.process.pid, role.port)}
+        servers: dict[str, _Server | PeerUnavailable] = {
+            "headrace": _Server(role.process.pid, role.port)
+        }
         for name, module in _UVICORN.items():
             port = free_port()
             servers[name] = stack.enter_context(_peer(kafka, _uvicorn(module, port), port))
-        command = await asyncio.to_thread(command_of, lambda: go_peer(folder))
-        if isinstance(command, Absent):
+        command = await asyncio.to_thread(prepared_command, lambda: go_peer(folder))
+        if isinstance(command, PeerUnavailable):
             servers[_GO_NAME] = command
         else:
             servers[_GO_NAME] = stack.enter_context(_peer(kafka, command, free_port()))
-        await asyncio.sleep(2)  # peers have nothing that would tell that they are ready
+        await asyncio.sleep(2)  # peers have no readiness check
         yield [
-            Work(
-                f"One event a request, {connections} connections",
+            Workload(
+                f"One event per request, {connections} connections",
                 [_candidate(name, server, connections, 1) for name, server in servers.items()],
-                warms_up=False,  # each load does that by itself
+                warms_up=False,  # each load has its own warm-up
             )
             for connections in (64, 256, 1_000)
         ] + [
-            Work(
-                "A hundred events a request, 16 connections",
+            Workload(
+                "100 events per request, 16 connections",
                 [
                     _candidate(name, server, 16, 100)
                     for name, server in servers.items()

@@ -1,4 +1,4 @@
-"""What each agent is given to do, as records and as what must come of them."""
+"""The input of each agent, and the number of results that it must write."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -31,7 +31,7 @@ PARTITIONS = 4
 
 
 class Job(NamedTuple):
-    """What an agent reads and writes; `expected` is what its results must come to."""
+    """What an agent reads and writes; `expected` returns the number of its results."""
 
     source: Topic
     events: int
@@ -43,7 +43,7 @@ def _routed(log: reference.Log) -> int:
     return sum(len(EVENT_TYPES[event.type].routes) for event, _ in log)
 
 
-def _left(log: reference.Log) -> int:
+def _leaves(log: reference.Log) -> int:
     return sum(row["leaves"] for row in reference.page_durations(log).values())
 
 
@@ -52,7 +52,7 @@ def _events_of_session(value: bytes) -> int:
 
 
 def _events_of_counters(value: bytes) -> int:
-    """Of the last 30 minutes, which is more than a backlog spans."""
+    """Return the events of the last 30 minutes, which is longer than a backlog."""
     return sum(minute.events for minute in decode(value, LiveCounters).minutes)
 
 
@@ -68,7 +68,7 @@ JOBS = {
         EVENTS_PAGELEAVE,
         30_000,
         Results((PAGE_DURATIONS.name,), lambda value: decode(value, PageDuration).leaves),
-        _left,
+        _leaves,
     ),
     "raise_alerts": Job(
         EVENTS_ALERT,
@@ -83,33 +83,32 @@ JOBS = {
 
 
 class Backlog(NamedTuple):
-    """The records of each partition, and what must come of them."""
+    """The records of each partition, and the expected number of results."""
 
-    places: list[list[Record]]
+    partitions: list[list[Record]]
     expected: int
 
 
 @cache
 def backlog(agent: str, events: int) -> Backlog:
-    """Return what an agent is to do of so many events."""
+    """Return a backlog of `events` events for an agent."""
     job = JOBS[agent]
-    places: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+    partitions: list[list[Record]] = [[] for _ in range(PARTITIONS)]
     offsets: defaultdict[int, int] = defaultdict(int)
     log: list[tuple[RawEvent, Source]] = []
     for event in distinct(events, lambda event: _is_read(event, job.source)):
-        by_session = f"{event.site_id}:{event.session_id}".encode()
-        place = partition_of(by_session, PARTITIONS)
-        src = Source(place, offsets[place], event.event_ts // 1_000)
-        offsets[place] += 1
+        key = f"{event.site_id}:{event.session_id}".encode()
+        partition = partition_of(key, PARTITIONS)
+        src = Source(partition, offsets[partition], event.event_ts // 1_000)
+        offsets[partition] += 1
         log.append((event, src))
         more = () if job.source is EVENTS_RAW else ((SOURCE, src.pack()),)
         record = raw_record(0, event, *more)
-        key = by_session
         if job.source is EVENTS_ALERT:
             key = event.site_id.encode()
-            place = partition_of(key, PARTITIONS)
-        places[place].append((key, record.value or b"", record.headers))
-    return Backlog(places, job.expected(log))
+            partition = partition_of(key, PARTITIONS)
+        partitions[partition].append((key, record.value or b"", record.headers))
+    return Backlog(partitions, job.expected(log))
 
 
 def _is_read(event: RawEvent, source: Topic) -> bool:

@@ -1,8 +1,8 @@
-"""What a state of so many living sessions takes: `python -m benchmarks.living SESSIONS`.
+"""Measures the memory and CPU of many live sessions: `python -m benchmarks.live SESSIONS`.
 
-A worker that begins with them: it recovers its table, opens its book, and goes on with events,
-four of five of a session that lives, the fifth of a new one. Time passes as fast as lets one
-session close for each that begins.
+A worker recovers a table of SESSIONS sessions and then processes events: four of five belong to
+a live session, the fifth starts a new one. Time advances so that one session closes for each that
+starts.
 """
 
 import asyncio
@@ -31,35 +31,33 @@ from tests.component.streams.bench import Bench, InRecord, NotingProducer, route
 from tests.unit.streams.samples import NOON_MS
 
 RULES = SessionRules.of_seconds(1_800, 300, 90_000)
-_EVENTS, _A_NEW_SESSION_EVERY = 20_000, 5
-#: A worker keeps 250,000 sessions of each.
+_EVENTS, _EVENTS_PER_NEW_SESSION = 20_000, 5
+#: A worker keeps up to 250,000 sessions per partition.
 _PARTITIONS = 8
 _BATCH = 500
 _TEMPLATES = 10_000
 
 
-class _Forgetting(NotingProducer):
+class _DiscardingProducer(NotingProducer):
     async def send(self, *_: object) -> int:
-        """Send nowhere."""
+        """Discard the records."""
         return 0
 
 
 def _templates() -> list[SessionState]:
-    """Return sessions of the demo's shop, each as its events so far have made it."""
-    made: dict[tuple[str, str], SessionState] = {}
+    """Return the states of sessions of the demo's shop."""
+    states: dict[tuple[str, str], SessionState] = {}
     for offset, event in enumerate(events(_TEMPLATES)):
         key = (event.site_id, event.session_id)
-        made[key] = sessions.apply(made.get(key), event, Source(0, offset, NOON_MS), RULES)
-    return list(made.values())
+        states[key] = sessions.apply(states.get(key), event, Source(0, offset, NOON_MS), RULES)
+    return list(states.values())
 
 
-def _changelog(
-    living: int, templates: Sequence[SessionState], partition: int
-) -> Iterator[InRecord]:
-    """Yield a partition's states, whose last events were one after the other until now."""
-    for number in range(partition, living, _PARTITIONS):
+def _changelog(live: int, templates: Sequence[SessionState], partition: int) -> Iterator[InRecord]:
+    """Yield a partition's states, whose last events are spread evenly until now."""
+    for number in range(partition, live, _PARTITIONS):
         state = templates[number % len(templates)]
-        last_ms = NOON_MS - (living - number) * RULES.close_after_ms // living
+        last_ms = NOON_MS - (live - number) * RULES.close_after_ms // live
         (visit, *_) = state.visits
         visit = replace(
             visit,
@@ -72,21 +70,21 @@ def _changelog(
         yield InRecord(number, key, encode(state), version_header(number), partition)
 
 
-def _batches(living: int, templates: Sequence[SessionState]) -> Iterator[list[InRecord]]:
-    """Yield events as the router passes them on, of any of the sessions and of new ones."""
-    random = Random(living)  # noqa: S311 - a choice, not a secret
-    some = events(_EVENTS)
-    for begin in range(0, _EVENTS, _BATCH):
-        partition, batch = begin // _BATCH % _PARTITIONS, []
-        for number in range(begin, begin + _BATCH):
-            session, site = living + number, some[number].site_id
-            if number % _A_NEW_SESSION_EVERY:
-                session = random.randrange(living // _PARTITIONS) * _PARTITIONS + partition
+def _batches(live: int, templates: Sequence[SessionState]) -> Iterator[list[InRecord]]:
+    """Yield batches of routed events of live sessions and of new ones."""
+    random = Random(live)  # noqa: S311 - a choice, not a secret
+    sample = events(_EVENTS)
+    for start in range(0, _EVENTS, _BATCH):
+        partition, batch = start // _BATCH % _PARTITIONS, []
+        for number in range(start, start + _BATCH):
+            session, site = live + number, sample[number].site_id
+            if number % _EVENTS_PER_NEW_SESSION:
+                session = random.randrange(live // _PARTITIONS) * _PARTITIONS + partition
                 site = templates[session % len(templates)].site_id
-            log_ms = NOON_MS + RULES.close_after_ms * number // (living * _A_NEW_SESSION_EVERY)
+            log_ms = NOON_MS + RULES.close_after_ms * number // (live * _EVENTS_PER_NEW_SESSION)
             fields = {"site_id": site, "session_id": _name(session), "event_ts": log_ms * 1_000}
-            event = replace(some[number], **fields)
-            batch.append(routed(living + number, event, log_ms, partition))
+            event = replace(sample[number], **fields)
+            batch.append(routed(live + number, event, log_ms, partition))
         yield batch
 
 
@@ -99,37 +97,38 @@ def _resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-async def main(living: int) -> None:
-    """Recover, open, go on, and tell what each took."""
+async def main(live: int) -> None:
+    """Recover the table, process the events, and print the measurement as JSON."""
     templates = _templates()
     bench: Any = Bench(partial(sessionize.register, rules=RULES))
-    bench.noted = _Forgetting()
+    bench.noted = _DiscardingProducer()
     (table,) = bench.one.tables
-    batches = list(_batches(living, templates))
-    some = list(_changelog(_BATCH * _PARTITIONS, templates, 0))
-    size = sum(sys.getsizeof(one.key) + sys.getsizeof(one.value) for one in some) / len(some)
+    batches = list(_batches(live, templates))
+    records = list(_changelog(_BATCH * _PARTITIONS, templates, 0))
+    sizes = [sys.getsizeof(record.key) + sys.getsizeof(record.value) for record in records]
+    size = sum(sizes) / len(sizes)
     empty = _resident()
     for partition in range(_PARTITIONS):
-        states = _changelog(living, templates, partition)
+        states = _changelog(live, templates, partition)
         while fetched := list(islice(states, _BATCH)):
             table.of(partition).recover(fetched)
     recovering = _resident()
     for partition in range(_PARTITIONS):
-        table.end_recovery(partition, living)
+        table.end_recovery(partition, live)
     recovered = _resident()
     for partition in range(_PARTITIONS):
         await bench.assign(partition)
-    opened = _resident()
-    began, cpu = time.perf_counter(), time.process_time()
+    assigned = _resident()
+    started_at, cpu = time.perf_counter(), time.process_time()
     for batch in batches:
         await bench.run_batch(*batch)
-    spent = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
+    spent = {"seconds": time.perf_counter() - started_at, "cpu_seconds": time.process_time() - cpu}
     figures = {
-        "bytes a session": (opened - empty) / living,
-        "of them key and value": size,
-        "table": (recovered - empty) / living - size,
-        "deadlines": (opened - recovered) / living,
-        "while it is recovered": (recovering - empty) / living,
+        "bytes per session": (assigned - empty) / live,
+        "of which key and value": size,
+        "of which table": (recovered - empty) / live - size,
+        "of which deadlines": (assigned - recovered) / live,
+        "during recovery": (recovering - empty) / live,
     }
     print(json.dumps({"events": _EVENTS, **spent, "figures": figures}), flush=True)
 

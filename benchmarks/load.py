@@ -1,10 +1,9 @@
-"""A load: connections that each send a request as soon as the last one is answered.
+"""An HTTP load generator: each connection sends its next request when it has a response.
 
-`python -m benchmarks.load PID PORT PATH CONNECTIONS SECONDS EVENTS_A_REQUEST` prints what came of
-it as JSON, with the CPU time that the server, PID, took. It is a process of its own, so that its
-own CPU time does not count. What counts begins when all connections are there and have sent for
-a while: until a thousand that come at once are accepted, requests wait for seconds, whoever
-serves, and that was all that the slowest of a hundred told.
+`python -m benchmarks.load PID PORT PATH CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the results
+as JSON, with the CPU time of the server, PID. It is a separate process, so that its own CPU time
+does not count. The measurement starts after a warm-up: while 1,000 connections are accepted,
+requests to any server wait for seconds, which would dominate p99.
 """
 
 import asyncio
@@ -19,24 +18,24 @@ import uvloop
 
 from benchmarks.events import bodies
 
-_DIFFERENT = 2_000
+_DISTINCT = 2_000
 _WARM_UP_SECONDS = 1.0
 
 
-def requests(path: str, events_a_request: int) -> list[bytes]:
-    """Return requests as they go over the wire."""
-    some = bodies(_DIFFERENT)
-    made = []
-    for begin in range(0, len(some), events_a_request):
-        part = some[begin : begin + events_a_request]
-        body = part[0] if events_a_request == 1 else b"[" + b",".join(part) + b"]"
+def requests(path: str, events_per_request: int) -> list[bytes]:
+    """Return requests as bytes."""
+    sample = bodies(_DISTINCT)
+    encoded = []
+    for start in range(0, len(sample), events_per_request):
+        part = sample[start : start + events_per_request]
+        body = part[0] if events_per_request == 1 else b"[" + b",".join(part) + b"]"
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        made.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    return made
+        encoded.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return encoded
 
 
 class Connection(asyncio.Protocol):
-    """One of many; knows of an answer just its status and its length."""
+    """One connection; it parses only the status and the length of responses."""
 
     def __init__(self, load: "Load") -> None:
         self._load = load
@@ -55,8 +54,8 @@ class Connection(asyncio.Protocol):
         if len(rest) < length:
             return
         self._read = b""
-        self._load.answered(b" 202 " in head.split(b"\r\n")[0] + b" ", self._began)
-        if self._load.goes_on:
+        self._load.record(b" 202 " in head.split(b"\r\n")[0] + b" ", self._sent_at)
+        if self._load.is_running:
             self.send()
         else:
             self._transport.close()
@@ -66,36 +65,36 @@ class Connection(asyncio.Protocol):
 
     def send(self) -> None:
         """Send the next request."""
-        self._began = time.perf_counter()
+        self._sent_at = time.perf_counter()
         self._transport.write(next(self._load.requests))
 
 
 class Load:
-    """All connections together."""
+    """All connections."""
 
-    def __init__(self, path: str, events_a_request: int) -> None:
-        self.requests = cycle(requests(path, events_a_request))
-        self.goes_on = True
+    def __init__(self, path: str, events_per_request: int) -> None:
+        self.requests = cycle(requests(path, events_per_request))
+        self.is_running = True
         self._others = self._open = 0
-        #: Of those that were accepted since it counts.
+        #: Of accepted requests since the warm-up.
         self._latencies: list[float] = []
         self._all_closed = asyncio.Event()
 
-    def answered(self, accepted: bool, began: float) -> None:
-        """Note an answer."""
+    def record(self, accepted: bool, sent_at: float) -> None:
+        """Record a response."""
         if accepted:
-            self._latencies.append(time.perf_counter() - began)
+            self._latencies.append(time.perf_counter() - sent_at)
         else:
             self._others += 1
 
     def closed(self) -> None:
-        """Note that a connection has ended."""
+        """Record the end of a connection."""
         self._open -= 1
         if not self._open:
             self._all_closed.set()
 
     async def run(self, pid: int, port: int, connections: int, seconds: float) -> dict[str, float]:
-        """Send for so long, then wait for the last answers."""
+        """Send for `seconds`, wait for the last responses and return the results."""
         loop = asyncio.get_running_loop()
         self._open = connections
         opened = [
@@ -106,14 +105,15 @@ class Load:
             connection.send()
         await asyncio.sleep(_WARM_UP_SECONDS)
         self._latencies.clear()
-        began, cpu = time.perf_counter(), _cpu_seconds(pid)
+        started_at, cpu = time.perf_counter(), _cpu_seconds(pid)
         await asyncio.sleep(seconds)
-        spent = {"seconds": time.perf_counter() - began, "cpu_seconds": _cpu_seconds(pid) - cpu}
+        seconds, cpu_seconds = time.perf_counter() - started_at, _cpu_seconds(pid) - cpu
         latencies = sorted(self._latencies)
-        self.goes_on = False
+        self.is_running = False
         await self._all_closed.wait()
         return {
-            **spent,
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
             "accepted": len(latencies),
             "others": self._others,
             "p50_ms": latencies[len(latencies) // 2] * 1e3,
@@ -127,7 +127,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def main() -> None:
-    """Run a load and print what came of it."""
+    """Run a load and print its results."""
     pid, port, path, connections, seconds, events = sys.argv[1:]
 
     async def run() -> None:

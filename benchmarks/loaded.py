@@ -1,4 +1,4 @@
-"""A whole headrace that is sent batches of events, each run on from where the last one ended."""
+"""A running stack with an HTTP load."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class LoadedStack:
-    """A stack, and how many events it has taken."""
+    """A stack, with the number of events that it has accepted."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -25,37 +25,37 @@ class LoadedStack:
     async def send(
         self, bodies: Sequence[bytes], batch: int, rate: int, connections: int = 1
     ) -> tuple[float, list[float]]:
-        """Send batches of so many events at a rate of events.
+        """Send bodies of `batch` events each, at `rate` events per second.
 
-        Returns when it began, and when each was answered.
+        Return the start time, and when each body got its response.
         """
         clock = asyncio.get_running_loop().time
-        began, times, due = clock(), [0.0] * len(bodies), iter(enumerate(bodies))
+        started_at, times, due = clock(), [0.0] * len(bodies), iter(enumerate(bodies))
 
         async def send_due(http: aiohttp.ClientSession) -> None:
             for number, body in due:
-                await asyncio.sleep(began + number * batch / rate - clock())
+                await asyncio.sleep(started_at + number * batch / rate - clock())
                 url = f"{self.stack.url}/api/events"
-                async with http.post(url, data=body, headers=_JSON) as answer:
-                    if answer.status != 202:
-                        raise RuntimeError(f"a batch was answered with {answer.status}")
+                async with http.post(url, data=body, headers=_JSON) as response:
+                    if response.status != 202:
+                        raise RuntimeError(f"a batch got status {response.status}")
                 times[number] = clock()
                 self.sent += batch
 
         async with aiohttp.ClientSession() as http:
             await asyncio.gather(*(send_due(http) for _ in range(connections)))
-        return began, times
+        return started_at, times
 
     def cpu_seconds(self, *more: str) -> dict[str, float]:
         """Return the CPU time of each role, and of `more` processes of the stack, so far."""
         pids = {role: self.stack.pid(role) for role in (*_ROLES, *more)}
         times = {role: psutil.Process(pid).cpu_times() for role, pid in pids.items() if pid}
-        return {role: float(one.user + one.system) for role, one in times.items()}
+        return {role: float(cpu.user + cpu.system) for role, cpu in times.items()}
 
 
 @asynccontextmanager
 async def loaded_stack() -> AsyncIterator[LoadedStack]:
-    """Give a stack that is started, in a folder of its own."""
+    """Start a stack in a new folder."""
     with TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "data")
         try:

@@ -1,7 +1,7 @@
-"""How everything is measured: candidates alternate, in shuffled order, over several rounds.
+"""Runs the candidates of a workload in shuffled order over several rounds.
 
-A figure says little by itself on a machine that does other things, too. What counts is how
-candidates compare within a round, where they ran one after the other.
+Absolute figures vary with the machine's other load; comparisons of candidates within a round,
+which run in sequence, are more reliable.
 """
 
 import time
@@ -13,71 +13,71 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
-#: What one run of a candidate came to, by the heads of the table's columns.
+#: The results of one run, by the heads of the table's columns.
 Figures = Mapping[str, float]
 
 
-class Spent(NamedTuple):
-    """What one run of a candidate took: CPU of all its processes, but not of its load."""
+class Measurement(NamedTuple):
+    """One run of a candidate. CPU time is that of its processes, without the load generator's."""
 
     events: int
     seconds: float
     cpu_seconds: float
-    #: Of an answer, in milliseconds: the median, and what 99 of 100 took at most.
+    #: The p50 and p99 of response times.
     latencies_ms: tuple[float, float] | None = None
-    #: What else there is to tell.
+    #: Other results.
     figures: Figures = MappingProxyType({})
 
     @property
     def cpu_us(self) -> float:
-        """CPU time of one event."""
+        """The CPU time per event, in microseconds."""
         return self.cpu_seconds / self.events * 1e6
 
 
-class Absent(Exception):  # noqa: N818 - it is an outcome
-    """A peer cannot be had on this machine; its text says why, in words for the report."""
+class PeerUnavailable(Exception):  # noqa: N818 - a result that is reported
+    """A peer cannot run on this machine; the message is the reason for the report."""
 
 
 class Candidate(NamedTuple):
-    """One way to do the work; `run` raises `Absent` where its peer cannot be had."""
+    """One implementation of a workload; `run` may raise `PeerUnavailable`."""
 
     name: str
-    run: Callable[[], Awaitable[Spent | Figures]]
+    run: Callable[[], Awaitable[Measurement | Figures]]
 
 
-class Work(NamedTuple):
-    """What is done, and by whom; the others are compared with the first candidate."""
+class Workload(NamedTuple):
+    """A workload and its candidates, which are compared with the first."""
 
     title: str
     candidates: Sequence[Candidate]
     unit: str = "event"
-    #: The head of the column that the chart shows; without one, the first.
-    shown: str = ""
-    #: Not where each run is a process that begins anew and lasts long.
+    #: The column that the chart shows; by default the first.
+    chart_column: str = ""
+    #: False if each run is a new process.
     warms_up: bool = True
 
 
-def absent(name: str, why: Absent) -> Candidate:
-    """Return the candidate of a peer that cannot be had."""
+def unavailable(name: str, reason: PeerUnavailable) -> Candidate:
+    """Return a candidate whose peer is unavailable."""
 
-    async def run() -> Spent:
-        raise why
+    async def run() -> Measurement:
+        raise reason
 
     return Candidate(name, run)
 
 
 def in_process(name: str, job: Callable[[], Awaitable[int]]) -> Candidate:
-    """Return a candidate that does its work in this process; `job` returns how many events."""
+    """Return a candidate that runs in this process; `job` returns the number of events."""
 
-    async def run() -> Spent:
-        began, cpu = time.perf_counter(), time.process_time()
+    async def run() -> Measurement:
+        started_at, cpu = time.perf_counter(), time.process_time()
         events = await job()
-        return Spent(events, time.perf_counter() - began, time.process_time() - cpu)
+        return Measurement(events, time.perf_counter() - started_at, time.process_time() - cpu)
 
     return Candidate(name, run)
 
 
-def called(name: str, function: Callable[[Any], object], arguments: Sequence[Any]) -> Candidate:
+def calling(name: str, function: Callable[[Any], object], arguments: Sequence[Any]) -> Candidate:
     """Return a candidate that calls a function with each of the arguments."""
 
     async def job() -> int:
@@ -88,75 +88,85 @@ def called(name: str, function: Callable[[Any], object], arguments: Sequence[Any
     return in_process(name, job)
 
 
-async def measure(work: Work, rounds: int) -> dict[str, Any]:
-    """Run all candidates in each round, once before to warm up; return what was found.
+async def measure(workload: Workload, rounds: int) -> dict[str, Any]:
+    """Run all candidates in each round, after a warm-up round; return the results.
 
-    One that fails is out, and the others go on; without the first there is nothing to compare.
+    A candidate that fails is excluded from later rounds; if it is the first one, the error is
+    raised.
     """
     random = Random(rounds)  # noqa: S311 - an order, not a secret
-    running = _Running(work)
-    if work.warms_up:
-        await running.round(work.candidates, kept=False)
+    runs = _Runs(workload)
+    if workload.warms_up:
+        await runs.round(workload.candidates, kept=False)
     for number in range(rounds):
-        began = time.perf_counter()
-        await running.round(random.sample(work.candidates, len(work.candidates)))
-        seconds = time.perf_counter() - began
-        print(f"  {work.title}: round {number + 1} of {rounds}, {seconds:.0f} s", flush=True)
-    return {"title": work.title, "shown": work.shown, "candidates": running.found()}
+        started_at = time.perf_counter()
+        await runs.round(random.sample(workload.candidates, len(workload.candidates)))
+        seconds = time.perf_counter() - started_at
+        print(f"  {workload.title}: round {number + 1} of {rounds}, {seconds:.0f} s", flush=True)
+    return {
+        "title": workload.title,
+        "chart_column": workload.chart_column,
+        "candidates": runs.results(),
+    }
 
 
-class _Running:
-    """The candidates of a work: what each run came to, and who is out, and why."""
+class _Runs:
+    """The runs of each candidate, and the reasons of excluded ones."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._first = work.candidates[0].name
-        self._runs: dict[str, list[Spent | Figures]] = {one.name: [] for one in work.candidates}
-        self._out: dict[str, dict[str, Any]] = {}
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._first = workload.candidates[0].name
+        self._runs: dict[str, list[Measurement | Figures]] = {
+            candidate.name: [] for candidate in workload.candidates
+        }
+        self._excluded: dict[str, dict[str, Any]] = {}
 
     async def round(self, candidates: Sequence[Candidate], *, kept: bool = True) -> None:
-        """Run each candidate that is not out."""
+        """Run each candidate that is not excluded."""
         for candidate in candidates:
-            if candidate.name in self._out:
+            if candidate.name in self._excluded:
                 continue
             try:
                 run = await candidate.run()
             except Exception as error:
                 if candidate.name == self._first:
                     raise
-                self._out[candidate.name] = _outcome(error)
-                print(f"  {candidate.name} is absent: {_outcome(error)['absent']}", flush=True)
+                self._excluded[candidate.name] = _outcome(error)
+                print(
+                    f"  {candidate.name} is unavailable: {_outcome(error)['unavailable']}",
+                    flush=True,
+                )
             else:
                 self._runs[candidate.name] += [run] if kept else []
 
-    def found(self) -> list[dict[str, Any]]:
-        """Return each candidate's figures, or why it has none."""
-        return [{"name": name, **self._found_of(name)} for name in self._runs]
+    def results(self) -> list[dict[str, Any]]:
+        """Return the figures of each candidate, or why it was excluded."""
+        return [{"name": name, **self._result(name)} for name in self._runs]
 
-    def _found_of(self, name: str) -> dict[str, Any]:
-        if name in self._out:
-            return self._out[name]
+    def _result(self, name: str) -> dict[str, Any]:
+        if name in self._excluded:
+            return self._excluded[name]
         runs, first = self._runs[name], self._runs[self._first]
-        return {"figures": _spreads(list(map(_figures, runs, first, repeat(self._work.unit))))}
+        return {"figures": _spreads(list(map(_figures, runs, first, repeat(self._workload.unit))))}
 
 
 def _outcome(error: Exception) -> dict[str, Any]:
-    """Return what is told of one that is out; what nobody expected is shown on the screen."""
-    if isinstance(error, Absent):
-        return {"absent": str(error)}
+    """Return the result of an excluded candidate; print the traceback of unexpected errors."""
+    if isinstance(error, PeerUnavailable):
+        return {"unavailable": str(error)}
     traceback.print_exception(error)
-    return {"absent": f"it failed ({type(error).__name__})", "failed": True}
+    return {"unavailable": f"it failed ({type(error).__name__})", "failed": True}
 
 
-def _figures(run: Spent | Figures, first: Spent | Figures, unit: str) -> Figures:
-    """Return the figures of a run, beside the first candidate's of the same round."""
-    if not (isinstance(run, Spent) and isinstance(first, Spent)):
+def _figures(run: Measurement | Figures, first: Measurement | Figures, unit: str) -> Figures:
+    """Return the figures of a run, relative to the first candidate's run of the same round."""
+    if not (isinstance(run, Measurement) and isinstance(first, Measurement)):
         return cast("Figures", run)
     latencies = zip(("p50 ms", "p99 ms"), run.latencies_ms or (), strict=False)
     return {
         f"CPU µs per {unit}": run.cpu_us,
         f"{unit}s per second": run.events / run.seconds,
-        "CPU, times the first": run.cpu_us / first.cpu_us,
+        "CPU relative to the first": run.cpu_us / first.cpu_us,
         **dict(latencies),
         **run.figures,
     }

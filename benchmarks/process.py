@@ -1,4 +1,4 @@
-"""A candidate that is a process of its own: it measures itself and tells one line of JSON."""
+"""Runs a candidate as a process that measures itself and prints a line of JSON."""
 
 import asyncio
 import json
@@ -7,25 +7,25 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.measure import Absent, Spent
+from benchmarks.measure import Measurement, PeerUnavailable
 
 ROOT = Path(__file__).parents[1]
 _SECONDS = 90
 
-#: What starts a candidate, or why there is nothing that does.
-Command = Sequence[str] | Absent
+#: The command of a candidate, or why it is unavailable.
+Command = Sequence[str] | PeerUnavailable
 
 
-def command_of(prepare: Callable[[], Sequence[str]]) -> Command:
-    """Return the command that `prepare` makes; why not, where it finds that its peer is absent."""
+def prepared_command(prepare: Callable[[], Sequence[str]]) -> Command:
+    """Return the command from `prepare`, or the `PeerUnavailable` that it raised."""
     try:
         return prepare()
-    except Absent as why:
-        return why
+    except PeerUnavailable as error:
+        return error
 
 
-async def told_by(command: Sequence[str]) -> Spent:
-    """Run a command to its end and return what it told of itself; see `stopwatch`."""
+async def run_candidate(command: Sequence[str]) -> Measurement:
+    """Run a command and return the measurement that it prints; see `stopwatch`."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
@@ -33,11 +33,11 @@ async def told_by(command: Sequence[str]) -> Spent:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    ending = asyncio.get_running_loop().call_later(_SECONDS, process.kill)
+    timer = asyncio.get_running_loop().call_later(_SECONDS, process.kill)
     out, errors = await process.communicate()
-    ending.cancel()
+    timer.cancel()
     for line in out.decode().splitlines():
         if line.startswith("{"):
-            return Spent(**json.loads(line))
-    said = errors.decode(errors="replace")[-2_000:]
-    raise RuntimeError(f"{' '.join(command)} told nothing within {_SECONDS} s:\n{said}")
+            return Measurement(**json.loads(line))
+    stderr = errors.decode(errors="replace")[-2_000:]
+    raise RuntimeError(f"{' '.join(command)} printed no result within {_SECONDS} s:\n{stderr}")

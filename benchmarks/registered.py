@@ -1,4 +1,4 @@
-"""How each agent is registered with a worker, with nothing but what it must have."""
+"""Registers each agent with a worker, with minimal dependencies."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,14 +13,14 @@ from streams.engine.worker import Worker
 Register = Callable[[Worker], None]
 
 
-async def _nobody_subscribed() -> None:
+async def _subscriptions_are_complete() -> None:
     pass
 
 
-def registering(
+def registrations(
     tail: LogTail, partition_of_site: Callable[[bytes], int], counting: Counting
 ) -> dict[str, Register]:
-    """Return what registers each agent, by its name."""
+    """Return the functions that register the agents, by agent name."""
     return {
         "route_events": partial(
             route_events.register, tail=tail, partition_of_site=partition_of_site
@@ -28,7 +28,9 @@ def registering(
         "sessionize": partial(sessionize.register, rules=RULES),
         "aggregate_durations": aggregate_durations.register,
         "raise_alerts": partial(
-            raise_alerts.register, subscriptions=Subscriptions(), complete=_nobody_subscribed
+            raise_alerts.register,
+            subscriptions=Subscriptions(),
+            complete=_subscriptions_are_complete,
         ),
         "count_live": partial(count_live.register, counting=counting),
     }

@@ -1,4 +1,4 @@
-"""What was found: docs/benchmarks/NAME.json, and docs/benchmarks.md with a chart of each."""
+"""Writes results to docs/benchmarks/NAME.json, and docs/benchmarks.md with charts."""
 
 import json
 import os
@@ -19,18 +19,17 @@ FOLDER = DOCS / "benchmarks"
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`; `make bench-NAME` runs one of them. Each figure belongs to the commit
-and the machine beside it. Candidates alternate, in shuffled order; figures are medians of the
-rounds, with the lowest and the highest. Machines differ, and do other things meanwhile, so what
-counts is how the candidates of one run compare: the third figure is their CPU time as a multiple
-of the first one's, round by round. CPU time is that of all processes of a candidate, but
-neither of what sends the load nor of Kafka and PostgreSQL. The start alone has no peer, and tells
-of all processes.
+`make bench` runs all benchmarks and writes this page; `make bench-NAME` runs one of them. Each
+section names its commit and machine. Figures are medians over the rounds, with minimum and maximum;
+the candidates run in shuffled order. Absolute figures depend on the machine and its other load, so
+compare candidates of the same run: the third column is the CPU time relative to the first
+candidate's in the same round. CPU time is that of all processes of a candidate, without the load
+generator, Kafka and PostgreSQL. The start benchmark has no peers and counts all processes.
 """
 
 
-def circumstances() -> dict[str, Any]:
-    """Return what the figures belong to."""
+def environment() -> dict[str, Any]:
+    """Return the commit, time and machine of the results."""
     return {
         "commit": _commit(),
         "at": datetime.now(UTC).isoformat(timespec="minutes"),
@@ -45,35 +44,35 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-def save(name: str, found: Mapping[str, Any]) -> None:
-    """Write what one benchmark found."""
+def save(name: str, results: Mapping[str, Any]) -> None:
+    """Write the results of one benchmark."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (FOLDER / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 def write(names: Iterable[str]) -> None:
-    """Write the document and the charts anew, of all that is saved."""
+    """Write the page and the charts from all saved results."""
     parts = [_INTRODUCTION]
     for name in names:
         file = FOLDER / f"{name}.json"
         if file.exists():
-            found = json.loads(file.read_bytes())
-            (FOLDER / f"{name}.svg").write_text(chart.drawn(found["works"]))
-            parts.append(_section(name, found))
+            results = json.loads(file.read_bytes())
+            (FOLDER / f"{name}.svg").write_text(chart.render(results["workloads"]))
+            parts.append(_section(name, results))
     (DOCS / "benchmarks.md").write_text("\n".join(parts))
 
 
-def table(found: Mapping[str, Any]) -> str:
+def table(results: Mapping[str, Any]) -> str:
     """Return the figures as a table in Markdown."""
     lines = []
-    for work in found["works"]:
-        heads = work["candidates"][0]["figures"]
-        lines += [f"| {' | '.join((work['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
-        for candidate in work["candidates"]:
-            told = list(map(_spread, candidate.get("figures", {}).values()))
-            if "absent" in candidate:
-                told = [f"absent: {candidate['absent']}", *[""] * (len(heads) - 1)]
-            lines.append(f"| {' | '.join((candidate['name'], *told))} |")
+    for workload in results["workloads"]:
+        heads = workload["candidates"][0]["figures"]
+        lines += [f"| {' | '.join((workload['title'], *heads))} |", f"|{'---|' * (1 + len(heads))}"]
+        for candidate in workload["candidates"]:
+            cells = list(map(_spread, candidate.get("figures", {}).values()))
+            if "unavailable" in candidate:
+                cells = [f"unavailable: {candidate['unavailable']}", *[""] * (len(heads) - 1)]
+            lines.append(f"| {' | '.join((candidate['name'], *cells))} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -86,21 +85,21 @@ def _short(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def _section(name: str, found: Mapping[str, Any]) -> str:
-    machine = found["machine"]
+def _section(name: str, results: Mapping[str, Any]) -> str:
+    machine = results["machine"]
     return (
-        f"## {found['title']}\n\n"
-        f"`make bench-{name}`, {found['rounds']} rounds in {found['took_s']} s, "
-        f"commit `{found['commit']}`, {found['at']}; "
+        f"## {results['title']}\n\n"
+        f"`make bench-{name}`, {results['rounds']} rounds in {results['took_s']} s, "
+        f"commit `{results['commit']}`, {results['at']}; "
         f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, "
         f"{machine['system']}, Python {machine['python']}, "
         f"load {machine['load_before']} before.\n\n"
-        f"![{found['title']}](benchmarks/{name}.svg)\n\n{table(found)}"
+        f"![{results['title']}](benchmarks/{name}.svg)\n\n{table(results)}"
     )
 
 
 def _commit() -> str:
-    """Return the commit, and whether anything but what is written here differs from it."""
+    """Return the commit; `-dirty` if files other than results differ from it."""
     commit = _git("rev-parse", "--short=10", "HEAD") or "unknown"
     others = (".", ":(exclude)docs/benchmarks*")
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", *others)
@@ -109,8 +108,8 @@ def _commit() -> str:
 
 def _git(*arguments: str) -> str:
     command = ("git", "-C", str(DOCS.parent), *arguments)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip()
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return completed.stdout.strip()
 
 
 def _cpu() -> str:

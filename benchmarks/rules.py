@@ -1,43 +1,43 @@
-"""The agents' work on real events: decode, apply the rules, encode; without Faust and Kafka."""
+"""The agents without Faust and Kafka: decode real events, apply the rules, encode."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from benchmarks.events import events
-from benchmarks.measure import Candidate, Work, in_process
-from benchmarks.registered import registering
+from benchmarks.measure import Candidate, Workload, in_process
+from benchmarks.registered import registrations
 from schemas.event_types import EVENT_TYPES
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_SESSION, Topic
 from streams.agents.count_live import Counting
 from streams.engine.offset_range import OffsetRange
 from tests.component.streams.bench import Bench, InRecord, raw_record, routed
 
-TITLE = "The agents' work on real events"
+TITLE = "The agents without Kafka, on real events"
 _EVENTS = 20_000
 _BATCH = 500
 
 
-class _Nothing:
-    """A tail without records."""
+class _EmptyLogTail:
+    """A log tail without records."""
 
     async def catch_up(self, _: int) -> AsyncIterator[list[Any]]:
         for fetched in list[list[Any]]():
             yield fetched
 
 
-class _QuietBench(Bench):
-    """Tells nothing by itself."""
+class _BenchWithoutTimers(Bench):
+    """A bench that runs no periodic functions."""
 
     def every(self, *_: object, **__: object) -> None:
         pass
 
 
 def _bench(agent: str) -> Bench:
-    tail: Any = _Nothing()
+    tail: Any = _EmptyLogTail()
     counting = Counting()
     counting.assign({0: OffsetRange(0, 0)})
-    return _QuietBench(registering(tail, lambda site: len(site) % 4, counting)[agent])
+    return _BenchWithoutTimers(registrations(tail, lambda site: len(site) % 4, counting)[agent])
 
 
 def _routed_to(topic: Topic) -> list[InRecord]:
@@ -52,16 +52,16 @@ def _candidate(agent: str, records: Sequence[InRecord]) -> Candidate:
     async def job() -> int:
         bench = _bench(agent)
         await bench.assign()
-        for begin in range(0, len(records), _BATCH):
-            await bench.run_batch(*records[begin : begin + _BATCH])
+        for start in range(0, len(records), _BATCH):
+            await bench.run_batch(*records[start : start + _BATCH])
         return len(records)
 
     return in_process(agent, job)
 
 
 @asynccontextmanager
-async def works() -> AsyncIterator[list[Work]]:
-    """Give the works of this benchmark."""
+async def workloads() -> AsyncIterator[list[Workload]]:
+    """Yield the workloads of this benchmark."""
     raw = [
         raw_record(offset, event, timestamp=event.event_ts // 1_000)
         for offset, event in enumerate(events(_EVENTS))
@@ -75,7 +75,7 @@ async def works() -> AsyncIterator[list[Work]]:
         "count_live": session,
     }
     yield [
-        Work(
+        Workload(
             "Decode, apply the rules, encode",
             [_candidate(agent, records) for agent, records in inputs.items()],
         )

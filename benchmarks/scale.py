@@ -1,8 +1,7 @@
-"""One worker on one core and two on two, and how many partitions they share.
+"""Scaling from one worker on one core to two on two, and the effect of the number of partitions.
 
-The broker and the load are held to the cores of the workers: they have a share of each, for they
-work as much for each event. So twice the workers have twice the machine, which they would not
-where one of two cores was the broker's before.
+The broker and the load generator are pinned to the cores of the workers, because their work per
+event is constant. Thus two workers have twice the resources of one.
 """
 
 import asyncio
@@ -21,9 +20,16 @@ from uuid import uuid4
 
 import psutil
 
-from benchmarks.backlog import Record, batches, partition_of, renew_topics, send, sender
+from benchmarks.backlog import (
+    Record,
+    batch_producer,
+    make_batches,
+    partition_of,
+    recreate_topics,
+    send_batches,
+)
 from benchmarks.events import distinct
-from benchmarks.measure import Candidate, Spent, Work
+from benchmarks.measure import Candidate, Measurement, Workload
 from benchmarks.process import ROOT
 from infra.broker.local_kafka import LocalKafka
 from schemas.event_types import EVENT_TYPES
@@ -31,29 +37,29 @@ from schemas.topics import EVENTS_RAW, EVENTS_SESSION
 from tests.component.streams.bench import raw_record
 
 TITLE = "Scale: from events-raw to sessions, by workers and partitions"
-#: Workers, which are as many as cores, and partitions.
-_SHARED = ((1, 12), (2, 12), (1, 4), (1, 48))
+#: The numbers of workers, and of cores, with the numbers of partitions.
+_VARIANTS = ((1, 12), (2, 12), (1, 4), (1, 48))
 _EVENTS = 80_000
 _READY_SECONDS, _DONE_SECONDS = 60, 120
 
 
 @cache
 def _backlog(partitions: int) -> tuple[list[list[Record]], int]:
-    """Return the records of each partition, and how many of them go on to events-session."""
-    places: list[list[Record]] = [[] for _ in range(partitions)]
-    passed = 0
+    """Return the records of each partition, and how many are routed to events-session."""
+    by_partition: list[list[Record]] = [[] for _ in range(partitions)]
+    routed = 0
     for event in distinct(_EVENTS):
         record = raw_record(0, event)
         assert record.key is not None
         assert record.value is not None
-        place = partition_of(record.key, partitions)
-        places[place].append((record.key, record.value, record.headers))
-        passed += EVENTS_SESSION in EVENT_TYPES[event.type].routes
-    return places, passed
+        partition = partition_of(record.key, partitions)
+        by_partition[partition].append((record.key, record.value, record.headers))
+        routed += EVENTS_SESSION in EVENT_TYPES[event.type].routes
+    return by_partition, routed
 
 
-class _Pinned:
-    """A worker process, and what it told last."""
+class _PinnedWorker:
+    """A worker process, with its last report."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -64,28 +70,30 @@ class _Pinned:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             if line.startswith(b"{"):
-                told = json.loads(line)
-                self.owned, self.done = told["owned"], told["done"]
-                self.fetches = told["fetches"]
+                report = json.loads(line)
+                self.owned, self.done = report["owned"], report["done"]
+                self.fetches = report["fetches"]
 
     async def end(self) -> None:
-        """Kill it: what was to be measured is over."""
+        """Kill the process."""
         self.process.kill()
         await self.process.wait()
         await self._reading
 
 
-async def _until(what: Callable[[], bool], workers: Sequence[_Pinned], seconds: float) -> None:
-    """Wait until what the workers told is so."""
+async def _until(
+    condition: Callable[[], bool], workers: Sequence[_PinnedWorker], seconds: float
+) -> None:
+    """Wait until a condition on the workers' reports is true."""
     async with asyncio.timeout(seconds):
-        while not what():
+        while not condition():
             if any(worker.process.returncode is not None for worker in workers):
-                raise RuntimeError("a worker ended by itself")
+                raise RuntimeError("a worker exited")
             await asyncio.sleep(0.02)
 
 
-async def _started(kafka: str, cores: Sequence[int], partitions: int) -> list[_Pinned]:
-    """Start a worker on each core, and wait until they share the partitions."""
+async def _started(kafka: str, cores: Sequence[int], partitions: int) -> list[_PinnedWorker]:
+    """Start a worker on each core, and wait until each has its share of the partitions."""
     arguments = (kafka, f"bench-{uuid4().hex}", str(partitions))
     pinned = []
     for core in cores:
@@ -94,31 +102,33 @@ async def _started(kafka: str, cores: Sequence[int], partitions: int) -> list[_P
             cwd=ROOT,
             stdout=subprocess.PIPE,
         )
-        pinned.append(_Pinned(process))
+        pinned.append(_PinnedWorker(process))
     shares = [partitions // len(cores)] * len(cores)
-    await _until(lambda: [one.owned for one in pinned] == shares, pinned, _READY_SECONDS)
+    await _until(lambda: [worker.owned for worker in pinned] == shares, pinned, _READY_SECONDS)
     return pinned
 
 
-async def _run(kafka: LocalKafka, workers: int, partitions: int) -> Spent:
-    """Give workers that wait for it a backlog, and time how long they have of it."""
-    await renew_topics(kafka.bootstrap, partitions)
-    places, passed = _backlog(partitions)
+async def _run(kafka: LocalKafka, workers: int, partitions: int) -> Measurement:
+    """Send a backlog to running workers, and measure how long they take."""
+    await recreate_topics(kafka.bootstrap, partitions)
+    by_partition, routed = _backlog(partitions)
     cores = _all_cores()[:workers]
     pinned = await _started(kafka.bootstrap, cores, partitions)
     for pid in (os.getpid(), kafka.process.pid):
-        _hold(pid, cores)
+        _pin(pid, cores)
     try:
-        async with sender(kafka.bootstrap) as producer:
-            filled = [list(batches(producer, records)) for records in places]
-            spent = _Spending(kafka, pinned)
-            for partition, some in enumerate(filled):
-                await send(producer, EVENTS_RAW.name, partition, some)
-            await _until(lambda: sum(one.done for one in pinned) >= passed, pinned, _DONE_SECONDS)
-            return spent.until_now(_EVENTS + passed)
+        async with batch_producer(kafka.bootstrap) as producer:
+            batches = [list(make_batches(producer, records)) for records in by_partition]
+            usage = _CpuUsage(kafka, pinned)
+            for partition, filled in enumerate(batches):
+                await send_batches(producer, EVENTS_RAW.name, partition, filled)
+            await _until(
+                lambda: sum(worker.done for worker in pinned) >= routed, pinned, _DONE_SECONDS
+            )
+            return usage.until_now(_EVENTS + routed)
     finally:
         for pid in (os.getpid(), kafka.process.pid):
-            _hold(pid, _all_cores())
+            _pin(pid, _all_cores())
         for worker in pinned:
             await worker.end()
 
@@ -128,59 +138,59 @@ def _all_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
-def _hold(pid: int, cores: Sequence[int]) -> None:
-    """Hold a process to some cores: each of its threads, and so those that they start."""
+def _pin(pid: int, cores: Sequence[int]) -> None:
+    """Pin all threads of a process to some cores; new threads inherit it."""
     for thread in psutil.Process(pid).threads():
         os.sched_setaffinity(thread.id, cores)
 
 
-class _Spending:
-    """What workers and broker spend from now on."""
+class _CpuUsage:
+    """The CPU usage of workers and broker since the object was created."""
 
-    def __init__(self, kafka: LocalKafka, workers: Sequence[_Pinned]) -> None:
+    def __init__(self, kafka: LocalKafka, workers: Sequence[_PinnedWorker]) -> None:
         self._workers = workers
         self._pids = (kafka.process.pid, *(worker.process.pid for worker in workers))
-        self._began, self._before = time.perf_counter(), self._cpu_seconds()
+        self._started_at, self._before = time.perf_counter(), self._cpu_seconds()
 
-    def until_now(self, records: int) -> Spent:
-        """Return what was spent, on so many records of both topics."""
-        seconds = time.perf_counter() - self._began
+    def until_now(self, records: int) -> Measurement:
+        """Return the measurement; `records` is the number of records in both topics."""
+        seconds = time.perf_counter() - self._started_at
         (broker, *workers) = (
             now - before for now, before in zip(self._cpu_seconds(), self._before, strict=True)
         )
         figures = {
             "cores busy": (broker + sum(workers)) / seconds,
             "CPU µs of Kafka": broker / _EVENTS * 1e6,
-            "records a fetch": records / sum(worker.fetches for worker in self._workers),
+            "records per fetch": records / sum(worker.fetches for worker in self._workers),
         }
-        return Spent(_EVENTS, seconds, sum(workers), figures=figures)
+        return Measurement(_EVENTS, seconds, sum(workers), figures=figures)
 
     def _cpu_seconds(self) -> list[float]:
         times = [psutil.Process(pid).cpu_times() for pid in self._pids]
-        return [float(one.user + one.system) for one in times]
+        return [float(cpu.user + cpu.system) for cpu in times]
 
 
-def _many(count: int, what: str) -> str:
+def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 @asynccontextmanager
-async def works() -> AsyncIterator[list[Work]]:
-    """Give the works of this benchmark."""
+async def workloads() -> AsyncIterator[list[Workload]]:
+    """Yield the workloads of this benchmark."""
     with TemporaryDirectory() as folder, LocalKafka(Path(folder)) as kafka:
         yield [
-            Work(
+            Workload(
                 "route_events and sessionize",
                 [
                     Candidate(
-                        f"{_many(workers, 'worker')} on {_many(workers, 'core')}, "
+                        f"{_counted(workers, 'worker')} on {_counted(workers, 'core')}, "
                         f"{partitions} partitions",
                         partial(_run, kafka, workers, partitions),
                     )
-                    for workers, partitions in _SHARED
+                    for workers, partitions in _VARIANTS
                     if workers <= len(_all_cores())
                 ],
-                shown="events per second",
+                chart_column="events per second",
                 warms_up=False,
             )
         ]

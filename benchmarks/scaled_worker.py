@@ -2,8 +2,8 @@
 
 `python -m benchmarks.scaled_worker BOOTSTRAP GROUP PARTITIONS CORE`
 
-Tells again and again, in a line of JSON, how many partitions it has taken over, how many
-records its sessionize has done, and how many fetches both agents were given.
+Prints a line of JSON every 50 ms: the number of partitions that it owns, of records that
+`sessionize` has processed, and of fetches of both agents.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _SECONDS = 0.05
 
 
 class _CountingWorker(Worker):
-    """Counts the fetches that it is given."""
+    """A worker that counts its fetches."""
 
     fetches = 0
 
@@ -40,27 +40,27 @@ class _CountingWorker(Worker):
 
 
 def build(bootstrap: str, group: str, partitions: int) -> Worker:
-    """Return a worker of the two agents that every event passes."""
+    """Return a worker with the two agents that process every event."""
     kafka = KafkaSettings(bootstrap_servers=bootstrap)
     worker = _CountingWorker(group, kafka)
     tail = LogTail(kafka, EVENTS_SESSION.name, CLIENT_IDS.limit)
     route_events.register(worker, tail, lambda site: len(site) % partitions)
     sessionize.register(worker, RULES)
 
-    async def tell() -> None:
+    async def report() -> None:
         ready = worker.not_ready is None
         owned = len(worker.partitions_of(EVENTS_SESSION)) if ready else 0
-        places = worker.group.done.items()
-        done = sum(end for place, end in places if place.topic == EVENTS_SESSION.name)
-        told = {"owned": owned, "done": done, "fetches": worker.fetches}
-        print(json.dumps(told), flush=True)
+        offsets = worker.group.done.items()
+        done = sum(offset for tp, offset in offsets if tp.topic == EVENTS_SESSION.name)
+        line = {"owned": owned, "done": done, "fetches": worker.fetches}
+        print(json.dumps(line), flush=True)
 
-    worker.every(_SECONDS, tell)
+    worker.every(_SECONDS, report)
     return worker
 
 
 def main() -> None:
-    """Run until told to end."""
+    """Run until killed."""
     bootstrap, group, partitions, core = sys.argv[1:]
     psutil.Process().cpu_affinity([int(core)])
     gc.set_threshold(50_000, 20, 100)  # as roles do

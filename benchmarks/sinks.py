@@ -1,7 +1,7 @@
-"""Batches of events into SQL: the fenced writer, the bare driver, and SQLModel as it is taught.
+"""Writing batches of events to SQL: the fenced writer, the bare driver, and SQLModel.
 
-PostgreSQL runs on this machine, without fsync; its CPU time is not counted. SQLite's is: it
-works in the writer's process.
+PostgreSQL runs on this machine without fsync, and its CPU time is not counted. SQLite runs in the
+writer's process, so its CPU time is.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sqlmodel import Session, create_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from benchmarks.events import events
-from benchmarks.measure import Candidate, Spent, Work
+from benchmarks.measure import Candidate, Measurement, Workload
 from schemas.topics import EVENTS_RAW
 from sinks.rows import event_row
 from sinks.sql.migrate import upgrade
@@ -35,49 +35,49 @@ from sinks.sql.writer import open_writer
 from tests.contract.sinks.samples import expect_no_rejection
 from tests.fixtures.postgres import LocalPostgres
 
-TITLE = "Events into SQL"
+TITLE = "Writing events to SQL"
 _EVENTS = 4_000
-#: What commits each event is slow, and its rate the same from the first on.
-_EVENTS_BY_ONE = 400
+#: One commit per event is slow, at a constant rate.
+_EVENTS_WITH_COMMIT = 400
 _BATCHES = (500, 2_000)
 
 _COLUMNS = list(table_of(EventRow).columns)
 _NAMES = ", ".join(f'"{column.name}"' for column in _COLUMNS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _numbers = count(1)
-_DATABASES = ("ours", "raw", "taught", "by_one")
-_BY_ONE = "SQLModel, one commit an event"
+_DATABASES = ("writer", "driver", "sqlmodel", "per_event")
+_COMMIT_PER_EVENT = "SQLModel, one commit per event"
 
-#: Stores a batch; `begin` is the offset of its first row.
+#: Stores a batch; the second argument is the offset of its first row.
 Store = Callable[[Sequence[Any], int], Awaitable[None]]
 
 
 def _rows(amount: int) -> list[Row]:
-    """Return rows of events that no table has yet."""
-    made = []
+    """Return rows of new events."""
+    rows = []
     for event in events(amount):
         number = next(_numbers)
         (_, *rest) = event_row(event, 0, number)
-        made.append((str(UUID(int=number << 64)), *rest))
-    return made
+        rows.append((str(UUID(int=number << 64)), *rest))
+    return rows
 
 
 def _candidate(name: str, batch: int, store: Store, shape: Callable[[Row], Any]) -> Candidate:
-    by_one = name == _BY_ONE
+    count_ = _EVENTS_WITH_COMMIT if name == _COMMIT_PER_EVENT else _EVENTS
 
-    async def run() -> Spent:
-        rows = [shape(row) for row in _rows(_EVENTS_BY_ONE if by_one else _EVENTS)]
+    async def run() -> Measurement:
+        rows = [shape(row) for row in _rows(count_)]
         first = next(_numbers)
-        began, cpu = time.perf_counter(), time.process_time()
-        for begin in range(0, len(rows), batch):
-            await store(rows[begin : begin + batch], first + begin)
-        return Spent(len(rows), time.perf_counter() - began, time.process_time() - cpu)
+        started_at, cpu = time.perf_counter(), time.process_time()
+        for start in range(0, len(rows), batch):
+            await store(rows[start : start + batch], first + start)
+        return Measurement(len(rows), time.perf_counter() - started_at, time.process_time() - cpu)
 
     return Candidate(name, run)
 
 
 def _as_objects(row: Row) -> dict[str, Any]:
-    """Return what a program has that knows nothing of the engines: times and parsed JSON."""
+    """Return a row with datetimes and parsed JSON, for SQLModel."""
     return {
         column.name: _as_object(column, value) for column, value in zip(_COLUMNS, row, strict=True)
     }
@@ -123,8 +123,8 @@ def _raw_sqlite(stack: AsyncExitStack, file: Path) -> Store:
     connection = sqlite3.connect(file, isolation_level=None)
     stack.callback(connection.close)
     connection.execute("PRAGMA synchronous = FULL")
-    marks = ", ".join("?" for _ in _COLUMNS)
-    statement = f"INSERT INTO events ({_NAMES}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+    placeholders = ", ".join("?" for _ in _COLUMNS)
+    statement = f"INSERT INTO events ({_NAMES}) VALUES ({placeholders}) ON CONFLICT DO NOTHING"  # noqa: S608
 
     async def store(rows: Sequence[Any], _: int) -> None:
         connection.execute("BEGIN IMMEDIATE")
@@ -137,8 +137,8 @@ def _raw_sqlite(stack: AsyncExitStack, file: Path) -> Store:
 async def _raw_postgres(stack: AsyncExitStack, url: str) -> Store:
     connection = await asyncpg.connect(url)
     stack.push_async_callback(connection.close)
-    marks = ", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 1))
-    statement = f"INSERT INTO events ({_NAMES}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+    placeholders = ", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 1))
+    statement = f"INSERT INTO events ({_NAMES}) VALUES ({placeholders}) ON CONFLICT DO NOTHING"  # noqa: S608
 
     async def store(rows: Sequence[Any], _: int) -> None:
         async with connection.transaction():
@@ -147,27 +147,27 @@ async def _raw_postgres(stack: AsyncExitStack, url: str) -> Store:
     return store
 
 
-def _sqlmodel_sqlite(stack: AsyncExitStack, url: str, a_commit: int) -> Store:
+def _sqlmodel_sqlite(stack: AsyncExitStack, url: str, rows_per_commit: int) -> Store:
     engine = create_engine(url)
     stack.callback(engine.dispose)
 
     async def store(rows: Sequence[Any], _: int) -> None:
         with Session(engine) as session:
-            for begin in range(0, len(rows), a_commit):
-                session.add_all([EventRow(**row) for row in rows[begin : begin + a_commit]])
+            for begin in range(0, len(rows), rows_per_commit):
+                session.add_all([EventRow(**row) for row in rows[begin : begin + rows_per_commit]])
                 session.commit()
 
     return store
 
 
-def _sqlmodel_postgres(stack: AsyncExitStack, url: str, a_commit: int) -> Store:
+def _sqlmodel_postgres(stack: AsyncExitStack, url: str, rows_per_commit: int) -> Store:
     engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
     stack.push_async_callback(engine.dispose)
 
     async def store(rows: Sequence[Any], _: int) -> None:
         async with AsyncSession(engine) as session:
-            for begin in range(0, len(rows), a_commit):
-                session.add_all([EventRow(**row) for row in rows[begin : begin + a_commit]])
+            for begin in range(0, len(rows), rows_per_commit):
+                session.add_all([EventRow(**row) for row in rows[begin : begin + rows_per_commit]])
                 await session.commit()
 
     return store
@@ -178,13 +178,16 @@ async def _sqlite(stack: AsyncExitStack, folder: Path) -> dict[str, tuple[Store,
     for file in files.values():
         await asyncio.to_thread(upgrade, f"sqlite:///{file}")
     return {
-        "headrace": (await _writer(stack, f"sqlite:///{files['ours']}"), tuple),
-        "sqlite3, executemany": (_raw_sqlite(stack, files["raw"]), _for_sqlite),
+        "headrace": (await _writer(stack, f"sqlite:///{files['writer']}"), tuple),
+        "sqlite3, executemany": (_raw_sqlite(stack, files["driver"]), _for_sqlite),
         "SQLModel, add_all": (
-            _sqlmodel_sqlite(stack, f"sqlite:///{files['taught']}", max(_BATCHES)),
+            _sqlmodel_sqlite(stack, f"sqlite:///{files['sqlmodel']}", max(_BATCHES)),
             _as_objects,
         ),
-        _BY_ONE: (_sqlmodel_sqlite(stack, f"sqlite:///{files['by_one']}", 1), _as_objects),
+        _COMMIT_PER_EVENT: (
+            _sqlmodel_sqlite(stack, f"sqlite:///{files['per_event']}", 1),
+            _as_objects,
+        ),
     }
 
 
@@ -198,27 +201,27 @@ async def _postgres(stack: AsyncExitStack) -> dict[str, tuple[Store, Any]]:
         await asyncio.to_thread(upgrade, urls[name])
     await admin.close()
     return {
-        "headrace": (await _writer(stack, urls["ours"]), tuple),
-        "asyncpg, executemany": (await _raw_postgres(stack, urls["raw"]), _for_asyncpg),
+        "headrace": (await _writer(stack, urls["writer"]), tuple),
+        "asyncpg, executemany": (await _raw_postgres(stack, urls["driver"]), _for_asyncpg),
         "SQLModel, add_all": (
-            _sqlmodel_postgres(stack, urls["taught"], max(_BATCHES)),
+            _sqlmodel_postgres(stack, urls["sqlmodel"], max(_BATCHES)),
             _as_objects,
         ),
-        _BY_ONE: (_sqlmodel_postgres(stack, urls["by_one"], 1), _as_objects),
+        _COMMIT_PER_EVENT: (_sqlmodel_postgres(stack, urls["per_event"], 1), _as_objects),
     }
 
 
 @asynccontextmanager
-async def works() -> AsyncIterator[list[Work]]:
-    """Give the works of this benchmark."""
+async def workloads() -> AsyncIterator[list[Workload]]:
+    """Yield the workloads of this benchmark."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         engines = {"SQLite": await _sqlite(stack, folder), "PostgreSQL": await _postgres(stack)}
         yield [
-            Work(
+            Workload(
                 f"{engine}, batches of {batch:,}",
-                [_candidate(name, batch, *how) for name, how in ways.items()],
+                [_candidate(name, batch, *store) for name, store in stores.items()],
             )
-            for engine, ways in engines.items()
+            for engine, stores in engines.items()
             for batch in _BATCHES
         ]

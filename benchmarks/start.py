@@ -1,4 +1,4 @@
-"""`headrace up`: until it is ready, and what it costs while nothing happens."""
+"""`headrace up`: the time until it is ready, and its resources while idle."""
 
 import asyncio
 import time
@@ -10,97 +10,98 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from benchmarks.measure import Candidate, Figures, Work
+from benchmarks.measure import Candidate, Figures, Workload
 from tests.e2e.stack import Stack
 
-TITLE = "The start of everything, and its rest"
+TITLE = "Start and idle load of headrace up"
 _IDLE_SECONDS = 10
-#: Until caches are filled and what was begun at the start is over.
+#: For caches to fill and startup work to finish.
 _SETTLE_SECONDS = 5
 _PYTHON = ("up", "web", "streams", "live", "sinks")
-_CPU = "CPU s until then"
+_CPU = "CPU s until ready"
 _ALL = (*_PYTHON, "kafka")
-#: A page that several processes have counts in PSS for each by its share.
-_MEMORY = {"pss": "MB (PSS)", "uss": "MB of its own (USS)", "rss": "MB resident (RSS)"}
+#: PSS divides shared pages among the processes that map them.
+_MEMORY = {"pss": "MB (PSS)", "uss": "MB unique (USS)", "rss": "MB resident (RSS)"}
 _GROUPS: Mapping[str, Sequence[str]] = {
     "all": _ALL,
-    "Python in all": _PYTHON,
+    "all Python": _PYTHON,
     **{name: [name] for name in _ALL},
 }
 
 
 class _Processes:
-    """The processes of a stack, by what they are."""
+    """The processes of a stack, by name."""
 
     def __init__(self, stack: Stack) -> None:
         pids = {role: stack.pid(role) for role in _ALL[1:]}
-        found = {role: psutil.Process(pid) for role, pid in pids.items()}
-        self._by_name = {"up": found["kafka"].parent() or found["kafka"], **found}
+        roles = {role: psutil.Process(pid) for role, pid in pids.items()}
+        self._by_name = {"up": roles["kafka"].parent() or roles["kafka"], **roles}
 
     def cpu_seconds(self, names: Sequence[str]) -> float:
-        """Return what they took since they were started."""
+        """Return the CPU time of processes since they started."""
         times = [self._by_name[name].cpu_times() for name in names]
-        return sum(float(one.user + one.system) for one in times)
+        return sum(float(cpu.user + cpu.system) for cpu in times)
 
     def java_cpu_seconds(self) -> float:
-        """Return what Java took: the broker, and the tools that `up` ran before."""
+        """Return the CPU time of the broker and of the Java tools that `up` ran before."""
         tools = self._by_name["up"].cpu_times()
         return self.cpu_seconds(["kafka"]) + float(tools.children_user + tools.children_system)
 
     def megabytes(self, names: Sequence[str]) -> dict[str, float]:
-        """Return their memory."""
+        """Return the memory of processes, in megabytes."""
         memory = [self._by_name[name].memory_full_info() for name in names]
         return {
-            head: sum(getattr(one, kind) for one in memory) / 1e6 for kind, head in _MEMORY.items()
+            head: sum(getattr(info, kind) for info in memory) / 1e6
+            for kind, head in _MEMORY.items()
         }
 
 
 async def _start(stack: Stack) -> Figures:
-    """Start it, end it; return seconds until it said that it is ready, and CPU until then."""
-    began = time.perf_counter()
+    """Start and stop a stack; return the time and CPU time until it was ready."""
+    started_at = time.perf_counter()
     try:
         await asyncio.to_thread(stack.start)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started_at
         processes = _Processes(stack)
         java, python = processes.java_cpu_seconds(), processes.cpu_seconds(_PYTHON)
     finally:
         await asyncio.to_thread(stack.end)
     return {
-        "ready after s": seconds,
+        "s until ready": seconds,
         _CPU: python + java,
-        "of Python": python,
-        "of Java": java,
+        "of which Python": python,
+        "of which Java": java,
     }
 
 
-async def _start_anew() -> Figures:
+async def _start_fresh() -> Figures:
     with TemporaryDirectory() as folder:
         return await _start(Stack(Path(folder) / "data"))
 
 
-class _Rest:
-    """One stack that does nothing; each look at it is shared by all who ask."""
+class _IdleStack:
+    """An idle stack; its samples are shared by all candidates."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._looks: list[dict[str, Figures]] = []
-        self._asked = dict.fromkeys(_GROUPS, 0)
+        self._samples: list[dict[str, Figures]] = []
+        self._returned = dict.fromkeys(_GROUPS, 0)
 
     async def of(self, group: str) -> Figures:
-        """Return the share of a core, and the memory, of a group of processes."""
-        if not self._looks:
+        """Return the next sample of a group of processes."""
+        if not self._samples:
             await asyncio.to_thread(self._stack.start)
             await asyncio.sleep(_SETTLE_SECONDS)
-        if self._asked[group] == len(self._looks):
-            self._looks.append(await self._look(_Processes(self._stack)))
-        self._asked[group] += 1
-        return self._looks[self._asked[group] - 1][group]
+        if self._returned[group] == len(self._samples):
+            self._samples.append(await self._sample(_Processes(self._stack)))
+        self._returned[group] += 1
+        return self._samples[self._returned[group] - 1][group]
 
-    async def _look(self, processes: _Processes) -> dict[str, Figures]:
+    async def _sample(self, processes: _Processes) -> dict[str, Figures]:
         before = {group: processes.cpu_seconds(names) for group, names in _GROUPS.items()}
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         await asyncio.sleep(_IDLE_SECONDS)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started_at
         cpu = {group: processes.cpu_seconds(names) for group, names in _GROUPS.items()}
         return {
             group: {
@@ -112,29 +113,29 @@ class _Rest:
 
 
 @asynccontextmanager
-async def works() -> AsyncIterator[list[Work]]:
-    """Give the works of this benchmark."""
+async def workloads() -> AsyncIterator[list[Workload]]:
+    """Yield the workloads of this benchmark."""
     with TemporaryDirectory() as folder:
-        known, resting = Stack(Path(folder) / "known"), Stack(Path(folder) / "resting")
-        rest = _Rest(resting)
+        existing, idle = Stack(Path(folder) / "existing"), Stack(Path(folder) / "idle")
+        samples = _IdleStack(idle)
         try:
-            await _start(known)  # so that it exists
+            await _start(existing)  # creates the data directory
             yield [
-                Work(
+                Workload(
                     "`headrace up`",
                     [
-                        Candidate("with a new data directory", _start_anew),
-                        Candidate("with one that exists", partial(_start, known)),
+                        Candidate("with a new data directory", _start_fresh),
+                        Candidate("with an existing one", partial(_start, existing)),
                     ],
-                    shown=_CPU,
+                    chart_column=_CPU,
                     warms_up=False,
                 ),
-                Work(
-                    f"At rest, for {_IDLE_SECONDS} s",
-                    [Candidate(group, partial(rest.of, group)) for group in _GROUPS],
-                    shown=_MEMORY["pss"],
+                Workload(
+                    f"Idle, over {_IDLE_SECONDS} s",
+                    [Candidate(group, partial(samples.of, group)) for group in _GROUPS],
+                    chart_column=_MEMORY["pss"],
                     warms_up=False,
                 ),
             ]
         finally:
-            await asyncio.to_thread(resting.end)
+            await asyncio.to_thread(idle.end)

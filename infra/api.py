@@ -18,7 +18,7 @@ def create_api(
 ) -> Api:
     """Create the role. The parameters are those of `create_app`."""
     api = create_app(settings, ready_checks=ready_checks, registry=registry)
-    api.run_along(
+    api.add_background_task(
         GlobalTable(settings.kafka, IMPORT_WINDOWS.name, None, api.import_sites.apply).run
     )
     return api

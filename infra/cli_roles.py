@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from producer_api.server import Served
+    from producer_api.server import Application
     from schemas.settings import Settings
 
 _StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
@@ -118,7 +118,7 @@ def sinks(
         ) from error
 
 
-def _serve(app: "Served", settings: "Settings") -> None:
+def _serve(app: "Application", settings: "Settings") -> None:
     from infra.local import cannot_listen
     from producer_api.listen import ListenError
     from producer_api.server import serve_app

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from infra.api import create_api
 from producer_api import openapi as api_openapi
 from producer_api.app import Api
-from producer_api.paths import is_of_events, route_path
+from producer_api.paths import is_event_path, route_path
 from schemas.settings import Settings
 from sinks.query import openapi as query_openapi
 from sinks.query.app import Query, create_query
@@ -33,7 +33,7 @@ class Web:
         """Serve a request or the lifespan protocol."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif is_of_events(route_path(scope["path"])):
+        elif is_event_path(route_path(scope["path"])):
             await self._api(scope, receive, send)
         else:
             await self._query(scope, receive, send)

@@ -1,5 +1,5 @@
-"""HTTP in, the role `api`: an event's bytes become a RawEvent in Kafka, then an answer.
+"""HTTP ingestion, the role `api`: writes events to Kafka and responds when Kafka confirms them.
 
-Read `parse.py` for what an event must be, `accumulator.py` for how it reaches Kafka, `app.py`
-for the paths, and `server.py` for how the role is run.
+See `parse.py` for validation, `accumulator.py` for batching, `app.py` for the routes and
+`server.py` for the process.
 """

@@ -1,8 +1,8 @@
-"""Records on their way to Kafka: one lane a partition, driven by its acks (design D1).
+"""Batches records for Kafka: one queue per partition, driven by acks (design D1).
 
-What comes in while a partition's micro-batch is on its way is the next one; there is no
-linger. All events of a micro-batch share one future and one deadline. Many concurrent `send()`
-calls would wake each other instead, which costs ten times the CPU.
+Records that arrive while a partition's micro-batch is in flight form the next one; there is no
+linger. All records of a micro-batch share one future and one deadline. Concurrent `send()` calls
+would wake each other instead, which costs ten times the CPU.
 """
 
 import asyncio
@@ -21,86 +21,85 @@ from schemas.reject_reasons import RejectReason
 try:
     from producer_api.event_compiled import murmur2
 except ImportError:
-    # It costs more than all else here, and a session sends many events.
+    # The fallback is slow, and a session sends many events.
     murmur2 = lru_cache(maxsize=65_536)(partitioner.murmur2)
 
 _log = logging.getLogger(__name__)
 
-#: The part of its deadline that a waiting batch takes records for, as a divisor: while Kafka is
-#: away, each part has a batch of its own, and only the oldest fail when it comes back.
-_TAKING = 8
-#: Between two attempts; each one takes as long as the transport has patience.
+#: A batch accepts records for this fraction (1/n) of its deadline. During an outage each interval
+#: has its own batch, so that only the oldest have expired when Kafka is back.
+_APPEND_DIVISOR = 8
+#: Between two attempts, each of which has the transport's own timeout.
 _RETRY_SECONDS = 0.1
 
 
 class RetriableError(Exception):
-    """Kafka did not take a batch now: the leader moves, copies are missing, a broker is away.
+    """A transient failure to write a batch, such as a leader election or too few in-sync replicas.
 
-    The same batch may be sent again; it may land twice.
+    The same batch may be sent again, which can write it twice.
     """
 
 
 class BatchBuilder(Protocol):
-    """The part of aiokafka's BatchBuilder that is used here."""
+    """The methods of aiokafka's `BatchBuilder` that are used here."""
 
     def append(self, *, key: bytes, value: bytes, timestamp: None, headers: Headers) -> Any | None:
-        """Add a record and return where it stands, with its `size`; None when it is full."""
+        """Add a record and return its metadata, with `size` in bytes; None if the batch is full."""
 
 
 class Transport(Protocol):
-    """What carries batches to Kafka: `kafka.Link`, or the fake of the tests."""
+    """Sends batches to Kafka: `kafka.ReconnectingProducer`, or the fake of the tests."""
 
     @property
     def failure(self) -> RejectReason:
-        """Why a batch that is not confirmed now is not."""
+        """The reason to return for events that Kafka does not confirm."""
 
     def create_batch(self) -> BatchBuilder:
         """Return an empty batch."""
 
     async def ready(self) -> None:
-        """Return as soon as batches can be sent."""
+        """Wait until batches can be sent."""
 
     async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> None:
-        """Return when all in-sync replicas have the batch; raise when they do not.
+        """Return when all in-sync replicas have the batch.
 
-        `RetriableError` when that may pass.
+        Raises `RetriableError` for a transient failure, another exception for a permanent one.
         """
 
 
 class MicroBatch:
-    """Records of one partition that leave together, confirmed or failed by a deadline."""
+    """Records of one partition that are sent together and confirmed or failed by a deadline."""
 
     def __init__(self, builder: BatchBuilder, deadline_seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self.builder = builder
         self.bytes = 0
-        # Whoever comes later would be failed by a deadline that began long before it came.
-        self._takes_until = time.monotonic() + deadline_seconds / _TAKING
+        # A record that is appended later would have too little of the deadline left.
+        self._appends_until = time.monotonic() + deadline_seconds / _APPEND_DIVISOR
         self.confirmed: asyncio.Future[bool] = loop.create_future()
-        self._deadline = loop.call_later(deadline_seconds, self.settle, False)
+        self._deadline = loop.call_later(deadline_seconds, self.complete, False)
 
     def append(self, key: bytes, value: bytes, headers: Headers) -> int | None:
-        """Add a record and return its bytes; None when the batch is full, or old."""
-        if time.monotonic() > self._takes_until:
+        """Add a record and return its size in bytes; None if the batch is full or too old."""
+        if time.monotonic() > self._appends_until:
             return None
-        place = self.builder.append(key=key, value=value, timestamp=None, headers=headers)
-        if place is None:
+        metadata = self.builder.append(key=key, value=value, timestamp=None, headers=headers)
+        if metadata is None:
             return None
-        self.bytes += place.size
-        return int(place.size)
+        self.bytes += metadata.size
+        return int(metadata.size)
 
-    def settle(self, confirmed: bool) -> None:
-        """Answer all who wait, unless the deadline has."""
+    def complete(self, confirmed: bool) -> None:
+        """Set the result of all records, unless the deadline has expired."""
         self._deadline.cancel()
         if not self.confirmed.done():
             self.confirmed.set_result(confirmed)
 
 
 class Accumulator:
-    """All lanes, and the bytes that wait in them.
+    """The queues of all partitions, with a limit on the bytes in them.
 
-    What cannot be sent is dropped after its deadline: whoever waited was told that nothing is
-    promised.
+    Records that cannot be sent are dropped after their deadline and reported as failed.
     """
 
     def __init__(
@@ -116,87 +115,89 @@ class Accumulator:
         self.waiting_bytes = 0
         self._deadline_seconds = deadline_seconds
         self._max_waiting_bytes = max_waiting_bytes
-        self._lanes: list[_Lane] = []
+        self._queues: list[_PartitionQueue] = []
 
     def open(self, partitions: int) -> None:
-        """Take records for this many partitions from now on."""
-        self._lanes = [_Lane(self, partition) for partition in range(partitions)]
+        """Start to accept records, for this many partitions."""
+        self._queues = [_PartitionQueue(self, partition) for partition in range(partitions)]
 
     @property
     def is_open(self) -> bool:
-        """Whether the number of partitions is known, so that records can be taken."""
-        return bool(self._lanes)
+        """Whether the number of partitions is known, so that records are accepted."""
+        return bool(self._queues)
 
-    def check_room(self, size: int) -> None:
-        """Refuse with OVERLOADED, at once, what would make too many bytes wait."""
+    def check_capacity(self, size: int) -> None:
+        """Raise `Rejected` (OVERLOADED) if `size` more bytes would exceed the limit."""
         if self.waiting_bytes + size > self._max_waiting_bytes:
             raise Rejected(RejectReason.OVERLOADED)
 
     def add(self, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[bool]:
-        """Take a record; return a future that holds whether Kafka has it, within the deadline.
+        """Queue a record. The future's result is whether Kafka confirmed it within the deadline.
 
-        The future belongs to all records of a micro-batch: wait for it by `asyncio.wait`, so that
-        a request that is cancelled does not cancel it for the others.
+        The future is shared by a micro-batch: wait for it with `asyncio.wait`, so that cancelling
+        one request does not cancel it for the others.
         """
-        # As Java's default partitioner does.
-        partition = (murmur2(key) & 0x7FFFFFFF) % len(self._lanes)
-        return self._lanes[partition].add(key, value, headers)
+        # The same as Java's default partitioner.
+        partition = (murmur2(key) & 0x7FFFFFFF) % len(self._queues)
+        return self._queues[partition].add(key, value, headers)
 
     def new_batch(self) -> MicroBatch:
-        """Return an empty micro-batch, whose deadline begins now."""
+        """Return an empty micro-batch, whose deadline starts now."""
         return MicroBatch(self.transport.create_batch(), self._deadline_seconds)
 
     async def drain(self) -> None:
-        """Wait until nothing is on its way; no longer than the deadline."""
-        running = [lane.task for lane in self._lanes if lane.task is not None]
+        """Wait until all queues are empty, but no longer than the deadline."""
+        running = [queue.task for queue in self._queues if queue.task is not None]
         if running:
             await asyncio.wait(running, timeout=self._deadline_seconds)
 
 
-class _Lane:
-    """The micro-batches of one partition: at most one on its way, the others in order behind."""
+class _PartitionQueue:
+    """The micro-batches of one partition: at most one in flight, the others in order."""
 
-    def __init__(self, owner: Accumulator, partition: int) -> None:
+    def __init__(self, accumulator: Accumulator, partition: int) -> None:
         self.task: asyncio.Task[None] | None = None
-        self._owner = owner
+        self._accumulator = accumulator
         self._partition = partition
         self._waiting: deque[MicroBatch] = deque()
 
     def add(self, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[bool]:
         size = self._waiting[-1].append(key, value, headers) if self._waiting else None
         if size is None:
-            self._waiting.append(self._owner.new_batch())
+            self._waiting.append(self._accumulator.new_batch())
             size = self._waiting[-1].append(key, value, headers)
             if size is None:
-                raise ValueError("an empty batch does not take the record")
-        self._owner.waiting_bytes += size
+                raise ValueError("the record does not fit into an empty batch")
+        self._accumulator.waiting_bytes += size
         if self.task is None:
             self.task = asyncio.get_running_loop().create_task(self._send_all())
         return self._waiting[-1].confirmed
 
     async def _send_all(self) -> None:
         while self._waiting:
-            await self._owner.transport.ready()
+            await self._accumulator.transport.ready()
             batch = self._waiting.popleft()
             if not batch.confirmed.done():
                 await self._send(batch)
-            self._owner.waiting_bytes -= batch.bytes
+            self._accumulator.waiting_bytes -= batch.bytes
         self.task = None
 
     async def _send(self, batch: MicroBatch) -> None:
-        """Send a batch, again and again while that can help and its deadline has not come."""
-        transport, topic = self._owner.transport, self._owner.topic
-        told = False
+        """Send a batch; retry transient failures until its deadline."""
+        transport, topic = self._accumulator.transport, self._accumulator.topic
+        is_logged = False
         while not batch.confirmed.done():
             try:
                 await transport.send_batch(batch.builder, topic, self._partition)
-                batch.settle(True)
+                batch.complete(True)
             except RetriableError as error:
-                if not told:
-                    _log.warning("%s-%d is not written now: %s", topic, self._partition, error)
-                    told = True
+                if not is_logged:
+                    _log.warning(
+                        "cannot write to %s-%d (%s); retrying", topic, self._partition, error
+                    )
+                    is_logged = True
                 await asyncio.sleep(_RETRY_SECONDS)
                 await transport.ready()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is not confirmed
+            except Exception as error:  # noqa: BLE001 - any error fails the batch
                 _log.debug("%s-%d: %r", topic, self._partition, error)
-                batch.settle(False)
+                batch.complete(False)

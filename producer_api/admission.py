@@ -1,9 +1,9 @@
-"""Which connections a server keeps open: a limit in all, and one for each client address.
+"""Connection limits: one for the server, and one per client address.
 
-At a limit, the connections that have waited for longest for a request are closed to make room,
-so idle ones never keep a client out. A client behind a reverse proxy has the proxy's address;
-a proxy is nearly always at an address that is not globally routable, so only the limit in all
-counts for these, unless a limit is set for every address.
+At a limit, the connections that were idle for longest are closed, so that idle connections never
+keep a client out. Clients behind a reverse proxy share the proxy's address. A proxy's address is
+rarely globally routable, so only the server's limit applies to addresses that are not, unless a
+limit per address is configured.
 """
 
 import ipaddress
@@ -11,101 +11,101 @@ import time
 from heapq import nsmallest
 from typing import Protocol
 
-#: The limit of a globally routable address: more than the browsers of an office behind one have.
+#: The limit of a globally routable address: enough for the browsers of an office behind NAT.
 PUBLIC_PER_ADDRESS = 256
-#: Connections over a limit that are open at once, each for its one answer.
-SPARE_CONNECTIONS = 128
-#: Closed at once, of a limit: so that a scan makes room for more than one.
-_SHARE_CLOSED = 16
-#: Between scans that found nothing to close: with a full server, each costs a millisecond.
+#: Connections over a limit that stay open for one error response.
+MAX_OVER_LIMIT = 128
+#: A scan closes up to this fraction (1/n) of the limit, so that the next connections need none.
+_CLOSE_DIVISOR = 16
+#: Between scans that found no idle connection: on a full server, each costs a millisecond.
 _SCAN_SECONDS = 0.1
-#: A connection that waits for less is closed only if none waits for longer.
-_WAITED_SECONDS = 1.0
+#: Connections that were idle for less are closed only if no other is idle for longer.
+_MIN_IDLE_SECONDS = 1.0
 
 
 class Connection(Protocol):
-    """What the limits need to know of a connection."""
+    """A connection that is counted."""
 
-    def waits_since(self) -> float | None:
-        """Return since when it waits for a request, in monotonic seconds; None: it has one."""
+    def idle_since(self) -> float | None:
+        """Return when it became idle, in monotonic seconds; None while it has a request."""
 
     def close_idle(self) -> None:
-        """Close it; it waits for a request."""
+        """Close an idle connection."""
 
     def abort(self) -> None:
-        """Close it at once."""
+        """Close it immediately, without flushing."""
 
 
 class _Group:
-    """The connections that share a limit."""
+    """Connections that share a limit."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.members: set[Connection] = set()
-        self._scan_at = 0.0
+        self._next_scan_at = 0.0
 
-    def idle_to_close(self) -> list[Connection]:
-        """Return the connections to close so that one more fits; empty if none may be closed."""
+    def select_idle(self) -> list[Connection]:
+        """Return the idle connections to close so that one more fits; empty if there are none."""
         now = time.monotonic()
-        if now < self._scan_at:
+        if now < self._next_scan_at:
             return []
-        waiting = ((one.waits_since(), one) for one in self.members)
-        idle = [(since, id(one), one) for since, one in waiting if since is not None]
-        oldest = nsmallest(max(1, self.limit // _SHARE_CLOSED), idle)
+        members = ((member.idle_since(), member) for member in self.members)
+        idle = [(since, id(member), member) for since, member in members if since is not None]
+        oldest = nsmallest(max(1, self.limit // _CLOSE_DIVISOR), idle)
         if not oldest:
-            self._scan_at = now + _SCAN_SECONDS
+            self._next_scan_at = now + _SCAN_SECONDS
         return [
-            one
-            for position, (since, _, one) in enumerate(oldest)
-            if position == 0 or now - since >= _WAITED_SECONDS
+            member
+            for position, (since, _, member) in enumerate(oldest)
+            if position == 0 or now - since >= _MIN_IDLE_SECONDS
         ]
 
 
 class Admission:
-    """The limits of one server; `per_address` 0 leaves it to the kind of address."""
+    """The limits of one server. `per_address` 0 limits globally routable addresses only."""
 
     def __init__(self, limit: int, per_address: int) -> None:
         self._all = _Group(limit)
         self._per_address = per_address
         self._groups: dict[str, _Group] = {}
-        # Ordered: the first is the oldest.
-        self._spare: dict[Connection, None] = {}
+        # In insertion order.
+        self._over_limit: dict[Connection, None] = {}
 
     def admit(self, connection: Connection, host: str) -> bool:
-        """Count a connection, closing idle ones if need be; return False if it is over a limit."""
+        """Count a connection, closing idle ones if necessary; return False if over a limit."""
         key = address_key(host)
-        own = self._groups.get(key)
-        if own is None:
-            own = self._groups[key] = _Group(self._limit_of(key))
-        admitted = self._make_room(own) and self._make_room(self._all)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(self._limit_of(key))
+        admitted = self._free_slot(group) and self._free_slot(self._all)
         if admitted:
-            own.members.add(connection)
+            group.members.add(connection)
             self._all.members.add(connection)
         else:
-            self._spare[connection] = None
-            if len(self._spare) > SPARE_CONNECTIONS:
-                oldest = next(iter(self._spare))
-                del self._spare[oldest]
+            self._over_limit[connection] = None
+            if len(self._over_limit) > MAX_OVER_LIMIT:
+                oldest = next(iter(self._over_limit))
+                del self._over_limit[oldest]
                 oldest.abort()
-        self._forget_if_empty(key)
+        self._remove_if_empty(key)
         return admitted
 
     def release(self, connection: Connection, host: str) -> None:
-        """Stop counting a connection that is closed."""
+        """Stop counting a closed connection."""
         key = address_key(host)
-        self._spare.pop(connection, None)
+        self._over_limit.pop(connection, None)
         self._all.members.discard(connection)
-        if (own := self._groups.get(key)) is not None:
-            own.members.discard(connection)
-        self._forget_if_empty(key)
+        if (group := self._groups.get(key)) is not None:
+            group.members.discard(connection)
+        self._remove_if_empty(key)
 
-    def _make_room(self, group: _Group) -> bool:
+    def _free_slot(self, group: _Group) -> bool:
         if len(group.members) < group.limit:
             return True
-        for one in group.idle_to_close():
-            self._all.members.discard(one)
-            group.members.discard(one)
-            one.close_idle()
+        for idle in group.select_idle():
+            self._all.members.discard(idle)
+            group.members.discard(idle)
+            idle.close_idle()
         return len(group.members) < group.limit
 
     def _limit_of(self, key: str) -> int:
@@ -115,15 +115,15 @@ class Admission:
             return PUBLIC_PER_ADDRESS
         return self._all.limit
 
-    def _forget_if_empty(self, key: str) -> None:
-        if (own := self._groups.get(key)) is not None and not own.members:
+    def _remove_if_empty(self, key: str) -> None:
+        if (group := self._groups.get(key)) is not None and not group.members:
             del self._groups[key]
 
 
 def address_key(host: str) -> str:
-    """Return what a client's connections are counted by: an IPv4 address or an IPv6 /64 network.
+    """Return the key by which a client is counted: its IPv4 address or IPv6 /64 network.
 
-    An IPv4-mapped address is the IPv4 address; what is no address (a socket file) is empty.
+    An IPv4-mapped address is reduced to its IPv4 address. Return "" if `host` is not an address.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -1,4 +1,4 @@
-"""The ASGI application: which path answers what."""
+"""The ASGI application of the role `api`: routes and lifecycle."""
 
 import asyncio
 import time
@@ -11,19 +11,19 @@ from prometheus_client import CollectorRegistry
 
 from producer_api import answers, body, cors
 from producer_api.accumulator import Accumulator, Transport
-from producer_api.answers import Answer
+from producer_api.answers import Response
 from producer_api.batch import split
 from producer_api.body import Disconnected, Receive
 from producer_api.direct import NEVER_CLAMP
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
 from producer_api.intake import Intake
-from producer_api.kafka import Link
+from producer_api.kafka import ReconnectingProducer
 from producer_api.metrics import Metrics
 from producer_api.openapi import document
 from producer_api.pages import pages
-from producer_api.paths import EVENT_PATH, EVENT_PATHS, is_of_events, route_path
-from producer_api.rejected import Unread, shown
+from producer_api.paths import EVENT_PATH, EVENT_PATHS, is_event_path, route_path
+from producer_api.rejected import RejectedEarly, shorten
 from schemas.operations import Operations
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
@@ -31,38 +31,38 @@ from schemas.topics import EVENTS_RAW
 
 Send = Callable[[Any], Any]
 Headers = Mapping[bytes, bytes]
-#: What runs while the role does, until it is cancelled.
+#: A task that runs from the role's start until it is cancelled.
 Background = Callable[[], Coroutine[Any, Any, None]]
 
-#: What a client that was refused may still send, so that it reads the answer before the end:
-#: most clients read nothing before they have sent everything.
+#: The rest of a rejected request that is read and discarded, because most clients read the response
+#: only after they have sent everything.
 _LINGER_BYTES = 64 * 1024 * 1024
 _LINGER_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 
 class Connection(Transport, Protocol):
-    """What the application needs of Kafka: `kafka.Link`, or the fake of the tests."""
+    """The connection to Kafka: `kafka.ReconnectingProducer`, or the fake of the tests."""
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """Why events cannot be sent, as a sentence; None while they can."""
 
-    def start(self, opened: Callable[[int], None]) -> None:
-        """Begin to connect; `opened` is told the number of partitions."""
+    def start(self, on_open: Callable[[int], None]) -> None:
+        """Start to connect; `on_open` is called with the number of partitions."""
 
     async def stop(self) -> None:
         """Close the connection."""
 
 
 class Api:
-    """The role `api` as an ASGI application."""
+    """The ASGI application of the role `api`."""
 
     def __init__(
         self,
         connection: Connection,
         accumulator: Accumulator,
-        around: Surroundings,
+        context: EventContext,
         metrics: Metrics,
         ready_checks: Sequence[Callable[[], str | None]],
     ) -> None:
@@ -70,25 +70,25 @@ class Api:
         self._accumulator = accumulator
         self._metrics = metrics
         #: Sites whose events keep timestamps of any age.
-        self.import_sites = around.import_sites
-        #: A server may use it for plain requests, without ASGI.
-        self.intake = Intake(around, accumulator, metrics)
-        self.operations = Operations(metrics.registry, [self._own_trouble, *ready_checks], document)
+        self.import_sites = context.import_sites
+        #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
+        self.intake = Intake(context, accumulator, metrics)
+        self.operations = Operations(metrics.registry, [self._own_problem, *ready_checks], document)
         self._pages = pages(self.operations, metrics, self._lifespan)
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    def run_along(self, background: Background) -> None:
-        """Run something else from the role's start to its stop; call it before `start`."""
+    def add_background_task(self, background: Background) -> None:
+        """Run a task from the role's start to its stop; call this before `start`."""
         self._background.append(background)
 
     async def start(self) -> None:
-        """Begin to connect to Kafka; called by the lifespan, or by who serves this with others."""
+        """Start to connect to Kafka; called by the lifespan or by the enclosing application."""
         self._connection.start(self._accumulator.open)
         self._tasks = [asyncio.create_task(run()) for run in self._background]
 
     async def stop(self) -> None:
-        """Send what waits, then close the connection; bounded, and called as `start` is."""
+        """Flush queued records and close the connection, within a time limit."""
         for task in self._tasks:
             task.cancel()
         with suppress(TimeoutError):
@@ -98,29 +98,29 @@ class Api:
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def drain(self) -> None:
-        """Reject later requests; return when all earlier ones are answered."""
+        """Reject new requests; return when all earlier ones have a response."""
         await self.intake.drain()
 
     def describe(self, address: str) -> list[str]:
-        """Return what is served at this address, for the log."""
-        return [f"Events are taken at {address}/api/event; try {address}/docs"]
+        """Return log lines about what is served at this address."""
+        return [f"Accepting events at {address}/api/event; try {address}/docs"]
 
-    def _own_trouble(self) -> str | None:
+    def _own_problem(self) -> str | None:
         if self.intake.is_draining:
             return "The server is shutting down"
-        return self._connection.trouble
+        return self._connection.problem
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one request, or the server's start and stop."""
+        """Serve one request, or the lifespan."""
         if scope["type"] == "lifespan":
             await self._pages(scope, receive, send)
             return
         path = route_path(scope["path"])
         self.intake.begin()
         try:
-            if is_of_events(path):
-                answer = await self._answer(scope, path, receive)
-                await _respond(answer, receive, send)
+            if is_event_path(path):
+                response = await self._handle(scope, path, receive)
+                await _send_response(response, receive, send)
             else:
                 await self._pages({**scope, "path": path}, receive, send)
         except Disconnected:
@@ -134,62 +134,66 @@ class Api:
         yield
         await self.stop()
 
-    async def _answer(self, scope: Mapping[str, Any], path: str, receive: Receive) -> Answer:
+    async def _handle(self, scope: Mapping[str, Any], path: str, receive: Receive) -> Response:
         headers = dict(scope["headers"])
         try:
-            answer = await self._route(scope, path, headers, receive)
+            response = await self._route(scope, path, headers, receive)
         except Disconnected:
             raise
-        except Exception as error:  # noqa: BLE001 - the edge: counted, logged and answered
-            rejected = self.intake.refuse(error)
-            answer = answers.refusal(rejected)
-            if isinstance(rejected, Unread) and _has_body(headers):
-                answer = answer.closing()
-        shared = cors.of_request(path, headers)
-        return answer.with_headers(*shared) if shared else answer
+        except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
+            rejected = self.intake.reject(error)
+            response = answers.error_response(rejected)
+            if isinstance(rejected, RejectedEarly) and _has_body(headers):
+                response = response.closing()
+        cors_headers = cors.response_headers(path, headers)
+        return response.with_headers(*cors_headers) if cors_headers else response
 
     async def _route(
         self, scope: Mapping[str, Any], path: str, headers: Headers, receive: Receive
-    ) -> Answer:
+    ) -> Response:
         if path not in EVENT_PATHS:
-            raise Unread(RejectReason.NOT_FOUND, path=shown(path))
+            raise RejectedEarly(RejectReason.NOT_FOUND, path=shorten(path))
         method = scope["method"]
         if method == "OPTIONS":
             return cors.preflight(headers)
         if method != "POST":
-            raise Unread(
+            raise RejectedEarly(
                 RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=cors.METHODS, method=method
             )
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         try:
-            return await self._take(path, headers, receive, began)
+            return await self._ingest(path, headers, receive, started_at)
         finally:
-            self._metrics.tally.answer(time.perf_counter() - began)
+            self._metrics.counters.observe_request(time.perf_counter() - started_at)
 
-    async def _take(self, path: str, headers: Headers, receive: Receive, began: float) -> Answer:
+    async def _ingest(
+        self, path: str, headers: Headers, receive: Receive, started_at: float
+    ) -> Response:
         if self.intake.is_draining:
-            raise Unread(RejectReason.SHUTTING_DOWN)
+            raise RejectedEarly(RejectReason.SHUTTING_DOWN)
         (name, never) = NEVER_CLAMP
         never_clamp = headers.get(name, b"").lower() == never
         if path == EVENT_PATH:
             event = await body.read_body(receive, headers, body.MAX_EVENT_BYTES)
-            sent = self.intake.one(event, began, never_clamp=never_clamp)
+            sent = self.intake.send(event, started_at, never_clamp=never_clamp)
             await asyncio.wait([sent.confirmed])
-            return self.intake.accepted(sent)
+            return self.intake.accepted_response(sent)
         batch = await body.read_body(receive, headers, body.MAX_BATCH_BYTES)
         events = split(batch, headers.get(b"content-type", b""))
-        results = await self.intake.many(events, never_clamp=never_clamp)
+        results = await self.intake.send_batch(events, never_clamp=never_clamp)
         return answers.json(results.status, results.body)
 
 
-async def _respond(answer: Answer, receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    if not answer.closes:
-        await send({"type": "http.response.body", "body": answer.body})
+async def _send_response(response: Response, receive: Receive, send: Send) -> None:
+    await send(
+        {"type": "http.response.start", "status": response.status, "headers": response.headers}
+    )
+    if not response.closes:
+        await send({"type": "http.response.body", "body": response.body})
         return
-    # To close with input unread would reset the connection, and the client might never see
-    # the answer.
-    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    # Closing a socket with unread input resets the connection, and the client may lose the
+    # response.
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
     with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
             await _discard(receive)
@@ -217,19 +221,20 @@ def create_app(
     connection: Connection | None = None,
     now: Callable[[], int] = lambda: time.time_ns() // 1000,
 ) -> Api:
-    """Wire the role. Each of `ready_checks` returns why another role is not ready, or None.
+    """Create the application of the role `api`.
 
-    `registry` is what /metrics exposes; `now` is microseconds since 1970.
+    Each of `ready_checks` returns why another role is not ready, or None. `registry` is exposed at
+    /metrics; `now` returns microseconds since the epoch.
     """
     deadline = settings.api.deadline_seconds
-    link = connection or Link(settings.kafka, EVENTS_RAW.name, deadline)
+    producer = connection or ReconnectingProducer(settings.kafka, EVENTS_RAW.name, deadline)
     accumulator = Accumulator(
         EVENTS_RAW.name,
-        link,
+        producer,
         deadline_seconds=deadline,
         max_waiting_bytes=settings.api.max_waiting_bytes,
     )
     sites = ImportSites(settings.imports.sites, now)
-    around = Surroundings(now, lambda: str(uuid_utils.uuid7()), sites)
+    context = EventContext(now, lambda: str(uuid_utils.uuid7()), sites)
     metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes)
-    return Api(link, accumulator, around, metrics, ready_checks)
+    return Api(producer, accumulator, context, metrics, ready_checks)

@@ -1,6 +1,6 @@
-"""Connections that would hold the server up: too many, too slow, unread, or all headers.
+"""Limits on connections: their number, the time to send a request or read a response, header size.
 
-uvicorn bounds none of these; an application behind it cannot see them either.
+uvicorn enforces none of these, and an ASGI application cannot.
 """
 
 import time
@@ -17,30 +17,31 @@ from producer_api import answers, cors
 from producer_api.admission import Admission
 from producer_api.rejected import Rejected
 from producer_api.upgrades import UpgradeIgnoringParser
-from producer_api.wire import keep_little, path_of, when_full, wire
+from producer_api.wire import limit_send_buffer, reject_over_limit, serialize, target_path
 from schemas.asgi import LIMIT_WRITE_BUFFER
 from schemas.reject_reasons import RejectReason
 
-#: From a connection's begin, or a request's first byte, to that request's last byte.
+#: From the start of a connection, or the first byte of a request, to the request's last byte.
 RECEIVE_SECONDS = 15.0
-#: After which a connection without a request may be closed to make room.
+#: After this, a connection that never had a request counts as idle.
 SILENT_SECONDS = 5.0
 MAX_HEAD_BYTES = 64 * 1024
-#: For how long a client may read nothing of an answer that waits for it.
+#: How long a client may read nothing while its response is pending.
 READ_SECONDS = 15.0
-#: Of an answer, kept by the system for a client; else it would be megabytes.
+#: The socket's send buffer; the system's default grows to megabytes.
 SEND_BUFFER_BYTES = 64 * 1024
-#: Of headers that were refused, read on so that the client sees the answer, and no reset.
+#: Input that is discarded after rejected headers: closing earlier would reset the connection, and
+#: the client may lose the response.
 _LINGER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
 
 
 class _HeadTooLargeError(Exception):
-    """Ends the parser's work."""
+    """Stops the parser."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
-    """One connection; one over a limit of `admission` gets one answer, by `when_full`."""
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection. Over a limit of `admission`, it gets one error response."""
 
     admission: Admission
 
@@ -48,35 +49,38 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._receiving_since: float | None = None
         self.parser: Any = UpgradeIgnoringParser(self)
-        #: Of the request whose head comes in; uvicorn sets both when it begins.
+        #: Of the request that is being received; uvicorn resets both when it starts.
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
-        #: Of what comes in now; of all since the request began, and of that beyond the piece in
-        #: which it began: together they bound the head, which is counted only when it can matter.
-        self._piece_bytes = 0
+        #: The bytes of the current chunk, of all chunks of the request, and of those after its
+        #: first one. The head is measured exactly only when these sums exceed the limit.
+        self._chunk_bytes = 0
         self._bytes = 0
         self._later_bytes = 0
         self._head_complete = False
         self._linger_bytes: int | None = None
         self._unread_since: float | None = None
         self._over_limit = False
-        #: Since when all that was asked is answered.
+        #: When the last response was complete; None while a request is received or processed.
         self._idle_since: float | None = None
-        #: The cycle that the application has; uvicorn knows only the latest of a pipeline.
+        #: The cycle that the application is processing; uvicorn's is the last of the pipeline.
         self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Note when the connection began."""
+        """Count the connection, and record when it started."""
         super().connection_made(transport)
         self._receiving_since = time.monotonic()
-        self.app_state = {**self.app_state, LIMIT_WRITE_BUFFER: partial(keep_little, transport)}
+        self.app_state = {
+            **self.app_state,
+            LIMIT_WRITE_BUFFER: partial(limit_send_buffer, transport),
+        }
         self._address = self.client[0] if self.client else ""
         if not self.admission.admit(self, self._address):
             self._over_limit = True
-            self.app = when_full(self.app)
+            self.app = reject_over_limit(self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let no request of the pipeline write to a connection that is gone."""
+        """Disconnect all requests of the pipeline."""
         self.admission.release(self, self._address)
         super().connection_lost(exc)
         cycles: list[RequestResponseCycle | None] = [self._running]
@@ -88,39 +92,39 @@ class GuardedProtocol(HttpToolsProtocol):
         self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Bound what may come before the headers end."""
+        """Parse a chunk, and limit the size of the headers."""
         if self._linger_bytes is not None:
             self._linger(len(data))
             return
         self._idle_since = None
         if self._receiving_since is None:
             self._receiving_since = time.monotonic()
-        self._piece_bytes = len(data)
+        self._chunk_bytes = len(data)
         self._bytes += len(data)
         self._later_bytes += len(data)
         super().data_received(data)
-        refused = self.transport.is_closing() or self._linger_bytes is not None
-        if not refused and self._head_is_too_large():
-            self._refuse_head()
+        is_rejected = self.transport.is_closing() or self._linger_bytes is not None
+        if not is_rejected and self._head_is_too_large():
+            self._reject_head()
 
     def on_message_begin(self) -> None:
-        """Note when the request began."""
+        """Record when the request started."""
         super().on_message_begin()
         self._receiving_since = time.monotonic()
-        self._bytes = self._piece_bytes
+        self._bytes = self._chunk_bytes
         self._later_bytes = 0
         self._head_complete = False
 
     def on_headers_complete(self) -> None:
-        """Let the request begin; one on a connection too many is its last."""
+        """Begin the request."""
         self._head_complete = True
         if self._head_is_too_large():
             raise _HeadTooLargeError
-        if not self.parser.will_begin_anew():
+        if not self.parser.will_reparse():
             self.begin_request()
 
     def begin_request(self) -> None:
-        """Let the application have the request whose head is complete."""
+        """Pass the request to the application; over the limit, it is the connection's last."""
         super().on_headers_complete()
         if not self.pipeline:
             self._running = self.cycle
@@ -128,26 +132,26 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole: from here on the time is ours."""
-        if not self.parser.will_begin_anew():
+        """End the request; from here on no receive timeout applies."""
+        if not self.parser.will_reparse():
             self._receiving_since = None
             self.end_request()
 
     def end_request(self) -> None:
-        """Let the application know that the request is whole."""
+        """Notify the application that the request is complete."""
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Let the next request of the pipeline begin; without one, note when that was."""
+        """Start the next request of the pipeline; without one, the connection is idle."""
         self._running = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._running is None:
             self._idle_since = time.monotonic()
 
-    def waits_since(self) -> float | None:
-        """Return since when the connection waits for a request; None while it has one.
+    def idle_since(self) -> float | None:
+        """Return when the connection became idle; None while it has a request.
 
-        One that never had a request counts only after some seconds: it may be on its way.
+        A new connection counts as idle after `SILENT_SECONDS`: its request may be in flight.
         """
         if self._has_request():
             return None
@@ -155,46 +159,46 @@ class GuardedProtocol(HttpToolsProtocol):
             return None
         if self._bytes or self._receiving_since is None:
             return self._idle_since
-        silent = time.monotonic() - self._receiving_since >= SILENT_SECONDS
-        return self._receiving_since if silent else None
+        is_silent = time.monotonic() - self._receiving_since >= SILENT_SECONDS
+        return self._receiving_since if is_silent else None
 
     def close_idle(self) -> None:
-        """Close the connection, which waits for a request."""
+        """Close the idle connection."""
         self.transport.close()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection without flushing."""
         self.transport.abort()
 
     def pause_writing(self) -> None:
-        """Note since when the client reads nothing."""
+        """Record when the client stopped reading."""
         super().pause_writing()
         self._unread_since = time.monotonic()
 
     def resume_writing(self) -> None:
-        """Note that it reads again."""
+        """Record that the client reads again."""
         super().resume_writing()
         self._unread_since = None
 
-    def end_if_unread(self, since: float) -> None:
-        """Cut the connection when its client has read nothing, from `since` or before."""
+    def abort_if_unread(self, since: float) -> None:
+        """Abort the connection if the client has not read since `since` or earlier."""
         if self._unread_since is not None and self._unread_since <= since:
             self.transport.abort()
 
-    def end_if_idle(self, now: float) -> None:
-        """Close the connection when its last answer was long ago."""
+    def close_if_idle(self, now: float) -> None:
+        """Close the connection if it exceeds the keep-alive timeout."""
         if self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
             self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's sentence is no JSON
-        """Answer what is no HTTP, or has too much of a head."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - our errors are JSON
+        """Reject a malformed request, or one whose head is too large."""
         if self._head_is_too_large():
-            self._refuse_head()
+            self._reject_head()
         else:
-            self._end(Rejected(RejectReason.BAD_REQUEST))
+            self._reject_and_close(Rejected(RejectReason.BAD_REQUEST))
 
     def _head_is_too_large(self) -> bool:
-        """Return whether the head is over the limit; trailers, behind a body, count as well."""
+        """Return True if the head, with any trailers, exceeds the limit."""
         if self._bytes <= MAX_HEAD_BYTES:
             return False
         if not self._head_complete and self._later_bytes > MAX_HEAD_BYTES:
@@ -202,19 +206,17 @@ class GuardedProtocol(HttpToolsProtocol):
         fields = sum(len(name) + len(value) + len(":\r\n") for name, value in self.headers)
         return len(self.url) + fields > MAX_HEAD_BYTES
 
-    def end_if_receiving(self, since: float, rejected: Rejected) -> None:
-        """End the connection when it waits for the rest of a request, from `since` or before."""
+    def close_if_receiving(self, since: float, rejected: Rejected) -> None:
+        """Reject and close if a request has been incomplete since `since` or earlier."""
         if self._receiving_since is not None and self._receiving_since <= since:
-            self._end(rejected)
+            self._reject_and_close(rejected)
 
-    def _refuse_head(self) -> None:
+    def _reject_head(self) -> None:
         rejected = Rejected(RejectReason.HEADERS_TOO_LARGE, limit=MAX_HEAD_BYTES)
         if self._has_request():
-            self._end(rejected)
+            self._reject_and_close(rejected)
             return
-        # To close with input unread would reset the connection, and the client might never
-        # see the answer.
-        self._write_refusal(rejected)
+        self._write_error(rejected)
         self.transport.write_eof()
         self._receiving_since = None
         self._linger_bytes = _LINGER_BYTES
@@ -225,34 +227,34 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._linger_bytes < 0:
             self.transport.close()
 
-    def _end(self, rejected: Rejected) -> None:
+    def _reject_and_close(self, rejected: Rejected) -> None:
         if not (self._has_request() and self.cycle.response_started):
-            self._write_refusal(rejected)
+            self._write_error(rejected)
         self.transport.close()
 
-    def _write_refusal(self, rejected: Rejected) -> None:
-        """Write the last answer of the connection, readable for the page that is known to ask."""
-        shared = cors.of_request(path_of(self.url), dict(self.headers))
-        self.transport.write(wire(answers.refusal(rejected), shared, closes=True))
+    def _write_error(self, rejected: Rejected) -> None:
+        """Write the connection's last response, with CORS headers if the request's are known."""
+        cors_headers = cors.response_headers(target_path(self.url), dict(self.headers))
+        self.transport.write(serialize(answers.error_response(rejected), cors_headers, closes=True))
 
     def _has_request(self) -> bool:
-        # uvicorn declares that there always is a cycle; before the first request there is none.
+        # uvicorn annotates `cycle` as never None; it is None before the first request.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
 
-def end_slow_connections(connections: Iterable[Any]) -> None:
-    """End each connection that is too slow, in or out; to be called every second."""
+def close_slow_connections(connections: Iterable[Any]) -> None:
+    """Close connections that are too slow to send or to read; call it every second."""
     now = time.monotonic()
     since = now - RECEIVE_SECONDS
     slow = Rejected(RejectReason.REQUEST_TOO_SLOW, seconds=RECEIVE_SECONDS)
     for connection in list(connections):
-        connection.end_if_receiving(since, slow)
-        connection.end_if_unread(now - READ_SECONDS)
-        connection.end_if_idle(now)
+        connection.close_if_receiving(since, slow)
+        connection.abort_if_unread(now - READ_SECONDS)
+        connection.close_if_idle(now)
 
 
-def end_unfinished_connections(connections: Iterable[Any]) -> None:
-    """End each connection whose request is not whole: the server stops."""
+def close_unfinished_connections(connections: Iterable[Any]) -> None:
+    """Reject requests that are still being received, because the server stops."""
     for connection in list(connections):
-        connection.end_if_receiving(time.monotonic(), Rejected(RejectReason.SHUTTING_DOWN))
+        connection.close_if_receiving(time.monotonic(), Rejected(RejectReason.SHUTTING_DOWN))

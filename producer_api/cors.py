@@ -1,20 +1,20 @@
-"""Cross-origin requests: trackers run on pages of any site, so every origin may send events."""
+"""CORS: trackers run on the pages of any site, so every origin may send events."""
 
 import re
 from collections.abc import Mapping
 
-from producer_api.answers import Answer, Headers
-from producer_api.paths import is_of_events
+from producer_api.answers import Headers, Response
+from producer_api.paths import is_event_path
 
-#: What may stand in a header; else the echo of it would break the answer.
+#: Values that may be echoed in a response header.
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{1,1024}")
 _A_DAY = b"86400"
 
 METHODS = "POST, OPTIONS"
 
 
-def of_origin(request: Mapping[bytes, bytes]) -> Headers:
-    """Return the headers by which a browser lets the page of the Origin read the answer."""
+def origin_headers(request: Mapping[bytes, bytes]) -> Headers:
+    """Return the headers that let a page of the request's origin read the response."""
     origin = request.get(b"origin")
     if origin is None or not _PRINTABLE.fullmatch(origin):
         return []
@@ -26,22 +26,22 @@ def of_origin(request: Mapping[bytes, bytes]) -> Headers:
     ]
 
 
-def of_request(path: str, request: Mapping[bytes, bytes]) -> Headers:
-    """Return the headers of `of_origin` where the canonical path is one of events, else none."""
-    return of_origin(request) if is_of_events(path) else []
+def response_headers(path: str, request: Mapping[bytes, bytes]) -> Headers:
+    """Return `origin_headers` if the canonical path accepts events, else none."""
+    return origin_headers(request) if is_event_path(path) else []
 
 
-def preflight(request: Mapping[bytes, bytes]) -> Answer:
-    """Return the answer to OPTIONS; the headers of the origin come with every answer."""
-    wanted = request.get(b"access-control-request-headers", b"")
-    if not _PRINTABLE.fullmatch(wanted):
-        wanted = b"content-type, content-encoding"
-    return Answer(
+def preflight(request: Mapping[bytes, bytes]) -> Response:
+    """Return the response to a preflight, without `origin_headers`, which every response gets."""
+    requested = request.get(b"access-control-request-headers", b"")
+    if not _PRINTABLE.fullmatch(requested):
+        requested = b"content-type, content-encoding"
+    return Response(
         204,
         [
             (b"allow", METHODS.encode()),
             (b"access-control-allow-methods", METHODS.encode()),
-            (b"access-control-allow-headers", wanted),
+            (b"access-control-allow-headers", requested),
             (b"access-control-max-age", _A_DAY),
         ],
         b"",

@@ -1,10 +1,9 @@
-"""The fast path of a request with one event: from uvicorn's parser to the accumulator and back.
+"""The fast path of `POST /api/event`: from uvicorn's parser to the accumulator, without ASGI.
 
-Over ASGI each request is a task, a scope, an event of asyncio and four messages, which take
-more CPU than all that is done for an event. A request that is as plain as nearly all are is
-taken here when its last byte has come, and answered when Kafka has confirmed it. Every other
-request goes to the application by ASGI, and so do all under another server. Why there are two
-ways, and what that saves: docs/adr/0020.
+ASGI needs a task, a scope, an asyncio event and four messages per request, which take more CPU
+than the event itself. Most requests are handled here when their last byte is received, and get
+their response when Kafka confirms the event. The ASGI application handles all others, and all
+requests under another server. Reasons and measurements: docs/adr/0020.
 """
 
 import asyncio
@@ -14,18 +13,18 @@ from typing import Any
 
 from producer_api import cors
 from producer_api.admission import Admission
-from producer_api.answers import Answer
+from producer_api.answers import Response
 from producer_api.body import MAX_EVENT_BYTES
-from producer_api.connections import GuardedProtocol
+from producer_api.connections import LimitedProtocol
 from producer_api.intake import Intake, Sent
 from producer_api.paths import EVENT_PATH
-from producer_api.wire import wire
+from producer_api.wire import serialize
 
 EVENT_TARGET = EVENT_PATH.encode()
-#: The header that asks to reject what would be clamped.
+#: The header by which a client asks to reject events whose timestamp would be clamped.
 NEVER_CLAMP = (b"headrace-clamp", b"never")
-#: With any of these a request is not plain.
-_NOT_PLAIN = frozenset(
+#: Headers of requests that the ASGI application handles.
+_ASGI_HEADERS = frozenset(
     {
         b"transfer-encoding",
         b"content-encoding",
@@ -38,98 +37,100 @@ _NOT_PLAIN = frozenset(
 
 
 class _Cycle:
-    """Takes the place of uvicorn's request and response; nothing waits for more of the body."""
+    """Replaces uvicorn's `RequestResponseCycle` on the fast path."""
 
     message_event = asyncio.Event()
     keep_alive = True
     disconnected = response_started = response_complete = False
 
 
-class DirectProtocol(GuardedProtocol):
-    """A connection that takes plain requests by itself, when its application offers that."""
+class DirectProtocol(LimitedProtocol):
+    """A connection with the fast path, if its application has an `intake`."""
 
     cycle: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._intake: Intake | None = getattr(self.app, "intake", None)
-        #: What has come of a plain request's body, and its headers; None of any other.
-        self._pieces: list[bytes] | None = None
-        self._plain_headers: Mapping[bytes, bytes] = {}
+        #: The body of a fast-path request so far; None for other requests.
+        self._chunks: list[bytes] | None = None
+        self._headers: Mapping[bytes, bytes] = {}
 
     def data_received(self, data: bytes) -> None:
-        """Leave a request that is not whole with this piece to the application."""
+        """Parse a chunk; leave a request that it does not complete to the application."""
         super().data_received(data)
-        if self._pieces is not None:
-            self._leave_to_application()
+        if self._chunks is not None:
+            self._fall_back_to_asgi()
 
     def begin_request(self) -> None:
-        """Wait for the rest of a plain request, as long as this piece lasts."""
-        if self._intake is not None and self._is_plain():
-            self._pieces = []
+        """Begin a fast-path request, or pass the request to the application."""
+        if self._intake is not None and self._is_eligible():
+            self._chunks = []
         else:
             super().begin_request()
 
     def on_body(self, body: bytes) -> None:
-        """Keep the body of a plain request."""
-        if self._pieces is None:
+        """Collect the body of a fast-path request."""
+        if self._chunks is None:
             super().on_body(body)
         else:
-            self._pieces.append(body)
+            self._chunks.append(body)
 
     def end_request(self) -> None:
-        """Take a plain request."""
-        if self._pieces is not None:
-            body = b"".join(self._pieces)
+        """Process a fast-path request."""
+        if self._chunks is not None:
+            body = b"".join(self._chunks)
             intake = self._intake
-            if intake and len(body) <= MAX_EVENT_BYTES and (taken := intake.take(body)):
-                self._pieces = None
-                self._wait(intake, taken)
+            if intake and len(body) <= MAX_EVENT_BYTES and (accepted := intake.accept(body)):
+                self._chunks = None
+                self._respond_to(intake, accepted)
                 return
-            self._leave_to_application()
+            self._fall_back_to_asgi()
         super().end_request()
 
-    def _is_plain(self) -> bool:
-        headers = self._plain_headers = dict(self.headers)
+    def _is_eligible(self) -> bool:
+        headers = self._headers = dict(self.headers)
         parser = self.parser
         return (
             self.url == EVENT_TARGET
-            and _NOT_PLAIN.isdisjoint(headers)
+            and _ASGI_HEADERS.isdisjoint(headers)
             and parser.get_method() == b"POST"
             and parser.should_keep_alive()
-            # To ask for the version takes 2 us, and only 1.1 is kept alive without a word.
+            # Only 1.1 is kept alive without this header; reading the version costs 2 us.
             and (b"connection" not in headers or parser.get_http_version() == "1.1")
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._over_limit
         )
 
-    def _leave_to_application(self) -> None:
-        (pieces, self._pieces) = (self._pieces or [], None)
+    def _fall_back_to_asgi(self) -> None:
+        (chunks, self._chunks) = (self._chunks or [], None)
         super().begin_request()
-        for piece in pieces:
-            super().on_body(piece)
+        for chunk in chunks:
+            super().on_body(chunk)
 
-    def _wait(self, intake: Intake, taken: Sent | Answer) -> None:
+    def _respond_to(self, intake: Intake, accepted: Sent | Response) -> None:
+        """Write the response, now or when Kafka confirms the event."""
         cycle = self.cycle = _Cycle()
-        more = cors.of_origin(self._plain_headers)
+        more = cors.origin_headers(self._headers)
 
-        def respond(answer: Answer) -> None:
-            self._answer(cycle, answer.with_headers(*more) if more else answer)
+        def respond(response: Response) -> None:
+            self._write(cycle, response.with_headers(*more) if more else response)
 
-        if isinstance(taken, Answer):
-            respond(taken)
+        if isinstance(accepted, Response):
+            respond(accepted)
         else:
-            taken.confirmed.add_done_callback(lambda _: respond(intake.answer(taken)))
+            accepted.confirmed.add_done_callback(lambda _: respond(intake.respond(accepted)))
 
-    def _answer(self, cycle: _Cycle, answer: Answer) -> None:
+    def _write(self, cycle: _Cycle, response: Response) -> None:
         cycle.response_started = cycle.response_complete = True
         if not self.transport.is_closing():
             closes = not cycle.keep_alive
-            self.transport.write(wire(answer, self.server_state.default_headers, closes=closes))
+            headers = self.server_state.default_headers
+            self.transport.write(serialize(response, headers, closes=closes))
             if closes:
                 self.transport.close()
-        # No timer for each answer, which would take longer than to write it.
+        # `_idle_since` replaces uvicorn's keep-alive timer, which costs more than the write.
         if self.pipeline:
             self.on_response_complete()
         else:
@@ -137,7 +138,7 @@ class DirectProtocol(GuardedProtocol):
             self._idle_since = time.monotonic()
 
 
-def guarded(max_connections: int, per_address: int = 0) -> type[GuardedProtocol]:
-    """Return the protocol of a server with these limits; `per_address` as in `Admission`."""
+def protocol_with_limits(max_connections: int, per_address: int = 0) -> type[LimitedProtocol]:
+    """Return a protocol class with these connection limits; `per_address` as in `Admission`."""
     admission = Admission(max_connections, per_address)
-    return type("Guarded", (DirectProtocol,), {"admission": admission})
+    return type("LimitedDirectProtocol", (DirectProtocol,), {"admission": admission})

@@ -1,4 +1,4 @@
-"""An event on its way from JSON to a record."""
+"""The intermediate forms of an event between its JSON and its record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ from schemas import headers
 from schemas.event_types import EVENT_TYPES
 from schemas.headers import Headers
 
-#: Made once: they are the same for all events of a type.
+#: The type header of each event type.
 TYPE_HEADERS = {name: (headers.TYPE, name.encode()) for name in EVENT_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What an event needs and does not bring: the time, ids, and the sites that import.
+class EventContext:
+    """What an event is parsed with: the clock, the id generator and the import sites.
 
-    `now` is microseconds since 1970.
+    `now` returns microseconds since the epoch.
     """
 
     now: Callable[[], int]
@@ -30,7 +30,7 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Draft:
-    """What was read so far: `body` is the JSON object, `fields` become the record's."""
+    """An event while it is parsed: `body` is the JSON object, `fields` are those of the record."""
 
     raw: bytes
     body: dict[str, Any]
@@ -40,8 +40,8 @@ class Draft:
     truncated: list[str] = field(default_factory=list)
 
 
-class Ready(msgspec.Struct, frozen=True, gc=False):
-    """An event as it goes to Kafka; both `fast.py` and `parse.py` return one."""
+class EncodedEvent(msgspec.Struct, frozen=True, gc=False):
+    """A record for Kafka, returned by both `fast.py` and `parse.py`."""
 
     event_id: str
     type: str

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from producer_api.draft import Ready, Surroundings
+from producer_api.draft import EncodedEvent, EventContext
 
 class Reader:
     def __init__(
@@ -11,6 +11,6 @@ class Reader:
         no_screen: object,
         no_utm: object,
     ) -> None: ...
-    def read(self, raw: bytes, around: Surroundings) -> Ready | None: ...
+    def read(self, raw: bytes, context: EventContext) -> EncodedEvent | None: ...
 
 def murmur2(key: bytes) -> int: ...

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, auto_pickle=False
-"""An event on the fast path in C: from its JSON to its record, and the hash of the record's key.
+"""The fast path of `fast.py` in C: converts the JSON of an event to its record, and hashes keys.
 
-`Reader` checks and converts what `fast.py` declares. It rejects nothing and cuts nothing: an event
-that is not stored exactly as it came is a `ValueError`, and `parse.py` judges it. Without a C
-compiler `parse.py` judges every event.
+`Reader` validates and converts the types that `fast.py` declares. It does not reject or truncate:
+`parse.py` handles every event that would not be stored unchanged, and all events if no C compiler
+was available.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -12,9 +12,9 @@ from libc.stdint cimport int64_t, uint32_t, uint8_t
 import msgspec
 
 from producer_api import fields
-from producer_api.draft import TYPE_HEADERS, Ready
-from producer_api.numbers import whole
-from producer_api.times import clamping, place_in_time
+from producer_api.draft import TYPE_HEADERS, EncodedEvent
+from producer_api.numbers import round_half_up
+from producer_api.times import clamp_reason, resolve_event_time
 from schemas.headers import CLIENT_ID, EVENT_ID
 
 cdef extern from "Python.h":
@@ -35,9 +35,9 @@ cdef Py_ssize_t MAX_STACK_BYTES = fields.MAX_STACK_BYTES
 
 
 cdef class Reader:
-    """Reads events: `decode` returns the declared event, `encode` writes it (see `fast.py`).
+    """Converts events: `decode` returns the declared event, `encode` its record (see `fast.py`).
 
-    `no_screen` and `no_utm` are objects without members.
+    `no_screen` and `no_utm` are the values of empty JSON objects.
     """
 
     cdef object decode, encode, no_screen, no_utm
@@ -45,17 +45,17 @@ cdef class Reader:
     def __init__(self, decode, encode, no_screen, no_utm):
         self.decode, self.encode, self.no_screen, self.no_utm = decode, encode, no_screen, no_utm
 
-    def read(self, bytes raw not None, around):
-        """Return the record of an event, ready to be sent; None when `parse.py` must judge it."""
-        # Searching for one character first costs a tenth, and most events hold none.
+    def read(self, bytes raw not None, context):
+        """Return the encoded event; None if `parse.py` must handle it."""
+        # Most events have no backslash, and searching one character costs a tenth.
         if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
-            return self.convert(self.decode(raw), around)
-        except (ValueError, RecursionError):  # msgspec's errors, and that of UTF-8, are ValueErrors
+            return self.convert(self.decode(raw), context)
+        except (ValueError, RecursionError):  # msgspec's errors and UnicodeError are ValueErrors
             return None
 
-    cdef object convert(self, event, around):
+    cdef object convert(self, event, context):
         cdef str event_id, client_id = event.event_id
         cdef str site_id = event.site_id, session_id = event.session_id, name = event.type
         cdef bytes id_bytes
@@ -64,14 +64,14 @@ cdef class Reader:
         check_id(event.visitor_id)
         check_id(event.user_id)
         self.check_objects(event)
-        event_id = around.new_id() if client_id is None else client_id.lower()
+        event_id = context.new_id() if client_id is None else client_id.lower()
         id_bytes = uuid_bytes(event_id)
-        received_at = around.now()
-        (event_ts, source) = place_in_time(
+        received_at = context.now()
+        (event_ts, source) = resolve_event_time(
             received_at,
             microseconds(event.timestamp),
             microseconds(event.sent_at),
-            site_id in around.import_sites,
+            site_id in context.import_sites,
         )
         duration = event.duration
         value = self.encode(
@@ -80,23 +80,25 @@ cdef class Reader:
             received_at,
             event_ts,
             source,
-            duration if duration is None or type(duration) is int else whole("duration", duration),
+            duration
+            if duration is None or type(duration) is int
+            else round_half_up("duration", duration),
             compact(event.properties),
         )
         headers = [(EVENT_ID, id_bytes), TYPE_HEADERS[name]]
         if client_id is not None:
             headers.append(_CLIENT_ID_HEADER)
-        return Ready(
+        return EncodedEvent(
             event_id,
             name,
             f"{site_id}:{session_id}".encode(),
             value,
             headers,
-            None if source == "client" else clamping(received_at, event_ts, source),
+            None if source == "client" else clamp_reason(received_at, event_ts, source),
         )
 
     cdef int check_objects(self, event) except -1:
-        """Decline empty objects, which are stored as null, and a stack trace that is cut."""
+        """Raise ValueError for empty objects, stored as null, and for a stack that is truncated."""
         cdef Py_ssize_t size
         screen, utm, stack = event.screen, event.utm, event.error_stack
         if screen is not None and screen == self.no_screen:
@@ -113,22 +115,22 @@ cdef class Reader:
 cdef object compact(properties):
     """Return properties as compact JSON."""
     cdef bytes text
-    cdef const char* at
+    cdef const char* chars
     cdef Py_ssize_t i, brackets = 0
     if properties is None:
         return None
     text = _to_json(properties)
-    at = PyBytes_AS_STRING(text)
+    chars = PyBytes_AS_STRING(text)
     for i in range(PyBytes_GET_SIZE(text)):
-        brackets += at[i] == c"{" or at[i] == c"["
-    # Not deeper than this many brackets, also those in texts.
+        brackets += chars[i] == c"{" or chars[i] == c"["
+    # An upper bound of the depth, because brackets in strings count as well.
     if PyBytes_GET_SIZE(text) > MAX_JSON_BYTES or brackets > MAX_PROPERTIES_DEPTH:
         raise ValueError("properties")
     return text.decode()
 
 
 cdef int check_site_id(str site_id) except -1:
-    """Decline what `schemas.settings.SITE_ID` does not match."""
+    """Raise ValueError if `schemas.settings.SITE_ID` does not match."""
     cdef Py_ssize_t size, i
     cdef const uint8_t* text = <const uint8_t*>PyUnicode_AsUTF8AndSize(site_id, &size)
     cdef uint8_t byte
@@ -145,24 +147,24 @@ cdef int check_site_id(str site_id) except -1:
 
 
 cdef int check_id(str name) except -1:
-    """Decline control characters: U+0000 to U+001F and U+007F to U+009F."""
+    """Raise ValueError for control characters: U+0000 to U+001F and U+007F to U+009F."""
     cdef Py_ssize_t size, i
     cdef const uint8_t* text
     if name is None:
         return 0
     text = <const uint8_t*>PyUnicode_AsUTF8AndSize(name, &size)
     for i in range(size):
-        # From U+0080 to U+00BF the first byte of UTF-8 is C2, and the second is the number.
+        # U+0080 to U+00BF are C2 80 to C2 BF in UTF-8.
         if text[i] < 0x20 or text[i] == 0x7F or (text[i] == 0xC2 and text[i + 1] < 0xA0):
             raise ValueError("a control character")
     return 0
 
 
 cdef bytes uuid_bytes(str text):
-    """Return the 16 bytes of a UUID in the form with four dashes."""
+    """Return the 16 bytes of a UUID in its 8-4-4-4-12 form."""
     cdef Py_ssize_t size, i
     cdef const uint8_t* at = <const uint8_t*>PyUnicode_AsUTF8AndSize(text, &size)
-    cdef uint8_t found[16]
+    cdef uint8_t parsed[16]
     cdef int digit, count = 0
     if size != UUID_CHARACTERS:
         raise ValueError("event_id")
@@ -177,15 +179,15 @@ cdef bytes uuid_bytes(str text):
             digit = (at[i] | 0x20) - c"a" + 10
         else:
             raise ValueError("event_id")
-        found[count >> 1] = digit << 4 if count & 1 == 0 else found[count >> 1] | digit
+        parsed[count >> 1] = digit << 4 if count & 1 == 0 else parsed[count >> 1] | digit
         count += 1
-    return PyBytes_FromStringAndSize(<char*>found, 16)
+    return PyBytes_FromStringAndSize(<char*>parsed, 16)
 
 
 cdef object microseconds(str text):
-    """Return the microseconds since 1970 of a date and time in the form that RFC 3339 defines.
+    """Return the microseconds since the epoch of an RFC 3339 date and time.
 
-    Digits after the sixth decimal are dropped. None stays None.
+    Digits after the sixth decimal are dropped. Return None for None.
     """
     cdef Py_ssize_t size, i = SECOND_CHARACTERS
     cdef const uint8_t* at
@@ -196,46 +198,47 @@ cdef object microseconds(str text):
     if size <= SECOND_CHARACTERS or not (
         at[4] == at[7] == c"-" and at[10] == c"T" and at[13] == at[16] == c":"
     ):
-        raise ValueError("a time of another form")
+        raise ValueError("not RFC 3339")
     seconds = 86400 * days_since_1970(
-        100 * number(at, 0, 99) + number(at + 2, 0, 99),
-        number(at + 5, 1, 12),
-        number(at + 8, 1, 31),
+        100 * two_digits(at, 0, 99) + two_digits(at + 2, 0, 99),
+        two_digits(at + 5, 1, 12),
+        two_digits(at + 8, 1, 31),
     )
-    seconds += 3600 * number(at + 11, 0, 23) + 60 * number(at + 14, 0, 59) + number(at + 17, 0, 59)
+    seconds += 3600 * two_digits(at + 11, 0, 23) + 60 * two_digits(at + 14, 0, 59)
+    seconds += two_digits(at + 17, 0, 59)
     if at[i] == c".":
         i += 1
-        while c"0" <= at[i] <= c"9":  # the text ends in a NUL
+        while c"0" <= at[i] <= c"9":  # the string ends in a NUL
             unit //= 10
             fraction += unit * (at[i] - c"0")
             i += 1
         if not SECOND_CHARACTERS + 2 <= i <= SECOND_CHARACTERS + 10:
-            raise ValueError("a fraction of another length")
+            raise ValueError("unsupported length of the fraction")
     if at[i] == c"Z" and size == i + 1:
         offset = 0
     elif size == i + 6 and (at[i] == c"+" or at[i] == c"-") and at[i + 3] == c":":
-        offset = 3600 * number(at + i + 1, 0, 23) + 60 * number(at + i + 4, 0, 59)
+        offset = 3600 * two_digits(at + i + 1, 0, 23) + 60 * two_digits(at + i + 4, 0, 59)
         offset = offset if at[i] == c"+" else -offset
     else:
-        raise ValueError("a zone of another form")
+        raise ValueError("unsupported UTC offset")
     return (seconds - offset) * 1_000_000 + fraction
 
 
-cdef int number(const uint8_t* at, int least, int most) except -1:
-    """Return the number that two digits stand for."""
-    cdef int found = 10 * (at[0] - c"0") + at[1] - c"0"
-    if not (c"0" <= at[0] <= c"9" and c"0" <= at[1] <= c"9" and least <= found <= most):
-        raise ValueError("a number out of range")
-    return found
+cdef int two_digits(const uint8_t* at, int minimum, int maximum) except -1:
+    """Return the number that two digits encode; raise ValueError if it is out of range."""
+    cdef int value = 10 * (at[0] - c"0") + at[1] - c"0"
+    if not (c"0" <= at[0] <= c"9" and c"0" <= at[1] <= c"9" and minimum <= value <= maximum):
+        raise ValueError("out of range")
+    return value
 
 
 cdef int64_t days_since_1970(int year, int month, int day) except? -1:
-    """Return the number of a day that exists, in the years 2 to 9998: a zone may shift others."""
+    """Return the day number. The years are 2 to 9998, so that no UTC offset leaves the range."""
     cdef bint is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     cdef int length = 28 + is_leap if month == 2 else 30 if month in (4, 6, 9, 11) else 31
     if day > length or not 1 < year < 9999:
-        raise ValueError("a day that does not exist")
-    # Years begin in March, so that the leap day is the last.
+        raise ValueError("no such day")
+    # Years start in March, so that the leap day is the last.
     if month < 3:
         year -= 1
         month += 12
@@ -246,19 +249,19 @@ cdef int64_t days_since_1970(int year, int month, int day) except? -1:
 
 
 def murmur2(bytes key not None):
-    """Return the hash by which Kafka's clients choose partitions (`aiokafka.partitioner`)."""
+    """Return the hash by which Kafka clients choose partitions (`aiokafka.partitioner`)."""
     cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(key)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(key), whole = size & ~3, i
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(key), aligned = size & ~3, i
     cdef uint32_t m = 0x5BD1E995
-    cdef uint32_t part, found = 0x9747B28C ^ <uint32_t>size
-    for i in range(0, whole, 4):
-        part = data[i] | data[i + 1] << 8 | data[i + 2] << 16 | <uint32_t>data[i + 3] << 24
-        part *= m
-        part = (part ^ part >> 24) * m
-        found = found * m ^ part
-    if size > whole:
-        for i in range(whole, size):
-            found ^= <uint32_t>data[i] << 8 * (i - whole)
-        found *= m
-    found = (found ^ found >> 13) * m
-    return found ^ found >> 15
+    cdef uint32_t k, h = 0x9747B28C ^ <uint32_t>size
+    for i in range(0, aligned, 4):
+        k = data[i] | data[i + 1] << 8 | data[i + 2] << 16 | <uint32_t>data[i + 3] << 24
+        k *= m
+        k = (k ^ k >> 24) * m
+        h = h * m ^ k
+    if size > aligned:
+        for i in range(aligned, size):
+            h ^= <uint32_t>data[i] << 8 * (i - aligned)
+        h *= m
+    h = (h ^ h >> 13) * m
+    return h ^ h >> 15

@@ -1,7 +1,7 @@
-"""The fast path of an event that is stored as it came: it is read and encoded in C.
+"""The fast path for events that are stored unchanged: decoded and encoded in C.
 
-`read_fast` rejects nothing and cuts nothing. It leaves every other event to the steps of
-`parse.py`; properties hold that both read the same event. See docs/adr/0015 and 0062.
+`read_fast` does not reject or truncate; `parse.py` handles every other event. Property tests check
+that both produce the same record. See docs/adr/0015 and 0062.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, defstruct
 
-from producer_api.draft import Ready, Surroundings
+from producer_api.draft import EncodedEvent, EventContext
 from producer_api.fields import (
     MAX_ID_CHARACTERS,
     MAX_STACK_BYTES,
     SCREEN_PIXELS,
-    SHORT,
+    SHORT_TEXT,
     TEXTS,
     UTM,
     VITALS,
@@ -27,7 +27,7 @@ from schemas.records import RawEvent
 _Type: Any = Literal[tuple(EVENT_TYPES)]
 _Vital: Any = Literal[VITALS]
 _Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
-_Short = Annotated[str, Meta(max_length=SHORT)]
+_Short = Annotated[str, Meta(max_length=SHORT_TEXT)]
 _Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Milliseconds = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[float, Meta(ge=0, lt=2.0**63)]
 _Number = Annotated[float, Meta(ge=-(2.0**63), lt=2.0**63)]
@@ -41,8 +41,8 @@ def _struct(name: str, required: dict[str, Any], optional: dict[str, Any]) -> ty
 
 _Screen = _struct("_Screen", {}, dict.fromkeys(SCREEN_PIXELS, _Whole) | {"pixel_ratio": _Number})
 _Utm = _struct("_Utm", {}, dict.fromkeys(UTM, _Short))
-#: An event as JSON, of the fields that most have: payments are rare, and money is exact. Of its
-#: fields those of a `RawEvent` are called as there, so that it is encoded without one.
+#: The JSON of an event, without the fields of payments, which are rare. Fields of `RawEvent` have
+#: the same names here, so that the event can be encoded without creating one.
 _Event = _struct(
     "_Event",
     {"type": _Type, "site_id": str, "session_id": _Id},
@@ -61,12 +61,12 @@ _Event = _struct(
 )
 
 
-def new_reader() -> Callable[[bytes, Surroundings], Ready | None]:
-    """Return the compiled reader; where it was not compiled, one that leaves all to the steps."""
+def make_reader() -> Callable[[bytes, EventContext], EncodedEvent | None]:
+    """Return the compiled reader; if it was not compiled, a function that always returns None."""
     try:
         from producer_api.event_compiled import Reader  # noqa: PLC0415
     except ImportError:
-        return lambda _raw, _around: None
+        return lambda _raw, _context: None
     encode = codec.make_encoder(
         RawEvent,
         ("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
@@ -75,5 +75,5 @@ def new_reader() -> Callable[[bytes, Surroundings], Ready | None]:
     return Reader(msgspec.json.Decoder(_Event).decode, encode, _Screen(), _Utm()).read
 
 
-#: Reads and encodes an event; None when the steps must judge it.
-read_fast = new_reader()
+#: Returns the encoded event; None if `parse.py` must handle it.
+read_fast = make_reader()

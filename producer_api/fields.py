@@ -1,8 +1,8 @@
-"""The optional fields of the API, as a table: how each is read into the record.
+"""The optional fields of the event API, as a table of readers.
 
-A reader is called with the draft, the field's name and its value, which is never null. It
-puts what it read into `draft.fields`, what the API does not know into `draft.extra`, and
-names what it cut in `draft.truncated`.
+A reader is called with the draft, the field's name and its value, which is never null. It writes
+the value to `draft.fields` and unknown members to `draft.extra`, and adds the names of truncated
+texts to `draft.truncated`.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from producer_api.draft import Draft
-from producer_api.numbers import exact_amount, milliseconds, number, whole
+from producer_api.numbers import exact_amount, milliseconds, number, round_half_up
 from producer_api.rejected import Rejected, wrong_kind
 from schemas.paths import MAX_PATH_CHARACTERS
 from schemas.records import Screen, Utm
@@ -24,22 +24,22 @@ MAX_ID_CHARACTERS = 128
 MAX_STACK_BYTES = 2048
 MAX_JSON_BYTES = 8192
 MAX_PROPERTIES_DEPTH = 8
-SHORT = 512
-_LONG = 1024
+SHORT_TEXT = 512
+_LONG_TEXT = 1024
 
-#: Texts and the characters that are kept of each.
+#: Text fields, with the number of characters that are kept.
 TEXTS: dict[str, int] = {
     "url": 2048,
     "path": MAX_PATH_CHARACTERS,
-    "hostname": SHORT,
-    "title": _LONG,
+    "hostname": SHORT_TEXT,
+    "title": _LONG_TEXT,
     "referrer": 2048,
-    "language": SHORT,
-    "user_agent": SHORT,
-    "event_name": SHORT,
-    "error_name": SHORT,
-    "error_message": _LONG,
-    "provider": SHORT,
+    "language": SHORT_TEXT,
+    "user_agent": SHORT_TEXT,
+    "event_name": SHORT_TEXT,
+    "error_name": SHORT_TEXT,
+    "error_message": _LONG_TEXT,
+    "provider": SHORT_TEXT,
 }
 SCREEN_PIXELS = ("width", "height", "viewport_width", "viewport_height")
 UTM = ("source", "medium", "campaign", "term", "content")
@@ -47,12 +47,12 @@ VITALS = ("lcp", "fid", "cls", "fcp", "ttfb", "inp")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
-#: PostgreSQL stores no NUL in a text, so none may get as far as a sink.
+#: Replaces NUL characters, which PostgreSQL cannot store in a text.
 _REPLACEMENT = "\ufffd"
 
 
 def read_id(name: str, value: Any) -> str:
-    """Return a client's name for a session, visitor or user; refuse one that is no good key."""
+    """Return the id of a session, visitor or user; raises `Rejected` for an invalid one."""
     if not isinstance(value, str):
         raise wrong_kind(name, "a string", value)
     if len(value) > MAX_ID_CHARACTERS or _CONTROL.search(value):
@@ -61,13 +61,13 @@ def read_id(name: str, value: Any) -> str:
 
 
 def _id(draft: Draft, name: str, value: Any) -> None:
-    # An empty id names nobody: it must not become a visitor that all such events share.
+    # Events with an empty id must not all belong to one visitor.
     draft.fields[name] = read_id(name, value) or None
 
 
 def _text(limit: int) -> Reader:
     def read(draft: Draft, name: str, value: Any) -> None:
-        draft.fields[name] = _cut(draft, name, value, limit)
+        draft.fields[name] = _truncate(draft, name, value, limit)
 
     return read
 
@@ -75,10 +75,10 @@ def _text(limit: int) -> Reader:
 def _string(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise wrong_kind(name, "a string", value)
-    return _without_nul(value)
+    return _replace_nul(value)
 
 
-def _cut(draft: Draft, name: str, value: Any, limit: int) -> str:
+def _truncate(draft: Draft, name: str, value: Any, limit: int) -> str:
     text = _string(name, value)
     if len(text) > limit:
         draft.truncated.append(name)
@@ -95,29 +95,32 @@ def _stack(draft: Draft, name: str, value: Any) -> None:
 
 
 def _screen(draft: Draft, name: str, value: Any) -> None:
-    known = _known_members(draft, name, value, (*SCREEN_PIXELS, "pixel_ratio"))
-    if known:
-        ratio = known.pop("pixel_ratio", None)
-        pixels = {member: whole(f"{name}.{member}", size) for member, size in known.items()}
+    members = _known_members(draft, name, value, (*SCREEN_PIXELS, "pixel_ratio"))
+    if members:
+        ratio = members.pop("pixel_ratio", None)
+        pixels = {
+            member: round_half_up(f"{name}.{member}", size) for member, size in members.items()
+        }
         if ratio is not None:
             ratio = float(number(f"{name}.pixel_ratio", ratio))
         draft.fields[name] = Screen(**pixels, pixel_ratio=ratio)
 
 
 def _utm(draft: Draft, name: str, value: Any) -> None:
-    known = _known_members(draft, name, value, UTM)
-    if known:
+    members = _known_members(draft, name, value, UTM)
+    if members:
         texts = {
-            member: _cut(draft, f"{name}.{member}", text, SHORT) for member, text in known.items()
+            member: _truncate(draft, f"{name}.{member}", text, SHORT_TEXT)
+            for member, text in members.items()
         }
         draft.fields[name] = Utm(**texts)
 
 
 def _vitals(draft: Draft, name: str, value: Any) -> None:
-    known = _known_members(draft, name, value, VITALS)
-    if known:
+    members = _known_members(draft, name, value, VITALS)
+    if members:
         draft.fields[name] = {
-            member: float(number(f"{name}.{member}", vital)) for member, vital in known.items()
+            member: float(number(f"{name}.{member}", vital)) for member, vital in members.items()
         }
 
 
@@ -125,15 +128,15 @@ def _ad_click_ids(draft: Draft, name: str, value: Any) -> None:
     ids = {}
     for network, click_id in _object(name, value).items():
         if click_id is not None:
-            key = _without_nul(network)[:SHORT]
-            ids[key] = _cut(draft, f"{name}.{key}", click_id, SHORT)
+            key = _replace_nul(network)[:SHORT_TEXT]
+            ids[key] = _truncate(draft, f"{name}.{key}", click_id, SHORT_TEXT)
     draft.fields[name] = ids or None
 
 
 def _properties(draft: Draft, name: str, value: Any) -> None:
-    if deeper_than(_object(name, value), MAX_PROPERTIES_DEPTH):
+    if is_deeper_than(_object(name, value), MAX_PROPERTIES_DEPTH):
         raise Rejected(RejectReason.PROPERTIES_TOO_DEEP, name)
-    text = json_text(value)
+    text = to_json_text(value)
     size = len(text.encode())
     if size > MAX_JSON_BYTES:
         raise Rejected(RejectReason.PROPERTIES_TOO_LARGE, name, size=size)
@@ -163,31 +166,31 @@ def _object(name: str, value: Any) -> dict[str, Any]:
 
 
 def _known_members(draft: Draft, name: str, value: Any, known: tuple[str, ...]) -> dict[str, Any]:
-    """Return the members that the API knows and that are not null; the unknown go to `extra`."""
-    found = {}
+    """Return the known members that are not null; unknown members are added to `draft.extra`."""
+    members = {}
     for member, content in _object(name, value).items():
         if member not in known:
             draft.extra.setdefault(name, {})[member] = content
         elif content is not None:
-            found[member] = content
-    return found
+            members[member] = content
+    return members
 
 
-def _without_nul(text: str) -> str:
-    """Return the text with U+FFFD for each NUL."""
+def _replace_nul(text: str) -> str:
+    """Return the text with each NUL replaced by U+FFFD."""
     return text.replace("\0", _REPLACEMENT) if "\0" in text else text
 
 
-def json_text(value: Any) -> str:
-    """Return compact JSON, without NUL in any text or name of it."""
+def to_json_text(value: Any) -> str:
+    """Return compact JSON, with each NUL in strings and names replaced by U+FFFD."""
     encoded = msgspec.json.encode(value)
     if b"\\u0000" in encoded:
-        encoded = msgspec.json.encode(_deeply_without_nul(value))
+        encoded = msgspec.json.encode(_replace_nul_in_all(value))
     return encoded.decode()
 
 
-def deeper_than(value: Any, limit: int) -> bool:
-    """Return whether objects and arrays are nested over `limit` levels; `value` is the first."""
+def is_deeper_than(value: Any, limit: int) -> bool:
+    """Return True if objects and arrays are nested more than `limit` levels, including `value`."""
     level = [value]
     for _ in range(limit):
         level = [child for parent in level for child in _children(parent)]
@@ -202,13 +205,13 @@ def _children(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _deeply_without_nul(value: Any) -> Any:
+def _replace_nul_in_all(value: Any) -> Any:
     if isinstance(value, str):
-        return _without_nul(value)
+        return _replace_nul(value)
     if isinstance(value, list):
-        return [_deeply_without_nul(item) for item in value]
+        return [_replace_nul_in_all(item) for item in value]
     if isinstance(value, dict):
-        return {_without_nul(name): _deeply_without_nul(item) for name, item in value.items()}
+        return {_replace_nul(name): _replace_nul_in_all(item) for name, item in value.items()}
     return value
 
 

@@ -1,4 +1,4 @@
-"""The sites whose events keep timestamps of any age: by setting, or by an import window."""
+"""The sites whose events keep timestamps of any age, by a setting or an open import window."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -11,15 +11,16 @@ _log = logging.getLogger(__name__)
 
 
 class ImportSites:
-    """A container of site ids, kept up to date from the topic `import-windows`.
+    """A container of site ids, updated from the topic `import-windows`.
 
-    `site_id in sites` is on the hot path: it reads memory only. `now` is microseconds since 1970.
+    `site_id in sites` is on the hot path and does no I/O. `now` returns microseconds since the
+    epoch.
     """
 
     def __init__(self, always: Iterable[str], now: Callable[[], int]) -> None:
         self._always = frozenset(always)
         self._now = now
-        #: By site, when each of its windows ends.
+        #: The end of each window in microseconds, by site and window id.
         self._windows: dict[str, dict[str, int]] = {}
 
     def __contains__(self, site_id: object) -> bool:
@@ -29,15 +30,15 @@ class ImportSites:
         return windows is not None and max(windows.values()) > self._now()
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """Open, extend or close a window, as the topic's next record says.
+        """Apply a record of the topic: open, extend or close a window.
 
-        A record that cannot be decoded is skipped and logged. An expired window is dropped.
+        Records that cannot be decoded are skipped and logged. Expired windows are removed.
         """
         try:
             (site_id, _, window_id) = (key or b"").decode().partition(":")
             ends_at = 0 if value is None else decode(value, ImportWindow).ends_at
         except (CodecError, UnicodeError) as error:
-            _log.warning("a record of %s is skipped: %r: %s", IMPORT_WINDOWS.name, key, error)
+            _log.warning("skipping a record of %s: %r: %s", IMPORT_WINDOWS.name, key, error)
             return
         self._windows.setdefault(site_id, {})[window_id] = ends_at
         now = self._now()

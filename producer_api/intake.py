@@ -1,6 +1,6 @@
-"""From an event's bytes to Kafka's confirmation: parse, encode, accumulate, wait.
+"""Ingestion of events: parse, encode, queue for Kafka, wait for the confirmation.
 
-Each event is accepted, rejected with its reason, or failed, which promises nothing.
+Each event is accepted, rejected with a reason, or failed: then Kafka may or may not have it.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from producer_api import answers
 from producer_api.accumulator import Accumulator
-from producer_api.answers import Answer
+from producer_api.answers import Response
 from producer_api.body import MAX_EVENT_BYTES
-from producer_api.draft import Ready, Surroundings
+from producer_api.draft import EncodedEvent, EventContext
 from producer_api.fast import read_fast
 from producer_api.metrics import Metrics
 from producer_api.parse import parse
@@ -24,176 +24,175 @@ from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
 
 _log = logging.getLogger(__name__)
 
-#: Of a batch that are judged in one go, before other requests have their turn.
-_IN_ONE_GO = 50
-#: Failures of ours and of Kafka's: the event itself may be sound.
+#: Events of a batch that are parsed before the event loop runs other tasks.
+_EVENTS_PER_SLICE = 50
+#: Errors of the server or of Kafka: the event may be valid.
 _FAILURES = NOT_IN_KAFKA | {RejectReason.INTERNAL_ERROR}
 
 
 class Sent(NamedTuple):
-    """An event on its way to Kafka, of a request that began at `began` (`time.perf_counter`)."""
+    """An event that was queued for Kafka. Its request started at `started_at` (`perf_counter`)."""
 
-    ready: Ready
+    event: EncodedEvent
     confirmed: asyncio.Future[bool]
-    began: float
+    started_at: float
 
 
 class Results(NamedTuple):
-    """The response to a batch: the status and the body's members."""
+    """The response to a batch: its status and JSON body."""
 
     status: int
     body: dict[str, Any]
 
 
 class Intake:
-    """Takes events, one or many, until the server drains; counts what is in flight."""
+    """Accepts single events and batches until the server drains; counts requests in flight."""
 
-    def __init__(self, around: Surroundings, accumulator: Accumulator, metrics: Metrics) -> None:
-        self._around = around
+    def __init__(self, context: EventContext, accumulator: Accumulator, metrics: Metrics) -> None:
+        self._context = context
         self._accumulator = accumulator
         self._metrics = metrics
         self.is_draining = False
         self._in_flight = 0
-        self._all_answered = asyncio.Event()
+        self._all_finished = asyncio.Event()
 
     def begin(self) -> None:
-        """Count a request that is in flight until `end`."""
+        """Count a request as in flight until `end`."""
         self._in_flight += 1
 
     def end(self) -> None:
-        """Count a request as answered."""
+        """Count a request as finished."""
         self._in_flight -= 1
         if self.is_draining and not self._in_flight:
-            self._all_answered.set()
+            self._all_finished.set()
 
     async def drain(self) -> None:
-        """Reject later requests; return when all earlier ones are answered."""
+        """Reject new requests; return when all earlier ones have a response."""
         self.is_draining = True
         if self._in_flight:
-            await self._all_answered.wait()
+            await self._all_finished.wait()
 
-    def take(self, raw: bytes) -> Sent | Answer | None:
-        """Send the event of a request without ASGI, or return the answer that rejects it.
+    def accept(self, raw: bytes) -> Sent | Response | None:
+        """Queue the event of a fast-path request, or return the response that rejects it.
 
-        Call `answer` once Kafka has confirmed it, or has not. None while the server drains, for
-        then the answer must end the connection.
+        Call `respond` when `Sent.confirmed` is done. Return None while the server drains: the ASGI
+        application then rejects the request and closes the connection.
         """
         if self.is_draining:
             return None
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         try:
-            sent = self.one(raw, began)
-        except Exception as error:  # noqa: BLE001 - the edge: counted, logged and answered
-            self._metrics.tally.answer(time.perf_counter() - began)
-            return answers.refusal(self.refuse(error))
+            sent = self.send(raw, started_at)
+        except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
+            self._metrics.counters.observe_request(time.perf_counter() - started_at)
+            return answers.error_response(self.reject(error))
         self.begin()
         return sent
 
-    def answer(self, sent: Sent) -> Answer:
-        """Return the answer to a request of `take`; called once."""
-        self._metrics.tally.answer(time.perf_counter() - sent.began)
+    def respond(self, sent: Sent) -> Response:
+        """Return the response to a request of `accept`; call it once."""
+        self._metrics.counters.observe_request(time.perf_counter() - sent.started_at)
         self.end()
         try:
-            return self.accepted(sent)
+            return self.accepted_response(sent)
         except Rejected as rejected:
-            return answers.refusal(self.refuse(rejected))
+            return answers.error_response(self.reject(rejected))
 
-    def one(self, raw: bytes, began: float, *, never_clamp: bool = False) -> Sent:
-        """Send an event to Kafka; raises `Rejected` for one that is not taken."""
-        ready = parse_of_batch(raw, self._around, never_clamp=never_clamp)
-        self._check_room(len(ready.value))
-        return Sent(ready, self._send(ready), began)
+    def send(self, raw: bytes, started_at: float, *, never_clamp: bool = False) -> Sent:
+        """Queue an event for Kafka; raises `Rejected`."""
+        event = parse_event(raw, self._context, never_clamp=never_clamp)
+        self._check_capacity(len(event.value))
+        return Sent(event, self._queue(event), started_at)
 
-    def accepted(self, sent: Sent) -> Answer:
-        """Return the answer to an event that Kafka has; raises `Rejected` for one it has not."""
+    def accepted_response(self, sent: Sent) -> Response:
+        """Return the 202 response if Kafka confirmed the event; raises `Rejected` otherwise."""
         if not sent.confirmed.result():
             raise self._failed()
-        self._metrics.tally.accept(sent.ready.type)
-        return answers.accepted(sent.ready.event_id)
+        self._metrics.counters.count_accepted(sent.event.type)
+        return answers.accepted(sent.event.event_id)
 
-    def refuse(self, error: Exception) -> Rejected:
-        """Count why a request is rejected, and log it when it is a fault of ours."""
+    def reject(self, error: Exception) -> Rejected:
+        """Count a rejection by its reason; log any other exception as an internal error."""
         rejected = error if isinstance(error, Rejected) else _internal_error(error)
         self._metrics.count_rejected(rejected)
         return rejected
 
-    async def many(self, raws: Sequence[bytes], *, never_clamp: bool = False) -> Results:
-        """Judge each event alone, send the accepted ones, and return all results in order."""
-        judged: list[Ready | Rejected] = []
-        for index, raw in enumerate(raws, 1):
-            judged.append(self._judge(raw, never_clamp=never_clamp))
-            if index % _IN_ONE_GO == 0:
+    async def send_batch(self, raws: Sequence[bytes], *, never_clamp: bool = False) -> Results:
+        """Queue the valid events of a batch, and return the results of all events in order."""
+        parsed: list[EncodedEvent | Rejected] = []
+        for number, raw in enumerate(raws, 1):
+            parsed.append(self._parse(raw, never_clamp=never_clamp))
+            if number % _EVENTS_PER_SLICE == 0:
                 await asyncio.sleep(0)
-        good = [ready for ready in judged if isinstance(ready, Ready)]
-        if good:
-            self._check_room(sum(len(ready.value) for ready in good))
-        sent = [self._send(one) if isinstance(one, Ready) else None for one in judged]
+        valid = [event for event in parsed if isinstance(event, EncodedEvent)]
+        if valid:
+            self._check_capacity(sum(len(event.value) for event in valid))
+        sent = [self._queue(event) if isinstance(event, EncodedEvent) else None for event in parsed]
         if confirmations := {confirmed for confirmed in sent if confirmed is not None}:
             await asyncio.wait(confirmations)
         return self._results(
             [
-                one if confirmed is None or confirmed.result() else self._failed()
-                for one, confirmed in zip(judged, sent, strict=True)
+                event if confirmed is None or confirmed.result() else self._failed()
+                for event, confirmed in zip(parsed, sent, strict=True)
             ]
         )
 
     def _failed(self) -> Rejected:
         return Rejected(self._accumulator.transport.failure)
 
-    def _check_room(self, size: int) -> None:
+    def _check_capacity(self, size: int) -> None:
         if not self._accumulator.is_open:
             raise self._failed()
-        self._accumulator.check_room(size)
+        self._accumulator.check_capacity(size)
 
-    def _send(self, ready: Ready) -> asyncio.Future[bool]:
-        return self._accumulator.add(ready.key, ready.value, ready.headers)
+    def _queue(self, event: EncodedEvent) -> asyncio.Future[bool]:
+        return self._accumulator.add(event.key, event.value, event.headers)
 
-    def _judge(self, raw: bytes, *, never_clamp: bool) -> Ready | Rejected:
+    def _parse(self, raw: bytes, *, never_clamp: bool) -> EncodedEvent | Rejected:
         try:
-            return parse_of_batch(raw, self._around, never_clamp=never_clamp)
+            return parse_event(raw, self._context, never_clamp=never_clamp)
         except Rejected as rejected:
             return rejected
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not harm its neighbours
+        except Exception as error:  # noqa: BLE001 - must not affect the other events
             return _internal_error(error)
 
-    def _results(self, outcomes: Sequence[Ready | Rejected]) -> Results:
-        accepted = Counter(one.type for one in outcomes if isinstance(one, Ready))
+    def _results(self, outcomes: Sequence[EncodedEvent | Rejected]) -> Results:
+        accepted = Counter(event.type for event in outcomes if isinstance(event, EncodedEvent))
         for name, count in accepted.items():
-            self._metrics.tally.accept(name, count)
+            self._metrics.counters.count_accepted(name, count)
         results: list[dict[str, Any]] = []
-        for index, one in enumerate(outcomes):
-            if isinstance(one, Ready):
-                results.append({"index": index, "status": "accepted", "event_id": one.event_id})
-                if one.clamped:
-                    results[-1]["clamped"] = one.clamped
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, EncodedEvent):
+                results.append({"index": index, "status": "accepted", "event_id": outcome.event_id})
+                if outcome.clamped:
+                    results[-1]["clamped"] = outcome.clamped
             else:
-                self._metrics.count_rejected(one)
-                status = "failed" if one.reason in _FAILURES else "rejected"
-                results.append({"index": index, "status": status, **one.fields()})
+                self._metrics.count_rejected(outcome)
+                status = "failed" if outcome.reason in _FAILURES else "rejected"
+                results.append({"index": index, "status": status, **outcome.to_json()})
         counts = Counter(result["status"] for result in results)
         return Results(_status(counts), _summary(counts, results))
 
 
-def parse_of_batch(raw: bytes, around: Surroundings, *, never_clamp: bool) -> Ready:
-    """Read an event, of a batch or alone; `Rejected` also when it is too large."""
+def parse_event(raw: bytes, context: EventContext, *, never_clamp: bool) -> EncodedEvent:
+    """Parse an event of at most `MAX_EVENT_BYTES`; raises `Rejected`."""
     if len(raw) > MAX_EVENT_BYTES:
         raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
-    # The fast path ends here; `parse` judges the rest.
-    ready = read_fast(raw, around) or parse(raw, around)
-    if never_clamp and ready.clamped:
+    event = read_fast(raw, context) or parse(raw, context)
+    if never_clamp and event.clamped:
         raise Rejected(RejectReason.WOULD_BE_CLAMPED, "timestamp")
-    return ready
+    return event
 
 
 def _internal_error(error: Exception) -> Rejected:
-    """Log a fault of ours, without what the client sent, and return the refusal."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    """Log an unexpected exception, without data of the client, and return the rejection."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
     _log.error(
-        "An event could not be handled: %s at %s:%s. This is a fault of headrace; "
+        "An event could not be processed: %s at %s:%s. This is a bug in headrace; "
         "please report this line",
         type(error).__name__,
-        place.filename,
-        place.lineno,
+        frame.filename,
+        frame.lineno,
     )
     return Rejected(RejectReason.INTERNAL_ERROR)
 

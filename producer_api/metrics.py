@@ -1,6 +1,6 @@
-"""What the role counts: every metric's name stands here.
+"""The metrics of the role `api`.
 
-No label ever holds what a client sent: types and reasons are closed lists.
+Label values come from closed lists, never from a client.
 """
 
 from bisect import bisect_left
@@ -18,10 +18,10 @@ from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-class Tally(Collector):
-    """What each request counts, as plain numbers.
+class RequestCounters(Collector):
+    """The metrics that every request updates.
 
-    The library's own counts are for many threads, and take six times as long: 3 us a request.
+    prometheus_client's own metrics are thread-safe, which costs six times as much (3 us a request).
     """
 
     def __init__(self) -> None:
@@ -29,19 +29,19 @@ class Tally(Collector):
         self._requests = [0] * (len(_SECONDS) + 1)
         self._seconds = 0.0
 
-    def accept(self, name: str, count: int = 1) -> None:
-        """Count events of a type that Kafka has confirmed."""
-        self._accepted[name] += count
+    def count_accepted(self, event_type: str, count: int = 1) -> None:
+        """Count events that Kafka confirmed."""
+        self._accepted[event_type] += count
 
-    def answer(self, seconds: float) -> None:
-        """Count a request that was answered after so long."""
+    def observe_request(self, seconds: float) -> None:
+        """Record the duration of a request."""
         self._requests[bisect_left(_SECONDS, seconds)] += 1
         self._seconds += seconds
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what was counted; of the types each is there at 0."""
+        """Yield the metrics, with all event types."""
         accepted = CounterMetricFamily(
-            "headrace_api_events_accepted", "Events that Kafka has confirmed.", labels=["type"]
+            "headrace_api_events_accepted", "Events that Kafka confirmed.", labels=["type"]
         )
         for name, count in self._accepted.items():
             accepted.add_metric([name], count)
@@ -49,7 +49,7 @@ class Tally(Collector):
         bounds = [*(str(float(bound)) for bound in _SECONDS), "+Inf"]
         buckets = list(zip(bounds, map(float, accumulate(self._requests)), strict=True))
         requests = HistogramMetricFamily(
-            "headrace_api_request_seconds", "From the request's headers to its answer."
+            "headrace_api_request_seconds", "Time from the request's headers to its response."
         )
         requests.add_metric([], buckets, self._seconds)
         yield requests
@@ -60,11 +60,11 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, waiting_bytes: Callable[[], float]) -> None:
         self.registry = registry
-        self.tally = Tally()
-        registry.register(self.tally)
+        self.counters = RequestCounters()
+        registry.register(self.counters)
         rejected = Counter(
             "headrace_api_events_rejected_total",
-            "Events and requests that were refused.",
+            "Events and requests that were rejected.",
             ["reason"],
             registry=registry,
         )
@@ -74,14 +74,16 @@ class Metrics:
             registry=registry,
         )
         waiting = Gauge(
-            "headrace_api_waiting_bytes", "Of records on their way to Kafka.", registry=registry
+            "headrace_api_waiting_bytes",
+            "Bytes of records that Kafka has not confirmed yet.",
+            registry=registry,
         )
         waiting.set_function(waiting_bytes)
-        # Looked up once, so that each is there at 0.
+        # Created at once, so that all reasons are exposed with 0.
         self._rejected = {reason: rejected.labels(reason.code) for reason in RejectReason}
 
     def count_rejected(self, rejected: Rejected) -> None:
-        """Count a refusal under its reason, or an unconfirmed event as failed."""
+        """Count a rejection by its reason, or an unconfirmed event as failed."""
         if rejected.reason in NOT_IN_KAFKA:
             self.failed.inc()
         else:

@@ -1,4 +1,4 @@
-"""Numbers as records hold them: 64 bits for pixels and milliseconds, exact decimals for money."""
+"""Validation of numbers: 64 bits for pixels and milliseconds, exact decimals for amounts."""
 
 import math
 import re
@@ -14,14 +14,14 @@ _LIMIT = 2**63
 _MILLIONTH = Decimal("0.000001")
 #: 2^63 has 19 digits before the point.
 _LARGEST_EXPONENT = 18
-#: Decimal itself would also take "NaN", "1_000" and digits of other scripts.
+#: Decimal itself also accepts "NaN", "1_000" and non-ASCII digits.
 _NUMERIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?")
 
 _AMOUNT = 'a number, or a text that holds just one, as in "12.50"'
 
 
 class _Amount(msgspec.Struct):
-    # As it is written: of two amounts the last counts, whatever the first may be.
+    # `Raw`: of duplicate members the last counts, so the others may have any type.
     amount: msgspec.Raw
 
 
@@ -29,7 +29,7 @@ _EXACT_AMOUNT = msgspec.json.Decoder(_Amount)
 
 
 def number(name: str, value: Any) -> float:
-    """Return an int or float within 64 bits as it is; refuse all else."""
+    """Return an int or float within 64 bits unchanged; raises `Rejected` for other values."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong_kind(name, "a number", value)
     if not -_LIMIT <= value < _LIMIT:
@@ -37,8 +37,8 @@ def number(name: str, value: Any) -> float:
     return value
 
 
-def whole(name: str, value: Any) -> int:
-    """Return the nearest integer, halves up; refuse what is no number within 64 bits."""
+def round_half_up(name: str, value: Any) -> int:
+    """Return the nearest integer, halves rounded up; raises `Rejected` as `number` does."""
     size = number(name, value)
     floor = math.floor(size)
     # Adding a half first would round 0.49999999999999994 up.
@@ -46,16 +46,16 @@ def whole(name: str, value: Any) -> int:
 
 
 def milliseconds(name: str, value: Any) -> int:
-    """Return a duration as an integer, halves up; refuse a negative one."""
+    """Return a duration in integer milliseconds; raises `Rejected` if it is negative."""
     if isinstance(value, int | float) and value < 0:
         raise Rejected(RejectReason.BAD_DURATION, name)
-    return whole(name, value)
+    return round_half_up(name, value)
 
 
 def exact_amount(value: Any, event: bytes) -> tuple[Decimal, bool]:
-    """Return the event's amount to six places, halves up, and whether it had more.
+    """Return the amount rounded half up to six decimals, and whether it had more.
 
-    A float has lost digits of what the client wrote, so those are read again from the event.
+    A float may have lost digits, so these are read again from the JSON of the event.
     """
     amount = _as_written(value, event)
     if amount and amount.adjusted() > _LARGEST_EXPONENT:
@@ -70,7 +70,7 @@ def _as_written(value: Any, event: bytes) -> Decimal:
     if isinstance(value, float):
         try:
             return Decimal(bytes(_EXACT_AMOUNT.decode(event).amount).decode())
-        except InvalidOperation:  # Its exponent is beyond Decimal's: it is as good as zero.
+        except InvalidOperation:  # the exponent is below Decimal's: effectively zero
             return Decimal(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)

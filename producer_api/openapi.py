@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the registry, the field table and the reject reasons."""
+"""The OpenAPI document, generated from the event types, the field table and the reject reasons."""
 
 from typing import Any, get_args
 
@@ -25,9 +25,9 @@ from schemas.settings import SITE_ID
 Schema = dict[str, Any]
 
 _SENDING = (
-    "An answer of 202 means that Kafka has the event; an event_id of your own makes it safe to send"
-    " it again. Browsers may send from pages of any origin. Duplicate and trailing slashes in the"
-    " path do not count. Every error has a sentence and a code."
+    "A 202 response means that Kafka has confirmed the event. With your own event_id, it is safe"
+    " to send the event again. Browsers may send from pages of any origin. Duplicate and trailing"
+    " slashes in the path are ignored. Every error has a message and a code."
 )
 _EXAMPLE: Schema = {
     "type": "pageview",
@@ -42,20 +42,20 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 _ID: Schema = {"type": "string", "maxLength": MAX_ID_CHARACTERS}
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_OPEN: Schema = {"tags": ["Sending events"], "security": []}
+_PUBLIC: Schema = {"tags": ["Sending events"], "security": []}
 _SEND: Schema = {
-    **_OPEN,
+    **_PUBLIC,
     "parameters": [
         {
             "name": "Content-Encoding",
             "in": "header",
-            "description": "The limits hold for what is unpacked.",
+            "description": "The size limits apply to the decompressed body.",
             "schema": {"enum": ["gzip", "identity"]},
         }
     ],
 }
 _ERROR_MEMBERS: Schema = {
-    "error": {**_TEXT, "description": "A sentence."},
+    "error": {**_TEXT, "description": "A message for people."},
     "code": {
         **_TEXT,
         "enum": [reason.code for reason in RejectReason],
@@ -67,13 +67,13 @@ _ERROR_MEMBERS: Schema = {
 
 
 def document() -> Schema:
-    """Return the whole document."""
+    """Return the OpenAPI document."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "headrace",
             "version": "1",
-            "description": "Events over HTTP, confirmed once Kafka has them.",
+            "description": "Accepts events over HTTP and writes them to Kafka.",
         },
         "tags": [
             {"name": "Sending events", "description": _SENDING},
@@ -87,7 +87,7 @@ def document() -> Schema:
         "components": {
             "schemas": {
                 "Event": event_schema(),
-                **{event_type.name: _of_type(name) for name, event_type in EVENT_TYPES.items()},
+                **{event_type.name: _type_schema(name) for name, event_type in EVENT_TYPES.items()},
                 "Batch": _batch(),
                 "Accepted": _required(status={"const": "accepted"}, event_id=_UUID),
                 "Results": _results(),
@@ -102,15 +102,18 @@ def document() -> Schema:
 
 
 def event_schema() -> Schema:
-    """Return what all events share: every field that the API knows."""
-    sentences = {name: of_type.about for name, of_type in EVENT_TYPES.items()}
+    """Return the schema of all fields that the API knows."""
+    sentences = {name: event_type.about for name, event_type in EVENT_TYPES.items()}
     properties: Schema = {
         "type": {**_TEXT, "enum": list(EVENT_TYPES), "x-sentences": sentences},
         "site_id": {"type": "string", "pattern": f"^{SITE_ID.pattern}$"},
         "session_id": {**_ID, "minLength": 1},
-        "event_id": {**_UUID, "description": "Counts once."},
-        "timestamp": {**_TIME, "description": "When it happened, by the client's clock."},
-        "sent_at": {**_TIME, "description": "The client's clock at sending, to correct it."},
+        "event_id": {**_UUID, "description": "Events with the same id are counted once."},
+        "timestamp": {**_TIME, "description": "The time of the event by the client's clock."},
+        "sent_at": {
+            **_TIME,
+            "description": "The client's clock at sending, to correct `timestamp`.",
+        },
         **{name: _optional(_FIELD_SCHEMAS[name]) for name in FIELDS},
     }
     return {
@@ -125,7 +128,7 @@ def _object(members: tuple[str, ...], schema: Schema) -> Schema:
     return {"type": "object", "properties": dict.fromkeys(members, schema)}
 
 
-def _kept(limit: int, unit: str = "characters") -> Schema:
+def _truncated(limit: int, unit: str = "characters") -> Schema:
     return {**_TEXT, "description": f"The first {limit:,} {unit} are kept."}
 
 
@@ -136,8 +139,8 @@ def _optional(schema: Schema) -> Schema:
 _FIELD_SCHEMAS: dict[str, Schema] = {
     "visitor_id": _ID,
     "user_id": _ID,
-    **{name: _kept(limit) for name, limit in TEXTS.items()},
-    "error_stack": _kept(MAX_STACK_BYTES, "bytes"),
+    **{name: _truncated(limit) for name, limit in TEXTS.items()},
+    "error_stack": _truncated(MAX_STACK_BYTES, "bytes"),
     "screen": _object((*SCREEN_PIXELS, "pixel_ratio"), _NUMBER),
     "utm": _object(UTM, _TEXT),
     "ad_click_ids": {"type": "object", "additionalProperties": _TEXT},
@@ -150,14 +153,14 @@ _FIELD_SCHEMAS: dict[str, Schema] = {
     "vitals": _object(VITALS, _NUMBER),
     "amount": {
         "anyOf": [_NUMBER, _TEXT, {"type": "null"}],
-        "description": "Exact: up to 19 digits before the point, and six behind it. Further "
+        "description": "Exact: up to 19 digits before the decimal point and six after it. Further "
         "decimals are rounded half up, and the record's `truncated` then names `amount`.",
     },
     "currency": {**_TEXT, "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217."},
 }
 
 
-def _of_type(name: str) -> Schema:
+def _type_schema(name: str) -> Schema:
     event_type = EVENT_TYPES[name]
     own = ", ".join(event_type.fields) or "none"
     return {
@@ -165,7 +168,7 @@ def _of_type(name: str) -> Schema:
             {"$ref": "#/components/schemas/Event"},
             {"type": "object", "properties": {"type": {"const": name}}},
         ],
-        "description": f"{event_type.about.capitalize()}. Fields of its own: {own}.",
+        "description": f"{event_type.about.capitalize()}. Fields of this type: {own}.",
     }
 
 
@@ -184,23 +187,23 @@ def _results() -> Schema:
         "type": "object",
         "required": ["index", "status"],
         "properties": {
-            "index": {**_COUNT, "description": "Its place in the batch, from 0."},
+            "index": {**_COUNT, "description": "The position in the batch, from 0."},
             "status": {**_TEXT, "enum": ["accepted", "rejected", "failed"]},
-            "event_id": {**_UUID, "description": "Of an accepted one."},
+            "event_id": {**_UUID, "description": "Present if the event was accepted."},
             "clamped": {
                 "enum": list(get_args(Clamped)),
-                "description": "Present when the timestamp was replaced by the nearest allowed.",
+                "description": "Present if the timestamp was replaced by the nearest allowed one.",
             },
             **_ERROR_MEMBERS,
         },
     }
-    whole = _required(accepted=_COUNT, rejected=_COUNT, results={"type": "array", "items": result})
-    whole["properties"]["failed"] = {**_COUNT, "description": "Present when there are some."}
-    return whole
+    schema = _required(accepted=_COUNT, rejected=_COUNT, results={"type": "array", "items": result})
+    schema["properties"]["failed"] = {**_COUNT, "description": "Present if not 0."}
+    return schema
 
 
 def _required(**properties: Schema) -> Schema:
-    """Return the schema of an object that has all of these."""
+    """Return the schema of an object with these members, all required."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
@@ -209,9 +212,12 @@ def _send_one() -> Schema:
         **_SEND,
         "operationId": "send_event",
         "summary": "Send one event.",
-        "description": f"At most {MAX_EVENT_BYTES:,} bytes, unpacked or not.",
+        "description": f"At most {MAX_EVENT_BYTES:,} bytes, also after decompression.",
         "requestBody": _body("Event", _EXAMPLE, "application/json", "text/plain"),
-        "responses": {"202": _answer("Kafka has the event.", "Accepted"), **_refusals("Error")},
+        "responses": {
+            "202": _response("Kafka has confirmed the event.", "Accepted"),
+            **_error_responses("Error"),
+        },
     }
 
 
@@ -219,22 +225,22 @@ def _send_many() -> Schema:
     return {
         **_SEND,
         "operationId": "send_events",
-        "summary": "Send many events; each is judged alone.",
+        "summary": "Send a batch of events; each is validated on its own.",
         "description": f"At most {MAX_EVENTS:,} events and {MAX_BATCH_BYTES:,} bytes.",
         "requestBody": _body("Batch", [_EXAMPLE], "application/json", "application/x-ndjson"),
         "responses": {
-            "202": _answer("Kafka has all of them.", "Results"),
-            "207": _answer("Kafka has some of them; `results` tells which.", "Results"),
-            **_refusals("Error", "Results"),
+            "202": _response("Kafka has confirmed all events.", "Results"),
+            "207": _response("Kafka has confirmed some events; see `results`.", "Results"),
+            **_error_responses("Error", "Results"),
         },
     }
 
 
 def _preflight(name: str) -> Schema:
     return {
-        **_OPEN,
+        **_PUBLIC,
         "operationId": f"preflight_{name}",
-        "summary": "The preflight of CORS: every origin, method and header is allowed for a day.",
+        "summary": "CORS preflight: every origin and header is allowed, for a day.",
         "responses": {"204": {"description": "Allowed."}},
     }
 
@@ -244,17 +250,17 @@ def _body(schema: str, example: Any, *content_types: str) -> Schema:
     return {"required": True, "content": dict.fromkeys(content_types, content)}
 
 
-def _refusals(*schemas: str) -> Schema:
+def _error_responses(*schemas: str) -> Schema:
     codes: dict[int, list[str]] = {}
     for reason in RejectReason:
         codes.setdefault(reason.status, []).append(reason.code)
     return {
-        str(status): _answer("Codes: " + ", ".join(names), *schemas)
+        str(status): _response("Codes: " + ", ".join(names), *schemas)
         for status, names in sorted(codes.items())
     }
 
 
-def _answer(description: str, *schemas: str) -> Schema:
+def _response(description: str, *schemas: str) -> Schema:
     refs = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
     schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
     return {"description": description, "content": {"application/json": {"schema": schema}}}

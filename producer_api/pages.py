@@ -1,4 +1,4 @@
-"""All paths of the role `api` that take no events: health, metrics and documentation."""
+"""The routes of the role `api` other than ingestion: health, metrics and documentation."""
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -8,16 +8,16 @@ from starlette.types import Lifespan
 
 from producer_api import answers
 from producer_api.metrics import Metrics
-from producer_api.rejected import Rejected, shown
+from producer_api.rejected import Rejected, shorten
 from schemas.operations import Operations, allowed_methods
 from schemas.reject_reasons import RejectReason
 
 
 def pages(operations: Operations, metrics: Metrics, lifespan: Lifespan[Starlette]) -> Starlette:
-    """Return the application that serves them; other paths and methods are counted as rejected."""
+    """Return the application of these routes; it counts other paths and methods as rejected."""
 
     async def reject(request: Request, error: Exception) -> Response:
-        path = shown(request.scope["path"])
+        path = shorten(request.scope["path"])
         rejected = Rejected(RejectReason.NOT_FOUND, path=path)
         if (
             isinstance(error, HTTPException)
@@ -28,11 +28,11 @@ def pages(operations: Operations, metrics: Metrics, lifespan: Lifespan[Starlette
                 RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=allowed, method=request.method
             )
         metrics.count_rejected(rejected)
-        answer = answers.refusal(rejected)
-        if _has_body(request):  # nobody reads it
-            answer = answer.closing()
-        headers = {name.decode(): value.decode() for name, value in answer.headers}
-        return Response(answer.body, answer.status, headers)
+        error_response = answers.error_response(rejected)
+        if _has_body(request):  # it is not read
+            error_response = error_response.closing()
+        headers = {name.decode(): value.decode() for name, value in error_response.headers}
+        return Response(error_response.body, error_response.status, headers)
 
     return Starlette(
         routes=operations.routes(),

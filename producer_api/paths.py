@@ -1,4 +1,4 @@
-"""The paths that take events."""
+"""The paths that accept events."""
 
 from schemas.asgi import canonical_path
 
@@ -10,10 +10,10 @@ _BELOW = tuple(f"{path}/" for path in EVENT_PATHS)
 
 
 def route_path(path: str) -> str:
-    """Return the path that routes are looked up by; duplicate and trailing slashes do not count."""
+    """Return the path for route lookup, without duplicate and trailing slashes."""
     return path if path in EVENT_PATHS else canonical_path(path)
 
 
-def is_of_events(path: str) -> bool:
-    """Return True for a canonical path that takes events, and for what is below one."""
+def is_event_path(path: str) -> bool:
+    """Return True if a canonical path accepts events, or is below one that does."""
     return path in EVENT_PATHS or path.startswith(_BELOW)

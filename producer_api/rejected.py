@@ -1,17 +1,17 @@
-"""The one way to refuse: a reason out of the closed list, and what its sentence tells."""
+"""Rejections of events and requests, each with a reason and an error message."""
 
 from typing import Any
 
 from schemas.reject_reasons import RejectReason
 
-#: What a sentence repeats of what the client sent, at most; the rest tells it nothing new.
-_SHOWN_CHARACTERS = 100
+#: The maximum length of client input in an error message.
+_MAX_ECHOED_CHARACTERS = 100
 
 
-class Rejected(Exception):  # noqa: N818 - it is an outcome, as RejectReason is
+class Rejected(Exception):  # noqa: N818 - an outcome, not a failure
     """An event or a request is rejected for `reason`; `details` fill in its sentence.
 
-    `sentence` replaces that of the reason where it would not be true.
+    `sentence` replaces the reason's sentence.
     """
 
     def __init__(
@@ -29,30 +29,30 @@ class Rejected(Exception):  # noqa: N818 - it is an outcome, as RejectReason is
         self._sentence = sentence
 
     def sentence(self) -> str:
-        """Return what the client is told."""
+        """Return the error message."""
         return self._sentence or self.reason.sentence.format(field=self.field, **self.details)
 
-    def fields(self) -> dict[str, Any]:
-        """Return the members of the answer, `error` and `code` first."""
-        told: dict[str, Any] = {"error": self.sentence(), "code": self.reason.code}
+    def to_json(self) -> dict[str, Any]:
+        """Return the members of the JSON error, `error` and `code` first."""
+        members: dict[str, Any] = {"error": self.sentence(), "code": self.reason.code}
         if self.field is not None:
-            told["field"] = self.field
+            members["field"] = self.field
         if "missing" in self.details:
-            told["missing"] = self.details["missing"]
-        return told
+            members["missing"] = self.details["missing"]
+        return members
 
 
-class Unread(Rejected):
-    """A refusal that did not wait for the request's body, which may still be coming in."""
+class RejectedEarly(Rejected):
+    """A rejection before the request body was read."""
 
 
 def wrong_kind(field: str, expected: str, value: object) -> Rejected:
-    """Return the refusal of a field whose value is of another kind than it must be."""
+    """Return the rejection of a field whose value has the wrong type."""
     return Rejected(RejectReason.WRONG_KIND, field, expected=expected, kind=kind_of(value))
 
 
 def kind_of(value: object) -> str:
-    """Return what JSON calls a value, with its article."""
+    """Return the JSON type of a value, with an article."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -64,8 +64,8 @@ def kind_of(value: object) -> str:
     return "an array" if isinstance(value, list) else "an object"
 
 
-def shown(text: str) -> str:
-    """Return the text cut to what a sentence can carry."""
-    if len(text) <= _SHOWN_CHARACTERS:
+def shorten(text: str) -> str:
+    """Return the text, truncated to what an error message may contain."""
+    if len(text) <= _MAX_ECHOED_CHARACTERS:
         return text
-    return text[:_SHOWN_CHARACTERS] + "..."
+    return text[:_MAX_ECHOED_CHARACTERS] + "..."

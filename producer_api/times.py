@@ -1,4 +1,4 @@
-"""When an event happened: the client's word, corrected by `sent_at` and kept near the present."""
+"""Event times: parsed, corrected by `sent_at` and clamped to the time of receipt (design D8)."""
 
 import re
 from calendar import isleap
@@ -13,19 +13,20 @@ from schemas.reject_reasons import RejectReason
 Clamped = Literal["too_old", "too_new"]
 
 _SECOND = 1_000_000
-OLDEST = 24 * 3600 * _SECOND
-NEWEST = 5 * 60 * _SECOND
+#: How far a timestamp may be from the time of receipt, in microseconds.
+MAX_AGE_US = 24 * 3600 * _SECOND
+MAX_LEAD_US = 5 * 60 * _SECOND
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# What Python and PostgreSQL can both tell as a date: the years 1 to 9999.
+# The years 1 to 9999, which both Python and PostgreSQL support.
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
-#: No date has more; a longer text is not worth a parser's time.
+#: The maximum length of a timestamp.
 _LONGEST = 64
-#: A day and perhaps a time: years, months and weeks alone say nothing of when an event happened.
-#: The parsers would take any character for the T, and misread a fraction of hours or minutes.
+#: A date with an optional time; a year, month or week alone is too imprecise. `fromisoformat`
+#: itself accepts any character for the T, and misreads fractions of hours and minutes.
 _FORM = re.compile(
     r"""(\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d-\d|\d{4}W\d{3}|\d{4}-\d{3}|\d{7})
     ([T\ ]
@@ -34,19 +35,19 @@ _FORM = re.compile(
     )?""",
     re.ASCII | re.VERBOSE,
 )
-#: Only the seconds can be 60; minutes never are.
+#: 60 seconds; 60 minutes are invalid.
 _LEAP_SECOND = re.compile(r"([T ]\d\d:?\d\d:?)60")
 _END_OF_DAY = re.compile(r"([T ])24(?=(:?00(:?00([.,]0+)?)?)?(Z|[+-]|$))")
 _DAY_OF_YEAR = re.compile(r"(\d{4})-?(\d{3})(?=[T ]|$)")
 
 
-def place_in_time(
+def resolve_event_time(
     received: int, timestamp: int | None, sent: int | None, imported: bool
 ) -> tuple[int, TimeSource]:
-    """Return `event_ts` and where it comes from; all times are microseconds since 1970.
+    """Return `event_ts` and its source; all times are microseconds since the epoch.
 
-    With `sent`, the client's clock at sending, only the difference of its two times counts, so
-    a clock that is wrong does no harm. An imported event is taken at its word.
+    With `sent`, the client's clock at sending, the event is placed relative to the time of receipt,
+    which corrects a wrong clock. Imported events keep their timestamps.
     """
     if timestamp is None:
         return received, "server"
@@ -54,24 +55,24 @@ def place_in_time(
         return timestamp, "client"
     if sent is not None:
         timestamp = received - (sent - timestamp)
-    if timestamp < received - OLDEST:
-        return received - OLDEST, "clamped"
-    if timestamp > received + NEWEST:
-        return received + NEWEST, "clamped"
+    if timestamp < received - MAX_AGE_US:
+        return received - MAX_AGE_US, "clamped"
+    if timestamp > received + MAX_LEAD_US:
+        return received + MAX_LEAD_US, "clamped"
     return timestamp, "client"
 
 
-def clamping(received: int, event_ts: int, source: TimeSource) -> Clamped | None:
-    """Return why an event does not have its client's timestamp; None when it was not clamped."""
+def clamp_reason(received: int, event_ts: int, source: TimeSource) -> Clamped | None:
+    """Return why a timestamp was clamped; None if it was not."""
     if source != "clamped":
         return None
     return "too_old" if event_ts < received else "too_new"
 
 
 def microseconds(name: str, value: Any) -> int:
-    """Read an ISO 8601 date and time; one without a zone is in UTC.
+    """Parse an ISO 8601 date and time, by default in UTC, to microseconds since the epoch.
 
-    `Rejected` for what is none, and for one outside the years 1 to 9999 in UTC.
+    Raises `Rejected` if it is invalid or outside the years 1 to 9999 in UTC.
     """
     if not isinstance(value, str):
         raise wrong_kind(name, "a text with an ISO 8601 date and time", value)
@@ -79,14 +80,14 @@ def microseconds(name: str, value: Any) -> int:
         moment = _read(value)
     except ValueError:
         raise Rejected(RejectReason.BAD_TIMESTAMP, name) from None
-    except OverflowError:  # a leap second behind the last second of 9999
+    except OverflowError:  # a leap second at the end of 9999
         raise _out_of_range(name) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    since = (moment - _EPOCH) // _MICROSECOND
-    if not _FIRST <= since <= _LAST:
+    parsed = (moment - _EPOCH) // _MICROSECOND
+    if not _FIRST <= parsed <= _LAST:
         raise _out_of_range(name)
-    return since
+    return parsed
 
 
 def _out_of_range(name: str) -> Rejected:
@@ -101,13 +102,12 @@ def _read(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        # What it misses: days of the year, the end of a day, and leap seconds, which count as the
-        # second after them.
+        # `fromisoformat` lacks ordinal dates, 24:00 and leap seconds, which become the next second.
         if ordinal := _DAY_OF_YEAR.match(text):
             text = _calendar_date(int(ordinal[1]), int(ordinal[2])) + text[ordinal.end() :]
         text, leaps = _LEAP_SECOND.subn(r"\g<1>59", text)
-        text, ends = _END_OF_DAY.subn(r"\g<1>00", text)
-        return datetime.fromisoformat(text) + timedelta(days=ends, seconds=leaps)
+        text, midnights = _END_OF_DAY.subn(r"\g<1>00", text)
+        return datetime.fromisoformat(text) + timedelta(days=midnights, seconds=leaps)
 
 
 def _calendar_date(year: int, day: int) -> str:

@@ -1,4 +1,4 @@
-"""What is written to a connection, or set on it, without uvicorn."""
+"""Writing to a connection and configuring its socket without uvicorn."""
 
 import socket
 from collections.abc import Mapping
@@ -10,57 +10,57 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from producer_api import answers, cors
-from producer_api.answers import Answer, Headers
-from producer_api.paths import is_of_events, route_path
+from producer_api.answers import Headers, Response
+from producer_api.paths import is_event_path, route_path
 from producer_api.rejected import Rejected
 from schemas.reject_reasons import RejectReason
 
-#: Of an answer that does not end: what is over when it is read need not have been kept.
+#: The send buffer of an SSE stream: a slow client should not get many outdated events.
 STREAM_BUFFER_BYTES = 8 * 1024
 
 _CLOSE = (b"connection", b"close")
 
 
-def keep_little(transport: Any) -> None:
-    """Let the system keep little for the client, and ourselves nothing that it has no room for."""
-    if transport.is_closing():  # the client has gone, and the socket with it
+def limit_send_buffer(transport: Any) -> None:
+    """Limit the socket's send buffer, and pause writing as soon as it is full."""
+    if transport.is_closing():
         return
-    made = transport.get_extra_info("socket")
-    with suppress(OSError):  # it goes now
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
+    connected = transport.get_extra_info("socket")
+    with suppress(OSError):  # it was closed just now
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BUFFER_BYTES)
     transport.set_write_buffer_limits(high=0)
 
 
-def when_full(app: Any) -> Any:
-    """Return the application for a connection too many: it says so, but tells its health."""
+def reject_over_limit(app: Any) -> Any:
+    """Wrap an application for a connection over the limit: API requests get 503, others pass."""
 
-    async def full(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+    async def rejecting(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         path = route_path(scope["path"])
-        # A preflight that fails would hide the rejection of the request from the page.
-        is_preflight = scope["method"] == "OPTIONS" and is_of_events(path)
+        # If the preflight failed, the page could not read the response to its request.
+        is_preflight = scope["method"] == "OPTIONS" and is_event_path(path)
         if is_preflight or not path.startswith("/api/"):
             await app(scope, receive, send)
             return
-        answer = answers.refusal(Rejected(RejectReason.OVERLOADED))
-        answer = answer.with_headers(*cors.of_request(path, dict(scope["headers"])))
+        response = answers.error_response(Rejected(RejectReason.OVERLOADED))
+        response = response.with_headers(*cors.response_headers(path, dict(scope["headers"])))
         await send(
-            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+            {"type": "http.response.start", "status": response.status, "headers": response.headers}
         )
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": response.body})
 
-    return full
+    return rejecting
 
 
-def path_of(target: bytes) -> str:
-    """Return the canonical path of a request's target; empty of one that is not whole or wrong."""
+def target_path(target: bytes) -> str:
+    """Return the canonical path of a request target; "" if it is incomplete or invalid."""
     try:
         return route_path(unquote((httptools.parse_url(target).path or b"").decode("ascii")))
     except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
         return ""
 
 
-def wire(answer: Answer, more: Headers, *, closes: bool) -> bytes:
-    """Return an answer as it goes over the wire, where uvicorn is not asked to write it."""
-    headers = [*more, *answer.headers, _CLOSE] if closes else more + answer.headers
+def serialize(response: Response, more: Headers, *, closes: bool) -> bytes:
+    """Return a response as HTTP/1.1, with more headers, and `Connection: close` if it `closes`."""
+    headers = [*more, *response.headers, _CLOSE] if closes else more + response.headers
     lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body])
+    return b"".join([STATUS_LINE[response.status], *lines, b"\r\n", response.body])

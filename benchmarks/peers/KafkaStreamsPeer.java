@@ -1,9 +1,8 @@
 // Kafka Streams, one thread, stores in memory with their caches and changelogs:
 // java -cp JARS benchmarks/peers/KafkaStreamsPeer.java JOB BOOTSTRAP PREFIX GROUP EVENTS
-// For the job `sessions`, PREFIX is the topic to read, and its session windows, with a gap of 30 minutes, have
-// how many events there were; the first and the last bound the window, which is in its key. They are in the
-// store that Kafka Streams takes by itself (RocksDB): searching the cache of the one in memory takes longer the
-// more windows it has.
+// For the job `sessions`, PREFIX is the input topic. Session windows with an inactivity gap of 30 minutes count
+// events; the start and end are in the window's key. They use the default store (RocksDB), because searching the
+// cache of the in-memory store takes longer with more windows.
 
 import com.sun.management.OperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
@@ -59,7 +58,7 @@ public final class KafkaStreamsPeer {
         Thread.sleep(Long.MAX_VALUE);
     }
 
-    /** Called for each event, by the one thread; those before `from` are for Java's compiler to learn. */
+    /** Called for each event, by one thread; events before `from` warm up the JVM. */
     private static void note(long from, long events) {
         if (seen++ == from) {
             begin();
@@ -82,13 +81,13 @@ public final class KafkaStreamsPeer {
         new Thread(KafkaStreamsPeer::close).start();
     }
 
-    /** Writes what is cached still, which takes a second and is not counted, and ends. */
+    /** Flushes the caches, which takes a second and is not measured, and exits. */
     private static void close() {
         streams.close();
         Runtime.getRuntime().halt(0);
     }
 
-    /** From the first store that is given to be restored until all records are. */
+    /** Measures from the start of the first store's restoration until all records are restored. */
     private static final class RecoveryTimer implements StateRestoreListener {
         private final long events;
         private boolean began;

@@ -1,1 +1,1 @@
-"""What headrace is measured beside."""
+"""The peers that headrace is compared with."""

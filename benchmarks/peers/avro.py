@@ -1,4 +1,4 @@
-"""Records by fastavro and msgspec, as most write them."""
+"""Records encoded by fastavro and msgspec, as in their documentation."""
 
 from decimal import Decimal
 from io import BytesIO
@@ -12,7 +12,7 @@ from schemas.codec import R
 from schemas.records import Record
 
 _BUILTIN = (bytes, Decimal)
-#: For each record, its newest schema and the prefix of its messages.
+#: The newest schema of each record type, with the prefix of its messages.
 _SCHEMAS = {
     codec.schema_of(number)["name"]: (
         parse_schema(codec.schema_of(number)),
@@ -23,7 +23,7 @@ _SCHEMAS = {
 
 
 def encode(record: Record) -> bytes:
-    """Return the record's message."""
+    """Encode a record."""
     schema, prefix = _SCHEMAS[type(record).__name__]
     out = BytesIO()
     out.write(prefix)
@@ -32,7 +32,7 @@ def encode(record: Record) -> bytes:
 
 
 def decode(message: bytes, record_type: type[R]) -> R:
-    """Read a message of the newest schema of `record_type`."""
+    """Decode a message with the newest schema of `record_type`."""
     schema, prefix = _SCHEMAS[record_type.__name__]
     body = BytesIO(message)
     body.seek(len(prefix))

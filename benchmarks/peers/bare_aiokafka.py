@@ -1,6 +1,6 @@
-"""What aiokafka allows at most; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
+"""The upper bound of aiokafka; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
 
-One loop over `getmany`: no rebalance, no recovery, no guard, no commit. Nobody should run this.
+One loop over `getmany`, without rebalances, recovery, fencing or commits: not for production.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _BATCH_BYTES = 512 * 1024
 
 
 async def main() -> None:
-    """Do the job until all events are done."""
+    """Run the job until all events are processed."""
     job, bootstrap, prefix, group, events = sys.argv[1:]
     stopwatch = Stopwatch(int(events))
     consumer = AIOKafkaConsumer(
@@ -42,12 +42,12 @@ async def main() -> None:
     if job == "recover":
         stopwatch.begin()
     while seen < stopwatch.events:
-        for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
+        for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
             stopwatch.begin()
             seen += len(records)
             if job == "forward":
                 pairs = ((record.key, record.value) for record in records)
-                await _send(producer, f"{prefix}-out", place.partition, pairs)
+                await _send(producer, f"{prefix}-out", tp.partition, pairs)
             elif job == "recover":
                 states.update((record.key, record.value) for record in records)
             elif job == "table":
@@ -55,7 +55,7 @@ async def main() -> None:
                     counts[record.key] = counts.get(record.key, 0) + 1
                 keys = {record.key for record in records}
                 changed = ((key, _COUNT.pack(counts[key])) for key in keys)
-                await _send(producer, f"{prefix}-counts", place.partition, changed)
+                await _send(producer, f"{prefix}-counts", tp.partition, changed)
     stopwatch.end()
     end_process()
 
@@ -63,17 +63,17 @@ async def main() -> None:
 async def _send(
     producer: Any, topic: str, partition: int, pairs: Iterable[tuple[bytes, bytes]]
 ) -> None:
-    """Send records in whole batches, each after the last one's ack."""
+    """Send records in batches, each after the ack of the last."""
     builder = producer.create_batch()
     for key, value in pairs:
         if builder.append(timestamp=None, key=key, value=value) is None:
-            await _close(producer, builder, topic, partition)
+            await _send_batch(producer, builder, topic, partition)
             builder = producer.create_batch()
             builder.append(timestamp=None, key=key, value=value)
-    await _close(producer, builder, topic, partition)
+    await _send_batch(producer, builder, topic, partition)
 
 
-async def _close(producer: Any, builder: Any, topic: str, partition: int) -> None:
+async def _send_batch(producer: Any, builder: Any, topic: str, partition: int) -> None:
     builder.close()
     await (await producer.send_batch(builder, topic, partition=partition))
 

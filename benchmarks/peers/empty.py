@@ -1,4 +1,4 @@
-"""An empty handler: what uvicorn takes to read a request and to answer it."""
+"""An empty handler: the cost of a request and response in uvicorn."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ _HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % 
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Read the body and answer 202."""
+    """Read the body and respond with 202."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):

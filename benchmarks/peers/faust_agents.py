@@ -1,9 +1,9 @@
 """The agents' rules in plain Faust; arguments: AGENT BOOTSTRAP TOPIC GROUP EVENTS.
 
-The rules are headrace's own; around them is Faust as its guide shows it: an agent takes one
-event after another, `app.Table` has the states, `topic.send` sends, Avro is fastavro's. What
-helps it: uvloop, memory tables whose states are never decoded, large producer batches, and ids
-that are remembered in memory alone.
+The rules are those of headrace. Faust is used as in its user guide: an agent processes one event
+at a time, `app.Table` holds the states, `topic.send` sends, and fastavro encodes. In Faust's favor:
+uvloop, memory tables whose states are never decoded, large producer batches, and event ids that are
+kept in memory only.
 """
 
 import asyncio
@@ -46,19 +46,19 @@ from streams.domain.session_aggregator import SessionAggregator
 from streams.domain.subscriptions import Subscriptions
 from streams.engine.capacity import MAX_STATES
 
-#: What an agent does with an event.
+#: Processes one event.
 Handle = Callable[[Any], Awaitable[None]]
 
 
 class _Avro(Codec):  # type: ignore[misc]
-    """How a table's states are written; they are read back only by a restart."""
+    """The serializer of states; they are never decoded, because there is no restart."""
 
     def _dumps(self, state: Any) -> bytes:
         return avro.encode(state)
 
 
 class _States:
-    """A Faust table as the rules want it; each change is published by itself."""
+    """A Faust table with the interface of `States`; each change is published immediately."""
 
     applied_until = -1
 
@@ -103,82 +103,84 @@ def _route_events(app: faust.App) -> Handle:
         for name, topics in routing.same_partition_topics().items()
     }
     alerting, alerts = routing.alerting_types(), _topic(app, EVENTS_ALERT.name)
-    seen = [SeenIds(SERVER_IDS) for _ in range(PARTITIONS)]
+    seen_ids = [SeenIds(SERVER_IDS) for _ in range(PARTITIONS)]
 
     async def route_events(event: Any) -> None:
         message, name = event.message, event.headers[TYPE]
         offset, log_ms = message.offset, int(message.timestamp * 1_000)
-        place = message.partition
-        if seen[place].is_repeat(event.headers[EVENT_ID], event.key, offset, log_ms):
+        partition = message.partition
+        if seen_ids[partition].is_repeat(event.headers[EVENT_ID], event.key, offset, log_ms):
             return
-        headers = {**event.headers, SOURCE: Source(place, offset, log_ms).pack()}
+        headers = {**event.headers, SOURCE: Source(partition, offset, log_ms).pack()}
         for topic in routes[name]:
-            await topic.send(key=event.key, value=event.value, partition=place, headers=headers)
+            await topic.send(key=event.key, value=event.value, partition=partition, headers=headers)
         if name in alerting:
             site = site_of(event.key)
-            to = partition_of(site, PARTITIONS)
-            await alerts.send(key=site, value=event.value, partition=to, headers=headers)
+            target = partition_of(site, PARTITIONS)
+            await alerts.send(key=site, value=event.value, partition=target, headers=headers)
 
     return route_events
 
 
 def _sessionize(app: faust.App) -> Handle:
     states = _States(app, SESSIONS)
-    books = [SessionAggregator(states, RULES) for _ in range(PARTITIONS)]
+    aggregators = [SessionAggregator(states, RULES) for _ in range(PARTITIONS)]
 
     async def sessionize(event: Any) -> None:
-        book, src = books[event.message.partition], _source(event)
-        book.evict(MAX_STATES)
-        while book.advance(src):
+        aggregator, src = aggregators[event.message.partition], _source(event)
+        aggregator.evict(MAX_STATES)
+        while aggregator.advance(src):
             pass
-        book.add(avro.decode(event.value, RawEvent), src)
+        aggregator.add(avro.decode(event.value, RawEvent), src)
 
     return sessionize
 
 
 def _aggregate_durations(app: faust.App) -> Handle:
     states = _States(app, PAGE_DURATIONS)
-    books = [DurationAggregator(states, partition) for partition in range(PARTITIONS)]
+    aggregators = [DurationAggregator(states, partition) for partition in range(PARTITIONS)]
 
     async def aggregate_durations(event: Any) -> None:
-        book, src = books[event.message.partition], _source(event)
-        book.evict(MAX_STATES)
-        book.advance(src)
-        book.add(avro.decode(event.value, RawEvent), src)
-        book.flush()
+        aggregator, src = aggregators[event.message.partition], _source(event)
+        aggregator.evict(MAX_STATES)
+        aggregator.advance(src)
+        aggregator.add(avro.decode(event.value, RawEvent), src)
+        aggregator.flush()
 
     return aggregate_durations
 
 
 def _raise_alerts(app: faust.App) -> Handle:
     states, alerts = _States(app, ALERT_STATES), _topic(app, ALERTS.name)
-    books = [AlertAggregator(states, Subscriptions()) for _ in range(PARTITIONS)]
+    aggregators = [AlertAggregator(states, Subscriptions()) for _ in range(PARTITIONS)]
 
     async def raise_alerts(event: Any) -> None:
-        place, src = event.message.partition, _source(event)
-        books[place].evict(MAX_STATES)
-        books[place].advance(src)
-        for alert in books[place].add(avro.decode(event.value, RawEvent), src):
-            await alerts.send(key=event.key, value=avro.encode(alert), partition=place)
-        books[place].flush()
+        partition, src = event.message.partition, _source(event)
+        aggregator = aggregators[partition]
+        aggregator.evict(MAX_STATES)
+        aggregator.advance(src)
+        for alert in aggregator.add(avro.decode(event.value, RawEvent), src):
+            await alerts.send(key=event.key, value=avro.encode(alert), partition=partition)
+        aggregator.flush()
 
     return raise_alerts
 
 
 def _count_live(app: faust.App) -> Handle:
     counters = _topic(app, LIVE_COUNTERS.name)
-    books = [LiveAggregator(partition) for partition in range(PARTITIONS)]
+    aggregators = [LiveAggregator(partition) for partition in range(PARTITIONS)]
 
     async def count_live(event: Any) -> None:
-        book, raw = books[event.message.partition], avro.decode(event.value, RawEvent)
-        book.apply(raw, _source(event), time.monotonic() * 1_000)
+        aggregator, raw = aggregators[event.message.partition], avro.decode(event.value, RawEvent)
+        aggregator.apply(raw, _source(event), time.monotonic() * 1_000)
 
     @app.timer(PUBLISH_SECONDS)  # type: ignore[untyped-decorator]
-    async def tell() -> None:
-        for place, book in enumerate(books):
-            for one in book.due(time.monotonic() * 1_000):
-                key = one.site_id.encode()
-                await counters.send(key=key, value=avro.encode(one), partition=place)
+    async def publish() -> None:
+        for partition, aggregator in enumerate(aggregators):
+            for counters_of_site in aggregator.due(time.monotonic() * 1_000):
+                key = counters_of_site.site_id.encode()
+                value = avro.encode(counters_of_site)
+                await counters.send(key=key, value=value, partition=partition)
 
     return count_live
 
@@ -193,16 +195,16 @@ _AGENTS = {
 
 
 async def _work(app: faust.App, handle: Handle, stopwatch: Stopwatch, stream: Any) -> None:
-    """Handle all events, and wait for all acks."""
-    seen = 0
+    """Process all events, and wait for all acks."""
+    seen_ids = 0
     async for event in stream.events():
         stopwatch.begin()
         await handle(event)
-        seen += 1
-        if seen == stopwatch.events:
+        seen_ids += 1
+        if seen_ids == stopwatch.events:
             await app.producer.flush()
             stopwatch.end()
-            # What is live is told now and then; and a flush misses what just left Faust's buffer.
+            # Live counters are published at an interval, and `flush` misses records in flight.
             await asyncio.sleep(2 * PUBLISH_SECONDS)
             await app.producer.flush()
             end_process()
@@ -210,7 +212,7 @@ async def _work(app: faust.App, handle: Handle, stopwatch: Stopwatch, stream: An
 
 async def main() -> None:
     """Run the agent."""
-    logging.basicConfig(level=logging.WARNING)  # or nobody learns why an agent crashed
+    logging.basicConfig(level=logging.WARNING)  # logs why an agent crashed
     agent, bootstrap, topic, group, events = sys.argv[1:]
     app = faust_app(bootstrap, group)
     app.agent(_topic(app, topic))(partial(_work, app, _AGENTS[agent](app), Stopwatch(int(events))))

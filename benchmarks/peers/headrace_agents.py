@@ -1,4 +1,4 @@
-"""One agent of headrace on a worker of its own; arguments: AGENT BOOTSTRAP TOPIC GROUP EVENTS."""
+"""One agent of headrace on its own worker; arguments: AGENT BOOTSTRAP TOPIC GROUP EVENTS."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from benchmarks.backlog import partition_of
 from benchmarks.jobs import PARTITIONS
 from benchmarks.peers.headrace_worker import until_done
-from benchmarks.registered import registering
+from benchmarks.registered import registrations
 from benchmarks.stopwatch import Stopwatch, end_process
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_SESSION
@@ -23,7 +23,7 @@ from streams.engine.worker import Worker
 
 
 class _TimedWorker(Worker):
-    """Begins with the time when the first fetch is there."""
+    """Starts the stopwatch at the first fetch."""
 
     stopwatch: Stopwatch
 
@@ -34,7 +34,7 @@ class _TimedWorker(Worker):
 
 
 def build(agent: str, bootstrap: str, group: str, stopwatch: Stopwatch) -> Worker:
-    """Return a worker that does an agent's work until it has done all events."""
+    """Return a worker that runs one agent until it has processed all events."""
     counting = Counting()
 
     async def from_the_beginning(
@@ -47,9 +47,9 @@ def build(agent: str, bootstrap: str, group: str, stopwatch: Stopwatch) -> Worke
     kafka = KafkaSettings(bootstrap_servers=bootstrap)
     worker = _TimedWorker(group, kafka, positions=positions)
     worker.stopwatch = stopwatch
-    nothing_before = LogTail(kafka, EVENTS_SESSION.name, limit=0)
+    empty_tail = LogTail(kafka, EVENTS_SESSION.name, limit=0)
     partition_of_site = partial(partition_of, partitions=PARTITIONS)
-    registering(nothing_before, partition_of_site, counting)[agent](worker)
+    registrations(empty_tail, partition_of_site, counting)[agent](worker)
 
     async def finish() -> None:
         await until_done(worker, stopwatch.events)

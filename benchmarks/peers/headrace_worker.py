@@ -23,7 +23,7 @@ def topic(name: str, cleanup: str = "delete") -> Topic:
 
 
 def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Worker:
-    """Return a worker that does the job until it has seen all events."""
+    """Return a worker that runs the job until it has processed all events."""
     worker = Worker(group, KafkaSettings(bootstrap_servers=bootstrap))
     out = f"{prefix}-out"
     counts = worker.raw_table(
@@ -61,13 +61,13 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
 
 
 async def until_done(worker: Worker, events: int) -> None:
-    """Wait until all is acknowledged: a fetch is done only when its effects are."""
+    """Wait until `events` records are processed and their output is acknowledged."""
     while sum(worker.group.done.values()) < events:  # noqa: ASYNC110 - nobody is notified
         await asyncio.sleep(0.001)
 
 
-class _Recovering(Worker):
-    """Begins with the time when it has been given its partitions."""
+class _RecoveringWorker(Worker):
+    """Starts the stopwatch when its partitions are assigned."""
 
     stopwatch: Stopwatch
 
@@ -78,8 +78,8 @@ class _Recovering(Worker):
 
 
 def recovering(bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Worker:
-    """Return a worker that ends as soon as its table is recovered."""
-    worker = _Recovering(group, KafkaSettings(bootstrap_servers=bootstrap))
+    """Return a worker that exits as soon as its table is recovered."""
+    worker = _RecoveringWorker(group, KafkaSettings(bootstrap_servers=bootstrap))
     worker.stopwatch = stopwatch
     states = worker.raw_table(topic(f"{group}-counts-changelog", "compact"), bytes, bytes)
 

@@ -1,6 +1,6 @@
-"""Faust as its tutorial shows it; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
+"""Faust as in its tutorial; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
 
-With uvloop, memory tables and large producer batches, which help it.
+In Faust's favor: uvloop, memory tables and large producer batches.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ def faust_app(bootstrap: str, group: str) -> Any:
         consumer_auto_offset_reset="earliest",
         producer_max_batch_size=512 * 1024,
         topic_partitions=4,
-        datadir="/tmp/headrace-bench-faust",  # noqa: S108 - Faust wants a folder; nothing is in it
+        datadir="/tmp/headrace-bench-faust",  # noqa: S108 - required by Faust; stays empty
     )
 
 
 def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) -> Any:
-    """Return an app that does the job until it has seen all events."""
+    """Return an app that runs the job until it has processed all events."""
     app = faust_app(bootstrap, group)
     source = app.topic(f"{prefix}-in", key_type=bytes, value_type=bytes, value_serializer="raw")
     out = app.topic(f"{prefix}-out", key_type=bytes, value_type=bytes, value_serializer="raw")
@@ -58,7 +58,7 @@ def build(job: str, bootstrap: str, prefix: str, group: str, stopwatch: Stopwatc
     app.agent(source)(work)
     if job == "recover":
         time_recovery(counts, stopwatch)
-        app.task(finish_recovery)  # Faust begins with tasks when its tables are recovered
+        app.task(finish_recovery)  # Faust starts tasks after the recovery of tables
     return app
 
 

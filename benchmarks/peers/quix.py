@@ -4,7 +4,7 @@
 # ///
 """Quix Streams: `uv run --script benchmarks/peers/quix.py JOB BOOTSTRAP PREFIX GROUP EVENTS`.
 
-In an environment of its own: it and headrace want different versions of pydantic-settings.
+It has its own environment, because it and headrace need different versions of pydantic-settings.
 """
 
 import sys
@@ -17,7 +17,7 @@ from benchmarks.stopwatch import Stopwatch, end_process
 
 
 def main() -> None:
-    """Do the job until all events are done."""
+    """Run the job until all events are processed."""
     job, bootstrap, prefix, group, events = sys.argv[1:]
     stopwatch = Stopwatch(int(events))
     app = Application(
@@ -37,7 +37,7 @@ def main() -> None:
         frame = frame.to_topic(out)
     seen = 0
 
-    def tell(_: Any) -> None:
+    def count(_: Any) -> None:
         nonlocal seen
         stopwatch.begin()
         seen += 1
@@ -45,7 +45,7 @@ def main() -> None:
             stopwatch.end()
             end_process()
 
-    frame.update(tell)
+    frame.update(count)
     app.run()
 
 

@@ -1,4 +1,4 @@
-"""When the recovery of a table begins."""
+"""Measures the recovery of Faust tables."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from benchmarks.stopwatch import Stopwatch
 
 
 def time_recovery(table: Any, stopwatch: Stopwatch) -> None:
-    """Have the stopwatch begin when the Faust table has been given its partitions."""
+    """Start the stopwatch when the partitions of the Faust table are assigned."""
     on_rebalance = table.on_rebalance
 
     async def timed(*arguments: Any, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""HTTP to Kafka as tutorials have it: FastAPI, a pydantic model, fastavro, `send_and_wait`."""
+"""HTTP to Kafka as in tutorials: FastAPI, a pydantic model, fastavro, `send_and_wait`."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ _SCHEMA = parse_schema(
 
 
 class Event(BaseModel):
-    """The fields of the API, without any of its limits."""
+    """The fields of the API, without its limits."""
 
     event_id: UUID = Field(default_factory=uuid4)
     type: str
@@ -70,7 +70,7 @@ producer: Any = None
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Connect the producer."""
-    global producer  # noqa: PLW0603 - as tutorials have it
+    global producer  # noqa: PLW0603 - as in tutorials
     producer = AIOKafkaProducer(bootstrap_servers=os.environ["KAFKA"], acks="all")
     await producer.start()
     yield
@@ -88,14 +88,14 @@ async def _send(event: Event) -> None:
 
 
 @app.post("/api/event", status_code=202)
-async def take(event: Event) -> dict[str, Any]:
-    """Take one event."""
+async def accept(event: Event) -> dict[str, Any]:
+    """Accept one event."""
     await _send(event)
     return {"status": "accepted", "event_id": event.event_id}
 
 
 @app.post("/api/events", status_code=202)
-async def take_many(events: list[Event]) -> dict[str, Any]:
-    """Take many."""
+async def accept_batch(events: list[Event]) -> dict[str, Any]:
+    """Accept a batch."""
     await asyncio.gather(*map(_send, events))
     return {"accepted": len(events), "results": [{"event_id": event.event_id} for event in events]}

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from infra.replay.sender import OnResult, Result, Send
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
-from producer_api.intake import parse_of_batch
+from producer_api.intake import parse_event
 from producer_api.rejected import Rejected
 
 _NO_ID = str(UUID(int=0))
@@ -16,15 +16,15 @@ _NO_ID = str(UUID(int=0))
 def dry_run(*, clamps: bool) -> Send:
     """Return a replacement for `Sender.send`; `clamps` if no import window would be opened."""
     now = time.time_ns() // 1_000
-    surroundings = Surroundings(lambda: now, lambda: _NO_ID, ImportSites((), lambda: now))
+    context = EventContext(lambda: now, lambda: _NO_ID, ImportSites((), lambda: now))
 
     async def send(events: Sequence[bytes], on_result: OnResult) -> None:
         for index, event in enumerate(events):
             try:
-                ready = parse_of_batch(event, surroundings, never_clamp=False)
+                encoded = parse_event(event, context, never_clamp=False)
             except Rejected as rejected:
                 on_result(index, Result("rejected", rejected.reason.code, rejected.sentence()))
             else:
-                on_result(index, Result("accepted", clamped=(clamps and ready.clamped) or ""))
+                on_result(index, Result("accepted", clamped=(clamps and encoded.clamped) or ""))
 
     return send

@@ -1,4 +1,4 @@
-"""A made-up clickstream of months, as a site's old tracker might have written it."""
+"""A random clickstream of months, as exported from a site's previous tracker."""
 
 import json
 import random
@@ -18,28 +18,28 @@ Event = dict[str, Any]
 
 
 def events(count: int, seed: int) -> list[Event]:
-    """Return `count` events of visitors who come back over months, by time."""
+    """Return `count` events of returning visitors over months, sorted by time."""
     choose = random.Random(seed)  # noqa: S311 - a test's choice
-    made: list[Event] = []
-    while len(made) < count:
+    created: list[Event] = []
+    while len(created) < count:
         session = f"s{choose.randrange(count // 12)}"
         at = START + timedelta(seconds=choose.randrange(90 * 86_400))
         for _ in range(choose.randrange(1, 14)):
             at += timedelta(seconds=choose.choice([5, 40, 300, 1_500, 1_800, 1_801, 4_000]))
-            made.append(_event(choose, session, at))
-    return sorted(made[:count], key=lambda event: str(event["timestamp"]))
+            created.append(_event(choose, session, at))
+    return sorted(created[:count], key=lambda event: str(event["timestamp"]))
 
 
 def in_visits(stream: Sequence[Event]) -> int:
-    """Return how many of the events are in visits: in runs that hold more than passive events."""
+    """Return the number of events in visits: in runs with other than passive events."""
     runs: dict[str, list[list[Event]]] = {}
     for event in sorted(stream, key=_moment):
         of_session = runs.setdefault(event["session_id"], [])
         if not of_session or _moment(event) - _moment(of_session[-1][-1]) > GAP:
             of_session.append([])
         of_session[-1].append(event)
-    found = [run for of_session in runs.values() for run in of_session]
-    return sum(len(run) for run in found if {one["type"] for one in run} != {"pageleave"})
+    all_runs = [run for of_session in runs.values() for run in of_session]
+    return sum(len(run) for run in all_runs if {event["type"] for event in run} != {"pageleave"})
 
 
 def _moment(event: Event) -> datetime:
@@ -47,7 +47,7 @@ def _moment(event: Event) -> datetime:
 
 
 def write(path: Path, stream: list[Event], seed: int) -> None:
-    """Write it as its export came: out of order by days, some twice, broken lines between."""
+    """Write the export: out of order by days, with duplicates and invalid lines."""
     choose = random.Random(seed)  # noqa: S311
     lines = list(_lines(stream, choose))
     late = [(number + choose.randrange(-1_500, 1_500), line) for number, line in enumerate(lines)]

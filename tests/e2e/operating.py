@@ -1,4 +1,4 @@
-"""What the commands of the operator tell of a whole headrace, and good events for it to count."""
+"""Operator commands on a stack, and valid events to check that it works."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tests.e2e.stack import PARTITIONS, Stack
 
 
 def settings(stack: Stack) -> KafkaSettings:
-    """Return what the commands of the operator are given."""
+    """Return the Kafka settings of operator commands."""
     return KafkaSettings(bootstrap_servers=stack.kafka, partitions=PARTITIONS)
 
 
@@ -23,14 +23,16 @@ async def letters(stack: Stack) -> list[DeadLetter]:
 
 
 def status(stack: Stack) -> tuple[int, Any]:
-    """Return the exit code of `headrace status --json`, and what it tells."""
+    """Return the exit code and the JSON of `headrace status --json`."""
     argv = ["status", "--json", "--data-dir", str(stack.data_dir)]
-    told = subprocess.run([sys.executable, "-m", "infra", *argv], capture_output=True, check=False)
-    return told.returncode, json.loads(told.stdout)
+    completed = subprocess.run(
+        [sys.executable, "-m", "infra", *argv], capture_output=True, check=False
+    )
+    return completed.returncode, json.loads(completed.stdout)
 
 
 def lag(stack: Stack) -> int:
-    """Return how many records are not read yet."""
+    """Return the total lag in records."""
     return sum(flow["lag"] for flow in status(stack)[1]["flows"])
 
 
@@ -39,12 +41,12 @@ def _good(number: int) -> dict[str, object]:
 
 
 def post_good(stack: Stack) -> None:
-    """Post 200 good events."""
+    """Post 200 valid events."""
     assert stack.post([_good(number) for number in range(200)], "/api/events")[0] == 202
 
 
 def has_good(stack: Stack, events: int) -> bool:
-    """Tell whether so many good events are stored, and counted in sessions."""
+    """Return True if `events` valid events are stored and counted in sessions."""
     stored = stack.rows("SELECT count(*) AS n FROM events WHERE site_id = 'good'")
     counted = stack.rows("SELECT sum(events) AS n FROM sessions WHERE site_id = 'good'")
     return stored == counted == [{"n": events}]

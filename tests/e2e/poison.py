@@ -1,4 +1,4 @@
-"""Records that nobody should write, of every kind, straight to the topics."""
+"""Poison records of every kind, written directly to the topics."""
 
 import asyncio
 import os
@@ -23,15 +23,15 @@ from schemas.topics import (
 )
 from tests.e2e.stack import PARTITIONS
 
-#: A header that names a record of a test; whoever passes the record on keeps it.
+#: A header with the name of a test's record; it is kept when the record is forwarded.
 MARK = "test-mark"
 
-#: Written to no partition of the log, so that no event is taken for a repeat of it.
+#: A source position outside of the log, so that no event is taken for a repeat.
 _NOWHERE = Source(99, 0, 0).pack()
 
 
 class Poison(NamedTuple):
-    """One bad record; the header `MARK` names it wherever it is passed on."""
+    """A poison record; the header `MARK` has its name."""
 
     name: str
     topic: str
@@ -41,20 +41,20 @@ class Poison(NamedTuple):
 
 
 def every_kind() -> list[Poison]:
-    """Return poison of every kind for every topic that an agent reads."""
+    """Return poison records of every kind for every topic that an agent reads."""
     return [*_of_raw_headers(), *_of_routed_headers(), *_of_values()]
 
 
 def undecodable(count: int) -> list[Poison]:
-    """Return so many records of `events-raw` that look well from outside."""
+    """Return records of `events-raw` with valid headers and undecodable values."""
     return [
-        Poison(f"garbage {number}", EVENTS_RAW.name, b"shop:s", os.urandom(80), well())
+        Poison(f"garbage {number}", EVENTS_RAW.name, b"shop:s", os.urandom(80), valid_headers())
         for number in range(count)
     ]
 
 
 def _of_values() -> Iterator[Poison]:
-    """Values that are no record of the topic, behind headers and a key that are well."""
+    """Yield invalid values with valid headers and keys."""
     event = encode(new_event())
     alert = encode(
         Alert(alert_id=str(uuid4()), site_id="s", rule="r", subject="", title="", details="{}",
@@ -62,7 +62,7 @@ def _of_values() -> Iterator[Poison]:
     )  # fmt: skip
     for topic in (EVENTS_RAW, EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
         values = {"another schema's": alert, "one byte short": event[:-1], **_garbage(event)}
-        headers = well() if topic is EVENTS_RAW else _routed()
+        headers = valid_headers() if topic is EVENTS_RAW else _routed()
         for name, value in values.items():
             yield Poison(f"{name} in {topic.name}", topic.name, b"shop:s", value, headers)
     for topic in (SESSIONS, PAGE_DURATIONS, ALERTS):
@@ -75,15 +75,15 @@ def _garbage(value: bytes) -> dict[str, bytes]:
         "random bytes": os.urandom(200),
         "no bytes": b"",
         "an unknown schema id": b"\x00\x00\x01\x00\x00" + value[5:],
-        "bytes behind the end": value + b"\x00",
+        "bytes after the end": value + b"\x00",
         "cut off": value[: len(value) // 2],
     }
 
 
 def _of_raw_headers() -> Iterator[Poison]:
-    """Keys and headers that the router must refuse."""
+    """Yield keys and headers that the router must reject."""
     garbage = os.urandom(40)
-    good = well()
+    good = valid_headers()
     for name, key, headers in (
         ("no key", None, good),
         ("no session in the key", b"shop", good),
@@ -96,7 +96,7 @@ def _of_raw_headers() -> Iterator[Poison]:
 
 
 def _of_routed_headers() -> Iterator[Poison]:
-    """Keys and headers that readers of routed topics must refuse, though the event is one."""
+    """Yield keys and headers that agents must reject, with valid events."""
     event = encode(new_event())
     for topic in (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT):
         for name, key, headers in (
@@ -107,17 +107,17 @@ def _of_routed_headers() -> Iterator[Poison]:
             yield Poison(f"{name} in {topic.name}", topic.name, key, event, headers)
 
 
-def well(event_type: bytes = b"pageleave") -> dict[str, bytes]:
-    """Return headers that are as they should be in `events-raw`."""
+def valid_headers(event_type: bytes = b"pageleave") -> dict[str, bytes]:
+    """Return valid headers of `events-raw`."""
     return {EVENT_ID: uuid4().bytes, TYPE: event_type}
 
 
 def _routed() -> dict[str, bytes]:
-    return {**well(), SOURCE: _NOWHERE}
+    return {**valid_headers(), SOURCE: _NOWHERE}
 
 
 def new_event(**fields: Any) -> RawEvent:
-    """Return an event that is well, but for these fields."""
+    """Return a valid event with these fields."""
     now = time.time_ns() // 1_000
     given: dict[str, Any] = {
         "event_id": str(uuid4()),
@@ -133,17 +133,17 @@ def new_event(**fields: Any) -> RawEvent:
 
 
 def write(bootstrap: str, poison: Sequence[Poison], partition: int | None = None) -> None:
-    """Write records to a partition, or to each in turn; returns when the broker has them."""
+    """Write records to a partition, or round-robin; return when they are acknowledged."""
 
     async def run() -> None:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
             sent = []
-            for number, one in enumerate(poison):
-                headers = [*one.headers.items(), (MARK, one.name.encode())]
-                place = number % PARTITIONS if partition is None else partition
+            for number, record in enumerate(poison):
+                headers = [*record.headers.items(), (MARK, record.name.encode())]
+                target = number % PARTITIONS if partition is None else partition
                 sent.append(
                     await producer.send(
-                        one.topic, one.value, one.key, partition=place, headers=headers
+                        record.topic, record.value, record.key, partition=target, headers=headers
                     )
                 )
             await asyncio.gather(*sent)

@@ -1,4 +1,4 @@
-"""A site of a whole headrace: its events, and who subscribed to its alerts."""
+"""A site of a running stack: sends events, and creates subscriptions."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ NAME = "shop"
 
 
 class Site:
-    """What a site owner does over HTTP, with the owner's token."""
+    """Requests of a site owner, with the owner's token."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -22,10 +22,10 @@ class Site:
     async def subscribe(
         self, rule: str, params: dict[str, Any], receiver: Receiver
     ) -> dict[str, Any]:
-        """Return a new subscription, secret included."""
+        """Create a subscription; return it with its secret."""
         channel = {"type": "webhook", "url": receiver.url}
         body = {"site_id": NAME, "rule": rule, "params": params, "channel": channel}
-        return await self.ask("POST", "/api/subscriptions", body)
+        return await self.request("POST", "/api/subscriptions", body)
 
     def pay(self, session_id: str, amount: float) -> None:
         """Send a payment."""
@@ -35,40 +35,41 @@ class Site:
         """Send an error."""
         self._post({"type": "error", "error_name": name}, session_id)
 
-    async def probe_until_told(self, *receivers: Receiver) -> None:
-        """Pay, and again when that was stored, until these receivers have heard of it.
+    async def probe_until_delivered(self, *receivers: Receiver) -> None:
+        """Send payments until all receivers have got an alert, so that subscriptions are in effect.
 
-        So their subscriptions are in effect, which are in the topic when they are made, but
-        known to the workers a moment later.
+        Workers read new subscriptions from the topic with a short delay.
         """
 
         async def are_stored() -> bool:
             return await asyncio.to_thread(self._stored_probes) == self._probes
 
-        async def are_told() -> bool:
+        async def are_delivered() -> bool:
             if await are_stored():
                 self.pay(f"probe-{self._probes}", 1_000)
                 self._probes += 1
             return all(receiver.messages for receiver in receivers)
 
-        await eventually_async(are_told, within_seconds=60, what="the subscriptions are in effect")
+        await eventually_async(
+            are_delivered, within_seconds=60, what="the subscriptions are in effect"
+        )
         await eventually_async(are_stored, within_seconds=60, what="all probes are stored")
 
-    async def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """Return what a path answers."""
+    async def request(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Send a request; return the JSON of the response."""
         token = (self._stack.data_dir / "owner.token").read_text().strip()
-        content = None if body is None else json.dumps(body).encode()
+        data = None if body is None else json.dumps(body).encode()
 
-        def ask() -> dict[str, Any]:
+        def send() -> dict[str, Any]:
             url = self._stack.url + path
-            request = urllib.request.Request(url, content, method=method)  # noqa: S310 - ours
+            request = urllib.request.Request(url, data, method=method)  # noqa: S310 - ours
             request.add_header("Authorization", f"Bearer {token}")
             request.add_header("Content-Type", "application/json")
-            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - ours
-                found: dict[str, Any] = json.load(answer)
-                return found
+            with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310 - ours
+                content: dict[str, Any] = json.load(response)
+                return content
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.to_thread(send)
 
     def _stored_probes(self) -> int:
         (row,) = self._stack.rows(

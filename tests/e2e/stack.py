@@ -1,4 +1,4 @@
-"""A whole headrace, started by its one command, and looked at as its users do."""
+"""A stack started by `headrace up`."""
 
 import asyncio
 import json
@@ -20,17 +20,17 @@ from infra.broker.ports import free_port
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually
 
-#: Of each topic.
+#: Partitions per topic.
 PARTITIONS = 4
 
 _START_SECONDS = 90
 _STOP_SECONDS = 60
-#: Longer than a read of a role may take: tests read whole tables, on a busy machine.
+#: Longer than the limit of the roles, because tests read whole tables on a busy machine.
 _READ_SECONDS = 60
 
 
 class Stack:
-    """`headrace up` in a data directory of its own; `settings` are added to the environment."""
+    """`headrace up` with a data directory; `settings` are added to the environment."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Stack:
     ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
-        #: Added to the environment at each start, and that of roles started beside it.
+        #: Added to the environment at each start, and to that of additional roles.
         self.settings = dict(settings or {})
         self._options = options
         self._screen = data_dir.with_suffix(".screen")
@@ -48,7 +48,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where it takes events."""
+        """The URL of the API."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -64,20 +64,20 @@ class Stack:
 
     @property
     def screen(self) -> str:
-        """What it has shown since its last start."""
+        """The output since its last start."""
         return self._screen.read_text(errors="replace")
 
     @property
     def why_not_ready(self) -> str:
-        """What it answers to who asks whether it is ready."""
+        """The body of the response of `/readyz`."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310
-                return str(answer.read())
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as response:  # noqa: S310
+                return str(response.read())
         except urllib.error.HTTPError as error:
             return str(error.read())
 
     def start(self) -> None:
-        """Start everything and wait until it says that it is ready."""
+        """Start `headrace up`, and wait until it prints that it is ready."""
         argv = ["up", "--data-dir", str(self.data_dir), "--port", str(self.port), *self._options]
         with self._screen.open("wb") as out:
             self._process = subprocess.Popen(
@@ -90,19 +90,19 @@ class Stack:
         eventually(self._is_ready, within_seconds=_START_SECONDS, what="headrace says it is ready")
 
     def stop(self) -> int:
-        """Press Ctrl-C, and return the exit code."""
+        """Stop it with SIGINT, and return the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(_STOP_SECONDS)
 
     def crash(self) -> None:
-        """Kill `headrace up` itself."""
+        """Kill `headrace up` with SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def end(self) -> None:
-        """Leave nothing behind, whatever happened."""
+        """Terminate it if it is still running."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -111,21 +111,21 @@ class Stack:
                 self._process.kill()
 
     def pid(self, role: str) -> int | None:
-        """Return the process id of a role, None while it does not run."""
+        """Return the process id of a role; None while it is not running."""
         try:
             return int((self.data_dir / "run" / f"{role}.pid").read_text())
         except FileNotFoundError:
             return None
 
     def kill(self, role: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kill a role as a crash would, and wait until another process has its place."""
+        """Kill a role, and wait until it is restarted."""
         before = self.pid(role)
         assert before is not None, f"{role} does not run"
         os.kill(before, number)
         self.until_replaced(role, before)
 
     def until_replaced(self, role: str, before: int | None) -> None:
-        """Wait until another process than `before` has the place of a role."""
+        """Wait until a role has another process id than `before`."""
         eventually(
             lambda: self.pid(role) not in (None, before),
             within_seconds=_START_SECONDS,
@@ -133,13 +133,13 @@ class Stack:
         )
 
     def send(self, role: str, number: signal.Signals) -> None:
-        """Send a role a signal."""
+        """Send a signal to a role."""
         pid = self.pid(role)
         assert pid is not None, f"{role} does not run"
         os.kill(pid, number)
 
     def processes(self) -> list[psutil.Process]:
-        """Return the processes that work with the data directory."""
+        """Return the processes with the data directory in their command lines."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -150,35 +150,35 @@ class Stack:
         return found
 
     def post(self, event: object, path: str = "/api/event") -> tuple[int, Any]:
-        """Send a body as JSON, or bytes as they are; return the status and the answer."""
+        """Post a JSON value, or bytes; return the status and the JSON of the response."""
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         request = urllib.request.Request(self.url + path, body)  # noqa: S310 - ours
         request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
-                return answer.status, json.load(answer)
+            with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310
+                return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """Ask the database in its own SQL; values are in the form of its driver."""
-        return self._ask(lambda connection: connection.exec_driver_sql(query, tuple(values)))
+        """Query the database in the SQL dialect and parameter style of its driver."""
+        return self._query(lambda connection: connection.exec_driver_sql(query, tuple(values)))
 
     def select(self, query: Executable) -> list[dict[str, Any]]:
-        """Ask the database for typed values, whichever engine it is."""
-        return self._ask(lambda connection: connection.execute(query))
+        """Query the database by SQLAlchemy; values are typed."""
+        return self._query(lambda connection: connection.execute(query))
 
-    def _ask(self, ask: Callable[[Connection], CursorResult[Any]]) -> list[dict[str, Any]]:
+    def _query(self, execute: Callable[[Connection], CursorResult[Any]]) -> list[dict[str, Any]]:
         async def run() -> list[dict[str, Any]]:
             database = open_reader(self.database, _READ_SECONDS)
             try:
                 return await database.run(
-                    lambda connection: [dict(row) for row in ask(connection).mappings()]
+                    lambda connection: [dict(row) for row in execute(connection).mappings()]
                 )
             finally:
                 await database.close()
 
-        # A thread, so that tests with an event loop of their own may ask, too.
+        # In a thread, because tests may have a running event loop.
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(asyncio.run, run()).result()
 

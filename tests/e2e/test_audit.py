@@ -1,4 +1,4 @@
-"""The audit finds what was damaged, a rebuild mends it, and the next events go on from there."""
+"""The audit finds damaged rows, a rebuild repairs them, and later events continue from there."""
 
 import sqlite3
 import subprocess
@@ -16,7 +16,7 @@ from tests.fixtures.waiting import eventually
 COUNT = 1_200
 _AT_ONCE = 500
 
-#: Each damage, with what the audit says of it.
+#: Statements that damage rows, with the audit's message.
 DAMAGES = {
     "UPDATE sessions SET events = events + 1 WHERE visit_id = (SELECT min(visit_id) FROM sessions"
     " WHERE state <> 'withdrawn')": "events is ",
@@ -29,8 +29,8 @@ DAMAGES = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_what_was_damaged_is_found_and_rebuilt_and_goes_on(make_stack: MakeStack) -> None:
-    """Equal; damaged and named; rebuilt; equal; more events into the same sessions; equal."""
+def test_damaged_rows_are_found_and_rebuilt(make_stack: MakeStack) -> None:
+    """The audit is clean before the damage, after the rebuild, and after more events."""
     stack = make_stack({"HEADRACE_IMPORT__SITES": SITE})
     stream = clickstream.events(COUNT, seed=11)
     before, after = stream[: COUNT // 2], stream[COUNT // 2 :]
@@ -40,10 +40,10 @@ def test_what_was_damaged_is_found_and_rebuilt_and_goes_on(make_stack: MakeStack
     alerts = stack.rows("SELECT * FROM alerts WHERE rule = 'payment'")
 
     _damage(stack)
-    told = _headrace(stack, "audit", "--settle", "2")
-    assert told.returncode == 1
+    audited = _headrace(stack, "audit", "--settle", "2")
+    assert audited.returncode == 1
     for sentence in DAMAGES.values():
-        assert sentence in told.stdout
+        assert sentence in audited.stdout
     refused = _headrace(stack, "rebuild", "sessions")
     assert (refused.returncode, "Stream workers are running" in refused.stderr) == (1, True)
 
@@ -83,7 +83,7 @@ def _payment(session: str) -> Event:
 
 
 def _wait_for(stack: Stack, stream: Sequence[Event], payments: int) -> None:
-    """Wait until all is in `events`, and what belongs to visits in `sessions`."""
+    """Wait until all events are in `events` and in visits of `sessions`."""
     wanted = [len(stream) + payments, clickstream.in_visits(stream) + payments]
 
     def counted() -> bool:
@@ -104,9 +104,9 @@ def _damage(stack: Stack) -> None:
 def _restore(stack: Stack, alerts: Sequence[dict[str, object]]) -> None:
     with sqlite3.connect(stack.data_dir / "headrace.db", timeout=30) as connection:
         for alert in alerts:
-            marks = ", ".join("?" for _ in alert)
+            placeholders = ", ".join("?" for _ in alert)
             connection.execute(
-                f"INSERT INTO alerts ({', '.join(alert)}) VALUES ({marks})",  # noqa: S608
+                f"INSERT INTO alerts ({', '.join(alert)}) VALUES ({placeholders})",  # noqa: S608
                 list(alert.values()),
             )
     connection.close()

@@ -1,4 +1,4 @@
-"""Dead letters whose cause is mended have their effect, once."""
+"""Replayed dead letters have their effect exactly once."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from schemas.headers import SOURCE, Source
 from tests.contract.schemas.record_examples import MAKERS
 from tests.e2e import operating
 from tests.e2e.conftest import MakeStack
-from tests.e2e.poison import Poison, new_event, well, write
+from tests.e2e.poison import Poison, new_event, valid_headers, write
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
@@ -29,8 +29,8 @@ def _event(session: str, **fields: Any) -> bytes:
     return codec.encode(new_event(site_id="poisoned", session_id=session, **given))
 
 
-#: Who had refused what, though it is right: the cause is mended since.
-_MENDED: dict[str, tuple[str, bytes, bytes]] = {
+#: Valid records, by the stage that had rejected them before its bug was fixed.
+_RECORDS: dict[str, tuple[str, bytes, bytes]] = {
     "sessionize": ("events-session", b"poisoned:a", _event("a")),
     "aggregate_durations": (
         "events-pageleave",
@@ -52,13 +52,15 @@ _MENDED: dict[str, tuple[str, bytes, bytes]] = {
 }
 
 
-def _bury(stage: str, offset: int) -> Poison:
-    (topic, key, value) = _MENDED[stage]
-    why = {"dlq-reason": "rule_failed", "dlq-detail": "KeyError()", "dlq-stage": stage}
-    where = {"dlq-topic": topic, "dlq-partition": "1", "dlq-offset": str(offset), "dlq-at": "1"}
-    told = {name: text.encode() for name, text in (why | where).items()}
+def _dead_letter(stage: str, offset: int) -> Poison:
+    (topic, key, value) = _RECORDS[stage]
+    reason = {"dlq-reason": "rule_failed", "dlq-detail": "KeyError()", "dlq-stage": stage}
+    position = {"dlq-topic": topic, "dlq-partition": "1", "dlq-offset": str(offset), "dlq-at": "1"}
+    headers = {name: text.encode() for name, text in (reason | position).items()}
     src = {SOURCE: Source(1, 5, 1).pack()} if topic.startswith("events-") else {}
-    return Poison(stage, f"{topic}-dlq", key, value, {**well(b"pageview"), **src, **told})
+    return Poison(
+        stage, f"{topic}-dlq", key, value, {**valid_headers(b"pageview"), **src, **headers}
+    )
 
 
 def _poisoned(stack: Stack) -> dict[str, list[dict[str, Any]]]:
@@ -73,11 +75,14 @@ def _poisoned(stack: Stack) -> dict[str, list[dict[str, Any]]]:
 async def test_a_dead_letter_has_its_effect_once_however_often_it_is_replayed(
     make_stack: MakeStack,
 ) -> None:
-    """Two operators at the same time, a letter written twice, and once more later."""
+    """Replayed by two operators at the same time, written twice, and replayed again later."""
     stack = await asyncio.to_thread(make_stack, {})
-    for stage, (topic, _, _) in _MENDED.items():
-        # The router had passed it on twice; of what sinks read, the letter was written twice.
-        copies = [_bury(stage, 70), _bury(stage, 71 if topic.startswith("events-s") else 70)]
+    for stage, (topic, _, _) in _RECORDS.items():
+        # The router had forwarded the record twice; for sinks, the dead letter was written twice.
+        copies = [
+            _dead_letter(stage, 70),
+            _dead_letter(stage, 71 if topic.startswith("events-s") else 70),
+        ]
         await asyncio.to_thread(write, stack.kafka, copies, 1)
     reports = [Report(), Report(), Report()]
 
@@ -94,18 +99,20 @@ async def test_a_dead_letter_has_its_effect_once_however_often_it_is_replayed(
     }
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: _poisoned(stack) == expected, within_seconds=40, what="all have their effect"
+            lambda: _poisoned(stack) == expected,
+            within_seconds=40,
+            what="all records have their effect",
         )
     )
     await operate(reports[2])
-    assert reports[0].replayed.total() == len(_MENDED)
-    assert (reports[2].replayed.total(), reports[2].already_replayed.total()) == (0, len(_MENDED))
+    assert reports[0].replayed.total() == len(_RECORDS)
+    assert (reports[2].replayed.total(), reports[2].already_replayed.total()) == (0, len(_RECORDS))
 
-    # A session that comes after all of it, in the same partitions, shows that all is done.
+    # Later sessions in the same partitions show that everything was processed.
     await asyncio.to_thread(operating.post_good, stack)
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: operating.has_good(stack, 200), within_seconds=40, what="all is read"
+            lambda: operating.has_good(stack, 200), within_seconds=40, what="all records are read"
         )
     )
     stack_rows = _poisoned(stack)

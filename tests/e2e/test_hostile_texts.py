@@ -1,4 +1,4 @@
-"""What clients write is data wherever it goes: stored as it came, and in no log and no metric."""
+"""Texts of clients are stored unchanged, and are in no log and no metric."""
 
 import urllib.error
 import urllib.request
@@ -9,7 +9,7 @@ from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
-#: In every text below, so that it can be looked for.
+#: A marker in every text below.
 MARK = "xq7-mark-xq7"
 HOSTILE = [
     f"{MARK}\r\n2026-01-31 12:00:00,000 ERROR    forged: a line of a log",
@@ -24,18 +24,18 @@ SITES = 500
 
 
 @pytest.mark.timeout(240)
-def test_hostile_texts_are_stored_as_they_came_and_told_nowhere(make_stack: MakeStack) -> None:
-    """In accepted events, refused ones, addresses and tokens; and a site is no metric."""
+def test_hostile_texts_are_stored_unchanged_and_not_logged(make_stack: MakeStack) -> None:
+    """In accepted and rejected events, addresses and tokens; sites are no metric labels."""
     stack = make_stack({})
     for number, text in enumerate(HOSTILE):
         event = {"type": "error", "site_id": "shop", "session_id": f"s-{number}"}
-        told = {"title": text, "error_name": text, "error_message": text, "user_agent": text}
-        assert stack.post({**event, **told, "properties": {text: text}})[0] == 202
+        texts = {"title": text, "error_name": text, "error_message": text, "user_agent": text}
+        assert stack.post({**event, **texts, "properties": {text: text}})[0] == 202
         assert stack.post({**event, "type": text})[0] == 400
         assert stack.post({**event, "session_id": text + "\x00"})[0] == 400
         assert stack.post(text.encode())[0] == 400
-    _ask_with_secrets(stack)
-    # A request is counted after its answer, so the first of these is in no series of its own.
+    _request_with_secrets(stack)
+    # A request is counted after its response, so the first one adds a series.
     eventually(
         lambda: any('route="/metrics"' in name for name in _series(stack)),
         within_seconds=30,
@@ -66,8 +66,8 @@ def test_hostile_texts_are_stored_as_they_came_and_told_nowhere(make_stack: Make
     assert MARK not in stack.screen
 
 
-def _ask_with_secrets(stack: Stack) -> None:
-    """Ask what is refused, with a token in the address and in a header."""
+def _request_with_secrets(stack: Stack) -> None:
+    """Send requests that are rejected, with a token in the address and in a header."""
     for path in (f"/api/sites/shop/alerts?access_token={MARK}", f"/nowhere?password={MARK}"):
         request = urllib.request.Request(stack.url + path)  # noqa: S310 - ours
         request.add_header("Authorization", f"Bearer {MARK}")
@@ -76,8 +76,8 @@ def _ask_with_secrets(stack: Stack) -> None:
 
 
 def _series(stack: Stack) -> set[str]:
-    """Return the names and labels of all that /metrics tells."""
-    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=15) as answer:  # noqa: S310
-        text = answer.read().decode()
+    """Return the names and labels of all metrics."""
+    with urllib.request.urlopen(f"{stack.url}/metrics", timeout=15) as response:  # noqa: S310
+        text = response.read().decode()
     assert MARK not in text
     return {line.rsplit(" ", 1)[0] for line in text.splitlines() if not line.startswith("#")}

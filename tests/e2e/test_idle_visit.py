@@ -1,4 +1,4 @@
-"""Time alone closes a visit: nothing else has to come."""
+"""Visits close by time alone, without further events."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.fixtures.waiting import eventually
 
 @pytest.mark.timeout(180)
 def test_an_idle_visit_closes_by_itself(make_stack: MakeStack) -> None:
-    """With gap and lateness of a second, on partitions that get no other event."""
+    """With a gap and grace period of a second, on partitions without other events."""
     stack = make_stack(
         {
             "HEADRACE_SESSION__GAP_SECONDS": "1",

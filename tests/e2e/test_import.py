@@ -1,4 +1,4 @@
-"""An import into a running `headrace up`, as its owner does it."""
+"""Imports into a running `headrace up`."""
 
 import json
 import signal
@@ -27,26 +27,26 @@ def _command(*arguments: str) -> list[str]:
 
 def _is_clamped(stack: Stack, site_id: str) -> bool:
     event = {"type": "copy", "site_id": site_id, "session_id": "other", "timestamp": _OLD}
-    (_, told) = stack.post([event], "/api/events")
-    return "clamped" in told["results"][0]
+    (_, content) = stack.post([event], "/api/events")
+    return "clamped" in content["results"][0]
 
 
 @pytest.mark.timeout(180)
 def test_an_import_keeps_its_times_and_counts_once(make_stack: MakeStack, tmp_path: Path) -> None:
-    """Without a restart; it raises no alert, and afterwards timestamps are clamped again."""
+    """It needs no restart and raises no alert; afterwards timestamps are clamped again."""
     stack = make_stack({})
     (tmp_path / "x.csv").write_text(_CSV, "utf-16")
     for _ in range(2):
         argv = _command(str(tmp_path / "x.csv"), "--data-dir", str(stack.data_dir), "--json")
-        told = subprocess.run(argv, check=True, capture_output=True, text=True)
-        summary = json.loads(told.stdout)
+        replayed = subprocess.run(argv, check=True, capture_output=True, text=True)
+        summary = json.loads(replayed.stdout)
         assert (summary["accepted"], summary["clamped"]) == (3, 0)
 
     assert stack.post({"type": "copy", "site_id": "now", "session_id": "s"})[0] == 202
     eventually(
         lambda: stack.rows("SELECT * FROM sessions WHERE site_id = 'now'"),
         within_seconds=30,
-        what="what came later is stored",
+        what="a later event is stored",
     )
     eventually(
         lambda: (
@@ -57,7 +57,7 @@ def test_an_import_keeps_its_times_and_counts_once(make_stack: MakeStack, tmp_pa
             == [(3, 2, "2024-03-01T10:00:00.000000Z")]
         ),
         within_seconds=30,
-        what="the visit is there, once",
+        what="the visit is stored once",
     )
     rows = stack.rows("SELECT event_ts, time_source FROM events WHERE site_id = 'imp'")
     assert len(rows) == 3
@@ -70,7 +70,7 @@ def test_an_import_keeps_its_times_and_counts_once(make_stack: MakeStack, tmp_pa
 
 @pytest.mark.timeout(180)
 def test_an_interrupted_import_closes_its_window(make_stack: MakeStack, tmp_path: Path) -> None:
-    """With Ctrl-C; while it runs, the window is open."""
+    """With Ctrl-C; the window is open while the import runs."""
     stack = make_stack({})
     event = {"type": "copy", "site_id": "imp", "session_id": "s", "timestamp": _OLD}
     path = tmp_path / "x.jsonl"

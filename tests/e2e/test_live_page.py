@@ -1,4 +1,4 @@
-"""What `headrace up` prints at its end opens the page, and the page's streams move."""
+"""The address that `headrace up` prints opens the page, and its streams are updated."""
 
 import json
 import re
@@ -24,8 +24,8 @@ PAYMENT = {
 }
 
 
-def test_the_address_on_the_screen_shows_what_happens(make_stack: MakeStack) -> None:
-    """Without its token nothing is told; with it, an event is seen at once and an alert, too."""
+def test_the_address_on_the_screen_opens_the_streams(make_stack: MakeStack) -> None:
+    """Without its token requests get 401; with it, events and alerts appear at once."""
     stack = make_stack({})
     address = _address(stack)
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
@@ -43,9 +43,9 @@ def test_the_address_on_the_screen_shows_what_happens(make_stack: MakeStack) -> 
     ):
         assert _next(live)["sessions_now"] == 0
         assert stack.post(PAYMENT)[0] == 202
-        told = _next(live)
-        assert (told["sessions_now"], told["visitors_now"]) == (1, 1)
-        assert told["events_last_minute"] == {"payment": 1}
+        shown = _next(live)
+        assert (shown["sessions_now"], shown["visitors_now"]) == (1, 1)
+        assert shown["events_last_minute"] == {"payment": 1}
         assert stack.post({**PAYMENT, "type": "pageview"})[0] == 202
         assert _next(live)["pages"] == [{"path": "/pay", "sessions": 1}]
         assert _next(alerts)["rule"] == "payment"
@@ -58,20 +58,20 @@ def test_the_address_on_the_screen_shows_what_happens(make_stack: MakeStack) -> 
     eventually(
         lambda: json.load(browser.open(f"{own}/live", timeout=5))["sessions_now"] == 1,
         within_seconds=15,
-        what="the next start goes on",
+        what="the numbers are restored",
     )
 
 
 def _address(stack: Stack) -> str:
-    found = re.findall(r"http://\S+\?access_token=\S+", stack.screen)
-    assert len(found) == 1
-    address: str = found[0]
+    addresses = re.findall(r"http://\S+\?access_token=\S+", stack.screen)
+    assert len(addresses) == 1
+    address: str = addresses[0]
     return address
 
 
 def _next(stream: object) -> dict[str, object]:
     for line in stream:  # type: ignore[attr-defined]
         if line.startswith(b"data: "):
-            told: dict[str, object] = json.loads(line[6:])
-            return told
+            message: dict[str, object] = json.loads(line[6:])
+            return message
     raise AssertionError("the stream has ended")

@@ -1,4 +1,4 @@
-"""What a newcomer does: start, send, look, press Ctrl-C, start again."""
+"""The first steps of a new user: start, send, query, stop, start again."""
 
 import subprocess
 import sys
@@ -26,16 +26,16 @@ PAGEVIEW = {
 }
 
 
-def test_events_arrive_in_their_tables_and_outlive_a_restart(make_stack: MakeStack) -> None:
-    """A pageview, a pageleave, a payment and an error; Ctrl-C; the second start has the data."""
+def test_events_are_stored_and_survive_a_restart(make_stack: MakeStack) -> None:
+    """A pageview, a pageleave, a payment and an error; after Ctrl-C and a start they are there."""
     stack = make_stack({})
-    status, answer = stack.post(PAGEVIEW)
-    assert (status, answer["status"]) == (202, "accepted")
+    status, content = stack.post(PAGEVIEW)
+    assert (status, content["status"]) == (202, "accepted")
     _send_the_rest(stack)
 
-    eventually(lambda: _has_all(stack), within_seconds=30, what="all is in SQL")
+    eventually(lambda: _has_all(stack), within_seconds=30, what="all events are in SQL")
     assert stack.rows("SELECT event_id FROM events WHERE type = 'pageview'") == [
-        {"event_id": answer["event_id"]}
+        {"event_id": content["event_id"]}
     ]
     [visit] = stack.rows("SELECT * FROM sessions")
     assert (visit["events"], visit["pageviews"], visit["errors"], visit["payments"]) == (4, 1, 1, 1)
@@ -54,23 +54,23 @@ def test_events_arrive_in_their_tables_and_outlive_a_restart(make_stack: MakeSta
     eventually(
         lambda: len(stack.rows("SELECT * FROM sessions")) == 2,
         within_seconds=30,
-        what="the second start goes on from the first",
+        what="the second session is stored",
     )
     assert len(stack.rows("SELECT * FROM alerts")) == 2
 
 
-def test_good_events_are_stored_once_bad_ones_refused_and_repeats_dropped(
+def test_valid_events_are_stored_once_and_invalid_ones_rejected(
     make_stack: MakeStack,
 ) -> None:
-    """N good, M bad and K repeats: N rows, M refusals, every sum over the rows is exact."""
+    """Repeats are dropped, and every sum over the rows is exact."""
     stack = make_stack({})
     good = [_numbered(number) for number in range(300)]
     bad = [{**event, "type": "nonsense"} for event in good[:40]]
     repeats = good[100:160]
 
-    status, answer = stack.post([*good, *bad, *repeats], "/api/events")
+    status, content = stack.post([*good, *bad, *repeats], "/api/events")
 
-    assert (status, answer["accepted"], answer["rejected"]) == (207, 360, 40)
+    assert (status, content["accepted"], content["rejected"]) == (207, 360, 40)
     eventually(
         lambda: stack.rows("SELECT sum(events) AS n FROM sessions") == [{"n": 300}],
         within_seconds=30,
@@ -80,29 +80,33 @@ def test_good_events_are_stored_once_bad_ones_refused_and_repeats_dropped(
     assert stack.rows("SELECT sum(pageviews) AS n FROM sessions") == [{"n": 300}]
 
 
-def test_visitors_find_a_headrace_by_its_data_directory(make_stack: MakeStack) -> None:
-    """`headrace demo --data-dir`, whatever its port is."""
+def test_the_demo_finds_a_stack_by_its_data_directory(make_stack: MakeStack) -> None:
+    """`headrace demo --data-dir` reads the port."""
     stack = make_stack({})
     argv = ["demo", "--data-dir", str(stack.data_dir), "--events", "30", "--rate", "300"]
-    told = subprocess.run([sys.executable, "-m", "infra", *argv], capture_output=True, check=False)
+    demo = subprocess.run([sys.executable, "-m", "infra", *argv], capture_output=True, check=False)
 
-    assert told.returncode == 0, told.stderr
+    assert demo.returncode == 0, demo.stderr
     eventually(
         lambda: stack.rows("SELECT count(*) AS n FROM events") == [{"n": 30}],
         within_seconds=30,
-        what="all are stored",
+        what="all events are stored",
     )
 
 
-def test_a_role_that_dies_is_started_again_and_nothing_outlives_headrace_itself(
+def test_a_killed_role_is_restarted_and_no_process_outlives_headrace_up(
     make_stack: MakeStack,
 ) -> None:
-    """Kill -9 a role: it comes back. kill -9 `headrace up`: all it started is gone."""
+    """After kill -9 of `headrace up`, all processes that it started exit."""
     stack = make_stack({})
     stack.kill("sinks")
-    eventually(lambda: "sinks restarted" in stack.screen, within_seconds=15, what="it says so")
-    # One that is just becoming its program has no command line for a moment.
-    eventually(lambda: len(stack.processes()) == 6, within_seconds=15, what="all six run")
+    eventually(
+        lambda: "sinks restarted" in stack.screen,
+        within_seconds=15,
+        what="`headrace up` reports it",
+    )
+    # A process has no command line for a moment while it is started.
+    eventually(lambda: len(stack.processes()) == 6, within_seconds=15, what="all six processes run")
     stack.crash()
 
     eventually(lambda: stack.processes() == [], within_seconds=15, what="no process is left")

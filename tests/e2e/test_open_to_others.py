@@ -1,4 +1,4 @@
-"""An address that others reach, too: nothing is told to who has no token."""
+"""An address that other machines can reach: nothing can be read without a token."""
 
 import json
 import subprocess
@@ -16,35 +16,35 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeStack) -> None:
-    """`up` makes none there and says how to; events are taken all the same."""
-    stack = make_stack({}, "--host", "0.0.0.0")  # noqa: S104 - this is what is tested
+    """`up` creates no token and prints how to create one; events are accepted."""
+    stack = make_stack({}, "--host", "0.0.0.0")  # noqa: S104 - the subject of the test
     assert stack.post({"type": "pageview", "site_id": "shop", "session_id": "s"})[0] == 202
-    said = " ".join(stack.screen.split())
+    screen = " ".join(stack.screen.split())
     assert (
         "0.0.0.0 is reachable from other machines, so reading needs a token. "
-        "Create one with headrace tokens create" in said
+        "Create one with headrace tokens create" in screen
     )
-    assert "access_token=hr_" not in said
+    assert "access_token=hr_" not in screen
     assert not (stack.data_dir / "owner.token").exists()
 
-    guarded = list(_guarded(stack))
-    assert len(guarded) > 10
-    assert {(path, _status(stack, method, path)) for method, path in guarded} == {
-        (path, 401) for _, path in guarded
+    protected = list(_protected(stack))
+    assert len(protected) > 10
+    assert {(path, _status(stack, method, path)) for method, path in protected} == {
+        (path, 401) for _, path in protected
     }
 
     create = ["tokens", "create", "--all", "--data-dir", str(stack.data_dir)]
-    made = subprocess.run(
+    created = subprocess.run(
         [sys.executable, "-m", "infra", *create], check=True, capture_output=True, text=True
     )
-    token = made.stdout.splitlines()[-1]
+    token = created.stdout.splitlines()[-1]
     assert _status(stack, "GET", "/api/sites/shop/live", token) == 200
 
 
-def _guarded(stack: Stack) -> Iterator[tuple[str, str]]:
-    """Yield each method and path that asks for a token, as the API's description has them."""
-    with urllib.request.urlopen(f"{stack.url}/openapi.json", timeout=5) as answer:  # noqa: S310
-        paths = json.load(answer)["paths"]
+def _protected(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Yield each method and path of the OpenAPI document that needs a token."""
+    with urllib.request.urlopen(f"{stack.url}/openapi.json", timeout=5) as response:  # noqa: S310
+        paths = json.load(response)["paths"]
     for template, methods in paths.items():
         if not template.startswith("/api/event"):
             path = template.replace("{site_id}", "shop").replace("{", "").replace("}", "")
@@ -55,7 +55,7 @@ def _status(stack: Stack, method: str, path: str, token: str | None = None) -> i
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     request = urllib.request.Request(stack.url + path, headers=headers, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+            return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -1,4 +1,4 @@
-"""Poison of every kind in a whole headrace, alone and so much of it that a partition stops."""
+"""Poison records of every kind, and so many in a row that a partition is stopped."""
 
 import asyncio
 from collections import Counter
@@ -12,13 +12,13 @@ from schemas.headers import SOURCE, Source
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
 from tests.e2e import operating
 from tests.e2e.conftest import MakeStack
-from tests.e2e.poison import Poison, new_event, well, write
+from tests.e2e.poison import Poison, new_event, valid_headers, write
 from tests.e2e.stack import PARTITIONS
 from tests.fixtures.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.timeout(240)
 
-_BRAKE = "HEADRACE_KAFKA__MAX_REFUSED_IN_A_ROW"
+_MAX_DEAD_LETTERS = "HEADRACE_KAFKA__MAX_REFUSED_IN_A_ROW"
 
 _KEY = b"poisoned:poison"
 
@@ -30,11 +30,11 @@ def _event(**fields: Any) -> bytes:
 
 _WHOLE = _event()
 
-#: What cannot be used in events-raw, and who refuses it, why.
+#: Poison records of events-raw, with the stages that reject them and the reasons.
 _POISON: list[tuple[Poison, set[tuple[str, str]]]] = [
     *(
         (
-            Poison(name, EVENTS_RAW.name, _KEY, value, well(b"pageview")),
+            Poison(name, EVENTS_RAW.name, _KEY, value, valid_headers(b"pageview")),
             {("sessionize", "undecodable"), ("store_events", "undecodable")},
         )
         for name, value in (
@@ -52,14 +52,14 @@ _POISON: list[tuple[Poison, set[tuple[str, str]]]] = [
                 "a NUL character",
                 _KEY,
                 _event(title="a\0b"),
-                well(b"pageview"),
+                valid_headers(b"pageview"),
                 ("store_events", "row_refused"),
             ),
-            ("no key", None, _WHOLE, well(b"pageview"), ("route_events", "bad_key")),
+            ("no key", None, _WHOLE, valid_headers(b"pageview"), ("route_events", "bad_key")),
             ("no headers", _KEY, _WHOLE, {}, ("route_events", "bad_headers")),
             (
                 "an unknown type",
-                *(_KEY, _event(type="dance"), well(b"dance")),
+                *(_KEY, _event(type="dance"), valid_headers(b"dance")),
                 ("route_events", "unknown_type"),
             ),
         )
@@ -67,27 +67,29 @@ _POISON: list[tuple[Poison, set[tuple[str, str]]]] = [
 ]
 
 
-async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
+async def test_poison_records_are_dead_lettered_and_others_are_not(
     make_stack: MakeStack,
 ) -> None:
-    """Once each, by who cannot use it, with why; replayed unmended, it is refused again."""
+    """Once by each stage, with the reason; if replayed unchanged, they are rejected again."""
     stack = await asyncio.to_thread(make_stack, {})
     await asyncio.to_thread(operating.post_good, stack)
     for partition in range(PARTITIONS):
-        await asyncio.to_thread(write, stack.kafka, [one for one, _ in _POISON], partition)
+        await asyncio.to_thread(write, stack.kafka, [record for record, _ in _POISON], partition)
     await asyncio.to_thread(operating.post_good, stack)
-    refusals = [who for _, refusing in _POISON for who in refusing]
-    expected = Counter(refusals * PARTITIONS)
+    rejections = [rejection for _, rejections in _POISON for rejection in rejections]
+    expected = Counter(rejections * PARTITIONS)
 
-    async def all_are_refused() -> bool:
+    async def all_are_rejected() -> bool:
         return len(await operating.letters(stack)) == expected.total()
 
-    await eventually_async(all_are_refused, within_seconds=40, what="all poison is refused")
+    await eventually_async(
+        all_are_rejected, within_seconds=40, what="all poison records are rejected"
+    )
     await asyncio.to_thread(
         lambda: eventually(
             lambda: operating.has_good(stack, 400),
             within_seconds=40,
-            what="the neighbours are counted",
+            what="the other events are counted",
         )
     )
     letters = await operating.letters(stack)
@@ -100,10 +102,10 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
     await replay(operating.settings(stack), Selection(), report, lambda _: None, dry_run=False)
     assert report.replayed.total() == expected.total()
 
-    async def all_are_refused_again() -> bool:
+    async def all_are_rejected_again() -> bool:
         return len(await operating.letters(stack)) == 2 * expected.total()
 
-    await eventually_async(all_are_refused_again, within_seconds=40, what="all is refused again")
+    await eventually_async(all_are_rejected_again, within_seconds=40, what="all are rejected again")
     again = Counter((letter.stage, letter.reason) for letter in await operating.letters(stack))
     assert again == expected + expected
     assert await asyncio.to_thread(operating.has_good, stack, 400)
@@ -111,7 +113,7 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
         lambda: eventually(
             lambda: operating.lag(stack) == 0,
             within_seconds=60,
-            what="status shows that all is read",
+            what="status shows a lag of 0",
         )
     )
     code, status = await asyncio.to_thread(operating.status, stack)
@@ -122,10 +124,10 @@ async def test_poison_of_every_kind_is_dead_lettered_and_its_neighbours_are_not(
 
 
 @pytest.mark.slow
-async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
+async def test_a_stopped_partition_continues_after_its_cause_is_fixed(
     make_stack: MakeStack,
 ) -> None:
-    """The role says so until then; here what is mended is the operator's mind: all are poison."""
+    """The role reports it until then; here the operator raises the limit of dead letters."""
     stack = await asyncio.to_thread(make_stack, {})
     bad = [
         Poison(
@@ -133,37 +135,41 @@ async def test_a_braked_partition_goes_on_where_it_was_once_its_cause_is_mended(
             EVENTS_SESSION.name,
             _KEY,
             b"garbage",
-            {**well(b"pageview"), SOURCE: Source(0, n, 0).pack()},
+            {**valid_headers(b"pageview"), SOURCE: Source(0, n, 0).pack()},
         )
         for n in range(60)
     ]
     await asyncio.to_thread(write, stack.kafka, bad, 0)
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: "is stopped" in stack.why_not_ready, within_seconds=20, what="the brake holds"
+            lambda: "is stopped" in stack.why_not_ready,
+            within_seconds=20,
+            what="the partition is stopped",
         )
     )
     await asyncio.to_thread(operating.post_good, stack)
     assert len(await operating.letters(stack)) <= 50
     code, status = await asyncio.to_thread(operating.status, stack)
-    told = [one["what"] for one in status["problems"]]
+    problems = [problem["what"] for problem in status["problems"]]
     assert code == 1
-    assert [one for one in told if one.startswith("streams is not ready: sessionize: ")]
-    assert [one for one in told if "streams makes no progress in events-session, part" in one]
+    assert any(text.startswith("streams is not ready: sessionize: ") for text in problems)
+    assert any("streams makes no progress in events-session, part" in text for text in problems)
 
     assert await asyncio.to_thread(stack.stop) == 0
     code, status = await asyncio.to_thread(operating.status, stack)
     assert (code, len(status["tables"])) == (1, 4)
     assert "No broker is ready" in status["problems"][0]["what"]
-    stack.settings[_BRAKE] = "1000"
+    stack.settings[_MAX_DEAD_LETTERS] = "1000"
     await asyncio.to_thread(stack.start)
 
     await asyncio.to_thread(
         lambda: eventually(
-            lambda: operating.has_good(stack, 200), within_seconds=40, what="it goes on"
+            lambda: operating.has_good(stack, 200),
+            within_seconds=40,
+            what="the partition continues",
         )
     )
-    assert {(one.stage, one.reason) for one in await operating.letters(stack)} == {
+    assert {(letter.stage, letter.reason) for letter in await operating.letters(stack)} == {
         ("sessionize", "undecodable")
     }
     assert len(await operating.letters(stack)) == 60

@@ -1,4 +1,4 @@
-"""The README's examples, pasted in order into a shell, print what the README says."""
+"""The README's examples, run in order in a shell, print the documented output."""
 
 import re
 import subprocess
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.timeout(240)
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-#: What is another one each time.
+#: Values that vary.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _DONE = "--- done ---"
 
 
 def examples() -> list[tuple[str, str]]:
-    """Return each block of commands of the part `Start`, with the output shown below it."""
+    """Return each block of commands of the section `Start`, with its output."""
     text = (ROOT / "README.md").read_text("utf-8")
     start = text[text.index("## Start") : text.index("## What you can do with it")]
     found: list[tuple[str, str]] = []
@@ -35,7 +35,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 class Shell:
-    """A shell in a folder, which keeps its variables from one block to the next."""
+    """A shell in a folder, which keeps variables between blocks."""
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(
@@ -45,12 +45,12 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # Nothing of ours on it: a newcomer has no environment that is active.
+            # Without the virtual environment, as for a new user.
             env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
         )
 
     def run(self, commands: str) -> str:
-        """Return what the commands print, errors included."""
+        """Run commands; return their output, including errors."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{commands}\nprintf '\\n%s\\n' '{_DONE}'\n")
@@ -59,14 +59,14 @@ class Shell:
         return "".join(lines).strip("\n")
 
     def close(self) -> None:
-        """End it."""
+        """Kill the shell."""
         self._process.kill()
         self._process.communicate()
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    """Give a fresh stack whose data directory is where the README has it."""
+    """Yield a new stack with the README's data directory."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     stack = Stack(tmp_path / ".headrace")
     try:
@@ -76,13 +76,13 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         stack.end()
 
 
-def test_the_examples_print_what_the_readme_says(stack: Stack) -> None:
-    """All of them, in their order, without any program but Python, curl and a shell."""
+def test_the_examples_print_the_documented_output(stack: Stack) -> None:
+    """They need only Python, curl and a shell."""
     shell = Shell(stack.data_dir.parent)
     blocks = examples()
     try:
         for commands, output in blocks:
-            _check(shell, _at(stack, commands), _at(stack, output).strip("\n"))
+            _check(shell, _with_address(stack, commands), _with_address(stack, output).strip("\n"))
     finally:
         shell.close()
 
@@ -91,14 +91,14 @@ def test_the_examples_print_what_the_readme_says(stack: Stack) -> None:
 
 
 def _check(shell: Shell, commands: str, output: str) -> None:
-    # What is read comes a moment later; what is sent is sent once.
+    # Reads are repeated until the result is there; writes run once.
     seconds = 0 if " -d " in commands or "create" in commands else 30
     last = ""
 
     def prints_it() -> bool:
         nonlocal last
         last = shell.run(commands)
-        return _same(last) == _same(output)
+        return _normalized(last) == _normalized(output)
 
     if seconds:
         eventually(prints_it, within_seconds=seconds, what=f"{commands} prints {output!r}")
@@ -106,10 +106,10 @@ def _check(shell: Shell, commands: str, output: str) -> None:
         assert prints_it(), f"{commands} printed {last!r}, not {output!r}"
 
 
-def _at(stack: Stack, text: str) -> str:
-    """Return the text with the address of the stack, whose port is a free one."""
+def _with_address(stack: Stack, text: str) -> str:
+    """Return the text with the address of the stack."""
     return text.replace("http://127.0.0.1:8080", stack.url)
 
 
-def _same(output: str) -> str:
+def _normalized(output: str) -> str:
     return _TIME.sub("<time>", _UUID.sub("<id>", output))

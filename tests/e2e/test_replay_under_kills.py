@@ -1,4 +1,4 @@
-"""Months of a clickstream in one go, while roles are killed: SQL is the offline fold."""
+"""A clickstream of months is replayed while roles are killed."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def test_a_replayed_clickstream_is_exact_though_streams_and_sinks_are_killed(
     make_stack: MakeStack, tmp_path: Path, seed: int
 ) -> None:
-    """Out of order by days, some twice, broken lines between, kill -9 five times: the same rows."""
+    """Out of order by days, with duplicates and invalid lines, and five times kill -9."""
     stack = make_stack({"HEADRACE_IMPORT__SITES": SITE})
     stream = clickstream.events(COUNT, seed)
     clickstream.write(tmp_path / "clicks.jsonl", stream, seed + 1)
@@ -43,7 +43,7 @@ def test_a_replayed_clickstream_is_exact_though_streams_and_sinks_are_killed(
         stack.kill(role)
     assert replay.wait(120) == 0
 
-    ledger.note_all(_as_sent(stream), Outcome.ACKNOWLEDGED)
+    ledger.record_all(_as_sent(stream), Outcome.ACKNOWLEDGED)
     quiesce(stack)
     log = check_exact(stack, Rules(import_sites=frozenset({SITE})), ledger)
 

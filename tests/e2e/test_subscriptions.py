@@ -1,4 +1,4 @@
-"""Subscriptions with receivers of ours, while roles are killed, on both databases."""
+"""Delivery to subscribers while roles are killed, on both databases."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ from tests.integration.sinks.receivers import Behave, Receiver, good, hanging, r
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PAYMENTS = 30
-#: One window holds the whole test, but for one that is run on the hour.
+#: The window is longer than the test.
 RATE = {"count": 3, "minutes": 60, "per": "site"}
 _SLOW_SECONDS = 1.0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Give the settings of a stack on each database."""
+    """Return the settings of a stack for each database."""
     private = {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"}
     if request.param == "sqlite":
         return private
@@ -35,13 +35,13 @@ def settings(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 async def slow(_number: int, _request: web.Request) -> web.StreamResponse:
-    """Take it, but not at once."""
+    """Accept the message after a second."""
     await asyncio.sleep(_SLOW_SECONDS)
     return web.Response(status=204)
 
 
-def moody() -> Behave:
-    """Return what refuses each message the first time that it comes."""
+def failing_first() -> Behave:
+    """Return a receiver that responds with 500 to the first attempt of each message."""
     seen: set[str] = set()
 
     async def behave(_number: int, request: web.Request) -> web.StreamResponse:
@@ -54,8 +54,8 @@ def moody() -> Behave:
 
 
 @dataclass
-class Told:
-    """A subscription, and the receiver that is its own."""
+class Subscriber:
+    """A subscription with its receiver."""
 
     subscription: dict[str, Any]
     receiver: Receiver
@@ -66,57 +66,57 @@ class Told:
         return str(self.subscription["subscription_id"])
 
     def alert_ids(self) -> Counter[str]:
-        """Return how often each alert came; fails when a signature is not right."""
+        """Return the number of messages per alert; fails if a signature is invalid."""
         secret = self.subscription["secret"]
         bodies = [message.verified(secret) for message in self.receiver.messages]
         assert {body["type"] for body in bodies} <= {"alert.raised"}
         return Counter(body["data"]["alert_id"] for body in bodies)
 
     def webhook_ids(self) -> set[str]:
-        """Return the ids under which alerts came."""
+        """Return the webhook ids of the messages."""
         return {message.headers["webhook-id"] for message in self.receiver.messages}
 
 
-class Cast(NamedTuple):
+class Subscribers(NamedTuple):
     """The subscriptions of the test."""
 
-    stuck: Told
-    large: Told
-    every: Told
-    euros: Told
-    burst: Told
+    stuck: Subscriber
+    large: Subscriber
+    every: Subscriber
+    euros: Subscriber
+    burst: Subscriber
 
 
 @asynccontextmanager
-async def subscribed(site: Site) -> AsyncIterator[Cast]:
-    """Give them, in effect; their receivers run as long."""
+async def subscribed(site: Site) -> AsyncIterator[Subscribers]:
+    """Yield the subscriptions when they are in effect; receivers run during the block."""
     async with AsyncExitStack() as receivers:
 
-        async def subscribe(rule: str, params: dict[str, Any], behave: Behave) -> Told:
+        async def subscribe(rule: str, params: dict[str, Any], behave: Behave) -> Subscriber:
             receiver = await receivers.enter_async_context(receiving(behave))
-            return Told(await site.subscribe(rule, params, receiver), receiver)
+            return Subscriber(await site.subscribe(rule, params, receiver), receiver)
 
-        cast = Cast(
+        subscribers = Subscribers(
             stuck=await subscribe("payment", {}, hanging),
             large=await subscribe("payment", {"min_amount": 100}, good),
             every=await subscribe("payment", {}, slow),
-            euros=await subscribe("payment", {"currency": "EUR"}, moody()),
+            euros=await subscribe("payment", {"currency": "EUR"}, failing_first()),
             burst=await subscribe("error.rate", RATE, good),
         )
-        await site.probe_until_told(cast.large.receiver, cast.euros.receiver)
-        yield cast
+        await site.probe_until_delivered(subscribers.large.receiver, subscribers.euros.receiver)
+        yield subscribers
 
 
-async def test_each_alert_is_told_to_each_who_asked_though_roles_are_killed(
+async def test_each_alert_is_delivered_to_its_subscribers_although_roles_are_killed(
     make_stack: MakeStack, settings: dict[str, str]
 ) -> None:
-    """One good, one slow, one that fails for a while, one that hangs; kill -9 of streams and sinks.
+    """One receiver is slow, one fails at first, one hangs; streams and sinks are killed.
 
-    All but the one that hangs have exactly their alerts in the end: it makes nobody wait.
+    All receivers but the hanging one get exactly their alerts; it does not delay the others.
     """
     stack = await asyncio.to_thread(make_stack, settings)
     site = Site(stack)
-    async with subscribed(site) as cast:
+    async with subscribed(site) as subscribers:
         for number in range(PAYMENTS):
             site.pay(f"buyer-{number}", 50 + 5 * number)
             site.fail(f"buyer-{number}", f"E{number}")
@@ -125,19 +125,19 @@ async def test_each_alert_is_told_to_each_who_asked_though_roles_are_killed(
         await _until_delivered(
             stack,
             {
-                cast.large.name: 20,
-                cast.every.name: PAYMENTS,
-                cast.euros.name: PAYMENTS,
-                cast.burst.name: 1,
+                subscribers.large.name: 20,
+                subscribers.every.name: PAYMENTS,
+                subscribers.euros.name: PAYMENTS,
+                subscribers.burst.name: 1,
             },
         )
-        _check_told(stack, cast)
-        await _check_lists(site, cast)
+        _check_delivered(stack, subscribers)
+        await _check_lists(site, subscribers)
     await asyncio.to_thread(_check_once, stack)
 
 
 async def _until_delivered(stack: Stack, wanted: Mapping[str, int]) -> None:
-    """Wait until these subscriptions have at least so many deliveries, and all are delivered."""
+    """Wait until subscriptions have the given number of deliveries, and none is pending."""
 
     async def is_delivered() -> bool:
         delivered, others = Counter[str](), Counter[str]()
@@ -147,26 +147,33 @@ async def _until_delivered(stack: Stack, wanted: Mapping[str, int]) -> None:
             of_state[str(row["subscription_id"])] += 1
         return all(delivered[name] >= n and not others[name] for name, n in wanted.items())
 
-    await eventually_async(is_delivered, within_seconds=150, what="all is delivered")
+    await eventually_async(is_delivered, within_seconds=150, what="all alerts are delivered")
 
 
-def _check_told(stack: Stack, cast: Cast) -> None:
-    """Each was told of its alerts, of all and of no others, signed; repeats have the same id."""
+def _check_delivered(stack: Stack, subscribers: Subscribers) -> None:
+    """Each receiver got exactly its alerts, signed; repeats have the same id."""
     buyers = {f"buyer-{n}" for n in range(PAYMENTS)}
-    assert _told_of(stack, cast.large) == {f"buyer-{n}" for n in range(10, PAYMENTS)}
-    assert _told_of(stack, cast.euros) == _told_of(stack, cast.every) == buyers
-    for one in (cast.large, cast.every, cast.euros, cast.burst):
-        assert set(one.alert_ids()) == _alert_ids(stack, one), one.subscription["params"]
-        assert len(one.webhook_ids()) == len(one.alert_ids())
-    assert min(cast.euros.alert_ids().values()) >= 2
-    assert set(cast.stuck.alert_ids()) <= _alert_ids(stack, cast.stuck)
-    assert len(cast.burst.alert_ids()) == 1  # all errors are within one window
+    assert _buyers_of(stack, subscribers.large) == {f"buyer-{n}" for n in range(10, PAYMENTS)}
+    assert _buyers_of(stack, subscribers.euros) == _buyers_of(stack, subscribers.every) == buyers
+    for subscriber in (
+        subscribers.large,
+        subscribers.every,
+        subscribers.euros,
+        subscribers.burst,
+    ):
+        assert set(subscriber.alert_ids()) == _alert_ids(stack, subscriber), (
+            subscriber.subscription["params"]
+        )
+        assert len(subscriber.webhook_ids()) == len(subscriber.alert_ids())
+    assert min(subscribers.euros.alert_ids().values()) >= 2
+    assert set(subscribers.stuck.alert_ids()) <= _alert_ids(stack, subscribers.stuck)
+    assert len(subscribers.burst.alert_ids()) == 1  # all errors are within one window
 
 
-def _rows_for(stack: Stack, one: Told) -> list[dict[str, Any]]:
-    """Return the alerts that a subscription wants, as SQL has them."""
-    rule, params = one.subscription["rule"], one.subscription["params"]
-    own = f"= '{one.name}'" if params and rule != "payment" else "IS NULL"
+def _rows_for(stack: Stack, subscriber: Subscriber) -> list[dict[str, Any]]:
+    """Return the alerts in SQL that match a subscription."""
+    rule, params = subscriber.subscription["rule"], subscriber.subscription["params"]
+    own = f"= '{subscriber.name}'" if params and rule != "payment" else "IS NULL"
     rows = stack.rows(
         "SELECT alert_id, subject, event_id, details FROM alerts"  # noqa: S608 - our ids
         f" WHERE rule = '{rule}' AND subscription_id {own}"
@@ -175,27 +182,27 @@ def _rows_for(stack: Stack, one: Told) -> list[dict[str, Any]]:
 
 
 def _is_wanted(params: Mapping[str, Any], details: Any) -> bool:
-    """Return True if an alert is of a payment that the parameters ask for; SQLite has text."""
-    found = json.loads(details) if isinstance(details, str) else details
-    is_large = float(found.get("amount", 0)) >= params.get("min_amount", float("-inf"))
-    return is_large and params.get("currency") in {None, found.get("currency")}
+    """Return True if an alert matches the parameters; `details` is text in SQLite."""
+    fields = json.loads(details) if isinstance(details, str) else details
+    is_large = float(fields.get("amount", 0)) >= params.get("min_amount", float("-inf"))
+    return is_large and params.get("currency") in {None, fields.get("currency")}
 
 
-def _alert_ids(stack: Stack, one: Told) -> set[str]:
-    return {str(row["alert_id"]) for row in _rows_for(stack, one)}
+def _alert_ids(stack: Stack, subscriber: Subscriber) -> set[str]:
+    return {str(row["alert_id"]) for row in _rows_for(stack, subscriber)}
 
 
-def _told_of(stack: Stack, one: Told) -> set[str]:
-    """Return which of the buyers a subscription has alerts of; fails when one has two."""
-    subjects = [row["subject"].rpartition(":")[2] for row in _rows_for(stack, one)]
+def _buyers_of(stack: Stack, subscriber: Subscriber) -> set[str]:
+    """Return the buyers of a subscription's alerts; fails if there are duplicates."""
+    subjects = [row["subject"].rpartition(":")[2] for row in _rows_for(stack, subscriber)]
     assert len(subjects) == len(set(subjects))
     return {subject for subject in subjects if subject.startswith("buyer")}
 
 
-async def _check_lists(site: Site, cast: Cast) -> None:
-    """Each attempt is listed: those that were refused, and those that nobody answered."""
-    of_euros = await site.ask("GET", f"/api/subscriptions/{cast.euros.name}/deliveries")
-    of_stuck = await site.ask("GET", f"/api/subscriptions/{cast.stuck.name}/deliveries")
+async def _check_lists(site: Site, subscribers: Subscribers) -> None:
+    """Each attempt is listed, including failed ones and those without a response."""
+    of_euros = await site.request("GET", f"/api/subscriptions/{subscribers.euros.name}/deliveries")
+    of_stuck = await site.request("GET", f"/api/subscriptions/{subscribers.stuck.name}/deliveries")
     for item in of_euros["items"]:
         statuses = [attempt["status"] for attempt in item["attempts"]]
         assert item["state"] == "delivered"
@@ -205,7 +212,7 @@ async def _check_lists(site: Site, cast: Cast) -> None:
 
 
 def _check_once(stack: Stack) -> None:
-    """Nothing is in SQL twice: no alert of an event, no delivery of an alert."""
+    """Check that SQL has no duplicate alert of an event and no duplicate delivery of an alert."""
     for table, what in (
         ("alerts", "rule, subject, event_id, subscription_id"),
         ("deliveries", "subscription_id, alert_id"),

@@ -1,4 +1,4 @@
-"""`headrace up` when something is in its way, and how it ends."""
+"""Failures at the start of `headrace up`, and how it stops."""
 
 import os
 import signal
@@ -34,27 +34,27 @@ def _run_files(stack: Stack) -> dict[str, int]:
     return {path.name: path.stat().st_ino for path in (stack.data_dir / "run").glob("*.pid")}
 
 
-def test_a_second_up_in_one_directory_is_refused_and_changes_nothing(
+def test_a_second_up_in_a_data_directory_fails_without_effect(
     make_stack: MakeStack,
 ) -> None:
-    """On another port, and on the same; roles stay heard throughout."""
+    """On another port, and on the same; the roles keep running."""
     stack = make_stack({})
     before = _run_files(stack)
     for port in (free_port(), stack.port):
-        told = _up(stack.data_dir, port)
-        assert told.returncode == 1
-        assert f"headrace already runs in {stack.data_dir} at {stack.url}" in told.stderr
-        assert "Traceback" not in told.stderr
+        result = _up(stack.data_dir, port)
+        assert result.returncode == 1
+        assert f"headrace already runs in {stack.data_dir} at {stack.url}" in result.stderr
+        assert "Traceback" not in result.stderr
         for role in ("streams", "live", "sinks"):
             assert (stack.data_dir / "run" / f"{role}.json").exists()
     assert _run_files(stack) == before
     assert "ready" in stack.why_not_ready
 
 
-def test_the_second_start_is_brief_and_a_killed_run_leaves_nothing_in_its_way(
+def test_the_second_start_prints_no_introduction_even_after_a_crash(
     make_stack: MakeStack,
 ) -> None:
-    """What to try is shown once; the page's address is the last line of each."""
+    """The first start prints examples; both end with the page's address."""
     stack = make_stack({})
     first = stack.screen.splitlines()
     stack.crash()
@@ -68,25 +68,25 @@ def test_the_second_start_is_brief_and_a_killed_run_leaves_nothing_in_its_way(
     assert "\x1b" not in stack.screen
 
 
-def test_a_role_that_fails_at_the_start_gets_a_cross_and_its_last_words(tmp_path: Path) -> None:
-    """Of this run: what its log holds of another one is not shown."""
+def test_a_role_that_fails_at_the_start_is_reported_with_its_error(tmp_path: Path) -> None:
+    """Errors of earlier runs in its log are not shown."""
     data_dir = tmp_path / "data"
     (data_dir / "logs").mkdir(parents=True)
     (data_dir / "logs" / "sinks.log").write_text("an old failure\n")
     _database_of_another_cluster(data_dir / "headrace.db")
-    told = _up(data_dir, free_port())
+    result = _up(data_dir, free_port())
 
-    assert told.returncode == 1
-    assert "✗ sinks     exited during startup (exit code 1)" in told.stdout
-    assert "✓ sinks" not in told.stdout
-    assert "sinks exited during startup (exit code 1): sinks: The database" in told.stderr
-    assert f"Its log is {data_dir / 'logs' / 'sinks.log'}" in told.stderr
-    assert "an old failure" not in told.stdout + told.stderr
-    assert "Traceback" not in told.stdout + told.stderr
+    assert result.returncode == 1
+    assert "✗ sinks     exited during startup (exit code 1)" in result.stdout
+    assert "✓ sinks" not in result.stdout
+    assert "sinks exited during startup (exit code 1): sinks: The database" in result.stderr
+    assert f"Its log is {data_dir / 'logs' / 'sinks.log'}" in result.stderr
+    assert "an old failure" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 def _database_of_another_cluster(path: Path) -> None:
-    """Make a database that only `sinks` finds out not to be of this Kafka."""
+    """Create a database of another Kafka cluster, which only `sinks` detects."""
     upgrade(f"sqlite:///{path}")
     with sqlite3.connect(path) as connection:
         columns = "app, topic, partition, next_offset, cluster_id, updated_at"
@@ -97,14 +97,14 @@ def _database_of_another_cluster(path: Path) -> None:
         )
 
 
-def test_a_port_that_is_taken_is_a_sentence_and_starts_nothing(tmp_path: Path) -> None:
-    """With who has it."""
+def test_a_port_in_use_is_an_error_and_nothing_is_started(tmp_path: Path) -> None:
+    """The error names the process."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        told = _up(tmp_path / "data", taken.getsockname()[1])
+        result = _up(tmp_path / "data", taken.getsockname()[1])
 
-    assert told.returncode == 1
-    assert "✓" not in told.stdout
-    assert "the port is in use by" in told.stderr
+    assert result.returncode == 1
+    assert "✓" not in result.stdout
+    assert "the port is in use by" in result.stderr
     assert not (tmp_path / "data" / "run" / "kafka.pid").exists()
 
 
@@ -118,10 +118,10 @@ def test_a_port_that_is_taken_is_a_sentence_and_starts_nothing(tmp_path: Path) -
     ],
 )
 @pytest.mark.parametrize("step", ["headrace", pytest.param("Topics", marks=pytest.mark.slow)])
-def test_an_end_during_the_start_is_in_order(
+def test_a_stop_during_the_start_is_graceful(
     tmp_path: Path, numbers: tuple[signal.Signals, ...], code: int, step: str
 ) -> None:
-    """Whatever was started is ended, without a traceback."""
+    """All started processes are stopped, without a traceback."""
     stack = Stack(tmp_path / "data")
     out = tmp_path / "screen"
     argv = ["up", "--data-dir", str(stack.data_dir), "--port", str(free_port())]

@@ -1,7 +1,7 @@
-"""Data directories of earlier versions: started, continued, audited, rebuilt and listed.
+"""Data directories of earlier versions can be started, continued, audited and rebuilt.
 
-Those in tests/data were filled as tests/data/README.md says. Each runs by a clock that says ten
-minutes after its last event, so that its visits are still open and nothing of it has expired.
+tests/data/README.md describes how they were created. Each runs with a fake clock of ten minutes
+after its last event, so that its visits are still open and nothing has expired.
 """
 
 import json
@@ -26,19 +26,19 @@ from tests.fixtures.waiting import eventually
 
 _ARCHIVES = Path(__file__).parents[1] / "data"
 _LATER_SECONDS = 600
-#: What is in every archive: see its README.
+#: The contents of every archive: see its README.
 _EVENTS, _PASSIVE, _REPEATED = 160, 6, 6
 
 
 class Old(NamedTuple):
-    """A data directory of an earlier version, and the clock that it is used by."""
+    """A data directory of an earlier version, with its clock."""
 
     stack: Stack
     clock: Clock
     version: str
 
     def headrace(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command on it."""
+        """Run a command with the data directory."""
         return subprocess.run(
             [sys.executable, "-m", "infra", *command, "--data-dir", str(self.stack.data_dir)],
             env={**os.environ, **self.stack.settings},
@@ -49,16 +49,16 @@ class Old(NamedTuple):
         )
 
     def get(self, path: str, token: str) -> Any:
-        """Return what HTTP out answers."""
+        """GET a path; return the JSON of the response."""
         request = urllib.request.Request(self.stack.url + path)  # noqa: S310 - ours
         request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310
+            return json.load(response)
 
 
 @pytest.fixture(params=["before-migration-0003", "first-up"])
 def old(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Old]:
-    """Give each archive, unpacked; it is not started."""
+    """Yield each extracted archive; it is not started."""
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     with tarfile.open(_ARCHIVES / f"{request.param}.tar.xz") as archive:
@@ -75,8 +75,8 @@ def old(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Old]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_data_directory_of_an_earlier_version_goes_on(old: Old) -> None:
-    """Its visits continue; after one `rebuild sessions` everything is as the events say."""
+def test_a_data_directory_of_an_earlier_version_continues(old: Old) -> None:
+    """Its visits continue; after `rebuild sessions` the audit is clean."""
     stack = old.stack
     stack.start()
     sent = _continue(stack, "a")
@@ -110,12 +110,12 @@ def test_a_data_directory_of_an_earlier_version_goes_on(old: Old) -> None:
 
 
 def _continue(stack: Stack, name: str) -> int:
-    """Send events into the visits that are there; return how many are new."""
+    """Send events of existing visits; return the number of new events."""
     times = {"timestamp": None, "path": f"/new/{name}"}
-    known = [f"s-{number}" for number in range(12)] + ["passive-0", "e-3"]
+    sessions = [f"s-{number}" for number in range(12)] + ["passive-0", "e-3"]
     new: list[dict[str, Any]] = [
         {**times, "type": kind, "site_id": "shop", "session_id": session, "duration": 3_000}
-        for session in known
+        for session in sessions
         for kind in ("pageview", "pageleave", "error")
     ]
     for event in new:
@@ -133,21 +133,21 @@ def _continue(stack: Stack, name: str) -> int:
         }
         for number in range(_REPEATED)
     ]
-    status, answer = stack.post([*new, *again], "/api/events")
-    assert status == 202, answer
+    status, content = stack.post([*new, *again], "/api/events")
+    assert status == 202, content
     return len(new)
 
 
 def _wait_stored(stack: Stack, sent: int) -> None:
-    """Wait until all is stored, and in visits, but for the passive runs that never become one."""
+    """Wait until all events are stored, and in visits except those of passive runs."""
     stored = _EVENTS + sent
 
     def is_done() -> bool:
         [events] = stack.rows("SELECT count(*) AS n FROM events")
         [visits] = stack.rows("SELECT sum(events) AS n FROM sessions WHERE state <> 'withdrawn'")
         assert events["n"] <= stored
-        # Until the rebuild, the rows of passive runs are left, also that of `passive-0`, which has
-        # become a visit with another id.
+        # Until the rebuild, the rows of passive runs remain, including that of `passive-0`, which
+        # has become a visit with another id.
         in_visits = (stored - 2 * (_PASSIVE - 1), stored + 2)
         return bool(events["n"] == stored and in_visits[0] <= visits["n"] <= in_visits[1])
 
@@ -155,7 +155,7 @@ def _wait_stored(stack: Stack, sent: int) -> None:
 
 
 def _check_continued(stack: Stack) -> None:
-    """Check that an old visit has the new events too, and that amounts are exact."""
+    """Check that an old visit includes the new events, and that amounts are exact."""
     [visit] = stack.rows("SELECT * FROM sessions WHERE session_id = 's-5'")
     assert (visit["entry_path"], visit["exit_path"]) == ("/p/1", "/new/a")
     assert visit["pageviews"] == 3
@@ -177,7 +177,7 @@ def _check_continued(stack: Stack) -> None:
 
 
 def _check_commands(old: Old) -> None:
-    """Check that lists, status and dead letters can be read, and subscriptions are there."""
+    """Check that lists, status, dead letters and subscriptions can be read."""
     created = old.headrace("tokens", "create", "--all", "--manage")
     token = created.stdout.split()[-1]
     for path in ("sessions", "pages", "alerts"):

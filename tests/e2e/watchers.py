@@ -1,4 +1,4 @@
-"""People who keep the live page open, some of whom never look."""
+"""Clients of the live stream, some of which never read."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ _RETRY_SECONDS = 0.5
 
 
 class Watcher:
-    """An `EventSource` of one site: comes back when it is cut off, and keeps what came last."""
+    """An `EventSource` of one site, which reconnects and keeps the last message."""
 
     def __init__(self, url: str, token: str, site_id: str) -> None:
         self.site_id = site_id
@@ -22,22 +22,22 @@ class Watcher:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def watch(self, http: aiohttp.ClientSession) -> None:
-        """Read until cancelled."""
+        """Read the stream until cancelled."""
         while True:
             with suppress(aiohttp.ClientError, ConnectionError):
-                async with http.get(self._url, headers=self._headers) as answer:
-                    async for line in answer.content:
+                async with http.get(self._url, headers=self._headers) as response:
+                    async for line in response.content:
                         if line.startswith(b"data: "):
-                            self.told_of(json.loads(line[6:]))
+                            self.on_message(json.loads(line[6:]))
             await asyncio.sleep(_RETRY_SECONDS)
 
-    def told_of(self, message: dict[str, Any]) -> None:
-        """Take a message."""
+    def on_message(self, message: dict[str, Any]) -> None:
+        """Process a message."""
         self.last = message
 
 
-class Sleeper:
-    """A client that asks for a site's stream and never reads what comes."""
+class StalledReader:
+    """A client that requests a site's stream and never reads it."""
 
     def __init__(self, port: int, token: str, site_id: str) -> None:
         self._socket = socket.socket()
@@ -49,15 +49,15 @@ class Sleeper:
         )
 
     def close(self) -> None:
-        """Go away at last."""
+        """Close the connection."""
         self._socket.close()
 
 
 @asynccontextmanager
 async def watching(
-    watchers: Sequence[Watcher], sleepers: Sequence[Sleeper] = ()
+    watchers: Sequence[Watcher], stalled: Sequence[StalledReader] = ()
 ) -> AsyncIterator[None]:
-    """Keep all of them connected."""
+    """Keep all clients connected during the block."""
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=15)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
@@ -68,5 +68,5 @@ async def watching(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for sleeper in sleepers:
-                sleeper.close()
+            for reader in stalled:
+                reader.close()

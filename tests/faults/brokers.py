@@ -1,4 +1,4 @@
-"""What an operator, or bad luck, does to a broker through its own protocol."""
+"""Operations on brokers through the Kafka protocol."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -14,30 +14,30 @@ from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest, DeleteGr
 from schemas.topics import TOPICS
 from tests.e2e.stack import PARTITIONS, Stack
 from tests.faults.cluster_broker import Broker
-from tests.faults.kafka_log import ask
+from tests.faults.kafka_log import query_kafka
 from tests.fixtures.waiting import eventually_async
 
-#: Error codes: none, and "there is no such group".
+#: Error codes: none, and GROUP_ID_NOT_FOUND.
 _DELETED = {0, 69}
-#: The broker of a stack, and the one that is registered in its cluster and stopped.
+#: The broker of a stack, and a second one that is registered and stopped.
 _FIRST, _SECOND = 1, 2
 
 
 @contextmanager
-def refuse_records(stack: Stack, topic: str) -> Iterator[None]:
-    """Have the broker answer writes to a topic with NotEnoughReplicas while the block lasts."""
-    refuse(stack, topic)
+def reject_records(stack: Stack, topic: str) -> Iterator[None]:
+    """Make writes to a topic fail with NotEnoughReplicas during the block."""
+    reject(stack, topic)
     try:
         yield
     finally:
         accept(stack.kafka, topic)
 
 
-def refuse(stack: Stack, *topics: str) -> None:
-    """Have the broker answer writes to topics with NotEnoughReplicas from now on.
+def reject(stack: Stack, *topics: str) -> None:
+    """Make writes to topics fail with NotEnoughReplicas.
 
-    Two replicas must be in sync, and the second one is on a broker that is stopped. Of a topic
-    with one replica Kafka does not ask more than one. Fails if a partition still accepts records.
+    Two replicas must be in sync, and the second is on a stopped broker. With one replica, Kafka
+    ignores `min.insync.replicas`. Fails if a partition still accepts records.
     """
     _register_second_broker(stack.data_dir)
     for topic in topics:
@@ -45,11 +45,11 @@ def refuse(stack: Stack, *topics: str) -> None:
     for topic in topics:
         _reassign(stack.kafka, topic, [_FIRST, _SECOND])
     for topic in topics:
-        _wait_until_refused(stack.kafka, topic)
+        _wait_until_rejected(stack.kafka, topic)
 
 
 def accept(bootstrap: str, *topics: str) -> None:
-    """Have the broker accept writes to topics again."""
+    """Make writes to topics succeed again."""
     for topic in topics:
         _reassign(bootstrap, topic, [_FIRST])
         _configure(bootstrap, topic, _configs_of(topic))
@@ -58,17 +58,19 @@ def accept(bootstrap: str, *topics: str) -> None:
 async def reassign(
     bootstrap: str, controller: int, topic: str, replicas: Mapping[int, list[int]]
 ) -> None:
-    """Assign the replicas of a topic's partitions to brokers, by their numbers."""
+    """Assign the replicas of a topic's partitions to broker ids."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap)
     await client.bootstrap()
     partitions: list[Any] = [(partition, numbers, {}) for partition, numbers in replicas.items()]
     request = AlterPartitionReassignmentsRequest(10_000, [(topic, partitions, {})], {})
     try:
-        answer = await client.send(controller, request)
+        response = await client.send(controller, request)
     finally:
         await client.close()
-    assert not answer.error_code, answer
-    assert all(code == 0 for _, told, _ in answer.responses for _, code, *_ in told), answer
+    assert not response.error_code, response
+    assert all(code == 0 for _, results, _ in response.responses for _, code, *_ in results), (
+        response
+    )
 
 
 def _reassign(bootstrap: str, topic: str, replicas: list[int]) -> None:
@@ -77,7 +79,7 @@ def _reassign(bootstrap: str, topic: str, replicas: list[int]) -> None:
 
 
 def _register_second_broker(data_dir: Path) -> None:
-    """Start and stop a second broker of a stack's cluster, once: only then it can be assigned."""
+    """Start and stop a second broker of a stack's cluster, so that it can have replicas."""
     folder = data_dir.with_suffix(".second-broker")
     if folder.exists():
         return
@@ -101,31 +103,31 @@ def _properties(file: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
 
 
-def _wait_until_refused(bootstrap: str, topic: str) -> None:
-    """Fail if a partition still accepts records when the broker has read the new replicas."""
+def _wait_until_rejected(bootstrap: str, topic: str) -> None:
+    """Wait until all partitions reject records with the new replicas."""
 
-    async def is_refused(admin: Any) -> bool:
+    async def is_rejected(admin: Any) -> bool:
         [described] = await admin.describe_topics([topic])
-        if any(len(one["replicas"]) != 2 for one in described["partitions"]):
+        if any(len(partition["replicas"]) != 2 for partition in described["partitions"]):
             return False
-        answers = await _produce(bootstrap, topic)
-        return all(isinstance(one, NotEnoughReplicasError) for one in answers)
+        results = await _produce(bootstrap, topic)
+        return all(isinstance(response, NotEnoughReplicasError) for response in results)
 
     async def wait(admin: Any, _: Any) -> None:
         await eventually_async(
-            lambda: is_refused(admin), within_seconds=30, what=f"records of {topic} are refused"
+            lambda: is_rejected(admin), within_seconds=30, what=f"records of {topic} are rejected"
         )
 
-    ask(bootstrap, wait)
+    query_kafka(bootstrap, wait)
 
 
 async def _produce(bootstrap: str, topic: str) -> list[Any]:
-    """Send a record to each partition; return the answers and errors."""
+    """Send a record to each partition; return the results and errors."""
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap, acks="all", request_timeout_ms=1_000
     ) as producer:
         sent = [
-            producer.send_and_wait(topic, b"refused", partition=partition)
+            producer.send_and_wait(topic, b"rejected", partition=partition)
             for partition in range(PARTITIONS)
         ]
         return await asyncio.gather(*sent, return_exceptions=True)
@@ -139,23 +141,23 @@ def _configs_of(topic: str) -> dict[str, str]:
 def _configure(bootstrap: str, topic: str, configs: Mapping[str, str]) -> None:
     async def alter(admin: Any, _: Any) -> None:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict(configs))
-        [answer] = await admin.alter_configs([resource])
-        assert answer.resources[0][0] == 0, answer
+        [response] = await admin.alter_configs([resource])
+        assert response.resources[0][0] == 0, response
 
-    ask(bootstrap, alter)
+    query_kafka(bootstrap, alter)
 
 
 def delete_groups(bootstrap: str, groups: list[str]) -> None:
-    """Delete consumer groups that have no member."""
+    """Delete consumer groups without members."""
 
     async def delete(admin: Any, _: Any) -> None:
         async def are_gone() -> bool:
             coordinator = await admin.find_coordinator(groups[0])
             request = DeleteGroupsRequest(groups)
-            answer = await admin._send_request(request, coordinator)  # noqa: SLF001 - has no method
-            return {error for _, error in answer.results} <= _DELETED
+            response = await admin._send_request(request, coordinator)  # noqa: SLF001 - has no method
+            return {error for _, error in response.results} <= _DELETED
 
-        # A broker that has just started is nobody's coordinator yet.
+        # A broker that has just started is not a coordinator yet.
         await eventually_async(are_gone, within_seconds=30, what="the groups are deleted")
 
-    ask(bootstrap, delete)
+    query_kafka(bootstrap, delete)

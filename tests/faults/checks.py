@@ -1,4 +1,4 @@
-"""The database is held against the fold of its events, and those against the ledger."""
+"""Compares the database with its events, and these with the ledger."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,18 +18,18 @@ from tests.faults.ledger import Ledger
 from tests.faults.tables import rows_of
 from tests.reference import Log, Row, page_of
 
-#: Values that are shown of those that are not as they were sent.
+#: The maximum number of differing values in a report.
 _SHOWN = 20
-#: The rows are read at most so long after the log.
+#: The maximum time between reading the log and the rows.
 _READ_MS = 60_000
 
 
 class Rules(NamedTuple):
-    """How a stack was started; `all_closed`: every visit is closed by now, else none is.
+    """How a stack was started. With `all_closed`, every visit must be closed, else none.
 
-    `clock_error_seconds` is by how much an API server's clock was wrong. Events of
-    `import_sites` keep their timestamps. Where `is_log_time_right` is false, the broker's clock
-    was wrong: of alerts only those are compared that do not depend on time.
+    `clock_error_seconds` is the error of an API server's clock. Events of `import_sites` keep their
+    timestamps. If `is_log_time_right` is false, the broker's clock was wrong, and alerts that
+    depend on time are not compared.
     """
 
     gap_seconds: int = 1_800
@@ -45,11 +45,11 @@ _DEFAULT = Rules()
 def check_exact(
     stack: Stack, rules: Rules, ledger: Ledger | None = None, before: Sequence[KafkaLog] = ()
 ) -> KafkaLog:
-    """Hold the database of a stack that is at rest against its log, and that against the ledger.
+    """Compare the database of an idle stack with its log, and the log with the ledger.
 
-    Every row of `events`, `sessions`, `page_durations` and `alerts`, every column that the
-    events determine (not: revisions, `seq`). `before` are the logs of the clusters that the
-    database had before this one. Fails with the first rows that differ and their history.
+    Compares every row of `events`, `sessions`, `page_durations` and `alerts`, and every column that
+    is determined by the events (not revisions and `seq`). `before` are the logs of earlier clusters
+    of the database. Fails with the first differing rows and their events.
     """
     log = read_log(stack.kafka, before)
     check_logs(stack, rules, Logs(log, log, log), ledger)
@@ -57,7 +57,7 @@ def check_exact(
 
 
 class Logs(NamedTuple):
-    """What of a log the sinks have stored, and what sessions and alerts are made of."""
+    """The logs that `events`, sessions and alerts are derived from."""
 
     stored: KafkaLog
     sessions: KafkaLog
@@ -65,23 +65,23 @@ class Logs(NamedTuple):
 
 
 def check_logs(stack: Stack, rules: Rules, logs: Logs, ledger: Ledger | None = None) -> None:
-    """Do as `check_exact` does, with logs that were read before."""
+    """Like `check_exact`, with logs that were read before."""
     stored, counted = rows_of(stack, EventRow), reference.counted(logs.sessions.events)
-    found = [
+    failures = [
         *_events(logs.stored, stored),
         *_visits(counted, rows_of(stack, SessionRow), rules),
         *_durations(counted, rows_of(stack, PageDurationRow)),
         *_alerts(logs.alerts, rows_of(stack, AlertRow), rules),
     ]
     if ledger is not None:
-        found = [*against_ledger(ledger, stored, logs.stored, rules), *found]
-    assert not found, "\n" + "\n".join(found)
+        failures = [*against_ledger(ledger, stored, logs.stored, rules), *failures]
+    assert not failures, "\n" + "\n".join(failures)
 
 
 def against_ledger(
     ledger: Ledger, stored: Sequence[Row], log: KafkaLog, rules: Rules = _DEFAULT
 ) -> list[str]:
-    """Compare what is stored with what clients were told."""
+    """Compare the stored events with the outcomes of requests."""
     ids = [str(row["event_id"]) for row in stored]
     dead = {letter.event_id for letter in log.dead_letters}
     sets = {
@@ -89,21 +89,23 @@ def against_ledger(
         - set(ids)
         - dead,
         "events are stored that were not sent": set(ids) - ledger.acknowledged - ledger.unknown,
-        "refused events are stored": ledger.refused & set(ids),
-        "events are stored twice": {one for one, count in Counter(ids).items() if count > 1},
+        "rejected events are stored": ledger.rejected & set(ids),
+        "events are stored twice": {
+            event_id for event_id, count in Counter(ids).items() if count > 1
+        },
     }
-    found = [f"{len(bad)} {what}: {sorted(bad)[:10]}" for what, bad in sets.items() if bad]
-    found += _as_sent(ledger, stored, log.records, rules)
+    failures = [f"{len(bad)} {what}: {sorted(bad)[:10]}" for what, bad in sets.items() if bad]
+    failures += _as_sent(ledger, stored, log.records, rules)
     if ledger.misjudged:
-        found.append(f"{len(ledger.misjudged)} were misjudged: {ledger.misjudged[:3]}")
-    return found
+        failures.append(f"{len(ledger.misjudged)} had the wrong outcome: {ledger.misjudged[:3]}")
+    return failures
 
 
 def _as_sent(
     ledger: Ledger, stored: Iterable[Row], records: Iterable[RawRecord], rules: Rules
 ) -> list[str]:
-    """Derive each row, and each record of `events-raw`, from the JSON that was sent."""
-    found = []
+    """Compare each row, and each record of `events-raw`, with the JSON that was sent."""
+    failures = []
     for row in stored:
         event_id = row["event_id"]
         if event_id not in ledger.bodies:
@@ -111,24 +113,27 @@ def _as_sent(
         body = ledger.bodies[event_id]
         imported = body["site_id"] in rules.import_sites
         expected = row_of(record_of(body, row["received_at"], imported=imported))
-        told = [
+        problems = [
             f"{name} is {row[name]!r}, not {value!r}"
             for name, value in expected.items()
             if _unordered(name, row[name]) != value
         ]
-        if not ledger.was_under_way(event_id, row["received_at"], rules.clock_error_seconds):
-            told.append(f"received_at is {row['received_at']}, when no request was under way")
-        found += [f"the row of {event_id}: {one}" for one in told]
+        if not ledger.was_in_flight(event_id, row["received_at"], rules.clock_error_seconds):
+            problems.append(f"received_at is {row['received_at']}, when no request was in flight")
+        failures += [f"the row of {event_id}: {problem}" for problem in problems]
     for record in records:
         event_id = record.fields["event_id"]
-        found += [f"the record of {event_id}: {one}" for one in _unlike(record, ledger, rules)]
-    if not found:
+        failures += [
+            f"the record of {event_id}: {problem}"
+            for problem in _record_problems(record, ledger, rules)
+        ]
+    if not failures:
         return []
-    return [f"{len(found)} values are not as they were sent", *found[:_SHOWN]]
+    return [f"{len(failures)} values are not as they were sent", *failures[:_SHOWN]]
 
 
-def _unlike(record: RawRecord, ledger: Ledger, rules: Rules) -> list[str]:
-    """Return how a record differs from each body that its event was sent with: from the nearest."""
+def _record_problems(record: RawRecord, ledger: Ledger, rules: Rules) -> list[str]:
+    """Return the differences between a record and the most similar body of its event."""
     bodies = ledger.sent.get(record.fields["event_id"], ())
     differences = (
         record_differences(record, body, imported=body["site_id"] in rules.import_sites)
@@ -138,11 +143,11 @@ def _unlike(record: RawRecord, ledger: Ledger, rules: Rules) -> list[str]:
 
 
 def _events(log: KafkaLog, stored: Iterable[Row]) -> list[str]:
-    """Each event of the log once, where it first stood, with every column."""
-    by_place = {
+    """Compare every column of each event, with its first position in the log."""
+    by_position = {
         (record.partition, record.epoch << 48 | record.offset): record for record in log.records
     }
-    counted = [by_place[src.partition, src.offset] for _, src in reference.counted(log.events)]
+    counted = [by_position[src.partition, src.offset] for _, src in reference.counted(log.events)]
 
     def key(row: Row) -> Key:
         return row["event_id"], row["site_id"], row["session_id"]
@@ -162,12 +167,12 @@ def _events(log: KafkaLog, stored: Iterable[Row]) -> list[str]:
             }
             for record in counted
         },
-        lambda row: [one for one in log.events if one[0].event_id == row["event_id"]],
+        lambda row: [entry for entry in log.events if entry[0].event_id == row["event_id"]],
     )
 
 
 def _unordered(name: str, value: Any) -> Any:
-    """Return a value; of what was cut, the order is not promised."""
+    """Return a value; `truncated` is sorted, because its order is not defined."""
     return sorted(value) if name == "truncated" and value else value
 
 
@@ -179,27 +184,27 @@ def _visits(log: Log, stored: Sequence[Row], rules: Rules) -> list[str]:
         close_after_ms=0 if rules.all_closed else 1 << 60,
         now_ms=dict.fromkeys(partitions, 1 << 60 if rules.all_closed else 0),
     )
-    living = [row for row in stored if row["state"] != "withdrawn"]
+    current = [row for row in stored if row["state"] != "withdrawn"]
     named = {row["visit_id"] for row in expected.values()}
-    found = differences(
+    failures = differences(
         "sessions",
-        {(row["visit_id"],): _without(row, "revision") for row in living},
+        {(row["visit_id"],): _without(row, "revision") for row in current},
         {(row["visit_id"],): row for row in expected.values()},
-        lambda row: [one for one in log if one[0].session_id == row["session_id"]],
+        lambda row: [entry for entry in log if entry[0].session_id == row["session_id"]],
     )
-    withdrawn = (row for row in stored if row["state"] == "withdrawn")
-    return found + [
-        f"sessions: {row} is withdrawn, and should not be"
-        for row in withdrawn
+    retracted = (row for row in stored if row["state"] == "withdrawn")
+    return failures + [
+        f"sessions: {row} is retracted, and should not be"
+        for row in retracted
         if row["close_reason"] != "merged" or row["visit_id"] in named
     ]
 
 
 def _durations(log: Log, stored: Iterable[Row]) -> list[str]:
-    """One row for each partition, hour and page; its generation is the first leave's offset."""
+    """Compare a row per partition, hour and page; its generation is the first leave's offset."""
     expected: dict[Key, Row] = {}
     for partition in {src.partition for _, src in log}:
-        part = [one for one in log if one[1].partition == partition]
+        part = [entry for entry in log if entry[1].partition == partition]
         for page, row in reference.page_durations(part).items():
             first = min(src.offset for event, src in part if _is_leave(event, page))
             durations = row.pop("durations")
@@ -213,48 +218,54 @@ def _durations(log: Log, stored: Iterable[Row]) -> list[str]:
         {tuple(row[name] for name in names): _without(row, "revision") for row in stored},
         expected,
         lambda row: [
-            one for one in log if _is_leave(one[0], (row["site_id"], row["hour"], row["path"]))
+            entry
+            for entry in log
+            if _is_leave(entry[0], (row["site_id"], row["hour"], row["path"]))
         ],
     )
 
 
 def _alerts(log: KafkaLog, stored: Sequence[Row], rules: Rules) -> list[str]:
-    """Each alert once; the order of `events-alert` says what was new, or one too many."""
+    """Compare each alert; the order of `events-alert` determines new errors and rates."""
     counted = reference.counted(log.events)
     wanted = {src for event, src in counted if event.type in {"payment", "error"}}
-    order = [one for one in log.alerting if one[1] in wanted]
-    found = [] if len(order) == len(wanted) else ["events-alert lacks payments or errors"]
-    untold = ["title", "details", "seq", "subscription_id"]
+    order = [entry for entry in log.alerting if entry[1] in wanted]
+    failures = [] if len(order) == len(wanted) else ["events-alert lacks payments or errors"]
+    ignored = ["title", "details", "seq", "subscription_id"]
     if not rules.is_log_time_right:
         stored = [row for row in stored if row["rule"] == "payment"]
-        untold.append("raised_at")
-        order = [one for one in order if one[0].type == "payment"]
-    # Ticks go on after the last event: a digest that is due since then may be there, or not yet.
+        ignored.append("raised_at")
+        order = [entry for entry in order if entry[0].type == "payment"]
+    # Punctuation continues after the last event: a digest that is due since may be missing.
     last_ms = max((src.log_ms for _, src in log.events), default=0)
-    sure = reference.alerts(order, error_identity, until_ms=last_ms)
+    certain = reference.alerts(order, error_identity, until_ms=last_ms)
     possible = reference.alerts(order, error_identity, until_ms=log.last_ms + _READ_MS)
     raised = {row["alert_id"] for row in stored}
-    expected = {name: row for name, row in possible.items() if name in sure or name in raised}
-    found += differences(
+    expected = {name: row for name, row in possible.items() if name in certain or name in raised}
+    failures += differences(
         "alerts",
-        {(row["alert_id"],): _without(row, *untold) for row in stored},
+        {(row["alert_id"],): _without(row, *ignored) for row in stored},
         {
             (alert_id,): row if rules.is_log_time_right else _without(row, "raised_at")
             for alert_id, row in expected.items()
         },
         lambda row: [
-            one
-            for one in order
-            if one[0].site_id == row["site_id"]
-            and row["subject"] in {one[0].session_id, error_identity(one[0])}
+            entry
+            for entry in order
+            if entry[0].site_id == row["site_id"]
+            and row["subject"] in {entry[0].session_id, error_identity(entry[0])}
         ],
     )
     numbers = [row["seq"] for row in stored]
-    return found if len(set(numbers)) == len(numbers) else [*found, "alerts: a seq is there twice"]
+    return (
+        failures
+        if len(set(numbers)) == len(numbers)
+        else [*failures, "alerts: a seq is not unique"]
+    )
 
 
 def _is_leave(event: RawEvent, page: tuple[str, int, str]) -> bool:
-    """Tell whether an event counts in the time on a page in an hour."""
+    """Return True if an event counts for a page and hour."""
     return (
         event.type == "pageleave"
         and event.duration_ms is not None
@@ -272,6 +283,6 @@ def _without(row: Row, *names: str) -> Row:
 
 
 def _path_hash(path: str) -> int:
-    """Return the first 64 bits of a path's BLAKE2b hash, signed: persistent, so written again."""
+    """Return the first 64 bits of a path's BLAKE2b hash, signed; independent of the product."""
     digest = blake2b(path.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -1,4 +1,4 @@
-"""Three brokers on this machine that are one Kafka cluster, to be killed one by one."""
+"""A Kafka cluster of three brokers on this machine, which can be killed one by one."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -13,9 +13,9 @@ from tests.faults.brokers import reassign
 from tests.faults.cluster_broker import Broker
 from tests.fixtures.waiting import eventually_async
 
-#: What is for one broker only in the settings of `headrace up`, as a cluster has it. The session
-#: is what docs/reliability.md asks for: within it nobody leads for a broker that died, and with
-#: Kafka's own 9 s that would be longer than a request may take.
+#: Overrides the settings of `headrace up` for a single broker. The session timeout is that of
+#: docs/reliability.md: until it expires, partitions of a dead broker have no leader, and with
+#: Kafka's default of 9 s this would exceed the deadline of requests.
 _SETTINGS = """
 offsets.topic.replication.factor=3
 min.insync.replicas=2
@@ -25,14 +25,14 @@ broker.heartbeat.interval.ms=1000
 
 
 class Cluster:
-    """Brokers 1 to 3, each also a voter; every topic's copies are on all of them."""
+    """Brokers 1 to 3, each also a controller; every topic has replicas on all of them."""
 
     def __init__(self, folder: Path) -> None:
         self.brokers = [Broker(number, folder / str(number)) for number in (1, 2, 3)]
 
     @property
     def bootstrap(self) -> str:
-        """All their addresses."""
+        """The addresses of all brokers."""
         return ",".join(broker.address for broker in self.brokers)
 
     async def __aenter__(self) -> Self:
@@ -60,42 +60,44 @@ class Cluster:
             broker.release()
 
     async def leaders(self, topic: str) -> dict[int, int]:
-        """Return the number of the broker that leads each partition; -1 is none."""
+        """Return the id of each partition's leader; -1 if there is none."""
         client = AIOKafkaClient(bootstrap_servers=self.bootstrap)
         await client.bootstrap()
         try:
             cluster = await client.fetch_all_metadata()
-            found = {
+            leaders = {
                 partition: cluster.leader_for_partition(TopicPartition(topic, partition))
                 for partition in cluster.partitions_for_topic(topic) or ()
             }
         finally:
             await client.close()
-        return {partition: -1 if leader is None else leader for partition, leader in found.items()}
+        return {
+            partition: -1 if leader is None else leader for partition, leader in leaders.items()
+        }
 
     async def move_leaders(self, topic: str) -> None:
-        """Take each partition's leader away from it, and give it back as a copy."""
+        """Move each partition's leader to another broker, and make the old one a follower."""
         leaders, controller = await self.leaders(topic), self.brokers[0].number
-        everyone = [broker.number for broker in self.brokers]
+        brokers = [broker.number for broker in self.brokers]
         others = {
-            partition: [number for number in everyone if number != leader]
+            partition: [number for number in brokers if number != leader]
             for partition, leader in leaders.items()
         }
         await reassign(self.bootstrap, controller, topic, others)
         await eventually_async(
             partial(self._led_by_others, topic, leaders),
             within_seconds=60,
-            what="others lead",
+            what="other brokers lead",
         )
-        whole = {partition: [*rest, leaders[partition]] for partition, rest in others.items()}
-        await reassign(self.bootstrap, controller, topic, whole)
+        replicas = {partition: [*rest, leaders[partition]] for partition, rest in others.items()}
+        await reassign(self.bootstrap, controller, topic, replicas)
 
     async def _led_by_others(self, topic: str, before: Mapping[int, int]) -> bool:
         now = await self.leaders(topic)
         return all(now[partition] not in (-1, leader) for partition, leader in before.items())
 
-    async def is_whole(self, topic: str) -> bool:
-        """Return whether every copy of every partition is in sync."""
+    async def is_in_sync(self, topic: str) -> bool:
+        """Return True if all replicas of a topic are in sync."""
         client = AIOKafkaClient(bootstrap_servers=self.bootstrap)
         await client.bootstrap()
         try:

@@ -1,4 +1,4 @@
-"""A broker of a cluster on this machine, as a process that is killed and started again."""
+"""A broker of a cluster on this machine, which can be killed and restarted."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ _STOP_SECONDS = 20.0
 
 
 class Broker:
-    """One of the cluster; `kill` it, `stop` it in order, and `start` it again."""
+    """A broker process: `kill` is SIGKILL, `stop` a graceful shutdown."""
 
     def __init__(self, number: int, folder: Path) -> None:
         self.number = number
@@ -33,11 +33,11 @@ class Broker:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The address that it listens on."""
         return f"{ports.LOOPBACK}:{self.port}"
 
     def prepare(self, voters: str, cluster_id: str, settings: str) -> None:
-        """Write its settings, `settings` on top of those of a stack's broker; make its storage."""
+        """Write its settings, with `settings` in addition to those of a stack, and format it."""
         self._folder.lock()
         self._folder.write_settings(self.port, self.controller_port)
         with (self._folder.home / self._folder.settings).open("a") as file:
@@ -49,32 +49,32 @@ class Broker:
         self._argv = [*run, "kafka.Kafka", str(self._folder.settings)]
 
     def start(self) -> None:
-        """Start it, and wait for nothing."""
+        """Start it without waiting."""
         self._process = process.spawn(
             self._argv, log=self._folder.log, env=self._env, cwd=self._folder.home
         )
 
     async def await_ready(self) -> None:
-        """Wait until it answers, and let the load go on meanwhile."""
+        """Wait until it responds, without blocking the event loop."""
         await eventually_async(
             lambda: asyncio.to_thread(probe.is_ready, self.port, 2.0),
             within_seconds=_START_SECONDS,
-            what=f"broker {self.number} answers",
+            what=f"broker {self.number} responds",
         )
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it with SIGKILL."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> None:
-        """End it in order: it hands its partitions over first."""
+        """Shut it down gracefully: it first moves the leadership of its partitions."""
         if self._process is not None:
             process.terminate(self._process, _STOP_SECONDS)
 
     def release(self) -> None:
-        """End it, if it runs, and let go of its folder."""
+        """Kill it if it runs, and unlock its folder."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
         self._folder.release()

@@ -1,4 +1,4 @@
-"""A steady load, its ledger, and what Kafka and SQL must hold of it."""
+"""A steady load with a ledger, which Kafka and SQL are compared with."""
 
 import asyncio
 import logging
@@ -22,8 +22,8 @@ from tests.fixtures.waiting import eventually_async
 _log = logging.getLogger(__name__)
 
 SESSIONS = 40
-#: Longer than the server may take.
-_PATIENCE = aiohttp.ClientTimeout(total=30)
+#: Longer than the server's deadline.
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _QUIET_SECONDS = 120
 
 _EVENTS_OF_SESSIONS = """
@@ -36,12 +36,12 @@ GROUP BY site_id, session_id ORDER BY 1, 2
 
 ACCEPTED = 202
 NOT_ACCEPTED = 500
-#: The ledger's word for a request that got no answer at all.
+#: The status of requests without a response.
 UNANSWERED = 0
 
 
-class Answered(NamedTuple):
-    """A request of the ledger, by the clock of this process; its event has a path of its own."""
+class SentRequest(NamedTuple):
+    """A request of the ledger, with monotonic times; its event has a unique path."""
 
     path: str
     status: int
@@ -50,10 +50,10 @@ class Answered(NamedTuple):
 
 
 class Load:
-    """Sends events at a rate, whatever becomes of them, and notes each one's answer."""
+    """Sends events at a rate and records each response."""
 
     def __init__(self, url: str, rate: float) -> None:
-        self.ledger: list[Answered] = []
+        self.ledger: list[SentRequest] = []
         self._url = url
         self._rate = rate
         self._ending = asyncio.Event()
@@ -69,78 +69,78 @@ class Load:
         await self._task
 
     def count(self, status: int) -> int:
-        """Return how many requests were answered so."""
+        """Return the number of requests with this status."""
         return sum(answered.status == status for answered in self.ledger)
 
     def accepts_all(self, last: int) -> bool:
-        """Return whether as many as that were accepted, and nothing else happened meanwhile."""
+        """Return True if the last `last` requests were all accepted."""
         return all(answered.status == ACCEPTED for answered in self.ledger[-last:])
 
     async def more(self, count: int, status: int = ACCEPTED) -> None:
-        """Wait until so many more requests were answered so."""
+        """Wait for `count` more requests with this status."""
         before = self.count(status)
         await eventually_async(
             lambda: self.count(status) >= before + count,
             within_seconds=120,
-            what=f"{count} more answers with {status}",
+            what=f"{count} more responses with {status}",
         )
 
     async def _run(self) -> None:
         connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=_PATIENCE) as client:
-            under_way: set[asyncio.Task[None]] = set()
+        async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as client:
+            in_flight: set[asyncio.Task[None]] = set()
             number = 0
-            began = time.monotonic()
+            started_at = time.monotonic()
             while not self._ending.is_set():
                 task = asyncio.create_task(self._send(client, number))
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
+                in_flight.add(task)
+                task.add_done_callback(in_flight.discard)
                 number += 1
-                await asyncio.sleep(began + number / self._rate - time.monotonic())
-            await asyncio.gather(*under_way)
+                await asyncio.sleep(started_at + number / self._rate - time.monotonic())
+            await asyncio.gather(*in_flight)
 
     async def _send(self, client: aiohttp.ClientSession, number: int) -> None:
         path = f"/{number}"
         event = {"type": "copy", "site_id": "shop", "session_id": f"s-{number % SESSIONS}"}
         if number % 2:
-            event["event_id"] = str(uuid4())  # the others have the server's
+            event["event_id"] = str(uuid4())  # the server assigns the other ids
         sent = time.monotonic()
         try:
-            async with client.post(self._url, json={**event, "path": path}) as answer:
-                await answer.read()
-                status = answer.status
+            async with client.post(self._url, json={**event, "path": path}) as response:
+                await response.read()
+                status = response.status
         except (aiohttp.ClientError, TimeoutError):
             status = UNANSWERED
-        self.ledger.append(Answered(path, status, sent, time.monotonic()))
+        self.ledger.append(SentRequest(path, status, sent, time.monotonic()))
 
 
-def tell(name: str, ledger: list[Answered], since: float, repeats: int) -> None:
-    """Log what the clients saw from `since` on, and how many records are in Kafka twice."""
-    seen = [answered for answered in ledger if answered.answered >= since]
-    failed = [answered for answered in seen if answered.status != ACCEPTED]
-    acked = sorted(answered.answered for answered in seen if answered.status == ACCEPTED)
+def log_summary(name: str, ledger: list[SentRequest], since: float, repeats: int) -> None:
+    """Log the clients' view from `since` on, and the number of duplicate records in Kafka."""
+    requests = [request for request in ledger if request.answered >= since]
+    failed = [request for request in requests if request.status != ACCEPTED]
+    acked = sorted(request.answered for request in requests if request.status == ACCEPTED)
     gaps = [later - earlier for earlier, later in zip([since, *acked], acked, strict=False)]
-    last = max((answered.answered - since for answered in failed), default=0.0)
-    slowest = max(answered.answered - answered.sent for answered in seen)
+    last = max((request.answered - since for request in failed), default=0.0)
+    slowest = max(request.answered - request.sent for request in requests)
     _log.info(
         "%s: %d requests in %.0f s, %d not accepted (%.2f %%), the last %.1f s after the fault; "
-        "longest without an ack %.1f s; slowest answer %.1f s; statuses %s; "
+        "longest without an ack %.1f s; slowest response %.1f s; statuses %s; "
         "%d repeated records in Kafka",
         name,
-        len(seen),
-        seen[-1].answered - since,
+        len(requests),
+        requests[-1].answered - since,
         len(failed),
-        100 * len(failed) / len(seen),
+        100 * len(failed) / len(requests),
         last,
         max(gaps),
         slowest,
-        dict(Counter(answered.status for answered in seen)),
+        dict(Counter(request.status for request in requests)),
         repeats,
     )
 
 
 async def records_of(kafka: str) -> list[str]:
-    """Return the event ids of all records of `events-raw`, repeats included; no ticks."""
+    """Return the event ids of all records of `events-raw`, without punctuation records."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
     await consumer.start()
     ids = []
@@ -162,7 +162,7 @@ async def records_of(kafka: str) -> list[str]:
 
 
 async def check(load: Load, cluster: Cluster, roles: Roles) -> int:
-    """Assert that SQL comes to just what the ledger allows; return the repeats in Kafka."""
+    """Check SQL against the ledger; return the number of duplicates in Kafka."""
     ledger, database = load.ledger, roles.database
     in_kafka = await records_of(cluster.bootstrap)
 
@@ -178,8 +178,8 @@ async def check(load: Load, cluster: Cluster, roles: Roles) -> int:
     assert paths.total() == len(paths), "one event is stored twice"
     lost = {answered.path for answered in ledger if answered.status == ACCEPTED} - paths.keys()
     assert not lost, "acknowledged, and not stored"
-    refused = {answered.path for answered in ledger if 400 <= answered.status < 500}
-    assert not refused & paths.keys(), "refused, and stored"
+    rejected = {answered.path for answered in ledger if 400 <= answered.status < 500}
+    assert not rejected & paths.keys(), "rejected, and stored"
     assert paths.keys() <= {answered.path for answered in ledger}
     assert _rows(database, _EVENTS_OF_SESSIONS) == _rows(database, _SUMS_OF_SESSIONS)
     return len(in_kafka) - len(set(in_kafka))

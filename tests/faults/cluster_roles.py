@@ -1,4 +1,4 @@
-"""The roles as processes of their own, on a Kafka cluster, looked after as systemd would."""
+"""The roles as processes on a Kafka cluster, restarted as by systemd."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 PARTITIONS = 6
 _STOP_SECONDS = 30.0
 _READY_SECONDS = 60.0
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 class Roles:
-    """`api`, `streams` and `sinks`; one that ends is started again, and counted in `restarts`."""
+    """`api`, `streams` and `sinks`; a role that exits is restarted and counted in `restarts`."""
 
     def __init__(self, kafka: str, folder: Path, *, copies: int = 3) -> None:
         self.database = folder / "headrace.db"
@@ -45,7 +45,7 @@ class Roles:
 
     @property
     def url(self) -> str:
-        """Where the API listens."""
+        """The URL of the API."""
         return f"http://{LOOPBACK}:{self._port}"
 
     async def __aenter__(self) -> Self:
@@ -65,15 +65,15 @@ class Roles:
         _log.info("restarts of roles: %s", dict(self.restarts))
 
     def log(self, role: str) -> str:
-        """Return what a role has logged."""
+        """Return the log of a role."""
         return (self._folder / f"{role}.log").read_text(errors="replace")
 
     def is_running(self, role: str) -> bool:
-        """Return whether the process that was started first still runs."""
+        """Return True if a role's first process is still running."""
         return self._processes[role].poll() is None and not self.restarts[role]
 
     async def until_ready(self) -> None:
-        """Wait until the API takes events and the workers have taken over their partitions."""
+        """Wait until the API accepts events and the workers are ready."""
         await eventually_async(self._is_ready, within_seconds=_READY_SECONDS, what="roles ready")
 
     async def _is_ready(self) -> bool:
@@ -81,15 +81,15 @@ class Roles:
         try:
             async with (
                 aiohttp.ClientSession() as client,
-                client.get(f"{self.url}/readyz") as answer,
+                client.get(f"{self.url}/readyz") as response,
             ):
-                return workers and answer.status == 200
+                return workers and response.status == 200
         except aiohttp.ClientError:
             return False
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             for role, running in self._processes.items():
                 if running.poll() is not None:
                     self.restarts[role] += 1

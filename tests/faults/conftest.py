@@ -1,4 +1,4 @@
-"""The stack of a scenario."""
+"""The fixtures of fault scenarios."""
 
 import pytest
 
@@ -13,17 +13,17 @@ __all__ = ["MakeStack", "make_stack", "seed"]
 
 @pytest.fixture
 def make_scenario(make_stack: MakeStack, request: pytest.FixtureRequest, seed: int) -> MakeScenario:
-    """Give a function that starts a stack for a scenario, named as the test is."""
+    """Return a function that starts a scenario, which is named like the test."""
     name = request.node.name.removeprefix("test_").replace("_", " ")
 
-    def note(stack: Stack, log: KafkaLog, recoveries: list[float]) -> None:
+    def report(stack: Stack, log: KafkaLog, recoveries: list[float]) -> None:
         line = figures(name, stack, log, recoveries).line()
         request.node.user_properties.append((PROPERTY, line))
 
-    return lambda settings: Scenario(make_stack({**SHORT_VISITS, **settings}), seed, note)
+    return lambda settings: Scenario(make_stack({**SHORT_VISITS, **settings}), seed, report)
 
 
 @pytest.fixture
 def scenario(make_scenario: MakeScenario) -> Scenario:
-    """Give a scenario on a stack that is started."""
+    """Return a scenario with a running stack."""
     return make_scenario({})

@@ -1,4 +1,4 @@
-"""Records of `events-raw` read by fastavro and the schema file alone, and what they must be."""
+"""Decodes records of `events-raw` by fastavro and the schema file, and compares them."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ import schemas
 from tests.faults.derived import record_of
 from tests.reference import Row
 
-#: The schemas that `events-raw` was ever written by; ids are never reused.
+#: All schemas that `events-raw` was ever written with; ids are never reused.
 _FILES = {1: "raw_event.avsc"}
 _FOLDER = Path(schemas.__file__).with_name("avro")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,19 +23,19 @@ _JSON = ("properties", "extra")
 
 
 class RawRecord(NamedTuple):
-    """A record as it stands in the topic, and the fields of its value."""
+    """A record of the topic, with the fields of its value."""
 
     partition: int
     offset: int
     key: bytes
     headers: Mapping[str, bytes]
     fields: Row
-    #: Of its cluster, where a database has known several.
+    #: The epoch of its cluster, if the database has had several.
     epoch: int = 0
 
 
 def fields_of(value: bytes) -> Row:
-    """Return the fields of a value in the Confluent wire format; ValueError when it is none."""
+    """Return the fields of a value in the Confluent wire format; raises ValueError."""
     schema_id = int.from_bytes(value[1:5], "big")
     if value[:1] != b"\0" or schema_id not in _FILES:
         raise ValueError(f"the value begins with {value[:5].hex()}")
@@ -46,19 +46,19 @@ def fields_of(value: bytes) -> Row:
         raise ValueError(f"fastavro: {error!r}") from error
     if rest.read(1):
         raise ValueError("there are bytes after the record")
-    return {name: _plain(name, one) for name, one in fields.items()}
+    return {name: _plain(name, value) for name, value in fields.items()}
 
 
 def record_differences(
     record: RawRecord, body: Mapping[str, Any], *, imported: bool = False
 ) -> list[str]:
-    """Return how the record of an event differs from what was sent."""
-    found = record.fields
-    expected = record_of(body, found["received_at"], imported=imported)
+    """Return the differences between a record and the event that was sent."""
+    fields = record.fields
+    expected = record_of(body, fields["received_at"], imported=imported)
     differing = [
-        f"{name} is {found.get(name)!r}, not {expected[name]!r}"
+        f"{name} is {fields.get(name)!r}, not {expected[name]!r}"
         for name in expected
-        if found.get(name) != expected[name]
+        if fields.get(name) != expected[name]
     ]
     key = f"{body['site_id']}:{body['session_id']}".encode()
     outside = {
@@ -68,9 +68,9 @@ def record_differences(
         "header client-id": (record.headers.get("client-id"), b""),
     }
     return differing + [
-        f"{name} is {has!r}, not {wanted!r}"
-        for name, (has, wanted) in outside.items()
-        if has != wanted
+        f"{name} is {actual!r}, not {wanted!r}"
+        for name, (actual, wanted) in outside.items()
+        if actual != wanted
     ]
 
 
@@ -88,6 +88,6 @@ def _plain(name: str, value: Any) -> Any:
         return json.loads(value)
     if name == "truncated":
         return sorted(value)
-    if isinstance(value, dict):  # of a group, the members that were sent
-        return {member: one for member, one in value.items() if one is not None}
+    if isinstance(value, dict):  # without members that were not sent
+        return {member: item for member, item in value.items() if item is not None}
     return value

@@ -1,7 +1,7 @@
-"""What an event becomes, by the contract, written again: the row and the record of a JSON body.
+"""An independent implementation of the contract: derives the record and row of a JSON body.
 
-It imports nothing that the product derives events with, so a fault there is not repeated here.
-Times are microseconds since 1970.
+It imports none of the product's code that does this, so that bugs there are not repeated here.
+Times are microseconds since the epoch.
 """
 
 import json
@@ -30,7 +30,7 @@ _MEMBERS = {
     "vitals": ("lcp", "fid", "cls", "fcp", "ttfb", "inp"),
 }
 _REQUIRED = ("type", "site_id", "session_id")
-_PLACED = ("event_id", "timestamp", "sent_at")
+_READ_SEPARATELY = ("event_id", "timestamp", "sent_at")
 _MAX_JSON = 8_192
 _MAX_STACK = 2_048
 
@@ -44,16 +44,16 @@ _OPTIONAL = (
 
 
 def record_of(body: Mapping[str, Any], received_at: int, *, imported: bool = False) -> Row:
-    """Return the fields that the record of a body has; JSON texts as what they say.
+    """Return the fields of the record of a body, with JSON fields decoded.
 
     `imported`: the site's events keep their timestamps, whatever their age.
     """
-    made = _Making()
+    builder = _RecordBuilder()
     for name, value in body.items():
-        if name not in (*_REQUIRED, *_PLACED):
-            made.read(name, value)
-    made.keep_extra()
-    event_ts, source = placed(body, received_at, imported=imported)
+        if name not in (*_REQUIRED, *_READ_SEPARATELY):
+            builder.read(name, value)
+    builder.keep_extra()
+    event_ts, source = event_time(body, received_at, imported=imported)
     return {
         **dict.fromkeys(_OPTIONAL),
         **{name: body[name] for name in _REQUIRED},
@@ -61,13 +61,13 @@ def record_of(body: Mapping[str, Any], received_at: int, *, imported: bool = Fal
         "received_at": received_at,
         "event_ts": event_ts,
         "time_source": source,
-        **made.fields,
-        "truncated": sorted(made.truncated),
+        **builder.fields,
+        "truncated": sorted(builder.truncated),
     }
 
 
 def row_of(record: Row) -> Row:
-    """Return the row of `events` that a record becomes, without its place in Kafka."""
+    """Return the row of `events` for a record, without its position in Kafka."""
     return {
         **record,
         "path": page_of(record["path"], record["url"]),
@@ -75,8 +75,8 @@ def row_of(record: Row) -> Row:
     }
 
 
-def placed(body: Mapping[str, Any], received_at: int, *, imported: bool) -> tuple[int, str]:
-    """Return when an event happened, and which clock says so (D8)."""
+def event_time(body: Mapping[str, Any], received_at: int, *, imported: bool) -> tuple[int, str]:
+    """Return the time of an event and its source (D8)."""
     if body.get("timestamp") is None:
         return received_at, "server"
     happened = _micros(body["timestamp"])
@@ -92,9 +92,9 @@ def placed(body: Mapping[str, Any], received_at: int, *, imported: bool) -> tupl
 
 
 def error_identity(event: Any) -> str:
-    """Return the fingerprint of the errors that the traffic of these tests has.
+    """Return the fingerprint of an error of the tests' traffic.
 
-    Numbers of the message do not count, nor do host, line and column of the innermost frame.
+    It ignores numbers in the message, and host, line and column of the innermost frame.
     """
     message = " ".join(re.sub(r"\d+", "#", event.error_message or "").split())
     frame = re.search(
@@ -104,8 +104,8 @@ def error_identity(event: Any) -> str:
     return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
 
-class _Making:
-    """The optional fields of a body, one after the other."""
+class _RecordBuilder:
+    """Builds the optional fields of a record."""
 
     def __init__(self) -> None:
         self.fields: Row = {}
@@ -144,9 +144,9 @@ class _Making:
         self.fields[name] = value or None
 
     def _text(self, name: str, value: str) -> None:
-        self.fields[name] = self._cut(name, value, _TEXTS[name])
+        self.fields[name] = self._truncate(name, value, _TEXTS[name])
 
-    def _cut(self, name: str, value: str, limit: int) -> str:
+    def _truncate(self, name: str, value: str, limit: int) -> str:
         if len(value) > limit:
             self.truncated.append(name)
         return str(_clean(value))[:limit]
@@ -161,30 +161,30 @@ class _Making:
         self.fields[name] = kept
 
     def _group(self, name: str, value: Mapping[str, Any]) -> None:
-        known = {}
+        members = {}
         for member, content in value.items():
             if member not in _MEMBERS[name]:
                 self._extra.setdefault(name, {})[member] = content
             elif content is not None:
-                known[member] = self._member(name, member, content)
-        self.fields[name] = known or None
+                members[member] = self._member(name, member, content)
+        self.fields[name] = members or None
 
     def _member(self, name: str, member: str, content: Any) -> Any:
         if name == "utm":
-            return self._cut(f"{name}.{member}", content, 512)
+            return self._truncate(f"{name}.{member}", content, 512)
         is_real = name == "vitals" or member == "pixel_ratio"
-        return float(content) if is_real else _halves_up(content)
+        return float(content) if is_real else _round_half_up(content)
 
     def _click_ids(self, name: str, value: Mapping[str, Any]) -> None:
-        found = {
-            key: self._cut(f"{name}.{key}", text, 512)
+        ids = {
+            key: self._truncate(f"{name}.{key}", text, 512)
             for key, text in value.items()
             if text is not None
         }
-        self.fields[name] = found or None
+        self.fields[name] = ids or None
 
     def _duration(self, _: str, value: float) -> None:
-        self.fields["duration_ms"] = _halves_up(value)
+        self.fields["duration_ms"] = _round_half_up(value)
 
     def _amount(self, name: str, value: Any) -> None:
         exact = Decimal(str(value))
@@ -200,18 +200,18 @@ class _Making:
         self.fields[name] = _clean(value)
 
 
-def _halves_up(value: float) -> int:
+def _round_half_up(value: float) -> int:
     return int((Decimal(value) + Decimal("0.5")).to_integral_value(ROUND_FLOOR))
 
 
 def _clean(value: Any) -> Any:
-    """Replace each NUL, also in names and within objects and arrays."""
+    """Replace each NUL, including in names and nested values."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, list):
-        return [_clean(one) for one in value]
+        return [_clean(item) for item in value]
     if isinstance(value, dict):
-        return {_clean(name): _clean(one) for name, one in value.items()}
+        return {_clean(name): _clean(item) for name, item in value.items()}
     return value
 
 

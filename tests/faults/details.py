@@ -1,11 +1,11 @@
-"""The optional fields of made-up events: usual values, values at the limits, and unknown fields."""
+"""Optional fields of random events: typical values, values at the limits, unknown fields."""
 
 import random
 from typing import Any
 
 Event = dict[str, Any]
 
-#: What texts contain that systems between the client and the table damage.
+#: Texts that are often corrupted between the client and the table.
 _TEXTS = (
     "Basket",
     "Grüße aus 東京 🛒",
@@ -28,7 +28,7 @@ _STACKS = (
     "",
 )
 _LONG = "every word " * 400
-#: Of amounts; the last ones have more than six decimals.
+#: Amounts; the last ones have more than six decimals.
 _AMOUNTS = (
     "0",
     0.1,
@@ -45,7 +45,7 @@ _NUMBERS = (0, -1, 7, 2**53 + 1, 2**63 - 1, 0.5, -0.25, 1e300, 1.5e-9)
 
 
 def common(choose: random.Random) -> Event:
-    """Return fields that an event of any type may have, some of them null."""
+    """Return random fields of any event type, some of them null."""
     fields: Event = {
         "url": choose.choice(_URLS),
         "hostname": choose.choice(["shop.example", "www.shop.example", "a" * 600]),
@@ -65,7 +65,7 @@ def common(choose: random.Random) -> Event:
 
 
 def of_type(choose: random.Random, kind: str) -> Event:
-    """Return fields that events of one type have."""
+    """Return random fields of one event type."""
     if kind == "web_vitals":
         vitals = {"lcp": 2_500.5, "cls": 0, "inp": 8, "fid": -1.5, "ttfb": None, "new": 3}
         return {"vitals": _some(choose, vitals)}
@@ -95,7 +95,7 @@ def _screen(choose: random.Random) -> Event | None:
 
 
 def _json(choose: random.Random) -> Event:
-    """Return properties: all kinds of values, deep ones, and nearly as much as may be."""
+    """Return properties with values of all types, nested ones, and nearly the maximum size."""
     values: Event = {
         "plan": choose.choice(_TEXTS),
         "n": choose.choice(_NUMBERS),
@@ -108,7 +108,7 @@ def _json(choose: random.Random) -> Event:
 
 
 def _unknown(choose: random.Random) -> Event:
-    """Return fields that the API does not know; the largest are left out of the record."""
+    """Return unknown fields; the largest are not stored."""
     return {
         "app_version": choose.choice(["1.2.3", None, 7, [1, {"b": "\0"}]]),
         "clicks": choose.choice(_NUMBERS),
@@ -117,6 +117,6 @@ def _unknown(choose: random.Random) -> Event:
 
 
 def _some(choose: random.Random, fields: Event) -> Event:
-    """Return some of the fields, in any order."""
+    """Return a random selection of the fields, in random order."""
     count = choose.randint(0, len(fields))
     return {name: fields[name] for name in choose.sample(list(fields), count)}

@@ -1,4 +1,4 @@
-"""Rows that differ, told with their history."""
+"""Reports differing rows with their events."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,41 +18,41 @@ def differences(
     expected: Mapping[Key, Row],
     history: Callable[[Row], Log],
 ) -> list[str]:
-    """Return nothing when both are the same; else what differs, the first with their history.
+    """Return the differences as lines, the first with their events; empty if there are none.
 
-    `history` returns the events that a row is made of; they are shown in the order of the log.
+    `history` returns the events of a row; they are listed in the order of the log.
     """
     differing = [
         key for key in sorted({*stored, *expected}) if stored.get(key) != expected.get(key)
     ]
     if not differing:
         return []
-    told = [f"{table}: {len(differing)} of {len({*stored, *expected})} rows differ"]
+    lines = [f"{table}: {len(differing)} of {len({*stored, *expected})} rows differ"]
     for key in differing[:_SHOWN]:
-        row, wanted = stored.get(key), expected.get(key)
-        told.append(f"  {table} {key}: {_difference(row, wanted)}")
-        told += _told(history(row or wanted or {}))
-    return told
+        row, expected_row = stored.get(key), expected.get(key)
+        lines.append(f"  {table} {key}: {_difference(row, expected_row)}")
+        lines += _event_lines(history(row or expected_row or {}))
+    return lines
 
 
-def _difference(row: Row | None, wanted: Row | None) -> str:
+def _difference(row: Row | None, expected_row: Row | None) -> str:
     if row is None:
-        return f"is missing; it should be {wanted}"
-    if wanted is None:
+        return f"is missing; it should be {expected_row}"
+    if expected_row is None:
         return f"should not be there; it is {row}"
     return ", ".join(
-        f"{name} is {row.get(name)!r}, not {wanted.get(name)!r}"
-        for name in sorted({*row, *wanted})
-        if row.get(name) != wanted.get(name)
+        f"{name} is {row.get(name)!r}, not {expected_row.get(name)!r}"
+        for name in sorted({*row, *expected_row})
+        if row.get(name) != expected_row.get(name)
     )
 
 
-def _told(log: Log) -> list[str]:
+def _event_lines(log: Log) -> list[str]:
     lines = [
         f"    {src.partition}/{src.offset} logged {_time(src.log_ms * 1_000)}: {event.type} at "
         f"{_time(event.event_ts)}, {event.path}, {event.duration_ms}, {event.error_name}, "
         f"{event.session_id}, {event.event_id}"
-        for event, src in sorted(log, key=lambda one: one[1])
+        for event, src in sorted(log, key=lambda entry: entry[1])
     ]
     return lines[:_HISTORY]
 

@@ -1,4 +1,4 @@
-"""A small disk that a test fills and frees: a tmpfs of its own."""
+"""A small disk, a tmpfs, that tests fill and free."""
 
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ class Disk:
         self._ballast = path / "ballast"
 
     def fill(self) -> None:
-        """Take all the space that is left."""
+        """Use all free space."""
         with self._ballast.open("ab", buffering=0) as file:
             try:
                 while True:
@@ -25,18 +25,18 @@ class Disk:
                 return
 
     def free(self) -> None:
-        """Give back the space that was taken."""
+        """Free the space that `fill` used."""
         self._ballast.unlink()
 
 
 @contextmanager
 def mounted(path: Path, megabytes: int) -> Iterator[Disk]:
-    """Mount an empty disk; needs root, as a container's user is."""
+    """Mount an empty disk; needs root."""
     path.mkdir()
     options = f"size={megabytes}m"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
     try:
         yield Disk(path)
     finally:
-        # Lazy: a test that failed may have left a process in it.
+        # Lazy, because processes of a failed test may still use it.
         subprocess.run(["umount", "--lazy", path], check=True)

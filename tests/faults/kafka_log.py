@@ -1,4 +1,4 @@
-"""What stands in Kafka: the log that the database is the fold of."""
+"""Reads the log in Kafka from which the database is derived."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.reference import Log
 
 
 class DeadLetter(NamedTuple):
-    """One dead letter: who refused which record, and why."""
+    """A dead letter: the stage, the record's position and the reason."""
 
     stage: str
     topic: str
@@ -32,67 +32,67 @@ class DeadLetter(NamedTuple):
 
 
 class KafkaLog(NamedTuple):
-    """The events of a log, as far as they can be read."""
+    """The readable events of a log, with its dead letters."""
 
-    #: What is an event of `events-raw`, in its order: all of them, repeats too.
+    #: The events of `events-raw` in order, including repeats.
     events: Log
-    #: The same events in the order in which `events-alert` has them, each once.
+    #: The same events in the order of `events-alert`, without repeats.
     alerting: Log
     dead_letters: list[DeadLetter]
-    #: How many events the router sent more than once: what it read again after a crash.
+    #: The number of events that the router sent again after a crash.
     routed_again: int
-    #: The records of `events-raw` that are events, repeats too, as they stand there.
+    #: The records of `events`, including repeats.
     records: Sequence[RawRecord] = ()
-    #: The log time of the last record of `events-raw`, which may be a tick.
+    #: The log time of the last record of `events-raw`, which may be a punctuation record.
     last_ms: int = 0
 
 
 def read_log(bootstrap: str, before: Sequence[KafkaLog] = ()) -> KafkaLog:
-    """Read all there is, after the logs of the clusters `before`, of one epoch each."""
+    """Read the log, and append it to those of earlier clusters, of one epoch each."""
     logs = (*before, asyncio.run(_read_log(bootstrap, len(before))))
     return KafkaLog(
-        [one for log in logs for one in log.events],
-        [one for log in logs for one in log.alerting],
-        [one for log in logs for one in log.dead_letters],
+        [entry for log in logs for entry in log.events],
+        [entry for log in logs for entry in log.alerting],
+        [letter for log in logs for letter in log.dead_letters],
         sum(log.routed_again for log in logs),
-        [one for log in logs for one in log.records],
+        [record for log in logs for record in log.records],
         max(log.last_ms for log in logs),
     )
 
 
 async def _read_log(bootstrap: str, epoch: int) -> KafkaLog:
     raw = await read(bootstrap, [EVENTS_RAW.name])
-    read_ones = [(record, one) for record in raw if (one := _record_of(record, epoch))]
+    decoded = [(record, fields) for record in raw if (fields := _record_of(record, epoch))]
     events = [
-        (_event_of(one), Source(record.partition, epoch << 48 | record.offset, record.timestamp))
-        for record, one in read_ones
+        (_event_of(fields), Source(record.partition, epoch << 48 | record.offset, record.timestamp))
+        for record, fields in decoded
     ]
-    by_place = {(src.partition, src.offset): (event, src) for event, src in events}
-    alert_places = _sources_of(await read(bootstrap, [EVENTS_ALERT.name]))
+    by_position = {(src.partition, src.offset): (event, src) for event, src in events}
+    alerting = _sources_of(await read(bootstrap, [EVENTS_ALERT.name]))
     routed = Counter(_sources_of(await read(bootstrap, [EVENTS_SESSION.name])))
     dead = await read(bootstrap, [topic.name for topic in DEAD_LETTERS])
     return KafkaLog(
         events,
-        [by_place[place] for place in dict.fromkeys(alert_places) if place in by_place],
+        [by_position[source] for source in dict.fromkeys(alerting) if source in by_position],
         [_dead_letter(record) for record in dead],
-        sum(count - 1 for place, count in routed.items() if place in by_place),
-        [one for _, one in read_ones],
+        sum(count - 1 for source, count in routed.items() if source in by_position),
+        [fields for _, fields in decoded],
         max((record.timestamp for record in raw), default=0),
     )
 
 
 async def read(bootstrap: str, topics: Sequence[str]) -> list[Any]:
-    """Return all records of topics, each partition in order."""
+    """Return all records of topics, sorted by topic, partition and offset."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
     )
     await consumer.start()
     records: list[Any] = []
     try:
-        places = [TopicPartition(topic, part) for topic in topics for part in range(PARTITIONS)]
-        ends = await consumer.end_offsets(places)
-        consumer.assign(places)
-        while any([await consumer.position(place) < ends[place] for place in places]):
+        partitions = [TopicPartition(topic, part) for topic in topics for part in range(PARTITIONS)]
+        ends = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for fetched in (await consumer.getmany(timeout_ms=200)).values():
                 records.extend(fetched)
     finally:
@@ -100,8 +100,8 @@ async def read(bootstrap: str, topics: Sequence[str]) -> list[Any]:
     return sorted(records, key=lambda record: (record.topic, record.partition, record.offset))
 
 
-def ask(bootstrap: str, question: Callable[[Any, Any], Awaitable[Any]]) -> Any:
-    """Return what `question` answers, given an admin client and a consumer of the broker."""
+def query_kafka(bootstrap: str, query: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+    """Return the result of `query`, called with an admin client and a consumer."""
 
     async def run() -> Any:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
@@ -109,7 +109,7 @@ def ask(bootstrap: str, question: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         try:
             await admin.start()
             await consumer.start()
-            return await question(admin, consumer)
+            return await query(admin, consumer)
         finally:
             await consumer.stop()
             await admin.close()
@@ -118,7 +118,7 @@ def ask(bootstrap: str, question: Callable[[Any, Any], Awaitable[Any]]) -> Any:
 
 
 def _record_of(record: Any, epoch: int) -> RawRecord | None:
-    """Return the record of an event; None for a tick, and for what the router must reject."""
+    """Decode a record; None for punctuation, and for records that the router must reject."""
     event_id, key = find(record.headers, names.EVENT_ID), record.key or b""
     if record.value is None or event_id is None or len(event_id) != 16 or b":" not in key[1:]:
         return None
@@ -130,7 +130,7 @@ def _record_of(record: Any, epoch: int) -> RawRecord | None:
 
 
 def _event_of(record: RawRecord) -> RawEvent:
-    """Return the event of a record; its JSON texts are left out, which no result depends on."""
+    """Return the event of a record, without JSON fields, which no result depends on."""
     fields = {**record.fields, "properties": None, "extra": None}
     fields["screen"] = Screen(**fields["screen"]) if fields["screen"] else None
     fields["utm"] = Utm(**fields["utm"]) if fields["utm"] else None
@@ -138,21 +138,21 @@ def _event_of(record: RawRecord) -> RawEvent:
 
 
 def _sources_of(records: Sequence[Any]) -> list[tuple[int, int]]:
-    """Return the places in `events-raw` that records of a routed topic are from."""
+    """Return the partitions and offsets in `events-raw` of routed records."""
     packed = [find(record.headers, SOURCE) for record in records]
     sources = [Source.unpack(value) for value in packed if value and len(value) == 20]
     return [(source.partition, source.offset) for source in sources]
 
 
 def _dead_letter(record: Any) -> DeadLetter:
-    told = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     event_id = find(record.headers, names.EVENT_ID)
     return DeadLetter(
-        told[names.DLQ_STAGE],
-        told[names.DLQ_TOPIC],
-        int(told[names.DLQ_PARTITION]),
-        int(told[names.DLQ_OFFSET]),
-        told[names.DLQ_REASON],
+        headers[names.DLQ_STAGE],
+        headers[names.DLQ_TOPIC],
+        int(headers[names.DLQ_PARTITION]),
+        int(headers[names.DLQ_OFFSET]),
+        headers[names.DLQ_REASON],
         str(UUID(bytes=event_id)) if event_id and len(event_id) == 16 else None,
-        told.get(MARK),
+        headers.get(MARK),
     )

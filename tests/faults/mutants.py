@@ -1,9 +1,9 @@
-"""Faults put into a copy of the product, each for the scenario that must find it.
+"""Mutants of the product, each with the scenario that must find it.
 
     python -m tests.faults.mutants            # list them
     python -m tests.faults.mutants NAME...    # apply each, run its scenario; exit 1 if one survives
 
-A mutant whose text is no longer in its file is reported: choose another one for its scenario.
+A mutant whose text is no longer in its file is an error: update it.
 Results of the last runs are in mutants.md.
 """
 
@@ -28,13 +28,13 @@ _COPIED = (
 
 
 class Mutant(NamedTuple):
-    """A text of one file, what it becomes, and the test that must fail then."""
+    """A replacement in one file, and the test that must then fail."""
 
     name: str
     scenario: str
     file: str
     text: str
-    becomes: str
+    replacement: str
 
 
 MUTANTS = (
@@ -110,36 +110,35 @@ MUTANTS = (
     ),
     Mutant(
         "bytes-behind-the-record",
-        "tests/faults/test_poison.py::test_poison_of_every_kind_between_good_events",
+        "tests/faults/test_poison.py::test_poison_records_of_every_kind_between_valid_events",
         "schemas/codec.py",
         "if end != len(message):",
         "if end > len(message):",
     ),
     Mutant(
         "no-circuit-breaker",
-        "tests/faults/test_poison.py::test_nothing_but_poison_stops_its_partition",
+        "tests/faults/test_poison.py::test_poison_records_in_a_row_stop_their_partition",
         "streams/engine/circuit_breaker.py",
         "if longest > self._limit:",
         "if longest > 100 * self._limit:",
     ),
     Mutant(
         "zombie-worker-writes",
-        "tests/faults/test_workers.py::test_a_frozen_worker_wakes_up_after_its_partitions_moved",
+        "tests/faults/test_workers.py::test_a_frozen_worker_resumes_after_its_partitions_moved",
         "streams/engine/fencing.py",
         "if gap > self._limit:",
         "if gap > 1_000 * self._limit:",
     ),
     Mutant(
         "no-capacity-limit",
-        "tests/faults/test_bounds.py"
-        "::test_a_hundred_thousand_sessions_where_there_is_room_for_forty_thousand",
+        "tests/faults/test_bounds.py::test_100000_sessions_exceed_the_limit_of_40000_states",
         "streams/engine/capacity.py",
         "        self.max_states = max_states\n",
         "        self.max_states = 100 * max_states\n",
     ),
     Mutant(
         "refused-batch-skipped",
-        "tests/faults/test_broker.py::test_kafka_takes_no_records_of_one_topic_after_the_other",
+        "tests/faults/test_broker.py::test_kafka_rejects_records_of_one_topic_after_the_other",
         "streams/engine/producer.py",
         "                return await self._send_batch(topic, partition, records, start)\n",
         "                try:\n"
@@ -150,14 +149,14 @@ MUTANTS = (
     Mutant(
         "lost-records-not-routed-again",
         "tests/faults/test_lost_records.py::"
-        "test_every_payment_is_an_alert_after_events_alert_expired",
+        "test_every_payment_raises_an_alert_after_events_alert_expired",
         "streams/engine/lost_records.py",
         "    wanted = {place: logs.ends[place] for place in lost}\n",
         "    wanted = {place: logs.begins[place] for place in lost}\n    return wanted\n",
     ),
     Mutant(
         "drains-nothing",
-        "tests/faults/test_lost_records.py::test_what_expires_after_an_orderly_stop_was_processed",
+        "tests/faults/test_lost_records.py::test_records_that_expire_after_a_graceful_stop_were_processed",
         "streams/app.py",
         "    worker.drains = flow().routed\n",
         "",
@@ -171,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "database-not-waited-for",
-        "tests/faults/test_database.py::test_postgresql_is_away_for_two_minutes_and_restarted",
+        "tests/faults/test_database.py::test_postgresql_is_down_for_two_minutes_and_restarted",
         "sinks/sql/patience.py",
         "if not is_transient(error):",
         "if True:",
@@ -187,7 +186,7 @@ MUTANTS = (
 
 
 def main(names: list[str]) -> int:
-    """Run the mutants of these names; without one, list all."""
+    """Run the named mutants; without a name, list all."""
     if not names:
         for mutant in MUTANTS:
             print(f"{mutant.name:30} {mutant.scenario}")  # noqa: T201
@@ -199,7 +198,7 @@ def main(names: list[str]) -> int:
 
 
 def _is_killed(mutant: Mutant) -> bool:
-    """Run the scenario in a copy that has the fault; return whether it fails."""
+    """Run the scenario in a mutated copy; return True if it fails."""
     with tempfile.TemporaryDirectory(prefix="headrace-mutant-") as scratch:
         copy = Path(scratch) / "headrace"
         copy.mkdir()
@@ -210,12 +209,13 @@ def _is_killed(mutant: Mutant) -> bool:
         source = file.read_text()
         if source.count(mutant.text) != 1:
             sys.exit(f"{mutant.name}: {mutant.file} has its text {source.count(mutant.text)} times")
-        file.write_text(source.replace(mutant.text, mutant.becomes))
+        file.write_text(source.replace(mutant.text, mutant.replacement))
         argv = ["pytest", "-x", "-q", "-n", "0", "-m", "", *mutant.scenario.split()]
-        ended = subprocess.run([sys.executable, "-m", *argv], cwd=copy, check=False)
-    # 1: a test failed. All else, as no test found, says nothing of the mutant.
-    assert ended.returncode in {0, 1}, f"{mutant.name}: pytest ended with {ended.returncode}"
-    return ended.returncode == 1
+        completed = subprocess.run([sys.executable, "-m", *argv], cwd=copy, check=False)
+    # 1: a test failed. Other codes, such as for no tests, are errors.
+    code = completed.returncode
+    assert code in {0, 1}, f"{mutant.name}: pytest exited with {code}"
+    return code == 1
 
 
 if __name__ == "__main__":

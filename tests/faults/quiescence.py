@@ -1,4 +1,4 @@
-"""Waiting until all that was sent has come to its end: lag 0, from the first topic to SQL."""
+"""Waits until all events are processed, from the first topic to SQL."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from schemas import topics
 from schemas.topics import Topic
 from tests.e2e.stack import PARTITIONS, Stack
-from tests.faults.kafka_log import ask
+from tests.faults.kafka_log import query_kafka
 from tests.fixtures.waiting import eventually
 
 _ROUTED = (topics.EVENTS_SESSION, topics.EVENTS_PAGELEAVE, topics.EVENTS_ALERT)
@@ -18,10 +18,10 @@ Ends = Mapping[tuple[str, int], int]
 
 
 def quiesce(stack: Stack, within_seconds: float = 180) -> None:
-    """Wait until what stands in `events-raw` now is done by every stage behind it.
+    """Wait until every stage has processed the current records of `events-raw`.
 
-    Ticks flow for ever, so each stage is held against the end that its topic had when the
-    stage before was done.
+    Punctuation records are written continuously, so each stage is compared with the end offsets at
+    the time when the previous stage was done.
     """
     raw = _ends(stack, topics.EVENTS_RAW)
     _wait(stack, raw, lambda: _committed(stack), within_seconds)
@@ -31,7 +31,7 @@ def quiesce(stack: Stack, within_seconds: float = 180) -> None:
 
 
 def close_all_visits(stack: Stack, within_seconds: float = 120) -> None:
-    """Wait until stream time has closed every visit; the stack's gap must be seconds."""
+    """Wait until stream time has closed every visit; the stack's gap must be short."""
     eventually(
         lambda: not stack.rows("SELECT 1 FROM sessions WHERE state = 'open' LIMIT 1"),
         within_seconds=within_seconds,
@@ -46,9 +46,9 @@ def _wait(stack: Stack, ends: Ends, done: Callable[[], Ends], within_seconds: fl
     def is_done() -> bool:
         behind.clear()
         reached = done()
-        for place, end in ends.items():
-            if reached.get(place, 0) < end:
-                behind[place] = f"{reached.get(place, 0)} of {end}"
+        for tp, end in ends.items():
+            if reached.get(tp, 0) < end:
+                behind[tp] = f"{reached.get(tp, 0)} of {end}"
         return not behind
 
     try:
@@ -57,24 +57,24 @@ def _wait(stack: Stack, ends: Ends, done: Callable[[], Ends], within_seconds: fl
         raise AssertionError(f"{error}; behind: {behind}; the screen:\n{stack.screen}") from None
 
 
-def _ends(stack: Stack, *of: Topic) -> Ends:
-    places = [TopicPartition(topic.name, part) for topic in of for part in range(PARTITIONS)]
+def _ends(stack: Stack, *topics_: Topic) -> Ends:
+    partitions = [TopicPartition(one.name, part) for one in topics_ for part in range(PARTITIONS)]
 
     async def ends(_: Any, consumer: Any) -> Ends:
-        found = await consumer.end_offsets(places)
-        return {(place.topic, place.partition): end for place, end in found.items()}
+        offsets = await consumer.end_offsets(partitions)
+        return {(tp.topic, tp.partition): end for tp, end in offsets.items()}
 
-    answer: Ends = ask(stack.kafka, ends)
-    return answer
+    result: Ends = query_kafka(stack.kafka, ends)
+    return result
 
 
 def _committed(stack: Stack) -> Ends:
     async def committed(admin: Any, _: Any) -> Ends:
-        found = await admin.list_consumer_group_offsets("headrace-streams")
-        return {(place.topic, place.partition): at.offset for place, at in found.items()}
+        offsets = await admin.list_consumer_group_offsets("headrace-streams")
+        return {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items()}
 
-    answer: Ends = ask(stack.kafka, committed)
-    return answer
+    result: Ends = query_kafka(stack.kafka, committed)
+    return result
 
 
 def _stored(stack: Stack) -> Ends:

@@ -1,4 +1,4 @@
-"""The figures of the scenarios, in a table at the end of the run."""
+"""The figures of the scenarios, printed as a table at the end of the run."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,13 +8,13 @@ import psutil
 from tests.e2e.stack import Stack
 from tests.faults.kafka_log import KafkaLog
 
-#: Of a test's report: its row.
+#: The user property of a test report that has its row.
 PROPERTY = "figures"
 ROLES = ("web", "streams", "live", "sinks")
 
 
 class Figures(NamedTuple):
-    """What one scenario came to; `recoveries` are seconds from the fault to a new result."""
+    """The figures of one scenario; `recoveries` are seconds from a fault to a new result."""
 
     scenario: str
     events: int
@@ -24,7 +24,7 @@ class Figures(NamedTuple):
     rss_mb: str
 
     def line(self) -> str:
-        """Return it as a row of docs/reliability.md."""
+        """Return the row of docs/reliability.md."""
         seconds = sorted(self.recoveries)
         recovery = f"{seconds[len(seconds) // 2]:.1f} / {seconds[-1]:.1f}" if seconds else "-"
         return (
@@ -42,7 +42,7 @@ HEAD = (
 def figures(
     scenario: str, stack: Stack, log: KafkaLog, recoveries: Sequence[float] = ()
 ) -> Figures:
-    """Measure what there is to measure at the end of a scenario."""
+    """Return the figures at the end of a scenario."""
     [stored] = stack.rows("SELECT count(*) AS n FROM events")
     return Figures(
         scenario,
@@ -62,7 +62,7 @@ def _megabytes(stack: Stack, role: str) -> str:
 
 
 def show(terminal: Any) -> None:
-    """Show the table, of scenarios that other processes ran, too: it is in their reports."""
+    """Print the table from the reports of all processes."""
     reports = [
         report
         for outcome in ("passed", "failed")
@@ -70,7 +70,7 @@ def show(terminal: Any) -> None:
         if getattr(report, "when", "") == "call"
     ]
     lines = [dict(report.user_properties).get(PROPERTY) for report in reports]
-    if found := [line for line in lines if line is not None]:
+    if rows := [line for line in lines if line is not None]:
         terminal.section("fault scenarios")
-        for line in (HEAD, *sorted(found)):
+        for line in (HEAD, *sorted(rows)):
             terminal.write_line(line)

@@ -1,4 +1,4 @@
-"""Where topics end, what `streams` has processed of them, and records that expire."""
+"""End offsets, committed offsets of `streams`, and expiry of records."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,52 +9,52 @@ from aiokafka.admin import RecordsToDelete
 
 from schemas.topics import Topic
 from tests.e2e.stack import PARTITIONS
-from tests.faults.kafka_log import ask
+from tests.faults.kafka_log import query_kafka
 from tests.fixtures.waiting import eventually_async
 
 Offsets = Mapping[TopicPartition, int]
 
 
 def end_offsets(bootstrap: str, *topics: Topic) -> Offsets:
-    """Return the end offset of each partition of topics."""
+    """Return the end offsets of topics."""
 
     async def ends(_: Any, consumer: Any) -> Offsets:
         return dict(await consumer.end_offsets(_partitions(*topics)))
 
-    found: Offsets = ask(bootstrap, ends)
+    found: Offsets = query_kafka(bootstrap, ends)
     return found
 
 
 def processed(bootstrap: str, *topics: Topic) -> Offsets:
-    """Return the offset that `streams` has committed in each partition of topics."""
+    """Return the offsets that `streams` has committed in topics."""
 
     async def committed(admin: Any, _: Any) -> Offsets:
-        # While a broker that has just started loads them, aiokafka finds no offsets.
+        # aiokafka returns none while a broker that has just started loads them.
         await eventually_async(
             lambda: _is_loaded(admin), within_seconds=30, what="the group's offsets are loaded"
         )
-        found = await admin.list_consumer_group_offsets("headrace-streams")
-        return {one: found[one].offset if one in found else 0 for one in _partitions(*topics)}
+        offsets = await admin.list_consumer_group_offsets("headrace-streams")
+        return {tp: offsets[tp].offset if tp in offsets else 0 for tp in _partitions(*topics)}
 
-    found: Offsets = ask(bootstrap, committed)
+    found: Offsets = query_kafka(bootstrap, committed)
     return found
 
 
 def unprocessed(bootstrap: str, *topics: Topic) -> int:
-    """Return how many records of topics `streams` has not processed."""
+    """Return the number of records of topics that `streams` has not processed."""
     done = processed(bootstrap, *topics)
-    return sum(end - done[one] for one, end in end_offsets(bootstrap, *topics).items())
+    return sum(end - done[tp] for tp, end in end_offsets(bootstrap, *topics).items())
 
 
 def expire(bootstrap: str, *topics: Topic) -> None:
-    """Delete all records of topics, as retention does."""
+    """Delete all records of topics, as if they had expired."""
 
     async def delete(admin: Any, consumer: Any) -> None:
         ends = await consumer.end_offsets(_partitions(*topics))
         async with asyncio.timeout(30):
-            await admin.delete_records({one: RecordsToDelete(end) for one, end in ends.items()})
+            await admin.delete_records({tp: RecordsToDelete(end) for tp, end in ends.items()})
 
-    ask(bootstrap, delete)
+    query_kafka(bootstrap, delete)
 
 
 async def _is_loaded(admin: Any) -> bool:
@@ -64,5 +64,5 @@ async def _is_loaded(admin: Any) -> bool:
 
 def _partitions(*topics: Topic) -> list[TopicPartition]:
     return [
-        TopicPartition(one.name, partition) for one in topics for partition in range(PARTITIONS)
+        TopicPartition(topic.name, partition) for topic in topics for partition in range(PARTITIONS)
     ]

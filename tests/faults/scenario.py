@@ -1,4 +1,4 @@
-"""One scenario: a stack under load, what befalls it, and the comparison at the end."""
+"""A fault scenario: a stack under load, faults, and a comparison at the end."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.quiescence import close_all_visits, quiesce
 
-#: Visits end within seconds, so that closing, late joins and merging are in every run.
+#: Visits close within seconds, so that every run includes closing, late events and merges.
 SHORT_VISITS = {
     "HEADRACE_SESSION__GAP_SECONDS": "6",
     "HEADRACE_SESSION__LATENESS_SECONDS": "2",
@@ -22,25 +22,25 @@ SHORT_VISITS = {
 }
 SHORT = Rules(gap_seconds=6, all_closed=True)
 
-Note = Callable[[Stack, KafkaLog, list[float]], None]
+Report = Callable[[Stack, KafkaLog, list[float]], None]
 
 
 class Scenario:
-    """A stack with short visits, and the load on it."""
+    """A stack with short visits, under load."""
 
-    def __init__(self, stack: Stack, seed: int, note: Note) -> None:
+    def __init__(self, stack: Stack, seed: int, report: Report) -> None:
         self.stack = stack
         self.seed = seed
         #: Seconds from a fault to a result of an event that was sent after it.
         self.recoveries: list[float] = []
-        self._note = note
+        self._report = report
         self._load: Load | None = None
 
     @contextmanager
     def load(self, ledger: Ledger | None = None) -> Iterator[Load]:
-        """Send events while the block lasts, and a while before and after it.
+        """Send events before, during and after the block.
 
-        `ledger` is that of what was sent before.
+        `ledger` has the events that were sent earlier.
         """
         with Load(self.stack, self.seed, ledger=ledger) as load:
             self._load = load
@@ -49,21 +49,21 @@ class Scenario:
             load.more(300)
 
     def recover(self, within_seconds: float = 120) -> None:
-        """Measure how long it takes until an event that is sent now has become a session."""
+        """Measure the time until a new event is stored in its session."""
         assert self._load is not None
         self.recoveries.append(self._load.probe(within_seconds))
 
     def check(
         self, *, clock_error_seconds: float = 0.0, is_log_time_right: bool = True
     ) -> KafkaLog:
-        """Wait until all is at rest, hold the database against ledger and log, note the figures.
+        """Wait until all is processed, compare the database with ledger and log, and report.
 
-        `clock_error_seconds` is by how much the clock of an API server was wrong;
+        `clock_error_seconds` is the error of an API server's clock;
         `is_log_time_right` is false if that of the broker was.
         """
         assert self._load is not None
         quiesce(self.stack)
-        # What a wrong clock led is closed when the right one has passed it: 5 minutes at most.
+        # Visits from a clock that was ahead close up to 5 minutes later.
         close_all_visits(self.stack, 120 if is_log_time_right else 480)
         log = check_exact(
             self.stack,
@@ -72,17 +72,17 @@ class Scenario:
             ),
             self._load.ledger,
         )
-        self._note(self.stack, log, self.recoveries)
+        self._report(self.stack, log, self.recoveries)
         return log
 
 
-def hold(seconds: float) -> None:
-    """Let a fault last."""
+def sleep(seconds: float) -> None:
+    """Wait while a fault lasts."""
     threading.Event().wait(seconds)
 
 
 def why_not_ready(stack: Stack) -> str:
-    """Return what /readyz complains of; empty when it does not."""
+    """Return the error of /readyz; empty if it is ready."""
     try:
         with urllib.request.urlopen(f"{stack.url}/readyz", timeout=10):  # noqa: S310 - ours
             return ""
@@ -90,5 +90,5 @@ def why_not_ready(stack: Stack) -> str:
         return str(json.load(error)["error"])
 
 
-#: Starts a stack, with more settings.
+#: Starts a stack with additional settings.
 MakeScenario = Callable[[Mapping[str, str]], Scenario]

@@ -1,4 +1,4 @@
-"""The rows of the database in neutral values: times in microseconds, JSON as what it says."""
+"""The rows of the database with neutral values: times in microseconds, JSON decoded."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def rows_of(stack: Stack, model: type[SQLModel]) -> list[Row]:
 
 
 def view_rows(stack: Stack, name: str) -> list[Row]:
-    """Return all rows of a view; a time is what the engine gives."""
+    """Return all rows of a view; times have the engine's type."""
     return [_neutral(row) for row in stack.select(text(f"SELECT * FROM {name}"))]  # noqa: S608
 
 

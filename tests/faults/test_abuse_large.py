@@ -1,4 +1,4 @@
-"""Thousands of connections that mean harm, at once, beside clients that do not."""
+"""Thousands of malicious connections at the same time as normal clients."""
 
 import resource
 import socket
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from tests.faults.scenario import Scenario, hold
+from tests.faults.scenario import Scenario, sleep
 from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -18,13 +18,13 @@ SLOW_BODIES = 500
 KEPT_ALIVE = 2_500
 SILENT = 2_500
 ALL = SLOW_HEADS + SLOW_BODIES + KEPT_ALIVE + SILENT
-#: Files of this process besides these connections.
+#: Open files of this process other than these connections.
 _OTHER_FILES = 500
-#: Connections of the load, and what else may be coming or going when files are counted.
+#: Connections of the load, and other files that may be open.
 _OTHERS = 30
-#: What a first wave may leave: the allocator keeps for the next what it once had.
+#: The allowed growth by the first wave: the allocator keeps memory.
 _MAX_KEPT_BYTES = 128 * 1024 * 1024
-#: What the next may add to it: nothing, but for its load.
+#: The allowed growth by the second wave.
 _MAX_GROWTH_BYTES = 16 * 1024 * 1024
 
 _HEAD = b"POST /api/event HTTP/1.1\r\nHost: headrace\r\n"
@@ -34,18 +34,18 @@ _HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: headrace\r\n\r\n"
 
 @pytest.fixture(autouse=True)
 def many_files() -> Iterator[None]:
-    """Let this process have so many files."""
+    """Raise the limit of open files of this process."""
     (soft, hard) = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, ALL + _OTHER_FILES), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_six_thousand_connections_that_mean_harm(scenario: Scenario) -> None:
-    """500 send a byte of the head a second, 500 one of the body, 5,000 none: all are ended.
+def test_6000_malicious_connections(scenario: Scenario) -> None:
+    """500 connections send a head byte by byte, 500 a body, and 5,000 are idle: all are closed.
 
-    Half of the 5,000 never say anything, the others are kept alive after a request. Normal
-    clients are answered as ever. Then all comes once more, and finds the server as it was.
+    Half of the idle ones never send a request. Normal clients are not affected. A second wave needs
+    no more memory than the first.
     """
     web = psutil.Process(scenario.stack.pid("web"))
     before = web.memory_info().rss
@@ -73,32 +73,32 @@ def _wave(scenario: Scenario, web: psutil.Process) -> None:
         eventually(
             lambda: web.num_fds() >= files + ALL - _OTHERS,
             within_seconds=15,
-            what="all are open at once",
+            what="all are open",
         )
         scenario.recover()
-        ended: set[socket.socket] = set()
+        closed: set[socket.socket] = set()
 
-        def slow_are_ended() -> bool:
-            hold(1)
-            ended.update(connection for connection in slow if not _send_one_byte(connection))
-            return len(ended) == len(slow)
+        def slow_are_closed() -> bool:
+            sleep(1)
+            closed.update(connection for connection in slow if not _send_one_byte(connection))
+            return len(closed) == len(slow)
 
-        eventually(slow_are_ended, within_seconds=60, what="the slow connections are ended")
+        eventually(slow_are_closed, within_seconds=60, what="the slow connections are closed")
         eventually(
             lambda: web.num_fds() <= files + _OTHERS,
             within_seconds=120,
-            what="the idle connections are closed, too",
+            what="the idle connections are closed",
         )
 
 
-def _connect(stack: ExitStack, port: int, begin: bytes) -> socket.socket:
+def _connect(stack: ExitStack, port: int, data: bytes) -> socket.socket:
     connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
-    connection.sendall(begin)
+    connection.sendall(data)
     return connection
 
 
 def _send_one_byte(connection: socket.socket) -> bool:
-    """Tell whether the connection is still open."""
+    """Send a byte; return False if the connection is closed."""
     try:
         connection.send(b" ")
     except ConnectionError:

@@ -1,4 +1,4 @@
-"""Clocks that are wrong: time is the broker's, so nobody's sessions end early."""
+"""Wrong clocks: stream time is the broker's, so no session closes early."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from infra.broker.ports import free_port
 from tests.faults.load import Load
 from tests.faults.scenario import MakeScenario, Scenario, why_not_ready
-from tests.faults.workers import answers, workers_of
+from tests.faults.workers import is_ready, workers_of
 from tests.fixtures.clock import Clock
 from tests.fixtures.waiting import eventually
 
@@ -18,7 +18,7 @@ HOUR, DAY = 3_600, 86_400
 
 @pytest.mark.parametrize("seconds", [3 * HOUR, -2 * DAY])
 def test_the_clock_of_a_stream_worker_is_wrong(scenario: Scenario, seconds: int) -> None:
-    """Each worker has some partitions; what it makes of them is the same as with a right clock."""
+    """Each worker has some partitions, and its results do not depend on its clock."""
     stack = scenario.stack
     with scenario.load() as load, workers_of(stack) as workers:
         workers.start("streams", workers.wrong_clock(seconds)).wait_ready()
@@ -34,13 +34,13 @@ def test_the_clock_of_a_stream_worker_is_wrong(scenario: Scenario, seconds: int)
 
 @pytest.mark.parametrize("seconds", [3 * HOUR, -3 * HOUR])
 def test_the_clock_of_an_api_server_is_wrong(scenario: Scenario, seconds: int) -> None:
-    """Its events are placed wrongly in time, but no other server's, and none is lost."""
+    """Only its own events have wrong times, and none is lost."""
     stack, port = scenario.stack, free_port()
     url = f"http://127.0.0.1:{port}"
     with scenario.load() as load, workers_of(stack) as workers:
         settings = {"HEADRACE_API__PORT": str(port), **workers.wrong_clock(seconds)}
         server = workers.start("api", settings)
-        eventually(lambda: answers(url), within_seconds=60, what="the other server answers")
+        eventually(lambda: is_ready(url), within_seconds=60, what="the other server is ready")
         with Load(stack, scenario.seed + 1, url=url, ledger=load.ledger) as wrong:
             wrong.more(500)
         scenario.recover()
@@ -53,7 +53,7 @@ def test_the_clock_of_an_api_server_is_wrong(scenario: Scenario, seconds: int) -
 def test_the_clock_of_the_broker_is_wrong_for_a_while(
     make_scenario: MakeScenario, tmp_path: Path, seconds: int
 ) -> None:
-    """No visit ends early or stays open, also after the clock is right again; it is reported."""
+    """No visit closes early or stays open, also after the clock is corrected; it is reported."""
     clock = Clock(tmp_path / "clock")
     # The broker alone reads this clock, not the roles.
     scenario = make_scenario({"JAVA_HOME": clock.settings["JAVA_HOME"]})

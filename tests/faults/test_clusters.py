@@ -16,12 +16,12 @@ from tests.faults.quiescence import quiesce
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
-#: Acknowledged in each cluster. The same traffic begins again each time, and goes further.
+#: Acknowledged events per cluster. The same traffic is sent again each time, and more of it.
 _EVENTS = (300, 700, 1_100)
 
 
 def test_a_database_adopts_an_empty_cluster_twice(make_stack: MakeStack, seed: int) -> None:
-    """Sessions go on as one visit, repeats of the clusters before do not count again."""
+    """Visits continue across clusters, and repeats of earlier clusters' events do not count."""
     stack = make_stack({"HEADRACE_STREAMS__TICK_SECONDS": "1"})
     ledger, logs = Ledger(), list[KafkaLog]()
     for count in _EVENTS:

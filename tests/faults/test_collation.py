@@ -24,14 +24,14 @@ from tests.fixtures.postgres import LocalPostgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-#: By code points `B` is before `a` and `-` before all letters; by the locale neither is.
+#: By code points `B` is before `a`, and `-` before all letters; in the locale neither is.
 _SITES = ("a", "B", "A", "b", "a-b", "aB", "ab", "a.b", "a_b", "_a", "-a", "Z", "z", "10", "9")
 _SESSIONS = ("x", "X", "x-1", "x1", "ä", "Ä", "z", "é", "ss", "ß", "a b", "a:b", "ab")
 
 
 @pytest.fixture
 def english_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give the URL of an empty database with the collation en_US."""
+    """Yield the URL of an empty database with an English collation."""
     with locales.compiled() as folder:
         monkeypatch.setenv("LOCPATH", folder)
         with LocalPostgres() as server:
@@ -41,10 +41,10 @@ def english_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             yield url.render_as_string(hide_password=False)
 
 
-def test_a_postgresql_database_with_a_collation_of_its_own(
+def test_a_postgresql_database_with_its_own_collation(
     english_database: str, make_scenario: MakeScenario
 ) -> None:
-    """Every site is listed once, in the order of code points; the audit finds nothing."""
+    """Every site is listed once, by code points, and the audit finds no difference."""
     assert _query(english_database, "SELECT 'a' < 'B'") is True, "the database has the collation"
     scenario = make_scenario({"HEADRACE_DATABASE__URL": english_database})
     stack = scenario.stack
@@ -57,7 +57,9 @@ def test_a_postgresql_database_with_a_collation_of_its_own(
             ]
             assert stack.post(bodies, "/api/events")[0] == 202
             for body in bodies:
-                load.ledger.note(Sent(body["event_id"], body, is_valid=True), Outcome.ACKNOWLEDGED)
+                load.ledger.record(
+                    Sent(body["event_id"], body, is_valid=True), Outcome.ACKNOWLEDGED
+                )
     scenario.check()
 
     assert _headrace(stack, "audit").returncode == 0
@@ -85,15 +87,15 @@ def _event(site: str, session: str, kind: str) -> dict[str, Any]:
 
 
 def _all(stack: Stack, token: str, path: str) -> list[dict[str, Any]]:
-    """Return the items of a list, read in pages of four."""
+    """Return all items of a list, with pages of four."""
     items: list[dict[str, Any]] = []
     cursor = None
     while True:
         query = urlencode({"limit": 4, **({"cursor": cursor} if cursor else {})})
         request = urllib.request.Request(f"{stack.url}{path}?{query}")  # noqa: S310 - ours
         request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
-            page = json.load(answer)
+        with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310
+            page = json.load(response)
         items += page["items"]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -107,15 +109,15 @@ def _headrace(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _query(url: str, statement: str) -> Any:
-    """Run one statement outside of a transaction; return its first value, if it has one."""
+    """Run a statement outside of a transaction; return its first value, if any."""
 
     async def run() -> Any:
         engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
         )
         async with engine.connect() as connection:
-            found = await connection.execute(text(statement))
-            value = found.scalar() if found.returns_rows else None
+            result = await connection.execute(text(statement))
+            value = result.scalar() if result.returns_rows else None
         await engine.dispose()
         return value
 

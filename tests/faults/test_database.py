@@ -1,4 +1,4 @@
-"""The database is away, full, or in others' hands: the events wait in Kafka."""
+"""The database is down, full or locked: events wait in Kafka."""
 
 import resource
 import sqlite3
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.faults.scenario import MakeScenario, Scenario, hold, why_not_ready
+from tests.faults.scenario import MakeScenario, Scenario, sleep, why_not_ready
 from tests.fixtures.postgres import LocalPostgres
 from tests.fixtures.waiting import eventually
 
@@ -16,26 +16,26 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 @pytest.fixture
 def postgres() -> Iterator[LocalPostgres]:
-    """Give a PostgreSQL server that this test may stop."""
+    """Yield a PostgreSQL server that the test may stop."""
     with LocalPostgres() as server:
         yield server
 
 
-def test_postgresql_is_away_for_two_minutes_and_restarted(
+def test_postgresql_is_down_for_two_minutes_and_restarted(
     postgres: LocalPostgres, make_scenario: MakeScenario
 ) -> None:
-    """Events are taken meanwhile, readiness says what is wrong, and nothing has to be done."""
+    """Events are accepted, `/readyz` reports the reason, and it recovers without intervention."""
     scenario = make_scenario({"HEADRACE_DATABASE__URL": postgres.url})
     stack = scenario.stack
     with scenario.load() as load:
         before = stack.pid("sinks")
         postgres.stop()
-        hold(120)
+        sleep(120)
         load.more(300)
         assert "database" in why_not_ready(stack)
         postgres.start()
         scenario.recover()
-        assert stack.pid("sinks") == before, "sinks waited, and was not started anew"
+        assert stack.pid("sinks") == before, "sinks waited, and was not restarted"
         postgres.stop()
         postgres.start()
         scenario.recover()
@@ -43,12 +43,12 @@ def test_postgresql_is_away_for_two_minutes_and_restarted(
 
 
 def test_another_process_locks_the_sqlite_file_for_30_seconds(scenario: Scenario) -> None:
-    """Readiness names it; then all that waited is written."""
+    """`/readyz` names the process; afterwards all events are written."""
     stack = scenario.stack
     with scenario.load() as load:
         holder = sqlite3.connect(stack.data_dir / "headrace.db", isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        hold(30)
+        sleep(30)
         load.more(300)
         assert "holds the lock" in why_not_ready(stack)
         holder.execute("ROLLBACK")
@@ -58,7 +58,7 @@ def test_another_process_locks_the_sqlite_file_for_30_seconds(scenario: Scenario
 
 
 def test_the_disk_of_the_sqlite_file_is_full_for_30_seconds(scenario: Scenario) -> None:
-    """No part of a batch is written; when there is space again, everything is."""
+    """No partial batch is written; afterwards all events are."""
     stack = scenario.stack
     with scenario.load() as load:
         pid = stack.pid("sinks")
@@ -69,9 +69,9 @@ def test_the_disk_of_the_sqlite_file_is_full_for_30_seconds(scenario: Scenario) 
         eventually(
             lambda: "database" in why_not_ready(stack),
             within_seconds=30,
-            what="readiness says that the database cannot be written",
+            what="`/readyz` reports that the database cannot be written",
         )
-        hold(30)
+        sleep(30)
         load.more(300)
         sinks.rlimit(psutil.RLIMIT_FSIZE, no_limit)
         scenario.recover()

@@ -1,4 +1,4 @@
-"""Visits by the default settings (gap 30 min, grace 5 min, retention 25 h), by a set clock."""
+"""Visits with the default settings (gap 30 min, grace 5 min, retention 25 h) and a fake clock."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.faults.kafka_log import read
 from tests.faults.ledger import Ledger, Outcome
 from tests.faults.load import outcomes_of
 from tests.faults.quiescence import close_all_visits, quiesce
-from tests.faults.scenario import hold
+from tests.faults.scenario import sleep
 from tests.faults.traffic import Sent, Traffic
 from tests.fixtures.clock import Clock
 from tests.fixtures.waiting import eventually
@@ -28,28 +28,28 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 _SITE = "defaults"
 _MINUTE, _HOUR = 60, 3_600
-#: Every process has read the clock by then, and every partition has had a punctuation record.
+#: Until every process has read the clock and every partition has a punctuation record.
 _SETTLED_SECONDS = 3.0
 
 
 class Run:
-    """A stack, its clock, and what was sent to it; minutes are those since the start."""
+    """A stack with its clock and ledger; minutes are counted from the start."""
 
     def __init__(self, stack: Stack, clock: Clock, seed: int) -> None:
         self.stack, self.clock = stack, clock
         self.ledger = Ledger(clock.now)
         self._traffic = Traffic(seed, clock.now)
         self._sent = 0
-        self._began = clock.now()
+        self._started_at = clock.now()
 
     def advance(self, seconds: int) -> None:
-        """Let time pass, for the broker and for all roles."""
+        """Advance the clock of the broker and all roles."""
         quiesce(self.stack)
         self.clock.advance(seconds)
-        hold(_SETTLED_SECONDS)
+        sleep(_SETTLED_SECONDS)
 
     def view(self, session: str, at_minute: float | None = None) -> None:
-        """Send a page view of a visitor, as of now or late by a timestamp."""
+        """Send a page view, by default with the current time."""
         self._sent += 1
         body: dict[str, Any] = {
             "type": "pageview",
@@ -59,33 +59,33 @@ class Run:
             "event_id": str(UUID(int=self._sent, version=4)),
         }
         if at_minute is not None:
-            moment = datetime.fromtimestamp(self._began + at_minute * _MINUTE, UTC)
+            moment = datetime.fromtimestamp(self._started_at + at_minute * _MINUTE, UTC)
             body["timestamp"] = moment.isoformat()
         self._send([Sent(body["event_id"], body, is_valid=True)])
 
     def others(self, requests: int) -> None:
-        """Send what other visitors do."""
+        """Send requests of other visitors."""
         for _ in range(requests):
             self._send(self._traffic.request())
 
     def visits(self, session: str) -> list[tuple[str, int]]:
-        """Return state and number of events of a session's visits, in order of time."""
+        """Return the state and number of events of a session's visits, by start time."""
         quiesce(self.stack)
         query = "SELECT state, events FROM sessions WHERE session_id = ? ORDER BY started_at, state"
         return [(row["state"], row["events"]) for row in self.stack.rows(query, [session])]
 
     def _send(self, request: list[Sent]) -> None:
-        began = self.clock.now()
-        status, answer = self.stack.post([sent.body for sent in request], "/api/events")
-        for sent, outcome in zip(request, outcomes_of(status, answer, len(request)), strict=True):
+        sent_at = self.clock.now()
+        status, content = self.stack.post([sent.body for sent in request], "/api/events")
+        for sent, outcome in zip(request, outcomes_of(status, content, len(request)), strict=True):
             assert outcome is not Outcome.UNKNOWN
-            self.ledger.note(sent, outcome, began)
+            self.ledger.record(sent, outcome, sent_at)
 
 
-def test_visits_end_join_and_expire_by_the_default_settings(
+def test_visits_close_merge_and_expire_by_the_default_settings(
     make_stack: MakeStack, tmp_path: Path, seed: int
 ) -> None:
-    """Open for 35 minutes of stream time, joined by late events for a day, gone after 25 hours."""
+    """Open for 35 minutes of stream time, merged by late events, removed after 25 hours."""
     clock = Clock(tmp_path / "clock")
     stack = make_stack({**clock.settings, "HEADRACE_STREAMS__TICK_SECONDS": "1"})
     run = Run(stack, clock, seed)
@@ -100,8 +100,8 @@ def test_visits_end_join_and_expire_by_the_default_settings(
     run.advance(2 * _MINUTE)
     assert run.visits("idle") == [("closed", 2)]
 
-    run.view("idle", at_minute=40)  # late: it extends a visit that was closed
-    run.view("joined")  # minute 56: another visit, until a late event is within 30 minutes of both
+    run.view("idle", at_minute=40)  # a late event extends a closed visit
+    run.view("joined")  # minute 56: another visit, until a late event merges them
     assert run.visits("joined") == [("closed", 1), ("open", 1)]
     run.view("joined", at_minute=28)
     assert run.visits("joined") == [("open", 3), ("withdrawn", 1)]
@@ -109,12 +109,12 @@ def test_visits_end_join_and_expire_by_the_default_settings(
 
     run.advance(20 * _HOUR)
     run.others(30)
-    run.view("joined", at_minute=-20)  # of a visit that is idle for 20 hours
+    run.view("joined", at_minute=-20)  # of a visit that has been idle for 20 hours
     assert run.visits("joined") == [("open", 4), ("withdrawn", 1)]
     assert not _is_expired(stack, "idle")
     run.advance(6 * _HOUR)
     eventually(lambda: _is_expired(stack, "idle"), within_seconds=60, what="a state has expired")
-    assert not _is_expired(stack, "joined"), "its last event came 6 hours ago"
+    assert not _is_expired(stack, "joined"), "its last event was received 6 hours ago"
     run.view("idle")
     assert run.visits("idle") == [("closed", 3), ("open", 1)]
 
@@ -125,7 +125,7 @@ def test_visits_end_join_and_expire_by_the_default_settings(
 
 
 def _is_expired(stack: Stack, session: str) -> bool:
-    """Return whether the last record of a session's state is a tombstone."""
+    """Return True if the last record of a session's state is a tombstone."""
     key = f"{_SITE}:{session}".encode()
     records = asyncio.run(read(stack.kafka, [SESSIONS.name]))
     values = [record.value for record in records if record.key == key]

@@ -1,4 +1,4 @@
-"""The one disk of a data directory is full: broker, database, logs and run files alike."""
+"""The disk of the data directory is full, for broker, database, logs and run files."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.e2e.conftest import MakeStack
 from tests.e2e.operating import status
 from tests.e2e.stack import Stack
 from tests.faults.disk import Disk, mounted
-from tests.faults.scenario import MakeScenario, hold, why_not_ready
+from tests.faults.scenario import MakeScenario, sleep, why_not_ready
 from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
@@ -22,15 +22,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """Mount a disk where the first stack of the test keeps its data."""
+    """Mount a disk at the data directory of the test's first stack."""
     with mounted(tmp_path / "data-0", megabytes=192) as disk:
         yield disk
 
 
-def test_the_disk_is_full_for_30_seconds_and_a_role_dies_meanwhile(
+def test_the_disk_is_full_for_30_seconds_and_a_role_is_killed(
     disk: Disk, make_scenario: MakeScenario
 ) -> None:
-    """`up` stays, says so everywhere, and everything that was answered 202 is there afterwards."""
+    """`up` keeps running and reports it, and every event with a 202 is stored afterwards."""
     scenario = make_scenario({})
     stack = scenario.stack
     with scenario.load():
@@ -39,7 +39,7 @@ def test_the_disk_is_full_for_30_seconds_and_a_role_dies_meanwhile(
             _until_reported(stack)
             if role is not None:
                 stack.send(role, signal.SIGKILL)
-            hold(30 if role is None else 8)
+            sleep(30 if role is None else 8)
             assert "disk full at" in stack.screen
             disk.free()
             scenario.recover()
@@ -49,26 +49,24 @@ def test_the_disk_is_full_for_30_seconds_and_a_role_dies_meanwhile(
 
 
 def test_the_status_says_that_the_disk_is_full(disk: Disk, make_stack: MakeStack) -> None:
-    """As its first problem: the others follow from it."""
+    """It is the first problem, because it causes the others."""
     stack = make_stack({})
     disk.fill()
     _until_reported(stack)
-    (code, found) = status(stack)
+    (code, report) = status(stack)
 
     assert code == 1
-    assert found["problems"][0]["what"] == f"disk full at {disk.path}"
-    assert "headrace continues by itself" in found["problems"][0]["do"]
+    assert report["problems"][0]["what"] == f"disk full at {disk.path}"
+    assert "headrace continues by itself" in report["problems"][0]["do"]
     disk.free()
-    eventually(
-        lambda: why_not_ready(stack) == "", within_seconds=90, what="it is ready without help"
-    )
+    eventually(lambda: why_not_ready(stack) == "", within_seconds=90, what="it is ready again")
 
 
 @pytest.mark.parametrize("was_used", [False, True])
 def test_the_disk_is_full_at_the_start(
     disk: Disk, make_stack: MakeStack, tmp_path: Path, was_used: bool
 ) -> None:
-    """Of an empty data directory, and of one that was used: it waits, and starts by itself."""
+    """With an empty data directory and a used one: it waits, and starts once there is space."""
     if was_used:
         stack = make_stack({})
         stack.stop()
@@ -79,7 +77,7 @@ def test_the_disk_is_full_at_the_start(
         eventually(
             lambda: "disk full at" in stack.screen, within_seconds=60, what="the screen says so"
         )
-        hold(5)
+        sleep(5)
         disk.free()
 
     freeing = threading.Timer(2, free_once_reported)
@@ -92,7 +90,7 @@ def test_the_disk_is_full_at_the_start(
         eventually(
             lambda: stack.rows("SELECT count(*) AS n FROM sessions") == [{"n": 1}],
             within_seconds=60,
-            what="its session is there",
+            what="its session is stored",
         )
         assert stack.stop() == 0
     finally:

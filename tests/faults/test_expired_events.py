@@ -1,4 +1,4 @@
-"""`streams` is away until events have expired in `events-raw` itself: what that costs."""
+"""`streams` is down until events expire in `events-raw`."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.faults.load import Load
 from tests.faults.quiescence import close_all_visits, quiesce
 from tests.faults.retention import Offsets, end_offsets, expire, processed, unprocessed
 from tests.faults.scenario import SHORT, Scenario
-from tests.faults.workers import answers, workers_of
+from tests.faults.workers import is_ready, workers_of
 from tests.fixtures.waiting import eventually
 from tests.reference import Log
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 def test_events_expired_before_they_were_routed(scenario: Scenario) -> None:
-    """They are in `events` alone, and counted; a rebuild repairs all but their alerts."""
+    """They are only in `events`, and reported; a rebuild repairs all results but alerts."""
     stack = scenario.stack
     with scenario.load() as load:
         assert stack.stop() == 0
@@ -44,7 +44,9 @@ def test_events_expired_before_they_were_routed(scenario: Scenario) -> None:
     routed = _without_lost(log, done, _ends_of(before))
     assert len(routed.events) < len(log.events)
     assert f"{lost} records expired before they were routed" in _log_of_streams(stack)
-    assert any(f"{lost:,} records had expired in events-raw" in one for one in _problems(stack))
+    assert any(
+        f"{lost:,} records had expired in events-raw" in problem for problem in _problems(stack)
+    )
     check_logs(stack, SHORT, Logs(log, routed, routed), load.ledger)
 
     assert stack.stop() == 0
@@ -54,12 +56,12 @@ def test_events_expired_before_they_were_routed(scenario: Scenario) -> None:
     stack.start()
     quiesce(stack)
     close_all_visits(stack)
-    assert not any("expired" in one for one in _problems(stack))
+    assert not any("expired" in problem for problem in _problems(stack))
     check_logs(stack, SHORT, Logs(log, log, routed), load.ledger)
 
 
 def _store_without_streams(stack: Stack, ledger: Ledger, seed: int) -> None:
-    """Send events while only an API server and the sinks run, until all are stored."""
+    """Send events while only an API server and the sinks run; wait until all are stored."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with workers_of(stack) as workers:
@@ -67,7 +69,7 @@ def _store_without_streams(stack: Stack, ledger: Ledger, seed: int) -> None:
             workers.start("api", {"HEADRACE_API__PORT": str(port)}),
             workers.start("sinks"),
         ]
-        eventually(lambda: answers(url), within_seconds=60, what="the API server answers")
+        eventually(lambda: is_ready(url), within_seconds=60, what="the API server is ready")
         with Load(stack, seed, url=url, ledger=ledger) as load:
             load.more(600)
         ends = end_offsets(stack.kafka, EVENTS_RAW)
@@ -85,7 +87,7 @@ def _stored(stack: Stack) -> dict[TopicPartition, int]:
 
 
 def _joined(before: KafkaLog, after: KafkaLog) -> KafkaLog:
-    """Return the log of all events; those of `before` have expired, the dead letters have not."""
+    """Return the log of all events: those of `before` have expired, dead letters have not."""
     return KafkaLog(
         [*before.events, *after.events],
         [*before.alerting, *after.alerting],
@@ -101,8 +103,8 @@ def _ends_of(log: KafkaLog) -> dict[int, int]:
 
 
 def _without_lost(log: KafkaLog, done: Offsets, ends: dict[int, int]) -> KafkaLog:
-    """Return the log without the events that `streams` had not processed when they expired."""
-    first_lost = {place.partition: offset for place, offset in done.items()}
+    """Return the log without the events that expired before `streams` processed them."""
+    first_lost = {tp.partition: offset for tp, offset in done.items()}
 
     def rest(events: Log) -> Log:
         return [

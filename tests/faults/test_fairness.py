@@ -1,4 +1,4 @@
-"""Names that a client invents take no place of real sites and pages; no access is needed for it."""
+"""Invented names do not displace real sites and pages."""
 
 import json
 import urllib.request
@@ -15,32 +15,32 @@ from tests.fixtures.waiting import eventually
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 INVENTED = 12_000
-_A_REQUEST = 1_000
+_PER_REQUEST = 1_000
 _WITHIN_SECONDS = 120
 
 
 def send(stack: Stack, events: Iterable[dict[str, Any]]) -> None:
-    """Send events in requests of a thousand."""
-    made = list(events)
-    for start in range(0, len(made), _A_REQUEST):
-        status, answer = stack.post(made[start : start + _A_REQUEST], "/api/events")
-        assert status == 202, answer
+    """Send events in requests of 1,000."""
+    batch = list(events)
+    for start in range(0, len(batch), _PER_REQUEST):
+        status, content = stack.post(batch[start : start + _PER_REQUEST], "/api/events")
+        assert status == 202, content
 
 
-def answer_of(stack: Stack, path: str) -> dict[str, Any]:
-    """Return what the owner's token may read."""
+def get(stack: Stack, path: str) -> dict[str, Any]:
+    """GET a path with the owner's token."""
     request = urllib.request.Request(stack.url + path)  # noqa: S310 - ours
     token = (stack.data_dir / "owner.token").read_text().strip()
     request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310 - ours
-        found: dict[str, Any] = json.load(answer)
-        return found
+    with urllib.request.urlopen(request, timeout=15) as response:  # noqa: S310 - ours
+        content: dict[str, Any] = json.load(response)
+        return content
 
 
-def test_twelve_thousand_invented_sites_blank_no_site_on_the_live_board(
+def test_12000_invented_sites_do_not_displace_active_sites(
     scenario: Scenario,
 ) -> None:
-    """One that becomes active after them has its numbers."""
+    """A site that becomes active afterwards has its numbers."""
     stack, run = scenario.stack, uuid4().hex
 
     def view(site: str, number: int = 0) -> dict[str, Any]:
@@ -51,16 +51,16 @@ def test_twelve_thousand_invented_sites_blank_no_site_on_the_live_board(
     send(stack, (view(f"after-{run}", number) for number in range(3)))
 
     eventually(
-        lambda: answer_of(stack, f"/api/sites/after-{run}/live")["sessions_now"] == 3,
+        lambda: get(stack, f"/api/sites/after-{run}/live")["sessions_now"] == 3,
         within_seconds=_WITHIN_SECONDS,
         what="the site has 3 sessions",
     )
 
 
-def test_twelve_thousand_invented_paths_leave_pages_their_time_on_page(
+def test_12000_invented_paths_do_not_displace_pages(
     scenario: Scenario,
 ) -> None:
-    """Those that several sessions leave after them have rows; each leave counts once."""
+    """Pages that several sessions leave afterwards have rows; each leave counts once."""
     stack, site = scenario.stack, f"paths-{uuid4().hex}"
 
     def leave(path: str, session: str) -> dict[str, Any]:
@@ -84,5 +84,5 @@ def test_twelve_thousand_invented_paths_leave_pages_their_time_on_page(
     leaves: dict[str, int] = {}
     for row in stack.rows(query):
         leaves[row["path"]] = leaves.get(row["path"], 0) + row["leaves"]
-    # The first leave of a page in each of the 4 partitions is in the rest.
+    # The first leave of a page in each of the 4 partitions counts in the row of other paths.
     assert {leaves[f"/page-{page}"] for page in range(20)} <= set(range(24 - 4, 24 + 1))

@@ -1,4 +1,4 @@
-"""Processes are killed as a crash kills them, again and again, while events come in."""
+"""Processes are killed repeatedly under load."""
 
 import random
 import signal
@@ -13,7 +13,7 @@ from tests.faults.scenario import Scenario
 @pytest.mark.fault
 @pytest.mark.timeout(300)
 def test_each_role_is_killed_once(scenario: Scenario) -> None:
-    """Then the database is the fold of its events, and they are those that clients know of."""
+    """Afterwards the database matches its events, and these match the ledger."""
     roles = ["web", "streams", "live", "sinks", "kafka"]
     random.Random(scenario.seed).shuffle(roles)  # noqa: S311
     with scenario.load() as load:
@@ -24,17 +24,14 @@ def test_each_role_is_killed_once(scenario: Scenario) -> None:
     scenario.check()
 
 
-def strike_again_and_again(
-    scenario: Scenario, times: int, strike: Callable[[Load, random.Random], None]
+def kill_repeatedly(
+    scenario: Scenario, times: int, kill: Callable[[Load, random.Random], None]
 ) -> None:
-    """Have something die under load; at times the next strike finds it in the middle of its start.
-
-    Then nothing is lost, and nothing is counted twice.
-    """
+    """Kill processes under load, sometimes while they start, and check that all is exact."""
     choose = random.Random(scenario.seed)  # noqa: S311
     with scenario.load() as load:
         for _ in range(times):
-            strike(load, choose)
+            kill(load, choose)
             if choose.random() < 0.4:
                 scenario.recover()
         scenario.recover()
@@ -44,10 +41,10 @@ def strike_again_and_again(
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_each_role_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
-    """By kill -9, in any order, some while others start."""
+    """By kill -9, in random order, some while others start."""
     stack, roles = scenario.stack, ["web", "streams", "live", "sinks"]
 
-    def strike(load: Load, choose: random.Random) -> None:
+    def kill(load: Load, choose: random.Random) -> None:
         killed = {}
         for role in choose.sample(roles, len(roles)):
             load.more(choose.randrange(10, 200))
@@ -56,29 +53,29 @@ def test_each_role_is_killed_ten_times_at_random_moments(scenario: Scenario) -> 
         for role, pid in killed.items():
             stack.until_replaced(role, pid)
 
-    strike_again_and_again(scenario, 10, strike)
+    kill_repeatedly(scenario, 10, kill)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_the_broker_is_killed_ten_times_at_random_moments(scenario: Scenario) -> None:
-    """By kill -9: what it had acknowledged is there."""
+    """By kill -9; acknowledged records are not lost."""
 
-    def strike(load: Load, choose: random.Random) -> None:
+    def kill(load: Load, choose: random.Random) -> None:
         load.more(choose.randrange(50, 400))
         scenario.stack.kill("kafka")
 
-    strike_again_and_again(scenario, 10, strike)
+    kill_repeatedly(scenario, 10, kill)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_headrace_up_itself_is_killed_five_times(scenario: Scenario) -> None:
-    """All processes die with it; the next start goes on with the data directory as it is."""
+    """All processes are killed with it; the next start uses the data directory as it is."""
 
-    def strike(load: Load, choose: random.Random) -> None:
+    def kill(load: Load, choose: random.Random) -> None:
         load.more(choose.randrange(50, 600))
         scenario.stack.crash()
         scenario.stack.start()
 
-    strike_again_and_again(scenario, 5, strike)
+    kill_repeatedly(scenario, 5, kill)

@@ -1,4 +1,4 @@
-"""`streams` is away until what it had routed, but not processed, has expired."""
+"""`streams` is down until records that it routed, but did not process, have expired."""
 
 import random
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from schemas.topics import (
     Topic,
 )
 from tests.e2e.stack import Stack
-from tests.faults.brokers import accept, refuse
+from tests.faults.brokers import accept, reject
 from tests.faults.kafka_log import read_log
 from tests.faults.load import Load
 from tests.faults.quiescence import quiesce
 from tests.faults.retention import expire, unprocessed
 from tests.faults.scenario import Scenario
-from tests.faults.workers import answers, workers_of
+from tests.faults.workers import is_ready, workers_of
 from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -35,8 +35,8 @@ RESULTS = (SESSIONS, PAGE_DURATIONS, ALERTS)
 
 
 @pytest.mark.parametrize("kills", [0, 3])
-def test_what_was_routed_expired_before_it_was_processed(scenario: Scenario, kills: int) -> None:
-    """Half of it was applied; nothing of the rest was. Killed while it routes again, or not."""
+def test_routed_records_expire_before_they_are_processed(scenario: Scenario, kills: int) -> None:
+    """With and without kills while the events are routed again."""
     stack = scenario.stack
     choose = random.Random(scenario.seed)  # noqa: S311
     with scenario.load() as load:
@@ -48,8 +48,8 @@ def test_what_was_routed_expired_before_it_was_processed(scenario: Scenario, kil
     scenario.check()
 
 
-def test_every_payment_is_an_alert_after_events_alert_expired(scenario: Scenario) -> None:
-    """Of which error is new the order decides, and that is lost: payments have none."""
+def test_every_payment_raises_an_alert_after_events_alert_expired(scenario: Scenario) -> None:
+    """Only payments are compared: which error is new depends on the order, which is lost."""
     stack = scenario.stack
     with scenario.load() as load:
         _let_expire(stack, load, RESULTS, ROUTED)
@@ -61,13 +61,13 @@ def test_every_payment_is_an_alert_after_events_alert_expired(scenario: Scenario
     assert sorted(row["event_id"] for row in rows) == sorted(paid)
 
 
-def test_what_expires_after_an_orderly_stop_was_processed(scenario: Scenario) -> None:
-    """It is stopped while events come from another API server; then what it routed expires."""
+def test_records_that_expire_after_a_graceful_stop_were_processed(scenario: Scenario) -> None:
+    """It is stopped under load from another API server; then the routed records expire."""
     stack, port = scenario.stack, free_port()
     url = f"http://127.0.0.1:{port}"
     with scenario.load() as load, workers_of(stack) as workers:
         server = workers.start("api", {"HEADRACE_API__PORT": str(port)})
-        eventually(lambda: answers(url), within_seconds=60, what="the other server answers")
+        eventually(lambda: is_ready(url), within_seconds=60, what="the other server is ready")
         with Load(stack, scenario.seed + 1, url=url, ledger=load.ledger) as other:
             other.more(300)
             assert stack.stop() == 0
@@ -83,10 +83,10 @@ def test_what_expires_after_an_orderly_stop_was_processed(scenario: Scenario) ->
 
 
 def _let_expire(
-    stack: Stack, load: Load, refused: Sequence[Topic], routed: Sequence[Topic]
+    stack: Stack, load: Load, rejected: Sequence[Topic], routed: Sequence[Topic]
 ) -> None:
-    """Have `streams` route events, but not write what they lead to, and delete what it routed."""
-    refuse(stack, *(topic.name for topic in refused))
+    """Make `streams` route events without writing results, and delete the routed records."""
+    reject(stack, *(topic.name for topic in rejected))
     load.more(600)
     for topic in routed:
         eventually(
@@ -96,12 +96,12 @@ def _let_expire(
         )
     assert stack.stop() == 0
     with LocalKafka(stack.data_dir) as broker:
-        accept(broker.bootstrap, *(topic.name for topic in refused))
+        accept(broker.bootstrap, *(topic.name for topic in rejected))
         assert all(unprocessed(broker.bootstrap, topic) > 0 for topic in routed)
         expire(broker.bootstrap, *routed)
     stack.start()
-    said = _log_of_streams(stack)
-    assert "expired before they were processed; events are routed again" in said
+    log = _log_of_streams(stack)
+    assert "expired before they were processed; events are routed again" in log
 
 
 def _log_of_streams(stack: Stack) -> str:

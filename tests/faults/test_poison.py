@@ -1,4 +1,4 @@
-"""Records that cannot be processed, written past the server straight to the topics."""
+"""Poison records, written directly to the topics."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e import poison
 from tests.faults.kafka_log import read_log
-from tests.faults.scenario import Scenario, hold, why_not_ready
+from tests.faults.scenario import Scenario, sleep, why_not_ready
 from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -14,24 +14,24 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ROLES = ("web", "streams", "live", "sinks")
 
 
-def test_poison_of_every_kind_between_good_events(scenario: Scenario) -> None:
-    """Each is a dead letter, once for each stage that read it; its neighbours are as without it."""
+def test_poison_records_of_every_kind_between_valid_events(scenario: Scenario) -> None:
+    """Each is dead-lettered once per stage that reads it; other records are not affected."""
     bad = poison.every_kind()
     with scenario.load() as load:
-        for begin in range(0, len(bad), 10):
-            poison.write(scenario.stack.kafka, bad[begin : begin + 10])
+        for start in range(0, len(bad), 10):
+            poison.write(scenario.stack.kafka, bad[start : start + 10])
             load.more(50)
         scenario.recover()
         assert not why_not_ready(scenario.stack)
     log = scenario.check()
 
-    assert {one.name for one in bad} == {letter.mark for letter in log.dead_letters}
-    places = Counter(letter[:4] for letter in log.dead_letters)
-    assert max(places.values()) == 1, places.most_common(3)
+    assert {record.name for record in bad} == {letter.mark for letter in log.dead_letters}
+    counts = Counter(letter[:4] for letter in log.dead_letters)
+    assert max(counts.values()) == 1, counts.most_common(3)
 
 
-def test_workers_start_again_behind_poison_of_every_kind(scenario: Scenario) -> None:
-    """Also behind that in the topics which are their own tables."""
+def test_workers_restart_after_poison_records_of_every_kind(scenario: Scenario) -> None:
+    """Including poison in their own changelog topics."""
     stack = scenario.stack
     with scenario.load() as load:
         poison.write(stack.kafka, poison.every_kind())
@@ -45,8 +45,8 @@ def test_workers_start_again_behind_poison_of_every_kind(scenario: Scenario) -> 
     scenario.check()
 
 
-def test_nothing_but_poison_stops_its_partition(scenario: Scenario) -> None:
-    """Not the role, and no other partition; it is told, and the server goes on taking events."""
+def test_poison_records_in_a_row_stop_their_partition(scenario: Scenario) -> None:
+    """The role and other partitions continue; it is reported, and events are accepted."""
     stack = scenario.stack
     with scenario.load() as load:
         pids = [stack.pid(role) for role in ROLES]
@@ -54,16 +54,18 @@ def test_nothing_but_poison_stops_its_partition(scenario: Scenario) -> None:
         eventually(
             lambda: "in a row could not be processed" in why_not_ready(stack),
             within_seconds=60,
-            what="readiness says that a partition is stopped",
+            what="`/readyz` reports a stopped partition",
         )
-        hold(30)
+        sleep(30)
         load.more(300)
         before = _stored(scenario)
-        eventually(lambda: _stored(scenario) > before, within_seconds=60, what="others go on")
+        eventually(
+            lambda: _stored(scenario) > before, within_seconds=60, what="other partitions continue"
+        )
         assert [stack.pid(role) for role in ROLES] == pids, "a role ended"
     letters = read_log(stack.kafka).dead_letters
     stages = Counter(letter.stage for letter in letters)
-    assert max(stages.values(), default=0) < 250, "they are not emptied into the dead letter topics"
+    assert max(stages.values(), default=0) < 250, "not all are dead-lettered"
     assert {letter.partition for letter in letters} <= {0}
 
 

@@ -1,4 +1,4 @@
-"""What processes keep on disk is gone or stale, or belongs to something else."""
+"""Files of processes are missing, stale, or belong to another installation."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ GROUPS = ["headrace-streams", "headrace-sinks", "headrace-live"]
 
 
 def test_all_but_the_brokers_data_and_the_database_is_deleted(scenario: Scenario) -> None:
-    """Process ids, addresses, states of roles, logs: nothing of it is needed."""
+    """Process ids, addresses, states of roles and logs are not needed."""
     stack = scenario.stack
     with scenario.load():
         assert stack.stop() == 0
@@ -28,8 +28,8 @@ def test_all_but_the_brokers_data_and_the_database_is_deleted(scenario: Scenario
     scenario.check()
 
 
-def test_files_of_a_run_that_crashed_tell_of_others_processes(scenario: Scenario) -> None:
-    """Their ids are those of living strangers, who are left alone; the address is nobody's."""
+def test_run_files_of_a_crash_name_other_processes(scenario: Scenario) -> None:
+    """Their ids are those of other processes, which are not killed; the address is not in use."""
     stack = scenario.stack
     with scenario.load():
         stack.crash()
@@ -43,7 +43,7 @@ def test_files_of_a_run_that_crashed_tell_of_others_processes(scenario: Scenario
 
 
 def test_the_consumer_groups_are_deleted(scenario: Scenario) -> None:
-    """All is read again from the start of each topic, and changes nothing."""
+    """All topics are read from the start again, without any effect."""
     stack = scenario.stack
     with scenario.load():
         assert stack.stop() == 0
@@ -55,7 +55,7 @@ def test_the_consumer_groups_are_deleted(scenario: Scenario) -> None:
 
 
 def test_the_database_is_deleted_and_kafka_kept(scenario: Scenario) -> None:
-    """It is made anew from the topics, which keep a week."""
+    """It is recreated from the topics, which have a retention of a week."""
     stack = scenario.stack
     with scenario.load():
         assert stack.stop() == 0
@@ -67,25 +67,29 @@ def test_the_database_is_deleted_and_kafka_kept(scenario: Scenario) -> None:
 
 
 def test_kafkas_data_is_deleted_and_the_database_kept(make_stack: MakeStack) -> None:
-    """It does not start, and says why and what to do; with a new database it starts."""
+    """It does not start, and reports the reason and the remedy; with a new database it starts."""
     stack = make_stack({})
     event = {"type": "pageview", "site_id": "shop", "session_id": "s"}
     assert stack.post(event)[0] == 202
     eventually(
-        lambda: stack.rows("SELECT 1 FROM sessions"), within_seconds=60, what="the session is there"
+        lambda: stack.rows("SELECT 1 FROM sessions"),
+        within_seconds=60,
+        what="the session is stored",
     )
     assert stack.stop() == 0
     shutil.rmtree(stack.data_dir / "kafka")
     with pytest.raises(AssertionError, match="headrace up ended"):
         stack.start()
-    said = " ".join(stack.screen.split())
-    assert "The database holds" in said
-    assert "its events would be dropped as old" in said
-    assert "headrace adopt-cluster" in said
+    screen = " ".join(stack.screen.split())
+    assert "The database holds" in screen
+    assert "its events would be dropped as old" in screen
+    assert "headrace adopt-cluster" in screen
 
     stack.settings["HEADRACE_DATABASE__URL"] = f"sqlite:///{stack.data_dir / 'new.db'}"
     stack.start()
     assert stack.post(event)[0] == 202
     eventually(
-        lambda: stack.rows("SELECT 1 FROM sessions"), within_seconds=60, what="the session is there"
+        lambda: stack.rows("SELECT 1 FROM sessions"),
+        within_seconds=60,
+        what="the session is stored",
     )

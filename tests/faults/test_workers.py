@@ -1,4 +1,4 @@
-"""Workers come, go, stand still and wake up; partitions move from one to another."""
+"""Workers join, leave, freeze and resume; partitions move between them."""
 
 import os
 import random
@@ -7,18 +7,18 @@ from contextlib import suppress
 
 import pytest
 
-from tests.faults.scenario import Scenario, hold
+from tests.faults.scenario import Scenario, sleep
 from tests.faults.workers import RoleProcess, Workers, workers_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
-#: Twice the session timeout: the group has given its partitions to others long since.
+#: Twice the session timeout: the partitions have been reassigned.
 _FROZEN_SECONDS = 20
 
 
 @pytest.mark.parametrize("role", ["streams", "sinks"])
-def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario, role: str) -> None:
-    """It ends before it writes anything, and nothing of what it had in hand counts."""
+def test_a_frozen_worker_resumes_after_its_partitions_moved(scenario: Scenario, role: str) -> None:
+    """It is fenced: it exits before it writes its batch in progress."""
     stack = scenario.stack
     with scenario.load() as load, workers_of(stack) as workers:
         workers.start(role).wait_ready()
@@ -26,9 +26,9 @@ def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario,
         frozen = stack.pid(role)
         assert frozen is not None
         os.kill(frozen, signal.SIGSTOP)
-        hold(_FROZEN_SECONDS)
+        sleep(_FROZEN_SECONDS)
         scenario.recover()
-        with suppress(ProcessLookupError):  # killed by `up` if it held SQLite's lock all the time
+        with suppress(ProcessLookupError):  # `up` kills it if it holds SQLite's lock
             os.kill(frozen, signal.SIGCONT)
         stack.until_replaced(role, frozen)
         scenario.recover()
@@ -36,31 +36,31 @@ def test_a_frozen_worker_wakes_up_after_its_partitions_moved(scenario: Scenario,
 
 
 @pytest.mark.parametrize("role", ["streams", "sinks"])
-def test_workers_go_from_one_to_three_and_back_in_three_rounds(
+def test_workers_scale_from_one_to_three_and_back_in_three_rounds(
     scenario: Scenario, role: str
 ) -> None:
-    """They leave in order or by kill -9, at random; each change moves partitions under load."""
+    """They stop gracefully or by kill -9; each change moves partitions under load."""
     choose = random.Random(scenario.seed)  # noqa: S311
     with scenario.load() as load, workers_of(scenario.stack) as workers:
         for _ in range(3):
-            more = _start_two(workers, role)
+            added = _start_two(workers, role)
             load.more(choose.randrange(50, 400))
             scenario.recover()
-            for worker in more:
+            for worker in added:
                 load.more(choose.randrange(50, 200))
-                _leave(worker, choose)
+                _stop(worker, choose)
             scenario.recover()
     scenario.check()
 
 
 def _start_two(workers: Workers, role: str) -> list[RoleProcess]:
-    more = [workers.start(role), workers.start(role)]
-    for worker in more:
+    started = [workers.start(role), workers.start(role)]
+    for worker in started:
         worker.wait_ready()
-    return more
+    return started
 
 
-def _leave(worker: RoleProcess, choose: random.Random) -> None:
+def _stop(worker: RoleProcess, choose: random.Random) -> None:
     if choose.random() < 0.5:
         worker.kill()
     else:

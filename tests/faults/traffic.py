@@ -1,4 +1,4 @@
-"""Visitors made up from a seed: some late, some with wrong clocks, some wrong altogether."""
+"""Random traffic from a seed: some events are late, have wrong clocks or are invalid."""
 
 import random
 import string
@@ -13,8 +13,8 @@ from tests.faults import details
 Event = dict[str, Any]
 
 SITES = ("shop", "blog", "docs", "app")
-#: Visitors at the same time. Each goes after some events, and a new one comes.
-_PRESENT = 60
+#: Concurrent visitors; each is replaced by a new one after some events.
+_VISITORS = 60
 _TYPES = (
     *["pageview"] * 8,
     *["pageleave"] * 5,
@@ -22,13 +22,13 @@ _TYPES = (
     *["web_vitals", "identify", "payment", "error", "error"],
 )
 _PAGES = (*(f"/page/{number}" for number in range(40)), "/" + "p" * 2_048, "/grüße", "")
-#: How many events have more than the fields that their type needs.
+#: The share of events with optional fields.
 _DETAILED = 0.4
 _KNOWN_ERRORS = ("TypeError", "RangeError", "NetworkError")
 
 
 class Sent(NamedTuple):
-    """One event as a client sends it, and whether it is one that must be accepted."""
+    """An event as a client sends it, and whether it must be accepted."""
 
     event_id: str
     body: Event
@@ -36,13 +36,13 @@ class Sent(NamedTuple):
 
 
 class Traffic:
-    """An endless supply of requests; the same for the same seed, but for the times in it."""
+    """Endless requests; for the same seed they differ only in their times."""
 
     def __init__(self, seed: int, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._choose = random.Random(seed)  # noqa: S311 - a test's choice
-        self._visitors = 0
-        self._present = [self._arrive() for _ in range(_PRESENT)]
+        self._count = 0
+        self._active = [self._new_visitor() for _ in range(_VISITORS)]
 
     def request(self) -> list[Sent]:
         """Return the events of the next request: one, or a small batch."""
@@ -50,26 +50,26 @@ class Traffic:
         return [self.event() for _ in range(count)]
 
     def event(self) -> Sent:
-        """Return one event of a visitor who is there."""
-        visitor = self._choose.randrange(_PRESENT)
-        body = self._event(self._present[visitor])
+        """Return an event of an active visitor."""
+        visitor = self._choose.randrange(_VISITORS)
+        body = self._event(self._active[visitor])
         if self._choose.random() < 0.06:
-            self._present[visitor] = self._arrive()
+            self._active[visitor] = self._new_visitor()
         is_valid = self._choose.random() > 0.02
         if not is_valid:
-            body = self._spoilt(body)
+            body = self._invalidated(body)
         return Sent(str(body["event_id"]).lower(), body, is_valid)
 
-    def _arrive(self) -> Event:
-        self._visitors += 1
-        known = {
+    def _new_visitor(self) -> Event:
+        self._count += 1
+        fields = {
             "site_id": self._choose.choice(SITES),
-            "session_id": f"s-{self._visitors}-{self._word()}",
+            "session_id": f"s-{self._count}-{self._word()}",
             "visitor_id": f"v-{self._choose.randrange(10_000)}",
         }
         if self._choose.random() < 0.3:
-            known["referrer"] = f"https://{self._word()}.example/"
-        return known
+            fields["referrer"] = f"https://{self._word()}.example/"
+        return fields
 
     def _event(self, visitor: Event) -> Event:
         kind = self._choose.choice(_TYPES)
@@ -104,7 +104,7 @@ class Traffic:
         return {}
 
     def _times(self) -> Event:
-        """Say when it happened: now, a moment ago and out of order, long ago, or in the future."""
+        """Return times of now, recent and out of order, long ago, or in the future."""
         dice = self._choose.random()
         now = datetime.fromtimestamp(self._clock(), UTC)
         if dice < 0.6:
@@ -122,7 +122,7 @@ class Traffic:
                 ]
             )
         times = {"timestamp": (now - ago).isoformat()}
-        if self._choose.random() < 0.3:  # by a clock that is wrong, and says so
+        if self._choose.random() < 0.3:  # a wrong clock, corrected by `sent_at`
             wrong = timedelta(minutes=self._choose.randrange(-600, 600))
             times = {
                 "timestamp": (now - ago + wrong).isoformat(),
@@ -130,7 +130,7 @@ class Traffic:
             }
         return times
 
-    def _spoilt(self, event: Event) -> Event:
+    def _invalidated(self, event: Event) -> Event:
         wrong: list[Event] = [
             {"type": "no_such_type"},
             {"session_id": ""},

@@ -1,4 +1,4 @@
-"""More processes of a role beside those of a stack, as an operator starts them."""
+"""Additional role processes for a stack, as an operator starts them."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from tests.fixtures.waiting import eventually
 _START_SECONDS = 120
 _STOP_SECONDS = 40
 
-#: Imported by Python when it starts: every `time.time` of the process is wrong by so much.
+#: A `sitecustomize` that adds an offset to `time.time`.
 _WRONG_CLOCK = """
 import time
 
@@ -27,7 +27,7 @@ time.time_ns = lambda: _time_ns() + {seconds} * 1_000_000_000
 
 
 class RoleProcess:
-    """`headrace <role>` at the Kafka and the database of a stack; its output is in a file."""
+    """`headrace <role>` with the Kafka and the database of a stack; its output is in a file."""
 
     def __init__(self, stack: Stack, role: str, log: Path, settings: Mapping[str, str]) -> None:
         self.log = log
@@ -49,28 +49,28 @@ class RoleProcess:
             )
 
     def wait_ready(self) -> None:
-        """Wait until it has its partitions."""
+        """Wait until its partitions are assigned."""
         eventually(
             self._says_ready, within_seconds=_START_SECONDS, what=f"{self.log.name} is ready"
         )
 
     def end(self) -> int:
-        """Tell it to end, and return its exit code."""
+        """Stop it with SIGTERM, and return its exit code."""
         return terminate(self.process, _STOP_SECONDS)
 
     def kill(self) -> None:
-        """Kill it as a crash would."""
+        """Kill it with SIGKILL."""
         terminate(self.process, 0)
 
     @property
     def lines(self) -> list[str]:
-        """What it has written so far."""
+        """The lines of its output so far."""
         return self.log.read_text(errors="replace").splitlines()
 
     def _says_ready(self) -> bool:
-        said = self.log.read_text(errors="replace")
-        assert self.process.poll() is None, f"it has ended:\n{said}"
-        return ": ready" in said or CLOCK_PROBLEM in said
+        output = self.log.read_text(errors="replace")
+        assert self.process.poll() is None, f"it has ended:\n{output}"
+        return ": ready" in output or CLOCK_PROBLEM in output
 
 
 class Workers:
@@ -81,7 +81,7 @@ class Workers:
         self.started: list[RoleProcess] = []
 
     def start(self, role: str, settings: Mapping[str, str] | None = None) -> RoleProcess:
-        """Start one more process of a role."""
+        """Start another process of a role."""
         log = self._stack.data_dir.with_suffix(f".{role}-{len(self.started)}")
         self.started.append(RoleProcess(self._stack, role, log, settings or {}))
         return self.started[-1]
@@ -96,7 +96,7 @@ class Workers:
 
 @contextmanager
 def workers_of(stack: Stack) -> Iterator[Workers]:
-    """Give what starts role processes; they end with the block."""
+    """Yield a starter of role processes; they are killed at the end of the block."""
     workers = Workers(stack)
     try:
         yield workers
@@ -105,8 +105,8 @@ def workers_of(stack: Stack) -> Iterator[Workers]:
             process.kill()
 
 
-def answers(url: str) -> bool:
-    """Return whether an API server is ready."""
+def is_ready(url: str) -> bool:
+    """Return True if an API server is ready."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - ours
             return True

@@ -1,1 +1,1 @@
-"""Fuzzers; none is a test, `make fuzz` runs them."""
+"""Fuzzers, which `make fuzz` runs."""

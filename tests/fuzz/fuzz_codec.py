@@ -1,9 +1,9 @@
 """Coverage-guided fuzzing of the compiled codec, under AddressSanitizer: `make fuzz`.
 
-An input is a byte that chooses a schema, and the body of a message. Whatever it is, decoding
-returns a record or raises `CodecError`, a record that was read is the same after encoding and
-decoding, and fastavro's codec does the same. Anything else ends the run and leaves the input
-in a file `crash-…`, as does access out of bounds, a leak, or more memory than libFuzzer's limit.
+An input is a byte that chooses a schema, and the body of a message. Decoding must return a record
+or raise `CodecError`, a decoded record must survive encoding and decoding, and fastavro's codec
+must agree. Any other outcome, an access out of bounds, a leak or exceeding libFuzzer's memory limit
+stops the run and saves the input in a file `crash-…`.
 """
 
 import sys
@@ -36,7 +36,7 @@ def _project(index: int, message: bytes) -> RawEvent | None:
 
 
 def fuzz(data: bytes) -> None:
-    """Decode an input in all ways, and raise if they differ."""
+    """Decode an input with both codecs; raise if they differ."""
     if not data:
         return
     index = data[0] % len(_IDS)
@@ -45,15 +45,15 @@ def fuzz(data: bytes) -> None:
     if record is not None:
         again = _COMPILED.decode(_COMPILED.encode(record), record_type)
         if repr(again) != repr(record):
-            raise AssertionError(f"{record} is {again} once written")
+            raise AssertionError(f"{record} is {again} after encoding and decoding")
     if repr(record) != repr(_read(_FASTAVRO, message, record_type)):
-        raise AssertionError(f"fastavro reads something else than {record}")
+        raise AssertionError(f"fastavro does not decode {record}")
     if record_type is RawEvent and repr(_project(0, message)) != repr(_project(1, message)):
-        raise AssertionError("a projection reads something else")
+        raise AssertionError("the projections differ")
 
 
 def write_seeds(folder: Path, examples: Path) -> None:
-    """Write an input of each example of a record."""
+    """Write an input for each example record."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in examples.glob("*.bin"):
         message = file.read_bytes()

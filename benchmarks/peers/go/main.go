@@ -20,7 +20,7 @@ import (
 
 const maxBody = 1 << 20
 
-// event has the fields of the API, without any of its limits but what is required.
+// event has the fields of the API, without its limits except for required fields.
 type event struct {
 	EventID    string             `json:"event_id"`
 	Type       string             `json:"type"`
@@ -94,7 +94,7 @@ func double(to []byte, value float64) []byte {
 	return binary.LittleEndian.AppendUint64(to, math.Float64bits(value))
 }
 
-// optional begins a union with null, or what stands second in it.
+// optional writes the branch of a union of null and another type.
 func optional(to []byte, is bool) []byte {
 	if is {
 		return append(to, 2)
@@ -116,7 +116,7 @@ func entries[V any](to []byte, values map[string]V, put func([]byte, V) []byte) 
 	return append(to, 0)
 }
 
-// handler takes one event a request, or a list of them, and answers when Kafka has them.
+// handler accepts one event per request, or a list, and responds after the ack.
 func handler(kafka *kgo.Client, many bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

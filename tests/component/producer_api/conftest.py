@@ -8,19 +8,19 @@ from schemas.settings import ApiSettings, ImportSettings, Settings
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
-#: Of tests in which Kafka does not answer.
+#: For tests in which Kafka does not respond.
 SHORT_DEADLINE_SECONDS = 0.3
 
 
 @pytest.fixture
 async def fake() -> FakeKafka:
-    """Give the Kafka that the application sends to."""
+    """Return the Kafka of the application."""
     return FakeKafka()
 
 
 @pytest.fixture
 async def api(fake: FakeKafka) -> Api:
-    """Give the application, started."""
+    """Return the started application."""
     api = new_api(fake)
     await api.start()
     return api
@@ -28,13 +28,13 @@ async def api(fake: FakeKafka) -> Api:
 
 @pytest.fixture
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the application."""
+    """Yield a client of the application."""
     async with client_of(api) as client:
         yield client
 
 
 def new_api(fake: FakeKafka, deadline_seconds: float = 10) -> Api:
-    """Return an application at a fixed time, with a deadline that a busy machine does not reach."""
+    """Return an application with a fixed clock; a busy machine does not exceed the deadline."""
     settings = Settings(
         api=ApiSettings(deadline_seconds=deadline_seconds, max_waiting_bytes=1024 * 1024),
         HEADRACE_IMPORT=ImportSettings(sites=("archive",)),
@@ -43,5 +43,5 @@ def new_api(fake: FakeKafka, deadline_seconds: float = 10) -> Api:
 
 
 def client_of(api: Api) -> httpx.AsyncClient:
-    """Return a client that calls the application in this process."""
+    """Return a client that calls the application in-process."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://headrace")

@@ -1,4 +1,4 @@
-"""A Kafka in memory that keeps the contract of `transport_suite`, and fails when told to."""
+"""A Kafka in memory that satisfies `transport_suite`, with injected failures."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _OVERHEAD_BYTES = 24
 
 
 class Stored(NamedTuple):
-    """A record as it lies in a partition."""
+    """A record in a partition."""
 
     partition: int
     key: bytes
@@ -20,52 +20,52 @@ class Stored(NamedTuple):
     headers: Headers
 
 
-class _Place(NamedTuple):
+class _Metadata(NamedTuple):
     size: int
 
 
 class FakeBatch:
-    """A batch of bounded size; its first record always fits."""
+    """A batch with a maximum size; its first record always fits."""
 
     def __init__(self, max_bytes: int) -> None:
         self.records: list[tuple[bytes, bytes, Headers]] = []
-        self.room = max_bytes
+        self._free_bytes = max_bytes
 
     def append(
         self, *, key: bytes, value: bytes, timestamp: None, headers: Headers
-    ) -> _Place | None:
-        """Add a record; None when it is too much."""
-        assert timestamp is None, "the server's clock alone tells a record's time"
+    ) -> _Metadata | None:
+        """Add a record; return None if the batch is full."""
+        assert timestamp is None, "the broker sets the timestamp"
         size = len(key) + len(value) + _OVERHEAD_BYTES
-        if self.records and size > self.room:
+        if self.records and size > self._free_bytes:
             return None
-        self.room -= size
+        self._free_bytes -= size
         self.records.append((key, value, headers))
-        return _Place(size)
+        return _Metadata(size)
 
 
 class FakeKafka:
-    """Stands in for `kafka.Link`; `partitions=0` is a cluster that is never reached."""
+    """A fake of `kafka.ReconnectingProducer`; with `partitions=0` it never connects."""
 
     def __init__(self, partitions: int = 4, max_batch_bytes: int = 512 * 1024) -> None:
-        self.trouble: str | None = None if partitions else "Kafka is not reached"
+        self.problem: str | None = None if partitions else "Kafka is not reached"
         self.stored: list[Stored] = []
         self.batches = 0
         self.fails = False
         self.failure = RejectReason.NOT_ACCEPTED
         self.has_leader = True
-        self.lets_pass = asyncio.Event()
-        self.lets_pass.set()
+        self.responds = asyncio.Event()
+        self.responds.set()
         self._partitions = partitions
         self._max_batch_bytes = max_batch_bytes
 
-    def start(self, opened: Callable[[int], None]) -> None:
-        """Tell the partitions at once."""
+    def start(self, on_open: Callable[[int], None]) -> None:
+        """Call `on_open` at once."""
         if self._partitions:
-            opened(self._partitions)
+            on_open(self._partitions)
 
     async def stop(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
     def create_batch(self) -> BatchBuilder:
         """Return an empty batch."""
@@ -75,11 +75,11 @@ class FakeKafka:
         """Return at once."""
 
     async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> None:
-        """Store the batch, when `lets_pass` is set; raise when `fails` is, or no leader there."""
+        """Wait for `responds` and store the batch; raise without `has_leader`, or if `fails`."""
         assert isinstance(batch, FakeBatch)
-        assert topic, "a batch goes to a topic"
+        assert topic, "a batch needs a topic"
         self.batches += 1
-        await self.lets_pass.wait()
+        await self.responds.wait()
         if not self.has_leader:
             raise RetriableError("no leader")
         if self.fails or partition >= self._partitions:

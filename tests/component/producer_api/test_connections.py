@@ -1,4 +1,4 @@
-"""The server's side of a connection, byte by byte."""
+"""The server's protocol, over raw connections."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from producer_api import connections
 from producer_api.app import Api
-from producer_api.direct import guarded
+from producer_api.direct import protocol_with_limits
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()
@@ -21,7 +21,7 @@ BLANK = b"\r\n"
 
 
 def head(*lines: bytes, length: int = len(EVENT)) -> bytes:
-    """Return the head of a request that sends an event."""
+    """Return the head of a request with an event."""
     return b"POST /api/event HTTP/1.1\r\nHost: headrace\r\nContent-Length: %d\r\n%b\r\n" % (
         length,
         b"".join(lines),
@@ -36,24 +36,24 @@ class Client:
         self.writer = writer
 
     async def send(self, *packets: bytes) -> None:
-        """Send each by itself."""
+        """Send each packet on its own."""
         for packet in packets:
             self.writer.write(packet)
             await self.writer.drain()
             await asyncio.sleep(0.02)
 
-    async def answer(self) -> bytes:
-        """Read one answer."""
+    async def response(self) -> bytes:
+        """Read one response."""
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
         (_, _, length) = head.lower().partition(b"content-length: ")
         return head + await self._reader.readexactly(int(length.partition(b"\r\n")[0] or 0))
 
     async def status(self) -> int:
-        """Read one answer's status."""
-        return int((await self.answer()).split()[1])
+        """Read one response and return its status."""
+        return int((await self.response()).split()[1])
 
     async def is_closed(self) -> bool:
-        """Return whether nothing more comes."""
+        """Return True if the server closes without sending more."""
         return await asyncio.wait_for(self._reader.read(), 10) == b""
 
 
@@ -61,8 +61,8 @@ class Client:
 async def connected(
     api: Any, state: ServerState | None = None, limit: int = 10
 ) -> AsyncIterator[Client]:
-    """Serve the application to so many connections, and connect to it; `state` is uvicorn's."""
-    protocol = guarded(limit)
+    """Serve the application to up to `limit` connections, and connect to it."""
+    protocol = protocol_with_limits(limit)
     config = uvicorn.Config(
         api, http=protocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
     )
@@ -82,17 +82,17 @@ async def connected(
 
 @pytest.fixture
 async def client(api: Api) -> AsyncIterator[Client]:
-    """Give a raw connection to the application."""
+    """Yield a raw connection to the application."""
     async with connected(api) as client:
         yield client
 
 
 @pytest.mark.parametrize("upgrade", [H2C, b"Connection: upgrade\r\nUpgrade: websocket\r\n"])
 @pytest.mark.parametrize("cut", [0, 10, 60, len(head(H2C)) - 2, len(head(H2C)) + 5, None])
-async def test_an_upgrade_that_is_not_taken_is_ignored(
+async def test_upgrades_are_ignored(
     client: Client, fake: FakeKafka, upgrade: bytes, cut: int | None
 ) -> None:
-    """Wherever the packets end; the connection goes on, also with another upgrade."""
+    """Wherever the packets are split; the connection stays open for later requests."""
     request = head(upgrade) + EVENT
     for _ in range(2):
         await client.send(*([request] if cut is None else [request[:cut], request[cut:]]))
@@ -104,7 +104,7 @@ async def test_an_upgrade_that_is_not_taken_is_ignored(
 
 
 async def test_upgrades_in_a_pipeline_are_ignored(client: Client, fake: FakeKafka) -> None:
-    """Each request has its own body."""
+    """Each request keeps its own body."""
     chunked = (
         b"POST /api/event HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n%b\r\n"
         b"%x\r\n%b\r\n0\r\n\r\n" % (H2C, len(EVENT), EVENT)
@@ -117,16 +117,16 @@ async def test_upgrades_in_a_pipeline_are_ignored(client: Client, fake: FakeKafk
     assert len(fake.stored) == 4
 
 
-async def test_an_upgrade_does_not_undo_the_wish_to_close(client: Client) -> None:
-    """The other options of a connection stay."""
+async def test_other_connection_options_beside_an_upgrade_are_kept(client: Client) -> None:
+    """`Connection: close, Upgrade` closes the connection."""
     await client.send(head(b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n"), EVENT)
 
     assert await client.status() == 202
     assert await client.is_closed()
 
 
-async def test_connect_is_refused(client: Client) -> None:
-    """It has no body, and asks for what is not served."""
+async def test_connect_is_rejected(client: Client) -> None:
+    """It cannot be parsed again without its upgrade."""
     await client.send(b"CONNECT other:80 HTTP/1.1\r\nHost: other\r\n\r\n")
 
     assert await client.status() == 400
@@ -134,10 +134,10 @@ async def test_connect_is_refused(client: Client) -> None:
 
 @pytest.mark.parametrize("upgrade", [b"", H2C])
 @pytest.mark.parametrize("cut", [None, 1_000, 65_000, 99_000])
-async def test_headers_over_the_limit_are_refused(
+async def test_headers_over_the_limit_are_rejected(
     client: Client, fake: FakeKafka, cut: int | None, upgrade: bytes
 ) -> None:
-    """Whether they come in one piece or in several; nothing of the request is taken."""
+    """Whether they arrive in one packet or several; the event is not stored."""
     request = head(upgrade, b"X: " + b"x" * 100_000 + BLANK) + EVENT
     await client.send(*([request] if cut is None else [request[:cut], request[cut:]]))
 
@@ -146,8 +146,8 @@ async def test_headers_over_the_limit_are_refused(
     assert fake.stored == []
 
 
-async def test_many_small_headers_count_together(client: Client) -> None:
-    """Also after a request that was answered."""
+async def test_the_sizes_of_headers_are_added(client: Client) -> None:
+    """The limit also applies to the second request of a connection."""
     await client.send(head() + EVENT)
     assert await client.status() == 202
 
@@ -156,15 +156,15 @@ async def test_many_small_headers_count_together(client: Client) -> None:
     assert await client.status() == 431
 
 
-async def test_a_long_target_counts_too(client: Client) -> None:
-    """It is a part of the head."""
+async def test_the_request_target_counts_as_well(client: Client) -> None:
+    """It is part of the head."""
     await client.send(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")
 
     assert await client.status() == 431
 
 
-async def test_headers_below_the_limit_and_bodies_above_it_are_taken(client: Client) -> None:
-    """A body, or another request in the same piece, does not count as the head."""
+async def test_bodies_do_not_count_as_headers(client: Client) -> None:
+    """Nor do other requests in the same packet."""
     large = head(b"X: " + b"x" * 60_000 + BLANK, length=60_000) + EVENT.ljust(60_000)
 
     await client.send(large + large + head()[:20], head()[20:] + EVENT)
@@ -191,15 +191,15 @@ def _raw(target: bytes, *lines: bytes) -> bytes:
         (b"/api/%65vent", b"X: " + b"x" * 200_000, b"431"),
     ],
 )
-async def test_what_is_refused_before_the_application_can_be_read_as_well(
+async def test_errors_before_the_application_have_cors_headers(
     client: Client, target: bytes, rest: bytes, status: bytes
 ) -> None:
-    """As soon as the origin is known; elsewhere, and without one, nothing is echoed."""
+    """If the path and the origin were parsed before the error."""
     await client.send(_raw(target, ORIGIN, rest))
-    answer = await client.answer()
+    response = await client.response()
 
-    assert answer.split()[1] == status
-    assert ECHO in answer
+    assert response.split()[1] == status
+    assert ECHO in response
 
 
 @pytest.mark.parametrize(
@@ -209,38 +209,42 @@ async def test_what_is_refused_before_the_application_can_be_read_as_well(
         _raw(b"/api/event", b"Bad header: 1\r\n", ORIGIN, BLANK),
         _raw(b"/api/event", b"Origin: a\x01b\r\nBad header: 1\r\n\r\n"),
         b"nonsense\r\n\r\n",
-        # What the request before had sent is not known of this one.
+        # The origin of the previous request does not count.
         head(ORIGIN) + EVENT + b"nonsense\r\n\r\n",
     ],
 )
-async def test_nothing_is_echoed_where_the_origin_is_not_known(client: Client, sent: bytes) -> None:
-    """Nor on other paths."""
+async def test_errors_without_a_known_origin_have_no_cors_headers(
+    client: Client, sent: bytes
+) -> None:
+    """Nor have errors on other paths."""
     await client.send(sent)
-    answers = await client._reader.read()  # noqa: SLF001
+    received = await client._reader.read()  # noqa: SLF001
 
-    assert b" 400 " in answers
-    (_, _, last) = answers.rpartition(b"HTTP/1.1 ")
+    assert b" 400 " in received
+    (_, _, last) = received.rpartition(b"HTTP/1.1 ")
     assert b"access-control" not in last
 
 
-async def test_a_request_that_is_too_slow_can_be_read_as_well(
+async def test_errors_of_incomplete_requests_have_cors_headers(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that is not whole when the server stops."""
+    """Those of slow requests, and of incomplete requests when the server stops."""
     monkeypatch.setattr(connections, "RECEIVE_SECONDS", 0.0)
-    ends = (connections.end_slow_connections, connections.end_unfinished_connections)
-    for end, status in zip(ends, (b"408", b"503"), strict=True):
+    closers = (connections.close_slow_connections, connections.close_unfinished_connections)
+    for close, status in zip(closers, (b"408", b"503"), strict=True):
         state = ServerState()
         async with connected(api, state) as client:
             await client.send(head(ORIGIN) + EVENT[:5])
-            end(state.connections)
-            answer = await client.answer()
-        assert answer.split()[1] == status
-        assert ECHO in answer
+            close(state.connections)
+            response = await client.response()
+        assert response.split()[1] == status
+        assert ECHO in response
 
 
-async def test_a_full_server_answers_preflights_and_lets_its_refusal_be_read(api: Api) -> None:
-    """A preflight that fails would hide the 503."""
+async def test_over_the_connection_limit_preflights_pass_and_503_has_cors_headers(
+    api: Api,
+) -> None:
+    """If the preflight failed, the page could not read the 503."""
     for sent, status in (
         (head(ORIGIN) + EVENT, b"503"),
         (head(ORIGIN).replace(b"/api/event", b"//api/event/") + EVENT, b"503"),
@@ -248,6 +252,6 @@ async def test_a_full_server_answers_preflights_and_lets_its_refusal_be_read(api
     ):
         async with connected(api, limit=0) as client:
             await client.send(sent)
-            answer = (await client._reader.readuntil(BLANK * 2)).lower()  # noqa: SLF001
-        assert answer.split()[1] == status
-        assert ECHO in answer
+            response = (await client._reader.readuntil(BLANK * 2)).lower()  # noqa: SLF001
+        assert response.split()[1] == status
+        assert ECHO in response

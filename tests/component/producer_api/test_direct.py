@@ -1,4 +1,4 @@
-"""Plain requests, which are taken and answered without ASGI, beside those that are not."""
+"""The fast path, compared with requests over ASGI."""
 
 import asyncio
 import json
@@ -9,8 +9,8 @@ from uvicorn.server import ServerState
 
 from producer_api import intake
 from producer_api.app import Api
-from producer_api.connections import end_slow_connections
-from producer_api.draft import Ready, Surroundings
+from producer_api.connections import close_slow_connections
+from producer_api.draft import EncodedEvent, EventContext
 from producer_api.fast import read_fast
 from tests.component.producer_api.conftest import SHORT_DEADLINE_SECONDS, client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
@@ -28,8 +28,8 @@ WITH_ID = json.dumps(
 GET = b"GET /healthz HTTP/1.1\r\nHost: headrace\r\n\r\n"
 
 
-class ByAsgi:
-    """An application that offers nothing but ASGI."""
+class AsgiOnly:
+    """An application without the fast path."""
 
     def __init__(self, api: Api) -> None:
         self.requests = 0
@@ -41,8 +41,8 @@ class ByAsgi:
         await self._api(scope, receive, send)
 
 
-class ByBoth(ByAsgi):
-    """One that offers both ways."""
+class WithFastPath(AsgiOnly):
+    """An application with the fast path."""
 
     def __init__(self, api: Api) -> None:
         super().__init__(api)
@@ -50,17 +50,17 @@ class ByBoth(ByAsgi):
 
 
 def request(*lines: bytes, body: bytes = WITH_ID) -> bytes:
-    """Return a request that sends an event."""
+    """Return a request with an event."""
     return head(*lines, length=len(body)) + body
 
 
 @pytest.fixture
-def app(api: Api) -> ByBoth:
-    """Give the application, with its ASGI counted."""
-    return ByBoth(api)
+def app(api: Api) -> WithFastPath:
+    """Return the application, which counts requests over ASGI."""
+    return WithFastPath(api)
 
 
-PLAIN = [
+FAST_REQUESTS = [
     request(),
     request(b"Content-Type: text/plain\r\nConnection: keep-alive\r\n"),
     request(b"Origin: https://shop.example\r\n"),
@@ -71,7 +71,7 @@ PLAIN = [
     request(body=WITH_ID[:-1]),
     request(body=WITH_ID[:-1] + b', "own": 1}'),
 ]
-NOT_PLAIN = [
+ASGI_REQUESTS = [
     request(b"Connection: close\r\n"),
     request(b"Content-Encoding: gzip\r\n"),
     request(b"Proxy-Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"),
@@ -86,39 +86,43 @@ NOT_PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("sent", [*PLAIN, *NOT_PLAIN])
-async def test_both_ways_lead_to_the_same_answer(api: Api, app: ByBoth, sent: bytes) -> None:
-    """Byte for byte; and what is plain is no ASGI, else nobody would notice."""
-    async with connected(app) as client, connected(ByAsgi(api)) as other:
+@pytest.mark.parametrize("sent", [*FAST_REQUESTS, *ASGI_REQUESTS])
+async def test_the_fast_path_responds_as_asgi_does(
+    api: Api, app: WithFastPath, sent: bytes
+) -> None:
+    """The responses are equal byte for byte, and fast-path requests bypass ASGI."""
+    async with connected(app) as client, connected(AsgiOnly(api)) as other:
         await client.send(sent)
         await other.send(sent)
 
-        assert await client.answer() == await other.answer()
-    assert app.requests == (sent not in PLAIN)
+        assert await client.response() == await other.response()
+    assert app.requests == (sent not in FAST_REQUESTS)
 
 
 @pytest.mark.parametrize("sent", [request(), request(body=b"{}"), request(body=WITH_ID[:-1])])
-async def test_the_fast_reader_reads_an_event_once(
-    app: ByBoth, monkeypatch: pytest.MonkeyPatch, sent: bytes
+async def test_read_fast_is_called_once_per_event(
+    app: WithFastPath, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    """Also one that it declines, which the steps then judge."""
+    """Also for an event that it leaves to `parse`."""
     read: list[bytes] = []
 
-    def count(raw: bytes, around: Surroundings) -> Ready | None:
+    def count(raw: bytes, context: EventContext) -> EncodedEvent | None:
         read.append(raw)
-        return read_fast(raw, around)
+        return read_fast(raw, context)
 
     monkeypatch.setattr(intake, "read_fast", count)
     async with connected(app) as client:
         await client.send(sent)
-        await client.answer()
+        await client.response()
 
     assert len(read) == 1
 
 
 @pytest.mark.parametrize("cut", [1, 30, len(request()) - len(WITH_ID), len(request()) - 1])
-async def test_what_comes_in_pieces_is_left_to_asgi(app: ByBoth, fake: FakeKafka, cut: int) -> None:
-    """What came so far is not lost, and the connection goes on."""
+async def test_split_requests_are_left_to_asgi(
+    app: WithFastPath, fake: FakeKafka, cut: int
+) -> None:
+    """No data is lost, and the connection stays open."""
     async with connected(app) as client:
         await client.send(request()[:cut], request()[cut:], request())
 
@@ -126,30 +130,30 @@ async def test_what_comes_in_pieces_is_left_to_asgi(app: ByBoth, fake: FakeKafka
     assert fake.stored[0].value == fake.stored[1].value
 
 
-async def test_a_pipeline_is_answered_in_its_order(app: ByBoth, fake: FakeKafka) -> None:
-    """Though the first waits for Kafka and the second for nobody."""
-    fake.lets_pass.clear()
+async def test_pipelined_responses_are_in_order(app: WithFastPath, fake: FakeKafka) -> None:
+    """Even if the first waits for Kafka and the second does not."""
+    fake.responds.clear()
     async with connected(app) as client:
         await client.send((request() + GET) * 2 + request())
-        fake.lets_pass.set()
+        fake.responds.set()
 
         assert [await client.status() for _ in range(5)] == [202, 200, 202, 200, 202]
     assert len(fake.stored) == 3
 
 
-async def test_what_kafka_does_not_take_is_told_as_ever(
-    app: ByBoth, api: Api, fake: FakeKafka
+async def test_a_failed_event_gets_500_as_over_asgi(
+    app: WithFastPath, api: Api, fake: FakeKafka
 ) -> None:
-    """And counted as failed, not as accepted; the connection goes on."""
-    async with connected(app) as client, connected(ByAsgi(api)) as other:
+    """It is counted as failed, and the connection stays open."""
+    async with connected(app) as client, connected(AsgiOnly(api)) as other:
         fake.fails = True
         await client.send(request())
         await other.send(request())
-        failed = await client.answer()
+        failed = await client.response()
         fake.fails = False
         await client.send(request())
 
-        assert failed == await other.answer()
+        assert failed == await other.response()
         assert (b" 500 " in failed, b"retry-after: 1" in failed) == (True, True)
         assert await client.status() == 202
     async with client_of(api) as http:
@@ -159,51 +163,55 @@ async def test_what_kafka_does_not_take_is_told_as_ever(
     assert "headrace_api_request_seconds_count 3.0" in text
 
 
-async def test_a_kafka_that_hangs_is_500_at_the_deadline(fake: FakeKafka) -> None:
-    """Though Kafka says nothing at all."""
+async def test_an_unresponsive_kafka_causes_500_at_the_deadline(fake: FakeKafka) -> None:
+    """The request does not wait longer."""
     api = new_api(fake, SHORT_DEADLINE_SECONDS)
     await api.start()
-    fake.lets_pass.clear()
-    async with connected(ByBoth(api)) as client:
+    fake.responds.clear()
+    async with connected(WithFastPath(api)) as client:
         await client.send(request())
 
         assert await client.status() == 500
 
 
-async def test_without_kafka_it_is_told_as_by_asgi() -> None:
-    """At once."""
+async def test_without_kafka_the_response_is_500_as_over_asgi() -> None:
+    """It is sent at once."""
     api = new_api(FakeKafka(partitions=0))
     await api.start()
-    async with connected(ByBoth(api)) as client, connected(ByAsgi(api)) as other:
+    async with connected(WithFastPath(api)) as client, connected(AsgiOnly(api)) as other:
         await client.send(request())
         await other.send(request())
-        answer = await client.answer()
+        response = await client.response()
 
-        assert answer == await other.answer()
-        assert b'"code":"not_accepted"' in answer
+        assert response == await other.response()
+        assert b'"code":"not_accepted"' in response
 
 
-async def test_a_full_server_says_so(app: ByBoth, api: Api, fake: FakeKafka) -> None:
-    """Nor is anything of it taken."""
-    fake.lets_pass.clear()
+async def test_an_overloaded_server_responds_503(
+    app: WithFastPath, api: Api, fake: FakeKafka
+) -> None:
+    """The rejected event is not stored."""
+    fake.responds.clear()
     large = {**json.loads(EVENT), "properties": {"a": "x" * 8_000}}
     async with connected(app) as client, client_of(api) as http:
         first = asyncio.create_task(http.post("/api/events", json=[large] * 128))
-        await eventually_async(lambda: fake.batches, within_seconds=15, what="they are on the way")
+        await eventually_async(
+            lambda: fake.batches, within_seconds=15, what="the batch is in flight"
+        )
         await client.send(request(body=json.dumps(large).encode()))
 
-        answer = await client.answer()
-        fake.lets_pass.set()
-        assert (answer.split()[1], b'"code":"overloaded"' in answer) == (b"503", True)
+        response = await client.response()
+        fake.responds.set()
+        assert (response.split()[1], b'"code":"overloaded"' in response) == (b"503", True)
         assert (await first).status_code == 202
     assert len(fake.stored) == 128
 
 
-async def test_a_server_that_stops_answers_what_it_has_taken(
-    app: ByBoth, api: Api, fake: FakeKafka
+async def test_a_stopping_server_finishes_requests_in_flight(
+    app: WithFastPath, api: Api, fake: FakeKafka
 ) -> None:
-    """And takes nothing more; the answer ends its connection."""
-    fake.lets_pass.clear()
+    """New requests are rejected; the last response closes the connection."""
+    fake.responds.clear()
     state = ServerState()
     async with connected(app, state) as client, client_of(api) as http:
         await client.send(request())
@@ -213,43 +221,43 @@ async def test_a_server_that_stops_answers_what_it_has_taken(
             connection.shutdown()
         late = await http.post("/api/event", content=EVENT)
         assert (late.status_code, drained.done()) == (503, False)
-        fake.lets_pass.set()
+        fake.responds.set()
 
-        answer = await client.answer()
-        assert (answer.split()[1], b"connection: close" in answer) == (b"202", True)
+        response = await client.response()
+        assert (response.split()[1], b"connection: close" in response) == (b"202", True)
         assert await client.is_closed()
         await asyncio.wait_for(drained, 5)
 
 
-async def test_a_client_that_goes_away_is_not_waited_for(
-    app: ByBoth, api: Api, fake: FakeKafka
+async def test_the_server_does_not_wait_for_a_disconnected_client(
+    app: WithFastPath, api: Api, fake: FakeKafka
 ) -> None:
-    """Its event is stored all the same."""
-    fake.lets_pass.clear()
+    """Its event is stored."""
+    fake.responds.clear()
     state = ServerState()
     async with connected(app, state) as client:
         await client.send(request())
         client.writer.close()
         await eventually_async(
-            lambda: not state.connections, within_seconds=10, what="the server knows"
+            lambda: not state.connections, within_seconds=10, what="the server notices"
         )
-        fake.lets_pass.set()
+        fake.responds.set()
 
         await asyncio.wait_for(api.drain(), 5)
     assert len(fake.stored) == 1
 
 
-async def test_a_connection_that_is_idle_is_closed(app: ByBoth) -> None:
-    """After uvicorn's time for that, and not while it is used."""
+async def test_an_idle_connection_is_closed(app: WithFastPath) -> None:
+    """After uvicorn's keep-alive timeout, and not while it is in use."""
     state = ServerState()
     async with connected(app, state) as client:
         await client.send(request())
         assert await client.status() == 202
-        end_slow_connections(state.connections)
+        close_slow_connections(state.connections)
         await client.send(request())
         assert await client.status() == 202
 
         for connection in state.connections:
             vars(connection)["timeout_keep_alive"] = 0
-        end_slow_connections(state.connections)
+        close_slow_connections(state.connections)
         assert await client.is_closed()

@@ -20,19 +20,21 @@ EVENT_ID = "0197C2A4-7D1B-7C3E-9A55-2B8F6D0E4C11"
 
 
 async def test_an_accepted_event_is_in_kafka(client: httpx.AsyncClient, fake: FakeKafka) -> None:
-    """The answer has the id under which it is stored, and the key is site and session."""
-    answer = await client.post("/api/event", json=EVENT)
+    """The response has the stored event id; the key consists of site and session id."""
+    response = await client.post("/api/event", json=EVENT)
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     (stored,) = fake.stored
     event = codec.decode(stored.value, RawEvent)
-    assert answer.json() == {"status": "accepted", "event_id": event.event_id}
+    assert response.json() == {"status": "accepted", "event_id": event.event_id}
     assert stored.key == b"shop:s-1"
     assert (event.received_at, event.event_ts, event.time_source) == (NOW, NOW, "server")
 
 
-async def test_headers_tell_id_and_type(client: httpx.AsyncClient, fake: FakeKafka) -> None:
-    """So routing needs no decode; an id that the client chose is marked."""
+async def test_record_headers_contain_id_and_type(
+    client: httpx.AsyncClient, fake: FakeKafka
+) -> None:
+    """The router need not decode the value; an id set by the client is marked."""
     await client.post("/api/event", json=EVENT)
     await client.post("/api/event", json={**EVENT, "event_id": EVENT_ID})
 
@@ -45,36 +47,38 @@ async def test_headers_tell_id_and_type(client: httpx.AsyncClient, fake: FakeKaf
     }
 
 
-async def test_an_id_is_answered_in_its_canonical_form(client: httpx.AsyncClient) -> None:
-    """Two spellings of one id are one event."""
-    answer = await client.post("/api/event", json={**EVENT, "event_id": EVENT_ID})
+async def test_event_ids_are_returned_in_lower_case(client: httpx.AsyncClient) -> None:
+    """The same id in another case is the same event."""
+    response = await client.post("/api/event", json={**EVENT, "event_id": EVENT_ID})
 
-    assert answer.json()["event_id"] == EVENT_ID.lower()
+    assert response.json()["event_id"] == EVENT_ID.lower()
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", None, "image/png"])
-async def test_json_is_read_whatever_it_is_called(
+async def test_the_content_type_is_ignored(
     client: httpx.AsyncClient, content_type: str | None
 ) -> None:
     """`sendBeacon` sends text/plain."""
     headers = {"content-type": content_type} if content_type else {}
 
-    answer = await client.post("/api/event", content=json.dumps(EVENT), headers=headers)
+    response = await client.post("/api/event", content=json.dumps(EVENT), headers=headers)
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
 
 
-async def test_gzip_is_unpacked(client: httpx.AsyncClient) -> None:
-    """In one member or several."""
+async def test_gzip_is_decompressed(client: httpx.AsyncClient) -> None:
+    """It may have several members."""
     text = json.dumps(EVENT).encode()
-    packed = gzip.compress(text[:10]) + gzip.compress(text[10:])
+    compressed = gzip.compress(text[:10]) + gzip.compress(text[10:])
 
-    answer = await client.post("/api/event", content=packed, headers={"content-encoding": "gzip"})
+    response = await client.post(
+        "/api/event", content=compressed, headers={"content-encoding": "gzip"}
+    )
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
 
 
-async def test_a_body_of_64_kib_is_taken_and_one_more_byte_is_not(
+async def test_the_limit_of_a_body_is_64_kib(
     client: httpx.AsyncClient,
 ) -> None:
     """The limit is exact."""
@@ -84,8 +88,8 @@ async def test_a_body_of_64_kib_is_taken_and_one_more_byte_is_not(
     assert (await client.post("/api/event", content=padded + b" ")).status_code == 413
 
 
-async def test_an_endless_body_is_refused_at_the_limit(api: Api) -> None:
-    """No more of it is read than the limit and the piece that crossed it."""
+async def test_an_endless_body_is_rejected_at_the_limit(api: Api) -> None:
+    """No chunk is read after the one that exceeds the limit."""
     read = 0
 
     async def receive() -> dict[str, Any]:
@@ -109,8 +113,8 @@ async def test_an_endless_body_is_refused_at_the_limit(api: Api) -> None:
     assert read_before == 7
 
 
-async def test_a_client_that_goes_away_is_not_answered(api: Api, fake: FakeKafka) -> None:
-    """And what it sent of its event is forgotten."""
+async def test_a_disconnected_client_gets_no_response(api: Api, fake: FakeKafka) -> None:
+    """Its incomplete event is discarded."""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
@@ -125,14 +129,14 @@ async def test_a_client_that_goes_away_is_not_answered(api: Api, fake: FakeKafka
     assert not fake.stored
 
 
-async def test_what_kafka_does_not_take_is_500(client: httpx.AsyncClient, fake: FakeKafka) -> None:
-    """With when to try again; nothing was promised."""
+async def test_an_unconfirmed_event_gets_500(client: httpx.AsyncClient, fake: FakeKafka) -> None:
+    """The response has a `Retry-After` header."""
     fake.fails = True
 
-    answer = await client.post("/api/event", json=EVENT)
+    response = await client.post("/api/event", json=EVENT)
 
-    assert (answer.status_code, answer.json()["code"]) == (500, "not_accepted")
-    assert answer.headers["retry-after"] == "1"
+    assert (response.status_code, response.json()["code"]) == (500, "not_accepted")
+    assert response.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -143,68 +147,72 @@ async def test_what_kafka_does_not_take_is_500(client: httpx.AsyncClient, fake: 
         RejectReason.KAFKA_RECORD_TOO_LARGE,
     ],
 )
-async def test_what_kafka_refuses_has_a_code_of_its_own(
+async def test_each_refusal_of_kafka_has_its_own_code(
     reason: RejectReason, client: httpx.AsyncClient, fake: FakeKafka
 ) -> None:
-    """One event and each of a batch; the event is sound and may be sent again."""
+    """For a single event and for each event of a batch."""
     fake.fails, fake.failure = True, reason
 
-    one = await client.post("/api/event", json=EVENT)
+    single = await client.post("/api/event", json=EVENT)
     batch = await client.post("/api/events", json=[EVENT])
 
-    assert (one.status_code, one.json()["code"]) == (500, reason.code)
-    assert one.headers["retry-after"] == "1"
+    assert (single.status_code, single.json()["code"]) == (500, reason.code)
+    assert single.headers["retry-after"] == "1"
     assert batch.status_code == 500
     [result] = batch.json()["results"]
     assert (result["status"], result["code"]) == ("failed", reason.code)
 
 
-async def test_a_kafka_that_hangs_is_500_at_the_deadline(fake: FakeKafka) -> None:
-    """Nobody waits for ever."""
+async def test_an_unresponsive_kafka_causes_500_at_the_deadline(fake: FakeKafka) -> None:
+    """The request does not wait longer."""
     api = new_api(fake, SHORT_DEADLINE_SECONDS)
     await api.start()
-    fake.lets_pass.clear()
+    fake.responds.clear()
 
     async with client_of(api) as client:
-        answer = await client.post("/api/event", json=EVENT)
+        response = await client.post("/api/event", json=EVENT)
 
-    assert (answer.status_code, answer.json()["code"]) == (500, "not_accepted")
+    assert (response.status_code, response.json()["code"]) == (500, "not_accepted")
 
 
-async def test_before_kafka_was_ever_reached_events_are_500_at_once() -> None:
-    """Without the number of partitions, no event can be placed."""
+async def test_before_the_first_connection_events_get_500_at_once() -> None:
+    """The number of partitions is not known yet."""
     api = new_api(FakeKafka(partitions=0))
     await api.start()
     async with client_of(api) as client:
-        answer = await client.post("/api/event", json=EVENT)
+        response = await client.post("/api/event", json=EVENT)
         invalid = await client.post("/api/event", json={})
 
-    assert answer.json()["code"] == "not_accepted"
+    assert response.json()["code"] == "not_accepted"
     assert invalid.status_code == 400
 
 
-async def test_a_full_server_is_503_at_once(client: httpx.AsyncClient, fake: FakeKafka) -> None:
-    """The bytes that wait are bounded."""
-    fake.lets_pass.clear()
+async def test_an_overloaded_server_responds_503(
+    client: httpx.AsyncClient, fake: FakeKafka
+) -> None:
+    """The number of queued bytes is limited."""
+    fake.responds.clear()
     batch = [{**EVENT, "session_id": f"s{n}", "url": "x" * 2000} for n in range(400)]
     first = asyncio.create_task(client.post("/api/events", json=batch))
-    await eventually_async(lambda: fake.batches, within_seconds=15, what="the first are on the way")
+    await eventually_async(
+        lambda: fake.batches, within_seconds=15, what="the first batch is in flight"
+    )
 
-    answer = await client.post("/api/events", json=batch)
+    response = await client.post("/api/events", json=batch)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
-    assert answer.headers["retry-after"] == "1"
-    fake.lets_pass.set()
+    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+    assert response.headers["retry-after"] == "1"
+    fake.responds.set()
     assert (await first).status_code == 202
 
 
-async def test_draining_answers_what_is_in_flight_and_refuses_the_rest(
+async def test_drain_finishes_requests_in_flight_and_rejects_new_ones(
     api: Api, client: httpx.AsyncClient, fake: FakeKafka
 ) -> None:
-    """And `drain` returns when the last one is answered."""
-    fake.lets_pass.clear()
-    begun = asyncio.create_task(client.post("/api/event", json=EVENT))
-    await eventually_async(lambda: fake.batches, within_seconds=15, what="the event is on its way")
+    """It returns when the last request has its response."""
+    fake.responds.clear()
+    earlier = asyncio.create_task(client.post("/api/event", json=EVENT))
+    await eventually_async(lambda: fake.batches, within_seconds=15, what="the event is in flight")
     drained = asyncio.create_task(api.drain())
     await asyncio.sleep(0)
 
@@ -214,24 +222,24 @@ async def test_draining_answers_what_is_in_flight_and_refuses_the_rest(
     assert (late.status_code, late.json()["code"]) == (503, "shutting_down")
     assert late.headers["retry-after"] == "1"
     assert ready.status_code == 503
-    fake.lets_pass.set()
-    assert (await begun).status_code == 202
+    fake.responds.set()
+    assert (await earlier).status_code == 202
     await asyncio.wait_for(drained, 5)
 
 
-async def test_a_fault_of_ours_is_500_and_logged_without_the_event(
+async def test_an_internal_error_is_logged_without_the_event(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No text of a user gets into the log."""
+    """The response is 500, and the log contains no data of the client."""
 
     def fail(event: RawEvent) -> bytes:
         raise ValueError(event.session_id)
 
     monkeypatch.setattr(codec, "encode", fail)
 
-    answer = await client.post("/api/event", json={**EVENT, "session_id": "secret", "own": 1})
+    response = await client.post("/api/event", json={**EVENT, "session_id": "secret", "own": 1})
 
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
     assert "ValueError" in caplog.text
     assert "secret" not in caplog.text
 
@@ -239,7 +247,7 @@ async def test_a_fault_of_ours_is_500_and_logged_without_the_event(
 async def test_metrics_count_by_type_and_by_reason(
     client: httpx.AsyncClient, fake: FakeKafka
 ) -> None:
-    """All types and reasons are there from the start; no text of a user ever is."""
+    """All types and reasons are exposed from the start, and no values of clients."""
     await client.post("/api/event", json=EVENT)
     await client.post("/api/event", json={**EVENT, "type": "evil"})
     fake.fails = True

@@ -12,10 +12,10 @@ GOOD: dict[str, Any] = {"type": "copy", "site_id": "shop", "session_id": "s-1"}
 NDJSON = {"content-type": "application/x-ndjson; charset=utf-8"}
 
 
-async def test_each_event_is_judged_alone_and_told_in_order(
+async def test_each_event_is_validated_on_its_own(
     client: httpx.AsyncClient, fake: FakeKafka
 ) -> None:
-    """A bad event never harms its neighbours, not even by what no JSON may hold."""
+    """Even an event that is invalid JSON does not affect the others; results are in order."""
     body = (
         b'[{"type":"copy","site_id":"shop","session_id":"s-1","title":"first"},'
         b'{"type":"copy","site_id":"shop","session_id":"\\ud800"},'
@@ -26,13 +26,13 @@ async def test_each_event_is_judged_alone_and_told_in_order(
         b'{"type":"copy","site_id":"shop","session_id":"s-1","title":"last"}]'
     )
 
-    answer = await client.post("/api/events", content=body)
+    response = await client.post("/api/events", content=body)
 
-    told = answer.json()
-    assert answer.status_code == 207
-    assert (told["accepted"], told["rejected"]) == (2, 5)
-    assert [result["index"] for result in told["results"]] == list(range(7))
-    assert [result.get("code") for result in told["results"]] == [
+    content = response.json()
+    assert response.status_code == 207
+    assert (content["accepted"], content["rejected"]) == (2, 5)
+    assert [result["index"] for result in content["results"]] == list(range(7))
+    assert [result.get("code") for result in content["results"]] == [
         None,
         "lone_surrogate",
         "unknown_type",
@@ -43,66 +43,70 @@ async def test_each_event_is_judged_alone_and_told_in_order(
     ]
     events = [codec.decode(record.value, RawEvent) for record in fake.stored]
     assert [event.title for event in events] == ["first", "last"]
-    assert [told["results"][index]["event_id"] for index in (0, 6)] == [
+    assert [content["results"][index]["event_id"] for index in (0, 6)] == [
         event.event_id for event in events
     ]
 
 
-async def test_all_accepted_is_202(client: httpx.AsyncClient) -> None:
-    """In each of the three forms of a batch."""
+async def test_if_all_are_accepted_the_status_is_202(client: httpx.AsyncClient) -> None:
+    """For each of the three batch formats."""
     lines = "\n".join([json.dumps(GOOD), "", json.dumps(GOOD), ""])
 
-    answers = [
+    responses = [
         await client.post("/api/events", json=[GOOD, GOOD]),
         await client.post("/api/events", json={"sdk": "js", "events": [GOOD, GOOD]}),
         await client.post("/api/events", content=lines, headers=NDJSON),
     ]
 
-    assert [(answer.status_code, answer.json()["accepted"]) for answer in answers] == [(202, 2)] * 3
+    assert [(response.status_code, response.json()["accepted"]) for response in responses] == [
+        (202, 2)
+    ] * 3
 
 
-async def test_none_accepted_is_400(client: httpx.AsyncClient) -> None:
-    """With a result for each."""
-    answer = await client.post("/api/events", json=[{}, 5])
+async def test_if_none_is_accepted_the_status_is_400(client: httpx.AsyncClient) -> None:
+    """Each event has its result."""
+    response = await client.post("/api/events", json=[{}, 5])
 
-    assert answer.status_code == 400
-    assert [result["code"] for result in answer.json()["results"]] == [
+    assert response.status_code == 400
+    assert [result["code"] for result in response.json()["results"]] == [
         "missing_fields",
         "not_an_object",
     ]
 
 
-async def test_a_broken_line_is_one_rejected_event(client: httpx.AsyncClient) -> None:
-    """The lines round it are taken."""
+async def test_an_invalid_line_is_one_rejected_event(client: httpx.AsyncClient) -> None:
+    """The other lines are accepted."""
     lines = f'{json.dumps(GOOD)}\n{{"type": \n{json.dumps(GOOD)}'
 
-    answer = await client.post("/api/events", content=lines, headers=NDJSON)
+    response = await client.post("/api/events", content=lines, headers=NDJSON)
 
-    assert answer.status_code == 207
-    assert [result["status"] for result in answer.json()["results"]] == [
+    assert response.status_code == 207
+    assert [result["status"] for result in response.json()["results"]] == [
         "accepted",
         "rejected",
         "accepted",
     ]
 
 
-async def test_all_valid_ones_failed_is_500(client: httpx.AsyncClient, fake: FakeKafka) -> None:
-    """Each says that it failed; the rejected one stays rejected."""
+async def test_if_all_valid_events_failed_the_status_is_500(
+    client: httpx.AsyncClient, fake: FakeKafka
+) -> None:
+    """Valid events have the status `failed`, invalid ones `rejected`."""
     fake.fails = True
 
-    answer = await client.post("/api/events", json=[GOOD, {}])
+    response = await client.post("/api/events", json=[GOOD, {}])
 
-    assert answer.status_code == 500
-    assert answer.headers["retry-after"] == "1"
-    assert [(result["status"], result["code"]) for result in answer.json()["results"]] == [
+    assert response.status_code == 500
+    assert response.headers["retry-after"] == "1"
+    assert [(result["status"], result["code"]) for result in response.json()["results"]] == [
         ("failed", "not_accepted"),
         ("rejected", "missing_fields"),
     ]
-    assert answer.json()["rejected"] == 1
+    assert response.json()["rejected"] == 1
 
 
-async def test_a_thousand_events_are_taken_and_one_more_is_not(client: httpx.AsyncClient) -> None:
-    """The limit is exact, in every form."""
+async def test_the_limit_of_a_batch_is_1000_events(client: httpx.AsyncClient) -> None:
+    """The limit is exact for every format."""
     event = json.dumps(GOOD)
     lines = [event] * 1001
 
@@ -114,26 +118,29 @@ async def test_a_thousand_events_are_taken_and_one_more_is_not(client: httpx.Asy
     assert ndjson.json()["code"] == "too_many_events"
 
 
-async def test_a_batch_over_2_mib_is_413(client: httpx.AsyncClient) -> None:
-    """Whatever is in it."""
-    answer = await client.post("/api/events", content=b" " * (2 * 1024 * 1024 + 1))
+async def test_the_limit_of_a_batch_is_2_mib(client: httpx.AsyncClient) -> None:
+    """A larger body gets 413, whatever it contains."""
+    response = await client.post("/api/events", content=b" " * (2 * 1024 * 1024 + 1))
 
-    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
-async def test_one_event_of_a_batch_has_the_limit_of_a_single_one(
+async def test_events_of_a_batch_have_the_size_limit_of_single_events(
     client: httpx.AsyncClient,
 ) -> None:
-    """So a batch is no way round it."""
-    answer = await client.post("/api/events", json=[GOOD, {**GOOD, "title": "x" * 65_536}])
+    """Only the event over the limit is rejected."""
+    response = await client.post("/api/events", json=[GOOD, {**GOOD, "title": "x" * 65_536}])
 
-    assert [result.get("code") for result in answer.json()["results"]] == [None, "event_too_large"]
+    assert [result.get("code") for result in response.json()["results"]] == [
+        None,
+        "event_too_large",
+    ]
 
 
 async def test_events_of_one_session_stay_in_order(
     client: httpx.AsyncClient, fake: FakeKafka
 ) -> None:
-    """They share a key, and so a partition."""
+    """They have the same key and therefore the same partition."""
     await client.post("/api/events", json=[{**GOOD, "title": str(n)} for n in range(200)])
 
     titles = [codec.decode(record.value, RawEvent).title for record in fake.stored]
@@ -150,21 +157,21 @@ _NOW = {**GOOD, "timestamp": "2026-01-31T11:00:00+00:00"}
 async def test_a_result_says_that_a_timestamp_was_clamped(
     client: httpx.AsyncClient, more: dict[str, Any]
 ) -> None:
-    """And in which direction, however the event is read."""
+    """And in which direction, on the fast path and in `parse`."""
     events = [event | more for event in (_OLD, _AHEAD, _NOW, GOOD, {**_OLD, "site_id": "archive"})]
 
-    told = (await client.post("/api/events", json=events)).json()["results"]
+    content = (await client.post("/api/events", json=events)).json()["results"]
 
-    assert [result.get("clamped") for result in told] == ["too_old", "too_new", None, None, None]
+    assert [result.get("clamped") for result in content] == ["too_old", "too_new", None, None, None]
 
 
-async def test_a_client_may_ask_not_to_clamp(client: httpx.AsyncClient, fake: FakeKafka) -> None:
-    """An event that would be clamped is rejected, one that is at home among old ones is not."""
+async def test_a_client_can_disable_clamping(client: httpx.AsyncClient, fake: FakeKafka) -> None:
+    """An event that would be clamped is then rejected; the others are accepted."""
     never = {"Headrace-Clamp": "never"}
-    answer = await client.post("/api/events", json=[_OLD, _NOW, _AHEAD], headers=never)
-    one = await client.post("/api/event", json=_OLD, headers=never)
+    response = await client.post("/api/events", json=[_OLD, _NOW, _AHEAD], headers=never)
+    single = await client.post("/api/event", json=_OLD, headers=never)
 
-    codes = [result.get("code") for result in answer.json()["results"]]
-    assert (answer.status_code, codes) == (207, ["would_be_clamped", None, "would_be_clamped"])
-    assert (one.status_code, one.json()["field"]) == (409, "timestamp")
+    codes = [result.get("code") for result in response.json()["results"]]
+    assert (response.status_code, codes) == (207, ["would_be_clamped", None, "would_be_clamped"])
+    assert (single.status_code, single.json()["field"]) == (409, "timestamp")
     assert len(fake.stored) == 1

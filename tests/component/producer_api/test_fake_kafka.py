@@ -7,21 +7,21 @@ from tests.component.producer_api.transport_suite import PARTITIONS, TransportSu
 
 
 class TestFakeKafka(TransportSuite):
-    """The fake keeps the contract that the real connection keeps."""
+    """The fake satisfies the same contract as the real producer."""
 
     @pytest.fixture
     async def connection(self) -> FakeKafka:
-        """Give a fake with the suite's partitions."""
+        """Return a fake with the suite's number of partitions."""
         return FakeKafka(PARTITIONS)
 
     @pytest.fixture
     def topic(self) -> str:
-        """Give a name; the fake has one topic."""
+        """Return any name: the fake has one topic."""
         return "events"
 
     @pytest.fixture
     def stored(self, connection: FakeKafka) -> Callable[[], Awaitable[Sequence[Stored]]]:
-        """Give what reads the topic."""
+        """Return a function that reads the topic."""
 
         async def read() -> Sequence[Stored]:
             return connection.stored

@@ -13,9 +13,11 @@ ALLOWED = "access-control-allow-origin"
 
 
 @pytest.mark.parametrize("path", ["/api/event", "/api/events"])
-async def test_a_preflight_allows_what_it_asks_for(client: httpx.AsyncClient, path: str) -> None:
-    """For a day, with credentials, for the origin that asks."""
-    answer = await client.options(
+async def test_a_preflight_allows_the_requested_headers(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    """For a day, with credentials, for the request's origin."""
+    response = await client.options(
         path,
         headers={
             "origin": ORIGIN,
@@ -24,22 +26,22 @@ async def test_a_preflight_allows_what_it_asks_for(client: httpx.AsyncClient, pa
         },
     )
 
-    assert answer.status_code == 204
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["access-control-allow-credentials"] == "true"
-    assert "POST" in answer.headers["access-control-allow-methods"]
-    assert answer.headers["access-control-allow-headers"] == "content-type,x-mine"
-    assert answer.headers["access-control-max-age"] == "86400"
+    assert response.status_code == 204
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-credentials"] == "true"
+    assert "POST" in response.headers["access-control-allow-methods"]
+    assert response.headers["access-control-allow-headers"] == "content-type,x-mine"
+    assert response.headers["access-control-max-age"] == "86400"
 
 
 @pytest.mark.parametrize("path", ["/api/event", "/api/events"])
-async def test_answers_can_be_read_from_other_origins(client: httpx.AsyncClient, path: str) -> None:
-    """Refusals too, or a page would never learn what is wrong."""
-    answer = await client.post(path, content="{", headers={"origin": ORIGIN})
+async def test_responses_have_cors_headers(client: httpx.AsyncClient, path: str) -> None:
+    """Errors have them too, so that the page can read the reason."""
+    response = await client.post(path, content="{", headers={"origin": ORIGIN})
 
-    assert answer.status_code == 400
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert response.status_code == 400
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-credentials"] == "true"
 
 
 @pytest.mark.parametrize(
@@ -54,25 +56,27 @@ async def test_answers_can_be_read_from_other_origins(client: httpx.AsyncClient,
         "/api/event/?n=1",
     ],
 )
-async def test_slashes_too_many_change_nothing(client: httpx.AsyncClient, path: str) -> None:
-    """For one event and for many, for good events, bad ones, other methods and preflights."""
+async def test_duplicate_and_trailing_slashes_are_ignored(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    """For both paths, valid and invalid events, other methods and preflights."""
     event = {"type": "copy", "site_id": "shop", "session_id": "s"}
     origin = {"origin": ORIGIN}
-    for one, many in ((event, [event]), ({}, [])):
-        for plain, body, also in (("event", one, path), ("events", many, _of_many(path))):
-            expected = await client.post(f"/api/{plain}", json=body, headers=origin)
-            answer = await client.post(f"http://headrace{also}", json=body, headers=origin)
-            assert answer.status_code == expected.status_code
-            assert answer.headers == expected.headers
+    for single, batch in ((event, [event]), ({}, [])):
+        for name, body, variant in (("event", single, path), ("events", batch, _batch_path(path))):
+            expected = await client.post(f"/api/{name}", json=body, headers=origin)
+            response = await client.post(f"http://headrace{variant}", json=body, headers=origin)
+            assert response.status_code == expected.status_code
+            assert response.headers == expected.headers
     preflight = await client.options(f"http://headrace{path}", headers=origin)
-    refused = await client.put(f"http://headrace{path}", headers=origin)
+    rejected = await client.put(f"http://headrace{path}", headers=origin)
 
     assert preflight.status_code == 204
-    assert (refused.status_code, refused.headers["allow"]) == (405, "POST, OPTIONS")
-    assert {preflight.headers[ALLOWED], refused.headers[ALLOWED]} == {ORIGIN}
+    assert (rejected.status_code, rejected.headers["allow"]) == (405, "POST, OPTIONS")
+    assert {preflight.headers[ALLOWED], rejected.headers[ALLOWED]} == {ORIGIN}
 
 
-def _of_many(path: str) -> str:
+def _batch_path(path: str) -> str:
     return path.replace("event", "events")
 
 
@@ -89,34 +93,34 @@ def _of_many(path: str) -> str:
         ("POST", "/api//events", None, 415),
     ],
 )
-async def test_a_page_of_another_origin_can_read_each_refusal(
+async def test_every_error_has_cors_headers(
     client: httpx.AsyncClient, method: str, path: str, body: bytes | None, status: int
 ) -> None:
-    """Else its browser would report an error of CORS in place of what is wrong."""
+    """Otherwise the browser would report a CORS error instead of the reason."""
     headers = {"origin": ORIGIN, **({"content-encoding": "br"} if body is None else {})}
     address = f"http://headrace{path}"
-    answer = await client.request(method, address, content=body or b"", headers=headers)
+    response = await client.request(method, address, content=body or b"", headers=headers)
 
-    assert (answer.status_code, answer.headers[ALLOWED]) == (status, ORIGIN)
-    assert answer.headers["vary"] == "origin"
+    assert (response.status_code, response.headers[ALLOWED]) == (status, ORIGIN)
+    assert response.headers["vary"] == "origin"
 
 
-async def test_no_other_path_is_shared_with_other_origins(client: httpx.AsyncClient) -> None:
-    """They are not for browsers on other sites."""
-    answers = [
+async def test_other_paths_have_no_cors_headers(client: httpx.AsyncClient) -> None:
+    """They are not for pages of other origins."""
+    responses = [
         await client.get(path, headers={"origin": ORIGIN})
         for path in ("/healthz", "/metrics", "/nothing", "/api/eventful", "/api")
     ]
 
-    assert not any("access-control-allow-origin" in answer.headers for answer in answers)
+    assert not any("access-control-allow-origin" in response.headers for response in responses)
 
 
-async def test_an_origin_that_is_no_text_is_not_echoed(client: httpx.AsyncClient) -> None:
-    """It would break the answer."""
-    answer = await client.post("/api/event", content="{", headers={b"origin": b"a\x01b"})
+async def test_an_origin_with_control_characters_is_not_echoed(client: httpx.AsyncClient) -> None:
+    """It would corrupt the response."""
+    response = await client.post("/api/event", content="{", headers={b"origin": b"a\x01b"})
 
-    assert answer.status_code == 400
-    assert "access-control-allow-origin" not in answer.headers
+    assert response.status_code == 400
+    assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -132,30 +136,30 @@ async def test_an_origin_that_is_no_text_is_not_echoed(client: httpx.AsyncClient
 async def test_other_methods_are_405(
     client: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
-    """And are told what is allowed."""
-    answer = await client.request(method, path)
+    """The `Allow` header lists the others."""
+    response = await client.request(method, path)
 
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == allowed
-    assert method == "HEAD" or answer.json()["code"] == "method_not_allowed"
+    assert response.status_code == 405
+    assert response.headers["allow"] == allowed
+    assert method == "HEAD" or response.json()["code"] == "method_not_allowed"
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/api", "/api/event/1", "/api/Event", "/api/event.", "/x" + "y" * 5000]
 )
 async def test_other_paths_are_404(client: httpx.AsyncClient, path: str) -> None:
-    """The answer is short, however long the path is."""
-    answer = await client.post(path, content=b"{}")
+    """The response is short, however long the path is."""
+    response = await client.post(path, content=b"{}")
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert len(answer.content) < 300
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert len(response.content) < 300
 
 
 @pytest.mark.parametrize(
     "path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/", "//healthz"]
 )
 async def test_pages_answer_get_and_head(client: httpx.AsyncClient, path: str) -> None:
-    """HEAD tells the same headers."""
+    """HEAD returns the same content type."""
     address = f"http://headrace{path}"
     (get, head) = (await client.get(address), await client.head(address))
 
@@ -164,8 +168,8 @@ async def test_pages_answer_get_and_head(client: httpx.AsyncClient, path: str) -
 
 
 async def test_readiness_follows_kafka(client: httpx.AsyncClient, fake: FakeKafka) -> None:
-    """While it is away, the answer says so; the process lives all the same."""
-    fake.trouble = "Kafka is gone; start it"
+    """`/readyz` returns the problem; `/healthz` stays 200."""
+    fake.problem = "Kafka is gone; start it"
 
     ready = await client.get("/readyz")
 
@@ -173,26 +177,26 @@ async def test_readiness_follows_kafka(client: httpx.AsyncClient, fake: FakeKafk
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_readiness_asks_the_other_roles_too() -> None:
+async def test_readiness_includes_the_other_roles() -> None:
     """Under `up`, all roles must be ready."""
-    troubles = ["the role streams has not started"]
+    problems = ["the role streams has not started"]
     api = create_app(
         Settings(),
         connection=FakeKafka(),
-        ready_checks=[lambda: troubles[0] if troubles else None],
+        ready_checks=[lambda: problems[0] if problems else None],
     )
     await api.start()
     async with client_of(api) as client:
         before = await client.get("/readyz")
-        troubles.clear()
+        problems.clear()
         after = await client.get("/readyz")
 
     assert (before.status_code, before.json()["error"]) == (503, "the role streams has not started")
     assert after.status_code == 200
 
 
-async def test_the_documentation_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
-    """Neither scripts nor styles, and its policy forbids them."""
+async def test_the_documentation_loads_no_other_resources(client: httpx.AsyncClient) -> None:
+    """Neither scripts nor styles; its Content-Security-Policy forbids them."""
     page = await client.get("/docs")
 
     assert not re.search(r"<(script|link|img|iframe)|url\(|@import", page.text)
@@ -200,17 +204,17 @@ async def test_the_documentation_loads_nothing_from_elsewhere(client: httpx.Asyn
 
 
 async def test_the_lifespan_starts_and_stops_the_role(fake: FakeKafka) -> None:
-    """As a server speaks it."""
+    """By the messages of the ASGI lifespan protocol."""
     api = create_app(Settings(), connection=fake)
-    asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-    told = []
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent = []
 
     async def receive() -> dict[str, str]:
-        return next(asked)
+        return next(messages)
 
     async def send(message: dict[str, str]) -> None:
-        told.append(message["type"])
+        sent.append(message["type"])
 
     await api({"type": "lifespan"}, receive, send)
 
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

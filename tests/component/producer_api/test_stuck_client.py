@@ -1,4 +1,4 @@
-"""A Kafka client that answers no more is replaced."""
+"""A Kafka client that hangs is replaced."""
 
 import asyncio
 from types import SimpleNamespace
@@ -6,27 +6,27 @@ from types import SimpleNamespace
 import pytest
 
 from producer_api import kafka
-from producer_api.kafka import Link
+from producer_api.kafka import ReconnectingProducer
 from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.waiting import eventually_async
 
 
 class _Stuck:
-    """A producer whose client answers once, and raises when it is closed."""
+    """A producer whose client hangs after its first response, and fails to close."""
 
     def __init__(self) -> None:
         cluster = SimpleNamespace(partitions_for_topic=lambda _: {0})
         self.client = SimpleNamespace(
-            fetch_all_metadata=self._answer(cluster), force_metadata_update=self._wait
+            fetch_all_metadata=self._returning(cluster), force_metadata_update=self._wait
         )
         self._sender = SimpleNamespace(sender_task=asyncio.get_running_loop().create_future())
 
     @staticmethod
-    def _answer(cluster: object) -> object:
-        async def answer() -> object:
+    def _returning(cluster: object) -> object:
+        async def response() -> object:
             return cluster
 
-        return answer
+        return response
 
     async def _wait(self) -> bool:
         return bool(await asyncio.get_running_loop().create_future())
@@ -39,14 +39,14 @@ class _Stuck:
         return {0}
 
     async def stop(self) -> None:
-        """Fail as a client does on uvloop whose task has ended."""
+        """Raise the error of a client on uvloop whose task has ended."""
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
 
 async def test_a_producer_whose_client_is_stuck_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And the link goes on though closing the old one fails."""
+    """Even if closing the old producer fails."""
     made: list[_Stuck] = []
 
     def make(*_: object, **__: object) -> _Stuck:
@@ -55,12 +55,14 @@ async def test_a_producer_whose_client_is_stuck_is_replaced(
 
     monkeypatch.setattr(kafka, "make_producer", make)
     monkeypatch.setattr(kafka, "_STALE_SECONDS", 0.01)
-    link = Link(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4)
-    link.start(lambda _: None)
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
+    )
+    producer.start(lambda _: None)
     try:
         await eventually_async(
             lambda: len(made) > 1, within_seconds=10, what="a second producer is made"
         )
-        assert link.trouble is not None
+        assert producer.problem is not None
     finally:
-        await link.stop()
+        await producer.stop()

@@ -1,4 +1,4 @@
-"""What every connection to Kafka does: one suite, for the fake and for the real one."""
+"""The contract tests of connections to Kafka, for the fake and the real producer."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -13,26 +13,26 @@ TOO_MUCH = 1024 * 1024
 
 
 class TransportSuite:
-    """The contract; a subclass gives the fixtures `connection`, `topic` and `stored`."""
+    """The contract; subclasses define the fixtures `connection`, `topic` and `stored`."""
 
     @pytest.fixture
     async def opened(self, connection: Connection) -> list[int]:
-        """Start the connection and wait until it has told the partitions."""
-        told: list[int] = []
-        connection.start(told.append)
-        await eventually_async(lambda: told, within_seconds=20, what="partitions are told")
+        """Start the connection; return the arguments of all calls of `on_open`."""
+        calls: list[int] = []
+        connection.start(calls.append)
+        await eventually_async(lambda: calls, within_seconds=20, what="`on_open` is called")
         await connection.ready()
-        return told
+        return calls
 
-    async def test_tells_the_number_of_partitions_once(self, opened: list[int]) -> None:
-        """Keys can be placed as soon as the cluster is known."""
+    async def test_reports_the_number_of_partitions_once(self, opened: list[int]) -> None:
+        """`on_open` is called when the cluster metadata is available."""
         assert opened == [PARTITIONS]
 
     @pytest.mark.usefixtures("opened")
-    async def test_has_no_trouble_once_reached(self, connection: Connection) -> None:
-        """Readiness follows from it."""
+    async def test_has_no_problem_once_connected(self, connection: Connection) -> None:
+        """`/readyz` depends on it."""
         await eventually_async(
-            lambda: connection.trouble is None, within_seconds=10, what="no trouble"
+            lambda: connection.problem is None, within_seconds=10, what="no problem"
         )
 
     @pytest.mark.usefixtures("opened")
@@ -42,7 +42,7 @@ class TransportSuite:
         topic: str,
         stored: Callable[[], Awaitable[Sequence[Stored]]],
     ) -> None:
-        """Keys, values and headers come through as they were."""
+        """Keys, values and headers are unchanged."""
         batch = connection.create_batch()
         for value in (b"1", b"2"):
             batch.append(key=b"k", value=value, timestamp=None, headers=[("type", b"copy")])
@@ -54,8 +54,8 @@ class TransportSuite:
         ]
 
     @pytest.mark.usefixtures("opened")
-    async def test_a_full_batch_takes_no_more(self, connection: Connection) -> None:
-        """The accumulator begins another one then."""
+    async def test_a_full_batch_rejects_records(self, connection: Connection) -> None:
+        """The accumulator then starts another batch."""
         batch = connection.create_batch()
         large = bytes(TOO_MUCH // 2 + 1)
         first = batch.append(key=b"k", value=large, timestamp=None, headers=[])
@@ -65,19 +65,19 @@ class TransportSuite:
         assert batch.append(key=b"k", value=large, timestamp=None, headers=[]) is None
 
     @pytest.mark.usefixtures("opened")
-    async def test_an_empty_batch_takes_any_record(self, connection: Connection) -> None:
-        """So no record that we make is too large for every batch."""
+    async def test_an_empty_batch_accepts_any_record(self, connection: Connection) -> None:
+        """No record is too large for every batch."""
         batch = connection.create_batch()
 
         assert batch.append(key=b"k", value=bytes(TOO_MUCH), timestamp=None, headers=[])
 
     @pytest.mark.usefixtures("opened")
-    async def test_a_batch_for_no_partition_raises(
+    async def test_sending_to_a_missing_partition_raises(
         self, connection: Connection, topic: str
     ) -> None:
-        """What is not stored is never taken for stored."""
+        """A batch that is not stored is never reported as stored."""
         batch = connection.create_batch()
         batch.append(key=b"k", value=b"v", timestamp=None, headers=[])
 
-        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is
+        with pytest.raises(Exception):  # noqa: B017, PT011 - any exception
             await connection.send_batch(batch, topic, PARTITIONS)

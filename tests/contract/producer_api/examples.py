@@ -1,4 +1,4 @@
-"""The examples in `schemas/examples`: what the API takes, and what it refuses and how."""
+"""The examples in `schemas/examples`: valid requests, and invalid ones with their errors."""
 
 import base64
 import json
@@ -13,8 +13,8 @@ FOLDER = Path(schemas.__file__).parent / "examples"
 VALID = FOLDER / "valid"
 INVALID = FOLDER / "invalid"
 
-#: Refusals that no body provokes: they are told of paths, of connections, of the server.
-NOT_OF_A_BODY = frozenset(
+#: Reasons that do not depend on the body, but on the path, the connection or the server.
+INDEPENDENT_OF_BODY = frozenset(
     {
         RejectReason.NOT_FOUND,
         RejectReason.METHOD_NOT_ALLOWED,
@@ -32,7 +32,7 @@ NOT_OF_A_BODY = frozenset(
 
 @dataclass(frozen=True)
 class Invalid:
-    """A request that is refused; `code` is the name of its folder."""
+    """A request that is rejected; `code` is the name of its folder."""
 
     code: str
     path: str
@@ -42,22 +42,26 @@ class Invalid:
 
 
 def read_invalid(file: Path) -> Invalid:
-    """Read one file of `invalid`: `body` is JSON, `text` is as it is, `raw_base64` any bytes."""
-    told = json.loads(file.read_text())
-    if "raw_base64" in told:
-        body = base64.b64decode(told["raw_base64"])
+    """Read a file of `invalid`: `body` is JSON, `text` a string, `raw_base64` bytes."""
+    content = json.loads(file.read_text())
+    if "raw_base64" in content:
+        body = base64.b64decode(content["raw_base64"])
     else:
-        text = told["text"] if "text" in told else json.dumps(told["body"], ensure_ascii=False)
+        text = (
+            content["text"]
+            if "text" in content
+            else json.dumps(content["body"], ensure_ascii=False)
+        )
         body = text.encode()
     return Invalid(
         file.parent.name,
-        told.get("path", "/api/event"),
+        content.get("path", "/api/event"),
         body,
-        told.get("headers", {}),
-        told["expect"],
+        content.get("headers", {}),
+        content["expect"],
     )
 
 
 def label(file: Path) -> str:
-    """Return how a test names an example."""
+    """Return the test id of an example."""
     return f"{file.parent.name}/{file.stem}"

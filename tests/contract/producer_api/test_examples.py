@@ -12,8 +12,8 @@ from schemas.settings import Settings
 from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.contract.producer_api.examples import (
+    INDEPENDENT_OF_BODY,
     INVALID,
-    NOT_OF_A_BODY,
     VALID,
     label,
     read_invalid,
@@ -24,7 +24,7 @@ INVALID_FILES = sorted(INVALID.glob("*/*.json"))
 
 
 async def post(path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-    """Send one request to an application of its own."""
+    """Send one request to a new application."""
     api = create_app(Settings(), connection=FakeKafka())
     await api.start()
     async with client_of(api) as client:
@@ -33,7 +33,7 @@ async def post(path: str, body: bytes, headers: dict[str, str]) -> httpx.Respons
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES.values(), ids=EVENT_TYPES)
 def test_every_type_has_an_example_with_all_its_own_fields(event_type: EventType) -> None:
-    """A type without one cannot be sent by who reads the examples."""
+    """The examples are documentation, so they must show all fields of a type."""
     name = f"schemas/examples/valid/{event_type.name}/basic.json"
     file = VALID / event_type.name / "basic.json"
 
@@ -46,43 +46,43 @@ def test_every_type_has_an_example_with_all_its_own_fields(event_type: EventType
 
 @pytest.mark.parametrize("file", VALID_FILES, ids=label)
 def test_every_valid_example_is_accepted(file: Path) -> None:
-    """As it stands in the file."""
-    answer = asyncio.run(post("/api/event", file.read_bytes(), {}))
+    """The body is the file, unchanged."""
+    response = asyncio.run(post("/api/event", file.read_bytes(), {}))
 
-    assert answer.status_code == 202, answer.text
+    assert response.status_code == 202, response.text
 
 
 @pytest.mark.parametrize("reason", [*RejectReason], ids=lambda reason: reason.code)
-def test_every_reason_that_a_body_provokes_has_an_example(reason: RejectReason) -> None:
-    """And one that no body provokes has none."""
-    has_one = any((INVALID / reason.code).glob("*.json"))
+def test_every_reason_that_depends_on_the_body_has_an_example(reason: RejectReason) -> None:
+    """The other reasons have none."""
+    has_example = any((INVALID / reason.code).glob("*.json"))
 
-    if reason in NOT_OF_A_BODY:
-        assert not has_one, f"`{reason.code}` has an example, so it is not NOT_OF_A_BODY"
+    if reason in INDEPENDENT_OF_BODY:
+        assert not has_example, f"`{reason.code}` has an example, so it is not INDEPENDENT_OF_BODY"
     else:
-        assert has_one, (
+        assert has_example, (
             f"`{reason.code}` has no example: add schemas/examples/invalid/{reason.code}/*.json"
         )
 
 
 @pytest.mark.parametrize("file", INVALID_FILES, ids=label)
-async def test_every_invalid_example_is_refused_as_it_says(file: Path) -> None:
-    """With the code of its folder, and a sentence without gaps."""
+async def test_every_invalid_example_is_rejected_as_expected(file: Path) -> None:
+    """With the code of its folder, and a message without unfilled placeholders."""
     example = read_invalid(file)
 
-    answer = await post(example.path, example.body, example.headers)
+    response = await post(example.path, example.body, example.headers)
 
-    told = answer.json()
-    # An event of a batch is refused within the batch's results.
-    refusal = told["results"][0] if "results" in told else told
+    content = response.json()
+    # The rejection of an event in a batch is in `results`.
+    error = content["results"][0] if "results" in content else content
     expected = {"code": example.code, **example.expect}
-    assert answer.status_code == expected.pop("status")
-    assert {name: refusal.get(name) for name in expected} == expected
-    assert "{" not in refusal["error"].replace("{}", "").replace('{"events": [...]}', "")
+    assert response.status_code == expected.pop("status")
+    assert {name: error.get(name) for name in expected} == expected
+    assert "{" not in error["error"].replace("{}", "").replace('{"events": [...]}', "")
 
 
 def test_no_example_is_orphaned() -> None:
-    """Each lies in the folder of a type or of a reason."""
+    """Each is in the folder of an event type or a reason."""
     codes = {reason.code for reason in RejectReason}
 
     orphans = [

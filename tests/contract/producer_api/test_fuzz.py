@@ -1,4 +1,4 @@
-"""Whatever a client sends is answered as the OpenAPI document says, and never by a 5xx."""
+"""Every response conforms to the OpenAPI document and is never a 5xx, whatever the client sends."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -29,13 +29,13 @@ async def _started() -> AsyncIterator[Api]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Give the address of the role, whose Kafka is there."""
+    """Yield the address of a role that is connected to Kafka."""
     with served(_started()) as address:
         yield address
 
 
 @_SCHEMA.parametrize()
 @settings(max_examples=EXAMPLES)
-def test_every_answer_is_in_the_document(case: Case[Any], address: str) -> None:
-    """Status, content type and body; for requests that keep to it, and for others."""
+def test_every_response_conforms_to_the_document(case: Case[Any], address: str) -> None:
+    """Status, content type and body, for valid and invalid requests."""
     case.call_and_validate(base_url=address, checks=CHECKS)

@@ -8,14 +8,14 @@ from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent
 from schemas.reject_reasons import RejectReason
 
-#: Fields that say when something happened become `event_ts` and `time_source`.
+#: Fields that become `event_ts` and `time_source`.
 TIMES = {"timestamp", "sent_at"}
-#: What the server adds.
+#: Fields that the server adds.
 OURS = {"received_at", "event_ts", "time_source", "extra", "truncated"}
 
 
 def test_openapi_has_exactly_the_types_of_the_registry() -> None:
-    """A type that is added there is documented by that."""
+    """The document is generated from the registry."""
     schemas = document()["components"]["schemas"]
 
     assert event_schema()["properties"]["type"]["enum"] == list(EVENT_TYPES)
@@ -23,8 +23,8 @@ def test_openapi_has_exactly_the_types_of_the_registry() -> None:
     assert schemas.keys() - shared == EVENT_TYPES.keys()
 
 
-def test_openapi_has_exactly_the_fields_that_are_read() -> None:
-    """Neither more nor less than the record can hold."""
+def test_openapi_has_exactly_the_fields_of_the_record() -> None:
+    """Every documented field is stored, and every stored one documented."""
     documented = set(event_schema()["properties"])
 
     assert documented == {*REQUIRED, *FIELDS, *TIMES, "event_id"}
@@ -33,22 +33,22 @@ def test_openapi_has_exactly_the_fields_that_are_read() -> None:
 
 
 def test_every_field_of_a_type_is_a_field_of_the_api() -> None:
-    """The registry names none that no reader knows."""
+    """The registry contains no unknown field."""
     named = {field for event_type in EVENT_TYPES.values() for field in event_type.fields}
 
     assert named <= FIELDS.keys()
 
 
-def test_openapi_tells_every_refusal() -> None:
-    """By status and code, on both paths."""
+def test_openapi_lists_every_reject_reason() -> None:
+    """With its status and code, for both paths."""
     for path in ("/api/event", "/api/events"):
         responses = document()["paths"][path]["post"]["responses"]
         for reason in RejectReason:
             assert reason.code in responses[str(reason.status)]["description"]
 
 
-def test_the_page_tells_the_same() -> None:
-    """Types, fields and refusals."""
+def test_the_documentation_page_lists_the_same() -> None:
+    """Types, fields and reject reasons."""
     page = http_docs.page(document(), {"headers": []}).decode()
 
     names = [*EVENT_TYPES, *FIELDS, *(reason.code for reason in RejectReason)]

@@ -1,4 +1,4 @@
-"""What is built on uvicorn's internals fits the version that is pinned (ADR 53)."""
+"""The overridden internals of uvicorn match the pinned version (ADR 53)."""
 
 import inspect
 from importlib.metadata import requires, version
@@ -10,17 +10,17 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from producer_api.direct import guarded
+from producer_api.direct import protocol_with_limits
 from producer_api.server import _Server
 
-PROTOCOL = guarded(10)
-#: Set by uvicorn when a protocol is made or a request begins; all are read, some replaced.
+PROTOCOL = protocol_with_limits(10)
+#: Attributes of uvicorn's protocol that are read or replaced.
 ATTRIBUTES = (
     *("app", "app_state", "client", "cycle", "flow", "headers", "loop", "parser", "pipeline"),
     *("scope", "server_state", "timeout_keep_alive", "transport", "url"),
 )
-#: Of the cycle, which stands for a request and its answer.
-OF_A_CYCLE = (
+#: Attributes of uvicorn's `RequestResponseCycle`.
+CYCLE_ATTRIBUTES = (
     "disconnected",
     "keep_alive",
     "message_event",
@@ -47,7 +47,7 @@ OVERRIDES = [*_overrides(PROTOCOL, HttpToolsProtocol), *_overrides(_Server, uvic
 
 @pytest.mark.parametrize(("name", "own", "base"), OVERRIDES)
 def test_an_override_has_the_signature_of_its_base(name: str, own: type, base: type) -> None:
-    """Names, kinds and defaults of all parameters: uvicorn calls it."""
+    """Names, kinds and defaults of all parameters are equal."""
     (mine, theirs) = (inspect.signature(getattr(one, name)).parameters for one in (own, base))
 
     assert [(one.name, one.kind, one.default) for one in mine.values()] == [
@@ -56,7 +56,7 @@ def test_an_override_has_the_signature_of_its_base(name: str, own: type, base: t
 
 
 def test_every_method_that_uvicorn_must_call_is_overridden() -> None:
-    """One that was renamed there would never be called, and its limit would be gone."""
+    """A method that uvicorn has renamed would never be called."""
     assert {name for name, own, _ in OVERRIDES if own is not _Server} >= {
         *("connection_made", "connection_lost", "data_received", "on_message_begin"),
         *("on_headers_complete", "on_body", "on_message_complete", "on_response_complete"),
@@ -68,16 +68,16 @@ def test_every_method_that_uvicorn_must_call_is_overridden() -> None:
 
 
 async def test_a_protocol_has_the_attributes_that_are_used() -> None:
-    """Also of the request that it serves."""
+    """So does its request."""
     config = uvicorn.Config(lambda: None, http="httptools", lifespan="off")
     config.load()
     protocol: Any = HttpToolsProtocol(config, ServerState(), {})
     protocol.on_message_begin()
 
     assert [name for name in ATTRIBUTES if not hasattr(protocol, name)] == []
-    assert set(RequestResponseCycle.__init__.__code__.co_names) >= set(OF_A_CYCLE)
+    assert set(RequestResponseCycle.__init__.__code__.co_names) >= set(CYCLE_ATTRIBUTES)
 
 
 def test_uvicorn_is_pinned() -> None:
-    """To the version that all this was tested with."""
+    """To the version that is tested."""
     assert f"uvicorn=={version('uvicorn')}" in (requires("headrace") or [])

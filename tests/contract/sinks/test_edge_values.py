@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from infra.audit.run import audit
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from schemas.codec import decode
@@ -35,7 +35,7 @@ from tests.contract.sinks.edges import EPOCH, FIRST, LAST, SITE, Edge, edges, te
 from tests.contract.sinks.samples import NOON, TOPIC, event_at, expect_no_rejection, visit_at
 
 _ids = count()
-_AROUND = Surroundings(
+_CONTEXT = EventContext(
     lambda: NOON, lambda: samples.uuid_of(next(_ids)), ImportSites([SITE], lambda: NOON)
 )
 _JSON_COLUMNS = ("screen", "vitals", "properties")
@@ -67,7 +67,7 @@ async def test_accepted_values_are_stored_exactly(database_url: str) -> None:
 
 
 async def _check(url: str, batch: Sequence[Edge]) -> None:
-    accepted = [decode(parse(edge.body, _AROUND).value, RawEvent) for edge in batch]
+    accepted = [decode(parse(edge.body, _CONTEXT).value, RawEvent) for edge in batch]
     log = [(event, Source(0, n, NOON // 1_000)) for n, event in enumerate(accepted)]
     await Pipeline(url).process(log)
 

@@ -1,4 +1,4 @@
-"""One stack and one browser for all tests of the live page; each test has sites of its own."""
+"""One stack and one browser for all tests of the live page; each test uses its own sites."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from tests.fixtures import chromium
 
 
 @pytest.fixture(scope="package")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
-    """Give the page of a stack that nothing has come to, and a browser that was nowhere yet."""
+def live_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
+    """Yield the page of a new stack in a new browser."""
     stack = Stack(tmp_path_factory.mktemp("page") / "data")
     try:
         with chromium.started() as chrome:
@@ -22,10 +22,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
 
 
 @pytest.fixture
-def page(shown: LivePage) -> Iterator[LivePage]:
-    """Give the page, which must have said nothing in the console when the test ends."""
-    shown.look()
-    shown.chrome.get("about:blank")
-    shown.console()
-    yield shown
-    assert shown.console() == []
+def page(live_page: LivePage) -> Iterator[LivePage]:
+    """Yield the page; fail if the test leaves messages in the console."""
+    live_page.set_screen()
+    live_page.chrome.get("about:blank")
+    live_page.console()
+    yield live_page
+    assert live_page.console() == []

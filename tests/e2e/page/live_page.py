@@ -1,4 +1,4 @@
-"""The live page in a browser, as its readers have it before them."""
+"""The live page in a browser."""
 
 import re
 import subprocess
@@ -17,8 +17,8 @@ from tests.fixtures.waiting import eventually
 
 PHONE = (390, 844)
 DESKTOP = (1400, 900)
-#: Each size and each theme once, and the slow tests the other two pairs.
-LOOKS = [
+#: Each size and each theme once; slow tests have the other combinations.
+SCREENS = [
     (PHONE, "dark"),
     (DESKTOP, "light"),
     pytest.param(PHONE, "light", marks=pytest.mark.slow),
@@ -27,8 +27,8 @@ LOOKS = [
 
 _AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 _AXE_RUN = """
-const [tell] = arguments;
-axe.run().then((found) => tell(found), (error) => tell({error: `${error}`}));
+const [done] = arguments;
+axe.run().then((results) => done(results), (error) => done({error: `${error}`}));
 """
 _STATES = """
 window.states = [];
@@ -38,7 +38,7 @@ new MutationObserver(() => states.push(document.body.dataset.state)).observe(
 
 
 class LivePage:
-    """The page of a stack; what is read of it is what stands there now."""
+    """The page of a stack; properties are read from the current document."""
 
     def __init__(self, chrome: Chrome, stack: Stack) -> None:
         self.chrome = chrome
@@ -46,7 +46,7 @@ class LivePage:
 
     @property
     def address(self) -> str:
-        """The address with a token that the stack's screen ends with."""
+        """The address with a token, from the last line of the stack's screen."""
         (found,) = re.findall(r"http://\S+\?access_token=\S+", self.stack.screen)
         return str(found)
 
@@ -56,7 +56,7 @@ class LivePage:
         return self._headrace(*argv).split()[-1]
 
     def revoke(self, site_id: str) -> None:
-        """End the token that is for this site alone."""
+        """Revoke the token of this site."""
         data_dir = ["--data-dir", str(self.stack.data_dir)]
         listed = self._headrace("tokens", "list", *data_dir)
         (line,) = (line for line in listed.splitlines() if site_id in line.split())
@@ -64,7 +64,7 @@ class LivePage:
         self._headrace("tokens", "revoke", token_id, *data_dir)
 
     def enter(self, token: str) -> None:
-        """Enter a token into the field that has the focus, and press Enter."""
+        """Type a token into the focused field, and press Enter."""
         field = self.chrome.switch_to.active_element
         assert (field.get_attribute("id"), field.accessible_name) == ("token", "Token")
         field.clear()
@@ -75,8 +75,10 @@ class LivePage:
         run = [sys.executable, "-m", "infra", *argv]
         return subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    def look(self, size: tuple[int, int] = DESKTOP, theme: str = "light", motion: str = "") -> None:
-        """Look at it on a screen of a size, by someone who prefers a theme, or no motion."""
+    def set_screen(
+        self, size: tuple[int, int] = DESKTOP, theme: str = "light", motion: str = ""
+    ) -> None:
+        """Emulate a screen size, a color scheme, and reduced motion."""
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1}
         preferred = {"prefers-color-scheme": theme, "prefers-reduced-motion": motion}
         features = [{"name": name, "value": value} for name, value in preferred.items()]
@@ -86,95 +88,97 @@ class LivePage:
         self.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def open(self, site_id: str) -> None:
-        """Have a first event come to a site, and open its page."""
+        """Send the first event of a site, and open its page."""
         self.post(site_id, "first")
         self.chrome.get(self.address)
-        eventually(lambda: site_id in self.sites(), within_seconds=30, what=f"{site_id} is known")
+        eventually(lambda: site_id in self.sites(), within_seconds=30, what=f"{site_id} is listed")
         self.chrome.get(f"{self.stack.url}/?site={quote(site_id)}")
         eventually(lambda: self.text("#state") == "Live", within_seconds=30, what="it is live")
-        eventually(lambda: self.text("#visitors") == "1", within_seconds=30, what="one is there")
+        eventually(
+            lambda: self.text("#visitors") == "1", within_seconds=30, what="one visitor is shown"
+        )
 
     def post(self, site_id: str, session_id: str, **fields: object) -> None:
-        """Send an event: a pageview unless said otherwise."""
+        """Send an event, by default a pageview."""
         event = {"type": "pageview", "path": "/", "site_id": site_id, "session_id": session_id}
         assert self.stack.post({**event, **fields})[0] == 202
 
     def sites(self) -> list[str]:
-        """Return the sites that the browser's token may see."""
-        script = "return fetch('/api/sites').then((answer) => answer.json())"
+        """Return the sites that the browser's token can access."""
+        script = "return fetch('/api/sites').then((response) => response.json())"
         return [item["site_id"] for item in self.chrome.execute_script(script)["items"]]
 
     def text(self, selector: str) -> str:
-        """Return what can be read at a place; of one that is hidden, nothing."""
+        """Return the visible text of an element."""
         return self.chrome.find_element(By.CSS_SELECTOR, selector).text
 
     def rows(self, selector: str) -> list[list[str]]:
-        """Return what can be read in each row of a list."""
+        """Return the texts of each row of a list."""
         script = """return [...document.querySelectorAll(`${arguments[0]} > li`)].map(
             (row) => [...row.children].map((part) => part.textContent).filter((text) => text))"""
         found: list[list[str]] = self.chrome.execute_script(script, selector)
         return found
 
     def minutes(self) -> list[float]:
-        """Return how high the chart's minutes stand, of the 160 that its scale has."""
+        """Return the heights of the chart's bars; the maximum is 160."""
         script = """return [...document.querySelectorAll("#minutes rect")].map(
             (minute) => Number(minute.getAttribute("height")))"""
         found: list[float] = self.chrome.execute_script(script)
         return found
 
-    def note_states(self) -> None:
-        """Note from now on what the page says of its connection."""
+    def record_states(self) -> None:
+        """Start to record the states of the page's connection."""
         self.chrome.execute_script(_STATES)
 
     def states(self) -> list[str]:
-        """Return what it has said since."""
+        """Return the recorded states."""
         found: list[str] = self.chrome.execute_script("return window.states")
         return found
 
     def console(self) -> list[str]:
-        """Return what the console has said since it was asked last."""
+        """Return new console messages."""
         return [entry["message"] for entry in self.chrome.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def hosts(self) -> set[str]:
-        """Return where all that the page has loaded, or is connected to, came from."""
+        """Return the origins of all resources that the page has loaded."""
         script = """return ["navigation", "resource"].flatMap((kind) =>
             performance.getEntriesByType(kind).map((entry) => new URL(entry.name).origin))"""
         return set(self.chrome.execute_script(script))
 
-    def barriers(self) -> list[str]:
-        """Return what axe-core holds against the page."""
+    def violations(self) -> list[str]:
+        """Return the accessibility violations that axe-core finds."""
         self.chrome.execute_script(_AXE)
-        found: dict[str, Any] = self.chrome.execute_async_script(_AXE_RUN)
-        assert "error" not in found, found
+        results: dict[str, Any] = self.chrome.execute_async_script(_AXE_RUN)
+        assert "error" not in results, results
         return [
             f"{rule['id']} at {node['target']}: {node['failureSummary']}"
-            for rule in found["violations"]
+            for rule in results["violations"]
             for node in rule["nodes"]
         ]
 
-    def lose(self) -> None:
-        """Have the page look as it does while the connection is lost."""
+    def show_lost(self) -> None:
+        """Show the page as with a lost connection."""
         self.chrome.execute_script("document.body.dataset.state = 'lost'")
 
-    def contrast(self, text: str, ground: str) -> float:
-        """Return that of a text on an SVG shape, which axe-core leaves open, by WCAG 2."""
+    def contrast(self, text: str, background: str) -> float:
+        """Return the WCAG 2 contrast of a text on an SVG shape, which axe-core does not check."""
         script = """return [getComputedStyle(document.querySelector(arguments[0])).color,
             getComputedStyle(document.querySelector(arguments[1])).fill]"""
-        lights = sorted(map(_luminance, self.chrome.execute_script(script, text, ground)))
+        lights = sorted(map(_luminance, self.chrome.execute_script(script, text, background)))
         return (lights[1] + 0.05) / (lights[0] + 0.05)
 
     def streams(self) -> float:
-        """Return how many streams the stack has open."""
-        with urllib.request.urlopen(f"{self.stack.url}/metrics", timeout=5) as answer:  # noqa: S310
-            (found,) = re.findall(rb"^headrace_query_streams (\S+)", answer.read(), re.MULTILINE)
+        """Return the number of open streams of the stack."""
+        with urllib.request.urlopen(f"{self.stack.url}/metrics", timeout=5) as response:  # noqa: S310
+            (found,) = re.findall(rb"^headrace_query_streams (\S+)", response.read(), re.MULTILINE)
         return float(found)
 
 
 def _luminance(color: str) -> float:
     """Return the relative luminance of `rgb(r, g, b)`."""
-    shares = [int(share) / 255 for share in re.findall(r"\d+", color)]
-    assert len(shares) == 3, f"{color} is not opaque"
+    channels = [int(channel) / 255 for channel in re.findall(r"\d+", color)]
+    assert len(channels) == 3, f"{color} is not opaque"
     (red, green, blue) = (
-        s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -8,39 +8,43 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
-from tests.e2e.page.live_page import LOOKS, LivePage
+from tests.e2e.page.live_page import SCREENS, LivePage
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
 
 def test_the_address_on_the_screen_opens_the_page(page: LivePage) -> None:
-    """Without its token the page says what it needs, and with it, how to begin."""
+    """Without a token the page asks for one; with it, the page shows how to send events."""
     page.chrome.get(page.stack.url)
     eventually(
         lambda: "needs a token" in page.text("#locked"),
         within_seconds=30,
         what="it asks for a token",
     )
-    assert page.barriers() == []
-    assert all("401" in said for said in page.console())
+    assert page.violations() == []
+    assert all("401" in message for message in page.console())
 
     page.chrome.get(page.address)
     eventually(
         lambda: "No events yet" in page.text("#empty"),
         within_seconds=30,
-        what="it says that nothing has happened",
+        what="the page says that nothing has happened",
     )
     assert f"curl {page.stack.url}/api/event" in page.text("#example")
-    assert page.barriers() == []
+    assert page.violations() == []
 
     page.post("begun", "s1")
-    eventually(lambda: page.text("#visitors") == "1", within_seconds=30, what="the page has begun")
+    eventually(
+        lambda: page.text("#visitors") == "1",
+        within_seconds=30,
+        what="the page shows the first event",
+    )
     assert page.text("#only-site") == "begun"
 
 
-def test_the_token_leaves_address_and_history_for_a_cookie(page: LivePage) -> None:
-    """Which no script can read, and no other site's page sends."""
+def test_the_token_is_moved_from_the_address_to_a_cookie(page: LivePage) -> None:
+    """It is not in the history; the cookie is HttpOnly and SameSite=Strict."""
     page.chrome.get(page.address)
     token = page.address.partition("access_token=")[2]
 
@@ -52,8 +56,8 @@ def test_the_token_leaves_address_and_history_for_a_cookie(page: LivePage) -> No
     assert (cookie["value"], cookie["httpOnly"], cookie["sameSite"]) == (token, True, "Strict")
 
 
-def test_all_that_it_shows_moves_as_events_come(page: LivePage) -> None:
-    """Visitors, chart, pages, referrers, events and alerts; all of it from here."""
+def test_everything_is_updated_by_events(page: LivePage) -> None:
+    """Visitors, chart, pages, referrers, events and alerts; nothing is loaded from elsewhere."""
     page.open("moving")
     bought = {"type": "payment", "amount": 49, "currency": "EUR", "path": "/pay"}
     page.post("moving", "first", path="/shoes", referrer="https://search.example/?q=shoes")
@@ -80,7 +84,7 @@ def test_all_that_it_shows_moves_as_events_come(page: LivePage) -> None:
         ["Page view", "/shoes"],
         ["Payment", "49.00 EUR"],
     ]
-    # Five events of at most two minutes, on a scale that ends at 4 or 6.
+    # Five events within one or two minutes; the scale ends at 6 or 4.
     assert len(page.minutes()) == 30
     assert sum(page.minutes()) in (pytest.approx(5 / 6 * 160), pytest.approx(5 / 4 * 160))
     eventually(lambda: len(page.rows("#alerts")[0]) == 3, within_seconds=30, what="an alert")
@@ -88,10 +92,10 @@ def test_all_that_it_shows_moves_as_events_come(page: LivePage) -> None:
     assert page.hosts() == {page.stack.url}
 
 
-def test_it_outlives_a_restart_of_the_server(page: LivePage) -> None:
-    """It says so meanwhile, and then shows all that happened, also an alert that it missed."""
+def test_the_page_reconnects_after_a_restart_of_the_server(page: LivePage) -> None:
+    """It reports the lost connection, and then shows everything, including a missed alert."""
     page.open("restarted")
-    page.note_states()
+    page.record_states()
     streams = page.stack.pid("streams")
     assert streams is not None
     os.kill(streams, signal.SIGSTOP)
@@ -101,15 +105,19 @@ def test_it_outlives_a_restart_of_the_server(page: LivePage) -> None:
     finally:
         os.kill(streams, signal.SIGCONT)
 
-    eventually(lambda: page.states()[-1:] == ["live"], within_seconds=60, what="it is back")
+    eventually(
+        lambda: page.states()[-1:] == ["live"], within_seconds=60, what="the page is live again"
+    )
     assert "lost" in page.states()
-    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it has gone on")
+    eventually(
+        lambda: page.text("#visitors") == "2", within_seconds=30, what="the number is updated"
+    )
     eventually(lambda: "It broke" in page.text("#alerts"), within_seconds=30, what="the alert")
-    assert all("net::ERR" in said or "503" in said for said in page.console())
+    assert all("net::ERR" in message or "503" in message for message in page.console())
 
 
-def test_it_says_when_counting_stalls(page: LivePage) -> None:
-    """As when the role `live` has died; then it is live again, with what came meanwhile."""
+def test_the_page_reports_stalled_counting(page: LivePage) -> None:
+    """If the role `live` has stopped; afterwards it shows the events of the meantime."""
     page.open("stalled")
     live = page.stack.pid("live")
     assert live is not None
@@ -119,18 +127,22 @@ def test_it_says_when_counting_stalls(page: LivePage) -> None:
         eventually(
             lambda: page.text("#state").startswith("Counters stalled since "),
             within_seconds=30,
-            what="it says that nothing is counted",
+            what="the page reports stalled counting",
         )
-        assert page.barriers() == []
+        assert page.violations() == []
     finally:
         os.kill(live, signal.SIGCONT)
 
-    eventually(lambda: page.text("#state") == "Live", within_seconds=60, what="it is live again")
-    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it has gone on")
+    eventually(
+        lambda: page.text("#state") == "Live", within_seconds=60, what="the page is live again"
+    )
+    eventually(
+        lambda: page.text("#visitors") == "2", within_seconds=30, what="the number is updated"
+    )
 
 
-def test_another_site_is_chosen_by_keyboard_alone(page: LivePage) -> None:
-    """After the way past the header; the address keeps the choice."""
+def test_a_site_can_be_selected_by_keyboard(page: LivePage) -> None:
+    """After the skip link; the address keeps the selection."""
     page.open("keys-b")
     page.post("keys-b", "second")
     page.open("keys-a")
@@ -142,35 +154,39 @@ def test_another_site_is_chosen_by_keyboard_alone(page: LivePage) -> None:
 
     chosen.send_keys("keys-b", Keys.ENTER)
 
-    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="the other's number")
+    eventually(
+        lambda: page.text("#visitors") == "2", within_seconds=30, what="the other site's number"
+    )
     page.chrome.refresh()
-    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it is kept")
+    eventually(
+        lambda: page.text("#visitors") == "2", within_seconds=30, what="the selection is kept"
+    )
     picker = Select(page.chrome.find_element(By.ID, "site"))
     assert picker.first_selected_option.text == "keys-b"
 
 
-@pytest.mark.parametrize(("size", "theme"), LOOKS)
-def test_nobody_is_kept_out(page: LivePage, size: tuple[int, int], theme: str) -> None:
-    """By axe-core, contrast included; names that are too long for a phone are cut, not it."""
+@pytest.mark.parametrize(("size", "theme"), SCREENS)
+def test_the_page_is_accessible(page: LivePage, size: tuple[int, int], theme: str) -> None:
+    """axe-core finds no violation, including contrast; long names do not overflow a phone."""
     site_id = f"a-site-with-a-name-of-its-own-{theme}-{size[0]}".ljust(64, "-")
-    page.look(size, theme)
+    page.set_screen(size, theme)
     page.open(site_id)
     page.post(site_id, "s2", path=f"/{'long' * 50}", referrer=f"https://{'long' * 15}.example/")
     page.post(site_id, "s2", type="payment", amount=1, currency="EUR")
     page.post(site_id, "s2", type="error", error_message="unbroken" * 40)
     eventually(lambda: len(page.rows("#alerts")) == 2, within_seconds=30, what="two alerts")
 
-    assert page.barriers() == []
+    assert page.violations() == []
     assert page.contrast("#pages .name", "#pages rect") >= 4.5
-    page.lose()
-    assert page.barriers() == []
+    page.show_lost()
+    assert page.violations() == []
     wide = "return document.documentElement.scrollWidth"
     assert page.chrome.execute_script(wide) <= size[0]
 
 
-def test_nothing_moves_for_those_who_do_not_want_it(page: LivePage) -> None:
-    """Numbers change, but nothing pulses, slides or fades."""
-    page.look(motion="reduce")
+def test_reduced_motion_disables_animations(page: LivePage) -> None:
+    """Numbers change without animations."""
+    page.set_screen(motion="reduce")
     page.open("still")
     page.post("still", "second")
     eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="a number changes")
@@ -178,8 +194,8 @@ def test_nothing_moves_for_those_who_do_not_want_it(page: LivePage) -> None:
     assert page.chrome.execute_script("return document.getAnimations().length") == 0
 
 
-def test_a_tab_that_nobody_sees_holds_no_connection(page: LivePage) -> None:
-    """A browser has six for an address; when it is seen again it shows what happened."""
+def test_a_hidden_tab_closes_its_connections(page: LivePage) -> None:
+    """A browser has six per origin; a visible tab reconnects and is up to date."""
     page.open("unseen")
     here = page.chrome.current_window_handle
     page.chrome.switch_to.new_window("tab")
@@ -188,4 +204,6 @@ def test_a_tab_that_nobody_sees_holds_no_connection(page: LivePage) -> None:
     page.chrome.close()
     page.chrome.switch_to.window(here)
 
-    eventually(lambda: page.text("#visitors") == "2", within_seconds=30, what="it has gone on")
+    eventually(
+        lambda: page.text("#visitors") == "2", within_seconds=30, what="the number is updated"
+    )

@@ -1,4 +1,4 @@
-"""The role as a process of its own, and a raw connection to it."""
+"""Runs the role `api` as a process."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ class Role:
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
 
     def connections(self) -> list[str]:
-        """Return the state of each connection that a client has, or had, to this port."""
+        """Return the TCP state of each connection to this port."""
         return [
             one.status
             for one in psutil.Process(self.process.pid).net_connections("tcp")
@@ -45,13 +45,13 @@ class Role:
         ]
 
     def term(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
 
 
 @contextmanager
 def running(kafka: str, folder: Path, program: str = RUN, **settings: str) -> Iterator[Role]:
-    """Run the role, or a program like it, until the block ends; it may have ended before."""
+    """Run the role, or another program, until the block ends."""
     port = _free_port()
     log = folder / f"api-{port}.log"
     environment = {
@@ -64,15 +64,17 @@ def running(kafka: str, folder: Path, program: str = RUN, **settings: str) -> It
         process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=output)
     role = Role(process, port, log)
     try:
-        eventually(lambda: answers(role, "/healthz"), within_seconds=20, what="the role listens")
+        eventually(
+            lambda: responds_ok(role, "/healthz"), within_seconds=20, what="the role listens"
+        )
         yield role
     finally:
         process.kill()
         process.wait()
 
 
-def answers(role: Role, path: str) -> bool:
-    """Return whether the role answers 200 at a path."""
+def responds_ok(role: Role, path: str) -> bool:
+    """Return True if a GET of the path returns 200."""
     try:
         return httpx.get(role.url + path, timeout=5).status_code == 200
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""Clients that mean harm, over real sockets: each is answered or ended, and others go on."""
+"""Malicious clients over real sockets: they get an error or are closed, and others are served."""
 
 import gzip
 import http.client
@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import Role, answers, running
+from tests.integration.producer_api.serving import Role, responds_ok, running
 
 _RUN = """
 import logging, sys
@@ -27,11 +27,11 @@ sys.exit(serve_app(create_app(settings, connection=FakeKafka()), settings.api))
 """
 
 EVENT = {"type": "copy", "site_id": "shop", "session_id": "s"}
-#: A client of each kind of slowness.
+#: Clients of each kind of slowness.
 SLOW = 80
-#: Connections of our own that may be coming or going when its files are counted.
+#: Connections of the test itself that may be open when files are counted.
 OTHERS = 5
-#: Above what it needs at rest, for all of this module: what one body may weigh, many times.
+#: The allowed growth of memory per test; many times the maximum size of a body.
 MAX_GROWTH_BYTES = 64 * 1024 * 1024
 
 HEAD = b"POST /api/event HTTP/1.1\r\nHost: headrace\r\n"
@@ -39,7 +39,7 @@ HEAD = b"POST /api/event HTTP/1.1\r\nHost: headrace\r\n"
 
 @pytest.fixture(scope="module")
 def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
-    """Give a role whose Kafka takes everything."""
+    """Yield a role with a fake Kafka."""
     folder = tmp_path_factory.mktemp("abused")
     with running("fake:1", folder, _RUN, MAX_CONNECTIONS="1000") as role:
         assert post(role, EVENT) == 202
@@ -47,8 +47,8 @@ def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
 
 
 @pytest.fixture(autouse=True)
-def bounded(role: Role) -> Iterator[None]:
-    """See to it that after each test no file is open for it, memory is bounded, and all is well."""
+def check_resources(role: Role) -> Iterator[None]:
+    """Check after each test that files are closed, memory is bounded and events are accepted."""
     process = psutil.Process(role.process.pid)
     (files, memory) = (process.num_fds(), process.memory_info().rss)
     yield
@@ -61,24 +61,24 @@ def bounded(role: Role) -> Iterator[None]:
 
 
 def post(role: Role, event: object, **headers: str) -> int:
-    """Send a body as JSON, or bytes as they are; return the status."""
+    """Post a JSON value, or bytes; return the status."""
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     return httpx.post(f"{role.url}/api/event", content=body, headers=headers).status_code
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Read until the server closes, in order or not."""
+    """Read until the server closes or resets the connection."""
     read = b""
     try:
-        while piece := connection.recv(65_536):
-            read += piece
+        while chunk := connection.recv(65_536):
+            read += chunk
     except ConnectionError:
         pass
     return read
 
 
-def test_slow_clients_are_ended_and_others_go_on(role: Role) -> None:
-    """Who says nothing, who sends a head byte by byte, and who a body."""
+def test_slow_clients_are_closed_and_others_are_served(role: Role) -> None:
+    """Clients that send nothing, and clients that send a head or a body byte by byte."""
     process = psutil.Process(role.process.pid)
     files = process.num_fds()
     with ExitStack() as stack:
@@ -94,37 +94,37 @@ def test_slow_clients_are_ended_and_others_go_on(role: Role) -> None:
             what="all are open",
         )
 
-        def all_are_ended() -> bool:
+        def all_are_closed() -> bool:
             assert post(role, EVENT) == 202
             for connection in heads + bodies:
                 with suppress(ConnectionError):
                     connection.send(b" ")
             return process.num_fds() <= files + OTHERS
 
-        eventually(all_are_ended, within_seconds=60, what="all slow connections are ended")
-        told = [read_all(connection) for connection in connections]
-    assert sum(b'"code":"request_too_slow"' in answer for answer in told) >= SLOW
+        eventually(all_are_closed, within_seconds=60, what="all slow connections are closed")
+        received = [read_all(connection) for connection in connections]
+    assert sum(b'"code":"request_too_slow"' in response for response in received) >= SLOW
 
 
-def test_a_chunked_body_without_end_is_refused(role: Role) -> None:
-    """As soon as it is over the limit; a client that goes on sending is cut off."""
+def test_an_endless_chunked_body_is_rejected(role: Role) -> None:
+    """As soon as it exceeds the limit; a client that continues to send is disconnected."""
     chunk = b"%x\r\n%b\r\n" % (60_000, b" " * 60_000)
     with role.connect() as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 2 * chunk)
         assert connection.recv(12) == b"HTTP/1.1 413"
         with pytest.raises(ConnectionError):
             connection.sendall(5_000 * chunk)
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
 
 
 @pytest.mark.parametrize("megabytes", [10, 30])
-def test_a_client_that_sends_far_too_much_reads_why(role: Role, megabytes: int) -> None:
-    """It reads nothing before all is sent, as most do."""
+def test_a_client_can_read_the_error_after_sending_a_large_body(role: Role, megabytes: int) -> None:
+    """Most clients read only after they have sent everything."""
     connection = http.client.HTTPConnection("127.0.0.1", role.port, timeout=60)
     connection.request("POST", "/api/event", bytes(megabytes * 1024 * 1024))
-    answer = connection.getresponse()
+    response = connection.getresponse()
 
-    assert (answer.status, json.load(answer)["code"]) == (413, "body_too_large")
+    assert (response.status, json.load(response)["code"]) == (413, "body_too_large")
     connection.close()
 
 
@@ -140,35 +140,35 @@ def test_a_client_that_sends_far_too_much_reads_why(role: Role, megabytes: int) 
         (b"Transfer-Encoding: chunked, identity\r\n", b"400"),
     ],
 )
-def test_a_length_that_cannot_be_is_refused(role: Role, headers: bytes, status: bytes) -> None:
-    """Also two that would be read one way here and another by a proxy."""
+def test_an_invalid_length_is_rejected(role: Role, headers: bytes, status: bytes) -> None:
+    """So are ambiguous lengths, which allow request smuggling."""
     with role.connect() as connection:
         connection.sendall(HEAD + headers + b"\r\n{}\r\n")
         connection.shutdown(socket.SHUT_WR)
-        answer = read_all(connection)
+        response = read_all(connection)
 
-    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert response.startswith(b"HTTP/1.1 " + status)
 
 
-def test_what_follows_a_length_too_small_is_no_request(role: Role) -> None:
-    """It is refused as what it is, and the connection ends."""
+def test_data_beyond_the_content_length_is_rejected(role: Role) -> None:
+    """It is an invalid request, and the connection is closed."""
     with role.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n" + json.dumps(EVENT).encode())
-        answer = read_all(connection)
+        response = read_all(connection)
 
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert b"accepted" not in answer
+    assert response.startswith(b"HTTP/1.1 400")
+    assert b"accepted" not in response
 
 
-def test_a_bomb_is_not_unpacked(role: Role) -> None:
-    """A thousand to one, also as a bomb of bombs, and with many empty members."""
+def test_gzip_bombs_are_rejected(role: Role) -> None:
+    """A bomb, a nested bomb, and many empty members."""
     bomb = gzip.compress(bytes(50_000_000))
     double = gzip.compress(gzip.compress(bytes(50_000_000)))
     empty = gzip.compress(b"") * 3_000
 
-    told = [post(role, body, **{"content-encoding": "gzip"}) for body in (bomb, double, empty)]
+    statuses = [post(role, body, **{"content-encoding": "gzip"}) for body in (bomb, double, empty)]
 
-    assert told == [413, 400, 400]
+    assert statuses == [413, 400, 400]
     assert post(role, zlib.compress(b"{}"), **{"content-encoding": "gzip"}) == 400
 
 
@@ -190,13 +190,13 @@ def test_a_bomb_is_not_unpacked(role: Role) -> None:
         (b"9" * 60_000, 400),
     ],
 )
-def test_json_that_is_a_trap_is_judged(role: Role, body: bytes, status: int) -> None:
-    """Deep, wide, no Unicode, no number: 400 or a rule, and never 500."""
+def test_malicious_json_never_causes_500(role: Role, body: bytes, status: int) -> None:
+    """Deep or wide objects, invalid Unicode and invalid numbers."""
     assert post(role, body) == status
 
 
-def test_the_log_stays_short(role: Role) -> None:
-    """Whatever clients send, no line tells it."""
+def test_rejected_requests_are_not_logged(role: Role) -> None:
+    """Clients cannot write to the log."""
     before = role.log.read_text()
     for body in (
         b"\x1b[31m" * 1_000,

@@ -1,4 +1,4 @@
-"""Requests that are wrong, cut or left, over real sockets: none logs an error or a traceback."""
+"""Invalid, truncated and abandoned requests over real sockets: none logs an error."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from sinks.query import tokens
 from sinks.sql.engine import open_database
 from sinks.sql.migrate import upgrade
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import Role, answers, running
+from tests.integration.producer_api.serving import Role, responds_ok, running
 
 API = """
 from producer_api.app import create_app
@@ -42,7 +42,7 @@ settings = load_settings()
 {app}
 sys.exit(serve_app(app, settings.api))
 """
-#: Requests made of random pieces, for each role.
+#: Random requests per role.
 RANDOM_CASES = 400
 
 EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()
@@ -57,8 +57,8 @@ STREAM = (
 LARGE = b"X: " + b"a" * 70_000 + b"\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 
-#: Pieces of requests, whole and broken: sent alone, cut anywhere, and joined at random.
-PIECES = [
+#: Requests and fragments: sent alone, truncated anywhere, and concatenated at random.
+FRAGMENTS = [
     POST,
     GET,
     LIST,
@@ -105,18 +105,18 @@ PIECES = [
 
 
 def fin(connection: socket.socket) -> None:
-    """Close."""
+    """Close the connection."""
     connection.close()
 
 
 def rst(connection: socket.socket) -> None:
-    """Reset."""
+    """Reset the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
 
 def half(connection: socket.socket) -> None:
-    """Close one side, and read for a moment."""
+    """Shut down the sending side, read briefly and close."""
     connection.settimeout(0.05)
     with suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
@@ -132,7 +132,7 @@ ENDS = (fin, rst, half)
 def role(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Role, bytes]]:
-    """Give a role, of which no Kafka is reached, and a token of its database."""
+    """Yield a role without Kafka, and a token of its database."""
     folder = tmp_path_factory.mktemp("fuzzed")
     url = f"sqlite:///{folder}/headrace.db"
     upgrade(url)
@@ -146,13 +146,13 @@ def role(
 
 
 @pytest.fixture(autouse=True)
-def unharmed(role: tuple[Role, bytes]) -> Iterator[None]:
-    """Check that the role answers, closes each connection, and logged no error.
+def check_role(role: tuple[Role, bytes]) -> Iterator[None]:
+    """Check after each test that the role is healthy, has no connections and logged no error.
 
-    Connections, not open files: the database's pool opens files of its own while it fills.
+    Connections are counted, not open files, because the database's pool opens files too.
     """
     yield
-    assert answers(role[0], "/healthz")
+    assert responds_ok(role[0], "/healthz")
     eventually(
         lambda: not role[0].connections(), within_seconds=40, what="the connections are closed"
     )
@@ -160,35 +160,31 @@ def unharmed(role: tuple[Role, bytes]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_whole_requests_one_after_another(
-    role: tuple[Role, bytes], end: Callable[[socket.socket], None]
-) -> None:
-    """Left at once, and after the first bytes of the answer."""
-    for piece in PIECES:
+def test_complete_requests(role: tuple[Role, bytes], end: Callable[[socket.socket], None]) -> None:
+    """The connection ends at once, or after the first bytes of the response."""
+    for fragment in FRAGMENTS:
         for waits in (False, True):
-            _send(role, [piece], end, waits=waits)
+            _send(role, [fragment], end, waits=waits)
     check_log(role[0].log)
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_requests_cut_at_every_byte(
+def test_requests_truncated_at_every_byte(
     role: tuple[Role, bytes], end: Callable[[socket.socket], None]
 ) -> None:
-    """In a head, in a body, in chunks, in a pipeline."""
+    """Within a head, a body, chunks and a pipeline."""
     pipeline = POST + GET + CHUNKED + b"2;x=y\r\n{}\r\n0\r\nT: v\r\n\r\n" + POST
     for cut in range(1, len(pipeline), 1 if end is not half else 7):
         _send(role, [pipeline[:cut]], end, waits=cut % 5 == 0)
     check_log(role[0].log)
 
 
-def test_requests_of_random_pieces(
-    role: tuple[Role, bytes], request: pytest.FixtureRequest
-) -> None:
-    """Joined, with bytes changed, in packets of any size; the assertion shows the seed."""
+def test_random_requests(role: tuple[Role, bytes], request: pytest.FixtureRequest) -> None:
+    """Concatenated fragments with changed bytes, in packets of any size; failures show the seed."""
     seed = int(os.environ.get("HEADRACE_TEST_SEED", str(time.time_ns())))
     chance = random.Random(f"{seed}{request.node.name}")  # noqa: S311 - not a secret
     for _ in range(RANDOM_CASES):
-        sent = bytearray(b"".join(chance.choices(PIECES, k=chance.randint(1, 4))))
+        sent = bytearray(b"".join(chance.choices(FRAGMENTS, k=chance.randint(1, 4))))
         for _ in range(chance.choice((0, 0, 1, 3, 10))):
             sent[chance.randrange(min(len(sent), 500))] = chance.randrange(256)
         sent = sent[: chance.choice((len(sent), chance.randint(1, len(sent))))]
@@ -229,7 +225,7 @@ def make_token(url: str) -> bytes:
 
 
 def check_log(log: Path, seed: str = "") -> None:
-    """Fail with the lines from the first error on, if the log has one."""
+    """Fail if the log has an error, and show the lines from there on."""
     lines = log.read_text().splitlines()
     errors = [
         position

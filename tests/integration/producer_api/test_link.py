@@ -5,7 +5,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from producer_api.kafka import Link
+from producer_api.kafka import ReconnectingProducer
 from schemas.kafka_settings import KafkaSettings
 from tests.component.producer_api.fake_kafka import Stored
 from tests.component.producer_api.transport_suite import PARTITIONS, TransportSuite
@@ -13,7 +13,7 @@ from tests.fixtures.waiting import eventually_async
 
 
 async def create_topic(kafka: str, partitions: int) -> str:
-    """Create a topic of a random name."""
+    """Create a topic with a random name."""
     name = f"events-{uuid4()}"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
@@ -38,24 +38,26 @@ async def read_all(kafka: str, topic: str, count: int) -> list[Stored]:
     ]
 
 
-class TestLink(TransportSuite):
-    """The real connection, on a real broker."""
+class TestReconnectingProducer(TransportSuite):
+    """The real producer with a real broker."""
 
     @pytest.fixture
     async def topic(self, kafka: str) -> str:
-        """Give a new topic."""
+        """Return a new topic."""
         return await create_topic(kafka, PARTITIONS)
 
     @pytest.fixture
-    async def connection(self, kafka: str, topic: str) -> AsyncIterator[Link]:
-        """Give a link that is closed in the end."""
-        link = Link(KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4)
-        yield link
-        await link.stop()
+    async def connection(self, kafka: str, topic: str) -> AsyncIterator[ReconnectingProducer]:
+        """Yield a producer, and stop it afterwards."""
+        producer = ReconnectingProducer(
+            KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4
+        )
+        yield producer
+        await producer.stop()
 
     @pytest.fixture
     def stored(self, kafka: str, topic: str) -> Callable[[], Awaitable[Sequence[Stored]]]:
-        """Give what reads the topic."""
+        """Return a function that reads the topic."""
 
         async def read() -> Sequence[Stored]:
             return await read_all(kafka, topic, 2)
@@ -63,40 +65,44 @@ class TestLink(TransportSuite):
         return read
 
 
-async def test_a_missing_topic_is_told_with_what_to_do(kafka: str) -> None:
-    """And the topic is taken as soon as it is there."""
-    link = Link(KafkaSettings(bootstrap_servers=kafka), "no-such-topic", deadline_seconds=4)
-    link.start(lambda _: None)
+async def test_the_problem_of_a_missing_topic_names_the_command(kafka: str) -> None:
+    """`headrace topics create` creates it."""
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers=kafka), "no-such-topic", deadline_seconds=4
+    )
+    producer.start(lambda _: None)
 
     try:
         await eventually_async(
-            lambda: "headrace topics create" in (link.trouble or ""),
+            lambda: "headrace topics create" in (producer.problem or ""),
             within_seconds=10,
-            what="the trouble names the command",
+            what="the problem names the command",
         )
     finally:
-        await link.stop()
+        await producer.stop()
 
 
-async def test_a_producer_whose_sender_died_is_made_anew(kafka: str) -> None:
-    """An unexpected error ends aiokafka's sender for good; the link goes on."""
+async def test_a_producer_whose_sender_task_ended_is_replaced(kafka: str) -> None:
+    """An unexpected error ends aiokafka's sender task; batches are sent again afterwards."""
     topic = await create_topic(kafka, 1)
-    link = Link(KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4)
-    link.start(lambda _: None)
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers=kafka), topic, deadline_seconds=4
+    )
+    producer.start(lambda _: None)
     try:
-        await link.ready()
-        dead = link._producer  # noqa: SLF001 - what dies is inside
+        await producer.ready()
+        dead = producer._producer  # noqa: SLF001 - simulates the error
         dead._sender.sender_task.cancel()  # noqa: SLF001
         await eventually_async(
-            lambda: link._producer is not dead,  # noqa: SLF001
+            lambda: producer._producer is not dead,  # noqa: SLF001
             within_seconds=15,
             what="there is another producer",
         )
-        await link.ready()
-        batch = link.create_batch()
+        await producer.ready()
+        batch = producer.create_batch()
         batch.append(key=b"k", value=b"v", timestamp=None, headers=[])
-        await link.send_batch(batch, topic, 0)
+        await producer.send_batch(batch, topic, 0)
 
         assert await read_all(kafka, topic, 1) == [Stored(0, b"k", b"v", [])]
     finally:
-        await link.stop()
+        await producer.stop()

@@ -14,13 +14,13 @@ from schemas.headers import EVENT_ID, find
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_RAW
 from tests.fixtures.waiting import eventually_async
-from tests.integration.producer_api.serving import Role, answers, running
+from tests.integration.producer_api.serving import Role, responds_ok, running
 
 DEADLINE_SECONDS = 4
 WORKERS = 60
 
 
-class Answered(NamedTuple):
+class Sent(NamedTuple):
     """One request of the ledger."""
 
     event_id: str
@@ -28,10 +28,10 @@ class Answered(NamedTuple):
 
 
 class Load:
-    """Workers that send events all the time and keep a ledger of the answers."""
+    """Workers that send events continuously and record the responses in a ledger."""
 
     def __init__(self, url: str) -> None:
-        self.ledger: list[Answered] = []
+        self.ledger: list[Sent] = []
         self._client = httpx.AsyncClient(
             base_url=url, timeout=30, limits=httpx.Limits(max_connections=WORKERS)
         )
@@ -48,29 +48,29 @@ class Load:
         await self._client.aclose()
 
     async def more(self, status: int, count: int) -> None:
-        """Wait until so many more requests were answered so."""
+        """Wait for `count` more responses with this status."""
         before = self.count(status)
         await eventually_async(
             lambda: self.count(status) >= before + count,
             within_seconds=60,
-            what=f"{count} more answers with {status}",
+            what=f"{count} more responses with {status}",
         )
 
     def count(self, status: int) -> int:
-        """Return how many requests were answered so."""
+        """Return the number of responses with this status."""
         return sum(answered.status == status for answered in self.ledger)
 
     async def _send(self, worker: int) -> None:
         while not self._ending:
             event_id = str(uuid4())
             event = {"type": "copy", "site_id": "shop", "session_id": f"s-{worker}"}
-            answer = await self._client.post("/api/event", json={**event, "event_id": event_id})
-            self.ledger.append(Answered(event_id, answer.status_code))
+            response = await self._client.post("/api/event", json={**event, "event_id": event_id})
+            self.ledger.append(Sent(event_id, response.status_code))
 
 
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[LocalKafka]:
-    """Give a broker of this test's own, with the topics."""
+    """Yield a new broker with the topics."""
     with LocalKafka(tmp_path / "kafka") as broker:
         await create_topics(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=4))
         yield broker
@@ -98,16 +98,16 @@ async def until_ready(role: Role) -> None:
     """Wait until the role is ready."""
 
     def ready() -> bool | Awaitable[bool]:
-        return asyncio.to_thread(answers, role, "/readyz")
+        return asyncio.to_thread(responds_ok, role, "/readyz")
 
     await eventually_async(ready, within_seconds=20, what="the role is ready")
 
 
 @pytest.mark.slow
-async def test_a_killed_broker_loses_nothing_that_was_confirmed(
+async def test_killing_the_broker_loses_no_confirmed_event(
     broker: LocalKafka, tmp_path: Path
 ) -> None:
-    """No request hangs (the client would raise), and events flow again after the restart."""
+    """No request hangs (the client would raise), and events are accepted after the restart."""
     with running(broker.bootstrap, tmp_path, DEADLINE_SECONDS=str(DEADLINE_SECONDS)) as role:
         await until_ready(role)
         async with Load(role.url) as load:
@@ -115,7 +115,7 @@ async def test_a_killed_broker_loses_nothing_that_was_confirmed(
             broker.process.kill()
             broker.process.wait()
             await load.more(500, WORKERS)
-            assert not await asyncio.to_thread(answers, role, "/readyz")
+            assert not await asyncio.to_thread(responds_ok, role, "/readyz")
 
             broker.start()
             await asyncio.to_thread(broker.wait_ready)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.fixtures.waiting import eventually
-from tests.integration.producer_api.serving import RUN, Role, answers, running
+from tests.integration.producer_api.serving import RUN, Role, responds_ok, running
 
 NOWHERE = "127.0.0.1:1"
 CHUNKED = (
@@ -19,7 +19,7 @@ CHUNKED = (
 
 @pytest.fixture(scope="module")
 def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
-    """Give a role whose Kafka is away, which starts all the same."""
+    """Yield a role that started without Kafka."""
     with running(NOWHERE, tmp_path_factory.mktemp("api"), MAX_CONNECTIONS="40") as role:
         yield role
 
@@ -27,18 +27,18 @@ def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
 def read_all(connection: socket.socket) -> bytes:
     """Read until the server closes."""
     read = b""
-    while piece := connection.recv(65_536):
-        read += piece
+    while chunk := connection.recv(65_536):
+        read += chunk
     return read
 
 
-def refusal(answer: httpx.Response) -> httpx.Response | None:
-    """Return the answer when it is the server that refuses, not the event that is wrong."""
-    return answer if answer.status_code == 503 else None
+def if_unavailable(response: httpx.Response) -> httpx.Response | None:
+    """Return the response if its status is 503, else None."""
+    return response if response.status_code == 503 else None
 
 
-def test_a_role_without_kafka_lives_and_is_not_ready(role: Role) -> None:
-    """It says what to do, in the answer and in its log."""
+def test_without_kafka_the_role_is_not_ready(role: Role) -> None:
+    """The response and the log name the remedy."""
     ready = httpx.get(f"{role.url}/readyz")
 
     assert ready.status_code == 503
@@ -47,42 +47,42 @@ def test_a_role_without_kafka_lives_and_is_not_ready(role: Role) -> None:
     assert "not reached" in role.log.read_text()
 
 
-def test_answers_do_not_tell_which_server_it_is(role: Role) -> None:
-    """Nor does anyone's proxy header count."""
+def test_responses_have_no_server_header(role: Role) -> None:
+    """The default of uvicorn is disabled."""
     assert "server" not in httpx.get(f"{role.url}/healthz").headers
 
 
-def test_what_is_no_http_is_told_so_in_json(role: Role) -> None:
-    """As every error is."""
+def test_malformed_http_gets_a_json_error(role: Role) -> None:
+    """All errors are JSON."""
     with role.connect() as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
-        answer = read_all(connection)
+        response = read_all(connection)
 
-    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert b'"code":"bad_request"' in answer
+    assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b'"code":"bad_request"' in response
 
 
-def test_headers_without_end_are_refused(role: Role) -> None:
-    """Before they fill the memory: the server ends the connection while they still come."""
+def test_endless_headers_are_rejected(role: Role) -> None:
+    """The server closes the connection while the client is still sending."""
     with role.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
         with pytest.raises(ConnectionError):
             connection.sendall(b"X-Header: headrace\r\n" * 1_000_000)
 
 
-def test_connections_over_the_limit_are_told_that_the_server_is_full(role: Role) -> None:
-    """At once; health is still told, and the others' end makes room again."""
+def test_connections_over_the_limit_get_503(role: Role) -> None:
+    """`/healthz` still works, and new connections are accepted after others have closed."""
     connections = [role.connect() for _ in range(40)]
     try:
         full = eventually(
-            lambda: refusal(httpx.post(f"{role.url}/api/event")),
+            lambda: if_unavailable(httpx.post(f"{role.url}/api/event")),
             within_seconds=15,
             what="the server is full",
         )
         assert full is not None
         assert (full.status_code, full.json()["code"]) == (503, "overloaded")
         assert full.headers["retry-after"] == "1"
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
     finally:
         for connection in connections:
             connection.close()
@@ -93,8 +93,8 @@ def test_connections_over_the_limit_are_told_that_the_server_is_full(role: Role)
     )
 
 
-def test_idle_connections_are_closed_to_make_room(role: Role) -> None:
-    """The oldest first, whichever path they used; no client is kept out by them."""
+def test_idle_connections_are_closed_at_the_limit(role: Role) -> None:
+    """The oldest are closed first, and new clients are always accepted."""
     idle = [httpx.Client(base_url=role.url) for _ in range(60)]
     new = httpx.Client(base_url=role.url)
     try:
@@ -111,21 +111,21 @@ def test_idle_connections_are_closed_to_make_room(role: Role) -> None:
             client.close()
 
 
-def test_a_limit_for_each_address_can_be_set(tmp_path: Path) -> None:
-    """Over it the answer is 503, at once; health and preflights are answered."""
+def test_connections_over_the_limit_per_address_get_503(tmp_path: Path) -> None:
+    """`/healthz` and preflights still work."""
     with running(NOWHERE, tmp_path, MAX_CONNECTIONS_PER_ADDRESS="3") as role:
         held = [role.connect() for _ in range(3)]
         try:
             for connection in held:
                 connection.sendall(b"POST /api/event HTTP/1.1\r\n")
             full = eventually(
-                lambda: refusal(httpx.post(f"{role.url}/api/event")),
+                lambda: if_unavailable(httpx.post(f"{role.url}/api/event")),
                 within_seconds=5,
                 what="the address has all its connections",
             )
             assert full is not None
             assert (full.json()["code"], full.headers["retry-after"]) == ("overloaded", "1")
-            assert answers(role, "/healthz")
+            assert responds_ok(role, "/healthz")
             preflight = httpx.options(f"{role.url}/api/event", headers={"Origin": "https://a.b"})
             assert preflight.status_code == 204
         finally:
@@ -133,8 +133,8 @@ def test_a_limit_for_each_address_can_be_set(tmp_path: Path) -> None:
                 connection.close()
 
 
-def test_fewer_open_files_than_connections_lower_the_limit(tmp_path: Path) -> None:
-    """The log says so, and what is over it is answered: no error, no traceback."""
+def test_the_limit_of_open_files_lowers_that_of_connections(tmp_path: Path) -> None:
+    """The log says so, and connections over the limit get 503 without an error in the log."""
     program = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (430, 430))\n" + RUN
     with running(NOWHERE, tmp_path, program) as role:
         assert "at most 46 connections are open at once, not 10000" in role.log.read_text()
@@ -143,7 +143,7 @@ def test_fewer_open_files_than_connections_lower_the_limit(tmp_path: Path) -> No
             for _ in range(600):
                 held.append(role.connect())
                 held[-1].sendall(b"POST /api/event HTTP/1.1\r\n")
-            assert answers(role, "/healthz")
+            assert responds_ok(role, "/healthz")
             assert httpx.post(f"{role.url}/api/event").status_code == 503
         finally:
             for connection in held:
@@ -157,8 +157,8 @@ def test_fewer_open_files_than_connections_lower_the_limit(tmp_path: Path) -> No
         assert "Too many open files" not in role.log.read_text()
 
 
-def test_a_port_that_is_taken_is_told(role: Role, tmp_path: Path) -> None:
-    """With how to choose another."""
+def test_a_port_in_use_is_an_error(role: Role, tmp_path: Path) -> None:
+    """The message names the setting."""
     code = "from producer_api.server import serve; from schemas.settings import load_settings\n"
     ended = subprocess.run(
         [sys.executable, "-c", code + "raise SystemExit(serve(load_settings()))"],
@@ -174,13 +174,15 @@ def test_a_port_that_is_taken_is_told(role: Role, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_term_ends_it_in_order(tmp_path: Path) -> None:
-    """With exit code 0; meanwhile it refuses what is new."""
+def test_sigterm_stops_gracefully(tmp_path: Path) -> None:
+    """New requests get 503 until the process exits with code 0."""
     with running(NOWHERE, tmp_path) as role, httpx.Client(base_url=role.url) as client:
         client.get("/healthz")
         role.term()
         late = eventually(
-            lambda: refusal(client.post("/api/event")), within_seconds=2, what="it refuses"
+            lambda: if_unavailable(client.post("/api/event")),
+            within_seconds=2,
+            what="the server responds 503",
         )
 
         assert late is not None
@@ -188,11 +190,11 @@ def test_term_ends_it_in_order(tmp_path: Path) -> None:
         assert role.process.wait(timeout=30) == 0
 
 
-def test_a_second_term_ends_it_at_once(tmp_path: Path) -> None:
-    """Though a request is in flight."""
+def test_a_second_sigterm_stops_immediately(tmp_path: Path) -> None:
+    """Even if a request is in flight."""
     with running(NOWHERE, tmp_path) as role, role.connect() as connection:
         connection.sendall(CHUNKED)
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
         role.term()
         eventually(
             lambda: "Stopping" in role.log.read_text(), within_seconds=15, what="it is stopping"
@@ -202,17 +204,17 @@ def test_a_second_term_ends_it_at_once(tmp_path: Path) -> None:
         assert role.process.wait(timeout=1) == 1
 
 
-def test_half_a_request_does_not_keep_it_from_ending(tmp_path: Path) -> None:
-    """After the deadline, the client is told that the server stops."""
+def test_an_incomplete_request_does_not_block_the_stop(tmp_path: Path) -> None:
+    """After the deadline, the client gets 503."""
     with (
         running(NOWHERE, tmp_path, DEADLINE_SECONDS="1") as role,
         role.connect() as connection,
     ):
         connection.sendall(CHUNKED)
-        assert answers(role, "/healthz")
+        assert responds_ok(role, "/healthz")
         role.term()
-        answer = read_all(connection)
+        response = read_all(connection)
 
-        assert b'"code":"shutting_down"' in answer
+        assert b'"code":"shutting_down"' in response
         assert role.process.wait(timeout=10) == 0
         assert "Traceback" not in role.log.read_text()

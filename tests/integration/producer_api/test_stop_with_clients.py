@@ -1,4 +1,4 @@
-"""A stop while clients neither send the rest of a request nor read an answer."""
+"""A stop while clients neither complete their requests nor read responses."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +9,7 @@ from sinks.sql.migrate import upgrade
 from tests.integration.producer_api.serving import running
 from tests.integration.producer_api.test_fuzz_sockets import (
     API,
-    PIECES,
+    FRAGMENTS,
     QUERY,
     RUN,
     WEB,
@@ -22,17 +22,17 @@ from tests.integration.producer_api.test_fuzz_sockets import (
 def test_a_stop_while_clients_neither_send_nor_read(
     app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The role ends with code 0 and logs no error."""
+    """The role exits with code 0 and logs no error."""
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
     token = make_token(url)
     monkeypatch.setenv("HEADRACE_DATABASE__URL", url)
     with running("127.0.0.1:1", tmp_path, RUN.format(app=app)) as role:
-        held = [role.connect() for _ in PIECES]
-        for connection, piece in zip(held, PIECES, strict=True):
+        held = [role.connect() for _ in FRAGMENTS]
+        for connection, fragment in zip(held, FRAGMENTS, strict=True):
             connection.settimeout(0.1)
             with suppress(OSError):
-                connection.sendall(piece.replace(b"{token}", token))
+                connection.sendall(fragment.replace(b"{token}", token))
         role.term()
         code = role.process.wait(60)
         for connection in held:

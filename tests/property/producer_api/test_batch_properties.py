@@ -26,23 +26,23 @@ async def send(lines: list[str]) -> tuple[int, dict[str, Any], list[str]]:
     api = create_app(Settings(), connection=fake)
     await api.start()
     async with client_of(api) as client:
-        answer = await client.post("/api/events", content=f"[{','.join(lines)}]")
+        response = await client.post("/api/events", content=f"[{','.join(lines)}]")
     stored = [codec.decode(record.value, RawEvent).event_id for record in fake.stored]
-    return answer.status_code, answer.json(), stored
+    return response.status_code, response.json(), stored
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(EVENTS, min_size=1, max_size=60))
 def test_every_event_of_a_batch_gets_exactly_one_result(lines: list[str]) -> None:
-    """Accepted are those that are good, and those alone are stored."""
+    """Exactly the valid events are accepted and stored."""
     good = [index for index, line in enumerate(lines) if "session_id" in line]
 
-    (status, told, stored) = asyncio.run(send(lines))
+    (status, content, stored) = asyncio.run(send(lines))
 
-    results = told["results"]
+    results = content["results"]
     assert [result["index"] for result in results] == list(range(len(lines)))
     accepted = [result for result in results if result["status"] == "accepted"]
     assert [result["index"] for result in accepted] == good
     assert sorted(result["event_id"] for result in accepted) == sorted(stored)
-    assert (told["accepted"], told["rejected"]) == (len(good), len(lines) - len(good))
+    assert (content["accepted"], content["rejected"]) == (len(good), len(lines) - len(good))
     assert status == (400 if not good else 202 if len(good) == len(lines) else 207)

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.fast import read_fast
 from producer_api.parse import parse
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
-from tests.property.producer_api.test_parse_properties import AROUND, JSON, NOW, PLAUSIBLE, as_json
+from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
 
 pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
 NAMES = ("title", "url", "visitor_id", "session_id", "utm", "screen", "ad_click_ids", "vitals")
-#: What is stored as it is, or nearly.
+#: Values that are stored unchanged, or nearly.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 IDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=128)
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
@@ -27,7 +27,7 @@ TIMES = st.builds(
     st.sampled_from("TTTt _"),
     st.sampled_from(["Z", "Z", "+00:00", "+05:30", "-0230", "+01", "", "z", "+01:00:30", "junk"]),
 )
-#: Near to an event as good trackers send it: on both sides of where the fast way ends.
+#: Similar to typical events: some take the fast path, some do not.
 GOOD = {
     "type": st.just("pageview"),
     "site_id": st.sampled_from(["shop", "archive", "a" * 64]),
@@ -56,21 +56,21 @@ NEAR = st.fixed_dictionaries(
 
 
 def check(raw: bytes) -> None:
-    """See that the fast way gives the event up, or reads what the steps read."""
-    around = Surroundings(AROUND.now, AROUND.new_id, AROUND.import_sites)
-    fast = read_fast(raw, around)
+    """Check that the fast path returns None, or the same as `parse`."""
+    context = EventContext(CONTEXT.now, CONTEXT.new_id, CONTEXT.import_sites)
+    fast = read_fast(raw, context)
     if fast is not None:
-        assert fast == parse(raw, around)
+        assert fast == parse(raw, context)
 
 
 def with_required(**fields: Any) -> bytes:
-    """Return an event of these fields."""
+    """Return an event with the required fields and `fields`."""
     return as_json({"type": "error", "site_id": "a", "session_id": "s", **fields})
 
 
 @given(st.one_of(NEAR, PLAUSIBLE), st.booleans())
-def test_what_is_read_fast_is_what_the_steps_read(fields: dict[str, Any], escaped: bool) -> None:
-    """With texts as they are, or escaped wherever they are not ASCII."""
+def test_the_fast_path_agrees_with_parse(fields: dict[str, Any], escaped: bool) -> None:
+    """With non-ASCII characters in UTF-8 or escaped."""
     raw = json.dumps(fields, ensure_ascii=escaped, indent=None if escaped else 1)
 
     check(raw.encode(errors="surrogatepass"))
@@ -78,8 +78,8 @@ def test_what_is_read_fast_is_what_the_steps_read(fields: dict[str, Any], escape
 
 @settings(max_examples=50)
 @given(st.fixed_dictionaries(GOOD), st.dictionaries(st.sampled_from(NAMES), JSON))
-def test_fields_of_any_kind_are_read_as_the_steps_do(good: dict[str, Any], more: Any) -> None:
-    """Of all kinds of JSON, in fields that have a kind."""
+def test_fields_of_any_type_agree_with_parse(good: dict[str, Any], more: Any) -> None:
+    """Typed fields may have any JSON value."""
     check(as_json(good | more))
 
 
@@ -133,38 +133,38 @@ def test_fields_of_any_kind_are_read_as_the_steps_do(good: dict[str, Any], more:
 @example(with_required(title=1).replace(b"1", b'1, "title": "x"'))
 @example(with_required(title="x").replace(b'"x"', b'"x", "title": null'))
 @example(with_required(utm={"term": "a"}).replace(b"}}", b'}, "utm": {"source": "b"}}'))
-def test_any_bytes_are_read_as_the_steps_do(raw: bytes) -> None:
-    """Or not at all; nothing is raised."""
+def test_any_bytes_agree_with_parse(raw: bytes) -> None:
+    """No exception is raised."""
     check(raw)
 
 
 @given(st.text("0123456789TtZz:+-., W_", min_size=18, max_size=34))
 @example("2026-01-31T12:00:00Z")
 @example("2026-01-31T12:00:00.123456+00:00")
-def test_any_text_is_no_other_time(text: str) -> None:
-    """Than the one that the steps read in it."""
+def test_any_timestamp_agrees_with_parse(text: str) -> None:
+    """The fast path supports RFC 3339 only."""
     check(with_required(timestamp=text, site_id="archive"))
 
 
 @given(st.datetimes(), st.sampled_from(["Z", "+00:00", "-11:30", "+23:59"]))
-def test_every_day_is_the_same_day(moment: datetime, zone: str) -> None:
-    """In all years, also those of another number of days."""
+def test_every_day_agrees_with_parse(moment: datetime, zone: str) -> None:
+    """Including leap years."""
     check(with_required(timestamp=moment.isoformat() + zone, site_id="archive"))
 
 
 @given(st.integers(0, 40), st.sampled_from("0129TtZz:+-., W_é\u0661"))
-def test_no_character_of_a_time_is_overlooked(place: int, other: str) -> None:
-    """Wherever another stands than should."""
+def test_every_character_of_a_timestamp_is_validated(position: int, other: str) -> None:
+    """A character is replaced or inserted at any position."""
     text = "2026-01-31T12:00:00.123456+00:00"
-    for end in (place, place + 1):
-        check(with_required(timestamp=text[:place] + other + text[end:], site_id="archive"))
+    for end in (position, position + 1):
+        check(with_required(timestamp=text[:position] + other + text[end:], site_id="archive"))
 
 
-def test_now_is_when_it_was_received() -> None:
-    """As the steps have it, and with the id that the server made."""
-    fast = read_fast(with_required(), AROUND)
+def test_the_clock_and_the_id_generator_are_used() -> None:
+    """For an event without a timestamp and without an event id."""
+    fast = read_fast(with_required(), CONTEXT)
 
     assert fast is not None
     event = codec.decode(fast.value, RawEvent)
-    assert (event.received_at, event.event_ts, event.event_id) == (NOW, NOW, AROUND.new_id())
+    assert (event.received_at, event.event_ts, event.event_id) == (NOW, NOW, CONTEXT.new_id())
     assert find(fast.headers, CLIENT_ID) is None

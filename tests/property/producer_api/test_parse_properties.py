@@ -5,25 +5,25 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from producer_api.answers import refusal
+from producer_api.answers import error_response
 from producer_api.batch import split
-from producer_api.draft import Surroundings
+from producer_api.draft import EventContext
 from producer_api.fields import FIELDS, MAX_STACK_BYTES
 from producer_api.import_sites import ImportSites
 from producer_api.parse import parse
 from producer_api.rejected import Rejected
-from producer_api.times import NEWEST, OLDEST, microseconds
+from producer_api.times import MAX_AGE_US, MAX_LEAD_US, microseconds
 from schemas import codec
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent
 from schemas.topics import MAX_RECORD_BYTES
 
 NOW = 1_769_860_800_000_000
-AROUND = Surroundings(
+CONTEXT = EventContext(
     lambda: NOW, lambda: "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11", ImportSites((), lambda: NOW)
 )
 
-# Lone surrogates, NUL and numbers beyond all limits among them.
+# Including lone surrogates, NUL and numbers out of range.
 TEXTS = st.text(st.characters(), max_size=20)
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXTS)
 JSON = st.recursive(
@@ -57,48 +57,48 @@ PLAUSIBLE = st.fixed_dictionaries(
 
 
 def parsed(raw: bytes) -> RawEvent | None:
-    """Parse, read it back, and see to it that a refusal can be told."""
+    """Parse and decode an event; return None if it is rejected with a valid error response."""
     try:
-        return codec.decode(parse(raw, AROUND).value, RawEvent)
+        return codec.decode(parse(raw, CONTEXT).value, RawEvent)
     except Rejected as rejected:
-        refusal(rejected)
+        error_response(rejected)
         return None
 
 
 def as_json(value: Any) -> bytes:
-    """Return JSON that holds whatever Python's own encoder lets pass."""
+    """Return JSON by Python's own encoder, which allows NaN and lone surrogates."""
     return json.dumps(value).encode()
 
 
 @given(st.binary())
 @example(b"[" * 100_000)
 @example(b'{"a":' * 100_000)
-def test_any_bytes_are_an_event_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_an_event_or_rejected(raw: bytes) -> None:
     """Nothing else is ever raised."""
     parsed(raw)
 
 
 @given(st.one_of(JSON, st.dictionaries(NAMES, JSON)))
-def test_any_json_is_an_event_or_refused(value: Any) -> None:
+def test_any_json_is_an_event_or_rejected(value: Any) -> None:
     """Nothing else is ever raised."""
     parsed(as_json(value))
 
 
 @given(PLAUSIBLE)
 def test_an_accepted_event_survives_kafka(fields: dict[str, Any]) -> None:
-    """What was encoded is decoded equal, fits its topic, and holds no NUL."""
+    """The decoded event is equal, within the record size limit, and contains no NUL."""
     accepted = parsed(as_json(fields))
     if accepted is None:
         return
     message = codec.encode(accepted)
 
-    assert message == parse(as_json(fields), AROUND).value
+    assert message == parse(as_json(fields), CONTEXT).value
     assert len(message) < MAX_RECORD_BYTES
     assert b"\\u0000" not in as_json(without_numbers(accepted)).replace(b"\\\\", b"")
 
 
 def without_numbers(event: RawEvent) -> Any:
-    """Return the event's texts; JSON texts are read, for theirs."""
+    """Return the strings of an event, with JSON fields decoded."""
     texts = {
         name: value
         for name in RawEvent.__struct_fields__
@@ -109,17 +109,17 @@ def without_numbers(event: RawEvent) -> Any:
 
 
 @given(PLAUSIBLE)
-def test_an_accepted_event_lies_near_the_present(fields: dict[str, Any]) -> None:
+def test_the_time_of_an_accepted_event_is_within_the_limits(fields: dict[str, Any]) -> None:
     """Whatever the client's clock says."""
     accepted = parsed(as_json(fields))
 
     if accepted is not None:
-        assert NOW - OLDEST <= accepted.event_ts <= NOW + NEWEST
+        assert NOW - MAX_AGE_US <= accepted.event_ts <= NOW + MAX_LEAD_US
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3000))
-def test_cuts_keep_whole_characters(text: str) -> None:
-    """What is kept is a beginning of the text, as long as it may be."""
+def test_truncation_keeps_whole_characters(text: str) -> None:
+    """The longest prefix within the limit is kept."""
     event = parsed(
         as_json({"type": "error", "site_id": "a", "session_id": "s", "error_stack": text})
     )
@@ -133,7 +133,7 @@ def test_cuts_keep_whole_characters(text: str) -> None:
 
 
 @given(st.text(max_size=70))
-def test_any_text_is_a_time_or_refused(text: str) -> None:
+def test_any_text_is_a_time_or_rejected(text: str) -> None:
     """Nothing else is ever raised."""
     with suppress(Rejected):
         microseconds("timestamp", text)
@@ -143,7 +143,7 @@ def test_any_text_is_a_time_or_refused(text: str) -> None:
 @example(b'{"events"')
 @example(b'{"events":')
 @example(b'["\\')
-def test_any_bytes_are_a_batch_or_refused(body: bytes) -> None:
+def test_any_bytes_are_a_batch_or_rejected(body: bytes) -> None:
     """Nothing else is ever raised."""
     for content_type in (b"", b"application/x-ndjson"):
         with suppress(Rejected):
@@ -151,8 +151,8 @@ def test_any_bytes_are_a_batch_or_refused(body: bytes) -> None:
 
 
 @given(st.lists(st.one_of(JSON, PLAUSIBLE), min_size=1, max_size=20), st.booleans())
-def test_a_batch_is_split_into_just_its_events(events: list[Any], wrapped: bool) -> None:
-    """Also when some of them are not quite JSON."""
+def test_a_batch_is_split_into_exactly_its_events(events: list[Any], wrapped: bool) -> None:
+    """Also if some of them are invalid JSON."""
     batch = {"a": "]", "events": events, "b": 1} if wrapped else events
     found = split(as_json(batch), b"")
 

@@ -9,7 +9,7 @@ import pytest
 from schemas.codec import encode
 from schemas.records import RawEvent
 from tests.faults.decoded import RawRecord, fields_of, record_differences
-from tests.faults.derived import placed, record_of
+from tests.faults.derived import event_time, record_of
 
 _NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 _SECOND = 1_000_000
@@ -39,9 +39,9 @@ def body(**fields: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_an_event_is_placed_in_time(times: dict[str, str], expected: tuple[int, str]) -> None:
-    """By the client, corrected by `sent_at`, and within a day and five minutes."""
-    assert placed(body(**times), _NOON, imported=False) == expected
+def test_the_time_of_an_event(times: dict[str, str], expected: tuple[int, str]) -> None:
+    """The client's, corrected by `sent_at` and clamped to 24 hours and 5 minutes."""
+    assert event_time(body(**times), _NOON, imported=False) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_an_event_is_placed_in_time(times: dict[str, str], expected: tuple[int, 
         ({"utm": {"source": None}, "ad_click_ids": {}}, {"utm": None, "ad_click_ids": None}),
     ],
 )
-def test_fields_are_what_the_contract_says(sent: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Cut, replaced, rounded, set aside."""
-    made = record_of(body(**sent), _NOON)
+def test_fields_follow_the_contract(sent: dict[str, Any], expected: dict[str, Any]) -> None:
+    """They are truncated, cleaned, rounded or stored in `extra`."""
+    record = record_of(body(**sent), _NOON)
 
-    assert {name: made[name] for name in expected} == expected
+    assert {name: record[name] for name in expected} == expected
 
 
 def test_a_record_is_compared_in_key_headers_and_value() -> None:
-    """One difference of each is found, and no other."""
+    """Exactly the differences are found."""
     sent = body(title="Basket")
     event = RawEvent(
         event_id=sent["event_id"].lower(),
@@ -84,14 +84,14 @@ def test_a_record_is_compared_in_key_headers_and_value() -> None:
     headers = {"id": bytes(16), "type": b"error", "client-id": b""}
     record = RawRecord(0, 0, b"a:t", headers, fields_of(encode(event)))
 
-    found = [one.split(" is ")[0] for one in record_differences(record, sent)]
+    found = [difference.split(" is ")[0] for difference in record_differences(record, sent)]
 
     assert found == ["title", "key", "header id", "header type"]
 
 
 @pytest.mark.parametrize("change", ["truncated", "extended", "another schema", "no magic byte"])
-def test_what_is_no_record_is_an_error(change: str) -> None:
-    """Not a record with fields missing."""
+def test_an_invalid_record_is_an_error(change: str) -> None:
+    """It is not decoded partially."""
     event = RawEvent(
         event_id="0b7d1e2c-1111-4222-8333-444455556666",
         type="copy",
@@ -117,7 +117,7 @@ def test_what_is_no_record_is_an_error(change: str) -> None:
     "module", [*(_FAULTS / f"{name}.py" for name in _ORACLE), _FAULTS.parent / "reference.py"]
 )
 def test_the_oracle_uses_no_rule_of_the_product(module: Path) -> None:
-    """Else a fault of the rule would be on both sides of the comparison."""
+    """Otherwise a bug would be on both sides of the comparison."""
     imported = [
         name
         for node in ast.walk(ast.parse(module.read_text()))

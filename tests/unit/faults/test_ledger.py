@@ -1,4 +1,4 @@
-"""The fault suite's own judgement: what it must find, it finds."""
+"""The checks of the fault suite find the differences that they must find."""
 
 from typing import Any
 
@@ -35,87 +35,103 @@ def sent(event_id: str, *, is_valid: bool = True) -> Sent:
 
 
 def row(event_id: str, **changes: Any) -> dict[str, Any]:
-    """Return its row."""
+    """Return the row of an event."""
     return {**row_of(record_of(sent(event_id).body, _RECEIVED_AT)), **changes}
 
 
-def a_ledger() -> Ledger:
-    """Return a ledger of four events: told, refused, never answered, told at last."""
+def make_ledger() -> Ledger:
+    """Return a ledger with four events: accepted, rejected, unknown, accepted at a retry."""
     ledger = Ledger(lambda: _RECEIVED_AT / 1_000_000)
-    ledger.note(sent("told"), Outcome.ACKNOWLEDGED)
-    ledger.note(sent("refused", is_valid=False), Outcome.REFUSED)
-    ledger.note(sent("unknown"), Outcome.UNKNOWN)
-    ledger.note(sent("late"), Outcome.UNKNOWN)
-    ledger.note(sent("late"), Outcome.ACKNOWLEDGED)
+    ledger.record(sent("accepted"), Outcome.ACKNOWLEDGED)
+    ledger.record(sent("rejected", is_valid=False), Outcome.REJECTED)
+    ledger.record(sent("unknown"), Outcome.UNKNOWN)
+    ledger.record(sent("retried"), Outcome.UNKNOWN)
+    ledger.record(sent("retried"), Outcome.ACKNOWLEDGED)
     return ledger
 
 
-def test_an_event_is_what_the_best_of_its_answers_says() -> None:
-    """Refused is only what nothing else was said of."""
-    ledger = a_ledger()
-    ledger.note(sent("maybe", is_valid=False), Outcome.UNKNOWN)
-    ledger.note(sent("maybe", is_valid=False), Outcome.REFUSED)
+def test_the_best_outcome_of_an_event_counts() -> None:
+    """An event is rejected only if all of its outcomes are."""
+    ledger = make_ledger()
+    ledger.record(sent("maybe", is_valid=False), Outcome.UNKNOWN)
+    ledger.record(sent("maybe", is_valid=False), Outcome.REJECTED)
 
-    assert ledger.acknowledged == {"told", "late"}
-    assert ledger.refused == {"refused"}
+    assert ledger.acknowledged == {"accepted", "retried"}
+    assert ledger.rejected == {"rejected"}
     assert ledger.unknown == {"unknown", "maybe"}
 
 
-@pytest.mark.parametrize("stored", [["told", "late"], ["told", "late", "unknown"]])
-def test_what_nobody_knows_of_may_be_there_or_not(stored: list[str]) -> None:
-    """All else is as the clients were told."""
-    assert against_ledger(a_ledger(), [row(one) for one in stored], NO_LOG) == []
+@pytest.mark.parametrize("stored", [["accepted", "retried"], ["accepted", "retried", "unknown"]])
+def test_an_event_with_an_unknown_outcome_may_be_stored(stored: list[str]) -> None:
+    """It may also be missing."""
+    assert against_ledger(make_ledger(), [row(event_id) for event_id in stored], NO_LOG) == []
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    ("rows", "problem"),
     [
-        ([row("told")], "1 acknowledged events are neither stored nor dead letters: ['late']"),
-        ([row("told"), row("late"), row("x")], "1 events are stored that were not sent: ['x']"),
-        ([row("told"), row("late"), row("refused")], "1 refused events are stored: ['refused']"),
-        ([row("told"), row("late"), row("late")], "1 events are stored twice: ['late']"),
-        ([row("told"), row("late", type="error")], "the row of late: type is 'error', not 'copy'"),
-        ([row("told"), row("late", duration_ms=7)], "duration_ms is 7, not None"),
-        ([row("told"), row("late", title="T" * 1_023)], "the row of late: title is 'TT"),
-        ([row("told"), row("late", path="/")], "the row of late: path is '/', not '/a'"),
-        ([row("told"), row("late", extra=None)], "extra is None, not {'new': [1]}"),
-        ([row("told"), row("late", truncated=None)], "truncated is None, not ['title']"),
         (
-            [row("told"), row("late", event_ts=_RECEIVED_AT - 59_000_000)],
+            [row("accepted")],
+            "1 acknowledged events are neither stored nor dead letters: ['retried']",
+        ),
+        (
+            [row("accepted"), row("retried"), row("x")],
+            "1 events are stored that were not sent: ['x']",
+        ),
+        (
+            [row("accepted"), row("retried"), row("rejected")],
+            "1 rejected events are stored: ['rejected']",
+        ),
+        (
+            [row("accepted"), row("retried"), row("retried")],
+            "1 events are stored twice: ['retried']",
+        ),
+        (
+            [row("accepted"), row("retried", type="error")],
+            "the row of retried: type is 'error', not 'copy'",
+        ),
+        ([row("accepted"), row("retried", duration_ms=7)], "duration_ms is 7, not None"),
+        ([row("accepted"), row("retried", title="T" * 1_023)], "the row of retried: title is 'TT"),
+        ([row("accepted"), row("retried", path="/")], "the row of retried: path is '/', not '/a'"),
+        ([row("accepted"), row("retried", extra=None)], "extra is None, not {'new': [1]}"),
+        ([row("accepted"), row("retried", truncated=None)], "truncated is None, not ['title']"),
+        (
+            [row("accepted"), row("retried", event_ts=_RECEIVED_AT - 59_000_000)],
             "event_ts is 1799999941000000, not 1799999940000000",
         ),
         (
-            [row("told"), row("late", received_at=_RECEIVED_AT + 1_000_000)],
-            "received_at is 1800000001000000, when no request was under way",
+            [row("accepted"), row("retried", received_at=_RECEIVED_AT + 1_000_000)],
+            "received_at is 1800000001000000, when no request was in flight",
         ),
     ],
 )
-def test_one_event_that_is_not_as_it_was_told_is_found(
-    rows: list[dict[str, Any]], found: str
-) -> None:
-    """Whichever way it is wrong."""
-    assert found in "\n".join(against_ledger(a_ledger(), rows, NO_LOG))
+def test_a_difference_in_one_event_is_found(rows: list[dict[str, Any]], problem: str) -> None:
+    """Missing, duplicate, unexpected and differing rows."""
+    assert problem in "\n".join(against_ledger(make_ledger(), rows, NO_LOG))
 
 
 def test_a_dead_letter_is_not_lost() -> None:
-    """It is there, for whoever mends its cause."""
-    letter = DeadLetter("store_events", "events-raw", 0, 7, "row_refused", "late", None)
+    """It can be replayed."""
+    letter = DeadLetter("store_events", "events-raw", 0, 7, "row_refused", "retried", None)
 
-    assert against_ledger(a_ledger(), [row("told")], NO_LOG._replace(dead_letters=[letter])) == []
-
-
-def test_an_event_that_was_misjudged_is_found() -> None:
-    """A good one that was refused, or a bad one that was taken."""
-    ledger = a_ledger()
-    ledger.note(sent("good"), Outcome.REFUSED)
-
-    assert "1 were misjudged" in "\n".join(
-        against_ledger(ledger, [row("told"), row("late")], NO_LOG)
+    assert (
+        against_ledger(make_ledger(), [row("accepted")], NO_LOG._replace(dead_letters=[letter]))
+        == []
     )
 
 
-def test_a_row_that_differs_is_told_with_its_history() -> None:
-    """In the order of the log."""
+def test_a_wrong_outcome_is_found() -> None:
+    """A valid event that was rejected, or an invalid one that was accepted."""
+    ledger = make_ledger()
+    ledger.record(sent("good"), Outcome.REJECTED)
+
+    assert "1 had the wrong outcome" in "\n".join(
+        against_ledger(ledger, [row("accepted"), row("retried")], NO_LOG)
+    )
+
+
+def test_a_differing_row_is_reported_with_its_events() -> None:
+    """The events are in the order of the log."""
     events = [
         RawEvent(
             event_id=f"e{offset}",
@@ -132,18 +148,18 @@ def test_a_row_that_differs_is_told_with_its_history() -> None:
     stored: Rows = {("v1",): {"events": 2, "state": "open"}, ("v2",): {"events": 1}}
     expected: Rows = {("v1",): {"events": 3, "state": "open"}, ("v3",): {"events": 1}}
 
-    found = "\n".join(differences("sessions", stored, expected, lambda _: log))
+    problem = "\n".join(differences("sessions", stored, expected, lambda _: log))
 
-    assert "sessions: 3 of 3 rows differ" in found
-    assert "('v1',): events is 2, not 3" in found
-    assert "('v2',): should not be there" in found
-    assert "('v3',): is missing" in found
-    assert found.index("1/0 logged") < found.index("1/1 logged") < found.index("1/2 logged")
+    assert "sessions: 3 of 3 rows differ" in problem
+    assert "('v1',): events is 2, not 3" in problem
+    assert "('v2',): should not be there" in problem
+    assert "('v3',): is missing" in problem
+    assert problem.index("1/0 logged") < problem.index("1/1 logged") < problem.index("1/2 logged")
     assert differences("sessions", stored, stored, lambda _: log) == []
 
 
-def test_one_seed_makes_one_traffic() -> None:
-    """So that a run can be repeated: the same events of the same visitors."""
+def test_the_same_seed_creates_the_same_traffic() -> None:
+    """A run can be repeated."""
 
     def ids(seed: int) -> list[str]:
         traffic = Traffic(seed)

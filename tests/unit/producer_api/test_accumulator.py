@@ -10,7 +10,7 @@ from tests.fixtures.waiting import eventually_async
 
 
 def open_accumulator(fake: FakeKafka, deadline_seconds: float = 30) -> Accumulator:
-    """Return an accumulator of four partitions and 10 KiB."""
+    """Return an accumulator with four partitions and a limit of 10 KiB."""
     accumulator = Accumulator(
         "events", fake, deadline_seconds=deadline_seconds, max_waiting_bytes=10_240
     )
@@ -18,22 +18,24 @@ def open_accumulator(fake: FakeKafka, deadline_seconds: float = 30) -> Accumulat
     return accumulator
 
 
-async def held_up(accumulator: Accumulator, fake: FakeKafka) -> asyncio.Future[bool]:
-    """Send a first record and hold it up on its way."""
-    fake.lets_pass.clear()
+async def send_blocked(accumulator: Accumulator, fake: FakeKafka) -> asyncio.Future[bool]:
+    """Add a record whose batch stays in flight until `fake.responds` is set."""
+    fake.responds.clear()
     first = accumulator.add(b"k", b"first", [])
-    await eventually_async(lambda: fake.batches == 1, within_seconds=15, what="it is on its way")
+    await eventually_async(
+        lambda: fake.batches == 1, within_seconds=15, what="the batch is in flight"
+    )
     return first
 
 
-async def test_what_comes_while_a_batch_is_on_its_way_is_the_next_one() -> None:
-    """Driven by acks: a hundred records, two batches, and one future for the ninety-nine."""
+async def test_records_added_while_a_batch_is_in_flight_form_the_next_batch() -> None:
+    """100 records make two batches; the last 99 share one future."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
-    first = await held_up(accumulator, fake)
+    first = await send_blocked(accumulator, fake)
 
     rest = [accumulator.add(b"k", str(n).encode(), []) for n in range(99)]
-    fake.lets_pass.set()
+    fake.responds.set()
 
     assert await asyncio.gather(first, *rest) == [True] * 100
     assert fake.batches == 2
@@ -41,8 +43,8 @@ async def test_what_comes_while_a_batch_is_on_its_way_is_the_next_one() -> None:
     assert [record.value for record in fake.stored] == [b"first", *(b"%d" % n for n in range(99))]
 
 
-async def test_a_full_batch_is_followed_by_another_one() -> None:
-    """In order, and none is lost."""
+async def test_a_full_batch_is_followed_by_another() -> None:
+    """All records are stored in order."""
     fake = FakeKafka(max_batch_bytes=200)
     accumulator = open_accumulator(fake)
 
@@ -53,11 +55,11 @@ async def test_a_full_batch_is_followed_by_another_one() -> None:
     assert fake.batches == 8
 
 
-async def test_a_partition_that_is_held_up_holds_up_no_other() -> None:
-    """Each has its own lane."""
+async def test_a_blocked_partition_does_not_block_the_others() -> None:
+    """Each partition has its own queue."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
-    await held_up(accumulator, fake)
+    await send_blocked(accumulator, fake)
 
     for n in range(100):
         accumulator.add(b"%d" % n, b"", [])
@@ -67,11 +69,11 @@ async def test_a_partition_that_is_held_up_holds_up_no_other() -> None:
     )
 
 
-async def test_cancelling_one_waiter_leaves_its_neighbours_alone() -> None:
-    """They share a future, and wait for it without owning it."""
+async def test_cancelling_one_waiter_does_not_cancel_the_others() -> None:
+    """The waiters of a batch share one future."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
-    fake.lets_pass.clear()
+    fake.responds.clear()
 
     async def wait() -> bool:
         confirmed = accumulator.add(b"k", b"", [])
@@ -79,31 +81,31 @@ async def test_cancelling_one_waiter_leaves_its_neighbours_alone() -> None:
         return confirmed.result()
 
     (one, other) = (asyncio.create_task(wait()), asyncio.create_task(wait()))
-    await eventually_async(lambda: fake.batches, within_seconds=15, what="both are on their way")
+    await eventually_async(lambda: fake.batches, within_seconds=15, what="both are in flight")
     one.cancel()
-    fake.lets_pass.set()
+    fake.responds.set()
 
     assert await other
     with pytest.raises(asyncio.CancelledError):
         await one
 
 
-async def test_waiters_are_told_no_at_the_deadline_and_the_lane_goes_on() -> None:
-    """What waited too long is not sent at all."""
+async def test_records_fail_at_the_deadline_and_the_queue_continues() -> None:
+    """A batch that has expired in the queue is not sent."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake, deadline_seconds=0.1)
-    first = await held_up(accumulator, fake)
+    first = await send_blocked(accumulator, fake)
     second = accumulator.add(b"k", b"second", [])
 
     assert [await first, await second] == [False, False]
-    fake.lets_pass.set()
+    fake.responds.set()
     assert await accumulator.add(b"k", b"third", [])
-    # The first one's way had begun: a failure never means that nothing is stored.
+    # The first batch was in flight, so it may be stored although it failed.
     assert [record.value for record in fake.stored] == [b"first", b"third"]
 
 
-async def test_a_failed_batch_fails_alone() -> None:
-    """The next one is sent as if nothing had been."""
+async def test_a_failed_batch_does_not_fail_the_next() -> None:
+    """The queue continues after a permanent error."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
     fake.fails = True
@@ -114,13 +116,15 @@ async def test_a_failed_batch_fails_alone() -> None:
     assert await accumulator.add(b"k", b"2", [])
 
 
-async def test_a_batch_without_a_leader_is_sent_again_until_it_has_one() -> None:
-    """Whoever waits is not told of it, and what came later does not overtake."""
+async def test_a_batch_is_retried_until_its_partition_has_a_leader() -> None:
+    """The order of records is kept."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
     fake.has_leader = False
     first = accumulator.add(b"k", b"1", [])
-    await eventually_async(lambda: fake.batches == 2, within_seconds=15, what="it is sent again")
+    await eventually_async(
+        lambda: fake.batches == 2, within_seconds=15, what="the batch is retried"
+    )
     second = accumulator.add(b"k", b"2", [])
     fake.has_leader = True
 
@@ -128,8 +132,8 @@ async def test_a_batch_without_a_leader_is_sent_again_until_it_has_one() -> None
     assert [record.value for record in fake.stored] == [b"1", b"2"]
 
 
-async def test_a_batch_without_a_leader_is_given_up_at_its_deadline() -> None:
-    """Nothing is sent for nobody; the lane is of use again when there is a leader."""
+async def test_retries_end_at_the_deadline() -> None:
+    """The expired batch is dropped, and later ones are sent when there is a leader."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake, deadline_seconds=0.3)
     fake.has_leader = False
@@ -142,46 +146,46 @@ async def test_a_batch_without_a_leader_is_given_up_at_its_deadline() -> None:
     assert [record.value for record in fake.stored] == [b"2"]
 
 
-async def test_waiting_bytes_are_bounded_and_given_back() -> None:
-    """Over the limit is refused at once."""
+async def test_queued_bytes_are_limited() -> None:
+    """A record over the limit is rejected at once; confirmed records no longer count."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
-    first = await held_up(accumulator, fake)
-    accumulator.check_room(5000)
+    first = await send_blocked(accumulator, fake)
+    accumulator.check_capacity(5000)
     second = accumulator.add(b"k", bytes(8000), [])
 
     with pytest.raises(Rejected) as caught:
-        accumulator.check_room(5000)
+        accumulator.check_capacity(5000)
 
     assert caught.value.reason is RejectReason.OVERLOADED
-    fake.lets_pass.set()
+    fake.responds.set()
     assert [await first, await second] == [True, True]
     await accumulator.drain()
     assert accumulator.waiting_bytes == 0
 
 
-async def test_draining_waits_for_what_is_on_its_way() -> None:
-    """And for nothing when nothing is."""
+async def test_drain_waits_for_records_in_flight() -> None:
+    """Without any, it returns at once."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
     await accumulator.drain()
-    waiting = await held_up(accumulator, fake)
+    waiting = await send_blocked(accumulator, fake)
     draining = asyncio.create_task(accumulator.drain())
-    fake.lets_pass.set()
+    fake.responds.set()
 
     await draining
 
     assert waiting.result()
 
 
-async def test_keys_go_where_every_kafka_client_sends_them() -> None:
-    """By murmur2, as Java's default partitioner does."""
+async def test_keys_have_the_partitions_of_other_kafka_clients() -> None:
+    """They are chosen by murmur2, as in Java's default partitioner."""
     fake = FakeKafka()
     accumulator = open_accumulator(fake)
 
     await asyncio.gather(*(accumulator.add(key, b"", []) for key in (b"21", b"foobar", b"abc")))
 
-    # The hashes are those of Kafka's own UtilsTest, positive and modulo 4.
+    # The hashes of Kafka's UtilsTest.
     expected = {b"21": -973932308, b"foobar": -790332482, b"abc": 479470107}
-    placed = {record.key: record.partition for record in fake.stored}
-    assert placed == {key: (hash_ & 0x7FFFFFFF) % 4 for key, hash_ in expected.items()}
+    partitions = {record.key: record.partition for record in fake.stored}
+    assert partitions == {key: (hash_ & 0x7FFFFFFF) % 4 for key, hash_ in expected.items()}

@@ -1,12 +1,12 @@
-"""Which connections are kept at a limit, and which are closed."""
+"""Connection limits: which connections are admitted, and which are closed."""
 
 import time
 
 import pytest
 
 from producer_api.admission import (
+    MAX_OVER_LIMIT,
     PUBLIC_PER_ADDRESS,
-    SPARE_CONNECTIONS,
     Admission,
     address_key,
 )
@@ -15,27 +15,27 @@ PROXY, CLIENT, OTHER = "127.0.0.1", "8.8.8.8", "9.9.9.9"
 
 
 class Fake:
-    """A connection that waits for a request since then, or never."""
+    """A connection that has been idle since `since`, or that has a request."""
 
     def __init__(self, since: float | None = None) -> None:
         self.since = since
         self.end = ""
 
-    def waits_since(self) -> float | None:
-        """Return since when it waits."""
+    def idle_since(self) -> float | None:
+        """Return `since`."""
         return self.since
 
     def close_idle(self) -> None:
-        """Note that it was closed."""
+        """Record the close."""
         self.end = "closed"
 
     def abort(self) -> None:
-        """Note that it was aborted."""
+        """Record the abort."""
         self.end = "aborted"
 
 
-def test_the_longest_idle_is_closed_to_make_room() -> None:
-    """One alone, if the others were busy a moment ago."""
+def test_the_longest_idle_connection_is_closed_at_the_limit() -> None:
+    """Only one is closed if the others became idle just now."""
     admission = Admission(3, 0)
     now = time.monotonic()
     (young, old, busy) = (Fake(now), Fake(now - 50), Fake())
@@ -46,8 +46,8 @@ def test_the_longest_idle_is_closed_to_make_room() -> None:
     assert [one.end for one in (young, old, busy)] == ["", "closed", ""]
 
 
-def test_without_an_idle_one_it_is_over_the_limit() -> None:
-    """Until one is released."""
+def test_without_idle_connections_a_new_one_is_over_the_limit() -> None:
+    """It is admitted after another is released."""
     admission = Admission(2, 0)
     kept = [Fake(), Fake()]
     assert all(admission.admit(one, PROXY) for one in kept)
@@ -58,8 +58,8 @@ def test_without_an_idle_one_it_is_over_the_limit() -> None:
     assert not kept[1].end
 
 
-def test_many_idle_ones_are_closed_by_one_scan() -> None:
-    """A sixteenth of the limit, and the oldest of them."""
+def test_one_scan_closes_many_idle_connections() -> None:
+    """It closes the oldest, up to a sixteenth of the limit."""
     admission = Admission(160, 0)
     now = time.monotonic()
     idle = [Fake(now - 1_000 + n) for n in range(160)]
@@ -69,8 +69,8 @@ def test_many_idle_ones_are_closed_by_one_scan() -> None:
 
 
 @pytest.mark.parametrize(("per_address", "limit"), [(0, PUBLIC_PER_ADDRESS), (5, 5)])
-def test_an_address_cannot_take_the_place_of_others(per_address: int, limit: int) -> None:
-    """It is over its own limit, and at it only its own idle connections are closed."""
+def test_an_address_cannot_displace_others(per_address: int, limit: int) -> None:
+    """At the limit of an address, only its own idle connections are closed."""
     admission = Admission(1_000, per_address)
     theirs = Fake(0.0)
     assert admission.admit(theirs, OTHER)
@@ -79,14 +79,14 @@ def test_an_address_cannot_take_the_place_of_others(per_address: int, limit: int
     assert not admission.admit(Fake(), CLIENT)
     assert admission.admit(Fake(), OTHER)
 
-    time.sleep(0.11)  # a scan that found nothing is not repeated before
+    time.sleep(0.11)  # the next scan after one that found nothing
     own[3].since = time.monotonic()
     assert admission.admit(Fake(), CLIENT)
     assert (own[3].end, theirs.end) == ("closed", "")
 
 
-def test_a_private_address_has_no_limit_unless_one_is_set() -> None:
-    """A reverse proxy has all connections; a set limit is for every address."""
+def test_a_private_address_has_no_limit_unless_configured() -> None:
+    """All connections may come from a reverse proxy; a configured limit applies to all."""
     many = PUBLIC_PER_ADDRESS + 100
     admission = Admission(many, 0)
     assert all(admission.admit(Fake(), PROXY) for _ in range(many))
@@ -95,12 +95,12 @@ def test_a_private_address_has_no_limit_unless_one_is_set() -> None:
 
 
 def test_connections_over_a_limit_are_bounded() -> None:
-    """The oldest is cut, so that a new one can be answered."""
+    """The oldest is aborted."""
     admission = Admission(1, 0)
     assert admission.admit(Fake(), PROXY)
-    over = [Fake() for _ in range(SPARE_CONNECTIONS + 3)]
+    over = [Fake() for _ in range(MAX_OVER_LIMIT + 3)]
     assert not any(admission.admit(one, PROXY) for one in over)
-    assert [one.end for one in over] == ["aborted"] * 3 + [""] * SPARE_CONNECTIONS
+    assert [one.end for one in over] == ["aborted"] * 3 + [""] * MAX_OVER_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_connections_over_a_limit_are_bounded() -> None:
         ("/run/headrace.sock", ""),
     ],
 )
-def test_an_ipv6_client_is_its_network(host: str, key: str) -> None:
-    """A client has a whole /64 of addresses."""
+def test_an_ipv6_client_is_counted_by_its_network(host: str, key: str) -> None:
+    """A client can use all addresses of its /64."""
     assert address_key(host) == key
     assert Admission(10, 0).admit(Fake(), host)

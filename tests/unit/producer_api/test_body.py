@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from producer_api.body import Disconnected, Receive, read_body, unpack
+from producer_api.body import Disconnected, Receive, decompress, read_body
 from producer_api.rejected import Rejected
 from schemas.reject_reasons import RejectReason
 
 
-def receiver(*pieces: bytes, then_gone: bool = False) -> Receive:
-    """Return what gives the pieces one by one."""
+def receiver(*chunks: bytes, disconnects: bool = False) -> Receive:
+    """Return an ASGI `receive` that returns the chunks one by one."""
     messages: list[dict[str, Any]] = [
-        {"type": "http.request", "body": piece, "more_body": True} for piece in pieces
+        {"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks
     ]
-    if then_gone:
+    if disconnects:
         messages.append({"type": "http.disconnect"})
     else:
         messages[-1]["more_body"] = False
@@ -27,21 +27,21 @@ def receiver(*pieces: bytes, then_gone: bool = False) -> Receive:
     return receive
 
 
-async def test_pieces_are_put_together() -> None:
-    """In order."""
+async def test_chunks_are_concatenated() -> None:
+    """The order is kept."""
     assert await read_body(receiver(b"ab", b"", b"c"), {}, 3) == b"abc"
 
 
-async def test_a_body_over_the_limit_is_refused_before_it_is_whole() -> None:
-    """What comes after is not waited for."""
+async def test_a_body_over_the_limit_is_rejected_before_its_end() -> None:
+    """The rest is not read."""
     with pytest.raises(Rejected) as caught:
-        await read_body(receiver(b"ab", b"cd", b"never asked for"), {}, 3)
+        await read_body(receiver(b"ab", b"cd", b"never read"), {}, 3)
 
     assert caught.value.reason is RejectReason.BODY_TOO_LARGE
 
 
-async def test_an_announced_length_over_the_limit_is_refused_unread() -> None:
-    """So a client that asks first need not send it."""
+async def test_a_content_length_over_the_limit_is_rejected_unread() -> None:
+    """A client that sends `Expect: 100-continue` need not send the body."""
 
     async def receive() -> Any:
         raise AssertionError
@@ -52,48 +52,48 @@ async def test_an_announced_length_over_the_limit_is_refused_unread() -> None:
     assert caught.value.reason is RejectReason.BODY_TOO_LARGE
 
 
-async def test_a_client_that_leaves_has_no_body() -> None:
-    """Half a body is none."""
+async def test_a_client_that_disconnects_raises() -> None:
+    """An incomplete body is not returned."""
     with pytest.raises(Disconnected):
-        await read_body(receiver(b"ab", then_gone=True), {}, 3)
+        await read_body(receiver(b"ab", disconnects=True), {}, 3)
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"GZIP", b" x-gzip "])
-async def test_gzip_has_several_names(encoding: bytes) -> None:
-    """In any case."""
-    packed = gzip.compress(b"abc")
+async def test_gzip_has_an_alias_and_any_case(encoding: bytes) -> None:
+    """`x-gzip` is the alias of RFC 9110."""
+    data = gzip.compress(b"abc")
 
-    assert await read_body(receiver(packed), {b"content-encoding": encoding}, 100) == b"abc"
+    assert await read_body(receiver(data), {b"content-encoding": encoding}, 100) == b"abc"
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"deflate", b"gzip, gzip", b"\xff"])
-async def test_other_encodings_are_not_known(encoding: bytes) -> None:
-    """The refusal says what is."""
+async def test_other_encodings_are_rejected(encoding: bytes) -> None:
+    """The reason is `unsupported_encoding`."""
     with pytest.raises(Rejected) as caught:
         await read_body(receiver(b""), {b"content-encoding": encoding}, 100)
 
     assert caught.value.reason is RejectReason.UNSUPPORTED_ENCODING
 
 
-_PACKED = gzip.compress(b"abc", mtime=0)  # the time would make a name of its own for each run
+_GZIPPED = gzip.compress(b"abc", mtime=0)  # the name of the test must not contain the time
 
 
-@pytest.mark.parametrize("packed", [b"abc", _PACKED[:-1], _PACKED + b"rest", b"\x1f\x8b"])
-def test_what_is_not_gzip_is_refused(packed: bytes) -> None:
-    """Also when it is not whole, or something follows it."""
+@pytest.mark.parametrize("data", [b"abc", _GZIPPED[:-1], _GZIPPED + b"rest", b"\x1f\x8b"])
+def test_invalid_gzip_is_rejected(data: bytes) -> None:
+    """Truncated data and trailing data are invalid as well."""
     with pytest.raises(Rejected) as caught:
-        unpack(packed, 100)
+        decompress(data, 100)
 
     assert caught.value.reason is RejectReason.BAD_GZIP
 
 
-def test_a_gzip_bomb_is_never_unpacked() -> None:
-    """Not even in memory: 100 MB in 100 KB."""
+def test_a_gzip_bomb_is_not_decompressed() -> None:
+    """For 100 MB in 100 KB, the memory stays below 1 MB."""
     bomb = gzip.compress(bytes(100_000_000))
     tracemalloc.start()
     try:
         with pytest.raises(Rejected) as caught:
-            unpack(bomb, 65_536)
+            decompress(bomb, 65_536)
         (_, peak) = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -102,16 +102,16 @@ def test_a_gzip_bomb_is_never_unpacked() -> None:
     assert peak < 1_000_000
 
 
-def test_the_limit_of_what_is_unpacked_is_exact() -> None:
-    """To the byte, over all members together."""
-    packed = gzip.compress(b"ab") + gzip.compress(b"c")
+def test_the_limit_of_the_decompressed_size_is_exact() -> None:
+    """It applies to the sum of all members."""
+    data = gzip.compress(b"ab") + gzip.compress(b"c")
 
-    assert unpack(packed, 3) == b"abc"
+    assert decompress(data, 3) == b"abc"
     with pytest.raises(Rejected):
-        unpack(packed, 2)
+        decompress(data, 2)
 
 
 @pytest.mark.timeout(20)
-def test_a_body_of_nothing_but_empty_members_is_unpacked_at_once() -> None:
-    """A hundred thousand of them: what is left is not copied for each."""
-    assert unpack(gzip.compress(b"") * 100_000, 3) == b""
+def test_many_empty_members_are_decompressed_in_linear_time() -> None:
+    """The rest of the input is not copied for each of 100,000 members."""
+    assert decompress(gzip.compress(b"") * 100_000, 3) == b""

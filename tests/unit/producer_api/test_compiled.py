@@ -1,4 +1,4 @@
-"""The compiled module, and what takes its place where there is no C compiler."""
+"""The compiled module, and its fallback without a C compiler."""
 
 import json
 import sys
@@ -10,47 +10,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer_api import intake
-from producer_api.fast import new_reader
+from producer_api.fast import make_reader
 from tests.component.producer_api.conftest import client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka, Stored
 from tests.contract.producer_api.examples import VALID
-from tests.unit.producer_api.around import AROUND
+from tests.unit.producer_api.around import CONTEXT
 
 event_compiled = pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
 EXAMPLES = [json.loads(example.read_bytes()) for example in sorted(VALID.glob("*/basic.json"))]
 
 
 @given(st.binary())
-def test_keys_have_the_hash_that_other_clients_of_kafka_compute(key: bytes) -> None:
-    """Else the events of a session would change their partition."""
+def test_the_hash_of_keys_equals_aiokafkas(key: bytes) -> None:
+    """Otherwise the events of a session would change partitions."""
     assert event_compiled.murmur2(key) == partitioner.murmur2(key)
 
 
 async def sent(batch: list[object]) -> tuple[httpx.Response, list[Stored]]:
-    """Return the answer to a batch, and what is in Kafka."""
+    """Return the response to a batch, and the records in Kafka."""
     fake = FakeKafka()
     api = new_api(fake)
     await api.start()
     async with client_of(api) as client:
-        answer = await client.post("/api/events", json=batch)
-    return answer, fake.stored
+        response = await client.post("/api/events", json=batch)
+    return response, fake.stored
 
 
-async def test_without_the_compiled_module_the_same_is_stored(
+async def test_without_the_compiled_module_the_same_records_are_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And answered, for every type of event and for events that are rejected."""
+    """Responses are equal too, for every event type and for rejected events."""
     own_id = {"event_id": "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"}
     batch = [example | own_id for example in EXAMPLES]
     batch += [{}, batch[0] | {"duration": -1}]
     compiled = await sent(batch)
     monkeypatch.setitem(sys.modules, "producer_api.event_compiled", None)
-    reader = new_reader()
+    reader = make_reader()
     monkeypatch.setattr(intake, "read_fast", reader)
 
     plain = await sent(batch)
 
-    assert reader(json.dumps(batch[0]).encode(), AROUND) is None
+    assert reader(json.dumps(batch[0]).encode(), CONTEXT) is None
     assert plain[0].json() == compiled[0].json()
     assert plain[1] == compiled[1]
     assert len(plain[1]) == len(EXAMPLES)

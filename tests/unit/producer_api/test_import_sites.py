@@ -22,13 +22,13 @@ class _Sites:
         self.sites.apply(f"{site_id}:{window_id}".encode(), encode(window))
 
     def at(self, second: int) -> bool:
-        """Return whether `shop` imports at a time."""
+        """Return whether `shop` is an import site at this second."""
         self.now = second * _SECOND
         return "shop" in self.sites
 
 
 def test_a_window_is_open_until_it_ends() -> None:
-    """Without any record at its end; other sites are as they were."""
+    """No record is needed at its end; other sites are not affected."""
     it = _Sites()
     assert not it.at(0)
     it.open("shop", "w", 10)
@@ -39,7 +39,7 @@ def test_a_window_is_open_until_it_ends() -> None:
 
 
 def test_a_window_can_be_extended_and_closed() -> None:
-    """Its last record counts."""
+    """The last record of a window counts."""
     it = _Sites()
     it.open("shop", "w", 10)
     it.open("shop", "w", 20)
@@ -49,8 +49,8 @@ def test_a_window_can_be_extended_and_closed() -> None:
     assert not it.at(15)
 
 
-def test_of_two_windows_of_a_site_one_may_be_closed() -> None:
-    """The other import goes on."""
+def test_closing_one_window_leaves_the_other_open() -> None:
+    """A site may have several windows."""
     it = _Sites()
     it.open("shop", "one", 10)
     it.open("shop", "two", 20)
@@ -59,8 +59,8 @@ def test_of_two_windows_of_a_site_one_may_be_closed() -> None:
     assert (it.at(15), it.at(20)) == (True, False)
 
 
-def test_a_record_that_is_none_is_skipped() -> None:
-    """Whatever wrote it."""
+def test_an_invalid_record_is_skipped() -> None:
+    """Open windows are not affected."""
     it = _Sites()
     it.open("shop", "w", 10)
     for key, value in ((b"shop:w", b"?"), (b"\xff", b""), (None, None), (b"shop", None)):

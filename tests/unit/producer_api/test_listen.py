@@ -9,8 +9,8 @@ from producer_api.listen import ListenError, listen
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "127.1"])  # noqa: S104
-def test_a_host_of_this_machine_is_listened_on(host: str) -> None:
-    """By address or by name; port 0 is any free one."""
+def test_listens_on_local_addresses_and_names(host: str) -> None:
+    """Port 0 is any free port."""
     with listen(host, 0) as listener:
         assert listener.family == socket.AF_INET
         assert listener.getsockname()[1] > 0
@@ -27,9 +27,9 @@ def test_a_host_of_this_machine_is_listened_on(host: str) -> None:
         ("bücher.invalid", "there is no host of this name"),
         ("", "the host is empty"),
         (" ", "the host is empty"),
-        ("127.0.0.1:8080", "the host holds a port"),
-        ("localhost:", "the host holds a port"),
-        ("[::1]:8080", "the host holds a port"),
+        ("127.0.0.1:8080", "the host contains a port"),
+        ("localhost:", "the host contains a port"),
+        ("[::1]:8080", "the host contains a port"),
         ("[::1]", "write an IPv6 address without brackets"),
         ("http://127.0.0.1", "this is a URL"),
         ("http://127.0.0.1:8080/", "this is a URL"),
@@ -38,13 +38,13 @@ def test_a_host_of_this_machine_is_listened_on(host: str) -> None:
         ("*", "a host is a name or an address and nothing else"),
         (" 127.0.0.1", "a host is a name or an address and nothing else"),
         ("'127.0.0.1'", "a host is a name or an address and nothing else"),
-        ("192.0.2.1", "192.0.2.1 is no address of this machine"),
-        ("224.0.0.1", "224.0.0.1 is no address of one machine"),
-        ("255.255.255.255", "255.255.255.255 is no address of one machine"),
+        ("192.0.2.1", "192.0.2.1 is not an address of this machine"),
+        ("224.0.0.1", "224.0.0.1 is a multicast or broadcast address"),
+        ("255.255.255.255", "255.255.255.255 is a multicast or broadcast address"),
     ],
 )
-def test_another_host_is_rejected_in_a_sentence(host: str, reason: str) -> None:
-    """It names the host, the port and what is wrong with them."""
+def test_an_invalid_host_is_an_error(host: str, reason: str) -> None:
+    """The message names the host, the port and the reason."""
     with pytest.raises(ListenError) as raised:
         listen(host, 8080)
 
@@ -54,16 +54,18 @@ def test_another_host_is_rejected_in_a_sentence(host: str, reason: str) -> None:
 
 
 def test_a_name_of_another_machine_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the address that it stands for."""
+    """The message names its address."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 8080))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
-    with pytest.raises(ListenError, match=r"'example.com', port 8080: 192.0.2.7 is no address of"):
+    with pytest.raises(
+        ListenError, match=r"'example.com', port 8080: 192.0.2.7 is not an address of"
+    ):
         listen("example.com", 8080)
 
 
 def test_a_port_in_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the caller can look for who has it."""
+    """The caller can then look for the process that uses it."""
     with listen("127.0.0.1", 0) as listener, pytest.raises(ListenError) as raised:
         listen("127.0.0.1", listener.getsockname()[1])
 
@@ -77,16 +79,16 @@ def _failing(number: int) -> Callable[..., Any]:
     return fail
 
 
-def test_a_port_for_the_system_alone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As root, who may use it, sees no error."""
+def test_a_privileged_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faked, because root may use such ports."""
     monkeypatch.setattr(socket, "create_server", _failing(errno.EACCES))
 
-    with pytest.raises(ListenError, match="does not allow it for port 80; those over 1023"):
+    with pytest.raises(ListenError, match="permission denied for port 80; ports over 1023"):
         listen("127.0.0.1", 80)
 
 
-def test_any_other_error_is_reported_as_the_system_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when there are no more files to open."""
+def test_other_errors_have_the_systems_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example, too many open files."""
     monkeypatch.setattr(socket, "create_server", _failing(errno.EMFILE))
 
     with pytest.raises(ListenError, match="port 80: Too many open files"):

@@ -9,18 +9,18 @@ from producer_api.parse import parse
 from producer_api.rejected import Rejected
 from schemas.records import Screen, Utm
 from schemas.reject_reasons import RejectReason
-from tests.unit.producer_api.around import AROUND, REQUIRED, SERVER_ID, read, read_json
+from tests.unit.producer_api.around import CONTEXT, REQUIRED, SERVER_ID, read, read_json
 
 
-def refused(**fields: Any) -> Rejected:
-    """Return how an event of these fields is refused."""
+def rejection(**fields: Any) -> Rejected:
+    """Return the rejection of an event with these fields."""
     with pytest.raises(Rejected) as caught:
         read(**fields)
     return caught.value
 
 
-def test_what_is_absent_stays_absent() -> None:
-    """Null says the same as nothing."""
+def test_null_equals_an_absent_field() -> None:
+    """Both are stored as null."""
     nulls = dict.fromkeys(
         ("event_id", "timestamp", "sent_at", "title", "screen", "duration", "amount", "visitor_id")
     )
@@ -37,22 +37,22 @@ def test_what_is_absent_stays_absent() -> None:
     ],
 )
 def test_missing_fields_are_named(fields: dict[str, Any], missing: list[str]) -> None:
-    """The sentence is the event API's, to the letter."""
-    told = refused(**fields).fields()
+    """The message is that of the event API that headrace implements."""
+    error = rejection(**fields).to_json()
 
-    assert told == {
+    assert error == {
         "error": "Missing required fields: site_id, type, session_id",
         "code": "missing_fields",
         "missing": missing,
     }
 
 
-def test_an_unknown_type_is_told_the_known_ones() -> None:
-    """What was sent is repeated, but never at length."""
-    told = refused(type="x" * 10_000).sentence()
+def test_the_error_of_an_unknown_type_lists_the_known_types() -> None:
+    """It echoes the client's value, truncated."""
+    error = rejection(type="x" * 10_000).sentence()
 
-    assert "pageview, pageleave, custom_event" in told
-    assert len(told) < 400
+    assert "pageview, pageleave, custom_event" in error
+    assert len(error) < 400
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_an_unknown_type_is_told_the_known_ones() -> None:
     [("url", 2048), ("path", 2048), ("referrer", 2048), ("title", 1024), ("error_message", 1024)]
     + [(name, 512) for name in ("hostname", "language", "user_agent", "event_name", "provider")],
 )
-def test_long_texts_are_cut_and_named(name: str, limit: int) -> None:
-    """By characters; a text of just the limit is whole."""
+def test_long_texts_are_truncated(name: str, limit: int) -> None:
+    """Limits count characters; `truncated` names the field."""
     assert read(**{name: "é" * limit}).truncated == []
     event = read(**{name: "é" * (limit + 1)})
 
@@ -69,16 +69,16 @@ def test_long_texts_are_cut_and_named(name: str, limit: int) -> None:
     assert event.truncated == [name]
 
 
-def test_a_stack_is_cut_by_bytes_on_a_character() -> None:
-    """2,047 bytes, since the next character has two."""
+def test_a_stack_is_truncated_at_a_character_boundary() -> None:
+    """The limit counts bytes: here 2,047 remain, because the next character has two."""
     event = read(error_stack="x" + "é" * 2000)
 
     assert event.error_stack == "x" + "é" * 1023
     assert event.truncated == ["error_stack"]
 
 
-def test_nested_texts_are_named_with_dots() -> None:
-    """As the API names them."""
+def test_truncated_members_are_named_with_dots() -> None:
+    """For example `utm.source`."""
     event = read(utm={"source": "x" * 600}, ad_click_ids={"gclid": "y" * 600})
 
     assert event.utm == Utm(source="x" * 512)
@@ -87,7 +87,7 @@ def test_nested_texts_are_named_with_dots() -> None:
 
 
 def test_nul_becomes_the_replacement_character_everywhere() -> None:
-    """PostgreSQL stores none; a text that only spells an escape is left as it is."""
+    """PostgreSQL cannot store NUL; an escaped backslash before u0000 is not changed."""
     event = read(
         title="a\0b",
         ad_click_ids={"g\0": "\0"},
@@ -105,21 +105,21 @@ def test_nul_becomes_the_replacement_character_everywhere() -> None:
 @pytest.mark.parametrize("name", ["session_id", "visitor_id", "user_id"])
 @pytest.mark.parametrize("value", ["a\0", "a\n", "\x7f", "\x85", "x" * 129])
 def test_ids_are_short_and_printable(name: str, value: str) -> None:
-    """They become keys."""
-    rejected = refused(**{name: value})
+    """They become parts of record keys."""
+    rejected = rejection(**{name: value})
 
     assert (rejected.reason, rejected.field) == (RejectReason.BAD_ID, name)
 
 
-def test_an_id_of_128_characters_of_any_script_is_taken() -> None:
-    """Spaces and colons too; and an empty visitor is none."""
+def test_ids_may_have_128_characters_of_any_script() -> None:
+    """Spaces and colons are valid; an empty visitor id is stored as null."""
     event = read(session_id="é: " * 42, visitor_id="", user_id="u" * 128)
 
     assert (event.session_id, event.visitor_id) == ("é: " * 42, None)
 
 
-def test_unknown_fields_are_kept_under_their_names() -> None:
-    """Also those within objects that are known."""
+def test_unknown_fields_are_stored_in_extra() -> None:
+    """So are unknown members of known objects."""
     event = read(
         campaign={"a": [1, None]},
         screen={"width": 10, "depth": 24},
@@ -138,16 +138,16 @@ def test_unknown_fields_are_kept_under_their_names() -> None:
 
 
 @pytest.mark.parametrize("size", [8192, 8193])
-def test_extra_over_8_kib_is_left_out_and_named(size: int) -> None:
-    """The event is taken all the same."""
+def test_extra_over_8_kib_is_dropped(size: int) -> None:
+    """The event is accepted, and `truncated` names `extra`."""
     event = read(x="y" * (size - len('{"x":""}')))
 
     assert (event.extra is None) == (size > 8192)
     assert event.truncated == (["extra"] if size > 8192 else [])
 
 
-def test_extra_without_bottom_is_left_out() -> None:
-    """No reader behind us shall stumble over it."""
+def test_deeply_nested_extra_is_dropped() -> None:
+    """Consumers have recursion limits."""
     nested: Any = 1
     for _ in range(200):
         nested = [nested]
@@ -157,7 +157,7 @@ def test_extra_without_bottom_is_left_out() -> None:
 
 @pytest.mark.parametrize("depth", [8, 9])
 def test_properties_are_nested_at_most_8_levels(depth: int) -> None:
-    """The object itself is the first."""
+    """The object itself is the first level."""
     nested: Any = {}
     for _ in range(depth - 1):
         nested = {"a": nested}
@@ -165,15 +165,17 @@ def test_properties_are_nested_at_most_8_levels(depth: int) -> None:
     if depth == 8:
         assert json.loads(read(properties=nested).properties or "") == nested
     else:
-        assert refused(properties=nested).reason is RejectReason.PROPERTIES_TOO_DEEP
+        assert rejection(properties=nested).reason is RejectReason.PROPERTIES_TOO_DEEP
 
 
 def test_properties_are_at_most_8_kib_as_json() -> None:
-    """Counted in bytes, without blanks."""
+    """The limit counts the bytes of compact JSON."""
     fitting = {"a": "é" * ((8192 - len('{"a":""}')) // 2)}
 
     assert read(properties=fitting).properties
-    assert refused(properties={"a": fitting["a"] + "x"}).reason is RejectReason.PROPERTIES_TOO_LARGE
+    assert (
+        rejection(properties={"a": fitting["a"] + "x"}).reason is RejectReason.PROPERTIES_TOO_LARGE
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_properties_are_at_most_8_kib_as_json() -> None:
     [(0, 0), (1.4, 1), (1.5, 2), (2.5, 3), (0.49999999999999994, 0), (2**63 - 1, 2**63 - 1)],
 )
 def test_durations_are_rounded_half_up(value: float, expected: int) -> None:
-    """To whole milliseconds."""
+    """They are stored as integer milliseconds."""
     assert read(duration=value).duration_ms == expected
 
 
@@ -196,9 +198,9 @@ def test_durations_are_rounded_half_up(value: float, expected: int) -> None:
         ("5", RejectReason.WRONG_KIND),
     ],
 )
-def test_no_other_durations_are_taken(value: Any, reason: RejectReason) -> None:
+def test_other_durations_are_rejected(value: Any, reason: RejectReason) -> None:
     """Each with its own reason."""
-    assert refused(duration=value).reason is reason
+    assert rejection(duration=value).reason is reason
 
 
 @pytest.mark.parametrize(
@@ -209,14 +211,14 @@ def test_no_other_durations_are_taken(value: Any, reason: RejectReason) -> None:
         ("0.0000005", "0.000001"),
         ("-3", "-3.000000"),
         ("1e3", "1000.000000"),
-        # More digits than a float has.
+        # More digits than a float can represent.
         ("1234567890123456789.123456", "1234567890123456789.123456"),
         ('"9223372036854775807.999999"', "9223372036854775807.999999"),
         ("1e-300", "0.000000"),
     ],
 )
 def test_amounts_are_exact_to_six_places(written: str, expected: str) -> None:
-    """Numbers and numeric texts, as they were written."""
+    """Numbers and numeric strings keep all digits of the JSON."""
     raw = json.dumps(REQUIRED)[:-1] + f', "amount": {written}}}'
 
     assert read_json(raw.encode()).amount == Decimal(expected)
@@ -235,8 +237,8 @@ def test_amounts_are_exact_to_six_places(written: str, expected: str) -> None:
         ("-0.0", []),
     ],
 )
-def test_an_amount_that_was_rounded_is_named(written: str, truncated: list[str]) -> None:
-    """No money is lost without a word."""
+def test_a_rounded_amount_is_named_in_truncated(written: str, truncated: list[str]) -> None:
+    """Exact amounts are not named."""
     raw = json.dumps(REQUIRED)[:-1] + f', "amount": {written}}}'
 
     assert read_json(raw.encode()).truncated == truncated
@@ -244,23 +246,23 @@ def test_an_amount_that_was_rounded_is_named(written: str, truncated: list[str])
 
 @pytest.mark.parametrize("value", [2**63, -(2**63), "9223372036854775807.9999999", "1e999999"])
 def test_amounts_have_at_most_63_bits(value: Any) -> None:
-    """After rounding, too."""
-    assert refused(amount=value).reason is RejectReason.NUMBER_OUT_OF_RANGE
+    """The limit applies after rounding as well."""
+    assert rejection(amount=value).reason is RejectReason.NUMBER_OUT_OF_RANGE
 
 
 @pytest.mark.parametrize("value", ["", "NaN", "Infinity", "1_000", " 1", "٣", "1,5", True, [], {}])
-def test_no_other_amounts_are_taken(value: Any) -> None:
-    """Decimal would take some of them."""
-    assert refused(amount=value).reason is RejectReason.WRONG_KIND
+def test_other_amounts_are_rejected(value: Any) -> None:
+    """Decimal itself would accept some of them."""
+    assert rejection(amount=value).reason is RejectReason.WRONG_KIND
 
 
-def test_a_currency_is_stored_in_capitals() -> None:
-    """However it was written."""
+def test_a_currency_is_stored_in_upper_case() -> None:
+    """Clients may send any case."""
     assert read(currency="eur").currency == "EUR"
 
 
 def test_the_last_of_duplicate_keys_wins() -> None:
-    """Also of an amount, which is read twice."""
+    """This includes `amount`, which is decoded twice."""
     raw = json.dumps(REQUIRED)[:-1] + ', "title": "a", "title": "b", "amount": 0.5, "amount": 1.5}'
     event = read_json(raw.encode())
 
@@ -270,7 +272,7 @@ def test_the_last_of_duplicate_keys_wins() -> None:
 @pytest.mark.parametrize("first", ["null", '"x"', "[]", "{}", "true", "1e-99999999999999999999"])
 @pytest.mark.parametrize("last", ["1.5", '"1.5"', "15e-1"])
 def test_the_last_amount_wins_whatever_the_first_is(first: str, last: str) -> None:
-    """What does not count is not judged either."""
+    """The first value is not validated."""
     raw = json.dumps(REQUIRED)[:-1] + f', "amount": {first}, "amount": {last}}}'
 
     assert read_json(raw.encode()).amount == Decimal("1.5")
@@ -278,7 +280,7 @@ def test_the_last_amount_wins_whatever_the_first_is(first: str, last: str) -> No
 
 @pytest.mark.parametrize("written", ["1e-99999999999999999999", "0e99999999999999999999"])
 def test_an_exponent_beyond_all_decimals_is_zero(written: str) -> None:
-    """As it is for a float."""
+    """A float is zero as well."""
     raw = json.dumps(REQUIRED)[:-1] + f', "amount": {written}}}'
 
     assert read_json(raw.encode()).amount == 0
@@ -287,8 +289,8 @@ def test_an_exponent_beyond_all_decimals_is_zero(written: str) -> None:
 @pytest.mark.parametrize("name", ["screen", "utm", "vitals", "ad_click_ids", "properties"])
 @pytest.mark.parametrize("value", [1, "x", True, []])
 def test_objects_are_objects(name: str, value: Any) -> None:
-    """And the refusal names the field."""
-    rejected = refused(**{name: value})
+    """The rejection names the field."""
+    rejected = rejection(**{name: value})
 
     assert (rejected.reason, rejected.field) == (RejectReason.WRONG_KIND, name)
 
@@ -296,18 +298,18 @@ def test_objects_are_objects(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "raw", [b"[" * 100_000, b'{"a":' * 100_000, b'{"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}"]
 )
-def test_nesting_without_end_is_invalid_json(raw: bytes) -> None:
-    """And never an overflow."""
+def test_deep_nesting_is_invalid_json(raw: bytes) -> None:
+    """It does not raise RecursionError."""
     with pytest.raises(Rejected) as caught:
-        parse(raw, AROUND)
+        parse(raw, CONTEXT)
 
     assert caught.value.reason is RejectReason.INVALID_JSON
 
 
 @pytest.mark.parametrize("raw", [b"", b" \r\n"])
-def test_an_empty_body_is_said_to_be_empty(raw: bytes) -> None:
-    """Whoever forgot it is not sent looking for a mistake in it."""
-    for read_body in (lambda: parse(raw, AROUND), lambda: split(raw, b"")):
+def test_an_empty_body_has_its_own_message(raw: bytes) -> None:
+    """The decoder's message would not say that the body is missing."""
+    for read_body in (lambda: parse(raw, CONTEXT), lambda: split(raw, b"")):
         with pytest.raises(Rejected) as caught:
             read_body()
 
@@ -316,20 +318,20 @@ def test_an_empty_body_is_said_to_be_empty(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5000])
-def test_a_number_that_cannot_be_read_is_told(number: str) -> None:
-    """No sentence says that it is no JSON, which it is."""
+def test_a_number_out_of_range_has_its_own_message(number: str) -> None:
+    """It is valid JSON, so the message must not say otherwise."""
     with pytest.raises(Rejected) as caught:
-        parse(f'{json.dumps(REQUIRED)[:-1]}, "own": {number}}}'.encode(), AROUND)
+        parse(f'{json.dumps(REQUIRED)[:-1]}, "own": {number}}}'.encode(), CONTEXT)
 
     assert caught.value.reason is RejectReason.INVALID_JSON
     assert "number that is too large" in caught.value.sentence()
 
 
-def test_an_amount_with_a_comma_is_told_what_would_be_right() -> None:
-    """It is a text, as it may be."""
-    told = refused(amount="12,50").fields()
+def test_the_error_of_an_amount_with_a_comma_shows_the_format() -> None:
+    """The type is right, but not the format."""
+    error = rejection(amount="12,50").to_json()
 
-    assert told == {
+    assert error == {
         "error": 'amount must be a number, or a text that holds just one, as in "12.50"',
         "code": "wrong_kind",
         "field": "amount",

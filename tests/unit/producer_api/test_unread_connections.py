@@ -4,50 +4,50 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_api import connections
-from producer_api.connections import end_slow_connections
-from producer_api.direct import guarded
+from producer_api.connections import close_slow_connections
+from producer_api.direct import protocol_with_limits
 
 
 class Transport:
-    """A connection whose end is noted."""
+    """A transport that records `abort`."""
 
     def __init__(self) -> None:
-        self.cut = False
+        self.is_aborted = False
 
     def abort(self) -> None:
-        """Note that it was cut."""
-        self.cut = True
+        """Record the abort."""
+        self.is_aborted = True
 
     def get_extra_info(self, name: str) -> Any:
-        """Tell nothing."""
+        """Return None."""
         del name
 
     def is_closing(self) -> bool:
-        """Tell that it is open."""
+        """Return False."""
         return False
 
 
-async def test_a_client_that_reads_nothing_is_cut_in_time_and_one_that_reads_again_is_not(
+async def test_a_client_that_stops_reading_is_aborted_unless_it_resumes(
     monkeypatch: Any,
 ) -> None:
-    """What waits for it is bounded by then, and so is how long."""
-    (stuck, well) = (_connection(), _connection())
+    """The time that a response may be pending is limited."""
+    (stuck, resumed) = (_connection(), _connection())
     stuck.pause_writing()
-    well.pause_writing()
-    end_slow_connections([stuck, well])
-    assert not stuck.transport.cut
+    resumed.pause_writing()
+    close_slow_connections([stuck, resumed])
+    assert not stuck.transport.is_aborted
 
-    well.resume_writing()
+    resumed.resume_writing()
     monkeypatch.setattr(connections, "READ_SECONDS", 0.0)
-    end_slow_connections([stuck, well])
+    close_slow_connections([stuck, resumed])
 
-    assert stuck.transport.cut
-    assert not well.transport.cut
+    assert stuck.transport.is_aborted
+    assert not resumed.transport.is_aborted
 
 
 def _connection() -> Any:
     config = uvicorn.Config(lambda: None, http="httptools", lifespan="off")
     config.load()
-    protocol = guarded(10)(config, ServerState(), {})
+    protocol = protocol_with_limits(10)(config, ServerState(), {})
     protocol.connection_made(Transport())
     return protocol

@@ -12,8 +12,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_api import connections, wire
-from producer_api.connections import end_slow_connections
-from producer_api.direct import guarded
+from producer_api.connections import close_slow_connections
+from producer_api.direct import protocol_with_limits
 from sinks.query import sse
 from sinks.query.live_feed import LiveFeed
 from tests.component.sinks.query.conftest import Role
@@ -58,7 +58,7 @@ def shorten_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def serving(role: Role) -> AsyncIterator[int]:
     """Serve the role with its HTTP protocol and the check for slow connections; yield the port."""
-    protocol = guarded(500)
+    protocol = protocol_with_limits(500)
     config = uvicorn.Config(role.query, http=protocol, lifespan="off", log_config=None)
     config.load()
     state = ServerState()
@@ -69,7 +69,7 @@ async def serving(role: Role) -> AsyncIterator[int]:
 
     async def watch() -> None:
         while True:
-            end_slow_connections(state.connections)
+            close_slow_connections(state.connections)
             await asyncio.sleep(0.1)
 
     watching = asyncio.ensure_future(watch())
