@@ -12,14 +12,14 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser pooler test faults fuzz bench lint fmt types layers spelling deps lock docs check
+.PHONY: help setup run browser pooler unit test faults fuzz bench lint fmt types layers spelling deps lock docs check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 	@echo 'ARGS="..." hands more arguments to the command, as in: make test ARGS="tests/unit -x"'
 
 setup: .venv/.ready ## fetch everything: Python packages and the broker
-	@$(BIN)/python -m infra.broker.archive
+	@$(BIN)/python -m headrace.local.broker.archive
 
 run: setup ## run everything on this machine until Ctrl-C
 	@$(BIN)/headrace up $(ARGS)
@@ -30,10 +30,14 @@ browser: .venv/.ready ## see that there is a Chromium for the tests; apt install
 pooler: .venv/.ready ## see that there is a PgBouncer for the tests; apt installs one
 	@$(BIN)/python -m tests.fixtures.pgbouncer
 
-test: setup browser pooler ## run all tests, in three processes
+unit: .venv/.ready ## run what needs no Kafka, no PostgreSQL and no browser, with few examples of each property
+	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=quick $(or $(ARGS),tests/unit tests/component tests/property \
+	  tests/contract/docs tests/contract/headrace tests/contract/infra tests/contract/producer_api tests/contract/schemas)
+
+test: setup browser pooler ## run all tests that a change needs, in three processes
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
-faults: setup browser pooler ## run the whole fault suite, some 40 minutes; `make test` runs its fast part
+faults: setup browser pooler ## run the fault suite and all slow tests, some 40 minutes; `make test` runs its fast part
 	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or slow" $(or $(ARGS),tests)
 
 fuzz: .venv/.ready ## fuzz both compiled modules, a million inputs each under AddressSanitizer; needs clang
@@ -68,13 +72,14 @@ deps: .venv/.ready ## check that what is imported is declared, and that what is 
 lock: .venv/.ready ## check that each dependency is locked, with its hashes
 	@$(UV) lock --check --quiet
 
-docs: .venv/.ready ## write the references that are made from the code
-	@$(BIN)/python -m infra.docs
+docs: .venv/.ready ## write the references and the figure of the data flow from the code
+	@$(BIN)/python -m docs.reference
+	@$(BIN)/python -m docs.figures
 
 check: lint types layers spelling deps lock ## all that needs no broker: the six before this
 
 # headrace itself anew, for it is compiled: uv may know it from a clone that was here before.
-.venv/.ready: pyproject.toml uv.lock hatch_build.py schemas/avro_compiled.pyx producer_api/event_compiled.pyx .tools/$(UV_VERSION)
+.venv/.ready: pyproject.toml uv.lock hatch_build.py schemas/avro_compiled.pyx producer_api/events/event_compiled.pyx .tools/$(UV_VERSION)
 	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))" --reinstall-package headrace
 	@touch $@
 

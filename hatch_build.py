@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.errors import CompileError, ExecError, LinkError, PlatformError
 
-_MODULES = ("schemas.avro_compiled", "producer_api.event_compiled")
+_MODULES = ("schemas.avro_compiled", "producer_api.events.event_compiled")
 _NO_COMPILER = (CompileError, ExecError, LinkError, PlatformError)
 
 

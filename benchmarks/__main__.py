@@ -67,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
+    gc.set_threshold(50_000, 20, 100)  # as `python -m headrace` does
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # runs `finally` blocks
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics are recreated often
     if failed := _run_all(arguments.names or NAMES, arguments.rounds):

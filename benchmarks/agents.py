@@ -20,7 +20,7 @@ from benchmarks.kafka_streams import kafka_streams
 from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
 from benchmarks.outcome import Results, count_results
 from benchmarks.process import Command, prepared_command, run_candidate
-from infra.broker.local_kafka import LocalKafka
+from headrace.local.broker.local_kafka import LocalKafka
 
 TITLE = "The agents on a real broker, one process each"
 #: Plain Faust would take minutes for as many events as headrace; the JVM needs some to warm up.

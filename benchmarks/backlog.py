@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.partitioner import murmur2
 
-from infra.topics import create_topics
+from headrace.admin.topics import create_topics
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import TOPICS
 

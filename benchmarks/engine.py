@@ -17,7 +17,7 @@ from benchmarks.backlog import Record, batch_producer, make_batches, send_batche
 from benchmarks.kafka_streams import kafka_streams
 from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
 from benchmarks.process import ROOT, Command, prepared_command, run_candidate
-from infra.broker.local_kafka import LocalKafka
+from headrace.local.broker.local_kafka import LocalKafka
 from streams.engine.changelog_headers import version_header
 
 PARTITIONS = 4

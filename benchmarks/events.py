@@ -9,10 +9,10 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from infra.demo.crowd import Simulation, TimedEvent
-from producer_api.draft import EventContext
-from producer_api.import_sites import ImportSites
-from producer_api.parse import parse
+from headrace.traffic.demo.simulation import Simulation, TimedEvent
+from producer_api.events.draft import EventContext
+from producer_api.events.import_sites import ImportSites
+from producer_api.events.parse import parse
 from schemas import codec
 from schemas.records import RawEvent
 

@@ -16,9 +16,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
 from benchmarks.process import prepared_command
-from infra.broker.local_kafka import LocalKafka
-from infra.broker.ports import free_port
-from infra.topics import create_topics
+from headrace.admin.topics import create_topics
+from headrace.local.broker.local_kafka import LocalKafka
+from headrace.local.broker.ports import free_port
 from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.waiting import eventually
 from tests.integration.producer_api.serving import responds_ok, running

@@ -23,7 +23,7 @@ from schemas.topics import (
     SESSIONS,
     Topic,
 )
-from streams.domain.fingerprints import fingerprint
+from streams.domain.alerts.fingerprints import fingerprint
 from tests import reference
 from tests.component.streams.bench import raw_record
 

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.measure import PeerUnavailable
-from infra.broker import maven
-from infra.broker.jars import cache_folder
+from headrace.local.broker import maven
+from headrace.local.broker.jars import cache_folder
 
 #: Older than the broker, because some mirrors of Maven Central lack the newest version.
 _VERSION = "4.3.1"

@@ -24,8 +24,8 @@ from schemas.codec import encode
 from schemas.headers import Source
 from schemas.records import SessionState
 from streams.agents import sessionize
-from streams.domain import sessions
-from streams.domain.sessions import SessionRules
+from streams.domain.sessions import rules as sessions
+from streams.domain.sessions.rules import SessionRules
 from streams.engine.changelog_headers import version_header
 from tests.component.streams.bench import Bench, InRecord, NotingProducer, routed
 from tests.unit.streams.samples import NOON_MS

@@ -6,7 +6,7 @@ from functools import partial
 from benchmarks.living import RULES
 from streams.agents import aggregate_durations, count_live, raise_alerts, route_events, sessionize
 from streams.agents.count_live import Counting
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.log_tail import LogTail
 from streams.engine.worker import Worker
 

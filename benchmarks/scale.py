@@ -31,7 +31,7 @@ from benchmarks.backlog import (
 from benchmarks.events import distinct
 from benchmarks.measure import Candidate, Measurement, Workload
 from benchmarks.process import ROOT
-from infra.broker.local_kafka import LocalKafka
+from headrace.local.broker.local_kafka import LocalKafka
 from schemas.event_types import EVENT_TYPES
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
 from tests.component.streams.bench import raw_record

@@ -21,7 +21,7 @@ from benchmarks.living import RULES
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_SESSION
 from streams.agents import route_events, sessionize
-from streams.domain.dedupe import CLIENT_IDS
+from streams.domain.routing.dedupe import CLIENT_IDS
 from streams.engine.log_tail import LogTail
 from streams.engine.worker import Worker
 

@@ -14,7 +14,7 @@ from aiokafka.errors import (
 )
 
 from kafka_clients.clients import make_admin, make_consumer
-from kafka_clients.refusals import KafkaProblem, explain_error, topic_problems
+from kafka_clients.problems import KafkaProblem, explain_error, topic_problems
 from kafka_clients.security import security_options
 from schemas.brokers import parse_brokers
 from schemas.kafka_settings import KafkaSettings

@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from kafka_clients.closing import Consumer, Producer, TlsAdmin, TlsConsumer
+from kafka_clients.bounded_clients import Consumer, Producer, TlsAdmin, TlsConsumer
 from kafka_clients.security import security_options
 from schemas.kafka_settings import KafkaSettings
 
@@ -16,7 +16,7 @@ CLIENT_ERRORS = (KafkaError, OSError, RuntimeError)
 def make_consumer(kafka: KafkaSettings, *topics: str, **options: Any) -> Any:
     """Return a consumer, not started, without auto-commit.
 
-    `topics` and `group_id` include the topic prefix (`schemas.kafka_names`). `options` are passed
+    `topics` and `group_id` include the topic prefix (`schemas.topic_prefix`). `options` are passed
     to `AIOKafkaConsumer`.
     """
     is_member = options.get("group_id") is not None

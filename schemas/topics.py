@@ -6,7 +6,7 @@ Names are a public contract and never change: consumers outside this project rea
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.kafka_names import prefixed
+from schemas.topic_prefix import prefixed
 
 Cleanup = Literal["delete", "compact"]
 

@@ -8,22 +8,22 @@ from functools import partial
 
 from aiokafka import TopicPartition
 
-from schemas.kafka_names import prefixed
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import Settings
+from schemas.topic_prefix import prefixed
 from schemas.topics import SUBSCRIPTIONS, TOPICS
-from sinks.agents import stores
+from sinks.agents import sink_agents
+from sinks.delivery.dispatcher import Dispatcher
+from sinks.delivery.publisher import open_publisher
+from sinks.delivery.reconciler import Reconciler
+from sinks.delivery.retention import Retention
+from sinks.delivery.sender import Sender
+from sinks.delivery.service import Subscriptions
 from sinks.sql.digests import DeliveryLimits
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.reader import open_reader
 from sinks.sql.writer import Writer, open_writer
-from sinks.webhooks.deliver import Dispatcher
-from sinks.webhooks.mend import Reconciler
-from sinks.webhooks.prune import Retention
-from sinks.webhooks.sender import Sender
-from sinks.webhooks.service import Subscriptions
-from sinks.webhooks.topic import open_publisher
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.global_table import GlobalTable
 from streams.engine.producer import StoppingError
@@ -87,7 +87,7 @@ def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
         max_refused_in_a_row=kafka.max_refused_in_a_row,
     )
     worker.checks.append(lambda: writer.problem)
-    stores.register(worker, writer)
+    sink_agents.register(worker, writer)
     return worker
 
 

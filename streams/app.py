@@ -8,8 +8,8 @@ from aiokafka.partitioner import murmur2
 
 from schemas.event_types import TICK
 from schemas.headers import TYPE
-from schemas.kafka_names import prefixed
 from schemas.settings import Settings
+from schemas.topic_prefix import prefixed
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, TOPICS
 from streams.agents import (
     aggregate_durations,
@@ -19,9 +19,9 @@ from streams.agents import (
     sessionize,
 )
 from streams.agents.follow_subscriptions import follow
-from streams.domain.dedupe import CLIENT_IDS
-from streams.domain.sessions import SessionRules
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.subscriptions import Subscriptions
+from streams.domain.routing.dedupe import CLIENT_IDS
+from streams.domain.sessions.rules import SessionRules
 from streams.engine.capacity import Capacity
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.log_tail import LogTail

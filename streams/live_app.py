@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Mapping
 
 from aiokafka import TopicPartition
 
-from schemas.kafka_names import prefixed
 from schemas.kafka_settings import KafkaSettings
 from schemas.live import LIVE_MINUTES
 from schemas.settings import Settings
+from schemas.topic_prefix import prefixed
 from schemas.topics import EVENTS_SESSION, TOPICS
 from streams.agents import count_live, report_live
 from streams.app import APP_ID as ROUTER_ID

@@ -24,6 +24,8 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 # pytest --hypothesis-profile=nightly tests/property
 settings.register_profile("nightly", deadline=None, max_examples=3_000)
+# `make unit`: fast feedback; `make test` tries all examples.
+settings.register_profile("quick", deadline=None, max_examples=10)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

@@ -25,7 +25,7 @@ from benchmarks.peers import avro
 from benchmarks.peers.plain_faust import faust_app, run_app
 from benchmarks.stopwatch import Stopwatch, end_process
 from schemas.headers import EVENT_ID, SOURCE, TYPE, Source
-from schemas.raw import site_of
+from schemas.raw_records import site_of
 from schemas.records import RawEvent
 from schemas.topics import (
     ALERT_STATES,
@@ -37,13 +37,13 @@ from schemas.topics import (
     Topic,
 )
 from streams.agents.count_live import PUBLISH_SECONDS
-from streams.domain import routing
-from streams.domain.alert_aggregator import AlertAggregator
-from streams.domain.dedupe import SERVER_IDS, SeenIds
-from streams.domain.duration_aggregator import DurationAggregator
-from streams.domain.live import LiveAggregator
-from streams.domain.session_aggregator import SessionAggregator
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.aggregator import AlertAggregator
+from streams.domain.alerts.subscriptions import Subscriptions
+from streams.domain.durations.aggregator import DurationAggregator
+from streams.domain.live.aggregator import LiveAggregator
+from streams.domain.routing import routes as routing
+from streams.domain.routing.dedupe import SERVER_IDS, SeenIds
+from streams.domain.sessions.aggregator import SessionAggregator
 from streams.engine.capacity import MAX_STATES
 
 #: Processes one event.

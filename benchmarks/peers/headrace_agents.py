@@ -64,7 +64,7 @@ def build(agent: str, bootstrap: str, group: str, stopwatch: Stopwatch) -> Worke
 
 def main() -> None:
     """Run the agent."""
-    gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
+    gc.set_threshold(50_000, 20, 100)  # as `python -m headrace` does
     agent, bootstrap, _, group, events = sys.argv[1:]
     worker = build(agent, bootstrap, group, Stopwatch(int(events)))
     with asyncio.Runner() as runner:

@@ -99,7 +99,7 @@ def recovering(bootstrap: str, prefix: str, group: str, stopwatch: Stopwatch) ->
 
 def main() -> None:
     """Run the job."""
-    gc.set_threshold(50_000, 20, 100)  # as `python -m infra` does
+    gc.set_threshold(50_000, 20, 100)  # as `python -m headrace` does
     job, bootstrap, prefix, group, events = sys.argv[1:]
     stopwatch = Stopwatch(int(events))
     if job == "recover":

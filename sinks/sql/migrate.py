@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from sinks.sql.engine import open_database
-from sinks.sql.schema import differences
+from sinks.sql.schema_diff import differences
 from sinks.sql.sqlite import create_file, sqlite_path
 
 T = TypeVar("T")

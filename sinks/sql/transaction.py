@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Table
 
-from schemas.counted import counted
+from schemas.plurals import counted
 from sinks.sql import offsets, outbox
 from sinks.sql.batch import RejectedRecord, SourcedRow, deduplicate, find_invalid, from_offset
 from sinks.sql.digests import DeliveryLimits

@@ -18,7 +18,7 @@ from sinks.sql.digests import DeliveryLimits
 from sinks.sql.engine import Database, open_database
 from sinks.sql.errors import is_poison
 from sinks.sql.offsets import SourcePartition
-from sinks.sql.patience import Retrier
+from sinks.sql.retries import Retrier
 from sinks.sql.tables import ConsumerOffsetRow, table_of
 from sinks.sql.transaction import Batch, PoisonFound
 

@@ -2,7 +2,7 @@
 
 from schemas.records import PageDuration
 from schemas.topics import EVENTS_PAGELEAVE, PAGE_DURATIONS
-from streams.domain.duration_aggregator import DurationAggregator
+from streams.domain.durations.aggregator import DurationAggregator
 from streams.engine.events import EventStream
 from streams.engine.worker import Worker
 

@@ -8,11 +8,11 @@ from time import monotonic
 from typing import NamedTuple
 
 from schemas.codec import encode, projection
-from schemas.counted import counted
+from schemas.plurals import counted
 from schemas.records import RawEvent
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
 from streams.agents.replaying import is_replay
-from streams.domain.live import LiveAggregator
+from streams.domain.live.aggregator import LiveAggregator
 from streams.engine.batch import Batch
 from streams.engine.events import now_ms, read_events
 from streams.engine.offset_range import OffsetRange

@@ -6,7 +6,7 @@ from schemas.codec import CodecError, decode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Subscription
 from schemas.topics import SUBSCRIPTIONS
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.global_table import GlobalTable
 from streams.engine.worker import Worker
 

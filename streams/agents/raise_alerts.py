@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from schemas.records import AlertState
 from schemas.topics import ALERT_STATES, ALERTS, EVENTS_ALERT
-from streams.domain.alert_aggregator import AlertAggregator
+from streams.domain.alerts.aggregator import AlertAggregator
+from streams.domain.alerts.subscriptions import Subscriptions
 from streams.domain.states import States
-from streams.domain.subscriptions import Subscriptions
 from streams.engine.events import EventStream
 from streams.engine.worker import Worker
 

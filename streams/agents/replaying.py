@@ -6,7 +6,7 @@ from schemas.headers import REPLAY_FOR, REPLAY_OF, SOURCE, Headers, Source, find
 from schemas.positions import position
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES, STAGES
-from streams.domain.replays import ReplayRegistry
+from streams.domain.routing.replays import ReplayRegistry
 from streams.engine.batch import Batch, InRecord
 from streams.engine.stream_time import limited
 

@@ -11,13 +11,13 @@ from contextlib import suppress
 from schemas.event_types import TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
 from schemas.positions import position
-from schemas.raw import dead_letter_reason, site_of
+from schemas.raw_records import dead_letter_reason, site_of
 from schemas.records import Replay
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, REPLAYS
 from streams.agents.replaying import is_replay, to_route
-from streams.domain import routing
-from streams.domain.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
-from streams.domain.replays import ReplayRegistry
+from streams.domain.routing import routes as routing
+from streams.domain.routing.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
+from streams.domain.routing.replays import ReplayRegistry
 from streams.engine.batch import Batch, InRecord
 from streams.engine.events import now_ms
 from streams.engine.log_tail import LogTail

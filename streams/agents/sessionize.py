@@ -2,8 +2,8 @@
 
 from schemas.records import SessionState
 from schemas.topics import EVENTS_SESSION, SESSIONS
-from streams.domain.session_aggregator import SessionAggregator
-from streams.domain.sessions import SessionRules
+from streams.domain.sessions.aggregator import SessionAggregator
+from streams.domain.sessions.rules import SessionRules
 from streams.domain.states import States
 from streams.engine.events import EventStream, now_ms
 from streams.engine.worker import Worker

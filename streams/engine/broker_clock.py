@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from schemas.clocks import CLOCK_PROBLEM, LEAD_MS
+from schemas.clock_tolerance import CLOCK_PROBLEM, LEAD_MS
 
 log = logging.getLogger(__name__)
 

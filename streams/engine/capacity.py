@@ -4,7 +4,7 @@ import logging
 from time import monotonic
 from typing import Any
 
-from schemas.counted import counted
+from schemas.plurals import counted
 from streams.engine.batch import Batch
 from streams.engine.partition_states import PartitionStates
 from streams.engine.table import BatchTable

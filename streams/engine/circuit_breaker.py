@@ -6,7 +6,7 @@ queue (design D4).
 
 from collections import defaultdict
 
-from schemas.counted import counted
+from schemas.plurals import counted
 from streams.engine.batch import Batch
 
 #: Consecutive dead letters that stop a partition, unless a setting says otherwise.

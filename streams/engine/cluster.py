@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 
 from kafka_clients.clients import make_admin
 from schemas.codec import CodecError, decode
-from schemas.counted import counted
 from schemas.kafka_settings import KafkaSettings
+from schemas.plurals import counted
 from schemas.records import ClusterEpoch
 from schemas.topics import CLUSTER_EPOCHS, Topic
 from streams.engine.log_tail import LogTail

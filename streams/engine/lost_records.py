@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from kafka_clients.clients import make_consumer
-from schemas.counted import counted
 from schemas.kafka_settings import KafkaSettings
+from schemas.plurals import counted
 from streams.engine.offsets import ClusterOffsets
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import logging
 
 from aiokafka import TopicPartition
 
-from schemas.counted import counted
+from schemas.plurals import counted
 from schemas.topics import dead_letters_of
 from streams.engine.agent import Agent
 from streams.engine.batch import Batch

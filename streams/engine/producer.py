@@ -14,9 +14,9 @@ import stamina
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from kafka_clients.clients import make_producer
-from kafka_clients.refusals import explain_error
-from schemas.counted import counted
+from kafka_clients.problems import explain_error
 from schemas.kafka_settings import KafkaSettings
+from schemas.plurals import counted
 from streams.engine.broker_clock import BrokerClock
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ Otherwise a broker whose clock jumps would close every visit, or keep each open 
 reads no clock: agents pass the time of the worker.
 """
 
-from schemas.clocks import LEAD_MS
+from schemas.clock_tolerance import LEAD_MS
 from schemas.headers import Source
 
 

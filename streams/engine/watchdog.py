@@ -5,7 +5,7 @@ from time import monotonic
 
 from aiokafka import TopicPartition
 
-from schemas.counted import counted
+from schemas.plurals import counted
 
 LIMIT_SECONDS = 90.0
 #: Without progress for longer, the worker is not ready.

@@ -9,9 +9,9 @@ import pytest
 from schemas.kafka_settings import KafkaSettings
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import Topic
-from sinks.agents import stores
+from sinks.agents import sink_agents
 from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.agent import Agent
 from streams.engine.worker import Worker
 from tests.unit.streams.samples import RULES
@@ -24,7 +24,7 @@ _REGISTERS: dict[str, list[Any]] = {
         aggregate_durations.register,
         partial(raise_alerts.register, subscriptions=Subscriptions(), complete=_ANYTHING),
     ],
-    "sinks": [partial(stores.register, writer=_ANYTHING)],
+    "sinks": [partial(sink_agents.register, writer=_ANYTHING)],
 }
 
 
@@ -49,4 +49,4 @@ def test_a_stage_is_an_agent_by_its_name(role: str, stages: dict[str, Topic]) ->
 
 def test_every_sink_can_be_given_a_dead_letter_again() -> None:
     """By store_events, into its own table."""
-    assert set(stores.SINKS) == set(SINK_STAGES)
+    assert set(sink_agents.SINKS) == set(SINK_STAGES)

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
-from infra.dead_letters.letter import DeadLetter
-from infra.dead_letters.read import open_reader
+from headrace.ops.dead_letters.dead_letter import DeadLetter
+from headrace.ops.dead_letters.reader import open_reader
 from schemas.kafka_settings import KafkaSettings
 from tests.e2e.stack import PARTITIONS, Stack
 
@@ -26,7 +26,7 @@ def status(stack: Stack) -> tuple[int, Any]:
     """Return the exit code and the JSON of `headrace status --json`."""
     argv = ["status", "--json", "--data-dir", str(stack.data_dir)]
     completed = subprocess.run(
-        [sys.executable, "-m", "infra", *argv], capture_output=True, check=False
+        [sys.executable, "-m", "headrace", *argv], capture_output=True, check=False
     )
     return completed.returncode, json.loads(completed.stdout)
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 from sqlalchemy import Connection, CursorResult, Executable
 
-from infra.broker.ports import free_port
+from headrace.local.broker.ports import free_port
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually
 
@@ -81,7 +81,7 @@ class Stack:
         argv = ["up", "--data-dir", str(self.data_dir), "--port", str(self.port), *self._options]
         with self._screen.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "infra", *argv],
+                [sys.executable, "-m", "headrace", *argv],
                 env={**os.environ, **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -64,7 +64,7 @@ def test_damaged_rows_are_found_and_rebuilt(make_stack: MakeStack) -> None:
 
 def _headrace(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "infra", *command, "--data-dir", str(stack.data_dir)],
+        [sys.executable, "-m", "headrace", *command, "--data-dir", str(stack.data_dir)],
         capture_output=True,
         text=True,
         timeout=120,

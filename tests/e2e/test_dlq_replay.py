@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from infra.dead_letters.replay import Report, Selection, replay
+from headrace.ops.dead_letters.replay import Report, Selection, replay
 from schemas import codec
 from schemas.headers import SOURCE, Source
 from tests.contract.schemas.record_examples import MAKERS

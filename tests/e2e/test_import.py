@@ -22,7 +22,7 @@ payment;imp;s1;v1;1709287260000;/b;;12,50
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "infra", "replay", *arguments]
+    return [sys.executable, "-m", "headrace", "replay", *arguments]
 
 
 def _is_clamped(stack: Stack, site_id: str) -> bool:

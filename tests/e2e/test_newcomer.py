@@ -84,7 +84,9 @@ def test_the_demo_finds_a_stack_by_its_data_directory(make_stack: MakeStack) -> 
     """`headrace demo --data-dir` reads the port."""
     stack = make_stack({})
     argv = ["demo", "--data-dir", str(stack.data_dir), "--events", "30", "--rate", "300"]
-    demo = subprocess.run([sys.executable, "-m", "infra", *argv], capture_output=True, check=False)
+    demo = subprocess.run(
+        [sys.executable, "-m", "headrace", *argv], capture_output=True, check=False
+    )
 
     assert demo.returncode == 0, demo.stderr
     eventually(

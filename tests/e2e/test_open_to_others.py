@@ -35,7 +35,7 @@ def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeS
 
     create = ["tokens", "create", "--all", "--data-dir", str(stack.data_dir)]
     created = subprocess.run(
-        [sys.executable, "-m", "infra", *create], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "headrace", *create], check=True, capture_output=True, text=True
     )
     token = created.stdout.splitlines()[-1]
     assert _status(stack, "GET", "/api/sites/shop/live", token) == 200

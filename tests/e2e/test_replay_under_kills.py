@@ -34,7 +34,7 @@ def test_a_replayed_clickstream_is_exact_though_streams_and_sinks_are_killed(
     argv = ["replay", str(tmp_path / "clicks.jsonl"), "--to", stack.url, "--allow-rejects"]
     ledger = Ledger()
     replay = subprocess.Popen(
-        [sys.executable, "-m", "infra", *argv],
+        [sys.executable, "-m", "headrace", *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

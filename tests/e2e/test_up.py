@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.broker.ports import free_port
+from headrace.local.broker.ports import free_port
 from sinks.sql.migrate import upgrade
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 def _up(data_dir: Path, port: int, **settings: str) -> subprocess.CompletedProcess[str]:
     argv = ["up", "--data-dir", str(data_dir), "--port", str(port)]
     return subprocess.run(
-        [sys.executable, "-m", "infra", *argv],
+        [sys.executable, "-m", "headrace", *argv],
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
@@ -127,7 +127,7 @@ def test_a_stop_during_the_start_is_graceful(
     argv = ["up", "--data-dir", str(stack.data_dir), "--port", str(free_port())]
     with out.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "infra", *argv], stdout=file, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "headrace", *argv], stdout=file, stderr=subprocess.STDOUT
         )
     eventually(lambda: step in out.read_text(), within_seconds=60, what=f"the step {step}")
     eventually((stack.data_dir / "run" / "up.lock").exists, within_seconds=30, what="up")

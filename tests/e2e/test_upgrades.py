@@ -40,7 +40,7 @@ class Old(NamedTuple):
     def headrace(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command with the data directory."""
         return subprocess.run(
-            [sys.executable, "-m", "infra", *command, "--data-dir", str(self.stack.data_dir)],
+            [sys.executable, "-m", "headrace", *command, "--data-dir", str(self.stack.data_dir)],
             env={**os.environ, **self.stack.settings},
             capture_output=True,
             text=True,

@@ -7,12 +7,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from infra import process
-from infra.broker import ports, probe
-from infra.broker.folder import BrokerFolder
-from infra.broker.jars import class_path
-from infra.broker.java import find_java
-from infra.broker.local_kafka import JVM_OPTIONS
+from headrace.local import process
+from headrace.local.broker import ports, probe
+from headrace.local.broker.folder import BrokerFolder
+from headrace.local.broker.jars import class_path
+from headrace.local.broker.java import find_java
+from headrace.local.broker.local_kafka import JVM_OPTIONS
 from tests.fixtures.waiting import eventually_async
 
 _START_SECONDS = 60.0

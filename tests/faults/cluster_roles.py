@@ -11,8 +11,8 @@ from typing import Self
 
 import aiohttp
 
-from infra import process
-from infra.broker.ports import LOOPBACK, free_port
+from headrace.local import process
+from headrace.local.broker.ports import LOOPBACK, free_port
 from tests.fixtures.waiting import eventually_async
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Roles:
 
     def _spawn(self, log: str, *command: str) -> subprocess.Popen[bytes]:
         return process.spawn(
-            [sys.executable, "-m", "infra", *command],
+            [sys.executable, "-m", "headrace", *command],
             log=self._folder / f"{log}.log",
             env=self._environment,
         )

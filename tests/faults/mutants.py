@@ -17,9 +17,10 @@ from typing import NamedTuple
 _ROOT = Path(__file__).parents[2]
 _COPIED = (
     "benchmarks",
-    "infra",
+    "headrace",
     "kafka_clients",
     "producer_api",
+    "query_api",
     "schemas",
     "sinks",
     "streams",
@@ -41,7 +42,7 @@ MUTANTS = (
     Mutant(
         "time-shifted",
         "tests/faults/test_kills.py::test_each_role_is_killed_once",
-        "producer_api/times.py",
+        "producer_api/events/times.py",
         "timestamp = received - (sent - timestamp)",
         "timestamp = received - (sent - timestamp) + 1_000_000",
     ),
@@ -62,21 +63,21 @@ MUTANTS = (
     Mutant(
         "events-applied-again",
         "tests/faults/test_kills.py::test_each_role_is_killed_ten_times_at_random_moments",
-        "streams/domain/sessions.py",
+        "streams/domain/sessions/rules.py",
         "return replace(state, src_offset=src.offset, visits=_bounded(visits))",
         "return replace(state, visits=_bounded(visits))",
     ),
     Mutant(
         "short-retention",
         "tests/faults/test_default_settings.py",
-        "streams/domain/sessions.py",
+        "streams/domain/sessions/rules.py",
         'closes if visit.state == "open" else closes + rules.retention_ms',
         'closes if visit.state == "open" else closes + rules.retention_ms // 25',
     ),
     Mutant(
         "grace-period-ignored",
         "tests/faults/test_default_settings.py",
-        "streams/domain/sessions.py",
+        "streams/domain/sessions/rules.py",
         "(gap + lateness) * 1_000",
         "min(gap + lateness, gap + 60) * 1_000",
     ),
@@ -171,14 +172,14 @@ MUTANTS = (
     Mutant(
         "database-not-waited-for",
         "tests/faults/test_database.py::test_postgresql_is_down_for_two_minutes_and_restarted",
-        "sinks/sql/patience.py",
+        "sinks/sql/retries.py",
         "if not is_transient(error):",
         "if True:",
     ),
     Mutant(
         "silent-about-the-disk",
         "tests/faults/test_disk_full.py::test_the_status_says_that_the_disk_is_full",
-        "infra/status/look.py",
+        "headrace/ops/status/collect.py",
         "Status(problems=_disk_problems(data_dir))",
         "Status()",
     ),

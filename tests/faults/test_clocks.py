@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.broker.ports import free_port
+from headrace.local.broker.ports import free_port
 from tests.faults.load import Load
 from tests.faults.scenario import MakeScenario, Scenario, why_not_ready
 from tests.faults.workers import is_ready, workers_of

@@ -46,7 +46,7 @@ def test_a_database_adopts_an_empty_cluster_twice(make_stack: MakeStack, seed: i
 
 def _headrace(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "infra", *command, "--data-dir", str(stack.data_dir)],
+        [sys.executable, "-m", "headrace", *command, "--data-dir", str(stack.data_dir)],
         capture_output=True,
         text=True,
         timeout=180,

@@ -103,7 +103,7 @@ def _all(stack: Stack, token: str, path: str) -> list[dict[str, Any]]:
 
 
 def _headrace(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "infra", *command, "--data-dir", str(stack.data_dir)]
+    argv = [sys.executable, "-m", "headrace", *command, "--data-dir", str(stack.data_dir)]
     environment = {**os.environ, **stack.settings}
     return subprocess.run(argv, env=environment, check=False, capture_output=True, text=True)
 

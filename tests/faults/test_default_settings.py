@@ -133,5 +133,5 @@ def _is_expired(stack: Stack, session: str) -> bool:
 
 
 def _audit(stack: Stack) -> int:
-    argv = [sys.executable, "-m", "infra", "audit", "--data-dir", str(stack.data_dir)]
+    argv = [sys.executable, "-m", "headrace", "audit", "--data-dir", str(stack.data_dir)]
     return subprocess.run(argv, env={**os.environ, **stack.settings}, check=False).returncode

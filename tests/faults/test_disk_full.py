@@ -108,5 +108,5 @@ def _until_reported(stack: Stack) -> None:
 def _audit(stack: Stack) -> int:
     argv = ["audit", "--data-dir", str(stack.data_dir)]
     environment = {**os.environ, **stack.settings}
-    argv = [sys.executable, "-m", "infra", *argv]
+    argv = [sys.executable, "-m", "headrace", *argv]
     return subprocess.run(argv, env=environment, check=False).returncode

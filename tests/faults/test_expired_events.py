@@ -8,8 +8,8 @@ import sys
 import pytest
 from aiokafka import TopicPartition
 
-from infra.broker.local_kafka import LocalKafka
-from infra.broker.ports import free_port
+from headrace.local.broker.local_kafka import LocalKafka
+from headrace.local.broker.ports import free_port
 from schemas.topics import EVENTS_RAW
 from tests.e2e.stack import Stack
 from tests.faults.checks import Logs, check_logs
@@ -127,7 +127,7 @@ def _log_of_streams(stack: Stack) -> str:
 
 def _headrace(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "infra", *command, "--data-dir", str(stack.data_dir)],
+        [sys.executable, "-m", "headrace", *command, "--data-dir", str(stack.data_dir)],
         env={**os.environ, **stack.settings},
         capture_output=True,
         text=True,

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from infra.broker.local_kafka import LocalKafka
-from infra.broker.ports import free_port
+from headrace.local.broker.local_kafka import LocalKafka
+from headrace.local.broker.ports import free_port
 from schemas.topics import (
     ALERTS,
     EVENTS_ALERT,

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from infra.broker.local_kafka import LocalKafka
+from headrace.local.broker.local_kafka import LocalKafka
 from tests.e2e.conftest import MakeStack
 from tests.faults.brokers import delete_groups
 from tests.faults.scenario import Scenario

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.process import terminate
-from schemas.clocks import CLOCK_PROBLEM
+from headrace.local.process import terminate
+from schemas.clock_tolerance import CLOCK_PROBLEM
 from tests.e2e.stack import PARTITIONS, Stack
 from tests.fixtures.waiting import eventually
 
@@ -41,7 +41,7 @@ class RoleProcess:
         }
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "infra", role],
+                [sys.executable, "-m", "headrace", role],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

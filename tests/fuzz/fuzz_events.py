@@ -10,11 +10,11 @@ from pathlib import Path
 import atheris
 from aiokafka.partitioner import murmur2
 
-from producer_api import event_compiled
-from producer_api.draft import EventContext
-from producer_api.fast import read_fast
-from producer_api.import_sites import ImportSites
-from producer_api.parse import parse
+from producer_api.events import event_compiled
+from producer_api.events.draft import EventContext
+from producer_api.events.fast_parse import read_fast
+from producer_api.events.import_sites import ImportSites
+from producer_api.events.parse import parse
 
 _NOW = 1_769_860_800_000_000  # 2026-01-31T12:00:00Z
 _CONTEXT = EventContext(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from producer_api.accumulator import BatchBuilder, RetriableError
+from producer_api.produce.accumulator import BatchBuilder, RetriableError
 from schemas.headers import Headers
 from schemas.reject_reasons import RejectReason
 

@@ -10,9 +10,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from producer_api import connections
-from producer_api.app import Api
-from producer_api.direct import protocol_with_limits
+from producer_api.http import connections
+from producer_api.http.app import Api
+from producer_api.http.fast_protocol import protocol_with_limits
 from tests.component.producer_api.fake_kafka import FakeKafka
 
 EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
-from producer_api import intake
-from producer_api.app import Api
-from producer_api.connections import close_slow_connections
-from producer_api.draft import EncodedEvent, EventContext
-from producer_api.fast import read_fast
+from producer_api.events.draft import EncodedEvent, EventContext
+from producer_api.events.fast_parse import read_fast
+from producer_api.http import intake
+from producer_api.http.app import Api
+from producer_api.http.connections import close_slow_connections
 from tests.component.producer_api.conftest import SHORT_DEADLINE_SECONDS, client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.component.producer_api.test_connections import EVENT, connected, head

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from producer_api.app import Api
+from producer_api.http.app import Api
 from schemas import codec
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent

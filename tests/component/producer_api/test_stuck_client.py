@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from producer_api import kafka
-from producer_api.kafka import ReconnectingProducer
+from producer_api.produce import producer as kafka
+from producer_api.produce.producer import ReconnectingProducer
 from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.waiting import eventually_async
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from producer_api.app import Connection
+from producer_api.http.app import Connection
 from tests.component.producer_api.fake_kafka import Stored
 from tests.fixtures.waiting import eventually_async
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from infra.adopt.seeds import Seed, seed_records
+from headrace.ops.adopt.seeds import Seed, seed_records
 from schemas.event_types import EVENT_TYPES, TICK
 from schemas.headers import (
     CLIENT_ID,

@@ -9,8 +9,8 @@ import schemathesis
 from hypothesis import settings
 from schemathesis.generation.case import Case
 
-from producer_api.app import Api
-from producer_api.openapi import document
+from producer_api.http.app import Api
+from producer_api.http.openapi import document
 from tests.component.producer_api.conftest import new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.fixtures.fuzzing import CHECKS, EXAMPLES

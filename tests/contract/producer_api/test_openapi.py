@@ -1,8 +1,8 @@
 from msgspec.structs import fields
 
-from producer_api.fields import FIELDS
-from producer_api.openapi import document, event_schema
-from producer_api.parse import REQUIRED
+from producer_api.events.fields import FIELDS
+from producer_api.events.parse import REQUIRED
+from producer_api.http.openapi import document, event_schema
 from schemas import http_docs
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent

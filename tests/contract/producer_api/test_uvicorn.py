@@ -10,8 +10,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from producer_api.direct import protocol_with_limits
-from producer_api.server import _Server
+from producer_api.http.fast_protocol import protocol_with_limits
+from producer_api.http.server import _Server
 
 PROTOCOL = protocol_with_limits(10)
 #: Attributes of uvicorn's protocol that are read or replaced.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from infra.rebuild.changelog import Put
+from headrace.ops.rebuild.changelog import Put
 from schemas.codec import decode
 from schemas.headers import Source
 from schemas.positions import epoch_of, offset_of
@@ -16,10 +16,10 @@ from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql.batch import SourcedRow
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from sinks.sql.writer import Writer
-from streams.domain.alert_aggregator import AlertAggregator
-from streams.domain.duration_aggregator import DurationAggregator
-from streams.domain.session_aggregator import SessionAggregator
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.aggregator import AlertAggregator
+from streams.domain.alerts.subscriptions import Subscriptions
+from streams.domain.durations.aggregator import DurationAggregator
+from streams.domain.sessions.aggregator import SessionAggregator
 from streams.engine.capacity import MAX_STATES
 from tests.contract.sinks.samples import expect_no_rejection, open_for_test
 from tests.unit.streams import samples

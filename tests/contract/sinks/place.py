@@ -9,12 +9,12 @@ from typing import Any
 
 from schemas.codec import encode
 from schemas.records import Subscription
+from sinks.delivery.publisher import Publish, Unavailable
+from sinks.delivery.reconciler import Reconciler
+from sinks.delivery.sender import CheckingResolver
+from sinks.delivery.service import Subscriptions
 from sinks.sql.engine import Database, open_database
 from sinks.sql.reader import open_reader
-from sinks.webhooks.mend import Reconciler
-from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import Subscriptions
-from sinks.webhooks.topic import Publish, Unavailable
 
 BODY: dict[str, Any] = {
     "site_id": "shop",

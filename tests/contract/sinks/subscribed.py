@@ -6,13 +6,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from schemas.records import Alert
+from sinks.delivery import subscription_store
+from sinks.delivery.subscription_spec import SubscriptionSpec
 from sinks.rows import alert_row
 from sinks.sql.batch import SourcedRow
 from sinks.sql.engine import open_database
 from sinks.sql.tables import AlertRow, DeliveryRow
 from sinks.sql.writer import Writer
-from sinks.webhooks import records
-from sinks.webhooks.asked import SubscriptionSpec
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import NOON, NOON_TIME, expect_no_rejection, uuid_of
 
@@ -34,7 +34,7 @@ async def subscribe(database_url: str, name: str, /, **fields: Any) -> str:
     subscription_id = uuid_of(("subscription", name))
 
     def add(connection: Connection) -> None:
-        records.add(connection, subscription_id, spec, SECRET, NOON_TIME)
+        subscription_store.add(connection, subscription_id, spec, SECRET, NOON_TIME)
 
     database = open_database(database_url)
     try:

@@ -8,10 +8,10 @@ import pytest
 from aiokafka import TopicPartition
 from sqlalchemy import Connection
 
-from infra.adopt import alerts, seeds
-from infra.adopt.stored import StoredOffsets, positions_of, read_offsets, replace_offsets
-from infra.audit.snapshot import Snapshot, read_snapshot
-from infra.database import run_once
+from headrace.admin.database import run_once
+from headrace.ops.adopt import alerts, seeds
+from headrace.ops.adopt.offsets import StoredOffsets, positions_of, read_offsets, replace_offsets
+from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from schemas.codec import decode
 from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, Source, find
 from schemas.positions import position
@@ -21,8 +21,8 @@ from schemas.topics import EVENTS_RAW, PAGE_DURATIONS, SESSIONS
 from sinks.app import APP_ID as SINKS
 from sinks.sql.errors import ClusterMismatch
 from sinks.sql.writer import open_writer
-from streams.domain.dedupe import CLIENT_IDS, SeenIds
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.subscriptions import Subscriptions
+from streams.domain.routing.dedupe import CLIENT_IDS, SeenIds
 from streams.engine.producer import OutRecord
 from tests.contract.sinks.audited import Log, Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from infra.audit.difference import Difference, Findings
-from infra.audit.former import legacy_details, legacy_fingerprint
-from infra.audit.run import audit
+from headrace.ops.audit.findings import Difference, Findings
+from headrace.ops.audit.legacy_alerts import legacy_details, legacy_fingerprint
+from headrace.ops.audit.run import audit
 from schemas.settings import DatabaseSettings, Settings
 from tests.contract.sinks.audited import Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query

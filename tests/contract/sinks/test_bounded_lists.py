@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from query_api import queries, tokens
+from sinks.delivery import queue, subscription_store
 from sinks.paging import Slice
-from sinks.query import reads, tokens
 from sinks.sql.engine import open_database
-from sinks.webhooks import queue, records
 from tests.contract.sinks import crowded
 from tests.contract.sinks.crowded import OWNER, ROWS, uuid_at
 from tests.contract.sinks.samples import NOON_TIME
@@ -60,29 +60,29 @@ def _reads() -> Iterator[tuple[str, Read]]:
     slices = _slices(*visits, (LATE, uuid_at(0)), (EARLY, uuid_at(0)))
     read: Read
     for slice_, state in product(slices, (None, "closed", "open", "withdrawn")):
-        read = partial(reads.sessions, site_id="shop", part=slice_, state=state)
+        read = partial(queries.sessions, site_id="shop", part=slice_, state=state)
         yield f"sessions, {state}, {slice_}", read
     slices = _slices((MIDDLE, ROWS // 4), (LATE, ROWS), (EARLY, 1))
     for slice_, rule in product(slices, (None, "payment", "error.new", "error.rate")):
-        read = partial(reads.alerts, site_id="shop", part=slice_, rule=rule)
+        read = partial(queries.alerts, site_id="shop", part=slice_, rule=rule)
         yield f"alerts, {rule}, {slice_}", read
     for seq in (0, 1, ROWS // 2, ROWS - 1, ROWS):
-        read = partial(reads.alerts_after, site_id="shop", seq=seq, until=ROWS, limit=20)
+        read = partial(queries.alerts_after, site_id="shop", seq=seq, until=ROWS, limit=20)
         yield f"alerts after {seq}", read
     hours = [NOON_TIME + timedelta(hours=hour) for hour in (0, 20, 49)]
     for slice_ in _slices(*((hour, "/5") for hour in hours), (LATE, "/"), (EARLY, "/z")):
-        yield f"pages, {slice_}", partial(reads.pages, site_id="shop", part=slice_)
+        yield f"pages, {slice_}", partial(queries.pages, site_id="shop", part=slice_)
     for after in ("", "shop", "site-00000", "site-1", "zz", "~"):
-        yield f"sites after {after}", partial(reads.sites, limit=20, after=after)
+        yield f"sites after {after}", partial(queries.sites, limit=20, after=after)
 
 
 def _reads_of_subscriptions() -> Iterator[tuple[str, Read]]:
     for part in _slices((MIDDLE, uuid_at(1)), (LATE, uuid_at(1)), (EARLY, uuid_at(1))):
-        read: Read = partial(records.deliveries, subscription_id=OWNER, slice_=part)
+        read: Read = partial(subscription_store.deliveries, subscription_id=OWNER, slice_=part)
         yield f"deliveries, {part}", read
         for sites in (None, ["site-00000"], ["site-00399", "site-00001"], ["shop"], [], MANY_SITES):
             named = f"subscriptions of {len(sites or ())} sites, {part}"
-            yield named, partial(records.page, sites=sites, slice_=part)
+            yield named, partial(subscription_store.page, sites=sites, slice_=part)
     yield "deliveries without a subscription", queue.has_orphans
     yield "tokens", partial(tokens.list_tokens, limit=20)
 
@@ -130,7 +130,7 @@ async def test_pages_of_a_site_are_each_listed_once(database_url: str, limit: in
         after: Any = None
         while True:
             slice_ = Slice(limit, after, None, NOON_TIME + timedelta(hours=3))
-            page = reads.pages(connection, "shop", slice_)
+            page = queries.pages(connection, "shop", slice_)
             found += [(item["hour"], item["path"], item["leaves"]) for item in page.items]
             assert all(item["p50_ms"] for item in page.items)
             if page.next_cursor is None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from infra.audit.run import audit
+from headrace.ops.audit.run import audit
+from query_api import queries
 from schemas.settings import DatabaseSettings, Settings
 from sinks.paging import Slice
-from sinks.query import reads
 from sinks.sql.engine import open_database
 from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import EventRow, PageDurationRow, SessionRow
@@ -63,8 +63,8 @@ async def test_every_site_is_listed_once(url: str) -> None:
     await _write(url, {SessionRow: visits})
 
     def walk(connection: Connection, limit: int) -> list[str]:
-        found = reads.sites(connection, limit)
-        while some := reads.sites(connection, limit, found[-1]):
+        found = queries.sites(connection, limit)
+        while some := queries.sites(connection, limit, found[-1]):
             found += some
         return found
 
@@ -81,7 +81,7 @@ async def test_every_page_is_listed_once(url: str) -> None:
         found: list[str] = []
         after: Any = None
         while True:
-            page = reads.pages(connection, "shop", Slice(limit, after, None, None))
+            page = queries.pages(connection, "shop", Slice(limit, after, None, None))
             found += [item["path"] for item in page.items]
             if page.next_cursor is None:
                 return found

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from sinks.delivery import queue
 from sinks.sql import outbox
 from sinks.sql.digests import MAX_DIGEST_ALERTS, DeliveryLimits
 from sinks.sql.engine import open_database
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
-from sinks.webhooks import queue
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import NOON, uuid_of
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe

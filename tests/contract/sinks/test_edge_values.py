@@ -15,16 +15,16 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from infra.audit.run import audit
-from producer_api.draft import EventContext
-from producer_api.import_sites import ImportSites
-from producer_api.parse import parse
+from headrace.ops.audit.run import audit
+from producer_api.events.draft import EventContext
+from producer_api.events.import_sites import ImportSites
+from producer_api.events.parse import parse
+from query_api import lists, queries
 from schemas.codec import decode
 from schemas.headers import Source
 from schemas.records import RawEvent
 from schemas.settings import DatabaseSettings, Settings
 from sinks.paging import Page, Slice
-from sinks.query import lists, reads
 from sinks.sql.engine import Database
 from sinks.sql.reader import open_reader
 from sinks.sql.tables import EventRow, SessionRow
@@ -114,9 +114,9 @@ def _check_row(event: RawEvent, row: dict[str, Any]) -> None:
 async def _check_lists(url: str) -> None:
     reader = open_reader(url)
     try:
-        visits = await _walk(reader, _visits, reads.SESSION_KEY)
-        pages = await _walk(reader, _pages, reads.PAGE_KEY)
-        alerts = await _walk(reader, _alerts, reads.ALERT_KEY)
+        visits = await _walk(reader, _visits, queries.SESSION_KEY)
+        pages = await _walk(reader, _pages, queries.PAGE_KEY)
+        alerts = await _walk(reader, _alerts, queries.ALERT_KEY)
     finally:
         await reader.close()
     for items in (visits, pages, alerts):
@@ -131,15 +131,15 @@ async def _check_lists(url: str) -> None:
 
 
 def _visits(connection: Connection, slice_: Slice) -> Page:
-    return reads.sessions(connection, SITE, slice_, None)
+    return queries.sessions(connection, SITE, slice_, None)
 
 
 def _pages(connection: Connection, slice_: Slice) -> Page:
-    return reads.pages(connection, SITE, slice_)
+    return queries.pages(connection, SITE, slice_)
 
 
 def _alerts(connection: Connection, slice_: Slice) -> Page:
-    return reads.alerts(connection, SITE, slice_, None)
+    return queries.alerts(connection, SITE, slice_, None)
 
 
 async def _count(url: str, of: str) -> int:
@@ -179,13 +179,13 @@ async def test_visits_at_the_first_and_last_time_are_paginated(
     await writer.write(TOPIC, 0, 20, {SessionRow: rows}, expect_no_rejection)
     reader = open_reader(database_url)
 
-    items = await _walk(reader, _visits, reads.SESSION_KEY)
+    items = await _walk(reader, _visits, queries.SESSION_KEY)
     within = lists.slice_of(
         lists.ListParameters.model_validate({"from": text_of(FIRST + 1), "to": text_of(LAST)}),
-        reads.SESSION_KEY,
+        queries.SESSION_KEY,
     )
     last = lists.slice_of(
-        lists.ListParameters.model_validate({"from": text_of(LAST)}), reads.SESSION_KEY
+        lists.ListParameters.model_validate({"from": text_of(LAST)}), queries.SESSION_KEY
     )
     between = await reader.run(partial(_visits, slice_=within))
     latest = await reader.run(partial(_visits, slice_=last))

@@ -12,23 +12,23 @@ from prometheus_client import CollectorRegistry
 from schemathesis.generation.case import Case
 from sqlalchemy import Connection
 
+from query_api import tokens
+from query_api.app import Query, Services
+from query_api.live_store import LiveStore
+from query_api.openapi import document
 from schemas.records import Subscription
-from sinks.query import tokens
-from sinks.query.app import Query, Services
-from sinks.query.live_board import LiveStore
-from sinks.query.openapi import document
+from sinks.delivery import subscription_store
+from sinks.delivery.sender import CheckingResolver
+from sinks.delivery.service import Subscriptions
+from sinks.delivery.subscription_spec import SubscriptionSpec
 from sinks.sql.engine import open_database
 from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
-from sinks.webhooks import records
-from sinks.webhooks.asked import SubscriptionSpec
-from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import Subscriptions
-from tests.component.sinks.query.conftest import FakeReader, FakeTopic
+from tests.component.query_api.conftest import FakeReader, FakeTopic
 from tests.fixtures.fuzzing import CHECKS, EXAMPLES
 from tests.fixtures.serving import served
-from tests.unit.sinks.query.test_live import NOW_MS
+from tests.unit.query_api.test_live import NOW_MS
 
 # Streams do not end.
 _SCHEMA = schemathesis.openapi.from_dict(document()).exclude(path_regex="/stream$")
@@ -49,7 +49,7 @@ class Role:
         spec = SubscriptionSpec("shop", "payment", {}, "https://example.com/", 0, enabled=True)
 
         def prepare(connection: Connection) -> str:
-            records.add(connection, self.subscription_id, spec, "whsec_x", now_utc())
+            subscription_store.add(connection, self.subscription_id, spec, "whsec_x", now_utc())
             return tokens.create(connection, "", None, "manage")
 
         self.token = await database.run(prepare)

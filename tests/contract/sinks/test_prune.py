@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from sinks.delivery import queue
+from sinks.delivery import retention as prune
+from sinks.delivery.retention import Retention
+from sinks.delivery.schedule import Outcome
 from sinks.sql.engine import Database, open_database
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow
 from sinks.sql.types import now_utc
-from sinks.webhooks import prune, queue
-from sinks.webhooks.prune import Retention
-from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
 from tests.contract.sinks.subscribed import ALERTS, alert, store, subscribe
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection
 
+from sinks.delivery import queue, subscription_store
+from sinks.delivery.queue import LEASE, ClaimedDelivery
+from sinks.delivery.schedule import Outcome
 from sinks.sql.engine import open_database
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
-from sinks.webhooks import queue, records
-from sinks.webhooks.queue import LEASE, ClaimedDelivery
-from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store, subscribe
 
@@ -116,13 +116,15 @@ async def test_disabling_a_subscription_cancels_pending_deliveries(
     database_url: str, run: Run
 ) -> None:
     """They are not claimed."""
-    (row,) = await run(records.all_rows)
-    spec = records.spec_of(row)
+    (row,) = await run(subscription_store.all_rows)
+    spec = subscription_store.spec_of(row)
     off = type(spec)(spec.site_id, spec.rule, {}, spec.url, 0, enabled=False)
     (one,) = await run(claiming(now_utc(), limit=1))
 
     await run(
-        lambda connection: records.change(connection, row.subscription_id, off, "gone", now_utc())
+        lambda connection: subscription_store.change(
+            connection, row.subscription_id, off, "gone", now_utc()
+        )
     )
 
     assert {row["state"] for row in await deliveries(database_url)} == {"cancelled"}

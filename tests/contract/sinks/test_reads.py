@@ -11,11 +11,11 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from query_api import models, queries
+from query_api.lists import ListParameters, slice_of
+from query_api.queries import ALERT_KEY, PAGE_KEY, SESSION_KEY
 from schemas import sketch
 from sinks.paging import Page, Slice
-from sinks.query import models, reads
-from sinks.query.lists import ListParameters, slice_of
-from sinks.query.reads import ALERT_KEY, PAGE_KEY, SESSION_KEY
 from sinks.sql.engine import Database
 from sinks.sql.reader import open_reader
 from sinks.sql.tables import AlertRow, PageDurationRow, SessionRow
@@ -54,7 +54,7 @@ async def test_alerts_are_listed_once_newest_first(writer: Writer, reader: Datab
     await _write_alerts(writer, range(5))
 
     def list_alerts(connection: Connection, wanted: Slice) -> Page:
-        return reads.alerts(connection, "shop", wanted, None)
+        return queries.alerts(connection, "shop", wanted, None)
 
     first = await reader.run(
         lambda c: list_alerts(c, slice_of(ListParameters.model_validate({"limit": "2"}), ALERT_KEY))
@@ -78,7 +78,7 @@ async def test_alerts_are_filtered_by_rule_and_time(writer: Writer, reader: Data
 
     async def count(rule: str | None, **query: str) -> int:
         wanted = slice_of(ListParameters.model_validate(query), ALERT_KEY)
-        return len((await reader.run(lambda c: reads.alerts(c, "shop", wanted, rule))).items)
+        return len((await reader.run(lambda c: queries.alerts(c, "shop", wanted, rule))).items)
 
     noon, later = "2026-04-01T12:00:00Z", "2026-04-01T12:00:01Z"
     assert await count("payment") == 2
@@ -90,12 +90,12 @@ async def test_alerts_are_filtered_by_rule_and_time(writer: Writer, reader: Data
 
 async def test_alerts_after_a_seq_are_complete(writer: Writer, reader: Database) -> None:
     """Oldest first, up to the newest visible one."""
-    assert await reader.run(reads.last_seq) == 0
+    assert await reader.run(queries.last_seq) == 0
     await _write_alerts(writer, range(4))
-    newest = await reader.run(reads.last_seq)
+    newest = await reader.run(queries.last_seq)
 
     def after(seq: int) -> Callable[[Connection], Items]:
-        return lambda connection: reads.alerts_after(connection, "shop", seq, newest, 2)
+        return lambda connection: queries.alerts_after(connection, "shop", seq, newest, 2)
 
     first = await reader.run(after(0))
     second = await reader.run(after(first[-1]["seq"]))
@@ -113,14 +113,14 @@ async def test_sessions_that_started_together_are_listed_once(
     ]
     await writer.write(TOPIC, 0, 7, {SessionRow: visits}, expect_no_rejection)
 
-    found = await _walk(reader, lambda c, a: reads.sessions(c, "shop", a, None), SESSION_KEY)
+    found = await _walk(reader, lambda c, a: queries.sessions(c, "shop", a, None), SESSION_KEY)
 
     expected = sorted(((number // 3, uuid_of(number)) for number in range(7)), reverse=True)
     assert [session["visit_id"] for session in found] == [visit_id for _, visit_id in expected]
     assert found[0]["started_at"] == "2026-04-01T12:02:00.000000Z"
     assert found[0]["bounced"] is True
     closed = slice_of(ListParameters.model_validate({}), SESSION_KEY)
-    assert (await reader.run(lambda c: reads.sessions(c, "shop", closed, "closed"))).items == []
+    assert (await reader.run(lambda c: queries.sessions(c, "shop", closed, "closed"))).items == []
 
 
 async def test_pages_are_summed_over_partitions_and_generations(
@@ -136,7 +136,7 @@ async def test_pages_are_summed_over_partitions_and_generations(
     ]
     await writer.write(TOPIC, 0, 5, {PageDurationRow: rows}, expect_no_rejection)
 
-    found = await _walk(reader, lambda c, a: reads.pages(c, "shop", a), PAGE_KEY)
+    found = await _walk(reader, lambda c, a: queries.pages(c, "shop", a), PAGE_KEY)
 
     assert [(page["hour"][11:13], page["path"]) for page in found] == [
         ("12", "/a"),
@@ -165,22 +165,22 @@ async def test_alerts_of_single_subscriptions_do_not_repeat_a_payment(
     await writer.write(TOPIC, 0, 2, {AlertRow: rows}, expect_no_rejection)
 
     listed = await reader.run(
-        lambda c: reads.alerts(
+        lambda c: queries.alerts(
             c, "shop", slice_of(ListParameters.model_validate({}), ALERT_KEY), None
         )
     )
-    streamed = await reader.run(lambda c: reads.alerts_after(c, "shop", 0, 9, 9))
+    streamed = await reader.run(lambda c: queries.alerts_after(c, "shop", 0, 9, 9))
     assert listed.items == streamed
     assert [alert["title"] for alert in streamed] == ["Payment 0"]
 
 
 async def test_sites_are_those_with_sessions(writer: Writer, reader: Database) -> None:
     """By name, up to the limit."""
-    assert await reader.run(lambda c: reads.sites(c, 10)) == []
+    assert await reader.run(lambda c: queries.sites(c, 10)) == []
     await writer.write(TOPIC, 0, 1, {SessionRow: [visit_at(0, 0, 1)]}, expect_no_rejection)
 
-    assert await reader.run(lambda c: reads.sites(c, 10)) == ["shop"]
-    assert await reader.run(lambda c: reads.sites(c, 10, "shop")) == []
+    assert await reader.run(lambda c: queries.sites(c, 10)) == ["shop"]
+    assert await reader.run(lambda c: queries.sites(c, 10, "shop")) == []
 
 
 @on_sqlite
@@ -192,12 +192,12 @@ async def test_sqlite_readers_and_writers_do_not_block_each_other(
     loop = asyncio.get_running_loop()
 
     def read(connection: Connection) -> tuple[int, int]:
-        before = reads.last_seq(connection)
+        before = queries.last_seq(connection)
         asyncio.run_coroutine_threadsafe(_write_alerts(writer, range(1, 3)), loop).result(10)
-        return before, reads.last_seq(connection)
+        return before, queries.last_seq(connection)
 
     assert await reader.run(read) == (1, 1)
-    assert await reader.run(reads.last_seq) == 3
+    assert await reader.run(queries.last_seq) == 3
 
 
 @on_sqlite

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.audit.run import rules_of
-from infra.audit.scope import Scope
-from infra.audit.snapshot import Snapshot, read_snapshot
-from infra.rebuild.changelog import Changelog, Put
-from infra.rebuild.plan import Change, Plan, plan_durations, plan_sessions
-from infra.rebuild.standing import NextEvents
-from infra.rebuild.store import store
+from headrace.ops.audit.run import rules_of
+from headrace.ops.audit.scope import Scope
+from headrace.ops.audit.snapshot import Snapshot, read_snapshot
+from headrace.ops.rebuild.changelog import Changelog, Put
+from headrace.ops.rebuild.plan import Change, Plan, plan_durations, plan_sessions
+from headrace.ops.rebuild.progress import NextEvents
+from headrace.ops.rebuild.row_writer import store
 from schemas.headers import Source
 from schemas.settings import DatabaseSettings, Settings
 from schemas.topics import PAGE_DURATIONS, SESSIONS, Topic

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from sinks.delivery import queue, service, subscription_store
+from sinks.delivery.schedule import Outcome
 from sinks.paging import Slice
 from sinks.sql.types import now_utc
-from sinks.webhooks import queue, records, service
-from sinks.webhooks.schedule import Outcome
 from tests.contract.sinks import samples
 from tests.contract.sinks.place import BODY, Harness
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store
@@ -26,7 +26,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Let lists of deliveries last as long as the test; yield an item per started list."""
     begun: list[int] = []
     over = threading.Event()
-    listed = records.deliveries
+    listed = subscription_store.deliveries
 
     def hold(connection: Connection, *given: Any) -> Any:
         found = listed(connection, *given)
@@ -37,7 +37,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             over.wait(_HELD_SECONDS)
         return found
 
-    monkeypatch.setattr(records, "deliveries", hold)
+    monkeypatch.setattr(subscription_store, "deliveries", hold)
     monkeypatch.setattr(service, "_DEADLINE_SECONDS", float(_HELD_SECONDS))
     yield begun
     over.set()

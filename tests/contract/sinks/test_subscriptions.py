@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from sinks.delivery.service import NotFound
+from sinks.delivery.subscription_spec import Invalid
 from sinks.paging import Page, Slice, read_cursor
-from sinks.webhooks.asked import Invalid
-from sinks.webhooks.service import NotFound
 from tests.contract.sinks import samples
 from tests.contract.sinks.place import BODY, Harness
 from tests.contract.sinks.subscribed import deliveries

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from schemas.records import Subscription
+from sinks.delivery import reconciler, subscription_store
+from sinks.delivery.publisher import Unavailable
+from sinks.delivery.sender import CheckingResolver
+from sinks.delivery.subscription_spec import SubscriptionSpec
 from sinks.paging import Slice
 from sinks.sql.tables import SubscriptionRow
 from sinks.sql.types import now_utc
-from sinks.webhooks import mend, records
-from sinks.webhooks.asked import SubscriptionSpec
-from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.topic import Unavailable
 from tests.contract.sinks import samples
 from tests.contract.sinks.place import BODY, Harness, names
 from tests.contract.sinks.samples import uuid_of
@@ -43,7 +43,7 @@ async def test_a_subscription_that_cannot_be_stored_is_rolled_back(
     def fail(*_: Any) -> None:
         raise OSError("away")
 
-    monkeypatch.setattr(records, "add", fail)
+    monkeypatch.setattr(subscription_store, "add", fail)
     with pytest.raises(Unavailable):
         await harness.service.create(BODY)
     await harness.service.wait_for_rollbacks()
@@ -94,7 +94,7 @@ async def test_a_crash_between_the_two_writes_is_reconciled(harness: Harness) ->
     assert await _names(harness) == {kept, changed}
     assert len(harness.topic.records) == written
 
-    await harness.reconciler(now + mend.GRACE_PERIOD + timedelta(seconds=1)).reconcile()
+    await harness.reconciler(now + reconciler.GRACE_PERIOD + timedelta(seconds=1)).reconcile()
     assert harness.topic.records[written:] == [(half, None)]
     shown = await harness.service.get(changed)
     assert (shown["params"], shown["cooldown_seconds"], shown["enabled"]) == ({}, 7, False)
@@ -123,4 +123,4 @@ def _record(name: str, at: datetime, **fields: Any) -> Subscription:
     spec = SubscriptionSpec(
         "shop", "payment", {}, "", **{"cooldown_seconds": 0, "enabled": True, **fields}
     )
-    return records.record_of(name, spec, records.micros(at))
+    return subscription_store.record_of(name, spec, subscription_store.micros(at))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from sinks.delivery import service
+from sinks.delivery.sender import CheckingResolver
+from sinks.delivery.service import NotFound
+from sinks.delivery.subscription_spec import Invalid
 from sinks.paging import Page, Slice
-from sinks.webhooks import service
-from sinks.webhooks.asked import Invalid
-from sinks.webhooks.sender import CheckingResolver
-from sinks.webhooks.service import NotFound
 from tests.contract.sinks.place import BODY, Harness, names, open_harness
 from tests.contract.sinks.samples import uuid_of
 

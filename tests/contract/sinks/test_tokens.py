@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sinks.query import tokens
+from query_api import tokens
 from sinks.sql.engine import open_database
 from sinks.sql.tables import TokenRow
 from tests.contract.sinks.samples import contents

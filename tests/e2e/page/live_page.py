@@ -72,7 +72,7 @@ class LivePage:
 
     @staticmethod
     def _headrace(*argv: str) -> str:
-        run = [sys.executable, "-m", "infra", *argv]
+        run = [sys.executable, "-m", "headrace", *argv]
         return subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
     def set_screen(

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.fixtures.secure_kafka import Operation, Pattern, Resource, SecureKafka, needed
-from tests.integration.infra.roles import Roles, own_database, roles_of
+from tests.integration.headrace.roles import Roles, own_database, roles_of
 
 
 @asynccontextmanager

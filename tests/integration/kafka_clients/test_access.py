@@ -10,12 +10,12 @@ from aiokafka.admin import NewTopic
 
 from kafka_clients.access import check_access
 from kafka_clients.clients import make_admin
-from kafka_clients.refusals import Cause
+from kafka_clients.problems import Cause
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import Topic
 from tests.fixtures.secure_kafka import Operation, Pattern, Resource, SecureKafka, needed
 from tests.fixtures.waiting import eventually_async
-from tests.integration.infra.roles import READY, own_database, roles_of
+from tests.integration.headrace.roles import READY, own_database, roles_of
 
 
 @pytest.fixture

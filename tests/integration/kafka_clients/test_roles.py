@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.fixtures.secure_kafka import SecureKafka
 from tests.fixtures.waiting import eventually
-from tests.integration.infra.roles import READY, Roles
+from tests.integration.headrace.roles import READY, Roles
 from tests.integration.kafka_clients.installed import installed
 
 #: Commands that use Kafka. After the last one there are no dead letters.

@@ -15,7 +15,7 @@ from kafka_clients.clients import make_admin, make_consumer
 from schemas.kafka_settings import KafkaSettings
 from tests.fixtures.secure_kafka import SecureKafka
 from tests.fixtures.waiting import eventually_async
-from tests.integration.infra.roles import PARTITIONS, READY, Roles
+from tests.integration.headrace.roles import PARTITIONS, READY, Roles
 from tests.integration.kafka_clients.installed import installed
 
 #: The bug stopped it for 25 s and more; without it, the records take less than 1 s.

@@ -16,7 +16,7 @@ from tests.fixtures.waiting import eventually
 
 RUN = """
 import logging, sys
-from producer_api.server import serve
+from producer_api.http.server import serve
 from schemas.settings import load_settings
 logging.basicConfig(level=logging.INFO)
 sys.exit(serve(load_settings()))

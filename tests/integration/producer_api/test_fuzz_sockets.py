@@ -13,29 +13,29 @@ from pathlib import Path
 
 import pytest
 
-from sinks.query import tokens
+from query_api import tokens
 from sinks.sql.engine import open_database
 from sinks.sql.migrate import upgrade
 from tests.fixtures.waiting import eventually
 from tests.integration.producer_api.serving import Role, responds_ok, running
 
 API = """
-from producer_api.app import create_app
+from producer_api.http.app import create_app
 from tests.component.producer_api.fake_kafka import FakeKafka
 app = create_app(settings, connection=FakeKafka())
 """
 QUERY = """
-from sinks.query.app import create_query
+from query_api.app import create_query
 app = create_query(settings)
 """
 WEB = """
 from prometheus_client import CollectorRegistry
-from infra.web import create_web
+from headrace.roles.web import create_web
 app = create_web(settings, ready_checks=[], registry=CollectorRegistry())
 """
 RUN = """
 import logging, sys
-from producer_api.server import serve_app
+from producer_api.http.server import serve_app
 from schemas.settings import load_settings
 logging.basicConfig(level=logging.INFO)
 settings = load_settings()

@@ -5,7 +5,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from producer_api.kafka import ReconnectingProducer
+from producer_api.produce.producer import ReconnectingProducer
 from schemas.kafka_settings import KafkaSettings
 from tests.component.producer_api.fake_kafka import Stored
 from tests.component.producer_api.transport_suite import PARTITIONS, TransportSuite

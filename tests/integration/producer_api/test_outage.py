@@ -8,8 +8,8 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from infra.broker.local_kafka import LocalKafka
-from infra.topics import create_topics
+from headrace.admin.topics import create_topics
+from headrace.local.broker.local_kafka import LocalKafka
 from schemas.headers import EVENT_ID, find
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_RAW

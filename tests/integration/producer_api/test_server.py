@@ -159,7 +159,9 @@ def test_the_limit_of_open_files_lowers_that_of_connections(tmp_path: Path) -> N
 
 def test_a_port_in_use_is_an_error(role: Role, tmp_path: Path) -> None:
     """The message names the setting."""
-    code = "from producer_api.server import serve; from schemas.settings import load_settings\n"
+    code = (
+        "from producer_api.http.server import serve; from schemas.settings import load_settings\n"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code + "raise SystemExit(serve(load_settings()))"],
         env={"HEADRACE_API__PORT": str(role.port)},

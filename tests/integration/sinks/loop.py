@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from sinks.delivery.dispatcher import Clock, Dispatcher
+from sinks.delivery.sender import Sender
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from sinks.sql.writer import Writer
-from sinks.webhooks.deliver import Clock, Dispatcher
-from sinks.webhooks.sender import Sender
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import uuid_of
 from tests.contract.sinks.subscribed import ALERTS, alert, deliveries, store

@@ -10,10 +10,10 @@ from subprocess import DEVNULL, Popen
 import pytest
 from aiohttp import web
 
+from sinks.delivery import queue, schedule, sender
 from sinks.sql.digests import DeliveryLimits
 from sinks.sql.tables import DeliveryAttemptRow
 from sinks.sql.types import now_utc
-from sinks.webhooks import queue, schedule, sender
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import NOON, uuid_of
 from tests.contract.sinks.subscribed import (

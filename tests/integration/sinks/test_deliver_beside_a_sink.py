@@ -8,12 +8,12 @@ from itertools import count
 import pytest
 from sqlalchemy import Connection
 
+from sinks.delivery import dispatcher, schedule
+from sinks.delivery.dispatcher import Dispatcher
+from sinks.delivery.sender import Sender
 from sinks.sql.reader import open_reader
 from sinks.sql.tables import EventRow
 from sinks.sql.writer import Writer
-from sinks.webhooks import deliver, schedule
-from sinks.webhooks.deliver import Dispatcher
-from sinks.webhooks.sender import Sender
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import TOPIC, event_at, expect_no_rejection
 from tests.contract.sinks.subscribed import subscribe
@@ -76,7 +76,7 @@ async def test_deliveries_of_this_process_are_sent_immediately(
     database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They do not wait for the next poll."""
-    monkeypatch.setattr(deliver, "_POLL_SECONDS", _NEVER)
+    monkeypatch.setattr(dispatcher, "_POLL_SECONDS", _NEVER)
     async with receiving(good) as receiver, delivering_beside(writer, database_url):
         await subscribe(database_url, "mine", url=receiver.url)
         (alert_id,) = await raise_by(writer, 0, 1)
@@ -89,7 +89,7 @@ async def test_the_loop_sleeps_until_the_next_due_time(
     database_url: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without being woken."""
-    monkeypatch.setattr(deliver, "_POLL_SECONDS", _NEVER)
+    monkeypatch.setattr(dispatcher, "_POLL_SECONDS", _NEVER)
     monkeypatch.setattr(schedule, "DELAYS", (0, 0.5, 0.5))
     async with (
         receiving(failing(2, 500)) as receiver,

@@ -9,15 +9,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from query_api import live_reader
+from query_api.live_reader import LiveReader
+from query_api.live_store import LiveStore
 from schemas.codec import encode
 from schemas.headers import COUNTED, pack_counted
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import LIVE_COUNTERS
-from sinks.query import live_reader
-from sinks.query.live_board import LiveStore
-from sinks.query.live_reader import LiveReader
 from tests.fixtures.waiting import eventually_async
-from tests.unit.sinks.query.test_live import partial
+from tests.unit.query_api.test_live import partial
 
 
 @pytest.fixture

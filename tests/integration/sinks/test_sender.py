@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sinks.delivery import sender as sender_module
+from sinks.delivery.schedule import Outcome
+from sinks.delivery.sender import CheckingResolver, Sender
 from sinks.sql.types import now_utc
-from sinks.webhooks import sender as sender_module
-from sinks.webhooks.schedule import Outcome
-from sinks.webhooks.sender import CheckingResolver, Sender
 from tests.contract.sinks.subscribed import SECRET
 from tests.integration.sinks.receivers import Receiver, failing, good, hanging, receiving
 
@@ -165,7 +165,7 @@ async def test_a_name_with_a_private_address_is_not_connected_to(address: str) -
     async with serving(serve) as port:
         sender_ports = (443, 8443, port)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sinks.webhooks.addresses.PORTS", sender_ports)
+            patch.setattr("sinks.delivery.addresses.PORTS", sender_ports)
             outcome = await send(
                 f"https://hooks.example:{port}/",
                 allow_private=False,
@@ -190,7 +190,7 @@ async def test_dns_rebinding_is_prevented() -> None:
     await checking.close()
     async with serving(serve) as port:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sinks.webhooks.addresses.PORTS", (port,))
+            patch.setattr("sinks.delivery.addresses.PORTS", (port,))
             url = f"https://hooks.example:{port}/"
             outcome = await send(url, allow_private=False, getaddrinfo=answer)
 
@@ -210,8 +210,8 @@ async def test_the_address_is_checked_when_the_socket_is_created(
         writer.close()
 
     async with serving(serve) as port:
-        monkeypatch.setattr("sinks.webhooks.addresses.PORTS", (port,))
-        monkeypatch.setattr("sinks.webhooks.addresses._check_host", lambda *_, **__: None)
+        monkeypatch.setattr("sinks.delivery.addresses.PORTS", (port,))
+        monkeypatch.setattr("sinks.delivery.addresses._check_host", lambda *_, **__: None)
         outcome = await send(f"https://127.0.0.1:{port}/", allow_private=False)
 
     assert outcome[:2] == (None, "the host's address is not public")

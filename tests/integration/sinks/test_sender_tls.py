@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
+from sinks.delivery.schedule import Outcome
+from sinks.delivery.sender import Sender
 from sinks.sql.types import now_utc
-from sinks.webhooks.schedule import Outcome
-from sinks.webhooks.sender import Sender
 from tests.contract.sinks.subscribed import SECRET
 from tests.integration.sinks.receivers import Receiver, good, receiving
 

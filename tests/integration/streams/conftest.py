@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.broker.local_kafka import LocalKafka
+from headrace.local.broker.local_kafka import LocalKafka
 
 
 class OwnBroker:

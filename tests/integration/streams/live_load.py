@@ -39,7 +39,7 @@ class LiveRole:
         settings = {"BOOTSTRAP_SERVERS": self._bootstrap, "PARTITIONS": str(PARTITIONS)}
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "infra", "live"],
+                [sys.executable, "-m", "headrace", "live"],
                 env=os.environ | {f"HEADRACE_KAFKA__{key}": to for key, to in settings.items()},
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -10,12 +10,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from infra.topics import create_topics
+from headrace.admin.topics import create_topics
 from kafka_clients.topic_reader import make_topic_reader
 from schemas.codec import encode
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import SUBSCRIPTIONS
-from sinks.webhooks.topic import Unavailable, open_publisher
+from sinks.delivery.publisher import Unavailable, open_publisher
 from streams.engine.global_table import GlobalTable
 from streams.engine.producer import StoppingError
 from tests.fixtures.waiting import eventually_async

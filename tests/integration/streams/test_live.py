@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.topics import create_topics
+from headrace.admin.topics import create_topics
 from schemas.kafka_settings import KafkaSettings
 from tests.integration.streams.conftest import OwnBroker
 from tests.integration.streams.live_load import PARTITIONS, Load, live_role

@@ -18,14 +18,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.partitioner import murmur2
 
-from infra.role_status import why_not_ready
-from infra.topics import create_topics
+from headrace.admin.topics import create_topics
+from headrace.roles.status import why_not_ready
 from schemas.codec import decode, encode
 from schemas.headers import EVENT_ID, TYPE
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Alert
 from schemas.topics import ALERTS, EVENTS_RAW
-from sinks.webhooks.topic import Publish, open_publisher
+from sinks.delivery.publisher import Publish, open_publisher
 from streams.app import APP_ID
 from streams.engine.global_table import GlobalTable
 from tests.fixtures.waiting import eventually_async
@@ -73,7 +73,7 @@ def start(bootstrap: str, status: Path) -> subprocess.Popen[bytes]:
         "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
     }
-    argv = [sys.executable, "-m", "infra", "streams", "--status-file", str(status)]
+    argv = [sys.executable, "-m", "headrace", "streams", "--status-file", str(status)]
     with status.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.STDOUT)
 

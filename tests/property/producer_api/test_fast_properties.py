@@ -6,15 +6,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from producer_api.draft import EventContext
-from producer_api.fast import read_fast
-from producer_api.parse import parse
+from producer_api.events.draft import EventContext
+from producer_api.events.fast_parse import read_fast
+from producer_api.events.parse import parse
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
 from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
 
-pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
+pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
 NAMES = ("title", "url", "visitor_id", "session_id", "utm", "screen", "ad_click_ids", "vitals")
 #: Values that are stored unchanged, or nearly.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

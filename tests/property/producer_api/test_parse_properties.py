@@ -5,14 +5,14 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from producer_api.answers import error_response
-from producer_api.batch import split
-from producer_api.draft import EventContext
-from producer_api.fields import FIELDS, MAX_STACK_BYTES
-from producer_api.import_sites import ImportSites
-from producer_api.parse import parse
-from producer_api.rejected import Rejected
-from producer_api.times import MAX_AGE_US, MAX_LEAD_US, microseconds
+from producer_api.events.batch import split
+from producer_api.events.draft import EventContext
+from producer_api.events.fields import FIELDS, MAX_STACK_BYTES
+from producer_api.events.import_sites import ImportSites
+from producer_api.events.parse import parse
+from producer_api.events.rejection import Rejected
+from producer_api.events.times import MAX_AGE_US, MAX_LEAD_US, microseconds
+from producer_api.http.responses import error_response
 from schemas import codec
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from schemas.records import Alert, AlertState, Subscription
-from streams.domain.alert_aggregator import AlertAggregator
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.aggregator import AlertAggregator
+from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.capacity import MAX_STATES
 from tests.property.streams.histories import Logged, Step, play
 from tests.unit.streams.fake_states import FakeStates

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE
 from schemas.records import Alert, RawEvent
-from streams.domain import alert_aggregator, alerts
-from streams.domain.fingerprints import fingerprint
+from streams.domain.alerts import aggregator, rules
+from streams.domain.alerts.fingerprints import fingerprint
 from tests import reference
 from tests.property.streams.alerting import raise_alerts
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, steps
@@ -67,7 +67,7 @@ def test_what_is_over_the_share_is_in_a_digest_and_stays_new(
     last = max(src.offset for _, src in log), max(src.log_ms for _, src in log)
     later = source(last[0] + 1, last[1] + 3 * HOUR_MS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alerts, "MAX_NEW_PER_HOUR", share)
+        patch.setattr(rules, "MAX_NEW_PER_HOUR", share)
         sent = raise_alerts([*log, (None, later)], plan)
 
     assert reference.alerts(events_of(log), fingerprint, share=share) == by_id(sent)
@@ -79,7 +79,7 @@ def test_more_errors_needed_never_means_more_alerts(log: list[Logged]) -> None:
     counts = []
     for threshold in (1, 2, 4, 8):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(alerts, "RATE_COUNT", threshold)
+            patch.setattr(rules, "RATE_COUNT", threshold)
             sent = raise_alerts(log, [])
         counts.append(sum(alert.rule == ERROR_RATE for alert in sent))
 
@@ -105,7 +105,7 @@ def test_few_fingerprints_are_remembered(bound: int, errors: list[int], plan: li
     ]
     no_crash = [step._replace(written=None) for step in plan]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alert_aggregator, "MAX_FINGERPRINTS", bound)
+        patch.setattr(aggregator, "MAX_FINGERPRINTS", bound)
         sent = raise_alerts(log, [*no_crash, *[Step(1)] * len(log)])
         one_by_one = raise_alerts(log, [Step(1)] * len(log))
 
@@ -114,5 +114,5 @@ def test_few_fingerprints_are_remembered(bound: int, errors: list[int], plan: li
     for name in errors:
         new += name not in recent
         recent = [*(other for other in recent if other != name), name][-bound:]
-    assert len(one_by_one) == min(new, alerts.MAX_NEW_PER_HOUR)
+    assert len(one_by_one) == min(new, rules.MAX_NEW_PER_HOUR)
     assert len(sent) <= len(one_by_one)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain.dedupe import Limits, SeenIds
+from streams.domain.routing.dedupe import Limits, SeenIds
 
 KEYS = (b"shop:s-1", b"shop:s-2")
 sent = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(KEYS)), max_size=30)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from schemas import sketch
 from schemas.records import PageDuration, RawEvent
-from streams.domain import candidate_paths, durations
-from streams.domain.duration_aggregator import DurationAggregator
+from streams.domain.durations import candidate_paths, rules
+from streams.domain.durations.aggregator import DurationAggregator
 from streams.engine.capacity import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
@@ -125,7 +125,7 @@ def test_too_many_paths_are_counted_together(
 ) -> None:
     """The first paths of an hour are kept apart, the others are `(other)`; none is lost."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(durations, "MAX_PATHS", bound)
+        patch.setattr(rules, "MAX_PATHS", bound)
         found = hourly(aggregate(log, plan))
         one_by_one = hourly(aggregate(log, [Step(1)] * len(log)))
 
@@ -133,7 +133,7 @@ def test_too_many_paths_are_counted_together(
     assert _by_hour(expected(log)) == _by_hour(found)
     for site_id, hour, _ in found:
         paths = {page[2] for page in found if page[:2] == (site_id, hour)}
-        assert len(paths - {durations.OTHER_PATHS}) <= bound
+        assert len(paths - {rules.OTHER_PATHS}) <= bound
 
 
 def _by_hour(pages: dict[tuple[str, int, str], dict[str, Any]]) -> dict[object, object]:
@@ -162,15 +162,15 @@ def test_a_path_that_several_sessions_left_gets_a_row_of_its_own(
 ) -> None:
     """In a full hour, too; the paths are bounded, and each leave counts once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(durations, "MAX_PATHS", first)
-        patch.setattr(durations, "MAX_CONFIRMED_PATHS", more)
+        patch.setattr(rules, "MAX_PATHS", first)
+        patch.setattr(rules, "MAX_CONFIRMED_PATHS", more)
         patch.setattr(candidate_paths, "BUCKETS", buckets)
         found = hourly(aggregate(log, plan))
         one_by_one = hourly(aggregate(log, [Step(1)] * len(log)))
 
     assert one_by_one == found
     assert _by_hour(expected(log)) == _by_hour(found)
-    assert len({page[2] for page in found} - {durations.OTHER_PATHS}) <= first + more
+    assert len({page[2] for page in found} - {rules.OTHER_PATHS}) <= first + more
 
 
 @given(logs(leaves()), steps())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain.fingerprints import fingerprint
+from streams.domain.alerts.fingerprints import fingerprint
 from tests.unit.streams.samples import event
 
 names = st.sampled_from(["TypeError", "RangeError", "ZeroDivisionError"])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import LiveCounters
-from streams.domain.live import LiveAggregator
+from streams.domain.live.aggregator import LiveAggregator
 from tests.property.streams.histories import Logged, Shape, events_of, logs
 from tests.unit.streams.live_recount import recount, told
 from tests.unit.streams.samples import MINUTE_MS, event

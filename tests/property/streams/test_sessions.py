@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from schemas.records import RawEvent, SessionState, Utm
 from sinks.rows import session_rows
 from sinks.sql.tables import SessionRow, table_of
-from streams.domain import sessions
-from streams.domain.session_aggregator import SessionAggregator
+from streams.domain.sessions import rules
+from streams.domain.sessions.aggregator import SessionAggregator
 from streams.engine.capacity import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
@@ -159,15 +159,14 @@ def test_passive_events_leave_no_trace_of_when_they_came(data: st.DataObject) ->
 def test_a_single_visit_is_told_as_one_of_several(data: st.DataObject) -> None:
     """It takes a shorter way: a visit beside it, which nothing touches, changes nothing."""
     made = data.draw(st.lists(events(), min_size=1, max_size=8))
-    long_ago = sessions.apply(None, event(99, event_ts=0), source(0), RULES)
-    alone = sessions.apply(None, made[0](0), source(1), RULES)
+    long_ago = rules.apply(None, event(99, event_ts=0), source(0), RULES)
+    alone = rules.apply(None, made[0](0), source(1), RULES)
     beside = replace(alone, visits=[*long_ago.visits, *alone.visits])
 
     for index, make in enumerate(made[1:], 1):
         before = to_builtins(alone), to_builtins(beside)
         changed = [
-            sessions.apply(state, make(index), source(1 + index), RULES)
-            for state in (alone, beside)
+            rules.apply(state, make(index), source(1 + index), RULES) for state in (alone, beside)
         ]
         assert (to_builtins(alone), to_builtins(beside)) == before
         alone, beside = changed
@@ -252,10 +251,10 @@ def test_a_session_keeps_few_visits_but_loses_none(
 ) -> None:
     """Too many make the oldest leave; they were published, and every event is in one row."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "MAX_VISITS", bound)
-        patch.setattr(sessions, "MAX_EXPIRED", 1)
-        patch.setattr(sessions, "FEW_VISITS", 0)
-        patch.setattr(sessions, "MAX_TEXT_BYTES", text_bytes)
+        patch.setattr(rules, "MAX_VISITS", bound)
+        patch.setattr(rules, "MAX_EXPIRED", 1)
+        patch.setattr(rules, "FEW_VISITS", 0)
+        patch.setattr(rules, "MAX_TEXT_BYTES", text_bytes)
         states = sessionize(log, plan)
 
     # One that left and one that a late event began anew may start at the same time.

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain.sliding_count import (
+from streams.domain.alerts.sliding_count import (
     MAX_EXACT_COUNT,
     MAX_SLOTS,
     SLOTS_PER_WINDOW,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.clocks import LEAD_MS
+from schemas.clock_tolerance import LEAD_MS
 from streams.engine.stream_time import StreamTime
 from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, source
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from schemas.alert_rules import ErrorRateParams, non_defaults, read_params
 from schemas.records import AlertState, RawEvent, Subscription
-from streams.domain import alert_aggregator
-from streams.domain.alert_aggregator import AlertAggregator
-from streams.domain.fingerprints import fingerprint
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts import aggregator
+from streams.domain.alerts.aggregator import AlertAggregator
+from streams.domain.alerts.fingerprints import fingerprint
+from streams.domain.alerts.subscriptions import Subscriptions
 from tests import reference
 from tests.property.streams.alerting import raise_alerts
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, steps
@@ -132,7 +132,7 @@ def test_few_rates_are_remembered(bound: int, errors: list[int]) -> None:
     one = subscription(0, "error.rate", {"count": 2})
     subscriptions.put(one.subscription_id, one)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alert_aggregator, "MAX_CUSTOM_RATES", bound)
+        patch.setattr(aggregator, "MAX_CUSTOM_RATES", bound)
         book = AlertAggregator(states, subscriptions)
         for index, name in enumerate(errors):
             book.add(event(index, type="error", error_name=f"E{name}"), source(index))

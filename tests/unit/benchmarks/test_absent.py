@@ -119,7 +119,7 @@ def test_failed_downloads_are_reported(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(f"{endpoint} is unavailable")
 
     monkeypatch.setattr("benchmarks.kafka_streams.cache_folder", lambda: tmp_path)
-    monkeypatch.setattr("infra.broker.maven.download", download)
+    monkeypatch.setattr("headrace.local.broker.maven.download", download)
 
     assert "Maven Central did not give version" in _reason(kafka_streams.kafka_streams, tmp_path)
     assert "`go build`" in _reason(http.go_peer, tmp_path)
@@ -129,7 +129,7 @@ def test_failed_downloads_are_reported(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_failed_compilation_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For example with a JDK that is too old."""
     _put_failing_tools(tmp_path, monkeypatch)
-    monkeypatch.setattr("infra.broker.maven.download", lambda *_: [tmp_path / "a.jar"])
+    monkeypatch.setattr("headrace.local.broker.maven.download", lambda *_: [tmp_path / "a.jar"])
     monkeypatch.setattr("benchmarks.kafka_streams.cache_folder", lambda: tmp_path)
 
     assert "javac" in _reason(kafka_streams.kafka_streams, tmp_path)

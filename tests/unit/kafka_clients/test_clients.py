@@ -8,7 +8,7 @@ from kafka_clients.clients import make_producer
 from schemas.kafka_settings import Compression, KafkaSettings
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("infra", "producer_api", "schemas", "sinks", "streams")
+PACKAGES = ("headrace", "producer_api", "query_api", "schemas", "sinks", "streams")
 CLIENTS = {"AIOKafkaClient", "AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient"}
 
 

@@ -14,7 +14,7 @@ from aiokafka.errors import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_clients.refusals import Cause, explain_error, topic_problems
+from kafka_clients.problems import Cause, explain_error, topic_problems
 from schemas.topics import ALERTS, IMPORT_WINDOWS, SESSIONS, TOPICS, Topic
 
 topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.base_name)

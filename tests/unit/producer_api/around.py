@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from producer_api.draft import EventContext
-from producer_api.import_sites import ImportSites
-from producer_api.parse import parse
+from producer_api.events.draft import EventContext
+from producer_api.events.import_sites import ImportSites
+from producer_api.events.parse import parse
 from schemas import codec
 from schemas.records import RawEvent
 

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from producer_api.accumulator import Accumulator
-from producer_api.rejected import Rejected
+from producer_api.events.rejection import Rejected
+from producer_api.produce.accumulator import Accumulator
 from schemas.reject_reasons import RejectReason
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.fixtures.waiting import eventually_async

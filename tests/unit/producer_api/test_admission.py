@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from producer_api.admission import (
+from producer_api.http.admission import (
     MAX_OVER_LIMIT,
     PUBLIC_PER_ADDRESS,
     Admission,

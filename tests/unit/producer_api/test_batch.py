@@ -2,9 +2,9 @@ import time
 
 import pytest
 
-from producer_api.batch import split
-from producer_api.lenient import split_leniently
-from producer_api.rejected import Rejected
+from producer_api.events.batch import split
+from producer_api.events.lenient_split import split_leniently
+from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 
 JSON = b"application/json"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from producer_api.body import Disconnected, Receive, decompress, read_body
-from producer_api.rejected import Rejected
+from producer_api.events.rejection import Rejected
+from producer_api.http.body import Disconnected, Receive, decompress, read_body
 from schemas.reject_reasons import RejectReason
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from producer_api.batch import split
-from producer_api.parse import parse
-from producer_api.rejected import Rejected
+from producer_api.events.batch import split
+from producer_api.events.parse import parse
+from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 from tests.unit.producer_api.around import CONTEXT, REQUIRED
 

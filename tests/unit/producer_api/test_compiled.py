@@ -9,14 +9,14 @@ from aiokafka import partitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer_api import intake
-from producer_api.fast import make_reader
+from producer_api.events.fast_parse import make_reader
+from producer_api.http import intake
 from tests.component.producer_api.conftest import client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka, Stored
 from tests.contract.producer_api.examples import VALID
 from tests.unit.producer_api.around import CONTEXT
 
-event_compiled = pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
+event_compiled = pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
 EXAMPLES = [json.loads(example.read_bytes()) for example in sorted(VALID.glob("*/basic.json"))]
 
 
@@ -44,7 +44,7 @@ async def test_without_the_compiled_module_the_same_records_are_stored(
     batch = [example | own_id for example in EXAMPLES]
     batch += [{}, batch[0] | {"duration": -1}]
     compiled = await sent(batch)
-    monkeypatch.setitem(sys.modules, "producer_api.event_compiled", None)
+    monkeypatch.setitem(sys.modules, "producer_api.events.event_compiled", None)
     reader = make_reader()
     monkeypatch.setattr(intake, "read_fast", reader)
 

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from producer_api.fast import read_fast
-from producer_api.parse import parse
+from producer_api.events.fast_parse import read_fast
+from producer_api.events.parse import parse
 from schemas.codec import decode
 from schemas.headers import EVENT_ID
 from schemas.records import RawEvent
 from tests.unit.producer_api.around import CONTEXT, REQUIRED
 
-pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
+pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
 
 LOWER = "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"
 

@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 
-from producer_api.fast import read_fast
-from producer_api.parse import parse
+from producer_api.events.fast_parse import read_fast
+from producer_api.events.parse import parse
 from schemas.event_types import EVENT_TYPES
 from tests.contract.producer_api.examples import VALID
 from tests.unit.producer_api.around import CONTEXT, REQUIRED
 
-pytest.importorskip("producer_api.event_compiled", reason="no C compiler")
+pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
 
 
 def fast(**fields: Any) -> Any:

@@ -1,6 +1,6 @@
 """Sites whose events keep timestamps of any age."""
 
-from producer_api.import_sites import ImportSites
+from producer_api.events.import_sites import ImportSites
 from schemas.codec import encode
 from schemas.records import ImportWindow
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from producer_api.listen import ListenError, listen
+from producer_api.http.listen import ListenError, listen
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "127.1"])  # noqa: S104

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from producer_api.rejected import Rejected
-from producer_api.times import MAX_AGE_US, MAX_LEAD_US, microseconds, resolve_event_time
+from producer_api.events.rejection import Rejected
+from producer_api.events.times import MAX_AGE_US, MAX_LEAD_US, microseconds, resolve_event_time
 from schemas.reject_reasons import RejectReason
 from tests.unit.producer_api.around import NOW, read
 

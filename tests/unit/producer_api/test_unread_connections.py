@@ -3,9 +3,9 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from producer_api import connections
-from producer_api.connections import close_slow_connections
-from producer_api.direct import protocol_with_limits
+from producer_api.http import connections
+from producer_api.http.connections import close_slow_connections
+from producer_api.http.fast_protocol import protocol_with_limits
 
 
 class Transport:

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.kafka_names import prefixed, use_prefix
+from schemas.topic_prefix import prefixed, use_prefix
 from schemas.topics import ALERTS, DEAD_LETTERS, EVENTS_RAW, TOPICS, dead_letters_of
 
 #: Imports all modules; fails if one of them computes a name at import.
 _IMPORT_ALL = """
 import importlib, pkgutil
-import schemas.kafka_names
+import schemas.topic_prefix
 
 def prefixed(name):
     raise AssertionError(f"the name of {name} was computed before the settings were loaded")
 
-schemas.kafka_names.prefixed = prefixed
-for name in ("infra", "producer_api", "sinks", "streams"):
+schemas.topic_prefix.prefixed = prefixed
+for name in ("headrace", "producer_api", "query_api", "sinks", "streams"):
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):
         if not module.name.startswith("sinks.sql.migrations.") and "__main__" not in module.name:

@@ -2,7 +2,7 @@ import pytest
 
 from schemas.event_types import EVENT_TYPES
 from schemas.headers import EVENT_ID, TYPE
-from schemas.raw import dead_letter_reason, site_of
+from schemas.raw_records import dead_letter_reason, site_of
 from schemas.reject_reasons import DeadLetterReason
 
 ID = (EVENT_ID, bytes(16))

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from schemas.topics import MIN_COMPACTION_LAG_MS
-from sinks.agents.absence import CompactionCheck
+from sinks.agents.compaction_check import CompactionCheck
 from streams.engine.batch import Batch
 from tests.component.streams.bench import InRecord
 

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from sinks.webhooks.addresses import ForbiddenError, check_address, check_url, is_public
+from sinks.delivery.addresses import ForbiddenError, check_address, check_url, is_public
 
 PRIVATE = [
     "127.0.0.1",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sinks.webhooks.deliver import Dispatcher
+from sinks.delivery.dispatcher import Dispatcher
 
 
 class _NothingDue:

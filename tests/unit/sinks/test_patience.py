@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from sinks.sql import patience
+from sinks.sql import retries as patience
 from sinks.sql.errors import (
     DatabaseUnavailable,
     SchemaMissing,
@@ -17,7 +17,7 @@ from sinks.sql.errors import (
     is_poison,
     is_transient,
 )
-from sinks.sql.patience import Retrier
+from sinks.sql.retries import Retrier
 
 
 class _ServerError(Exception):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.webhooks.schedule import DELAYS, Outcome, next_attempt
+from sinks.delivery.schedule import DELAYS, Outcome, next_attempt
 from tests.contract.sinks.samples import NOON_TIME
 
 FAILED = Outcome(500, None, 1)

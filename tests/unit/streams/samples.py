@@ -5,7 +5,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from schemas.headers import Source
 from schemas.records import RawEvent
-from streams.domain.sessions import SessionRules
+from streams.domain.sessions.rules import SessionRules
 
 NOON_MS = 1_775_044_800_000
 NOON = NOON_MS * 1_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.domain.live_sessions import ACTIVE_MS, ActiveSessions
+from streams.domain.live.sessions import ACTIVE_MS, ActiveSessions
 from tests.unit.streams.samples import NOON_MS, event
 
 

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from schemas.alert_rules import ERROR_RATE
 from schemas.records import Alert, AlertState
-from streams.domain import alert_aggregator
-from streams.domain.alert_aggregator import AlertAggregator
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts import aggregator
+from streams.domain.alerts.aggregator import AlertAggregator
+from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.capacity import MAX_STATES
 from tests import reference
 from tests.unit.streams.fake_states import FakeStates
@@ -185,7 +185,7 @@ def test_a_flood_of_errors_keeps_states_and_digest_bounded() -> None:
     found = json.loads(digest.details)
     assert digest.title == "At least 500 more new errors in the last hour"
     assert (found["count"], len(found["errors"])) == (500, 10)
-    assert len(site.states.stored()) <= 2 * 20 + alert_aggregator.MAX_UNSEEN_RATES + 2
+    assert len(site.states.stored()) <= 2 * 20 + aggregator.MAX_UNSEEN_RATES + 2
     assert site.fails(NOON_MS + 3 * HOUR_MS, "Known") == []
 
 
@@ -323,7 +323,7 @@ def test_the_error_not_seen_for_longest_makes_room(
     order: tuple[str, ...], kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a worker finds that takes over counts by when it was seen; other rules' do not."""
-    monkeypatch.setattr(alert_aggregator, "MAX_FINGERPRINTS", 2)
+    monkeypatch.setattr(aggregator, "MAX_FINGERPRINTS", 2)
     site = Site()
     order = tuple(kept if name == "old" else name for name in order)
     for second, name in enumerate(order):
@@ -343,14 +343,14 @@ def test_what_was_not_touched_for_a_month_is_forgotten() -> None:
     """Sites come and go: no state stays for ever, and none that lives is touched."""
     site = Site()
     site.fails(NOON_MS, "Old")
-    later = NOON_MS + alert_aggregator.KEPT_MS // 2
+    later = NOON_MS + aggregator.KEPT_MS // 2
     site.fails(later, "New")
 
-    site.passes(NOON_MS + alert_aggregator.KEPT_MS + 1_000)
+    site.passes(NOON_MS + aggregator.KEPT_MS + 1_000)
     site.states.write()
 
     assert {state.seen_ms for state in site.states.stored().values()} == {later}
     assert len(site.states.stored()) == 3  # the error, its rate, and the site's share of alerts
-    site.passes(later + alert_aggregator.KEPT_MS + 1_000)
+    site.passes(later + aggregator.KEPT_MS + 1_000)
     site.states.write()
     assert site.states.stored() == {}

@@ -1,8 +1,8 @@
 import pytest
 
 from schemas.records import PageDuration
-from streams.domain import durations
-from streams.domain.duration_aggregator import DurationAggregator
+from streams.domain.durations import rules
+from streams.domain.durations.aggregator import DurationAggregator
 from streams.engine.capacity import MAX_STATES
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import HOUR, HOUR_MS, NOON, NOON_MS, event, source
@@ -156,7 +156,7 @@ def test_a_batch_that_was_taken_back_leaves_nothing_to_delete() -> None:
 
 def test_a_crash_that_wrote_the_rest_alone_loses_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last path of an hour is kept apart when it is read again, too."""
-    monkeypatch.setattr(durations, "MAX_PATHS", 1)
+    monkeypatch.setattr(rules, "MAX_PATHS", 1)
     states, book = a_book()
     book.add(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
     book.add(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
@@ -197,13 +197,13 @@ def test_invented_paths_leave_the_pages_that_are_read_their_rows() -> None:
     assert found["/early"][1] == 4
     assert {found[f"/page-{number}"][1] for number in range(50)} == {2}
     assert {found[f"/more-{number}"][1] for number in range(10)} == {2}
-    assert len(found) == durations.MAX_PATHS + 50 + 10 + 1
+    assert len(found) == rules.MAX_PATHS + 50 + 10 + 1
     assert sum(leaves for _, leaves, _ in found.values()) == offset
 
 
 def test_deleted_paths_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is of what is kept, not of what ever was."""
-    monkeypatch.setattr(durations, "MAX_PATHS", 1)
+    monkeypatch.setattr(rules, "MAX_PATHS", 1)
     states, book = a_book()
     leave(book, 1, path="/a")
     leave(book, 2, path="/b")
@@ -255,7 +255,7 @@ def test_a_crash_after_a_path_was_deleted_leaves_the_rest_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Which paths are kept apart hangs on what is there, so it must be there again."""
-    monkeypatch.setattr(durations, "MAX_PATHS", 1)
+    monkeypatch.setattr(rules, "MAX_PATHS", 1)
     states, book = a_book()
     leave(book, 1, path="/a")
     states.write()
@@ -272,7 +272,7 @@ def test_an_hour_ahead_of_the_clock_expires_like_one_that_ends_in_two_hours(
     hours_ahead: int,
 ) -> None:
     """After the grace period of 26 hours; an import may contain hours that are years ahead."""
-    page = durations.page_of(event(1, event_ts=NOON + hours_ahead * HOUR))
-    state = durations.add(None, page, [durations.Leave(1_000, source(1, NOON_MS))])
+    page = rules.page_of(event(1, event_ts=NOON + hours_ahead * HOUR))
+    state = rules.add(None, page, [rules.Leave(1_000, source(1, NOON_MS))])
 
-    assert durations.deadline(state) == NOON_MS + (2 + 26) * HOUR_MS
+    assert rules.deadline(state) == NOON_MS + (2 + 26) * HOUR_MS

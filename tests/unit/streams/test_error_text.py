@@ -4,8 +4,8 @@ from time import process_time
 
 import pytest
 
-from streams.domain.error_text import constant
-from streams.domain.stack_frames import identifying_frame
+from streams.domain.alerts.error_text import constant
+from streams.domain.alerts.stack_frames import identifying_frame
 
 SAME = {
     "hex id": ("job_a3b1799d failed", "job_1c80317f failed", "job_12345678 failed"),

@@ -8,11 +8,13 @@ import pytest
 from schemas.headers import Source
 from schemas.live import RENEW_SECONDS
 from schemas.records import LiveCounters, RawEvent
-from streams.domain import live, live_sessions, live_sites
-from streams.domain.live import LiveAggregator
-from streams.domain.live_latest import detail_of
-from streams.domain.live_sessions import NameCounts
-from streams.domain.referrers import own_hosts, referrer_host
+from streams.domain.live import aggregator
+from streams.domain.live import sessions as live_sessions
+from streams.domain.live import sites as live_sites
+from streams.domain.live.aggregator import LiveAggregator
+from streams.domain.live.latest import detail_of
+from streams.domain.live.sessions import NameCounts
+from streams.domain.sessions.referrers import own_hosts, referrer_host
 from tests.unit.streams.live_recount import visitors_of
 from tests.unit.streams.samples import DAY_MS, HOUR, NOON, NOON_MS, event, source
 
@@ -97,7 +99,7 @@ def test_what_did_not_change_is_told_again_in_time() -> None:
 
 def test_all_was_told_once_every_known_site_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Newcomers, of whom there may always be more, do not delay that; an empty partition has."""
-    monkeypatch.setattr(live, "MAX_PUBLISHED", 2)
+    monkeypatch.setattr(aggregator, "MAX_PUBLISHED", 2)
     now = Now()
     seen: list[tuple[set[str], bool]] = [(set(), now.book.has_published_all)]
     for site in ("a", "b", "c"):
@@ -270,7 +272,7 @@ def test_sites_invented_before_block_no_site_that_becomes_active() -> None:
 
 def test_known_sites_are_told_first_when_too_many_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are told next."""
-    monkeypatch.setattr(live, "MAX_PUBLISHED", 3)
+    monkeypatch.setattr(aggregator, "MAX_PUBLISHED", 3)
     now = Now()
     now.come(event(1))
     now.come(*(event(0, site_id=f"new-{number}") for number in range(4)), at=60)

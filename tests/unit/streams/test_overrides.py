@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Iterator
 from types import FunctionType
 
+import query_api
 import sinks
 import streams
 
@@ -28,7 +29,7 @@ _STANDARD = {"abc", "builtins", "typing", "enum", "collections", "contextlib", "
 
 
 def _classes() -> Iterator[type]:
-    for package in (streams, sinks):
+    for package in (streams, sinks, query_api):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for _, one in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
                 if one.__module__ == module.name:
@@ -37,7 +38,7 @@ def _classes() -> Iterator[type]:
 
 def _is_foreign(base: type) -> bool:
     package = base.__module__.partition(".")[0]
-    return package not in {"streams", "sinks", "schemas", *_STANDARD}
+    return package not in {"streams", "sinks", "query_api", "schemas", *_STANDARD}
 
 
 def _overridden() -> Iterator[tuple[str, object, object]]:

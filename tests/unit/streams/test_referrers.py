@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.records import Stamped
-from streams.domain.referrers import (
+from streams.domain.sessions.referrers import (
     MAX_HOSTS,
     MAX_SPARE_CHARACTERS,
     external,

@@ -1,7 +1,7 @@
 """A dead letter that is replayed has its effect once."""
 
 from schemas.records import Replay
-from streams.domain.replays import KEPT_MS, ReplayRegistry
+from streams.domain.routing.replays import KEPT_MS, ReplayRegistry
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import NOON_MS, source
 

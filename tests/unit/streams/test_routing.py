@@ -2,7 +2,7 @@ import pytest
 
 from schemas.event_types import EVENT_TYPES, EventType
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_SESSION
-from streams.domain import routing
+from streams.domain.routing import routes as routing
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)

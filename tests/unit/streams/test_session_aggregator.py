@@ -6,10 +6,10 @@ from schemas.codec import encode
 from schemas.records import SessionState, Utm
 from schemas.topics import MAX_RECORD_BYTES
 from sinks.rows import session_rows
-from streams.domain import session_aggregator
-from streams.domain.session_aggregator import SessionAggregator
-from streams.domain.sessions import MAX_TEXT_BYTES
-from streams.domain.visits import text_bytes
+from streams.domain.sessions import aggregator
+from streams.domain.sessions.aggregator import SessionAggregator
+from streams.domain.sessions.rules import MAX_TEXT_BYTES
+from streams.domain.sessions.visits import text_bytes
 from streams.engine.capacity import MAX_STATES
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import (
@@ -294,7 +294,7 @@ def test_so_many_leave_with_one_batch_that_the_loop_does_not_stand_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The others go with the next ones."""
-    monkeypatch.setattr(session_aggregator, "MAX_EVICTIONS_PER_BATCH", 1)
+    monkeypatch.setattr(aggregator, "MAX_EVICTIONS_PER_BATCH", 1)
     states, book = a_full_book()
     book.advance(source(4, NOON_MS + 40 * MINUTE_MS))
     states.write()

@@ -7,8 +7,8 @@ from schemas.codec import encode
 from schemas.records import SessionState, Utm, Visit
 from schemas.topics import MAX_RECORD_BYTES
 from sinks.rows import session_rows
-from streams.domain import sessions
-from streams.domain.referrers import MAX_SPARE
+from streams.domain.sessions import rules
+from streams.domain.sessions.referrers import MAX_SPARE
 from tests.unit.streams.samples import (
     DAY_MS,
     HOUR,
@@ -30,7 +30,7 @@ def visits_of(*happened: Any) -> list[Visit]:
     state: SessionState | None = None
     for offset, one in enumerate(happened):
         fields = one if isinstance(one, dict) else {"event_ts": NOON + one}
-        state = sessions.apply(state, event(offset, **fields), source(offset), RULES)
+        state = rules.apply(state, event(offset, **fields), source(offset), RULES)
     assert state is not None
     return state.visits
 
@@ -121,9 +121,9 @@ def test_passive_events_alone_are_no_visit(types: list[str]) -> None:
     state = _state(visits_of(*({"type": name} for name in types)))
 
     assert session_rows(state) == []
-    closed = sessions.close_due(state, NOON_MS + DAY_MS, RULES)
+    closed = rules.close_due(state, NOON_MS + DAY_MS, RULES)
     assert [visit.state for visit in closed.visits] == ["closed"]
-    assert session_rows(closed) == session_rows(sessions.close_all(state)) == []
+    assert session_rows(closed) == session_rows(rules.close_all(state)) == []
 
 
 def test_a_passive_event_between_joins_two_visits_as_any_event_does() -> None:
@@ -173,10 +173,10 @@ def _state(visits: list[Visit]) -> SessionState:
 
 def test_an_event_that_was_applied_changes_nothing() -> None:
     """The very same state comes back, so nothing is written."""
-    state = sessions.apply(None, event("a"), source(5), RULES)
+    state = rules.apply(None, event("a"), source(5), RULES)
 
-    assert sessions.apply(state, event("b"), source(5), RULES) is state
-    assert sessions.apply(state, event("c"), source(4), RULES) is state
+    assert rules.apply(state, event("b"), source(5), RULES) is state
+    assert rules.apply(state, event("c"), source(4), RULES) is state
 
 
 def test_the_state_of_a_session_fits_into_a_record() -> None:
@@ -216,19 +216,19 @@ def test_the_state_of_a_session_fits_into_a_record() -> None:
 
 def test_the_oldest_closed_visit_leaves_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """An open one, however old, still waits for its events; what leaves is told as closed."""
-    monkeypatch.setattr(sessions, "MAX_VISITS", 2)
-    monkeypatch.setattr(sessions, "FEW_VISITS", 2)
-    state = sessions.apply(None, event("a", event_ts=NOON + 9 * HOUR), source(1), RULES)
-    closed = sessions.close_due(state, NOON_MS + HOUR_MS, RULES)
-    state = sessions.apply(closed, event("b"), source(2, NOON_MS + HOUR_MS), RULES)
-    state = sessions.apply(state, event("c", event_ts=NOON + HOUR), source(3), RULES)
+    monkeypatch.setattr(rules, "MAX_VISITS", 2)
+    monkeypatch.setattr(rules, "FEW_VISITS", 2)
+    state = rules.apply(None, event("a", event_ts=NOON + 9 * HOUR), source(1), RULES)
+    closed = rules.close_due(state, NOON_MS + HOUR_MS, RULES)
+    state = rules.apply(closed, event("b"), source(2, NOON_MS + HOUR_MS), RULES)
+    state = rules.apply(state, event("c", event_ts=NOON + HOUR), source(3), RULES)
     assert [(visit.state, visit.leaving) for visit in state.visits] == [
         ("open", False),
         ("open", False),
         ("closed", True),
     ]
 
-    state = sessions.apply(state, event("d", event_ts=NOON + 2 * HOUR), source(4), RULES)
+    state = rules.apply(state, event("d", event_ts=NOON + 2 * HOUR), source(4), RULES)
     assert [(visit.state, visit.leaving) for visit in state.visits][:2] == [
         ("closed", True),
         ("open", False),
@@ -237,17 +237,17 @@ def test_the_oldest_closed_visit_leaves_first(monkeypatch: pytest.MonkeyPatch) -
 
 def test_limits_are_passed_not_reached() -> None:
     """A visit closes after its deadline; so it is forgotten, and what could not be waits."""
-    state = sessions.apply(None, event("a"), source(1), RULES)
-    closes_ms = sessions.closes_at(state, RULES)
+    state = rules.apply(None, event("a"), source(1), RULES)
+    closes_ms = rules.closes_at(state, RULES)
     assert closes_ms is not None
-    assert sessions.close_due(state, closes_ms, RULES) is state
-    closed = sessions.close_due(state, closes_ms + 1, RULES)
+    assert rules.close_due(state, closes_ms, RULES) is state
+    closed = rules.close_due(state, closes_ms + 1, RULES)
     assert closed.visits[0].close_reason == "idle"
 
-    forgotten_ms = sessions.removed_at(closed, closes_ms + 1, RULES)
-    assert sessions.closes_at(closed, RULES) is None
-    assert sessions.remove_due(closed, forgotten_ms, RULES) is closed
-    assert sessions.expire_due(closed, forgotten_ms, RULES) is closed
-    assert sessions.remove_due(closed, forgotten_ms + 1, RULES).visits == []
-    assert sessions.expire_due(closed, forgotten_ms + 1, RULES).visits[0].leaving
-    assert sessions.removed_at(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1
+    forgotten_ms = rules.removed_at(closed, closes_ms + 1, RULES)
+    assert rules.closes_at(closed, RULES) is None
+    assert rules.remove_due(closed, forgotten_ms, RULES) is closed
+    assert rules.expire_due(closed, forgotten_ms, RULES) is closed
+    assert rules.remove_due(closed, forgotten_ms + 1, RULES).visits == []
+    assert rules.expire_due(closed, forgotten_ms + 1, RULES).visits[0].leaving
+    assert rules.removed_at(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from schemas.records import RawEvent
-from streams.domain.fingerprints import fingerprint
-from streams.domain.runtimes import RUNTIMES
-from streams.domain.stack_frames import identifying_frame
+from streams.domain.alerts.fingerprints import fingerprint
+from streams.domain.alerts.runtimes import RUNTIMES
+from streams.domain.alerts.stack_frames import identifying_frame
 from tests.unit.streams.samples import event
 
 

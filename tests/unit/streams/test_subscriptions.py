@@ -6,8 +6,8 @@ import pytest
 
 from schemas.alert_rules import BadParamsError
 from schemas.records import AlertState, Subscription
-from streams.domain.alert_aggregator import AlertAggregator
-from streams.domain.subscriptions import Subscriptions
+from streams.domain.alerts.aggregator import AlertAggregator
+from streams.domain.alerts.subscriptions import Subscriptions
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import NOON, event, source
 from tests.unit.streams.subscribed import subscription

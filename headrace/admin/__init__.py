@@ -1,0 +1,1 @@
+"""Kafka topics and the SQL schema: creation, upgrade, checks."""

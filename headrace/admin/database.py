@@ -1,0 +1,83 @@
+"""The database of a command, with connection errors as `UserError`."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from headrace.errors import UserError
+from schemas.settings import DatabaseSettings
+from sinks.sql import migrate
+from sinks.sql.engine import Database, open_database
+from sinks.sql.errors import (
+    DATABASE_ERRORS,
+    InsufficientPrivilege,
+    driver_message,
+    is_schema_missing,
+)
+from sinks.sql.sqlite import sqlite_path
+
+T = TypeVar("T")
+
+_HINT = "Set another with HEADRACE_DATABASE__URL, or `headrace up --database`"
+
+
+def upgrade_database(database: DatabaseSettings) -> None:
+    """Migrate to the current schema. Raises UserError if the database cannot be used."""
+    try:
+        migrate.upgrade(database.url)
+    except DATABASE_ERRORS as error:
+        raise _unreachable(database, error) from error
+
+
+def check_database(database: DatabaseSettings) -> list[str]:
+    """Return the differences from the current schema. Raises UserError."""
+    check_exists(database)
+    try:
+        return migrate.check(database.url)
+    except DATABASE_ERRORS as error:
+        raise _unreachable(database, error) from error
+
+
+async def run_once(database: DatabaseSettings, work: Callable[[Connection], T]) -> T:
+    """Run one transaction. Raises UserError if the database cannot be used."""
+    async with connected(database) as opened:
+        return await opened.run(work)
+
+
+@asynccontextmanager
+async def connected(
+    database: DatabaseSettings, connect: Callable[[str], Database] = open_database
+) -> AsyncIterator[Database]:
+    """Yield the database, and close it. Database errors of the block are raised as UserError."""
+    check_exists(database)
+    opened = connect(database.url)
+    try:
+        yield opened
+    except InsufficientPrivilege as error:
+        raise UserError(str(error)) from error
+    except DATABASE_ERRORS as error:
+        if is_schema_missing(error):
+            raise UserError(
+                f"The database {database.redacted} is not set up: run `headrace db upgrade`, or "
+                f"`headrace up` once. {_HINT}"
+            ) from error
+        raise _unreachable(database, error) from error
+    finally:
+        await opened.close()
+
+
+def check_exists(database: DatabaseSettings) -> None:
+    """Raise UserError if the file of a SQLite database does not exist."""
+    if not database.is_postgres and not (path := sqlite_path(database.url)).is_file():
+        kind = "is not a file" if path.exists() else "does not exist"
+        raise UserError(
+            f"The database {path} {kind}. Name another with --data-dir, HEADRACE_DATA_DIR or "
+            "HEADRACE_DATABASE__URL, or create it with `headrace db upgrade`"
+        )
+
+
+def _unreachable(database: DatabaseSettings, error: Exception) -> UserError:
+    why = driver_message(error).rstrip(".")
+    return UserError(f"The database {database.redacted} cannot be used: {why}. {_HINT}")

@@ -1,0 +1,75 @@
+"""Correct the settings of topics that an earlier version, or another tool, created."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+from headrace.errors import UserError
+from kafka_clients.problems import wrong_configs
+from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, Topic
+
+_ROUTED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
+_RETENTION = "retention.ms"
+#: The source of a setting in Kafka's protocol: set for the topic itself.
+_OF_TOPIC = 1
+
+
+async def update_settings(
+    admin: AIOKafkaAdminClient, topics: Collection[Topic]
+) -> dict[str, dict[str, str]]:
+    """Correct the settings that results depend on; return the changed settings of each topic.
+
+    Routed topics retain records at least as long as `events-raw` (ADR 42). Raises UserError if
+    Kafka rejects the change.
+    """
+    found = await _configs(admin, topics)
+    changed = {}
+    for topic in topics:
+        configs = {key: value for key, (value, _) in found[topic.name].items()}
+        wrong = wrong_configs(topic, configs)
+        if topic in _ROUTED and EVENTS_RAW.name in found:
+            retention, _ = found[EVENTS_RAW.name][_RETENTION]
+            if _retention_ms(configs[_RETENTION]) < _retention_ms(retention):
+                wrong[_RETENTION] = retention
+        if wrong:
+            await _alter(admin, topic, found[topic.name], wrong)
+            changed[topic.name] = wrong
+    return changed
+
+
+async def _alter(
+    admin: Any, topic: Topic, found: Mapping[str, tuple[str, int]], wrong: Mapping[str, str]
+) -> None:
+    # AlterConfigs resets all settings that are not in the request.
+    own = {key: value for key, (value, source) in found.items() if source == _OF_TOPIC}
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, {**own, **wrong})
+    [answer] = await admin.alter_configs([resource])
+    code, detail, *_ = answer.resources[0]
+    if code:
+        settings = ", ".join(f"{name}={value}" for name, value in wrong.items())
+        raise UserError(
+            f"Kafka did not change the topic {topic.name}: {detail or for_code(code).__name__}. "
+            f"Set {settings} as an administrator of the cluster"
+        )
+
+
+def _retention_ms(value: str) -> float:
+    """Return a value of `retention.ms`; a negative one is infinite."""
+    return float("inf") if int(value) < 0 else int(value)
+
+
+async def _configs(admin: Any, topics: Collection[Topic]) -> dict[str, dict[str, tuple[str, int]]]:
+    """Return the settings of the topics, with the source of each."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
+    found: dict[str, dict[str, tuple[str, int]]] = {}
+    for answer in await admin.describe_configs(resources):
+        for code, detail, _, name, entries in answer.resources:
+            if code:
+                raise UserError(
+                    f"Kafka did not describe the topic {name}: {detail or for_code(code).__name__}"
+                )
+            found[name] = {key: (value, source) for key, value, _, source, *_ in entries}
+    return found

@@ -1,0 +1,136 @@
+"""Create, update and describe the topics."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import stamina
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
+
+from headrace.admin.topic_settings import update_settings
+from headrace.errors import RefusedError, UserError
+from kafka_clients.access import explain_connection_failure
+from kafka_clients.clients import make_admin
+from schemas.kafka_settings import KafkaSettings
+from schemas.plurals import counted
+from schemas.topics import TOPICS, Topic
+
+_TIMEOUT_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic and its number of partitions in the cluster; None if it is missing."""
+
+    topic: Topic
+    partitions: int | None
+
+
+async def create_topics(kafka: KafkaSettings) -> list[str]:
+    """Create the missing topics; return their names.
+
+    Raises UserError if a topic exists with another number of partitions, or Kafka rejects the
+    request.
+    """
+    admin = await _connect(kafka)
+    try:
+        missing = [state.topic for state in await _find_missing(admin, kafka.partitions)]
+        if missing:
+            await _create(admin, missing, kafka)
+    finally:
+        await admin.close()
+    return [topic.name for topic in missing]
+
+
+async def update_topics(
+    kafka: KafkaSettings, created: Collection[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Correct the settings that results depend on, in all topics except `created`.
+
+    Return the changed settings of each topic. Raises UserError if Kafka rejects the change.
+    """
+    existed = [topic for topic in TOPICS if topic.name not in created]
+    if not existed:
+        return {}
+    admin = await _connect(kafka)
+    try:
+        return await update_settings(admin, existed)
+    except KafkaError as error:
+        raise UserError(f"Kafka did not describe or change topics: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+async def describe_topics(kafka: KafkaSettings) -> list[TopicState]:
+    """Return the state of all topics of headrace."""
+    admin = await _connect(kafka)
+    try:
+        return await _states(admin)
+    finally:
+        await admin.close()
+
+
+async def check_reachable(kafka: KafkaSettings) -> None:
+    """Raise UserError if no broker can be reached, or the authentication fails."""
+    await (await _connect(kafka)).close()
+
+
+async def _connect(kafka: KafkaSettings) -> AIOKafkaAdminClient:
+    admin = make_admin(kafka, request_timeout_ms=_TIMEOUT_MS)
+    try:
+        await admin.start()
+    except (KafkaError, OSError) as error:
+        await admin.close()
+        if refusal := await explain_connection_failure(kafka):
+            raise RefusedError(refusal) from error
+        raise UserError(
+            f"No Kafka answers at {kafka.bootstrap_servers}. Start one with `headrace kafka`, or "
+            "name yours with --kafka or HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
+        ) from error
+    return admin
+
+
+# A broker that has just started closes connections while it elects its controller.
+@stamina.retry(on=NodeNotReadyError, attempts=20, timeout=15, wait_max=1)
+async def _states(admin: AIOKafkaAdminClient) -> list[TopicState]:
+    described = await admin.describe_topics([topic.name for topic in TOPICS])
+    counts = {
+        found["topic"]: len(found["partitions"]) for found in described if not found["error_code"]
+    }
+    return [TopicState(topic, counts.get(topic.name)) for topic in TOPICS]
+
+
+async def _find_missing(admin: AIOKafkaAdminClient, partitions: int) -> list[TopicState]:
+    states = await _states(admin)
+    for state in states:
+        if state.partitions not in (None, partitions):
+            raise UserError(
+                f"The topic {state.topic.name} has "
+                f"{counted(state.partitions or 0, 'partition')}, not {partitions}. "
+                "It cannot be changed, because it determines the partition of each session. "
+                f"Use {state.partitions} (`--partitions`, or "
+                "HEADRACE_KAFKA__PARTITIONS), or start with an empty Kafka cluster"
+            )
+    return [state for state in states if state.partitions is None]
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], kafka: KafkaSettings
+) -> None:
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                topic.name,
+                num_partitions=kafka.partitions,
+                replication_factor=kafka.replication_factor,
+                topic_configs=topic.configs()
+                | {"min.insync.replicas": str(kafka.min_insync_replicas)},
+            )
+            for topic in topics
+        ]
+    )
+    for name, code, *rest in response.topic_errors:
+        # Another process may have created it in between.
+        if code not in (0, TopicAlreadyExistsError.errno):
+            detail = rest[0] if rest and rest[0] else for_code(code).__name__
+            raise UserError(f"Kafka did not create the topic {name}: {detail}")

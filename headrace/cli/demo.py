@@ -1,0 +1,60 @@
+"""`headrace demo`."""
+
+from typing import Annotated
+
+import typer
+
+from headrace.cli.target import ToOption, base_url, checked_site
+from headrace.local.data_dir_option import TargetDataDirOption
+
+
+def demo(
+    visitors: Annotated[
+        int,
+        typer.Option(min=1, max=100_000, help="The average number of visitors in five minutes."),
+    ] = 60,
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Events per second (default: set by the visitors).")
+    ] = None,
+    events: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this many events (default: at Ctrl-C).")
+    ] = None,
+    to: ToOption = None,
+    data_dir: TargetDataDirOption = None,
+    site_id: Annotated[str, typer.Option(help="Site of the visitors.")] = "demo",
+) -> None:
+    """Simulate visitors of a web shop: page views, errors, payments and more.
+
+    Events are marked as simulated, in `user_agent` and by the property `simulated`.
+    """
+    import asyncio
+    import logging
+
+    from rich.console import Console
+
+    from headrace.errors import UserError
+    from headrace.terminal.tables import table_console
+    from headrace.traffic.demo.progress import DemoScreen
+    from headrace.traffic.demo.run import Clock, Options
+    from headrace.traffic.demo.run import demo as run
+    from headrace.traffic.demo.simulation import Simulation
+    from headrace.traffic.replay.endpoint import endpoint
+    from headrace.traffic.replay.report import Report
+    from headrace.traffic.replay.sender import NotAcceptedError
+
+    options = Options(base_url(to, data_dir), rate, events)
+    simulation = Simulation(visitors, checked_site(site_id) or site_id)
+    # The screen shows retries.
+    logging.getLogger("stamina").addHandler(logging.NullHandler())
+    report = Report()
+    try:
+        with DemoScreen(Console(stderr=True)) as screen:
+            asyncio.run(run(options, simulation, report, screen, Clock()))
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+    except NotAcceptedError as error:
+        shown = endpoint(options.base).shown
+        raise UserError(f"{shown} no longer accepts events: {error}") from error
+    finally:
+        if report.sent:
+            table_console().print(report.table())

@@ -1,0 +1,107 @@
+"""The `headrace` command."""
+
+import logging
+import os
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from headrace.cli import admin, roles
+from headrace.cli.adopt_cluster import adopt_cluster
+from headrace.cli.audit import audit, rebuild
+from headrace.cli.demo import demo
+from headrace.cli.dlq import dlq
+from headrace.cli.kafka import kafka
+from headrace.cli.replay import replay
+from headrace.cli.status import status
+from headrace.cli.tokens import tokens
+from headrace.cli.up import up
+from headrace.errors import UserError
+from headrace.local.data_dir_option import read_env_file
+from headrace.local.disk_space import explain, is_full
+from headrace.local.permissions import UMASK
+
+app = typer.Typer(
+    name="headrace",
+    help="Collect events over HTTP, process them in Kafka, and store sessions and alerts in SQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    up,
+    roles.api,
+    roles.streams,
+    roles.live,
+    roles.sinks,
+    roles.query,
+    kafka,
+    replay,
+    demo,
+    status,
+    audit,
+):
+    app.command()(command)
+app.command("adopt-cluster")(adopt_cluster)
+app.add_typer(admin.topics, name="topics")
+app.add_typer(admin.db, name="db")
+app.add_typer(dlq, name="dlq")
+app.add_typer(tokens, name="tokens")
+app.add_typer(rebuild, name="rebuild")
+app.command(hidden=True)(roles.web)
+
+
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
+        typer.echo(f"headrace {version('headrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Handle the options before the command."""
+
+
+def main() -> None:
+    """Run the command line; print errors that the user can fix in red, without a traceback."""
+    # Its log messages would duplicate our error messages.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    os.umask(UMASK)
+    read_env_file()
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        _fail(_message(error), 1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # the exit code that shells use for SIGINT
+
+
+def _message(error: OSError) -> str:
+    """Return the message for an error that names a file; raises all others."""
+    location = f" at {error.filename}" if error.filename else ""
+    if is_full(error):
+        return f"disk full{location}: free some space, then run this command again"
+    if not location:
+        raise error
+    return explain(error, Path(error.filename))
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    with suppress(OSError):  # standard error may be a file on a full disk
+        Console(stderr=True, soft_wrap=True).print(Text(message, style="red"))
+    sys.exit(code)

@@ -1,0 +1,131 @@
+"""`headrace api`, `query`, `streams`, `live`, `sinks`: run one role in the foreground."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from producer_api.http.server import Application
+    from schemas.settings import Settings
+
+_StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
+
+
+def api() -> None:
+    """Accept events over HTTP and write them to Kafka."""
+    from prometheus_client import REGISTRY
+
+    from headrace.local.data_dir import role_settings
+    from headrace.roles.api import create_api
+    from headrace.roles.logs import configure_logging
+
+    settings = role_settings()
+    configure_logging()
+    _serve(create_api(settings, registry=REGISTRY), settings)
+
+
+def query() -> None:
+    """Serve the dashboard, live counters, alerts, sessions and pages over HTTP."""
+    from prometheus_client import REGISTRY
+
+    from headrace.local.data_dir import role_settings
+    from headrace.roles.logs import configure_logging
+    from query_api.app import create_query
+
+    settings = role_settings()
+    configure_logging()
+    app = create_query(settings, registry=REGISTRY)
+    _serve(app, settings)
+
+
+def web(status_dir: Annotated[Path, typer.Option()]) -> None:
+    """Run `api` and `query` in one process, for `headrace up`.
+
+    `status_dir` is the directory with the status files of the other roles.
+    """
+    from prometheus_client import REGISTRY
+
+    from headrace.local.data_dir import role_settings
+    from headrace.local.disk_space import DiskSpace
+    from headrace.roles.logs import configure_logging
+    from headrace.roles.metrics import RoleMetrics
+    from headrace.roles.status import why_not_ready
+    from headrace.roles.web import create_web
+
+    settings = role_settings()
+    configure_logging()
+    status_files = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
+    REGISTRY.register(RoleMetrics(status_files))
+    checks = [lambda path=path: why_not_ready(path) for path in status_files]
+    # On a full disk, Kafka exits and roles cannot update their status files.
+    disk = DiskSpace(status_dir.parent)
+    app = create_web(settings, ready_checks=checks, first_checks=[disk.problem], registry=REGISTRY)
+    _serve(app, settings)
+
+
+def streams(status_file: _StatusFile = None) -> None:
+    """Route events; aggregate sessions, page durations and alerts."""
+    from headrace.local.data_dir import role_settings
+    from headrace.roles.run import run_role
+    from streams.app import run
+
+    run_role("streams", run, role_settings(), status_file)
+
+
+def live(status_file: _StatusFile = None) -> None:
+    """Maintain the live counters, for the dashboard and the API."""
+    from headrace.local.data_dir import role_settings
+    from headrace.roles.run import run_role
+    from streams.live_app import run
+
+    run_role("live", run, role_settings(), status_file)
+
+
+def sinks(
+    status_file: _StatusFile = None,
+    upgrade_database: Annotated[bool, typer.Option("--upgrade-database", hidden=True)] = False,
+    owner_token: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Write events, sessions, page durations and alerts to SQL."""
+    from headrace.admin import database
+    from headrace.errors import UserError
+    from headrace.local.data_dir import role_settings
+    from headrace.roles import owner_token as owner
+    from headrace.roles.run import run_role
+    from sinks.app import run
+    from sinks.sql.errors import (
+        DRIVER_ERRORS,
+        ClusterMismatch,
+        InsufficientPrivilege,
+        LogTruncated,
+        SchemaMissing,
+        driver_message,
+    )
+
+    settings = role_settings()
+    if upgrade_database:
+        database.upgrade_database(settings.database)
+    if owner_token:
+        owner.ensure_owner_token(owner_token, settings.database)
+    try:
+        run_role("sinks", run, settings, status_file)
+    except (ClusterMismatch, LogTruncated, InsufficientPrivilege, SchemaMissing) as error:
+        raise UserError(f"sinks: {error}") from error
+    except DRIVER_ERRORS as error:
+        shown = settings.database.redacted
+        raise UserError(
+            f"sinks: the database {shown} cannot be used: {driver_message(error)}"
+        ) from error
+
+
+def _serve(app: "Application", settings: "Settings") -> None:
+    from headrace.local.options import cannot_listen
+    from producer_api.http.listen import ListenError
+    from producer_api.http.server import serve_app
+
+    try:
+        code = serve_app(app, settings.api)
+    except ListenError as error:
+        raise cannot_listen(error, "HEADRACE_API__HOST and HEADRACE_API__PORT") from None
+    raise typer.Exit(code)

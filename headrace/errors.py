@@ -1,0 +1,35 @@
+"""Errors that a user can fix."""
+
+from kafka_clients.problems import KafkaProblem
+
+
+class UserError(Exception):
+    """An error that the user can fix. The message says what is wrong and how to fix it.
+
+    The command line prints only the message, without a traceback, and exits with 1.
+    """
+
+    exit_code = 1
+
+
+class UsageError(UserError):
+    """Invalid use of a command. It exits with 2."""
+
+    exit_code = 2
+
+
+class RefusedError(UserError):
+    """Kafka denied an authentication, an authorization or a record."""
+
+    def __init__(self, refusal: KafkaProblem) -> None:
+        super().__init__(refusal.sentence)
+        self.refusal = refusal
+
+
+class RoleFailedError(UserError):
+    """A role of `headrace up` failed during startup; `what` summarizes the failure."""
+
+    def __init__(self, role: str, what: str, details: str) -> None:
+        super().__init__(f"{role} {what}{details}")
+        self.role = role
+        self.what = what

@@ -1,0 +1,1 @@
+"""What belongs to this machine: data directory, files, child processes, broker."""

@@ -1,0 +1,62 @@
+"""Create the class archive of Kafka.
+
+`python -m headrace.local.broker.archive` downloads Kafka and creates the archive ahead of time.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from headrace.admin.topics import create_topics
+from headrace.errors import UserError
+from headrace.local.broker.class_archive import Archive, archive_of
+from headrace.local.broker.jars import class_path
+from headrace.local.broker.java import find_java
+from headrace.local.broker.local_kafka import LocalKafka
+from schemas.kafka_settings import KafkaSettings
+
+_EXIT_SECONDS = 60.0
+
+
+def prepare() -> None:
+    """Download Kafka and create the archive if they are missing; log to standard error.
+
+    Raises UserError if Kafka cannot be downloaded. A missing archive is no error.
+    """
+    class_path()
+    archive = archive_of(find_java())
+    if archive is None or archive.file.exists():
+        return
+    with suppress(OSError), tempfile.TemporaryDirectory(dir=archive.file.parent) as scratch:
+        _create(archive, Path(scratch))
+
+
+def _create(archive: Archive, scratch: Path) -> None:
+    print(  # noqa: T201 - it takes about ten seconds
+        "Creating a class archive for faster starts of Apache Kafka, about 10 s, only once ...",
+        file=sys.stderr,
+        flush=True,
+    )
+    created = scratch / archive.file.name
+    with suppress(UserError, subprocess.TimeoutExpired):
+        _run_training(scratch / "data", f"{archive.create_option}{created}")
+    created.touch()
+    created.replace(archive.file)
+
+
+def _run_training(data_dir: Path, option: str) -> None:
+    """Run a broker with the usual startup; the JVM writes the archive when it exits."""
+    with LocalKafka(data_dir, options=[option]) as broker:
+        asyncio.run(create_topics(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=4)))
+        broker.process.terminate()
+        broker.process.wait(_EXIT_SECONDS)
+
+
+if __name__ == "__main__":
+    try:
+        prepare()
+    except UserError as error:
+        sys.exit(str(error))

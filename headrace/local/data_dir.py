@@ -1,0 +1,126 @@
+"""The data directory of `headrace up`, and the settings that depend on it."""
+
+from pathlib import Path
+
+from headrace.errors import UserError
+from headrace.local.broker.address import find_address
+from headrace.local.data_dir_option import default_data_dir
+from headrace.local.disk_space import write_atomically
+from headrace.local.process import read_pid
+from kafka_clients.security import check_security
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
+from schemas.topic_prefix import use_prefix
+
+#: The default number of partitions on one machine.
+LOCAL_PARTITIONS = 4
+
+
+class DataDir:
+    """The files of a data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the SQLite database."""
+        return f"sqlite:///{self.root / 'headrace.db'}"
+
+    def log(self, role: str) -> Path:
+        """Return the log file of a role; create its directory."""
+        log = self.root / "logs" / f"{role}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log
+
+    def pid(self, role: str) -> Path:
+        """Return the pid file of a role, which exists while it runs."""
+        return self.root / "run" / f"{role}.pid"
+
+    @property
+    def was_used(self) -> bool:
+        """Whether `headrace up` has been ready in this directory before."""
+        return self.owner_token.exists() or (self.root / "headrace.db").exists()
+
+    def write_kafka_address(self, address: str) -> None:
+        """Write the address of an external Kafka, for commands with `--data-dir`."""
+        write_atomically(self.root / "run" / "kafka.address", f"{address}\n")
+
+    def write_address(self, url: str) -> None:
+        """Write the base URL of the HTTP server, for commands with `--data-dir`."""
+        write_atomically(self._address, f"{url}\n")
+
+    def address(self) -> str | None:
+        """Return the base URL of the HTTP server; None if none runs."""
+        if read_pid(self.pid("web")) is None or not self._address.exists():
+            return None
+        return self._address.read_text().strip()
+
+    @property
+    def _address(self) -> Path:
+        return self.root / "run" / "web.address"
+
+    @property
+    def owner_token(self) -> Path:
+        """The file with the token in the dashboard link; only its owner can read it."""
+        return self.root / "owner.token"
+
+    def status(self, role: str) -> Path:
+        """Return the status file of a role."""
+        return self.root / "run" / f"{role}.json"
+
+
+def read_settings() -> Settings:
+    """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting."""
+    try:
+        settings = load_settings()
+        check_security(settings.kafka)
+    except SettingsError as error:
+        raise UserError(str(error)) from None  # the cause may contain a password
+    use_prefix(settings.kafka.topic_prefix)
+    return settings
+
+
+def role_settings() -> Settings:
+    """Return the settings of a role that was started on its own.
+
+    The default database is that of the default data directory.
+    """
+    settings = read_settings()
+    database = local_database(settings.database, default_data_dir())
+    return settings.model_copy(update={"database": database})
+
+
+def local_settings(data_dir: Path) -> Settings:
+    """Return the settings; the default Kafka and database are those of `data_dir`.
+
+    Raises UserError if the settings name no Kafka and none runs in `data_dir`.
+    """
+    settings = read_settings()
+    kafka = settings.kafka
+    if "bootstrap_servers" not in kafka.model_fields_set:
+        kafka = with_kafka(kafka, find_address(data_dir), None)
+    return settings.model_copy(
+        update={"kafka": kafka, "database": local_database(settings.database, data_dir)}
+    )
+
+
+def with_kafka(kafka: KafkaSettings, address: str, partitions: int | None) -> KafkaSettings:
+    """Return the settings with another address; the default is `LOCAL_PARTITIONS` partitions."""
+    if partitions is None and "partitions" not in kafka.model_fields_set:
+        partitions = LOCAL_PARTITIONS
+    return kafka.model_copy(
+        update={"bootstrap_servers": address, "partitions": partitions or kafka.partitions}
+    )
+
+
+def local_database(database: DatabaseSettings, data_dir: Path) -> DatabaseSettings:
+    """Return the database of the settings, by default that of the data directory."""
+    if "url" in database.model_fields_set:
+        return database
+    return DatabaseSettings(url=DataDir(data_dir).database_url)
+
+
+def database_settings(data_dir: Path) -> DatabaseSettings:
+    """Return the database that a command with `--data-dir` uses."""
+    return local_database(read_settings().database, data_dir)

@@ -1,0 +1,1 @@
+"""Commands of operators: audit, rebuild, dead letters, status, adoption of a cluster."""

@@ -1,0 +1,90 @@
+"""The topics and consumer groups of a cluster that is adopted."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
+
+from headrace.admin.topics import create_topics
+from headrace.errors import UserError
+from kafka_clients.clients import make_admin, make_consumer
+from schemas.kafka_settings import KafkaSettings
+from schemas.topics import (
+    ALERT_STATES,
+    ALERTS,
+    EVENTS_ALERT,
+    EVENTS_PAGELEAVE,
+    EVENTS_SESSION,
+    PAGE_DURATIONS,
+    SESSIONS,
+    TOPICS,
+    Topic,
+    dead_letters_of,
+)
+
+#: The input topics of the stream workers, besides `events-raw`.
+INPUTS = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
+#: The topics that the stream workers derive from `events-raw`.
+DERIVED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT, SESSIONS, PAGE_DURATIONS, ALERT_STATES)
+
+_DELETE_TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+_TIMEOUT_MS = 30_000
+
+
+async def recreate(kafka: KafkaSettings, *, with_alerts: bool) -> None:
+    """Delete and recreate the derived topics and their dead letter topics.
+
+    Raises `UserError` if Kafka rejects that.
+    """
+    wanted = {topic.name for topic in (*DERIVED, *((ALERTS,) if with_alerts else ()))}
+    wanted |= {dead_letters_of(name) for name in wanted}
+    topics = [topic for topic in TOPICS if topic.name in wanted]
+    admin = make_admin(kafka, request_timeout_ms=_TIMEOUT_MS)
+    try:
+        await admin.start()
+        await _delete(admin, topics)
+    finally:
+        await admin.close()
+    # While a broker deletes a topic, it may reject its creation.
+    deadline = time.monotonic() + _DELETE_TIMEOUT_SECONDS
+    while True:
+        try:
+            await create_topics(kafka)
+        except UserError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+async def _delete(admin: Any, topics: Sequence[Topic]) -> None:
+    names = [topic.name for topic in topics]
+    response = await admin.delete_topics(names)
+    for name, code in response.topic_error_codes:
+        if code not in (0, UnknownTopicOrPartitionError.errno):
+            raise UserError(
+                f"Kafka did not delete the topic {name}, which must be recreated: "
+                f"{for_code(code).__name__}. Set delete.topic.enable, or grant the operation "
+                "Delete, then run this again"
+            )
+    deadline = time.monotonic() + _DELETE_TIMEOUT_SECONDS
+    while any(not found["error_code"] for found in await admin.describe_topics(names)):
+        if time.monotonic() > deadline:
+            raise UserError(f"Kafka still has a topic of {', '.join(names)}: run this again later")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def commit(kafka: KafkaSettings, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+    """Commit offsets for a group without members; raises `KafkaError` if Kafka rejects them."""
+    consumer = make_consumer(kafka, group_id=group)
+    await consumer.start()
+    try:
+        consumer.assign(list(offsets))
+        await consumer.commit(dict(offsets))
+    finally:
+        await consumer.stop()

@@ -1,0 +1,148 @@
+"""Check an alert against the event that it names."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import Row
+
+from headrace.ops.audit.findings import difference
+from headrace.ops.audit.legacy_alerts import is_legacy, legacy_details, legacy_fingerprint
+from schemas import money
+from schemas.alert_rules import ERROR_NEW, ERROR_RATE, PAYMENT
+from schemas.headers import Source
+from schemas.records import Alert, AlertState, RawEvent
+from sinks.sql.types import micros
+from streams.domain.alerts import rules
+from streams.domain.alerts.fingerprints import fingerprint
+from streams.domain.alerts.rules import DIGEST, MAX_UNSEEN
+
+#: The columns of `events` that the rules read.
+EVENT_COLUMNS = (
+    *("event_id", "site_id", "session_id", "type", "event_ts", "received_at", "time_source"),
+    *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
+    *("provider", "amount", "currency"),
+)
+#: `raised_at` is the broker's time, which `events` does not have.
+_COMPARED = ("alert_id", "rule", "subject", "title", "details", "event_id")
+
+
+def to_event(row: Row[Any]) -> RawEvent:
+    """Convert a row with `EVENT_COLUMNS` to an event."""
+    fields = {name: getattr(row, name) for name in EVENT_COLUMNS}
+    fields |= {name: micros(fields[name]) for name in ("event_ts", "received_at")}
+    return RawEvent(**fields)
+
+
+def hours_around(at_us: int) -> tuple[int, int, int]:
+    """Return the hours that `at_us`, of a server's clock, can fall into by the broker's clock."""
+    hour = at_us // 3_600_000_000
+    return hour - 1, hour, hour + 1
+
+
+def check(row: Row[Any], events: Sequence[RawEvent]) -> str | None:
+    """Return what is wrong with an alert, or None; `events` are those with its event id."""
+    if not events:
+        return f"names the event {row.event_id}, which is not in events"
+    differences = [_check_event(row, event) for event in events]
+    return None if None in differences else differences[0]
+
+
+def check_payment(row: Row[Any], event: RawEvent) -> str | None:
+    """Return how a payment's alert differs from the one that the rule raises, or None."""
+    expected = rules.payment(event, _src(row))
+    problem = _difference(row, expected)
+    return problem and _difference(row, _as_of_version_0_1(expected, event)) and problem
+
+
+def _check_event(row: Row[Any], event: RawEvent) -> str | None:
+    kind = PAYMENT if row.rule == PAYMENT else "error"
+    if event.type != kind:
+        return f"names the event {event.event_id}, which is of the type {event.type}, not {kind}"
+    if not rules.is_recent(event):
+        return f"names the event {event.event_id}, which was too old to raise any"
+    subjects = [event.session_id] if kind == PAYMENT else [fingerprint(event)]
+    if kind != PAYMENT and is_legacy(row.details):
+        subjects.append(legacy_fingerprint(event))
+    if row.subscription_id is not None:
+        subjects = [f"{row.subscription_id}:{subject}" for subject in (*subjects, "*")]
+    if row.rule == ERROR_NEW and row.subject == DIGEST:
+        subjects = [DIGEST]
+    if row.subject not in subjects:
+        return f"subject is {row.subject}, not {subjects[0]}"
+    if row.subscription_id is not None:
+        return None  # the subscription's parameters may have changed since
+    if row.rule == PAYMENT:
+        return check_payment(row, event)
+    expected = _expected(row, event)
+    return "has an unknown rule" if expected is None else _difference(row, expected)
+
+
+def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
+    """Return the alert that the rule raises for the event, assuming that it is over the limits."""
+    if row.rule == ERROR_NEW and row.subject == DIGEST:
+        return _expected_digest(row)
+    if row.rule == ERROR_NEW:
+        return rules.error_new(None, event, row.subject, _src(row)).alert
+    if row.rule != ERROR_RATE:
+        return None
+    rate, src = rules.every_sites_rate(), _src(row)
+    counted = row.details.get("count") if isinstance(row.details, dict) else None
+    before = AlertState(
+        site_id=event.site_id,
+        rule=ERROR_RATE,
+        subject=row.subject,
+        applied={},
+        seen_ms=0,
+        slot_ms=[src.log_ms],
+        slot_counts=[max(counted if isinstance(counted, int) else 0, rate.count) - 1],
+    )
+    return rules.error_rate(before, event, row.subject, src, rate).alert
+
+
+def _expected_digest(row: Row[Any]) -> Alert:
+    """Return the digest of an hour with the same number of errors; their order is not known."""
+    details = row.details if isinstance(row.details, dict) else {}
+    count, titles = details.get("count"), details.get("errors")
+    counted = min(max(count, 1), MAX_UNSEEN) if isinstance(count, int) else 1
+    hour = AlertState(
+        site_id=row.site_id,
+        rule=ERROR_NEW,
+        subject="",
+        applied={},
+        seen_ms=0,
+        window_ms=_src(row).log_ms - 3_600_000,
+        unseen=[""] * counted,
+        unseen_event_id=row.event_id,
+        unseen_titles=titles if isinstance(titles, list) else [],
+    )
+    return rules.digest(hour)[1]
+
+
+def _difference(row: Row[Any], alert: Alert) -> str | None:
+    expected = {name: getattr(alert, name) for name in _COMPARED}
+    expected["details"] = json.loads(alert.details)
+    found = {name: getattr(row, name) for name in _COMPARED}
+    if is_legacy(row.details):
+        expected["details"] = legacy_details(expected["details"], row.rule)
+        if row.rule == ERROR_RATE:
+            expected["alert_id"] = row.alert_id  # depends on the window, by the broker's clock
+    elif isinstance(row.details, dict):
+        # The dashboard's address may have changed since.
+        found["details"] = {name: row.details[name] for name in row.details if name != rules.LINK}
+    return difference(_COMPARED, expected, found)
+
+
+def _src(row: Row[Any]) -> Source:
+    return Source(0, 0, micros(row.raised_at) // 1_000)
+
+
+def _as_of_version_0_1(expected: Alert, event: RawEvent) -> Alert:
+    """Return a payment's alert as version 0.1 raised it: two decimals for any currency."""
+    if event.amount is None:
+        return expected
+    amount = money.format_decimal(event.amount, None)
+    paid = f"{amount} {event.currency}" if event.currency else amount
+    details = json.dumps({**json.loads(expected.details), "amount": amount})
+    return replace(expected, title=f"Payment of {paid}", details=details)

@@ -1,0 +1,162 @@
+"""Rebuild a table and its topic, some keys at a time, the topic first.
+
+If it crashes in between, rows are older than their states, and the sinks update them. In the other
+order, rows would be newer than the states, and would not be updated.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import Table
+
+from headrace.admin.database import connected
+from headrace.ops.audit.run import rules_of
+from headrace.ops.audit.scope import Scope
+from headrace.ops.audit.snapshot import Snapshot, read_snapshot
+from headrace.ops.rebuild import plan as plans
+from headrace.ops.rebuild.changelog import Changelog
+from headrace.ops.rebuild.plan import Change, Plan
+from headrace.ops.rebuild.progress import NextEvents, open_cluster
+from headrace.ops.rebuild.row_writer import store
+from schemas.batched import batched
+from schemas.records import PageDuration, SessionState
+from schemas.settings import Settings
+from schemas.topics import EVENTS_PAGELEAVE, EVENTS_SESSION, PAGE_DURATIONS, SESSIONS, Topic
+from sinks.sql.engine import open_database
+from sinks.sql.tables import PageDurationRow, SessionRow, table_of
+from streams.app import APP_ID as STREAMS
+from streams.engine.producer import BatchProducer
+
+#: Keys written at a time.
+_BATCH_SIZE = 500
+
+
+class Target(NamedTuple):
+    """What to rebuild: a table, its changelog topic, and the input topic of its agent."""
+
+    table: Table
+    topic: Topic
+    input: Topic
+    kind: type[Any]
+    describe: Callable[[Any], Any]
+    plan: Plan
+
+
+@dataclass(slots=True)
+class RebuildResult:
+    """The number of rows written and removed, and of states sent."""
+
+    written: int = 0
+    removed: int = 0
+    states: int = 0
+
+
+def sessions_of(settings: Settings) -> Target:
+    """Return the target `sessions`."""
+    return Target(
+        table_of(SessionRow),
+        SESSIONS,
+        EVENTS_SESSION,
+        SessionState,
+        plans.describe_session,
+        plans.plan_sessions(rules_of(settings)),
+    )
+
+
+def durations_of(_settings: Settings) -> Target:
+    """Return the target `page_durations`."""
+    return Target(
+        table_of(PageDurationRow),
+        PAGE_DURATIONS,
+        EVENTS_PAGELEAVE,
+        PageDuration,
+        plans.describe_page,
+        plans.plan_durations,
+    )
+
+
+async def rebuild(
+    settings: Settings, target: Target, scope: Scope, on_rows: Callable[[int], None]
+) -> RebuildResult:
+    """Compute the target from `events` again. Idempotent.
+
+    `on_rows` is called with the number of rows read. Raises `UserError` if stream workers are
+    running, or the sinks lag behind.
+    """
+    failed = "What was rebuilt so far is correct; run this again for the rest"
+    async with open_cluster(settings, failed) as cluster:
+        await cluster.check_stopped([STREAMS], _still_running)
+        await cluster.check_stored(settings.database, target.topic)
+        next_events = await cluster.next_events(target.input)
+        changelog = Changelog(target.topic)
+        partitions = await cluster.partitions(target.topic)
+        await changelog.read(settings.kafka, partitions, target.kind, target.describe)
+        result = await compute(
+            settings, target, scope, next_events=next_events, changelog=changelog, on_rows=on_rows
+        )
+        # A worker that was started since may have read states that were overwritten.
+        await cluster.check_stopped([STREAMS], _still_running, 0)
+    return result
+
+
+def _still_running(members: Mapping[str, int]) -> str:
+    [(group, count)] = members.items()
+    return (
+        f"Stream workers are running ({count} in the group {group}), and they keep this state "
+        "in memory. Stop the role streams (or `headrace up`), run this again, then start it"
+    )
+
+
+async def compute(  # noqa: PLR0913 - keyword arguments
+    settings: Settings,
+    target: Target,
+    scope: Scope,
+    *,
+    next_events: NextEvents,
+    changelog: Changelog,
+    on_rows: Callable[[int], None],
+) -> RebuildResult:
+    """Compute the target, and write the changes to its topic and its table.
+
+    `changelog` has the states that are in the topic.
+    """
+    result = RebuildResult()
+    opening = partial(open_database, use_row_types=True)
+    async with (
+        open_producer(settings) as producer,
+        connected(settings.database, opening) as database,
+    ):
+        loop = asyncio.get_running_loop()
+
+        async def write(changes: list[Change]) -> None:
+            puts = [put for change in changes for put in change.puts]
+            rows = [row for change in changes for row in change.rows]
+            deleted = [key for change in changes for key in change.deleted]
+            await changelog.put(producer, puts)
+            await database.run(lambda connection: store(connection, target.table, rows, deleted))
+            result.states += len(puts)
+            result.written += len(rows)
+            result.removed += len(deleted)
+
+        def work(snapshot: Snapshot) -> None:
+            planned = target.plan(snapshot, scope, next_events, changelog)
+            for changes in batched(planned, _BATCH_SIZE):
+                asyncio.run_coroutine_threadsafe(write(changes), loop).result()
+
+        await read_snapshot(settings.database, work, on_rows)
+    return result
+
+
+@asynccontextmanager
+async def open_producer(settings: Settings) -> AsyncIterator[BatchProducer]:
+    """Yield a started producer, and stop it."""
+    producer = BatchProducer(settings.kafka, lambda: False)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()

@@ -1,0 +1,120 @@
+"""Collect the whole status of a headrace, on this machine or in a cluster."""
+
+from pathlib import Path
+
+from headrace.admin.database import check_exists
+from headrace.errors import RefusedError, UserError
+from headrace.local import disk_space
+from headrace.local.data_dir import DataDir, local_database, local_settings, read_settings
+from headrace.local.process import read_pid
+from headrace.ops.status import database, kafka
+from headrace.ops.status.model import Problem, Role, Status
+from headrace.ops.status.problems import find_problems
+from headrace.ops.status.slow_codec import slow_codec
+from headrace.roles.status import expired_of, why_not_ready
+from schemas.clock_tolerance import LEAD_MS
+from schemas.settings import DatabaseSettings
+from sinks.sql.errors import DATABASE_ERRORS, driver_message
+from streams.engine.cluster import Cluster
+
+
+async def collect_status(data_dir: Path) -> Status:
+    """Return the status of Kafka, of the database and, if it exists, of the data directory."""
+    status, cluster = Status(problems=_disk_problems(data_dir)), None
+    try:
+        settings = local_settings(data_dir)
+        found = await kafka.read_status(settings.kafka)
+    except RefusedError as error:
+        status.problems.append(Problem(what=error.refusal.message, do=error.refusal.hint))
+    except UserError as error:
+        status.problems.append(Problem(what=str(error), do="start it, then look again"))
+    else:
+        is_local = "bootstrap_servers" not in read_settings().kafka.model_fields_set
+        status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles
+        status.flows, cluster = found.flows, found.cluster
+        status.dead_letters = found.dead_letters
+        status.problems += [
+            Problem(what=f"There is no topic {name}", do="run `headrace topics create`")
+            for name in found.missing
+        ]
+        status.problems += clock_problems(found.ahead_seconds)
+    await _add_database(local_database(read_settings().database, data_dir), status, cluster)
+    status.problems += find_problems(status)
+    status.notes += notes()
+    return status
+
+
+def notes() -> list[Problem]:
+    """Return the notes about this installation."""
+    return [note] if (note := slow_codec()) else []
+
+
+def clock_problems(ahead_seconds: float) -> list[Problem]:
+    """Return a problem if log times are ahead of this machine's clock."""
+    if ahead_seconds * 1_000 <= LEAD_MS:
+        return []
+    return [
+        Problem(
+            what=f"The last events are logged {ahead_seconds / 60:,.0f} minutes ahead of this "
+            "machine's clock",
+            do="correct the clock of Kafka, or of this machine (NTP); stream time stays within 5 "
+            "minutes of the other clocks",
+        )
+    ]
+
+
+def _disk_problems(data_dir: Path) -> list[Problem]:
+    full = disk_space.find_full_disk(data_dir.absolute())
+    if full is None:
+        return []
+    (what, _, do) = full.partition(": ")
+    return [Problem(what=what, do=do)]
+
+
+async def _add_database(
+    settings: DatabaseSettings, status: Status, cluster: Cluster | None
+) -> None:
+    try:
+        check_exists(settings)
+        found = await database.read_status(settings)
+    except UserError as error:
+        what, _, do = str(error).partition(". ")
+        status.problems.append(Problem(what=what, do=do))
+        return
+    except DATABASE_ERRORS as error:
+        what = f"The database {settings.redacted} cannot be read: {driver_message(error)}"
+        do = "start it, or set HEADRACE_DATABASE__URL; `headrace db upgrade` creates a new one"
+        status.problems.append(Problem(what=what, do=do))
+        return
+    if cluster is not None and found.clusters - {cluster}:
+        status.problems.append(
+            Problem(
+                what=f"The database belongs to another Kafka cluster than {cluster.cluster_id} in "
+                f"epoch {cluster.epoch}",
+                do="configure those that belong together, or stop headrace and run "
+                "`headrace adopt-cluster`",
+            )
+        )
+    status.tables = found.tables
+    for flow in status.flows:
+        if flow.role == "sinks":
+            flow.last_commit = found.commits.get(flow.topic)
+
+
+def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
+    """Add the processes and states of the roles that `headrace up` runs."""
+    folder = DataDir(data_dir)
+    if not any(folder.pid(role.name).exists() for role in roles):
+        return roles  # `headrace kafka`, with roles started separately
+    for role in roles:
+        role.process = read_pid(folder.pid(role.name))
+        role.not_ready = why_not_ready(folder.status(role.name))
+        role.expired = expired_of(folder.status(role.name))
+    # With an external Kafka, `headrace up` runs no process for it.
+    names = [name for name in ("kafka", "web") if name != "kafka" or folder.pid(name).exists()]
+    others = [(name, read_pid(folder.pid(name))) for name in names]
+    gone = "its process is gone"
+    return [
+        *(Role(name=name, process=pid, not_ready=None if pid else gone) for name, pid in others),
+        *roles,
+    ]

@@ -1,0 +1,75 @@
+"""Find the problems in a status, and say what to do about them. Pure functions."""
+
+from collections.abc import Iterator
+
+from headrace.ops.status.model import Flow, Problem, Role, Status
+from schemas.plurals import counted
+
+#: With more lag than this, and growing, a role has too few workers.
+MAX_BEHIND_SECONDS = 30.0
+
+_START = {
+    "streams": "start `headrace streams`, or `headrace up` on one machine",
+    "live": "start `headrace live`, or `headrace up` on one machine",
+    "sinks": "start `headrace sinks`, or `headrace up` on one machine",
+}
+
+
+def find_problems(status: Status) -> Iterator[Problem]:
+    """Yield the problems: first those of roles, then of topics, then of dead letters."""
+    for role in status.roles:
+        yield from _role_problems(role)
+        if role.expired:
+            yield _expired_problem(role)
+    idle = {role.name for role in status.roles if role.workers == 0}
+    for flow in status.flows:
+        if flow.role not in idle:
+            yield from _flow_problems(flow)
+    for count in status.dead_letters:
+        if count.open:
+            letters = counted(count.open, "dead letter")
+            yield Problem(
+                what=f"{letters} in {count.topic} in the last hour",
+                do=f"see `headrace dlq list --topic {count.topic}`, fix the cause, then "
+                "`headrace dlq replay` or, if they are not worth it, `headrace dlq discard`",
+            )
+
+
+def _role_problems(role: Role) -> Iterator[Problem]:
+    if role.workers == 0:
+        why = f": {role.not_ready}" if role.not_ready else ""
+        yield Problem(
+            what=f"No worker of the role {role.name} is running{why}", do=_START[role.name]
+        )
+    elif role.not_ready is not None:
+        yield Problem(
+            what=f"{role.name} is not ready: {role.not_ready}",
+            do=f"see its log, logs/{role.name}.log in the data directory",
+        )
+
+
+def _expired_problem(role: Role) -> Problem:
+    return Problem(
+        what=f"{counted(role.expired, 'record')} had expired in events-raw before {role.name} "
+        "started and could route them; events among them are missing in sessions, page durations "
+        "and alerts",
+        do="stop headrace, run `headrace rebuild sessions` and `headrace rebuild durations`, and "
+        "start it again; alerts are not raised later (docs/reliability.md)",
+    )
+
+
+def _flow_problems(flow: Flow) -> Iterator[Problem]:
+    if flow.stuck:
+        partitions = ", ".join(map(str, flow.stuck))
+        yield Problem(
+            what=f"{flow.role} makes no progress in {flow.topic}, partition {partitions}, with a "
+            f"lag of {counted(flow.lag, 'record')}",
+            do="look again in a minute; if it still makes no progress, its log says why: a stopped "
+            "partition (docs/dead-letters.md), or a database that cannot be reached",
+        )
+    elif flow.grows and (flow.behind_seconds or 0) > MAX_BEHIND_SECONDS:
+        yield Problem(
+            what=f"{flow.role} falls behind in {flow.topic}: {counted(flow.lag, 'record')}, the "
+            f"oldest of them {flow.behind_seconds:.0f} s old",
+            do=f"start more workers of the role {flow.role}, up to one per partition",
+        )

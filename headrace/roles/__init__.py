@@ -1,0 +1,1 @@
+"""The roles as processes: HTTP applications, status, metrics, logs."""

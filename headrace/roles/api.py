@@ -1,0 +1,24 @@
+"""The role `api`, with the import windows as a global table."""
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from producer_api.http.app import Api, create_app
+from schemas.settings import Settings
+from schemas.topics import IMPORT_WINDOWS
+from streams.engine.global_table import GlobalTable
+
+
+def create_api(
+    settings: Settings,
+    *,
+    registry: CollectorRegistry,
+    ready_checks: Sequence[Callable[[], str | None]] = (),
+) -> Api:
+    """Create the role. The parameters are those of `create_app`."""
+    api = create_app(settings, ready_checks=ready_checks, registry=registry)
+    api.add_background_task(
+        GlobalTable(settings.kafka, IMPORT_WINDOWS.name, None, api.import_sites.apply).run
+    )
+    return api

@@ -1,0 +1,150 @@
+"""Run a stream role as a process: event loop, signals, log and status file."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from headrace.errors import UserError
+from headrace.roles.logs import configure_logging
+from headrace.roles.status import RoleStatus, StatusFile
+from kafka_clients.access import check_access
+from kafka_clients.problems import explain_error
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import Settings
+from schemas.topic_prefix import prefixed
+from schemas.topics import TOPICS
+from streams.engine.cluster import ClusterError
+from streams.engine.producer import StoppingError
+from streams.engine.worker import Worker
+
+log = logging.getLogger(__name__)
+
+#: Runs a role until the event is set; calls the function with each worker that it starts.
+Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[None]]
+
+_STATUS_SECONDS = 1.0
+#: Status updates are more frequent until the role is ready, because `headrace up` waits for it.
+_NOT_READY_SECONDS = 0.1
+#: Between two checks whether Kafka grants the access that the role needs.
+_ACCESS_CHECK_SECONDS = 2.0
+#: The limit of a graceful shutdown, of which batches in progress may take 15 s. `headrace up` and
+#: service managers send SIGKILL after 30 s.
+_SHUTDOWN_SECONDS = 20.0
+
+
+def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> None:
+    """Run a stream role until SIGTERM or Ctrl-C; a second one exits immediately.
+
+    Raises UserError if the cluster or the database does not meet the role's requirements. `status`
+    is the status file that `headrace up` reads.
+    """
+    configure_logging()
+    # Not uvloop: its transports raise RuntimeError on a write to a closed connection, which stops
+    # aiokafka's metadata task, and with it all commits (ADR 51).
+    with asyncio.Runner() as runner:
+        runner.run(_run(name, work, settings, status))
+
+
+async def _run(name: str, work: Work, settings: Settings, status: Path | None) -> None:
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    watchers: list[asyncio.Task[None]] = []
+
+    def watch(worker: Worker) -> None:
+        watchers.append(asyncio.ensure_future(_report_status(name, worker, status)))
+
+    log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
+    try:
+        await _wait_for_access(name, settings.kafka, stop, status)
+        await work(settings, stop, watch)
+    except StoppingError as reason:
+        log.info("%s: %s", name, reason)
+    except (ClusterError, KafkaConnectionError) as error:
+        raise UserError(f"{name}: {error}") from error
+    except KafkaError as error:
+        # The access was revoked after the start; the restarted role waits for it.
+        refusal = explain_error(error, settings.kafka.bootstrap_servers)
+        if refusal is None:
+            raise
+        raise UserError(f"{name}: {refusal.sentence}") from error
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+    log.info("%s: stopped", name)
+
+
+async def _wait_for_access(
+    name: str, kafka: KafkaSettings, stop: asyncio.Event, status: Path | None
+) -> None:
+    """Wait until Kafka grants the access that the role needs, or `stop` is set; log denials."""
+    file, logged = None if status is None else StatusFile(status), ""
+    while not stop.is_set():
+        refusal = await check_access(kafka, TOPICS, prefixed(f"headrace-{name}"))
+        if refusal is None:
+            return
+        if refusal.sentence != logged:
+            logged = refusal.sentence
+            log.error("%s: %s. Waiting until that is changed", name, logged)
+        if file is not None:
+            file.write(RoleStatus(logged, 0, 0, time.time()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ACCESS_CHECK_SECONDS):
+                await stop.wait()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("second stop signal: exiting immediately")
+            os._exit(1)
+        log.info("stop signal received: shutting down")
+        stop.set()
+        loop.call_later(_SHUTDOWN_SECONDS, _exit_after_timeout)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+
+
+def _exit_after_timeout() -> None:
+    """Exit without a final commit, because Kafka or the database does not respond.
+
+    Records since the last commit are read again, which is idempotent.
+    """
+    log.warning("shutdown took more than %.0f s: exiting without a final commit", _SHUTDOWN_SECONDS)
+    logging.shutdown()
+    os._exit(0)
+
+
+async def _report_status(name: str, worker: Worker, status: Path | None) -> None:
+    """Update the status file, and log each change of the readiness."""
+    logged: str | None = "not started"
+    file = None if status is None else StatusFile(status)
+    while True:
+        reason = worker.not_ready
+        if reason != logged:
+            log.info("%s: %s", name, reason or "ready")
+            logged = reason
+        if file is not None:
+            file.write(_status_of(worker, reason))
+        await asyncio.sleep(_NOT_READY_SECONDS if reason else _STATUS_SECONDS)
+
+
+def _status_of(worker: Worker, not_ready: str | None) -> RoleStatus:
+    return RoleStatus(
+        not_ready,
+        worker.processor.dead_letters,
+        worker.capacity.evicted,
+        time.time(),
+        worker.discarded,
+        worker.producer.broker_clock.deviation_seconds,
+        worker.expired,
+    )

@@ -1,0 +1,1 @@
+"""Senders of events: replay of files, and simulated visitors."""

@@ -1,0 +1,92 @@
+"""Run a demo: send the simulated events in real time, or at a rate."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
+
+import aiohttp
+import msgspec
+
+from headrace.traffic.demo.progress import DemoScreen
+from headrace.traffic.demo.simulation import Simulation, TimedEvent
+from headrace.traffic.replay.report import Report
+from headrace.traffic.replay.run import RateLimiter
+from headrace.traffic.replay.sender import Result, Sender
+
+#: Events within this time are sent in one batch; the dashboard updates four times a second.
+_BATCH_SECONDS = 0.2
+#: After a longer delay, the clock is set back, so that events are not sent in a burst.
+_MAX_DELAY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The address; the rate in events per second, or None for real time; the number of events."""
+
+    base: str
+    rate: int | None = None
+    events: int | None = None
+
+
+class Clock:
+    """Maps simulated time to real time."""
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._began = now()
+
+    async def wait_until(self, at: float) -> None:
+        """Wait until `at` seconds after the start."""
+        wait = self._began + at - self._now()
+        if wait > 0:
+            await self._sleep(wait)
+        elif wait < -_MAX_DELAY_SECONDS:
+            self._began -= wait
+
+
+async def demo(
+    options: Options, simulation: Simulation, report: Report, screen: DemoScreen, clock: Clock
+) -> None:
+    """Send the events of the simulation; count the results in `report`.
+
+    Raises `UserError` if no headrace answers, `NotAcceptedError` if it accepts nothing for minutes.
+    """
+    limiter = RateLimiter(options.rate)
+    batches = _batches(simulation.events(), options, limiter.batch_size)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        sender = Sender(session, options.base, screen.waiting)
+        for batch in batches:
+            if options.rate is None:
+                await clock.wait_until(batch[-1].at)
+            await limiter.wait(len(batch))
+            await _send(sender, batch, report)
+            screen.show(report, simulation.active_visitors, batch[-1].event)
+
+
+def _batches(
+    events: Iterator[TimedEvent], options: Options, limit: int
+) -> Iterator[list[TimedEvent]]:
+    """Yield events that are sent together: by time, or with a rate by number."""
+    seconds = _BATCH_SECONDS if options.rate is None else inf
+    batch: list[TimedEvent] = []
+    for timed in islice(events, options.events):
+        if batch and (len(batch) == limit or timed.at - batch[0].at > seconds):
+            yield batch
+            batch = []
+        batch.append(timed)
+    yield batch
+
+
+async def _send(sender: Sender, batch: list[TimedEvent], report: Report) -> None:
+    def count(index: int, result: Result) -> None:
+        report.count(batch[index].event["event_id"], result)
+
+    await sender.send([msgspec.json.encode(timed.event) for timed in batch], count)

@@ -1,0 +1,1 @@
+"""`headrace up`: starts, watches and ends the processes of one machine."""

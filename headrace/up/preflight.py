@@ -1,0 +1,77 @@
+"""Checks of the broker and the database before `headrace up` starts a process."""
+
+import asyncio
+import os
+
+from sqlalchemy import Connection, text
+
+from headrace.admin.database import run_once
+from headrace.admin.topics import check_reachable
+from headrace.errors import UserError
+from headrace.local.broker.probe import find_problem
+from schemas.brokers import parse_brokers
+from schemas.kafka_settings import KafkaSettings
+from schemas.settings import DatabaseSettings
+from sinks.sql.sqlite import sqlite_path
+
+_BROKER_SECONDS = 5.0
+_SQLITE = b"SQLite format 3\0"
+
+
+def check_broker(kafka: KafkaSettings) -> None:
+    """Raise UserError if no broker can be reached, or the authentication fails."""
+    if kafka.security_protocol != "PLAINTEXT":
+        asyncio.run(check_reachable(kafka))
+        return
+    problems = []
+    for host, port in parse_brokers(kafka.bootstrap_servers):
+        problem = find_problem(host, port, _BROKER_SECONDS)
+        if problem is None:
+            return
+        problems.append(f"{host} port {port}: {problem}")
+    raise UserError(
+        f"No Kafka answers at {kafka.bootstrap_servers} ({'; '.join(problems)}). Check --kafka or "
+        "HEADRACE_KAFKA__BOOTSTRAP_SERVERS, or remove both to start a local broker"
+    )
+
+
+def check_database(database: DatabaseSettings) -> None:
+    """Raise UserError if the database cannot be reached or written."""
+    if not database.is_postgres:
+        _check_sqlite(database)
+        return
+    is_standby, schema = asyncio.run(run_once(database, _server_state))
+    if schema is None:
+        raise UserError(
+            f"The database {database.redacted} has no schema to create tables in: create the "
+            "schema that its URL names (in schema or options)"
+        )
+    if is_standby:
+        raise UserError(
+            f"The database {database.redacted} is read-only, for example a standby. "
+            "Name the primary, or add target_session_attrs=read-write"
+        )
+
+
+def _server_state(connection: Connection) -> tuple[bool, str | None]:
+    """Return whether a server is read-only, and the schema of new tables."""
+    is_read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on"
+    return is_read_only, connection.execute(text("SELECT current_schema()")).scalar_one()
+
+
+def _check_sqlite(database: DatabaseSettings) -> None:
+    path = sqlite_path(database.url)
+    try:
+        if path.exists():
+            with path.open("r+b") as file:
+                if (head := file.read(len(_SQLITE))) and head != _SQLITE:
+                    raise UserError(f"The database {path} is not a SQLite database")
+            folder = path.parent
+        else:
+            folder = next(parent for parent in path.parents if parent.exists())
+        if not folder.is_dir():
+            raise UserError(f"The database {path} cannot be created: {folder} is not a directory")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UserError(f"The database {path} cannot be written: {folder} is not writable")
+    except OSError as error:
+        raise UserError(f"The database {path} cannot be used: {error.strerror}") from error

@@ -1,0 +1,240 @@
+"""The ASGI application of the role `api`: routes and lifecycle."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol
+
+import uuid_utils
+from prometheus_client import CollectorRegistry
+
+from producer_api.events.batch import split
+from producer_api.events.draft import EventContext
+from producer_api.events.import_sites import ImportSites
+from producer_api.events.rejection import RejectedEarly, shorten
+from producer_api.http import body, cors, responses
+from producer_api.http.body import Disconnected, Receive
+from producer_api.http.fast_protocol import NEVER_CLAMP
+from producer_api.http.intake import Intake
+from producer_api.http.metrics import Metrics
+from producer_api.http.openapi import document
+from producer_api.http.paths import EVENT_PATH, EVENT_PATHS, is_event_path, route_path
+from producer_api.http.responses import Response
+from producer_api.http.routes import pages
+from producer_api.produce.accumulator import Accumulator, Transport
+from producer_api.produce.producer import ReconnectingProducer
+from schemas.operational_endpoints import Operations
+from schemas.reject_reasons import RejectReason
+from schemas.settings import Settings
+from schemas.topics import EVENTS_RAW
+
+Send = Callable[[Any], Any]
+Headers = Mapping[bytes, bytes]
+#: A task that runs from the role's start until it is cancelled.
+Background = Callable[[], Coroutine[Any, Any, None]]
+
+#: The rest of a rejected request that is read and discarded, because most clients read the response
+#: only after they have sent everything.
+_LINGER_BYTES = 64 * 1024 * 1024
+_LINGER_SECONDS = 10.0
+_STOP_SECONDS = 10.0
+
+
+class Connection(Transport, Protocol):
+    """The connection to Kafka: `kafka.ReconnectingProducer`, or the fake of the tests."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why events cannot be sent, as a sentence; None while they can."""
+
+    def start(self, on_open: Callable[[int], None]) -> None:
+        """Start to connect; `on_open` is called with the number of partitions."""
+
+    async def stop(self) -> None:
+        """Close the connection."""
+
+
+class Api:
+    """The ASGI application of the role `api`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        accumulator: Accumulator,
+        context: EventContext,
+        metrics: Metrics,
+        ready_checks: Sequence[Callable[[], str | None]],
+    ) -> None:
+        self._connection = connection
+        self._accumulator = accumulator
+        self._metrics = metrics
+        #: Sites whose events keep timestamps of any age.
+        self.import_sites = context.import_sites
+        #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
+        self.intake = Intake(context, accumulator, metrics)
+        self.operations = Operations(metrics.registry, [self._own_problem, *ready_checks], document)
+        self._pages = pages(self.operations, metrics, self._lifespan)
+        self._background: list[Background] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add_background_task(self, background: Background) -> None:
+        """Run a task from the role's start to its stop; call this before `start`."""
+        self._background.append(background)
+
+    async def start(self) -> None:
+        """Start to connect to Kafka; called by the lifespan or by the enclosing application."""
+        self._connection.start(self._accumulator.open)
+        self._tasks = [asyncio.create_task(run()) for run in self._background]
+
+    async def stop(self) -> None:
+        """Flush queued records and close the connection, within a time limit."""
+        for task in self._tasks:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._accumulator.drain()
+                await self._connection.stop()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Reject new requests; return when all earlier ones have a response."""
+        await self.intake.drain()
+
+    def describe(self, address: str) -> list[str]:
+        """Return log lines about what is served at this address."""
+        return [f"Accepting events at {address}/api/event; try {address}/docs"]
+
+    def _own_problem(self) -> str | None:
+        if self.intake.is_draining:
+            return "The server is shutting down"
+        return self._connection.problem
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "lifespan":
+            await self._pages(scope, receive, send)
+            return
+        path = route_path(scope["path"])
+        self.intake.begin()
+        try:
+            if is_event_path(path):
+                response = await self._handle(scope, path, receive)
+                await _send_response(response, receive, send)
+            else:
+                await self._pages({**scope, "path": path}, receive, send)
+        except Disconnected:
+            pass
+        finally:
+            self.intake.end()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+        await self.start()
+        yield
+        await self.stop()
+
+    async def _handle(self, scope: Mapping[str, Any], path: str, receive: Receive) -> Response:
+        headers = dict(scope["headers"])
+        try:
+            response = await self._route(scope, path, headers, receive)
+        except Disconnected:
+            raise
+        except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
+            rejected = self.intake.reject(error)
+            response = responses.error_response(rejected)
+            if isinstance(rejected, RejectedEarly) and _has_body(headers):
+                response = response.closing()
+        cors_headers = cors.response_headers(path, headers)
+        return response.with_headers(*cors_headers) if cors_headers else response
+
+    async def _route(
+        self, scope: Mapping[str, Any], path: str, headers: Headers, receive: Receive
+    ) -> Response:
+        if path not in EVENT_PATHS:
+            raise RejectedEarly(RejectReason.NOT_FOUND, path=shorten(path))
+        method = scope["method"]
+        if method == "OPTIONS":
+            return cors.preflight(headers)
+        if method != "POST":
+            raise RejectedEarly(
+                RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=cors.METHODS, method=method
+            )
+        started_at = time.perf_counter()
+        try:
+            return await self._ingest(path, headers, receive, started_at)
+        finally:
+            self._metrics.counters.observe_request(time.perf_counter() - started_at)
+
+    async def _ingest(
+        self, path: str, headers: Headers, receive: Receive, started_at: float
+    ) -> Response:
+        if self.intake.is_draining:
+            raise RejectedEarly(RejectReason.SHUTTING_DOWN)
+        (name, never) = NEVER_CLAMP
+        never_clamp = headers.get(name, b"").lower() == never
+        if path == EVENT_PATH:
+            event = await body.read_body(receive, headers, body.MAX_EVENT_BYTES)
+            sent = self.intake.send(event, started_at, never_clamp=never_clamp)
+            await asyncio.wait([sent.confirmed])
+            return self.intake.accepted_response(sent)
+        batch = await body.read_body(receive, headers, body.MAX_BATCH_BYTES)
+        events = split(batch, headers.get(b"content-type", b""))
+        results = await self.intake.send_batch(events, never_clamp=never_clamp)
+        return responses.json(results.status, results.body)
+
+
+async def _send_response(response: Response, receive: Receive, send: Send) -> None:
+    await send(
+        {"type": "http.response.start", "status": response.status, "headers": response.headers}
+    )
+    if not response.closes:
+        await send({"type": "http.response.body", "body": response.body})
+        return
+    # Closing a socket with unread input resets the connection, and the client may lose the
+    # response.
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            await _discard(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive) -> None:
+    discarded = 0
+    while discarded < _LINGER_BYTES:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return
+        discarded += len(message.get("body", b""))
+
+
+def _has_body(headers: Headers) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+def create_app(
+    settings: Settings,
+    *,
+    ready_checks: Sequence[Callable[[], str | None]] = (),
+    registry: CollectorRegistry | None = None,
+    connection: Connection | None = None,
+    now: Callable[[], int] = lambda: time.time_ns() // 1000,
+) -> Api:
+    """Create the application of the role `api`.
+
+    Each of `ready_checks` returns why another role is not ready, or None. `registry` is exposed at
+    /metrics; `now` returns microseconds since the epoch.
+    """
+    deadline = settings.api.deadline_seconds
+    producer = connection or ReconnectingProducer(settings.kafka, EVENTS_RAW.name, deadline)
+    accumulator = Accumulator(
+        EVENTS_RAW.name,
+        producer,
+        deadline_seconds=deadline,
+        max_waiting_bytes=settings.api.max_waiting_bytes,
+    )
+    sites = ImportSites(settings.imports.sites, now)
+    context = EventContext(now, lambda: str(uuid_utils.uuid7()), sites)
+    metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes)
+    return Api(producer, accumulator, context, metrics, ready_checks)

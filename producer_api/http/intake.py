@@ -1,0 +1,210 @@
+"""Ingestion of events: parse, encode, queue for Kafka, wait for the confirmation.
+
+Each event is accepted, rejected with a reason, or failed: then Kafka may or may not have it.
+"""
+
+import asyncio
+import logging
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from producer_api.events.draft import EncodedEvent, EventContext
+from producer_api.events.fast_parse import read_fast
+from producer_api.events.parse import parse
+from producer_api.events.rejection import Rejected
+from producer_api.http import responses
+from producer_api.http.body import MAX_EVENT_BYTES
+from producer_api.http.metrics import Metrics
+from producer_api.http.responses import Response
+from producer_api.produce.accumulator import Accumulator
+from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
+
+_log = logging.getLogger(__name__)
+
+#: Events of a batch that are parsed before the event loop runs other tasks.
+_EVENTS_PER_SLICE = 50
+#: Errors of the server or of Kafka: the event may be valid.
+_FAILURES = NOT_IN_KAFKA | {RejectReason.INTERNAL_ERROR}
+
+
+class Sent(NamedTuple):
+    """An event that was queued for Kafka. Its request started at `started_at` (`perf_counter`)."""
+
+    event: EncodedEvent
+    confirmed: asyncio.Future[bool]
+    started_at: float
+
+
+class Results(NamedTuple):
+    """The response to a batch: its status and JSON body."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class Intake:
+    """Accepts single events and batches until the server drains; counts requests in flight."""
+
+    def __init__(self, context: EventContext, accumulator: Accumulator, metrics: Metrics) -> None:
+        self._context = context
+        self._accumulator = accumulator
+        self._metrics = metrics
+        self.is_draining = False
+        self._in_flight = 0
+        self._all_finished = asyncio.Event()
+
+    def begin(self) -> None:
+        """Count a request as in flight until `end`."""
+        self._in_flight += 1
+
+    def end(self) -> None:
+        """Count a request as finished."""
+        self._in_flight -= 1
+        if self.is_draining and not self._in_flight:
+            self._all_finished.set()
+
+    async def drain(self) -> None:
+        """Reject new requests; return when all earlier ones have a response."""
+        self.is_draining = True
+        if self._in_flight:
+            await self._all_finished.wait()
+
+    def accept(self, raw: bytes) -> Sent | Response | None:
+        """Queue the event of a fast-path request, or return the response that rejects it.
+
+        Call `respond` when `Sent.confirmed` is done. Return None while the server drains: the ASGI
+        application then rejects the request and closes the connection.
+        """
+        if self.is_draining:
+            return None
+        started_at = time.perf_counter()
+        try:
+            sent = self.send(raw, started_at)
+        except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
+            self._metrics.counters.observe_request(time.perf_counter() - started_at)
+            return responses.error_response(self.reject(error))
+        self.begin()
+        return sent
+
+    def respond(self, sent: Sent) -> Response:
+        """Return the response to a request of `accept`; call it once."""
+        self._metrics.counters.observe_request(time.perf_counter() - sent.started_at)
+        self.end()
+        try:
+            return self.accepted_response(sent)
+        except Rejected as rejected:
+            return responses.error_response(self.reject(rejected))
+
+    def send(self, raw: bytes, started_at: float, *, never_clamp: bool = False) -> Sent:
+        """Queue an event for Kafka; raises `Rejected`."""
+        event = parse_event(raw, self._context, never_clamp=never_clamp)
+        self._check_capacity(len(event.value))
+        return Sent(event, self._queue(event), started_at)
+
+    def accepted_response(self, sent: Sent) -> Response:
+        """Return the 202 response if Kafka confirmed the event; raises `Rejected` otherwise."""
+        if not sent.confirmed.result():
+            raise self._failed()
+        self._metrics.counters.count_accepted(sent.event.type)
+        return responses.accepted(sent.event.event_id)
+
+    def reject(self, error: Exception) -> Rejected:
+        """Count a rejection by its reason; log any other exception as an internal error."""
+        rejected = error if isinstance(error, Rejected) else _internal_error(error)
+        self._metrics.count_rejected(rejected)
+        return rejected
+
+    async def send_batch(self, raws: Sequence[bytes], *, never_clamp: bool = False) -> Results:
+        """Queue the valid events of a batch, and return the results of all events in order."""
+        parsed: list[EncodedEvent | Rejected] = []
+        for number, raw in enumerate(raws, 1):
+            parsed.append(self._parse(raw, never_clamp=never_clamp))
+            if number % _EVENTS_PER_SLICE == 0:
+                await asyncio.sleep(0)
+        valid = [event for event in parsed if isinstance(event, EncodedEvent)]
+        if valid:
+            self._check_capacity(sum(len(event.value) for event in valid))
+        sent = [self._queue(event) if isinstance(event, EncodedEvent) else None for event in parsed]
+        if confirmations := {confirmed for confirmed in sent if confirmed is not None}:
+            await asyncio.wait(confirmations)
+        return self._results(
+            [
+                event if confirmed is None or confirmed.result() else self._failed()
+                for event, confirmed in zip(parsed, sent, strict=True)
+            ]
+        )
+
+    def _failed(self) -> Rejected:
+        return Rejected(self._accumulator.transport.failure)
+
+    def _check_capacity(self, size: int) -> None:
+        if not self._accumulator.is_open:
+            raise self._failed()
+        self._accumulator.check_capacity(size)
+
+    def _queue(self, event: EncodedEvent) -> asyncio.Future[bool]:
+        return self._accumulator.add(event.key, event.value, event.headers)
+
+    def _parse(self, raw: bytes, *, never_clamp: bool) -> EncodedEvent | Rejected:
+        try:
+            return parse_event(raw, self._context, never_clamp=never_clamp)
+        except Rejected as rejected:
+            return rejected
+        except Exception as error:  # noqa: BLE001 - must not affect the other events
+            return _internal_error(error)
+
+    def _results(self, outcomes: Sequence[EncodedEvent | Rejected]) -> Results:
+        accepted = Counter(event.type for event in outcomes if isinstance(event, EncodedEvent))
+        for name, count in accepted.items():
+            self._metrics.counters.count_accepted(name, count)
+        results: list[dict[str, Any]] = []
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, EncodedEvent):
+                results.append({"index": index, "status": "accepted", "event_id": outcome.event_id})
+                if outcome.clamped:
+                    results[-1]["clamped"] = outcome.clamped
+            else:
+                self._metrics.count_rejected(outcome)
+                status = "failed" if outcome.reason in _FAILURES else "rejected"
+                results.append({"index": index, "status": status, **outcome.to_json()})
+        counts = Counter(result["status"] for result in results)
+        return Results(_status(counts), _summary(counts, results))
+
+
+def parse_event(raw: bytes, context: EventContext, *, never_clamp: bool) -> EncodedEvent:
+    """Parse an event of at most `MAX_EVENT_BYTES`; raises `Rejected`."""
+    if len(raw) > MAX_EVENT_BYTES:
+        raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
+    event = read_fast(raw, context) or parse(raw, context)
+    if never_clamp and event.clamped:
+        raise Rejected(RejectReason.WOULD_BE_CLAMPED, "timestamp")
+    return event
+
+
+def _internal_error(error: Exception) -> Rejected:
+    """Log an unexpected exception, without data of the client, and return the rejection."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    _log.error(
+        "An event could not be processed: %s at %s:%s. This is a bug in headrace; "
+        "please report this line",
+        type(error).__name__,
+        frame.filename,
+        frame.lineno,
+    )
+    return Rejected(RejectReason.INTERNAL_ERROR)
+
+
+def _status(counts: Counter[Any]) -> int:
+    if counts["accepted"]:
+        return 202 if counts.total() == counts["accepted"] else 207
+    return 500 if counts["failed"] else 400
+
+
+def _summary(counts: Counter[Any], results: list[dict[str, Any]]) -> dict[str, Any]:
+    summary = {"accepted": counts["accepted"], "rejected": counts["rejected"]}
+    if counts["failed"]:
+        summary["failed"] = counts["failed"]
+    return {**summary, "results": results}

@@ -1,0 +1,95 @@
+"""The stream of alerts: SQL is polled once for all clients.
+
+`seq` never becomes visible out of order (see `AlertSequenceRow`), so the position of a client is
+one number, and everything after it is read from SQL, without queues and without gaps.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from query_api import queries, sse
+from sinks.sql.engine import Database
+from sinks.sql.errors import is_transient
+
+INTERVAL_SECONDS = 0.5
+#: Limit of a read.
+PAGE = 200
+#: Limit of cached reads.
+_MAX_SHARED = 1_000
+
+#: Messages, and the `seq` up to which they are complete.
+_Messages = tuple[bytes, int]
+
+
+class AlertFeed:
+    """Polls the newest `seq`, and shares reads among clients. `clock` is in seconds."""
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+        self._newest = 0
+        self._polled_at = float("-inf")
+        self._polling = asyncio.Lock()
+        self._shared: dict[tuple[str, int], asyncio.Task[_Messages]] = {}
+
+    async def newest(self) -> int:
+        """Return the `seq` of the newest alert, at most half a second old."""
+        async with self._polling:
+            if self._clock() - self._polled_at >= INTERVAL_SECONDS:
+                newest = await self._database.run(queries.last_seq)
+                self._polled_at = self._clock()
+                if newest != self._newest:
+                    self._newest = newest
+                    self._shared.clear()
+            return self._newest
+
+    async def after(self, site_id: str, seq: int) -> _Messages:
+        """Return the messages of a site's alerts after `seq`, and the `seq` to continue from.
+
+        Clients with the same position share one read.
+        """
+        newest = await self.newest()
+        if seq >= newest:
+            return b"", seq
+        if len(self._shared) >= _MAX_SHARED:
+            return await self._read(site_id, seq, newest)
+        reading = self._shared.get((site_id, seq))
+        if reading is None:
+            reading = asyncio.ensure_future(self._read(site_id, seq, newest))
+            self._shared[site_id, seq] = reading
+        try:
+            return await asyncio.shield(reading)
+        except Exception:
+            self._shared.pop((site_id, seq), None)
+            raise
+
+    async def watch(self, site_id: str, last_seen: int | None) -> sse.Source:
+        """Return a source for one client: alerts after `last_seen`, or new ones if None.
+
+        A `last_seen` above the newest `seq` is from another database, and ignored. While SQL is
+        unavailable, the source returns nothing.
+        """
+        newest = await self.newest()
+        seq = newest if last_seen is None or last_seen > newest else last_seen
+
+        async def next_messages() -> bytes:
+            nonlocal seq
+            try:
+                (messages, seq) = await self.after(site_id, seq)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                return b""
+            return messages
+
+        return next_messages
+
+    async def _read(self, site_id: str, seq: int, newest: int) -> _Messages:
+        alerts = await self._database.run(
+            lambda connection: queries.alerts_after(connection, site_id, seq, newest, PAGE)
+        )
+        messages = [sse.event("alert", msgspec.json.encode(a), str(a["seq"])) for a in alerts]
+        until = alerts[-1]["seq"] if len(alerts) == PAGE else newest
+        return b"".join(messages), until

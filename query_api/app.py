@@ -1,0 +1,265 @@
+"""The role `query`: a FastAPI application, with access log, metrics and draining."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from query_api import queries
+from query_api.access_log import log_request, log_stream_end
+from query_api.alert_feed import AlertFeed
+from query_api.auth import Authenticator
+from query_api.concurrency import ListSlots
+from query_api.errors import error_response, unavailable
+from query_api.live_feed import LiveFeed
+from query_api.live_reader import LiveReader
+from query_api.live_store import LiveStore
+from query_api.metrics import Metrics
+from query_api.openapi import ROUTERS, document
+from query_api.sse import Streams
+from schemas.asgi_extensions import canonical_path
+from schemas.operational_endpoints import OPERATION_PATHS, Operations
+from schemas.settings import Settings
+from schemas.topics import IMPORT_WINDOWS
+from sinks.delivery.publisher import PublishConfiguration, open_publisher
+from sinks.delivery.service import Subscriptions, open_subscriptions
+from sinks.sql.engine import Database
+from sinks.sql.errors import explain
+from sinks.sql.reader import open_reader
+
+_log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 10.0
+#: Limit of the sites in the log at start.
+_LOGGED_SITES = 20
+#: Readers for token checks, each of which takes well under a millisecond.
+_AUTHENTICATION_READERS = 2
+
+
+class Services(NamedTuple):
+    """The services that write. They connect to Kafka when first used."""
+
+    subscriptions: Subscriptions
+    publish_window: PublishConfiguration
+
+
+Headers = list[tuple[bytes, bytes]]
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+class Query:
+    """HTTP out as an ASGI application; its lifespan calls `start` and `stop`.
+
+    `authentication` is a separate connection pool for token checks, so that lists do not delay
+    them.
+    """
+
+    services: Services
+
+    def __init__(  # noqa: PLR0913 - dependencies
+        self,
+        database: Database,
+        reader: LiveReader,
+        registry: CollectorRegistry,
+        services: OpenServices,
+        now_ms: Callable[[], int],
+        *,
+        authentication: Database,
+    ) -> None:
+        self._databases = (database, authentication)
+        self._reader = reader
+        self._now_ms = now_ms
+        #: The database and brokers, for the log.
+        self.sources = ""
+        self._sites_task: asyncio.Task[None] | None = None
+        self._open_services = services
+        self._exit_stack = AsyncExitStack()
+        self._metrics = Metrics(registry, lambda: reader.store.size)
+        self.streams = Streams(self._metrics)
+        self.operations = Operations(registry, [lambda: self.problem], document)
+        self._in_flight = 0
+        self._drained = asyncio.Event()
+        self._app = self._application()
+
+    def _application(self) -> FastAPI:
+        app = FastAPI(
+            openapi_url=None,  # `Operations` serves it
+            redirect_slashes=False,
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+            lifespan=self._lifespan,
+            exception_handlers={HTTPException: error_response},
+        )
+        for router in ROUTERS:
+            app.include_router(router)
+        operations = self.operations.routes()
+        app.router.routes.extend(operations)
+        app.state.routes = [*operations, *(route for router in ROUTERS for route in router.routes)]
+        (database, store) = (self._databases[0], self._reader.store)
+        app.state.query, app.state.database, app.state.live_store = self, database, store
+        app.state.authenticator = Authenticator(self._databases[-1], time.monotonic)
+        app.state.live_feed = LiveFeed(store, time.monotonic)
+        app.state.alert_feed = AlertFeed(database, time.monotonic)
+        app.state.slots, app.state.streams = ListSlots(), self.streams
+        return app
+
+    @property
+    def is_stopping(self) -> bool:
+        """True after `drain` was called."""
+        return self.streams.stopping.is_set()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the role is not ready; None if it is."""
+        return "The server is shutting down" if self.is_stopping else self._reader.problem
+
+    async def start(self) -> None:
+        """Generate the OpenAPI document and start reading live counters; do not wait for Kafka."""
+        self.operations.describe()
+        self.services = await self._exit_stack.enter_async_context(self._open_services())
+        self._reader.start(self._now_ms())
+        self._sites_task = asyncio.get_running_loop().create_task(self._log_sites())
+
+    def describe(self, address: str) -> list[str]:
+        """Return log lines with the URLs of the page and the API."""
+        return [f"The live page is at {address}/, the API at {address}/docs{self.sources}"]
+
+    async def _log_sites(self) -> None:
+        """Log the sites, or why they cannot be read."""
+        try:
+            sites = await self._databases[0].run(lambda c: queries.sites(c, _LOGGED_SITES + 1))
+        except Exception as error:  # noqa: BLE001 - requests report it as well
+            api_error = unavailable(error)
+            _log.warning("%s", api_error.detail if api_error else explain(error))
+            return
+        more = ", …" if len(sites) > _LOGGED_SITES else ""
+        _log.info("Sites with visits: %s%s", ", ".join(sites[:_LOGGED_SITES]) or "none yet", more)
+
+    async def stop(self) -> None:
+        """Stop reading, and close the databases and services."""
+        if self._sites_task is not None:
+            self._sites_task.cancel()
+            await asyncio.wait([self._sites_task])
+        await self._reader.stop()
+        for database in self._databases:
+            await database.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._exit_stack.aclose()
+
+    async def drain(self) -> None:
+        """Reject new requests, end the streams, and wait for requests in progress."""
+        self.streams.stopping.set()
+        if self._in_flight:
+            await self._drained.wait()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.start()
+        yield
+        await self.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or the lifespan."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        self._in_flight += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+            if self.is_stopping and not self._in_flight:
+                self._drained.set()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, log and count it. HEAD is served as GET; the server omits the body."""
+        started = time.perf_counter()
+        method = scope["method"]
+        inner: dict[str, Any] = {
+            **scope,
+            "method": "GET" if method == "HEAD" else method,
+            "path": canonical_path(scope["path"]),
+            "headers": sanitize_headers(scope["headers"]),
+            "state": {**scope.get("state", {}), "method": method},
+        }
+        is_stream = False
+
+        async def observe(message: Message) -> None:
+            nonlocal is_stream
+            if message["type"] == "http.response.start":
+                headers = message["headers"] = _with_defaults(message["headers"])
+                is_stream = dict(headers).get(b"content-type") == b"text/event-stream"
+                self._record(scope, inner, message["status"], time.perf_counter() - started)
+            await send(message)
+
+        await self._app(inner, receive, observe)
+        if is_stream and method != "HEAD":
+            log_stream_end(scope, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, inner: Scope, status: int, seconds: float) -> None:
+        # The label is the template of the route, to bound its cardinality.
+        path = inner["path"] if inner["path"] in OPERATION_PATHS else "none"
+        template = getattr(inner.get("route"), "path", path)
+        self._metrics.requests.labels(template, str(status)).inc()
+        log_request(scope, f"{status} {inner['state'].get('code', '')}".rstrip(), seconds)
+
+
+def sanitize_headers(headers: Headers) -> Headers:
+    """Remove backslashes from cookies, and the header Range, of a request.
+
+    Python parses backslashes of quoted cookies in quadratic time (CVE-2024-7592). Ranges are not
+    supported, and Starlette's error for an invalid one has another format.
+    """
+    return [
+        (name, value.replace(b"\\", b"") if name == b"cookie" else value)
+        for name, value in headers
+        if name != b"range"
+    ]
+
+
+def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return response headers with the defaults `no-store` and `nosniff`."""
+    names = {name for name, _ in headers}
+    defaults = [(b"x-content-type-options", b"nosniff")]
+    if b"cache-control" not in names:
+        defaults.append((b"cache-control", b"no-store"))
+    return [*headers, *defaults]
+
+
+@asynccontextmanager
+async def _open_services(settings: Settings) -> AsyncIterator[Services]:
+    async with (
+        open_subscriptions(settings) as subscriptions,
+        open_publisher(settings.kafka, IMPORT_WINDOWS) as publish_window,
+    ):
+        yield Services(subscriptions, publish_window)
+
+
+def create_query(
+    settings: Settings,
+    *,
+    registry: CollectorRegistry | None = None,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> Query:
+    """Create the role. `/metrics` exposes `registry`; `now_ms` returns milliseconds since 1970."""
+    (url, seconds) = (settings.database.url, settings.query.statement_timeout_seconds)
+    query = Query(
+        open_reader(url, seconds),
+        LiveReader(settings.kafka, LiveStore(now_ms)),
+        registry or CollectorRegistry(),
+        lambda: _open_services(settings),
+        now_ms,
+        authentication=open_reader(url, seconds, readers=_AUTHENTICATION_READERS),
+    )
+    query.streams.max_per_token = settings.query.max_streams_per_token
+    query.sources = (
+        f"; it reads {settings.database.redacted}, Kafka {settings.kafka.bootstrap_servers}"
+    )
+    return query

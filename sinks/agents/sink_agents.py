@@ -1,0 +1,135 @@
+"""The sink agents: each writes the records of its topic to a table, one transaction per batch."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlmodel import SQLModel
+
+from schemas.codec import CodecError, decode
+from schemas.headers import REPLAY_FOR, REPLAY_OFFSET, find
+from schemas.raw_records import dead_letter_reason
+from schemas.records import Alert, PageDuration, RawEvent, Record, SessionState
+from schemas.reject_reasons import DeadLetterReason
+from schemas.stages import ROUTER, SINK_STAGES
+from schemas.topics import Topic
+from sinks.agents.compaction_check import CompactionCheck
+from sinks.rows import alert_row, duration_row, event_row, session_rows
+from sinks.sql.batch import RejectedRecord, SourcedRow
+from sinks.sql.errors import DatabaseUnavailable
+from sinks.sql.statements import Row
+from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
+from sinks.sql.writer import Writer
+from streams.engine.batch import Batch, InRecord
+from streams.engine.producer import StoppingError
+from streams.engine.worker import Worker
+
+Rows = dict[type[SQLModel], list[SourcedRow]]
+
+
+class Sink(NamedTuple):
+    """The record type that a sink reads, its table, and the row mapping.
+
+    `to_rows` is called with the decoded value, its Kafka record, the partition and the cluster
+    epoch.
+    """
+
+    record: type[Record]
+    table: type[SQLModel]
+    to_rows: Callable[[Any, InRecord, int, int], Iterable[Row]]
+
+
+def _rows_of_event(event: RawEvent, record: InRecord, partition: int, epoch: int) -> list[Row]:
+    """Return the row of an event; a replayed event keeps its original offset."""
+    first = find(record.headers, REPLAY_OFFSET) or b""
+    offset = int(first) if first.isdigit() else record.offset
+    return [event_row(event, partition, offset, epoch)]
+
+
+#: The sinks by agent name; dead letters carry the name in a header.
+SINKS = {
+    "store_events": Sink(RawEvent, EventRow, _rows_of_event),
+    "store_sessions": Sink(SessionState, SessionRow, lambda state, *_: session_rows(state)),
+    "store_durations": Sink(PageDuration, PageDurationRow, lambda page, *_: [duration_row(page)]),
+    "store_alerts": Sink(Alert, AlertRow, lambda alert, *_: [alert_row(alert)]),
+}
+
+
+def register(worker: Worker, writer: Writer) -> None:
+    """Register all sink agents: `events-raw` → `events`, `sessions` → `sessions` and so on."""
+    for name, source in SINK_STAGES.items():
+        _register(worker, writer, name, source)
+
+
+def _register(worker: Worker, writer: Writer, name: str, source: Topic) -> None:
+    compaction = CompactionCheck() if source.cleanup == "compact" else None
+
+    async def store(batch: Batch) -> None:
+        if compaction is not None:
+            compaction.check(batch, worker.next_offset(batch))
+        rows: Rows = {}
+        for sink_name, records in _by_sink(name, batch).items():
+            sink = SINKS[sink_name]
+            rows[sink.table] = _rows_of(batch, sink, records, writer.epoch)
+        await _write(worker, writer, batch, rows)
+
+    store.__name__ = name
+    worker.agent(source)(store)
+
+
+def _by_sink(name: str, batch: Batch) -> dict[str, list[InRecord]]:
+    """Group the records of a batch by the sink that stores them.
+
+    `store_events` also reads the replayed dead letters of the other sinks. Storing them twice is
+    harmless, because rows are upserted by key and revision.
+    """
+    if name != "store_events":
+        return {name: list(batch.records)}
+    records: defaultdict[str, list[InRecord]] = defaultdict(list)
+    for record in batch.records:
+        # A dead letter of the router was never stored as an event, so it is stored like a new one.
+        stage = (find(record.headers, REPLAY_FOR) or b"").decode(errors="replace") or ROUTER
+        if stage == ROUTER and dead_letter_reason(record.key, record.headers) is not None:
+            continue  # the router dead-letters it
+        stage = name if stage == ROUTER else stage
+        if stage in SINKS:  # else it is for an agent of the role streams
+            records[stage].append(record)
+    return records
+
+
+def _rows_of(batch: Batch, sink: Sink, records: Iterable[InRecord], epoch: int) -> list[SourcedRow]:
+    """Return the rows of records with their offsets; dead-letter records that cannot be decoded.
+
+    Skip tombstones and ticks, which have no value.
+    """
+    rows: list[SourcedRow] = []
+    for record in records:
+        if record.value is None:
+            continue
+        try:
+            decoded = decode(record.value, sink.record)
+        except CodecError as error:
+            batch.reject(record, DeadLetterReason.UNDECODABLE, str(error))
+            continue
+        with batch.rejecting(record):
+            mapped = sink.to_rows(decoded, record, batch.partition, epoch)
+            rows += [(record.offset, row) for row in mapped]
+    return rows
+
+
+async def _write(worker: Worker, writer: Writer, batch: Batch, rows: Rows) -> None:
+    """Write the rows and advance the partition's offset; dead letters are sent before."""
+
+    async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
+        reasons = dict(rejected)
+        for record in batch.records:
+            if record.offset in reasons:
+                batch.reject(record, DeadLetterReason.ROW_REFUSED, reasons[record.offset])
+        await worker.processor.send_dead_letters(batch)
+
+    await worker.processor.send_dead_letters(batch)
+    worker.processor.check_owned(batch)
+    try:
+        await writer.write(batch.topic, batch.partition, batch.last_offset + 1, rows, dead_letter)
+    except DatabaseUnavailable as error:
+        raise StoppingError(str(error)) from error

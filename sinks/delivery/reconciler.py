@@ -1,0 +1,125 @@
+"""Reconcile the `subscriptions` table with its topic after partial writes.
+
+The topic is written first and is authoritative. A record without a row is deleted by a tombstone,
+because the subscription has no secret to sign deliveries with.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from schemas.codec import CodecError, decode
+from schemas.records import Subscription
+from sinks.delivery import queue, subscription_store
+from sinks.delivery.publisher import Publish, Unavailable
+from sinks.sql.engine import Database
+from sinks.sql.errors import DATABASE_ERRORS
+from sinks.sql.types import now_utc
+
+log = logging.getLogger(__name__)
+
+#: Younger changes may still be written to SQL. Longer than the deadlines of the service.
+GRACE_PERIOD = timedelta(seconds=60)
+_INTERVAL_SECONDS = 30.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Reconciler:
+    """Mirrors the topic into memory, and periodically compares the table with it."""
+
+    def __init__(
+        self,
+        database: Database,
+        reader: Database,
+        publish: Publish,
+        clock: Callable[[], datetime] = now_utc,
+    ) -> None:
+        self._database = database
+        #: Comparing reads the whole table, without blocking writers.
+        self._reader = reader
+        self._publish = publish
+        self._clock = clock
+        self._records: dict[str, Subscription | None] = {}
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Apply the next record of the topic; skip and log records that cannot be decoded."""
+        try:
+            subscription_id = (key or b"").decode()
+            self._records[subscription_id] = None if value is None else decode(value, Subscription)
+        except (CodecError, UnicodeError) as error:
+            log.warning("a record of the subscriptions is skipped: %r: %s", key, error)
+
+    async def run(self, complete: Callable[[], Awaitable[None]]) -> None:
+        """Reconcile every 30 s until cancelled, after `complete` has read the topic to its end."""
+        await complete()
+        while True:
+            try:
+                await self.reconcile()
+            except (Unavailable, *DATABASE_ERRORS) as error:
+                log.warning("cannot reconcile subscriptions: %s; retrying", type(error).__name__)
+            await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def reconcile(self) -> None:
+        """Compare table and topic once, and repair the differences."""
+        rows = {
+            row.subscription_id: row for row in await self._reader.run(subscription_store.all_rows)
+        }
+        for subscription_id in list(self._records.keys() - rows.keys()):
+            await self._reconcile_record(subscription_id)
+        for subscription_id, row in rows.items():
+            await self._reconcile_row(subscription_id, row)
+        if await self._reader.run(queue.has_orphans):
+            await self._database.run(queue.cancel_orphans)
+
+    async def _reconcile_record(self, subscription_id: str) -> None:
+        """Delete a record without a row; a tombstone is removed from memory."""
+        record = self._records[subscription_id]
+        if record is None:
+            del self._records[subscription_id]
+        elif self._is_settled(_time(record)):
+            log.warning("subscription %s is only in Kafka: deleting it", subscription_id)
+            await self._publish(subscription_id, None)
+
+    async def _reconcile_row(self, subscription_id: str, row: Any) -> None:
+        if subscription_id in self._records:
+            record = self._records[subscription_id]
+            if record is None:
+                log.warning("subscription %s is deleted in Kafka: deleting it", subscription_id)
+                await self._database.run(
+                    lambda connection: subscription_store.remove(connection, subscription_id)
+                )
+            elif row.updated_at < _time(record) and self._is_settled(_time(record)):
+                log.warning("subscription %s is newer in Kafka: updating it", subscription_id)
+                await self._update_row(row, record)
+        elif self._is_settled(row.updated_at):
+            log.warning("subscription %s is not in Kafka: publishing it", subscription_id)
+            record = subscription_store.record_of(
+                subscription_id,
+                subscription_store.spec_of(row),
+                subscription_store.micros(row.updated_at),
+            )
+            await self._publish(subscription_id, record)
+
+    async def _update_row(self, row: Any, record: Subscription) -> None:
+        spec = replace(
+            subscription_store.spec_of(row),
+            params=json.loads(record.params),
+            cooldown_seconds=record.cooldown_seconds,
+            enabled=record.enabled,
+        )
+        await self._database.run(
+            lambda connection: subscription_store.change(
+                connection, row.subscription_id, spec, row.disabled_reason, _time(record)
+            )
+        )
+
+    def _is_settled(self, changed: datetime) -> bool:
+        return self._clock() - changed > GRACE_PERIOD
+
+
+def _time(record: Subscription) -> datetime:
+    return _EPOCH + timedelta(microseconds=record.updated_at)

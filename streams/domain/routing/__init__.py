@@ -1,0 +1,1 @@
+"""Rules of routing: deduplication, routes by type, replays."""

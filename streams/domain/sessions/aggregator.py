@@ -1,0 +1,184 @@
+"""The session aggregator: applies events and stream time to the sessions of one partition."""
+
+import sys
+
+from schemas.clock_tolerance import LEAD_MS
+from schemas.headers import Source
+from schemas.records import RawEvent, SessionState
+from streams.domain.sessions import rules as sessions
+from streams.domain.sessions.rules import SessionRules
+from streams.domain.states import MAX_EVICTIONS_PER_BATCH, Deadlines, States, evict_while_over
+
+#: Sessions processed at a time, about 30 ms. After an outage a million may be due.
+_AT_ONCE = 1_000
+
+
+class SessionAggregator:
+    """Applies the events of one partition to its session states, in order.
+
+    `now_ms` is the worker's clock, which limits the log times of restored states.
+    """
+
+    def __init__(
+        self, states: States[SessionState], rules: SessionRules, now_ms: int = sys.maxsize
+    ) -> None:
+        self._states = states
+        self._rules = rules
+        #: States with an open visit, and the others.
+        self._to_close = Deadlines()
+        self._to_forget = Deadlines()
+        self._now_ms = 0
+        self._now_at_start_ms = now_ms
+        #: Restored states that are ahead of the worker's clock.
+        self._ahead: list[bytes] = []
+        self._seen = states.applied_until
+        #: The highest source offset in the restored states.
+        self._restored_until = -1
+
+    def restore(self, key: bytes, state: SessionState) -> None:
+        """Restore a state after an assignment."""
+        self._restored_until = max(self._restored_until, state.src_offset)
+        self._set_deadline(key, state)
+        if sessions.last_log_ms(state) > self._now_at_start_ms + LEAD_MS:
+            self._ahead.append(key)
+
+    def _set_deadline(self, key: bytes, state: SessionState) -> None:
+        closes_ms = sessions.closes_at(state, self._rules)
+        if closes_ms is not None:
+            self._to_close.set(key, closes_ms)
+        else:
+            forgotten_ms = sessions.removed_at(state, self._now_ms, self._rules)
+            self._to_forget.set(key, forgotten_ms)
+
+    def evict(self, limit: int, ceiling_ms: int | None = None) -> int:
+        """Evict the sessions beyond `limit`, those idle for longest first; return how many.
+
+        Closed sessions are deleted first. Open ones are closed, and deleted in the next batch,
+        because their last state must be published (design D5).
+        """
+        self._states.applied_until = self._seen
+        for deadlines in (self._to_close, self._to_forget):
+            deadlines.drop_stale(self._states, len(self._states))
+        evicted = self._evict(limit)
+        if ceiling_ms is not None:
+            self._limit_times(ceiling_ms)
+        return evicted
+
+    def _evict(self, limit: int) -> int:
+        if not self._has_caught_up:
+            return 0
+        excess = min(len(self._states) - limit, MAX_EVICTIONS_PER_BATCH)
+        deleted = evict_while_over(excess, self._delete_first)
+        evict_while_over(excess - deleted, self._close_first)
+        return deleted
+
+    def _limit_times(self, ceiling_ms: int) -> None:
+        """Limit the log times of restored states to `ceiling_ms`.
+
+        Otherwise visits from a broker whose clock was ahead would stay open for as long.
+        """
+        for key in self._ahead[-_AT_ONCE:]:
+            state = self._states.get(key)
+            if state is not None:
+                limited = sessions.limit_times(state, ceiling_ms)
+                if limited is not state:
+                    self._states.put(key, limited)
+                    self._set_deadline(key, limited)
+        del self._ahead[-_AT_ONCE:]
+
+    def advance(self, src: Source) -> bool:
+        """Advance stream time: close and remove the visits that are due.
+
+        Stream time may also go back; closed visits stay closed. Return True if more may be due:
+        call it again before the event is applied.
+        """
+        self._now_ms = src.log_ms
+        self._seen = max(self._seen, src.offset)
+        closing = self._to_close.due(self._now_ms, _AT_ONCE)
+        for key in closing:
+            self._settle(key, is_open=True)
+        leaving = self._to_forget.due(self._now_ms, _AT_ONCE)
+        for key in leaving:
+            self._settle(key, is_open=False)
+        return bool(closing or leaving)
+
+    def add(self, event: RawEvent, src: Source) -> None:
+        """Apply an event to its session, unless it was applied before."""
+        key = f"{event.site_id}:{event.session_id}".encode()
+        if src.offset <= self._states.applied_until:
+            return  # applied; the session may have been deleted since
+        state = self._states.get(key)
+        if state is not None and src.offset <= state.src_offset:
+            return
+        was_open = state is not None and sessions.is_open(state)
+        if state is not None:
+            state = self._without_due(key, state)
+        changed = sessions.apply(state, event, src, self._rules)
+        self._states.put(key, changed)
+        if not was_open:
+            self._set_deadline(key, changed)
+
+    def _without_due(self, key: bytes, state: SessionState) -> SessionState:
+        """Return the state without visits that no event can reach, if they are published."""
+        if not self._states.is_changed(key):
+            return sessions.remove_due(state, self._now_ms, self._rules)
+        if not sessions.has_many_expired(state):
+            return sessions.expire_due(state, self._now_ms, self._rules)
+        # With hundreds of visits in one batch, the state would exceed the size of a record.
+        self._states.publish(key)
+        return sessions.remove_due(state, self._now_ms, self._rules)
+
+    def flush(self) -> tuple[()]:
+        """Return no records: closed visits are published with their state."""
+        return ()
+
+    def _settle(self, key: bytes, *, is_open: bool) -> None:
+        """Close and remove the due visits of a state, which was queued as open or as closed."""
+        state = self._states.get(key)
+        if state is None or is_open != sessions.is_open(state):
+            return  # deleted, or in the other queue
+        settled = sessions.close_due(state, self._now_ms, self._rules)
+        if settled is state and self._has_caught_up and not self._states.is_changed(key):
+            settled = sessions.remove_due(state, self._now_ms, self._rules)
+        if not settled.visits:
+            self._states.delete(key)
+            return
+        if settled is not state:
+            self._states.put(key, settled)
+        self._set_deadline(key, settled)
+
+    @property
+    def _has_caught_up(self) -> bool:
+        """Whether all events in the restored states were read again.
+
+        Nothing is deleted before: no state and no tombstone would record that they were applied.
+        """
+        return self._states.applied_until >= self._restored_until
+
+    def _delete_first(self) -> bool:
+        """Delete the session that was closed first; return False if there is none."""
+        key = self._to_forget.earliest(self._forgotten_at)
+        if key is not None:
+            self._states.delete(key)
+        return key is not None
+
+    def _forgotten_at(self, key: bytes) -> int | None:
+        state = self._states.get(key)
+        if state is None or sessions.is_open(state):
+            return None
+        return sessions.removed_at(state, 0, self._rules)
+
+    def _close_first(self) -> bool:
+        """Close the open session that was idle for longest; return False if there is none."""
+        key = self._to_close.earliest(self._closes_at)
+        state = None if key is None else self._states.get(key)
+        if key is None or state is None:
+            return False
+        closed = sessions.close_all(state)
+        self._states.put(key, closed)
+        self._set_deadline(key, closed)
+        return True
+
+    def _closes_at(self, key: bytes) -> int | None:
+        state = self._states.get(key)
+        return None if state is None else sessions.closes_at(state, self._rules)

@@ -1,0 +1,196 @@
+"""Visits: creating, updating and merging them.
+
+A visit keeps the first value of each text, and the first and last page. Each is stored with the
+time of its event, so that the order of arrival does not matter.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+from msgspec.structs import replace
+
+from schemas.event_types import PASSIVE_TYPES
+from schemas.headers import Source
+from schemas.paths import path_of
+from schemas.records import RawEvent, Stamped, Utm, Visit
+from streams.domain.sessions.referrers import external, is_external, own_hosts, with_hosts
+
+#: The namespace of visit ids.
+_VISITS = UUID("5d9e33a5-4f0c-5a0e-9f3c-0d2c5a3b7e11")
+
+#: Fields with the first non-empty value of the events.
+_FIRSTS: tuple[
+    Literal["visitor_id", "user_id", "utm_source", "utm_medium", "utm_campaign"], ...
+] = ("visitor_id", "user_id", "utm_source", "utm_medium", "utm_campaign")
+
+
+_NO_UTM = Utm()
+
+
+def touches(visit: Visit, ts: int, gap_us: int) -> bool:
+    """Return True if an event at this time (us) belongs to the visit."""
+    return (
+        visit.state != "withdrawn"
+        and not visit.leaving
+        and visit.started_at - gap_us <= ts <= visit.ended_at + gap_us
+    )
+
+
+def begin(event: RawEvent, src: Source) -> Visit:
+    """Return an empty visit that starts at the event."""
+    return Visit(
+        visit_id=_visit_id(event),
+        began_offset=src.offset,
+        started_at=event.event_ts,
+        ended_at=event.event_ts,
+        last_log_ms=src.log_ms,
+        state="open",
+        revision=0,
+        events=0,
+        pageviews=0,
+        errors=0,
+        payments=0,
+        engagements=0,
+    )
+
+
+def with_event(visit: Visit, event: RawEvent, src: Source) -> Visit:
+    """Return the visit including the event; it is open again.
+
+    The first applied event that is not passive turns a passive sequence into a visit and determines
+    its id, whatever passive events arrived before.
+    """
+    ts, kind = event.event_ts, event.type
+    is_active = kind not in PASSIVE_TYPES
+    if is_active and visit.is_passive:
+        visit = replace(visit, visit_id=_visit_id(event), began_offset=src.offset)
+    entry, exit_ = visit.entry, visit.exit
+    if kind == "pageview":
+        page = Stamped(path_of(event.path, event.url), ts, event.event_id)
+        entry, exit_ = _earlier(entry, page), _later(exit_, page)
+    utm = event.utm or _NO_UTM
+    changed = replace(
+        visit,
+        started_at=min(visit.started_at, ts),
+        ended_at=max(visit.ended_at, ts),
+        last_log_ms=max(visit.last_log_ms, src.log_ms),
+        state="open",
+        close_reason=None,
+        revision=visit.revision + 1,
+        events=visit.events + 1,
+        pageviews=visit.pageviews + (kind == "pageview"),
+        errors=visit.errors + (kind == "error"),
+        payments=visit.payments + (kind == "payment"),
+        engagements=visit.engagements + (is_active and kind != "pageview"),
+        entry=entry,
+        exit=exit_,
+        visitor_id=_first(visit.visitor_id, event.visitor_id, event),
+        user_id=_first(visit.user_id, event.user_id, event),
+        utm_source=_first(visit.utm_source, utm.source, event),
+        utm_medium=_first(visit.utm_medium, utm.medium, event),
+        utm_campaign=_first(visit.utm_campaign, utm.campaign, event),
+    )
+    own = own_hosts(event)
+    if own.issubset(visit.hosts) and not (
+        event.referrer and is_external(event.referrer, visit.hosts)
+    ):
+        return changed  # nearly always
+    came_from = [Stamped(event.referrer, ts, event.event_id)] if event.referrer else []
+    return _with_referrers(changed, own, came_from)
+
+
+def join(older: Visit, younger: Visit) -> Visit:
+    """Return the merged visit, with the id of the older one.
+
+    Its revision is the sum, as if all events had been applied to one visit.
+    """
+    firsts: dict[str, Any] = {
+        name: _earlier(getattr(older, name), getattr(younger, name)) for name in _FIRSTS
+    }
+    joined = replace(
+        older,
+        started_at=min(older.started_at, younger.started_at),
+        ended_at=max(older.ended_at, younger.ended_at),
+        last_log_ms=max(older.last_log_ms, younger.last_log_ms),
+        revision=older.revision + younger.revision,
+        events=older.events + younger.events,
+        pageviews=older.pageviews + younger.pageviews,
+        errors=older.errors + younger.errors,
+        payments=older.payments + younger.payments,
+        engagements=older.engagements + younger.engagements,
+        entry=_earlier(older.entry, younger.entry),
+        exit=_later(older.exit, younger.exit),
+        **firsts,
+    )
+    came_from = () if younger.referrer is None else (younger.referrer, *younger.spare_referrers)
+    return _with_referrers(joined, younger.hosts, came_from)
+
+
+def _with_referrers(visit: Visit, own: Collection[str], more: Iterable[Stamped]) -> Visit:
+    """Return the visit with additional hosts of its site, and additional referrers."""
+    hosts = with_hosts(visit.hosts, own)
+    known = () if visit.referrer is None else (visit.referrer, *visit.spare_referrers)
+    found = external([*known, *more], hosts)
+    referrer = found[0] if found else None
+    return replace(visit, hosts=hosts, referrer=referrer, spare_referrers=found[1:])
+
+
+def _first(known: Stamped | None, text: str | None, event: RawEvent) -> Stamped | None:
+    """Return the first non-empty text of the previous events and this one."""
+    if not text or (known is not None and known.ts < event.event_ts):  # nearly always
+        return known
+    return _earlier(known, Stamped(text, event.event_ts, event.event_id))
+
+
+def _earlier(one: Stamped | None, other: Stamped | None) -> Stamped | None:
+    if one is None or other is None:
+        return one or other
+    return other if _is_before(other, one) else one
+
+
+def _later(one: Stamped | None, other: Stamped | None) -> Stamped | None:
+    if one is None or other is None:
+        return one or other
+    return other if _is_before(one, other) else one
+
+
+def _is_before(one: Stamped, other: Stamped) -> bool:
+    return one.ts < other.ts or (one.ts == other.ts and one.event_id < other.event_id)
+
+
+def retract(visit: Visit) -> Visit:
+    """Return a visit as retracted: it was merged into another one."""
+    # Its texts are in the merged visit, and would make the state too large.
+    without_texts: dict[str, Any] = dict.fromkeys((*_FIRSTS, "referrer", "entry", "exit"))
+    return replace(
+        visit,
+        state="withdrawn",
+        close_reason="merged",
+        revision=visit.revision + 1,
+        hosts=[],
+        spare_referrers=[],
+        **without_texts,
+    )
+
+
+def close(visit: Visit) -> Visit:
+    """Return a visit as closed after its inactivity gap."""
+    return replace(visit, state="closed", close_reason="idle", revision=visit.revision + 1)
+
+
+def expire(visit: Visit) -> Visit:
+    """Return a visit as expired: no event can reach it."""
+    return replace(close(visit) if visit.state == "open" else visit, leaving=True)
+
+
+def text_bytes(visit: Visit) -> int:
+    """Return the bytes (UTF-8) of a visit's texts, which clients choose."""
+    stamped = (visit.entry, visit.exit, visit.referrer, *visit.spare_referrers)
+    firsts = (getattr(visit, name) for name in _FIRSTS)
+    texts = (one.value for one in (*stamped, *firsts) if one is not None)
+    return sum(len(text.encode()) for text in (*texts, *visit.hosts))
+
+
+def _visit_id(event: RawEvent) -> str:
+    return str(uuid5(_VISITS, f"{event.site_id}:{event.session_id}:{event.event_id}"))

@@ -1,0 +1,143 @@
+"""The local broker: start, kill, restart."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from headrace.errors import UserError
+from headrace.local.broker.address import find_address
+from headrace.local.broker.local_kafka import LocalKafka
+from headrace.local.broker.ports import LOOPBACK, free_port
+from headrace.local.process import is_alive, read_pid
+from tests.fixtures.waiting import eventually
+from tests.integration.headrace.records import read, write
+
+# A parent like `headrace up`; prints the address of its broker and waits to be killed.
+_PARENT = """
+import signal, sys
+from pathlib import Path
+from headrace.local.broker.local_kafka import LocalKafka
+with LocalKafka(Path(sys.argv[1])) as broker:
+    print(broker.bootstrap, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """Yield a data directory with a name that Java misreads; remove it, because it is large."""
+    path = tmp_path / "an ünusual, name"
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+async def test_a_record_is_written_and_read(kafka: str) -> None:
+    """By an ordinary client, in the broker that all tests share."""
+    topic = f"infra-{uuid4().hex}"
+    await write(kafka, topic, b"a record")
+
+    assert await read(kafka, topic) == b"a record"
+
+
+@pytest.mark.fault
+async def test_a_killed_broker_restarts_with_its_records(directory: Path) -> None:
+    """At the same address, and later at a given port."""
+    broker = LocalKafka(directory)
+    with broker:
+        await write(broker.bootstrap, "kept", b"before the kill")
+        address, pid = broker.bootstrap, broker.process.pid
+        assert read_pid(directory / "run" / "kafka.pid") == pid
+        os.kill(pid, signal.SIGKILL)
+        broker.process.wait(10)
+        broker.start()
+        await asyncio.to_thread(broker.wait_ready)
+
+        assert broker.bootstrap == address
+        assert await read(address, "kept") == b"before the kill"
+
+    assert not list((directory / "run").glob("kafka.[ap]*"))
+    with LocalKafka(directory, port=free_port()) as elsewhere:
+        assert elsewhere.bootstrap != address
+        assert await read(elsewhere.bootstrap, "kept") == b"before the kill"
+
+
+def _start_parent(directory: Path) -> tuple[subprocess.Popen[str], str]:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(directory)], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        return parent, parent.stdout.readline().strip()
+
+
+@pytest.mark.fault
+async def test_the_broker_dies_with_a_killed_parent_and_loses_nothing(directory: Path) -> None:
+    """The next start waits for the exit of the old JVM."""
+    parent, address = _start_parent(directory)
+    pid = read_pid(directory / "run" / "kafka.pid")
+    assert pid is not None
+    assert find_address(directory) == address
+    await write(address, "kept", b"before the kill")
+    parent.kill()
+    parent.wait()
+
+    with LocalKafka(directory) as broker:
+        assert not is_alive(pid)
+        assert await read(broker.bootstrap, "kept") == b"before the kill"
+
+
+def test_it_is_small_and_listens_on_loopback_only(directory: Path) -> None:
+    """Measured: 210 MB fresh, 290 MB after a million records; 512 MB is the limit."""
+    with LocalKafka(directory) as broker:
+        jvm = psutil.Process(broker.process.pid)
+        listening = [c for c in jvm.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+
+        assert {str(c.laddr[0]).removeprefix("::ffff:") for c in listening} == {LOOPBACK}
+        assert jvm.memory_info().rss < 400 * 2**20
+
+
+def test_the_owner_of_a_port_in_use_is_named(directory: Path) -> None:
+    """No process is started, and the lock is released."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        broker = LocalKafka(directory, port=port)
+        with pytest.raises(UserError, match=f"Port {port} .* in use by .*process {os.getpid()}"):
+            broker.start()
+
+    assert not list((directory / "run").glob("kafka.[ap]*"))
+
+
+def test_a_directory_has_one_broker(directory: Path) -> None:
+    """A second one fails; the first one continues."""
+    first = LocalKafka(directory)
+    with first:
+        with pytest.raises(UserError, match="already runs the broker"), LocalKafka(directory):
+            pass
+
+        assert first.process.poll() is None
+        assert find_address(directory) == first.bootstrap
+
+
+def test_a_failed_start_is_explained(directory: Path) -> None:
+    """With the last lines of the log, and its path."""
+    (directory / "kafka" / "data").mkdir(parents=True)  # a storage that is not formatted
+    with pytest.raises(UserError) as caught, LocalKafka(directory):
+        pass
+
+    assert "meta.properties" in str(caught.value)
+    assert str(directory / "logs" / "kafka.log") in str(caught.value)
+    eventually(
+        lambda: read_pid(directory / "run" / "kafka.pid") is None,
+        within_seconds=1,
+        what="the pid file is removed",
+    )

@@ -1,0 +1,136 @@
+"""The rate limit for log messages of libraries."""
+
+import logging
+
+import pytest
+
+from headrace.roles.logs import (
+    BURST,
+    MAX_MESSAGES,
+    REFILL_SECONDS,
+    RateLimitFilter,
+    configure_logging,
+)
+
+UNREACHABLE = "Unable connect to node with id %s: %s"
+
+
+class Log:
+    """A log with the filter, and a clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._filter = RateLimitFilter(lambda: self.now)
+
+    def say(self, message: str, *values: object, logger: str = "aiokafka") -> str | None:
+        """Log an entry; return the written message, None if it is suppressed."""
+        record = logging.LogRecord(logger, logging.ERROR, "client.py", 1, message, values, None)
+        return record.getMessage() if self._filter.filter(record) else None
+
+
+@pytest.fixture
+def log() -> Log:
+    """Return an empty log."""
+    return Log()
+
+
+def test_a_burst_of_a_message_passes(log: Log) -> None:
+    """Its arguments may differ."""
+    logged = [log.say(UNREACHABLE, number, "refused") for number in range(BURST + 2)]
+
+    assert logged[BURST:] == [None, None]
+    assert logged[0] == "Unable connect to node with id 0: refused"
+    assert None not in logged[:BURST]
+
+
+def test_after_a_burst_one_entry_in_ten_seconds_passes(log: Log) -> None:
+    """With the number of suppressed ones. 10 minutes at 10/s: the burst and 60 more."""
+    logged = []
+    for tenth in range(6_000):
+        log.now = tenth / 10
+        logged.append(log.say(UNREACHABLE, 1, "refused"))
+
+    passed = [text for text in logged if text]
+    assert len(passed) in range(600 // int(REFILL_SECONDS), 600 // int(REFILL_SECONDS) + BURST)
+    counted = [text for text in passed if "more like this" in text]
+    assert counted[-1].startswith("Unable connect to node with id 1: refused (… ")
+    assert sum(int(text.split("… ")[1].split()[0]) for text in counted) >= 6_000 - len(passed) - 100
+
+
+def test_suppressed_entries_are_reported_once(log: Log) -> None:
+    """The next entry that passes resets the count."""
+    for _ in range(BURST + 57):
+        log.say("again")
+    log.now = REFILL_SECONDS
+    assert log.say("again") == "again (… 57 more like this)"
+    log.now *= 2
+    assert log.say("again") == "again"
+
+
+def test_the_bucket_refills(log: Log) -> None:
+    """A later outage is logged like the first one."""
+    for _ in range(BURST + 1):
+        log.say("again")
+    log.now = BURST * REFILL_SECONDS
+
+    assert all(log.say("again") for _ in range(BURST))
+    assert log.say("again") is None
+
+
+def test_each_message_of_each_logger_has_a_bucket(log: Log) -> None:
+    """A frequent message does not suppress others."""
+    for _ in range(BURST + 1):
+        log.say("one")
+
+    assert log.say("two") == "two"
+    assert log.say("one", logger="faust") == "one"
+
+
+def test_messages_of_asyncio_are_compared_by_their_first_line(log: Log) -> None:
+    """The other lines describe a task."""
+    text = "Task exception was never retrieved\nfuture: <Task {}>"
+    logged = [log.say(text.format(number), logger="asyncio") for number in range(BURST + 1)]
+
+    assert logged[-1] is None
+
+
+def test_a_percent_sign_in_a_message_without_arguments_is_kept(log: Log) -> None:
+    """Also with an appended count."""
+    for _ in range(BURST + 1):
+        log.say("100 % of it")
+    log.now = REFILL_SECONDS
+
+    assert log.say("100 % of it") == "100 % of it (… 1 more like this)"
+
+
+def test_our_own_messages_are_not_limited(log: Log) -> None:
+    """Only those of libraries are."""
+    logged = [log.say("again", logger="streams.engine.worker") for _ in range(100)]
+
+    assert logged == ["again"] * 100
+
+
+def test_the_number_of_buckets_is_bounded(log: Log) -> None:
+    """A library may format its messages itself; the least recently used bucket is dropped."""
+    for _ in range(BURST + 1):
+        log.say("old")
+    for number in range(MAX_MESSAGES):
+        log.say(f"text {number}")
+
+    assert log.say("old") == "old"
+
+
+def test_configure_logging_installs_the_filter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It applies to all loggers."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    configure_logging()
+    for _ in range(10):
+        logging.getLogger("aiokafka.conn").error("again")
+        logging.getLogger("headrace.up.run").error("ours")
+
+    written = capsys.readouterr().err
+    assert (written.count(": again"), written.count(": ours")) == (BURST, 10)

@@ -1,0 +1,42 @@
+"""Free ports, and the owners of others."""
+
+import os
+import socket
+
+import pytest
+
+from headrace.local.broker.ports import LOOPBACK, free_port, is_free, owner_of
+
+
+def test_a_free_port_can_be_listened_on() -> None:
+    """It is not an ephemeral port."""
+    port = free_port()
+
+    assert port < 32768
+    with socket.create_server((LOOPBACK, port)):
+        assert not is_free(port)
+    assert is_free(port)
+
+
+def test_a_port_in_use_on_all_addresses_is_not_free() -> None:
+    """The broker would listen on one of them."""
+    with socket.create_server(("", 0)) as server:
+        assert not is_free(server.getsockname()[1])
+
+
+def test_the_owner_of_a_port_is_named() -> None:
+    """By its name and process id."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        assert f"process {os.getpid()}" in owner_of(server.getsockname()[1])
+
+
+def test_a_role_is_named_without_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system truncates them."""
+    monkeypatch.setattr("psutil.Process.name", lambda _: "headrace web --")
+    with socket.create_server((LOOPBACK, 0)) as server:
+        assert owner_of(server.getsockname()[1]) == f"headrace web (process {os.getpid()})"
+
+
+def test_a_free_port_has_no_owner() -> None:
+    """The result fits into an error message."""
+    assert owner_of(free_port()) == "another program"
