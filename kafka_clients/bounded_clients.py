@@ -1,10 +1,11 @@
-"""Clients that close within a bounded time.
+"""Clients that close within a bounded time, also after a failed start.
 
 Workarounds for aiokafka:
 
 - Over TLS it waits for the broker's `close_notify`, up to 30 s. Brokers often send none
   (docs/adr/0057).
 - `stop` of a consumer whose broker has just died raises CancelledError without a cancellation.
+- A client whose `start` failed stays open: asyncio logs "Unclosed" when it is collected.
 - On uvloop, `stop` raises RuntimeError if a write to a closed connection ended a task of the
   client (docs/adr/0051).
 """
@@ -32,6 +33,14 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
 
     _timeout_seconds = _STOP_SECONDS
 
+    async def start(self) -> None:
+        """Connect; close what was opened if that fails."""
+        try:
+            await super().start()
+        except BaseException:
+            await self.stop()
+            raise
+
     async def stop(self) -> None:
         """Leave the group, if any, and close the connections."""
         await _finish(super().stop(), self._timeout_seconds)
@@ -45,6 +54,14 @@ class TlsConsumer(Consumer):
 
 class Producer(AIOKafkaProducer):  # type: ignore[misc]
     """A producer whose `stop` takes at most 5 s."""
+
+    async def start(self) -> None:
+        """Connect; close what was opened if that fails."""
+        try:
+            await super().start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Send the pending batches, and close the connections."""

@@ -1,11 +1,15 @@
 """Stopping a client."""
 
 import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
 
-from kafka_clients.clients import make_consumer
+from kafka_clients.clients import make_consumer, make_producer
 from schemas.kafka_settings import KafkaSettings
 
 
@@ -37,3 +41,19 @@ async def test_stop_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(asyncio.CancelledError):
         await stopping
     may_end.set()
+
+
+@pytest.mark.parametrize("make_client", [make_consumer, make_producer])
+async def test_a_client_that_cannot_start_is_closed(
+    make_client: Callable[[KafkaSettings], Any],
+) -> None:
+    """Otherwise asyncio logs it as unclosed, twice a second during an outage."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    client = make_client(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    with pytest.raises(KafkaConnectionError):
+        await client.start()
+
+    del client
+    gc.collect()
+    assert reported == []
