@@ -112,7 +112,7 @@ class _SessionSetup:
 
     def __init__(self, *, is_pooled: bool | None, use_row_types: bool) -> None:
         self._is_pooled = is_pooled
-        self._takes_batches = use_row_types
+        self._use_row_types = use_row_types
 
     def listen(self, engine: AsyncEngine) -> None:
         """Set up each connection of the engine when it is made."""
@@ -157,11 +157,11 @@ class _SessionSetup:
     def _prepare(self, connection: Any, record: Any) -> None:
         connection.run_async(_set_timestamp_codec)
         record.info[_IS_POOLED] = self._is_pooled
-        record.info[HAS_ROW_TYPES] = self._takes_batches and not self._is_pooled
+        record.info[HAS_ROW_TYPES] = self._use_row_types and not self._is_pooled
         if self._is_pooled:
             return
         connection.run_async(lambda session: session.execute(f"SET {_IDLE_TIMEOUT}"))
-        if self._takes_batches:
+        if self._use_row_types:
             _create_row_types(connection)
 
     def _begin(self, connection: Connection) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from query_api import tokens
+from query_api import alert_feed, live_feed, openapi, sse, tokens
 from query_api.app import Query, Services
 from query_api.live_store import LiveStore
 from schemas.codec import encode
@@ -100,8 +101,13 @@ def list_seconds() -> float:
 
 
 @pytest.fixture
-async def role(tmp_path: Path, list_seconds: float) -> AsyncIterator[Role]:
-    """Yield the started role with a SQLite database."""
+async def role(
+    tmp_path: Path, list_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Role]:
+    """Yield the started role with a SQLite database; its streams poll often."""
+    monkeypatch.setattr(sse, "POLL_SECONDS", 0.05)
+    for feed in (alert_feed, live_feed):
+        monkeypatch.setattr(feed, "INTERVAL_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
     database, writer = open_database(url), await samples.open_for_test(url)
@@ -129,7 +135,7 @@ def new_query(
     async def open_services() -> AsyncIterator[Services]:
         yield Services(service, publish)  # type: ignore[arg-type]
 
-    return Query(
+    query = Query(
         open_reader(url, list_seconds),
         reader,  # type: ignore[arg-type]
         CollectorRegistry(),
@@ -137,6 +143,14 @@ def new_query(
         lambda: NOW_MS,
         authentication=open_reader(url, readers=2),
     )
+    query.operations.document = _document
+    return query
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """Return the OpenAPI document, generated once: it takes 0.1 s."""
+    return openapi.document()
 
 
 class Watching:

@@ -83,11 +83,11 @@ from sinks.sql import offsets
 from sinks.sql.engine import open_database
 
 def work(connection):
-    place = offsets.Place("test", "cluster", 0, "events-raw", 0)
-    offsets.lock(connection, place)
+    position = offsets.SourcePartition("test", "cluster", 0, "events-raw", 0)
+    offsets.lock(connection, position)
     print("locked", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
-    offsets.advance(connection, place, 5)
+    offsets.advance(connection, position, 5)
 
 asyncio.run(open_database(sys.argv[1]).run(work))
 """
