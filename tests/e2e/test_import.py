@@ -68,6 +68,7 @@ def test_an_import_keeps_its_times_and_counts_once(make_stack: MakeStack, tmp_pa
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_interrupted_import_closes_its_window(make_stack: MakeStack, tmp_path: Path) -> None:
     """With Ctrl-C; the window is open while the import runs."""

@@ -80,6 +80,7 @@ def test_valid_events_are_stored_once_and_invalid_ones_rejected(
     assert stack.rows("SELECT sum(pageviews) AS n FROM sessions") == [{"n": 300}]
 
 
+@pytest.mark.slow
 def test_the_demo_finds_a_stack_by_its_data_directory(make_stack: MakeStack) -> None:
     """`headrace demo --data-dir` reads the port."""
     stack = make_stack({})

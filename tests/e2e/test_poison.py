@@ -67,6 +67,7 @@ _POISON: list[tuple[Poison, set[tuple[str, str]]]] = [
 ]
 
 
+@pytest.mark.slow
 async def test_poison_records_are_dead_lettered_and_others_are_not(
     make_stack: MakeStack,
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_second_up_in_a_data_directory_fails_without_effect(
     assert "ready" in stack.why_not_ready
 
 
+@pytest.mark.slow
 def test_the_second_start_prints_no_introduction_even_after_a_crash(
     make_stack: MakeStack,
 ) -> None:

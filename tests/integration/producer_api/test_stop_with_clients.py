@@ -27,6 +27,7 @@ def test_a_stop_while_clients_neither_send_nor_read(
     upgrade(url)
     token = make_token(url)
     monkeypatch.setenv("HEADRACE_DATABASE__URL", url)
+    monkeypatch.setenv("HEADRACE_API__DEADLINE_SECONDS", "1")
     with running("127.0.0.1:1", tmp_path, RUN.format(app=app)) as role:
         held = [role.connect() for _ in FRAGMENTS]
         for connection, fragment in zip(held, FRAGMENTS, strict=True):

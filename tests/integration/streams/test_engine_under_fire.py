@@ -58,6 +58,7 @@ async def test_a_restarted_worker_recovers_its_table_and_goes_on(
         assert await b.counts() == b.ledger
 
 
+@pytest.mark.slow
 async def test_workers_at_rest_share_out_anew_and_go_on_at_once(kafka: str, tmp_path: Path) -> None:
     """They wait for half a minute while nothing comes; a rebalance and what comes end that."""
     with bench(kafka, tmp_path) as b:
@@ -132,6 +133,7 @@ async def test_a_partition_of_nothing_but_poison_stops_and_the_others_go_on(
         assert await asyncio.to_thread(worker.terminate) == 0
 
 
+@pytest.mark.slow
 async def test_a_worker_goes_on_by_itself_when_the_broker_was_away(
     tmp_path: Path, own_broker: OwnBroker
 ) -> None:
