@@ -18,7 +18,7 @@ from sinks.delivery import queue, subscription_store
 from sinks.delivery.publisher import Publish, Unavailable
 from sinks.sql.engine import Database
 from sinks.sql.errors import DATABASE_ERRORS
-from sinks.sql.types import now_utc
+from sinks.sql.types import micros, now_utc
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Reconciler:
             record = subscription_store.record_of(
                 subscription_id,
                 subscription_store.spec_of(row),
-                subscription_store.micros(row.updated_at),
+                micros(row.updated_at),
             )
             await self._publish(subscription_id, record)
 

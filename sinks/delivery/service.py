@@ -35,7 +35,7 @@ from sinks.paging import Page, Slice
 from sinks.sql.engine import Database, open_database
 from sinks.sql.errors import DATABASE_ERRORS, ReadTimeout, explain
 from sinks.sql.reader import open_reader
-from sinks.sql.types import now_utc
+from sinks.sql.types import micros, now_utc
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ class Subscriptions:
         try:
             await self._publish(
                 subscription_id,
-                subscription_store.record_of(subscription_id, spec, subscription_store.micros(at)),
+                subscription_store.record_of(subscription_id, spec, micros(at)),
             )
             row = await self._write(
                 lambda connection: _add(connection, subscription_id, spec, secret, at)
@@ -216,7 +216,7 @@ class Subscriptions:
         subscription_id, at = row.subscription_id, max(now_utc(), row.updated_at + _MICROSECOND)
         await self._publish(
             subscription_id,
-            subscription_store.record_of(subscription_id, spec, subscription_store.micros(at)),
+            subscription_store.record_of(subscription_id, spec, micros(at)),
         )
         changed = await self._write(
             lambda connection: subscription_store.change(

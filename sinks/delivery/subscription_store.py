@@ -211,11 +211,6 @@ def to_json(row: Any) -> JsonObject:
     return item | {"channel": {"type": item.pop("channel_type"), "url": item.pop("url")}}
 
 
-def micros(time: datetime) -> int:
-    """Convert a time to microseconds since 1970."""
-    return int(time.timestamp()) * 1_000_000 + time.microsecond
-
-
 def _item(row: Any) -> JsonObject:
     return item_of(row._asdict())
 

@@ -8,6 +8,7 @@ from schemas.settings import Settings
 from schemas.topics import SUBSCRIPTIONS
 from sinks.delivery import subscription_store
 from sinks.delivery.publisher import Unavailable, open_publisher
+from sinks.sql.types import micros
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.log_tail import LogTail
 
@@ -28,7 +29,7 @@ async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]
     async with open_publisher(settings.kafka) as publish:
         for row in await run_once(settings.database, subscription_store.all_rows):
             name = str(row.subscription_id)
-            at = subscription_store.micros(row.updated_at)
+            at = micros(row.updated_at)
             record = subscription_store.record_of(name, subscription_store.spec_of(row), at)
             subscribed.put(name, record)
             if name.encode() in existing_keys:

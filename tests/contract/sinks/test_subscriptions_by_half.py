@@ -13,7 +13,7 @@ from sinks.delivery.sender import CheckingResolver
 from sinks.delivery.subscription_spec import SubscriptionSpec
 from sinks.paging import Slice
 from sinks.sql.tables import SubscriptionRow
-from sinks.sql.types import now_utc
+from sinks.sql.types import micros, now_utc
 from tests.contract.sinks import samples
 from tests.contract.sinks.place import BODY, Harness, names
 from tests.contract.sinks.samples import uuid_of
@@ -123,4 +123,4 @@ def _record(name: str, at: datetime, **fields: Any) -> Subscription:
     spec = SubscriptionSpec(
         "shop", "payment", {}, "", **{"cooldown_seconds": 0, "enabled": True, **fields}
     )
-    return subscription_store.record_of(name, spec, subscription_store.micros(at))
+    return subscription_store.record_of(name, spec, micros(at))
