@@ -7,6 +7,8 @@ never raises, and its request timeout is 20 minutes.
 import asyncio
 import itertools
 import logging
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 #: With the default of 16 KiB, forwarding is ten times slower (design D3).
 _BATCH_BYTES = 960 * 1024
 _REQUEST_TIMEOUT_MS = 5_000
+#: The interval of warnings about failed attempts, of all batches together.
+_WARN_SECONDS = 10.0
 #: The timestamp type of LogAppendTime in Kafka's protocol.
 _LOG_APPEND_TIME = 1
 
@@ -54,6 +58,7 @@ class BatchProducer:
         self.broker_clock = BrokerClock()
         #: The reason why Kafka rejects writes, as a sentence; None after a successful one.
         self.refused: str | None = None
+        self._warned_at = -math.inf
 
     async def start(self) -> None:
         """Connect; `KafkaConnectionError` when no broker is reached."""
@@ -116,6 +121,12 @@ class BatchProducer:
         count = int(builder.record_count())
         return count, int(sent.offset) + count
 
+    def _warn(self, error: Exception) -> None:
+        """Log a failed attempt: during an outage each batch has one every few seconds."""
+        if time.monotonic() - self._warned_at >= _WARN_SECONDS:
+            self._warned_at = time.monotonic()
+            log.warning("Kafka did not acknowledge a batch (%r); retrying", error)
+
     def _is_passing(self, error: Exception) -> bool:
         """Return True if a retry can succeed: the broker is away, slow, or not the leader."""
         if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
@@ -125,6 +136,6 @@ class BatchProducer:
             log.error("%s. Retrying", self.refused)
             return True
         if isinstance(error, (KafkaError, OSError, asyncio.TimeoutError)):
-            log.warning("Kafka did not acknowledge a batch (%r); retrying", error)
+            self._warn(error)
             return True
         return False
