@@ -8,7 +8,7 @@ UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
-# Else what is imported first, or with PYTHONDONTWRITEBYTECODE each time, is compiled: seconds.
+# Otherwise the first import compiles, or every one with PYTHONDONTWRITEBYTECODE: seconds.
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
@@ -78,7 +78,7 @@ docs: .venv/.ready ## write the references and the figure of the data flow from 
 
 check: lint types layers spelling deps lock ## all that needs no broker: the six before this
 
-# headrace itself anew, for it is compiled: uv may know it from a clone that was here before.
+# Reinstall headrace itself: it is compiled, and uv may have cached the build of another clone.
 .venv/.ready: pyproject.toml uv.lock hatch_build.py schemas/avro_compiled.pyx producer_api/events/event_compiled.pyx .tools/$(UV_VERSION)
 	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))" --reinstall-package headrace
 	@touch $@

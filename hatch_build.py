@@ -1,4 +1,4 @@
-"""Compiles the Cython modules: into the wheel, or beside their source if it is editable.
+"""Compile the Cython modules: into the wheel, or next to their source if it is editable.
 
 Needs a C compiler and Python's headers. Without them the package is pure Python: fastavro reads
 and writes records (`schemas/codec.py`), and HTTP in reads all events by steps.

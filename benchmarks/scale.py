@@ -1,7 +1,7 @@
 """Scaling from one worker on one core to two on two, and the effect of the number of partitions.
 
 The broker and the load generator are pinned to the cores of the workers, because their work per
-event is constant. Thus two workers have twice the resources of one.
+event is constant: two workers have twice the resources of one.
 """
 
 import asyncio

@@ -103,7 +103,7 @@ def document() -> Schema:
 
 
 def _add_schemas(schemas: Schema) -> None:
-    """Add the schemas that FastAPI does not find, and remove those of its own errors."""
+    """Add the schemas that FastAPI does not find, and remove those of its default errors."""
     (_, bodies) = models_json_schema(
         [(model, "validation") for model in _BODIES],
         ref_template="#/components/schemas/{model}",

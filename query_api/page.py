@@ -88,8 +88,8 @@ async def set_page_token(request: Request, body: JsonBody) -> Response:
 async def _redirect(request: Request) -> Response:
     """Redirect to the URL without the token, and set the cookie if the token is valid.
 
-    Other parameters are kept byte for byte. The fragment tells the page why a token is not valid;
-    browsers do not send it to servers.
+    Other parameters are kept byte for byte. The fragment has the reason why a token is not
+    valid, for the page; browsers do not send it to servers.
     """
     authenticator: Authenticator = request.app.state.authenticator
     token = token_of(request)

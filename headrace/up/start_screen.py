@@ -76,7 +76,7 @@ class Screen:
     def step(self, name: str, work: Callable[[], str]) -> None:
         """Run a step, and print a green tick with its result, or a red cross if it fails.
 
-        A `RoleFailedError` is shown with the name of its own role instead of `name`.
+        A `RoleFailedError` is printed with the name of the role that failed, not with `name`.
         """
         started_at = time.monotonic()
         try:

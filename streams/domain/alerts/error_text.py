@@ -1,7 +1,7 @@
-"""What stays the same in the texts of an error, whichever customer, record or release it is of.
+"""Normalization of error texts, which makes them equal across customers, records and releases.
 
 Ids, numbers, times, e-mail addresses and the hashes in the names of bundled files become `#`;
-query strings are removed. Words stay: they tell one bug from another.
+query strings are removed. Words are kept, because they distinguish errors.
 """
 
 import re
