@@ -19,7 +19,7 @@ from benchmarks.jobs import JOBS, PARTITIONS, backlog
 from benchmarks.kafka_streams import kafka_streams
 from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
 from benchmarks.outcome import Results, count_results
-from benchmarks.process import Command, prepared_command, run_candidate
+from benchmarks.process import Command, prepared_command, python_commands, run_candidate
 from headrace.local.broker.local_kafka import LocalKafka
 
 TITLE = "The agents on a real broker, one process each"
@@ -53,13 +53,12 @@ async def _run(
 def _candidates(kafka: str, agent: str, java: Command) -> Iterator[Candidate]:
     """Yield the candidates for the work of an agent."""
     (_, events, results, _) = JOBS[agent]
-    modules = {
-        "headrace": ("headrace_agents", events),
-        "plain Faust": ("faust_agents", _EVENTS_OF_FAUST),
-    }
-    for name, (module, count) in modules.items():
-        command: Sequence[str] = (sys.executable, "-m", f"benchmarks.peers.{module}", agent)
-        yield Candidate(name, partial(_run, kafka, agent, command, count, results))
+    commands = python_commands("benchmarks.peers.headrace_agents")
+    candidates = [(name, command, events) for name, command in commands.items()]
+    faust = (sys.executable, "-m", "benchmarks.peers.faust_agents")
+    candidates.append(("plain Faust", faust, _EVENTS_OF_FAUST))
+    for name, command, count in candidates:
+        yield Candidate(name, partial(_run, kafka, agent, (*command, agent), count, results))
     if agent != "sessionize":
         return
     if isinstance(java, PeerUnavailable):

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from benchmarks.backlog import Record, batch_producer, make_batches, send_batches
 from benchmarks.kafka_streams import kafka_streams
 from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
-from benchmarks.process import ROOT, Command, prepared_command, run_candidate
+from benchmarks.process import ROOT, Command, prepared_command, python_commands, run_candidate
 from headrace.local.broker.local_kafka import LocalKafka
 from streams.engine.changelog_headers import version_header
 
@@ -42,7 +42,7 @@ def _commands(folder: Path) -> dict[str, Command]:
     python = [sys.executable, "-m"]
     peers = "benchmarks.peers"
     return {
-        "headrace": [*python, f"{peers}.headrace_worker"],
+        **python_commands(f"{peers}.headrace_worker"),
         "plain Faust": [*python, f"{peers}.plain_faust"],
         "bare aiokafka": [*python, f"{peers}.bare_aiokafka"],
         "Quix Streams": prepared_command(quix_streams),
@@ -63,7 +63,7 @@ async def _recover(name: str, command: Sequence[str], kafka: str, events: int) -
     async with batch_producer(kafka) as producer:
         for partition in range(PARTITIONS):
             records = _records(partition, events, KEYS_TO_RECOVER)
-            if name == "headrace":
+            if name.startswith("headrace"):
                 records = _versioned(records)
             await send_batches(producer, changelog, partition, make_batches(producer, records))
     return await run_candidate((*command, "recover", kafka, PREFIX, group, str(events)))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,25 @@ def prepared_command(prepare: Callable[[], Sequence[str]]) -> Command:
         return prepare()
     except PeerUnavailable as error:
         return error
+
+
+def python_commands(module: str) -> dict[str, Sequence[str]]:
+    """Return the commands that run a peer module: here and, if it is given, in another clone.
+
+    `HEADRACE_BENCH_CLONE` is the path of a clone of another commit in which `make setup` was run.
+    """
+    commands: dict[str, Sequence[str]] = {"headrace": [sys.executable, "-m", module]}
+    if clone := os.environ.get("HEADRACE_BENCH_CLONE"):
+        path = Path(clone).resolve()
+        python = [str(path / ".venv/bin/python"), "-m", module]
+        commands["headrace, the other clone"] = [
+            "env",
+            "-C",
+            str(path),
+            f"PYTHONPATH={path}",
+            *python,
+        ]
+    return commands
 
 
 async def run_candidate(command: Sequence[str]) -> Measurement:
