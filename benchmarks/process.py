@@ -28,10 +28,10 @@ def prepared_command(prepare: Callable[[], Sequence[str]]) -> Command:
 def python_commands(module: str) -> dict[str, Sequence[str]]:
     """Return the commands that run a peer module: here and, if it is given, in another clone.
 
-    `HEADRACE_BENCH_CLONE` is the path of a clone of another commit in which `make setup` was run.
+    `BENCH_CLONE` is the path of a clone of another commit in which `make setup` was run.
     """
     commands: dict[str, Sequence[str]] = {"headrace": [sys.executable, "-m", module]}
-    if clone := os.environ.get("HEADRACE_BENCH_CLONE"):
+    if clone := os.environ.get("BENCH_CLONE"):
         path = Path(clone).resolve()
         python = [str(path / ".venv/bin/python"), "-m", module]
         commands["headrace, the other clone"] = [
