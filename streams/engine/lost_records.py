@@ -16,7 +16,7 @@ from streams.engine.offsets import ClusterOffsets
 
 log = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 0.3
+_PAUSE_SECONDS = 0.1
 
 Offsets = Mapping[TopicPartition, int]
 
@@ -110,7 +110,7 @@ async def _read_logs(kafka: KafkaSettings, group: str, flow: Flow, partitions: i
         for topic in (flow.source, *flow.routed)
         for number in range(partitions)
     ]
-    offsets = ClusterOffsets(kafka)
+    offsets = ClusterOffsets(kafka, places)
     try:
         await offsets.start()
         committed = await offsets.committed(group)
