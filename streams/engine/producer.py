@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import stamina
@@ -32,12 +33,20 @@ _WARN_SECONDS = 10.0
 _LOG_APPEND_TIME = 1
 
 
+Headers = Sequence[tuple[str, bytes]]
+
+
 class OutRecord(NamedTuple):
     """A record to send: key, value (None: a tombstone) and headers."""
 
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Headers = ()
+
+
+#: Creates a record from a tuple of its fields, in half the time of `OutRecord`.
+out_record: Callable[[tuple[bytes | None, bytes | None, Headers]], OutRecord]
+out_record = partial(tuple.__new__, OutRecord)
 
 
 class StoppingError(Exception):
