@@ -15,6 +15,8 @@ from kafka_clients.clients import make_admin, make_consumer
 from kafka_clients.topic_reader import IDLE_MS
 from schemas.kafka_settings import KafkaSettings
 
+#: How long offsets of partitions without a leader are waited for.
+_REQUEST_TIMEOUT_MS = 10_000
 #: Errors of a broker that has just started: it creates or loads the offsets of groups first.
 STARTING_ERRORS = (
     GroupCoordinatorNotAvailableError,
@@ -40,7 +42,9 @@ class ClusterOffsets:
 
     def __init__(self, kafka: KafkaSettings, places: Collection[TopicPartition]) -> None:
         self._places = places
-        self._consumer = make_consumer(kafka, consumer_timeout_ms=IDLE_MS)
+        self._consumer = make_consumer(
+            kafka, consumer_timeout_ms=IDLE_MS, request_timeout_ms=_REQUEST_TIMEOUT_MS
+        )
         self._admin = make_admin(kafka)
 
     async def start(self) -> None:

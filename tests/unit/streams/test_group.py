@@ -153,6 +153,20 @@ class _Slow(Worker):
         return await super().take_over(owned)
 
 
+class _Endless(Worker):
+    """Never takes over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+
+    async def take_over(self, _: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Wait."""
+        self.begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 @pytest.fixture
 def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     """Give the consumer that the member gets."""
@@ -338,3 +352,15 @@ async def test_workers_of_an_earlier_version_are_waited_for(consumer: Consumer) 
         consumer.refusal = None
         await consumer.assign(ZERO)
         assert member.problem is None
+
+
+async def test_a_stop_does_not_wait_for_a_take_over(consumer: Consumer) -> None:
+    """Which waits for as long as a changelog has no leader."""
+    worker = _Endless()
+    async with running(worker) as (member, _):
+        await consumer.assign(ZERO)
+        await worker.begun.wait()
+        async with asyncio.timeout(10):
+            await member.stop()
+
+        assert member.is_rebalancing
