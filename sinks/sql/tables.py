@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, event, text
+from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, event, false, text
 from sqlmodel import Field, SQLModel
 
 from sinks.sql.types import Amount, BigInt, Flag, JsonText, Text, UtcTime, UuidText
@@ -77,6 +77,17 @@ class EventRow(_Table, table=True):
     kafka_partition: int = Field(sa_type=Integer)
     kafka_offset: int = Field(sa_type=BigInt)
     kafka_epoch: int = _epoch()
+    browser: str | None = Field(sa_type=Text)
+    browser_version: str | None = Field(sa_type=Text)
+    os: str | None = Field(sa_type=Text)
+    device: str | None = Field(sa_type=Text)
+    is_bot: bool = Field(sa_type=Flag, sa_column_kwargs={"server_default": false()})
+    country: str | None = Field(sa_type=Text)
+    region: str | None = Field(sa_type=Text)
+    source: str | None = Field(sa_type=Text)
+    channel: str | None = Field(sa_type=Text)
+    trust: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
+    excluded: str | None = Field(sa_type=Text)
 
 
 class SessionRow(_Table, table=True):
