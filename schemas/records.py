@@ -135,7 +135,10 @@ class Visit(Struct, kw_only=True, gc=False):
 
 
 class SessionState(Struct, kw_only=True, gc=False):
-    """The visits of one session: keyed state and result in one record (design D5)."""
+    """The visits of one session: keyed state and result in one record (design D5).
+
+    A state without visits is that of an erased session: consumers delete its rows.
+    """
 
     site_id: str
     session_id: str

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.kafka_settings import KafkaSettings
 from schemas.kubernetes import is_service_variable
 from schemas.postgres_url import parse_postgres_url
-from schemas.secret_files import is_readable, read_secret_file
+from schemas.secret_files import is_readable, read_keys, read_secret_file
 from schemas.sqlite_url import parse_sqlite_url
 
 PREFIX = "HEADRACE_"
@@ -237,6 +237,26 @@ class RetentionSettings(_Group):
     )
 
 
+class SecretsSettings(_Group):
+    """Encryption of secrets in the database."""
+
+    key_file: str = Field(
+        "",
+        description="file of the keys that encrypt the secrets of subscriptions, the newest first; "
+        "`headrace up` creates one in its data directory",
+    )
+
+    @field_validator("key_file")
+    @classmethod
+    def _has_keys(cls, path: str) -> str:
+        read_keys(path)
+        return path
+
+    def keys(self) -> list[str]:
+        """Return the keys, the newest first; [] without a file."""
+        return read_keys(self.key_file)
+
+
 class Settings(BaseSettings):
     """All settings. Immutable; loaded once at start."""
 
@@ -257,6 +277,7 @@ class Settings(BaseSettings):
     query: QuerySettings = QuerySettings()
     webhooks: WebhooksSettings = WebhooksSettings()
     retention: RetentionSettings = RetentionSettings()
+    secrets: SecretsSettings = SecretsSettings()
 
 
 #: The groups by their names in environment variables.

@@ -1,6 +1,7 @@
 """The role `sinks`: one worker that runs the sink agents and delivers alerts."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -9,6 +10,7 @@ from functools import partial
 from aiokafka import TopicPartition
 
 from schemas.kafka_settings import KafkaSettings
+from schemas.plurals import counted
 from schemas.settings import RetentionSettings, Settings
 from schemas.topic_prefix import prefixed
 from schemas.topics import SUBSCRIPTIONS, TOPICS
@@ -17,6 +19,7 @@ from sinks.delivery.dispatcher import Dispatcher
 from sinks.delivery.publisher import open_publisher
 from sinks.delivery.reconciler import Reconciler
 from sinks.delivery.retention import Retention as DeliveryRetention
+from sinks.delivery.secret_box import SecretBox, encrypt_all
 from sinks.delivery.sender import Sender
 from sinks.delivery.service import Subscriptions
 from sinks.sql.digests import DeliveryLimits
@@ -30,6 +33,8 @@ from streams.engine.cluster import wait_for_cluster
 from streams.engine.global_table import GlobalTable
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
+
+log = logging.getLogger(__name__)
 
 #: The consumer group (without prefix), also the `app` in `consumer_offsets`. Never rename it.
 APP_ID = "headrace-sinks"
@@ -120,9 +125,19 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
     """
     kafka, allow_private = settings.kafka, settings.webhooks.allow_private
     database, reader = writer.database, open_reader(settings.database.url)
+    box = SecretBox(settings.secrets.keys())
+    encrypted, failed = await database.run(partial(encrypt_all, box=box))
+    if encrypted:
+        log.info("encrypted %s of subscriptions", counted(encrypted, "secret"))
+    if failed:
+        log.error(
+            "%s of subscriptions cannot be decrypted: add the key to "
+            "HEADRACE_SECRETS__KEY_FILE, and start this role again",
+            counted(failed, "secret"),
+        )
     async with (
         open_publisher(kafka) as publish,
-        Sender(allow_private=allow_private) as sender,
+        Sender(allow_private=allow_private, box=box) as sender,
     ):
         subscriptions = Subscriptions(
             database, reader, publish, sender.resolver, allow_private=allow_private

@@ -1,5 +1,8 @@
 """The data directory of `headrace up`, and the settings that depend on it."""
 
+import base64
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from headrace.errors import UserError
@@ -64,6 +67,15 @@ class DataDir:
     def owner_token(self) -> Path:
         """The file with the token in the dashboard link; only its owner can read it."""
         return self.root / "owner.token"
+
+    def secrets_key(self) -> Path:
+        """Return the key file of the secrets in the database; create it with a new key."""
+        path = self.root / "secrets.key"
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+                file.write(base64.urlsafe_b64encode(os.urandom(32)) + b"\n")
+        return path
 
     def status(self, role: str) -> Path:
         """Return the status file of a role."""

@@ -30,7 +30,7 @@ from headrace.up.start_screen import Screen
 from headrace.up.supervised_process import SupervisedProcess
 from schemas.clock_tolerance import CLOCK_PROBLEM
 from schemas.plurals import counted
-from schemas.settings import PREFIX, Settings
+from schemas.settings import PREFIX, SecretsSettings, Settings
 from schemas.topics import TOPICS
 
 T = TypeVar("T")
@@ -157,6 +157,7 @@ class Up:
         started_at = time.monotonic()
         self._lock = self._retry_while_full(partial(lock, self._data_dir))
         restrict(self._data_dir.root)
+        self._retry_while_full(self._use_key_file)
         check_port(self._settings.api)
         is_first = not self._data_dir.was_used
         for role in COMMANDS:  # left by a run that was killed
@@ -199,6 +200,12 @@ class Up:
         time.sleep(_RETRY_SECONDS)
         while self._disk_space.problem() is not None:
             time.sleep(_RETRY_SECONDS)
+
+    def _use_key_file(self) -> None:
+        """Encrypt secrets with the key file of the data directory, unless another one is set."""
+        if not self._settings.secrets.key_file:
+            secrets = SecretsSettings(key_file=str(self._data_dir.secrets_key()))
+            self._settings = self._settings.model_copy(update={"secrets": secrets})
 
     def _owner_token(self) -> str | None:
         """Return the token for the dashboard link; None unless the server listens on loopback.
@@ -374,6 +381,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "KAFKA__PARTITIONS": settings.kafka.partitions,
         "DATABASE__URL": settings.database.url,
         "DATABASE__URL_FILE": "",
+        "SECRETS__KEY_FILE": settings.secrets.key_file,
         "API__HOST": settings.api.host,
         "API__PORT": settings.api.port,
         "QUERY__PUBLIC_URL": settings.query.public_url or address_of(settings.api),

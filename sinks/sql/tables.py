@@ -201,6 +201,16 @@ class ConsumerOffsetRow(_Table, table=True):
     kafka_epoch: int = _epoch()
 
 
+class ErasedHourRow(_Table, table=True):
+    """An hour of page durations that include erased page leaves; see `sinks.sql.erasure`."""
+
+    __tablename__ = "erased_hours"
+    __table_args__ = _STRICT
+
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    hour: datetime = Field(sa_type=UtcTime, primary_key=True)
+
+
 class RetentionRow(_Table, table=True):
     """Until when the rows of `events`, `sessions` or `alerts` may have been purged; null: never."""
 

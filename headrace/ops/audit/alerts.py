@@ -80,7 +80,7 @@ def _compare_others(snapshot: Snapshot, scope: Scope, findings: Findings) -> Non
         candidates = list(group)
         row = candidates[0]
         events = [to_event(other) for other in candidates if other.type is not None]
-        if not events and scope.may_lack_event(row.raised_at):
+        if not events and (scope.may_lack_event(row.raised_at) or alert_check.is_erased(row)):
             continue
         findings.add(
             (row.site_id,), f"{row.site_id} {row.rule} {alert_id}", alert_check.check(row, events)

@@ -79,9 +79,11 @@ def plan_durations(
     def compute(page: PageDuration, revision: int) -> Computed:
         return _page(replace(page, revision=revision), next_events)
 
-    groups = _complete(
-        durations.joined(snapshot, scope), lambda page: page.hour, _HOUR, scope.complete_from()
-    )
+    erased = durations.erased_hours(snapshot)
+    for key in erased:
+        changelog.pop(key)
+    joined = (one for one in durations.joined(snapshot, scope) if one[0] not in erased)
+    groups = _complete(joined, lambda page: page.hour, _HOUR, scope.complete_from())
     yield from _changes(groups, changelog, compute, _DURATION_KEY)
     if scope.purged.events is None:
         yield from _orphans(changelog, scope)
@@ -149,6 +151,8 @@ def _session(
     state = replace(session.state, visits=revised(session.state.visits))
     state = session_rules.close_due(state, next_event.log_ms, rules)
     rows = ComputedSession(session.partition, state, revised(session.removed)).rows()
+    if not state.visits:  # that would be an erasure
+        state = replace(state, visits=revised(session.removed[-1:]))
     put = Put(session.partition, f"{state.site_id}:{state.session_id}".encode(), encode(state))
     is_open = bool(session_rules.remove_due(state, next_event.log_ms, rules).visits)
     return put, rows, is_open or state.src_offset >= next_event.offset

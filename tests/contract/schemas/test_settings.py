@@ -243,3 +243,36 @@ def test_an_unusable_secret_file_is_reported(
         SettingsError, match=f"^HEADRACE_KAFKA__SASL_PASSWORD_FILE names secret, .*{message}"
     ):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "the file cannot be read: No such file or directory"),
+        (b"", "the file must have a key on each line"),
+        (b"# only a comment\n", "the file must have a key on each line"),
+        (b"c2hvcnQ=\n", "32 random bytes in URL-safe Base64"),
+        (b"\xff", "the file is not ASCII text"),
+    ],
+)
+def test_a_key_file_is_checked(
+    monkeypatch: pytest.MonkeyPatch, content: bytes | None, expected: str
+) -> None:
+    """The error names the setting, and no key."""
+    if content is not None:
+        Path("keys").write_bytes(content)
+    monkeypatch.setenv("HEADRACE_SECRETS__KEY_FILE", "keys")
+
+    with pytest.raises(SettingsError, match="HEADRACE_SECRETS__KEY_FILE") as error:
+        load_settings()
+
+    assert expected in str(error.value)
+
+
+def test_keys_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One per line, without comments and blank lines."""
+    keys = ["A" * 43 + "=", "-_" * 21 + "A="]
+    Path("keys").write_text(f"# new\n{keys[0]}\n\n{keys[1]}\n")
+    monkeypatch.setenv("HEADRACE_SECRETS__KEY_FILE", "keys")
+
+    assert load_settings().secrets.keys() == keys
