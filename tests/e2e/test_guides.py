@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.stack import Stack
-from tests.fixtures.markdown import ROOT, blocks
+from tests.fixtures.markdown import ROOT, blocks, spans
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -166,6 +167,11 @@ def test_the_examples_print_the_documented_output(folder: Folder) -> None:
         documented = examples(name)
         folder.run(documented)
         assert sum(bool(one.output) for one in documented) >= 2
+    with urllib.request.urlopen(f"{folder.stack.url}/metrics", timeout=5) as response:  # noqa: S310
+        metrics = response.read().decode()
+    named = {name for name in spans(ROOT / DOCUMENTS[-1]) if re.fullmatch("headrace_[a-z_]+", name)}
+    assert len(named) >= 5
+    assert {name for name in named if f"\n{name}" not in metrics} == set()
 
 
 @pytest.mark.slow
