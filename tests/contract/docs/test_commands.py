@@ -26,7 +26,6 @@ KINDS = {
     "cluster": "needs a Kafka cluster and a PostgreSQL server",
     "forever": "runs until Ctrl-C, or replaces the running program",
     "install": "downloads packages; .ci/run installs a wheel in the same way",
-    "recipe": "part of a change that a contributor makes",
     "root": "needs root; test_systemd.py verifies the units",
     "stopped": "runs while headrace is stopped",
 }
