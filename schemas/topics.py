@@ -152,6 +152,13 @@ IMPORT_WINDOWS = Topic(
     # A window lasts at most a day, so windows that were not closed need no tombstone.
     retention_ms=2 * _DAY_MS,
 )
+SITES = Topic(
+    "sites",
+    "registered sites, their rules and the hashes of their keys; a global table of api",
+    key="site_id",
+    record="Site",
+    cleanup="compact",
+)
 CLUSTER_EPOCHS = Topic(
     "cluster-epochs",
     "the epoch of this cluster, if a database adopted it; read by each role at start",
@@ -203,6 +210,7 @@ TOPICS: tuple[Topic, ...] = (
     SUBSCRIPTIONS,
     REPLAYS,
     IMPORT_WINDOWS,
+    SITES,
     CLUSTER_EPOCHS,
     LIVE_COUNTERS,
     *DEAD_LETTERS,

@@ -1,4 +1,4 @@
-"""The role `api`, with the import windows as a global table."""
+"""The role `api`, with import windows and registered sites as global tables."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from producer_api.http.app import Api, create_app
 from schemas.settings import Settings
-from schemas.topics import IMPORT_WINDOWS
+from schemas.topics import IMPORT_WINDOWS, SITES
 from streams.engine.global_table import GlobalTable
 
 
@@ -21,4 +21,13 @@ def create_api(
     api.add_background_task(
         GlobalTable(settings.kafka, IMPORT_WINDOWS.name, None, api.import_sites.apply).run
     )
+    api.sites.is_loaded = False
+    sites = GlobalTable(settings.kafka, SITES.name, None, api.sites.apply)
+
+    async def finish_loading() -> None:
+        await sites.complete()
+        api.sites.is_loaded = True
+
+    api.add_background_task(sites.run)
+    api.add_background_task(finish_loading)
     return api

@@ -198,6 +198,10 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self.problem = None
         self.owned = frozenset(assigned)
+        # Offset requests would wait for a fetch in flight: a broker answers in order.
+        self._consumer.pause(*assigned)
+        for tp in assigned:
+            self._consumer.seek(tp, 0)  # else the consumer requests offsets, too
         self._offsets.begin({})  # ignores batches of the last assignment
         self._taking_over = self._tasks.create_task(self._take_over())
 
@@ -228,6 +232,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         task = asyncio.current_task()
         if task is None or task.cancelling():  # aiokafka swallows some cancellations
             return
+        self._consumer.resume(*self.owned)
         self._offsets.begin(positions)
         self._revoked = asyncio.get_running_loop().create_future()
         self.generation += 1

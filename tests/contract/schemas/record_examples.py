@@ -30,6 +30,8 @@ from schemas.records import (
     Screen,
     SecondCount,
     SessionState,
+    Site,
+    SiteKey,
     Stamped,
     Subscription,
     Utm,
@@ -231,6 +233,21 @@ def _cluster_epoch() -> ClusterEpoch:
     return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
 
 
+def _site() -> Site:
+    return Site(
+        site_id="shop.example",
+        origins=["https://shop.example", "*.shop.example"],
+        require_key=["payment", "error"],
+        events_per_second=200,
+        counts_bots=True,
+        derives_visitors=False,
+        honours_opt_out=False,
+        keys=[SiteKey(key_id=_VISIT, name="back end", hash="5f" * 32, created_at=_NOON)],
+        created_at=_NOON,
+        updated_at=_NOON + 1,
+    )
+
+
 #: An example of each record with its newest schema and all fields.
 MAKERS = {
     record.__name__: make
@@ -245,6 +262,7 @@ MAKERS = {
         (Replay, _replay),
         (ImportWindow, _import_window),
         (ClusterEpoch, _cluster_epoch),
+        (Site, _site),
     )
 }
 

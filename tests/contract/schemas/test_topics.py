@@ -32,6 +32,7 @@ NAMES = {
     "replays": "stage:topic/partition/offset",
     "import-windows": "site_id:window_id",
     "cluster-epochs": "cluster_id",
+    "sites": "site_id",
 }
 
 
@@ -71,6 +72,7 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
         "import-windows",
         "live-counters",
         "replays",
+        "sites",
         "subscriptions",
     }
 

@@ -22,6 +22,8 @@ from schemas.records import (
     Screen,
     SecondCount,
     SessionState,
+    Site,
+    SiteKey,
     Stamped,
     Subscription,
     Utm,
@@ -105,6 +107,11 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Replay: built(Replay),
     ImportWindow: built(ImportWindow),
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
+    Site: built(
+        Site,
+        require_key=st.none() | st.lists(texts, max_size=3),
+        keys=st.lists(built(SiteKey), max_size=2),
+    ),
 }
 any_record = st.one_of(*RECORDS.values())
 any_record_type = st.sampled_from(list(RECORDS))
