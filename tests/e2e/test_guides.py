@@ -152,7 +152,12 @@ def receiver() -> Iterator[str]:
 def folder(tmp_path: Path) -> Iterator[Folder]:
     """Yield a folder with a new stack that has the documented data directory."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
-    stack = Stack(tmp_path / ".headrace", {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"})
+    settings = {
+        "HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true",
+        # The sinks may not have read a tick of the moment when headrace stops; a rebuild waits.
+        "HEADRACE_STREAMS__TICK_SECONDS": "3600",
+    }
+    stack = Stack(tmp_path / ".headrace", settings)
     try:
         with receiver() as webhook:
             stack.start()
