@@ -386,6 +386,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "SECRETS__KEY_FILE": settings.secrets.key_file,
         "API__HOST": settings.api.host,
         "API__PORT": settings.api.port,
+        "API__SITES": settings.api.sites,
         "QUERY__PUBLIC_URL": settings.query.public_url or address_of(settings.api),
     }
     return {f"{PREFIX}{name}": str(value) for name, value in values.items()}

@@ -22,11 +22,16 @@ COUNTS = {
     "port",
     "max_connections",
     "max_connections_per_address",
+    "max_events_per_second_per_address",
     "max_streams_per_token",
     "max_per_minute",
     "max_per_hour",
     "max_cooldown_subjects",
 }
+
+
+#: A value of every setting that is a list.
+_LIST = "10.0.0.0,10.1.0.0"
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +57,13 @@ def test_every_group_can_be_set(group: str, monkeypatch: pytest.MonkeyPatch) -> 
     model: type[BaseModel] = GROUPS[group]
     for name, field in model.model_fields.items():
         value = field.default
-        text = "a,b" if isinstance(value, tuple) else str(value)
+        text = _LIST if isinstance(value, tuple) else str(value)
         monkeypatch.setenv(f"HEADRACE_{group}__{name.upper()}", text)
 
     found = getattr(load_settings(), models[model])
     for name, field in model.model_fields.items():
         is_list = isinstance(field.default, tuple)
-        assert getattr(found, name) == (("a", "b") if is_list else field.default)
+        assert getattr(found, name) == (tuple(_LIST.split(",")) if is_list else field.default)
 
 
 def test_settings_come_from_the_environment_before_the_file(
