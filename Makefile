@@ -30,6 +30,9 @@ browser: .venv/.ready ## see that there is a Chromium for the tests; apt install
 pooler: .venv/.ready ## see that there is a PgBouncer for the tests; apt installs one
 	@$(BIN)/python -m tests.fixtures.pgbouncer
 
+# The tests start hundreds of Python processes: without this, each compiles headrace and the tests.
+unit test faults: export PYTHONDONTWRITEBYTECODE :=
+
 unit: .venv/.ready ## run what needs no Kafka, no PostgreSQL and no browser, with few examples of each property
 	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=quick $(or $(ARGS),tests/unit tests/component tests/property \
 	  tests/contract/docs tests/contract/headrace tests/contract/infra tests/contract/producer_api tests/contract/schemas)

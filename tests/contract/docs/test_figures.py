@@ -7,6 +7,7 @@ from docs import figures
 from schemas.stages import SINK_STAGES
 from schemas.topics import (
     ALERT_STATES,
+    BLOCKED_IDS,
     CLUSTER_EPOCHS,
     IMPORT_WINDOWS,
     REPLAYS,
@@ -16,7 +17,15 @@ from schemas.topics import (
 )
 
 #: Configuration and internal state.
-NOT_DRAWN = {ALERT_STATES, CLUSTER_EPOCHS, IMPORT_WINDOWS, REPLAYS, SITES, SUBSCRIPTIONS}
+NOT_DRAWN = {
+    ALERT_STATES,
+    BLOCKED_IDS,
+    CLUSTER_EPOCHS,
+    IMPORT_WINDOWS,
+    REPLAYS,
+    SITES,
+    SUBSCRIPTIONS,
+}
 #: Modules that move no events.
 SERVICE_AGENTS = {"count_discarded", "follow_subscriptions", "replaying", "report_live"}
 

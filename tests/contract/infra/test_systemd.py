@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from headrace.cli.main import app
 from tests.fixtures import debian
 
 UNITS = Path("infra/systemd")
@@ -54,14 +56,9 @@ def test_units_start_commands_that_exist(command: str) -> None:
     [started] = re.findall(
         r"^ExecStart=\S+/headrace (\S+)$", (UNITS / name).read_text(), re.MULTILINE
     )
-    shown = subprocess.run(
-        [sys.executable, "-m", "headrace", started.replace("%i", command), "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    shown = CliRunner().invoke(app, [started.replace("%i", command), "--help"])
 
-    assert shown.returncode == 0, shown.stderr
+    assert shown.exit_code == 0, shown.output
 
 
 def test_the_guide_enables_every_role() -> None:
