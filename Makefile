@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser pooler unit test faults fuzz bench lint fmt types layers spelling deps lock docs check
+.PHONY: help setup run browser pooler unit test faults fuzz bench lint fmt types layers spelling deps lock docs screenshot check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -78,6 +78,9 @@ lock: .venv/.ready ## check that each dependency is locked, with its hashes
 docs: .venv/.ready ## write the references and the figure of the data flow from the code
 	@$(BIN)/python -m docs.reference
 	@$(BIN)/python -m docs.figures
+
+screenshot: setup browser ## write docs/images/dashboard.png: a dashboard with simulated visitors
+	@$(BIN)/python -m docs.screenshot $(ARGS)
 
 check: lint types layers spelling deps lock ## all that needs no broker: the six before this
 

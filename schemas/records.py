@@ -13,6 +13,8 @@ from msgspec import Struct
 TimeSource = Literal["client", "clamped", "server"]
 VisitState = Literal["open", "closed", "withdrawn"]
 CloseReason = Literal["idle", "merged"]
+#: Who vouches for an event: a site key, an allowed origin, or nobody.
+Trust = Literal["key", "origin", "open"]
 
 
 class Screen(Struct, gc=False):
@@ -36,7 +38,11 @@ class Utm(Struct, gc=False):
 
 
 class RawEvent(Struct, kw_only=True, gc=False):
-    """An accepted event."""
+    """An accepted event.
+
+    The server derives the fields from `browser` on. `excluded` is the reason why the event is
+    stored but not counted in sessions, durations, live counters and alerts: `bot`, or None.
+    """
 
     event_id: str
     type: str
@@ -69,6 +75,17 @@ class RawEvent(Struct, kw_only=True, gc=False):
     currency: str | None = None
     extra: str | None = None
     truncated: list[str] = []
+    browser: str | None = None
+    browser_version: str | None = None
+    os: str | None = None
+    device: str | None = None
+    is_bot: bool = False
+    country: str | None = None
+    region: str | None = None
+    source: str | None = None
+    channel: str | None = None
+    trust: str = "open"
+    excluded: str | None = None
 
 
 class Stamped(Struct, frozen=True, gc=False):
@@ -118,7 +135,10 @@ class Visit(Struct, kw_only=True, gc=False):
 
 
 class SessionState(Struct, kw_only=True, gc=False):
-    """The visits of one session: keyed state and result in one record (design D5)."""
+    """The visits of one session: keyed state and result in one record (design D5).
+
+    A state without visits is that of an erased session: consumers delete its rows.
+    """
 
     site_id: str
     session_id: str
@@ -274,6 +294,43 @@ class ImportWindow(Struct, kw_only=True, gc=False):
     updated_at: int
 
 
+class SiteKey(Struct, kw_only=True, gc=False):
+    """A site key; `hash` is the SHA-256 of the key in hex. The key itself is not stored."""
+
+    key_id: str
+    name: str
+    hash: str
+    created_at: int
+
+
+class Site(Struct, kw_only=True, gc=False):
+    """A registered site: who may send its events, and how they are derived and counted.
+
+    Without `origins`, pages of all origins may send events. `require_key` are the event types that
+    need a key; None stands for payments, if the site has keys. `events_per_second` None is no
+    limit.
+    """
+
+    site_id: str
+    origins: list[str] = []
+    require_key: list[str] | None = None
+    events_per_second: int | None = None
+    counts_bots: bool = False
+    derives_visitors: bool = True
+    honours_opt_out: bool = True
+    keys: list[SiteKey] = []
+    created_at: int
+    updated_at: int
+
+
+class BlockedId(Struct, kw_only=True, gc=False):
+    """An erased visitor or user of a site, as a hash (`schemas.blocked_ids`)."""
+
+    site_id: str
+    hash: str
+    created_at: int
+
+
 class ClusterEpoch(Struct, kw_only=True, gc=False):
     """The epoch of a Kafka cluster that a database adopted (ADR 43)."""
 
@@ -293,4 +350,6 @@ Record = (
     | Replay
     | ImportWindow
     | ClusterEpoch
+    | BlockedId
+    | Site
 )

@@ -51,7 +51,7 @@ def test_units_are_valid(name: str, analyzer: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [*ROLES, "up"])
 def test_units_start_commands_that_exist(command: str) -> None:
-    """Each role that the README enables has a command."""
+    """Each role that the guide enables has a command."""
     name = "headrace.service" if command == "up" else "headrace@.service"
     [started] = re.findall(
         r"^ExecStart=\S+/headrace (\S+)$", (UNITS / name).read_text(), re.MULTILINE
@@ -61,8 +61,8 @@ def test_units_start_commands_that_exist(command: str) -> None:
     assert shown.exit_code == 0, shown.output
 
 
-def test_the_readme_enables_every_role() -> None:
+def test_the_guide_enables_every_role() -> None:
     """In one line, as an operator copies it."""
-    text = Path("infra/README.md").read_text()
+    text = Path("docs/guides/operate.md").read_text()
 
     assert f"headrace@{{{','.join(ROLES)}}}" in text
