@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlmodel import SQLModel
 
 from schemas.codec import decode
 from schemas.headers import EVENT_ID, SOURCE, TYPE
@@ -38,7 +39,7 @@ V2_EVENT = event(
     device="mobile",
     **DERIVED,
 )
-MODELS = {"store_events": EventRow, "store_sessions": SessionRow}
+MODELS: dict[str, type[SQLModel]] = {"store_events": EventRow, "store_sessions": SessionRow}
 
 
 def v1_record(*more: tuple[str, bytes]) -> InRecord:
