@@ -163,7 +163,10 @@ class Visit(Struct, kw_only=True, gc=False):
 
 
 class SessionState(Struct, kw_only=True, gc=False):
-    """The visits of one session: keyed state and result in one record (design D5)."""
+    """The visits of one session: keyed state and result in one record (design D5).
+
+    A state without visits is that of an erased session: consumers delete its rows.
+    """
 
     site_id: str
     session_id: str
@@ -343,6 +346,43 @@ class ImportWindow(Struct, kw_only=True, gc=False):
     updated_at: int
 
 
+class SiteKey(Struct, kw_only=True, gc=False):
+    """A site key; `hash` is the SHA-256 of the key in hex. The key itself is not stored."""
+
+    key_id: str
+    name: str
+    hash: str
+    created_at: int
+
+
+class Site(Struct, kw_only=True, gc=False):
+    """A registered site: who may send its events, and how they are derived and counted.
+
+    Without `origins`, pages of all origins may send events. `require_key` are the event types that
+    need a key; None stands for payments, if the site has keys. `events_per_second` None is no
+    limit.
+    """
+
+    site_id: str
+    origins: list[str] = []
+    require_key: list[str] | None = None
+    events_per_second: int | None = None
+    counts_bots: bool = False
+    derives_visitors: bool = True
+    honours_opt_out: bool = True
+    keys: list[SiteKey] = []
+    created_at: int
+    updated_at: int
+
+
+class BlockedId(Struct, kw_only=True, gc=False):
+    """An erased visitor or user of a site, as a hash (`schemas.blocked_ids`)."""
+
+    site_id: str
+    hash: str
+    created_at: int
+
+
 class ClusterEpoch(Struct, kw_only=True, gc=False):
     """The epoch of a Kafka cluster that a database adopted (ADR 43)."""
 
@@ -362,4 +402,6 @@ Record = (
     | Replay
     | ImportWindow
     | ClusterEpoch
+    | BlockedId
+    | Site
 )

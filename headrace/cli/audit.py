@@ -67,7 +67,7 @@ def rebuild_sessions(
     """
     from headrace.ops.rebuild.run import sessions_of
 
-    _rebuild(sessions_of, site, _parse_time(since), data_dir)
+    _rebuild(sessions_of, site, parse_time(since), data_dir)
 
 
 @rebuild.command("durations")
@@ -80,7 +80,7 @@ def rebuild_durations(
     """
     from headrace.ops.rebuild.run import durations_of
 
-    moment = _parse_time(since)
+    moment = parse_time(since)
     hour = moment and moment.replace(minute=0, second=0, microsecond=0)
     _rebuild(durations_of, site, hour, data_dir)
 
@@ -100,7 +100,7 @@ def _rebuild(
     from headrace.ops.rebuild.kafka import open_kafka
     from headrace.ops.rebuild.run import rebuild as run
 
-    scope = Scope(_checked(site), since)
+    scope = Scope(checked_site(site), since)
     with open_kafka(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
         done = asyncio.run(run(settings, target_of(settings), scope, screen.advance))
     typer.echo(
@@ -109,7 +109,8 @@ def _rebuild(
     )
 
 
-def _checked(site: str | None) -> str | None:
+def checked_site(site: str | None) -> str | None:
+    """Return the site id of --site; raises `BadParameter` if it is none."""
     from schemas.settings import SITE_ID
 
     if site is not None and not SITE_ID.fullmatch(site):
@@ -119,8 +120,8 @@ def _checked(site: str | None) -> str | None:
     return site
 
 
-def _parse_time(text: str | None) -> datetime | None:
-    """Parse an ISO 8601 time; the default time zone is UTC."""
+def parse_time(text: str | None, option: str = "--from") -> datetime | None:
+    """Parse an ISO 8601 time of an option; the default time zone is UTC."""
     if text is None:
         return None
     try:
@@ -128,9 +129,9 @@ def _parse_time(text: str | None) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is not a time such as 2026-11-24T12:00Z", param_hint="--from"
+            f"{text!r} is not a time such as 2026-11-24T12:00Z", param_hint=option
         ) from None
     except OverflowError:
         raise typer.BadParameter(
-            f"{text!r} is not in the years 1 to 9999 in UTC", param_hint="--from"
+            f"{text!r} is not in the years 1 to 9999 in UTC", param_hint=option
         ) from None

@@ -17,6 +17,7 @@ from headrace.cli.adopt_cluster import adopt_cluster
 from headrace.cli.audit import audit, rebuild
 from headrace.cli.demo import demo
 from headrace.cli.dlq import dlq
+from headrace.cli.erase import erase
 from headrace.cli.kafka import kafka
 from headrace.cli.replay import replay
 from headrace.cli.status import status
@@ -46,6 +47,7 @@ for command in (
     demo,
     status,
     audit,
+    erase,
 ):
     app.command()(command)
 app.command("adopt-cluster")(adopt_cluster)

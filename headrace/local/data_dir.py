@@ -1,5 +1,8 @@
 """The data directory of `headrace up`, and the settings that depend on it."""
 
+import base64
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from headrace.errors import UserError
@@ -7,7 +10,6 @@ from headrace.local.broker.address import find_address
 from headrace.local.data_dir_option import default_data_dir
 from headrace.local.disk_space import write_atomically
 from headrace.local.process import read_pid
-from kafka_clients.security import check_security
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
 from schemas.topic_prefix import use_prefix
@@ -65,6 +67,15 @@ class DataDir:
         """The file with the token in the dashboard link; only its owner can read it."""
         return self.root / "owner.token"
 
+    def secrets_key(self) -> Path:
+        """Return the key file of the secrets in the database; create it with a new key."""
+        path = self.root / "secrets.key"
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+                file.write(base64.urlsafe_b64encode(os.urandom(32)) + b"\n")
+        return path
+
     def status(self, role: str) -> Path:
         """Return the status file of a role."""
         return self.root / "run" / f"{role}.json"
@@ -74,7 +85,10 @@ def read_settings() -> Settings:
     """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting."""
     try:
         settings = load_settings()
-        check_security(settings.kafka)
+        if settings.kafka.security_protocol != "PLAINTEXT":
+            from kafka_clients.security import check_security  # noqa: PLC0415 - slow
+
+            check_security(settings.kafka)
     except SettingsError as error:
         raise UserError(str(error)) from None  # the cause may contain a password
     use_prefix(settings.kafka.topic_prefix)

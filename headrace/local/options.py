@@ -43,6 +43,8 @@ def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
     api = settings.api.model_copy(
         update={name: value for name, value in overrides.items() if value is not None}
     )
+    if "sites" not in settings.api.model_fields_set and is_loopback(api.host):
+        api = api.model_copy(update={"sites": "open"})
     changed = {
         "api": api,
         "database": _database(settings, data_dir, options.database),

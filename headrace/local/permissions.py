@@ -9,7 +9,10 @@ UMASK = 0o077
 
 #: The entries of a data directory that belong to headrace.
 _DIRECTORIES = ("kafka", "logs", "run")
-_FILES = ("headrace.db", "headrace.db-wal", "headrace.db-shm", "headrace.db-journal", "owner.token")
+_FILES = (
+    *("headrace.db", "headrace.db-wal", "headrace.db-shm", "headrace.db-journal"),
+    *("owner.token", "secrets.key"),
+)
 
 
 def restrict(data_dir: Path) -> None:

@@ -172,6 +172,8 @@ class AlertRow(_Table, table=True):
         Index(None, "site_id", "seq", unique=True, **_ONLY_LISTED),
         Index("ix_alerts_site_id_raised_at", "site_id", "raised_at", "seq", **_ONLY_LISTED),
         Index("ix_alerts_site_id_rule", "site_id", "rule", "raised_at", "seq", **_ONLY_LISTED),
+        # Of all alerts, for their retention.
+        Index("ix_alerts_site_id_raised_at_all", "site_id", "raised_at"),
         _STRICT,
     )
 
@@ -210,6 +212,26 @@ class ConsumerOffsetRow(_Table, table=True):
     cluster_id: str = Field(sa_type=Text)
     updated_at: datetime = Field(sa_type=UtcTime)
     kafka_epoch: int = _epoch()
+
+
+class ErasedHourRow(_Table, table=True):
+    """An hour of page durations that include erased page leaves; see `sinks.sql.erasure`."""
+
+    __tablename__ = "erased_hours"
+    __table_args__ = _STRICT
+
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    hour: datetime = Field(sa_type=UtcTime, primary_key=True)
+
+
+class RetentionRow(_Table, table=True):
+    """Until when the rows of `events`, `sessions` or `alerts` may have been purged; null: never."""
+
+    __tablename__ = "retention"
+    __table_args__ = _STRICT
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    purged_until: datetime | None = Field(sa_type=UtcTime)
 
 
 class TokenRow(_Table, table=True):

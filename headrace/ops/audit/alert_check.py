@@ -24,6 +24,8 @@ EVENT_COLUMNS = (
     *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
     *("provider", "amount", "currency", "trust", "excluded"),
 )
+#: The details of an alert whose event was erased.
+ERASED_DETAILS: dict[str, Any] = {"erased": True}
 #: `raised_at` is the broker's time, which `events` does not have.
 _COMPARED = ("alert_id", "rule", "subject", "title", "details", "event_id")
 
@@ -33,6 +35,11 @@ def to_event(row: Row[Any]) -> RawEvent:
     fields = {name: getattr(row, name) for name in EVENT_COLUMNS}
     fields |= {name: micros(fields[name]) for name in ("event_ts", "received_at")}
     return RawEvent(**fields)
+
+
+def is_erased(row: Row[Any]) -> bool:
+    """Return True for an alert whose event was erased."""
+    return row.event_id is None and row.details == ERASED_DETAILS
 
 
 def hours_around(at_us: int) -> tuple[int, int, int]:

@@ -16,13 +16,14 @@ from schemas import sketch
 from schemas.batched import batched
 from schemas.paths import path_of
 from schemas.records import PageDuration
-from sinks.sql.tables import EventRow, PageDurationRow, table_of
+from sinks.sql.tables import ErasedHourRow, EventRow, PageDurationRow, table_of
 from sinks.sql.types import from_micros, micros
 from streams.domain.durations import rules
 from streams.domain.durations.candidate_paths import CandidatePaths
 from streams.domain.durations.rules import OTHER_PATHS, Leave, Page
 
 _EVENTS, _DURATIONS = table_of(EventRow), table_of(PageDurationRow)
+_ERASED = table_of(ErasedHourRow)
 _COLUMNS = tuple(_DURATIONS.columns.keys())
 _KEY = tuple(map(_COLUMNS.index, ("site_id", "hour")))
 _EVENT_COLUMNS = (
@@ -54,7 +55,11 @@ def compare(snapshot: Snapshot, scope: Scope) -> Findings:
     depends on when states were deleted.
     """
     findings = Findings("page_durations")
+    complete_from = scope.complete_from()
+    erased = erased_hours(snapshot)
     for key, pages, rows in joined(snapshot, scope):
+        if int(key[1]) < complete_from or key in erased:
+            continue
         has_other_paths = any(page.path == OTHER_PATHS for page in pages or ())
         expected = _sums(map(asdict, pages or ()), is_one_group=has_other_paths)
         named = (dict(zip(_COLUMNS, row, strict=True)) for row in rows or ())
@@ -64,6 +69,12 @@ def compare(snapshot: Snapshot, scope: Scope) -> Findings:
             columns = expected.get(path, ())
             findings.add(key, name, difference(columns, expected.get(path), found.get(path)))
     return findings
+
+
+def erased_hours(snapshot: Snapshot) -> frozenset[Key]:
+    """Return the sites and hours whose durations include erased page leaves (ADR 67)."""
+    rows = snapshot.rows(select(_ERASED.c.site_id, _ERASED.c.hour))
+    return frozenset((row.site_id, micros(row.hour)) for row in rows)
 
 
 def compute(

@@ -6,7 +6,7 @@ applied must be in `events`, and all results that they have published in SQL.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -76,9 +76,24 @@ class Cluster:
 
         Raises `UserError` if that takes too long, or the database belongs to another cluster.
         """
+        if behind := await self.wait_until_stored(database, [EVENTS_RAW, published]):
+            raise UserError(
+                f"The sinks still lag behind: {', '.join(behind)}. Let `headrace sinks` (or "
+                "`headrace up`) run until they have caught up, stop the streams, and run this "
+                "again"
+            )
+
+    async def wait_until_stored(
+        self, database: DatabaseSettings, topics: Sequence[Topic]
+    ) -> Sequence[str]:
+        """Wait until the sinks have stored the records that these topics have now.
+
+        Return the partitions that still lag after 30 s, as phrases. Raises `UserError` if the
+        database belongs to another cluster.
+        """
         partitions = [
             TopicPartition(topic.name, partition)
-            for topic in (EVENTS_RAW, published)
+            for topic in topics
             for partition in await self.partitions(topic)
         ]
         ends = await self._consumer.end_offsets(partitions)
@@ -86,12 +101,9 @@ class Cluster:
         deadline = time.monotonic() + _STORED_TIMEOUT_SECONDS
         while behind := await self._behind(database, here, ends):
             if time.monotonic() > deadline:
-                raise UserError(
-                    f"The sinks still lag behind: {', '.join(behind)}. Let `headrace sinks` (or "
-                    "`headrace up`) run until they have caught up, stop the streams, and run this "
-                    "again"
-                )
+                break
             await asyncio.sleep(_POLL_SECONDS)
+        return behind
 
     async def next_events(self, topic: Topic) -> NextEvents:
         """Return the next event of each partition for the agent whose input is `topic`.

@@ -12,10 +12,12 @@ from pathlib import Path
 import msgspec
 
 from schemas import sketch
+from schemas.blocked_ids import hash_of
 from schemas.codec import SCHEMA_FILES, encode
 from schemas.records import (
     Alert,
     AlertState,
+    BlockedId,
     ClusterEpoch,
     CountryCount,
     DeviceCount,
@@ -32,6 +34,8 @@ from schemas.records import (
     Screen,
     SecondCount,
     SessionState,
+    Site,
+    SiteKey,
     SourceCount,
     Stamped,
     Subscription,
@@ -249,8 +253,28 @@ def _import_window() -> ImportWindow:
     )
 
 
+def _blocked_id() -> BlockedId:
+    hashed = hash_of("shop.example", "visitor", "v-1")
+    return BlockedId(site_id="shop.example", hash=hashed, created_at=_NOON)
+
+
 def _cluster_epoch() -> ClusterEpoch:
     return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
+
+
+def _site() -> Site:
+    return Site(
+        site_id="shop.example",
+        origins=["https://shop.example", "*.shop.example"],
+        require_key=["payment", "error"],
+        events_per_second=200,
+        counts_bots=True,
+        derives_visitors=False,
+        honours_opt_out=False,
+        keys=[SiteKey(key_id=_VISIT, name="back end", hash="5f" * 32, created_at=_NOON)],
+        created_at=_NOON,
+        updated_at=_NOON + 1,
+    )
 
 
 #: An example of each record with its newest schema and all fields.
@@ -267,6 +291,8 @@ MAKERS = {
         (Replay, _replay),
         (ImportWindow, _import_window),
         (ClusterEpoch, _cluster_epoch),
+        (BlockedId, _blocked_id),
+        (Site, _site),
     )
 }
 

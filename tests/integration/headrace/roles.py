@@ -42,6 +42,7 @@ class Roles:
             **kafka,
             "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
             "HEADRACE_DATABASE__URL": database,
+            "HEADRACE_API__SITES": "open",
         }
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -27,7 +27,7 @@ from producer_api.http.app import create_app
 from schemas import codec
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import RawEvent
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 from schemas.topics import EVENTS_RAW
 from tests.fixtures.waiting import eventually
 from tests.integration.headrace.conftest import Start
@@ -73,7 +73,7 @@ def api(kafka: str) -> Iterator[Api]:
     broker = KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)
     asyncio.run(create_topics(broker))
     port = free_port()
-    with _serving(Settings(kafka=broker), port):
+    with _serving(Settings(kafka=broker, api=ApiSettings(sites="open")), port):
         yield Api(f"http://{LOOPBACK}:{port}", kafka)
 
 

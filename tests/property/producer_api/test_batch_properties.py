@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from producer_api.http.app import create_app
 from schemas import codec
 from schemas.records import RawEvent
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.fake_kafka import FakeKafka
 
@@ -23,7 +23,7 @@ EVENTS = st.one_of(
 async def send(lines: list[str]) -> tuple[int, dict[str, Any], list[str]]:
     """Send a batch; return the status, the body, and the ids that are stored."""
     fake = FakeKafka(max_batch_bytes=300)
-    api = create_app(Settings(), connection=fake)
+    api = create_app(Settings(api=ApiSettings(sites="open")), connection=fake)
     await api.start()
     async with client_of(api) as client:
         response = await client.post("/api/events", content=f"[{','.join(lines)}]")

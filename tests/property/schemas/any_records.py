@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from schemas.records import (
     Alert,
     AlertState,
+    BlockedId,
     ClusterEpoch,
     CountryCount,
     DeviceCount,
@@ -24,6 +25,8 @@ from schemas.records import (
     Screen,
     SecondCount,
     SessionState,
+    Site,
+    SiteKey,
     SourceCount,
     Stamped,
     Subscription,
@@ -115,6 +118,12 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Replay: built(Replay),
     ImportWindow: built(ImportWindow),
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
+    BlockedId: built(BlockedId),
+    Site: built(
+        Site,
+        require_key=st.none() | st.lists(texts, max_size=3),
+        keys=st.lists(built(SiteKey), max_size=2),
+    ),
 }
 any_record = st.one_of(*RECORDS.values())
 any_record_type = st.sampled_from(list(RECORDS))
