@@ -114,14 +114,15 @@ async def test_events_of_bots_count_in_events_only(database_url: str) -> None:
         event("failed", type="error", error_name="E", **bot),
         event("alone", session_id="s-3", **bot),
     ]
-    await Pipeline(database_url).process([(one, source(n)) for n, one in enumerate(made)])
+    pipeline = Pipeline(database_url)
+    await pipeline.process([(one, source(n)) for n, one in enumerate(made)])
     assert to_sentences(await run_audit(database_url)) == []
     counts = "SELECT (SELECT count(*) FROM events), (SELECT sum(events) FROM sessions)"
     assert await query(database_url, counts) == [(7, 2)]
     assert await count_events(settings(database_url)) == 2
 
     failed = event("error", type="error", error_name="E")
-    await Pipeline(database_url).process([(failed, source(9))])
+    await pipeline.process([(failed, source(9))])
     await execute(
         database_url,
         "UPDATE events SET excluded = 'bot' WHERE type = 'error'",
@@ -129,9 +130,8 @@ async def test_events_of_bots_count_in_events_only(database_url: str) -> None:
     )
 
     sentences = to_sentences(await run_audit(database_url))
-    assert len(sentences) == 2
-    assert "shop:s-0" in sentences[0]
-    assert "which is excluded (bot)" in sentences[1]
+    assert ["s-0" in one for one in sentences].count(True) == 1
+    assert ["which is excluded (bot)" in one for one in sentences].count(True) == 1
 
 
 async def test_visits_without_attributes_were_computed_by_an_earlier_version(
