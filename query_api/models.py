@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from schemas.alert_rules import RULES
 from schemas.event_types import EVENT_TYPES
 from schemas.live import LATEST_EVENTS, LIVE_MINUTES
-from schemas.records import VisitState
+from schemas.records import Trust, VisitState
 from sinks.delivery.subscription_spec import Channel, RequestBody
 from sinks.sql.digests import MAX_DIGEST_ALERTS
 
@@ -61,6 +61,27 @@ class Referrer(BaseModel):
     sessions: int
 
 
+class Country(BaseModel):
+    """A country of active sessions."""
+
+    country: str = Field(description="ISO 3166-1 alpha-2.")
+    sessions: int
+
+
+class Device(BaseModel):
+    """A kind of device of active sessions."""
+
+    device: str = Field(description="desktop, mobile, tablet, tv, console, wearable or other.")
+    sessions: int
+
+
+class TrafficSource(BaseModel):
+    """A traffic source of active sessions."""
+
+    source: str = Field(description="Such as Google.")
+    sessions: int
+
+
 class LatestEvent(BaseModel):
     """One of the latest events."""
 
@@ -86,6 +107,9 @@ class Live(BaseModel):
     )
     pages: list[PagePath]
     referrers: list[Referrer]
+    countries: list[Country]
+    devices: list[Device]
+    sources: list[TrafficSource]
     latest: list[LatestEvent] = Field(
         default=[], description=f"With latest=1: the latest {LATEST_EVENTS} events."
     )
@@ -148,6 +172,16 @@ class Visit(BaseModel):
     utm_source: str | None
     utm_medium: str | None
     utm_campaign: str | None
+    source: str | None = Field(description="The traffic source, such as Google.")
+    channel: str | None = Field(description="The channel group, such as Organic Search.")
+    country: str | None = Field(description="ISO 3166-1 alpha-2.")
+    region: str | None = Field(description="ISO 3166-2.")
+    browser: str | None
+    os: str | None
+    device: str | None
+    trust: str = Field(
+        description=f"The highest trust of its events: {', '.join(get_args(Trust))}."
+    )
     bounced: bool
     errors: int
     payments: int

@@ -22,7 +22,7 @@ from streams.domain.alerts.rules import DIGEST, MAX_UNSEEN
 EVENT_COLUMNS = (
     *("event_id", "site_id", "session_id", "type", "event_ts", "received_at", "time_source"),
     *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
-    *("provider", "amount", "currency"),
+    *("provider", "amount", "currency", "trust", "excluded"),
 )
 #: The details of an alert whose event was erased.
 ERASED_DETAILS: dict[str, Any] = {"erased": True}
@@ -67,8 +67,8 @@ def _check_event(row: Row[Any], event: RawEvent) -> str | None:
     kind = PAYMENT if row.rule == PAYMENT else "error"
     if event.type != kind:
         return f"names the event {event.event_id}, which is of the type {event.type}, not {kind}"
-    if not rules.is_recent(event):
-        return f"names the event {event.event_id}, which was too old to raise any"
+    if problem := _why_not_raised(event):
+        return f"names the event {event.event_id}, which {problem}"
     subjects = [event.session_id] if kind == PAYMENT else [fingerprint(event)]
     if kind != PAYMENT and is_legacy(row.details):
         subjects.append(legacy_fingerprint(event))
@@ -84,6 +84,13 @@ def _check_event(row: Row[Any], event: RawEvent) -> str | None:
         return check_payment(row, event)
     expected = _expected(row, event)
     return "has an unknown rule" if expected is None else _difference(row, expected)
+
+
+def _why_not_raised(event: RawEvent) -> str | None:
+    """Return why no event like this one raises alerts, or None."""
+    if event.excluded is not None:
+        return f"is excluded ({event.excluded})"
+    return None if rules.is_recent(event) else "was too old to raise any"
 
 
 def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
@@ -138,6 +145,8 @@ def _difference(row: Row[Any], alert: Alert) -> str | None:
     elif isinstance(row.details, dict):
         # The dashboard's address may have changed since.
         found["details"] = {name: row.details[name] for name in row.details if name != rules.LINK}
+        if "trust" not in row.details:  # raised by an earlier version
+            expected["details"].pop("trust", None)
     return difference(_COMPARED, expected, found)
 
 

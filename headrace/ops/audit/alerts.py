@@ -160,9 +160,10 @@ def _by_site(rows: Iterable[Row[Any]]) -> Iterator[tuple[Key, Iterator[Row[Any]]
 
 def _events_of(scope: Scope, kind: str) -> Select[Any]:
     query = select(*(_EVENTS.columns[name] for name in EVENT_COLUMNS))
-    return (
-        scope.filter_sites(query, _EVENTS).where(_EVENTS.c.type == kind).order_by(_EVENTS.c.site_id)
+    query = scope.filter_sites(query, _EVENTS).where(
+        _EVENTS.c.type == kind, _EVENTS.c.excluded.is_(None)
     )
+    return query.order_by(_EVENTS.c.site_id)
 
 
 def _alerts_of(scope: Scope) -> Select[Any]:

@@ -153,7 +153,7 @@ def _leaves_query(snapshot: Snapshot, scope: Scope) -> Select[Any]:
     at = _EVENTS.c.event_ts
     query = select(*(_EVENTS.columns[name] for name in _EVENT_COLUMNS))
     query = scope.filter_sites(query, _EVENTS).where(
-        _EVENTS.c.type == "pageleave", _EVENTS.c.duration_ms >= 0
+        _EVENTS.c.type == "pageleave", _EVENTS.c.duration_ms >= 0, _EVENTS.c.excluded.is_(None)
     )
     if scope.since is not None:
         query = query.where(at >= scope.since)

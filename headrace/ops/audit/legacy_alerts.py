@@ -8,7 +8,7 @@ from schemas.alert_rules import PAYMENT
 from schemas.records import RawEvent
 
 _MAX_CHARACTERS = 2_000
-_ADDED = {"site_id", "session_id", "path"}
+_ADDED = {"site_id", "session_id", "path", "trust"}
 
 _QUERY_STRING = re.compile(r"\?[^\s\"')\]]*")
 #: Masked in this order.

@@ -61,7 +61,7 @@ async def count_events(settings: Settings) -> int:
             func.count()
             + func.count().filter(table.c.type == "pageleave", table.c.duration_ms >= 0)
             + func.count().filter(table.c.type.in_(("payment", "error")))
-        ).select_from(table)
+        ).where(table.c.excluded.is_(None))
         return int(snapshot.connection.execute(query).scalar_one())
 
     return await read_snapshot(settings.database, count, lambda _: None)

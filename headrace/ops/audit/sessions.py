@@ -37,9 +37,12 @@ _KEY = tuple(map(_COLUMNS.index, ("site_id", "session_id")))
 #: These columns are not determined by `events`: a visit is closed by the broker's clock, and a
 #: revision counts its updates.
 _COMPARED = [name for name in _COLUMNS if name not in ("state", "close_reason", "revision")]
+#: Derived from one event of the visit; earlier versions did not have them.
+ATTRIBUTES = ("source", "channel", "country", "region", "browser", "os", "device")
 _EVENT_COLUMNS = (
     *("site_id", "session_id", "event_id", "type", "event_ts", "received_at", "time_source"),
-    *("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm"),
+    *("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm", "trust"),
+    *ATTRIBUTES,
 )
 
 
@@ -70,6 +73,7 @@ Joined = tuple[Key, list[ComputedSession] | None, list[SqlRow] | None]
 def joined(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Iterator[Joined]:
     """Yield each session with its states computed from events, and its rows in `sessions`."""
     query = select(*(_EVENTS.columns[name] for name in (*POSITION_COLUMNS, *_EVENT_COLUMNS)))
+    query = query.where(_EVENTS.c.excluded.is_(None))
     in_order = _within(query, _EVENTS, scope).order_by(
         *(_EVENTS.columns[name] for name in POSITION_COLUMNS)
     )
@@ -149,8 +153,9 @@ def _difference(expected: Mapping[str, Any] | None, found: Mapping[str, Any] | N
 def _is_earlier(visits: Mapping[str, Visit], row: Mapping[str, Any] | None, problem: str) -> bool:
     """Return True if a row was computed by the rules of an earlier version.
 
-    They counted runs of passive events as visits, and a site's own hosts as referrers. A run that
-    has since become a visit has a new id; its old row lies within the new visit.
+    They counted runs of passive events as visits, and a site's own hosts as referrers, and did not
+    have the attributes of a visit. A run that has since become a visit has a new id; its old row
+    lies within the new visit.
     """
     if row is None:
         return False
@@ -159,6 +164,8 @@ def _is_earlier(visits: Mapping[str, Visit], row: Mapping[str, Any] | None, prob
             visit.started_at <= row["started_at"] and row["ended_at"] <= visit.ended_at
             for visit in visits.values()
         )
+    if problem.startswith(tuple(f"{name} is empty, " for name in ATTRIBUTES)):
+        return not any(row[name] for name in ATTRIBUTES)
     visit = visits.get(row["visit_id"])
     return (
         visit is not None

@@ -7,7 +7,7 @@ from sinks.sql import types
 from sinks.sql.migrations.columns import create_table, optional, required
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
