@@ -30,6 +30,7 @@ from schemas.settings import Settings
 from schemas.topics import IMPORT_WINDOWS
 from sinks.delivery.publisher import PublishConfiguration, open_publisher
 from sinks.delivery.service import Subscriptions, open_subscriptions
+from sinks.sites.service import SiteService, open_sites
 from sinks.sql.engine import Database
 from sinks.sql.errors import explain
 from sinks.sql.reader import open_reader
@@ -48,6 +49,7 @@ class Services(NamedTuple):
 
     subscriptions: Subscriptions
     publish_window: PublishConfiguration
+    sites: SiteService
 
 
 Headers = list[tuple[bytes, bytes]]
@@ -238,8 +240,9 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_subscriptions(settings) as subscriptions,
         open_publisher(settings.kafka, IMPORT_WINDOWS) as publish_window,
+        open_sites(settings, subscriptions.delete) as sites,
     ):
-        yield Services(subscriptions, publish_window)
+        yield Services(subscriptions, publish_window, sites)
 
 
 def create_query(

@@ -138,6 +138,24 @@ async def _site(
 AllowedSite = Annotated[str, Depends(_site)]
 
 
+async def _manage(grant: Granted) -> Grant:
+    if grant.scope != "manage":
+        raise ApiError("manage_required", _MANAGE_REQUIRED)
+    return grant
+
+
+#: The grant of a token with the scope `manage`.
+Managing = Annotated[Grant, Depends(_manage)]
+
+
+async def _managed_site(site_id: AllowedSite, _: Managing) -> str:
+    return site_id
+
+
+#: The site of the path, which the token may manage.
+AllowedManager = Annotated[str, Depends(_managed_site)]
+
+
 def token_of(request: Request) -> str:
     """Return the token of the Authorization header, the query string or the cookie; else ""."""
     header = request.headers.get("authorization")
