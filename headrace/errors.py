@@ -1,6 +1,9 @@
 """Errors that a user can fix."""
 
-from kafka_clients.problems import KafkaProblem
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # aiokafka takes 50 ms to import
+    from kafka_clients.problems import KafkaProblem
 
 
 class UserError(Exception):
@@ -21,7 +24,7 @@ class UsageError(UserError):
 class RefusedError(UserError):
     """Kafka denied an authentication, an authorization or a record."""
 
-    def __init__(self, refusal: KafkaProblem) -> None:
+    def __init__(self, refusal: "KafkaProblem") -> None:
         super().__init__(refusal.sentence)
         self.refusal = refusal
 

@@ -38,6 +38,7 @@ SCHEMA_FILES: dict[int, str] = {
     22: "alert_state.v3.avsc",
     23: "raw_event.v2.avsc",
     25: "site.avsc",
+    28: "blocked_id.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")

@@ -323,6 +323,14 @@ class Site(Struct, kw_only=True, gc=False):
     updated_at: int
 
 
+class BlockedId(Struct, kw_only=True, gc=False):
+    """An erased visitor or user of a site, as a hash (`schemas.blocked_ids`)."""
+
+    site_id: str
+    hash: str
+    created_at: int
+
+
 class ClusterEpoch(Struct, kw_only=True, gc=False):
     """The epoch of a Kafka cluster that a database adopted (ADR 43)."""
 
@@ -342,5 +350,6 @@ Record = (
     | Replay
     | ImportWindow
     | ClusterEpoch
+    | BlockedId
     | Site
 )

@@ -55,6 +55,7 @@ class RejectReason(Enum):
         403,
         "{site_id} takes {type} events with a site key only: Authorization: Bearer hrk_...",
     )
+    ERASED = (403, "The {field} of this event was erased from the site, and is not accepted again")
     RATE_LIMITED = (429, "Too many events per second; try again in {retry_after} s")
     NOT_FOUND = (404, "There is nothing at {path}; events go to POST /api/event")
     METHOD_NOT_ALLOWED = (405, "{path} takes {allowed}, not {method}")
@@ -107,6 +108,7 @@ ACCESS_REASONS = (
     RejectReason.UNKNOWN_SITE,
     RejectReason.ORIGIN_NOT_ALLOWED,
     RejectReason.KEY_REQUIRED,
+    RejectReason.ERASED,
     RejectReason.RATE_LIMITED,
 )
 

@@ -159,6 +159,13 @@ SITES = Topic(
     record="Site",
     cleanup="compact",
 )
+BLOCKED_IDS = Topic(
+    "blocked-ids",
+    "hashes of erased visitors and users whose events are rejected; a global table of api",
+    key="site_id:hash",
+    record="BlockedId",
+    cleanup="compact",
+)
 CLUSTER_EPOCHS = Topic(
     "cluster-epochs",
     "the epoch of this cluster, if a database adopted it; read by each role at start",
@@ -211,6 +218,7 @@ TOPICS: tuple[Topic, ...] = (
     REPLAYS,
     IMPORT_WINDOWS,
     SITES,
+    BLOCKED_IDS,
     CLUSTER_EPOCHS,
     LIVE_COUNTERS,
     *DEAD_LETTERS,

@@ -20,6 +20,9 @@ def erase(
         str | None,
         typer.Option("--before", help="Only sessions without events since this time (ISO 8601)."),
     ] = None,
+    block: Annotated[
+        bool, typer.Option("--block", help="Reject later events with these ids.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
@@ -41,7 +44,9 @@ def erase(
     selection = Selection(checked_site(site) or site, visitor, user, moment)
     settings = local_settings(data_dir)
     found = asyncio.run(preview(settings, selection))
-    if not found.sessions and not selection.is_site:
+    if block and not (visitor or user):
+        raise typer.BadParameter("needs --visitor or --user", param_hint="--block")
+    if not found.sessions and not selection.is_site and not block:
         typer.echo("There is nothing to erase.")
         raise typer.Exit
     if not yes:
@@ -50,6 +55,6 @@ def erase(
             f"Erase {counted(found.sessions, 'session')} with {events} of {site}?", abort=True
         )
     with Console(stderr=True).status("") as status:
-        done = asyncio.run(run(settings, selection, status.update))
+        done = asyncio.run(run(settings, selection, status.update, block=block))
     for line in receipts.lines(done):
         typer.echo(line)

@@ -10,7 +10,6 @@ from headrace.local.broker.address import find_address
 from headrace.local.data_dir_option import default_data_dir
 from headrace.local.disk_space import write_atomically
 from headrace.local.process import read_pid
-from kafka_clients.security import check_security
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
 from schemas.topic_prefix import use_prefix
@@ -86,7 +85,10 @@ def read_settings() -> Settings:
     """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting."""
     try:
         settings = load_settings()
-        check_security(settings.kafka)
+        if settings.kafka.security_protocol != "PLAINTEXT":
+            from kafka_clients.security import check_security  # noqa: PLC0415 - slow
+
+            check_security(settings.kafka)
     except SettingsError as error:
         raise UserError(str(error)) from None  # the cause may contain a password
     use_prefix(settings.kafka.topic_prefix)

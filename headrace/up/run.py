@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
-from headrace.admin.topics import create_topics, update_topics
 from headrace.errors import RoleFailedError, UserError
 from headrace.local import disk_space
 from headrace.local.broker.local_kafka import LocalKafka
@@ -48,7 +47,7 @@ COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
 _MALLOC_ENV = {"MALLOC_ARENA_MAX": "1"}
 _READY_SECONDS = 90.0
 _GRACE_SECONDS = 30.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.03
 _HEALTH_CHECK_SECONDS = 5.0
 #: Between two checks for processes that have exited.
 _SUPERVISE_SECONDS = 0.2
@@ -262,6 +261,9 @@ class Up:
                 return f"{address}, data in {self._screen.shown(self._data_dir.root / 'kafka')}"
 
     def _create_topics(self) -> str:
+        # Imported while the broker starts, by `preload`.
+        from headrace.admin.topics import create_topics, update_topics  # noqa: PLC0415
+
         while True:
             try:
                 created = asyncio.run(create_topics(self._settings.kafka))

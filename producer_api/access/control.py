@@ -8,6 +8,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from producer_api.access.addresses import address_key, is_public
+from producer_api.access.blocked_ids import BlockedIds
 from producer_api.access.sites import SiteRules, Sites
 from producer_api.access.token_buckets import TokenBuckets
 from producer_api.events.client import OPEN_GRANT, Client, Grant
@@ -40,6 +41,7 @@ class AccessControl:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sites = sites
+        self.blocked_ids = BlockedIds()
         #: Rejections of registered sites, by site and code.
         self.rejections: Counter[tuple[str, str]] = Counter()
         self._accepts_any_site = settings.sites == "open"

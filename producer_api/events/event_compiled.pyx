@@ -83,6 +83,7 @@ cdef class Reader:
         if client_id is not None and grant.namespaces_ids:
             event_id = stored_id(event_id, site_id, grant)
             id_bytes = uuid_bytes(event_id)
+        context.check_ids(site_id, event.visitor_id, event.user_id)
         derived = context.derive(event, client, grant)
         value = self.encode(
             event,

@@ -54,6 +54,7 @@ def parse(raw: bytes, context: EventContext, client: Client = NO_CLIENT) -> Enco
     for step in STEPS:
         step(draft, context)
     event = RawEvent(**draft.fields)
+    context.check_ids(event.site_id, event.visitor_id, event.user_id)
     derived = context.derive(event, client, draft.grant)
     for name in derived.__struct_fields__:
         setattr(event, name, getattr(derived, name))

@@ -72,7 +72,7 @@ class Api:
         ready_checks: Sequence[Callable[[], str | None]],
         *,
         clients: Clients,
-        sites: Sites,
+        access: AccessControl,
     ) -> None:
         self._connection = connection
         self._accumulator = accumulator
@@ -81,7 +81,9 @@ class Api:
         self.import_sites = context.import_sites
         self.authorize = context.authorize
         #: The registered sites.
-        self.sites = sites
+        self.sites = access.sites
+        #: The erased visitors and users whose events are rejected.
+        self.blocked_ids = access.blocked_ids
         #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
         self.intake = Intake(context, accumulator, metrics, clients)
         self.operations = Operations(metrics.registry, [self._own_problem, *ready_checks], document)
@@ -259,9 +261,10 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         lambda: str(uuid_utils.uuid7()),
         ImportSites(settings.imports.sites, now),
         access.authorize,
+        access.blocked_ids.check,
     )
     metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes, access)
     clients = Clients(TrustedProxies(settings.api.trusted_proxies))
     return Api(
-        producer, accumulator, context, metrics, ready_checks, clients=clients, sites=access.sites
+        producer, accumulator, context, metrics, ready_checks, clients=clients, access=access
     )

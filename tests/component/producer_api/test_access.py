@@ -11,9 +11,10 @@ from prometheus_client import generate_latest
 
 from producer_api.http.app import Api, create_app
 from schemas import codec
+from schemas.blocked_ids import hash_of, key_of
 from schemas.codec import decode
 from schemas.headers import EVENT_ID
-from schemas.records import RawEvent, Site, SiteKey
+from schemas.records import BlockedId, RawEvent, Site, SiteKey
 from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import NOW
 from tests.component.producer_api.fake_kafka import FakeKafka
@@ -317,3 +318,25 @@ async def test_floods_leave_nothing_behind(make: Callable[..., Any], fake: FakeK
     after = generate_latest(api.operations.registry).splitlines()
     assert len(after) - before <= 1
     assert (await post(api, "fast", WITH_KEY)).code == "accepted"
+
+
+@ways
+@pytest.mark.parametrize(("field", "kind"), [("visitor_id", "visitor"), ("user_id", "user")])
+async def test_events_of_erased_persons_are_rejected(
+    make: Callable[..., Any], fake: FakeKafka, way: str, field: str, kind: str
+) -> None:
+    """Of that site, until the block is removed; undecodable records are skipped."""
+    api = await make(site(), site("other"))
+    blocked = BlockedId(site_id="shop", hash=hash_of("shop", kind, "v-1"), created_at=NOW)
+    api.blocked_ids.apply(key_of("shop", blocked.hash), codec.encode(blocked))
+    api.blocked_ids.apply(b"shop:x", b"\x00garbage")
+
+    outcome = await post(api, way, None, **{field: "v-1"})
+
+    assert (outcome.status, outcome.code) == (400 if way == "batch" else 403, "erased")
+    assert outcome.body["field"] == field
+    assert fake.stored == []
+    for others in ({field: "v-2"}, {field: "v-1", "site_id": "other"}):
+        assert (await post(api, way, None, **others)).code == "accepted"
+    api.blocked_ids.apply(key_of("shop", blocked.hash), None)
+    assert (await post(api, way, None, **{field: "v-1"})).code == "accepted"

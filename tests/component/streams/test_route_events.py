@@ -88,7 +88,7 @@ async def test_ticks_are_passed_on_to_who_needs_time() -> None:
 
     batch = await router.run_batch(tick, tick._replace(offset=2))
 
-    topics = ("events-session", "events-pageleave", "events-alert")
+    topics = {topic.name for event_type in EVENT_TYPES.values() for topic in event_type.routes}
     assert set(batch.outputs) == {(topic, 0) for topic in topics}
     for first, second in batch.outputs.values():
         assert (first.key, first.value) == (None, None)

@@ -12,10 +12,12 @@ from pathlib import Path
 import msgspec
 
 from schemas import sketch
+from schemas.blocked_ids import hash_of
 from schemas.codec import SCHEMA_FILES, encode
 from schemas.records import (
     Alert,
     AlertState,
+    BlockedId,
     ClusterEpoch,
     ImportWindow,
     LatestEvent,
@@ -229,6 +231,11 @@ def _import_window() -> ImportWindow:
     )
 
 
+def _blocked_id() -> BlockedId:
+    hashed = hash_of("shop.example", "visitor", "v-1")
+    return BlockedId(site_id="shop.example", hash=hashed, created_at=_NOON)
+
+
 def _cluster_epoch() -> ClusterEpoch:
     return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
 
@@ -262,6 +269,7 @@ MAKERS = {
         (Replay, _replay),
         (ImportWindow, _import_window),
         (ClusterEpoch, _cluster_epoch),
+        (BlockedId, _blocked_id),
         (Site, _site),
     )
 }

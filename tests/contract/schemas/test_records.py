@@ -41,6 +41,7 @@ PUBLISHED = {
     22: ("alert_state.v3.avsc", "326a38b988fa6ba5"),
     23: ("raw_event.v2.avsc", "31f90fe65f58c02b"),
     25: ("site.avsc", "676e98bc5f5f78ac"),
+    28: ("blocked_id.avsc", "cdfc21763c091ae6"),
 }
 
 RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in typing.get_args(Record)}

@@ -33,6 +33,7 @@ NAMES = {
     "import-windows": "site_id:window_id",
     "cluster-epochs": "cluster_id",
     "sites": "site_id",
+    "blocked-ids": "site_id:hash",
 }
 
 
@@ -68,6 +69,7 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
 
     assert without == {
         "alert-states",
+        "blocked-ids",
         "cluster-epochs",
         "import-windows",
         "live-counters",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from schemas.records import (
     Alert,
     AlertState,
+    BlockedId,
     ClusterEpoch,
     ImportWindow,
     LatestEvent,
@@ -107,6 +108,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Replay: built(Replay),
     ImportWindow: built(ImportWindow),
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
+    BlockedId: built(BlockedId),
     Site: built(
         Site,
         require_key=st.none() | st.lists(texts, max_size=3),
