@@ -188,4 +188,4 @@ def _stream(request: Request, grant: Grant, site_id: str, source: Source) -> Eve
             return True  # checked again later
         return current is not None and current.allows(site_id)
 
-    return EventStream(source, is_authorized, grant.token_id, request.app.state.streams)
+    return EventStream(source, is_authorized, grant.token_id, site_id, request.app.state.streams)
