@@ -20,12 +20,12 @@ from schemas.records import LiveCounters
 from sinks.delivery.publisher import Configuration, Unavailable
 from sinks.sites.service import SiteService
 from sinks.sql.engine import Database, open_database
-from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
 from tests.component.query_api.fake_service import FakeService
 from tests.contract.sinks import samples
+from tests.fixtures.migrated import create_migrated
 from tests.unit.query_api.test_live import NOW_MS
 
 
@@ -111,7 +111,7 @@ async def role(
     for feed in (alert_feed, live_feed):
         monkeypatch.setattr(feed, "INTERVAL_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path}/headrace.db"
-    upgrade(url)
+    create_migrated(url)
     database, writer = open_database(url), await samples.open_for_test(url)
     await writer.assign(samples.TOPIC, 0)
     (reader, service, windows) = (FakeReader(LiveStore(lambda: NOW_MS)), FakeService(), FakeTopic())
