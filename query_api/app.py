@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from query_api import queries
 from query_api.access_log import log_request, log_stream_end
 from query_api.alert_feed import AlertFeed
-from query_api.auth import Authenticator
+from query_api.auth import Authenticator, token_of
 from query_api.concurrency import ListSlots
 from query_api.errors import error_response, unavailable
 from query_api.live_feed import LiveFeed
@@ -28,8 +28,10 @@ from schemas.asgi_extensions import canonical_path
 from schemas.operational_endpoints import OPERATION_PATHS, Operations
 from schemas.settings import Settings
 from schemas.topics import IMPORT_WINDOWS
+from schemas.trusted_proxies import TrustedProxies
 from sinks.delivery.publisher import PublishConfiguration, open_publisher
 from sinks.delivery.service import Subscriptions, open_subscriptions
+from sinks.sites.service import SiteService, open_sites
 from sinks.sql.engine import Database
 from sinks.sql.errors import explain
 from sinks.sql.reader import open_reader
@@ -48,6 +50,7 @@ class Services(NamedTuple):
 
     subscriptions: Subscriptions
     publish_window: PublishConfiguration
+    sites: SiteService
 
 
 Headers = list[tuple[bytes, bytes]]
@@ -76,6 +79,7 @@ class Query:
         self._databases = (database, authentication)
         self._reader = reader
         self._now_ms = now_ms
+        self.proxies = TrustedProxies()
         #: The database and brokers, for the log.
         self.sources = ""
         self._sites_task: asyncio.Task[None] | None = None
@@ -84,6 +88,7 @@ class Query:
         self._metrics = Metrics(registry, lambda: reader.store.size)
         self.streams = Streams(self._metrics)
         self.operations = Operations(registry, [lambda: self.problem], document)
+        self.operations.is_authorized = self._may_see_details
         self._in_flight = 0
         self._drained = asyncio.Event()
         self._app = self._application()
@@ -108,6 +113,13 @@ class Query:
         app.state.alert_feed = AlertFeed(database, time.monotonic)
         app.state.slots, app.state.streams = ListSlots(), self.streams
         return app
+
+    async def _may_see_details(self, request: Request) -> bool:
+        """Return True if the request has a token of all sites."""
+        authenticator: Authenticator = self._app.state.authenticator
+        token = token_of(request)
+        grant = await authenticator.check(token) if token else None
+        return grant is not None and grant.sites is None
 
     @property
     def is_stopping(self) -> bool:
@@ -238,8 +250,9 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_subscriptions(settings) as subscriptions,
         open_publisher(settings.kafka, IMPORT_WINDOWS) as publish_window,
+        open_sites(settings, subscriptions.delete) as sites,
     ):
-        yield Services(subscriptions, publish_window)
+        yield Services(subscriptions, publish_window, sites)
 
 
 def create_query(
@@ -259,6 +272,8 @@ def create_query(
         authentication=open_reader(url, seconds, readers=_AUTHENTICATION_READERS),
     )
     query.streams.max_per_token = settings.query.max_streams_per_token
+    query.streams.max_per_site = settings.query.max_streams_per_site
+    query.proxies = query.operations.proxies = TrustedProxies(settings.api.trusted_proxies)
     query.sources = (
         f"; it reads {settings.database.redacted}, Kafka {settings.kafka.bootstrap_servers}"
     )

@@ -11,6 +11,7 @@ from query_api import tokens
 from query_api.errors import ApiError, Route, responses
 from query_api.tokens import Grant
 from schemas.settings import SITE_ID
+from schemas.trusted_proxies import TrustedProxies
 from sinks.sql.engine import Database
 
 _COOKIE = "headrace_token"
@@ -40,7 +41,8 @@ _SECURITY = [
         APIKeyCookie(
             name=_COOKIE,
             scheme_name="cookie",
-            description="Of the live page; with _ and the port appended, if the URL has one.",
+            description="Of the live page; with _ and the port appended, if the URL has one, and "
+            "behind TLS with the prefix __Host-.",
             auto_error=False,
         )
     ),
@@ -138,6 +140,24 @@ async def _site(
 AllowedSite = Annotated[str, Depends(_site)]
 
 
+async def _manage(grant: Granted) -> Grant:
+    if grant.scope != "manage":
+        raise ApiError("manage_required", _MANAGE_REQUIRED)
+    return grant
+
+
+#: The grant of a token with the scope `manage`.
+Managing = Annotated[Grant, Depends(_manage)]
+
+
+async def _managed_site(site_id: AllowedSite, _: Managing) -> str:
+    return site_id
+
+
+#: The site of the path, which the token may manage.
+AllowedManager = Annotated[str, Depends(_managed_site)]
+
+
 def token_of(request: Request) -> str:
     """Return the token of the Authorization header, the query string or the cookie; else ""."""
     header = request.headers.get("authorization")
@@ -184,13 +204,26 @@ def set_cookie(response: Response, token: str, request: Request) -> None:
         _cookie_name(request),
         token,
         max_age=_COOKIE_SECONDS,
-        secure=request.scope.get("scheme") == "https",
+        secure=_is_https(request),
         httponly=True,
         samesite="strict",
     )
 
 
 def _cookie_name(request: Request) -> str:
-    """Return a name with the port, because cookies are shared by all ports of a host."""
+    """Return a name with the port, because cookies are shared by all ports of a host.
+
+    With TLS, the prefix `__Host-` forbids that another host or a page without TLS sets it.
+    """
     port = _PORT.fullmatch(request.headers.get("host", ""))
-    return f"{_COOKIE}_{port[1]}" if port else _COOKIE
+    name = f"{_COOKIE}_{port[1]}" if port else _COOKIE
+    return f"__Host-{name}" if _is_https(request) else name
+
+
+def _is_https(request: Request) -> bool:
+    """Return True if the client uses TLS, also if it ends at a trusted proxy."""
+    if request.scope.get("scheme") == "https":
+        return True
+    proxies: TrustedProxies = request.app.state.query.proxies
+    peer = request.client.host if request.client else ""
+    return proxies.is_https(peer, request.scope["headers"])

@@ -51,7 +51,7 @@ _CODES = {
     413: {"body_too_large": "The body is over its limit."},
     429: {
         "too_many_lists": "The token has too many pending lists; Retry-After says when to retry.",
-        "too_many_streams": "The token has too many open streams; close one first.",
+        "too_many_streams": "The token or the site has too many open streams; close one first.",
     },
     500: {"internal_error": "Internal server error; see the server's log."},
     503: {

@@ -9,6 +9,7 @@ from schemas.event_types import EVENT_TYPES
 from schemas.live import LATEST_EVENTS, LIVE_MINUTES
 from schemas.records import Trust, VisitState
 from sinks.delivery.subscription_spec import Channel, RequestBody
+from sinks.sites.spec import SiteChange
 from sinks.sql.digests import MAX_DIGEST_ALERTS
 
 T = TypeVar("T")
@@ -45,6 +46,36 @@ class Site(BaseModel):
     """A site that the token can read."""
 
     site_id: str
+
+
+class SiteKey(BaseModel):
+    """A site key, without the key itself."""
+
+    key_id: Id
+    name: str
+    created_at: Time
+
+
+class CreatedSiteKey(SiteKey):
+    """A new site key."""
+
+    key: str = Field(description="hrk_…; only in this response. Only its hash is stored.")
+
+
+class SiteKeys(BaseModel):
+    """The keys of a site: a page, which is always the last."""
+
+    items: list[SiteKey]
+    next_cursor: None
+
+
+class RegisteredSite(SiteChange):
+    """A registered site."""
+
+    site_id: str
+    keys: list[SiteKey]
+    created_at: Time
+    updated_at: Time
 
 
 class PagePath(BaseModel):

@@ -15,6 +15,7 @@ from query_api.tokens import Grant
 from schemas.alert_rules import RULES
 from schemas.records import VisitState
 from sinks.paging import cursor_of
+from sinks.sites import store
 from sinks.sql.errors import is_transient
 
 router = make_router("/api/sites", "Reading")
@@ -78,14 +79,16 @@ class VisitParameters(ListParameters):
 async def list_sites(
     request: Request, grant: Granted, read: ReadList, query: Annotated[NameListParameters, Query()]
 ) -> Any:
-    """For a token of all sites, those with live counters or visits."""
+    """For a token of all sites, those that are registered, or have live counters or visits."""
     (limit, after) = (query.limit, "")
     if query.cursor is not None:
         (after,) = lists.parse_cursor(query.cursor, (str,))
     if grant.sites is not None:
         names = sorted(name for name in grant.sites if name > after)
     else:
-        stored = await read(lambda c: queries.sites(c, limit + 1, after))
+        stored = await read(
+            lambda c: queries.sites(c, limit + 1, after) + store.names(c, limit + 1, after)
+        )
         names = sorted({*request.app.state.live_store.sites(limit + 1, after), *stored})
     cursor = cursor_of([names[limit - 1]]) if len(names) > limit else None
     return {"items": [{"site_id": name} for name in names[:limit]], "next_cursor": cursor}
@@ -185,4 +188,4 @@ def _stream(request: Request, grant: Grant, site_id: str, source: Source) -> Eve
             return True  # checked again later
         return current is not None and current.allows(site_id)
 
-    return EventStream(source, is_authorized, grant.token_id, request.app.state.streams)
+    return EventStream(source, is_authorized, grant.token_id, site_id, request.app.state.streams)

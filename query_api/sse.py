@@ -31,8 +31,9 @@ _CLOSE_SECONDS = 30.0
 TOKEN_CHECK_SECONDS = 5.0
 #: Limit of open streams.
 MAX_STREAMS = 2_000
-#: Default limit of open streams per token.
+#: Default limits of open streams per token, and of all tokens per site.
 MAX_STREAMS_PER_TOKEN = 500
+MAX_STREAMS_PER_SITE = 1_000
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _HEARTBEAT = b": \n\n"
@@ -48,33 +49,43 @@ class Streams:
     def __init__(self, metrics: Metrics) -> None:
         self.stopping = asyncio.Event()
         self.max_per_token = MAX_STREAMS_PER_TOKEN
+        self.max_per_site = MAX_STREAMS_PER_SITE
         self.metrics = metrics
         self._open: Counter[str] = Counter()
+        self._of_sites: Counter[str] = Counter()
 
     @contextmanager
-    def admit(self, token_id: str) -> Iterator[None]:
-        """Count a stream of a token while it is open. Raise `ApiError` over a limit."""
+    def admit(self, token_id: str, site_id: str) -> Iterator[None]:
+        """Count a stream of a token and a site while it is open. Raise `ApiError` over a limit."""
         if self._open.total() >= MAX_STREAMS:
             raise overloaded()
-        if self._open[token_id] >= self.max_per_token:
-            sentence = f"This token has {self.max_per_token} open streams, which is the limit"
-            raise ApiError("too_many_streams", f"{sentence}; close one first", retry_after="5")
-        self._count(token_id, 1)
+        for owner, count, limit in (
+            ("This token", self._open[token_id], self.max_per_token),
+            ("This site", self._of_sites[site_id], self.max_per_site),
+        ):
+            if count >= limit:
+                sentence = f"{owner} has {limit} open streams, which is the limit"
+                raise ApiError("too_many_streams", f"{sentence}; close one first", retry_after="5")
+        self._count(token_id, site_id, 1)
         try:
             yield
         finally:
-            self._count(token_id, -1)
+            self._count(token_id, site_id, -1)
 
-    def _count(self, token_id: str, change: int) -> None:
+    def _count(self, token_id: str, site_id: str, change: int) -> None:
         self._open[token_id] += change
-        self._open += Counter()  # removes zeros
+        self._of_sites[site_id] += change
+        # Remove zeros.
+        self._open += Counter()
+        self._of_sites += Counter()
         self.metrics.streams.set(self._open.total())
 
 
 class EventStream(Response):
     """A response that streams events while `is_authorized` returns True.
 
-    `token_id` identifies the token of the request. The response to HEAD has no events.
+    `token_id` identifies the token of the request, `site_id` the site of the stream. The response
+    to HEAD has no events.
     """
 
     media_type = "text/event-stream"
@@ -84,6 +95,7 @@ class EventStream(Response):
         source: Source,
         is_authorized: Callable[[], Awaitable[bool]],
         token_id: str,
+        site_id: str,
         streams: Streams,
     ) -> None:
         super().__init__(headers=_HEADERS)
@@ -91,7 +103,7 @@ class EventStream(Response):
         self.headers["content-type"] = self.media_type  # UTF-8 by definition
         self._source = source
         self._is_authorized = is_authorized
-        self._token_id = token_id
+        self._owner = (token_id, site_id)
         self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +114,7 @@ class EventStream(Response):
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
-        with self._streams.admit(self._token_id):
+        with self._streams.admit(*self._owner):
             # Only some servers support this extension.
             state.get(LIMIT_WRITE_BUFFER, lambda: None)()
             await send(start)

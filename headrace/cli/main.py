@@ -19,7 +19,9 @@ from headrace.cli.demo import demo
 from headrace.cli.dlq import dlq
 from headrace.cli.erase import erase
 from headrace.cli.kafka import kafka
+from headrace.cli.keys import keys
 from headrace.cli.replay import replay
+from headrace.cli.sites import sites
 from headrace.cli.status import status
 from headrace.cli.tokens import tokens
 from headrace.cli.up import up
@@ -54,6 +56,8 @@ app.command("adopt-cluster")(adopt_cluster)
 app.add_typer(admin.topics, name="topics")
 app.add_typer(admin.db, name="db")
 app.add_typer(dlq, name="dlq")
+app.add_typer(sites, name="sites")
+app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
 app.add_typer(rebuild, name="rebuild")
 app.command(hidden=True)(roles.web)

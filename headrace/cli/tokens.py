@@ -28,7 +28,7 @@ def create_token(
     all_sites: Annotated[bool, typer.Option("--all", help="Grant access to all sites.")] = False,
     manage: Annotated[
         bool,
-        typer.Option("--manage", help="Also allow changes: subscriptions and import windows."),
+        typer.Option("--manage", help="Also allow changes: sites, subscriptions, imports."),
     ] = False,
     name: Annotated[str, typer.Option(help="Name in `headrace tokens list`.")] = "",
     data_dir: DataDirOption = DEFAULT,

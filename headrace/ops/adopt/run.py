@@ -18,7 +18,7 @@ from headrace.errors import UserError
 from headrace.ops.adopt import alerts, seeds, topics
 from headrace.ops.adopt.offsets import StoredOffsets, read_offsets, replace_offsets
 from headrace.ops.adopt.start_positions import Start, find_starts
-from headrace.ops.adopt.subscriptions import publish_subscriptions
+from headrace.ops.adopt.subscriptions import publish_sites, publish_subscriptions
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.rebuild.changelog import Changelog, send
@@ -210,6 +210,7 @@ class _Adoption:
 
     async def _compute_alerts(self, producer: BatchProducer) -> None:
         settings = self._settings
+        await publish_sites(settings)
         self._result.subscriptions, subscribed = await publish_subscriptions(settings)
         now_ms = min(one.log_ms for one in self._starts.values())
         limits = alerts.Limits(now_ms, settings.streams.max_states)

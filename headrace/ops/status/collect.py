@@ -10,6 +10,7 @@ from headrace.local.process import read_pid
 from headrace.ops.status import database, kafka
 from headrace.ops.status.model import Problem, Role, Status
 from headrace.ops.status.problems import find_problems
+from headrace.ops.status.rejections import read_rejections
 from headrace.ops.status.slow_codec import slow_codec
 from headrace.roles.status import expired_of, why_not_ready
 from schemas.clock_tolerance import LEAD_MS
@@ -39,6 +40,8 @@ async def collect_status(data_dir: Path) -> Status:
         ]
         status.problems += clock_problems(found.ahead_seconds)
     await _add_database(local_database(read_settings().database, data_dir), status, cluster)
+    if address := DataDir(data_dir).address():
+        status.rejections = await read_rejections(address)
     status.problems += find_problems(status)
     status.notes += notes()
     return status

@@ -62,6 +62,14 @@ class TableCount(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool
 
 
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that access control rejected since the server's start; `site` "": not registered."""
+
+    site: str
+    reason: str
+    events: int
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """A problem or a note, and what to do about it, each a sentence."""
 
@@ -76,5 +84,6 @@ class Status(msgspec.Struct, kw_only=True):
     flows: list[Flow] = msgspec.field(default_factory=list)
     dead_letters: list[DeadLetterCount] = msgspec.field(default_factory=list)
     tables: list[TableCount] = msgspec.field(default_factory=list)
+    rejections: list[Rejection] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
     notes: list[Problem] = msgspec.field(default_factory=list)

@@ -25,6 +25,8 @@ def render_status(status: Status, now: datetime) -> Iterator[RenderableType]:
         yield _dead_letters(status)
     if status.tables:
         yield _tables(status)
+    if status.rejections:
+        yield _rejections(status)
 
 
 def _verdict(problems: list[Problem]) -> Iterator[Text]:
@@ -75,6 +77,13 @@ def _tables(status: Status) -> Table:
     table = _table("table", ">rows")
     for count in status.tables:
         table.add_row(count.table, f"{'about ' if count.estimated else ''}{count.rows:,}")
+    return table
+
+
+def _rejections(status: Status) -> Table:
+    table = _table("rejected events of", "reason", ">since the start")
+    for count in status.rejections:
+        table.add_row(count.site or "sites not registered", count.reason, f"{count.events:,}")
     return table
 
 

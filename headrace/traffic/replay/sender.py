@@ -22,6 +22,7 @@ _MAX_BACKOFF_SECONDS = 10.0
 _MAX_RETRY_AFTER_SECONDS = 60.0
 _HEADERS = {"Content-Type": "application/x-ndjson"}
 _CLAMPED = RejectReason.WOULD_BE_CLAMPED.code
+_RATE_LIMITED = RejectReason.RATE_LIMITED.code
 _NEVER_CLAMP = {"Headrace-Clamp": "never"}
 _SHOWN_CHARACTERS = 200
 
@@ -123,7 +124,7 @@ class Sender:
                     is_clamped = self._open_windows is not None and result.code == _CLAMPED
                     if is_clamped:
                         clamped.append(events[index])
-                    if is_clamped or result.status == "failed":
+                    if is_clamped or result.status == "failed" or result.code == _RATE_LIMITED:
                         failed.append(index)
                         reason = result.error
                     else:

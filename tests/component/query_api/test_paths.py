@@ -162,7 +162,7 @@ async def test_unknown_paths_and_methods_are_rejected(role: Role) -> None:
         ("POST", ONE, "DELETE, GET, HEAD, PATCH"),
         ("POST", "/healthz", "GET, HEAD"),
         ("HEAD", f"{ONE}/test", "POST"),
-        ("OPTIONS", "/api/sites", "GET, HEAD"),
+        ("OPTIONS", "/api/sites", "GET, HEAD, POST"),
         ("TRACE", "/page/live.js", "GET, HEAD"),
     ],
 )

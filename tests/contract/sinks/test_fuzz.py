@@ -20,6 +20,7 @@ from sinks.delivery import subscription_store
 from sinks.delivery.sender import CheckingResolver
 from sinks.delivery.service import Subscriptions
 from sinks.delivery.subscription_spec import SubscriptionSpec
+from sinks.sites.service import SiteService
 from sinks.sql.engine import open_database
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
@@ -71,7 +72,8 @@ class Role:
         database, reader = open_database(self._url), open_reader(self._url)
         resolver = CheckingResolver(allow_private=False)
         service = Subscriptions(database, reader, _publish, resolver, allow_private=False)
-        yield Services(service, FakeTopic().publish)
+        sites = SiteService(database, FakeTopic().publish, service.delete)
+        yield Services(service, FakeTopic().publish, sites)
         await resolver.close()
         await reader.close()
         await database.close()

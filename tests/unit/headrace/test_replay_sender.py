@@ -172,3 +172,22 @@ async def test_a_server_that_never_answers_is_an_error_with_what_to_do(
 
         with pytest.raises(UserError, match="Start one with `headrace up`"):
             await sender.send(_EVENTS, lambda *_: None)
+
+
+async def test_events_over_a_rate_limit_are_sent_again() -> None:
+    """Unlike other rejections, which nothing but a change of the events resolves."""
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        if request:
+            return accept_all(request, lines)
+        limited = {"index": 2, "status": "rejected", "code": "rate_limited", "error": "too many"}
+        accepted = [{"index": index, "status": "accepted"} for index in range(2)]
+        body = {"accepted": 2, "rejected": 1, "results": [*accepted, limited]}
+        return web.json_response(body, status=207, headers={"Retry-After": "1"})
+
+    async with sending(answer) as it:
+        await it.send()
+
+        assert it.fake.batches == [[b"1", b"2", b"3"], [b"3"]]
+        assert it.settled == [(0, "accepted"), (1, "accepted"), (2, "accepted")]
+        assert it.whys == ["too many"]
