@@ -77,7 +77,9 @@ def in_process(name: str, job: Callable[[], Awaitable[int]]) -> Candidate:
     return Candidate(name, run)
 
 
-def calling(name: str, function: Callable[[Any], object], arguments: Sequence[Any]) -> Candidate:
+def function_candidate(
+    name: str, function: Callable[[Any], object], arguments: Sequence[Any]
+) -> Candidate:
     """Return a candidate that calls a function with each of the arguments."""
 
     async def job() -> int:

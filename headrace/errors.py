@@ -18,12 +18,12 @@ class UsageError(UserError):
     exit_code = 2
 
 
-class RefusedError(UserError):
-    """Kafka denied an authentication, an authorization or a record."""
+class KafkaProblemError(UserError):
+    """Kafka denies authentication, authorization or a record, or a topic is misconfigured."""
 
-    def __init__(self, refusal: KafkaProblem) -> None:
-        super().__init__(refusal.sentence)
-        self.refusal = refusal
+    def __init__(self, problem: KafkaProblem) -> None:
+        super().__init__(problem.sentence)
+        self.problem = problem
 
 
 class RoleFailedError(UserError):

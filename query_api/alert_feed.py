@@ -15,9 +15,9 @@ from sinks.sql.errors import is_transient
 
 INTERVAL_SECONDS = 0.5
 #: Limit of a read.
-PAGE = 200
+PAGE_SIZE = 200
 #: Limit of cached reads.
-_MAX_SHARED = 1_000
+_MAX_CACHED_READS = 1_000
 
 #: Messages, and the `seq` up to which they are complete.
 _Messages = tuple[bytes, int]
@@ -32,7 +32,7 @@ class AlertFeed:
         self._newest = 0
         self._polled_at = float("-inf")
         self._polling = asyncio.Lock()
-        self._shared: dict[tuple[str, int], asyncio.Task[_Messages]] = {}
+        self._reads: dict[tuple[str, int], asyncio.Task[_Messages]] = {}
 
     async def newest(self) -> int:
         """Return the `seq` of the newest alert, at most half a second old."""
@@ -42,7 +42,7 @@ class AlertFeed:
                 self._polled_at = self._clock()
                 if newest != self._newest:
                     self._newest = newest
-                    self._shared.clear()
+                    self._reads.clear()
             return self._newest
 
     async def after(self, site_id: str, seq: int) -> _Messages:
@@ -53,16 +53,16 @@ class AlertFeed:
         newest = await self.newest()
         if seq >= newest:
             return b"", seq
-        if len(self._shared) >= _MAX_SHARED:
+        if len(self._reads) >= _MAX_CACHED_READS:
             return await self._read(site_id, seq, newest)
-        reading = self._shared.get((site_id, seq))
+        reading = self._reads.get((site_id, seq))
         if reading is None:
             reading = asyncio.ensure_future(self._read(site_id, seq, newest))
-            self._shared[site_id, seq] = reading
+            self._reads[site_id, seq] = reading
         try:
             return await asyncio.shield(reading)
         except Exception:
-            self._shared.pop((site_id, seq), None)
+            self._reads.pop((site_id, seq), None)
             raise
 
     async def watch(self, site_id: str, last_seen: int | None) -> sse.Source:
@@ -88,8 +88,8 @@ class AlertFeed:
 
     async def _read(self, site_id: str, seq: int, newest: int) -> _Messages:
         alerts = await self._database.run(
-            lambda connection: queries.alerts_after(connection, site_id, seq, newest, PAGE)
+            lambda connection: queries.alerts_after(connection, site_id, seq, newest, PAGE_SIZE)
         )
         messages = [sse.event("alert", msgspec.json.encode(a), str(a["seq"])) for a in alerts]
-        until = alerts[-1]["seq"] if len(alerts) == PAGE else newest
+        until = alerts[-1]["seq"] if len(alerts) == PAGE_SIZE else newest
         return b"".join(messages), until

@@ -12,7 +12,7 @@ from schemas.records import LiveCounters
 from schemas.visitor_sketch import estimate
 
 #: A partial that was not renewed for this long expires.
-EXPIRES_MS = 45_000
+PARTIAL_TTL_MS = 45_000
 #: Limits of sites and bytes. The least active sites are evicted.
 MAX_SITES = 10_000
 MAX_BYTES = 128 * 1024 * 1024
@@ -172,7 +172,7 @@ class LiveStore:
         return [
             decode(partial.message, LiveCounters)
             for partial in partials
-            if now_ms - partial.at_ms < EXPIRES_MS
+            if now_ms - partial.at_ms < PARTIAL_TTL_MS
         ]
 
     def _expire(self) -> None:
@@ -183,7 +183,7 @@ class LiveStore:
         self._expired_ms = now_ms
         for site_id, partials in list(self._sites.items()):
             for partition, partial in list(partials.items()):
-                if now_ms - partial.at_ms >= EXPIRES_MS:
+                if now_ms - partial.at_ms >= PARTIAL_TTL_MS:
                     del partials[partition]
                     self._bytes -= len(partial.message)
             if not partials:

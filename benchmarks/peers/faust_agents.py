@@ -20,7 +20,7 @@ from faust.serializers.codecs import Codec
 
 from benchmarks.backlog import partition_of
 from benchmarks.jobs import PARTITIONS
-from benchmarks.living import RULES
+from benchmarks.live_sessions import RULES
 from benchmarks.peers import avro
 from benchmarks.peers.plain_faust import faust_app, run_app
 from benchmarks.stopwatch import Stopwatch, end_process

@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 
 from headrace.admin.topic_settings import update_settings
-from headrace.errors import RefusedError, UserError
+from headrace.errors import KafkaProblemError, UserError
 from kafka_clients.access import explain_connection_failure
 from kafka_clients.clients import make_admin
 from schemas.kafka_settings import KafkaSettings
@@ -81,8 +81,8 @@ async def _connect(kafka: KafkaSettings) -> AIOKafkaAdminClient:
         await admin.start()
     except (KafkaError, OSError) as error:
         await admin.close()
-        if refusal := await explain_connection_failure(kafka):
-            raise RefusedError(refusal) from error
+        if problem := await explain_connection_failure(kafka):
+            raise KafkaProblemError(problem) from error
         raise UserError(
             f"No Kafka answers at {kafka.bootstrap_servers}. Start one with `headrace kafka`, or "
             "name yours with --kafka or HEADRACE_KAFKA__BOOTSTRAP_SERVERS"

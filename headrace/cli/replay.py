@@ -80,7 +80,7 @@ def replay(
     if clamp and token is not None:
         raise UsageError("--token opens import windows, and --clamp does not: give one of them")
     if token is None and not clamp:
-        token = _token_of(data_dir, to)
+        token = _owner_token(data_dir, to)
     base = "" if dry_run else base_url(to, data_dir)
     options = Options(
         paths=_check_files(files),
@@ -146,7 +146,7 @@ def _print(report: "Report", *, is_complete: bool, as_json: bool) -> None:
         typer.echo(sentence, err=True)
 
 
-def _token_of(data_dir: Path | None, to: str | None) -> str | None:
+def _owner_token(data_dir: Path | None, to: str | None) -> str | None:
     """Return the owner token of the headrace in the data directory, or None.
 
     With `to`, only if it is the address of this headrace.

@@ -9,7 +9,7 @@ const RULE_NAMES = { payment: "Payment", "error.new": "New error", "error.rate":
 // By seq, because the list and the stream may contain the same alert.
 let shown = new Map();
 
-export function forgetAlerts() {
+export function clearAlerts() {
   shown = new Map();
 }
 

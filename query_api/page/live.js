@@ -1,9 +1,9 @@
 // The live page: selects the site and opens its event streams.
 
-import { SHOWN_ALERTS, addAlerts, forgetAlerts } from "./alerts.js";
+import { SHOWN_ALERTS, addAlerts, clearAlerts } from "./alerts.js";
 import { byId, clock, create, setText } from "./dom.js";
 import { askForToken, lockedReason, rememberOpened } from "./locked.js";
-import { forgetLatest, showLive } from "./now.js";
+import { clearLatest, showLive } from "./now.js";
 import { example, hasEvents, showInvalid, showUnknown } from "./unknown.js";
 
 const RETRY_MS = 2000;
@@ -44,8 +44,8 @@ function close() {
 
 function watch(site) {
   close();
-  forgetAlerts();
-  forgetLatest();
+  clearAlerts();
+  clearLatest();
   const base = `/api/sites/${encodeURIComponent(site)}`;
   const live = new EventSource(`${base}/live/stream?latest=1`);
   const alerts = new EventSource(`${base}/alerts/stream`);

@@ -109,7 +109,7 @@ function showLatest(events) {
   updateList(byId("latest"), [...latest.values()], "No events in the last 30 minutes");
 }
 
-export function forgetLatest() {
+export function clearLatest() {
   latest = new Map();
 }
 

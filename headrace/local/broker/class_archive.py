@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from headrace.local.broker.jars import kafka_folder
+from headrace.local.broker.jars import kafka_directory
 
 _VERSION = re.compile(r'^JAVA_VERSION="(\d+)', re.MULTILINE)
 #: Since this version Java has AOT caches, which replace CDS archives.
@@ -32,7 +32,7 @@ def archive_of(java: Path) -> Archive | None:
     if (version := _VERSION.search(release)) is None:
         return None
     # By version, not by path. The JVM ignores an archive that does not match.
-    file = kafka_folder() / f"classes-{hashlib.sha256(release.encode()).hexdigest()[:12]}"
+    file = kafka_directory() / f"classes-{hashlib.sha256(release.encode()).hexdigest()[:12]}"
     if int(version.group(1)) >= _AOT_VERSION:
         return Archive(file, "-XX:AOTCache=", "-XX:AOTCacheOutput=")
     return Archive(file, "-XX:SharedArchiveFile=", "-XX:ArchiveClassesAtExit=")

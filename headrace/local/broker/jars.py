@@ -25,15 +25,15 @@ _LIST = "classpath.txt"
 _SCRATCH_PREFIX = "fetching-"
 
 
-def cache_folder() -> Path:
+def cache_directory() -> Path:
     """Return the cache directory of this user, which may not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "headrace"
 
 
-def kafka_folder() -> Path:
+def kafka_directory() -> Path:
     """Return the cache directory of this version of Kafka, which may not exist yet."""
-    return cache_folder() / f"kafka-{KAFKA_VERSION}"
+    return cache_directory() / f"kafka-{KAFKA_VERSION}"
 
 
 def class_path() -> list[Path]:
@@ -42,7 +42,7 @@ def class_path() -> list[Path]:
     The first call on a machine downloads them, which takes about ten seconds and is logged to
     standard error. Raises UserError if they cannot be downloaded.
     """
-    target = kafka_folder()
+    target = kafka_directory()
     jars = _cached_jars(target)
     if jars is None:
         try:
@@ -105,7 +105,7 @@ def _move(jar: Path, target: Path) -> Path:
 def _explain(reason: object) -> str:
     return (
         f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central "
-        f"to {cache_folder()}: {reason}. "
+        f"to {cache_directory()}: {reason}. "
         "Check the network, HTTPS_PROXY and the free disk space and try again, "
         "or use an existing broker (--kafka HOST:PORT)."
     )

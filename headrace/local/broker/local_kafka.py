@@ -12,8 +12,8 @@ from typing import Self
 from headrace.errors import UserError
 from headrace.local import process
 from headrace.local.broker import class_archive, ports, probe
-from headrace.local.broker.folder import BrokerFolder
-from headrace.local.broker.jars import class_path, kafka_folder
+from headrace.local.broker.directory import BrokerDirectory
+from headrace.local.broker.jars import class_path, kafka_directory
 from headrace.local.broker.java import find_java
 
 _START_SECONDS = 60.0
@@ -48,7 +48,7 @@ class LocalKafka:
     def __init__(
         self, data_dir: Path, *, port: int | None = None, options: Sequence[str] = ()
     ) -> None:
-        self._folder = BrokerFolder(data_dir)
+        self._folder = BrokerDirectory(data_dir)
         self._requested_port = port
         self._options = options
         self._port: int | None = None
@@ -138,7 +138,7 @@ class LocalKafka:
             options = [*class_archive.options(java), *self._options]
             # Not on the command line, where it would fill the output of `ps`.
             self._env = {**os.environ, **_LOCALE, "CLASSPATH": os.pathsep.join(map(str, jars))}
-            self._folder.format(run, self._env, template=kafka_folder() / "blank")
+            self._folder.format(run, self._env, template=kafka_directory() / "blank")
         except BaseException:
             self._folder.release()
             raise

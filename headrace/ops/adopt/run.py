@@ -22,7 +22,7 @@ from headrace.ops.adopt.subscriptions import publish_subscriptions
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.rebuild.changelog import Changelog, send
-from headrace.ops.rebuild.progress import Cluster, open_cluster
+from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import compute, durations_of, open_producer, sessions_of
 from schemas.batched import batched
 from schemas.codec import encode

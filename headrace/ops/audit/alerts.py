@@ -112,7 +112,7 @@ class _SiteErrors:
             self._new_per_hour[raised_at // _HOUR_US] += 1
         self._unreported: dict[str, str] = {}
         #: Fingerprints of errors that may have been over the limit.
-        self._excused: set[str] = set()
+        self._over_limit: set[str] = set()
 
     def add(self, row: Row[Any]) -> None:
         """Process an error of the site."""
@@ -120,7 +120,7 @@ class _SiteErrors:
         if not rules.is_recent(event):
             return
         subject = fingerprint(event)
-        if subject in self._reported or subject in self._excused:
+        if subject in self._reported or subject in self._over_limit:
             return
         if legacy_fingerprint(event) in self._reported:
             return
@@ -128,7 +128,7 @@ class _SiteErrors:
         full = [hour for hour in hours if self._new_per_hour[hour] >= MAX_NEW_PER_HOUR]
         if full and not self._digests.intersection(full):
             # Earlier versions marked the errors over the limit as seen.
-            self._excused.add(subject)
+            self._over_limit.add(subject)
             self._unreported.pop(subject, None)
         elif not full:
             self._unreported.setdefault(subject, event.event_id)
@@ -137,7 +137,7 @@ class _SiteErrors:
         """Yield the name and the difference of each alert that is missing or superfluous."""
         for subject, event_id in sorted(self._unreported.items()):
             yield f"{subject} of the event {event_id}", MISSING
-        if len(self._reported) + len(self._unreported) + len(self._excused) > MAX_FINGERPRINTS:
+        if len(self._reported) + len(self._unreported) + len(self._over_limit) > MAX_FINGERPRINTS:
             return  # the least recently seen fingerprints were evicted, and are new again
         for subject, times in self._reported.items():
             for before, after in pairwise(sorted(times)):

@@ -24,7 +24,7 @@ POSITION_COLUMNS = ("kafka_partition", "kafka_epoch", "kafka_offset")
 _FETCH_ROWS = 2_000
 
 
-class StoppedError(Exception):
+class ReadCancelledError(Exception):
     """The read was cancelled."""
 
 
@@ -43,7 +43,7 @@ class Snapshot:
         result = self.connection.execute(query, execution_options={"yield_per": _FETCH_ROWS})
         for part in result.partitions():
             if self._stop.is_set():
-                raise StoppedError
+                raise ReadCancelledError
             if counted:
                 self._on_rows(len(part))
             yield from part

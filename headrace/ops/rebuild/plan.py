@@ -12,7 +12,7 @@ from headrace.ops.audit.scope import Key, Scope
 from headrace.ops.audit.sessions import ComputedSession
 from headrace.ops.audit.snapshot import Snapshot
 from headrace.ops.rebuild.changelog import Changelog, Put, StateRef
-from headrace.ops.rebuild.progress import NextEvents
+from headrace.ops.rebuild.cluster import NextEvents
 from schemas.codec import encode
 from schemas.records import PageDuration, SessionState, Visit
 from sinks.rows import duration_row

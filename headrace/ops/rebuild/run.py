@@ -19,8 +19,8 @@ from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.rebuild import plan as plans
 from headrace.ops.rebuild.changelog import Changelog
+from headrace.ops.rebuild.cluster import NextEvents, open_cluster
 from headrace.ops.rebuild.plan import Change, Plan
-from headrace.ops.rebuild.progress import NextEvents, open_cluster
 from headrace.ops.rebuild.row_writer import store
 from schemas.batched import batched
 from schemas.records import PageDuration, SessionState

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from headrace.admin.database import check_exists
-from headrace.errors import RefusedError, UserError
+from headrace.errors import KafkaProblemError, UserError
 from headrace.local import disk_space
 from headrace.local.data_dir import DataDir, local_database, local_settings, read_settings
 from headrace.local.process import read_pid
@@ -24,14 +24,14 @@ async def collect_status(data_dir: Path) -> Status:
     try:
         settings = local_settings(data_dir)
         found = await kafka.read_status(settings.kafka)
-    except RefusedError as error:
-        status.problems.append(Problem(what=error.refusal.message, do=error.refusal.hint))
+    except KafkaProblemError as error:
+        status.problems.append(Problem(what=error.problem.message, do=error.problem.hint))
     except UserError as error:
         status.problems.append(Problem(what=str(error), do="start it, then look again"))
     else:
         is_local = "bootstrap_servers" not in read_settings().kafka.model_fields_set
         status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles
-        status.flows, cluster = found.flows, found.cluster
+        status.consumers, cluster = found.consumers, found.cluster
         status.dead_letters = found.dead_letters
         status.problems += [
             Problem(what=f"There is no topic {name}", do="run `headrace topics create`")
@@ -96,9 +96,9 @@ async def _add_database(
             )
         )
     status.tables = found.tables
-    for flow in status.flows:
-        if flow.role == "sinks":
-            flow.last_commit = found.commits.get(flow.topic)
+    for consumer in status.consumers:
+        if consumer.role == "sinks":
+            consumer.last_commit = found.commits.get(consumer.topic)
 
 
 def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:

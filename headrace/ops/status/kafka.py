@@ -15,9 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from headrace.admin.topics import describe_topics
-from headrace.errors import RefusedError, UserError
+from headrace.errors import KafkaProblemError, UserError
 from headrace.ops.status import dead_letters, next_records
-from headrace.ops.status.model import DeadLetterCount, Flow, Role
+from headrace.ops.status.model import ConsumerProgress, DeadLetterCount, Role
 from kafka_clients.access import check_access
 from kafka_clients.clients import make_admin, make_consumer
 from kafka_clients.problems import explain_error
@@ -60,7 +60,7 @@ class KafkaStatus:
     """
 
     roles: list[Role]
-    flows: list[Flow]
+    consumers: list[ConsumerProgress]
     dead_letters: list[DeadLetterCount]
     missing: list[str]
     cluster: Cluster
@@ -70,10 +70,10 @@ class KafkaStatus:
 async def read_status(kafka: KafkaSettings) -> KafkaStatus:
     """Sample the offsets twice, a few seconds apart, and return the status.
 
-    Raises `UserError` if Kafka does not answer, `RefusedError` if it denies access.
+    Raises `UserError` if Kafka does not answer, `KafkaProblemError` if it denies access.
     """
-    if refusal := await check_access(kafka, TOPICS):
-        raise RefusedError(refusal)
+    if problem := await check_access(kafka, TOPICS):
+        raise KafkaProblemError(problem)
     partition_counts = {
         state.topic.name: state.partitions for state in await describe_topics(kafka)
     }
@@ -85,8 +85,8 @@ async def read_status(kafka: KafkaSettings) -> KafkaStatus:
         first = await _sample(admin, consumer, partitions)
         await asyncio.sleep(SAMPLE_SECONDS)
         second = await _sample(admin, consumer, partitions)
-        flows = [
-            await _flow(consumer, role, partitions[topic.name], first, second)
+        consumers = [
+            await _progress_of(consumer, role, partitions[topic.name], first, second)
             for role, (_, inputs) in _CONSUMERS.items()
             for topic in inputs
             if partitions[topic.name]
@@ -103,7 +103,7 @@ async def read_status(kafka: KafkaSettings) -> KafkaStatus:
     counts = await dead_letters.counts(kafka, kept) if kept else []
     missing = [name for name, count in partition_counts.items() if not count]
     epoch = 0 if CLUSTER_EPOCHS.name in missing else await read_epoch(kafka)
-    return KafkaStatus(roles, flows, counts, missing, Cluster(cluster_id, epoch), ahead)
+    return KafkaStatus(roles, consumers, counts, missing, Cluster(cluster_id, epoch), ahead)
 
 
 async def _ahead_seconds(
@@ -131,9 +131,9 @@ async def _sample(
     return _Sample(time.monotonic(), now, committed, ends)
 
 
-async def _flow(
+async def _progress_of(
     consumer: Any, role: str, partitions: Sequence[TopicPartition], first: _Sample, second: _Sample
-) -> Flow:
+) -> ConsumerProgress:
     begins = await consumer.beginning_offsets(partitions)
 
     def done(sample: _Sample, tp: TopicPartition) -> int:
@@ -150,7 +150,7 @@ async def _flow(
     had_lag = {tp for tp in partitions if first.ends[tp] > done(first, tp)}
     times = [at for at in next_times.values() if at is not None]
     oldest = datetime.fromtimestamp(min(times) / 1_000, UTC) if times else None
-    return Flow(
+    return ConsumerProgress(
         role=role,
         topic=partitions[0].topic,
         lag=sum(lags.values()),
@@ -194,8 +194,8 @@ async def _clients(kafka: KafkaSettings) -> AsyncIterator[tuple[AIOKafkaAdminCli
         await consumer.start()
         yield admin, consumer
     except (KafkaError, OSError) as error:
-        if refusal := explain_error(error, kafka.bootstrap_servers):
-            raise RefusedError(refusal) from error
+        if problem := explain_error(error, kafka.bootstrap_servers):
+            raise KafkaProblemError(problem) from error
         raise UserError(f"Kafka at {kafka.bootstrap_servers} did not answer: {error!r}") from error
     finally:
         await consumer.stop()

@@ -19,7 +19,7 @@ class Role(msgspec.Struct, kw_only=True):
     expired: int = 0
 
 
-class Flow(msgspec.Struct, kw_only=True):
+class ConsumerProgress(msgspec.Struct, kw_only=True):
     """Progress of a role in one topic, summed over its partitions.
 
     `rate` is records per second between two samples. `done_until` is the log time of the oldest
@@ -73,7 +73,7 @@ class Status(msgspec.Struct, kw_only=True):
     """The whole status; `problems` is empty if all is well, even if there are `notes`."""
 
     roles: list[Role] = msgspec.field(default_factory=list)
-    flows: list[Flow] = msgspec.field(default_factory=list)
+    consumers: list[ConsumerProgress] = msgspec.field(default_factory=list, name="flows")
     dead_letters: list[DeadLetterCount] = msgspec.field(default_factory=list)
     tables: list[TableCount] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from headrace.ops.status.model import Flow, Problem, Role, Status
+from headrace.ops.status.model import ConsumerProgress, Problem, Role, Status
 from schemas.plurals import counted
 
-#: With more lag than this, and growing, a role has too few workers.
+#: A role whose oldest unprocessed record is older, and whose lag grows, needs more workers.
 MAX_BEHIND_SECONDS = 30.0
 
 _START = {
@@ -22,9 +22,9 @@ def find_problems(status: Status) -> Iterator[Problem]:
         if role.expired:
             yield _expired_problem(role)
     idle = {role.name for role in status.roles if role.workers == 0}
-    for flow in status.flows:
-        if flow.role not in idle:
-            yield from _flow_problems(flow)
+    for consumer in status.consumers:
+        if consumer.role not in idle:
+            yield from _consumer_problems(consumer)
     for count in status.dead_letters:
         if count.open:
             letters = counted(count.open, "dead letter")
@@ -58,18 +58,18 @@ def _expired_problem(role: Role) -> Problem:
     )
 
 
-def _flow_problems(flow: Flow) -> Iterator[Problem]:
-    if flow.stuck:
-        partitions = ", ".join(map(str, flow.stuck))
+def _consumer_problems(consumer: ConsumerProgress) -> Iterator[Problem]:
+    if consumer.stuck:
+        partitions = ", ".join(map(str, consumer.stuck))
         yield Problem(
-            what=f"{flow.role} makes no progress in {flow.topic}, partition {partitions}, with a "
-            f"lag of {counted(flow.lag, 'record')}",
-            do="look again in a minute; if it still makes no progress, its log says why: a stopped "
-            "partition (docs/dead-letters.md), or a database that cannot be reached",
+            what=f"{consumer.role} makes no progress in {consumer.topic}, partition {partitions}, "
+            f"with a lag of {counted(consumer.lag, 'record')}",
+            do="run this again in a minute; if it still makes no progress, its log says why: a "
+            "stopped partition (docs/dead-letters.md), or a database that cannot be reached",
         )
-    elif flow.grows and (flow.behind_seconds or 0) > MAX_BEHIND_SECONDS:
+    elif consumer.grows and (consumer.behind_seconds or 0) > MAX_BEHIND_SECONDS:
         yield Problem(
-            what=f"{flow.role} falls behind in {flow.topic}: {counted(flow.lag, 'record')}, the "
-            f"oldest of them {flow.behind_seconds:.0f} s old",
-            do=f"start more workers of the role {flow.role}, up to one per partition",
+            what=f"{consumer.role} falls behind in {consumer.topic}: "
+            f"{counted(consumer.lag, 'record')}, the oldest {consumer.behind_seconds:.0f} s old",
+            do=f"start more workers of the role {consumer.role}, up to one per partition",
         )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headrace.traffic.replay.csv_numbers import AmbiguousError, to_json_number
-from headrace.traffic.replay.exact_json import Object
+from headrace.traffic.replay.exact_json import JsonObject
 
 #: Fields that are objects: a column with such a name contains JSON.
 OBJECTS = frozenset({"screen", "utm", "ad_click_ids", "properties", "vitals"})
@@ -38,12 +38,12 @@ def to_columns(header: Sequence[str], *, decimal_comma: bool) -> list[Column]:
     return sorted(columns, key=lambda column: len(column.path))
 
 
-def to_event(columns: Sequence[Column], row: Sequence[str]) -> Object:
+def to_event(columns: Sequence[Column], row: Sequence[str]) -> JsonObject:
     """Convert a row to an event; empty cells are left out.
 
     Raises `AmbiguousError` for an ambiguous number.
     """
-    event: Object = {}
+    event: JsonObject = {}
     for column, cell in _non_empty(columns, row):
         members = event
         (*objects, name) = column.path

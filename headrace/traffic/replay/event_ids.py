@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID, uuid5
 
-from headrace.traffic.replay.exact_json import Object
+from headrace.traffic.replay.exact_json import JsonObject
 
 #: Never change this: a file must give the same ids in every version.
 _NAMESPACE = UUID("5b0f6f5e-4e1c-5d7e-9d5e-6a3f2c8b7a10")
@@ -36,7 +36,7 @@ class EventIds:
         """Reset the counts: the same event in another file gets the same id."""
         self._counts.execute("DELETE FROM seen")
 
-    def id_of(self, event: Object, timestamp: int | None) -> str:
+    def id_of(self, event: JsonObject, timestamp: int | None) -> str:
         """Return the id of an event.
 
         `timestamp` is microseconds since 1970, or None if it is missing or invalid.
@@ -50,7 +50,7 @@ class EventIds:
         return str(uuid5(_NAMESPACE, f"{digest.hex()}:{count}"))
 
 
-def _canonical(event: Object, timestamp: int | None) -> bytes:
+def _canonical(event: JsonObject, timestamp: int | None) -> bytes:
     """Return the same bytes for all representations of an event."""
     found = _normalized(event)
     if timestamp is not None:

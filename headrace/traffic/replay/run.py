@@ -13,12 +13,12 @@ from headrace.errors import UserError
 from headrace.traffic.replay.batches import Batch, read_ahead, read_batches
 from headrace.traffic.replay.csv_header import FieldMap
 from headrace.traffic.replay.dry_run import dry_run
+from headrace.traffic.replay.import_windows import import_windows
 from headrace.traffic.replay.progress import ReplayScreen
 from headrace.traffic.replay.recorded_event import EventCompleter, RecordedEvent
 from headrace.traffic.replay.rejects import WriteReject
 from headrace.traffic.replay.report import Report
 from headrace.traffic.replay.sender import NotAcceptedError, Result, Send, Sender
-from headrace.traffic.replay.windows import import_windows
 from producer_api.events.batch import MAX_EVENTS
 
 #: With a rate, batches are so small that there are this many requests per second.

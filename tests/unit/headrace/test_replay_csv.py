@@ -261,5 +261,5 @@ def test_an_ambiguous_number_is_rejected() -> None:
     (event,) = _events("type;amount;vitals.lcp", "x;12,50;1,234")
 
     assert row.problem is not None
-    assert row.problem.error == "amount 1,234 can mean 1234 or 1.234; write it without the comma"
+    assert row.problem.error == "amount 1,234 could mean 1234 or 1.234; write it without the comma"
     assert event == {"type": "x", "amount": "12.50", "vitals": {"lcp": 1.234}}

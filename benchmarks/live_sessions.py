@@ -1,4 +1,4 @@
-"""Measures the memory and CPU of many live sessions: `python -m benchmarks.live SESSIONS`.
+"""Measures the memory and CPU of many live sessions: `python -m benchmarks.live_sessions SESSIONS`.
 
 A worker recovers a table of SESSIONS sessions and then processes events: four of five belong to
 a live session, the fifth starts a new one. Time advances so that one session closes for each that

@@ -24,7 +24,7 @@ _LAST_LINES = 12
 _ORPHAN_SECONDS = 10.0
 
 
-class BrokerFolder:
+class BrokerDirectory:
     """The broker's files in a data directory, locked by one broker at a time.
 
     The JVM runs in `home` and its settings use relative paths, because Kafka and Java misread
