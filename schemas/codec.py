@@ -36,6 +36,7 @@ SCHEMA_FILES: dict[int, str] = {
     16: "replay.v2.avsc",
     18: "cluster_epoch.avsc",
     22: "alert_state.v3.avsc",
+    23: "raw_event.v2.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")

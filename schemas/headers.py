@@ -10,6 +10,8 @@ EVENT_ID = "id"
 TYPE = "type"
 #: Present if the client chose the event id, so that a retry has the same one.
 CLIENT_ID = "client-id"
+#: Present if the event is stored, but not counted; the value is `RawEvent.excluded`.
+EXCLUDED = "excluded"
 #: The source of the event in `events-raw` (`Source`), added by the router.
 SOURCE = "src"
 

@@ -13,6 +13,8 @@ from msgspec import Struct
 TimeSource = Literal["client", "clamped", "server"]
 VisitState = Literal["open", "closed", "withdrawn"]
 CloseReason = Literal["idle", "merged"]
+#: Who vouches for an event: a site key, an allowed origin, or nobody.
+Trust = Literal["key", "origin", "open"]
 
 
 class Screen(Struct, gc=False):
@@ -36,7 +38,11 @@ class Utm(Struct, gc=False):
 
 
 class RawEvent(Struct, kw_only=True, gc=False):
-    """An accepted event."""
+    """An accepted event.
+
+    The server derives the fields from `browser` on. `excluded` is the reason why the event is
+    stored but not counted in sessions, durations, live counters and alerts: `bot`, or None.
+    """
 
     event_id: str
     type: str
@@ -69,6 +75,17 @@ class RawEvent(Struct, kw_only=True, gc=False):
     currency: str | None = None
     extra: str | None = None
     truncated: list[str] = []
+    browser: str | None = None
+    browser_version: str | None = None
+    os: str | None = None
+    device: str | None = None
+    is_bot: bool = False
+    country: str | None = None
+    region: str | None = None
+    source: str | None = None
+    channel: str | None = None
+    trust: str = "open"
+    excluded: str | None = None
 
 
 class Stamped(Struct, frozen=True, gc=False):

@@ -225,6 +225,18 @@ class WebhooksSettings(_Group):
     )
 
 
+class RetentionSettings(_Group):
+    """Retention in SQL, purged hourly by the role `sinks`. 0 keeps rows for ever."""
+
+    events_days: int = Field(0, ge=0, le=36_500, description="how many days events are kept")
+    sessions_days: int = Field(
+        0, ge=0, le=36_500, description="how many days sessions and page durations are kept"
+    )
+    alerts_days: int = Field(
+        0, ge=0, le=36_500, description="how many days alerts and their deliveries are kept"
+    )
+
+
 class Settings(BaseSettings):
     """All settings. Immutable; loaded once at start."""
 
@@ -244,6 +256,7 @@ class Settings(BaseSettings):
     streams: StreamsSettings = StreamsSettings()
     query: QuerySettings = QuerySettings()
     webhooks: WebhooksSettings = WebhooksSettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 #: The groups by their names in environment variables.

@@ -9,20 +9,22 @@ from functools import partial
 from aiokafka import TopicPartition
 
 from schemas.kafka_settings import KafkaSettings
-from schemas.settings import Settings
+from schemas.settings import RetentionSettings, Settings
 from schemas.topic_prefix import prefixed
 from schemas.topics import SUBSCRIPTIONS, TOPICS
 from sinks.agents import sink_agents
 from sinks.delivery.dispatcher import Dispatcher
 from sinks.delivery.publisher import open_publisher
 from sinks.delivery.reconciler import Reconciler
-from sinks.delivery.retention import Retention
+from sinks.delivery.retention import Retention as DeliveryRetention
 from sinks.delivery.sender import Sender
 from sinks.delivery.service import Subscriptions
 from sinks.sql.digests import DeliveryLimits
+from sinks.sql.engine import Database
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.reader import open_reader
+from sinks.sql.retention import Retention
 from sinks.sql.writer import Writer, open_writer
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.global_table import GlobalTable
@@ -91,6 +93,24 @@ def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
     return worker
 
 
+def delivery_retention(database: Database, settings: Settings) -> DeliveryRetention:
+    """Return the retention of deliveries, which are kept no longer than alerts."""
+    period = timedelta(seconds=settings.webhooks.retention_seconds)
+    if settings.retention.alerts_days:
+        period = min(period, timedelta(days=settings.retention.alerts_days))
+    return DeliveryRetention(database, period)
+
+
+def row_retention(database: Database, settings: RetentionSettings) -> Retention:
+    """Return the retention of events, sessions, page durations and alerts."""
+    days = {
+        "events": settings.events_days,
+        "sessions": settings.sessions_days,
+        "alerts": settings.alerts_days,
+    }
+    return Retention(database, days)
+
+
 @asynccontextmanager
 async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
     """Run delivery, reconciliation and retention as background jobs of the worker.
@@ -112,9 +132,10 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
         worker.checks.append(lambda: dispatcher.problem)
         reconciler = Reconciler(database, reader, publish)
         table = GlobalTable(kafka, SUBSCRIPTIONS.name, kafka.partitions, reconciler.apply)
-        retention = Retention(database, timedelta(seconds=settings.webhooks.retention_seconds))
         reconcile = partial(reconciler.run, table.complete)
-        for job in (table.run, dispatcher.run, reconcile, retention.run):
+        purge_deliveries = delivery_retention(database, settings).run
+        purge = row_retention(database, settings.retention).run
+        for job in (table.run, dispatcher.run, reconcile, purge_deliveries, purge):
             worker.background(job)
         try:
             yield

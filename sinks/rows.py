@@ -62,6 +62,17 @@ def event_row(event: RawEvent, partition: int, offset: int, epoch: int = 0) -> R
         partition,
         offset,
         epoch,
+        event.browser,
+        event.browser_version,
+        event.os,
+        event.device,
+        event.is_bot,
+        event.country,
+        event.region,
+        event.source,
+        event.channel,
+        event.trust,
+        event.excluded,
     )
 
 

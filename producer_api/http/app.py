@@ -10,11 +10,13 @@ import uuid_utils
 from prometheus_client import CollectorRegistry
 
 from producer_api.events.batch import split
+from producer_api.events.client import Client
 from producer_api.events.draft import EventContext
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.rejection import RejectedEarly, shorten
 from producer_api.http import body, cors, responses
 from producer_api.http.body import Disconnected, Receive
+from producer_api.http.clients import client_of
 from producer_api.http.fast_protocol import NEVER_CLAMP
 from producer_api.http.intake import Intake
 from producer_api.http.metrics import Metrics
@@ -162,12 +164,13 @@ class Api:
             )
         started_at = time.perf_counter()
         try:
-            return await self._ingest(path, headers, receive, started_at)
+            client = client_of(headers, (scope.get("client") or ("",))[0])
+            return await self._ingest(path, headers, client, receive, started_at)
         finally:
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
 
     async def _ingest(
-        self, path: str, headers: Headers, receive: Receive, started_at: float
+        self, path: str, headers: Headers, client: Client, receive: Receive, started_at: float
     ) -> Response:
         if self.intake.is_draining:
             raise RejectedEarly(RejectReason.SHUTTING_DOWN)
@@ -175,12 +178,12 @@ class Api:
         never_clamp = headers.get(name, b"").lower() == never
         if path == EVENT_PATH:
             event = await body.read_body(receive, headers, body.MAX_EVENT_BYTES)
-            sent = self.intake.send(event, started_at, never_clamp=never_clamp)
+            sent = self.intake.send(event, client, started_at, never_clamp=never_clamp)
             await asyncio.wait([sent.confirmed])
             return self.intake.accepted_response(sent)
         batch = await body.read_body(receive, headers, body.MAX_BATCH_BYTES)
         events = split(batch, headers.get(b"content-type", b""))
-        results = await self.intake.send_batch(events, never_clamp=never_clamp)
+        results = await self.intake.send_batch(events, client, never_clamp=never_clamp)
         return responses.json(results.status, results.body)
 
 

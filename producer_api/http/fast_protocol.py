@@ -14,6 +14,7 @@ from typing import Any
 from producer_api.http import cors
 from producer_api.http.admission import Admission
 from producer_api.http.body import MAX_EVENT_BYTES
+from producer_api.http.clients import client_of
 from producer_api.http.connections import LimitedProtocol
 from producer_api.http.http_writer import serialize
 from producer_api.http.intake import Intake, Sent
@@ -81,10 +82,12 @@ class DirectProtocol(LimitedProtocol):
         if self._chunks is not None:
             body = b"".join(self._chunks)
             intake = self._intake
-            if intake and len(body) <= MAX_EVENT_BYTES and (accepted := intake.accept(body)):
-                self._chunks = None
-                self._respond_to(intake, accepted)
-                return
+            if intake and len(body) <= MAX_EVENT_BYTES:
+                client = client_of(self._headers, self.client[0] if self.client else "")
+                if accepted := intake.accept(body, client):
+                    self._chunks = None
+                    self._respond_to(intake, accepted)
+                    return
             self._fall_back_to_asgi()
         super().end_request()
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from producer_api.events.client import Client
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
@@ -72,7 +73,7 @@ class Intake:
         if self._in_flight:
             await self._all_finished.wait()
 
-    def accept(self, raw: bytes) -> Sent | Response | None:
+    def accept(self, raw: bytes, client: Client) -> Sent | Response | None:
         """Queue the event of a fast-path request, or return the response that rejects it.
 
         Call `respond` when `Sent.confirmed` is done. Return None while the server drains: the ASGI
@@ -82,7 +83,7 @@ class Intake:
             return None
         started_at = time.perf_counter()
         try:
-            sent = self.send(raw, started_at)
+            sent = self.send(raw, client, started_at)
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
             return responses.error_response(self.reject(error))
@@ -98,9 +99,11 @@ class Intake:
         except Rejected as rejected:
             return responses.error_response(self.reject(rejected))
 
-    def send(self, raw: bytes, started_at: float, *, never_clamp: bool = False) -> Sent:
+    def send(
+        self, raw: bytes, client: Client, started_at: float, *, never_clamp: bool = False
+    ) -> Sent:
         """Queue an event for Kafka; raises `Rejected`."""
-        event = parse_event(raw, self._context, never_clamp=never_clamp)
+        event = parse_event(raw, self._context, client, never_clamp=never_clamp)
         self._check_capacity(len(event.value))
         return Sent(event, self._queue(event), started_at)
 
@@ -117,11 +120,13 @@ class Intake:
         self._metrics.count_rejected(rejected)
         return rejected
 
-    async def send_batch(self, raws: Sequence[bytes], *, never_clamp: bool = False) -> Results:
+    async def send_batch(
+        self, raws: Sequence[bytes], client: Client, *, never_clamp: bool = False
+    ) -> Results:
         """Queue the valid events of a batch, and return the results of all events in order."""
         parsed: list[EncodedEvent | Rejected] = []
         for number, raw in enumerate(raws, 1):
-            parsed.append(self._parse(raw, never_clamp=never_clamp))
+            parsed.append(self._parse(raw, client, never_clamp=never_clamp))
             if number % _EVENTS_PER_SLICE == 0:
                 await asyncio.sleep(0)
         valid = [event for event in parsed if isinstance(event, EncodedEvent)]
@@ -148,9 +153,9 @@ class Intake:
     def _queue(self, event: EncodedEvent) -> asyncio.Future[bool]:
         return self._accumulator.add(event.key, event.value, event.headers)
 
-    def _parse(self, raw: bytes, *, never_clamp: bool) -> EncodedEvent | Rejected:
+    def _parse(self, raw: bytes, client: Client, *, never_clamp: bool) -> EncodedEvent | Rejected:
         try:
-            return parse_event(raw, self._context, never_clamp=never_clamp)
+            return parse_event(raw, self._context, client, never_clamp=never_clamp)
         except Rejected as rejected:
             return rejected
         except Exception as error:  # noqa: BLE001 - must not affect the other events
@@ -174,11 +179,13 @@ class Intake:
         return Results(_status(counts), _summary(counts, results))
 
 
-def parse_event(raw: bytes, context: EventContext, *, never_clamp: bool) -> EncodedEvent:
+def parse_event(
+    raw: bytes, context: EventContext, client: Client, *, never_clamp: bool
+) -> EncodedEvent:
     """Parse an event of at most `MAX_EVENT_BYTES`; raises `Rejected`."""
     if len(raw) > MAX_EVENT_BYTES:
         raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
-    event = read_fast(raw, context) or parse(raw, context)
+    event = read_fast(raw, context, client) or parse(raw, context, client)
     if never_clamp and event.clamped:
         raise Rejected(RejectReason.WOULD_BE_CLAMPED, "timestamp")
     return event

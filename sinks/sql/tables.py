@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, event, text
+from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, event, false, text
 from sqlmodel import Field, SQLModel
 
 from sinks.sql.types import Amount, BigInt, Flag, JsonText, Text, UtcTime, UuidText
@@ -77,6 +77,17 @@ class EventRow(_Table, table=True):
     kafka_partition: int = Field(sa_type=Integer)
     kafka_offset: int = Field(sa_type=BigInt)
     kafka_epoch: int = _epoch()
+    browser: str | None = Field(sa_type=Text)
+    browser_version: str | None = Field(sa_type=Text)
+    os: str | None = Field(sa_type=Text)
+    device: str | None = Field(sa_type=Text)
+    is_bot: bool = Field(sa_type=Flag, sa_column_kwargs={"server_default": false()})
+    country: str | None = Field(sa_type=Text)
+    region: str | None = Field(sa_type=Text)
+    source: str | None = Field(sa_type=Text)
+    channel: str | None = Field(sa_type=Text)
+    trust: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
+    excluded: str | None = Field(sa_type=Text)
 
 
 class SessionRow(_Table, table=True):
@@ -148,6 +159,8 @@ class AlertRow(_Table, table=True):
         Index(None, "site_id", "seq", unique=True, **_ONLY_LISTED),
         Index("ix_alerts_site_id_raised_at", "site_id", "raised_at", "seq", **_ONLY_LISTED),
         Index("ix_alerts_site_id_rule", "site_id", "rule", "raised_at", "seq", **_ONLY_LISTED),
+        # Of all alerts, for their retention.
+        Index("ix_alerts_site_id_raised_at_all", "site_id", "raised_at"),
         _STRICT,
     )
 
@@ -186,6 +199,16 @@ class ConsumerOffsetRow(_Table, table=True):
     cluster_id: str = Field(sa_type=Text)
     updated_at: datetime = Field(sa_type=UtcTime)
     kafka_epoch: int = _epoch()
+
+
+class RetentionRow(_Table, table=True):
+    """Until when the rows of `events`, `sessions` or `alerts` may have been purged; null: never."""
+
+    __tablename__ = "retention"
+    __table_args__ = _STRICT
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    purged_until: datetime | None = Field(sa_type=UtcTime)
 
 
 class TokenRow(_Table, table=True):

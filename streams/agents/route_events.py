@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from schemas.event_types import TICK
-from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source, find
+from schemas.headers import CLIENT_ID, EVENT_ID, EXCLUDED, SOURCE, TYPE, Source, find
 from schemas.positions import position
 from schemas.raw_records import dead_letter_reason, site_of
 from schemas.records import Replay
@@ -62,6 +62,8 @@ def register(
                 batch.reject(record, *problem)
                 continue
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
+            if not is_tick and find(record.headers, EXCLUDED) is not None:
+                continue  # stored, but not counted
             if is_tick or not memory.is_repeat(record, event_id or b"", src):
                 routed = (*headers, (SOURCE, src.pack()))
                 for topic in routes[name or b""]:

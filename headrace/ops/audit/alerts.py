@@ -7,6 +7,7 @@ hold for any order are reported.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -29,6 +30,7 @@ from streams.domain.alerts.rules import DIGEST, MAX_NEW_PER_HOUR, NEW_AFTER_MS
 
 _ALERTS, _EVENTS = table_of(AlertRow), table_of(EventRow)
 _HOUR_US = 3_600_000_000
+_NEW_AFTER = timedelta(milliseconds=NEW_AFTER_MS)
 #: The alerts of payments that name their event.
 _IS_PAYMENT = and_(
     _ALERTS.c.rule == PAYMENT,
@@ -63,9 +65,11 @@ def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> N
     )
     for key, event, rows in merge(expected_payments, stored_payments):
         for row in rows or ():
+            if event is None and scope.may_lack_event(row.raised_at):
+                continue
             problem = NOT_FROM_EVENTS if event is None else alert_check.check_payment(row, event)
             findings.add(key, f"{key[0]} {PAYMENT} {row.alert_id}", problem)
-        if event is not None and not rows:
+        if event is not None and not rows and not scope.may_lack_alert(event.event_ts):
             findings.add(key, f"{key[0]} {PAYMENT} of the event {event.event_id}", MISSING)
 
 
@@ -76,6 +80,8 @@ def _compare_others(snapshot: Snapshot, scope: Scope, findings: Findings) -> Non
         candidates = list(group)
         row = candidates[0]
         events = [to_event(other) for other in candidates if other.type is not None]
+        if not events and scope.may_lack_event(row.raised_at):
+            continue
         findings.add(
             (row.site_id,), f"{row.site_id} {row.rule} {alert_id}", alert_check.check(row, events)
         )
@@ -90,7 +96,8 @@ def _compare_new_errors(snapshot: Snapshot, scope: Scope, findings: Findings) ->
     for key, errors, reported in merge(_by_site(events), _by_site(found)):
         site = _SiteErrors(reported or ())
         for row in errors or ():
-            site.add(row)
+            if not scope.may_lack_alert(micros(row.event_ts), known_for=_NEW_AFTER):
+                site.add(row)
         for name, problem in site.differences():
             findings.add(key, f"{key[0]} {ERROR_NEW} {name}", problem)
 

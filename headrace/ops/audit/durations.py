@@ -54,7 +54,10 @@ def compare(snapshot: Snapshot, scope: Scope) -> Findings:
     depends on when states were deleted.
     """
     findings = Findings("page_durations")
+    complete_from = scope.complete_from()
     for key, pages, rows in joined(snapshot, scope):
+        if int(key[1]) < complete_from:
+            continue
         has_other_paths = any(page.path == OTHER_PATHS for page in pages or ())
         expected = _sums(map(asdict, pages or ()), is_one_group=has_other_paths)
         named = (dict(zip(_COLUMNS, row, strict=True)) for row in rows or ())

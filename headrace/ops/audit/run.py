@@ -15,6 +15,7 @@ from headrace.ops.audit.findings import MAX_DIFFERENCES, Findings
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from schemas.settings import Settings
+from sinks.sql.retention import horizons
 from sinks.sql.tables import EventRow, table_of
 from streams.domain.sessions.rules import SessionRules
 
@@ -92,7 +93,11 @@ async def _compare(
     """Compare tables in one snapshot."""
 
     def compare_all(snapshot: Snapshot) -> dict[str, Findings]:
-        return {table: comparisons[table](snapshot, scope) for table, scope in scopes.items()}
+        purged = horizons(snapshot.connection)
+        return {
+            table: comparisons[table](snapshot, scope._replace(purged=purged))
+            for table, scope in scopes.items()
+        }
 
     return await read_snapshot(settings.database, compare_all, on_rows)
 

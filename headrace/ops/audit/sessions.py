@@ -81,12 +81,16 @@ def joined(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Iterator[Jo
 def compare(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Findings:
     """Compare `sessions` with `events` for each visit."""
     findings = Findings("sessions")
+    complete_from = scope.complete_from(gap_us=rules.gap_us)
     for key, computed, rows in joined(snapshot, rules, scope):
         expected = _by_id(row for one in computed or () for row in one.rows())
         found = _by_id(rows or ())
         visits = {visit.visit_id: visit for one in computed or () for visit in one.visits}
         for visit_id in sorted(expected.keys() | found.keys()):
-            problem = _difference(expected.get(visit_id), found.get(visit_id))
+            both = (expected.get(visit_id), found.get(visit_id))
+            if any(row is not None and row["started_at"] < complete_from for row in both):
+                continue
+            problem = _difference(*both)
             if problem is not None and _is_earlier(visits, found.get(visit_id), problem):
                 problem = f"{EARLIER_RULES}: {problem}"
             findings.add(key, f"{key[0]}:{key[1]} visit {visit_id}", problem)

@@ -24,8 +24,12 @@ from streams.domain.sessions.rules import SessionRules
 
 _SESSION_KEY = len(table_of(SessionRow).primary_key)
 _DURATION_KEY = len(table_of(PageDurationRow).primary_key)
+_STARTED_AT = table_of(SessionRow).columns.keys().index("started_at")
+_HOUR = table_of(PageDurationRow).columns.keys().index("hour")
 
 M = TypeVar("M")
+#: A key, what was computed for it, and its rows.
+Joined = tuple[Key, list[M] | None, list[SqlRow] | None]
 
 
 @dataclass(slots=True)
@@ -51,10 +55,17 @@ def plan_sessions(rules: SessionRules) -> Plan:
         def compute(session: ComputedSession, revision: int) -> Computed:
             return _session(session, revision, next_events, rules)
 
-        groups = sessions.joined(snapshot, rules, scope)
+        complete_from = scope.complete_from(gap_us=rules.gap_us)
+
+        def began(session: ComputedSession) -> int:
+            return min(visit.started_at for visit in session.visits)
+
+        groups = _complete(
+            sessions.joined(snapshot, rules, scope), began, _STARTED_AT, complete_from
+        )
         yield from _changes(groups, changelog, compute, _SESSION_KEY)
         # With a start time, a session without events is out of scope.
-        if scope.since is None:
+        if scope.since is None and scope.purged.events is None:
             yield from _orphans(changelog, scope)
 
     return plan
@@ -68,8 +79,12 @@ def plan_durations(
     def compute(page: PageDuration, revision: int) -> Computed:
         return _page(replace(page, revision=revision), next_events)
 
-    yield from _changes(durations.joined(snapshot, scope), changelog, compute, _DURATION_KEY)
-    yield from _orphans(changelog, scope)
+    groups = _complete(
+        durations.joined(snapshot, scope), lambda page: page.hour, _HOUR, scope.complete_from()
+    )
+    yield from _changes(groups, changelog, compute, _DURATION_KEY)
+    if scope.purged.events is None:
+        yield from _orphans(changelog, scope)
 
 
 def describe_session(state: SessionState) -> tuple[Key, int]:
@@ -83,8 +98,19 @@ def describe_page(state: PageDuration) -> tuple[Key, int]:
     return (state.site_id, state.hour), state.revision
 
 
+def _complete(
+    joined: Iterable[Joined[M]], began: Callable[[M], int], time_column: int, complete_from: int
+) -> Iterator[Joined[M]]:
+    """Leave out the keys whose events may have been purged, and rows of before."""
+    for key, results, rows in joined:
+        if all(began(result) >= complete_from for result in results or ()):
+            left = [row for row in rows or () if row[time_column] >= complete_from]
+            if results or left:
+                yield key, results, left
+
+
 def _changes(
-    joined: Iterable[tuple[Key, list[M] | None, list[SqlRow] | None]],
+    joined: Iterable[Joined[M]],
     changelog: Changelog,
     compute: Callable[[M, int], Computed],
     key_columns: int,

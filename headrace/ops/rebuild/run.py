@@ -27,6 +27,7 @@ from schemas.records import PageDuration, SessionState
 from schemas.settings import Settings
 from schemas.topics import EVENTS_PAGELEAVE, EVENTS_SESSION, PAGE_DURATIONS, SESSIONS, Topic
 from sinks.sql.engine import open_database
+from sinks.sql.retention import horizons
 from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from streams.app import APP_ID as STREAMS
 from streams.engine.producer import BatchProducer
@@ -143,7 +144,8 @@ async def compute(  # noqa: PLR0913 - keyword arguments
             result.removed += len(deleted)
 
         def work(snapshot: Snapshot) -> None:
-            planned = target.plan(snapshot, scope, next_events, changelog)
+            within = scope._replace(purged=horizons(snapshot.connection))
+            planned = target.plan(snapshot, within, next_events, changelog)
             for changes in batched(planned, _BATCH_SIZE):
                 asyncio.run_coroutine_threadsafe(write(changes), loop).result()
 

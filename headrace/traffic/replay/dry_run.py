@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from headrace.traffic.replay.sender import OnResult, Result, Send
+from producer_api.events.client import NO_CLIENT
 from producer_api.events.draft import EventContext
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.rejection import Rejected
@@ -21,7 +22,7 @@ def dry_run(*, clamps: bool) -> Send:
     async def send(events: Sequence[bytes], on_result: OnResult) -> None:
         for index, event in enumerate(events):
             try:
-                encoded = parse_event(event, context, never_clamp=False)
+                encoded = parse_event(event, context, NO_CLIENT, never_clamp=False)
             except Rejected as rejected:
                 on_result(index, Result("rejected", rejected.reason.code, rejected.sentence()))
             else:

@@ -83,6 +83,17 @@ def _raw_event() -> RawEvent:
         currency="EUR",
         extra='{"beta":true}',
         truncated=["error_stack", "extra"],
+        browser="Firefox",
+        browser_version="142",
+        os="Linux",
+        device="desktop",
+        is_bot=True,
+        country="AT",
+        region="AT-9",
+        source="Google",
+        channel="Organic Search",
+        trust="key",
+        excluded="bot",
     )
 
 

@@ -39,6 +39,7 @@ PUBLISHED = {
     16: ("replay.v2.avsc", "ac01fdb6afeb7608"),
     18: ("cluster_epoch.avsc", "a90c935621637f95"),
     22: ("alert_state.v3.avsc", "326a38b988fa6ba5"),
+    23: ("raw_event.v2.avsc", "31f90fe65f58c02b"),
 }
 
 RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in typing.get_args(Record)}

@@ -42,7 +42,7 @@ def test_a_setting_has_a_description_and_a_unit(name: str, field: FieldInfo) -> 
     """The reference is generated from the descriptions."""
     assert field.description
     if field.annotation in {int, float}:
-        assert name in COUNTS or name.endswith(("_seconds", "_ms", "_bytes"))
+        assert name in COUNTS or name.endswith(("_days", "_seconds", "_ms", "_bytes"))
 
 
 @pytest.mark.parametrize("group", GROUPS)

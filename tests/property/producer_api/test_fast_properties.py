@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from producer_api.events.client import NO_CLIENT
 from producer_api.events.draft import EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
@@ -58,7 +59,7 @@ NEAR = st.fixed_dictionaries(
 def check(raw: bytes) -> None:
     """Check that the fast path returns None, or the same as `parse`."""
     context = EventContext(CONTEXT.now, CONTEXT.new_id, CONTEXT.import_sites)
-    fast = read_fast(raw, context)
+    fast = read_fast(raw, context, NO_CLIENT)
     if fast is not None:
         assert fast == parse(raw, context)
 
@@ -162,7 +163,7 @@ def test_every_character_of_a_timestamp_is_validated(position: int, other: str) 
 
 def test_the_clock_and_the_id_generator_are_used() -> None:
     """For an event without a timestamp and without an event id."""
-    fast = read_fast(with_required(), CONTEXT)
+    fast = read_fast(with_required(), CONTEXT, NO_CLIENT)
 
     assert fast is not None
     event = codec.decode(fast.value, RawEvent)
