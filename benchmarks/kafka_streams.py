@@ -35,6 +35,8 @@ def _jars() -> list[Path]:
             jars = maven.download(f"org.apache.kafka:kafka-streams:{_VERSION}", folder)
         except (OSError, RuntimeError, ValueError) as error:
             print(f"  Kafka Streams: {error}", flush=True)
-            raise PeerUnavailable(f"Maven Central did not give version {_VERSION}") from error
+            raise PeerUnavailable(
+                f"version {_VERSION} could not be downloaded from Maven Central"
+            ) from error
         classpath.write_text("\n".join(map(str, jars)))
     return [Path(line) for line in classpath.read_text().split("\n")]

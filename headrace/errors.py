@@ -1,4 +1,4 @@
-"""Errors that a user can fix."""
+"""Errors that the user of a command can fix."""
 
 from kafka_clients.problems import KafkaProblem
 
@@ -6,14 +6,14 @@ from kafka_clients.problems import KafkaProblem
 class UserError(Exception):
     """An error that the user can fix. The message says what is wrong and how to fix it.
 
-    The command line prints only the message, without a traceback, and exits with 1.
+    The command prints the message without a traceback, and exits with 1.
     """
 
     exit_code = 1
 
 
 class UsageError(UserError):
-    """Invalid use of a command. It exits with 2."""
+    """Wrong use of a command, which exits with 2."""
 
     exit_code = 2
 

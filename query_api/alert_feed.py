@@ -1,7 +1,7 @@
-"""The stream of alerts: SQL is polled once for all clients.
+"""The stream of alerts. SQL is polled once for all clients.
 
-`seq` never becomes visible out of order (see `AlertSequenceRow`), so the position of a client is
-one number, and everything after it is read from SQL, without queues and without gaps.
+Alerts become visible in the order of `seq` (see `AlertSequenceRow`), so the position of a client is
+one number: all later alerts are read from SQL, without queues and without gaps.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from sinks.sql.engine import Database
 from sinks.sql.errors import is_transient
 
 INTERVAL_SECONDS = 0.5
-#: Limit of a read.
+#: Maximum number of alerts per read.
 PAGE_SIZE = 200
-#: Limit of cached reads.
+#: Maximum number of cached reads.
 _MAX_CACHED_READS = 1_000
 
-#: Messages, and the `seq` up to which they are complete.
+#: Encoded messages, and the `seq` up to which they are complete.
 _Messages = tuple[bytes, int]
 
 
 class AlertFeed:
-    """Polls the newest `seq`, and shares reads among clients. `clock` is in seconds."""
+    """Polls the newest `seq` and shares reads among clients. `clock` is in seconds."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
@@ -66,10 +66,10 @@ class AlertFeed:
             raise
 
     async def watch(self, site_id: str, last_seen: int | None) -> sse.Source:
-        """Return a source for one client: alerts after `last_seen`, or new ones if None.
+        """Return the source of one client: alerts after `last_seen`, or only new ones if None.
 
-        A `last_seen` above the newest `seq` is from another database, and ignored. While SQL is
-        unavailable, the source returns nothing.
+        A `last_seen` above the newest `seq` is from another database and ignored. The source
+        returns nothing while SQL is unavailable.
         """
         newest = await self.newest()
         seq = newest if last_seen is None or last_seen > newest else last_seen

@@ -25,7 +25,7 @@ _RESUME = "Resume after the alert with this seq."
 
 
 def _streams(name: str) -> dict[str, Any]:
-    """Return the route arguments of a stream of events with this name."""
+    """Return the route arguments for a stream of events named `name`."""
     content = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
         "response_class": EventStream,
@@ -45,7 +45,7 @@ class LiveParameters(Parameters):
 
 
 class StreamParameters(Parameters):
-    """The parameters of a stream: the event to resume after, with all names of polyfills."""
+    """The parameters of a stream: the last event id, under all names that polyfills use."""
 
     last_event_id: str | None = Field(
         default=None, alias="lastEventId", description=f"{_RESUME} The header has precedence."
@@ -78,7 +78,7 @@ class VisitParameters(ListParameters):
 async def list_sites(
     request: Request, grant: Granted, read: ReadList, query: Annotated[NameListParameters, Query()]
 ) -> Any:
-    """For a token of all sites, those with live counters or visits."""
+    """List the sites with live counters or visits if the token has access to all sites."""
     (limit, after) = (query.limit, "")
     if query.cursor is not None:
         (after,) = lists.parse_cursor(query.cursor, (str,))
@@ -158,7 +158,7 @@ async def stream_alerts(
 async def list_sessions(
     site_id: AllowedSite, read: ReadList, query: Annotated[VisitParameters, Query()]
 ) -> Any:
-    """Ordered by the time of their first event."""
+    """Order visits by the time of their first event."""
     part = lists.slice_of(query, queries.SESSION_KEY)
     return await read(lambda c: queries.sessions(c, site_id, part, query.state))
 
@@ -167,7 +167,7 @@ async def list_sessions(
     f"{_SITE}/pages", response_model=Page[models.PageTime], summary="List time on pages by hour."
 )
 async def list_pages(site_id: AllowedSite, read: ReadList, query: ListQuery) -> Any:
-    """Sum over partitions, newest hour first."""
+    """Sum durations over partitions; list the newest hour first."""
     part = lists.slice_of(query, queries.PAGE_KEY)
     return await read(lambda c: queries.pages(c, site_id, part))
 

@@ -1,4 +1,4 @@
-"""Correct the settings of topics that an earlier version, or another tool, created."""
+"""Correct the settings of topics that an earlier version or another tool created."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SE
 
 _ROUTED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
 _RETENTION = "retention.ms"
-#: The source of a setting in Kafka's protocol: set for the topic itself.
+#: `ConfigSource.DYNAMIC_TOPIC_CONFIG` in Kafka's protocol: set on the topic itself.
 _DYNAMIC_TOPIC_CONFIG = 1
 
 

@@ -39,7 +39,7 @@ def kafka_directory() -> Path:
 def class_path() -> list[Path]:
     """Return the broker's jars, in class path order.
 
-    The first call on a machine downloads them, which takes about ten seconds and is logged to
+    The first call on a machine downloads them, which takes about ten seconds and is reported on
     standard error. Raises UserError if they cannot be downloaded.
     """
     target = kafka_directory()
@@ -62,7 +62,7 @@ def _cached_jars(target: Path) -> list[Path] | None:
 
 
 def _download_locked(target: Path) -> list[Path]:
-    """Download the jars to `target`, unless another process does so first."""
+    """Download the jars to `target` under a lock, unless another process has done so."""
     target.mkdir(parents=True, exist_ok=True)
     with (target / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def _download_locked(target: Path) -> list[Path]:
 
 def _download(scratch: Path) -> list[Path]:
     """Download the jars to `scratch`. Raises UserError."""
-    # jgo only supports the variable of requests; most other tools, such as uv, use SSL_CERT_FILE.
+    # jgo reads REQUESTS_CA_BUNDLE only; most other tools, such as uv, read SSL_CERT_FILE.
     if certificates := os.environ.get("SSL_CERT_FILE"):
         os.environ.setdefault("REQUESTS_CA_BUNDLE", certificates)
     try:

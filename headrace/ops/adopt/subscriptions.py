@@ -14,14 +14,13 @@ from streams.engine.log_tail import LogTail
 
 
 async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]:
-    """Publish the subscriptions that the topic does not have; return how many, and all of them.
+    """Publish the subscriptions that are missing in the topic.
 
-    The sinks reconcile those that the topic has, including deleted ones.
+    Return their number, and all subscriptions. The sinks reconcile those that the topic has,
+    including deleted ones.
     """
-    tail, existing_keys = (
-        LogTail(settings.kafka, SUBSCRIPTIONS.name, sys.maxsize),
-        set[bytes | None](),
-    )
+    tail = LogTail(settings.kafka, SUBSCRIPTIONS.name, sys.maxsize)
+    existing_keys = set[bytes | None]()
     for partition in range(settings.kafka.partitions):
         async for fetched in tail.catch_up(partition):
             existing_keys |= {record.key for record in fetched}

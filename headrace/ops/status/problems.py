@@ -1,4 +1,4 @@
-"""Find the problems in a status, and say what to do about them. Pure functions."""
+"""Find the problems in a status, and how to fix them. Pure functions."""
 
 from collections.abc import Iterator
 
@@ -30,8 +30,8 @@ def find_problems(status: Status) -> Iterator[Problem]:
             letters = counted(count.open, "dead letter")
             yield Problem(
                 what=f"{letters} in {count.topic} in the last hour",
-                do=f"see `headrace dlq list --topic {count.topic}`, fix the cause, then "
-                "`headrace dlq replay` or, if they are not worth it, `headrace dlq discard`",
+                do=f"see `headrace dlq list --topic {count.topic}`, fix the cause, then run "
+                "`headrace dlq replay` or, if no replay is needed, `headrace dlq discard`",
             )
 
 
@@ -50,9 +50,8 @@ def _role_problems(role: Role) -> Iterator[Problem]:
 
 def _expired_problem(role: Role) -> Problem:
     return Problem(
-        what=f"{counted(role.expired, 'record')} had expired in events-raw before {role.name} "
-        "started and could route them; events among them are missing in sessions, page durations "
-        "and alerts",
+        what=f"{counted(role.expired, 'record')} of events-raw expired before {role.name} routed "
+        "them; their events are missing in sessions, page durations and alerts",
         do="stop headrace, run `headrace rebuild sessions` and `headrace rebuild durations`, and "
         "start it again; alerts are not raised later (docs/reliability.md)",
     )

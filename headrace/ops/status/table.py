@@ -13,7 +13,7 @@ from schemas.plurals import counted
 
 
 def render_status(status: Status, now: datetime) -> Iterator[RenderableType]:
-    """Yield the verdict, what to do about problems, and the tables of a status."""
+    """Yield the problems with their fixes, the notes, and the tables of a status."""
     yield from _verdict(status.problems)
     for note in status.notes:
         yield _problem_line(note, "! ", "yellow")
@@ -79,7 +79,7 @@ def _tables(status: Status) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    """Return an empty table; columns whose names begin with ">" are right-aligned."""
+    """Return a table without rows. Columns whose names begin with ">" are right-aligned."""
     table = Table()
     for name in columns:
         table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")

@@ -1,4 +1,4 @@
-"""Convert numbers as other programs write them to JSON, exactly."""
+"""Convert number formats of other programs to JSON numbers, without rounding."""
 
 import re
 
@@ -21,10 +21,10 @@ class AmbiguousError(ValueError):
 
 
 def to_json_number(cell: str, *, decimal_comma: bool) -> str | None:
-    """Return a cell's number as a JSON number, or None if it is not a number.
+    """Return the number in a cell as a JSON number, or None if it is not a number.
 
-    With `decimal_comma`, a single comma is a decimal separator, as in files with semicolons.
-    Otherwise raises `AmbiguousError` for numbers such as `1,234`.
+    With `decimal_comma`, a single comma is a decimal separator, as in files delimited by
+    semicolons. Otherwise raises `AmbiguousError` for numbers such as `1,234`.
     """
     text = cell.strip(_SPACES).replace("\u2212", "-")
     if _JSON_NUMBER.fullmatch(text):

@@ -1,4 +1,4 @@
-"""JSON objects with exact numbers."""
+"""JSON objects whose numbers are decoded and encoded without rounding."""
 
 from decimal import Decimal
 from typing import Any

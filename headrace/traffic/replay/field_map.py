@@ -30,7 +30,7 @@ def make_renamer(field_map: Mapping[str, str]) -> Callable[[bytes], bytes]:
 
 
 def _pop(members: Any, path: Sequence[str]) -> Any:
-    """Remove and return a member, or return UNSET; an object that becomes empty is removed, too."""
+    """Remove and return a member, or return UNSET. Objects that become empty are removed."""
     if not isinstance(members, dict):
         return UNSET
     whole = ".".join(path)

@@ -1,4 +1,4 @@
-"""Convert timestamps as other programs write them to ISO 8601 (docs/imports.md)."""
+"""Convert timestamp formats of other programs to ISO 8601 (docs/imports.md)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,8 @@ _NOON = 12
 def to_iso(text: str) -> tuple[str, int | None]:
     """Return a timestamp that the server accepts, and its microseconds since 1970.
 
-    Timestamps that the server accepts are returned unchanged, unknown formats unchanged with None.
+    Timestamps that the server accepts are returned unchanged. Unknown formats are returned
+    unchanged, with None.
     """
     if (micros := _micros(text)) is not None:
         return text, micros

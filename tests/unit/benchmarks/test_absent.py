@@ -121,7 +121,9 @@ def test_failed_downloads_are_reported(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("benchmarks.kafka_streams.cache_directory", lambda: tmp_path)
     monkeypatch.setattr("headrace.local.broker.maven.download", download)
 
-    assert "Maven Central did not give version" in _reason(kafka_streams.kafka_streams, tmp_path)
+    assert "could not be downloaded from Maven Central" in _reason(
+        kafka_streams.kafka_streams, tmp_path
+    )
     assert "`go build`" in _reason(http.go_peer, tmp_path)
     assert _reason(engine.quix_streams) == "uv could not install it"
 

@@ -47,7 +47,7 @@ def test_a_directory_has_one_broker(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     """For example below a file."""
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot hold the broker's data"):
+    with pytest.raises(UserError, match="The broker cannot use"):
         BrokerDirectory(tmp_path / "file").lock()
 
 
@@ -73,7 +73,7 @@ def test_an_address_is_found_while_the_broker_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="headrace up"):
         find_address(tmp_path)
     folder.release()
-    with pytest.raises(UserError, match="No broker is ready"):
+    with pytest.raises(UserError, match="No broker is running"):
         find_address(tmp_path)
 
 

@@ -155,6 +155,6 @@ async def test_a_server_without_import_windows_is_an_error(tmp_path: Path) -> No
         options = Options([path], server.url, token=_TOKEN, query=f"{server.url}other")
         with (
             ReplayScreen(Console(file=io.StringIO()), None) as screen,
-            pytest.raises(UserError, match="name it with --query"),
+            pytest.raises(UserError, match="specify it with --query"),
         ):
             await replay(options, Report(), screen)

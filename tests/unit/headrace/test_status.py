@@ -62,7 +62,7 @@ def test_a_healthy_status_has_no_problems() -> None:
         ),
         (
             Status(roles=_roles(name="streams", expired=1_200)),
-            "1,200 records had expired in events-raw before streams started",
+            "1,200 records of events-raw expired before streams routed them",
             "headrace rebuild sessions",
         ),
         (
@@ -196,5 +196,7 @@ def test_a_broker_clock_that_is_ahead_is_a_problem(seconds: float, is_red: bool)
     """On any machine, even without roles."""
     found = collect.clock_problems(seconds)
     assert [problem.what for problem in found] == (
-        ["The last events are logged 2,880 minutes ahead of this machine's clock"] if is_red else []
+        ["The log append times of the last events are 2,880 minutes ahead of this machine's clock"]
+        if is_red
+        else []
     )
