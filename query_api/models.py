@@ -1,4 +1,4 @@
-"""The models of request and response bodies, which are also the OpenAPI schemas."""
+"""Models of request and response bodies, which are also the OpenAPI schemas."""
 
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 #: Maximum duration of an import window.
 MAX_WINDOW_SECONDS = 86_400
 _QUANTILE = (
-    "Nearest rank: the shortest duration that is not exceeded by at least {} of the leaves, within "
-    "1 % and between min_ms and max_ms."
+    "The shortest duration that at least {} of the page leaves do not exceed (nearest rank), "
+    "within 1 % and between min_ms and max_ms."
 )
 
 # Drivers return ids as strings or as UUIDs.
@@ -37,7 +37,7 @@ class Page(BaseModel, Generic[T]):
 class ErrorBody(BaseModel):
     """An error."""
 
-    error: str = Field(description="A message for people.")
+    error: str = Field(description="A human-readable message.")
     code: str
     field: str = Field(default="", description="The invalid parameter or field.")
 
@@ -171,7 +171,7 @@ class Alert(BaseModel):
 
 
 class Digest(BaseModel):
-    """The alerts over the delivery limit of a subscription in an interval."""
+    """Alerts that exceeded the delivery limit of a subscription in an interval."""
 
     subscription_id: Id
     site_id: str
@@ -301,7 +301,7 @@ class Delivery(BaseModel):
 
 
 class PageTokenBody(RequestBody):
-    """The token of the page."""
+    """The token to set as the cookie of the dashboard."""
 
     token: str
 

@@ -1,4 +1,4 @@
-"""The live page in a browser."""
+"""The dashboard in a browser."""
 
 import re
 import urllib.request
