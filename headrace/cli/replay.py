@@ -18,10 +18,6 @@ def replay(
         list[Path],
         typer.Argument(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            readable=False,  # reported when it is opened
-            allow_dash=True,
             help="JSON lines, a JSON array, or CSV whose header has the API's field names (such as "
             "screen.width); optionally gzipped. `-` is standard input.",
         ),
@@ -190,4 +186,8 @@ def _check_files(files: list[Path]) -> list[Path]:
 
     if files.count(STANDARD_INPUT) > 1:
         raise typer.BadParameter("standard input can be read only once", param_hint="FILE")
+    for file in files:  # not `exists=True`, which rejects `-`
+        if file != STANDARD_INPUT and (not file.exists() or file.is_dir()):
+            kind = "is a directory" if file.is_dir() else "does not exist"
+            raise typer.BadParameter(f"{file} {kind}", param_hint="FILE")
     return files

@@ -117,7 +117,7 @@ class Report:
         self._add_rows(table, "of these clamped: ", "yellow", self.clamped)
         if self.without_time:
             table.add_row(f"{self.without_time:,}", "[yellow]of these without a timestamp[/yellow]")
-        self._add_rows(table, "rejected: ", "red", self.rejections)
+        self._add_rows(table, "refused: ", "red", self.rejections)
         table.add_section()
         table.add_row(f"{self.sent:,}", f"in {self.seconds:.1f} seconds")
         table.add_row(f"{self.rate:,.0f}", "per second")

@@ -124,12 +124,12 @@ def test_valid_events_arrive_once_in_order_and_invalid_ones_are_counted(
     rows = _rows(result)
     assert [row[:3] for row in rows[:2]] == [
         ["2,500", "accepted", ""],
-        ["2", "rejected: missing_fields", "events.jsonl.gz, line 11"],
+        ["2", "refused: missing_fields", "events.jsonl.gz, line 11"],
     ]
     assert {row[1]: row[2].rpartition(" ")[2] for row in rows[2:] if row[1]} == {
-        "rejected: invalid_json": "8",
-        "rejected: unknown_type": "9",
-        "rejected: not_an_object": "12",
+        "refused: invalid_json": "8",
+        "refused: unknown_type": "9",
+        "refused: not_an_object": "12",
     }
 
 
@@ -237,7 +237,10 @@ def test_a_restart_of_the_api_loses_and_repeats_nothing(
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join(_event(site, number) for number in range(1_500)))
     port = free_port()
-    settings = Settings(kafka=KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS))
+    settings = Settings(
+        api=ApiSettings(sites="open"),
+        kafka=KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS),
+    )
     command = start(
         *("replay", str(path), "--to", f"http://{LOOPBACK}:{port}", "--rate", "1000"),
         stdout=subprocess.DEVNULL,
