@@ -1,7 +1,7 @@
-"""Merging of the live counters of a site's partitions. Pure.
+"""Merges the live counters of a site's partitions. Pure.
 
-Events and sessions are added, because a session is in one partition. A visitor can be in several,
-so visitors are counted by the union of their sketches.
+A session is in one partition, so events and sessions are summed. A visitor can be in several, so
+visitors are counted by the union of their sketches.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ _NameCount = PageCount | ReferrerCount | CountryCount | DeviceCount | SourceCoun
 
 
 def merge(site_id: str, partials: Iterable[LiveCounters], at_ms: int) -> Live:
-    """Return the live counters of a site at `at_ms`; zeros if there are no partials."""
+    """Return the live counters of a site at `at_ms`; all are zero without partial aggregates."""
     partials = list(partials)
     return {
         "site_id": site_id,

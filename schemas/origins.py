@@ -7,7 +7,9 @@ from typing import NamedTuple
 import can_ada
 
 #: Decisions that are remembered per site.
-_MAX_CACHED = 1024
+_MAX_CACHED = 256
+#: The longest host name is 253 characters; a client may send a much longer header.
+_MAX_CHARACTERS = 300
 _WEB = frozenset({"http:", "https:"})
 
 
@@ -27,13 +29,18 @@ class Origins:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns = tuple(map(_pattern, patterns))
-        #: Return True if the origin of a URL, or of the header `Origin`, is in the set.
-        self.allows = lru_cache(_MAX_CACHED)(self._search)
-        #: Return True if a host, in lower case, is that of an origin in the set.
-        self.allows_host = lru_cache(_MAX_CACHED)(self._search_host)
+        self._contains = lru_cache(_MAX_CACHED)(self._search)
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
+
+    def allows(self, origin: str) -> bool:
+        """Return True if a header `Origin` is in the set."""
+        return len(origin) <= _MAX_CHARACTERS and self._contains(origin)
+
+    def allows_host(self, host: str) -> bool:
+        """Return True if a host, in lower case, is that of an origin in the set."""
+        return any(_matches(pattern.host, host) for pattern in self._patterns)
 
     def _search(self, url: str) -> bool:
         origin = parse_origin(url)
@@ -43,9 +50,6 @@ class Origins:
             and _matches(pattern.host, origin.host)
             for pattern in self._patterns
         )
-
-    def _search_host(self, host: str) -> bool:
-        return any(_matches(pattern.host, host) for pattern in self._patterns)
 
 
 def is_pattern(text: str) -> bool:

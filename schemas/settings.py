@@ -208,6 +208,9 @@ class QuerySettings(_Group):
     max_streams_per_token: int = Field(
         500, ge=1, description="limit of open server-sent event streams with one token; then 429"
     )
+    max_streams_per_site: int = Field(
+        1000, ge=1, description="limit of open streams of one site, with all tokens; then 429"
+    )
 
     public_url: str = Field(
         "",

@@ -13,7 +13,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
 from schemas.settings import RetentionSettings, Settings
 from schemas.topic_prefix import prefixed
-from schemas.topics import SUBSCRIPTIONS, TOPICS
+from schemas.topics import SITES, SUBSCRIPTIONS, TOPICS
 from sinks.agents import sink_agents
 from sinks.delivery.dispatcher import Dispatcher
 from sinks.delivery.publisher import open_publisher
@@ -22,6 +22,7 @@ from sinks.delivery.retention import Retention as DeliveryRetention
 from sinks.delivery.secret_box import SecretBox, encrypt_all
 from sinks.delivery.sender import Sender
 from sinks.delivery.service import Subscriptions
+from sinks.sites.reconciler import SiteReconciler
 from sinks.sql.digests import DeliveryLimits
 from sinks.sql.engine import Database
 from sinks.sql.errors import DatabaseUnavailable
@@ -71,7 +72,7 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
     try:
         await writer.check_cluster()
         worker = _build(kafka, writer)
-        async with _open_delivery(settings, worker, writer):
+        async with _open_delivery(settings, worker, writer), _open_sites(settings, worker, writer):
             watch(worker)
             await worker.run(stop)
     finally:
@@ -114,6 +115,21 @@ def row_retention(database: Database, settings: RetentionSettings) -> Retention:
         "alerts": settings.alerts_days,
     }
     return Retention(database, days)
+
+
+@asynccontextmanager
+async def _open_sites(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
+    """Reconcile registered sites as a background job of the worker."""
+    kafka, reader = settings.kafka, open_reader(settings.database.url)
+    async with open_publisher(kafka, SITES) as publish:
+        reconciler = SiteReconciler(writer.database, reader, publish)
+        table = GlobalTable(kafka, SITES.name, kafka.partitions, reconciler.apply)
+        worker.background(table.run)
+        worker.background(partial(reconciler.run, table.complete))
+        try:
+            yield
+        finally:
+            await reader.close()
 
 
 @asynccontextmanager

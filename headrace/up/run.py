@@ -354,12 +354,17 @@ class Up:
     # -- stop
 
     def _stop(self) -> None:
-        """Stop `web`, which accepts events, then the other roles in parallel, then the broker."""
-        for child in sorted(self._children, key=lambda child: child.role == "kafka"):
+        """Stop the processes in the order of the data flow.
+
+        `web`, which accepts events; `streams` and `live` in parallel; `sinks`, which stores what
+        `streams` still wrote; and the broker.
+        """
+        order = ("web", "streams", "live", "sinks", "kafka")
+        for child in sorted(self._children, key=lambda child: order.index(child.role)):
             self._screen.stop(child.role, partial(child.stop, _GRACE_SECONDS))
             if child.role == "web":
                 for other in self._children:
-                    if other.role != "kafka":
+                    if other.role in {"streams", "live"}:
                         other.terminate()
         if self._lock is not None:
             for role in COMMANDS:

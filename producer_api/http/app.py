@@ -79,7 +79,7 @@ class Api:
         self._metrics = metrics
         #: Sites whose events keep timestamps of any age.
         self.import_sites = context.import_sites
-        self.authorize = context.authorize
+        self.access = access
         #: The registered sites.
         self.sites = access.sites
         #: The erased visitors and users whose events are rejected.
@@ -87,6 +87,7 @@ class Api:
         #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
         self.intake = Intake(context, accumulator, metrics, clients)
         self.operations = Operations(metrics.registry, [self._own_problem, *ready_checks], document)
+        self.operations.proxies = clients.proxies
         self._pages = pages(self.operations, metrics, self._lifespan)
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []

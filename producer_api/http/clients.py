@@ -14,7 +14,7 @@ class Clients:
     """Reads the clients of requests. Headers about them count from trusted proxies only."""
 
     def __init__(self, proxies: TrustedProxies) -> None:
-        self._proxies = proxies
+        self.proxies = proxies
 
     def read(self, headers: Mapping[bytes, bytes], raw: Collection[RawHeader], peer: str) -> Client:
         """Return the client of a request from the address `peer`.
@@ -24,8 +24,8 @@ class Clients:
         authorization = _text(headers, b"authorization")
         is_key = authorization[: len(_BEARER)].lower() == _BEARER
         address, country = peer, ""
-        if self._proxies.trusts(peer):
-            address = self._proxies.client_address(peer, raw)
+        if self.proxies.trusts(peer):
+            address = self.proxies.client_address(peer, raw)
             country = next(
                 (_text(headers, name) for name in _COUNTRY_HEADERS if name in headers), ""
             )

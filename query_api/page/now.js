@@ -73,7 +73,7 @@ function newMinute(index, minutes) {
   return create("rect", { class: classes, x: (index + 0.14) * step, width: step * 0.72 }, create("title"));
 }
 
-// Returns the top of the scale: a round number whose half is round, too.
+// Returns the top of the scale: a round number whose half is also round.
 function scaleTop(peak) {
   if (peak <= 4) return 4;
   const power = 10 ** Math.floor(Math.log10(peak));
@@ -111,7 +111,7 @@ function newBar() {
     create("span", { class: "name" }), create("span", { class: "count" }));
 }
 
-// Elements by content: an event is repeated in each message until ten newer ones have arrived.
+// Elements by content, because each message repeats an event until ten newer ones have arrived.
 let latest = new Map();
 
 function showLatest(events) {
@@ -126,7 +126,7 @@ function showLatest(events) {
   updateList(byId("latest"), [...latest.values()], "No events in the last 30 minutes");
 }
 
-export function forgetLatest() {
+export function clearLatest() {
   latest = new Map();
 }
 

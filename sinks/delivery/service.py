@@ -242,13 +242,14 @@ class Subscriptions:
             return  # it may resolve later; each attempt checks it again
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        return await _run(self._reader, work)
+        return await run_in_time(self._reader, work)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await _run(self._database, work)
+        return await run_in_time(self._database, work)
 
 
-async def _run(database: Database, work: Callable[[Connection], T]) -> T:
+async def run_in_time(database: Database, work: Callable[[Connection], T]) -> T:
+    """Run a transaction; raises `Unavailable` if the database fails or does not answer in time."""
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
             return await database.run(work)

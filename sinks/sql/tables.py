@@ -256,6 +256,36 @@ class TokenRow(_Table, table=True):
     revoked_at: datetime | None = Field(sa_type=UtcTime)
 
 
+class SiteRow(_Table, table=True):
+    """A registered site, written to Kafka first (`schemas.records.Site`)."""
+
+    __tablename__ = "sites"
+    __table_args__ = _STRICT
+
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    origins: Any = Field(sa_type=JsonText, nullable=False)
+    require_key: Any = Field(sa_type=JsonText, nullable=True)
+    events_per_second: int | None = Field(sa_type=BigInt)
+    counts_bots: bool = Field(sa_type=Flag)
+    derives_visitors: bool = Field(sa_type=Flag)
+    honours_opt_out: bool = Field(sa_type=Flag)
+    created_at: datetime = Field(sa_type=UtcTime)
+    updated_at: datetime = Field(sa_type=UtcTime)
+
+
+class SiteKeyRow(_Table, table=True):
+    """A key of a registered site; only its SHA-256 is stored."""
+
+    __tablename__ = "site_keys"
+    __table_args__ = (Index(None, "site_id"), _STRICT)
+
+    key_id: str = Field(sa_type=UuidText, primary_key=True)
+    site_id: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text)
+    key_hash: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcTime)
+
+
 class SubscriptionRow(_Table, table=True):
     """A subscription to alerts. All but the channel and the secret is written to Kafka first."""
 

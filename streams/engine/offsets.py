@@ -90,9 +90,11 @@ async def committed_offsets(admin: Any, group: str) -> Mapping[TopicPartition, i
     broker: aiokafka ignores the error of an OffsetFetch response, which then has no offsets.
     """
     coordinator = await admin.find_coordinator(group)
-    [described] = await admin.describe_consumer_groups([group], coordinator)
-    [(error_code, *_)] = described.groups
-    if error_code:
-        raise for_code(error_code)
     found = await admin.list_consumer_group_offsets(group, coordinator)
+    if not found:  # none are committed, or there was an error
+        [described] = await admin.describe_consumer_groups([group], coordinator)
+        [(error_code, *_)] = described.groups
+        if error_code:
+            raise for_code(error_code)
+        found = await admin.list_consumer_group_offsets(group, coordinator)
     return {place: done.offset for place, done in found.items()}

@@ -93,6 +93,7 @@ class Worker:
         self.drains: Collection[str] = ()
         self._background: list[Job] = []
         self._stopping = False
+        self._is_draining = False
         self.processor = BatchProcessor(
             self.group, self.producer, self.fence, self.breaker, self.capacity
         )
@@ -177,6 +178,8 @@ class Worker:
         async def repeat() -> None:
             while True:
                 await asyncio.sleep(seconds)
+                if self._is_draining:
+                    return  # sinks may have stopped already
                 if due is not None:
                     await due()
                 await job()
@@ -238,6 +241,7 @@ class Worker:
         try:
             await asyncio.wait((*tasks, *waiting), return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
+                self._is_draining = True
                 await self._drain()
         finally:
             self._stopping = True

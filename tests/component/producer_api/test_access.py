@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import generate_latest
 
+from producer_api.access.control import MAX_BUCKETS
 from producer_api.http.app import Api, create_app
 from schemas import codec
 from schemas.blocked_ids import hash_of, key_of
@@ -253,9 +254,9 @@ async def test_a_client_address_has_a_rate_limit(
     """50 events per second and 500 at once; others, and requests with a key, are not affected."""
     api = await make(site(keys=[key()]))
     flood = {"X-Forwarded-For": "10.1.1.1, 8.8.8.8"}
-    api_limit = api.intake.clients.read({}, [], "8.8.8.8")
+    sender = api.intake.clients.read({}, [], "8.8.8.8")
     for _ in range(500):
-        api.authorize("shop", "pageview", None, api_limit)
+        api.access.authorize("shop", "pageview", None, sender)
 
     outcome = await post(api, way, flood)
 
@@ -311,10 +312,11 @@ async def test_floods_leave_nothing_behind(make: Callable[..., Any], fake: FakeK
         wrong = api.intake.clients.read({b"authorization": b"Bearer hrk_%d" % number}, [], address)
         for site_id, sender in ((f"site-{number}", client), ("shop", wrong)):
             with pytest.raises(Exception, match=r"unknown_site|bad_key"):
-                api.authorize(site_id, "pageview", None, sender)
-        api.authorize("shop", "pageview", None, client)
+                api.access.authorize(site_id, "pageview", None, sender)
+        api.access.authorize("shop", "pageview", None, client)
 
     assert not fake.stored
+    assert len(api.access.clients) == MAX_BUCKETS
     after = generate_latest(api.operations.registry).splitlines()
     assert len(after) - before <= 1
     assert (await post(api, "fast", WITH_KEY)).code == "accepted"

@@ -24,6 +24,7 @@ COUNTS = {
     "max_connections_per_address",
     "max_events_per_second_per_address",
     "max_streams_per_token",
+    "max_streams_per_site",
     "max_per_minute",
     "max_per_hour",
     "max_cooldown_subjects",

@@ -1,4 +1,4 @@
-"""The live page in Chromium, on a real stack."""
+"""The dashboard in Chromium, on a real stack."""
 
 import os
 import signal

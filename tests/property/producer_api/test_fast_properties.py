@@ -13,6 +13,7 @@ from producer_api.events.parse import parse
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
+from tests.fixtures.examples import at_most
 from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
 
 pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
@@ -77,7 +78,7 @@ def test_the_fast_path_agrees_with_parse(fields: dict[str, Any], escaped: bool) 
     check(raw.encode(errors="surrogatepass"))
 
 
-@settings(max_examples=50)
+@settings(max_examples=at_most(50))
 @given(st.fixed_dictionaries(GOOD), st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_fields_of_any_type_agree_with_parse(good: dict[str, Any], more: Any) -> None:
     """Typed fields may have any JSON value."""

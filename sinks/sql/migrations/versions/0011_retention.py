@@ -6,7 +6,7 @@ from alembic import op
 from sinks.sql import types
 from sinks.sql.migrations.columns import create_table, optional, required
 
-revision = "0012"
+revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
