@@ -122,10 +122,11 @@ def _rows(snapshot: Snapshot, now_ms: int) -> Iterator[Row[Any]]:
             *(_EVENTS.columns[name] for name in POSITION_COLUMNS),
         )
         .where(
+            _EVENTS.c.excluded.is_(None),
             or_(
                 _EVENTS.c.type == PAYMENT,
                 and_(_EVENTS.c.type == "error", _EVENTS.c.received_at >= since),
-            )
+            ),
         )
         .order_by(_EVENTS.c.received_at, *(_EVENTS.columns[name] for name in POSITION_COLUMNS))
     )

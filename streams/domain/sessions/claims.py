@@ -55,9 +55,9 @@ def later(one: C | None, other: C | None) -> C | None:
 
 
 def is_settled(known: Claim | None, event: RawEvent) -> bool:
-    """Return True if the event is nearly always too late for a claim: of the same trust, but later.
+    """Return True if the event cannot win, because it has the same trust and is later.
 
-    False does not mean that it wins.
+    This is nearly always so, and cheap. Otherwise, compare the claims.
     """
     return known is not None and known.ts < event.event_ts and known.trust == event.trust
 
