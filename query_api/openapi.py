@@ -17,14 +17,14 @@ from sinks.delivery.subscription_spec import NewSubscription, SubscriptionChange
 from sinks.sites.spec import NewSite, NewSiteKey, SiteChange
 
 _READING = (
-    "Read the data of a site, with a token of the site (headrace tokens create). Lists are"
-    " paginated: next_cursor is the cursor of the next page, null on the last page. HEAD is"
+    "Read the data of a site, with a token that has access to it (headrace tokens create). Lists"
+    " are paginated: next_cursor is the cursor of the next page, null on the last page. HEAD is"
     " supported for all GET paths."
 )
 _SUBSCRIBING = "Send alerts to your webhook, according to Standard Webhooks: docs/subscriptions.md."
 _IMPORTING = (
-    "Let a site's events have timestamps of any age for a limited time: docs/imports.md. Requires"
-    " a token with the scope manage."
+    "Accept timestamps of any age in the events of a site for a limited time: docs/imports.md."
+    " Requires a token with the scope manage."
 )
 _REGISTERING = (
     "Register sites, the origins and back ends that may send their events, and limits:"
@@ -37,7 +37,7 @@ _TAGS = [
     {"name": "Subscriptions", "description": _SUBSCRIBING},
     {"name": "Imports", "description": _IMPORTING},
     {"name": page.TAG, "description": _PAGE},
-    {"name": "Operation", "description": "For load balancers, monitoring and tools."},
+    {"name": "Operation", "description": "For load balancers, monitoring and other tools."},
 ]
 ROUTERS = (
     sites.router,
@@ -112,7 +112,7 @@ def document() -> Schema:
     schema["webhooks"]["alert"]["post"]["responses"].pop("200")
     _add_schemas(schema["components"]["schemas"])
     schema["paths"] |= machine_paths()
-    # FastAPI names `Page[Alert]` `Page_Alert_`.
+    # FastAPI's name of `Page[Alert]` is `Page_Alert_`.
     renamed: Schema = json.loads(re.sub(r"\bPage_([A-Za-z]+)_", r"\1Page", json.dumps(schema)))
     return renamed
 

@@ -26,7 +26,7 @@ _RESUME = "Resume after the alert with this seq."
 
 
 def _streams(name: str) -> dict[str, Any]:
-    """Return the route arguments of a stream of events with this name."""
+    """Return the route arguments for a stream of events named `name`."""
     content = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
         "response_class": EventStream,
@@ -46,7 +46,7 @@ class LiveParameters(Parameters):
 
 
 class StreamParameters(Parameters):
-    """The parameters of a stream: the event to resume after, with all names of polyfills."""
+    """The parameters of a stream: the last event id, under all names that polyfills use."""
 
     last_event_id: str | None = Field(
         default=None, alias="lastEventId", description=f"{_RESUME} The header has precedence."
@@ -79,7 +79,10 @@ class VisitParameters(ListParameters):
 async def list_sites(
     request: Request, grant: Granted, read: ReadList, query: Annotated[NameListParameters, Query()]
 ) -> Any:
-    """For a token of all sites, those that are registered, or have live counters or visits."""
+    """List the sites that are registered, or have live counters or visits.
+
+    Only for a token with access to all sites.
+    """
     (limit, after) = (query.limit, "")
     if query.cursor is not None:
         (after,) = lists.parse_cursor(query.cursor, (str,))
@@ -161,7 +164,7 @@ async def stream_alerts(
 async def list_sessions(
     site_id: AllowedSite, read: ReadList, query: Annotated[VisitParameters, Query()]
 ) -> Any:
-    """Ordered by the time of their first event."""
+    """Order visits by the time of their first event."""
     part = lists.slice_of(query, queries.SESSION_KEY)
     return await read(lambda c: queries.sessions(c, site_id, part, query.state))
 
@@ -170,7 +173,7 @@ async def list_sessions(
     f"{_SITE}/pages", response_model=Page[models.PageTime], summary="List time on pages by hour."
 )
 async def list_pages(site_id: AllowedSite, read: ReadList, query: ListQuery) -> Any:
-    """Sum over partitions, newest hour first."""
+    """Sum durations over partitions; list the newest hour first."""
     part = lists.slice_of(query, queries.PAGE_KEY)
     return await read(lambda c: queries.pages(c, site_id, part))
 

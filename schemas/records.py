@@ -89,11 +89,35 @@ class RawEvent(Struct, kw_only=True, gc=False):
 
 
 class Stamped(Struct, frozen=True, gc=False):
-    """A string with the timestamp and id of its event, which order such values."""
+    """A string with the trust, timestamp and id of its event, which order such values."""
 
     value: str
     ts: int
     event_id: str
+    trust: str = "open"
+
+
+class TrafficSource(Struct, kw_only=True, frozen=True, gc=False):
+    """The traffic source of an event, ordered as `Stamped`."""
+
+    source: str | None = None
+    channel: str | None = None
+    ts: int
+    event_id: str
+    trust: str
+
+
+class VisitorClient(Struct, kw_only=True, frozen=True, gc=False):
+    """The place and the device of an event's visitor, ordered as `Stamped`."""
+
+    country: str | None = None
+    region: str | None = None
+    browser: str | None = None
+    os: str | None = None
+    device: str | None = None
+    ts: int
+    event_id: str
+    trust: str
 
 
 class Visit(Struct, kw_only=True, gc=False):
@@ -101,6 +125,7 @@ class Visit(Struct, kw_only=True, gc=False):
 
     `hosts` are the site's own hosts in its events, without `www.`. `spare_referrers` are later
     referrers, which replace `referrer` if a later event shows that it is one of these hosts.
+    `trust` is the highest trust of its events.
     """
 
     visit_id: str
@@ -127,6 +152,9 @@ class Visit(Struct, kw_only=True, gc=False):
     leaving: bool = False
     hosts: list[str] = []
     spare_referrers: list[Stamped] = []
+    traffic_source: TrafficSource | None = None
+    client: VisitorClient | None = None
+    trust: str = "open"
 
     @property
     def is_passive(self) -> bool:
@@ -230,6 +258,27 @@ class ReferrerCount(Struct, frozen=True, gc=False):
     sessions: int
 
 
+class CountryCount(Struct, frozen=True, gc=False):
+    """The active sessions from one country."""
+
+    name: str
+    sessions: int
+
+
+class DeviceCount(Struct, frozen=True, gc=False):
+    """The active sessions on one kind of device."""
+
+    name: str
+    sessions: int
+
+
+class SourceCount(Struct, frozen=True, gc=False):
+    """The active sessions from one traffic source."""
+
+    name: str
+    sessions: int
+
+
 class LatestEvent(Struct, frozen=True, gc=False):
     """One of the latest events; `detail` is its most informative field."""
 
@@ -257,6 +306,9 @@ class LiveCounters(Struct, kw_only=True, gc=False):
     pages: list[PageCount]
     referrers: list[ReferrerCount]
     latest: list[LatestEvent] = []
+    countries: list[CountryCount] = []
+    devices: list[DeviceCount] = []
+    sources: list[SourceCount] = []
 
 
 class Subscription(Struct, kw_only=True, gc=False):

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.audit import checked_site, parse_time
+from headrace.cli.audit import parse_time
+from headrace.cli.target import checked_site
 from headrace.local.data_dir_option import DEFAULT, DataDirOption
 from schemas.plurals import counted
 
@@ -41,7 +42,7 @@ def erase(
     from headrace.ops.erase.selection import Selection
 
     moment: datetime | None = parse_time(before, "--before")
-    selection = Selection(checked_site(site) or site, visitor, user, moment)
+    selection = Selection(checked_site(site, "--site") or site, visitor, user, moment)
     settings = local_settings(data_dir)
     found = asyncio.run(preview(settings, selection))
     if block and not (visitor or user):

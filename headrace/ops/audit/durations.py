@@ -32,17 +32,17 @@ _EVENT_COLUMNS = (
 )
 
 _HOUR_US = 3_600_000_000
-#: Page leaves processed at a time.
+#: Page leaves per batch.
 _BATCH_SIZE = 5_000
-#: Shown instead of a path if an hour has more paths than are kept separately.
+#: Shown instead of a path if an hour has more paths than are aggregated separately.
 _ALL_PATHS = "(all paths)"
 
-#: A site and hour, its durations computed from page leaves, and its rows.
+#: A site and hour, its durations computed from page leaves, and its stored rows.
 Joined = tuple[Key, list[PageDuration] | None, list[SqlRow] | None]
 
 
 def joined(snapshot: Snapshot, scope: Scope) -> Iterator[Joined]:
-    """Yield each site and hour with its durations computed from page leaves, and its rows."""
+    """Yield each site and hour with its computed durations and its stored rows."""
     leaves = snapshot.rows(_leaves_query(snapshot, scope), counted=True)
     found = snapshot.rows(_durations_query(scope))
     return merge(_computed(leaves), rows_by_key(found, *_KEY))
@@ -51,8 +51,8 @@ def joined(snapshot: Snapshot, scope: Scope) -> Iterator[Joined]:
 def compare(snapshot: Snapshot, scope: Scope) -> Findings:
     """Compare `page_durations` with `events` for each page, summed over partitions.
 
-    An hour with too many paths is compared as a whole: which of them were aggregated as other paths
-    depends on when states were deleted.
+    An hour with too many paths is compared as a whole, because the time at which states were
+    deleted determines which of the paths were aggregated separately.
     """
     findings = Findings("page_durations")
     complete_from = scope.complete_from()
@@ -153,12 +153,12 @@ def _leaves_query(snapshot: Snapshot, scope: Scope) -> Select[Any]:
     at = _EVENTS.c.event_ts
     query = select(*(_EVENTS.columns[name] for name in _EVENT_COLUMNS))
     query = scope.filter_sites(query, _EVENTS).where(
-        _EVENTS.c.type == "pageleave", _EVENTS.c.duration_ms >= 0
+        _EVENTS.c.type == "pageleave", _EVENTS.c.duration_ms >= 0, _EVENTS.c.excluded.is_(None)
     )
     if scope.since is not None:
         query = query.where(at >= scope.since)
     if scope.keys is not None:
-        # Inclusive, because the end of the last hour of the year 9999 cannot be represented.
+        # Inclusive ranges, because the end of the last hour of year 9999 cannot be represented.
         hours = (
             and_(
                 _EVENTS.c.site_id == site_id,

@@ -25,7 +25,7 @@ from headrace.ops.erase.selection import (
     find_alerting_events,
     find_sessions,
 )
-from headrace.ops.rebuild.progress import Cluster, open_cluster
+from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from schemas.batched import batched
 from schemas.blocked_ids import hash_of, key_of

@@ -1,4 +1,4 @@
-"""Compute the changes to a table and its changelog from `events`. The only I/O is reading."""
+"""Compute the changes to a table and its changelog from `events`. Writes nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from headrace.ops.audit.scope import Key, Scope
 from headrace.ops.audit.sessions import ComputedSession
 from headrace.ops.audit.snapshot import Snapshot
 from headrace.ops.rebuild.changelog import Changelog, Put, StateRef
-from headrace.ops.rebuild.progress import NextEvents
+from headrace.ops.rebuild.cluster import NextEvents
 from schemas.codec import encode
 from schemas.records import PageDuration, SessionState, Visit
 from sinks.rows import duration_row
@@ -41,7 +41,7 @@ class Change:
     deleted: set[SqlRow] = field(default_factory=set)
 
 
-#: A computed state: its write, its rows, and whether the stream workers still need it.
+#: A computed state: its write to the changelog, its rows, and whether workers still need it.
 Computed = tuple[Put, list[SqlRow], bool]
 Plan = Callable[[Snapshot, Scope, NextEvents, Changelog], Iterator[Change]]
 
@@ -159,7 +159,7 @@ def _session(
 
 
 def _page(page: PageDuration, next_events: NextEvents) -> Computed:
-    """Return the state and row of a page and hour, as for a session."""
+    """Return the state and row of a page and hour. The workers need it as long as a session's."""
     next_event = next_events[page.partition]
     put = Put(page.partition, duration_rules.key_of(page.partition, page), encode(page))
     is_open = duration_rules.deadline(page) >= next_event.log_ms

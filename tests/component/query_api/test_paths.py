@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from query_api import auth, queries, tokens
-from query_api.app import sanitize_headers
+from query_api.headers import sanitize_headers
 from query_api.live_store import LiveStore
 from tests.component.query_api.conftest import FakeReader, Role, new_query
 from tests.component.query_api.fake_service import FakeService

@@ -19,6 +19,8 @@ from schemas.records import (
     AlertState,
     BlockedId,
     ClusterEpoch,
+    CountryCount,
+    DeviceCount,
     ImportWindow,
     LatestEvent,
     LiveCounters,
@@ -34,10 +36,13 @@ from schemas.records import (
     SessionState,
     Site,
     SiteKey,
+    SourceCount,
     Stamped,
     Subscription,
+    TrafficSource,
     Utm,
     Visit,
+    VisitorClient,
 )
 
 FOLDER = Path(str(files("schemas"))) / "examples" / "records"
@@ -116,7 +121,7 @@ def _session_state() -> SessionState:
         errors=1,
         payments=1,
         engagements=2,
-        entry=Stamped("/in", _NOON, _EVENT),
+        entry=Stamped("/in", _NOON, _EVENT, "key"),
         exit=Stamped("/out", _NOON + 60_000_000, _EVENT),
         visitor_id=Stamped("v-1", _NOON, _EVENT),
         user_id=Stamped("u-1", _NOON, _EVENT),
@@ -126,7 +131,21 @@ def _session_state() -> SessionState:
         utm_campaign=Stamped("spring", _NOON, _EVENT),
         leaving=True,
         hosts=["pay.example", "shop.example"],
-        spare_referrers=[Stamped("https://news.example/", _NOON + 1, _EVENT)],
+        spare_referrers=[Stamped("https://news.example/", _NOON + 1, _EVENT, "origin")],
+        traffic_source=TrafficSource(
+            source="Google", channel="Organic Search", ts=_NOON, event_id=_EVENT, trust="origin"
+        ),
+        client=VisitorClient(
+            country="AT",
+            region="AT-9",
+            browser="Firefox",
+            os="Linux",
+            device="desktop",
+            ts=_NOON + 1,
+            event_id=_EVENT,
+            trust="key",
+        ),
+        trust="key",
     )
     return SessionState(site_id="shop.example", session_id="s-1", src_offset=47, visits=[visit])
 
@@ -196,6 +215,9 @@ def _live_counters() -> LiveCounters:
         pages=[PageCount("/buy", 2)],
         referrers=[ReferrerCount("search.example", 1)],
         latest=[LatestEvent(_NOON_MS, "payment", "649 EUR")],
+        countries=[CountryCount("AT", 1), CountryCount("DE", 1)],
+        devices=[DeviceCount("mobile", 2)],
+        sources=[SourceCount("Google", 1)],
     )
 
 

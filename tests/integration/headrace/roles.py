@@ -25,7 +25,7 @@ END_SECONDS = 30
 #: What each role logs when it is ready.
 READY = {
     "api": "events are accepted",
-    "query": "The live page is at",
+    "query": "The dashboard is at",
     "streams": "streams: ready",
     "live": "live: ready",
     "sinks": "sinks: ready",

@@ -10,6 +10,8 @@ from schemas.records import (
     AlertState,
     BlockedId,
     ClusterEpoch,
+    CountryCount,
+    DeviceCount,
     ImportWindow,
     LatestEvent,
     LiveCounters,
@@ -25,10 +27,13 @@ from schemas.records import (
     SessionState,
     Site,
     SiteKey,
+    SourceCount,
     Stamped,
     Subscription,
+    TrafficSource,
     Utm,
     Visit,
+    VisitorClient,
 )
 
 #: Numbers next to the limits of each varint length.
@@ -87,7 +92,9 @@ visits = built(
     state=st.sampled_from(["open", "closed", "withdrawn"]),
     close_reason=st.sampled_from([None, "idle", "merged"]),
     hosts=st.lists(texts, max_size=3),
-    spare_referrers=st.lists(st.builds(Stamped, texts, longs, ids), max_size=3),
+    spare_referrers=st.lists(st.builds(Stamped, texts, longs, ids, texts), max_size=3),
+    traffic_source=st.none() | built(TrafficSource),
+    client=st.none() | built(VisitorClient),
 )
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     RawEvent: built(RawEvent, time_source=st.sampled_from(["client", "clamped", "server"])),
@@ -103,6 +110,9 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         pages=st.lists(st.builds(PageCount, texts, longs), max_size=3),
         referrers=st.lists(st.builds(ReferrerCount, texts, longs), max_size=3),
         latest=st.lists(st.builds(LatestEvent, longs, texts, texts), max_size=3),
+        countries=st.lists(st.builds(CountryCount, texts, longs), max_size=3),
+        devices=st.lists(st.builds(DeviceCount, texts, longs), max_size=3),
+        sources=st.lists(st.builds(SourceCount, texts, longs), max_size=3),
     ),
     Subscription: built(Subscription),
     Replay: built(Replay),

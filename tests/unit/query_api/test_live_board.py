@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from query_api import live_store
 from query_api.live import iso
-from query_api.live_store import EXPIRES_MS, LiveStore
+from query_api.live_store import PARTIAL_TTL_MS, LiveStore
 from schemas.codec import CodecError, encode
 from schemas.records import MinuteCount, PageCount, SecondCount, Subscription
 from tests.unit.query_api.test_live import NOW_MS, partial
@@ -39,7 +39,7 @@ def test_a_partial_that_is_not_renewed_expires() -> None:
     store = LiveStore(clock)
     store.put(encode(partial(0, sessions=1)), NOW_MS)
     store.put(encode(partial(1, sessions=2)), NOW_MS + 10_000)
-    clock.now_ms += EXPIRES_MS
+    clock.now_ms += PARTIAL_TTL_MS
 
     assert store.snapshot("shop")["sessions_now"] == 2
     clock.now_ms += 10_000

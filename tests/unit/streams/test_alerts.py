@@ -95,16 +95,20 @@ def test_the_details_have_what_a_person_needs_to_act() -> None:
         "path": "/buy",
     }
     (failed,) = site.happens(type="error", error_name="E", error_stack="at a (b:1:2)", **place)
-    (paid,) = site.happens(type="payment", amount=Decimal(5), site_id="a.b", user_id="u-1")
+    (paid,) = site.happens(
+        type="payment", amount=Decimal(5), site_id="a.b", user_id="u-1", trust="key"
+    )
 
     assert json.loads(failed.details) == {
         "error_name": "E",
         "error_stack": "at a (b:1:2)",
         "site_id": "shop",
         "session_id": "s-1",
+        "trust": "open",
         "dashboard_url": "https://stats.example.com/?site=shop",
         **place,
     }
+    assert json.loads(paid.details)["trust"] == "key"
     assert json.loads(paid.details)["user_id"] == "u-1"
     assert json.loads(paid.details)["dashboard_url"] == "https://stats.example.com/?site=a.b"
 

@@ -8,12 +8,11 @@ import pytest
 from schemas.headers import Source
 from schemas.live import RENEW_SECONDS
 from schemas.records import LiveCounters, RawEvent
-from streams.domain.live import aggregator
-from streams.domain.live import sessions as live_sessions
+from streams.domain.live import aggregator, name_counts
 from streams.domain.live import sites as live_sites
 from streams.domain.live.aggregator import LiveAggregator
 from streams.domain.live.latest import detail_of
-from streams.domain.live.sessions import NameCounts
+from streams.domain.live.name_counts import NameCounts
 from streams.domain.sessions.referrers import own_hosts, referrer_host
 from tests.unit.streams.live_recount import visitors_of
 from tests.unit.streams.samples import DAY_MS, HOUR, NOON, NOON_MS, event, source
@@ -303,8 +302,8 @@ def test_a_flood_of_sessions_takes_from_its_own_site_alone(monkeypatch: pytest.M
 
 def test_a_flood_of_paths_moves_no_page_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rare names are forgotten, their counts are not: a page that comes again has its number."""
-    monkeypatch.setattr(live_sessions, "MAX_NAMES", 100)
-    monkeypatch.setattr(live_sessions, "_KEPT_NAMES", 50)
+    monkeypatch.setattr(name_counts, "MAX_NAMES", 100)
+    monkeypatch.setattr(name_counts, "_KEPT_NAMES", 50)
     names = NameCounts()
     names.move(None, "/early")
     for _ in range(3):

@@ -6,8 +6,8 @@ from alembic import op
 from sinks.sql import types
 from sinks.sql.migrations.columns import create_table, optional, required
 
-revision = "0012"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

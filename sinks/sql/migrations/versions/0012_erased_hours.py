@@ -3,8 +3,8 @@
 from sinks.sql import types
 from sinks.sql.migrations.columns import create_table, required
 
-revision = "0013"
-down_revision = "0012"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from alembic import op
 from sinks.sql import types
 from sinks.sql.migrations.columns import create_table, optional, required
 
-revision = "0011"
-down_revision = "0013"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
