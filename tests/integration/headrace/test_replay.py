@@ -237,10 +237,8 @@ def test_a_restart_of_the_api_loses_and_repeats_nothing(
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join(_event(site, number) for number in range(1_500)))
     port = free_port()
-    settings = Settings(
-        api=ApiSettings(sites="open"),
-        kafka=KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS),
-    )
+    broker = KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)
+    settings = Settings(kafka=broker, api=ApiSettings(sites="open"))
     command = start(
         *("replay", str(path), "--to", f"http://{LOOPBACK}:{port}", "--rate", "1000"),
         stdout=subprocess.DEVNULL,
