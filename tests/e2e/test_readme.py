@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.snippets import snippets
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
 
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Values that vary.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -23,15 +23,11 @@ _DONE = "--- done ---"
 
 def examples() -> list[tuple[str, str]]:
     """Return each block of commands of the section `Start`, with its output."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    start = text[text.index("## Start") : text.index("## What you can do with it")]
-    found: list[tuple[str, str]] = []
-    for kind, block in _BLOCK.findall(start):
-        if kind == "sh":
-            found.append((block, ""))
-        else:
-            found[-1] = (found[-1][0], block)
-    return [(commands, output) for commands, output in found if not commands.startswith("make ")]
+    return [
+        (snippet.text, snippet.output)
+        for snippet in snippets(ROOT / "README.md")
+        if snippet.section == "Start" and not snippet.text.startswith("make ")
+    ]
 
 
 class Shell:
