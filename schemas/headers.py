@@ -10,6 +10,11 @@ EVENT_ID = "id"
 TYPE = "type"
 #: Present if the client chose the event id, so that a retry has the same one.
 CLIENT_ID = "client-id"
+#: Present if the event is stored, but not counted; the value is `RawEvent.excluded`.
+EXCLUDED = "excluded"
+#: Headers of erasures: the range of `event_ts` (us, inclusive) of the events to delete, in digits.
+ERASE_FROM = "erase-from"
+ERASE_UNTIL = "erase-until"
 #: The source of the event in `events-raw` (`Source`), added by the router.
 SOURCE = "src"
 

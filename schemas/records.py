@@ -13,6 +13,8 @@ from msgspec import Struct
 TimeSource = Literal["client", "clamped", "server"]
 VisitState = Literal["open", "closed", "withdrawn"]
 CloseReason = Literal["idle", "merged"]
+#: Who vouches for an event: a site key, an allowed origin, or nobody.
+Trust = Literal["key", "origin", "open"]
 
 
 class Screen(Struct, gc=False):
@@ -36,7 +38,11 @@ class Utm(Struct, gc=False):
 
 
 class RawEvent(Struct, kw_only=True, gc=False):
-    """An accepted event."""
+    """An accepted event.
+
+    The server derives the fields from `browser` on. `excluded` is the reason why the event is
+    stored but not counted in sessions, durations, live counters and alerts: `bot`, or None.
+    """
 
     event_id: str
     type: str
@@ -69,14 +75,49 @@ class RawEvent(Struct, kw_only=True, gc=False):
     currency: str | None = None
     extra: str | None = None
     truncated: list[str] = []
+    browser: str | None = None
+    browser_version: str | None = None
+    os: str | None = None
+    device: str | None = None
+    is_bot: bool = False
+    country: str | None = None
+    region: str | None = None
+    source: str | None = None
+    channel: str | None = None
+    trust: str = "open"
+    excluded: str | None = None
 
 
 class Stamped(Struct, frozen=True, gc=False):
-    """A string with the timestamp and id of its event, which order such values."""
+    """A string with the trust, timestamp and id of its event, which order such values."""
 
     value: str
     ts: int
     event_id: str
+    trust: str = "open"
+
+
+class TrafficSource(Struct, kw_only=True, frozen=True, gc=False):
+    """The traffic source of an event, ordered as `Stamped`."""
+
+    source: str | None = None
+    channel: str | None = None
+    ts: int
+    event_id: str
+    trust: str
+
+
+class VisitorClient(Struct, kw_only=True, frozen=True, gc=False):
+    """The place and the device of an event's visitor, ordered as `Stamped`."""
+
+    country: str | None = None
+    region: str | None = None
+    browser: str | None = None
+    os: str | None = None
+    device: str | None = None
+    ts: int
+    event_id: str
+    trust: str
 
 
 class Visit(Struct, kw_only=True, gc=False):
@@ -84,6 +125,7 @@ class Visit(Struct, kw_only=True, gc=False):
 
     `hosts` are the site's own hosts in its events, without `www.`. `spare_referrers` are later
     referrers, which replace `referrer` if a later event shows that it is one of these hosts.
+    `trust` is the highest trust of its events.
     """
 
     visit_id: str
@@ -110,6 +152,9 @@ class Visit(Struct, kw_only=True, gc=False):
     leaving: bool = False
     hosts: list[str] = []
     spare_referrers: list[Stamped] = []
+    traffic_source: TrafficSource | None = None
+    client: VisitorClient | None = None
+    trust: str = "open"
 
     @property
     def is_passive(self) -> bool:
@@ -118,7 +163,10 @@ class Visit(Struct, kw_only=True, gc=False):
 
 
 class SessionState(Struct, kw_only=True, gc=False):
-    """The visits of one session: keyed state and result in one record (design D5)."""
+    """The visits of one session: keyed state and result in one record (design D5).
+
+    A state without visits is that of an erased session: consumers delete its rows.
+    """
 
     site_id: str
     session_id: str
@@ -210,6 +258,27 @@ class ReferrerCount(Struct, frozen=True, gc=False):
     sessions: int
 
 
+class CountryCount(Struct, frozen=True, gc=False):
+    """The active sessions from one country."""
+
+    name: str
+    sessions: int
+
+
+class DeviceCount(Struct, frozen=True, gc=False):
+    """The active sessions on one kind of device."""
+
+    name: str
+    sessions: int
+
+
+class SourceCount(Struct, frozen=True, gc=False):
+    """The active sessions from one traffic source."""
+
+    name: str
+    sessions: int
+
+
 class LatestEvent(Struct, frozen=True, gc=False):
     """One of the latest events; `detail` is its most informative field."""
 
@@ -237,6 +306,9 @@ class LiveCounters(Struct, kw_only=True, gc=False):
     pages: list[PageCount]
     referrers: list[ReferrerCount]
     latest: list[LatestEvent] = []
+    countries: list[CountryCount] = []
+    devices: list[DeviceCount] = []
+    sources: list[SourceCount] = []
 
 
 class Subscription(Struct, kw_only=True, gc=False):
@@ -274,6 +346,43 @@ class ImportWindow(Struct, kw_only=True, gc=False):
     updated_at: int
 
 
+class SiteKey(Struct, kw_only=True, gc=False):
+    """A site key; `hash` is the SHA-256 of the key in hex. The key itself is not stored."""
+
+    key_id: str
+    name: str
+    hash: str
+    created_at: int
+
+
+class Site(Struct, kw_only=True, gc=False):
+    """A registered site: who may send its events, and how they are derived and counted.
+
+    Without `origins`, pages of all origins may send events. `require_key` are the event types that
+    need a key; None stands for payments, if the site has keys. `events_per_second` None is no
+    limit.
+    """
+
+    site_id: str
+    origins: list[str] = []
+    require_key: list[str] | None = None
+    events_per_second: int | None = None
+    counts_bots: bool = False
+    derives_visitors: bool = True
+    honours_opt_out: bool = True
+    keys: list[SiteKey] = []
+    created_at: int
+    updated_at: int
+
+
+class BlockedId(Struct, kw_only=True, gc=False):
+    """An erased visitor or user of a site, as a hash (`schemas.blocked_ids`)."""
+
+    site_id: str
+    hash: str
+    created_at: int
+
+
 class ClusterEpoch(Struct, kw_only=True, gc=False):
     """The epoch of a Kafka cluster that a database adopted (ADR 43)."""
 
@@ -293,4 +402,6 @@ Record = (
     | Replay
     | ImportWindow
     | ClusterEpoch
+    | BlockedId
+    | Site
 )

@@ -6,6 +6,16 @@ from typing import Any
 
 import msgspec
 
+from producer_api.events.client import (
+    OPEN_GRANT,
+    Authorize,
+    CheckIds,
+    Client,
+    Grant,
+    accept_all_ids,
+    authorize_all,
+)
+from producer_api.events.derive.steps import Derived, derive
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.times import Clamped
 from schemas import headers
@@ -14,11 +24,13 @@ from schemas.headers import Headers
 
 #: The type header of each event type.
 TYPE_HEADERS = {name: (headers.TYPE, name.encode()) for name in EVENT_TYPES}
+#: The header of events that are stored, but not counted, by reason.
+EXCLUDED_HEADERS = {"bot": (headers.EXCLUDED, b"bot")}
 
 
 @dataclass(frozen=True, slots=True)
 class EventContext:
-    """What an event is parsed with: the clock, the id generator and the import sites.
+    """What events are parsed with: clock, id generator, import sites, access and derivation.
 
     `now` returns microseconds since the epoch.
     """
@@ -26,6 +38,9 @@ class EventContext:
     now: Callable[[], int]
     new_id: Callable[[], str]
     import_sites: ImportSites
+    authorize: Authorize = authorize_all
+    check_ids: CheckIds = accept_all_ids
+    derive: Callable[[Any, Client, Grant], Derived] = derive
 
 
 @dataclass(slots=True)
@@ -35,6 +50,8 @@ class Draft:
     raw: bytes
     body: dict[str, Any]
     received_at: int
+    client: Client
+    grant: Grant = OPEN_GRANT
     fields: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     truncated: list[str] = field(default_factory=list)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from producer_api.events.client import Client
 from producer_api.events.draft import EncodedEvent, EventContext
 
 class Reader:
@@ -11,6 +12,6 @@ class Reader:
         no_screen: object,
         no_utm: object,
     ) -> None: ...
-    def read(self, raw: bytes, context: EventContext) -> EncodedEvent | None: ...
+    def read(self, raw: bytes, context: EventContext, client: Client) -> EncodedEvent | None: ...
 
 def murmur2(key: bytes) -> int: ...

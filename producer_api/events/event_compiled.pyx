@@ -12,7 +12,8 @@ from libc.stdint cimport int64_t, uint32_t, uint8_t
 import msgspec
 
 from producer_api.events import fields
-from producer_api.events.draft import TYPE_HEADERS, EncodedEvent
+from producer_api.events.draft import EXCLUDED_HEADERS, TYPE_HEADERS, EncodedEvent
+from producer_api.events.event_ids import stored_id
 from producer_api.events.numbers import round_half_up
 from producer_api.events.times import clamp_reason, resolve_event_time
 from schemas.headers import CLIENT_ID, EVENT_ID
@@ -45,17 +46,17 @@ cdef class Reader:
     def __init__(self, decode, encode, no_screen, no_utm):
         self.decode, self.encode, self.no_screen, self.no_utm = decode, encode, no_screen, no_utm
 
-    def read(self, bytes raw not None, context):
-        """Return the encoded event; None if `parse.py` must handle it."""
+    def read(self, bytes raw not None, context, client):
+        """Return the encoded event; None if `parse.py` must handle it. Raise `Rejected`."""
         # Most events have no backslash, and searching one character costs a tenth.
         if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
-            return self.convert(self.decode(raw), context)
+            return self.convert(self.decode(raw), context, client)
         except (ValueError, RecursionError):  # msgspec's errors and UnicodeError are ValueErrors
             return None
 
-    cdef object convert(self, event, context):
+    cdef object convert(self, event, context, client):
         cdef str event_id, client_id = event.event_id
         cdef str site_id = event.site_id, session_id = event.session_id, name = event.type
         cdef bytes id_bytes
@@ -74,20 +75,41 @@ cdef class Reader:
             site_id in context.import_sites,
         )
         duration = event.duration
+        if duration is not None and type(duration) is not int:
+            duration = round_half_up("duration", duration)
+        properties = compact(event.properties)
+        # Once per event, and therefore after everything that `parse.py` may have to handle.
+        grant = context.authorize(site_id, name, event.url, client)
+        if client_id is not None and grant.namespaces_ids:
+            event_id = stored_id(event_id, site_id, grant)
+            id_bytes = uuid_bytes(event_id)
+        context.check_ids(site_id, event.visitor_id, event.user_id)
+        derived = context.derive(event, client, grant)
         value = self.encode(
             event,
             event_id,
             received_at,
             event_ts,
             source,
-            duration
-            if duration is None or type(duration) is int
-            else round_half_up("duration", duration),
-            compact(event.properties),
+            duration,
+            properties,
+            derived.browser,
+            derived.browser_version,
+            derived.os,
+            derived.device,
+            derived.is_bot,
+            derived.country,
+            derived.region,
+            derived.source,
+            derived.channel,
+            derived.trust,
+            derived.excluded,
         )
         headers = [(EVENT_ID, id_bytes), TYPE_HEADERS[name]]
         if client_id is not None:
             headers.append(_CLIENT_ID_HEADER)
+        if derived.excluded is not None:
+            headers.append(EXCLUDED_HEADERS[derived.excluded])
         return EncodedEvent(
             event_id,
             name,

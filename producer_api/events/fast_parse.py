@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, defstruct
 
+from producer_api.events.client import Client
+from producer_api.events.derive.steps import Derived
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fields import (
     MAX_ID_CHARACTERS,
@@ -61,19 +63,26 @@ _Event = _struct(
 )
 
 
-def make_reader() -> Callable[[bytes, EventContext], EncodedEvent | None]:
+#: Returns the encoded event of a client; None if `parse.py` must handle it. Raises `Rejected` if
+#: the client may not send it.
+ReadFast = Callable[[bytes, EventContext, Client], EncodedEvent | None]
+
+
+def make_reader() -> ReadFast:
     """Return the compiled reader; if it was not compiled, a function that always returns None."""
     try:
         from producer_api.events.event_compiled import Reader  # noqa: PLC0415
     except ImportError:
-        return lambda _raw, _context: None
+        return lambda _raw, _context, _client: None
     encode = codec.make_encoder(
         RawEvent,
-        ("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
+        (
+            *("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
+            *Derived.__struct_fields__,
+        ),
         nulls={"amount", "currency", "extra", "truncated"},
     )
     return Reader(msgspec.json.Decoder(_Event).decode, encode, _Screen(), _Utm()).read
 
 
-#: Returns the encoded event; None if `parse.py` must handle it.
 read_fast = make_reader()

@@ -11,7 +11,15 @@ from typing import Any
 
 import msgspec
 
-from producer_api.events.draft import TYPE_HEADERS, Draft, EncodedEvent, EventContext
+from producer_api.events.client import NO_CLIENT, Client
+from producer_api.events.draft import (
+    EXCLUDED_HEADERS,
+    TYPE_HEADERS,
+    Draft,
+    EncodedEvent,
+    EventContext,
+)
+from producer_api.events.event_ids import stored_id
 from producer_api.events.fields import FIELDS, MAX_JSON_BYTES, is_deeper_than, read_id, to_json_text
 from producer_api.events.rejection import Rejected, kind_of, shorten, wrong_kind
 from producer_api.events.times import clamp_reason, microseconds, resolve_event_time
@@ -37,23 +45,29 @@ _OUT_OF_RANGE = "out of range"
 decode = msgspec.json.Decoder().decode
 
 
-def parse(raw: bytes, context: EventContext) -> EncodedEvent:
+def parse(raw: bytes, context: EventContext, client: Client = NO_CLIENT) -> EncodedEvent:
     """Parse and encode an event; raises only `Rejected`."""
     body = read_json(raw)
     if not isinstance(body, dict):
         raise Rejected(RejectReason.NOT_AN_OBJECT, kind=kind_of(body))
-    draft = Draft(raw, body, context.now())
+    draft = Draft(raw, body, context.now(), client)
     for step in STEPS:
         step(draft, context)
     event = RawEvent(**draft.fields)
+    context.check_ids(event.site_id, event.visitor_id, event.user_id)
+    derived = context.derive(event, client, draft.grant)
+    for name in derived.__struct_fields__:
+        setattr(event, name, getattr(derived, name))
     id_header = (headers.EVENT_ID, bytes.fromhex(event.event_id.replace("-", "")))
-    client_id = [] if body.get("event_id") is None else [(headers.CLIENT_ID, b"")]
+    more = [] if body.get("event_id") is None else [(headers.CLIENT_ID, b"")]
+    if event.excluded is not None:
+        more.append(EXCLUDED_HEADERS[event.excluded])
     return EncodedEvent(
         event.event_id,
         event.type,
         f"{event.site_id}:{event.session_id}".encode(),
         codec.encode(event),
-        [id_header, TYPE_HEADERS[event.type], *client_id],
+        [id_header, TYPE_HEADERS[event.type], *more],
         clamp_reason(event.received_at, event.event_ts, event.time_source),
     )
 
@@ -137,6 +151,17 @@ def read_session(draft: Draft, _: EventContext) -> None:
     draft.fields["session_id"] = read_id("session_id", draft.body["session_id"])
 
 
+def authorize(draft: Draft, context: EventContext) -> None:
+    """Check that the client may send the event; reject it otherwise."""
+    url = draft.body.get("url")
+    draft.grant = context.authorize(
+        draft.fields["site_id"],
+        draft.fields["type"],
+        url if isinstance(url, str) else None,
+        draft.client,
+    )
+
+
 def read_event_id(draft: Draft, context: EventContext) -> None:
     """Read the client's event id in lower case, or assign one."""
     event_id = draft.body.get("event_id")
@@ -147,7 +172,7 @@ def read_event_id(draft: Draft, context: EventContext) -> None:
         raise wrong_kind("event_id", "a string", event_id)
     if not _UUID.fullmatch(event_id):
         raise Rejected(RejectReason.BAD_EVENT_ID, "event_id")
-    draft.fields["event_id"] = event_id.lower()
+    draft.fields["event_id"] = stored_id(event_id.lower(), draft.fields["site_id"], draft.grant)
 
 
 def read_times(draft: Draft, context: EventContext) -> None:
@@ -195,6 +220,7 @@ STEPS: tuple[Step, ...] = (
     require_fields,
     read_type,
     read_session,
+    authorize,
     read_event_id,
     read_times,
     read_fields,

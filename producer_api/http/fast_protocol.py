@@ -81,10 +81,13 @@ class DirectProtocol(LimitedProtocol):
         if self._chunks is not None:
             body = b"".join(self._chunks)
             intake = self._intake
-            if intake and len(body) <= MAX_EVENT_BYTES and (accepted := intake.accept(body)):
-                self._chunks = None
-                self._respond_to(intake, accepted)
-                return
+            if intake and len(body) <= MAX_EVENT_BYTES:
+                peer = self.client[0] if self.client else ""
+                client = intake.clients.read(self._headers, self.headers, peer)
+                if accepted := intake.accept(body, client):
+                    self._chunks = None
+                    self._respond_to(intake, accepted)
+                    return
             self._fall_back_to_asgi()
         super().end_request()
 

@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from producer_api.events.client import Client
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from producer_api.http import responses
 from producer_api.http.body import MAX_EVENT_BYTES
+from producer_api.http.clients import Clients
 from producer_api.http.metrics import Metrics
 from producer_api.http.responses import Response
 from producer_api.produce.accumulator import Accumulator
@@ -39,16 +41,23 @@ class Sent(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The response to a batch: its status and JSON body."""
+    """The response to a batch: its status and JSON body.
+
+    `retry_after` is how many seconds to wait because of a rate limit, or 0.
+    """
 
     status: int
     body: dict[str, Any]
+    retry_after: int
 
 
 class Intake:
     """Accepts single events and batches until the server drains; counts requests in flight."""
 
-    def __init__(self, context: EventContext, accumulator: Accumulator, metrics: Metrics) -> None:
+    def __init__(
+        self, context: EventContext, accumulator: Accumulator, metrics: Metrics, clients: Clients
+    ) -> None:
+        self.clients = clients
         self._context = context
         self._accumulator = accumulator
         self._metrics = metrics
@@ -72,7 +81,7 @@ class Intake:
         if self._in_flight:
             await self._all_finished.wait()
 
-    def accept(self, raw: bytes) -> Sent | Response | None:
+    def accept(self, raw: bytes, client: Client) -> Sent | Response | None:
         """Queue the event of a fast-path request, or return the response that rejects it.
 
         Call `respond` when `Sent.confirmed` is done. Return None while the server drains: the ASGI
@@ -82,7 +91,7 @@ class Intake:
             return None
         started_at = time.perf_counter()
         try:
-            sent = self.send(raw, started_at)
+            sent = self.send(raw, client, started_at)
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
             return responses.error_response(self.reject(error))
@@ -98,9 +107,11 @@ class Intake:
         except Rejected as rejected:
             return responses.error_response(self.reject(rejected))
 
-    def send(self, raw: bytes, started_at: float, *, never_clamp: bool = False) -> Sent:
+    def send(
+        self, raw: bytes, client: Client, started_at: float, *, never_clamp: bool = False
+    ) -> Sent:
         """Queue an event for Kafka; raises `Rejected`."""
-        event = parse_event(raw, self._context, never_clamp=never_clamp)
+        event = parse_event(raw, self._context, client, never_clamp=never_clamp)
         self._check_capacity(len(event.value))
         return Sent(event, self._queue(event), started_at)
 
@@ -117,11 +128,13 @@ class Intake:
         self._metrics.count_rejected(rejected)
         return rejected
 
-    async def send_batch(self, raws: Sequence[bytes], *, never_clamp: bool = False) -> Results:
+    async def send_batch(
+        self, raws: Sequence[bytes], client: Client, *, never_clamp: bool = False
+    ) -> Results:
         """Queue the valid events of a batch, and return the results of all events in order."""
         parsed: list[EncodedEvent | Rejected] = []
         for number, raw in enumerate(raws, 1):
-            parsed.append(self._parse(raw, never_clamp=never_clamp))
+            parsed.append(self._parse(raw, client, never_clamp=never_clamp))
             if number % _EVENTS_PER_SLICE == 0:
                 await asyncio.sleep(0)
         valid = [event for event in parsed if isinstance(event, EncodedEvent)]
@@ -148,9 +161,9 @@ class Intake:
     def _queue(self, event: EncodedEvent) -> asyncio.Future[bool]:
         return self._accumulator.add(event.key, event.value, event.headers)
 
-    def _parse(self, raw: bytes, *, never_clamp: bool) -> EncodedEvent | Rejected:
+    def _parse(self, raw: bytes, client: Client, *, never_clamp: bool) -> EncodedEvent | Rejected:
         try:
-            return parse_event(raw, self._context, never_clamp=never_clamp)
+            return parse_event(raw, self._context, client, never_clamp=never_clamp)
         except Rejected as rejected:
             return rejected
         except Exception as error:  # noqa: BLE001 - must not affect the other events
@@ -171,14 +184,17 @@ class Intake:
                 status = "failed" if outcome.reason in _FAILURES else "rejected"
                 results.append({"index": index, "status": status, **outcome.to_json()})
         counts = Counter(result["status"] for result in results)
-        return Results(_status(counts), _summary(counts, results))
+        retry_after = max(result.get("retry_after", 0) for result in results)
+        return Results(_status(counts), _summary(counts, results), retry_after)
 
 
-def parse_event(raw: bytes, context: EventContext, *, never_clamp: bool) -> EncodedEvent:
+def parse_event(
+    raw: bytes, context: EventContext, client: Client, *, never_clamp: bool
+) -> EncodedEvent:
     """Parse an event of at most `MAX_EVENT_BYTES`; raises `Rejected`."""
     if len(raw) > MAX_EVENT_BYTES:
         raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
-    event = read_fast(raw, context) or parse(raw, context)
+    event = read_fast(raw, context, client) or parse(raw, context, client)
     if never_clamp and event.clamped:
         raise Rejected(RejectReason.WOULD_BE_CLAMPED, "timestamp")
     return event

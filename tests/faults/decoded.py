@@ -16,7 +16,7 @@ from tests.faults.derived import record_of
 from tests.reference import Row
 
 #: All schemas that `events-raw` was ever written with; ids are never reused.
-_FILES = {1: "raw_event.avsc"}
+_FILES = {1: "raw_event.avsc", 23: "raw_event.v2.avsc"}
 _FOLDER = Path(schemas.__file__).with_name("avro")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = ("properties", "extra")

@@ -11,6 +11,7 @@ import atheris
 from aiokafka.partitioner import murmur2
 
 from producer_api.events import event_compiled
+from producer_api.events.client import NO_CLIENT
 from producer_api.events.draft import EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.import_sites import ImportSites
@@ -26,7 +27,7 @@ _CONTEXT = EventContext(
 
 def fuzz(data: bytes) -> None:
     """Parse an input on both paths; raise if they differ."""
-    fast = read_fast(data, _CONTEXT)
+    fast = read_fast(data, _CONTEXT, NO_CLIENT)
     if fast is not None and fast != (expected := parse(data, _CONTEXT)):
         raise AssertionError(f"the fast path returned {fast}, not {expected}")
     if event_compiled.murmur2(data) != murmur2(data):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from uvicorn.server import ServerState
 
+from producer_api.events.client import Client
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.http import intake
@@ -106,9 +107,9 @@ async def test_read_fast_is_called_once_per_event(
     """Also for an event that it leaves to `parse`."""
     read: list[bytes] = []
 
-    def count(raw: bytes, context: EventContext) -> EncodedEvent | None:
+    def count(raw: bytes, context: EventContext, client: Client) -> EncodedEvent | None:
         read.append(raw)
-        return read_fast(raw, context)
+        return read_fast(raw, context, client)
 
     monkeypatch.setattr(intake, "read_fast", count)
     async with connected(app) as client:

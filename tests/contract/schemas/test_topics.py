@@ -32,6 +32,8 @@ NAMES = {
     "replays": "stage:topic/partition/offset",
     "import-windows": "site_id:window_id",
     "cluster-epochs": "cluster_id",
+    "sites": "site_id",
+    "blocked-ids": "site_id:hash",
 }
 
 
@@ -67,10 +69,12 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
 
     assert without == {
         "alert-states",
+        "blocked-ids",
         "cluster-epochs",
         "import-windows",
         "live-counters",
         "replays",
+        "sites",
         "subscriptions",
     }
 

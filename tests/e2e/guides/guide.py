@@ -9,8 +9,8 @@ from pathlib import Path
 import stamina
 
 from tests.e2e.guides import toolchains
+from tests.e2e.guides.snippets import Snippet, snippets
 from tests.e2e.guides.terminal import Terminal
-from tests.e2e.snippets import Snippet, snippets
 
 _ROOT = Path(__file__).parents[3]
 #: A cold `go run` compiles all libraries.

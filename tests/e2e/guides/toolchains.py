@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from headrace.local.broker import maven
-from headrace.local.broker.jars import cache_folder
+from headrace.local.broker.jars import cache_directory
 
 _FOLDER = Path(__file__).parent
 _POM = "{*}"
@@ -120,7 +120,7 @@ _SUBCOMMANDS = {"install", "mod", "get", "dependency:copy-dependencies"}
 
 def _cached(name: str, download: Callable[[Path], None]) -> Path:
     """Return the folder of this name in the user's cache; `download` fills it the first time."""
-    base = cache_folder() / "guides"
+    base = cache_directory() / "guides"
     base.mkdir(parents=True, exist_ok=True)
     target = base / name
     with (base / f"{name}.lock").open("w") as lock:

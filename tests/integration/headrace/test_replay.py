@@ -27,7 +27,7 @@ from producer_api.http.app import create_app
 from schemas import codec
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import RawEvent
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 from schemas.topics import EVENTS_RAW
 from tests.fixtures.waiting import eventually
 from tests.integration.headrace.conftest import Start
@@ -73,7 +73,7 @@ def api(kafka: str) -> Iterator[Api]:
     broker = KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)
     asyncio.run(create_topics(broker))
     port = free_port()
-    with _serving(Settings(kafka=broker), port):
+    with _serving(Settings(kafka=broker, api=ApiSettings(sites="open")), port):
         yield Api(f"http://{LOOPBACK}:{port}", kafka)
 
 
@@ -124,12 +124,12 @@ def test_valid_events_arrive_once_in_order_and_invalid_ones_are_counted(
     rows = _rows(result)
     assert [row[:3] for row in rows[:2]] == [
         ["2,500", "accepted", ""],
-        ["2", "refused: missing_fields", "events.jsonl.gz, line 11"],
+        ["2", "rejected: missing_fields", "events.jsonl.gz, line 11"],
     ]
     assert {row[1]: row[2].rpartition(" ")[2] for row in rows[2:] if row[1]} == {
-        "refused: invalid_json": "8",
-        "refused: unknown_type": "9",
-        "refused: not_an_object": "12",
+        "rejected: invalid_json": "8",
+        "rejected: unknown_type": "9",
+        "rejected: not_an_object": "12",
     }
 
 
@@ -199,7 +199,7 @@ def test_without_a_server_it_ends_with_a_sentence_and_no_table(
         result = _headrace(str(path))
 
     assert isinstance(result.exception, UserError)
-    assert str(result.exception).startswith(f"No headrace answers at http://127.0.0.1:{port}")
+    assert str(result.exception).startswith(f"No server responds at http://127.0.0.1:{port}")
     assert result.stdout == ""
 
 
@@ -226,7 +226,7 @@ def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api, star
 
     assert command.returncode == 1
     assert "│  1,000 │ accepted" in table
-    assert said == "Stopped; the last event sent is standard input, line 1,000.\n"
+    assert said == "Stopped. Last event sent: standard input, line 1,000.\n"
 
 
 def test_a_restart_of_the_api_loses_and_repeats_nothing(

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from producer_api.events.client import NO_CLIENT
 from producer_api.events.draft import EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
+from tests.fixtures.examples import at_most
 from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
 
 pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
@@ -58,7 +60,7 @@ NEAR = st.fixed_dictionaries(
 def check(raw: bytes) -> None:
     """Check that the fast path returns None, or the same as `parse`."""
     context = EventContext(CONTEXT.now, CONTEXT.new_id, CONTEXT.import_sites)
-    fast = read_fast(raw, context)
+    fast = read_fast(raw, context, NO_CLIENT)
     if fast is not None:
         assert fast == parse(raw, context)
 
@@ -76,7 +78,7 @@ def test_the_fast_path_agrees_with_parse(fields: dict[str, Any], escaped: bool) 
     check(raw.encode(errors="surrogatepass"))
 
 
-@settings(max_examples=50)
+@settings(max_examples=at_most(50))
 @given(st.fixed_dictionaries(GOOD), st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_fields_of_any_type_agree_with_parse(good: dict[str, Any], more: Any) -> None:
     """Typed fields may have any JSON value."""
@@ -162,7 +164,7 @@ def test_every_character_of_a_timestamp_is_validated(position: int, other: str) 
 
 def test_the_clock_and_the_id_generator_are_used() -> None:
     """For an event without a timestamp and without an event id."""
-    fast = read_fast(with_required(), CONTEXT)
+    fast = read_fast(with_required(), CONTEXT, NO_CLIENT)
 
     assert fast is not None
     event = codec.decode(fast.value, RawEvent)

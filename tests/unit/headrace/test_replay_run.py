@@ -76,7 +76,7 @@ async def test_a_wait_is_reported_once_with_its_reason(tmp_path: Path) -> None:
         (_, shown) = await _replay(answer, _file(tmp_path, 1))
 
     assert shown.count("Waiting to retry") == 1
-    assert "answered 503: Full\\x1b[31m [red]" in shown
+    assert "returned 503: Full\\x1b[31m [red]" in shown
     assert shown.endswith("Resumed\n")
 
 
@@ -116,8 +116,8 @@ def test_rejections_are_counted_by_code_with_the_first_example() -> None:
 
     assert [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line] == [
         ["1", "accepted", "", ""],
-        ["2", "refused: often", "x, line 3", "First"],
-        ["1", "refused: rare", "x, line 2", "Rare\\x1b"],
+        ["2", "rejected: often", "x, line 3", "First"],
+        ["1", "rejected: rare", "x, line 2", "Rare\\x1b"],
         ["4", "in 2.0 seconds", "", ""],
         ["2", "per second", "", ""],
     ]

@@ -9,6 +9,7 @@ from aiokafka import partitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producer_api.events.client import NO_CLIENT
 from producer_api.events.fast_parse import make_reader
 from producer_api.http import intake
 from tests.component.producer_api.conftest import client_of, new_api
@@ -50,7 +51,7 @@ async def test_without_the_compiled_module_the_same_records_are_stored(
 
     plain = await sent(batch)
 
-    assert reader(json.dumps(batch[0]).encode(), CONTEXT) is None
+    assert reader(json.dumps(batch[0]).encode(), CONTEXT, NO_CLIENT) is None
     assert plain[0].json() == compiled[0].json()
     assert plain[1] == compiled[1]
     assert len(plain[1]) == len(EXAMPLES)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from producer_api.events.client import NO_CLIENT
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
 from schemas.codec import decode
@@ -20,7 +21,7 @@ LOWER = "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"
 def test_an_upper_case_event_id_is_stored_in_lower_case(read: object) -> None:
     """On the fast path and in `parse`, in the record and its header."""
     assert callable(read)
-    encoded = read(json.dumps(REQUIRED | {"event_id": LOWER.upper()}).encode(), CONTEXT)
+    encoded = read(json.dumps(REQUIRED | {"event_id": LOWER.upper()}).encode(), CONTEXT, NO_CLIENT)
 
     assert encoded is not None
     assert encoded.event_id == LOWER

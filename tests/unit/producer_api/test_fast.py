@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from producer_api.events.client import NO_CLIENT
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
 from schemas.event_types import EVENT_TYPES
@@ -14,7 +15,7 @@ pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler"
 
 def fast(**fields: Any) -> Any:
     """Return the result of the fast path for an event with the required fields and `fields`."""
-    return read_fast(json.dumps(REQUIRED | fields).encode(), CONTEXT)
+    return read_fast(json.dumps(REQUIRED | fields).encode(), CONTEXT, NO_CLIENT)
 
 
 @pytest.mark.parametrize("name", [name for name in EVENT_TYPES if name != "payment"])
@@ -22,7 +23,7 @@ def test_the_examples_take_the_fast_path(name: str) -> None:
     """The result equals that of `parse`."""
     raw = (VALID / name / "basic.json").read_bytes()
 
-    encoded = read_fast(raw, CONTEXT)
+    encoded = read_fast(raw, CONTEXT, NO_CLIENT)
 
     assert encoded is not None
     assert encoded == parse(raw, CONTEXT)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PART = re.compile(
-    r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)[ a-z]*\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 _FILE = re.compile(r"(?:#|//|<!--) (\w[\w.-]*\.\w+)(?: -->)?\n")
 
