@@ -37,6 +37,7 @@ SCHEMA_FILES: dict[int, str] = {
     18: "cluster_epoch.avsc",
     22: "alert_state.v3.avsc",
     23: "raw_event.v2.avsc",
+    27: "salt.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")

@@ -299,6 +299,14 @@ class ClusterEpoch(Struct, kw_only=True, gc=False):
     adopted_at: int
 
 
+class Salt(Struct, kw_only=True, gc=False):
+    """The salt of the visitor ids that are derived on one UTC day, `YYYY-MM-DD` (ADR 64)."""
+
+    day: str
+    salt: bytes
+    created_at: int
+
+
 Record = (
     RawEvent
     | SessionState
@@ -310,4 +318,5 @@ Record = (
     | Replay
     | ImportWindow
     | ClusterEpoch
+    | Salt
 )

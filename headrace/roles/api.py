@@ -1,4 +1,4 @@
-"""The role `api`, with the import windows as a global table."""
+"""The role `api`, with the import windows and the salts as global tables."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from producer_api.http.app import Api, create_app
 from schemas.settings import Settings
-from schemas.topics import IMPORT_WINDOWS
+from schemas.topics import IMPORT_WINDOWS, SALTS
 from streams.engine.global_table import GlobalTable
 
 
@@ -21,4 +21,7 @@ def create_api(
     api.add_background_task(
         GlobalTable(settings.kafka, IMPORT_WINDOWS.name, None, api.import_sites.apply).run
     )
+    salts = GlobalTable(settings.kafka, SALTS.name, None, api.salts.apply)
+    api.add_background_task(salts.run)
+    api.keep_salts(salts.complete)
     return api

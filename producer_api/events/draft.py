@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from producer_api.events.client import OPEN_GRANT, Authorize, Client, Grant, authorize_all
-from producer_api.events.derive.steps import Derived, derive
+from producer_api.events.derive.steps import BOT, Derived, keep_trust
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.times import Clamped
 from schemas import headers
@@ -17,7 +17,7 @@ from schemas.headers import Headers
 #: The type header of each event type.
 TYPE_HEADERS = {name: (headers.TYPE, name.encode()) for name in EVENT_TYPES}
 #: The header of events that are stored, but not counted, by reason.
-EXCLUDED_HEADERS = {"bot": (headers.EXCLUDED, b"bot")}
+EXCLUDED_HEADERS = {BOT: (headers.EXCLUDED, BOT.encode())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class EventContext:
     new_id: Callable[[], str]
     import_sites: ImportSites
     authorize: Authorize = authorize_all
-    derive: Callable[[Any, Client, Grant], Derived] = derive
+    derive: Callable[[Any, Client, Grant], Derived] = keep_trust
 
 
 @dataclass(slots=True)

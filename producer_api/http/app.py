@@ -2,8 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Protocol
 
 import uuid_utils
@@ -11,6 +20,10 @@ from prometheus_client import CollectorRegistry
 
 from producer_api.events.batch import split
 from producer_api.events.client import Client
+from producer_api.events.derive.lookups import load as load_lookups
+from producer_api.events.derive.salts import Salts
+from producer_api.events.derive.steps import derive
+from producer_api.events.derive.visitors import Visitors
 from producer_api.events.draft import EventContext
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.rejection import RejectedEarly, shorten
@@ -26,6 +39,7 @@ from producer_api.http.responses import Response
 from producer_api.http.routes import pages
 from producer_api.produce.accumulator import Accumulator, Transport
 from producer_api.produce.producer import ReconnectingProducer
+from producer_api.produce.salt_keeper import keep_salts
 from schemas.operational_endpoints import Operations
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
@@ -60,17 +74,19 @@ class Connection(Transport, Protocol):
 class Api:
     """The ASGI application of the role `api`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - dependencies
         self,
         connection: Connection,
         accumulator: Accumulator,
         context: EventContext,
+        salts: Salts,
         metrics: Metrics,
         ready_checks: Sequence[Callable[[], str | None]],
     ) -> None:
         self._connection = connection
         self._accumulator = accumulator
         self._metrics = metrics
+        self.salts = salts
         #: Sites whose events keep timestamps of any age.
         self.import_sites = context.import_sites
         #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
@@ -79,6 +95,10 @@ class Api:
         self._pages = pages(self.operations, metrics, self._lifespan)
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []
+
+    def keep_salts(self, loaded: Callable[[], Awaitable[None]]) -> None:
+        """Create and delete salts in the background; `loaded` is that of `keep_salts`."""
+        self.add_background_task(partial(keep_salts, self.salts, self._connection, loaded))
 
     def add_background_task(self, background: Background) -> None:
         """Run a task from the role's start to its stop; call this before `start`."""
@@ -238,6 +258,16 @@ def create_app(
         max_waiting_bytes=settings.api.max_waiting_bytes,
     )
     sites = ImportSites(settings.imports.sites, now)
-    context = EventContext(now, lambda: str(uuid_utils.uuid7()), sites)
+    salts = Salts(now)
+    visitors = Visitors(salts, now, settings.session.gap_seconds * 1_000_000)
+    lookups = load_lookups(
+        visitors, masks_emails=settings.api.mask_emails, database=settings.api.geo_database
+    )
+    context = EventContext(
+        now,
+        lambda: str(uuid_utils.uuid7()),
+        sites,
+        derive=partial(derive, lookups=lookups),
+    )
     metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes)
-    return Api(producer, accumulator, context, metrics, ready_checks)
+    return Api(producer, accumulator, context, salts, metrics, ready_checks)

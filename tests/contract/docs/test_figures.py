@@ -9,12 +9,13 @@ from schemas.topics import (
     CLUSTER_EPOCHS,
     IMPORT_WINDOWS,
     REPLAYS,
+    SALTS,
     SUBSCRIPTIONS,
     TOPICS,
 )
 
 #: Configuration and internal state.
-NOT_DRAWN = {ALERT_STATES, CLUSTER_EPOCHS, IMPORT_WINDOWS, REPLAYS, SUBSCRIPTIONS}
+NOT_DRAWN = {ALERT_STATES, CLUSTER_EPOCHS, IMPORT_WINDOWS, REPLAYS, SALTS, SUBSCRIPTIONS}
 #: Modules that move no events.
 SERVICE_AGENTS = {"count_discarded", "follow_subscriptions", "replaying", "report_live"}
 

@@ -22,6 +22,7 @@ INDEPENDENT_OF_BODY = frozenset(
         RejectReason.REQUEST_TOO_SLOW,
         RejectReason.HEADERS_TOO_LARGE,
         *NOT_IN_KAFKA,
+        RejectReason.BAD_IP,  # without a key, any ip is accepted
         RejectReason.INTERNAL_ERROR,
         RejectReason.NOT_READY,
         RejectReason.OVERLOADED,

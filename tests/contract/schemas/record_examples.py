@@ -27,6 +27,7 @@ from schemas.records import (
     Record,
     ReferrerCount,
     Replay,
+    Salt,
     Screen,
     SecondCount,
     SessionState,
@@ -231,6 +232,10 @@ def _cluster_epoch() -> ClusterEpoch:
     return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
 
 
+def _salt() -> Salt:
+    return Salt(day="2026-04-01", salt=bytes(range(32)), created_at=_NOON)
+
+
 #: An example of each record with its newest schema and all fields.
 MAKERS = {
     record.__name__: make
@@ -245,6 +250,7 @@ MAKERS = {
         (Replay, _replay),
         (ImportWindow, _import_window),
         (ClusterEpoch, _cluster_epoch),
+        (Salt, _salt),
     )
 }
 

@@ -40,6 +40,7 @@ PUBLISHED = {
     18: ("cluster_epoch.avsc", "a90c935621637f95"),
     22: ("alert_state.v3.avsc", "326a38b988fa6ba5"),
     23: ("raw_event.v2.avsc", "31f90fe65f58c02b"),
+    27: ("salt.avsc", "e1809d06fb4dae8e"),
 }
 
 RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in typing.get_args(Record)}

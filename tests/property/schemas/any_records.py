@@ -19,6 +19,7 @@ from schemas.records import (
     Record,
     ReferrerCount,
     Replay,
+    Salt,
     Screen,
     SecondCount,
     SessionState,
@@ -105,6 +106,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Replay: built(Replay),
     ImportWindow: built(ImportWindow),
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
+    Salt: built(Salt),
 }
 any_record = st.one_of(*RECORDS.values())
 any_record_type = st.sampled_from(list(RECORDS))
