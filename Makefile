@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser pooler unit test faults fuzz bench lint fmt types layers spelling deps lock docs check
+.PHONY: help setup run browser pooler unit test faults fuzz bench lint fmt types layers spelling deps lock docs screenshot check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -29,6 +29,9 @@ browser: .venv/.ready ## see that there is a Chromium for the tests; apt install
 
 pooler: .venv/.ready ## see that there is a PgBouncer for the tests; apt installs one
 	@$(BIN)/python -m tests.fixtures.pgbouncer
+
+# The tests start hundreds of Python processes: without this, each compiles headrace and the tests.
+unit test faults: export PYTHONDONTWRITEBYTECODE :=
 
 unit: .venv/.ready ## run what needs no Kafka, no PostgreSQL and no browser, with few examples of each property
 	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=quick $(or $(ARGS),tests/unit tests/component tests/property \
@@ -75,6 +78,9 @@ lock: .venv/.ready ## check that each dependency is locked, with its hashes
 docs: .venv/.ready ## write the references and the figure of the data flow from the code
 	@$(BIN)/python -m docs.reference
 	@$(BIN)/python -m docs.figures
+
+screenshot: setup browser ## write docs/images/dashboard.png: a dashboard with simulated visitors
+	@$(BIN)/python -m docs.screenshot $(ARGS)
 
 check: lint types layers spelling deps lock ## all that needs no broker: the six before this
 

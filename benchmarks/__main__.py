@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each workload (3)")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; benchmarks: {', '.join(NAMES)}")
     gc.set_threshold(50_000, 20, 100)  # as `python -m headrace` does
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # runs `finally` blocks
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics are recreated often

@@ -1,4 +1,4 @@
-"""Fills topics with whole batches, which takes little CPU."""
+"""Fills topics with batches that are built in advance, so that sending them takes little CPU."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

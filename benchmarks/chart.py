@@ -1,4 +1,4 @@
-"""Bar charts in SVG of one column per workload; a line shows the range over the rounds."""
+"""Bar charts in SVG. They show one column per workload, with a line for the range of the rounds."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

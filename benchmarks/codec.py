@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from benchmarks.events import events
-from benchmarks.measure import Candidate, Workload, calling
+from benchmarks.measure import Candidate, Workload, function_candidate
 from benchmarks.peers import avro
 from schemas import avro_fallback, codec
 from schemas.records import RawEvent
@@ -15,7 +15,7 @@ _EVENTS = 20_000
 
 
 def _decoding(name: str, module: Any, messages: list[bytes]) -> Candidate:
-    return calling(name, lambda message: module.decode(message, RawEvent), messages)
+    return function_candidate(name, lambda message: module.decode(message, RawEvent), messages)
 
 
 @asynccontextmanager
@@ -31,7 +31,8 @@ async def workloads() -> AsyncIterator[list[Workload]]:
     }
     yield [
         Workload(
-            "Encode", [calling(name, module.encode, sample) for name, module in codecs.items()]
+            "Encode",
+            [function_candidate(name, module.encode, sample) for name, module in codecs.items()],
         ),
         Workload("Decode", [_decoding(name, module, messages) for name, module in codecs.items()]),
     ]

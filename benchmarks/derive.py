@@ -7,7 +7,7 @@ from itertools import count
 from uuid import UUID
 
 from benchmarks.events import bodies
-from benchmarks.measure import Candidate, Workload, calling
+from benchmarks.measure import Candidate, Workload, function_candidate
 from producer_api.events.client import NO_CLIENT, Client
 from producer_api.events.derive.lookups import Lookups, load
 from producer_api.events.derive.salts import DAY_US, Salts, day_name
@@ -54,7 +54,9 @@ def _client(number: int) -> Client:
 
 
 def _reading(name: str, context: EventContext, requests: list[tuple[bytes, Client]]) -> Candidate:
-    return calling(name, lambda request: read_fast(request[0], context, request[1]), requests)
+    return function_candidate(
+        name, lambda request: read_fast(request[0], context, request[1]), requests
+    )
 
 
 @asynccontextmanager

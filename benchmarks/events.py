@@ -1,4 +1,4 @@
-"""The events of the benchmarks: visitors of the demo's shop, as a tracker sends them."""
+"""The events of the benchmarks: those of the demo, as a tracker sends them."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ def bodies(number: int) -> list[bytes]:
 
 @cache
 def events(number: int) -> list[RawEvent]:
-    """Return the events of `bodies` as the API parses them, all received at the same time."""
+    """Return the events of `bodies` as parsed by the API, all received at the same time."""
     ids = (str(UUID(int=(0x7 << 76) | n << 80)) for n in count(1))
     now = int((_START + timedelta(minutes=30)).timestamp() * 1e6)
     context = EventContext(lambda: now, lambda: next(ids), ImportSites((), lambda: now))

@@ -1,4 +1,4 @@
-"""HTTP to Kafka: 1 and 100 events per request, with 202 after the ack."""
+"""HTTP to Kafka: one or 100 events per request, with 202 after the ack."""
 
 import asyncio
 import json
@@ -91,7 +91,7 @@ def go_peer(folder: Path) -> Sequence[str]:
     if go is None:
         raise PeerUnavailable("there is no `go` on the PATH")
     if subprocess.run((go, "build", "-o", peer, "."), cwd=_GO, check=False).returncode:  # noqa: S603
-        raise PeerUnavailable("`go build` did not build it, or could not fetch its modules")
+        raise PeerUnavailable("`go build` failed: it could not compile it or fetch its modules")
     return (peer,)
 
 

@@ -52,7 +52,7 @@ def _events_of_session(value: bytes) -> int:
 
 
 def _events_of_counters(value: bytes) -> int:
-    """Return the events of the last 30 minutes, which is longer than a backlog."""
+    """Return the number of events of the last 30 minutes, which is longer than a backlog."""
     return sum(minute.events for minute in decode(value, LiveCounters).minutes)
 
 

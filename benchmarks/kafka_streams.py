@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.measure import PeerUnavailable
 from headrace.local.broker import maven
-from headrace.local.broker.jars import cache_folder
+from headrace.local.broker.jars import cache_directory
 
 #: Older than the broker, because some mirrors of Maven Central lack the newest version.
 _VERSION = "4.3.1"
@@ -27,7 +27,7 @@ def kafka_streams(folder: Path) -> list[str]:
 
 def _jars() -> list[Path]:
     """Return the jars of Kafka Streams, downloaded once from Maven Central."""
-    folder = cache_folder() / f"kafka-streams-{_VERSION}"
+    folder = cache_directory() / f"kafka-streams-{_VERSION}"
     classpath = folder / "classpath.txt"
     if not classpath.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,6 +35,8 @@ def _jars() -> list[Path]:
             jars = maven.download(f"org.apache.kafka:kafka-streams:{_VERSION}", folder)
         except (OSError, RuntimeError, ValueError) as error:
             print(f"  Kafka Streams: {error}", flush=True)
-            raise PeerUnavailable(f"Maven Central did not give version {_VERSION}") from error
+            raise PeerUnavailable(
+                f"version {_VERSION} could not be downloaded from Maven Central"
+            ) from error
         classpath.write_text("\n".join(map(str, jars)))
     return [Path(line) for line in classpath.read_text().split("\n")]

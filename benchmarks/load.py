@@ -1,4 +1,4 @@
-"""An HTTP load generator: each connection sends its next request when it has a response.
+"""An HTTP load generator: each connection sends its next request after the previous response.
 
 `python -m benchmarks.load PID PORT PATH CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the results
 as JSON, with the CPU time of the server, PID. It is a separate process, so that its own CPU time

@@ -1,7 +1,7 @@
-"""Runs the candidates of a workload in shuffled order over several rounds.
+"""Runs the candidates of a workload in several rounds, each in random order.
 
-Absolute figures vary with the machine's other load; comparisons of candidates within a round,
-which run in sequence, are more reliable.
+Absolute figures vary with the other load of the machine. Comparisons of candidates within a round
+are more reliable, because they run one after the other.
 """
 
 import time
@@ -13,7 +13,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
-#: The results of one run, by the heads of the table's columns.
+#: The results of one run, by the column headings of the table.
 Figures = Mapping[str, float]
 
 
@@ -51,7 +51,7 @@ class Workload(NamedTuple):
     title: str
     candidates: Sequence[Candidate]
     unit: str = "event"
-    #: The column that the chart shows; by default the first.
+    #: The column that is shown in the chart, by default the first.
     chart_column: str = ""
     #: False if each run is a new process.
     warms_up: bool = True
@@ -77,7 +77,9 @@ def in_process(name: str, job: Callable[[], Awaitable[int]]) -> Candidate:
     return Candidate(name, run)
 
 
-def calling(name: str, function: Callable[[Any], object], arguments: Sequence[Any]) -> Candidate:
+def function_candidate(
+    name: str, function: Callable[[Any], object], arguments: Sequence[Any]
+) -> Candidate:
     """Return a candidate that calls a function with each of the arguments."""
 
     async def job() -> int:
@@ -91,8 +93,8 @@ def calling(name: str, function: Callable[[Any], object], arguments: Sequence[An
 async def measure(workload: Workload, rounds: int) -> dict[str, Any]:
     """Run all candidates in each round, after a warm-up round; return the results.
 
-    A candidate that fails is excluded from later rounds; if it is the first one, the error is
-    raised.
+    A candidate that fails is excluded from later rounds. If the first candidate fails, its error
+    is raised.
     """
     random = Random(rounds)  # noqa: S311 - an order, not a secret
     runs = _Runs(workload)
@@ -159,7 +161,7 @@ def _outcome(error: Exception) -> dict[str, Any]:
 
 
 def _figures(run: Measurement | Figures, first: Measurement | Figures, unit: str) -> Figures:
-    """Return the figures of a run, relative to the first candidate's run of the same round."""
+    """Return the figures of a run, with its CPU relative to the first candidate's in this round."""
     if not (isinstance(run, Measurement) and isinstance(first, Measurement)):
         return cast("Figures", run)
     latencies = zip(("p50 ms", "p99 ms"), run.latencies_ms or (), strict=False)

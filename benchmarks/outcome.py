@@ -1,4 +1,4 @@
-"""The results that a candidate has written to Kafka."""
+"""Counts the results that a candidate has written to Kafka."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks.living import RULES
+from benchmarks.live_sessions import RULES
 from streams.agents import aggregate_durations, count_live, raise_alerts, route_events, sessionize
 from streams.agents.count_live import Counting
 from streams.domain.alerts.subscriptions import Subscriptions

@@ -1,7 +1,7 @@
-"""Scaling from one worker on one core to two on two, and the effect of the number of partitions.
+"""Scaling from one worker on one core to two workers on two, and with the number of partitions.
 
-The broker and the load generator are pinned to the cores of the workers, because their work per
-event is constant: two workers have twice the resources of one.
+The broker and the load generator are pinned to the cores of the workers. Their work per event is
+constant, so that two workers have twice the resources of one.
 """
 
 import asyncio
@@ -33,11 +33,12 @@ from benchmarks.measure import Candidate, Measurement, Workload
 from benchmarks.process import ROOT
 from headrace.local.broker.local_kafka import LocalKafka
 from schemas.event_types import EVENT_TYPES
+from schemas.plurals import counted
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
 from tests.component.streams.bench import raw_record
 
 TITLE = "Scale: from events-raw to sessions, by workers and partitions"
-#: The numbers of workers, and of cores, with the numbers of partitions.
+#: The number of workers, which is also the number of cores, and the number of partitions.
 _VARIANTS = ((1, 12), (2, 12), (1, 4), (1, 48))
 _EVENTS = 80_000
 _READY_SECONDS, _DONE_SECONDS = 60, 120
@@ -170,10 +171,6 @@ class _CpuUsage:
         return [float(cpu.user + cpu.system) for cpu in times]
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 @asynccontextmanager
 async def workloads() -> AsyncIterator[list[Workload]]:
     """Yield the workloads of this benchmark."""
@@ -183,7 +180,7 @@ async def workloads() -> AsyncIterator[list[Workload]]:
                 "route_events and sessionize",
                 [
                     Candidate(
-                        f"{_counted(workers, 'worker')} on {_counted(workers, 'core')}, "
+                        f"{counted(workers, 'worker')} on {counted(workers, 'core')}, "
                         f"{partitions} partitions",
                         partial(_run, kafka, workers, partitions),
                     )

@@ -17,7 +17,7 @@ import psutil
 import uvloop
 from aiokafka import TopicPartition
 
-from benchmarks.living import RULES
+from benchmarks.live_sessions import RULES
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_SESSION
 from streams.agents import route_events, sessionize

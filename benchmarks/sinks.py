@@ -37,7 +37,7 @@ from tests.fixtures.postgres import LocalPostgres
 
 TITLE = "Writing events to SQL"
 _EVENTS = 4_000
-#: One commit per event is slow, at a constant rate.
+#: Fewer events for one commit per event, which is slow.
 _EVENTS_WITH_COMMIT = 400
 _BATCHES = (500, 2_000)
 
@@ -48,7 +48,7 @@ _numbers = count(1)
 _DATABASES = ("writer", "driver", "sqlmodel", "per_event")
 _COMMIT_PER_EVENT = "SQLModel, one commit per event"
 
-#: Stores a batch; the second argument is the offset of its first row.
+#: Stores a batch of rows, given the offset of the first.
 Store = Callable[[Sequence[Any], int], Awaitable[None]]
 
 

@@ -13,7 +13,9 @@ _SIZES = (10_000, 100_000, 1_000_000)
 
 def _candidate(sessions: int) -> Candidate:
     async def run() -> Measurement:
-        return await run_candidate((sys.executable, "-m", "benchmarks.living", str(sessions)))
+        return await run_candidate(
+            (sys.executable, "-m", "benchmarks.live_sessions", str(sessions))
+        )
 
     return Candidate(f"{sessions:,} sessions", run)
 

@@ -1,4 +1,4 @@
-"""HTTP to SQL: the rates that the whole system sustains, with the CPU time of each role.
+"""HTTP to SQL: the rates that the whole pipeline sustains, with the CPU time of each role.
 
 A rate is sustained if all events are processed and stored in SQL within two seconds of the last
 202; one second of this is the commit interval of `streams`.

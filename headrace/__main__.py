@@ -1,4 +1,4 @@
-"""`python -m headrace`: the `headrace` command."""
+"""The `headrace` command, also as `python -m headrace`."""
 
 import gc
 
@@ -8,4 +8,5 @@ gc.set_threshold(50_000, 20, 100)
 
 from headrace.cli.main import main  # noqa: E402 - after set_threshold
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,29 +1,32 @@
-"""Errors that a user can fix."""
+"""Errors that the user of a command can fix."""
 
-from kafka_clients.problems import KafkaProblem
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # aiokafka takes 50 ms to import
+    from kafka_clients.problems import KafkaProblem
 
 
 class UserError(Exception):
     """An error that the user can fix. The message says what is wrong and how to fix it.
 
-    The command line prints only the message, without a traceback, and exits with 1.
+    The command prints the message without a traceback, and exits with 1.
     """
 
     exit_code = 1
 
 
 class UsageError(UserError):
-    """Invalid use of a command. It exits with 2."""
+    """Wrong use of a command, which exits with 2."""
 
     exit_code = 2
 
 
-class RefusedError(UserError):
-    """Kafka denied an authentication, an authorization or a record."""
+class KafkaProblemError(UserError):
+    """Kafka denies authentication, authorization or a record, or a topic is misconfigured."""
 
-    def __init__(self, refusal: KafkaProblem) -> None:
-        super().__init__(refusal.sentence)
-        self.refusal = refusal
+    def __init__(self, problem: "KafkaProblem") -> None:
+        super().__init__(problem.sentence)
+        self.problem = problem
 
 
 class RoleFailedError(UserError):

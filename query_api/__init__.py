@@ -1,1 +1,1 @@
-"""HTTP out: live counters, alerts, sessions, pages, subscriptions and the live page."""
+"""HTTP out: live counters, alerts, sessions, pages, subscriptions and the dashboard."""

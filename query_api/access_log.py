@@ -1,6 +1,6 @@
-"""The access log: one line for each request, without secrets and personal data.
+"""The access log: one line per request, without secrets and personal data.
 
-It excludes the query string, which can contain a token, and the client's address.
+It contains neither the query string, which may have a token, nor the client's address.
 """
 
 import logging
@@ -11,17 +11,17 @@ from urllib.parse import quote
 
 _log = logging.getLogger(__name__)
 
-#: Polled every few seconds, so not logged.
+#: Paths that are polled every few seconds, and not logged.
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-#: The files of the live page, not logged either.
+#: The files of the dashboard, which are not logged either.
 _FILES = re.compile(r"/page/\w+\.\w+")
 _MAX_CHARACTERS = 200
-#: Tokens that were pasted into the path.
+#: A token that was pasted into the path.
 _TOKEN = re.compile(r"hr[a-z]?_[\w%-]{16,}")
 
 
 def log_request(scope: Mapping[str, Any], outcome: str, seconds: float) -> None:
-    """Log a request. `outcome` is its status and, for errors, the code."""
+    """Log a request. `outcome` is the status and, for errors, the code of the response."""
     if scope["path"] not in _QUIET and not _FILES.fullmatch(scope["path"]):
         _log.info(
             "%s %s %s, %.0f ms", scope["method"], _loggable_path(scope), outcome, 1_000 * seconds

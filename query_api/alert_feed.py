@@ -1,7 +1,7 @@
-"""The stream of alerts: SQL is polled once for all clients.
+"""The stream of alerts. SQL is polled once for all clients.
 
-`seq` never becomes visible out of order (see `AlertSequenceRow`), so the position of a client is
-one number, and everything after it is read from SQL, without queues and without gaps.
+Alerts become visible in the order of `seq` (see `AlertSequenceRow`), so the position of a client is
+one number: all later alerts are read from SQL, without queues and without gaps.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from sinks.sql.engine import Database
 from sinks.sql.errors import is_transient
 
 INTERVAL_SECONDS = 0.5
-#: Limit of a read.
-PAGE = 200
-#: Limit of cached reads.
-_MAX_SHARED = 1_000
+#: Maximum number of alerts per read.
+PAGE_SIZE = 200
+#: Maximum number of cached reads.
+_MAX_CACHED_READS = 1_000
 
-#: Messages, and the `seq` up to which they are complete.
+#: Encoded messages, and the `seq` up to which they are complete.
 _Messages = tuple[bytes, int]
 
 
 class AlertFeed:
-    """Polls the newest `seq`, and shares reads among clients. `clock` is in seconds."""
+    """Polls the newest `seq` and shares reads among clients. `clock` is in seconds."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class AlertFeed:
         self._newest = 0
         self._polled_at = float("-inf")
         self._polling = asyncio.Lock()
-        self._shared: dict[tuple[str, int], asyncio.Task[_Messages]] = {}
+        self._reads: dict[tuple[str, int], asyncio.Task[_Messages]] = {}
 
     async def newest(self) -> int:
         """Return the `seq` of the newest alert, at most half a second old."""
@@ -42,7 +42,7 @@ class AlertFeed:
                 self._polled_at = self._clock()
                 if newest != self._newest:
                     self._newest = newest
-                    self._shared.clear()
+                    self._reads.clear()
             return self._newest
 
     async def after(self, site_id: str, seq: int) -> _Messages:
@@ -53,23 +53,23 @@ class AlertFeed:
         newest = await self.newest()
         if seq >= newest:
             return b"", seq
-        if len(self._shared) >= _MAX_SHARED:
+        if len(self._reads) >= _MAX_CACHED_READS:
             return await self._read(site_id, seq, newest)
-        reading = self._shared.get((site_id, seq))
+        reading = self._reads.get((site_id, seq))
         if reading is None:
             reading = asyncio.ensure_future(self._read(site_id, seq, newest))
-            self._shared[site_id, seq] = reading
+            self._reads[site_id, seq] = reading
         try:
             return await asyncio.shield(reading)
         except Exception:
-            self._shared.pop((site_id, seq), None)
+            self._reads.pop((site_id, seq), None)
             raise
 
     async def watch(self, site_id: str, last_seen: int | None) -> sse.Source:
-        """Return a source for one client: alerts after `last_seen`, or new ones if None.
+        """Return the source of one client: alerts after `last_seen`, or only new ones if None.
 
-        A `last_seen` above the newest `seq` is from another database, and ignored. While SQL is
-        unavailable, the source returns nothing.
+        A `last_seen` above the newest `seq` is from another database and ignored. The source
+        returns nothing while SQL is unavailable.
         """
         newest = await self.newest()
         seq = newest if last_seen is None or last_seen > newest else last_seen
@@ -88,8 +88,8 @@ class AlertFeed:
 
     async def _read(self, site_id: str, seq: int, newest: int) -> _Messages:
         alerts = await self._database.run(
-            lambda connection: queries.alerts_after(connection, site_id, seq, newest, PAGE)
+            lambda connection: queries.alerts_after(connection, site_id, seq, newest, PAGE_SIZE)
         )
         messages = [sse.event("alert", msgspec.json.encode(a), str(a["seq"])) for a in alerts]
-        until = alerts[-1]["seq"] if len(alerts) == PAGE else newest
+        until = alerts[-1]["seq"] if len(alerts) == PAGE_SIZE else newest
         return b"".join(messages), until

@@ -1,4 +1,4 @@
-"""The role `query`: a FastAPI application, with access log, metrics and draining."""
+"""The role `query`: a FastAPI application with access log, metrics and graceful shutdown."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
@@ -15,9 +15,10 @@ from starlette.types import Message, Receive, Scope, Send
 from query_api import queries
 from query_api.access_log import log_request, log_stream_end
 from query_api.alert_feed import AlertFeed
-from query_api.auth import Authenticator
+from query_api.auth import Authenticator, token_of
 from query_api.concurrency import ListSlots
 from query_api.errors import error_response, unavailable
+from query_api.headers import sanitize_headers, with_default_headers
 from query_api.live_feed import LiveFeed
 from query_api.live_reader import LiveReader
 from query_api.live_store import LiveStore
@@ -28,8 +29,10 @@ from schemas.asgi_extensions import canonical_path
 from schemas.operational_endpoints import OPERATION_PATHS, Operations
 from schemas.settings import Settings
 from schemas.topics import IMPORT_WINDOWS
+from schemas.trusted_proxies import TrustedProxies
 from sinks.delivery.publisher import PublishConfiguration, open_publisher
 from sinks.delivery.service import Subscriptions, open_subscriptions
+from sinks.sites.service import SiteService, open_sites
 from sinks.sql.engine import Database
 from sinks.sql.errors import explain
 from sinks.sql.reader import open_reader
@@ -37,28 +40,27 @@ from sinks.sql.reader import open_reader
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 10.0
-#: Limit of the sites in the log at start.
+#: Maximum number of sites in the log message at start.
 _LOGGED_SITES = 20
-#: Readers for token checks, each of which takes well under a millisecond.
+#: Connections for token checks, each of which takes well under a millisecond.
 _AUTHENTICATION_READERS = 2
 
 
 class Services(NamedTuple):
-    """The services that write. They connect to Kafka when first used."""
+    """The services that write. They connect to Kafka on first use."""
 
     subscriptions: Subscriptions
     publish_window: PublishConfiguration
+    sites: SiteService
 
 
-Headers = list[tuple[bytes, bytes]]
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class Query:
-    """HTTP out as an ASGI application; its lifespan calls `start` and `stop`.
+    """HTTP out as an ASGI application. Its lifespan calls `start` and `stop`.
 
-    `authentication` is a separate connection pool for token checks, so that lists do not delay
-    them.
+    `authentication` is a separate connection pool for token checks, which lists must not delay.
     """
 
     services: Services
@@ -76,7 +78,8 @@ class Query:
         self._databases = (database, authentication)
         self._reader = reader
         self._now_ms = now_ms
-        #: The database and brokers, for the log.
+        self.proxies = TrustedProxies()
+        #: The database and the brokers, for the log message at start.
         self.sources = ""
         self._sites_task: asyncio.Task[None] | None = None
         self._open_services = services
@@ -84,6 +87,7 @@ class Query:
         self._metrics = Metrics(registry, lambda: reader.store.size)
         self.streams = Streams(self._metrics)
         self.operations = Operations(registry, [lambda: self.problem], document)
+        self.operations.is_authorized = self._may_see_details
         self._in_flight = 0
         self._drained = asyncio.Event()
         self._app = self._application()
@@ -109,9 +113,16 @@ class Query:
         app.state.slots, app.state.streams = ListSlots(), self.streams
         return app
 
+    async def _may_see_details(self, request: Request) -> bool:
+        """Return True if the request has a token of all sites."""
+        authenticator: Authenticator = self._app.state.authenticator
+        token = token_of(request)
+        grant = await authenticator.check(token) if token else None
+        return grant is not None and grant.sites is None
+
     @property
     def is_stopping(self) -> bool:
-        """True after `drain` was called."""
+        """Whether `drain` was called."""
         return self.streams.stopping.is_set()
 
     @property
@@ -120,18 +131,18 @@ class Query:
         return "The server is shutting down" if self.is_stopping else self._reader.problem
 
     async def start(self) -> None:
-        """Generate the OpenAPI document and start reading live counters; do not wait for Kafka."""
+        """Generate the OpenAPI document and start reading live counters. Do not wait for Kafka."""
         self.operations.describe()
         self.services = await self._exit_stack.enter_async_context(self._open_services())
         self._reader.start(self._now_ms())
         self._sites_task = asyncio.get_running_loop().create_task(self._log_sites())
 
     def describe(self, address: str) -> list[str]:
-        """Return log lines with the URLs of the page and the API."""
-        return [f"The live page is at {address}/, the API at {address}/docs{self.sources}"]
+        """Return log lines with the URLs of the dashboard and the API."""
+        return [f"The dashboard is at {address}/, the API at {address}/docs{self.sources}"]
 
     async def _log_sites(self) -> None:
-        """Log the sites, or why they cannot be read."""
+        """Log the sites with visits, or why they cannot be read."""
         try:
             sites = await self._databases[0].run(lambda c: queries.sites(c, _LOGGED_SITES + 1))
         except Exception as error:  # noqa: BLE001 - requests report it as well
@@ -166,7 +177,7 @@ class Query:
         await self.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or the lifespan."""
+        """Serve a request, or the lifespan protocol."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -179,7 +190,7 @@ class Query:
                 self._drained.set()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, log and count it. HEAD is served as GET; the server omits the body."""
+        """Serve, log and count a request. HEAD is served as GET; the server omits the body."""
         started = time.perf_counter()
         method = scope["method"]
         inner: dict[str, Any] = {
@@ -194,7 +205,7 @@ class Query:
         async def observe(message: Message) -> None:
             nonlocal is_stream
             if message["type"] == "http.response.start":
-                headers = message["headers"] = _with_defaults(message["headers"])
+                headers = message["headers"] = with_default_headers(message["headers"])
                 is_stream = dict(headers).get(b"content-type") == b"text/event-stream"
                 self._record(scope, inner, message["status"], time.perf_counter() - started)
             await send(message)
@@ -204,33 +215,11 @@ class Query:
             log_stream_end(scope, time.perf_counter() - started)
 
     def _record(self, scope: Scope, inner: Scope, status: int, seconds: float) -> None:
-        # The label is the template of the route, to bound its cardinality.
+        # The label is the path template of the route, to limit its cardinality.
         path = inner["path"] if inner["path"] in OPERATION_PATHS else "none"
         template = getattr(inner.get("route"), "path", path)
         self._metrics.requests.labels(template, str(status)).inc()
         log_request(scope, f"{status} {inner['state'].get('code', '')}".rstrip(), seconds)
-
-
-def sanitize_headers(headers: Headers) -> Headers:
-    """Remove backslashes from cookies, and the header Range, of a request.
-
-    Python parses backslashes of quoted cookies in quadratic time (CVE-2024-7592). Ranges are not
-    supported, and Starlette's error for an invalid one has another format.
-    """
-    return [
-        (name, value.replace(b"\\", b"") if name == b"cookie" else value)
-        for name, value in headers
-        if name != b"range"
-    ]
-
-
-def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return response headers with the defaults `no-store` and `nosniff`."""
-    names = {name for name, _ in headers}
-    defaults = [(b"x-content-type-options", b"nosniff")]
-    if b"cache-control" not in names:
-        defaults.append((b"cache-control", b"no-store"))
-    return [*headers, *defaults]
 
 
 @asynccontextmanager
@@ -238,8 +227,9 @@ async def _open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_subscriptions(settings) as subscriptions,
         open_publisher(settings.kafka, IMPORT_WINDOWS) as publish_window,
+        open_sites(settings, subscriptions.delete) as sites,
     ):
-        yield Services(subscriptions, publish_window)
+        yield Services(subscriptions, publish_window, sites)
 
 
 def create_query(
@@ -248,7 +238,7 @@ def create_query(
     registry: CollectorRegistry | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Query:
-    """Create the role. `/metrics` exposes `registry`; `now_ms` returns milliseconds since 1970."""
+    """Create the role. `/metrics` exposes `registry`; `now_ms` returns the Unix time in ms."""
     (url, seconds) = (settings.database.url, settings.query.statement_timeout_seconds)
     query = Query(
         open_reader(url, seconds),
@@ -259,6 +249,8 @@ def create_query(
         authentication=open_reader(url, seconds, readers=_AUTHENTICATION_READERS),
     )
     query.streams.max_per_token = settings.query.max_streams_per_token
+    query.streams.max_per_site = settings.query.max_streams_per_site
+    query.proxies = query.operations.proxies = TrustedProxies(settings.api.trusted_proxies)
     query.sources = (
         f"; it reads {settings.database.redacted}, Kafka {settings.kafka.bootstrap_servers}"
     )

@@ -11,12 +11,13 @@ from query_api import tokens
 from query_api.errors import ApiError, Route, responses
 from query_api.tokens import Grant
 from schemas.settings import SITE_ID
+from schemas.trusted_proxies import TrustedProxies
 from sinks.sql.engine import Database
 
 _COOKIE = "headrace_token"
 
-#: How long valid tokens are cached, and a revoked one still works. Unknown tokens are not cached,
-#: so a new one works at once.
+#: How long valid tokens are cached, so that a revoked one still works. Unknown tokens are not
+#: cached, so that a new one works at once.
 CACHE_SECONDS = 2.0
 _MAX_CACHED = 1_000
 _COOKIE_SECONDS = 30 * 24 * 3600
@@ -40,7 +41,8 @@ _SECURITY = [
         APIKeyCookie(
             name=_COOKIE,
             scheme_name="cookie",
-            description="Of the live page; with _ and the port appended, if the URL has one.",
+            description="Cookie of the dashboard; _ and the port are appended if the URL has one. "
+            "Behind TLS it has the prefix __Host-.",
             auto_error=False,
         )
     ),
@@ -64,7 +66,7 @@ class Authenticator:
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
-        #: By hash: tokens themselves are never stored.
+        #: By hash, so that tokens are not stored.
         self._cache: dict[str, tuple[float, Grant]] = {}
 
     async def grant(self, request: Request) -> Grant:
@@ -84,9 +86,9 @@ class Authenticator:
         return grant
 
     async def unauthorized(self, token: str) -> ApiError:
-        """Return the 401 error for a missing (empty), unknown or revoked token.
+        """Return the 401 error for a missing (""), unknown or revoked token.
 
-        As in RFC 6750, WWW-Authenticate has `invalid_token` unless the token is missing.
+        As in RFC 6750, its challenge has the error `invalid_token` unless the token is missing.
         """
         if not token:
             return ApiError("unauthorized", _REQUIRED, www_authenticate="Bearer")
@@ -134,8 +136,26 @@ async def _site(
     return validate_site(grant, site_id)
 
 
-#: The site of the path, which the token allows.
+#: The site in the path, to which the token grants access.
 AllowedSite = Annotated[str, Depends(_site)]
+
+
+async def _manage(grant: Granted) -> Grant:
+    if grant.scope != "manage":
+        raise ApiError("manage_required", _MANAGE_REQUIRED)
+    return grant
+
+
+#: The grant of a token with the scope `manage`.
+Managing = Annotated[Grant, Depends(_manage)]
+
+
+async def _managed_site(site_id: AllowedSite, _: Managing) -> str:
+    return site_id
+
+
+#: The site of the path, which the token may manage.
+AllowedManager = Annotated[str, Depends(_managed_site)]
 
 
 def token_of(request: Request) -> str:
@@ -150,47 +170,60 @@ def token_of(request: Request) -> str:
 
 
 def validate_site(grant: Grant, site_id: object) -> str:
-    """Return `site_id`. Raise `ApiError`: 400 if it is malformed, 403 if the token denies it."""
+    """Return `site_id`. Raise `ApiError`: 400 if it is invalid, 403 if the token has no access."""
     if not isinstance(site_id, str) or not SITE_ID.fullmatch(site_id):
         raise ApiError(
-            "bad_site_id", "site_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -", "site_id"
+            "bad_site_id", "site_id must be 1 to 64 characters from A-Z a-z 0-9 . _ -", "site_id"
         )
     require_site(grant, site_id)
     return site_id
 
 
 def require_site(grant: Grant, site_id: str) -> None:
-    """Raise `ApiError` 403 if the token does not allow the site."""
+    """Raise `ApiError` 403 if the token has no access to the site."""
     if not grant.allows(site_id):
-        raise ApiError("forbidden", "This token is not for this site")
+        raise ApiError("forbidden", "This token has no access to this site")
 
 
 def require_same_origin(request: Request) -> None:
     """Raise `ApiError` 403 for a cross-origin request without an Authorization header.
 
-    `SameSite` cookies are sent by pages on other ports of the same host, too.
+    `SameSite` does not suffice: it also admits pages on other ports of the same host.
     """
     origin = request.headers.get("origin")
     if origin is None or "authorization" in request.headers:
         return
     host = request.headers.get("host", "")
     if not host or origin.partition("://")[2] != host:
-        raise ApiError("foreign_origin", "Pages of another origin are not allowed to do this")
+        raise ApiError("foreign_origin", "A page of another origin cannot make this request")
 
 
 def set_cookie(response: Response, token: str, request: Request) -> None:
-    """Set the token as a cookie that scripts cannot read."""
+    """Set the token as an HttpOnly cookie."""
     response.set_cookie(
         _cookie_name(request),
         token,
         max_age=_COOKIE_SECONDS,
-        secure=request.scope.get("scheme") == "https",
+        secure=_is_https(request),
         httponly=True,
         samesite="strict",
     )
 
 
 def _cookie_name(request: Request) -> str:
-    """Return a name with the port, because cookies are shared by all ports of a host."""
+    """Return the cookie name with the port, because all ports of a host share cookies.
+
+    With TLS, the prefix `__Host-` forbids that another host or a page without TLS sets it.
+    """
     port = _PORT.fullmatch(request.headers.get("host", ""))
-    return f"{_COOKIE}_{port[1]}" if port else _COOKIE
+    name = f"{_COOKIE}_{port[1]}" if port else _COOKIE
+    return f"__Host-{name}" if _is_https(request) else name
+
+
+def _is_https(request: Request) -> bool:
+    """Return True if the client uses TLS, also if it ends at a trusted proxy."""
+    if request.scope.get("scheme") == "https":
+        return True
+    proxies: TrustedProxies = request.app.state.query.proxies
+    peer = request.client.host if request.client else ""
+    return proxies.is_https(peer, request.scope["headers"])

@@ -1,4 +1,4 @@
-"""Concurrency limits of lists, in total and per token."""
+"""Concurrency limits of list requests, in total and per token."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ from query_api.errors import ApiError, overloaded
 from query_api.request_body import while_connected
 from sinks.sql.reader import READERS
 
-#: One reader is reserved for the streams of alerts.
+#: Lists that are read concurrently. One connection is reserved for the streams of alerts.
 TOTAL = READERS - 1
 #: Lists of one token that are read concurrently.
 PER_TOKEN = 2
@@ -25,10 +25,10 @@ WAIT_SECONDS = 4.0
 
 
 class ListSlots:
-    """Limits concurrent lists; waiting requests are served in order.
+    """Limits concurrent lists. Waiting requests are served in order.
 
-    A request over `PENDING_PER_TOKEN` gets 429, one that waits longer than `WAIT_SECONDS` 503; both
-    with Retry-After.
+    A request over `PENDING_PER_TOKEN` gets 429, and one that waits longer than `WAIT_SECONDS` 503,
+    both with Retry-After.
     """
 
     def __init__(self) -> None:
@@ -38,11 +38,11 @@ class ListSlots:
 
     @asynccontextmanager
     async def slot(self, token_id: str) -> AsyncIterator[None]:
-        """Wait for a slot, and hold it. Raise `ApiError` over a limit."""
+        """Wait for a slot and hold it. Raise `ApiError` over a limit."""
         if self._pending[token_id] >= PENDING_PER_TOKEN:
             sentence = (
-                f"This token has {PENDING_PER_TOKEN} pending list requests; retry when they are "
-                "done"
+                f"This token has {PENDING_PER_TOKEN} pending list requests; retry when they have "
+                "finished"
             )
             raise ApiError("too_many_lists", sentence, retry_after="1")
         self._pending[token_id] += 1
@@ -62,7 +62,7 @@ class ListSlots:
                 del self._pending[token_id], self._tokens[token_id]
 
 
-#: Awaits a function that reads a list.
+#: Calls and awaits a function that reads a list.
 Run = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
@@ -76,7 +76,7 @@ async def _in_slot(request: Request, grant: Granted) -> Run:
     return lambda call: while_connected(request.receive, run(call))
 
 
-#: Reads a list in a slot. Cancels the read if the client disconnects.
+#: Calls a function that reads a list, in a slot. Cancels the read if the client disconnects.
 InSlot = Annotated[Run, Depends(_in_slot)]
 
 
@@ -86,7 +86,7 @@ async def _read_in_slot(
     return lambda work: run(lambda: request.app.state.database.run(work))
 
 
-#: Runs a query of a list in a slot.
+#: Runs the query of a list in a slot.
 ReadList = Annotated[
     Callable[[Callable[[Connection], Any]], Awaitable[Any]], Depends(_read_in_slot)
 ]

@@ -1,4 +1,4 @@
-"""Errors of HTTP out: `{"error":"<sentence>","code":"<code>"}`, often with `field`."""
+"""Error responses of HTTP out: `{"error":"<sentence>","code":"<code>"}`, often with `field`."""
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
@@ -26,14 +26,14 @@ from sinks.sql.errors import (
 
 _log = logging.getLogger(__name__)
 
-#: Limit of client input in a message.
+#: Maximum length of client input in a message.
 _MAX_CHARACTERS = 100
 
-#: Codes by status, with their meaning. The message of a response is more specific.
+#: Codes by status, with their meanings. The message of a response is more specific.
 _CODES = {
     400: {
         "bad_parameter": "A query parameter is invalid or unknown; field names it.",
-        "bad_site_id": "site_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -",
+        "bad_site_id": "site_id must be 1 to 64 characters from A-Z a-z 0-9 . _ -",
         "invalid_json": "The body is not valid JSON.",
         "not_an_object": "The body must be a JSON object.",
         "invalid_field": "A field of the body is invalid; field names it.",
@@ -42,16 +42,16 @@ _CODES = {
         "unauthorized": "The token is missing, or invalid if WWW-Authenticate has invalid_token."
     },
     403: {
-        "forbidden": "The token is not for this site.",
+        "forbidden": "The token has no access to this site.",
         "manage_required": "The token can only read; a change requires the scope manage.",
         "foreign_origin": "A page of another origin cannot use the cookie for a change.",
     },
     404: {"not_found": "The path or the id does not exist."},
-    405: {"method_not_allowed": "The path does not support this method; Allow lists the others."},
-    413: {"body_too_large": "The body is over its limit."},
+    405: {"method_not_allowed": "The path does not support this method; see the header Allow."},
+    413: {"body_too_large": "The body exceeds the size limit."},
     429: {
         "too_many_lists": "The token has too many pending lists; Retry-After says when to retry.",
-        "too_many_streams": "The token has too many open streams; close one first.",
+        "too_many_streams": "The token or the site has too many open streams; close one first.",
     },
     500: {"internal_error": "Internal server error; see the server's log."},
     503: {
@@ -67,7 +67,7 @@ _STATUSES = {code: status for status, codes in _CODES.items() for code in codes}
 
 
 class ApiError(HTTPException):
-    """An error response. `field` is the invalid parameter or field; keywords are headers."""
+    """An error response. `field` is the invalid parameter or field, keywords become headers."""
 
     def __init__(self, code: str, sentence: str, field: str | None = None, **headers: str) -> None:
         http_headers = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -77,7 +77,7 @@ class ApiError(HTTPException):
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return error responses for the OpenAPI document."""
+    """Return the error responses with these statuses, for the OpenAPI document."""
     # Not a `model`, which would have the content type of the route.
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
     return {
@@ -107,7 +107,7 @@ def _routing_error(request: Request, error: Exception) -> ApiError:
 
 
 class NoResponse(Response):
-    """The response to a disconnected client: it sends nothing."""
+    """The response to a client that has disconnected: sends nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""
@@ -146,9 +146,9 @@ def _api_error(error: Exception) -> ApiError:
 
 
 def unavailable(error: Exception) -> ApiError | None:
-    """Return the error if Kafka or the database is unavailable; None for other exceptions."""
+    """Return the error response if Kafka or the database is unavailable, else None."""
     if isinstance(error, Unavailable):
-        return not_ready(str(error) or "Kafka or the database does not answer")
+        return not_ready(str(error) or "Kafka or the database does not respond")
     if isinstance(error, ReadTimeout):
         return ApiError(
             "too_slow",
@@ -162,29 +162,27 @@ def unavailable(error: Exception) -> ApiError | None:
 
 
 def bad_parameter(field: str, sentence: str) -> ApiError:
-    """Return the error for an invalid query parameter."""
+    """Return the error response for an invalid query parameter."""
     return ApiError("bad_parameter", sentence, field)
 
 
 def not_found(request: Request) -> ApiError:
-    """Return the error for a path or an id that does not exist."""
+    """Return the error response for a path or an id that does not exist."""
     return ApiError("not_found", f"There is nothing at {truncated(request.scope['path'])}")
 
 
 def not_ready(sentence: str) -> ApiError:
-    """Return the error for a dependency that is not ready."""
+    """Return the error response while Kafka or the database is unavailable."""
     return ApiError("not_ready", sentence, retry_after="1")
 
 
 def overloaded() -> ApiError:
-    """Return the error for a request over a limit of the server."""
-    return ApiError(
-        "overloaded", "The server is overloaded; try again in a moment", retry_after="1"
-    )
+    """Return the error response for a request over a limit of the server."""
+    return ApiError("overloaded", "The server is overloaded; retry in a moment", retry_after="1")
 
 
 def truncated(text: str) -> str:
-    """Truncate client input for a message."""
+    """Return client input, truncated for a message."""
     if len(text) <= _MAX_CHARACTERS:
         return text
     return text[:_MAX_CHARACTERS] + "..."

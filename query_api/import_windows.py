@@ -1,4 +1,4 @@
-"""Import windows, in which a site's events may have timestamps of any age (ADR 34)."""
+"""The paths of import windows, in which events may have timestamps of any age (ADR 34)."""
 
 import time
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from schemas.settings import SITE_ID
 from sinks.delivery.subscription_spec import Invalid, parse
 from sinks.sql.types import iso_utc
 
-#: Writes to the topic `import-windows`, which `api` reads within 5 s.
+#: Its paths write to the topic `import-windows`; the role `api` applies a change within 5 s.
 router = make_router("/api/sites/{site_id}/import-windows", "Imports")
 
 
@@ -23,7 +23,7 @@ async def _window(
     ],
 ) -> str:
     if not SITE_ID.fullmatch(window_id):
-        raise Invalid("window_id", "window_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -")
+        raise Invalid("window_id", "window_id must be 1 to 64 characters from A-Z a-z 0-9 . _ -")
     return window_id
 
 
@@ -51,5 +51,5 @@ async def open_window(
     "/{window_id}", status_code=204, response_class=Response, summary="Close an import window."
 )
 async def close_window(request: Request, site_id: AllowedSite, window_id: Window) -> None:
-    """Also succeeds if the window does not exist."""
+    """Succeed even if the window does not exist."""
     await request.app.state.query.services.publish_window(f"{site_id}:{window_id}", None)

@@ -14,13 +14,13 @@ from sinks.paging import Slice, in_utc, read_cursor
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
-#: The token, and cache-busting parameters of jQuery and EventSource polyfills. No parameter of
-#: headrace may ever have one of these names.
+#: The token, and cache-busting parameters of jQuery and EventSource polyfills. Never use one of
+#: these names for a parameter.
 _IGNORED = frozenset({"access_token", "_", "_t", "_ts", "t", "ts", "r", "cb", "nocache"})
 
 
 class Parameters(BaseModel):
-    """Query parameters. Unknown ones are rejected, so that misspelt filters are noticed."""
+    """Query parameters. Unknown ones are rejected, so that a misspelt filter is an error."""
 
     @model_validator(mode="before")
     @classmethod
@@ -28,7 +28,7 @@ class Parameters(BaseModel):
         names = [field.alias or name for name, field in cls.model_fields.items()]
         for name in query.keys() - _IGNORED - set(names):
             raise bad_parameter(
-                name[:100], f"Unknown parameter; known are {', '.join(sorted(names)) or 'none'}"
+                name[:100], f"Unknown parameter; known: {', '.join(sorted(names)) or 'none'}"
             )
         return {name: query[name] for name in names if name in query}
 
@@ -42,7 +42,7 @@ def _limit(text: Any) -> int:
 
 def _time(name: str, text: Any) -> datetime:
     try:
-        # An unescaped + of a UTC offset is decoded as a space.
+        # The + of a UTC offset becomes a space if it is not percent-encoded.
         (date, rest) = (text[:11], text[11:])
         return in_utc(datetime.fromisoformat(date + rest.replace(" ", "+")))
     except ValueError:
@@ -54,7 +54,7 @@ def _time(name: str, text: Any) -> datetime:
 
 
 def one_of(name: str, values: Sequence[str]) -> Any:
-    """Return the annotation of a filter with these values; others are rejected."""
+    """Return the type annotation of a filter that accepts only these values."""
 
     def check(value: Any) -> Any:
         if value not in values:
@@ -75,7 +75,7 @@ class NameListParameters(Parameters):
     """The parameters of a list of names."""
 
     cursor: str | None = Field(default=None, description="The next_cursor of the previous page.")
-    limit: _Limit = Field(default=DEFAULT_LIMIT, description="Limit of items per page.")
+    limit: _Limit = Field(default=DEFAULT_LIMIT, description="Maximum number of items per page.")
 
 
 class ListParameters(NameListParameters):
@@ -89,13 +89,13 @@ ListQuery = Annotated[ListParameters, Query()]
 
 
 def slice_of(query: ListParameters, key: Sequence[type]) -> Slice:
-    """Return the requested slice of a list. `key` has the types of its sort key."""
+    """Return the requested slice of a list, whose sort key has the types `key`."""
     after = None if query.cursor is None else parse_cursor(query.cursor, key)
     return Slice(query.limit, after, query.since, query.until)
 
 
 def parse_cursor(cursor: str, key: Sequence[type]) -> tuple[Any, ...]:
-    """Return the sort key of a cursor. Raise `ApiError` if it does not have these types."""
+    """Return the sort key in a cursor. Raise `ApiError` if it does not have the types `key`."""
     try:
         return read_cursor(cursor, key)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Merging of the live counters of a site's partitions. Pure.
+"""Merges the live counters of a site's partitions. Pure.
 
-Events and sessions are added, because a session is in one partition. A visitor can be in several,
-so visitors are counted by the union of their sketches.
+A session is in one partition, so events and sessions are summed. A visitor can be in several, so
+visitors are counted by the union of their sketches.
 """
 
 from collections import Counter
@@ -10,14 +10,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.live import LATEST_EVENTS, LIVE_MINUTES, LIVE_SECONDS, TOP_NAMES
-from schemas.records import LiveCounters, PageCount, ReferrerCount
+from schemas.records import (
+    CountryCount,
+    DeviceCount,
+    LiveCounters,
+    PageCount,
+    ReferrerCount,
+    SourceCount,
+)
 from schemas.visitor_sketch import estimate
 
 Live = dict[str, Any]
+_NameCount = PageCount | ReferrerCount | CountryCount | DeviceCount | SourceCount
 
 
 def merge(site_id: str, partials: Iterable[LiveCounters], at_ms: int) -> Live:
-    """Return the live counters of a site at `at_ms`; zeros if there are no partials."""
+    """Return the live counters of a site at `at_ms`; all are zero without partial aggregates."""
     partials = list(partials)
     return {
         "site_id": site_id,
@@ -28,6 +36,9 @@ def merge(site_id: str, partials: Iterable[LiveCounters], at_ms: int) -> Live:
         "per_minute": _per_minute(partials, at_ms),
         "pages": _top("path", [count for partial in partials for count in partial.pages]),
         "referrers": _top("host", [count for partial in partials for count in partial.referrers]),
+        "countries": _top("country", [one for partial in partials for one in partial.countries]),
+        "devices": _top("device", [one for partial in partials for one in partial.devices]),
+        "sources": _top("source", [one for partial in partials for one in partial.sources]),
     }
 
 
@@ -77,7 +88,7 @@ def _per_minute(partials: Iterable[LiveCounters], at_ms: int) -> list[int]:
     return minutes
 
 
-def _top(key: str, counts: Iterable[PageCount | ReferrerCount]) -> list[dict[str, Any]]:
+def _top(key: str, counts: Iterable[_NameCount]) -> list[dict[str, Any]]:
     sums: Counter[str] = Counter()
     for count in counts:
         sums[count.name] += count.sessions

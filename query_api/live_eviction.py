@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from schemas.records import LiveCounters
 
-#: The share of sites, and of bytes, that is protected: the most active sites with events in several
-#: minutes. The rest is for newcomers.
+#: The share of sites, and of bytes, for protected sites: the most active ones with events in
+#: several minutes. The rest is for new sites.
 PROTECTED_SHARE = 0.75
-#: More minutes with events do not increase the rank.
+#: Further minutes with events do not increase the rank.
 _MAX_MINUTES = 5
 
 
@@ -50,6 +50,6 @@ def eviction_order(
 
 
 def rank_of(is_protected: bool, entry: Entry) -> tuple[bool, tuple[int, int]]:
-    """Return the rank of a site: lower ones are evicted first. Equals do not evict each other."""
+    """Return the rank of a site. A site can only evict sites of a lower rank."""
     (minutes, last_s) = entry.activity
     return is_protected, (minutes, last_s) if is_protected else (0, last_s)

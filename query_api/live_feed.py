@@ -1,4 +1,4 @@
-"""The stream of live counters, merged once for all clients of a site."""
+"""The stream of live counters. They are merged once for all clients of a site."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from query_api.live_store import LiveStore
 
 #: At most two messages per second and client, and two merges per second and site.
 INTERVAL_SECONDS = 0.5
-#: Limit of the cached messages.
+#: Maximum number of cached messages.
 _MAX_SITES = 2_000
 
 
@@ -31,7 +31,7 @@ class LiveFeed:
         self._sent: OrderedDict[tuple[str, bool], _Sent] = OrderedDict()
 
     def watch(self, site_id: str, *, latest: bool) -> sse.Source:
-        """Return a source for one client, which returns the newest message after a change."""
+        """Return the source of one client: the newest message after each change."""
         sent = b""
 
         async def next_messages() -> bytes:

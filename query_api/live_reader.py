@@ -1,4 +1,4 @@
-"""Reads all of `live-counters` without a consumer group, so each process has all sites."""
+"""Reads `live-counters` without a consumer group, so that each process has all sites."""
 
 import asyncio
 import logging
@@ -17,24 +17,24 @@ from schemas.topics import LIVE_COUNTERS
 
 _log = logging.getLogger(__name__)
 
-#: How far to seek back: older counters have expired or were renewed.
+#: How far to seek back at start: older counters have expired or were replaced.
 _SEEK_BACK_MS = 120_000
-#: Poll timeout until the end offsets at start are reached.
+#: Poll timeout until the end offsets at the start are reached.
 _CATCH_UP_MS = 200
 _RETRY_SECONDS = 0.3
 
 
 class LiveReader:
-    """Fills a store from Kafka. `problem` says why it is not up to date, None if it is."""
+    """Fills a store from Kafka. `problem` is why the store is not up to date; None if it is."""
 
     def __init__(self, kafka: KafkaSettings, store: LiveStore) -> None:
-        # The client takes long to report a missing topic.
+        # Contains the topic, because the client takes long to report a missing one.
         self.problem: str | None = f"Live counters are not read yet (topic {LIVE_COUNTERS.name})"
         #: The number of malformed records.
         self.malformed = 0
         self._kafka = kafka
         self.store = store
-        #: The highest record timestamp, where a new client continues.
+        #: The highest record timestamp, from which a new client continues.
         self._last_ms = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -57,7 +57,7 @@ class LiveReader:
                 await self._read(now_ms)
             except UnknownTopicOrPartitionError:
                 self._set_problem(
-                    f"Live counters are not read: there is no topic {LIVE_COUNTERS.name}"
+                    f"Live counters are not read: the topic {LIVE_COUNTERS.name} does not exist"
                 )
             except CLIENT_ERRORS as error:
                 self._set_problem(f"Live counters are not read: {error}")
@@ -93,7 +93,7 @@ class LiveReader:
                 except ValueError as error:  # includes CodecError
                     self.malformed += 1
                     if self.malformed == 1:
-                        _log.warning("A record of %s is %.200s", LIVE_COUNTERS.name, error)
+                        _log.warning("Malformed record in %s: %.200s", LIVE_COUNTERS.name, error)
 
     def _set_problem(self, problem: str) -> None:
         """Set the problem, and log it if it is new."""
@@ -105,7 +105,7 @@ class LiveReader:
 async def _seek(consumer: Any, since_ms: int) -> dict[TopicPartition, int]:
     """Seek to a time, and return the end offsets."""
     assigned = consumer.assignment()
-    # Paused, because the broker would process these requests after a pending fetch.
+    # Paused, because the broker would only process these requests after a pending fetch.
     consumer.pause(*assigned)
     offsets = await consumer.offsets_for_times(dict.fromkeys(assigned, since_ms))
     ends: dict[TopicPartition, int] = await consumer.end_offsets(assigned)

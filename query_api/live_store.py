@@ -1,4 +1,7 @@
-"""The live counters of all sites in memory: the newest partial of each site and partition."""
+"""The live counters of all sites in memory: the newest ones of each site and partition.
+
+The counters of one partition are called partial: those of a site are the sum over its partitions.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
@@ -11,19 +14,19 @@ from schemas.live import STALLED_SECONDS
 from schemas.records import LiveCounters
 from schemas.visitor_sketch import estimate
 
-#: A partial that was not renewed for this long expires.
-EXPIRES_MS = 45_000
-#: Limits of sites and bytes. The least active sites are evicted.
+#: Partial counters that were not replaced for this long expire.
+PARTIAL_TTL_MS = 45_000
+#: Capacity, in sites and bytes. The least active sites are evicted.
 MAX_SITES = 10_000
 MAX_BYTES = 128 * 1024 * 1024
 
 _EXPIRE_EVERY_MS = 5_000
-#: One in this many sites, or bytes, is evicted at a time, because eviction compares all sites.
+#: 1/50 of the sites, or bytes, is evicted at a time, because each eviction compares all sites.
 _EVICTED_SHARE = 50
 
 
 class _Partial(NamedTuple):
-    """Encoded counters, which take a fraction of the memory of decoded ones."""
+    """Encoded counters of one partition, which take a fraction of the memory of decoded ones."""
 
     at_ms: int
     message: bytes
@@ -31,11 +34,11 @@ class _Partial(NamedTuple):
 
 
 class LiveStore:
-    """Keeps live counters, with limits of sites and bytes. `now_ms` is the clock for expiry.
+    """Stores live counters up to a capacity in sites and bytes. `now_ms` is the clock for expiry.
 
-    Sites with events in several minutes are not evicted by sites with events in one minute. Of the
-    latter, those with the latest events are kept, so a flood of invented sites cannot keep out a
-    site that becomes active.
+    Sites with events in one minute only cannot evict sites with events in several minutes. Among
+    themselves, those with the latest events remain, so that a flood of invented sites cannot lock
+    out a site that becomes active.
     """
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
@@ -43,14 +46,14 @@ class LiveStore:
         self._sites: dict[str, dict[int, _Partial]] = {}
         #: For each partition, the time (ms) until which its counters are complete.
         self._complete_until: dict[int, int] = {}
-        #: The partitions of the topic; None while they are loaded.
+        #: The partitions of the topic; None while the existing records are being loaded.
         self._partitions: Collection[int] | None = ()
         self._started_ms = 0
         self._bytes = 0
         self._expired_ms = 0
         #: While the store is full, sites up to this rank are not admitted.
         self._min_rank = rank_of(False, Entry("", Activity(0, 0), 0))
-        #: The number of partials that were not stored because of the limits.
+        #: The number of messages that were not stored, for lack of capacity.
         self.rejected = 0
 
     @property
@@ -64,7 +67,7 @@ class LiveStore:
         return self._bytes
 
     def put(self, message: bytes, at_ms: int) -> None:
-        """Store a partial with the timestamp `at_ms`. Raise `ValueError` if it is malformed."""
+        """Store encoded counters with the timestamp `at_ms`. Raise `ValueError` if malformed."""
         counters = decode(message, LiveCounters)
         estimate([counters.visitors])  # raises for a malformed sketch
         site_id, partition = counters.site_id, counters.partition
@@ -83,10 +86,7 @@ class LiveStore:
         return sites <= MAX_SITES and self._bytes + growth <= MAX_BYTES
 
     def _evict_for(self, site_id: str, partial: _Partial, growth: int) -> bool:
-        """Evict sites of a lower rank than `site_id`. Return False if it still does not fit.
-
-        Evicts several sites at a time, because comparing all sites is most of the work.
-        """
+        """Evict sites of a lower rank than `site_id`. Return False if it still does not fit."""
         own = self._entry(site_id, [*self._sites.get(site_id, {}).values(), partial])
         if own.activity.minutes <= 1 and rank_of(False, own) <= self._min_rank:
             return False
@@ -117,7 +117,7 @@ class LiveStore:
         return Entry(site_id, Activity(max(minutes), max(last_s)), size)
 
     def begin_load(self) -> None:
-        """Mark the store as incomplete. Call it before the first `put`."""
+        """Mark the store as incomplete. Must be called before the first `put`."""
         self._partitions, self._started_ms = None, self._now_ms()
 
     def finish_load(self, partitions: Collection[int]) -> None:
@@ -134,8 +134,8 @@ class LiveStore:
     def snapshot(self, site_id: str, *, latest: bool = False) -> Live:
         """Return the live counters of a site, with the latest events if `latest`.
 
-        `stalled_since` is the time until which the counters are complete, None if they are up to
-        date. It is None only with `latest`, otherwise absent.
+        If the counters are not up to date, `stalled_since` is the time until which they are
+        complete. Otherwise it is None with `latest`, and absent without.
         """
         now_ms = self._now_ms()
         partials = self._fresh(site_id, now_ms)
@@ -150,8 +150,8 @@ class LiveStore:
     def _stalled_since(self, now_ms: int) -> str | None:
         """Return the time until which the counters of all partitions are complete; None if recent.
 
-        All partitions count, because a session can be in any of them. Partitions without a report
-        count from the start of this process.
+        Any partition can have sessions of the site. A partition without a report is complete until
+        the start of this process.
         """
         if self._partitions is None:
             return live.iso(min(self._complete_until.values(), default=self._started_ms))
@@ -172,18 +172,18 @@ class LiveStore:
         return [
             decode(partial.message, LiveCounters)
             for partial in partials
-            if now_ms - partial.at_ms < EXPIRES_MS
+            if now_ms - partial.at_ms < PARTIAL_TTL_MS
         ]
 
     def _expire(self) -> None:
-        """Remove expired partials, at most every few seconds."""
+        """Remove expired counters, at most every few seconds."""
         now_ms = self._now_ms()
         if now_ms - self._expired_ms < _EXPIRE_EVERY_MS:
             return
         self._expired_ms = now_ms
         for site_id, partials in list(self._sites.items()):
             for partition, partial in list(partials.items()):
-                if now_ms - partial.at_ms >= EXPIRES_MS:
+                if now_ms - partial.at_ms >= PARTIAL_TTL_MS:
                     del partials[partition]
                     self._bytes -= len(partial.message)
             if not partials:

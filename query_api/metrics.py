@@ -1,4 +1,4 @@
-"""The metrics of the role. Labels contain no client input: routes are templates."""
+"""The metrics of the role. Labels contain no client input: routes are path templates."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class Metrics:
-    """The metrics of the role, in a registry."""
+    """The metrics of the role, which are registered in `registry`."""
 
     def __init__(self, registry: CollectorRegistry, live_sites: Callable[[], float]) -> None:
         self.registry = registry

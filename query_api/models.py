@@ -1,4 +1,4 @@
-"""The models of request and response bodies, which are also the OpenAPI schemas."""
+"""Models of request and response bodies, which are also the OpenAPI schemas."""
 
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
@@ -7,8 +7,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 from schemas.alert_rules import RULES
 from schemas.event_types import EVENT_TYPES
 from schemas.live import LATEST_EVENTS, LIVE_MINUTES
-from schemas.records import VisitState
+from schemas.records import Trust, VisitState
 from sinks.delivery.subscription_spec import Channel, RequestBody
+from sinks.sites.spec import SiteChange
 from sinks.sql.digests import MAX_DIGEST_ALERTS
 
 T = TypeVar("T")
@@ -16,8 +17,8 @@ T = TypeVar("T")
 #: Maximum duration of an import window.
 MAX_WINDOW_SECONDS = 86_400
 _QUANTILE = (
-    "Nearest rank: the shortest duration that is not exceeded by at least {} of the leaves, within "
-    "1 % and between min_ms and max_ms."
+    "The shortest duration that at least {} of the page leaves do not exceed (nearest rank), "
+    "within 1 % and between min_ms and max_ms."
 )
 
 # Drivers return ids as strings or as UUIDs.
@@ -36,7 +37,7 @@ class Page(BaseModel, Generic[T]):
 class ErrorBody(BaseModel):
     """An error."""
 
-    error: str = Field(description="A message for people.")
+    error: str = Field(description="A human-readable message.")
     code: str
     field: str = Field(default="", description="The invalid parameter or field.")
 
@@ -45,6 +46,36 @@ class Site(BaseModel):
     """A site that the token can read."""
 
     site_id: str
+
+
+class SiteKey(BaseModel):
+    """A site key, without the key itself."""
+
+    key_id: Id
+    name: str
+    created_at: Time
+
+
+class CreatedSiteKey(SiteKey):
+    """A new site key."""
+
+    key: str = Field(description="hrk_…; only in this response. Only its hash is stored.")
+
+
+class SiteKeys(BaseModel):
+    """The keys of a site: a page, which is always the last."""
+
+    items: list[SiteKey]
+    next_cursor: None
+
+
+class RegisteredSite(SiteChange):
+    """A registered site."""
+
+    site_id: str
+    keys: list[SiteKey]
+    created_at: Time
+    updated_at: Time
 
 
 class PagePath(BaseModel):
@@ -58,6 +89,27 @@ class Referrer(BaseModel):
     """A referrer host of active sessions."""
 
     host: str
+    sessions: int
+
+
+class Country(BaseModel):
+    """A country of active sessions."""
+
+    country: str = Field(description="ISO 3166-1 alpha-2.")
+    sessions: int
+
+
+class Device(BaseModel):
+    """A kind of device of active sessions."""
+
+    device: str = Field(description="desktop, mobile, tablet, tv, console, wearable or other.")
+    sessions: int
+
+
+class TrafficSource(BaseModel):
+    """A traffic source of active sessions."""
+
+    source: str = Field(description="Such as Google.")
     sessions: int
 
 
@@ -86,6 +138,9 @@ class Live(BaseModel):
     )
     pages: list[PagePath]
     referrers: list[Referrer]
+    countries: list[Country]
+    devices: list[Device]
+    sources: list[TrafficSource]
     latest: list[LatestEvent] = Field(
         default=[], description=f"With latest=1: the latest {LATEST_EVENTS} events."
     )
@@ -116,7 +171,7 @@ class Alert(BaseModel):
 
 
 class Digest(BaseModel):
-    """The alerts over the delivery limit of a subscription in an interval."""
+    """Alerts that exceeded the delivery limit of a subscription in an interval."""
 
     subscription_id: Id
     site_id: str
@@ -148,6 +203,16 @@ class Visit(BaseModel):
     utm_source: str | None
     utm_medium: str | None
     utm_campaign: str | None
+    source: str | None = Field(description="The traffic source, such as Google.")
+    channel: str | None = Field(description="The channel group, such as Organic Search.")
+    country: str | None = Field(description="ISO 3166-1 alpha-2.")
+    region: str | None = Field(description="ISO 3166-2.")
+    browser: str | None
+    os: str | None
+    device: str | None
+    trust: str = Field(
+        description=f"The highest trust of its events: {', '.join(get_args(Trust))}."
+    )
     bounced: bool
     errors: int
     payments: int
@@ -236,7 +301,7 @@ class Delivery(BaseModel):
 
 
 class PageTokenBody(RequestBody):
-    """The token of the page."""
+    """The token to set as the cookie of the dashboard."""
 
     token: str
 

@@ -8,34 +8,49 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from query_api import import_windows, page, sites, subscriptions
+from query_api import import_windows, page, registered_sites, sites, subscriptions
 from query_api.errors import CODES
 from query_api.models import ErrorBody, ImportWindow, Message, PageTokenBody
 from query_api.subscriptions import EXAMPLE_ID
 from schemas.operational_endpoints import machine_paths
 from sinks.delivery.subscription_spec import NewSubscription, SubscriptionChange
+from sinks.sites.spec import NewSite, NewSiteKey, SiteChange
 
 _READING = (
-    "Read the data of a site, with a token of the site (headrace tokens create). Lists are"
-    " paginated: next_cursor is the cursor of the next page, null on the last page. HEAD is"
+    "Read the data of a site, with a token that has access to it (headrace tokens create). Lists"
+    " are paginated: next_cursor is the cursor of the next page, null on the last page. HEAD is"
     " supported for all GET paths."
 )
 _SUBSCRIBING = "Send alerts to your webhook, according to Standard Webhooks: docs/subscriptions.md."
 _IMPORTING = (
-    "Let a site's events have timestamps of any age for a limited time: docs/imports.md. Requires"
-    " a token with the scope manage."
+    "Accept timestamps of any age in the events of a site for a limited time: docs/imports.md."
+    " Requires a token with the scope manage."
+)
+_REGISTERING = (
+    "Register sites, the origins and back ends that may send their events, and limits:"
+    " docs/access.md. Requires a token with the scope manage."
 )
 _PAGE = "The dashboard with live counters. It needs a token, in its URL or its token field."
 _TAGS = [
     {"name": "Reading", "description": _READING},
+    {"name": "Sites", "description": _REGISTERING},
     {"name": "Subscriptions", "description": _SUBSCRIBING},
     {"name": "Imports", "description": _IMPORTING},
     {"name": page.TAG, "description": _PAGE},
-    {"name": "Operation", "description": "For load balancers, monitoring and tools."},
+    {"name": "Operation", "description": "For load balancers, monitoring and other tools."},
 ]
-ROUTERS = (sites.router, subscriptions.router, import_windows.router, page.router)
+ROUTERS = (
+    sites.router,
+    registered_sites.router,
+    subscriptions.router,
+    import_windows.router,
+    page.router,
+)
 #: Models that FastAPI does not find: errors, and bodies that are read after the token check.
-_BODIES = (ErrorBody, NewSubscription, SubscriptionChange, ImportWindow, PageTokenBody)
+_BODIES = (
+    *(ErrorBody, NewSubscription, SubscriptionChange, ImportWindow, PageTokenBody),
+    *(NewSite, SiteChange, NewSiteKey),
+)
 
 Schema = dict[str, Any]
 
@@ -97,7 +112,7 @@ def document() -> Schema:
     schema["webhooks"]["alert"]["post"]["responses"].pop("200")
     _add_schemas(schema["components"]["schemas"])
     schema["paths"] |= machine_paths()
-    # FastAPI names `Page[Alert]` `Page_Alert_`.
+    # FastAPI's name of `Page[Alert]` is `Page_Alert_`.
     renamed: Schema = json.loads(re.sub(r"\bPage_([A-Za-z]+)_", r"\1Page", json.dumps(schema)))
     return renamed
 

@@ -1,4 +1,4 @@
-"""The live page: its files, and the exchange of a token for a cookie."""
+"""The dashboard: its files, and the exchange of a token for a cookie."""
 
 from importlib.resources import files
 from typing import Annotated
@@ -14,7 +14,7 @@ from query_api.models import PageTokenBody
 from query_api.request_body import JsonBody, openapi_body
 from sinks.delivery.subscription_spec import parse
 
-TAG = "The live page"
+TAG = "Dashboard"
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -31,7 +31,7 @@ router = APIRouter(tags=[TAG], route_class=Route)
 @router.get(
     "/",
     response_class=HTMLResponse,
-    summary="The live page.",
+    summary="The dashboard.",
     description="A token in the URL is exchanged for a cookie; other parameters are kept.",
     responses={
         303: {"description": "Redirect to the URL without the token."},
@@ -53,7 +53,7 @@ async def show_page(
     return HTMLResponse(page, headers=_HEADERS)
 
 
-#: Public, without user input.
+#: The files are public and contain no user data.
 _files = StaticFiles(packages=[("query_api", "page")])
 
 
@@ -75,7 +75,7 @@ async def show_file(request: Request, name: str, extension: str) -> Response:
     dependencies=[Depends(require_same_origin)],
 )
 async def set_page_token(request: Request, body: JsonBody) -> Response:
-    """Set the cookie to the token of the page's token field; 401 if it is not valid."""
+    """Set the cookie to the token that was entered on the page; 401 if it is not valid."""
     authenticator: Authenticator = request.app.state.authenticator
     token = parse(PageTokenBody, body).token
     if await authenticator.check(token) is None:
@@ -88,8 +88,8 @@ async def set_page_token(request: Request, body: JsonBody) -> Response:
 async def _redirect(request: Request) -> Response:
     """Redirect to the URL without the token, and set the cookie if the token is valid.
 
-    Other parameters are kept byte for byte. The fragment has the reason why a token is not
-    valid, for the page; browsers do not send it to servers.
+    Other parameters are preserved byte for byte. If the token is not valid, the fragment tells the
+    page why; browsers do not send fragments to servers.
     """
     authenticator: Authenticator = request.app.state.authenticator
     token = token_of(request)
@@ -101,7 +101,7 @@ async def _redirect(request: Request) -> Response:
         is_revoked = await authenticator.was_revoked(token)
         fragment = b"#token-revoked" if is_revoked else b"#token-unknown"
     response = Response(status_code=303, headers={"referrer-policy": "no-referrer"})
-    # Not `RedirectResponse`, which quotes characters that are not ASCII.
+    # Not `RedirectResponse`, which quotes non-ASCII characters.
     location = (b"/?" + rest if rest else b"/") + fragment
     response.headers["location"] = location.decode("latin-1")
     if is_valid:

@@ -1,6 +1,6 @@
-"""The queries of the lists, as functions of a connection for `Database.run`.
+"""The queries of lists, as functions of a connection for `Database.run`.
 
-Each scans an index range of about the size of the page, however many rows the site has (ADR 39).
+Each scans an index range of about the size of a page, regardless of the rows of the site (ADR 39).
 """
 
 from collections import defaultdict
@@ -50,9 +50,9 @@ _ALERT_COLUMNS = tuple(_ALERTS.c[name] for name in Alert.model_fields)
 
 
 def alerts(connection: Connection, site_id: str, part: Slice, rule: str | None) -> Page:
-    """Return a site's alerts, newest first, without the duplicates of single subscriptions.
+    """Return the alerts of a site, newest first, without duplicates.
 
-    Alerts of subscriptions with an amount or a currency duplicate the alert of the payment.
+    Duplicates are alerts of subscriptions with an amount or a currency: a payment has its own one.
     """
     query = select(*_ALERT_COLUMNS).where(_ALERTS.c.site_id == site_id, LISTED_ALERTS)
     if rule is not None:
@@ -75,7 +75,7 @@ def alerts_after(
 
 
 def last_seq(connection: Connection) -> int:
-    """Return the `seq` of the newest visible alert; all alerts before it are visible, too."""
+    """Return the `seq` of the newest visible alert. All earlier alerts are visible as well."""
     return connection.execute(select(func.max(_SEQUENCE.c.last_seq))).scalar() or 0
 
 
@@ -120,7 +120,7 @@ def pages(connection: Connection, site_id: str, part: Slice) -> Page:
 
 
 def sites(connection: Connection, limit: int, after: str = "") -> list[str]:
-    """Return the sites that have sessions by name, after `after`. A loose index scan."""
+    """Return sites with sessions, ordered by name, after `after`. Uses a loose index scan."""
     site_id = _SESSIONS.c.site_id
     first = select(func.min(site_id).label("site_id"), literal(1).label("number"))
     steps = first.where(site_id > after).cte("steps", recursive=True)
@@ -137,10 +137,10 @@ def sites(connection: Connection, limit: int, after: str = "") -> list[str]:
 def _hour_ranges(
     connection: Connection, site_id: str, part: Slice
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions for consecutive ranges of hours, newest first, which cover the slice.
+    """Yield conditions for consecutive ranges of whole hours, newest first, that cover the slice.
 
-    The first has about `part.limit` rows, each further one twice as many as the previous one,
-    because a page and hour has a row for each partition and generation. Hours are not split.
+    The first range has about `part.limit` rows and each further one twice as many as the previous
+    one, because an item can have a row for each partition and generation.
     """
     hour = _PAGES.c.hour
     since = true() if part.since is None else hour >= part.since
@@ -176,7 +176,7 @@ def _page(
 def _sketches(
     connection: Connection, site_id: str, items: Sequence[Item], hashes: Iterable[int]
 ) -> Mapping[tuple[str, str], list[bytes]]:
-    """Return at least the sketches of the items, by hour and path."""
+    """Return the sketches of the items, and possibly others, by hour and path."""
     sketches: dict[tuple[str, str], list[bytes]] = defaultdict(list)
     if not items:
         return sketches

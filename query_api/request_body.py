@@ -1,4 +1,4 @@
-"""Reading of request bodies, and detection of disconnected clients."""
+"""Reads request bodies, and detects disconnected clients."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -18,12 +18,12 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body, a JSON object. Raise `ApiError` if it is invalid or too large."""
+    """Return the body, which must be a JSON object. Raise `ApiError` if it is not, or too large."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MAX_BODY_BYTES:
-            sentence = f"The body is over {MAX_BODY_BYTES} bytes"
+            sentence = f"The body exceeds {MAX_BODY_BYTES} bytes"
             raise ApiError("body_too_large", sentence, connection="close")
     try:
         content = msgspec.json.decode(raw)
@@ -35,7 +35,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     return content
 
 
-#: Read after the token check, with any content type.
+#: The JSON body. It is read after the token check, and may have any content type.
 JsonBody = Annotated[dict[str, Any], Depends(json_object)]
 
 
@@ -47,9 +47,9 @@ def openapi_body(model: type[BaseModel], example: Any) -> dict[str, Any]:
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of `work`, or cancel it if the client disconnects (`ClientDisconnect`).
+    """Return the result of `work`; discard the rest of the request body.
 
-    The rest of the request body is discarded.
+    If the client disconnects, cancel `work` and raise `ClientDisconnect`.
     """
     task = asyncio.create_task(work)
     disconnected = asyncio.create_task(wait_for_disconnect(receive))

@@ -15,6 +15,7 @@ from query_api.tokens import Grant
 from schemas.alert_rules import RULES
 from schemas.records import VisitState
 from sinks.paging import cursor_of
+from sinks.sites import store
 from sinks.sql.errors import is_transient
 
 router = make_router("/api/sites", "Reading")
@@ -25,7 +26,7 @@ _RESUME = "Resume after the alert with this seq."
 
 
 def _streams(name: str) -> dict[str, Any]:
-    """Return the route arguments of a stream of events with this name."""
+    """Return the route arguments for a stream of events named `name`."""
     content = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
         "response_class": EventStream,
@@ -45,7 +46,7 @@ class LiveParameters(Parameters):
 
 
 class StreamParameters(Parameters):
-    """The parameters of a stream: the event to resume after, with all names of polyfills."""
+    """The parameters of a stream: the last event id, under all names that polyfills use."""
 
     last_event_id: str | None = Field(
         default=None, alias="lastEventId", description=f"{_RESUME} The header has precedence."
@@ -78,14 +79,19 @@ class VisitParameters(ListParameters):
 async def list_sites(
     request: Request, grant: Granted, read: ReadList, query: Annotated[NameListParameters, Query()]
 ) -> Any:
-    """For a token of all sites, those with live counters or visits."""
+    """List the sites that are registered, or have live counters or visits.
+
+    Only for a token with access to all sites.
+    """
     (limit, after) = (query.limit, "")
     if query.cursor is not None:
         (after,) = lists.parse_cursor(query.cursor, (str,))
     if grant.sites is not None:
         names = sorted(name for name in grant.sites if name > after)
     else:
-        stored = await read(lambda c: queries.sites(c, limit + 1, after))
+        stored = await read(
+            lambda c: queries.sites(c, limit + 1, after) + store.names(c, limit + 1, after)
+        )
         names = sorted({*request.app.state.live_store.sites(limit + 1, after), *stored})
     cursor = cursor_of([names[limit - 1]]) if len(names) > limit else None
     return {"items": [{"site_id": name} for name in names[:limit]], "next_cursor": cursor}
@@ -158,7 +164,7 @@ async def stream_alerts(
 async def list_sessions(
     site_id: AllowedSite, read: ReadList, query: Annotated[VisitParameters, Query()]
 ) -> Any:
-    """Ordered by the time of their first event."""
+    """Order visits by the time of their first event."""
     part = lists.slice_of(query, queries.SESSION_KEY)
     return await read(lambda c: queries.sessions(c, site_id, part, query.state))
 
@@ -167,7 +173,7 @@ async def list_sessions(
     f"{_SITE}/pages", response_model=Page[models.PageTime], summary="List time on pages by hour."
 )
 async def list_pages(site_id: AllowedSite, read: ReadList, query: ListQuery) -> Any:
-    """Sum over partitions, newest hour first."""
+    """Sum durations over partitions; list the newest hour first."""
     part = lists.slice_of(query, queries.PAGE_KEY)
     return await read(lambda c: queries.pages(c, site_id, part))
 
@@ -185,4 +191,4 @@ def _stream(request: Request, grant: Grant, site_id: str, source: Source) -> Eve
             return True  # checked again later
         return current is not None and current.allows(site_id)
 
-    return EventStream(source, is_authorized, grant.token_id, request.app.state.streams)
+    return EventStream(source, is_authorized, grant.token_id, site_id, request.app.state.streams)

@@ -16,7 +16,7 @@ from query_api.request_body import JsonBody, openapi_body
 from sinks.delivery.service import Subscriptions
 from sinks.delivery.subscription_spec import NewSubscription, SubscriptionChange
 
-#: The types of the sort key of both lists.
+#: The types of the sort key, which both lists have in common.
 _KEY = (datetime, UUID)
 
 EXAMPLE_ID = "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"
@@ -54,7 +54,7 @@ async def _allowed(
     return subscription
 
 
-#: The subscription of the path, whose site the token allows.
+#: The subscription in the path, to whose site the token grants access.
 Allowed = Annotated[dict[str, Any], Depends(_allowed)]
 
 
@@ -66,7 +66,7 @@ Allowed = Annotated[dict[str, Any], Depends(_allowed)]
     openapi_extra=openapi_body(NewSubscription, _EXAMPLE),
 )
 async def create_subscription(grant: Granted, service: Service, body: JsonBody) -> Any:
-    """Only this response contains the secret."""
+    """Return the subscription with its secret, which no other response contains."""
     validate_site(grant, body.get("site_id"))
     return await service.create(body)
 
@@ -78,7 +78,7 @@ async def list_subscriptions(
     in_slot: InSlot,
     query: Annotated[SubscriptionParameters, Query()],
 ) -> Any:
-    """Of all sites of the token, or of one."""
+    """List the subscriptions of all sites of the token, or of one site."""
     sites = None if grant.sites is None else sorted(grant.sites)
     if query.site_id is not None:
         sites = [validate_site(grant, query.site_id)]
@@ -88,7 +88,7 @@ async def list_subscriptions(
 
 @router.get("/{subscription_id}", response_model=Subscription, summary="Get a subscription.")
 async def get_subscription(subscription: Allowed) -> Any:
-    """Without its secret."""
+    """Return the subscription without its secret."""
     return subscription
 
 
@@ -99,7 +99,7 @@ async def get_subscription(subscription: Allowed) -> Any:
     openapi_extra=openapi_body(SubscriptionChange, {"enabled": False}),
 )
 async def change_subscription(subscription: Allowed, service: Service, body: JsonBody) -> Any:
-    """Absent fields keep their values."""
+    """Change the fields in the body; the others keep their values."""
     return await service.patch(subscription["subscription_id"], body)
 
 
@@ -107,7 +107,7 @@ async def change_subscription(subscription: Allowed, service: Service, body: Jso
     "/{subscription_id}", status_code=204, response_class=Response, summary="Delete a subscription."
 )
 async def delete_subscription(subscription: Allowed, service: Service) -> None:
-    """Pending deliveries are cancelled."""
+    """Delete the subscription and cancel its pending deliveries."""
     await service.delete(subscription["subscription_id"])
 
 
@@ -118,7 +118,7 @@ async def delete_subscription(subscription: Allowed, service: Service) -> None:
     summary="Send a test delivery.",
 )
 async def test_subscription(subscription: Allowed, service: Service) -> Any:
-    """It is delivered like an alert."""
+    """Send a test message, which is delivered like an alert."""
     return await service.test(subscription["subscription_id"])
 
 
@@ -130,7 +130,7 @@ async def test_subscription(subscription: Allowed, service: Service) -> Any:
 async def list_deliveries(
     subscription: Allowed, service: Service, in_slot: InSlot, query: ListQuery
 ) -> Any:
-    """With their attempts."""
+    """List deliveries with their attempts."""
     part = slice_of(query, _KEY)
     return await in_slot(lambda: service.deliveries(subscription["subscription_id"], part))
 
@@ -144,7 +144,7 @@ async def list_deliveries(
 async def resend_delivery(
     request: Request, subscription: Allowed, service: Service, delivery_id: _Id
 ) -> Any:
-    """Restart the retry schedule."""
+    """Restart the retry schedule of the delivery."""
     return await service.resend(subscription["subscription_id"], _uuid(request, delivery_id))
 
 

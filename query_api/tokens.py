@@ -1,6 +1,6 @@
-"""Access tokens: their sites and scope. Functions of a connection, for `Database.run`.
+"""Access tokens, their sites and scopes. Functions of a connection for `Database.run`.
 
-A token has 32 random bytes; SQL stores its SHA-256. A slow hash is not needed for 256 random bits.
+A token has 32 random bytes, and SQL its SHA-256: 256 random bits need no slow hash.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _BYTES = 32
 #: Longer tokens are rejected without hashing.
 _MAX_CHARACTERS = 128
 
-#: Default limit of listed tokens.
+#: Default maximum number of listed tokens.
 MAX_LISTED = 1_000
 
 _TABLE = table_of(TokenRow)
@@ -60,7 +60,7 @@ class ListedToken:
 def create(
     connection: Connection, name: str, sites: Iterable[str] | None, scope: Scope = "read"
 ) -> str:
-    """Create and return a token for sites (None: all). It is not stored, only its hash."""
+    """Create and return a token for these sites (None: all). Only its hash is stored."""
     token = _PREFIX + secrets.token_urlsafe(_BYTES)
     connection.execute(
         insert(_TABLE).values(
@@ -126,5 +126,5 @@ def token_hash(token: str) -> str:
 
 def _grant(row: Any) -> Grant:
     sites = frozenset(row.sites) if isinstance(row.sites, list) else None
-    # An unknown scope, of a later version, can only read.
+    # A scope of a later version is treated as `read`.
     return Grant(row.token_id, sites, "manage" if row.scope == "manage" else "read")

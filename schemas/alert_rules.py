@@ -61,15 +61,20 @@ class Params(BaseModel):
 
 
 class PaymentParams(Params):
-    """Payments of at least `min_amount` in `currency`; None matches any."""
+    """Payments of at least `min_amount` in `currency`; None matches any.
+
+    With `trust`, only those that a site key vouches for.
+    """
 
     min_amount: _Amount | None = None
     currency: _Currency | None = None
+    trust: Literal["key"] | None = None
 
-    def match(self, amount: Decimal | None, currency: str | None) -> bool:
+    def match(self, amount: Decimal | None, currency: str | None, trust: str | None) -> bool:
         """Return True if a payment matches."""
         is_large = self.min_amount is None or (amount is not None and amount >= self.min_amount)
-        return is_large and self.currency in {None, (currency or "").upper()}
+        is_trusted = self.trust in {None, trust}
+        return is_large and is_trusted and self.currency in {None, (currency or "").upper()}
 
 
 class ErrorNewParams(Params):

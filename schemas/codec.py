@@ -37,7 +37,11 @@ SCHEMA_FILES: dict[int, str] = {
     18: "cluster_epoch.avsc",
     22: "alert_state.v3.avsc",
     23: "raw_event.v2.avsc",
+    24: "session_state.v3.avsc",
+    25: "site.avsc",
+    26: "live_counters.v3.avsc",
     27: "salt.avsc",
+    28: "blocked_id.avsc",
 }
 
 _PREFIX = struct.Struct(">bI")

@@ -12,6 +12,9 @@ TYPE = "type"
 CLIENT_ID = "client-id"
 #: Present if the event is stored, but not counted; the value is `RawEvent.excluded`.
 EXCLUDED = "excluded"
+#: Headers of erasures: the range of `event_ts` (us, inclusive) of the events to delete, in digits.
+ERASE_FROM = "erase-from"
+ERASE_UNTIL = "erase-until"
 #: The source of the event in `events-raw` (`Source`), added by the router.
 SOURCE = "src"
 

@@ -6,7 +6,7 @@ LIVE_SECONDS = 60
 LIVE_MINUTES = 30
 #: A session or visitor is active this long after its last event.
 ACTIVE_SECONDS = 300
-#: Maximum number of pages, and of referrer hosts.
+#: Maximum number of pages, referrer hosts, countries, devices and traffic sources.
 TOP_NAMES = 50
 #: Number of latest events.
 LATEST_EVENTS = 10

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 
 from schemas import http_docs
+from schemas.trusted_proxies import TrustedProxies, is_forwarded, parse_address
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +24,13 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Operations:
     """Serves `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`.
 
-    The server is ready if all `checks` return None. `/readyz` responds with the first reason.
+    The server is ready if all `checks` return None. `/readyz` responds with the first reason. The
+    reason and `/metrics` are for clients of this machine and of private networks, and for requests
+    for which `is_authorized` returns True.
     """
+
+    #: Whose headers about the client are used.
+    proxies = TrustedProxies()
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class Operations:
         self.checks = list(checks)
         #: Returns the OpenAPI document; replaced if another role is served as well.
         self.document = document
+        self.is_authorized: Callable[[Request], Awaitable[bool]] | None = None
         self._described: http_docs.Document | None = None
 
     def routes(self) -> list[BaseRoute]:
@@ -59,16 +66,26 @@ class Operations:
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=_NO_STORE)
 
-    async def _ready(self, _: Request) -> Response:
+    async def _ready(self, request: Request) -> Response:
         for check in self.checks:
             if (reason := check()) is not None:
+                if not await self._shows_details(request):
+                    reason = "headrace is not ready"
                 content = {"error": reason, "code": "not_ready"}
                 return JSONResponse(content, 503, {**_NO_STORE, "retry-after": "1"})
         return JSONResponse({"status": "ready"}, headers=_NO_STORE)
 
-    async def _metrics(self, _: Request) -> Response:
+    async def _metrics(self, request: Request) -> Response:
+        if not await self._shows_details(request):
+            error = "Metrics are for private networks; from elsewhere with a token of all sites"
+            return JSONResponse({"error": error, "code": "forbidden"}, 403, _NO_STORE)
         headers = {"content-type": CONTENT_TYPE_LATEST}
         return Response(generate_latest(self.registry), headers=headers)
+
+    async def _shows_details(self, request: Request) -> bool:
+        if _is_private(request, self.proxies):
+            return True
+        return self.is_authorized is not None and await self.is_authorized(request)
 
     async def _openapi(self, request: Request) -> Response:
         content = http_docs.openapi(self.describe(), request.scope)
@@ -77,6 +94,17 @@ class Operations:
     async def _docs(self, request: Request) -> Response:
         page = http_docs.page(self.describe(), request.scope)
         return HTMLResponse(page, headers={"content-security-policy": http_docs.POLICY})
+
+
+def _is_private(request: Request, proxies: TrustedProxies) -> bool:
+    """Return True if the client is on this machine or in a private network."""
+    peer = request.client.host if request.client else ""
+    headers = request.scope["headers"]
+    if is_forwarded(headers) and not proxies.trusts(peer):
+        return False  # of a proxy that is not configured, so that the client is unknown
+    address = parse_address(proxies.client_address(peer, headers))
+    server = request.scope.get("server") or ("",)
+    return address is None or not address.is_global or peer == server[0]
 
 
 def _logged(endpoint: Endpoint) -> Endpoint:
@@ -100,7 +128,12 @@ def machine_paths() -> http_docs.Document:
         "/readyz": _read(
             "get_readiness", "Readiness; 503 with the reason.", "application/json", 503
         ),
-        "/metrics": _read("get_metrics", "Metrics in the Prometheus text format.", "text/plain"),
+        "/metrics": _read(
+            "get_metrics",
+            "Metrics in the Prometheus text format; 403 for public addresses without a token.",
+            "text/plain",
+            403,
+        ),
         "/openapi.json": _read("get_openapi", "The OpenAPI document.", "application/json"),
         "/docs": _read("get_docs", "The API documentation as a page.", "text/html"),
     }

@@ -89,11 +89,35 @@ class RawEvent(Struct, kw_only=True, gc=False):
 
 
 class Stamped(Struct, frozen=True, gc=False):
-    """A string with the timestamp and id of its event, which order such values."""
+    """A string with the trust, timestamp and id of its event, which order such values."""
 
     value: str
     ts: int
     event_id: str
+    trust: str = "open"
+
+
+class TrafficSource(Struct, kw_only=True, frozen=True, gc=False):
+    """The traffic source of an event, ordered as `Stamped`."""
+
+    source: str | None = None
+    channel: str | None = None
+    ts: int
+    event_id: str
+    trust: str
+
+
+class VisitorClient(Struct, kw_only=True, frozen=True, gc=False):
+    """The place and the device of an event's visitor, ordered as `Stamped`."""
+
+    country: str | None = None
+    region: str | None = None
+    browser: str | None = None
+    os: str | None = None
+    device: str | None = None
+    ts: int
+    event_id: str
+    trust: str
 
 
 class Visit(Struct, kw_only=True, gc=False):
@@ -101,6 +125,7 @@ class Visit(Struct, kw_only=True, gc=False):
 
     `hosts` are the site's own hosts in its events, without `www.`. `spare_referrers` are later
     referrers, which replace `referrer` if a later event shows that it is one of these hosts.
+    `trust` is the highest trust of its events.
     """
 
     visit_id: str
@@ -127,6 +152,9 @@ class Visit(Struct, kw_only=True, gc=False):
     leaving: bool = False
     hosts: list[str] = []
     spare_referrers: list[Stamped] = []
+    traffic_source: TrafficSource | None = None
+    client: VisitorClient | None = None
+    trust: str = "open"
 
     @property
     def is_passive(self) -> bool:
@@ -135,7 +163,10 @@ class Visit(Struct, kw_only=True, gc=False):
 
 
 class SessionState(Struct, kw_only=True, gc=False):
-    """The visits of one session: keyed state and result in one record (design D5)."""
+    """The visits of one session: keyed state and result in one record (design D5).
+
+    A state without visits is that of an erased session: consumers delete its rows.
+    """
 
     site_id: str
     session_id: str
@@ -227,6 +258,27 @@ class ReferrerCount(Struct, frozen=True, gc=False):
     sessions: int
 
 
+class CountryCount(Struct, frozen=True, gc=False):
+    """The active sessions from one country."""
+
+    name: str
+    sessions: int
+
+
+class DeviceCount(Struct, frozen=True, gc=False):
+    """The active sessions on one kind of device."""
+
+    name: str
+    sessions: int
+
+
+class SourceCount(Struct, frozen=True, gc=False):
+    """The active sessions from one traffic source."""
+
+    name: str
+    sessions: int
+
+
 class LatestEvent(Struct, frozen=True, gc=False):
     """One of the latest events; `detail` is its most informative field."""
 
@@ -254,6 +306,9 @@ class LiveCounters(Struct, kw_only=True, gc=False):
     pages: list[PageCount]
     referrers: list[ReferrerCount]
     latest: list[LatestEvent] = []
+    countries: list[CountryCount] = []
+    devices: list[DeviceCount] = []
+    sources: list[SourceCount] = []
 
 
 class Subscription(Struct, kw_only=True, gc=False):
@@ -291,6 +346,43 @@ class ImportWindow(Struct, kw_only=True, gc=False):
     updated_at: int
 
 
+class SiteKey(Struct, kw_only=True, gc=False):
+    """A site key; `hash` is the SHA-256 of the key in hex. The key itself is not stored."""
+
+    key_id: str
+    name: str
+    hash: str
+    created_at: int
+
+
+class Site(Struct, kw_only=True, gc=False):
+    """A registered site: who may send its events, and how they are derived and counted.
+
+    Without `origins`, pages of all origins may send events. `require_key` are the event types that
+    need a key; None stands for payments, if the site has keys. `events_per_second` None is no
+    limit.
+    """
+
+    site_id: str
+    origins: list[str] = []
+    require_key: list[str] | None = None
+    events_per_second: int | None = None
+    counts_bots: bool = False
+    derives_visitors: bool = True
+    honours_opt_out: bool = True
+    keys: list[SiteKey] = []
+    created_at: int
+    updated_at: int
+
+
+class BlockedId(Struct, kw_only=True, gc=False):
+    """An erased visitor or user of a site, as a hash (`schemas.blocked_ids`)."""
+
+    site_id: str
+    hash: str
+    created_at: int
+
+
 class ClusterEpoch(Struct, kw_only=True, gc=False):
     """The epoch of a Kafka cluster that a database adopted (ADR 43)."""
 
@@ -319,4 +411,6 @@ Record = (
     | ImportWindow
     | ClusterEpoch
     | Salt
+    | BlockedId
+    | Site
 )

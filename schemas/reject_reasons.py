@@ -32,7 +32,7 @@ class RejectReason(Enum):
     UNKNOWN_TYPE = (400, "Unknown type {value}; known types: {known}")
     WRONG_KIND = (400, "{field} must be {expected}, not {kind}")
     BAD_EVENT_ID = (400, "event_id must be a UUID, as 8-4-4-4-12 hex digits")
-    BAD_SITE_ID = (400, "site_id must be 1 to 64 characters out of A-Z a-z 0-9 . _ -")
+    BAD_SITE_ID = (400, "site_id must be 1 to 64 characters from A-Z a-z 0-9 . _ -")
     BAD_ID = (400, "{field} must be at most 128 characters, none of them a control character")
     BAD_IP = (400, "ip must be an IPv4 or IPv6 address")
     BAD_TIMESTAMP = (400, "{field} must be an ISO 8601 date and time, such as 2026-01-31T12:00:00Z")
@@ -46,6 +46,18 @@ class RejectReason(Enum):
     PROPERTIES_TOO_LARGE = (400, "properties must be at most 8 KiB as JSON; they are {size} bytes")
     PROPERTIES_TOO_DEEP = (400, "properties must be nested at most 8 levels deep")
     BAD_GZIP = (400, "The body has Content-Encoding: gzip but cannot be decompressed")
+    BAD_KEY = (401, "The bearer token of Authorization is not a key of the site {site_id}")
+    UNKNOWN_SITE = (
+        403,
+        "The site {site_id} is not registered; `headrace sites add {site_id}` registers it",
+    )
+    ORIGIN_NOT_ALLOWED = (403, "The site {site_id} does not take events of this origin")
+    KEY_REQUIRED = (
+        403,
+        "{site_id} takes {type} events with a site key only: Authorization: Bearer hrk_...",
+    )
+    ERASED = (403, "The {field} of this event was erased from the site, and is not accepted again")
+    RATE_LIMITED = (429, "Too many events per second; try again in {retry_after} s")
     NOT_FOUND = (404, "There is nothing at {path}; events go to POST /api/event")
     METHOD_NOT_ALLOWED = (405, "{path} takes {allowed}, not {method}")
     BAD_REQUEST = (400, "This is not a valid HTTP request")
@@ -88,6 +100,17 @@ NOT_IN_KAFKA = frozenset(
         RejectReason.KAFKA_ACCESS_DENIED,
         RejectReason.KAFKA_RECORD_TOO_LARGE,
     }
+)
+
+
+#: The client may not send the event, or not now.
+ACCESS_REASONS = (
+    RejectReason.BAD_KEY,
+    RejectReason.UNKNOWN_SITE,
+    RejectReason.ORIGIN_NOT_ALLOWED,
+    RejectReason.KEY_REQUIRED,
+    RejectReason.ERASED,
+    RejectReason.RATE_LIMITED,
 )
 
 

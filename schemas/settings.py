@@ -3,10 +3,11 @@
 Unknown names and invalid values are errors.
 """
 
+import ipaddress
 import os
 import re
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.kafka_settings import KafkaSettings
 from schemas.kubernetes import is_service_variable
 from schemas.postgres_url import parse_postgres_url
-from schemas.secret_files import is_readable, read_secret_file
+from schemas.secret_files import is_readable, read_keys, read_secret_file
 from schemas.sqlite_url import parse_sqlite_url
 
 PREFIX = "HEADRACE_"
@@ -32,6 +33,12 @@ SITE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 class SettingsError(ValueError):
     """A setting is invalid; the message names it and says what is valid."""
+
+
+def _split_at_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 class _Group(BaseModel):
@@ -114,6 +121,39 @@ class ApiSettings(_Group):
             raise ValueError("names a file that cannot be read")
         return file
 
+    max_events_per_second_per_address: int = Field(
+        0,
+        ge=0,
+        description="limit of accepted events per second from an IPv4 address or an IPv6 /64, and "
+        "process; 0: 50 from a public address, unlimited from a private one; a burst may have ten "
+        "times as many; then 429",
+    )
+    sites: Literal["open", "registered"] = Field(
+        "registered",
+        description="`registered`: accept events of sites of `headrace sites add` only; `open`: of "
+        "any site_id, the default of `headrace up` on a loopback address",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="networks of reverse proxies, comma-separated CIDRs, whose X-Forwarded-For or "
+        "Forwarded, X-Forwarded-Proto and country headers are used",
+    )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _split_at_commas(value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"{error}: write addresses as 10.0.0.0/8 or 192.0.2.1") from None
+        return networks
+
 
 class ImportSettings(_Group):
     """Imports of recorded events."""
@@ -125,9 +165,7 @@ class ImportSettings(_Group):
     @field_validator("sites", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(site.strip() for site in value.split(",") if site.strip())
-        return value
+        return _split_at_commas(value)
 
     @field_validator("sites")
     @classmethod
@@ -187,6 +225,9 @@ class QuerySettings(_Group):
     max_streams_per_token: int = Field(
         500, ge=1, description="limit of open server-sent event streams with one token; then 429"
     )
+    max_streams_per_site: int = Field(
+        1000, ge=1, description="limit of open streams of one site, with all tokens; then 429"
+    )
 
     public_url: str = Field(
         "",
@@ -241,6 +282,38 @@ class WebhooksSettings(_Group):
     )
 
 
+class RetentionSettings(_Group):
+    """Retention in SQL, purged hourly by the role `sinks`. 0 keeps rows for ever."""
+
+    events_days: int = Field(0, ge=0, le=36_500, description="how many days events are kept")
+    sessions_days: int = Field(
+        0, ge=0, le=36_500, description="how many days sessions and page durations are kept"
+    )
+    alerts_days: int = Field(
+        0, ge=0, le=36_500, description="how many days alerts and their deliveries are kept"
+    )
+
+
+class SecretsSettings(_Group):
+    """Encryption of secrets in the database."""
+
+    key_file: str = Field(
+        "",
+        description="file of the keys that encrypt the secrets of subscriptions, the newest first; "
+        "`headrace up` creates one in its data directory",
+    )
+
+    @field_validator("key_file")
+    @classmethod
+    def _has_keys(cls, path: str) -> str:
+        read_keys(path)
+        return path
+
+    def keys(self) -> list[str]:
+        """Return the keys, the newest first; [] without a file."""
+        return read_keys(self.key_file)
+
+
 class Settings(BaseSettings):
     """All settings. Immutable; loaded once at start."""
 
@@ -260,6 +333,8 @@ class Settings(BaseSettings):
     streams: StreamsSettings = StreamsSettings()
     query: QuerySettings = QuerySettings()
     webhooks: WebhooksSettings = WebhooksSettings()
+    retention: RetentionSettings = RetentionSettings()
+    secrets: SecretsSettings = SecretsSettings()
 
 
 #: The groups by their names in environment variables.

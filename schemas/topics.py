@@ -154,6 +154,20 @@ IMPORT_WINDOWS = Topic(
     # A window lasts at most a day, so windows that were not closed need no tombstone.
     retention_ms=2 * _DAY_MS,
 )
+SITES = Topic(
+    "sites",
+    "registered sites, their rules and the hashes of their keys; a global table of api",
+    key="site_id",
+    record="Site",
+    cleanup="compact",
+)
+BLOCKED_IDS = Topic(
+    "blocked-ids",
+    "hashes of erased visitors and users whose events are rejected; a global table of api",
+    key="site_id:hash",
+    record="BlockedId",
+    cleanup="compact",
+)
 CLUSTER_EPOCHS = Topic(
     "cluster-epochs",
     "the epoch of this cluster, if a database adopted it; read by each role at start",
@@ -218,6 +232,8 @@ TOPICS: tuple[Topic, ...] = (
     SUBSCRIPTIONS,
     REPLAYS,
     IMPORT_WINDOWS,
+    SITES,
+    BLOCKED_IDS,
     CLUSTER_EPOCHS,
     LIVE_COUNTERS,
     SALTS,

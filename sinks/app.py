@@ -1,6 +1,7 @@
 """The role `sinks`: one worker that runs the sink agents and delivers alerts."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -9,25 +10,32 @@ from functools import partial
 from aiokafka import TopicPartition
 
 from schemas.kafka_settings import KafkaSettings
-from schemas.settings import Settings
+from schemas.plurals import counted
+from schemas.settings import RetentionSettings, Settings
 from schemas.topic_prefix import prefixed
-from schemas.topics import SUBSCRIPTIONS, TOPICS
+from schemas.topics import SITES, SUBSCRIPTIONS, TOPICS
 from sinks.agents import sink_agents
 from sinks.delivery.dispatcher import Dispatcher
 from sinks.delivery.publisher import open_publisher
 from sinks.delivery.reconciler import Reconciler
-from sinks.delivery.retention import Retention
+from sinks.delivery.retention import Retention as DeliveryRetention
+from sinks.delivery.secret_box import SecretBox, encrypt_all
 from sinks.delivery.sender import Sender
 from sinks.delivery.service import Subscriptions
+from sinks.sites.reconciler import SiteReconciler
 from sinks.sql.digests import DeliveryLimits
+from sinks.sql.engine import Database
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.offsets import check_log_end
 from sinks.sql.reader import open_reader
+from sinks.sql.retention import Retention
 from sinks.sql.writer import Writer, open_writer
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.global_table import GlobalTable
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
+
+log = logging.getLogger(__name__)
 
 #: The consumer group (without prefix), also the `app` in `consumer_offsets`. Never rename it.
 APP_ID = "headrace-sinks"
@@ -64,7 +72,7 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
     try:
         await writer.check_cluster()
         worker = _build(kafka, writer)
-        async with _open_delivery(settings, worker, writer):
+        async with _open_delivery(settings, worker, writer), _open_sites(settings, worker, writer):
             watch(worker)
             await worker.run(stop)
     finally:
@@ -91,6 +99,39 @@ def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
     return worker
 
 
+def delivery_retention(database: Database, settings: Settings) -> DeliveryRetention:
+    """Return the retention of deliveries, which are kept no longer than alerts."""
+    period = timedelta(seconds=settings.webhooks.retention_seconds)
+    if settings.retention.alerts_days:
+        period = min(period, timedelta(days=settings.retention.alerts_days))
+    return DeliveryRetention(database, period)
+
+
+def row_retention(database: Database, settings: RetentionSettings) -> Retention:
+    """Return the retention of events, sessions, page durations and alerts."""
+    days = {
+        "events": settings.events_days,
+        "sessions": settings.sessions_days,
+        "alerts": settings.alerts_days,
+    }
+    return Retention(database, days)
+
+
+@asynccontextmanager
+async def _open_sites(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
+    """Reconcile registered sites as a background job of the worker."""
+    kafka, reader = settings.kafka, open_reader(settings.database.url)
+    async with open_publisher(kafka, SITES) as publish:
+        reconciler = SiteReconciler(writer.database, reader, publish)
+        table = GlobalTable(kafka, SITES.name, kafka.partitions, reconciler.apply)
+        worker.background(table.run)
+        worker.background(partial(reconciler.run, table.complete))
+        try:
+            yield
+        finally:
+            await reader.close()
+
+
 @asynccontextmanager
 async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
     """Run delivery, reconciliation and retention as background jobs of the worker.
@@ -100,9 +141,19 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
     """
     kafka, allow_private = settings.kafka, settings.webhooks.allow_private
     database, reader = writer.database, open_reader(settings.database.url)
+    box = SecretBox(settings.secrets.keys())
+    encrypted, failed = await database.run(partial(encrypt_all, box=box))
+    if encrypted:
+        log.info("encrypted %s of subscriptions", counted(encrypted, "secret"))
+    if failed:
+        log.error(
+            "%s of subscriptions cannot be decrypted: add the key to "
+            "HEADRACE_SECRETS__KEY_FILE, and start this role again",
+            counted(failed, "secret"),
+        )
     async with (
         open_publisher(kafka) as publish,
-        Sender(allow_private=allow_private) as sender,
+        Sender(allow_private=allow_private, box=box) as sender,
     ):
         subscriptions = Subscriptions(
             database, reader, publish, sender.resolver, allow_private=allow_private
@@ -112,9 +163,10 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
         worker.checks.append(lambda: dispatcher.problem)
         reconciler = Reconciler(database, reader, publish)
         table = GlobalTable(kafka, SUBSCRIPTIONS.name, kafka.partitions, reconciler.apply)
-        retention = Retention(database, timedelta(seconds=settings.webhooks.retention_seconds))
         reconcile = partial(reconciler.run, table.complete)
-        for job in (table.run, dispatcher.run, reconcile, retention.run):
+        purge_deliveries = delivery_retention(database, settings).run
+        purge = row_retention(database, settings.retention).run
+        for job in (table.run, dispatcher.run, reconcile, purge_deliveries, purge):
             worker.background(job)
         try:
             yield

@@ -12,12 +12,27 @@ from typing import Any
 import msgspec
 
 from schemas.paths import path_of
-from schemas.records import Alert, PageDuration, RawEvent, Screen, SessionState, Stamped, Utm, Visit
+from schemas.records import (
+    Alert,
+    PageDuration,
+    RawEvent,
+    Screen,
+    SessionState,
+    Stamped,
+    TrafficSource,
+    Utm,
+    Visit,
+    VisitorClient,
+)
 from sinks.sql.statements import Row
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 
 _DURATION_COLUMNS = table_of(PageDurationRow).columns.keys()
 _ALERT_FIELDS = table_of(AlertRow).columns.keys()[:-1]
+
+#: Those of visits without any, as of earlier versions.
+_NO_SOURCE = TrafficSource(ts=0, event_id="", trust="")
+_NO_CLIENT = VisitorClient(ts=0, event_id="", trust="")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -109,6 +124,7 @@ def path_hash(path: str) -> int:
 
 
 def _visit_row(site_id: str, session_id: str, visit: Visit) -> Row:
+    traffic_source, client = visit.traffic_source or _NO_SOURCE, visit.client or _NO_CLIENT
     return (
         visit.visit_id,
         site_id,
@@ -126,6 +142,14 @@ def _visit_row(site_id: str, session_id: str, visit: Visit) -> Row:
         _value(visit.utm_source),
         _value(visit.utm_medium),
         _value(visit.utm_campaign),
+        traffic_source.source,
+        traffic_source.channel,
+        client.country,
+        client.region,
+        client.browser,
+        client.os,
+        client.device,
+        visit.trust,
         visit.pageviews == 1 and visit.engagements == 0,
         visit.errors,
         visit.payments,

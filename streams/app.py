@@ -49,10 +49,9 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     """
     kafka = settings.kafka
     cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
-    expired = await route_again(kafka, prefixed(APP_ID), flow(), kafka.partitions, stop)
     worker = _build(settings, cluster.epoch)
-    worker.expired = expired
     watch(worker)
+    worker.expired = await route_again(kafka, prefixed(APP_ID), flow(), stop, worker.leaders)
     await worker.run(stop)
 
 

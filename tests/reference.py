@@ -26,6 +26,9 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 PASSIVE = {"pageleave", "web_vitals"}
+#: Who may vouch for an event, the most trusted first.
+_LEVELS = ("key", "origin", "open")
+_CLIENT = ("country", "region", "browser", "os", "device")
 
 # Public and persistent: rows that are in databases carry ids made with them.
 VISIT_IDS = UUID("5d9e33a5-4f0c-5a0e-9f3c-0d2c5a3b7e11")
@@ -50,6 +53,14 @@ def counted(log: Log) -> list[tuple[RawEvent, Source]]:
     ]
 
 
+def included(log: Log) -> list[tuple[RawEvent, Source]]:
+    """Return each event once that counts in sessions, durations, live counters and alerts.
+
+    Events of bots do not. Of several with one id, the first decides.
+    """
+    return [entry for entry in counted(log) if entry[0].excluded is None]
+
+
 def visits(
     log: Log,
     *,
@@ -63,7 +74,7 @@ def visits(
     the stream time that each partition came to.
     """
     by_session: defaultdict[tuple[str, str], list[tuple[RawEvent, Source]]] = defaultdict(list)
-    for event, src in counted(log):
+    for event, src in included(log):
         by_session[event.site_id, event.session_id].append((event, src))
     rows = {}
     for session, events in by_session.items():
@@ -86,7 +97,7 @@ def page_durations(log: Log) -> dict[tuple[str, int, str], Row]:
     `durations` has the single durations (ms) in order, to hold quantiles against.
     """
     by_page: defaultdict[tuple[str, int, str], list[int]] = defaultdict(list)
-    for event, _ in counted(log):
+    for event, _ in included(log):
         if event.type == "pageleave" and event.duration_ms is not None:
             hour = event.event_ts // HOUR_US * HOUR_US
             page = (event.site_id, hour, page_of(event.path, event.url))
@@ -124,7 +135,7 @@ def alerts(
     end, or before if it has a new error in a later hour, unless that is after `until_ms`.
     """
     scan = _AlertScan(identity, share)
-    for event, src in counted(log):
+    for event, src in included(log):
         if event.received_at - event.event_ts > DAY_US:
             continue
         if event.type == "payment":
@@ -235,35 +246,59 @@ def _runs(
 def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
     events = [event for event, _ in run]
     types = [event.type for event in events]
-    pages = [page_of(event.path, event.url) for event in events if event.type == "pageview"]
+    # What is claimed by the most trusted events wins; among them, what was first.
+    trusted = sorted(events, key=lambda event: _LEVELS.index(event.trust))
+    pages = [event for event in trusted if event.type == "pageview"]
+    last = [event for event in pages if event.trust == pages[0].trust][-1:]
     active = [pair for pair in run if pair[0].type not in PASSIVE]
     named_by = min(active, key=lambda pair: pair[1].offset)[0]
     name = f"{named_by.site_id}:{named_by.session_id}:{named_by.event_id}"
-    utms = [event.utm for event in events if event.utm]
+    utms = [event.utm for event in trusted if event.utm]
     # Case, port and `www.` do not matter.
     own = {_plain_host(text) for event in events for text in (event.hostname, event.url)} - {""}
     return {
         "visit_id": str(uuid5(VISIT_IDS, name)),
         "site_id": events[0].site_id,
         "session_id": events[0].session_id,
-        "visitor_id": _first(event.visitor_id for event in events),
-        "user_id": _first(event.user_id for event in events),
+        "visitor_id": _first(event.visitor_id for event in trusted),
+        "user_id": _first(event.user_id for event in trusted),
         "started_at": events[0].event_ts,
         "ended_at": events[-1].event_ts,
         "duration_ms": (events[-1].event_ts - events[0].event_ts) // 1_000,
         "events": len(events),
         "pageviews": len(pages),
-        "entry_path": pages[0] if pages else None,
-        "exit_path": pages[-1] if pages else None,
+        "entry_path": page_of(pages[0].path, pages[0].url) if pages else None,
+        "exit_path": page_of(last[0].path, last[0].url) if last else None,
         "referrer": _first(
-            event.referrer for event in events if _plain_host(event.referrer) not in own
+            event.referrer for event in trusted if _plain_host(event.referrer) not in own
         ),
         "utm_source": _first(utm.source for utm in utms),
         "utm_medium": _first(utm.medium for utm in utms),
         "utm_campaign": _first(utm.campaign for utm in utms),
+        **_attributes(trusted),
+        "trust": trusted[0].trust,
         "bounced": len(pages) == 1 and set(types) <= {"pageview", *PASSIVE},
         "errors": types.count("error"),
         "payments": types.count("payment"),
+    }
+
+
+def _attributes(trusted: Sequence[RawEvent]) -> Row:
+    """Return the traffic source of one event, and the place and device of one event.
+
+    Back ends, which have a key, do not know that a visitor came from nowhere.
+    """
+    ignorant = [event for event in trusted if event.trust == "key" and not event.source]
+    informed = [event for event in trusted if event not in ignorant]
+    from_source = (event for event in (*informed, *ignorant) if event.source or event.channel)
+    from_client = (event for event in trusted if any(getattr(event, name) for name in _CLIENT))
+    return {
+        name: getattr(event, name, None)
+        for names, event in (
+            (("source", "channel"), next(from_source, None)),
+            (_CLIENT, next(from_client, None)),
+        )
+        for name in names
     }
 
 

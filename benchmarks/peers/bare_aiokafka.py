@@ -1,4 +1,4 @@
-"""The upper bound of aiokafka; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
+"""The upper bound of what aiokafka can do; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
 
 One loop over `getmany`, without rebalances, recovery, fencing or commits: not for production.
 """

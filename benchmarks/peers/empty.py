@@ -1,4 +1,4 @@
-"""An empty handler: the cost of a request and response in uvicorn."""
+"""An empty ASGI application, to measure the cost of a request and response in uvicorn."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
 """The agents' rules in plain Faust; arguments: AGENT BOOTSTRAP TOPIC GROUP EVENTS.
 
 The rules are those of headrace. Faust is used as in its user guide: an agent processes one event
-at a time, `app.Table` holds the states, `topic.send` sends, and fastavro encodes. In Faust's favor:
-uvloop, memory tables whose states are never decoded, large producer batches, and event ids that are
-kept in memory only.
+at a time, `app.Table` holds the states, `topic.send` sends, and fastavro encodes. In favor of
+Faust: uvloop, memory tables whose states are never decoded, large producer batches, and event ids
+in memory only.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from faust.serializers.codecs import Codec
 
 from benchmarks.backlog import partition_of
 from benchmarks.jobs import PARTITIONS
-from benchmarks.living import RULES
+from benchmarks.live_sessions import RULES
 from benchmarks.peers import avro
 from benchmarks.peers.plain_faust import faust_app, run_app
 from benchmarks.stopwatch import Stopwatch, end_process

@@ -1,6 +1,6 @@
 """Faust as in its tutorial; arguments: JOB BOOTSTRAP PREFIX GROUP EVENTS.
 
-In Faust's favor: uvloop, memory tables and large producer batches.
+In favor of Faust: uvloop, memory tables and large producer batches.
 """
 
 import asyncio

@@ -4,7 +4,7 @@
 # ///
 """Quix Streams: `uv run --script benchmarks/peers/quix.py JOB BOOTSTRAP PREFIX GROUP EVENTS`.
 
-It has its own environment, because it and headrace need different versions of pydantic-settings.
+It has its own environment, because it and headrace require different versions of pydantic-settings.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The database of a command, with connection errors as `UserError`."""
+"""Database access of commands. Connection errors are raised as `UserError`."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ from sinks.sql.sqlite import sqlite_path
 
 T = TypeVar("T")
 
-_HINT = "Set another with HEADRACE_DATABASE__URL, or `headrace up --database`"
+_HINT = "Specify another one with HEADRACE_DATABASE__URL, or `headrace up --database`"
 
 
 def upgrade_database(database: DatabaseSettings) -> None:
@@ -41,7 +41,7 @@ def check_database(database: DatabaseSettings) -> list[str]:
 
 
 async def run_once(database: DatabaseSettings, work: Callable[[Connection], T]) -> T:
-    """Run one transaction. Raises UserError if the database cannot be used."""
+    """Run `work` in one transaction. Raises UserError if the database cannot be used."""
     async with connected(database) as opened:
         return await opened.run(work)
 
@@ -50,7 +50,7 @@ async def run_once(database: DatabaseSettings, work: Callable[[Connection], T]) 
 async def connected(
     database: DatabaseSettings, connect: Callable[[str], Database] = open_database
 ) -> AsyncIterator[Database]:
-    """Yield the database, and close it. Database errors of the block are raised as UserError."""
+    """Yield an open database. Errors that the block raises become UserError."""
     check_exists(database)
     opened = connect(database.url)
     try:
@@ -73,8 +73,8 @@ def check_exists(database: DatabaseSettings) -> None:
     if not database.is_postgres and not (path := sqlite_path(database.url)).is_file():
         kind = "is not a file" if path.exists() else "does not exist"
         raise UserError(
-            f"The database {path} {kind}. Name another with --data-dir, HEADRACE_DATA_DIR or "
-            "HEADRACE_DATABASE__URL, or create it with `headrace db upgrade`"
+            f"The database {path} {kind}. Specify another one with --data-dir, HEADRACE_DATA_DIR "
+            "or HEADRACE_DATABASE__URL, or create it with `headrace db upgrade`"
         )
 
 

@@ -1,4 +1,4 @@
-"""Correct the settings of topics that an earlier version, or another tool, created."""
+"""Correct the settings of topics that an earlier version or another tool created."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,8 +13,8 @@ from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SE
 
 _ROUTED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
 _RETENTION = "retention.ms"
-#: The source of a setting in Kafka's protocol: set for the topic itself.
-_OF_TOPIC = 1
+#: `ConfigSource.DYNAMIC_TOPIC_CONFIG` in Kafka's protocol: set on the topic itself.
+_DYNAMIC_TOPIC_CONFIG = 1
 
 
 async def update_settings(
@@ -44,7 +44,7 @@ async def _alter(
     admin: Any, topic: Topic, found: Mapping[str, tuple[str, int]], wrong: Mapping[str, str]
 ) -> None:
     # AlterConfigs resets all settings that are not in the request.
-    own = {key: value for key, (value, source) in found.items() if source == _OF_TOPIC}
+    own = {key: value for key, (value, source) in found.items() if source == _DYNAMIC_TOPIC_CONFIG}
     resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, {**own, **wrong})
     [answer] = await admin.alter_configs([resource])
     code, detail, *_ = answer.resources[0]

@@ -7,15 +7,12 @@ import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 
+from headrace.admin.clients import open_admin
 from headrace.admin.topic_settings import update_settings
-from headrace.errors import RefusedError, UserError
-from kafka_clients.access import explain_connection_failure
-from kafka_clients.clients import make_admin
+from headrace.errors import UserError
 from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
 from schemas.topics import TOPICS, Topic
-
-_TIMEOUT_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +29,10 @@ async def create_topics(kafka: KafkaSettings) -> list[str]:
     Raises UserError if a topic exists with another number of partitions, or Kafka rejects the
     request.
     """
-    admin = await _connect(kafka)
-    try:
+    async with open_admin(kafka) as admin:
         missing = [state.topic for state in await _find_missing(admin, kafka.partitions)]
         if missing:
             await _create(admin, missing, kafka)
-    finally:
-        await admin.close()
     return [topic.name for topic in missing]
 
 
@@ -52,47 +46,29 @@ async def update_topics(
     existed = [topic for topic in TOPICS if topic.name not in created]
     if not existed:
         return {}
-    admin = await _connect(kafka)
-    try:
-        return await update_settings(admin, existed)
-    except KafkaError as error:
-        raise UserError(f"Kafka did not describe or change topics: {error!r}") from error
-    finally:
-        await admin.close()
+    async with open_admin(kafka) as admin:
+        try:
+            return await update_settings(admin, existed)
+        except KafkaError as error:
+            raise UserError(f"Kafka did not describe or change topics: {error!r}") from error
 
 
 async def describe_topics(kafka: KafkaSettings) -> list[TopicState]:
     """Return the state of all topics of headrace."""
-    admin = await _connect(kafka)
-    try:
-        return await _states(admin)
-    finally:
-        await admin.close()
+    async with open_admin(kafka) as admin:
+        return await read_states(admin)
 
 
 async def check_reachable(kafka: KafkaSettings) -> None:
-    """Raise UserError if no broker can be reached, or the authentication fails."""
-    await (await _connect(kafka)).close()
-
-
-async def _connect(kafka: KafkaSettings) -> AIOKafkaAdminClient:
-    admin = make_admin(kafka, request_timeout_ms=_TIMEOUT_MS)
-    try:
-        await admin.start()
-    except (KafkaError, OSError) as error:
-        await admin.close()
-        if refusal := await explain_connection_failure(kafka):
-            raise RefusedError(refusal) from error
-        raise UserError(
-            f"No Kafka answers at {kafka.bootstrap_servers}. Start one with `headrace kafka`, or "
-            "name yours with --kafka or HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
-        ) from error
-    return admin
+    """Raise UserError if no broker responds, or authentication fails."""
+    async with open_admin(kafka):
+        pass
 
 
 # A broker that has just started closes connections while it elects its controller.
 @stamina.retry(on=NodeNotReadyError, attempts=20, timeout=15, wait_max=1)
-async def _states(admin: AIOKafkaAdminClient) -> list[TopicState]:
+async def read_states(admin: AIOKafkaAdminClient) -> list[TopicState]:
+    """Return the state of all topics of headrace."""
     described = await admin.describe_topics([topic.name for topic in TOPICS])
     counts = {
         found["topic"]: len(found["partitions"]) for found in described if not found["error_code"]
@@ -101,7 +77,7 @@ async def _states(admin: AIOKafkaAdminClient) -> list[TopicState]:
 
 
 async def _find_missing(admin: AIOKafkaAdminClient, partitions: int) -> list[TopicState]:
-    states = await _states(admin)
+    states = await read_states(admin)
     for state in states:
         if state.partitions not in (None, partitions):
             raise UserError(

@@ -19,7 +19,8 @@ def adopt_cluster(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Even if the database belongs to this cluster: topics were recreated."
+            "--force",
+            help="Adopt the cluster even if the database belongs to it: topics were recreated.",
         ),
     ] = False,
     data_dir: DataDirOption = DEFAULT,
@@ -29,16 +30,14 @@ def adopt_cluster(
     Stop all roles first. The local broker is started if needed. Safe to repeat.
     """
     import asyncio
-    import logging
 
     from rich.console import Console
 
     from headrace.ops.adopt.run import adopt
-    from headrace.ops.audit.listing import ReadingScreen
+    from headrace.ops.audit.listing import ReadingProgress
 
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # hide retries
-    with _open_kafka(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
-        work = adopt(settings, force=force, on_step=screen.set_step, on_rows=screen.advance)
+    with _open_kafka(data_dir) as settings, ReadingProgress(Console(stderr=True), None) as progress:
+        work = adopt(settings, force=force, on_step=progress.set_step, on_rows=progress.add_rows)
         done = asyncio.run(work)
     _show(done)
 
@@ -89,4 +88,4 @@ def _show(done: "AdoptionResult") -> None:
         f"{counted(done.alerts, 'missing alert')}, {counted(done.subscriptions, 'subscription')}"
     )
     typer.echo("  next:         start `headrace up` or the roles, then run `headrace audit`.")
-    typer.echo("                Open import windows again: they are not carried over.")
+    typer.echo("                Import windows are not carried over: open them again.")

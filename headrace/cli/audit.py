@@ -1,4 +1,4 @@
-"""`headrace audit` and `headrace rebuild`: compare results with `events`, and recompute them."""
+"""`headrace audit` and `headrace rebuild`: compare results with `events` and recompute them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.cli.target import checked_site
 from headrace.local.data_dir_option import DEFAULT, DataDirOption
 from schemas.plurals import counted
 
@@ -22,7 +23,7 @@ rebuild = typer.Typer(
 _Site = Annotated[str | None, typer.Option(metavar="S", help="Only this site.")]
 _From = Annotated[
     str | None,
-    typer.Option("--from", metavar="T", help="Only from this time on, such as 2026-11-24T12:00Z."),
+    typer.Option("--from", metavar="T", help="Start time, inclusive, such as 2026-11-24T12:00Z."),
 ]
 
 
@@ -30,7 +31,7 @@ def audit(
     settle: Annotated[
         float,
         typer.Option(
-            min=0, metavar="SECONDS", help="How long to recheck differences that may be lag."
+            min=0, metavar="SECONDS", help="How long to recheck rows that may differ due to lag."
         ),
     ] = 30.0,
     data_dir: DataDirOption = DEFAULT,
@@ -41,7 +42,7 @@ def audit(
     from rich.console import Console
 
     from headrace.local.data_dir import local_database, read_settings
-    from headrace.ops.audit.listing import ReadingScreen, show_findings, verdict
+    from headrace.ops.audit.listing import ReadingProgress, show_findings, verdict
     from headrace.ops.audit.run import audit as run
     from headrace.ops.audit.run import count_events
     from headrace.terminal.tables import table_console
@@ -49,8 +50,8 @@ def audit(
     settings = read_settings()
     database = local_database(settings.database, data_dir)
     settings = settings.model_copy(update={"database": database})
-    with ReadingScreen(Console(stderr=True), asyncio.run(count_events(settings))) as screen:
-        findings = asyncio.run(run(settings, settle, screen.advance, screen.show_retry))
+    with ReadingProgress(Console(stderr=True), asyncio.run(count_events(settings))) as progress:
+        findings = asyncio.run(run(settings, settle, progress.add_rows, progress.show_retry))
     typer.echo(verdict(findings))
     show_findings(table_console(), findings)
     if any(found.differing for found in findings):
@@ -67,7 +68,7 @@ def rebuild_sessions(
     """
     from headrace.ops.rebuild.run import sessions_of
 
-    _rebuild(sessions_of, site, _parse_time(since), data_dir)
+    _rebuild(sessions_of, site, parse_time(since), data_dir)
 
 
 @rebuild.command("durations")
@@ -80,7 +81,7 @@ def rebuild_durations(
     """
     from headrace.ops.rebuild.run import durations_of
 
-    moment = _parse_time(since)
+    moment = parse_time(since)
     hour = moment and moment.replace(minute=0, second=0, microsecond=0)
     _rebuild(durations_of, site, hour, data_dir)
 
@@ -95,32 +96,22 @@ def _rebuild(
 
     from rich.console import Console
 
-    from headrace.ops.audit.listing import ReadingScreen
+    from headrace.ops.audit.listing import ReadingProgress
     from headrace.ops.audit.scope import Scope
     from headrace.ops.rebuild.kafka import open_kafka
     from headrace.ops.rebuild.run import rebuild as run
 
-    scope = Scope(_checked(site), since)
-    with open_kafka(data_dir) as settings, ReadingScreen(Console(stderr=True), None) as screen:
-        done = asyncio.run(run(settings, target_of(settings), scope, screen.advance))
+    scope = Scope(checked_site(site, "--site"), since)
+    with open_kafka(data_dir) as settings, ReadingProgress(Console(stderr=True), None) as progress:
+        done = asyncio.run(run(settings, target_of(settings), scope, progress.add_rows))
     typer.echo(
         f"{counted(done.written, 'row')} written, {done.removed:,} removed, "
         f"{counted(done.states, 'state')} published."
     )
 
 
-def _checked(site: str | None) -> str | None:
-    from schemas.settings import SITE_ID
-
-    if site is not None and not SITE_ID.fullmatch(site):
-        raise typer.BadParameter(
-            "a site_id is 1 to 64 characters out of A-Z a-z 0-9 . _ -", param_hint="--site"
-        )
-    return site
-
-
-def _parse_time(text: str | None) -> datetime | None:
-    """Parse an ISO 8601 time; the default time zone is UTC."""
+def parse_time(text: str | None, option: str = "--from") -> datetime | None:
+    """Parse an ISO 8601 time of an option; the default time zone is UTC."""
     if text is None:
         return None
     try:
@@ -128,9 +119,9 @@ def _parse_time(text: str | None) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is not a time such as 2026-11-24T12:00Z", param_hint="--from"
+            f"{text!r} is not a time such as 2026-11-24T12:00Z", param_hint=option
         ) from None
     except OverflowError:
         raise typer.BadParameter(
-            f"{text!r} is not in the years 1 to 9999 in UTC", param_hint="--from"
+            f"{text!r} is not in the years 1 to 9999 in UTC", param_hint=option
         ) from None

@@ -14,21 +14,21 @@ def demo(
         typer.Option(min=1, max=100_000, help="The average number of visitors in five minutes."),
     ] = 60,
     rate: Annotated[
-        int | None, typer.Option(min=1, help="Events per second (default: set by the visitors).")
+        int | None,
+        typer.Option(min=1, help="Events per second (default: determined by --visitors)."),
     ] = None,
     events: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many events (default: at Ctrl-C).")
+        int | None, typer.Option(min=1, help="Stop after this many events (default: on Ctrl-C).")
     ] = None,
     to: ToOption = None,
     data_dir: TargetDataDirOption = None,
-    site_id: Annotated[str, typer.Option(help="Site of the visitors.")] = "demo",
+    site_id: Annotated[str, typer.Option(help="The site_id of all events.")] = "demo",
 ) -> None:
     """Simulate visitors of a web shop: page views, errors, payments and more.
 
     Events are marked as simulated, in `user_agent` and by the property `simulated`.
     """
     import asyncio
-    import logging
 
     from rich.console import Console
 
@@ -44,8 +44,6 @@ def demo(
 
     options = Options(base_url(to, data_dir), rate, events)
     simulation = Simulation(visitors, checked_site(site_id) or site_id)
-    # The screen shows retries.
-    logging.getLogger("stamina").addHandler(logging.NullHandler())
     report = Report()
     try:
         with DemoScreen(Console(stderr=True)) as screen:

@@ -17,13 +17,15 @@ dlq = typer.Typer(
 
 IdArguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Only these ids of `headrace dlq list`."),
+    typer.Argument(metavar="[ID]...", help="Only dead letters with these ids."),
 ]
 TopicOption = Annotated[
-    str | None, typer.Option("--topic", help="Only from this topic, or its dead letter topic.")
+    str | None, typer.Option("--topic", help="Only from this topic or its dead letter topic.")
 ]
 StageOption = Annotated[str | None, typer.Option("--stage", help="Only from this stage.")]
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Only dead letters with this reason.")
+]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, help="At most this many, oldest first.")
 ]
@@ -58,23 +60,25 @@ def list_letters(
 
 @dlq.command("show")
 def show_letter(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="Id in `headrace dlq list`.")],
+    letter_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The id shown by `headrace dlq list`.")
+    ],
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Show a dead letter: its reason, headers, key and value."""
     import asyncio
 
     from headrace.local.data_dir import local_settings
-    from headrace.ops.dead_letters import listing
     from headrace.ops.dead_letters.dead_letter import RecordId
     from headrace.ops.dead_letters.reader import read_letter
+    from headrace.ops.dead_letters.record_view import render_record
     from headrace.terminal.tables import table_console
 
     selected_id = RecordId.parse(letter_id)
     kafka = local_settings(data_dir).kafka
     record, resolutions = asyncio.run(read_letter(kafka, selected_id))
     console = table_console()
-    for shown in listing.render_record(record, resolutions):
+    for shown in render_record(record, resolutions):
         console.print(shown, soft_wrap=True)
 
 
@@ -119,13 +123,13 @@ def replay_letters(
 def discard_letters(
     why: Annotated[
         str,
-        typer.Option("--reason", metavar="TEXT", help="Why they need no replay."),
+        typer.Option("--reason", metavar="TEXT", help="Why no replay is needed."),
     ],
     ids: IdArguments = None,
     topic: TopicOption = None,
     stage: StageOption = None,
     letter_reason: Annotated[
-        str | None, typer.Option(help="Only with this reason of `headrace dlq list`.")
+        str | None, typer.Option(help="Only dead letters with this reason.")
     ] = None,
     limit: LimitOption = None,
     select_all: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
@@ -134,8 +138,8 @@ def discard_letters(
 ) -> None:
     """Mark dead letters as needing no replay, so that `headrace status` ignores them.
 
-    User, time and reason are retained for 60 days. The records are retained for their 30 days.
-    Safe to repeat; with IDs it does not ask for confirmation.
+    User, time and reason are retained for 60 days, the records for 30 days as before. Safe to
+    repeat. Does not ask for confirmation if IDs are given.
     """
     import asyncio
 
@@ -149,7 +153,7 @@ def discard_letters(
     selection = _selection(ids, topic, stage, letter_reason, limit, "--letter-reason")
     if not (ids or topic or stage or letter_reason or select_all):
         raise UsageError(
-            "Nothing is selected: give an ID of `headrace dlq list`, --topic, --stage, "
+            "Nothing is selected: specify an ID (see `headrace dlq list`), --topic, --stage, "
             "--letter-reason or --all"
         )
     reason = checked_reason(why)
@@ -173,7 +177,7 @@ def _confirm(question: str) -> None:
     except typer.Abort:  # not interactive
         is_confirmed = False
     if not is_confirmed:
-        raise UserError("Nothing was discarded: answer y, or give --yes")
+        raise UserError("Nothing was discarded: confirm with y, or use --yes")
 
 
 def _selection(

@@ -17,8 +17,11 @@ from headrace.cli.adopt_cluster import adopt_cluster
 from headrace.cli.audit import audit, rebuild
 from headrace.cli.demo import demo
 from headrace.cli.dlq import dlq
+from headrace.cli.erase import erase
 from headrace.cli.kafka import kafka
+from headrace.cli.keys import keys
 from headrace.cli.replay import replay
+from headrace.cli.sites import sites
 from headrace.cli.status import status
 from headrace.cli.tokens import tokens
 from headrace.cli.up import up
@@ -46,12 +49,15 @@ for command in (
     demo,
     status,
     audit,
+    erase,
 ):
     app.command()(command)
 app.command("adopt-cluster")(adopt_cluster)
 app.add_typer(admin.topics, name="topics")
 app.add_typer(admin.db, name="db")
 app.add_typer(dlq, name="dlq")
+app.add_typer(sites, name="sites")
+app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
 app.add_typer(rebuild, name="rebuild")
 app.command(hidden=True)(roles.web)
@@ -77,8 +83,9 @@ def root(
 
 def main() -> None:
     """Run the command line; print errors that the user can fix in red, without a traceback."""
-    # Its log messages would duplicate our error messages.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    # Their log messages would duplicate our error messages and progress displays.
+    for library in ("aiokafka", "stamina"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
     os.umask(UMASK)
     read_env_file()
     try:
@@ -92,7 +99,7 @@ def main() -> None:
 
 
 def _message(error: OSError) -> str:
-    """Return the message for an error that names a file; raises all others."""
+    """Return the message for an error with a file name; raise any other error."""
     location = f" at {error.filename}" if error.filename else ""
     if is_full(error):
         return f"disk full{location}: free some space, then run this command again"

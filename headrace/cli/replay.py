@@ -18,8 +18,8 @@ def replay(
         list[Path],
         typer.Argument(
             metavar="FILE",
-            help="JSON lines, a JSON array, or CSV with the API's field names as headers "
-            "(screen.width); may be gzipped. `-` is standard input.",
+            help="JSON lines, a JSON array, or CSV whose header has the API's field names (such as "
+            "screen.width); optionally gzipped. `-` is standard input.",
         ),
     ],
     to: ToOption = None,
@@ -40,8 +40,8 @@ def replay(
     token: Annotated[
         str | None,
         typer.Option(
-            help="Open import windows, which accept timestamps of any age, with this token of "
-            "`headrace tokens create --manage` (default: that of `headrace up` on this machine).",
+            help="Token of `headrace tokens create --manage`, to open import windows, in which "
+            "timestamps may have any age (default: that of `headrace up` on this machine).",
         ),
     ] = None,
     query: Annotated[
@@ -50,7 +50,7 @@ def replay(
     ] = None,
     clamp: Annotated[
         bool,
-        typer.Option("--clamp", help="Open no import windows: the server clamps old timestamps."),
+        typer.Option("--clamp", help="Let the server clamp old timestamps: no import windows."),
     ] = False,
     dry_run: Annotated[
         bool,
@@ -59,7 +59,7 @@ def replay(
     rejects: Annotated[
         Path | None,
         typer.Option(
-            help="Write rejected events to this file, with the reasons, to be replayed again."
+            help="Write rejected events and their reasons to this file, which can be replayed."
         ),
     ] = None,
     allow_rejects: Annotated[
@@ -78,9 +78,9 @@ def replay(
     from headrace.traffic.replay.run import Options
 
     if clamp and token is not None:
-        raise UsageError("--token opens import windows, and --clamp does not: give one of them")
+        raise UsageError("--token and --clamp exclude each other: use only one of them")
     if token is None and not clamp:
-        token = _token_of(data_dir, to)
+        token = _owner_token(data_dir, to)
     base = "" if dry_run else base_url(to, data_dir)
     options = Options(
         paths=_check_files(files),
@@ -93,7 +93,7 @@ def replay(
         field_map=_parse_mapping(mapping or []),
     )
     if rejects is not None and any(_is_same(rejects, file) for file in files):
-        raise typer.BadParameter("is one of the files to read", param_hint="--rejects")
+        raise typer.BadParameter("is one of the files to replay", param_hint="--rejects")
     report = _run(options, rejects, as_json=as_json)
     if report.rejected and not allow_rejects:
         raise typer.Exit(1)
@@ -101,7 +101,6 @@ def replay(
 
 def _run(options: "Options", path: Path | None, *, as_json: bool) -> "Report":
     import asyncio
-    import logging
     from contextlib import nullcontext
 
     from rich.console import Console
@@ -112,8 +111,6 @@ def _run(options: "Options", path: Path | None, *, as_json: bool) -> "Report":
     from headrace.traffic.replay.run import replay as run
     from headrace.traffic.replay.source import total_bytes
 
-    # The screen shows retries.
-    logging.getLogger("stamina").addHandler(logging.NullHandler())
     report = Report(is_dry_run=options.is_dry_run)
     is_complete = False
     try:
@@ -124,7 +121,7 @@ def _run(options: "Options", path: Path | None, *, as_json: bool) -> "Report":
             asyncio.run(run(options, report, screen, reject))
         is_complete = True
     except KeyboardInterrupt:
-        typer.echo(f"Stopped; the last event sent is {report.last or 'none'}.", err=True)
+        typer.echo(f"Stopped. Last event sent: {report.last or 'none'}.", err=True)
         raise typer.Exit(1) from None
     finally:
         if report.sent or is_complete or as_json:
@@ -146,10 +143,10 @@ def _print(report: "Report", *, is_complete: bool, as_json: bool) -> None:
         typer.echo(sentence, err=True)
 
 
-def _token_of(data_dir: Path | None, to: str | None) -> str | None:
-    """Return the owner token of the headrace in the data directory, or None.
+def _owner_token(data_dir: Path | None, to: str | None) -> str | None:
+    """Return the owner token of the server that runs in the data directory, or None.
 
-    With `to`, only if it is the address of this headrace.
+    Return None also if `to` is the address of another server.
     """
     from headrace.local.data_dir import DataDir
     from headrace.local.data_dir_option import default_data_dir
@@ -189,7 +186,7 @@ def _check_files(files: list[Path]) -> list[Path]:
 
     if files.count(STANDARD_INPUT) > 1:
         raise typer.BadParameter("standard input can be read only once", param_hint="FILE")
-    for file in files:
+    for file in files:  # not `exists=True`, which rejects `-`
         if file != STANDARD_INPUT and (not file.exists() or file.is_dir()):
             kind = "is a directory" if file.is_dir() else "does not exist"
             raise typer.BadParameter(f"{file} {kind}", param_hint="FILE")

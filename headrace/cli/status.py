@@ -16,7 +16,6 @@ def status(
     Exits with 1 if there is a problem. Rates are measured over three seconds.
     """
     import asyncio
-    import logging
     from datetime import UTC, datetime
 
     import msgspec
@@ -27,7 +26,6 @@ def status(
     from headrace.ops.status.collect import collect_status
     from headrace.terminal.tables import table_console
 
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # hide retries
     with Console(stderr=True).status("Measuring rates, a few seconds …"):
         report = asyncio.run(collect_status(data_dir))
     if as_json:

@@ -28,9 +28,9 @@ def create_token(
     all_sites: Annotated[bool, typer.Option("--all", help="Grant access to all sites.")] = False,
     manage: Annotated[
         bool,
-        typer.Option("--manage", help="Also allow changes: subscriptions and import windows."),
+        typer.Option("--manage", help="Also allow changes: sites, subscriptions, imports."),
     ] = False,
-    name: Annotated[str, typer.Option(help="Name in `headrace tokens list`.")] = "",
+    name: Annotated[str, typer.Option(help="A name to show in `headrace tokens list`.")] = "",
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Create a token and print it on the last line. It cannot be shown again."""
@@ -41,7 +41,9 @@ def create_token(
         raise typer.BadParameter("Give either --site, which may be repeated, or --all")
     for site_id in site or []:
         if not SITE_ID.fullmatch(site_id):
-            raise typer.BadParameter(f"{site_id!r} is no site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
+            raise typer.BadParameter(
+                f"{site_id!r} is not a site_id, which has 1 to 64 characters from A-Z a-z 0-9 . _ -"
+            )
     scope: store.Scope = "manage" if manage else "read"
     token = _run_transaction(
         data_dir, lambda connection: store.create(connection, name, site or None, scope)
@@ -69,7 +71,7 @@ def list_tokens(
         return
     if len(found) > limit:
         del found[0]
-        typer.echo(f"These are the newest {limit:,}; --limit shows more.")
+        typer.echo(f"Only the newest {limit:,} are shown; --limit shows more.")
     working = sum(token.revoked_at is None for token in found)
     typer.echo(f"{counted(working, 'token')} in use, {len(found) - working:,} revoked.")
     table = Table("token id", "name", "sites", "scope", "created", "revoked")
@@ -84,7 +86,7 @@ def list_tokens(
 
 @tokens.command("revoke")
 def revoke_token(
-    token_id: Annotated[UUID, typer.Argument(help="Id in `headrace tokens list`.")],
+    token_id: Annotated[UUID, typer.Argument(help="The id shown by `headrace tokens list`.")],
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Revoke a token. It is rejected within seconds."""

@@ -50,7 +50,8 @@ def up(
 
     if kafka and kafka_port:
         raise UsageError(
-            "--kafka-port is the port of the local broker, which --kafka replaces: give one"
+            "--kafka-port sets the port of the local broker, which --kafka replaces: use only one "
+            "of them"
         )
     options = UpOptions(host, port, kafka, database, partitions)
     settings, starts_broker = up_settings(data_dir, options)

@@ -1,5 +1,8 @@
 """The data directory of `headrace up`, and the settings that depend on it."""
 
+import base64
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from headrace.errors import UserError
@@ -7,7 +10,6 @@ from headrace.local.broker.address import find_address
 from headrace.local.data_dir_option import default_data_dir
 from headrace.local.disk_space import write_atomically
 from headrace.local.process import read_pid
-from kafka_clients.security import check_security
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
 from schemas.topic_prefix import use_prefix
@@ -62,8 +64,17 @@ class DataDir:
 
     @property
     def owner_token(self) -> Path:
-        """The file with the token in the dashboard link; only its owner can read it."""
+        """The file with the token of the dashboard link, readable only by its owner."""
         return self.root / "owner.token"
+
+    def secrets_key(self) -> Path:
+        """Return the key file of the secrets in the database; create it with a new key."""
+        path = self.root / "secrets.key"
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+                file.write(base64.urlsafe_b64encode(os.urandom(32)) + b"\n")
+        return path
 
     def status(self, role: str) -> Path:
         """Return the status file of a role."""
@@ -74,7 +85,10 @@ def read_settings() -> Settings:
     """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting."""
     try:
         settings = load_settings()
-        check_security(settings.kafka)
+        if settings.kafka.security_protocol != "PLAINTEXT":
+            from kafka_clients.security import check_security  # noqa: PLC0415 - slow
+
+            check_security(settings.kafka)
     except SettingsError as error:
         raise UserError(str(error)) from None  # the cause may contain a password
     use_prefix(settings.kafka.topic_prefix)
@@ -82,9 +96,9 @@ def read_settings() -> Settings:
 
 
 def role_settings() -> Settings:
-    """Return the settings of a role that was started on its own.
+    """Return the settings of a role that runs without `headrace up`.
 
-    The default database is that of the default data directory.
+    The default database is the one in the default data directory.
     """
     settings = read_settings()
     database = local_database(settings.database, default_data_dir())
@@ -92,9 +106,9 @@ def role_settings() -> Settings:
 
 
 def local_settings(data_dir: Path) -> Settings:
-    """Return the settings; the default Kafka and database are those of `data_dir`.
+    """Return the settings; the default broker and database are those of `data_dir`.
 
-    Raises UserError if the settings name no Kafka and none runs in `data_dir`.
+    Raises UserError if no broker is configured and none runs in `data_dir`.
     """
     settings = read_settings()
     kafka = settings.kafka
@@ -106,7 +120,7 @@ def local_settings(data_dir: Path) -> Settings:
 
 
 def with_kafka(kafka: KafkaSettings, address: str, partitions: int | None) -> KafkaSettings:
-    """Return the settings with another address; the default is `LOCAL_PARTITIONS` partitions."""
+    """Return settings with this address; `LOCAL_PARTITIONS` partitions unless configured."""
     if partitions is None and "partitions" not in kafka.model_fields_set:
         partitions = LOCAL_PARTITIONS
     return kafka.model_copy(
@@ -115,12 +129,12 @@ def with_kafka(kafka: KafkaSettings, address: str, partitions: int | None) -> Ka
 
 
 def local_database(database: DatabaseSettings, data_dir: Path) -> DatabaseSettings:
-    """Return the database of the settings, by default that of the data directory."""
+    """Return the configured database, by default the one in the data directory."""
     if "url" in database.model_fields_set:
         return database
     return DatabaseSettings(url=DataDir(data_dir).database_url)
 
 
 def database_settings(data_dir: Path) -> DatabaseSettings:
-    """Return the database that a command with `--data-dir` uses."""
+    """Return the database of a command with `--data-dir`."""
     return local_database(read_settings().database, data_dir)

@@ -29,7 +29,7 @@ def data_directory(value: str | Path) -> Path:
 
 
 def default_data_dir() -> Path:
-    """Return the data directory of the environment or the `.env` file, by default `.headrace`."""
+    """Return `HEADRACE_DATA_DIR` of the environment or the `.env` file, else `.headrace`."""
     return data_directory(os.environ.get(VARIABLE) or DEFAULT)
 
 
@@ -61,7 +61,7 @@ DataDirOption = Annotated[
 ]
 #: For commands that create the data directory.
 NewDataDirOption = Annotated[Path, _option("Directory for all data, logs and run files.")]
-#: For commands that also have `--to`; None if it was not given.
+#: For commands that also have `--to`; None if the option is absent.
 TargetDataDirOption = Annotated[
     Path | None,
     typer.Option(

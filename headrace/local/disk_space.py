@@ -9,11 +9,11 @@ from pathlib import Path
 
 #: Below this free space, a probe file is written, which also detects quotas.
 _LOW_SPACE_BYTES = 64 * 1024 * 1024
-#: The size of a probe file: the space that the broker and the database need to continue.
+#: The size of a probe file: the least space with which broker and database can continue.
 _PROBE_BYTES = 1024 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CHECK_SECONDS = 1.0
-#: How long after the disk was full an error may be a consequence of it.
+#: For this long after the disk was full, an error may be a consequence of it.
 _RECENT_SECONDS = 60.0
 
 
@@ -27,10 +27,10 @@ def is_full(error: BaseException | None) -> bool:
 
 
 def find_full_disk(folder: Path, *, always_probe: bool = False) -> str | None:
-    """Return a message if the disk of an existing folder is full, else None.
+    """Return a message if the disk of an existing directory is full, else None.
 
-    Writes and removes a file of 1 MiB if little space is free, or always with `always_probe`: only
-    a write detects an exhausted quota.
+    If little space is free, or with `always_probe`, write and remove a file of 1 MiB: only a write
+    detects an exhausted quota.
     """
     probe = folder / f".space.{os.getpid()}"
     try:
@@ -49,12 +49,12 @@ def find_full_disk(folder: Path, *, always_probe: bool = False) -> str | None:
 
 
 def full_message(folder: Path) -> str:
-    """Return the message to operators about the full disk of a folder."""
-    return f"disk full at {folder}: free some space, headrace continues by itself"
+    """Return the message that the disk of a directory is full."""
+    return f"disk full at {folder}: free some space, then headrace continues by itself"
 
 
 def explain(error: OSError, folder: Path) -> str:
-    """Return a message about a failed write below `folder`."""
+    """Return the message for a write in `folder` that failed."""
     if is_full(error):
         return full_message(folder)
     where = error.filename or folder
@@ -82,7 +82,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class DiskSpace:
-    """Whether the disk of a folder is full, checked at most once a second."""
+    """Tracks whether the disk of a directory is full, with at most one check per second."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
@@ -107,7 +107,7 @@ class DiskSpace:
         return self.problem() is not None or self._clock() - self._full_at < _RECENT_SECONDS
 
     def may_explain(self, error: BaseException) -> bool:
-        """Return True if an error is, or may be a consequence of, a full disk."""
+        """Return True if a full disk may have caused an error."""
         if is_full(error):
             self._full_at = self._clock()
             self._check_at = float("-inf")

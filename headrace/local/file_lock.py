@@ -20,7 +20,7 @@ def acquire(path: Path) -> IO[str]:
     except OSError:
         file.close()
         raise
-    # The roles are forks of this process, and would hold the lock after its exit.
+    # Otherwise the roles, which are forks of this process, would hold the lock after its exit.
     os.register_at_fork(after_in_child=file.close)
     with suppress(OSError):  # on a full disk; the id is only used in messages
         file.truncate(0)

@@ -38,7 +38,7 @@ def die_with(parent: int) -> None:
 
 def _watch(program: int) -> None:
     """Kill `program`, the parent, when the pipe on standard input closes. Does not return."""
-    while os.getppid() == program:  # otherwise it has exited, and its id may be reused
+    while os.getppid() == program:  # if not, it has exited and its id may be reused
         if select.select([0], [], [], _CHECK_SECONDS)[0]:
             os.kill(program, signal.SIGKILL)
             break

@@ -25,9 +25,9 @@ class UpOptions(NamedTuple):
 
 
 def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
-    """Return the settings, which options override, and whether to start a broker.
+    """Return the settings with the options applied, and whether to start a local broker.
 
-    No broker is started if `--kafka` or HEADRACE_KAFKA__BOOTSTRAP_SERVERS is given.
+    A local broker is started unless `--kafka` or HEADRACE_KAFKA__BOOTSTRAP_SERVERS is set.
     """
     settings = read_settings()
     brokers = options.kafka
@@ -36,13 +36,15 @@ def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
     if brokers is None and settings.kafka.security_protocol != "PLAINTEXT":
         raise UserError(
             f"HEADRACE_KAFKA__SECURITY_PROTOCOL is {settings.kafka.security_protocol}, and the "
-            "local broker supports only PLAINTEXT: name yours with --kafka or "
+            "local broker supports only PLAINTEXT: specify your cluster with --kafka or "
             "HEADRACE_KAFKA__BOOTSTRAP_SERVERS, or remove the setting"
         )
     overrides = {"host": options.host, "port": options.port}
     api = settings.api.model_copy(
         update={name: value for name, value in overrides.items() if value is not None}
     )
+    if "sites" not in settings.api.model_fields_set and is_loopback(api.host):
+        api = api.model_copy(update={"sites": "open"})
     changed = {
         "api": api,
         "database": _database(settings, data_dir, options.database),
@@ -52,7 +54,7 @@ def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
 
 
 def check_port(api: ApiSettings) -> None:
-    """Raise UserError if the server will not be able to listen at its address."""
+    """Raise UserError if the server cannot listen on its address."""
     try:
         listen(api.host, api.port).close()
     except ListenError as error:
@@ -60,7 +62,10 @@ def check_port(api: ApiSettings) -> None:
 
 
 def cannot_listen(error: ListenError, options: str) -> UserError:
-    """Return the error of a server that cannot listen; `options` set another address."""
+    """Return the error for an address on which a server cannot listen.
+
+    `options` are the names of the options or settings that change it.
+    """
     owner = f" by {owner_of(error.port)}" if error.is_in_use else ""
     return UserError(f"{error}{owner}. Choose another with {options}")
 
@@ -80,7 +85,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _normalized(brokers: str | None) -> str:
-    """Return the broker addresses as the client expects them. Raises UsageError."""
+    """Return the broker addresses in the client's format. Raises UsageError if one is invalid."""
     if brokers is None:
         return ""
     try:
@@ -96,5 +101,5 @@ def _database(settings: Settings, data_dir: Path, url: str | None) -> DatabaseSe
         return DatabaseSettings(url=url)
     except ValidationError as error:
         reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        # Not `from error`: it may contain a password.
+        # Not `from error`, which may contain a password.
         raise UsageError(f"--database {reason}") from None

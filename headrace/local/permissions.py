@@ -9,13 +9,16 @@ UMASK = 0o077
 
 #: The entries of a data directory that belong to headrace.
 _DIRECTORIES = ("kafka", "logs", "run")
-_FILES = ("headrace.db", "headrace.db-wal", "headrace.db-shm", "headrace.db-journal", "owner.token")
+_FILES = (
+    *("headrace.db", "headrace.db-wal", "headrace.db-shm", "headrace.db-journal"),
+    *("owner.token", "secrets.key"),
+)
 
 
 def restrict(data_dir: Path) -> None:
     """Remove the permissions of group and others, which earlier versions granted.
 
-    The directory itself keeps its mode if it also holds files that are not headrace's.
+    The directory itself keeps its mode if it contains other files than those of headrace.
     """
     ours = {*_DIRECTORIES, *_FILES}
     if all(entry.name in ours for entry in data_dir.iterdir()):
@@ -37,7 +40,7 @@ def restrict_tree(root: Path) -> None:
 
 
 def _restrict(path: Path) -> None:
-    # Another user's file, or one that a running process has removed.
+    # A file of another user, or one that a running process has removed.
     with suppress(PermissionError, FileNotFoundError):
         mode = path.stat().st_mode
         if mode & UMASK:

@@ -31,11 +31,11 @@ def spawn(
     stops its children in order. Standard input is empty. Standard output and error are appended to
     `log`, or inherited if it is None.
 
-    Raises OSError if Python cannot be started. If the program does not exist, the child exits with
-    a traceback.
+    Raises OSError if Python cannot be started. If `argv[0]` does not exist, the child exits with a
+    traceback.
     """
     how = "prctl" if sys.platform == "linux" else "pipe"
-    # -I -S: starts within 10 ms, and ignores the PYTHON* variables of the program.
+    # -I -S: start within 10 ms, and ignore the PYTHON* variables, which are for the program.
     wrapper = [sys.executable, "-I", "-S", str(_WRAPPER), how, str(os.getpid())]
     with ExitStack() as opened:
         output = opened.enter_context(log.open("ab")) if log else None

@@ -1,4 +1,4 @@
-"""The log of the current run of a process, in a file that also holds earlier runs."""
+"""The log of a process since its last start, in a file that also contains earlier runs."""
 
 import os
 import re
@@ -41,8 +41,8 @@ class RunLog:
     def exit_reason(self) -> str:
         """Return the line that explains why the process exited; empty if there is none.
 
-        The last line if it is not a log entry (an error message or an exception), else the last
-        log entry with an error.
+        This is the last line if it is an error message or an exception, or else the last log entry
+        of level ERROR or higher.
         """
         lines = [
             line.strip()

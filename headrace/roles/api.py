@@ -1,4 +1,4 @@
-"""The role `api`, with the import windows and the salts as global tables."""
+"""The role `api`, with the topics that it holds in memory as global tables."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from producer_api.http.app import Api, create_app
 from schemas.settings import Settings
-from schemas.topics import IMPORT_WINDOWS, SALTS
+from schemas.topics import BLOCKED_IDS, IMPORT_WINDOWS, SALTS, SITES
 from streams.engine.global_table import GlobalTable
 
 
@@ -21,6 +21,18 @@ def create_api(
     api.add_background_task(
         GlobalTable(settings.kafka, IMPORT_WINDOWS.name, None, api.import_sites.apply).run
     )
+    api.sites.is_loaded = False
+    sites = GlobalTable(settings.kafka, SITES.name, None, api.sites.apply)
+    blocked = GlobalTable(settings.kafka, BLOCKED_IDS.name, None, api.blocked_ids.apply)
+
+    async def finish_loading() -> None:
+        await sites.complete()
+        await blocked.complete()
+        api.sites.is_loaded = True
+
+    api.add_background_task(sites.run)
+    api.add_background_task(blocked.run)
+    api.add_background_task(finish_loading)
     salts = GlobalTable(settings.kafka, SALTS.name, None, api.salts.apply)
     api.add_background_task(salts.run)
     api.keep_salts(salts.complete)

@@ -84,5 +84,5 @@ def document() -> dict[str, Any]:
     merged["webhooks"] = query["webhooks"]
     components = merged["components"]
     components["schemas"] = {**components["schemas"], **query["components"]["schemas"]}
-    components["securitySchemes"] = query["components"]["securitySchemes"]
+    components["securitySchemes"] |= query["components"]["securitySchemes"]
     return merged

@@ -1,21 +1,21 @@
-"""The progress of commands that send events: a live display on terminals, else lines."""
+"""Progress of commands that send events: a live display on a terminal, else regular lines."""
 
 import time
 from collections.abc import Callable
+from typing import Self
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.status import Status
 from rich.text import Text
 
-from headrace.terminal.live_screen import LiveScreen
 from headrace.terminal.tables import visible
 
 #: Between two progress lines without a terminal.
 _LINE_SECONDS = 10.0
 
 
-class SendingScreen(LiveScreen):
+class SendingScreen:
     """A context manager that shows the progress of sending, and why it is waiting."""
 
     def __init__(
@@ -24,10 +24,20 @@ class SendingScreen(LiveScreen):
         display: Progress | Status,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(console, display)
+        self._console = console
+        self._display = display
         self._now = now
         self._printed_at = now()
         self._wait_reason: str | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._display.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._display.stop()
 
     def waiting(self, reason: str) -> None:
         """Print that sending is retried, and why; a repeated reason is printed once."""

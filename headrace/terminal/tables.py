@@ -1,9 +1,9 @@
-"""Tables on terminals and in pipes, and untrusted text in them."""
+"""Consoles for tables, and escaping of untrusted text."""
 
 from rich.console import Console
 from rich.text import Text
 
-#: The width of a table in a file or pipe, so that ids are not wrapped.
+#: The width of tables in files and pipes: wide enough that ids are not wrapped.
 _WIDE = 200
 
 

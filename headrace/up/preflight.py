@@ -1,18 +1,22 @@
-"""Checks of the broker and the database before `headrace up` starts a process."""
+"""Checks of the broker and the database before `headrace up` starts a process.
+
+Clients are imported only for a cluster or a server: the local broker starts half a second earlier.
+"""
 
 import asyncio
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
-
-from headrace.admin.database import run_once
-from headrace.admin.topics import check_reachable
 from headrace.errors import UserError
 from headrace.local.broker.probe import find_problem
 from schemas.brokers import parse_brokers
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import DatabaseSettings
-from sinks.sql.sqlite import sqlite_path
+from schemas.sqlite_url import parse_sqlite_url
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _BROKER_SECONDS = 5.0
 _SQLITE = b"SQLite format 3\0"
@@ -21,6 +25,8 @@ _SQLITE = b"SQLite format 3\0"
 def check_broker(kafka: KafkaSettings) -> None:
     """Raise UserError if no broker can be reached, or the authentication fails."""
     if kafka.security_protocol != "PLAINTEXT":
+        from headrace.admin.topics import check_reachable  # noqa: PLC0415 - slow
+
         asyncio.run(check_reachable(kafka))
         return
     problems = []
@@ -40,6 +46,8 @@ def check_database(database: DatabaseSettings) -> None:
     if not database.is_postgres:
         _check_sqlite(database)
         return
+    from headrace.admin.database import run_once  # noqa: PLC0415 - slow
+
     is_standby, schema = asyncio.run(run_once(database, _server_state))
     if schema is None:
         raise UserError(
@@ -53,14 +61,16 @@ def check_database(database: DatabaseSettings) -> None:
         )
 
 
-def _server_state(connection: Connection) -> tuple[bool, str | None]:
+def _server_state(connection: "Connection") -> tuple[bool, str | None]:
     """Return whether a server is read-only, and the schema of new tables."""
+    from sqlalchemy import text  # noqa: PLC0415 - slow
+
     is_read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on"
     return is_read_only, connection.execute(text("SELECT current_schema()")).scalar_one()
 
 
 def _check_sqlite(database: DatabaseSettings) -> None:
-    path = sqlite_path(database.url)
+    path = Path(parse_sqlite_url(database.url)).absolute()
     try:
         if path.exists():
             with path.open("r+b") as file:

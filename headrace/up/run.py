@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
-from headrace.admin.topics import create_topics, update_topics
 from headrace.errors import RoleFailedError, UserError
 from headrace.local import disk_space
 from headrace.local.broker.local_kafka import LocalKafka
@@ -30,7 +29,7 @@ from headrace.up.start_screen import Screen
 from headrace.up.supervised_process import SupervisedProcess
 from schemas.clock_tolerance import CLOCK_PROBLEM
 from schemas.plurals import counted
-from schemas.settings import PREFIX, Settings
+from schemas.settings import PREFIX, SecretsSettings, Settings
 from schemas.topics import TOPICS
 
 T = TypeVar("T")
@@ -48,7 +47,7 @@ COMMANDS: dict[str, Callable[[Path], tuple[str, ...]]] = {
 _MALLOC_ENV = {"MALLOC_ARENA_MAX": "1"}
 _READY_SECONDS = 90.0
 _GRACE_SECONDS = 30.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.03
 _HEALTH_CHECK_SECONDS = 5.0
 #: Between two checks for processes that have exited.
 _SUPERVISE_SECONDS = 0.2
@@ -157,6 +156,7 @@ class Up:
         started_at = time.monotonic()
         self._lock = self._retry_while_full(partial(lock, self._data_dir))
         restrict(self._data_dir.root)
+        self._retry_while_full(self._use_key_file)
         check_port(self._settings.api)
         is_first = not self._data_dir.was_used
         for role in COMMANDS:  # left by a run that was killed
@@ -199,6 +199,12 @@ class Up:
         time.sleep(_RETRY_SECONDS)
         while self._disk_space.problem() is not None:
             time.sleep(_RETRY_SECONDS)
+
+    def _use_key_file(self) -> None:
+        """Encrypt secrets with the key file of the data directory, unless another one is set."""
+        if not self._settings.secrets.key_file:
+            secrets = SecretsSettings(key_file=str(self._data_dir.secrets_key()))
+            self._settings = self._settings.model_copy(update={"secrets": secrets})
 
     def _owner_token(self) -> str | None:
         """Return the token for the dashboard link; None unless the server listens on loopback.
@@ -255,6 +261,9 @@ class Up:
                 return f"{address}, data in {self._screen.shown(self._data_dir.root / 'kafka')}"
 
     def _create_topics(self) -> str:
+        # Imported while the broker starts, by `preload`.
+        from headrace.admin.topics import create_topics, update_topics  # noqa: PLC0415
+
         while True:
             try:
                 created = asyncio.run(create_topics(self._settings.kafka))
@@ -345,12 +354,17 @@ class Up:
     # -- stop
 
     def _stop(self) -> None:
-        """Stop `web`, which accepts events, then the other roles in parallel, then the broker."""
-        for child in sorted(self._children, key=lambda child: child.role == "kafka"):
+        """Stop the processes in the order of the data flow.
+
+        `web`, which accepts events; `streams` and `live` in parallel; `sinks`, which stores what
+        `streams` still wrote; and the broker.
+        """
+        order = ("web", "streams", "live", "sinks", "kafka")
+        for child in sorted(self._children, key=lambda child: order.index(child.role)):
             self._screen.stop(child.role, partial(child.stop, _GRACE_SECONDS))
             if child.role == "web":
                 for other in self._children:
-                    if other.role != "kafka":
+                    if other.role in {"streams", "live"}:
                         other.terminate()
         if self._lock is not None:
             for role in COMMANDS:
@@ -374,8 +388,10 @@ def _environment(settings: Settings) -> dict[str, str]:
         "KAFKA__PARTITIONS": settings.kafka.partitions,
         "DATABASE__URL": settings.database.url,
         "DATABASE__URL_FILE": "",
+        "SECRETS__KEY_FILE": settings.secrets.key_file,
         "API__HOST": settings.api.host,
         "API__PORT": settings.api.port,
+        "API__SITES": settings.api.sites,
         "QUERY__PUBLIC_URL": settings.query.public_url or address_of(settings.api),
     }
     return {f"{PREFIX}{name}": str(value) for name, value in values.items()}

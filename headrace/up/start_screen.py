@@ -21,7 +21,9 @@ from schemas.postgres_url import parse_postgres_url
 from schemas.settings import Settings
 
 _READY = """
-[bold green]headrace is ready[/bold green] after {seconds:.1f} s. Send it an event:
+[bold green]headrace is ready[/bold green] after {seconds:.1f} s. {sites}
+
+Send it an event:
 
   [bold]curl {url}/api/event -H 'Content-Type: application/json' \\
     -d '{{"type":"pageview","site_id":"my-site","session_id":"s1","path":"/hello"}}'[/bold]
@@ -41,8 +43,15 @@ and query the row:
 _READY_AGAIN = """
 [bold green]headrace is ready[/bold green] after {seconds:.1f} s. API: {url}/docs · logs: {logs} · \
 Ctrl-C stops everything
+{sites}
 {page}
 """
+
+_OPEN_SITES = "Any site id is accepted; [bold]{command} sites add[/bold] registers a site."
+
+_REGISTERED_SITES = """Only registered sites are accepted. Register yours with
+
+  [bold]{command} sites add my-site --data-dir {data_dir}[/bold]"""
 
 _SIMULATE = """Simulate visitors:
 
@@ -114,6 +123,11 @@ class Screen:
         """
         url = address_of(settings.api)
         page = _PAGE if token else _NO_PAGE
+        sites = _OPEN_SITES if settings.api.sites == "open" else _REGISTERED_SITES
+        names = {
+            "command": escape(self._command()),
+            "data_dir": escape(self.shown(data_dir.root)),
+        }
         if is_first and token:
             page = _SIMULATE + page
         self._print(
@@ -121,12 +135,9 @@ class Screen:
             .format(
                 seconds=seconds,
                 url=escape(url),
+                sites=sites.format(**names),
                 page=page.format(
-                    command=escape(self._command()),
-                    url=escape(url),
-                    host=escape(settings.api.host),
-                    token=token,
-                    data_dir=escape(self.shown(data_dir.root)),
+                    **names, url=escape(url), host=escape(settings.api.host), token=token
                 ),
                 query=escape(self._query(settings.database.url)),
                 logs=escape(self.shown(data_dir.root / "logs")),

@@ -66,6 +66,14 @@ OPEN_GRANT = Grant("open", SitePolicy())
 Authorize = Callable[[str, str, str | None, Client], Grant]
 
 
+#: Raises `Rejected` if the visitor or the user of a site is blocked.
+CheckIds = Callable[[str, str | None, str | None], None]
+
+
+def accept_all_ids(_site_id: str, _visitor_id: str | None, _user_id: str | None) -> None:
+    """Accept events of all visitors and users."""
+
+
 def authorize_all(_site_id: str, _type: str, _url: str | None, _client: Client) -> Grant:
     """Return the grant of sites that are open to everybody."""
     return OPEN_GRANT

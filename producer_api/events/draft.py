@@ -6,7 +6,15 @@ from typing import Any
 
 import msgspec
 
-from producer_api.events.client import OPEN_GRANT, Authorize, Client, Grant, authorize_all
+from producer_api.events.client import (
+    OPEN_GRANT,
+    Authorize,
+    CheckIds,
+    Client,
+    Grant,
+    accept_all_ids,
+    authorize_all,
+)
 from producer_api.events.derive.steps import BOT, Derived, keep_trust
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.times import Clamped
@@ -31,6 +39,7 @@ class EventContext:
     new_id: Callable[[], str]
     import_sites: ImportSites
     authorize: Authorize = authorize_all
+    check_ids: CheckIds = accept_all_ids
     derive: Callable[[Any, Client, Grant], Derived] = keep_trust
 
 

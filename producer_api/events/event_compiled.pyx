@@ -13,6 +13,7 @@ import msgspec
 
 from producer_api.events import fields
 from producer_api.events.draft import EXCLUDED_HEADERS, TYPE_HEADERS, EncodedEvent
+from producer_api.events.event_ids import stored_id
 from producer_api.events.numbers import round_half_up
 from producer_api.events.times import clamp_reason, resolve_event_time
 from schemas.headers import CLIENT_ID, EVENT_ID
@@ -79,6 +80,10 @@ cdef class Reader:
         properties = compact(event.properties)
         # Once per event, and therefore after everything that `parse.py` may have to handle.
         grant = context.authorize(site_id, name, event.url, client)
+        if client_id is not None and grant.namespaces_ids:
+            event_id = stored_id(event_id, site_id, grant)
+            id_bytes = uuid_bytes(event_id)
+        context.check_ids(site_id, event.visitor_id, event.user_id)
         derived = context.derive(event, client, grant)
         value = self.encode(
             event,

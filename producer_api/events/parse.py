@@ -20,6 +20,7 @@ from producer_api.events.draft import (
     EncodedEvent,
     EventContext,
 )
+from producer_api.events.event_ids import stored_id
 from producer_api.events.fields import FIELDS, MAX_JSON_BYTES, is_deeper_than, read_id, to_json_text
 from producer_api.events.rejection import Rejected, kind_of, shorten, wrong_kind
 from producer_api.events.times import clamp_reason, microseconds, resolve_event_time
@@ -54,6 +55,7 @@ def parse(raw: bytes, context: EventContext, client: Client = NO_CLIENT) -> Enco
     for step in STEPS:
         step(draft, context)
     event = RawEvent(**draft.fields)
+    context.check_ids(event.site_id, event.visitor_id, event.user_id)
     derived = context.derive(event, draft.client, draft.grant)
     for name in Derived.__struct_fields__:
         setattr(event, name, getattr(derived, name))
@@ -171,7 +173,7 @@ def read_event_id(draft: Draft, context: EventContext) -> None:
         raise wrong_kind("event_id", "a string", event_id)
     if not _UUID.fullmatch(event_id):
         raise Rejected(RejectReason.BAD_EVENT_ID, "event_id")
-    draft.fields["event_id"] = event_id.lower()
+    draft.fields["event_id"] = stored_id(event_id.lower(), draft.fields["site_id"], draft.grant)
 
 
 def read_times(draft: Draft, context: EventContext) -> None:

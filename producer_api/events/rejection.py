@@ -8,6 +8,10 @@ from schemas.reject_reasons import RejectReason
 _MAX_ECHOED_CHARACTERS = 100
 
 
+#: The details that are members of the JSON error.
+_MEMBERS = {"missing", "retry_after"}
+
+
 class Rejected(Exception):  # noqa: N818 - an outcome, not a failure
     """An event or a request is rejected for `reason`; `details` fill in its sentence.
 
@@ -37,8 +41,8 @@ class Rejected(Exception):  # noqa: N818 - an outcome, not a failure
         members: dict[str, Any] = {"error": self.sentence(), "code": self.reason.code}
         if self.field is not None:
             members["field"] = self.field
-        if "missing" in self.details:
-            members["missing"] = self.details["missing"]
+        for name in _MEMBERS & self.details.keys():
+            members[name] = self.details[name]
         return members
 
 

@@ -6,10 +6,11 @@ rarely globally routable, so only the server's limit applies to addresses that a
 limit per address is configured.
 """
 
-import ipaddress
 import time
 from heapq import nsmallest
 from typing import Protocol
+
+from producer_api.access.addresses import address_key, is_public
 
 #: The limit of a globally routable address: enough for the browsers of an office behind NAT.
 PUBLIC_PER_ADDRESS = 256
@@ -111,26 +112,10 @@ class Admission:
     def _limit_of(self, key: str) -> int:
         if self._per_address:
             return self._per_address
-        if key and ipaddress.ip_network(key).is_global:
+        if is_public(key):
             return PUBLIC_PER_ADDRESS
         return self._all.limit
 
     def _remove_if_empty(self, key: str) -> None:
         if (group := self._groups.get(key)) is not None and not group.members:
             del self._groups[key]
-
-
-def address_key(host: str) -> str:
-    """Return the key by which a client is counted: its IPv4 address or IPv6 /64 network.
-
-    An IPv4-mapped address is reduced to its IPv4 address. Return "" if `host` is not an address.
-    """
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return str(ipaddress.ip_network((address, 64), strict=False))
-        address = address.ipv4_mapped
-    return str(address)

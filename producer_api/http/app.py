@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import uuid_utils
 from prometheus_client import CollectorRegistry
 
+from producer_api.access.control import AccessControl
+from producer_api.access.sites import Sites
 from producer_api.events.batch import split
 from producer_api.events.client import Client
 from producer_api.events.derive.lookups import load as load_lookups
@@ -29,7 +31,7 @@ from producer_api.events.import_sites import ImportSites
 from producer_api.events.rejection import RejectedEarly, shorten
 from producer_api.http import body, cors, responses
 from producer_api.http.body import Disconnected, Receive
-from producer_api.http.clients import client_of
+from producer_api.http.clients import Clients
 from producer_api.http.fast_protocol import NEVER_CLAMP
 from producer_api.http.intake import Intake
 from producer_api.http.metrics import Metrics
@@ -44,6 +46,7 @@ from schemas.operational_endpoints import Operations
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
 from schemas.topics import EVENTS_RAW
+from schemas.trusted_proxies import TrustedProxies
 
 Send = Callable[[Any], Any]
 Headers = Mapping[bytes, bytes]
@@ -74,14 +77,17 @@ class Connection(Transport, Protocol):
 class Api:
     """The ASGI application of the role `api`."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - dependencies
+    def __init__(  # noqa: PLR0913 - dependencies
         self,
         connection: Connection,
         accumulator: Accumulator,
         context: EventContext,
-        salts: Salts,
         metrics: Metrics,
         ready_checks: Sequence[Callable[[], str | None]],
+        *,
+        clients: Clients,
+        access: AccessControl,
+        salts: Salts,
     ) -> None:
         self._connection = connection
         self._accumulator = accumulator
@@ -89,9 +95,15 @@ class Api:
         self.salts = salts
         #: Sites whose events keep timestamps of any age.
         self.import_sites = context.import_sites
+        self.access = access
+        #: The registered sites.
+        self.sites = access.sites
+        #: The erased visitors and users whose events are rejected.
+        self.blocked_ids = access.blocked_ids
         #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
-        self.intake = Intake(context, accumulator, metrics)
+        self.intake = Intake(context, accumulator, metrics, clients)
         self.operations = Operations(metrics.registry, [self._own_problem, *ready_checks], document)
+        self.operations.proxies = clients.proxies
         self._pages = pages(self.operations, metrics, self._lifespan)
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,7 +142,9 @@ class Api:
     def _own_problem(self) -> str | None:
         if self.intake.is_draining:
             return "The server is shutting down"
-        return self._connection.problem
+        if problem := self._connection.problem:
+            return problem
+        return None if self.sites.is_loaded else "The registered sites are being read from Kafka"
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -184,7 +198,8 @@ class Api:
             )
         started_at = time.perf_counter()
         try:
-            client = client_of(headers, (scope.get("client") or ("",))[0])
+            peer = (scope.get("client") or ("",))[0]
+            client = self.intake.clients.read(headers, scope["headers"], peer)
             return await self._ingest(path, headers, client, receive, started_at)
         finally:
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
@@ -204,7 +219,10 @@ class Api:
         batch = await body.read_body(receive, headers, body.MAX_BATCH_BYTES)
         events = split(batch, headers.get(b"content-type", b""))
         results = await self.intake.send_batch(events, client, never_clamp=never_clamp)
-        return responses.json(results.status, results.body)
+        response = responses.json(results.status, results.body)
+        if results.retry_after:
+            return response.with_headers(responses.retry_after(results.retry_after))
+        return response
 
 
 async def _send_response(response: Response, receive: Receive, send: Send) -> None:
@@ -236,18 +254,19 @@ def _has_body(headers: Headers) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - tests replace the dependencies
     settings: Settings,
     *,
     ready_checks: Sequence[Callable[[], str | None]] = (),
     registry: CollectorRegistry | None = None,
     connection: Connection | None = None,
     now: Callable[[], int] = lambda: time.time_ns() // 1000,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Api:
     """Create the application of the role `api`.
 
     Each of `ready_checks` returns why another role is not ready, or None. `registry` is exposed at
-    /metrics; `now` returns microseconds since the epoch.
+    /metrics; `now` returns microseconds since the epoch, `clock` monotonic seconds.
     """
     deadline = settings.api.deadline_seconds
     producer = connection or ReconnectingProducer(settings.kafka, EVENTS_RAW.name, deadline)
@@ -257,17 +276,29 @@ def create_app(
         deadline_seconds=deadline,
         max_waiting_bytes=settings.api.max_waiting_bytes,
     )
-    sites = ImportSites(settings.imports.sites, now)
     salts = Salts(now)
     visitors = Visitors(salts, now, settings.session.gap_seconds * 1_000_000)
     lookups = load_lookups(
         visitors, masks_emails=settings.api.mask_emails, database=settings.api.geo_database
     )
+    access = AccessControl(settings.api, Sites(), lambda: producer.failure, clock)
     context = EventContext(
         now,
         lambda: str(uuid_utils.uuid7()),
-        sites,
-        derive=partial(derive, lookups=lookups),
+        ImportSites(settings.imports.sites, now),
+        access.authorize,
+        access.blocked_ids.check,
+        partial(derive, lookups=lookups),
     )
-    metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes)
-    return Api(producer, accumulator, context, salts, metrics, ready_checks)
+    metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes, access)
+    clients = Clients(TrustedProxies(settings.api.trusted_proxies))
+    return Api(
+        producer,
+        accumulator,
+        context,
+        metrics,
+        ready_checks,
+        clients=clients,
+        access=access,
+        salts=salts,
+    )

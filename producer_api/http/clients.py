@@ -1,24 +1,43 @@
 """The client of a request, from its headers and its connection."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from producer_api.events.client import Client
+from schemas.trusted_proxies import RawHeader, TrustedProxies
 
 _BEARER = "bearer "
+#: Of Cloudflare, Vercel and CloudFront.
+_COUNTRY_HEADERS = (b"cf-ipcountry", b"x-vercel-ip-country", b"cloudfront-viewer-country")
 
 
-def client_of(headers: Mapping[bytes, bytes], peer: str) -> Client:
-    """Return the client of a request with these headers (lower case) from the address `peer`."""
-    authorization = _text(headers, b"authorization")
-    is_key = authorization[: len(_BEARER)].lower() == _BEARER
-    return Client(
-        address=peer,
-        user_agent=_text(headers, b"user-agent"),
-        language=_text(headers, b"accept-language"),
-        origin=_text(headers, b"origin"),
-        key=authorization[len(_BEARER) :].strip() if is_key else "",
-        opts_out=headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1",
-    )
+class Clients:
+    """Reads the clients of requests. Headers about them count from trusted proxies only."""
+
+    def __init__(self, proxies: TrustedProxies) -> None:
+        self.proxies = proxies
+
+    def read(self, headers: Mapping[bytes, bytes], raw: Collection[RawHeader], peer: str) -> Client:
+        """Return the client of a request from the address `peer`.
+
+        Names of headers are in lower case; `raw` has those that are repeated.
+        """
+        authorization = _text(headers, b"authorization")
+        is_key = authorization[: len(_BEARER)].lower() == _BEARER
+        address, country = peer, ""
+        if self.proxies.trusts(peer):
+            address = self.proxies.client_address(peer, raw)
+            country = next(
+                (_text(headers, name) for name in _COUNTRY_HEADERS if name in headers), ""
+            )
+        return Client(
+            address=address,
+            user_agent=_text(headers, b"user-agent"),
+            language=_text(headers, b"accept-language"),
+            origin=_text(headers, b"origin"),
+            key=authorization[len(_BEARER) :].strip() if is_key else "",
+            country=country,
+            opts_out=headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1",
+        )
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 from producer_api.http import cors
 from producer_api.http.admission import Admission
 from producer_api.http.body import MAX_EVENT_BYTES
-from producer_api.http.clients import client_of
 from producer_api.http.connections import LimitedProtocol
 from producer_api.http.http_writer import serialize
 from producer_api.http.intake import Intake, Sent
@@ -83,7 +82,8 @@ class DirectProtocol(LimitedProtocol):
             body = b"".join(self._chunks)
             intake = self._intake
             if intake and len(body) <= MAX_EVENT_BYTES:
-                client = client_of(self._headers, self.client[0] if self.client else "")
+                peer = self.client[0] if self.client else ""
+                client = intake.clients.read(self._headers, self.headers, peer)
                 if accepted := intake.accept(body, client):
                     self._chunks = None
                     self._respond_to(intake, accepted)

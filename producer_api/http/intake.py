@@ -18,6 +18,7 @@ from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from producer_api.http import responses
 from producer_api.http.body import MAX_EVENT_BYTES
+from producer_api.http.clients import Clients
 from producer_api.http.metrics import Metrics
 from producer_api.http.responses import Response
 from producer_api.produce.accumulator import Accumulator
@@ -40,16 +41,23 @@ class Sent(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The response to a batch: its status and JSON body."""
+    """The response to a batch: its status and JSON body.
+
+    `retry_after` is how many seconds to wait because of a rate limit, or 0.
+    """
 
     status: int
     body: dict[str, Any]
+    retry_after: int
 
 
 class Intake:
     """Accepts single events and batches until the server drains; counts requests in flight."""
 
-    def __init__(self, context: EventContext, accumulator: Accumulator, metrics: Metrics) -> None:
+    def __init__(
+        self, context: EventContext, accumulator: Accumulator, metrics: Metrics, clients: Clients
+    ) -> None:
+        self.clients = clients
         self._context = context
         self._accumulator = accumulator
         self._metrics = metrics
@@ -176,7 +184,8 @@ class Intake:
                 status = "failed" if outcome.reason in _FAILURES else "rejected"
                 results.append({"index": index, "status": status, **outcome.to_json()})
         counts = Counter(result["status"] for result in results)
-        return Results(_status(counts), _summary(counts, results))
+        retry_after = max(result.get("retry_after", 0) for result in results)
+        return Results(_status(counts), _summary(counts, results), retry_after)
 
 
 def parse_event(

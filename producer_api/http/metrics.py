@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from producer_api.access.control import AccessControl
 from producer_api.events.rejection import Rejected
 from schemas.event_types import EVENT_TYPES
 from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
@@ -55,11 +56,36 @@ class RequestCounters(Collector):
         yield requests
 
 
+class SiteRejections(Collector):
+    """The rejections of access control by site: registered ones only, to bound the labels."""
+
+    def __init__(self, access: AccessControl) -> None:
+        self._access = access
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counter."""
+        rejected = CounterMetricFamily(
+            "headrace_api_site_events_rejected",
+            "Events of registered sites that access control rejected.",
+            labels=["site", "reason"],
+        )
+        for (site_id, code), count in self._access.rejections.items():
+            if site_id in self._access.sites:
+                rejected.add_metric([site_id, code], count)
+        yield rejected
+
+
 class Metrics:
     """The role's metrics, in a registry."""
 
-    def __init__(self, registry: CollectorRegistry, waiting_bytes: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        waiting_bytes: Callable[[], float],
+        access: AccessControl,
+    ) -> None:
         self.registry = registry
+        registry.register(SiteRejections(access))
         self.counters = RequestCounters()
         registry.register(self.counters)
         rejected = Counter(

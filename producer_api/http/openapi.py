@@ -26,8 +26,8 @@ Schema = dict[str, Any]
 
 _SENDING = (
     "A 202 response means that Kafka has confirmed the event. With your own event_id, it is safe"
-    " to send the event again. Browsers may send from pages of any origin. Duplicate and trailing"
-    " slashes in the path are ignored. Every error has a message and a code."
+    " to send the event again. Who may send is configured by site: docs/access.md. Duplicate and"
+    " trailing slashes in the path are ignored. Every error has a message and a code."
 )
 _EXAMPLE: Schema = {
     "type": "pageview",
@@ -45,6 +45,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _PUBLIC: Schema = {"tags": ["Sending events"], "security": []}
 _SEND: Schema = {
     **_PUBLIC,
+    "security": [{}, {"site_key": []}],
     "parameters": [
         {
             "name": "Content-Encoding",
@@ -63,6 +64,7 @@ _ERROR_MEMBERS: Schema = {
     },
     "field": _TEXT,
     "missing": {"type": "array", "items": _TEXT},
+    "retry_after": {**_COUNT, "description": "Seconds to wait, if a rate limit was exceeded."},
 }
 
 
@@ -85,6 +87,13 @@ def document() -> Schema:
             **machine_paths(),
         },
         "components": {
+            "securitySchemes": {
+                "site_key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A site key, hrk_..., of `headrace keys create`; for back ends.",
+                }
+            },
             "schemas": {
                 "Event": event_schema(),
                 **{event_type.name: _type_schema(name) for name, event_type in EVENT_TYPES.items()},
@@ -96,7 +105,7 @@ def document() -> Schema:
                     "required": ["error", "code"],
                     "properties": _ERROR_MEMBERS,
                 },
-            }
+            },
         },
     }
 

@@ -6,11 +6,11 @@ import msgspec
 from msgspec.structs import replace
 
 from producer_api.events.rejection import Rejected
+from schemas.reject_reasons import RejectReason
 
 Headers = list[tuple[bytes, bytes]]
 
 _JSON = (b"content-type", b"application/json")
-_RETRY_AFTER = (b"retry-after", b"1")
 _RETRIABLE_STATUSES = frozenset({500, 503})
 
 _ACCEPTED_PREFIX = b'{"status":"accepted","event_id":"'
@@ -46,7 +46,7 @@ def accepted(event_id: str) -> Response:
 def json(status: int, content: Any) -> Response:
     """Return a JSON response; 500 and 503 have a `Retry-After` header."""
     response = plain(status, _JSON[1], msgspec.json.encode(content))
-    return response.with_headers(_RETRY_AFTER) if status in _RETRIABLE_STATUSES else response
+    return response.with_headers(retry_after(1)) if status in _RETRIABLE_STATUSES else response
 
 
 def plain(status: int, content_type: bytes, body: bytes) -> Response:
@@ -55,9 +55,18 @@ def plain(status: int, content_type: bytes, body: bytes) -> Response:
     return Response(status, headers, body)
 
 
+def retry_after(seconds: int) -> tuple[bytes, bytes]:
+    """Return the header that says when to retry."""
+    return (b"retry-after", b"%d" % seconds)
+
+
 def error_response(rejected: Rejected) -> Response:
     """Return the error response for a rejection."""
     response = json(rejected.reason.status, rejected.to_json())
+    if "retry_after" in rejected.details:
+        return response.with_headers(retry_after(rejected.details["retry_after"]))
+    if rejected.reason is RejectReason.BAD_KEY:
+        return response.with_headers((b"www-authenticate", b'Bearer error="invalid_token"'))
     if "allowed" in rejected.details:
         return response.with_headers((b"allow", rejected.details["allowed"].encode()))
     return response

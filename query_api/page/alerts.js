@@ -1,4 +1,4 @@
-// A site's alerts, the newest first.
+// The alerts of a site, newest first.
 
 import { byId, clock, create, updateList } from "./dom.js";
 
@@ -6,10 +6,10 @@ export const SHOWN_ALERTS = 12;
 
 const RULE_NAMES = { payment: "Payment", "error.new": "New error", "error.rate": "Error burst" };
 
-// By seq, because the list and the stream may contain the same alert.
+// Elements by seq, because the list and the stream may contain the same alert.
 let shown = new Map();
 
-export function forgetAlerts() {
+export function clearAlerts() {
   shown = new Map();
 }
 

@@ -42,7 +42,7 @@ export function updateList(list, items, none) {
   while (list.children.length > shown.length) list.lastChild.remove();
 }
 
-// Fills the last element of a sentence with links to sites; hides the sentence without sites.
+// Fills the last element of a sentence with links to sites; hides the sentence if there are none.
 export function linkSites(sentence, sites) {
   const shown = sites.slice(0, 12).map((site) => create("a", { href: `?site=${encodeURIComponent(site)}` }, site));
   sentence.hidden = !shown.length;

@@ -1,9 +1,9 @@
-// The live page: selects the site and opens its event streams.
+// Selects the site and opens its event streams.
 
-import { SHOWN_ALERTS, addAlerts, forgetAlerts } from "./alerts.js";
+import { SHOWN_ALERTS, addAlerts, clearAlerts } from "./alerts.js";
 import { byId, clock, create, setText } from "./dom.js";
 import { askForToken, lockedReason, rememberOpened } from "./locked.js";
-import { forgetLatest, showLive } from "./now.js";
+import { clearLatest, showLive } from "./now.js";
 import { example, hasEvents, showInvalid, showUnknown } from "./unknown.js";
 
 const RETRY_MS = 2000;
@@ -44,8 +44,8 @@ function close() {
 
 function watch(site) {
   close();
-  forgetAlerts();
-  forgetLatest();
+  clearAlerts();
+  clearLatest();
   const base = `/api/sites/${encodeURIComponent(site)}`;
   const live = new EventSource(`${base}/live/stream?latest=1`);
   const alerts = new EventSource(`${base}/alerts/stream`);
@@ -58,7 +58,7 @@ function watch(site) {
     onOpen();
   });
   alerts.addEventListener("alert", (event) => addAlerts([JSON.parse(event.data)], true));
-  // Earlier alerts, and those that were raised while the connection was lost.
+  // Loads earlier alerts, and those that were raised while the connection was lost.
   alerts.addEventListener("open", async () => {
     const response = await get(`${base}/alerts?limit=${SHOWN_ALERTS}`);
     if (response?.ok && streams[1] === alerts) addAlerts((await response.json()).items, false);
@@ -117,7 +117,7 @@ async function start() {
   open(site);
 }
 
-// Shows a site, or why there is nothing to show; in the latter case retries.
+// Shows a site. If that fails, shows why and retries.
 async function open(site) {
   close();
   current = site;
@@ -130,8 +130,8 @@ async function open(site) {
   document.title = "headrace";
   const others = sites.filter((other) => other !== site);
   if (failed?.status === 401) return showLocked(await lockedReason(failed));
-  if (failed?.status === 403) return showLocked(`This token is not for “${site}”.`, others);
-  // 404: a name with a slash, or only of dots, is another path.
+  if (failed?.status === 403) return showLocked(`This token has no access to “${site}”.`, others);
+  // 404: a name that contains a slash or consists of dots leads to another path.
   if ([400, 404].includes(failed?.status)) {
     setState("lost", "No such site");
     showInvalid(site, others);

@@ -2,20 +2,20 @@
 
 import { byId, linkSites, setText } from "./dom.js";
 
-// The storage key for a token that was accepted before; its cookie expires after 30 days.
+// The storage key that records that a token was accepted; its cookie expires after 30 days.
 const OPENED = "headrace.opened";
 const EXPIRED = "This browser's access has expired: enter the token again.";
 // Messages by the fragment that the redirect from a URL with a token adds.
 const URL_TOKEN_ERRORS = {
-  "#token-unknown": "The token in the address is unknown. Was it copied completely?",
-  "#token-revoked": "The token in the address was revoked. Ask for another one.",
+  "#token-unknown": "The token in the link is unknown. Was the link copied completely?",
+  "#token-revoked": "The token in the link was revoked. Ask for a new one.",
 };
 
 export function rememberOpened() {
   localStorage.setItem(OPENED, "1");
 }
 
-// Returns the reason of a 401 response; empty if there never was a token.
+// Returns the reason of a 401 response; empty if this browser never had a token.
 export async function lockedReason(response) {
   const reason = URL_TOKEN_ERRORS[location.hash];
   if (location.hash in URL_TOKEN_ERRORS) history.replaceState(null, "", location.pathname + location.search);
@@ -25,7 +25,7 @@ export async function lockedReason(response) {
   return localStorage.getItem(OPENED) ? EXPIRED : "";
 }
 
-// Shows the form. `sites` are those of the current token; `onAccepted` is called after a valid one.
+// Shows the form. `sites` are those of the current token; `onAccepted` is called when one is valid.
 export function askForToken(reason, sites, onAccepted) {
   setError(reason);
   setText(byId("locked-title"), reason && sites.length ? "This page needs another token" : "This page needs a token");
@@ -55,7 +55,7 @@ async function submit(onAccepted) {
     return onAccepted();
   }
   const body = await response?.json().catch(() => null);
-  setError(body?.error ?? "The server does not answer. Try again in a moment.");
+  setError(body?.error ?? "The server does not respond. Try again in a moment.");
   byId("token").select();
 }
 

@@ -1,8 +1,9 @@
-// Live counters: visitors, the chart, pages, referrers and events.
+// Live counters: visitors, the chart, and bars of pages, referrers, events, sources, countries and devices.
 
 import { byId, clock, compact, create, number, plural, setAttributes, setText, updateList } from "./dom.js";
 
 const SHOWN_ROWS = 8;
+const FEW_ROWS = 5;
 const CHART = { width: 600, height: 160, minBar: 2 };
 const ANNOUNCE_EVERY_MS = 15000;
 
@@ -14,6 +15,8 @@ const EVENT_NAMES = {
   button_click: ["Button click", "Button clicks"], form_submit: ["Form sent", "Forms sent"],
   copy: ["Copy", "Copies"],
 };
+
+const countryNames = new Intl.DisplayNames(["en"], { type: "region", fallback: "code" });
 
 let announcedAt = 0;
 
@@ -27,6 +30,11 @@ export function showLive(live) {
   bars("pages", live.pages.map((page) => [page.path, page.sessions]), "No active sessions");
   bars("referrers", live.referrers.map((from) => [from.host, from.sessions]),
     "No referrers");
+  bars("sources", live.sources.map((from) => [from.source, from.sessions]), "No sources", FEW_ROWS);
+  bars("countries", live.countries.map((from) => [countryName(from.country), from.sessions]),
+    "No known countries", FEW_ROWS);
+  bars("devices", live.devices.map(({ device, sessions }) => [capitalized(device), sessions]),
+    "No known devices", FEW_ROWS);
   const events = Object.entries(live.events_last_minute)
     .map(([type, count]) => [EVENT_NAMES[type]?.[1] ?? type, count])
     .sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
@@ -65,17 +73,26 @@ function newMinute(index, minutes) {
   return create("rect", { class: classes, x: (index + 0.14) * step, width: step * 0.72 }, create("title"));
 }
 
-// Returns the top of the scale: a round number whose half is round, too.
+// Returns the top of the scale: a round number whose half is also round.
 function scaleTop(peak) {
   if (peak <= 4) return 4;
   const power = 10 ** Math.floor(Math.log10(peak));
   return [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10].map((part) => part * power).find((top) => top >= peak);
 }
 
-function bars(id, rows, none) {
+function countryName(code) {
+  // `of` throws for text that is no code.
+  return /^[A-Z]{2}$/.test(code) ? countryNames.of(code) : code;
+}
+
+function capitalized(device) {
+  return device === "tv" ? "TV" : device.charAt(0).toUpperCase() + device.slice(1);
+}
+
+function bars(id, rows, none, shown = SHOWN_ROWS) {
   const list = byId(id);
   const maximum = Math.max(...rows.map(([, count]) => count));
-  const items = rows.slice(0, SHOWN_ROWS).map(([name, count], index) => {
+  const items = rows.slice(0, shown).map(([name, count], index) => {
     const old = list.children[index];
     const item = old?.querySelector("rect") ? old : newBar();
     setAttributes(item.querySelector("rect"), { width: `${(100 * count) / maximum}%` });
@@ -94,7 +111,7 @@ function newBar() {
     create("span", { class: "name" }), create("span", { class: "count" }));
 }
 
-// Elements by content: an event is repeated in each message until ten newer ones have arrived.
+// Elements by content, because each message repeats an event until ten newer ones have arrived.
 let latest = new Map();
 
 function showLatest(events) {
@@ -109,7 +126,7 @@ function showLatest(events) {
   updateList(byId("latest"), [...latest.values()], "No events in the last 30 minutes");
 }
 
-export function forgetLatest() {
+export function clearLatest() {
   latest = new Map();
 }
 

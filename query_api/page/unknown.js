@@ -1,4 +1,4 @@
-// The message about a site in the URL that has no events, or an invalid name.
+// The message for a site in the URL that has no events or an invalid name.
 
 import { byId, linkSites, setText } from "./dom.js";
 
@@ -22,7 +22,7 @@ export async function hasEvents(site, get) {
 export function showUnknown(site, others) {
   setText(byId("unknown-title"), `No events of “${site}” yet`);
   setText(byId("unknown-why"), "Is this the site_id that your tracker sends? "
-    + "This page starts as soon as its first event arrives.");
+    + "The dashboard appears as soon as its first event arrives.");
   linkSites(byId("unknown-sites"), others);
   byId("unknown-begin").hidden = false;
   setText(byId("unknown-example"), example(site));
@@ -30,7 +30,7 @@ export function showUnknown(site, others) {
 
 export function showInvalid(site, others) {
   setText(byId("unknown-title"), `“${site}” is not a valid site_id`);
-  setText(byId("unknown-why"), "A site_id is 1 to 64 characters out of A-Z a-z 0-9 . _ -");
+  setText(byId("unknown-why"), "A site_id is 1 to 64 characters from A-Z a-z 0-9 . _ -");
   linkSites(byId("unknown-sites"), others);
   byId("unknown-begin").hidden = true;
 }

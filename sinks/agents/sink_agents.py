@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from sqlmodel import SQLModel
 
 from schemas.codec import CodecError, decode
-from schemas.headers import REPLAY_FOR, REPLAY_OFFSET, find
+from schemas.event_types import ERASE
+from schemas.headers import ERASE_FROM, ERASE_UNTIL, REPLAY_FOR, REPLAY_OFFSET, TYPE, find
 from schemas.raw_records import dead_letter_reason
 from schemas.records import Alert, PageDuration, RawEvent, Record, SessionState
 from schemas.reject_reasons import DeadLetterReason
@@ -16,9 +17,10 @@ from schemas.topics import Topic
 from sinks.agents.compaction_check import CompactionCheck
 from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql.batch import RejectedRecord, SourcedRow
+from sinks.sql.erasure import Erasure
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.statements import Row
-from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
+from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow, table_of
 from sinks.sql.writer import Writer
 from streams.engine.batch import Batch, InRecord
 from streams.engine.producer import StoppingError
@@ -31,12 +33,13 @@ class Sink(NamedTuple):
     """The record type that a sink reads, its table, and the row mapping.
 
     `to_rows` is called with the decoded value, its Kafka record, the partition and the cluster
-    epoch.
+    epoch; `to_erasure` with the value (None without one) and its record, if there are no rows.
     """
 
     record: type[Record]
     table: type[SQLModel]
-    to_rows: Callable[[Any, InRecord, int, int], Iterable[Row]]
+    to_rows: Callable[[Any, InRecord, int, int], Sequence[Row]]
+    to_erasure: Callable[[Any, InRecord], Erasure | None] = lambda *_: None
 
 
 def _rows_of_event(event: RawEvent, record: InRecord, partition: int, epoch: int) -> list[Row]:
@@ -46,10 +49,28 @@ def _rows_of_event(event: RawEvent, record: InRecord, partition: int, epoch: int
     return [event_row(event, partition, offset, epoch)]
 
 
+def _erasure_of_events(_: object, record: InRecord) -> Erasure | None:
+    """Return the erasure that a record of `events-raw` is; None for a tick."""
+    if find(record.headers, TYPE) != ERASE.encode():
+        return None
+    site, _, session = record.key.decode().partition(":")
+    times = (int(find(record.headers, name) or b"") for name in (ERASE_FROM, ERASE_UNTIL))
+    return Erasure(record.offset, table_of(EventRow), site, session, *times)
+
+
+def _erasure_of_visits(state: SessionState | None, record: InRecord) -> Erasure | None:
+    """Return the erasure that a state without visits is; None for a tombstone."""
+    if state is None or state.visits:
+        return None
+    return Erasure(record.offset, table_of(SessionRow), state.site_id, state.session_id)
+
+
 #: The sinks by agent name; dead letters carry the name in a header.
 SINKS = {
-    "store_events": Sink(RawEvent, EventRow, _rows_of_event),
-    "store_sessions": Sink(SessionState, SessionRow, lambda state, *_: session_rows(state)),
+    "store_events": Sink(RawEvent, EventRow, _rows_of_event, _erasure_of_events),
+    "store_sessions": Sink(
+        SessionState, SessionRow, lambda state, *_: session_rows(state), _erasure_of_visits
+    ),
     "store_durations": Sink(PageDuration, PageDurationRow, lambda page, *_: [duration_row(page)]),
     "store_alerts": Sink(Alert, AlertRow, lambda alert, *_: [alert_row(alert)]),
 }
@@ -68,10 +89,11 @@ def _register(worker: Worker, writer: Writer, name: str, source: Topic) -> None:
         if compaction is not None:
             compaction.check(batch, worker.next_offset(batch))
         rows: Rows = {}
+        erasures: list[Erasure] = []
         for sink_name, records in _by_sink(name, batch).items():
             sink = SINKS[sink_name]
-            rows[sink.table] = _rows_of(batch, sink, records, writer.epoch)
-        await _write(worker, writer, batch, rows)
+            rows[sink.table] = _rows_of(batch, sink, records, writer.epoch, erasures)
+        await _write(worker, writer, batch, rows, erasures)
 
     store.__name__ = name
     worker.agent(source)(store)
@@ -89,7 +111,7 @@ def _by_sink(name: str, batch: Batch) -> dict[str, list[InRecord]]:
     for record in batch.records:
         # A dead letter of the router was never stored as an event, so it is stored like a new one.
         stage = (find(record.headers, REPLAY_FOR) or b"").decode(errors="replace") or ROUTER
-        if stage == ROUTER and dead_letter_reason(record.key, record.headers) is not None:
+        if stage == ROUTER and _is_dead_letter(record):
             continue  # the router dead-letters it
         stage = name if stage == ROUTER else stage
         if stage in SINKS:  # else it is for an agent of the role streams
@@ -97,27 +119,47 @@ def _by_sink(name: str, batch: Batch) -> dict[str, list[InRecord]]:
     return records
 
 
-def _rows_of(batch: Batch, sink: Sink, records: Iterable[InRecord], epoch: int) -> list[SourcedRow]:
+def _is_dead_letter(record: InRecord) -> bool:
+    if record.value is None and find(record.headers, TYPE) == ERASE.encode():
+        return record.key is None
+    return dead_letter_reason(record.key, record.headers) is not None
+
+
+def _rows_of(
+    batch: Batch,
+    sink: Sink,
+    records: Iterable[InRecord],
+    epoch: int,
+    erasures: list[Erasure],
+) -> list[SourcedRow]:
     """Return the rows of records with their offsets; dead-letter records that cannot be decoded.
 
-    Skip tombstones and ticks, which have no value.
+    Append to `erasures`, and leave out the rows before them. Skip tombstones and ticks, which have
+    no value.
     """
     rows: list[SourcedRow] = []
     for record in records:
-        if record.value is None:
-            continue
-        try:
-            decoded = decode(record.value, sink.record)
-        except CodecError as error:
-            batch.reject(record, DeadLetterReason.UNDECODABLE, str(error))
-            continue
+        decoded: Any = None
+        mapped: Sequence[Row] = ()
         with batch.rejecting(record):
-            mapped = sink.to_rows(decoded, record, batch.partition, epoch)
-            rows += [(record.offset, row) for row in mapped]
+            if record.value is not None:
+                try:
+                    decoded = decode(record.value, sink.record)
+                except CodecError as error:
+                    batch.reject(record, DeadLetterReason.UNDECODABLE, str(error))
+                    continue
+                mapped = sink.to_rows(decoded, record, batch.partition, epoch)
+            if mapped:
+                rows += [(record.offset, row) for row in mapped]
+            elif erasure := sink.to_erasure(decoded, record):
+                erasures.append(erasure)
+                rows = [row for row in rows if not erasure.erases(row[1])]
     return rows
 
 
-async def _write(worker: Worker, writer: Writer, batch: Batch, rows: Rows) -> None:
+async def _write(
+    worker: Worker, writer: Writer, batch: Batch, rows: Rows, erasures: Sequence[Erasure]
+) -> None:
     """Write the rows and advance the partition's offset; dead letters are sent before."""
 
     async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
@@ -130,6 +172,9 @@ async def _write(worker: Worker, writer: Writer, batch: Batch, rows: Rows) -> No
     await worker.processor.send_dead_letters(batch)
     worker.processor.check_owned(batch)
     try:
-        await writer.write(batch.topic, batch.partition, batch.last_offset + 1, rows, dead_letter)
+        next_offset = batch.last_offset + 1
+        await writer.write(
+            batch.topic, batch.partition, next_offset, rows, dead_letter, erasures=erasures
+        )
     except DatabaseUnavailable as error:
         raise StoppingError(str(error)) from error

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from sinks.delivery.addresses import ForbiddenError, check_address, check_url
 from sinks.delivery.schedule import Outcome
+from sinks.delivery.secret_box import SecretBox, SecretError
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +89,14 @@ class Sender:
     """
 
     def __init__(
-        self, *, allow_private: bool, getaddrinfo: GetAddrInfo = socket.getaddrinfo
+        self,
+        *,
+        allow_private: bool,
+        getaddrinfo: GetAddrInfo = socket.getaddrinfo,
+        box: SecretBox = SecretBox(),  # noqa: B008 - immutable
     ) -> None:
         self._allow_private = allow_private
+        self._box = box
         self.resolver = CheckingResolver(allow_private=allow_private, getaddrinfo=getaddrinfo)
         self._session: Any = None
 
@@ -119,14 +125,17 @@ class Sender:
     async def send(
         self, url: str, secret: str, delivery_id: str, body: str, now: datetime
     ) -> Outcome:
-        """Sign and send a body; return the outcome. Raises only when cancelled.
+        """Sign a body with a stored secret, and send it. Raises only when cancelled.
 
         Does not follow redirects; keeps only the status and `Retry-After` of the response.
         """
         started = time.monotonic()
         status = error = retry_after = None
         try:
-            status, retry_after = await self._post(url, _signed(secret, delivery_id, body, now))
+            signed = _signed(self._box.decrypt(secret), delivery_id, body, now)
+            status, retry_after = await self._post(url, signed)
+        except SecretError as exception:
+            error = str(exception)
         except TimeoutError:
             error = f"no response within {TIMEOUT_SECONDS:.0f} s"
         except (aiohttp.ClientError, OSError, ValueError) as exception:

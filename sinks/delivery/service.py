@@ -22,6 +22,7 @@ from schemas.settings import Settings
 from sinks.delivery import subscription_store
 from sinks.delivery.addresses import ForbiddenError
 from sinks.delivery.publisher import Publish, Unavailable, open_publisher
+from sinks.delivery.secret_box import SecretBox
 from sinks.delivery.sender import CheckingResolver
 from sinks.delivery.subscription_spec import (
     Body,
@@ -54,10 +55,11 @@ async def open_subscriptions(settings: Settings) -> AsyncIterator["Subscriptions
     database = open_database(url)
     reader = open_reader(url, settings.query.statement_timeout_seconds)
     resolver = CheckingResolver(allow_private=allow_private)
+    box = SecretBox(settings.secrets.keys())
     try:
         async with open_publisher(settings.kafka) as publish:
             service = Subscriptions(
-                database, reader, publish, resolver, allow_private=allow_private
+                database, reader, publish, resolver, allow_private=allow_private, box=box
             )
             yield service
             await service.wait_for_rollbacks()
@@ -78,7 +80,7 @@ class Subscriptions:
     and `NotFound` for an unknown id. The caller must check the token's access to the site.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments
         self,
         database: Database,
         reader: Database,
@@ -86,8 +88,10 @@ class Subscriptions:
         resolver: CheckingResolver,
         *,
         allow_private: bool,
+        box: SecretBox = SecretBox(),  # noqa: B008 - immutable
     ) -> None:
         self._database = database
+        self._box = box
         #: For reads, which on SQLite must not take the write lock.
         self._reader = reader
         self._publish = publish
@@ -103,13 +107,14 @@ class Subscriptions:
         await self._read(lambda connection: _check_count(connection, spec.site_id))
         subscription_id, at = str(uuid4()), now_utc()
         secret = "whsec_" + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+        encrypted = self._box.encrypt(secret)
         try:
             await self._publish(
                 subscription_id,
                 subscription_store.record_of(subscription_id, spec, micros(at)),
             )
             row = await self._write(
-                lambda connection: _add(connection, subscription_id, spec, secret, at)
+                lambda connection: _add(connection, subscription_id, spec, encrypted, at)
             )
         except BaseException:  # also if the request is cancelled
             self._roll_back(subscription_id)
@@ -237,13 +242,14 @@ class Subscriptions:
             return  # it may resolve later; each attempt checks it again
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        return await _run(self._reader, work)
+        return await run_in_time(self._reader, work)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await _run(self._database, work)
+        return await run_in_time(self._database, work)
 
 
-async def _run(database: Database, work: Callable[[Connection], T]) -> T:
+async def run_in_time(database: Database, work: Callable[[Connection], T]) -> T:
+    """Run a transaction; raises `Unavailable` if the database fails or does not answer in time."""
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
             return await database.run(work)

@@ -53,8 +53,8 @@ class SubscriptionChange(RequestBody):
 
     params: dict[str, Any] = Field(
         default={},
-        description=f"payment: min_amount (to {MAX_AMOUNT:,}), currency. error.rate: count (to "
-        f"{MAX_RATE_COUNT:,}), minutes (to {MAX_RATE_MINUTES:,}), per "
+        description=f"payment: min_amount (to {MAX_AMOUNT:,}), currency, trust (key). "
+        f"error.rate: count (to {MAX_RATE_COUNT:,}), minutes (to {MAX_RATE_MINUTES:,}), per "
         f"({' or '.join(get_args(Per))}). error.new: none.",
     )
     channel: Channel = Field(default_factory=lambda: Channel(type="webhook", url=""))

@@ -104,8 +104,8 @@ def _body(alert: Alert) -> dict[str, Any]:
 def _matches(subscriber: Subscriber, alert: Alert) -> bool:
     """Return True if an alert is to be delivered to a subscription.
 
-    An alert with a `subscription_id` is for that subscription only. A payment must reach the
-    subscription's amount. Other alerts are for subscriptions with the rule's default parameters.
+    An alert with a `subscription_id` is for that subscription only. A payment must match
+    the subscription's parameters. Other alerts are for subscriptions with the rule's defaults.
     """
     if (alert["site_id"], alert["rule"]) != (subscriber.site_id, subscriber.rule):
         return False
@@ -115,7 +115,7 @@ def _matches(subscriber: Subscriber, alert: Alert) -> bool:
         details = json.loads(alert["details"])
         amount = details.get("amount")
         paid = None if amount is None else Decimal(amount)
-        return subscriber.params.match(paid, details.get("currency"))
+        return subscriber.params.match(paid, details.get("currency"), details.get("trust"))
     return not non_defaults(subscriber.params)
 
 

@@ -37,6 +37,11 @@ def _epoch() -> Any:
     return Field(sa_type=Integer, sa_column_kwargs={"server_default": text("0")})
 
 
+def _trust() -> Any:
+    """Return a column for who vouches for an event; nobody does for older rows."""
+    return Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
+
+
 class EventRow(_Table, table=True):
     """One accepted event. `truncated` lists the truncated fields, or is null."""
 
@@ -86,7 +91,7 @@ class EventRow(_Table, table=True):
     region: str | None = Field(sa_type=Text)
     source: str | None = Field(sa_type=Text)
     channel: str | None = Field(sa_type=Text)
-    trust: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
+    trust: str = _trust()
     excluded: str | None = Field(sa_type=Text)
 
 
@@ -116,6 +121,14 @@ class SessionRow(_Table, table=True):
     utm_source: str | None = Field(sa_type=Text)
     utm_medium: str | None = Field(sa_type=Text)
     utm_campaign: str | None = Field(sa_type=Text)
+    source: str | None = Field(sa_type=Text)
+    channel: str | None = Field(sa_type=Text)
+    country: str | None = Field(sa_type=Text)
+    region: str | None = Field(sa_type=Text)
+    browser: str | None = Field(sa_type=Text)
+    os: str | None = Field(sa_type=Text)
+    device: str | None = Field(sa_type=Text)
+    trust: str = _trust()
     bounced: bool = Field(sa_type=Flag)
     errors: int = Field(sa_type=BigInt)
     payments: int = Field(sa_type=BigInt)
@@ -159,6 +172,8 @@ class AlertRow(_Table, table=True):
         Index(None, "site_id", "seq", unique=True, **_ONLY_LISTED),
         Index("ix_alerts_site_id_raised_at", "site_id", "raised_at", "seq", **_ONLY_LISTED),
         Index("ix_alerts_site_id_rule", "site_id", "rule", "raised_at", "seq", **_ONLY_LISTED),
+        # Of all alerts, for their retention.
+        Index("ix_alerts_site_id_raised_at_all", "site_id", "raised_at"),
         _STRICT,
     )
 
@@ -199,6 +214,26 @@ class ConsumerOffsetRow(_Table, table=True):
     kafka_epoch: int = _epoch()
 
 
+class ErasedHourRow(_Table, table=True):
+    """An hour of page durations that include erased page leaves; see `sinks.sql.erasure`."""
+
+    __tablename__ = "erased_hours"
+    __table_args__ = _STRICT
+
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    hour: datetime = Field(sa_type=UtcTime, primary_key=True)
+
+
+class RetentionRow(_Table, table=True):
+    """Until when the rows of `events`, `sessions` or `alerts` may have been purged; null: never."""
+
+    __tablename__ = "retention"
+    __table_args__ = _STRICT
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    purged_until: datetime | None = Field(sa_type=UtcTime)
+
+
 class TokenRow(_Table, table=True):
     """An access token; only its hash is stored.
 
@@ -219,6 +254,36 @@ class TokenRow(_Table, table=True):
     scope: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "read"})
     created_at: datetime = Field(sa_type=UtcTime)
     revoked_at: datetime | None = Field(sa_type=UtcTime)
+
+
+class SiteRow(_Table, table=True):
+    """A registered site, written to Kafka first (`schemas.records.Site`)."""
+
+    __tablename__ = "sites"
+    __table_args__ = _STRICT
+
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    origins: Any = Field(sa_type=JsonText, nullable=False)
+    require_key: Any = Field(sa_type=JsonText, nullable=True)
+    events_per_second: int | None = Field(sa_type=BigInt)
+    counts_bots: bool = Field(sa_type=Flag)
+    derives_visitors: bool = Field(sa_type=Flag)
+    honours_opt_out: bool = Field(sa_type=Flag)
+    created_at: datetime = Field(sa_type=UtcTime)
+    updated_at: datetime = Field(sa_type=UtcTime)
+
+
+class SiteKeyRow(_Table, table=True):
+    """A key of a registered site; only its SHA-256 is stored."""
+
+    __tablename__ = "site_keys"
+    __table_args__ = (Index(None, "site_id"), _STRICT)
+
+    key_id: str = Field(sa_type=UuidText, primary_key=True)
+    site_id: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text)
+    key_hash: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcTime)
 
 
 class SubscriptionRow(_Table, table=True):

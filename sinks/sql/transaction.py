@@ -12,6 +12,7 @@ from schemas.plurals import counted
 from sinks.sql import offsets, outbox
 from sinks.sql.batch import RejectedRecord, SourcedRow, deduplicate, find_invalid, from_offset
 from sinks.sql.digests import DeliveryLimits
+from sinks.sql.erasure import Erasure, erase
 from sinks.sql.errors import driver_message, is_poison
 from sinks.sql.offsets import SourcePartition
 from sinks.sql.statements import insert_rows
@@ -46,6 +47,7 @@ class Batch(NamedTuple):
     next_offset: int
     rows: Sequence[TableRows]
     limits: DeliveryLimits
+    erasures: Sequence[Erasure] = ()
 
 
 def write(connection: Connection, batch: Batch, excluded: Collection[int]) -> int:
@@ -59,6 +61,9 @@ def write(connection: Connection, batch: Batch, excluded: Collection[int]) -> in
     parts = list(_parts(batch, stored, excluded))
     if rejected := [record for part in parts for record in find_invalid(*part)]:
         raise PoisonFound(_first_per_record(rejected))
+    for erasure in batch.erasures:
+        if erasure.offset >= stored:
+            erase(connection, erasure)
     enqueued = sum(_insert(connection, part, batch.limits) for part in parts)
     if batch.next_offset > stored:
         offsets.advance(connection, batch.source, batch.next_offset)

@@ -16,6 +16,7 @@ from sinks.sql import offsets, transaction
 from sinks.sql.batch import RejectedRecord, SourcedRow
 from sinks.sql.digests import DeliveryLimits
 from sinks.sql.engine import Database, open_database
+from sinks.sql.erasure import Erasure
 from sinks.sql.errors import is_poison
 from sinks.sql.offsets import SourcePartition
 from sinks.sql.retries import Retrier
@@ -90,15 +91,19 @@ class Writer:
         source = self._source(topic, partition)
         return await self._run(lambda connection: offsets.assign(connection, source))
 
-    async def write(
+    async def write(  # noqa: PLR0913 - the parts of one transaction
         self,
         topic: str,
         partition: int,
         next_offset: int,
         rows: Mapping[Model, Sequence[SourcedRow]],
         on_rejected: OnRejected,
+        *,
+        erasures: Sequence[Erasure] = (),
     ) -> None:
         """Write a batch and advance the partition to `next_offset`, in one transaction.
+
+        `erasures` are applied before the rows, which must not contain any that they erase.
 
         `rows` are pairs `(offset, row)` for each table, in ascending order of offsets, all below
         `next_offset`. Records that the database rejects are passed to `on_rejected`, which must
@@ -108,7 +113,7 @@ class Writer:
         Raises `NotAssigned`, `ClusterMismatch` and the errors of `on_rejected`.
         """
         by_table = [(table_of(model), part) for model, part in rows.items()]
-        batch = Batch(self._source(topic, partition), next_offset, by_table, self.limits)
+        batch = Batch(self._source(topic, partition), next_offset, by_table, self.limits, erasures)
         excluded: set[int] = set()
         while rejected := await self._try_write(batch, excluded):
             await on_rejected(rejected)

@@ -29,6 +29,7 @@ _DECAY_SECONDS = 1.0
 READS = (
     *("visitor_id", "url", "path", "hostname", "referrer"),
     *("amount", "currency", "error_name", "error_message", "event_name"),
+    *("country", "device", "source"),
 )
 
 

@@ -13,7 +13,7 @@ from streams.engine.worker import Worker
 #: The fields that the rules read, next to those that every event has.
 READS = (
     *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
-    *("provider", "amount", "currency"),
+    *("provider", "amount", "currency", "trust"),
 )
 
 

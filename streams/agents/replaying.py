@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.headers import REPLAY_FOR, REPLAY_OF, SOURCE, Headers, Source, find
+from schemas.headers import EXCLUDED, REPLAY_FOR, REPLAY_OF, SOURCE, Headers, Source, find
 from schemas.positions import position
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES, STAGES
@@ -35,7 +35,8 @@ def to_route(
 def _pass_on(batch: Batch, record: InRecord, replays: ReplayRegistry, epoch: int) -> bool:
     """Send a replay to the topic of its stage, once; return True if the router must route it.
 
-    Sinks read their replays from `events-raw`.
+    Sinks read their replays from `events-raw`. Excluded events are only stored; an earlier version
+    may have routed them.
     """
     stage, origin = (
         (find(record.headers, name) or b"").decode("utf-8", "replace")
@@ -51,6 +52,8 @@ def _pass_on(batch: Batch, record: InRecord, replays: ReplayRegistry, epoch: int
         return False
     if stage == ROUTER:
         return True
+    if find(record.headers, EXCLUDED) is not None:
+        return False
     headers = (*record.headers, (SOURCE, src.pack()))
     batch.emit(topic.name, batch.partition, record.key, record.value, headers)
     return False

@@ -6,7 +6,7 @@ events are delayed because a role is down, starting, or lagging (docs/adr/0033).
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from time import monotonic
 
 from aiokafka import TopicPartition
@@ -24,8 +24,8 @@ from streams.engine.worker import Worker
 
 log = logging.getLogger(__name__)
 
-#: Interval until all partitions are complete for the first time.
-_STARTING_SECONDS = 0.2
+#: Interval until all partitions are assigned, and complete for the first time.
+_STARTING_SECONDS = 0.1
 
 
 def register(
@@ -34,7 +34,7 @@ def register(
     """Register the report; the worker is not ready before all its partitions were complete once."""
 
     async def report() -> None:
-        offsets = ClusterOffsets(kafka)
+        offsets = ClusterOffsets(kafka, _places(range(kafka.partitions)))
         try:
             await offsets.start()
             failed = False
@@ -49,7 +49,7 @@ def register(
                     if not failed:
                         log.warning("cannot report the progress of live counters: %r", error)
                     failed = True
-                starting = counting.incomplete() is not None
+                starting = not counting.ages_ms() or counting.incomplete() is not None
                 await asyncio.sleep(_STARTING_SECONDS if starting else COUNTED_SECONDS)
         finally:
             await offsets.stop()
@@ -77,12 +77,7 @@ async def _sample(
     """Return a sample; the end offsets must be requested after the committed ones."""
     at = monotonic()
     routed = await offsets.committed(router_group)
-    places = [
-        TopicPartition(topic.name, partition)
-        for topic in (EVENTS_RAW, EVENTS_SESSION)
-        for partition in partitions
-    ]
-    ends = await offsets.ends(places)
+    ends = await offsets.ends(_places(partitions))
     raw = {one: TopicPartition(EVENTS_RAW.name, one) for one in partitions}
     return Sample(
         at=at,
@@ -90,3 +85,11 @@ async def _sample(
         raw_ends={one: position(epoch, ends[place]) for one, place in raw.items()},
         ends={one: ends[TopicPartition(EVENTS_SESSION.name, one)] for one in partitions},
     )
+
+
+def _places(partitions: Iterable[int]) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic.name, partition)
+        for topic in (EVENTS_RAW, EVENTS_SESSION)
+        for partition in partitions
+    ]

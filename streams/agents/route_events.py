@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from schemas.event_types import TICK
+from schemas.event_types import ERASE, TICK
 from schemas.headers import CLIENT_ID, EVENT_ID, EXCLUDED, SOURCE, TYPE, Source, find
 from schemas.positions import position
 from schemas.raw_records import dead_letter_reason, site_of
@@ -25,7 +25,7 @@ from streams.engine.stream_time import limited
 from streams.engine.table import BatchTable
 from streams.engine.worker import Worker
 
-_TICK = TICK.encode()
+_TICK, _ERASE = TICK.encode(), ERASE.encode()
 
 
 def register(
@@ -42,6 +42,7 @@ def register(
     """
     routes = routing.same_partition_topics()
     routes[_TICK] = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
+    routes[_ERASE] = (EVENTS_SESSION,)
     alerting = routing.alerting_types()
     replays = worker.table(REPLAYS, Replay)
     memories: dict[int, _Memory] = {}
@@ -57,14 +58,15 @@ def register(
         memory.now_ms = now_ms()
         for record, headers in to_route(batch, memory.replays, epoch, memory.now_ms):
             name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
-            is_tick = name == _TICK
-            if not is_tick and (problem := dead_letter_reason(record.key, record.headers)):
+            is_control = name == _TICK or (name == _ERASE and record.key is not None)
+            if not is_control and (problem := dead_letter_reason(record.key, record.headers)):
                 batch.reject(record, *problem)
                 continue
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
-            if not is_tick and find(record.headers, EXCLUDED) is not None:
-                continue  # stored, but not counted
-            if is_tick or not memory.is_repeat(record, event_id or b"", src):
+            # Also an event that is stored but not counted: of several with one id, the first one
+            # decides whether it counts, as in SQL.
+            is_repeat = not is_control and memory.is_repeat(record, event_id or b"", src)
+            if not is_repeat and find(record.headers, EXCLUDED) is None:
                 routed = (*headers, (SOURCE, src.pack()))
                 for topic in routes[name or b""]:
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)

@@ -9,7 +9,10 @@ from streams.engine.events import EventStream, now_ms
 from streams.engine.worker import Worker
 
 #: The fields that the rules read, next to those that every event has.
-READS = ("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm")
+READS = (
+    *("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm", "trust"),
+    *("source", "channel", "country", "region", "browser", "os", "device"),
+)
 
 
 def register(worker: Worker, rules: SessionRules) -> None:

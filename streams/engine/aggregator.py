@@ -1,7 +1,7 @@
 """The protocol of aggregators: the keyed state of one partition."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from schemas.headers import Source
 from schemas.records import RawEvent
@@ -36,3 +36,11 @@ class Aggregator(Protocol[S_contra]):
 
     def flush(self) -> Iterable[Any]:
         """End a batch: return the records that are due to time alone."""
+
+
+@runtime_checkable
+class Erasing(Protocol):
+    """An aggregator whose states can be erased by key."""
+
+    def erase(self, key: bytes, src: Source) -> None:
+        """Apply an erasure: publish a state without results, and delete it later."""

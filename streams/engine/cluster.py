@@ -20,7 +20,7 @@ from streams.engine.producer import StoppingError
 
 log = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 0.3
+_PAUSE_SECONDS = 0.1
 
 
 class Cluster(NamedTuple):

@@ -6,16 +6,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from schemas.codec import CodecError, encode
-from schemas.event_types import TICK
+from schemas.event_types import ERASE, TICK
 from schemas.headers import SOURCE, TYPE, Source, find
 from schemas.records import RawEvent
 from schemas.reject_reasons import DeadLetterReason
 from schemas.topics import Topic
-from streams.engine.aggregator import Aggregator
+from streams.engine.aggregator import Aggregator, Erasing
 from streams.engine.batch import Batch, InRecord
 from streams.engine.stream_time import StreamTime
 
-_TICK = TICK.encode()
+_ERASE = ERASE.encode()
+#: Records without a value.
+_CONTROL = frozenset({TICK.encode(), _ERASE})
 
 #: Decodes an event, whole or the fields that an agent reads; raises `CodecError`.
 ReadEvent = Callable[[bytes], RawEvent]
@@ -29,7 +31,7 @@ def now_ms() -> int:
 def read_events(
     batch: Batch, read: ReadEvent, times: StreamTime
 ) -> Iterator[tuple[InRecord, Source, RawEvent | None]]:
-    """Yield each record with its source and its event, None for a tick.
+    """Yield each record with its source and its event, None for a tick or an erasure.
 
     Records that cannot be read are rejected. `times` limits the log time of the source.
     """
@@ -39,7 +41,7 @@ def read_events(
         except ValueError as error:
             batch.reject(record, DeadLetterReason.BAD_HEADERS, str(error))
             continue
-        if find(record.headers, TYPE) == _TICK:
+        if find(record.headers, TYPE) in _CONTROL:
             yield record, times.limit(src), None
             continue
         try:
@@ -86,6 +88,8 @@ class EventStream:
                 self._record = record
                 yield event, src
                 self._record = None
+            elif find(record.headers, TYPE) == _ERASE and isinstance(self._aggregator, Erasing):
+                self._aggregator.erase(record.key, src)
 
     def send(self, record: Any) -> None:
         """Send a record of the agent's output topic, keyed by its site."""

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
+from streams.engine.end_offsets import by_another_client
 from streams.engine.fetch_sizing import FetchSizing
 from streams.engine.group_offsets import GroupOffsets
 
@@ -32,9 +33,9 @@ _DRAIN_POLL_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
 #: New records, errors and rebalances end this wait.
 _IDLE_MS = 30_000
-#: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker; partitions whose records were
-#: just returned wait until it is answered.
-_FETCH_WAIT_MS = 250
+#: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker. Partitions whose agent was busy
+#: for 0.1 s wait until it is answered, by records of any other partition or after this time.
+_FETCH_WAIT_MS = 1_000
 #: `max.partition.fetch.bytes`; uncompressed records use about ten times as much memory.
 _PARTITION_BYTES = 256 * 1024
 #: `max.poll.records`. Without a limit, small records of one batch could block the event loop, which
@@ -72,6 +73,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         #: The assigned partitions.
         self.owned: frozenset[TopicPartition] = frozenset()
         self._offsets = GroupOffsets(kafka, group_id)
+        self._read_ends = by_another_client(kafka)
         #: The number of assignments so far.
         self.generation = 0
         #: Set while partitions may be read; `_revoked` is done when the assignment ends.
@@ -112,6 +114,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
+            consumer_timeout_ms=_IDLE_MS,  # the default wakes it up five times a second
             max_partition_fetch_bytes=_PARTITION_BYTES,
             # The same partitions of all topics go to one worker.
             partition_assignment_strategy=(RangePartitionAssignor,),
@@ -151,7 +154,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         # In this order: the outputs of what is done now are written.
         done = self.done
         is_idle = all([await self._consumer.position(tp) == done.get(tp) for tp in self.owned])
-        ends = await self.end_offsets(last)
+        ends = await self._read_ends(last)
         return is_idle and all(done.get(tp, -1) >= ends[tp] for tp in last)
 
     async def _raise_refusals(self) -> None:
@@ -198,6 +201,10 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self.problem = None
         self.owned = frozenset(assigned)
+        # Offset requests would wait for a fetch in flight: a broker answers in order.
+        self._consumer.pause(*assigned)
+        for tp in assigned:
+            self._consumer.seek(tp, 0)  # else the consumer requests offsets, too
         self._offsets.begin({})  # ignores batches of the last assignment
         self._taking_over = self._tasks.create_task(self._take_over())
 
@@ -228,6 +235,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         task = asyncio.current_task()
         if task is None or task.cancelling():  # aiokafka swallows some cancellations
             return
+        self._consumer.resume(*self.owned)
         self._offsets.begin(positions)
         self._revoked = asyncio.get_running_loop().create_future()
         self.generation += 1

@@ -42,37 +42,16 @@ class GroupOffsets:
         Partitions without a start are read from the group's offset, or from their beginning.
         Raises `KafkaError` while the group's offsets are not available.
         """
-        if starts:
-            earliest = await self.consumer.beginning_offsets(starts)
-            for tp, offset in starts.items():
-                # Retention may have deleted the records from there on.
-                self.consumer.seek(tp, max(offset, earliest[tp]))
-        positions: dict[TopicPartition, int] = {
-            tp: await self.consumer.position(tp) for tp in owned
-        }
-        positions.update(
-            await self._overlooked(
-                {tp: offset for tp, offset in positions.items() if tp not in starts}
-            )
-        )
+        # Not by the consumer: it requests them one by one, and takes an error for no offsets.
+        committed: Offsets = {}
+        if set(owned) - starts.keys():
+            committed = await ask_committed(self._kafka, self._group_id)
+        positions: dict[TopicPartition, int] = {}
+        for tp, begin in (await self.consumer.beginning_offsets(owned)).items():
+            # Retention may have deleted the records from there on.
+            positions[tp] = max(begin, starts.get(tp, committed.get(tp, begin)))
+            self.consumer.seek(tp, positions[tp])
         return positions
-
-    async def _overlooked(self, positions: Offsets) -> Offsets:
-        """Seek to committed offsets that the consumer overlooked, and return them.
-
-        aiokafka takes an OffsetFetch response with an error for one without offsets, and then
-        reads a partition from its beginning.
-        """
-        begins = await self.consumer.beginning_offsets(positions)
-        ends = await self.consumer.end_offsets(positions)
-        suspects = [tp for tp, offset in positions.items() if offset == begins[tp] < ends[tp]]
-        if not suspects:
-            return {}
-        committed = await ask_committed(self._kafka, self._group_id)
-        overlooked = {tp: committed[tp] for tp in suspects if committed.get(tp, -1) > positions[tp]}
-        for tp, offset in overlooked.items():
-            self.consumer.seek(tp, offset)
-        return overlooked
 
     def begin(self, positions: Offsets) -> None:
         """Begin an assignment with the positions of its partitions."""

@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
+from streams.engine.offsets import assign_paused
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class LogTail:
         consumer = make_consumer(self._kafka, auto_offset_reset="earliest")
         await consumer.start()
         try:
-            consumer.assign([tp])
+            assign_paused(consumer, [tp])
             end = (await consumer.end_offsets([tp]))[tp]
             begin = (await consumer.beginning_offsets([tp]))[tp]
             wanted = max(0, end - self._limit, self._next.get(partition, 0))
@@ -42,6 +43,7 @@ class LogTail:
             if begin > wanted:
                 self.expired.add(partition)
             consumer.seek(tp, start)
+            consumer.resume(tp)
             while await consumer.position(tp) < end:
                 fetched = await consumer.getmany(tp, timeout_ms=_POLL_MS)
                 yield fetched.get(tp, [])

@@ -7,16 +7,17 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
+from streams.engine.leaders import LeaderCheck
 from streams.engine.offsets import ClusterOffsets
 
 log = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 0.3
+_PAUSE_SECONDS = 0.1
 
 Offsets = Mapping[TopicPartition, int]
 
@@ -76,7 +77,7 @@ def unrouted(logs: Logs, source: str) -> int:
 
 
 async def route_again(
-    kafka: KafkaSettings, group: str, flow: Flow, partitions: int, stop: asyncio.Event
+    kafka: KafkaSettings, group: str, flow: Flow, stop: asyncio.Event, leaders: LeaderCheck
 ) -> int:
     """Have the group route again what it lost; return when no partition has a gap.
 
@@ -88,7 +89,7 @@ async def route_again(
     expired = 0
     while not stop.is_set():
         try:
-            logs = await _read_logs(kafka, group, flow, partitions)
+            logs = await _read_logs(kafka, group, flow)
             expired = max(expired, unrouted(logs, flow.source))
             _report(logs, flow, reported)
             wanted = positions(logs, flow)
@@ -98,19 +99,22 @@ async def route_again(
             if repr(error) not in reported:
                 log.info("waiting for the positions of %s: %r", group, error)
                 reported.add(repr(error))
+            if isinstance(error, KafkaTimeoutError):
+                await leaders.check([flow.source, *flow.routed])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PAUSE_SECONDS):
                 await stop.wait()
+    leaders.problem = None
     return expired
 
 
-async def _read_logs(kafka: KafkaSettings, group: str, flow: Flow, partitions: int) -> Logs:
+async def _read_logs(kafka: KafkaSettings, group: str, flow: Flow) -> Logs:
     places = [
         TopicPartition(topic, number)
         for topic in (flow.source, *flow.routed)
-        for number in range(partitions)
+        for number in range(kafka.partitions)
     ]
-    offsets = ClusterOffsets(kafka)
+    offsets = ClusterOffsets(kafka, places)
     try:
         await offsets.start()
         committed = await offsets.committed(group)

@@ -7,6 +7,7 @@ from aiokafka import TopicPartition
 
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
+from streams.engine.offsets import assign_paused
 
 
 class OffsetRange(NamedTuple):
@@ -26,6 +27,7 @@ async def offset_ranges_since(
     consumer = make_consumer(kafka)
     await consumer.start()
     try:
+        assign_paused(consumer, places)
         found = await consumer.offsets_for_times(dict.fromkeys(places, timestamp_ms))
         ends = await consumer.end_offsets(places)
     finally:

@@ -12,8 +12,11 @@ from aiokafka.errors import (
 )
 
 from kafka_clients.clients import make_admin, make_consumer
+from kafka_clients.topic_reader import IDLE_MS
 from schemas.kafka_settings import KafkaSettings
 
+#: How long offsets of partitions without a leader are waited for.
+_REQUEST_TIMEOUT_MS = 10_000
 #: Errors of a broker that has just started: it creates or loads the offsets of groups first.
 STARTING_ERRORS = (
     GroupCoordinatorNotAvailableError,
@@ -22,16 +25,32 @@ STARTING_ERRORS = (
 )
 
 
-class ClusterOffsets:
-    """Reads the offsets of partitions and groups, on its own connections."""
+def assign_paused(consumer: Any, places: Collection[TopicPartition]) -> None:
+    """Assign partitions to a started consumer, which does not read them before it is resumed.
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._consumer = make_consumer(kafka)
+    Offset requests of partitions that are not assigned wait for metadata, 0.1 s for each topic.
+    They also wait for a fetch in flight, because a broker answers in order.
+    """
+    consumer.assign(places)
+    consumer.pause(*places)
+    for place in places:
+        consumer.seek(place, 0)  # else the consumer requests a start offset, too
+
+
+class ClusterOffsets:
+    """Reads the offsets of groups, and of partitions in `places`, on its own connections."""
+
+    def __init__(self, kafka: KafkaSettings, places: Collection[TopicPartition]) -> None:
+        self._places = places
+        self._consumer = make_consumer(
+            kafka, consumer_timeout_ms=IDLE_MS, request_timeout_ms=_REQUEST_TIMEOUT_MS
+        )
         self._admin = make_admin(kafka)
 
     async def start(self) -> None:
         """Connect; `KafkaError` when no broker is reached."""
         await self._consumer.start()
+        assign_paused(self._consumer, self._places)
         await self._admin.start()
 
     async def stop(self) -> None:
@@ -71,9 +90,11 @@ async def committed_offsets(admin: Any, group: str) -> Mapping[TopicPartition, i
     broker: aiokafka ignores the error of an OffsetFetch response, which then has no offsets.
     """
     coordinator = await admin.find_coordinator(group)
-    [described] = await admin.describe_consumer_groups([group], coordinator)
-    [(error_code, *_)] = described.groups
-    if error_code:
-        raise for_code(error_code)
     found = await admin.list_consumer_group_offsets(group, coordinator)
+    if not found:  # none are committed, or there was an error
+        [described] = await admin.describe_consumer_groups([group], coordinator)
+        [(error_code, *_)] = described.groups
+        if error_code:
+            raise for_code(error_code)
+        found = await admin.list_consumer_group_offsets(group, coordinator)
     return {place: done.offset for place, done in found.items()}

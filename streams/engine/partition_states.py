@@ -104,18 +104,19 @@ class PartitionStates(Generic[S]):
     def apply(self, written: Mapping[bytes, bytes | None], version: int) -> None:
         """Apply changes that are in the changelog: encoded states, None for a tombstone."""
         self.version = version
-        for key, value in written.items():
-            self._apply(key, value)
+        self._apply(written)
 
     def recover(self, records: Iterable[Any]) -> None:
         """Apply records of the changelog: of each key the state of the highest version."""
+        newest: dict[bytes, bytes | None] = {}
         for record in records:
             key, value, version = record.key, record.value, changelog_headers.version_of(record)
             if value is None:
                 self.applied_until = changelog_headers.applied_until(record)
             if self._versions.is_newest(key, version):
                 self.version = max(version, self.version)
-                self._apply(key, value)
+                newest[key] = value
+        self._apply(newest)
 
     def end_recovery(self) -> None:
         """Free what only restoration needs."""
@@ -123,15 +124,19 @@ class PartitionStates(Generic[S]):
 
     def drop(self, key: bytes) -> None:
         """Drop the stored state of a key, if there is one."""
-        self._apply(key, None)
+        self._apply({key: None})
 
-    def _apply(self, key: bytes, value: bytes | None) -> None:
-        old = self.stored.pop(key, None) if value is None else self.stored.get(key)
-        if old is not None:
-            self.size_bytes -= _size_of(key, old)
-        if value is not None:
-            self.size_bytes += _size_of(key, value)
-            self.stored[key] = value
+    def _apply(self, changes: Mapping[bytes, bytes | None]) -> None:
+        stored, size = self.stored, self.size_bytes
+        for key, value in changes.items():
+            old = stored.get(key)
+            if value is not None:
+                stored[key] = value
+                size += len(value) - len(old) if old is not None else _size_of(key, value)
+            elif old is not None:
+                del stored[key]
+                size -= _size_of(key, old)
+        self.size_bytes = size
 
 
 def _size_of(key: bytes, value: bytes) -> int:

@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
+from streams.engine.offsets import assign_paused
 from streams.engine.table import BatchTable
 
 _POLL_MS = 500
@@ -50,8 +51,7 @@ class Restoration:
             await consumer.stop()
 
     async def _restore(self, consumer: Any, places: Tables) -> None:
-        consumer.assign(list(places))
-        consumer.pause(*places)
+        assign_paused(consumer, list(places))
         ends = await consumer.end_offsets(list(places))
         wanted = [
             tp for tp, table in places.items() if not table.has_all_until(tp.partition, ends[tp])

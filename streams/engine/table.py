@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from schemas.topics import Topic
 from streams.engine import changelog_headers
 from streams.engine.partition_states import PartitionStates
-from streams.engine.producer import BatchProducer, OutRecord
+from streams.engine.producer import BatchProducer, out_record
 
 log = logging.getLogger(__name__)
 
@@ -86,23 +86,19 @@ class BatchTable(Generic[S]):
         version = max(offset, states.version)
         changed = changelog_headers.version_header(version)
         deleted = changelog_headers.tombstone_headers(version, states.applied_until)
-        encoded: list[tuple[bytes, bytes | None]] = []
-        for index, (key, state) in enumerate(staged):
-            if index % _STATES_PER_TURN == 0:
-                await asyncio.sleep(0)
-            encoded.append((key, None if state is None else self._encode(state)))
+        encode, records = self._encode, []
+        for start in range(0, len(staged), _STATES_PER_TURN):
+            await asyncio.sleep(0)
+            records += [
+                out_record((key, None, deleted) if state is None else (key, encode(state), changed))
+                for key, state in staged[start : start + _STATES_PER_TURN]
+            ]
         before = self._ends.pop(partition, None)
-        end = await producer.send(
-            self.topic.name,
-            partition,
-            [
-                OutRecord(key, value, deleted if value is None else changed)
-                for key, value in encoded
-            ],
-        )
-        if before is not None and end - before == len(encoded):  # else another worker wrote, too
+        end = await producer.send(self.topic.name, partition, records)
+        if before is not None and end - before == len(records):  # else another worker wrote, too
             self._ends[partition] = end
-        states.apply(dict(encoded), version)
+        written = zip(staged, records, strict=True)
+        states.apply({key: record.value for (key, _), record in written}, version)
 
     def discard_staged(self, partition: int) -> None:
         """Discard the staged changes of a partition: the batch has no effect."""

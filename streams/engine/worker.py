@@ -28,6 +28,7 @@ from streams.engine.end_offsets import by_another_client, first_answer
 from streams.engine.faust_app import create_app
 from streams.engine.fencing import Fence, FencedError, exit_fenced
 from streams.engine.group import SESSION_TIMEOUT_SECONDS, GroupMember
+from streams.engine.leaders import LeaderCheck
 from streams.engine.processor import BatchProcessor
 from streams.engine.producer import BatchProducer
 from streams.engine.restoration import Restoration
@@ -81,6 +82,7 @@ class Worker:
         self.breaker = CircuitBreaker(max_refused_in_a_row)
         self.capacity = capacity or Capacity()
         self._watchdog = Watchdog()
+        self.leaders = LeaderCheck(kafka)
         #: Dead letters that were discarded by operators, where the role counts them.
         self.discarded = 0
         #: Records of the source that had expired before they were read, found at the start.
@@ -91,6 +93,7 @@ class Worker:
         self.drains: Collection[str] = ()
         self._background: list[Job] = []
         self._stopping = False
+        self._is_draining = False
         self.processor = BatchProcessor(
             self.group, self.producer, self.fence, self.breaker, self.capacity
         )
@@ -175,6 +178,8 @@ class Worker:
         async def repeat() -> None:
             while True:
                 await asyncio.sleep(seconds)
+                if self._is_draining:
+                    return  # sinks may have stopped already
                 if due is not None:
                     await due()
                 await job()
@@ -201,7 +206,12 @@ class Worker:
     @property
     def not_ready(self) -> str | None:
         """Why the worker is not ready, as a sentence; None if it is ready."""
-        return self._why_waiting or self._watchdog.problem or self.producer.broker_clock.problem()
+        return (
+            self._why_waiting
+            or self.leaders.problem
+            or self._watchdog.problem
+            or self.producer.broker_clock.problem()
+        )
 
     @property
     def _why_waiting(self) -> str | None:
@@ -210,7 +220,8 @@ class Worker:
         if self.group.is_rebalancing:
             progress = self._restoration.progress
             taking_over = f"{self.app_id} is taking over its partitions"
-            return self.group.problem or ": ".join(filter(None, (taking_over, progress)))
+            problem = self.group.problem or self.leaders.problem
+            return problem or ": ".join(filter(None, (taking_over, progress)))
         return self.producer.refused or next(filter(None, (check() for check in self.checks)), None)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -230,6 +241,7 @@ class Worker:
         try:
             await asyncio.wait((*tasks, *waiting), return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
+                self._is_draining = True
                 await self._drain()
         finally:
             self._stopping = True
@@ -269,12 +281,21 @@ class Worker:
         asks = (self.group.end_offsets, by_another_client(self._kafka))
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
+            await self.check_leaders()
             done = dict(self.group.done)
             ends: Mapping[TopicPartition, int] = {}
             # A worker that waits for a known problem is not stuck.
             if self._why_waiting is None:
                 ends = await first_answer(asks, done, _WATCH_SECONDS)
             self._watchdog.check(done, ends)
+
+    async def check_leaders(self) -> None:
+        """Report partitions without a leader, if the worker waits for any."""
+        topics = {topic for topic, _ in self.producer.unacknowledged}
+        if self.group.is_rebalancing:
+            tables = [table for agent in self._agents.values() for table in agent.tables]
+            topics.update(self._agents, (table.topic.name for table in tables))
+        await self.leaders.check(topics)
 
     async def take_over(self, owned: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Restore the tables of assigned partitions; return start offsets, if there are any."""

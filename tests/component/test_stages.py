@@ -2,20 +2,35 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
+from headrace.ops.status.database import read_status
+from schemas.event_types import EVENT_TYPES
 from schemas.kafka_settings import KafkaSettings
+from schemas.settings import DatabaseSettings
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import Topic
 from sinks.agents import sink_agents
+from sinks.sql.migrate import upgrade
+from streams import agents, app
 from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.agent import Agent
 from streams.engine.worker import Worker
 from tests.unit.streams.samples import RULES
 
+#: Modules of `streams/agents` whose agents write no dead letters, or which have no agent.
+_WITHOUT_STAGE = {
+    "count_discarded",
+    "count_live",
+    "follow_subscriptions",
+    "replaying",
+    "report_live",
+}
 _ANYTHING: Any = None
 _REGISTERS: dict[str, list[Any]] = {
     "streams": [
@@ -47,6 +62,36 @@ def test_a_stage_is_an_agent_by_its_name(role: str, stages: dict[str, Topic]) ->
     assert sorted(_Noting(_REGISTERS[role]).stages) == sorted(stages.items())
 
 
+def test_every_agent_module_is_a_stage() -> None:
+    """By its name; the others serve other agents, or the role `live`."""
+    modules = {module.name for module in iter_modules(agents.__path__)}
+
+    assert modules - _WITHOUT_STAGE == STREAM_STAGES.keys()
+
+
+@pytest.mark.parametrize("stages", [STREAM_STAGES, SINK_STAGES])
+def test_a_topic_has_one_agent_of_a_role(stages: dict[str, Topic]) -> None:
+    """A worker would replace the first agent by the second."""
+    assert len(set(stages.values())) == len(stages)
+
+
+def test_all_routed_topics_are_drained_and_routed_again() -> None:
+    """Also those of new event types."""
+    routed = {topic.name for event_type in EVENT_TYPES.values() for topic in event_type.routes}
+
+    assert routed == set(app.flow().routed)
+
+
 def test_every_sink_can_be_given_a_dead_letter_again() -> None:
     """By store_events, into its own table."""
     assert set(sink_agents.SINKS) == set(SINK_STAGES)
+
+
+async def test_the_status_counts_the_rows_of_every_sink(tmp_path: Path) -> None:
+    """By the names of their tables."""
+    url = f"sqlite:///{tmp_path}/headrace.db"
+    upgrade(url)
+    status = await read_status(DatabaseSettings(url=url))
+
+    tables = {str(sink.table.__tablename__) for sink in sink_agents.SINKS.values()}
+    assert {count.table for count in status.tables} == tables

@@ -11,19 +11,29 @@ import pytest
 
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
+from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
 
 def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeStack) -> None:
-    """`up` creates no token and prints how to create one; events are accepted."""
+    """`up` creates no token and prints how to create one; registered sites are accepted."""
     stack = make_stack({}, "--host", "0.0.0.0")  # noqa: S104 - the subject of the test
-    assert stack.post({"type": "pageview", "site_id": "shop", "session_id": "s"})[0] == 202
+    event = {"type": "pageview", "site_id": "shop", "session_id": "s"}
+    (status, rejection) = stack.post(event)
+    assert (status, rejection["code"]) == (403, "unknown_site")
+    subprocess.run(
+        [sys.executable, "-m", "headrace", "sites", "add", "shop", "--data-dir", stack.data_dir],
+        check=True,
+        capture_output=True,
+    )
+    eventually(lambda: stack.post(event)[0] == 202, within_seconds=5, what="the site is accepted")
     screen = " ".join(stack.screen.split())
     assert (
         "0.0.0.0 is reachable from other machines, so reading needs a token. "
         "Create one with headrace tokens create" in screen
     )
+    assert "Only registered sites are accepted. Register yours with" in screen
     assert "access_token=hr_" not in screen
     assert not (stack.data_dir / "owner.token").exists()
 

@@ -159,7 +159,7 @@ async def test_a_stopped_partition_continues_after_its_cause_is_fixed(
     assert await asyncio.to_thread(stack.stop) == 0
     code, status = await asyncio.to_thread(operating.status, stack)
     assert (code, len(status["tables"])) == (1, 4)
-    assert "No broker is ready" in status["problems"][0]["what"]
+    assert "No broker is running" in status["problems"][0]["what"]
     stack.settings[_MAX_DEAD_LETTERS] = "1000"
     await asyncio.to_thread(stack.start)
 

@@ -66,7 +66,7 @@ class Logs(NamedTuple):
 
 def check_logs(stack: Stack, rules: Rules, logs: Logs, ledger: Ledger | None = None) -> None:
     """Like `check_exact`, with logs that were read before."""
-    stored, counted = rows_of(stack, EventRow), reference.counted(logs.sessions.events)
+    stored, counted = rows_of(stack, EventRow), reference.included(logs.sessions.events)
     failures = [
         *_events(logs.stored, stored),
         *_visits(counted, rows_of(stack, SessionRow), rules),
@@ -112,8 +112,9 @@ def _as_sent(
             continue
         body = ledger.bodies[event_id]
         imported = body["site_id"] in rules.import_sites
-        record = record_of(body, row["received_at"], imported=imported, header=row["user_agent"])
-        expected = row_of(record)
+        expected = row_of(
+            record_of(body, row["received_at"], imported=imported, header=row["user_agent"])
+        )
         problems = [
             f"{name} is {row[name]!r}, not {value!r}"
             for name, value in expected.items()
@@ -228,7 +229,7 @@ def _durations(log: Log, stored: Iterable[Row]) -> list[str]:
 
 def _alerts(log: KafkaLog, stored: Sequence[Row], rules: Rules) -> list[str]:
     """Compare each alert; the order of `events-alert` determines new errors and rates."""
-    counted = reference.counted(log.events)
+    counted = reference.included(log.events)
     wanted = {src for event, src in counted if event.type in {"payment", "error"}}
     order = [entry for entry in log.alerting if entry[1] in wanted]
     failures = [] if len(order) == len(wanted) else ["events-alert lacks payments or errors"]

@@ -8,7 +8,7 @@ from typing import Self
 from aiokafka import AIOKafkaClient, TopicPartition
 
 from headrace.local.broker import ports
-from headrace.local.broker.folder import new_cluster_id
+from headrace.local.broker.directory import new_cluster_id
 from tests.faults.brokers import reassign
 from tests.faults.cluster_broker import Broker
 from tests.fixtures.waiting import eventually_async

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headrace.local import process
 from headrace.local.broker import ports, probe
-from headrace.local.broker.folder import BrokerFolder
+from headrace.local.broker.directory import BrokerDirectory
 from headrace.local.broker.jars import class_path
 from headrace.local.broker.java import find_java
 from headrace.local.broker.local_kafka import JVM_OPTIONS
@@ -26,7 +26,7 @@ class Broker:
         self.number = number
         self.port = ports.free_port()
         self.controller_port = ports.free_port()
-        self._folder = BrokerFolder(folder)
+        self._folder = BrokerDirectory(folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._argv: Sequence[str] = ()
         self._env: Mapping[str, str] = {}

@@ -41,6 +41,7 @@ class Roles:
             "HEADRACE_KAFKA__MIN_INSYNC_REPLICAS": str(min(copies, 2)),
             "HEADRACE_DATABASE__URL": f"sqlite:///{self.database}",
             "HEADRACE_API__PORT": str(self._port),
+            "HEADRACE_API__SITES": "open",
         }
 
     @property

@@ -33,6 +33,7 @@ class RoleProcess:
         self.log = log
         environment = {
             **os.environ,
+            "HEADRACE_API__SITES": "open",
             **stack.settings,
             "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": stack.kafka,
             "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),

@@ -154,11 +154,11 @@ func answer(w http.ResponseWriter, events []event, many bool) {
 	for i := range events {
 		results[i] = result{"accepted", events[i].EventID}
 	}
-	var told any = results[0]
+	var response any = results[0]
 	if many {
-		told = map[string]any{"accepted": len(events), "results": results}
+		response = map[string]any{"accepted": len(events), "results": results}
 	}
-	body, err := json.Marshal(told)
+	body, err := json.Marshal(response)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

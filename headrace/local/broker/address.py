@@ -16,6 +16,6 @@ def find_address(data_dir: Path) -> str:
     except FileNotFoundError:
         pass
     raise UserError(
-        f"No broker is ready for {data_dir.absolute()}. "
-        "Start it with `headrace up` or `headrace kafka`, or name another one."
+        f"No broker is running in {data_dir.absolute()}. Start it with `headrace up` or "
+        "`headrace kafka`, or specify another one with HEADRACE_KAFKA__BOOTSTRAP_SERVERS."
     )

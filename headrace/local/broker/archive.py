@@ -1,4 +1,4 @@
-"""Create the class archive of Kafka.
+"""Create the class archive of Kafka, by a broker that is started once for this purpose.
 
 `python -m headrace.local.broker.archive` downloads Kafka and creates the archive ahead of time.
 """
@@ -10,21 +10,20 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from headrace.admin.topics import create_topics
 from headrace.errors import UserError
 from headrace.local.broker.class_archive import Archive, archive_of
 from headrace.local.broker.jars import class_path
 from headrace.local.broker.java import find_java
 from headrace.local.broker.local_kafka import LocalKafka
-from schemas.kafka_settings import KafkaSettings
 
 _EXIT_SECONDS = 60.0
 
 
 def prepare() -> None:
-    """Download Kafka and create the archive if they are missing; log to standard error.
+    """Download Kafka and create the archive if they are missing; report it on standard error.
 
-    Raises UserError if Kafka cannot be downloaded. A missing archive is no error.
+    Raises UserError if Kafka cannot be downloaded. If the archive cannot be created, the broker
+    starts without it.
     """
     class_path()
     archive = archive_of(find_java())
@@ -36,7 +35,7 @@ def prepare() -> None:
 
 def _create(archive: Archive, scratch: Path) -> None:
     print(  # noqa: T201 - it takes about ten seconds
-        "Creating a class archive for faster starts of Apache Kafka, about 10 s, only once ...",
+        "Creating a class archive, so that Apache Kafka starts faster: about 10 s, only once ...",
         file=sys.stderr,
         flush=True,
     )
@@ -48,7 +47,11 @@ def _create(archive: Archive, scratch: Path) -> None:
 
 
 def _run_training(data_dir: Path, option: str) -> None:
-    """Run a broker with the usual startup; the JVM writes the archive when it exits."""
+    """Start a broker as usual and stop it; the JVM writes the archive when it exits."""
+    # Not before the broker of `headrace up` starts: these imports take 0.2 s.
+    from headrace.admin.topics import create_topics  # noqa: PLC0415
+    from schemas.kafka_settings import KafkaSettings  # noqa: PLC0415
+
     with LocalKafka(data_dir, options=[option]) as broker:
         asyncio.run(create_topics(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=4)))
         broker.process.terminate()

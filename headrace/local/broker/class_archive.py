@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from headrace.local.broker.jars import kafka_folder
+from headrace.local.broker.jars import kafka_directory
 
 _VERSION = re.compile(r'^JAVA_VERSION="(\d+)', re.MULTILINE)
-#: Since this version Java has AOT caches, which replace CDS archives.
+#: The first version of Java in which AOT caches replace CDS archives.
 _AOT_VERSION = 25
 
 
@@ -24,22 +24,22 @@ class Archive(NamedTuple):
 
 
 def archive_of(java: Path) -> Archive | None:
-    """Return the archive of a Java, which may not exist yet; None if its version is unknown."""
+    """Return the archive for a Java, which may not exist yet; None if its version is unknown."""
     try:
         release = (java.resolve().parents[1] / "release").read_text(errors="replace")
     except (OSError, IndexError):
         return None
     if (version := _VERSION.search(release)) is None:
         return None
-    # By version, not by path. The JVM ignores an archive that does not match.
-    file = kafka_folder() / f"classes-{hashlib.sha256(release.encode()).hexdigest()[:12]}"
+    # Named by version, not by path. The JVM ignores an archive that does not match.
+    file = kafka_directory() / f"classes-{hashlib.sha256(release.encode()).hexdigest()[:12]}"
     if int(version.group(1)) >= _AOT_VERSION:
         return Archive(file, "-XX:AOTCache=", "-XX:AOTCacheOutput=")
     return Archive(file, "-XX:SharedArchiveFile=", "-XX:ArchiveClassesAtExit=")
 
 
 def options(java: Path) -> list[str]:
-    """Return the JVM options that load the archive; empty without one."""
+    """Return the JVM options that load the archive; an empty list if there is none."""
     archive = archive_of(java)
     if archive is None or not archive.file.exists() or not archive.file.stat().st_size:
         return []

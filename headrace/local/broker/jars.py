@@ -25,24 +25,24 @@ _LIST = "classpath.txt"
 _SCRATCH_PREFIX = "fetching-"
 
 
-def cache_folder() -> Path:
+def cache_directory() -> Path:
     """Return the cache directory of this user, which may not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "headrace"
 
 
-def kafka_folder() -> Path:
+def kafka_directory() -> Path:
     """Return the cache directory of this version of Kafka, which may not exist yet."""
-    return cache_folder() / f"kafka-{KAFKA_VERSION}"
+    return cache_directory() / f"kafka-{KAFKA_VERSION}"
 
 
 def class_path() -> list[Path]:
     """Return the broker's jars, in class path order.
 
-    The first call on a machine downloads them, which takes about ten seconds and is logged to
+    The first call on a machine downloads them, which takes about ten seconds and is reported on
     standard error. Raises UserError if they cannot be downloaded.
     """
-    target = kafka_folder()
+    target = kafka_directory()
     jars = _cached_jars(target)
     if jars is None:
         try:
@@ -62,7 +62,7 @@ def _cached_jars(target: Path) -> list[Path] | None:
 
 
 def _download_locked(target: Path) -> list[Path]:
-    """Download the jars to `target`, unless another process does so first."""
+    """Download the jars to `target` under a lock, unless another process has done so."""
     target.mkdir(parents=True, exist_ok=True)
     with (target / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def _download_locked(target: Path) -> list[Path]:
 
 def _download(scratch: Path) -> list[Path]:
     """Download the jars to `scratch`. Raises UserError."""
-    # jgo only supports the variable of requests; most other tools, such as uv, use SSL_CERT_FILE.
+    # jgo reads REQUESTS_CA_BUNDLE only; most other tools, such as uv, read SSL_CERT_FILE.
     if certificates := os.environ.get("SSL_CERT_FILE"):
         os.environ.setdefault("REQUESTS_CA_BUNDLE", certificates)
     try:
@@ -105,7 +105,7 @@ def _move(jar: Path, target: Path) -> Path:
 def _explain(reason: object) -> str:
     return (
         f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central "
-        f"to {cache_folder()}: {reason}. "
+        f"to {cache_directory()}: {reason}. "
         "Check the network, HTTPS_PROXY and the free disk space and try again, "
         "or use an existing broker (--kafka HOST:PORT)."
     )

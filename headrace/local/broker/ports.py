@@ -8,7 +8,7 @@ import psutil
 from headrace.errors import UserError
 
 LOOPBACK = "127.0.0.1"
-# Below the ephemeral ports (Linux: from 32768): an outgoing connection cannot take a chosen port
+# Below the ephemeral ports (Linux: 32768 and up), so that no outgoing connection takes the port
 # before the broker listens on it.
 _PORTS = range(20000, 32000)
 _ATTEMPTS = 100

@@ -10,7 +10,7 @@ _CORRELATION_ID = 7
 _HEADER = struct.Struct(">iih")  # size, correlation id, error code
 #: The first bytes of a TLS alert and of a TLS handshake.
 _TLS = (b"\x15\x03", b"\x16\x03")
-_NOT_KAFKA = "the server is no Kafka broker, or expects TLS"
+_NOT_KAFKA = "the server is not a Kafka broker, or expects TLS"
 _PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "the connection timed out"),
     (socket.gaierror, "the host name cannot be resolved"),
@@ -21,9 +21,9 @@ _PROBLEMS: tuple[tuple[type[Exception], str], ...] = (
 
 
 def is_ready(port: int, timeout_seconds: float) -> bool:
-    """Return True if a broker on this machine answers requests.
+    """Return True if a broker on this machine responds to requests.
 
-    A broker answers only after it has joined its cluster; its port is open earlier.
+    A broker accepts connections before it has joined its cluster, but responds only after that.
     """
     return find_problem(LOOPBACK, port, timeout_seconds) is None
 

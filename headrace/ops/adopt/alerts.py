@@ -1,4 +1,4 @@
-"""Compute alert states from `events`, and the alerts that were never raised."""
+"""Compute alert states, and alerts that the previous cluster did not raise, from `events`."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -50,8 +50,7 @@ def compute(
 ) -> Computed:
     """Apply the alert rules to payments and errors in the order of `received_at`.
 
-    Alerts are missing if the old cluster's alert worker lagged behind the sinks: payments without
-    an alert, new errors that were not reported, and digests that were not raised.
+    Alerts are missing if the alert agent of the previous cluster lagged behind the sinks.
     """
     states: PartitionStates[AlertState] = PartitionStates(lambda value: decode(value, AlertState))
     aggregator = AlertAggregator(states, subscriptions, public_url)
@@ -94,11 +93,11 @@ class _StoredAlerts:
                 self._new_per_hour[row.site_id, at // _HOUR_US] += 1
 
     def is_missing(self, alert: Alert, event: RawEvent) -> bool:
-        """Return True if `event` must have raised the alert and it is not stored."""
+        """Return True if `event` raises the alert by any order of events and it is not stored."""
         if alert.rule == PAYMENT:
             return alert.alert_id not in self._ids
         if alert.rule != ERROR_NEW:
-            return False  # windows depend on the broker's clock, which SQL does not have
+            return False  # windows depend on log append times, which SQL does not have
         if alert.subject == DIGEST:
             return self.is_digest_missing(alert)
         site = alert.site_id
@@ -109,7 +108,7 @@ class _StoredAlerts:
         return all(self._new_per_hour[site, hour] < MAX_NEW_PER_HOUR for hour in hours)
 
     def is_digest_missing(self, alert: Alert) -> bool:
-        """Return True if the old cluster's worker stopped before it raised the digest."""
+        """Return True if the worker of the previous cluster stopped before it raised the digest."""
         if any((alert.site_id, hour) in self._digests for hour in hours_around(alert.raised_at)):
             return False
         return alert.raised_at + DIGEST_AFTER_MS * 1_000 >= self._last_us
@@ -123,10 +122,11 @@ def _rows(snapshot: Snapshot, now_ms: int) -> Iterator[Row[Any]]:
             *(_EVENTS.columns[name] for name in POSITION_COLUMNS),
         )
         .where(
+            _EVENTS.c.excluded.is_(None),
             or_(
                 _EVENTS.c.type == PAYMENT,
                 and_(_EVENTS.c.type == "error", _EVENTS.c.received_at >= since),
-            )
+            ),
         )
         .order_by(_EVENTS.c.received_at, *(_EVENTS.columns[name] for name in POSITION_COLUMNS))
     )

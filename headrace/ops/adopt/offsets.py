@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 from sqlalchemy import Connection, delete, func, insert, select
 
+from headrace.errors import UserError
 from headrace.ops.audit.snapshot import POSITION_COLUMNS
 from schemas.batched import batched
 from schemas.topics import EVENTS_RAW
@@ -23,9 +24,9 @@ EventKey = tuple[str, str, str]
 
 
 class StoredOffsets(NamedTuple):
-    """The sinks' clusters (id and epoch), and their next offsets.
+    """The clusters (id and epoch) and next offsets of the sinks, as stored in SQL.
 
-    `last_epoch` and `last_partition` are the highest in `events`, too.
+    `last_epoch` and `last_partition` are the highest epoch and partition of any event or offset.
     """
 
     clusters: frozenset[tuple[str, int]]
@@ -44,11 +45,23 @@ class StoredOffsets(NamedTuple):
         found = [tp.partition for tp in self.next_offsets if tp.topic == EVENTS_RAW.name]
         return 1 + max(found) if found else None
 
+    def check_partitions(self, partitions: int) -> None:
+        """Raise `UserError` unless the topics of the cluster had this number of partitions."""
+        minimum = 1 + (-1 if self.last_partition is None else self.last_partition)
+        if self.partitions in (None, partitions) and minimum <= partitions:
+            return
+        had = self.partitions or f"at least {minimum}"
+        raise UserError(
+            f"The topics of this cluster have {partitions} partitions, those of the previous one "
+            f"had {had}: sessions would be split. Delete the topics of headrace in this cluster, "
+            f"and create them with HEADRACE_KAFKA__PARTITIONS={self.partitions or minimum}"
+        )
+
 
 def read_offsets(connection: Connection) -> StoredOffsets:
     """Read the offsets of the sinks."""
     rows = connection.execute(select(_OFFSETS).where(_OFFSETS.c.app == SINKS)).all()
-    # From all events, because `consumer_offsets` may have lost rows.
+    # Also from `events`, because rows of `consumer_offsets` may have been lost.
     last_epoch, last_partition = connection.execute(
         select(func.max(_EVENTS.c.kafka_epoch), func.max(_EVENTS.c.kafka_partition))
     ).one()
@@ -64,7 +77,7 @@ def read_offsets(connection: Connection) -> StoredOffsets:
 def positions_of(
     connection: Connection, keys: Collection[EventKey]
 ) -> dict[EventKey, tuple[int, int, int]]:
-    """Return the partition, epoch and offset of those of the events that are stored."""
+    """Return the partition, epoch and offset of each of the events that is stored."""
     found: dict[EventKey, tuple[int, int, int]] = {}
     for ids in batched(sorted({key[0] for key in keys}), _IN_SIZE):
         query = select(
@@ -83,7 +96,7 @@ def positions_of(
 def replace_offsets(
     connection: Connection, cluster_id: str, epoch: int, next_offsets: Mapping[TopicPartition, int]
 ) -> None:
-    """Replace the offsets of the sinks by those of another cluster."""
+    """Replace the offsets of the sinks with those of another cluster."""
     connection.execute(delete(_OFFSETS).where(_OFFSETS.c.app == SINKS))
     rows: list[dict[str, Any]] = [
         {

@@ -1,7 +1,7 @@
-"""Adopt a cluster: rebuild its derived topics from SQL, then move the database to it.
+"""Adopt a cluster: rebuild its derived topics from SQL, then assign the database to it.
 
 The rows of `consumer_offsets` are written last. Until then the sinks reject the cluster, and the
-command can be repeated: it does everything again, in the same epoch.
+command can be repeated: it starts again, in the same epoch.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from headrace.errors import UserError
 from headrace.ops.adopt import alerts, seeds, topics
 from headrace.ops.adopt.offsets import StoredOffsets, read_offsets, replace_offsets
 from headrace.ops.adopt.start_positions import Start, find_starts
-from headrace.ops.adopt.subscriptions import publish_subscriptions
+from headrace.ops.adopt.subscriptions import publish_sites, publish_subscriptions
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.rebuild.changelog import Changelog, send
-from headrace.ops.rebuild.progress import Cluster, open_cluster
+from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import compute, durations_of, open_producer, sessions_of
 from schemas.batched import batched
 from schemas.codec import encode
@@ -79,10 +79,10 @@ async def adopt(
     on_step: Callable[[str], None],
     on_rows: Callable[[int], None],
 ) -> AdoptionResult:
-    """Move the database to the cluster of the settings. Idempotent.
+    """Assign the database to the cluster of the settings. Idempotent.
 
-    `on_step` is called with each step, `on_rows` with the number of rows read. With `force`, do it
-    even if the database seems to belong to the cluster, for a topic that was deleted and recreated.
+    `on_step` is called with each step, `on_rows` with the number of rows read. `force` adopts the
+    cluster even if the database seems to belong to it, because a topic was deleted and recreated.
     Raises `UserError` if workers are running, the number of partitions differs, or Kafka or the
     database fails.
     """
@@ -97,12 +97,12 @@ async def adopt(
         is_empty = not stored.has_events and not stored.next_offsets
         if is_empty or (not force and await _is_current(cluster, cluster_id, stored)):
             return result
-        _check_partitions(stored, settings.kafka.partitions)
+        stored.check_partitions(settings.kafka.partitions)
         is_other = cluster_id not in {name for name, _ in stored.clusters}
         result.is_new, result.previous_offsets = True, stored.next_offsets
         result.epoch = max(stored.last_epoch + 1, cluster.epoch)
         if result.epoch > MAX_EPOCH:
-            raise UserError(f"{MAX_EPOCH} clusters were adopted; there is no further epoch")
+            raise UserError(f"No epoch is left: {MAX_EPOCH} clusters have been adopted")
         adoption = _Adoption(settings, result, on_step, on_rows)
         begins, _ = await cluster.offset_ranges(adoption.raw)
         await adoption.rebuild_topics(begins, is_other=is_other)
@@ -147,7 +147,7 @@ class _Adoption:
             await self._compute_alerts(producer)
 
     async def move(self) -> None:
-        """Commit the start offsets of the consumer groups, and move the database."""
+        """Commit the start offsets of the consumer groups, and assign the database."""
         self._on_step("moving the database to the cluster")
         starts = {tp: self._starts[tp.partition].offset for tp in self.raw}
         results = (SESSIONS, PAGE_DURATIONS, ALERTS)
@@ -210,6 +210,7 @@ class _Adoption:
 
     async def _compute_alerts(self, producer: BatchProducer) -> None:
         settings = self._settings
+        await publish_sites(settings)
         self._result.subscriptions, subscribed = await publish_subscriptions(settings)
         now_ms = min(one.log_ms for one in self._starts.values())
         limits = alerts.Limits(now_ms, settings.streams.max_states)
@@ -243,7 +244,7 @@ def _still_running(members: Mapping[str, int]) -> str:
 
 
 async def _is_current(cluster: Cluster, cluster_id: str, stored: StoredOffsets) -> bool:
-    """Return True if the database is at this cluster and epoch, and its topics have all offsets."""
+    """Return True if the database has this cluster and epoch, and no offset beyond its topics."""
     if stored.clusters != {(cluster_id, cluster.epoch)}:
         return False
     ours = {topic.name for topic in TOPICS}
@@ -251,15 +252,3 @@ async def _is_current(cluster: Cluster, cluster_id: str, stored: StoredOffsets) 
         return False  # the topic prefix has changed
     _, ends = await cluster.offset_ranges(stored.next_offsets)
     return all(ends.get(tp, 0) >= offset for tp, offset in stored.next_offsets.items())
-
-
-def _check_partitions(stored: StoredOffsets, partitions: int) -> None:
-    minimum = 1 + (-1 if stored.last_partition is None else stored.last_partition)
-    if stored.partitions in (None, partitions) and minimum <= partitions:
-        return
-    had = stored.partitions or f"at least {minimum}"
-    raise UserError(
-        f"The topics of this cluster have {partitions} partitions, those of the database's had "
-        f"{had}: sessions would be split. Delete headrace's topics here and create them "
-        f"with HEADRACE_KAFKA__PARTITIONS={stored.partitions or minimum}"
-    )

@@ -1,7 +1,7 @@
-"""Seed the router's deduplication state with the ids of stored events (ADR 43).
+"""Seed the deduplication state of the router with the ids of stored events (ADR 43).
 
-The router restores its state from `events-session`. A seed is a punctuation record in that topic
-with the id and position of an event; consumers of events skip it.
+The router restores its state from `events-session`. A seed is a punctuation record in this topic
+with the id and position of an event. Consumers of events skip it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ class Seed(NamedTuple):
 
 
 def recent_seeds(snapshot: Snapshot, until_ms: Mapping[int, int]) -> Iterator[Seed]:
-    """Yield the events that the router would keep for deduplication, ordered by position.
+    """Yield the events whose ids the router would retain, ordered by position.
 
     `until_ms` is the stream time of each partition, and the latest log time of its seeds.
     """

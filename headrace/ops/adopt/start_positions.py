@@ -1,4 +1,4 @@
-"""Find where a copied or restored log continues after the events in the database."""
+"""Find the offsets at which a copied or restored log continues after the events in SQL."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -25,10 +25,10 @@ _ALL = 1 << 62
 
 
 class Start(NamedTuple):
-    """Offset and log time (ms) of the first event of a partition that is not stored.
+    """The offset and log time (ms) of the first event of a partition that is not in SQL.
 
-    If all are stored, these are the offset after the last one, and the current time. `duplicates`
-    are the stored events after this offset.
+    If all are in SQL: the end offset, and the current time. `duplicates` are the events after this
+    offset that are in SQL.
     """
 
     offset: int
@@ -39,10 +39,10 @@ class Start(NamedTuple):
 async def find_starts(
     kafka: KafkaSettings, database: DatabaseSettings, begins: Mapping[TopicPartition, int]
 ) -> dict[int, Start]:
-    """Read `events-raw` to its end, and look up its events in the database.
+    """Read `events-raw` up to its end, and look up its events in SQL.
 
-    A partition is continued after the stored events that it begins with. Stored events after the
-    first new one become seeds, so that the router drops them.
+    Processing of a partition starts after the stored events at its beginning. Stored events after
+    the first new one become seeds, so that the router drops them.
     """
     tail = LogTail(kafka, EVENTS_RAW.name, _ALL)
     found: dict[int, Start] = {}

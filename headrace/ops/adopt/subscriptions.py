@@ -1,30 +1,26 @@
-"""Publish the subscriptions in SQL to the topic of a new cluster."""
+"""Publish the subscriptions and registered sites in SQL to the topics of a new cluster."""
 
 import sys
 
 from headrace.admin.database import run_once
 from headrace.errors import UserError
 from schemas.settings import Settings
-from schemas.topics import SUBSCRIPTIONS
+from schemas.topics import SITES, SUBSCRIPTIONS, Topic
 from sinks.delivery import subscription_store
 from sinks.delivery.publisher import Unavailable, open_publisher
+from sinks.sites import store
 from sinks.sql.types import micros
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.log_tail import LogTail
 
 
 async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]:
-    """Publish the subscriptions that the topic does not have; return how many, and all of them.
+    """Publish the subscriptions that are missing in the topic.
 
-    The sinks reconcile those that the topic has, including deleted ones.
+    Return their number, and all subscriptions. The sinks reconcile those that the topic has,
+    including deleted ones.
     """
-    tail, existing_keys = (
-        LogTail(settings.kafka, SUBSCRIPTIONS.name, sys.maxsize),
-        set[bytes | None](),
-    )
-    for partition in range(settings.kafka.partitions):
-        async for fetched in tail.catch_up(partition):
-            existing_keys |= {record.key for record in fetched}
+    existing_keys = await _keys_of(settings, SUBSCRIPTIONS)
     subscribed, published = Subscriptions(), 0
     async with open_publisher(settings.kafka) as publish:
         for row in await run_once(settings.database, subscription_store.all_rows):
@@ -40,3 +36,29 @@ async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]
                 raise UserError(f"{error}: run this again") from error
             published += 1
     return published, subscribed
+
+
+async def publish_sites(settings: Settings) -> None:
+    """Publish the registered sites that the topic does not have, so that their events are accepted.
+
+    The sinks reconcile those that the topic has, including removed ones.
+    """
+    existing_keys = await _keys_of(settings, SITES)
+    async with open_publisher(settings.kafka, SITES) as publish:
+        for site in await run_once(settings.database, store.all_sites):
+            if site.site_id.encode() in existing_keys:
+                continue
+            try:
+                await publish(site.site_id, site)
+            except Unavailable as error:
+                raise UserError(f"{error}: run this again") from error
+
+
+async def _keys_of(settings: Settings, topic: Topic) -> set[bytes | None]:
+    """Return the keys of all records of a topic."""
+    tail = LogTail(settings.kafka, topic.name, sys.maxsize)
+    keys = set[bytes | None]()
+    for partition in range(settings.kafka.partitions):
+        async for fetched in tail.catch_up(partition):
+            keys |= {record.key for record in fetched}
+    return keys

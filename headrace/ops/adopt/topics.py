@@ -1,4 +1,4 @@
-"""The topics and consumer groups of a cluster that is adopted."""
+"""Recreate the derived topics of a cluster, and commit offsets of its consumer groups."""
 
 import asyncio
 import time
@@ -8,9 +8,10 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
+from headrace.admin.clients import open_admin
 from headrace.admin.topics import create_topics
 from headrace.errors import UserError
-from kafka_clients.clients import make_admin, make_consumer
+from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import (
     ALERT_STATES,
@@ -32,24 +33,19 @@ DERIVED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT, SESSIONS, PAGE_DURATI
 
 _DELETE_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-_TIMEOUT_MS = 30_000
 
 
 async def recreate(kafka: KafkaSettings, *, with_alerts: bool) -> None:
     """Delete and recreate the derived topics and their dead letter topics.
 
-    Raises `UserError` if Kafka rejects that.
+    Raises `UserError` if Kafka rejects the request.
     """
     wanted = {topic.name for topic in (*DERIVED, *((ALERTS,) if with_alerts else ()))}
     wanted |= {dead_letters_of(name) for name in wanted}
     topics = [topic for topic in TOPICS if topic.name in wanted]
-    admin = make_admin(kafka, request_timeout_ms=_TIMEOUT_MS)
-    try:
-        await admin.start()
+    async with open_admin(kafka) as admin:
         await _delete(admin, topics)
-    finally:
-        await admin.close()
-    # While a broker deletes a topic, it may reject its creation.
+    # A broker may reject the creation of a topic while it deletes the old one.
     deadline = time.monotonic() + _DELETE_TIMEOUT_SECONDS
     while True:
         try:
@@ -75,7 +71,9 @@ async def _delete(admin: Any, topics: Sequence[Topic]) -> None:
     deadline = time.monotonic() + _DELETE_TIMEOUT_SECONDS
     while any(not found["error_code"] for found in await admin.describe_topics(names)):
         if time.monotonic() > deadline:
-            raise UserError(f"Kafka still has a topic of {', '.join(names)}: run this again later")
+            raise UserError(
+                f"Kafka has not yet deleted all of {', '.join(names)}: run this again later"
+            )
         await asyncio.sleep(_POLL_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Check an alert against the event that it names."""
+"""Check an alert against the event that it refers to."""
 
 import json
 from collections.abc import Sequence
@@ -18,13 +18,15 @@ from streams.domain.alerts import rules
 from streams.domain.alerts.fingerprints import fingerprint
 from streams.domain.alerts.rules import DIGEST, MAX_UNSEEN
 
-#: The columns of `events` that the rules read.
+#: The columns of `events` that alert rules read.
 EVENT_COLUMNS = (
     *("event_id", "site_id", "session_id", "type", "event_ts", "received_at", "time_source"),
     *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
-    *("provider", "amount", "currency"),
+    *("provider", "amount", "currency", "trust", "excluded"),
 )
-#: `raised_at` is the broker's time, which `events` does not have.
+#: The details of an alert whose event was erased.
+ERASED_DETAILS: dict[str, Any] = {"erased": True}
+#: Not `raised_at`, which is a log append time and not in `events`.
 _COMPARED = ("alert_id", "rule", "subject", "title", "details", "event_id")
 
 
@@ -35,22 +37,27 @@ def to_event(row: Row[Any]) -> RawEvent:
     return RawEvent(**fields)
 
 
+def is_erased(row: Row[Any]) -> bool:
+    """Return True for an alert whose event was erased."""
+    return row.event_id is None and row.details == ERASED_DETAILS
+
+
 def hours_around(at_us: int) -> tuple[int, int, int]:
-    """Return the hours that `at_us`, of a server's clock, can fall into by the broker's clock."""
+    """Return the hours, by the broker's clock, in which a time of a server's clock can be."""
     hour = at_us // 3_600_000_000
     return hour - 1, hour, hour + 1
 
 
 def check(row: Row[Any], events: Sequence[RawEvent]) -> str | None:
-    """Return what is wrong with an alert, or None; `events` are those with its event id."""
+    """Return what is wrong with an alert, or None. `events` are the events with its event id."""
     if not events:
-        return f"names the event {row.event_id}, which is not in events"
+        return f"refers to the event {row.event_id}, which is not in events"
     differences = [_check_event(row, event) for event in events]
     return None if None in differences else differences[0]
 
 
 def check_payment(row: Row[Any], event: RawEvent) -> str | None:
-    """Return how a payment's alert differs from the one that the rule raises, or None."""
+    """Return how the alert of a payment differs from the one that the rule raises, or None."""
     expected = rules.payment(event, _src(row))
     problem = _difference(row, expected)
     return problem and _difference(row, _as_of_version_0_1(expected, event)) and problem
@@ -59,9 +66,9 @@ def check_payment(row: Row[Any], event: RawEvent) -> str | None:
 def _check_event(row: Row[Any], event: RawEvent) -> str | None:
     kind = PAYMENT if row.rule == PAYMENT else "error"
     if event.type != kind:
-        return f"names the event {event.event_id}, which is of the type {event.type}, not {kind}"
-    if not rules.is_recent(event):
-        return f"names the event {event.event_id}, which was too old to raise any"
+        return f"refers to the event {event.event_id}, whose type is {event.type}, not {kind}"
+    if problem := _why_not_raised(event):
+        return f"refers to the event {event.event_id}, which {problem}"
     subjects = [event.session_id] if kind == PAYMENT else [fingerprint(event)]
     if kind != PAYMENT and is_legacy(row.details):
         subjects.append(legacy_fingerprint(event))
@@ -79,8 +86,15 @@ def _check_event(row: Row[Any], event: RawEvent) -> str | None:
     return "has an unknown rule" if expected is None else _difference(row, expected)
 
 
+def _why_not_raised(event: RawEvent) -> str | None:
+    """Return why no event like this one raises alerts, or None."""
+    if event.excluded is not None:
+        return f"is excluded ({event.excluded})"
+    return None if rules.is_recent(event) else "was too old to raise an alert"
+
+
 def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
-    """Return the alert that the rule raises for the event, assuming that it is over the limits."""
+    """Return the alert that the rule raises if the event exceeds its limits."""
     if row.rule == ERROR_NEW and row.subject == DIGEST:
         return _expected_digest(row)
     if row.rule == ERROR_NEW:
@@ -102,7 +116,7 @@ def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
 
 
 def _expected_digest(row: Row[Any]) -> Alert:
-    """Return the digest of an hour with the same number of errors; their order is not known."""
+    """Return the digest of an hour with the same number of errors, whose order is not known."""
     details = row.details if isinstance(row.details, dict) else {}
     count, titles = details.get("count"), details.get("errors")
     counted = min(max(count, 1), MAX_UNSEEN) if isinstance(count, int) else 1
@@ -129,8 +143,10 @@ def _difference(row: Row[Any], alert: Alert) -> str | None:
         if row.rule == ERROR_RATE:
             expected["alert_id"] = row.alert_id  # depends on the window, by the broker's clock
     elif isinstance(row.details, dict):
-        # The dashboard's address may have changed since.
+        # The address of the dashboard may have changed since.
         found["details"] = {name: row.details[name] for name in row.details if name != rules.LINK}
+        if "trust" not in row.details:  # raised by an earlier version
+            expected["details"].pop("trust", None)
     return difference(_COMPARED, expected, found)
 
 
@@ -139,7 +155,7 @@ def _src(row: Row[Any]) -> Source:
 
 
 def _as_of_version_0_1(expected: Alert, event: RawEvent) -> Alert:
-    """Return a payment's alert as version 0.1 raised it: two decimals for any currency."""
+    """Return the alert of a payment as version 0.1 raised it: two decimals for any currency."""
     if event.amount is None:
         return expected
     amount = money.format_decimal(event.amount, None)

@@ -7,6 +7,7 @@ hold for any order are reported.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -29,7 +30,8 @@ from streams.domain.alerts.rules import DIGEST, MAX_NEW_PER_HOUR, NEW_AFTER_MS
 
 _ALERTS, _EVENTS = table_of(AlertRow), table_of(EventRow)
 _HOUR_US = 3_600_000_000
-#: The alerts of payments that name their event.
+_NEW_AFTER = timedelta(milliseconds=NEW_AFTER_MS)
+#: The alerts of payments with an event id.
 _IS_PAYMENT = and_(
     _ALERTS.c.rule == PAYMENT,
     _ALERTS.c.subscription_id.is_(None),
@@ -38,7 +40,7 @@ _IS_PAYMENT = and_(
 
 
 def compare(snapshot: Snapshot, scope: Scope) -> Findings:
-    """Compare `alerts` with `events`, as far as `events` determines them."""
+    """Compare `alerts` with `events`, as far as `events` determine them."""
     findings = Findings("alerts")
     _compare_payments(snapshot, scope, findings)
     _compare_others(snapshot, scope, findings)
@@ -47,7 +49,7 @@ def compare(snapshot: Snapshot, scope: Scope) -> Findings:
 
 
 def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> None:
-    """Check that each recent payment has its alert, and each payment alert its payment."""
+    """Check that each recent payment has an alert, and that each payment alert has a payment."""
     payments = _events_of(scope, PAYMENT).order_by(_EVENTS.c.event_id, _EVENTS.c.session_id)
     found = _alerts_of(scope).where(_IS_PAYMENT).order_by(_ALERTS.c.event_id, _ALERTS.c.subject)
     expected_payments: Iterator[tuple[Key, RawEvent]] = (
@@ -63,19 +65,23 @@ def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> N
     )
     for key, event, rows in merge(expected_payments, stored_payments):
         for row in rows or ():
+            if event is None and scope.may_lack_event(row.raised_at):
+                continue
             problem = NOT_FROM_EVENTS if event is None else alert_check.check_payment(row, event)
             findings.add(key, f"{key[0]} {PAYMENT} {row.alert_id}", problem)
-        if event is not None and not rows:
+        if event is not None and not rows and not scope.may_lack_alert(event.event_ts):
             findings.add(key, f"{key[0]} {PAYMENT} of the event {event.event_id}", MISSING)
 
 
 def _compare_others(snapshot: Snapshot, scope: Scope, findings: Findings) -> None:
-    """Check that each other alert has the event that it names, and follows from its rule."""
+    """Check that the event of each other alert exists, and that the rule raises this alert."""
     rows = snapshot.rows(_others_query(scope))
     for alert_id, group in groupby(rows, key=lambda row: str(row.alert_id)):
         candidates = list(group)
         row = candidates[0]
         events = [to_event(other) for other in candidates if other.type is not None]
+        if not events and (scope.may_lack_event(row.raised_at) or alert_check.is_erased(row)):
+            continue
         findings.add(
             (row.site_id,), f"{row.site_id} {row.rule} {alert_id}", alert_check.check(row, events)
         )
@@ -90,7 +96,8 @@ def _compare_new_errors(snapshot: Snapshot, scope: Scope, findings: Findings) ->
     for key, errors, reported in merge(_by_site(events), _by_site(found)):
         site = _SiteErrors(reported or ())
         for row in errors or ():
-            site.add(row)
+            if not scope.may_lack_alert(micros(row.event_ts), known_for=_NEW_AFTER):
+                site.add(row)
         for name, problem in site.differences():
             findings.add(key, f"{key[0]} {ERROR_NEW} {name}", problem)
 
@@ -112,7 +119,7 @@ class _SiteErrors:
             self._new_per_hour[raised_at // _HOUR_US] += 1
         self._unreported: dict[str, str] = {}
         #: Fingerprints of errors that may have been over the limit.
-        self._excused: set[str] = set()
+        self._over_limit: set[str] = set()
 
     def add(self, row: Row[Any]) -> None:
         """Process an error of the site."""
@@ -120,7 +127,7 @@ class _SiteErrors:
         if not rules.is_recent(event):
             return
         subject = fingerprint(event)
-        if subject in self._reported or subject in self._excused:
+        if subject in self._reported or subject in self._over_limit:
             return
         if legacy_fingerprint(event) in self._reported:
             return
@@ -128,16 +135,16 @@ class _SiteErrors:
         full = [hour for hour in hours if self._new_per_hour[hour] >= MAX_NEW_PER_HOUR]
         if full and not self._digests.intersection(full):
             # Earlier versions marked the errors over the limit as seen.
-            self._excused.add(subject)
+            self._over_limit.add(subject)
             self._unreported.pop(subject, None)
         elif not full:
             self._unreported.setdefault(subject, event.event_id)
 
     def differences(self) -> Iterator[tuple[str, str]]:
-        """Yield the name and the difference of each alert that is missing or superfluous."""
+        """Yield the name and the problem of each alert that is missing or was raised twice."""
         for subject, event_id in sorted(self._unreported.items()):
             yield f"{subject} of the event {event_id}", MISSING
-        if len(self._reported) + len(self._unreported) + len(self._excused) > MAX_FINGERPRINTS:
+        if len(self._reported) + len(self._unreported) + len(self._over_limit) > MAX_FINGERPRINTS:
             return  # the least recently seen fingerprints were evicted, and are new again
         for subject, times in self._reported.items():
             for before, after in pairwise(sorted(times)):
@@ -153,9 +160,10 @@ def _by_site(rows: Iterable[Row[Any]]) -> Iterator[tuple[Key, Iterator[Row[Any]]
 
 def _events_of(scope: Scope, kind: str) -> Select[Any]:
     query = select(*(_EVENTS.columns[name] for name in EVENT_COLUMNS))
-    return (
-        scope.filter_sites(query, _EVENTS).where(_EVENTS.c.type == kind).order_by(_EVENTS.c.site_id)
+    query = scope.filter_sites(query, _EVENTS).where(
+        _EVENTS.c.type == kind, _EVENTS.c.excluded.is_(None)
     )
+    return query.order_by(_EVENTS.c.site_id)
 
 
 def _alerts_of(scope: Scope) -> Select[Any]:

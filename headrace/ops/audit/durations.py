@@ -16,13 +16,14 @@ from schemas import sketch
 from schemas.batched import batched
 from schemas.paths import path_of
 from schemas.records import PageDuration
-from sinks.sql.tables import EventRow, PageDurationRow, table_of
+from sinks.sql.tables import ErasedHourRow, EventRow, PageDurationRow, table_of
 from sinks.sql.types import from_micros, micros
 from streams.domain.durations import rules
 from streams.domain.durations.candidate_paths import CandidatePaths
 from streams.domain.durations.rules import OTHER_PATHS, Leave, Page
 
 _EVENTS, _DURATIONS = table_of(EventRow), table_of(PageDurationRow)
+_ERASED = table_of(ErasedHourRow)
 _COLUMNS = tuple(_DURATIONS.columns.keys())
 _KEY = tuple(map(_COLUMNS.index, ("site_id", "hour")))
 _EVENT_COLUMNS = (
@@ -31,17 +32,17 @@ _EVENT_COLUMNS = (
 )
 
 _HOUR_US = 3_600_000_000
-#: Page leaves processed at a time.
+#: Page leaves per batch.
 _BATCH_SIZE = 5_000
-#: Shown instead of a path if an hour has more paths than are kept separately.
+#: Shown instead of a path if an hour has more paths than are aggregated separately.
 _ALL_PATHS = "(all paths)"
 
-#: A site and hour, its durations computed from page leaves, and its rows.
+#: A site and hour, its durations computed from page leaves, and its stored rows.
 Joined = tuple[Key, list[PageDuration] | None, list[SqlRow] | None]
 
 
 def joined(snapshot: Snapshot, scope: Scope) -> Iterator[Joined]:
-    """Yield each site and hour with its durations computed from page leaves, and its rows."""
+    """Yield each site and hour with its computed durations and its stored rows."""
     leaves = snapshot.rows(_leaves_query(snapshot, scope), counted=True)
     found = snapshot.rows(_durations_query(scope))
     return merge(_computed(leaves), rows_by_key(found, *_KEY))
@@ -50,11 +51,15 @@ def joined(snapshot: Snapshot, scope: Scope) -> Iterator[Joined]:
 def compare(snapshot: Snapshot, scope: Scope) -> Findings:
     """Compare `page_durations` with `events` for each page, summed over partitions.
 
-    An hour with too many paths is compared as a whole: which of them were aggregated as other paths
-    depends on when states were deleted.
+    An hour with too many paths is compared as a whole, because the time at which states were
+    deleted determines which of the paths were aggregated separately.
     """
     findings = Findings("page_durations")
+    complete_from = scope.complete_from()
+    erased = erased_hours(snapshot)
     for key, pages, rows in joined(snapshot, scope):
+        if int(key[1]) < complete_from or key in erased:
+            continue
         has_other_paths = any(page.path == OTHER_PATHS for page in pages or ())
         expected = _sums(map(asdict, pages or ()), is_one_group=has_other_paths)
         named = (dict(zip(_COLUMNS, row, strict=True)) for row in rows or ())
@@ -64,6 +69,12 @@ def compare(snapshot: Snapshot, scope: Scope) -> Findings:
             columns = expected.get(path, ())
             findings.add(key, name, difference(columns, expected.get(path), found.get(path)))
     return findings
+
+
+def erased_hours(snapshot: Snapshot) -> frozenset[Key]:
+    """Return the sites and hours whose durations include erased page leaves (ADR 67)."""
+    rows = snapshot.rows(select(_ERASED.c.site_id, _ERASED.c.hour))
+    return frozenset((row.site_id, micros(row.hour)) for row in rows)
 
 
 def compute(
@@ -142,12 +153,12 @@ def _leaves_query(snapshot: Snapshot, scope: Scope) -> Select[Any]:
     at = _EVENTS.c.event_ts
     query = select(*(_EVENTS.columns[name] for name in _EVENT_COLUMNS))
     query = scope.filter_sites(query, _EVENTS).where(
-        _EVENTS.c.type == "pageleave", _EVENTS.c.duration_ms >= 0
+        _EVENTS.c.type == "pageleave", _EVENTS.c.duration_ms >= 0, _EVENTS.c.excluded.is_(None)
     )
     if scope.since is not None:
         query = query.where(at >= scope.since)
     if scope.keys is not None:
-        # Inclusive, because the end of the last hour of the year 9999 cannot be represented.
+        # Inclusive ranges, because the end of the last hour of year 9999 cannot be represented.
         hours = (
             and_(
                 _EVENTS.c.site_id == site_id,

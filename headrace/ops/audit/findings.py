@@ -14,10 +14,10 @@ from sinks.sql.types import micros
 E = TypeVar("E")
 F = TypeVar("F")
 
-#: A row with the database-independent values of `sinks.rows`.
+#: A row with database-independent values, as in `sinks.rows`.
 SqlRow = tuple[Any, ...]
 
-#: Differences kept per table; more are only counted.
+#: Differences listed per table; further ones are only counted.
 MAX_DIFFERENCES = 10_000
 
 MISSING = "is missing"
@@ -28,9 +28,9 @@ EARLIER_RULES = "was computed by an earlier version"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row that differs; `row` is its name for people, `problem` follows it in a sentence.
+    """A row that differs. `row` describes it, and `problem` completes the sentence.
 
-    `key` is the group of rows to compare again.
+    `key` identifies the group of rows to compare again.
     """
 
     table: str
@@ -66,7 +66,7 @@ class Findings:
 def difference(
     names: Iterable[str], expected: Mapping[str, Any] | None, found: Mapping[str, Any] | None
 ) -> str | None:
-    """Return the difference in the first of the columns `names` that differs, or None."""
+    """Return the difference in the first of the columns `names` that differs; None if none does."""
     if found is None:
         return MISSING
     if expected is None:

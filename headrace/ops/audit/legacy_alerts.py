@@ -8,10 +8,10 @@ from schemas.alert_rules import PAYMENT
 from schemas.records import RawEvent
 
 _MAX_CHARACTERS = 2_000
-_ADDED = {"site_id", "session_id", "path"}
+_ADDED = {"site_id", "session_id", "path", "trust"}
 
 _QUERY_STRING = re.compile(r"\?[^\s\"')\]]*")
-#: Masked in this order.
+#: Parts of messages that vary between occurrences of an error, in the order of masking.
 _VARYING = (
     re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE),  # UUIDs
     re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE),
@@ -25,12 +25,12 @@ _FRAME = re.compile(r"^\s*at\s+.+|^[^\s@]*@\S+|^\s*File \".+")
 
 
 def is_legacy(details: object) -> bool:
-    """Return True if the details are those of an earlier version."""
+    """Return True if an earlier version wrote these details."""
     return isinstance(details, dict) and "site_id" not in details
 
 
 def legacy_details(details: dict[str, object], rule: str) -> dict[str, object]:
-    """Return only those of an alert's details that earlier versions had."""
+    """Return the details of an alert without those that earlier versions did not have."""
     added = _ADDED | ({"url"} if rule == PAYMENT else {"user_id", "visitor_id"})
     return {name: value for name, value in details.items() if name not in added}
 

@@ -7,7 +7,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from headrace.ops.audit.findings import EARLIER_RULES, Findings
-from headrace.terminal.live_screen import LiveScreen
 from headrace.terminal.tables import visible
 from schemas.plurals import counted
 
@@ -15,37 +14,36 @@ from schemas.plurals import counted
 _MAX_SHOWN = 20
 
 
-class ReadingScreen(LiveScreen):
-    """Shows how many rows of `events` were read, of `total` if it is known."""
+class ReadingProgress(Progress):
+    """Shows on a terminal how many rows of `events` were read, of `total` if it is known."""
 
     def __init__(self, console: Console, total: int | None) -> None:
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
-        super().__init__(console, self._progress)
-        self._task = self._progress.add_task("reading events", total=total)
+        self._reading = self.add_task("reading events", total=total)
 
-    def advance(self, rows: int) -> None:
-        """Add rows that were read."""
-        self._progress.advance(self._task, rows)
+    def add_rows(self, rows: int) -> None:
+        """Add to the number of rows read."""
+        self.advance(self._reading, rows)
 
     def set_step(self, description: str) -> None:
         """Show the current step."""
-        self._progress.update(self._task, description=description)
+        self.update(self._reading, description=description)
 
     def show_retry(self, differing: int) -> None:
         """Show that rows are compared again."""
-        description = f"{counted(differing, 'row')} to compare again, once the sinks have settled"
-        self._progress.update(self._task, description=description)
+        self.set_step(f"{counted(differing, 'row')} to compare again, once the sinks have settled")
 
 
 def verdict(findings: Sequence[Findings]) -> str:
-    """Return the result of an audit as a sentence, with what to do about it."""
+    """Return the result of an audit as a sentence, with the command to run."""
     differing = sum(found.differing for found in findings)
     if not differing:
         return "✓ All results match the events."

@@ -1,7 +1,7 @@
-"""Run an audit: compare, then compare the differing rows again until none differs or time is up.
+"""Run an audit: compare all rows, then those that differ again, until none differs or a timeout.
 
-While the pipeline runs, an event may be stored before its session. Such rows no longer differ in
-the next comparison; rows that are wrong still do.
+While the pipeline runs, an event may be stored before its session. Such rows match in a later
+comparison; wrong rows still differ.
 """
 
 import asyncio
@@ -15,10 +15,11 @@ from headrace.ops.audit.findings import MAX_DIFFERENCES, Findings
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from schemas.settings import Settings
+from sinks.sql.retention import horizons
 from sinks.sql.tables import EventRow, table_of
 from streams.domain.sessions.rules import SessionRules
 
-#: With more keys than this, the whole table is compared again.
+#: If more keys than this differ, the whole table is compared again.
 _MAX_KEYS = 500
 _RETRY_SECONDS = 1.0
 
@@ -52,7 +53,7 @@ async def audit(
 
 
 async def count_events(settings: Settings) -> int:
-    """Return how many rows of `events` an audit reads; those read for two tables count twice."""
+    """Return how many rows of `events` an audit reads; rows read for two tables count twice."""
 
     def count(snapshot: Snapshot) -> int:
         table = table_of(EventRow)
@@ -60,7 +61,7 @@ async def count_events(settings: Settings) -> int:
             func.count()
             + func.count().filter(table.c.type == "pageleave", table.c.duration_ms >= 0)
             + func.count().filter(table.c.type.in_(("payment", "error")))
-        ).select_from(table)
+        ).where(table.c.excluded.is_(None))
         return int(snapshot.connection.execute(query).scalar_one())
 
     return await read_snapshot(settings.database, count, lambda _: None)
@@ -92,7 +93,11 @@ async def _compare(
     """Compare tables in one snapshot."""
 
     def compare_all(snapshot: Snapshot) -> dict[str, Findings]:
-        return {table: comparisons[table](snapshot, scope) for table, scope in scopes.items()}
+        purged = horizons(snapshot.connection)
+        return {
+            table: comparisons[table](snapshot, scope._replace(purged=purged))
+            for table, scope in scopes.items()
+        }
 
     return await read_snapshot(settings.database, compare_all, on_rows)
 
@@ -103,7 +108,7 @@ def _retry_scope(findings: Findings) -> Scope:
 
 
 def _narrow(found: Findings, again: Findings) -> None:
-    """Keep the differences that are in both comparisons, as of the second."""
+    """Keep the differences that both comparisons found, as found by the second."""
     if not (_has_all(found) and _has_all(again)):
         found.differing, found.differences = again.differing, again.differences
         return

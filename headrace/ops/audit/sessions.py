@@ -1,7 +1,7 @@
 """Compare the table `sessions` with the visits computed from `events`.
 
 The rules of `streams.domain` are applied to the events of each session, ordered by offset.
-`received_at` is used instead of the log time, which `events` does not have.
+`received_at` replaces the log append time, which is not in `events`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,19 +34,22 @@ from streams.domain.sessions.rules import SessionRules
 _EVENTS, _SESSIONS = table_of(EventRow), table_of(SessionRow)
 _COLUMNS = tuple(_SESSIONS.columns.keys())
 _KEY = tuple(map(_COLUMNS.index, ("site_id", "session_id")))
-#: These columns are not determined by `events`: a visit is closed by the broker's clock, and a
+#: The other columns are not determined by `events`: the broker's clock closes a visit, and a
 #: revision counts its updates.
 _COMPARED = [name for name in _COLUMNS if name not in ("state", "close_reason", "revision")]
+#: Derived from one event of the visit; earlier versions did not have them.
+ATTRIBUTES = ("source", "channel", "country", "region", "browser", "os", "device")
 _EVENT_COLUMNS = (
     *("site_id", "session_id", "event_id", "type", "event_ts", "received_at", "time_source"),
-    *("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm"),
+    *("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm", "trust"),
+    *ATTRIBUTES,
 )
 
 
 class ComputedSession(NamedTuple):
-    """The session state computed from one partition.
+    """The state of a session, computed from one partition.
 
-    `removed` are the visits that have expired from the state but still have a row.
+    `removed` are visits that are no longer in the state but have a row.
     """
 
     partition: int
@@ -70,6 +73,7 @@ Joined = tuple[Key, list[ComputedSession] | None, list[SqlRow] | None]
 def joined(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Iterator[Joined]:
     """Yield each session with its states computed from events, and its rows in `sessions`."""
     query = select(*(_EVENTS.columns[name] for name in (*POSITION_COLUMNS, *_EVENT_COLUMNS)))
+    query = query.where(_EVENTS.c.excluded.is_(None))
     in_order = _within(query, _EVENTS, scope).order_by(
         *(_EVENTS.columns[name] for name in POSITION_COLUMNS)
     )
@@ -81,12 +85,16 @@ def joined(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Iterator[Jo
 def compare(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Findings:
     """Compare `sessions` with `events` for each visit."""
     findings = Findings("sessions")
+    complete_from = scope.complete_from(gap_us=rules.gap_us)
     for key, computed, rows in joined(snapshot, rules, scope):
         expected = _by_id(row for one in computed or () for row in one.rows())
         found = _by_id(rows or ())
         visits = {visit.visit_id: visit for one in computed or () for visit in one.visits}
         for visit_id in sorted(expected.keys() | found.keys()):
-            problem = _difference(expected.get(visit_id), found.get(visit_id))
+            both = (expected.get(visit_id), found.get(visit_id))
+            if any(row is not None and row["started_at"] < complete_from for row in both):
+                continue
+            problem = _difference(*both)
             if problem is not None and _is_earlier(visits, found.get(visit_id), problem):
                 problem = f"{EARLIER_RULES}: {problem}"
             findings.add(key, f"{key[0]}:{key[1]} visit {visit_id}", problem)
@@ -96,7 +104,7 @@ def compare(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Findings:
 def compute_session(
     events: Iterable[tuple[RawEvent, Source]], partition: int, rules: SessionRules
 ) -> ComputedSession:
-    """Apply the events of one session, at least one, ordered by offset."""
+    """Return the session computed from its events, at least one, ordered by offset."""
     state: SessionState | None = None
     removed: list[Visit] = []
     now_ms = 0
@@ -145,8 +153,9 @@ def _difference(expected: Mapping[str, Any] | None, found: Mapping[str, Any] | N
 def _is_earlier(visits: Mapping[str, Visit], row: Mapping[str, Any] | None, problem: str) -> bool:
     """Return True if a row was computed by the rules of an earlier version.
 
-    They counted runs of passive events as visits, and a site's own hosts as referrers. A run that
-    has since become a visit has a new id; its old row lies within the new visit.
+    Earlier rules counted runs of passive events as visits, and a site's own hosts as referrers, and
+    visits had no attributes. If such a run is now part of a visit, that visit has a new id and
+    contains the time of the old row.
     """
     if row is None:
         return False
@@ -155,6 +164,8 @@ def _is_earlier(visits: Mapping[str, Visit], row: Mapping[str, Any] | None, prob
             visit.started_at <= row["started_at"] and row["ended_at"] <= visit.ended_at
             for visit in visits.values()
         )
+    if problem.startswith(tuple(f"{name} is empty, " for name in ATTRIBUTES)):
+        return not any(row[name] for name in ATTRIBUTES)
     visit = visits.get(row["visit_id"])
     return (
         visit is not None
@@ -164,7 +175,7 @@ def _is_earlier(visits: Mapping[str, Visit], row: Mapping[str, Any] | None, prob
 
 
 def _within(query: Select[Any], table: Table, scope: Scope) -> Select[Any]:
-    """Restrict a query to the sessions of the scope, ordered by key; sessions are not cut."""
+    """Restrict a query to whole sessions in the scope, ordered by key."""
     query = scope.filter_sites(query, table).order_by(table.c.site_id, table.c.session_id)
     session = tuple_(table.c.site_id, table.c.session_id)
     if scope.keys is not None:

@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 #: The columns of an event's position in Kafka; events are applied in this order.
 POSITION_COLUMNS = ("kafka_partition", "kafka_epoch", "kafka_offset")
-#: Rows of each query in memory.
+#: Rows that are fetched at a time.
 _FETCH_ROWS = 2_000
 
 
-class StoppedError(Exception):
+class ReadCancelledError(Exception):
     """The read was cancelled."""
 
 
@@ -43,7 +43,7 @@ class Snapshot:
         result = self.connection.execute(query, execution_options={"yield_per": _FETCH_ROWS})
         for part in result.partitions():
             if self._stop.is_set():
-                raise StoppedError
+                raise ReadCancelledError
             if counted:
                 self._on_rows(len(part))
             yield from part
@@ -61,7 +61,7 @@ async def read_snapshot(
     def in_transaction(connection: Connection) -> T:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-            # Processing the rows may take long.
+            # Processing a batch of rows may take longer than the timeout.
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         return work(Snapshot(connection, stop, on_rows))
 
@@ -82,10 +82,10 @@ def _open(url: str) -> Database:
 
 
 def source_of(row: Row[Any], until_ms: int | None = None) -> Source:
-    """Return the position of an event, with `received_at` instead of the log time.
+    """Return the position of an event, with `received_at` as the log append time.
 
-    The time is limited to `until_ms`, or to now: a server's clock that is ahead must not keep a
-    visit open.
+    The time is at most `until_ms`, or now: a server's clock that is ahead must not keep a visit
+    open.
     """
     log_ms = min(
         micros(row.received_at) // 1_000,

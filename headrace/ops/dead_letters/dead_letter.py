@@ -1,4 +1,4 @@
-"""A dead letter: its id, source and reason, and the headers for its replay."""
+"""A dead letter: its id, source and reason, and the headers of its replay."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def dead_letter_topics() -> dict[str, Topic]:
     return {topic.name: topic for topic in DEAD_LETTERS}
 
 
-#: Prefixes of headers that are written again, and not copied.
+#: Prefixes of headers that a replay sets itself instead of copying them.
 _REWRITTEN = ("dlq-", "replay-", names.SOURCE)
 _ID = re.compile(r"(?P<topic>.+)/(?P<partition>[0-9]+)/(?P<offset>[0-9]+)")
 
@@ -46,10 +46,10 @@ class RecordId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Why, where and when a record was dead-lettered; fields without a header are empty or None.
+    """Why, where and when a record was dead-lettered. Fields without a header are empty or None.
 
-    `source` is the record that the stage read. `origin` is the record in `events-raw` that the
-    router derived it from, possibly twice, or else the source.
+    `source` is the record that the stage read. `origin` is the record in `events-raw` from which
+    the router derived the source, or else the source itself.
     """
 
     id: RecordId
@@ -62,12 +62,12 @@ class DeadLetter:
 
     @property
     def key(self) -> str:
-        """The deduplication key: dead letters with the same key were written twice."""
+        """The deduplication key: dead letters with the same key are duplicates."""
         return f"{self.stage}:{self.origin or self.id}"
 
     @property
     def is_replayable(self) -> bool:
-        """Whether it came from one of our stages, so that it can be sent there again."""
+        """Whether a stage of headrace wrote it, which can process its record again."""
         topic = STAGES.get(self.stage)
         if topic is None or self.origin is None:
             return False
@@ -75,7 +75,7 @@ class DeadLetter:
 
 
 def to_letter(record: Any) -> DeadLetter:
-    """Convert a record of a dead letter topic; those of other writers may lack any header."""
+    """Convert a record of a dead letter topic. Any header may be missing in foreign records."""
     values = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     at_ms = _number(values.get(names.DLQ_AT))
     partition = _number(values.get(names.DLQ_PARTITION))

@@ -1,4 +1,4 @@
-"""Discard dead letters: record who decided that they need no replay, and why (ADR 37)."""
+"""Discard dead letters: record who decided that no replay is needed, and why (ADR 37)."""
 
 import getpass
 import socket
@@ -15,7 +15,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.records import Replay
 from schemas.topics import REPLAYS
 
-#: Characters of a reason.
+#: The maximum length of a reason, in characters.
 MAX_REASON = 500
 
 
@@ -27,7 +27,7 @@ class Selected(NamedTuple):
 
 
 async def select(kafka: KafkaSettings, selection: Selection, report: Report) -> list[Selected]:
-    """Return the open dead letters that `selection` selects; count the resolved ones in `report`.
+    """Return the selected dead letters that are open; count the resolved ones in `report`.
 
     Raises `UserError` if Kafka fails or a selected id does not exist.
     """
@@ -47,7 +47,7 @@ async def discard(kafka: KafkaSettings, selected: Sequence[Selected], reason: st
     """
     by, now_ms = author(), time.time_ns() // 1_000_000
     async with open_sender(
-        kafka, "did not accept all discards. Run it again: each counts once"
+        kafka, "did not accept all discards. Run this again: it is idempotent"
     ) as send:
         for partition, letter in selected:
             record = Replay(
@@ -67,7 +67,7 @@ def checked_reason(text: str) -> str:
     """Return the stripped reason; raises `UsageError` if it is empty, too long or not UTF-8."""
     reason = text.strip()
     if not reason:
-        raise UsageError("--reason is empty: say why these dead letters need no replay")
+        raise UsageError("--reason is empty: state why no replay is needed")
     if len(reason) > MAX_REASON:
         raise UsageError(f"--reason has {len(reason):,} characters: at most {MAX_REASON}")
     try:
@@ -81,6 +81,6 @@ def author() -> str:
     """Return the current user as user@host."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # the user id has no name, as in many containers
+    except (KeyError, OSError, ImportError):  # no name for the user id, as in many containers
         user = "unknown"
     return f"{user}@{socket.gethostname()}".encode(errors="replace").decode()

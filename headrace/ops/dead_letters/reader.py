@@ -1,19 +1,19 @@
-"""Read dead letters, the records that an agent could not process, from their topics.
+"""Read dead letters, records that an agent could not process, from their topics.
 
-They are read without a consumer group, up to the current end offsets. Nothing is committed.
+They are read without a consumer group, up to the current end offsets.
 """
 
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
-from headrace.admin.topics import describe_topics
+from headrace.admin.clients import open_clients, read_record
+from headrace.admin.topics import read_states
 from headrace.errors import UserError
 from headrace.ops.dead_letters.dead_letter import (
     DeadLetter,
@@ -21,13 +21,12 @@ from headrace.ops.dead_letters.dead_letter import (
     dead_letter_topics,
     to_letter,
 )
-from kafka_clients.clients import make_consumer
 from schemas.codec import CodecError, decode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Replay
 from schemas.topics import DEAD_LETTERS, REPLAYS, Topic, dead_letters_of
 
-#: The longest wait for the next record.
+#: Timeout of waiting for the next record.
 _READ_TIMEOUT_SECONDS = 30.0
 _POLL_MS = 1_000
 _MAX_POLL_RECORDS = 500
@@ -67,11 +66,11 @@ async def read_overview(
     *,
     with_discarded: bool = False,
 ) -> Overview:
-    """Read all dead letters that match, or those of one topic: a dead letter topic or its source.
+    """Read the dead letters that match, of all topics or of one: a dead letter topic or its source.
 
-    Discarded ones are counted, but listed only if `with_discarded`. A dead letter that a stage
-    wrote twice, because of a crash, counts once; those of two stages for one record count twice.
-    Raises `UserError` if Kafka fails or there is no such topic.
+    Discarded ones are counted, but listed only if `with_discarded`. Duplicates, which a stage
+    writes after a crash, count once; dead letters of two stages for one record count twice. Raises
+    `UserError` if Kafka fails or the topic does not exist.
     """
     newest: list[tuple[int, RecordId, DeadLetter]] = []
     counts = Counts(Counter(), Counter(), Counter())
@@ -93,7 +92,7 @@ async def read_overview(
 
 
 class DeadLetterReader:
-    """Iterates over dead letters with their records, each once, in order of each partition."""
+    """Iterates over records and their dead letters, without duplicates, in partition order."""
 
     def __init__(
         self,
@@ -118,37 +117,33 @@ class DeadLetterReader:
     async def find(self, ids: Iterable[RecordId]) -> AsyncIterator[tuple[Any, DeadLetter]]:
         """Yield the dead letters with these ids; raises `UserError` if one does not exist."""
         for letter_id in ids:
-            record = await self._record(letter_id)
+            tp, record = TopicPartition(letter_id.topic, letter_id.partition), None
+            if tp in self._partitions:
+                record = await read_record(self._consumer, tp, letter_id.offset)
             if record is None or record.offset != letter_id.offset:
-                raise UserError(f"There is no dead letter {letter_id}: see `headrace dlq list`")
+                raise UserError(
+                    f"There is no dead letter {letter_id}; `headrace dlq list` shows all"
+                )
             yield record, to_letter(record)
-
-    async def _record(self, letter_id: RecordId) -> Any | None:
-        tp = TopicPartition(letter_id.topic, letter_id.partition)
-        if tp not in self._partitions:
-            return None
-        start = (await self._consumer.beginning_offsets([tp]))[tp]
-        end = (await self._consumer.end_offsets([tp]))[tp]
-        if not start <= letter_id.offset < end:
-            return None
-        self._consumer.assign([tp])
-        self._consumer.seek(tp, letter_id.offset)
-        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
-            return await self._consumer.getone(tp)
 
 
 @asynccontextmanager
 async def open_reader(
     kafka: KafkaSettings, topic: str | None, since_ms: int | None = None
 ) -> AsyncIterator[DeadLetterReader]:
-    """Yield a reader of all topics, or of one: a dead letter topic or its source.
+    """Yield a reader of all dead letter topics, or of one: `topic` or the one of this source.
 
     With `since_ms`, read only records with this log time or a later one.
     """
-    partitions = await _partitions(kafka, _dead_letter_topics(topic))
-    replays = await _partitions(kafka, [REPLAYS], is_required=False)
-    async with _consumer(kafka) as consumer:
-        resolutions = await _read_resolutions(consumer, replays)
+    async with open_clients(kafka) as (admin, consumer):
+        counts = {state.topic: state.partitions for state in await read_states(admin)}
+        partitions = _partitions(counts, _dead_letter_topics(topic))
+        if not partitions:
+            raise UserError(
+                f"Kafka at {kafka.bootstrap_servers} has no topic for dead letters: "
+                "run `headrace topics create`"
+            )
+        resolutions = await _read_resolutions(consumer, _partitions(counts, [REPLAYS]))
         yield DeadLetterReader(consumer, partitions, resolutions, since_ms)
 
 
@@ -169,7 +164,7 @@ async def _read_resolutions(consumer: Any, partitions: Sequence[TopicPartition])
         key = (record.key or b"").decode(errors="replace")
         for by_key in resolutions:
             by_key.pop(key, None)
-        with suppress(CodecError):  # the router ignores it, too
+        with suppress(CodecError):  # as in the router
             if record.value is not None:
                 resolution = decode(record.value, Replay)
                 is_discard = resolution.discard_reason is not None
@@ -184,40 +179,18 @@ def _dead_letter_topics(topic: str | None) -> Sequence[Topic]:
     for name in (topic, dead_letters_of(topic)):
         if name in topics:
             return [topics[name]]
-    raise UserError(f"{topic!r} has no dead letter topic; there are {', '.join(topics)}")
+    raise UserError(f"{topic!r} has no dead letter topic; existing ones: {', '.join(topics)}")
 
 
-async def _partitions(
-    kafka: KafkaSettings, topics: Sequence[Topic], *, is_required: bool = True
+def _partitions(
+    counts: Mapping[Topic, int | None], topics: Sequence[Topic]
 ) -> list[TopicPartition]:
-    """Return the partitions of topics; raises `UserError` if `needed` and no topic exists."""
-    counts = {state.topic: state.partitions for state in await describe_topics(kafka)}
-    if is_required and all(counts[topic] is None for topic in topics):
-        raise UserError(
-            f"Kafka at {kafka.bootstrap_servers} has no topic for dead letters: "
-            "run `headrace topics create`"
-        )
+    """Return the partitions of those topics that exist, given their numbers of partitions."""
     return [
         TopicPartition(topic.name, partition)
         for topic in topics
         for partition in range(counts[topic] or 0)
     ]
-
-
-@asynccontextmanager
-async def _consumer(kafka: KafkaSettings) -> AsyncIterator[Any]:
-    """Yield a consumer without a group; raises `UserError` if Kafka fails in the block."""
-    consumer = make_consumer(kafka)
-    try:
-        await consumer.start()
-        yield consumer
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise UserError(
-            f"Cannot read the dead letters from Kafka at {kafka.bootstrap_servers}: "
-            f"{error or 'it does not answer'}"
-        ) from error
-    finally:
-        await consumer.stop()
 
 
 async def _records(

@@ -1,4 +1,4 @@
-"""Replay dead letters: send them to `events-raw` for the stage that they came from (ADR 12)."""
+"""Replay dead letters: send them to `events-raw`, for the stage that rejected them (ADR 12)."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ _MAX_IN_FLIGHT = 200
 
 
 class Selection(NamedTuple):
-    """Selects the dead letters `ids`, or else all that match the filters, at most `limit`."""
+    """Selects the dead letters `ids`, or those that match the other filters; at most `limit`."""
 
     ids: Sequence[RecordId] = ()
     topic: str | None = None
@@ -43,7 +43,7 @@ class Report:
     already_replayed: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: Discarded before: a replay would have no effect.
     already_discarded: Counter[tuple[str, str]] = field(default_factory=Counter)
-    #: Not written by one of our stages.
+    #: Not written by a stage of headrace.
     foreign: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: The id of the last one that was replayed.
     latest: RecordId | None = None
@@ -64,10 +64,10 @@ async def replay(
 ) -> None:
     """Replay the selected dead letters; count them in `report`, and call `on_progress` with it.
 
-    With `dry_run`, nothing is sent. Raises `UserError` if Kafka fails; `report` then has what was
-    sent before.
+    With `dry_run`, nothing is sent. Raises `UserError` if Kafka fails; `report` then contains those
+    that were sent before.
     """
-    failure = "did not accept all replays. Run it again: what was replayed counts once"
+    failure = "did not accept all replays. Run this again: it is idempotent"
     letters = aclosing(select_open(kafka, selection, report))
     async with open_sender(kafka, failure) as send, letters as selected:
         async for record, letter in selected:

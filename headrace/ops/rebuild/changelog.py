@@ -1,4 +1,4 @@
-"""Read a table's changelog topic, and write new states to it."""
+"""Read the changelog topic of a table, and write states to it."""
 
 import sys
 from collections import defaultdict
@@ -38,10 +38,7 @@ class Put(NamedTuple):
 
 
 class Changelog:
-    """The states in a table's changelog topic, grouped by the key that `events` are grouped by.
-
-    Only their keys and revisions are kept in memory.
-    """
+    """The keys and revisions of the states in a changelog topic, by the group key of `events`."""
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
@@ -55,7 +52,7 @@ class Changelog:
         kind: type[S],
         describe: Callable[[S], tuple[Key, int]],
     ) -> None:
-        """Read the whole topic as a stream worker restores it (ADR 0002).
+        """Read the whole topic, in the way that a stream worker restores it (ADR 2).
 
         `describe` returns the group key and the revision of a state.
         """
@@ -82,7 +79,7 @@ class Changelog:
         yield from self._states.items()
 
     async def put(self, producer: BatchProducer, states: Sequence[Put]) -> None:
-        """Send states with the current version, so that a worker restores them."""
+        """Send states with the latest version, so that workers restore them."""
         await send(
             producer,
             self._topic,
@@ -112,5 +109,5 @@ def _describe(
         return None
     try:
         return describe(decode(value, kind))
-    except CodecError:  # workers cannot decode it either; no session has this key
+    except CodecError:  # workers cannot decode it either; no group has the empty key
         return (), 0

@@ -1,4 +1,4 @@
-"""The Kafka cluster for a rebuild: a running one, or the data directory's broker."""
+"""The Kafka cluster of a rebuild: the configured one, or the broker of the data directory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from schemas.settings import Settings
 
 @contextmanager
 def open_kafka(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
-    """Yield settings with a running Kafka: start the data directory's broker if it is not running.
+    """Yield settings with a running broker; start that of the data directory if it is not running.
 
     Raises `UserError` if no Kafka is configured and the data directory has none, unless `is_new`.
     """
@@ -23,8 +23,8 @@ def open_kafka(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
         return
     if not is_new and not (data_dir / "kafka" / "data").exists():
         raise UserError(
-            f"{data_dir.absolute()} has no Kafka: give the --data-dir of `headrace up`, or set "
-            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
+            f"{data_dir.absolute()} has no data of Kafka: specify the --data-dir of `headrace up`, "
+            "or set HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         )
     with LocalKafka(data_dir):
         yield local_settings(data_dir)

@@ -1,4 +1,4 @@
-"""Compute the changes to a table and its changelog from `events`. The only I/O is reading."""
+"""Compute the changes to a table and its changelog from `events`. Writes nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from headrace.ops.audit.scope import Key, Scope
 from headrace.ops.audit.sessions import ComputedSession
 from headrace.ops.audit.snapshot import Snapshot
 from headrace.ops.rebuild.changelog import Changelog, Put, StateRef
-from headrace.ops.rebuild.progress import NextEvents
+from headrace.ops.rebuild.cluster import NextEvents
 from schemas.codec import encode
 from schemas.records import PageDuration, SessionState, Visit
 from sinks.rows import duration_row
@@ -24,8 +24,12 @@ from streams.domain.sessions.rules import SessionRules
 
 _SESSION_KEY = len(table_of(SessionRow).primary_key)
 _DURATION_KEY = len(table_of(PageDurationRow).primary_key)
+_STARTED_AT = table_of(SessionRow).columns.keys().index("started_at")
+_HOUR = table_of(PageDurationRow).columns.keys().index("hour")
 
 M = TypeVar("M")
+#: A key, what was computed for it, and its rows.
+Joined = tuple[Key, list[M] | None, list[SqlRow] | None]
 
 
 @dataclass(slots=True)
@@ -37,7 +41,7 @@ class Change:
     deleted: set[SqlRow] = field(default_factory=set)
 
 
-#: A computed state: its write, its rows, and whether the stream workers still need it.
+#: A computed state: its write to the changelog, its rows, and whether workers still need it.
 Computed = tuple[Put, list[SqlRow], bool]
 Plan = Callable[[Snapshot, Scope, NextEvents, Changelog], Iterator[Change]]
 
@@ -51,10 +55,17 @@ def plan_sessions(rules: SessionRules) -> Plan:
         def compute(session: ComputedSession, revision: int) -> Computed:
             return _session(session, revision, next_events, rules)
 
-        groups = sessions.joined(snapshot, rules, scope)
+        complete_from = scope.complete_from(gap_us=rules.gap_us)
+
+        def began(session: ComputedSession) -> int:
+            return min(visit.started_at for visit in session.visits)
+
+        groups = _complete(
+            sessions.joined(snapshot, rules, scope), began, _STARTED_AT, complete_from
+        )
         yield from _changes(groups, changelog, compute, _SESSION_KEY)
         # With a start time, a session without events is out of scope.
-        if scope.since is None:
+        if scope.since is None and scope.purged.events is None:
             yield from _orphans(changelog, scope)
 
     return plan
@@ -68,8 +79,14 @@ def plan_durations(
     def compute(page: PageDuration, revision: int) -> Computed:
         return _page(replace(page, revision=revision), next_events)
 
-    yield from _changes(durations.joined(snapshot, scope), changelog, compute, _DURATION_KEY)
-    yield from _orphans(changelog, scope)
+    erased = durations.erased_hours(snapshot)
+    for key in erased:
+        changelog.pop(key)
+    joined = (one for one in durations.joined(snapshot, scope) if one[0] not in erased)
+    groups = _complete(joined, lambda page: page.hour, _HOUR, scope.complete_from())
+    yield from _changes(groups, changelog, compute, _DURATION_KEY)
+    if scope.purged.events is None:
+        yield from _orphans(changelog, scope)
 
 
 def describe_session(state: SessionState) -> tuple[Key, int]:
@@ -83,8 +100,19 @@ def describe_page(state: PageDuration) -> tuple[Key, int]:
     return (state.site_id, state.hour), state.revision
 
 
+def _complete(
+    joined: Iterable[Joined[M]], began: Callable[[M], int], time_column: int, complete_from: int
+) -> Iterator[Joined[M]]:
+    """Leave out the keys whose events may have been purged, and rows of before."""
+    for key, results, rows in joined:
+        if all(began(result) >= complete_from for result in results or ()):
+            left = [row for row in rows or () if row[time_column] >= complete_from]
+            if results or left:
+                yield key, results, left
+
+
 def _changes(
-    joined: Iterable[tuple[Key, list[M] | None, list[SqlRow] | None]],
+    joined: Iterable[Joined[M]],
     changelog: Changelog,
     compute: Callable[[M, int], Computed],
     key_columns: int,
@@ -123,13 +151,15 @@ def _session(
     state = replace(session.state, visits=revised(session.state.visits))
     state = session_rules.close_due(state, next_event.log_ms, rules)
     rows = ComputedSession(session.partition, state, revised(session.removed)).rows()
+    if not state.visits:  # that would be an erasure
+        state = replace(state, visits=revised(session.removed[-1:]))
     put = Put(session.partition, f"{state.site_id}:{state.session_id}".encode(), encode(state))
     is_open = bool(session_rules.remove_due(state, next_event.log_ms, rules).visits)
     return put, rows, is_open or state.src_offset >= next_event.offset
 
 
 def _page(page: PageDuration, next_events: NextEvents) -> Computed:
-    """Return the state and row of a page and hour, as for a session."""
+    """Return the state and row of a page and hour. The workers need it as long as a session's."""
     next_event = next_events[page.partition]
     put = Put(page.partition, duration_rules.key_of(page.partition, page), encode(page))
     is_open = duration_rules.deadline(page) >= next_event.log_ms

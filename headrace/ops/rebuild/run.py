@@ -1,13 +1,13 @@
-"""Rebuild a table and its topic, some keys at a time, the topic first.
+"""Rebuild a table and its topic in batches of keys, each first in the topic, then in SQL.
 
-If it crashes in between, rows are older than their states, and the sinks update them. In the other
-order, rows would be newer than the states, and would not be updated.
+After a crash in between, rows are older than their states, and the sinks update them. In the other
+order, rows would be newer than their states, and would never be updated.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,14 +19,15 @@ from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.rebuild import plan as plans
 from headrace.ops.rebuild.changelog import Changelog
+from headrace.ops.rebuild.cluster import NextEvents, open_cluster
 from headrace.ops.rebuild.plan import Change, Plan
-from headrace.ops.rebuild.progress import NextEvents, open_cluster
 from headrace.ops.rebuild.row_writer import store
 from schemas.batched import batched
 from schemas.records import PageDuration, SessionState
 from schemas.settings import Settings
 from schemas.topics import EVENTS_PAGELEAVE, EVENTS_SESSION, PAGE_DURATIONS, SESSIONS, Topic
-from sinks.sql.engine import open_database
+from sinks.sql.engine import Database, open_database
+from sinks.sql.retention import horizons
 from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from streams.app import APP_ID as STREAMS
 from streams.engine.producer import BatchProducer
@@ -98,7 +99,7 @@ async def rebuild(
         result = await compute(
             settings, target, scope, next_events=next_events, changelog=changelog, on_rows=on_rows
         )
-        # A worker that was started since may have read states that were overwritten.
+        # A worker started after the first check may have restored states that were overwritten.
         await cluster.check_stopped([STREAMS], _still_running, 0)
     return result
 
@@ -106,8 +107,8 @@ async def rebuild(
 def _still_running(members: Mapping[str, int]) -> str:
     [(group, count)] = members.items()
     return (
-        f"Stream workers are running ({count} in the group {group}), and they keep this state "
-        "in memory. Stop the role streams (or `headrace up`), run this again, then start it"
+        f"Stream workers are running ({count} in the group {group}), which have this state in "
+        "memory. Stop the role streams (or `headrace up`), run this again, then start the role"
     )
 
 
@@ -122,33 +123,48 @@ async def compute(  # noqa: PLR0913 - keyword arguments
 ) -> RebuildResult:
     """Compute the target, and write the changes to its topic and its table.
 
-    `changelog` has the states that are in the topic.
+    `changelog` contains the states that are in the topic.
     """
-    result = RebuildResult()
     opening = partial(open_database, use_row_types=True)
     async with (
         open_producer(settings) as producer,
         connected(settings.database, opening) as database,
     ):
+        writer = _Writer(target, changelog, producer, database)
         loop = asyncio.get_running_loop()
 
-        async def write(changes: list[Change]) -> None:
-            puts = [put for change in changes for put in change.puts]
-            rows = [row for change in changes for row in change.rows]
-            deleted = [key for change in changes for key in change.deleted]
-            await changelog.put(producer, puts)
-            await database.run(lambda connection: store(connection, target.table, rows, deleted))
-            result.states += len(puts)
-            result.written += len(rows)
-            result.removed += len(deleted)
-
         def work(snapshot: Snapshot) -> None:
-            planned = target.plan(snapshot, scope, next_events, changelog)
+            within = scope._replace(purged=horizons(snapshot.connection))
+            planned = target.plan(snapshot, within, next_events, changelog)
             for changes in batched(planned, _BATCH_SIZE):
-                asyncio.run_coroutine_threadsafe(write(changes), loop).result()
+                asyncio.run_coroutine_threadsafe(writer.write(changes), loop).result()
 
         await read_snapshot(settings.database, work, on_rows)
-    return result
+    return writer.result
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes changes to the topic and the table of a target, and counts them."""
+
+    target: Target
+    changelog: Changelog
+    producer: BatchProducer
+    database: Database
+    result: RebuildResult = field(default_factory=RebuildResult)
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        """Write changes to the topic, then to the table."""
+        puts = [put for change in changes for put in change.puts]
+        rows = [row for change in changes for row in change.rows]
+        deleted = [key for change in changes for key in change.deleted]
+        await self.changelog.put(self.producer, puts)
+        await self.database.run(
+            lambda connection: store(connection, self.target.table, rows, deleted)
+        )
+        self.result.states += len(puts)
+        self.result.written += len(rows)
+        self.result.removed += len(deleted)
 
 
 @asynccontextmanager

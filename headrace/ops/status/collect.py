@@ -1,15 +1,16 @@
-"""Collect the whole status of a headrace, on this machine or in a cluster."""
+"""Collect the status of headrace, on this machine or in a cluster."""
 
 from pathlib import Path
 
 from headrace.admin.database import check_exists
-from headrace.errors import RefusedError, UserError
+from headrace.errors import KafkaProblemError, UserError
 from headrace.local import disk_space
 from headrace.local.data_dir import DataDir, local_database, local_settings, read_settings
 from headrace.local.process import read_pid
 from headrace.ops.status import database, kafka
 from headrace.ops.status.model import Problem, Role, Status
 from headrace.ops.status.problems import find_problems
+from headrace.ops.status.rejections import read_rejections
 from headrace.ops.status.slow_codec import slow_codec
 from headrace.roles.status import expired_of, why_not_ready
 from schemas.clock_tolerance import LEAD_MS
@@ -24,14 +25,14 @@ async def collect_status(data_dir: Path) -> Status:
     try:
         settings = local_settings(data_dir)
         found = await kafka.read_status(settings.kafka)
-    except RefusedError as error:
-        status.problems.append(Problem(what=error.refusal.message, do=error.refusal.hint))
+    except KafkaProblemError as error:
+        status.problems.append(Problem(what=error.problem.message, do=error.problem.hint))
     except UserError as error:
-        status.problems.append(Problem(what=str(error), do="start it, then look again"))
+        status.problems.append(Problem(what=str(error), do="start it, then run this again"))
     else:
         is_local = "bootstrap_servers" not in read_settings().kafka.model_fields_set
         status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles
-        status.flows, cluster = found.flows, found.cluster
+        status.consumers, cluster = found.consumers, found.cluster
         status.dead_letters = found.dead_letters
         status.problems += [
             Problem(what=f"There is no topic {name}", do="run `headrace topics create`")
@@ -39,6 +40,8 @@ async def collect_status(data_dir: Path) -> Status:
         ]
         status.problems += clock_problems(found.ahead_seconds)
     await _add_database(local_database(read_settings().database, data_dir), status, cluster)
+    if address := DataDir(data_dir).address():
+        status.rejections = await read_rejections(address)
     status.problems += find_problems(status)
     status.notes += notes()
     return status
@@ -55,10 +58,10 @@ def clock_problems(ahead_seconds: float) -> list[Problem]:
         return []
     return [
         Problem(
-            what=f"The last events are logged {ahead_seconds / 60:,.0f} minutes ahead of this "
-            "machine's clock",
-            do="correct the clock of Kafka, or of this machine (NTP); stream time stays within 5 "
-            "minutes of the other clocks",
+            what=f"The log append times of the last events are {ahead_seconds / 60:,.0f} minutes "
+            "ahead of this machine's clock",
+            do="correct the clock of Kafka, or of this machine (NTP); until then, stream time is "
+            "limited to 5 minutes ahead of the other clocks",
         )
     ]
 
@@ -91,14 +94,14 @@ async def _add_database(
             Problem(
                 what=f"The database belongs to another Kafka cluster than {cluster.cluster_id} in "
                 f"epoch {cluster.epoch}",
-                do="configure those that belong together, or stop headrace and run "
-                "`headrace adopt-cluster`",
+                do="configure a database and a cluster that belong together, or stop headrace and "
+                "run `headrace adopt-cluster`",
             )
         )
     status.tables = found.tables
-    for flow in status.flows:
-        if flow.role == "sinks":
-            flow.last_commit = found.commits.get(flow.topic)
+    for consumer in status.consumers:
+        if consumer.role == "sinks":
+            consumer.last_commit = found.commits.get(consumer.topic)
 
 
 def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
@@ -113,7 +116,7 @@ def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
     # With an external Kafka, `headrace up` runs no process for it.
     names = [name for name in ("kafka", "web") if name != "kafka" or folder.pid(name).exists()]
     others = [(name, read_pid(folder.pid(name))) for name in names]
-    gone = "its process is gone"
+    gone = "its process has exited"
     return [
         *(Role(name=name, process=pid, not_ready=None if pid else gone) for name, pid in others),
         *roles,

@@ -50,7 +50,7 @@ def _count(connection: Connection, table: str) -> TableCount:
     """Count the rows of a table up to `_MAX_COUNTED_ROWS`; estimate those of larger tables."""
     rows = 0
     if connection.dialect.name == "postgresql":
-        # The planner's estimate, which exists for tables that were never analyzed, too.
+        # The planner's estimate, which also exists for tables that were never analyzed.
         explain = text(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {table}")  # noqa: S608 - a name of ours
         plan = connection.execute(explain).scalar_one()
         rows = int(plan[0]["Plan"]["Plan Rows"])
@@ -62,6 +62,6 @@ def _count(connection: Connection, table: str) -> TableCount:
             return TableCount(table=table, rows=int(counted), estimated=False)
         rows = max(rows, int(counted))
     if connection.dialect.name == "sqlite":
-        # The highest row id, because rows are rarely deleted.
+        # The highest row id is close to the number of rows, because rows are rarely deleted.
         rows = connection.execute(text(f"SELECT max(rowid) FROM {table}")).scalar_one()  # noqa: S608
     return TableCount(table=table, rows=int(rows), estimated=True)

@@ -13,9 +13,9 @@ _HOUR_MS = 3_600_000
 
 
 async def counts(kafka: KafkaSettings, kept: Mapping[str, int]) -> list[DeadLetterCount]:
-    """Return the counts of the dead letter topics in `kept`, which has their numbers of records.
+    """Return the counts of the topics in `kept`, which maps them to their numbers of records.
 
-    A dead letter that was written twice, because of a crash, counts once in the last hour.
+    Duplicates, which a stage writes after a crash, count once in the last hour.
     """
     recent: Counter[str] = Counter()
     resolved: Counter[str] = Counter()

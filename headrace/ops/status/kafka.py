@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,15 +11,13 @@ from typing import Any, NamedTuple
 import stamina
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
-from headrace.admin.topics import describe_topics
-from headrace.errors import RefusedError, UserError
+from headrace.admin.clients import open_clients
+from headrace.admin.topics import read_states
+from headrace.errors import KafkaProblemError
 from headrace.ops.status import dead_letters, next_records
-from headrace.ops.status.model import DeadLetterCount, Flow, Role
+from headrace.ops.status.model import ConsumerProgress, DeadLetterCount, Role
 from kafka_clients.access import check_access
-from kafka_clients.clients import make_admin, make_consumer
-from kafka_clients.problems import explain_error
 from schemas.kafka_settings import KafkaSettings
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topic_prefix import prefixed
@@ -40,6 +37,9 @@ _CONSUMERS: dict[str, tuple[str, Sequence[Topic]]] = {
 #: Seconds between the two samples, longer than the workers' commit interval.
 SAMPLE_SECONDS = 3.0
 
+#: Consumer options for many fetches of single records: do not wait for more.
+_SINGLE_RECORDS: dict[str, Any] = {"fetch_max_wait_ms": 10, "max_partition_fetch_bytes": 64 * 1024}
+
 Offsets = Mapping[TopicPartition, int]
 
 
@@ -54,13 +54,13 @@ class _Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KafkaStatus:
-    """The status in Kafka; `missing` are topics that do not exist.
+    """The status in Kafka. `missing` are topics that do not exist.
 
-    `ahead_seconds` is how far the last log time of an event is ahead of this machine's clock.
+    `ahead_seconds` is how far the last log append time is ahead of this machine's clock.
     """
 
     roles: list[Role]
-    flows: list[Flow]
+    consumers: list[ConsumerProgress]
     dead_letters: list[DeadLetterCount]
     missing: list[str]
     cluster: Cluster
@@ -70,23 +70,22 @@ class KafkaStatus:
 async def read_status(kafka: KafkaSettings) -> KafkaStatus:
     """Sample the offsets twice, a few seconds apart, and return the status.
 
-    Raises `UserError` if Kafka does not answer, `RefusedError` if it denies access.
+    Raises `UserError` if Kafka does not respond, `KafkaProblemError` if it denies access.
     """
-    if refusal := await check_access(kafka, TOPICS):
-        raise RefusedError(refusal)
-    partition_counts = {
-        state.topic.name: state.partitions for state in await describe_topics(kafka)
-    }
-    async with _clients(kafka) as (admin, consumer):
+    if problem := await check_access(kafka, TOPICS):
+        raise KafkaProblemError(problem)
+    async with open_clients(kafka, **_SINGLE_RECORDS) as (admin, consumer):
         partitions = {
-            name: [TopicPartition(name, number) for number in range(count or 0)]
-            for name, count in partition_counts.items()
+            state.topic.name: [
+                TopicPartition(state.topic.name, number) for number in range(state.partitions or 0)
+            ]
+            for state in await read_states(admin)
         }
         first = await _sample(admin, consumer, partitions)
         await asyncio.sleep(SAMPLE_SECONDS)
         second = await _sample(admin, consumer, partitions)
-        flows = [
-            await _flow(consumer, role, partitions[topic.name], first, second)
+        consumers = [
+            await _progress_of(consumer, role, partitions[topic.name], first, second)
             for role, (_, inputs) in _CONSUMERS.items()
             for topic in inputs
             if partitions[topic.name]
@@ -101,15 +100,15 @@ async def read_status(kafka: KafkaSettings) -> KafkaStatus:
             consumer, [tp for topic in DEAD_LETTERS for tp in partitions[topic.name]]
         )
     counts = await dead_letters.counts(kafka, kept) if kept else []
-    missing = [name for name, count in partition_counts.items() if not count]
+    missing = [name for name, existing in partitions.items() if not existing]
     epoch = 0 if CLUSTER_EPOCHS.name in missing else await read_epoch(kafka)
-    return KafkaStatus(roles, flows, counts, missing, Cluster(cluster_id, epoch), ahead)
+    return KafkaStatus(roles, consumers, counts, missing, Cluster(cluster_id, epoch), ahead)
 
 
 async def _ahead_seconds(
     consumer: Any, partitions: Sequence[TopicPartition], ends: Mapping[TopicPartition, int]
 ) -> float:
-    """Return how far the last log time is ahead of this machine's clock; 0.0 if it is not."""
+    """Return how far the last log append time is ahead of this machine's clock; at least 0.0."""
     last = {tp: ends[tp] - 1 for tp in partitions if ends.get(tp)}
     times = (await next_records.log_times(consumer, last, ends)).values()
     newest_ms = max((at for at in times if at is not None), default=0)
@@ -120,37 +119,37 @@ async def _ahead_seconds(
 async def _sample(
     admin: AIOKafkaAdminClient, consumer: Any, partitions: Mapping[str, Sequence[TopicPartition]]
 ) -> _Sample:
-    """Sample the offsets once; retried while a new cluster creates the groups' coordinator."""
+    """Sample the offsets; retry while a new cluster creates the group coordinator."""
     committed: dict[str, Offsets] = {}
     for role, (group, _) in _CONSUMERS.items():
         committed[role] = await committed_offsets(admin, prefixed(group))
     names = {topic.name for _, inputs in _CONSUMERS.values() for topic in inputs}
-    # End offsets are read last, so that no lag is negative and older records are below the ends.
+    # End offsets are read last, so that no lag is negative, and records older than `now` are
+    # below them.
     now = datetime.now(UTC)
     ends = await consumer.end_offsets([tp for name in names for tp in partitions[name]])
     return _Sample(time.monotonic(), now, committed, ends)
 
 
-async def _flow(
+async def _progress_of(
     consumer: Any, role: str, partitions: Sequence[TopicPartition], first: _Sample, second: _Sample
-) -> Flow:
+) -> ConsumerProgress:
     begins = await consumer.beginning_offsets(partitions)
 
     def done(sample: _Sample, tp: TopicPartition) -> int:
-        # Groups start at the beginning; records that retention deleted do not count as lag.
+        # Groups start at the earliest offset; records deleted by retention are not lag.
         return max(sample.committed[role].get(tp, 0), int(begins[tp]))
 
     behind = {tp: done(second, tp) for tp in partitions if second.ends[tp] > done(second, tp)}
     next_times = await next_records.log_times(consumer, behind, second.ends)
-    # The offsets up to the end may have no records: compacted, or transaction markers.
+    # The remaining offsets may have no records, after compaction, or transaction markers only.
     lags = {tp: second.ends[tp] - behind[tp] for tp in behind if tp in next_times}
     first_lag = sum(first.ends[tp] - done(first, tp) for tp in partitions)
     progress = {tp: done(second, tp) - done(first, tp) for tp in partitions}
-    # These had a lag in the first sample, too.
     had_lag = {tp for tp in partitions if first.ends[tp] > done(first, tp)}
     times = [at for at in next_times.values() if at is not None]
     oldest = datetime.fromtimestamp(min(times) / 1_000, UTC) if times else None
-    return Flow(
+    return ConsumerProgress(
         role=role,
         topic=partitions[0].topic,
         lag=sum(lags.values()),
@@ -178,25 +177,3 @@ async def _count_records(consumer: Any, partitions: Sequence[TopicPartition]) ->
     for tp in partitions:
         kept[tp.topic] += ends[tp] - begins[tp]
     return kept
-
-
-@asynccontextmanager
-async def _clients(kafka: KafkaSettings) -> AsyncIterator[tuple[AIOKafkaAdminClient, Any]]:
-    admin = make_admin(kafka)
-    consumer = make_consumer(
-        kafka,
-        # Single records are fetched, many times: do not wait for more.
-        fetch_max_wait_ms=10,
-        max_partition_fetch_bytes=64 * 1024,
-    )
-    try:
-        await admin.start()
-        await consumer.start()
-        yield admin, consumer
-    except (KafkaError, OSError) as error:
-        if refusal := explain_error(error, kafka.bootstrap_servers):
-            raise RefusedError(refusal) from error
-        raise UserError(f"Kafka at {kafka.bootstrap_servers} did not answer: {error!r}") from error
-    finally:
-        await consumer.stop()
-        await admin.close()

@@ -1,4 +1,4 @@
-"""The status of a headrace at one point in time, and its problems."""
+"""The status of headrace at one point in time, and its problems."""
 
 from datetime import datetime
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class Role(msgspec.Struct, kw_only=True):
-    """One role: the number of workers in its consumer group, and its process on this machine.
+    """A role: the number of workers in its consumer group, and its process on this machine.
 
     `workers` is None for a role without a group, `process` is None without a data directory.
-    `expired` is the number of records of its source that had expired unread when it started.
+    `expired` is the number of records of its source topic that were deleted before it read them.
     """
 
     name: str
@@ -19,13 +19,13 @@ class Role(msgspec.Struct, kw_only=True):
     expired: int = 0
 
 
-class Flow(msgspec.Struct, kw_only=True):
-    """Progress of a role in one topic, summed over its partitions.
+class ConsumerProgress(msgspec.Struct, kw_only=True):
+    """The progress of a role in one topic, summed over its partitions.
 
-    `rate` is records per second between two samples. `done_until` is the log time of the oldest
-    unprocessed record, or without lag the time of the second sample; all older records were
-    processed. `behind_seconds` is the age of the oldest unprocessed record. `stuck` are the
-    partitions with a lag and without progress.
+    `rate` is in records per second between two samples. All records before `done_until` were
+    processed: it is the log append time of the oldest unprocessed record, or the time of the second
+    sample if there is no lag. `behind_seconds` is the age of the oldest unprocessed record. `stuck`
+    are the partitions with a lag but without progress between the samples.
     """
 
     role: str
@@ -40,7 +40,7 @@ class Flow(msgspec.Struct, kw_only=True):
 
 
 class DeadLetterCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Dead letters of one topic: all records in it, and those of the last hour.
+    """The number of dead letters in one topic: all of them, and those of the last hour.
 
     `open` are those of the last hour that were neither replayed nor discarded. `replayed` and
     `discarded` are those of the last 60 days.
@@ -62,19 +62,28 @@ class TableCount(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool
 
 
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that access control rejected since the server's start; `site` "": not registered."""
+
+    site: str
+    reason: str
+    events: int
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem or a note, and what to do about it, each a sentence."""
+    """A problem or a note (`what`), and what to do about it (`do`), as sentences."""
 
     what: str
     do: str
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """The whole status; `problems` is empty if all is well, even if there are `notes`."""
+    """The whole status. `notes` are not problems."""
 
     roles: list[Role] = msgspec.field(default_factory=list)
-    flows: list[Flow] = msgspec.field(default_factory=list)
+    consumers: list[ConsumerProgress] = msgspec.field(default_factory=list, name="flows")
     dead_letters: list[DeadLetterCount] = msgspec.field(default_factory=list)
     tables: list[TableCount] = msgspec.field(default_factory=list)
+    rejections: list[Rejection] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
     notes: list[Problem] = msgspec.field(default_factory=list)

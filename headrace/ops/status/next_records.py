@@ -1,4 +1,4 @@
-"""The log time of the next record to process, for several partitions at once."""
+"""Look up the log append times of the next records to process, in several partitions at once."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ async def log_times(
     offsets: Mapping[TopicPartition, int],
     ends: Mapping[TopicPartition, int],
 ) -> dict[TopicPartition, int | None]:
-    """Return the log time (ms) of the first record between an offset and the end of its partition.
+    """Return the log append time (ms) of the first record from an offset on, for each partition.
 
-    Partitions without a record in this range are left out: their records were compacted, or they
-    are transaction markers. Partitions that could not be read in time have None.
+    Partitions without a record before their end offset are left out: after compaction, or because
+    of transaction markers. The value is None for partitions that could not be read in time.
     """
     found: dict[TopicPartition, int | None] = {}
     if not offsets:

@@ -1,11 +1,11 @@
-"""Find the problems in a status, and say what to do about them. Pure functions."""
+"""Find the problems in a status, and how to fix them. Pure functions."""
 
 from collections.abc import Iterator
 
-from headrace.ops.status.model import Flow, Problem, Role, Status
+from headrace.ops.status.model import ConsumerProgress, Problem, Role, Status
 from schemas.plurals import counted
 
-#: With more lag than this, and growing, a role has too few workers.
+#: A role whose oldest unprocessed record is older, and whose lag grows, needs more workers.
 MAX_BEHIND_SECONDS = 30.0
 
 _START = {
@@ -22,16 +22,16 @@ def find_problems(status: Status) -> Iterator[Problem]:
         if role.expired:
             yield _expired_problem(role)
     idle = {role.name for role in status.roles if role.workers == 0}
-    for flow in status.flows:
-        if flow.role not in idle:
-            yield from _flow_problems(flow)
+    for consumer in status.consumers:
+        if consumer.role not in idle:
+            yield from _consumer_problems(consumer)
     for count in status.dead_letters:
         if count.open:
             letters = counted(count.open, "dead letter")
             yield Problem(
                 what=f"{letters} in {count.topic} in the last hour",
-                do=f"see `headrace dlq list --topic {count.topic}`, fix the cause, then "
-                "`headrace dlq replay` or, if they are not worth it, `headrace dlq discard`",
+                do=f"see `headrace dlq list --topic {count.topic}`, fix the cause, then run "
+                "`headrace dlq replay` or, if no replay is needed, `headrace dlq discard`",
             )
 
 
@@ -50,26 +50,25 @@ def _role_problems(role: Role) -> Iterator[Problem]:
 
 def _expired_problem(role: Role) -> Problem:
     return Problem(
-        what=f"{counted(role.expired, 'record')} had expired in events-raw before {role.name} "
-        "started and could route them; events among them are missing in sessions, page durations "
-        "and alerts",
+        what=f"{counted(role.expired, 'record')} of events-raw expired before {role.name} routed "
+        "them; their events are missing in sessions, page durations and alerts",
         do="stop headrace, run `headrace rebuild sessions` and `headrace rebuild durations`, and "
         "start it again; alerts are not raised later (docs/reliability.md)",
     )
 
 
-def _flow_problems(flow: Flow) -> Iterator[Problem]:
-    if flow.stuck:
-        partitions = ", ".join(map(str, flow.stuck))
+def _consumer_problems(consumer: ConsumerProgress) -> Iterator[Problem]:
+    if consumer.stuck:
+        partitions = ", ".join(map(str, consumer.stuck))
         yield Problem(
-            what=f"{flow.role} makes no progress in {flow.topic}, partition {partitions}, with a "
-            f"lag of {counted(flow.lag, 'record')}",
-            do="look again in a minute; if it still makes no progress, its log says why: a stopped "
-            "partition (docs/dead-letters.md), or a database that cannot be reached",
+            what=f"{consumer.role} makes no progress in {consumer.topic}, partition {partitions}, "
+            f"with a lag of {counted(consumer.lag, 'record')}",
+            do="run this again in a minute; if it still makes no progress, its log says why: a "
+            "stopped partition (docs/dead-letters.md), or a database that cannot be reached",
         )
-    elif flow.grows and (flow.behind_seconds or 0) > MAX_BEHIND_SECONDS:
+    elif consumer.grows and (consumer.behind_seconds or 0) > MAX_BEHIND_SECONDS:
         yield Problem(
-            what=f"{flow.role} falls behind in {flow.topic}: {counted(flow.lag, 'record')}, the "
-            f"oldest of them {flow.behind_seconds:.0f} s old",
-            do=f"start more workers of the role {flow.role}, up to one per partition",
+            what=f"{consumer.role} falls behind in {consumer.topic}: "
+            f"{counted(consumer.lag, 'record')}, the oldest {consumer.behind_seconds:.0f} s old",
+            do=f"start more workers of the role {consumer.role}, up to one per partition",
         )

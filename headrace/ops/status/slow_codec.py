@@ -1,11 +1,11 @@
-"""The warning about a codec that is not compiled."""
+"""The warning that the codec is not compiled."""
 
 from headrace.ops.status.model import Problem
 from schemas import codec
 
 
 def slow_codec() -> Problem | None:
-    """Return the problem and its fix if the slow codec is active, else None."""
+    """Return the problem if the slow codec is active, else None."""
     if codec.IS_COMPILED:
         return None
     return Problem(

@@ -7,24 +7,26 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from headrace.ops.status.model import Flow, Problem, Role, Status
+from headrace.ops.status.model import ConsumerProgress, Problem, Role, Status
 from headrace.terminal.tables import visible
 from schemas.plurals import counted
 
 
 def render_status(status: Status, now: datetime) -> Iterator[RenderableType]:
-    """Yield the verdict, what to do about problems, and the tables of a status."""
+    """Yield the problems with their fixes, the notes, and the tables of a status."""
     yield from _verdict(status.problems)
     for note in status.notes:
         yield _problem_line(note, "! ", "yellow")
     if status.roles:
         yield _roles(status.roles)
-    if status.flows:
-        yield _flows(status.flows, now)
+    if status.consumers:
+        yield _consumers(status.consumers, now)
     if status.dead_letters:
         yield _dead_letters(status)
     if status.tables:
         yield _tables(status)
+    if status.rejections:
+        yield _rejections(status)
 
 
 def _verdict(problems: list[Problem]) -> Iterator[Text]:
@@ -51,13 +53,13 @@ def _roles(roles: list[Role]) -> Table:
     return table
 
 
-def _flows(flows: list[Flow], now: datetime) -> Table:
+def _consumers(consumers: list[ConsumerProgress], now: datetime) -> Table:
     table = _table("role", "topic", ">lag", ">records/s", "processed until", "last commit")
-    for flow in flows:
-        lag = Text(f"{flow.lag:,}", style="red" if flow.stuck else "")
-        done_until = _ago(flow.done_until, now) if flow.lag else "all"
-        times = (done_until, _ago(flow.last_commit, now))
-        table.add_row(flow.role, flow.topic, lag, f"{flow.rate:,.0f}", *times)
+    for consumer in consumers:
+        lag = Text(f"{consumer.lag:,}", style="red" if consumer.stuck else "")
+        done_until = _ago(consumer.done_until, now) if consumer.lag else "all"
+        times = (done_until, _ago(consumer.last_commit, now))
+        table.add_row(consumer.role, consumer.topic, lag, f"{consumer.rate:,.0f}", *times)
     return table
 
 
@@ -78,8 +80,15 @@ def _tables(status: Status) -> Table:
     return table
 
 
+def _rejections(status: Status) -> Table:
+    table = _table("rejected events of", "reason", ">since the start")
+    for count in status.rejections:
+        table.add_row(count.site or "sites not registered", count.reason, f"{count.events:,}")
+    return table
+
+
 def _table(*columns: str) -> Table:
-    """Return an empty table; columns whose names begin with ">" are right-aligned."""
+    """Return a table without rows. Columns whose names begin with ">" are right-aligned."""
     table = Table()
     for name in columns:
         table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left")

@@ -1,4 +1,4 @@
-"""Simulates one visit as steps: a wait in seconds, then an event. Pure."""
+"""Simulates one visit as a sequence of steps: a wait, then an event. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -16,14 +16,14 @@ _PRODUCTS = {product.path: product for product in shop.PRODUCTS}
 
 
 class Step(NamedTuple):
-    """An event, `wait` seconds after the previous one."""
+    """An event that occurs `wait` seconds after the previous one."""
 
     wait: float
     event: Event
 
 
 class Journey:
-    """One visit; `failure` returns the failure of a page, or None, and is called for each page."""
+    """One visit. `failure` is called for each page and returns its failure, or None."""
 
     def __init__(
         self, visit: Visit, random: Random, failure: Callable[[], shop.Failure | None]
@@ -44,7 +44,7 @@ class Journey:
             self._path = path
             yield from self._page(is_first=page == 0)
             path = self._next()
-            if path is not None or self._chance(0.85):  # else the browser is closed
+            if path is not None or self._chance(0.85):  # else the browser was closed
                 yield self._leave()
             self._referrer = f"https://{shop.HOST}{self._path}"
 
@@ -107,7 +107,7 @@ class Journey:
             cart.clear()
 
     def _next(self) -> str | None:
-        """Choose the next page, or None to end the visit."""
+        """Return the next page, or None to end the visit."""
         has_cart = bool(self._visit.cart)
         if self._path == "/checkout":
             return None if has_cart else "/thanks"
@@ -122,7 +122,7 @@ class Journey:
     # -- the events
 
     def _leave(self) -> Step:
-        """Stay for a while, then leave the page."""
+        """Return the step that leaves the page, after a wait."""
         wait = self._seconds(30 if self._path in shop.STORIES else 12)
         duration = round((self._began + wait) * 1_000)
         return self._step(wait, "pageleave", duration=duration)
@@ -137,7 +137,7 @@ class Journey:
         )
 
     def _step(self, wait: float, kind: str, **fields: Any) -> Step:
-        """Return a step with an event of this page; unknown fields become its properties."""
+        """Return a step with an event on this page; unknown fields become properties."""
         self._began += wait
         person, path = self._visit.person, self._path
         event = {

@@ -1,4 +1,4 @@
-"""Progress of a demo: a status line on a terminal, regular lines elsewhere."""
+"""Progress of a demo: a status line on a terminal, else regular lines."""
 
 import time
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from headrace.traffic.replay.report import Report
 from schemas import money
 from schemas.plurals import counted
 
-#: Descriptions of events by type; other types are only counted.
+#: Descriptions of events by type. Events of other types are not described.
 _DESCRIPTIONS: dict[str, Callable[[Event], str]] = {
     "payment": lambda event: f"[green]paid {_paid(event)}[/green]",
     "error": lambda event: f"[red]{event['error_name']}[/red] on {event['path']}",
     "identify": lambda event: f"{event['user_id']} logged in",
-    "button_click": lambda event: f"into the cart: {event['properties']['product']}",
+    "button_click": lambda event: f"added to cart: {event['properties']['product']}",
     "copy": lambda event: f"copied “{event['properties']['text']}”",
-    "external_link": lambda event: f"left for {event['properties']['to']}",
-    "pageview": lambda event: f"reads {event['title']}",
+    "external_link": lambda event: f"followed a link to {event['properties']['to']}",
+    "pageview": lambda event: f"viewed {event['title']}",
 }
 
 

@@ -1,4 +1,4 @@
-"""Run a demo: send the simulated events in real time, or at a rate."""
+"""Run a demo: send simulated events in real time or at a fixed rate."""
 
 import asyncio
 import time
@@ -18,13 +18,13 @@ from headrace.traffic.replay.sender import Result, Sender
 
 #: Events within this time are sent in one batch; the dashboard updates four times a second.
 _BATCH_SECONDS = 0.2
-#: After a longer delay, the clock is set back, so that events are not sent in a burst.
+#: After a longer delay, later events are delayed as well, instead of being sent in a burst.
 _MAX_DELAY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The address; the rate in events per second, or None for real time; the number of events."""
+    """The server's base URL, the events per second (None: real time), and the number of events."""
 
     base: str
     rate: int | None = None
@@ -57,7 +57,7 @@ async def demo(
 ) -> None:
     """Send the events of the simulation; count the results in `report`.
 
-    Raises `UserError` if no headrace answers, `NotAcceptedError` if it accepts nothing for minutes.
+    Raises `UserError` if no server responds, `NotAcceptedError` if it accepts nothing for minutes.
     """
     limiter = RateLimiter(options.rate)
     batches = _batches(simulation.events(), options, limiter.batch_size)
@@ -74,7 +74,7 @@ async def demo(
 def _batches(
     events: Iterator[TimedEvent], options: Options, limit: int
 ) -> Iterator[list[TimedEvent]]:
-    """Yield events that are sent together: by time, or with a rate by number."""
+    """Yield batches of events: those within `_BATCH_SECONDS`, or `limit` events with a rate."""
     seconds = _BATCH_SECONDS if options.rate is None else inf
     batch: list[TimedEvent] = []
     for timed in islice(events, options.events):

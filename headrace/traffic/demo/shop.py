@@ -1,4 +1,4 @@
-"""A fictional shop: its products, pages and failures, and where its visitors come from."""
+"""A fictional shop: its products, pages, failures and traffic sources."""
 
 from typing import NamedTuple
 
@@ -110,7 +110,7 @@ COPIED = ("RIVER10", "Reed paddle, 220 cm", "help@shop.example")
 
 OUTSIDE = ("https://maps.example/millstream", "https://video.example/first-river")
 
-#: Errors at any time.
+#: Errors that occur at any time.
 FAILURES = (
     Failure(
         "TypeError",
@@ -129,7 +129,7 @@ FAILURES = (
         "ChunkLoadError: Loading chunk 7 failed\n    at https://shop.example/runtime.js:1:2210",
     ),
 )
-#: The error of all visitors after a bad release.
+#: The error that visitors have after a bad release.
 BROKEN_RELEASE = Failure(
     "ReferenceError",
     "cartTotal is not defined",

@@ -11,9 +11,9 @@ from headrace.traffic.demo import shop
 from headrace.traffic.demo.journey import Event, Journey, Step
 from headrace.traffic.demo.visitor import Person, new_person, new_visit
 
-#: The length of a simulated day, so that its rhythm is visible in a chart of half an hour.
+#: The length of a simulated day: short, so that a chart of half an hour shows its pattern.
 DAY_SECONDS = 720.0
-#: The first bad release, its period, and the time until it is rolled back.
+#: The time of the first bad release, the interval of bad releases, and the time until a rollback.
 BAD_RELEASE_AT = 75.0
 BAD_RELEASE_EVERY = 600.0
 BAD_RELEASE_SECONDS = 40.0
@@ -23,10 +23,10 @@ _FAILURE_RATE = 0.012
 _BAD_FAILURE_RATE = 0.6
 #: A visitor counts as live during a visit of about 90 s, and for five minutes after it.
 _LIVE_SECONDS = 390.0
-#: This part of the visitors arrives in the first seconds.
+#: The share of the visitors that arrive within the first seconds.
 _INITIAL_PART = 0.2
 _INITIAL_SECONDS = 12.0
-#: The probability that a visitor is a returning one, out of the last `_MAX_RETURNING`.
+#: The probability that a visitor is one of the last `_MAX_RETURNING` visitors.
 _RETURNING_RATE = 0.25
 _MAX_RETURNING = 500
 
@@ -39,7 +39,7 @@ class TimedEvent(NamedTuple):
 
 
 class Simulation:
-    """About `visitors` visitors in any five minutes; the same seed gives the same events."""
+    """About `visitors` visitors in any five minutes. The same seed yields the same events."""
 
     def __init__(self, visitors: int, site_id: str, seed: int | None = None) -> None:
         self._random = Random(seed)  # noqa: S311 - people, not secrets
@@ -92,7 +92,7 @@ class Simulation:
             heappush(self._upcoming, (at + step.wait, self._sequence, step.event, steps))
 
     def _failure(self) -> shop.Failure | None:
-        """Return the failure of a page view: rarely one, except after a bad release."""
+        """Return the failure of a page view: rarely one, often after a bad release."""
         since = self._now - BAD_RELEASE_AT
         if since >= 0 and since % BAD_RELEASE_EVERY < BAD_RELEASE_SECONDS:
             return shop.BROKEN_RELEASE if self._random.random() < _BAD_FAILURE_RATE else None

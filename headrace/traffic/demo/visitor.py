@@ -7,7 +7,7 @@ from uuid import UUID
 
 from headrace.traffic.demo.shop import ORIGINS, Origin
 
-#: Marks all events as simulated, in addition to `properties.simulated`.
+#: Marks events as simulated, as `properties.simulated` does.
 USER_AGENT = "Mozilla/5.0 ({system}) headrace-demo/1.0 (simulated visitor)"
 
 _DEVICES = (
@@ -25,9 +25,9 @@ class Person:
     """A visitor, possibly with several visits; `user_id` is set after the first login."""
 
     visitor_id: str
-    #: Fields of all events of the visitor.
+    #: Fields that all events of the visitor have.
     traits: dict[str, Any]
-    #: The factor of all waits; 1 is the median.
+    #: The factor by which all waits are multiplied; the median is 1.
     slowness: float
     user_id: str | None = None
 
@@ -57,7 +57,7 @@ def new_person(random: Random) -> Person:
 
 
 def new_visit(person: Person, random: Random) -> Visit:
-    """Return a new visit with a random origin, for new and returning visitors alike."""
+    """Return a new visit with a random origin."""
     (origin,) = random.choices(ORIGINS, [origin.weight for origin in ORIGINS])
     return Visit(person, new_id(random), origin)
 

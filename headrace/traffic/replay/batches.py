@@ -1,4 +1,4 @@
-"""Read events in batches of one request, one batch ahead of sending."""
+"""Read events in batches for one request each; read one batch ahead."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     position: int
 
     def location(self, event: RecordedEvent) -> str:
-        """Return the file and line of an event, for people."""
+        """Return the file and line of an event, for messages."""
         return f"{self.name}, {self.unit} {event.line:,}"
 
 
@@ -69,9 +69,10 @@ def _split(
 
 
 async def read_ahead(batches: Iterator[Batch]) -> AsyncGenerator[Batch]:
-    """Yield the batches, and read the next one while the caller sends the last; raise its errors.
+    """Yield the batches, and read the next one while the caller processes the last.
 
-    A read from an idle pipe may block forever, so nothing waits for the reader's thread.
+    Raises the errors of `batches`. A read from an idle pipe may block forever, so nothing waits for
+    the thread that reads.
     """
     next_batch = _read_next(batches)
     try:

@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headrace.traffic.replay.csv_numbers import AmbiguousError, to_json_number
-from headrace.traffic.replay.exact_json import Object
+from headrace.traffic.replay.exact_json import JsonObject
 
-#: Fields that are objects: a column with such a name contains JSON.
+#: Fields that are objects: their columns contain JSON.
 OBJECTS = frozenset({"screen", "utm", "ad_click_ids", "properties", "vitals"})
 #: Objects whose members are numbers.
 _OF_NUMBERS = frozenset({"screen", "vitals"})
-#: Null values, as databases and programs export them.
+#: Null values, as databases and other programs export them.
 NULLS = frozenset({"\\N", "NULL", "null", "(null)", "<null>", "None"})
 
 _json = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class Column(NamedTuple):
-    """A column for a field of events; `convert` returns the value of a cell."""
+    """A column with the field at `path`; `convert` returns the value of a cell."""
 
     position: int
     path: Sequence[str]
@@ -29,7 +29,7 @@ class Column(NamedTuple):
 
 
 def to_columns(header: Sequence[str], *, decimal_comma: bool) -> list[Column]:
-    """Return the columns of a header, those of objects before those of their members."""
+    """Return the columns of a header, objects before their members."""
     columns = [
         Column(position, path, _converter(path, decimal_comma=decimal_comma))
         for position, name in enumerate(header)
@@ -38,19 +38,19 @@ def to_columns(header: Sequence[str], *, decimal_comma: bool) -> list[Column]:
     return sorted(columns, key=lambda column: len(column.path))
 
 
-def to_event(columns: Sequence[Column], row: Sequence[str]) -> Object:
+def to_event(columns: Sequence[Column], row: Sequence[str]) -> JsonObject:
     """Convert a row to an event; empty cells are left out.
 
     Raises `AmbiguousError` for an ambiguous number.
     """
-    event: Object = {}
+    event: JsonObject = {}
     for column, cell in _non_empty(columns, row):
         members = event
         (*objects, name) = column.path
         for part in objects:
             members = members.setdefault(part, {})
             if not isinstance(members, dict):
-                break  # The column of the object has another value, which the server rejects.
+                break  # The object's own column has another value, which the server rejects.
         else:
             members[name] = column.convert(cell)
     return event
@@ -68,7 +68,7 @@ def _converter(path: Sequence[str], *, decimal_comma: bool) -> Callable[[str], A
     if not inner and first in OBJECTS:
         return _json_value
     if path == ["amount"]:
-        # The server parses the text exactly.
+        # A string, which the server parses exactly.
         return partial(_number, "amount", str, decimal_comma=decimal_comma)
     if path == ["duration"] or (inner and first in _OF_NUMBERS):
         return partial(_number, ".".join(path), Decimal, decimal_comma=decimal_comma)
@@ -76,7 +76,7 @@ def _converter(path: Sequence[str], *, decimal_comma: bool) -> Callable[[str], A
 
 
 def _number(name: str, kind: Callable[[str], Any], cell: str, *, decimal_comma: bool) -> Any:
-    """Convert a number exactly, by `kind`; return other cells unchanged."""
+    """Convert a number to `kind` without rounding; return other cells unchanged."""
     try:
         number = to_json_number(cell, decimal_comma=decimal_comma)
     except AmbiguousError as error:

@@ -14,19 +14,19 @@ from producer_api.events.fields import FIELDS
 REQUIRED = frozenset({"type", "site_id", "session_id"})
 _FIELDS = frozenset({*REQUIRED, *FIELDS, "event_id", "timestamp", "sent_at"})
 _DELIMITERS = ",;\t|"
-#: The line that sets the delimiter for Excel.
+#: A line that sets the delimiter, as in Excel.
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-#: Characters of blank lines: spreadsheets write delimiters into empty rows.
+#: Characters of blank lines: spreadsheets export empty rows as delimiters.
 _BLANK = ' \t\r\n,;|"'
 
-#: Field names in a file, and the names of headrace.
+#: The field names of headrace by the names in a file.
 FieldMap = Mapping[str, str]
 
 
 class Header(NamedTuple):
-    """A header; columns without a name are empty strings.
+    """A header. `columns` are the names in the file, `names` the fields of headrace.
 
-    `columns` are the names in the file, `names` those of the fields.
+    Both have an empty string for a column without a name.
     """
 
     delimiter: str
@@ -36,9 +36,10 @@ class Header(NamedTuple):
 
 
 def read_header(name: str, lines: Iterator[Line], field_map: FieldMap) -> Header | None:
-    """Read up to the header and return it, or None for an empty file. Blank lines are skipped.
+    """Read up to the header, skipping blank lines, and return it; None for an empty file.
 
-    Raises `UserError` if it has none of our fields, a field twice, or not all of `field_map`.
+    Raises `UserError` if it has no field of headrace, a duplicate field, or lacks a column of
+    `field_map`.
     """
     found = _find_header(lines, field_map)
     return None if found is None else _validated(name, *found, field_map)
@@ -51,7 +52,7 @@ def starts_with_header(start: str, field_map: FieldMap) -> bool:
 
 
 def _find_header(lines: Iterator[Line], field_map: FieldMap) -> tuple[Line, Header | None] | None:
-    """Return the first line that is not blank, and its header if it is one."""
+    """Return the first line that is not blank, with the header if it is one."""
     delimiters = _DELIMITERS
     for line in lines:
         if found := _SEP.fullmatch(line.text):
@@ -62,7 +63,7 @@ def _find_header(lines: Iterator[Line], field_map: FieldMap) -> tuple[Line, Head
 
 
 def _parse_header(text: str, field_map: FieldMap, delimiters: str) -> Header | None:
-    """Parse a line with the delimiter that yields most of our fields; None if there are none."""
+    """Parse a line with the delimiter that yields the most fields; None if it has none."""
     best, best_count = None, 0
     for delimiter in delimiters:
         try:
@@ -78,7 +79,7 @@ def _parse_header(text: str, field_map: FieldMap, delimiters: str) -> Header | N
 
 
 def _field(name: str, field_map: FieldMap) -> str:
-    """Return the field of a column; our names match in any case, and with spaces or hyphens."""
+    """Return the field of a column. Names match in any case, and with spaces or hyphens for _."""
     if name in field_map:
         return field_map[name]
     plain = re.sub(r"[\s-]+", "_", name.lower())
@@ -91,13 +92,12 @@ def _field(name: str, field_map: FieldMap) -> str:
 def _validated(name: str, line: Line, header: Header | None, field_map: FieldMap) -> Header:
     if header is None:
         raise UserError(
-            f"Line {line.number:,} of {name} must name the fields, such as "
-            "type,site_id,session_id,path; it has none of the first three. Map columns with other "
-            "names by --map theirs=ours"
+            f"Line {line.number:,} of {name} must be a header such as type,site_id,session_id,path "
+            "with at least one of the first three. Map other names with --map theirs=ours"
         )
     named = [column for column in header.names if column]
     if duplicates := {column for column in named if named.count(column) > 1}:
-        raise UserError(f"Line {line.number:,} of {name} names {min(duplicates)} twice")
+        raise UserError(f"Line {line.number:,} of {name} has {min(duplicates)} twice")
     if missing := field_map.keys() - set(header.columns):
-        raise UserError(f"--map names {min(missing)}, which is not a column of {name}")
+        raise UserError(f"--map has {min(missing)}, which is not a column of {name}")
     return header

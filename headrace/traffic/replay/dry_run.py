@@ -1,4 +1,4 @@
-"""`headrace replay --dry-run`: validate events by the server's rules, without a server."""
+"""`headrace replay --dry-run`: validate events as the server does, without a server."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _NO_ID = str(UUID(int=0))
 
 
 def dry_run(*, clamps: bool) -> Send:
-    """Return a replacement for `Sender.send`; `clamps` if no import window would be opened."""
+    """Return a replacement for `Sender.send`. Set `clamps` if no import windows would be open."""
     now = time.time_ns() // 1_000
     context = EventContext(lambda: now, lambda: _NO_ID, ImportSites((), lambda: now))
 

@@ -1,9 +1,9 @@
 """Derive event ids from content, so that importing the same events again is idempotent.
 
 The id is a UUID (version 5) of the event's canonical JSON, and of the number of its previous
-occurrences in the same file. File name, compression, order of members, white space, the format of
-numbers and timestamps, `null` members, batches and rate do not matter; CSV and JSON lines with the
-same values give the same ids.
+occurrences in the same file. It does not depend on file name, compression, order of members, white
+space, the format of numbers and timestamps, `null` members, batches or rate. CSV and JSON lines
+with the same values yield the same ids.
 """
 
 import json
@@ -13,9 +13,9 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID, uuid5
 
-from headrace.traffic.replay.exact_json import Object
+from headrace.traffic.replay.exact_json import JsonObject
 
-#: Never change this: a file must give the same ids in every version.
+#: Never change this: a file must yield the same ids in every version.
 _NAMESPACE = UUID("5b0f6f5e-4e1c-5d7e-9d5e-6a3f2c8b7a10")
 _DIGEST_BYTES = 16
 #: Enough precision to normalise numbers without rounding.
@@ -33,10 +33,10 @@ class EventIds:
         self._counts.execute("BEGIN")
 
     def begin_file(self) -> None:
-        """Reset the counts: the same event in another file gets the same id."""
+        """Reset the counts, so that the same event in another file gets the same id."""
         self._counts.execute("DELETE FROM seen")
 
-    def id_of(self, event: Object, timestamp: int | None) -> str:
+    def id_of(self, event: JsonObject, timestamp: int | None) -> str:
         """Return the id of an event.
 
         `timestamp` is microseconds since 1970, or None if it is missing or invalid.
@@ -50,7 +50,7 @@ class EventIds:
         return str(uuid5(_NAMESPACE, f"{digest.hex()}:{count}"))
 
 
-def _canonical(event: Object, timestamp: int | None) -> bytes:
+def _canonical(event: JsonObject, timestamp: int | None) -> bytes:
     """Return the same bytes for all representations of an event."""
     found = _normalized(event)
     if timestamp is not None:
@@ -72,7 +72,7 @@ def _normalized(value: Any) -> Any:
 
 
 def _number(text: str) -> str:
-    """Return a normalised number as a string that cannot occur in an event."""
+    """Return a normalised number, as a string that no event can contain."""
     try:
         return f"\0{Decimal(text).normalize(_EXACT)}"
     except ArithmeticError:

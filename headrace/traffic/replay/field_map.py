@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from headrace.traffic.replay.exact_json import Object, decode_object, encode
+from headrace.traffic.replay.exact_json import JsonObject, decode_object, encode
 
 
 def make_renamer(field_map: Mapping[str, str]) -> Callable[[bytes], bytes]:
@@ -30,7 +30,7 @@ def make_renamer(field_map: Mapping[str, str]) -> Callable[[bytes], bytes]:
 
 
 def _pop(members: Any, path: Sequence[str]) -> Any:
-    """Remove and return a member, or return UNSET; an object that becomes empty is removed, too."""
+    """Remove and return a member, or return UNSET. Objects that become empty are removed."""
     if not isinstance(members, dict):
         return UNSET
     whole = ".".join(path)
@@ -42,7 +42,7 @@ def _pop(members: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def _object_at(members: Object, path: Sequence[str]) -> Object:
+def _object_at(members: JsonObject, path: Sequence[str]) -> JsonObject:
     """Return the object at a path; create it if it does not exist."""
     for name in path:
         if not isinstance(members.get(name), dict):

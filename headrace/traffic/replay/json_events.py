@@ -12,7 +12,7 @@ from headrace.traffic.replay.recorded_event import RecordedEvent
 from headrace.traffic.replay.text_files import MAX_LINE, Line, to_bytes
 from producer_api.events.lenient_split import split_leniently
 
-#: A document is read into memory as a whole.
+#: The maximum size of a document, which is read into memory as a whole.
 MAX_DOCUMENT = 64 * 1024 * 1024
 
 _DOCUMENT = re.compile(r'\s*(\[|\{\s*"events"\s*:\s*\[)')
@@ -45,8 +45,8 @@ def read_document(name: str, file: TextIO) -> Iterator[RecordedEvent]:
     document = to_bytes(file.read(MAX_DOCUMENT + 1))
     if len(document) > MAX_DOCUMENT:
         raise UserError(
-            f"{name} is one JSON document of over {MAX_DOCUMENT >> 20} MiB. Make JSON lines "
-            "of it, which may be of any size: jq -c '.[]'"
+            f"{name} is one JSON document of over {MAX_DOCUMENT >> 20} MiB. Convert it to JSON "
+            "lines, which have no size limit: jq -c '.[]'"
         )
     for number, element in enumerate(_elements(name, document), 1):
         # Line breaks in JSON are white space: strings cannot contain any.
@@ -62,7 +62,7 @@ def _elements(name: str, document: bytes) -> list[Raw] | list[bytes]:
         elements = split_leniently(document, len(document))
         if elements is None:
             raise UserError(
-                f"{name} begins like a JSON document of events, but is invalid: {error}"
+                f"{name} looks like a JSON document of events, but is invalid: {error}"
             ) from None
         return elements
     return found.events if isinstance(found, _Envelope) else found

@@ -1,4 +1,4 @@
-"""Progress of a replay: a progress bar on a terminal, regular lines elsewhere."""
+"""Progress of a replay: a progress bar on a terminal, else regular lines."""
 
 import time
 from collections.abc import Callable

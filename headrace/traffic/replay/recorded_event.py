@@ -1,4 +1,4 @@
-"""Recorded events, and what is added to them before they are sent."""
+"""Recorded events, and the fields that are added before they are sent."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from headrace.traffic.replay.timestamps import to_iso
 
 
 class Problem(NamedTuple):
-    """Why an event is rejected before it is sent; `header` is the header of its CSV file."""
+    """Why an event is rejected before it is sent. `header` is the header of its CSV file."""
 
     code: str
     error: str
@@ -17,10 +17,10 @@ class Problem(NamedTuple):
 
 
 class RecordedEvent(NamedTuple):
-    """One event: its first line, or its element in a JSON document, and its bytes.
+    """One event: the number of its line, or of its element in a JSON document, and its bytes.
 
-    The bytes are one line without the line end, not blank, and usually a JSON object.
-    `has_time` is False if it has no timestamp.
+    The bytes are one line without the line end, not blank, and usually a JSON object. `has_time`
+    is False for an event without a timestamp.
     """
 
     line: int
@@ -30,7 +30,7 @@ class RecordedEvent(NamedTuple):
 
 
 class EventCompleter:
-    """Completes events: adds an id for deduplication, sets the site, converts the timestamp."""
+    """Completes events: sets the site, converts the timestamp, adds an id for deduplication."""
 
     def __init__(self, site_id: str | None) -> None:
         self._site_id = site_id
@@ -52,7 +52,7 @@ class EventCompleter:
         if self._site_id is not None:
             members["site_id"] = self._site_id
         if "sent_at" in members:
-            # The server would correct the timestamp by it, but the event was recorded earlier.
+            # The server would correct the timestamp by it, as if the event were sent now.
             members["sent_at"] = None
         micros = None
         timestamp = members.get("timestamp")

@@ -1,8 +1,8 @@
 """The file of `--rejects`: rejected events and reasons, which `headrace replay` can read again.
 
 Each line is `{"rejected":{"code","error","at"},"event":{...}}`. Input that is not a JSON object is
-in `line` instead of `event`, for a CSV row with the `header` of its file. Reading unwraps the
-events, so the file can be corrected and imported; ids are those of the first import.
+in `line` instead of `event`; a CSV row is accompanied by the `header` of its file. Events are
+unwrapped when the file is read, so it can be corrected and replayed; event ids do not change.
 """
 
 import io
@@ -62,7 +62,7 @@ def rejects_file(path: Path) -> Iterator[WriteReject]:
 
 
 def unwrap_rejects(event: RecordedEvent) -> Iterator[RecordedEvent]:
-    """Yield the event, or the row's events, in a line of such a file; other lines unchanged."""
+    """Yield the events in a line of such a file; yield other lines unchanged."""
     try:
         reject = _reject(event.data) if event.data.startswith(_BEGIN) else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

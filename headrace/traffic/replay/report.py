@@ -14,14 +14,14 @@ _CLAMPED = {
     "too_old": "over 24 hours old, and no import window was open",
     "too_new": "over 5 minutes ahead of the server's clock, and no import window was open",
 }
-#: If timestamps were, or would be, clamped.
+#: What to do if timestamps were, or would be, clamped.
 CLAMPED_ADVICE = (
-    "Timestamps are kept in an import window: give --token with one of `headrace tokens create "
-    "--manage --site SITE`, or set HEADRACE_IMPORT__SITES for the server"
+    "To keep timestamps, use --token with a token of `headrace tokens create --manage --site "
+    "SITE`, or set HEADRACE_IMPORT__SITES on the server"
 )
 _ALREADY_SENT = (
-    "Those sent now keep the wrong time: sending them again changes nothing, unless as another "
-    "--site-id. Use --dry-run first"
+    "Events that were sent keep the wrong time, because sending them again has no effect, except "
+    "with another --site-id. Use --dry-run first"
 )
 
 
@@ -35,7 +35,7 @@ class ReasonCount:
 
 
 class Report:
-    """Counts results. Each event must be counted once."""
+    """Counts the results of events."""
 
     def __init__(
         self, now: Callable[[], float] = time.monotonic, *, is_dry_run: bool = False
@@ -45,9 +45,9 @@ class Report:
         self._is_dry_run = is_dry_run
         self.accepted = 0
         self.rejections: dict[str, ReasonCount] = {}
-        #: Accepted with a clamped timestamp.
+        #: Accepted events with a clamped timestamp, by reason.
         self.clamped: dict[str, ReasonCount] = {}
-        #: Accepted with the time of arrival.
+        #: Accepted events without a timestamp.
         self.without_time = 0
         #: The location of the event that was counted last.
         self.last = ""
@@ -102,7 +102,8 @@ class Report:
                 else f"{self.without_time:,} events have no `timestamp`: their time is"
             )
             notes.append(
-                f"{counted} that of arrival. If another field has it, use --map FIELD=timestamp."
+                f"{counted} the time of arrival. If another field has it, use "
+                "--map FIELD=timestamp."
             )
         return notes
 

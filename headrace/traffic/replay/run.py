@@ -13,24 +13,24 @@ from headrace.errors import UserError
 from headrace.traffic.replay.batches import Batch, read_ahead, read_batches
 from headrace.traffic.replay.csv_header import FieldMap
 from headrace.traffic.replay.dry_run import dry_run
+from headrace.traffic.replay.import_windows import import_windows
 from headrace.traffic.replay.progress import ReplayScreen
 from headrace.traffic.replay.recorded_event import EventCompleter, RecordedEvent
 from headrace.traffic.replay.rejects import WriteReject
 from headrace.traffic.replay.report import Report
 from headrace.traffic.replay.sender import NotAcceptedError, Result, Send, Sender
-from headrace.traffic.replay.windows import import_windows
 from producer_api.events.batch import MAX_EVENTS
 
-#: With a rate, batches are so small that there are this many requests per second.
+#: With a rate, batches are small enough for this many requests per second.
 _REQUESTS_PER_SECOND = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to send, and where to.
+    """The files to send, and the server.
 
-    `rate` is events per second, or None for no limit. With a `token`, import windows are opened at
-    `query`, or else at `base`, so that timestamps are not clamped.
+    `rate` is in events per second, or None for no limit. With a `token`, import windows are opened
+    at the URL `query`, by default `base`, so that timestamps are not clamped.
     """
 
     paths: Sequence[Path]
@@ -44,7 +44,7 @@ class Options:
 
 
 class RateLimiter:
-    """Limits events to `rate` per second. Lost time is not made up for."""
+    """Limits events to `rate` per second, without bursts after a delay."""
 
     def __init__(
         self,
@@ -131,5 +131,5 @@ async def _send(send: Send, batch: Batch, report: Report, reject: WriteReject | 
         stopped_at = batch.location(next(iter(pending.values()), batch.events[-1]))
         raise UserError(
             f"Stopped at {stopped_at}: {error}. "
-            "Run the same command again: what was accepted before counts once"
+            "Run the same command again: events that were accepted are deduplicated"
         ) from error

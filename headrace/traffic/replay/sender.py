@@ -14,7 +14,7 @@ from schemas.reject_reasons import RejectReason
 
 #: How long a batch is retried.
 RETRY_TIMEOUT_SECONDS = 180.0
-#: The same, as long as the server has not answered any request.
+#: How long the first batch is retried if the server has not responded to any request.
 FIRST_RETRY_TIMEOUT_SECONDS = 15.0
 
 _REQUEST_TIMEOUT_SECONDS = 60.0
@@ -22,6 +22,7 @@ _MAX_BACKOFF_SECONDS = 10.0
 _MAX_RETRY_AFTER_SECONDS = 60.0
 _HEADERS = {"Content-Type": "application/x-ndjson"}
 _CLAMPED = RejectReason.WOULD_BE_CLAMPED.code
+_RATE_LIMITED = RejectReason.RATE_LIMITED.code
 _NEVER_CLAMP = {"Headrace-Clamp": "never"}
 _SHOWN_CHARACTERS = 200
 
@@ -55,7 +56,7 @@ class _ErrorBody(msgspec.Struct):
 
 
 class NotAcceptedError(Exception):
-    """Events were not accepted, and may be if they are sent again; the message says why."""
+    """The server did not accept events, but may if they are sent again; the message says why."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -71,9 +72,9 @@ _error_body = msgspec.json.Decoder(_ErrorBody).decode
 
 
 class Sender:
-    """Sends to one server; `on_retry` is called with the reason of each retry.
+    """Sends events to one server. `on_retry` is called with the reason of each retry.
 
-    With `open_windows`, no timestamp is clamped: it is called with the events that need a window.
+    With `open_windows`, no timestamp is clamped: it is called with events that need a window.
     """
 
     def __init__(
@@ -94,8 +95,8 @@ class Sender:
         """Send the events until each is accepted or rejected.
 
         `on_result` is called once for each event, as soon as its result is known. Raises
-        `NotAcceptedError` if some are not accepted within minutes, `UserError` if no server answers
-        or it is not a headrace.
+        `NotAcceptedError` if some are not accepted within minutes, `UserError` if no server
+        responds or it is not headrace.
         """
         try:
             await self._send(events, on_result)
@@ -103,8 +104,8 @@ class Sender:
             if self._was_answered:
                 raise
             raise UserError(
-                f"No headrace answers at {self._shown} ({error}). Start one with `headrace up`, or "
-                "name its address with --to"
+                f"No server responds at {self._shown} ({error}). Start headrace with "
+                "`headrace up`, or specify another address with --to"
             ) from error
 
     async def _send(self, events: Sequence[bytes], on_result: OnResult) -> None:
@@ -123,7 +124,7 @@ class Sender:
                     is_clamped = self._open_windows is not None and result.code == _CLAMPED
                     if is_clamped:
                         clamped.append(events[index])
-                    if is_clamped or result.status == "failed":
+                    if is_clamped or result.status == "failed" or result.code == _RATE_LIMITED:
                         failed.append(index)
                         reason = result.error
                     else:
@@ -135,7 +136,7 @@ class Sender:
                     raise NotAcceptedError(reason, retry_after)
 
     def _retry_delay(self, error: Exception) -> bool | float:
-        """Return whether to retry, or the seconds to wait before if the server says so."""
+        """Return whether to retry, or the seconds of the response's `Retry-After`."""
         if not isinstance(error, NotAcceptedError):
             return False
         if not isinstance(error, WindowOpenedError):
@@ -162,10 +163,10 @@ class Sender:
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             raise NotAcceptedError(str(error) or "the connection was lost") from error
         except TimeoutError as error:
-            raise NotAcceptedError(f"no answer within {_REQUEST_TIMEOUT_SECONDS:g} s") from error
+            raise NotAcceptedError(f"no response within {_REQUEST_TIMEOUT_SECONDS:g} s") from error
         except aiohttp.ClientError as error:
             raise UserError(
-                f"The server at {self._shown}/api/events is not a headrace: {error}"
+                f"The server at {self._shown}/api/events is not headrace: {error}"
             ) from error
 
     def _read(
@@ -176,13 +177,13 @@ class Sender:
         try:
             results = _results(body).results
         except (msgspec.DecodeError, UnicodeDecodeError):
-            reason = f"{self._shown}/api/events answered {response.status}: {error_of(body)}"
+            reason = f"{self._shown}/api/events returned {response.status}: {error_of(body)}"
             if response.status in _TRANSIENT_STATUSES:
                 raise NotAcceptedError(reason, retry_after) from None
-            raise UserError(f"{reason}. It does not seem to be a headrace") from None
+            raise UserError(f"{reason}. It does not seem to be headrace") from None
         if len(results) != count:
             raise UserError(
-                f"{self._shown} answered for {counted(len(results), 'event')}, not {count:,}"
+                f"{self._shown} returned {counted(len(results), 'result')} for {count:,} events"
             )
         return results, retry_after
 
@@ -195,7 +196,7 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
 
 
 def error_of(body: bytes) -> str:
-    """Return the sentence of an error response, or else the beginning of its body."""
+    """Return the message of an error response, or the beginning of any other body."""
     try:
         return _error_body(body).error
     except (msgspec.DecodeError, UnicodeDecodeError):

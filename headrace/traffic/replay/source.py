@@ -1,4 +1,4 @@
-"""Open a file of recorded events, or standard input: decompress it and detect its format."""
+"""Open a file of recorded events, or standard input; decompress it and detect its format."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ from headrace.traffic.replay.text_files import open_text, read_lines
 
 STANDARD_INPUT = Path("-")
 
-#: What the numbers of events count.
+#: What the number of an event refers to: a line of a file, or an event of a JSON document.
 Unit = Literal["line", "event"]
 
 _BUFFER_BYTES = 256 * 1024
@@ -31,10 +31,7 @@ _CSV_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".psv"})
 
 
 class Source:
-    """The events of one file, which is streamed once.
-
-    `name` is the file name to show, `unit` what the numbers of its events count.
-    """
+    """The events of one file, which can be read once. `name` is its name in messages."""
 
     def __init__(self, path: Path, file: "io.BufferedReader[Any]", field_map: FieldMap) -> None:
         self.name = "standard input" if path == STANDARD_INPUT else str(path)
@@ -92,8 +89,8 @@ class Source:
 @contextmanager
 def open_source(path: Path, field_map: FieldMap) -> Iterator[Source]:
     """Open a file, or standard input for `-`; raises `UserError` if it cannot be read."""
-    # Use the raw file if there is one: a thread that still reads at the end of the process would
-    # hold the lock of `sys.stdin.buffer`, which Python needs to exit.
+    # Use the raw file if there is one: a thread that is still reading when the process exits would
+    # hold the lock of `sys.stdin.buffer`, and Python could not exit.
     standard: Any = sys.stdin.buffer
     try:
         raw: Any = (
@@ -120,5 +117,5 @@ def total_bytes(paths: Sequence[Path]) -> int | None:
 
 def _decompressed(file: "io.BufferedReader[Any]") -> BinaryIO:
     is_gzip = file.peek(len(_GZIP)).startswith(_GZIP)
-    # Unbuffered: a buffer would drop what was decompressed before an error.
+    # Unbuffered: a buffer would discard the data that was decompressed before an error.
     return gzip.GzipFile(fileobj=file) if is_gzip else file  # type: ignore[return-value]

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, TextIO
 
 from headrace.errors import UserError
 
-#: Maximum characters per line. Longer lines are cut; the server rejects events over 64 KiB.
+#: Maximum characters per line. Longer lines are truncated; the server rejects events over 64 KiB.
 MAX_LINE = 256 * 1024
 
 _BUFFER_BYTES = 256 * 1024
-#: UTF-32 before UTF-16, because one of its marks begins with that of UTF-16.
+#: UTF-32 before UTF-16: the mark of UTF-32-LE begins with that of UTF-16-LE.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -34,7 +34,7 @@ _UNSUPPORTED = {
 
 
 class Line(NamedTuple):
-    """A line with its line end; lines over `MAX_LINE` are cut, and not `is_complete`."""
+    """A line with its line end. Lines over `MAX_LINE` are truncated, and not `is_complete`."""
 
     number: int
     text: str
@@ -53,7 +53,7 @@ def open_text(name: str, file: Any) -> tuple[TextIO, str]:
             raise UserError(f"{name} is {sentence}")
     encoding = _encoding(beginning)
     errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
-    # Line ends of the classic Mac OS, which Excel's "CSV (Macintosh)" has.
+    # Line ends of classic Mac OS, as in Excel's format "CSV (Macintosh)".
     start = beginning.decode(encoding, "replace")
     has_cr = "\r" in start and "\n" not in start
     return io.TextIOWrapper(file, encoding, errors, newline=None if has_cr else "\n"), start

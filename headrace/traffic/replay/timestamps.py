@@ -1,4 +1,4 @@
-"""Convert timestamps as other programs write them to ISO 8601 (docs/imports.md)."""
+"""Convert timestamp formats of other programs to ISO 8601 (docs/imports.md)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,12 +29,13 @@ _NOON = 12
 def to_iso(text: str) -> tuple[str, int | None]:
     """Return a timestamp that the server accepts, and its microseconds since 1970.
 
-    Timestamps that the server accepts are returned unchanged, unknown formats unchanged with None.
+    Timestamps that the server accepts are returned unchanged. Unknown formats are returned
+    unchanged, with None.
     """
     if (micros := _micros(text)) is not None:
         return text, micros
     try:
-        iso = _converted(text.strip())
+        iso = _convert(text.strip())
     except (ValueError, OverflowError):
         return text, None
     micros = _micros(iso)
@@ -48,9 +49,9 @@ def _micros(text: str) -> int | None:
         return None
 
 
-def _converted(text: str) -> str:
+def _convert(text: str) -> str:
     if unix := _UNIX.fullmatch(text):
-        return _of_unix(unix[1], unix[2] or "")
+        return _from_unix(unix[1], unix[2] or "")
     if _MAIL_FORM.fullmatch(text):
         return parsedate_to_datetime(text).isoformat()
     found = _FORM.fullmatch(text)
@@ -73,7 +74,7 @@ def _converted(text: str) -> str:
     return f"{day}T{time}{zone}"
 
 
-def _of_unix(whole: str, fraction: str) -> str:
+def _from_unix(whole: str, fraction: str) -> str:
     factor = next((unit for digits, unit in _UNITS if len(whole) <= digits), None)
     number = Decimal(f"{whole}.{fraction or 0}")
     micros = int(number / 1_000 if factor is None else number * factor)

@@ -45,7 +45,7 @@ RATE_WINDOW_MS = alert_rules.RATE_MINUTES * _MINUTE_MS
 RATE_PAUSE_MS = 30 * _MINUTE_MS
 
 #: The fields of the event in the details of each alert.
-_WHERE = ("site_id", "session_id", "visitor_id", "user_id", "url")
+_WHERE = ("site_id", "session_id", "visitor_id", "user_id", "url", "trust")
 #: The field of the details with the link to the dashboard.
 LINK = "dashboard_url"
 

@@ -1,33 +1,47 @@
-"""Active sessions of the last minutes, with the current page and referrer host of each."""
+"""Active sessions of the last minutes, with the current page, the origin and the client of each."""
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Sequence
+from sys import intern
 from typing import NamedTuple, TypeVar
 
 from schemas.event_types import PASSIVE_TYPES
-from schemas.live import ACTIVE_SECONDS, TOP_NAMES
+from schemas.live import ACTIVE_SECONDS
 from schemas.paths import path_of
 from schemas.records import RawEvent
+from streams.domain.live.name_counts import NameCounts
 from streams.domain.sessions.referrers import is_own, own_hosts, referrer_host, with_hosts
 
 T = TypeVar("T")
 
 ACTIVE_MS = ACTIVE_SECONDS * 1_000
 
-#: Limit of names per kind and site; the rarest are evicted. Counts are kept by the hash of the
-#: name, so that an evicted name has its exact count when it occurs again.
-MAX_NAMES = 1_000
-#: Limit of a name in the counters.
-MAX_NAME_CHARACTERS = 256
-
 #: Limit of the visitors of a passive sequence, nearly always one.
 _MAX_PASSIVE_VISITORS = 4
 
-_KEPT_NAMES = MAX_NAMES // 2
-
-
 #: A visitor, and the second of its event.
 Seen = tuple[str, int]
+
+
+class _Labels(NamedTuple):
+    """The first country, device and traffic source of a session."""
+
+    country: str | None = None
+    device: str | None = None
+    source: str | None = None
+
+    def with_event(self, event: RawEvent) -> "_Labels":
+        """Return the labels with those of an event that were not known."""
+        found = (
+            self.country or event.country,
+            self.device or event.device,
+            self.source or event.source,
+        )
+        # Interned, because many sessions share them.
+        return self if found == self else _Labels(*(name and intern(name) for name in found))
+
+
+_NO_LABELS = _Labels()
 
 
 class _Session(NamedTuple):
@@ -37,6 +51,7 @@ class _Session(NamedTuple):
     #: The counted referrer host, and the own hosts of the site.
     came_from: str | None = None
     own: frozenset[str] = frozenset()
+    labels: _Labels = _NO_LABELS
 
 
 class _PassiveRun(NamedTuple):
@@ -46,14 +61,15 @@ class _PassiveRun(NamedTuple):
     came_from: str | None = None
     own: frozenset[str] = frozenset()
     visitors: tuple[Seen, ...] = ()
+    labels: _Labels = _NO_LABELS
 
 
 class ActiveSessions:
     """Sessions by the log time of their last event, the least recently active first.
 
-    A session that was idle for longer than the window starts again, without its previous page and
-    host. Passive events alone do not make a session active, but belong to it once another event
-    arrives.
+    A session that was idle for longer than the window starts again, without its previous page,
+    host and labels. Passive events alone do not make a session active, but belong to it once
+    another event arrives.
     """
 
     def __init__(self) -> None:
@@ -61,6 +77,9 @@ class ActiveSessions:
         self._passive: OrderedDict[str, _PassiveRun] = OrderedDict()
         self.pages = NameCounts()
         self.referrers = NameCounts()
+        self.countries = NameCounts()
+        self.devices = NameCounts()
+        self.sources = NameCounts()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -92,14 +111,18 @@ class ActiveSessions:
                 return ()
             visitors = (*run.visitors, seen)
             host = self.referrers.move(None, run.came_from)
-            known = _Session(run.last_ms, None, host, run.came_from, run.own)
-        last_ms, page, host, _, _ = known
+            known = _Session(run.last_ms, None, host, run.came_from, run.own, run.labels)
+            self._count_labels(_NO_LABELS, run.labels)
+        last_ms, page, host, _, _, _ = known
         if event.type == "pageview":
             page = self.pages.move(page, path_of(event.path, event.url))
         came_from, own = _origin(known, event)
         if came_from != known.came_from:
             host = self.referrers.move(host, came_from)
-        self._sessions[name] = _Session(max(last_ms, log_ms), page, host, came_from, own)
+        labels = known.labels.with_event(event)
+        if labels is not known.labels:
+            self._count_labels(known.labels, labels)
+        self._sessions[name] = _Session(max(last_ms, log_ms), page, host, came_from, own, labels)
         return visitors
 
     def decay(self, now_ms: int) -> bool:
@@ -130,12 +153,21 @@ class ActiveSessions:
     def _stop_counting(self, session: _Session) -> None:
         self.pages.move(session.page, None)
         self.referrers.move(session.host, None)
+        self._count_labels(session.labels, _NO_LABELS)
+
+    def _count_labels(self, old: _Labels, new: _Labels) -> None:
+        """Count a session under its new labels instead of the old ones."""
+        counts = (self.countries, self.devices, self.sources)
+        for count, before, after in zip(counts, old, new, strict=True):
+            if before != after:
+                count.replace(before, after)
 
 
 def _with_event(run: _PassiveRun, event: RawEvent, seen: Seen, log_ms: int) -> _PassiveRun:
     others = [one for one in run.visitors if one[0] != seen[0]]
     visitors = (*others, seen)[-_MAX_PASSIVE_VISITORS:]
-    return _PassiveRun(max(run.last_ms, log_ms), *_origin(run, event), visitors)
+    labels = run.labels.with_event(event)
+    return _PassiveRun(max(run.last_ms, log_ms), *_origin(run, event), visitors, labels)
 
 
 def _origin(known: _Session | _PassiveRun, event: RawEvent) -> tuple[str | None, frozenset[str]]:
@@ -154,39 +186,3 @@ def _origin(known: _Session | _PassiveRun, event: RawEvent) -> tuple[str | None,
 
 def _first(held: OrderedDict[str, T]) -> T:
     return next(iter(held.values()))
-
-
-class NameCounts:
-    """The number of sessions per name: a limited number of names with exact counts."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[int] = Counter()
-        self._names: dict[int, str] = {}
-
-    def move(self, old: int | None, name: str | None) -> int | None:
-        """Move a session from one name, given by its hash, to another; return the new hash."""
-        if old is not None:
-            self._counts[old] -= 1
-            if not self._counts[old]:
-                del self._counts[old]
-                self._names.pop(old, None)
-        if name is None:
-            return None
-        shown = name[:MAX_NAME_CHARACTERS]
-        new = hash(shown)
-        self._counts[new] += 1
-        self._names[new] = shown
-        if len(self._names) > MAX_NAMES:
-            self._evict_rare(new)
-        return new
-
-    def top(self) -> Iterator[tuple[str, int]]:
-        """Yield the most frequent names and their counts, the highest first."""
-        named = ((self._counts[key], name) for key, name in self._names.items())
-        for count, name in sorted(named, key=lambda one: (-one[0], one[1]))[:TOP_NAMES]:
-            yield name, count
-
-    def _evict_rare(self, just_seen: int) -> None:
-        by_count = sorted(self._names, key=self._counts.__getitem__, reverse=True)
-        kept = {*by_count[:_KEPT_NAMES], just_seen}
-        self._names = {key: name for key, name in self._names.items() if key in kept}

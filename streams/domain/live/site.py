@@ -4,12 +4,15 @@ from collections import Counter
 
 from schemas.live import LIVE_MINUTES, LIVE_SECONDS
 from schemas.records import (
+    CountryCount,
+    DeviceCount,
     LiveCounters,
     MinuteCount,
     PageCount,
     RawEvent,
     ReferrerCount,
     SecondCount,
+    SourceCount,
 )
 from streams.domain.live.latest import LatestEvents
 from streams.domain.live.sessions import ActiveSessions
@@ -81,6 +84,9 @@ class SiteWindows:
             pages=[PageCount(*one) for one in self.sessions.pages.top()],
             referrers=[ReferrerCount(*one) for one in self.sessions.referrers.top()],
             latest=self._latest.newest_first(),
+            countries=[CountryCount(*one) for one in self.sessions.countries.top()],
+            devices=[DeviceCount(*one) for one in self.sessions.devices.top()],
+            sources=[SourceCount(*one) for one in self.sessions.sources.top()],
         )
 
 

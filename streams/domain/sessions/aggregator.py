@@ -118,6 +118,22 @@ class SessionAggregator:
         if not was_open:
             self._set_deadline(key, changed)
 
+    def erase(self, key: bytes, src: Source) -> None:
+        """Publish a state without visits, upon which sinks delete the session's rows.
+
+        The state is deleted once it is published (design D5). Events that follow begin new visits.
+        """
+        if src.offset <= self._states.applied_until:
+            return
+        state = self._states.get(key)
+        if state is not None and src.offset <= state.src_offset:
+            return
+        site, _, session = key.decode().partition(":")
+        erased = SessionState(site_id=site, session_id=session, src_offset=src.offset, visits=[])
+        self._states.put(key, erased)
+        self._states.publish(key)  # even if an event of this batch begins a new visit
+        self._to_forget.set(key, self._now_ms)
+
     def _without_due(self, key: bytes, state: SessionState) -> SessionState:
         """Return the state without visits that no event can reach, if they are published."""
         if not self._states.is_changed(key):
@@ -141,7 +157,10 @@ class SessionAggregator:
         if settled is state and self._has_caught_up and not self._states.is_changed(key):
             settled = sessions.remove_due(state, self._now_ms, self._rules)
         if not settled.visits:
-            self._states.delete(key)
+            if self._has_caught_up and not self._states.is_changed(key):
+                self._states.delete(key)
+            else:  # just erased
+                self._to_forget.set(key, self._now_ms + 1)
             return
         if settled is not state:
             self._states.put(key, settled)

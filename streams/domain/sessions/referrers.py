@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from schemas.records import RawEvent, Stamped
 from schemas.urls import host_of, location_of
+from streams.domain.sessions.claims import order
 
 #: Limit of own hosts per visit or session.
 MAX_HOSTS = 8
@@ -54,12 +55,12 @@ def with_hosts(hosts: list[str], more: Collection[str]) -> list[str]:
 
 
 def external(candidates: Iterable[Stamped], own: Collection[str]) -> list[Stamped]:
-    """Return the first referrer of each external host, in order of time.
+    """Return the winning referrer of each external host, in their order (`claims`).
 
     The first one is the referrer, the others are its spares.
     """
     firsts: dict[str, Stamped] = {}
-    for one in sorted(candidates, key=lambda one: (one.ts, one.event_id)):
+    for one in sorted(candidates, key=order):
         if is_external(one.value, own):
             firsts.setdefault(_host_at(_origin(one.value)) or one.value, one)
     found = list(firsts.values())

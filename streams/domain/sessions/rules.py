@@ -147,7 +147,8 @@ def removed_at(state: SessionState, now_ms: int, rules: SessionRules) -> int:
 
     Visits that are due but could not be removed yet are retried later.
     """
-    at_ms = min(_deadline(visit, rules) for visit in state.visits if visit.state != "open")
+    closed = (_deadline(visit, rules) for visit in state.visits if visit.state != "open")
+    at_ms = min(closed, default=now_ms)  # without visits: of an erased session
     return now_ms + _RETRY_MS if at_ms < now_ms else at_ms
 
 

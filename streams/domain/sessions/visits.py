@@ -1,7 +1,7 @@
 """Visits: creating, updating and merging them.
 
 A visit keeps the first value of each text, and the first and last page. Each is stored with the
-time of its event, so that the order of arrival does not matter.
+trust and time of its event, so that the order of arrival does not matter (`claims`).
 """
 
 from collections.abc import Collection, Iterable
@@ -14,6 +14,8 @@ from schemas.event_types import PASSIVE_TYPES
 from schemas.headers import Source
 from schemas.paths import path_of
 from schemas.records import RawEvent, Stamped, Utm, Visit
+from streams.domain.sessions.attributes import client_of, traffic_source_of, values_of
+from streams.domain.sessions.claims import earlier, higher_trust, is_settled, later, stamp
 from streams.domain.sessions.referrers import external, is_external, own_hosts, with_hosts
 
 #: The namespace of visit ids.
@@ -24,6 +26,9 @@ _FIRSTS: tuple[
     Literal["visitor_id", "user_id", "utm_source", "utm_medium", "utm_campaign"], ...
 ] = ("visitor_id", "user_id", "utm_source", "utm_medium", "utm_campaign")
 
+
+#: Fields of one event, in a struct.
+_ATTRIBUTES: tuple[Literal["traffic_source", "client"], ...] = ("traffic_source", "client")
 
 _NO_UTM = Utm()
 
@@ -67,8 +72,8 @@ def with_event(visit: Visit, event: RawEvent, src: Source) -> Visit:
         visit = replace(visit, visit_id=_visit_id(event), began_offset=src.offset)
     entry, exit_ = visit.entry, visit.exit
     if kind == "pageview":
-        page = Stamped(path_of(event.path, event.url), ts, event.event_id)
-        entry, exit_ = _earlier(entry, page), _later(exit_, page)
+        page = stamp(path_of(event.path, event.url), event)
+        entry, exit_ = earlier(entry, page), later(exit_, page)
     utm = event.utm or _NO_UTM
     changed = replace(
         visit,
@@ -90,13 +95,16 @@ def with_event(visit: Visit, event: RawEvent, src: Source) -> Visit:
         utm_source=_first(visit.utm_source, utm.source, event),
         utm_medium=_first(visit.utm_medium, utm.medium, event),
         utm_campaign=_first(visit.utm_campaign, utm.campaign, event),
+        traffic_source=traffic_source_of(visit.traffic_source, event),
+        client=client_of(visit.client, event),
+        trust=higher_trust(visit.trust, event.trust),
     )
     own = own_hosts(event)
     if own.issubset(visit.hosts) and not (
         event.referrer and is_external(event.referrer, visit.hosts)
     ):
         return changed  # nearly always
-    came_from = [Stamped(event.referrer, ts, event.event_id)] if event.referrer else []
+    came_from = [stamp(event.referrer, event)] if event.referrer else []
     return _with_referrers(changed, own, came_from)
 
 
@@ -106,7 +114,8 @@ def join(older: Visit, younger: Visit) -> Visit:
     Its revision is the sum, as if all events had been applied to one visit.
     """
     firsts: dict[str, Any] = {
-        name: _earlier(getattr(older, name), getattr(younger, name)) for name in _FIRSTS
+        name: earlier(getattr(older, name), getattr(younger, name))
+        for name in (*_FIRSTS, *_ATTRIBUTES)
     }
     joined = replace(
         older,
@@ -119,8 +128,9 @@ def join(older: Visit, younger: Visit) -> Visit:
         errors=older.errors + younger.errors,
         payments=older.payments + younger.payments,
         engagements=older.engagements + younger.engagements,
-        entry=_earlier(older.entry, younger.entry),
-        exit=_later(older.exit, younger.exit),
+        entry=earlier(older.entry, younger.entry),
+        exit=later(older.exit, younger.exit),
+        trust=higher_trust(older.trust, younger.trust),
         **firsts,
     )
     came_from = () if younger.referrer is None else (younger.referrer, *younger.spare_referrers)
@@ -137,32 +147,18 @@ def _with_referrers(visit: Visit, own: Collection[str], more: Iterable[Stamped])
 
 
 def _first(known: Stamped | None, text: str | None, event: RawEvent) -> Stamped | None:
-    """Return the first non-empty text of the previous events and this one."""
-    if not text or (known is not None and known.ts < event.event_ts):  # nearly always
+    """Return the winning non-empty text of the previous events and this one."""
+    if not text or is_settled(known, event):
         return known
-    return _earlier(known, Stamped(text, event.event_ts, event.event_id))
-
-
-def _earlier(one: Stamped | None, other: Stamped | None) -> Stamped | None:
-    if one is None or other is None:
-        return one or other
-    return other if _is_before(other, one) else one
-
-
-def _later(one: Stamped | None, other: Stamped | None) -> Stamped | None:
-    if one is None or other is None:
-        return one or other
-    return other if _is_before(one, other) else one
-
-
-def _is_before(one: Stamped, other: Stamped) -> bool:
-    return one.ts < other.ts or (one.ts == other.ts and one.event_id < other.event_id)
+    return earlier(known, stamp(text, event))
 
 
 def retract(visit: Visit) -> Visit:
     """Return a visit as retracted: it was merged into another one."""
     # Its texts are in the merged visit, and would make the state too large.
-    without_texts: dict[str, Any] = dict.fromkeys((*_FIRSTS, "referrer", "entry", "exit"))
+    without_texts: dict[str, Any] = dict.fromkeys(
+        (*_FIRSTS, *_ATTRIBUTES, "referrer", "entry", "exit")
+    )
     return replace(
         visit,
         state="withdrawn",
@@ -188,7 +184,9 @@ def text_bytes(visit: Visit) -> int:
     """Return the bytes (UTF-8) of a visit's texts, which clients choose."""
     stamped = (visit.entry, visit.exit, visit.referrer, *visit.spare_referrers)
     firsts = (getattr(visit, name) for name in _FIRSTS)
-    texts = (one.value for one in (*stamped, *firsts) if one is not None)
+    texts = [one.value for one in (*stamped, *firsts) if one is not None]
+    for attributes in (getattr(visit, name) for name in _ATTRIBUTES):
+        texts += [text for text in values_of(attributes) if text]
     return sum(len(text.encode()) for text in (*texts, *visit.hosts))
 
 

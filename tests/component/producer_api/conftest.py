@@ -36,7 +36,9 @@ async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 def new_api(fake: FakeKafka, deadline_seconds: float = 10) -> Api:
     """Return an application with a fixed clock; a busy machine does not exceed the deadline."""
     settings = Settings(
-        api=ApiSettings(deadline_seconds=deadline_seconds, max_waiting_bytes=1024 * 1024),
+        api=ApiSettings(
+            deadline_seconds=deadline_seconds, max_waiting_bytes=1024 * 1024, sites="open"
+        ),
         HEADRACE_IMPORT=ImportSettings(sites=("archive",)),
     )
     return create_app(settings, connection=fake, now=lambda: NOW)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from producer_api.http.app import create_app
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.fake_kafka import FakeKafka
 
@@ -181,7 +181,7 @@ async def test_readiness_includes_the_other_roles() -> None:
     """Under `up`, all roles must be ready."""
     problems = ["the role streams has not started"]
     api = create_app(
-        Settings(),
+        Settings(api=ApiSettings(sites="open")),
         connection=FakeKafka(),
         ready_checks=[lambda: problems[0] if problems else None],
     )
@@ -205,7 +205,7 @@ async def test_the_documentation_loads_no_other_resources(client: httpx.AsyncCli
 
 async def test_the_lifespan_starts_and_stops_the_role(fake: FakeKafka) -> None:
     """By the messages of the ASGI lifespan protocol."""
-    api = create_app(Settings(), connection=fake)
+    api = create_app(Settings(api=ApiSettings(sites="open")), connection=fake)
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     sent = []
 

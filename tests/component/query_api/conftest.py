@@ -18,13 +18,14 @@ from query_api.live_store import LiveStore
 from schemas.codec import encode
 from schemas.records import LiveCounters
 from sinks.delivery.publisher import Configuration, Unavailable
+from sinks.sites.service import SiteService
 from sinks.sql.engine import Database, open_database
-from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
 from tests.component.query_api.fake_service import FakeService
 from tests.contract.sinks import samples
+from tests.fixtures.migrated import create_migrated
 from tests.unit.query_api.test_live import NOW_MS
 
 
@@ -66,6 +67,7 @@ class Role:
     windows: FakeTopic
     database: Database
     writer: Writer
+    sites: FakeTopic
 
     def put(self, counters: LiveCounters) -> None:
         """Store live counters."""
@@ -109,31 +111,36 @@ async def role(
     for feed in (alert_feed, live_feed):
         monkeypatch.setattr(feed, "INTERVAL_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path}/headrace.db"
-    upgrade(url)
+    create_migrated(url)
     database, writer = open_database(url), await samples.open_for_test(url)
     await writer.assign(samples.TOPIC, 0)
     (reader, service, windows) = (FakeReader(LiveStore(lambda: NOW_MS)), FakeService(), FakeTopic())
-    query = new_query(url, reader, service, windows, list_seconds)
+    sites = FakeTopic()
+    query = new_query(url, reader, service, windows, list_seconds, sites)
     await query.start()
-    yield Role(query, reader, service, windows, database, writer)
+    yield Role(query, reader, service, windows, database, writer, sites)
     await query.stop()
     await writer.close()
     await database.close()
 
 
-def new_query(
+def new_query(  # noqa: PLR0913, PLR0917 - each is a dependency
     url: str,
     reader: FakeReader,
     service: FakeService,
     windows: FakeTopic | None = None,
     list_seconds: float = 10.0,
+    sites: FakeTopic | None = None,
 ) -> Query:
     """Return an application whose clock stands at `NOW_MS`."""
     publish = (windows or FakeTopic()).publish
 
     @asynccontextmanager
     async def open_services() -> AsyncIterator[Services]:
-        yield Services(service, publish)  # type: ignore[arg-type]
+        database = open_database(url)
+        registered = SiteService(database, (sites or FakeTopic()).publish, service.delete)
+        yield Services(service, publish, registered)  # type: ignore[arg-type]
+        await database.close()
 
     query = Query(
         open_reader(url, list_seconds),

@@ -96,7 +96,7 @@ def test_the_database_is_logged_without_a_password(url: str, shown: str) -> None
 
     (line,) = query.describe("http://127.0.0.1:9")
 
-    assert line.startswith("The live page is at http://127.0.0.1:9/, the API at http://127.0.0.1:9")
+    assert line.startswith("The dashboard is at http://127.0.0.1:9/, the API at http://127.0.0.1:9")
     assert shown in line
     assert "secret" not in line
 

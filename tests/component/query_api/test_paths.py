@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from query_api import auth, queries, tokens
-from query_api.app import sanitize_headers
+from query_api.headers import sanitize_headers
 from query_api.live_store import LiveStore
 from tests.component.query_api.conftest import FakeReader, Role, new_query
 from tests.component.query_api.fake_service import FakeService
@@ -162,7 +162,7 @@ async def test_unknown_paths_and_methods_are_rejected(role: Role) -> None:
         ("POST", ONE, "DELETE, GET, HEAD, PATCH"),
         ("POST", "/healthz", "GET, HEAD"),
         ("HEAD", f"{ONE}/test", "POST"),
-        ("OPTIONS", "/api/sites", "GET, HEAD"),
+        ("OPTIONS", "/api/sites", "GET, HEAD, POST"),
         ("TRACE", "/page/live.js", "GET, HEAD"),
     ],
 )

@@ -8,6 +8,7 @@ from schemas.event_types import EVENT_TYPES, TICK
 from schemas.headers import (
     CLIENT_ID,
     EVENT_ID,
+    EXCLUDED,
     REPLAY_FOR,
     REPLAY_OF,
     SOURCE,
@@ -88,7 +89,7 @@ async def test_ticks_are_passed_on_to_who_needs_time() -> None:
 
     batch = await router.run_batch(tick, tick._replace(offset=2))
 
-    topics = ("events-session", "events-pageleave", "events-alert")
+    topics = {topic.name for event_type in EVENT_TYPES.values() for topic in event_type.routes}
     assert set(batch.outputs) == {(topic, 0) for topic in topics}
     for first, second in batch.outputs.values():
         assert (first.key, first.value) == (None, None)
@@ -203,6 +204,39 @@ async def test_nothing_is_decoded() -> None:
     batch = await router.run_batch(garbage)
 
     assert [out.value for out in batch.outputs["events-session", 0]] == [b"\x00garbage"]
+
+
+def excluded_record(offset: int, name: str, *more: tuple[str, bytes]) -> InRecord:
+    """Return an event of a bot with an id of the client."""
+    return raw_record(offset, event(name, excluded="bot"), CLIENTS, (EXCLUDED, b"bot"), *more)
+
+
+async def test_an_event_of_a_bot_is_not_routed() -> None:
+    """Nor are repeats of it that look different: in SQL, the first of several counts, too."""
+    router = await a_router()
+    records = [
+        excluded_record(1, "a"),
+        raw_record(2, event("a"), CLIENTS),
+        raw_record(3, event("b"), CLIENTS),
+        excluded_record(4, "b"),
+    ]
+
+    batch = await router.run_batch(*records)
+
+    assert (batch.dead_letters, set(batch.outputs)) == ([], {("events-session", 0)})
+    [out] = batch.outputs["events-session", 0]
+    assert find(out.headers, SOURCE) == Source(0, 3, NOON_MS).pack()
+
+
+@pytest.mark.parametrize("stage", STREAM_STAGES)
+async def test_a_replayed_dead_letter_of_a_bot_is_not_counted(stage: str) -> None:
+    """An earlier version may have routed the event, and its stage may have rejected it."""
+    router = await a_router()
+    replay = ((REPLAY_FOR, stage.encode()), (REPLAY_OF, b"events-raw/0/1"))
+
+    batch = await router.run_batch(excluded_record(9, "a", *replay))
+
+    assert (batch.outputs, batch.dead_letters) == ({}, [])
 
 
 def a_replay(offset: int, stage: str, origin: str = "events-raw/0/1", **given: Any) -> InRecord:

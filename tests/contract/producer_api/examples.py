@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import schemas
-from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
+from schemas.reject_reasons import ACCESS_REASONS, NOT_IN_KAFKA, RejectReason
 
 FOLDER = Path(schemas.__file__).parent / "examples"
 VALID = FOLDER / "valid"
 INVALID = FOLDER / "invalid"
 
-#: Reasons that do not depend on the body, but on the path, the connection or the server.
+#: Reasons that do not depend on the body, but on the path, the connection, the site or the server.
 INDEPENDENT_OF_BODY = frozenset(
     {
         RejectReason.NOT_FOUND,
@@ -21,6 +21,7 @@ INDEPENDENT_OF_BODY = frozenset(
         RejectReason.BAD_REQUEST,
         RejectReason.REQUEST_TOO_SLOW,
         RejectReason.HEADERS_TOO_LARGE,
+        *ACCESS_REASONS,
         *NOT_IN_KAFKA,
         RejectReason.BAD_IP,  # without a key, any ip is accepted
         RejectReason.INTERNAL_ERROR,

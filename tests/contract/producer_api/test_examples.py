@@ -8,7 +8,7 @@ import pytest
 from producer_api.http.app import create_app
 from schemas.event_types import EVENT_TYPES, EventType
 from schemas.reject_reasons import RejectReason
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.contract.producer_api.examples import (
@@ -25,7 +25,7 @@ INVALID_FILES = sorted(INVALID.glob("*/*.json"))
 
 async def post(path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
     """Send one request to a new application."""
-    api = create_app(Settings(), connection=FakeKafka())
+    api = create_app(Settings(api=ApiSettings(sites="open")), connection=FakeKafka())
     await api.start()
     async with client_of(api) as client:
         return await client.post(path, content=body, headers=headers)

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import settings
 from schemathesis.generation.case import Case
 
@@ -13,10 +12,10 @@ from producer_api.http.app import Api
 from producer_api.http.openapi import document
 from tests.component.producer_api.conftest import new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
-from tests.fixtures.fuzzing import CHECKS, EXAMPLES
+from tests.fixtures.fuzzing import CHECKS, EXAMPLES, load
 from tests.fixtures.serving import served
 
-_SCHEMA = schemathesis.openapi.from_dict(document())
+_SCHEMA = load(document())
 
 
 @asynccontextmanager

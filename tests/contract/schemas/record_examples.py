@@ -12,11 +12,15 @@ from pathlib import Path
 import msgspec
 
 from schemas import sketch
+from schemas.blocked_ids import hash_of
 from schemas.codec import SCHEMA_FILES, encode
 from schemas.records import (
     Alert,
     AlertState,
+    BlockedId,
     ClusterEpoch,
+    CountryCount,
+    DeviceCount,
     ImportWindow,
     LatestEvent,
     LiveCounters,
@@ -31,10 +35,15 @@ from schemas.records import (
     Screen,
     SecondCount,
     SessionState,
+    Site,
+    SiteKey,
+    SourceCount,
     Stamped,
     Subscription,
+    TrafficSource,
     Utm,
     Visit,
+    VisitorClient,
 )
 
 FOLDER = Path(str(files("schemas"))) / "examples" / "records"
@@ -113,7 +122,7 @@ def _session_state() -> SessionState:
         errors=1,
         payments=1,
         engagements=2,
-        entry=Stamped("/in", _NOON, _EVENT),
+        entry=Stamped("/in", _NOON, _EVENT, "key"),
         exit=Stamped("/out", _NOON + 60_000_000, _EVENT),
         visitor_id=Stamped("v-1", _NOON, _EVENT),
         user_id=Stamped("u-1", _NOON, _EVENT),
@@ -123,7 +132,21 @@ def _session_state() -> SessionState:
         utm_campaign=Stamped("spring", _NOON, _EVENT),
         leaving=True,
         hosts=["pay.example", "shop.example"],
-        spare_referrers=[Stamped("https://news.example/", _NOON + 1, _EVENT)],
+        spare_referrers=[Stamped("https://news.example/", _NOON + 1, _EVENT, "origin")],
+        traffic_source=TrafficSource(
+            source="Google", channel="Organic Search", ts=_NOON, event_id=_EVENT, trust="origin"
+        ),
+        client=VisitorClient(
+            country="AT",
+            region="AT-9",
+            browser="Firefox",
+            os="Linux",
+            device="desktop",
+            ts=_NOON + 1,
+            event_id=_EVENT,
+            trust="key",
+        ),
+        trust="key",
     )
     return SessionState(site_id="shop.example", session_id="s-1", src_offset=47, visits=[visit])
 
@@ -193,6 +216,9 @@ def _live_counters() -> LiveCounters:
         pages=[PageCount("/buy", 2)],
         referrers=[ReferrerCount("search.example", 1)],
         latest=[LatestEvent(_NOON_MS, "payment", "649 EUR")],
+        countries=[CountryCount("AT", 1), CountryCount("DE", 1)],
+        devices=[DeviceCount("mobile", 2)],
+        sources=[SourceCount("Google", 1)],
     )
 
 
@@ -228,12 +254,32 @@ def _import_window() -> ImportWindow:
     )
 
 
+def _blocked_id() -> BlockedId:
+    hashed = hash_of("shop.example", "visitor", "v-1")
+    return BlockedId(site_id="shop.example", hash=hashed, created_at=_NOON)
+
+
 def _cluster_epoch() -> ClusterEpoch:
     return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
 
 
 def _salt() -> Salt:
     return Salt(day="2026-04-01", salt=bytes(range(32)), created_at=_NOON)
+
+
+def _site() -> Site:
+    return Site(
+        site_id="shop.example",
+        origins=["https://shop.example", "*.shop.example"],
+        require_key=["payment", "error"],
+        events_per_second=200,
+        counts_bots=True,
+        derives_visitors=False,
+        honours_opt_out=False,
+        keys=[SiteKey(key_id=_VISIT, name="back end", hash="5f" * 32, created_at=_NOON)],
+        created_at=_NOON,
+        updated_at=_NOON + 1,
+    )
 
 
 #: An example of each record with its newest schema and all fields.
@@ -251,6 +297,8 @@ MAKERS = {
         (ImportWindow, _import_window),
         (ClusterEpoch, _cluster_epoch),
         (Salt, _salt),
+        (BlockedId, _blocked_id),
+        (Site, _site),
     )
 }
 

@@ -40,7 +40,11 @@ PUBLISHED = {
     18: ("cluster_epoch.avsc", "a90c935621637f95"),
     22: ("alert_state.v3.avsc", "326a38b988fa6ba5"),
     23: ("raw_event.v2.avsc", "31f90fe65f58c02b"),
+    24: ("session_state.v3.avsc", "06e54031734a8a45"),
+    25: ("site.avsc", "676e98bc5f5f78ac"),
+    26: ("live_counters.v3.avsc", "bef735ea939c2e3d"),
     27: ("salt.avsc", "e1809d06fb4dae8e"),
+    28: ("blocked_id.avsc", "cdfc21763c091ae6"),
 }
 
 RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in typing.get_args(Record)}

@@ -22,11 +22,17 @@ COUNTS = {
     "port",
     "max_connections",
     "max_connections_per_address",
+    "max_events_per_second_per_address",
     "max_streams_per_token",
+    "max_streams_per_site",
     "max_per_minute",
     "max_per_hour",
     "max_cooldown_subjects",
 }
+
+
+#: A value of every setting that is a list.
+_LIST = "10.0.0.0,10.1.0.0"
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +48,7 @@ def test_a_setting_has_a_description_and_a_unit(name: str, field: FieldInfo) -> 
     """The reference is generated from the descriptions."""
     assert field.description
     if field.annotation in {int, float}:
-        assert name in COUNTS or name.endswith(("_seconds", "_ms", "_bytes"))
+        assert name in COUNTS or name.endswith(("_days", "_seconds", "_ms", "_bytes"))
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -52,13 +58,13 @@ def test_every_group_can_be_set(group: str, monkeypatch: pytest.MonkeyPatch) -> 
     model: type[BaseModel] = GROUPS[group]
     for name, field in model.model_fields.items():
         value = field.default
-        text = "a,b" if isinstance(value, tuple) else str(value)
+        text = _LIST if isinstance(value, tuple) else str(value)
         monkeypatch.setenv(f"HEADRACE_{group}__{name.upper()}", text)
 
     found = getattr(load_settings(), models[model])
     for name, field in model.model_fields.items():
         is_list = isinstance(field.default, tuple)
-        assert getattr(found, name) == (("a", "b") if is_list else field.default)
+        assert getattr(found, name) == (tuple(_LIST.split(",")) if is_list else field.default)
 
 
 def test_settings_come_from_the_environment_before_the_file(
@@ -243,3 +249,36 @@ def test_an_unusable_secret_file_is_reported(
         SettingsError, match=f"^HEADRACE_KAFKA__SASL_PASSWORD_FILE names secret, .*{message}"
     ):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "the file cannot be read: No such file or directory"),
+        (b"", "the file must have a key on each line"),
+        (b"# only a comment\n", "the file must have a key on each line"),
+        (b"c2hvcnQ=\n", "32 random bytes in URL-safe Base64"),
+        (b"\xff", "the file is not ASCII text"),
+    ],
+)
+def test_a_key_file_is_checked(
+    monkeypatch: pytest.MonkeyPatch, content: bytes | None, expected: str
+) -> None:
+    """The error names the setting, and no key."""
+    if content is not None:
+        Path("keys").write_bytes(content)
+    monkeypatch.setenv("HEADRACE_SECRETS__KEY_FILE", "keys")
+
+    with pytest.raises(SettingsError, match="HEADRACE_SECRETS__KEY_FILE") as error:
+        load_settings()
+
+    assert expected in str(error.value)
+
+
+def test_keys_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One per line, without comments and blank lines."""
+    keys = ["A" * 43 + "=", "-_" * 21 + "A="]
+    Path("keys").write_text(f"# new\n{keys[0]}\n\n{keys[1]}\n")
+    monkeypatch.setenv("HEADRACE_SECRETS__KEY_FILE", "keys")
+
+    assert load_settings().secrets.keys() == keys

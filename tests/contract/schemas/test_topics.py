@@ -33,6 +33,8 @@ NAMES = {
     "import-windows": "site_id:window_id",
     "cluster-epochs": "cluster_id",
     "salts": "day",
+    "sites": "site_id",
+    "blocked-ids": "site_id:hash",
 }
 
 
@@ -68,11 +70,13 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
 
     assert without == {
         "alert-states",
+        "blocked-ids",
         "cluster-epochs",
         "import-windows",
         "live-counters",
         "replays",
         "salts",
+        "sites",
         "subscriptions",
     }
 

@@ -68,13 +68,33 @@ def clickstream(count: int, seed: int) -> Log:
             error_name=choose.choice(["A", "B", "C"]) if kind == "error" else None,
             amount=Decimal(choose.choice(["12.50", "0.1", "99999999.99"])),
             currency="EUR",
+            **_derived(choose),
         )
         log.append((made, source(offset, at // 1_000, session % 4)))
     return log
 
 
+def _derived(choose: random.Random) -> dict[str, Any]:
+    """Return the fields that the server derives; events of earlier versions have none."""
+    if choose.random() < 0.2:
+        return {}
+    return {
+        "source": choose.choice([None, "Google", "Reddit"]),
+        "channel": choose.choice(["Direct", "Organic Search"]),
+        "country": choose.choice([None, "AT", "DE"]),
+        "region": choose.choice([None, "AT-9"]),
+        "browser": choose.choice([None, "Firefox"]),
+        "os": choose.choice([None, "Linux"]),
+        "device": choose.choice([None, "mobile", "desktop"]),
+        "trust": choose.choice(["open", "origin", "key"]),
+        "excluded": choose.choice([None] * 9 + ["bot"]),
+    }
+
+
 class Pipeline:
     """Stores events and what comes of them, call by call, in the database at `url`.
+
+    Excluded events are only stored.
 
     `sessions` and `durations` are the tables of the stream jobs, by partition.
     """
@@ -93,7 +113,8 @@ class Pipeline:
     async def process(self, log: Log) -> None:
         """Process a log; each call starts with newly assigned workers."""
         by_partition: defaultdict[int, list[tuple[RawEvent, Source]]] = defaultdict(list)
-        for event, src in log:
+        routed = [entry for entry in log if entry[0].excluded is None]
+        for event, src in routed:
             by_partition[src.partition].append((event, src))
         rows: defaultdict[Any, list[Any]] = defaultdict(list)
         rows[EventRow] = [
@@ -105,7 +126,7 @@ class Pipeline:
                 rows[SessionRow] += session_rows(state)
             pages = _add_up(self.durations[partition], part, partition)
             rows[PageDurationRow] += map(duration_row, pages)
-        rows[AlertRow] += map(alert_row, _raise(self._alerts, log))
+        rows[AlertRow] += map(alert_row, _raise(self._alerts, routed))
         writer = await open_for_test(self._url)
         try:
             for model, some in rows.items():

@@ -12,11 +12,12 @@ from sinks.sql.migrate import upgrade
 from sinks.sql.writer import Writer
 from tests.contract.sinks import samples
 from tests.contract.sinks.place import Harness, open_harness
+from tests.fixtures.migrated import create_migrated
+
+_ENGINES = ["sqlite", "postgresql", pytest.param("pgbouncer", marks=pytest.mark.slow)]
 
 
-@pytest.fixture(
-    params=["sqlite", "postgresql", pytest.param("pgbouncer", marks=pytest.mark.slow)],
-)
+@pytest.fixture(params=_ENGINES)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database without tables."""
     if request.param == "sqlite":
@@ -26,11 +27,17 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture
-def database_url(empty_url: str) -> str:
+@pytest.fixture(params=_ENGINES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty, migrated database."""
-    upgrade(empty_url)
-    return empty_url
+    if request.param == "sqlite":
+        return create_migrated(f"sqlite:///{tmp_path}/data/headrace.db")
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("migrated_postgres_url")
+        return url
+    pooled: str = request.getfixturevalue("pgbouncer_url")
+    upgrade(pooled)
+    return pooled
 
 
 @pytest.fixture

@@ -164,6 +164,12 @@ async def contents(url: str, model: type[SQLModel]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: [str(value) for value in row.values()])
 
 
+async def column(url: str, model: type[SQLModel], name: str) -> list[Any]:
+    """Return the values of a column, also of a database that lacks later ones."""
+    values = select(table_of(model).columns[name])
+    return await _reading(url, lambda connection: list(connection.execute(values).scalars()))
+
+
 async def query(url: str, statement: str) -> list[tuple[Any, ...]]:
     """Return the rows of a query, as returned by the driver."""
     return await _reading(

@@ -163,6 +163,17 @@ async def test_a_known_error_is_not_new_in_another_cluster(database_url: str) ->
     assert [(one.seen_ms, one.applied) for one in known] == [(NOON_MS, {"0": 2})]
 
 
+async def test_no_alert_of_a_bot_is_missing(database_url: str) -> None:
+    """Its errors are not known afterwards, either."""
+    bots = [event(kind, type=kind, error_name="E", excluded="bot") for kind in ("error", "payment")]
+    log = [(one, Source(0, n, NOON_MS)) for n, one in enumerate(bots)]
+    await Pipeline(database_url).process(log)
+
+    found = await _compute_alerts(database_url, NOON_MS + 1)
+
+    assert (found.missing, found.states) == ([], {})
+
+
 async def test_a_digest_that_was_not_raised_is_missing(database_url: str) -> None:
     """The old cluster stopped within the hour; raised digests are not repeated."""
     log = [

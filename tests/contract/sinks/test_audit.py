@@ -3,12 +3,13 @@
 import asyncio
 import json
 from decimal import Decimal
+from typing import Any
 
 from msgspec.structs import replace
 
 from headrace.ops.audit.findings import Difference, Findings
 from headrace.ops.audit.legacy_alerts import legacy_details, legacy_fingerprint
-from headrace.ops.audit.run import audit
+from headrace.ops.audit.run import audit, count_events
 from schemas.settings import DatabaseSettings, Settings
 from tests.contract.sinks.audited import Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query
@@ -100,6 +101,58 @@ async def test_each_wrong_row_is_reported(database_url: str) -> None:
     for damage, expected in DAMAGES.items():
         wanted = expected.format(visit=visit)
         assert any(wanted in sentence for sentence in sentences), (damage, sentences)
+
+
+async def test_events_of_bots_count_in_events_only(database_url: str) -> None:
+    """Results that contain one differ, and so does an alert that names one."""
+    bot: dict[str, Any] = {"excluded": "bot", "is_bot": True}
+    made = [
+        *(event(n, session_id=f"s-{n}") for n in range(2)),
+        event("view", session_id="s-0", **bot),
+        event("leave", type="pageleave", duration_ms=5, **bot),
+        event("paid", type="payment", amount=Decimal(5), session_id="s-1", **bot),
+        event("failed", type="error", error_name="E", **bot),
+        event("alone", session_id="s-3", **bot),
+    ]
+    pipeline = Pipeline(database_url)
+    await pipeline.process([(one, source(n)) for n, one in enumerate(made)])
+    assert to_sentences(await run_audit(database_url)) == []
+    counts = "SELECT (SELECT count(*) FROM events), (SELECT sum(events) FROM sessions)"
+    assert await query(database_url, counts) == [(7, 2)]
+    assert await count_events(settings(database_url)) == 2
+
+    failed = event("error", type="error", error_name="E")
+    await pipeline.process([(failed, source(9))])
+    await execute(
+        database_url,
+        "UPDATE events SET excluded = 'bot' WHERE type = 'error'",
+        "UPDATE sessions SET events = 2 WHERE session_id = 's-0'",
+    )
+
+    sentences = to_sentences(await run_audit(database_url))
+    assert ["s-0" in one for one in sentences].count(True) == 1
+    assert ["which is excluded (bot)" in one for one in sentences].count(True) == 1
+
+
+async def test_visits_without_attributes_were_computed_by_an_earlier_version(
+    database_url: str,
+) -> None:
+    """If they have some, the difference is a damage."""
+    given: dict[str, Any] = {"source": "Google", "channel": "Organic Search", "country": "AT"}
+    made = [event(n, session_id=f"s-{n}", **given) for n in range(2)]
+    await Pipeline(database_url).process([(one, source(n)) for n, one in enumerate(made)])
+    assert to_sentences(await run_audit(database_url)) == []
+
+    await execute(
+        database_url,
+        "UPDATE sessions SET source = NULL WHERE session_id = 's-1'",
+        "UPDATE sessions SET source = NULL, channel = NULL, country = NULL"
+        " WHERE session_id = 's-0'",
+    )
+
+    earlier, damaged = (one.problem for one in differences(await run_audit(database_url)))
+    assert earlier == "was computed by an earlier version: source is empty, not Google"
+    assert damaged == "source is empty, not Google"
 
 
 async def test_alerts_of_an_earlier_version_have_no_differences(database_url: str) -> None:

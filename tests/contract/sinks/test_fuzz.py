@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import schemathesis
 from hypothesis import settings
 from prometheus_client import CollectorRegistry
 from schemathesis.generation.case import Case
@@ -21,17 +20,18 @@ from sinks.delivery import subscription_store
 from sinks.delivery.sender import CheckingResolver
 from sinks.delivery.service import Subscriptions
 from sinks.delivery.subscription_spec import SubscriptionSpec
+from sinks.sites.service import SiteService
 from sinks.sql.engine import open_database
-from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
 from sinks.sql.types import now_utc
 from tests.component.query_api.conftest import FakeReader, FakeTopic
-from tests.fixtures.fuzzing import CHECKS, EXAMPLES
+from tests.fixtures.fuzzing import CHECKS, EXAMPLES, load
+from tests.fixtures.migrated import create_migrated
 from tests.fixtures.serving import served
 from tests.unit.query_api.test_live import NOW_MS
 
 # Streams do not end.
-_SCHEMA = schemathesis.openapi.from_dict(document()).exclude(path_regex="/stream$")
+_SCHEMA = load(document()).exclude(path_regex="/stream$")
 
 
 class Role:
@@ -72,7 +72,8 @@ class Role:
         database, reader = open_database(self._url), open_reader(self._url)
         resolver = CheckingResolver(allow_private=False)
         service = Subscriptions(database, reader, _publish, resolver, allow_private=False)
-        yield Services(service, FakeTopic().publish)
+        sites = SiteService(database, FakeTopic().publish, service.delete)
+        yield Services(service, FakeTopic().publish, sites)
         await resolver.close()
         await reader.close()
         await database.close()
@@ -86,7 +87,7 @@ async def _publish(_subscription_id: str, _record: Subscription | None) -> None:
 def role(tmp_path_factory: pytest.TempPathFactory) -> Role:
     """Yield the role over SQLite."""
     url = f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/headrace.db"
-    upgrade(url)
+    create_migrated(url)
     return Role(url)
 
 

@@ -108,6 +108,33 @@ async def test_a_payment_is_delivered_to_subscriptions_with_a_lower_minimum(
     assert len(await samples.contents(database_url, AlertRow)) == len(paid)
 
 
+async def test_a_payment_without_a_site_key_is_not_delivered_to_subscriptions_that_require_one(
+    database_url: str, alerts: Writer
+) -> None:
+    """Nor is one whose alert an earlier version raised, and a replay changes nothing."""
+    vouched = await subscribe(database_url, "vouched", params={"trust": "key"})
+    large = await subscribe(database_url, "large", params={"trust": "key", "min_amount": 10})
+    every = await subscribe(database_url, "every")
+    paid = {
+        "forged": '{"amount": "50.00", "trust": "open"}',
+        "browser": '{"amount": "50.00", "trust": "origin"}',
+        "earlier": '{"amount": "50.00"}',
+        "small": '{"amount": "5.00", "trust": "key"}',
+        "sold": '{"amount": "50.00", "trust": "key"}',
+    }
+    raised = [alert(name, details=details) for name, details in paid.items()]
+
+    await store(alerts, 0, raised)
+    await store(alerts, 0, raised)
+    await store(alerts, len(raised), raised)
+
+    found = sorted(await delivered_alerts(database_url))
+    expected = {every: [*paid], vouched: ["small", "sold"], large: ["sold"]}
+    assert found == sorted(
+        (one, uuid_of(name)) for one, names in expected.items() for name in names
+    )
+
+
 async def test_a_replay_enqueues_no_delivery_twice(database_url: str, alerts: Writer) -> None:
     """Nor do duplicate alerts, even for a subscription created in between."""
     await subscribe(database_url, "mine")

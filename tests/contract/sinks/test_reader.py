@@ -9,8 +9,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from sinks.sql.errors import ReadTimeout, is_transient
-from sinks.sql.migrate import upgrade
 from sinks.sql.reader import open_reader
+from tests.fixtures.migrated import create_migrated
 from tests.fixtures.waiting import eventually_async
 
 #: Much longer than any test.
@@ -105,7 +105,7 @@ async def test_a_cancelled_read_ends(database_url: str) -> None:
 async def test_closing_a_reader_cancels_running_reads(tmp_path: Path) -> None:
     """SQLite's threads could not be joined otherwise."""
     url = f"sqlite:///{tmp_path}/headrace.db"
-    upgrade(url)
+    create_migrated(url)
     reader = open_reader(url, _SECONDS, readers=1)
     begun = asyncio.Event()
     loop = asyncio.get_running_loop()

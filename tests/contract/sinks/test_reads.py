@@ -38,7 +38,7 @@ RESPONSES: dict[tuple[type, ...], TypeAdapter[Any]] = {
 }
 MINUTE = 60_000_000
 #: PostgreSQL's readers and writers never block each other.
-on_sqlite = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from headrace.ops.audit.run import rules_of
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.rebuild.changelog import Changelog, Put
+from headrace.ops.rebuild.cluster import NextEvents
 from headrace.ops.rebuild.plan import Change, Plan, plan_durations, plan_sessions
-from headrace.ops.rebuild.progress import NextEvents
 from headrace.ops.rebuild.row_writer import store
 from schemas.headers import Source
 from schemas.settings import DatabaseSettings, Settings

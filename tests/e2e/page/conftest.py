@@ -1,4 +1,4 @@
-"""One stack and one browser for all tests of the live page; each test uses its own sites."""
+"""One stack and one browser for all tests of the dashboard; each test uses its own sites."""
 
 from collections.abc import Iterator
 

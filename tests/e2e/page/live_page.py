@@ -1,8 +1,6 @@
-"""The live page in a browser."""
+"""The dashboard in a browser."""
 
 import re
-import subprocess
-import sys
 import urllib.request
 from importlib.resources import files
 from typing import Any
@@ -11,7 +9,9 @@ from urllib.parse import quote
 import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
+from typer.testing import CliRunner
 
+from headrace.cli.main import app
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
@@ -72,8 +72,10 @@ class LivePage:
 
     @staticmethod
     def _headrace(*argv: str) -> str:
-        run = [sys.executable, "-m", "headrace", *argv]
-        return subprocess.run(run, capture_output=True, text=True, check=True).stdout
+        # In this process: a new one imports for a second.
+        result = CliRunner().invoke(app, argv)
+        assert result.exit_code == 0, result.output
+        return result.stdout
 
     def set_screen(
         self, size: tuple[int, int] = DESKTOP, theme: str = "light", motion: str = ""

@@ -1,14 +1,20 @@
-"""The live page in Chromium, on a real stack."""
+"""The dashboard in Chromium, on a real stack."""
 
 import os
 import signal
+from typing import Any
+from uuid import UUID
 
 import pytest
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
+from schemas.codec import encode
+from schemas.headers import EVENT_ID
+from schemas.topics import EVENTS_RAW
 from tests.e2e.page.live_page import SCREENS, LivePage
+from tests.e2e.poison import Poison, new_event, valid_headers, write
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -90,6 +96,42 @@ def test_everything_is_updated_by_events(page: LivePage) -> None:
     eventually(lambda: len(page.rows("#alerts")[0]) == 3, within_seconds=30, what="an alert")
     assert page.rows("#alerts")[0][:2] == ["Payment", "Payment of 49.00 EUR"]
     assert page.hosts() == {page.stack.url}
+
+
+def test_sources_countries_and_devices_are_shown(page: LivePage) -> None:
+    """Countries by name; what is no code is shown as it is. Written to Kafka as by the API."""
+    page.open("derived")
+    fields: dict[str, Any] = {"site_id": "derived", "type": "pageview", "source": "Google"}
+    made = [
+        new_event(**fields, session_id="second", country="AT", device="tv"),
+        new_event(**fields, session_id="third", country="AT", device="mobile"),
+        new_event(**fields, session_id="fourth", country="T1", device="mobile"),
+    ]
+    headers = valid_headers(b"pageview")
+    records = [
+        Poison(
+            one.session_id,
+            EVENTS_RAW.name,
+            f"derived:{one.session_id}".encode(),
+            encode(one),
+            {**headers, EVENT_ID: UUID(one.event_id).bytes},
+        )
+        for one in made
+    ]
+
+    write(page.stack.kafka, records)
+
+    expected = {
+        "#countries": [["Austria", "2"], ["T1", "1"]],
+        "#devices": [["Mobile", "2"], ["TV", "1"]],
+        "#sources": [["Google", "3"]],
+    }
+    eventually(
+        lambda: {name: page.rows(name)[: len(rows)] for name, rows in expected.items()} == expected,
+        within_seconds=30,
+        what=f"the page shows {expected}",
+    )
+    assert page.violations() == []
 
 
 def test_the_page_reconnects_after_a_restart_of_the_server(page: LivePage) -> None:

@@ -54,7 +54,7 @@ def test_a_wrong_token_in_the_address_is_reported(page: LivePage) -> None:
     page.revoke("gone")
     for token, reason in (("hr_wrong", "is unknown"), (revoked, "was revoked")):
         page.chrome.get(f"{page.stack.url}/?access_token={token}&site=gone")
-        _until(page, "#locked-why", f"The token in the address {reason}")
+        _until(page, "#locked-why", f"The token in the link {reason}")
         assert page.chrome.current_url == f"{page.stack.url}/?site=gone"
     _expect_rejections(page, "401")
 
@@ -80,8 +80,8 @@ def test_a_token_of_another_site_says_which_it_is_for(
     page.set_screen(size, theme)
     page.post("mine", "s1")
     page.chrome.get(f"{page.stack.url}/?access_token={page.token('--site', 'mine')}&site=theirs")
-    _until(page, "#locked-why", "This token is not for “theirs”")
-    assert page.text("#locked-sites") == "It is for mine"
+    _until(page, "#locked-why", "This token has no access to “theirs”")
+    assert page.text("#locked-sites") == "It has access to mine"
     assert page.violations() == []
 
     page.chrome.find_element("link text", "mine").click()

@@ -25,7 +25,7 @@ END_SECONDS = 30
 #: What each role logs when it is ready.
 READY = {
     "api": "events are accepted",
-    "query": "The live page is at",
+    "query": "The dashboard is at",
     "streams": "streams: ready",
     "live": "live: ready",
     "sinks": "sinks: ready",
@@ -42,6 +42,7 @@ class Roles:
             **kafka,
             "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
             "HEADRACE_DATABASE__URL": database,
+            "HEADRACE_API__SITES": "open",
         }
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from headrace.local.broker import archive, class_archive
-from headrace.local.broker.jars import kafka_folder
+from headrace.local.broker.jars import kafka_directory
 from headrace.local.broker.java import find_java
 from headrace.local.broker.local_kafka import LocalKafka
 
@@ -16,9 +16,9 @@ from headrace.local.broker.local_kafka import LocalKafka
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty cache directory that shares the jars of the real one."""
-    jars = kafka_folder()
+    jars = kafka_directory()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = kafka_folder()
+    folder = kafka_directory()
     folder.mkdir(parents=True)
     for file in jars.glob("*.jar"):
         (folder / file.name).hardlink_to(file)

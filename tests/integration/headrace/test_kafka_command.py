@@ -80,5 +80,5 @@ def test_a_user_error_is_printed_without_a_traceback(tmp_path: Path) -> None:
     )
 
     assert (command.returncode, command.stdout) == (1, "")
-    assert command.stderr.startswith(str(tmp_path / "file"))
+    assert command.stderr.startswith(f"The broker cannot use {tmp_path / 'file'}")
     assert "Traceback" not in command.stderr

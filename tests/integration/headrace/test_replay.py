@@ -27,7 +27,7 @@ from producer_api.http.app import create_app
 from schemas import codec
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import RawEvent
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 from schemas.topics import EVENTS_RAW
 from tests.fixtures.waiting import eventually
 from tests.integration.headrace.conftest import Start
@@ -73,7 +73,7 @@ def api(kafka: str) -> Iterator[Api]:
     broker = KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)
     asyncio.run(create_topics(broker))
     port = free_port()
-    with _serving(Settings(kafka=broker), port):
+    with _serving(Settings(kafka=broker, api=ApiSettings(sites="open")), port):
         yield Api(f"http://{LOOPBACK}:{port}", kafka)
 
 
@@ -199,7 +199,7 @@ def test_without_a_server_it_ends_with_a_sentence_and_no_table(
         result = _headrace(str(path))
 
     assert isinstance(result.exception, UserError)
-    assert str(result.exception).startswith(f"No headrace answers at http://127.0.0.1:{port}")
+    assert str(result.exception).startswith(f"No server responds at http://127.0.0.1:{port}")
     assert result.stdout == ""
 
 
@@ -226,7 +226,7 @@ def test_ctrl_c_ends_with_the_table_though_standard_input_is_open(api: Api, star
 
     assert command.returncode == 1
     assert "│  1,000 │ accepted" in table
-    assert said == "Stopped; the last event sent is standard input, line 1,000.\n"
+    assert said == "Stopped. Last event sent: standard input, line 1,000.\n"
 
 
 def test_a_restart_of_the_api_loses_and_repeats_nothing(
@@ -237,7 +237,8 @@ def test_a_restart_of_the_api_loses_and_repeats_nothing(
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join(_event(site, number) for number in range(1_500)))
     port = free_port()
-    settings = Settings(kafka=KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS))
+    broker = KafkaSettings(bootstrap_servers=kafka, partitions=_PARTITIONS)
+    settings = Settings(kafka=broker, api=ApiSettings(sites="open"))
     command = start(
         *("replay", str(path), "--to", f"http://{LOOPBACK}:{port}", "--rate", "1000"),
         stdout=subprocess.DEVNULL,

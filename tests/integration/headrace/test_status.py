@@ -57,5 +57,5 @@ def test_a_missing_kafka_and_database_are_problems(
     result = CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)])
 
     assert result.exit_code == 1
-    assert "No Kafka answers at" in result.stdout
+    assert "No Kafka broker responds at" in result.stdout
     assert "headrace.db does not exist" in " ".join(result.stdout.split())

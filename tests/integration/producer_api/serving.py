@@ -58,6 +58,7 @@ def running(kafka: str, folder: Path, program: str = RUN, **settings: str) -> It
         **os.environ,
         "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": kafka,
         "HEADRACE_API__PORT": str(port),
+        "HEADRACE_API__SITES": "open",
         **{f"HEADRACE_API__{name}": value for name, value in settings.items()},
     }
     with log.open("wb") as output:

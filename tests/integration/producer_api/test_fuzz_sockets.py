@@ -15,7 +15,7 @@ import pytest
 
 from query_api import tokens
 from sinks.sql.engine import open_database
-from sinks.sql.migrate import upgrade
+from tests.fixtures.migrated import create_migrated
 from tests.fixtures.waiting import eventually
 from tests.integration.producer_api.serving import Role, responds_ok, running
 
@@ -135,7 +135,7 @@ def role(
     """Yield a role without Kafka, and a token of its database."""
     folder = tmp_path_factory.mktemp("fuzzed")
     url = f"sqlite:///{folder}/headrace.db"
-    upgrade(url)
+    create_migrated(url)
     token = make_token(url)
     os.environ["HEADRACE_DATABASE__URL"] = url
     try:

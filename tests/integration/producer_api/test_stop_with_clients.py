@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sinks.sql.migrate import upgrade
+from tests.fixtures.migrated import create_migrated
 from tests.integration.producer_api.serving import running
 from tests.integration.producer_api.test_fuzz_sockets import (
     API,
@@ -24,7 +24,7 @@ def test_a_stop_while_clients_neither_send_nor_read(
 ) -> None:
     """The role exits with code 0 and logs no error."""
     url = f"sqlite:///{tmp_path}/headrace.db"
-    upgrade(url)
+    create_migrated(url)
     token = make_token(url)
     monkeypatch.setenv("HEADRACE_DATABASE__URL", url)
     monkeypatch.setenv("HEADRACE_API__DEADLINE_SECONDS", "1")

@@ -10,11 +10,11 @@ import pytest
 
 from sinks.sql import engine
 from sinks.sql.errors import DatabaseUnavailable
-from sinks.sql.migrate import upgrade
 from sinks.sql.tables import EventRow
 from sinks.sql.writer import Writer, open_writer
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import TOPIC, event_at, expect_no_rejection
+from tests.fixtures.migrated import create_migrated
 from tests.fixtures.waiting import eventually_async
 from tests.integration.sinks.ledger import check_exact, write_all
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.fault
 def path(tmp_path: Path) -> Path:
     """Return the file of a migrated database."""
     path = tmp_path / "headrace.db"
-    upgrade(f"sqlite:///{path}")
+    create_migrated(f"sqlite:///{path}")
     return path
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from producer_api.http.app import create_app
 from schemas import codec
 from schemas.records import RawEvent
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.fake_kafka import FakeKafka
+from tests.fixtures.examples import at_most
 
 GOOD = {"type": "copy", "site_id": "shop"}
 EVENTS = st.one_of(
@@ -23,7 +24,7 @@ EVENTS = st.one_of(
 async def send(lines: list[str]) -> tuple[int, dict[str, Any], list[str]]:
     """Send a batch; return the status, the body, and the ids that are stored."""
     fake = FakeKafka(max_batch_bytes=300)
-    api = create_app(Settings(), connection=fake)
+    api = create_app(Settings(api=ApiSettings(sites="open")), connection=fake)
     await api.start()
     async with client_of(api) as client:
         response = await client.post("/api/events", content=f"[{','.join(lines)}]")
@@ -31,7 +32,7 @@ async def send(lines: list[str]) -> tuple[int, dict[str, Any], list[str]]:
     return response.status_code, response.json(), stored
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=at_most(50))
 @given(st.lists(EVENTS, min_size=1, max_size=60))
 def test_every_event_of_a_batch_gets_exactly_one_result(lines: list[str]) -> None:
     """Exactly the valid events are accepted and stored."""

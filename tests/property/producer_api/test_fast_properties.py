@@ -15,6 +15,7 @@ from producer_api.events.parse import parse
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
+from tests.fixtures.examples import at_most
 from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
 from tests.unit.producer_api.derivation import CHROME, LOOKUPS
 
@@ -117,7 +118,7 @@ def test_both_paths_derive_the_same(fields: dict[str, Any], client: Client, gran
     check(as_json(fields), client, grant)
 
 
-@settings(max_examples=50)
+@settings(max_examples=at_most(50))
 @given(st.fixed_dictionaries(GOOD), st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_fields_of_any_type_agree_with_parse(good: dict[str, Any], more: Any) -> None:
     """Typed fields may have any JSON value."""

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from schemas.records import (
     Alert,
     AlertState,
+    BlockedId,
     ClusterEpoch,
+    CountryCount,
+    DeviceCount,
     ImportWindow,
     LatestEvent,
     LiveCounters,
@@ -23,10 +26,15 @@ from schemas.records import (
     Screen,
     SecondCount,
     SessionState,
+    Site,
+    SiteKey,
+    SourceCount,
     Stamped,
     Subscription,
+    TrafficSource,
     Utm,
     Visit,
+    VisitorClient,
 )
 
 #: Numbers next to the limits of each varint length.
@@ -85,7 +93,9 @@ visits = built(
     state=st.sampled_from(["open", "closed", "withdrawn"]),
     close_reason=st.sampled_from([None, "idle", "merged"]),
     hosts=st.lists(texts, max_size=3),
-    spare_referrers=st.lists(st.builds(Stamped, texts, longs, ids), max_size=3),
+    spare_referrers=st.lists(st.builds(Stamped, texts, longs, ids, texts), max_size=3),
+    traffic_source=st.none() | built(TrafficSource),
+    client=st.none() | built(VisitorClient),
 )
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     RawEvent: built(RawEvent, time_source=st.sampled_from(["client", "clamped", "server"])),
@@ -101,12 +111,21 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
         pages=st.lists(st.builds(PageCount, texts, longs), max_size=3),
         referrers=st.lists(st.builds(ReferrerCount, texts, longs), max_size=3),
         latest=st.lists(st.builds(LatestEvent, longs, texts, texts), max_size=3),
+        countries=st.lists(st.builds(CountryCount, texts, longs), max_size=3),
+        devices=st.lists(st.builds(DeviceCount, texts, longs), max_size=3),
+        sources=st.lists(st.builds(SourceCount, texts, longs), max_size=3),
     ),
     Subscription: built(Subscription),
     Replay: built(Replay),
     ImportWindow: built(ImportWindow),
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
     Salt: built(Salt),
+    BlockedId: built(BlockedId),
+    Site: built(
+        Site,
+        require_key=st.none() | st.lists(texts, max_size=3),
+        keys=st.lists(built(SiteKey), max_size=2),
+    ),
 }
 any_record = st.one_of(*RECORDS.values())
 any_record_type = st.sampled_from(list(RECORDS))

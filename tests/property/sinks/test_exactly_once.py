@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
 from sinks.sql.batch import SourcedRow
-from sinks.sql.migrate import upgrade
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import (
@@ -22,6 +21,8 @@ from tests.contract.sinks.samples import (
     expect_no_rejection,
     visit_at,
 )
+from tests.fixtures.examples import at_most
+from tests.fixtures.migrated import create_migrated
 
 Record = tuple[str, int, int]
 Tables = dict[str, list[dict[str, Any]]]
@@ -39,7 +40,7 @@ _records = st.lists(
 _batches = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), max_size=20)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=at_most(60))
 @given(_records, _batches)
 def test_any_batching_gives_the_tables_of_single_records(
     records: list[Record], batches: list[tuple[int, int]]
@@ -58,7 +59,7 @@ def test_any_batching_gives_the_tables_of_single_records(
 async def _written(records: list[Record], batches: list[tuple[int, int]]) -> Tables:
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/headrace.db"
-        await asyncio.to_thread(upgrade, url)
+        create_migrated(url)
         writer = await samples.open_for_test(url)
         await writer.assign(TOPIC, 0)
         for start, stop in batches:

@@ -23,6 +23,9 @@ kinds = st.fixed_dictionaries(
         "visitor_id": st.sampled_from([None, "v-1", "s-1", ""]),
         "path": st.sampled_from(["/", "/buy", None]),
         "referrer": st.sampled_from([None, None, "https://search.example/q", "http://a.b:8/"]),
+        "country": st.sampled_from([None, "AT", "DE"]),
+        "device": st.sampled_from([None, "mobile", "desktop"]),
+        "source": st.sampled_from([None, None, "Google", "Reddit"]),
     }
 )
 events = kinds.map(lambda fields: partial(event, **fields))

@@ -40,6 +40,20 @@ def texts(*known: str) -> st.SearchStrategy[str | None]:
     return st.sampled_from([None, "", *known])
 
 
+#: Those of an event of an earlier version, and those of a newer one.
+attributes: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
+    {
+        "source": st.sampled_from([None, "Google", "Reddit"]),
+        "channel": st.sampled_from(["Direct", "Organic Search"]),
+        "country": st.sampled_from([None, "AT", "DE"]),
+        "region": st.sampled_from([None, "AT-9"]),
+        "browser": st.sampled_from([None, "Firefox"]),
+        "os": st.sampled_from([None, "Linux"]),
+        "device": st.sampled_from([None, "mobile", "desktop"]),
+    }
+)
+
+
 @st.composite
 def events(draw: st.DrawFn, types: Sequence[str] = TYPES) -> Callable[[int], RawEvent]:
     """Events of two sessions, by half gaps of 30 minutes give or take nothing, or a bit."""
@@ -57,6 +71,8 @@ def events(draw: st.DrawFn, types: Sequence[str] = TYPES) -> Callable[[int], Raw
             texts("https://search.example/", "https://Shop.example:80/c", "http://pay.example/")
         ),
         "utm": draw(st.none() | st.builds(Utm, source=texts("news", "ads"), medium=texts("mail"))),
+        "trust": draw(st.sampled_from(["open", "open", "origin", "key"])),
+        **draw(attributes),
     }
     return lambda index: event(index, **fields)
 

@@ -118,10 +118,12 @@ def test_failed_downloads_are_reported(tmp_path: Path, monkeypatch: pytest.Monke
     def download(endpoint: str, folder: Path) -> Sequence[Path]:
         raise OSError(f"{endpoint} is unavailable")
 
-    monkeypatch.setattr("benchmarks.kafka_streams.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("benchmarks.kafka_streams.cache_directory", lambda: tmp_path)
     monkeypatch.setattr("headrace.local.broker.maven.download", download)
 
-    assert "Maven Central did not give version" in _reason(kafka_streams.kafka_streams, tmp_path)
+    assert "could not be downloaded from Maven Central" in _reason(
+        kafka_streams.kafka_streams, tmp_path
+    )
     assert "`go build`" in _reason(http.go_peer, tmp_path)
     assert _reason(engine.quix_streams) == "uv could not install it"
 
@@ -130,6 +132,6 @@ def test_a_failed_compilation_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
     """For example with a JDK that is too old."""
     _put_failing_tools(tmp_path, monkeypatch)
     monkeypatch.setattr("headrace.local.broker.maven.download", lambda *_: [tmp_path / "a.jar"])
-    monkeypatch.setattr("benchmarks.kafka_streams.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("benchmarks.kafka_streams.cache_directory", lambda: tmp_path)
 
     assert "javac" in _reason(kafka_streams.kafka_streams, tmp_path)

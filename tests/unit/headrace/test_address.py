@@ -17,10 +17,10 @@ _NO_PROCESS = 2**22 + 1
 def test_a_broker_is_found_while_it_or_headrace_runs(tmp_path: Path, role: str) -> None:
     """`headrace up --kafka` also writes the address of its broker."""
     DataDir(tmp_path).write_kafka_address("kafka.example:9092")
-    with pytest.raises(UserError, match="No broker is ready"):
+    with pytest.raises(UserError, match="No broker is running"):
         find_address(tmp_path)
     write_pid(tmp_path / "run" / f"{role}.pid", _NO_PROCESS)
-    with pytest.raises(UserError, match="No broker is ready"):
+    with pytest.raises(UserError, match="No broker is running"):
         find_address(tmp_path)
 
     write_pid(tmp_path / "run" / f"{role}.pid", os.getpid())

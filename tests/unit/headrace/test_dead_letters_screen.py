@@ -10,8 +10,9 @@ from rich.console import Console
 
 from headrace.errors import UserError
 from headrace.ops.dead_letters.dead_letter import DeadLetter, RecordId, replay_headers, to_letter
-from headrace.ops.dead_letters.listing import NEXT_STEPS, readable, render_overview, render_record
+from headrace.ops.dead_letters.listing import render_overview
 from headrace.ops.dead_letters.reader import Counts, Overview, Resolutions
+from headrace.ops.dead_letters.record_view import NEXT_STEPS, readable, render_record
 from schemas import codec
 from schemas.headers import Source
 from schemas.records import RawEvent, Replay
@@ -93,9 +94,7 @@ def test_a_record_of_another_writer_is_shown() -> None:
     letter = to_letter(_record(b"", headers=(("dlq-offset", b"x"),)))
 
     assert (letter.reason, letter.source, letter.at_ms) == ("", None, 5)
-    assert "Something other than headrace" in _shown(
-        render_record(_record(b"", headers=()), _NOTHING_DONE)
-    )
+    assert "Another program" in _shown(render_record(_record(b"", headers=()), _NOTHING_DONE))
 
 
 def test_a_record_is_decoded_and_its_headers_are_readable() -> None:
@@ -146,7 +145,7 @@ def test_a_tombstone_is_shown() -> None:
     [
         ("id", b"short", "73 68 6f 72 74"),
         ("src", b"\x00", "00"),
-        ("client-id", b"", "the client chose the id"),
+        ("client-id", b"", "the client assigned the event id"),
         ("dlq-at", b"soon", "soon"),
         ("dlq-at", b"9" * 30, f"{'9' * 30} ({'9' * 30} ms)"),
         ("other", b"\xff\x00", "ff 00"),

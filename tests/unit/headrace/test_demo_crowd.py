@@ -100,7 +100,7 @@ def test_visitors_return(half_hour: Sequence[TimedEvent]) -> None:
 def test_the_number_of_visitors_is_as_requested_and_varies_over_the_day(
     half_hour: Sequence[TimedEvent],
 ) -> None:
-    """Counted as on the live page: those of the last five minutes."""
+    """Counted as on the dashboard: those of the last five minutes."""
     high, low = (
         len({one.event["visitor_id"] for one in half_hour if at - 300 < one.at <= at})
         for at in (1.4 * DAY_SECONDS, 1.95 * DAY_SECONDS)

@@ -113,7 +113,7 @@ def test_an_unreachable_server_is_named(unused_tcp_port: int) -> None:
         result = CliRunner().invoke(app, ["demo", "--to", address, "--events", "3"])
 
     assert isinstance(result.exception, UserError)
-    assert f"No headrace answers at {address}" in str(result.exception)
+    assert f"No server responds at {address}" in str(result.exception)
     assert "headrace up" in str(result.exception)
 
 

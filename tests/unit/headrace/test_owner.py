@@ -13,14 +13,14 @@ from headrace.local.options import is_loopback
 from headrace.roles.owner_token import ensure_owner_token
 from query_api import tokens
 from schemas.settings import DatabaseSettings
-from sinks.sql.migrate import upgrade
+from tests.fixtures.migrated import create_migrated
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> DatabaseSettings:
     """Return a migrated database in a data directory."""
     database = DatabaseSettings(url=f"sqlite:///{tmp_path}/headrace.db")
-    upgrade(database.url)
+    create_migrated(database.url)
     return database
 
 

@@ -33,9 +33,9 @@ def _answering(answer: bytes) -> tuple[int, Callable[[], None]]:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no Kafka broker"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not a Kafka broker"),
         (b"\x15\x03\x03\x00\x02\x02\x28", "expects TLS"),
-        (b"", "no Kafka broker, or expects TLS"),
+        (b"", "not a Kafka broker, or expects TLS"),
     ],
 )
 def test_another_server_is_no_broker(answer: bytes, says: str) -> None:

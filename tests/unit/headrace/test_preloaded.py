@@ -22,10 +22,10 @@ _PARENT = """
 import os, sys, threading
 from pathlib import Path
 from headrace.up import preloaded
-from headrace.local.broker.folder import BrokerFolder
+from headrace.local.broker.directory import BrokerDirectory
 log, threads, *arguments = sys.argv[1:]
 env = {**os.environ, "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
-BrokerFolder(Path(log).parent).lock()
+BrokerDirectory(Path(log).parent).lock()
 for _ in range(int(threads)):
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 child = preloaded.start(arguments, log=Path(log), env=env)

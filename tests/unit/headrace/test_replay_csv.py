@@ -155,9 +155,9 @@ def test_a_wrong_number_of_cells_is_rejected() -> None:
     problems = [(row.line, row.problem) for row in rows if row.problem]
     assert [line for line, _ in problems] == [4, 5]
     assert {problem.code for _, problem in problems} == {"wrong_number_of_cells"}
-    assert problems[0][1].error.startswith("the row has 5 cells, and the header names 4 columns;")
+    assert problems[0][1].error.startswith("the row has 5 cells, but the header has 4 columns;")
     assert "comma" in problems[0][1].error
-    assert problems[1][1].error == "the row has 3 cells, and the header names 4 columns"
+    assert problems[1][1].error == "the row has 3 cells, but the header has 4 columns"
 
 
 def test_a_row_of_empty_cells_is_an_empty_event() -> None:
@@ -167,7 +167,7 @@ def test_a_row_of_empty_cells_is_an_empty_event() -> None:
 
 def test_a_header_without_our_fields_is_an_error() -> None:
     """Rather than rejecting every row."""
-    with pytest.raises(UserError, match=r"Line 1 of x\.csv must name the fields"):
+    with pytest.raises(UserError, match=r"Line 1 of x\.csv must be a header such as"):
         _rows(b"pageview,my-site,s1\n")
 
 
@@ -225,7 +225,7 @@ def test_null_markers_are_absent(null: str) -> None:
 @pytest.mark.parametrize(
     ("header", "sentence"),
     [
-        ("type,site_id,Type", r"Line 1 of x\.csv names type twice"),
+        ("type,site_id,Type", r"Line 1 of x\.csv has type twice"),
         ("typ,site,session", "--map theirs=ours"),
     ],
 )
@@ -251,7 +251,7 @@ def test_columns_are_renamed() -> None:
 
 def test_a_column_to_rename_must_exist() -> None:
     """A misspelt name would be missing in every event."""
-    with pytest.raises(UserError, match=r"--map names kind, which is not a column of x\.csv"):
+    with pytest.raises(UserError, match=r"--map has kind, which is not a column of x\.csv"):
         _rows(b"type,w\na,5\n", {"kind": "type"})
 
 
@@ -261,5 +261,5 @@ def test_an_ambiguous_number_is_rejected() -> None:
     (event,) = _events("type;amount;vitals.lcp", "x;12,50;1,234")
 
     assert row.problem is not None
-    assert row.problem.error == "amount 1,234 can mean 1234 or 1.234; write it without the comma"
+    assert row.problem.error == "amount 1,234 could mean 1234 or 1.234; write it without the comma"
     assert event == {"type": "x", "amount": "12.50", "vitals": {"lcp": 1.234}}

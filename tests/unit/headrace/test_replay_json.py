@@ -122,7 +122,7 @@ def test_an_invalid_element_of_a_document_affects_no_other() -> None:
 
 def test_an_invalid_document_is_an_error_with_its_name() -> None:
     """Nothing is sent."""
-    with pytest.raises(UserError, match=r"x\.json begins like a JSON document"):
+    with pytest.raises(UserError, match=r"x\.json looks like a JSON document"):
         _document(b'[{"a":1},')
 
 

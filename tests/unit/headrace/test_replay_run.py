@@ -76,7 +76,7 @@ async def test_a_wait_is_reported_once_with_its_reason(tmp_path: Path) -> None:
         (_, shown) = await _replay(answer, _file(tmp_path, 1))
 
     assert shown.count("Waiting to retry") == 1
-    assert "answered 503: Full\\x1b[31m [red]" in shown
+    assert "returned 503: Full\\x1b[31m [red]" in shown
     assert shown.endswith("Resumed\n")
 
 

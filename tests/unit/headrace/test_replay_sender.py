@@ -97,7 +97,7 @@ async def test_transient_errors_are_retried_and_reported(status: int) -> None:
         await it.send()
 
         assert it.fake.batches == [list(_EVENTS)] * 3
-        assert it.whys == [f"{it.fake.url}api/events answered {status}: Not now"] * 2
+        assert it.whys == [f"{it.fake.url}api/events returned {status}: Not now"] * 2
 
 
 async def test_a_lost_connection_is_retried() -> None:
@@ -144,11 +144,11 @@ async def test_a_timeout_reports_the_reason() -> None:
     [
         (
             (404, {"error": "Nothing here"}),
-            "answered 404: Nothing here. It does not seem to be a headrace",
+            "returned 404: Nothing here. It does not seem to be headrace",
         ),
-        ((200, ["hello"]), "answered 200"),
-        ((301, {}), "answered 301"),
-        ((202, {"results": []}), "answered for 0 events, not 3"),
+        ((200, ["hello"]), "returned 200"),
+        ((301, {}), "returned 301"),
+        ((202, {"results": []}), "returned 0 results for 3 events"),
     ],
 )
 async def test_a_server_that_is_not_headrace_is_an_error_at_once(
@@ -170,5 +170,24 @@ async def test_a_server_that_never_answers_is_an_error_with_what_to_do(
     async with aiohttp.ClientSession() as session:
         sender = Sender(session, f"http://127.0.0.1:{unused_tcp_port}", lambda _: None)
 
-        with pytest.raises(UserError, match="Start one with `headrace up`"):
+        with pytest.raises(UserError, match="Start headrace with `headrace up`"):
             await sender.send(_EVENTS, lambda *_: None)
+
+
+async def test_events_over_a_rate_limit_are_sent_again() -> None:
+    """Unlike other rejections, which nothing but a change of the events resolves."""
+
+    def answer(request: int, lines: list[bytes]) -> web.Response:
+        if request:
+            return accept_all(request, lines)
+        limited = {"index": 2, "status": "rejected", "code": "rate_limited", "error": "too many"}
+        accepted = [{"index": index, "status": "accepted"} for index in range(2)]
+        body = {"accepted": 2, "rejected": 1, "results": [*accepted, limited]}
+        return web.json_response(body, status=207, headers={"Retry-After": "1"})
+
+    async with sending(answer) as it:
+        await it.send()
+
+        assert it.fake.batches == [[b"1", b"2", b"3"], [b"3"]]
+        assert it.settled == [(0, "accepted"), (1, "accepted"), (2, "accepted")]
+        assert it.whys == ["too many"]

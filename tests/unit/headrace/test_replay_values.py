@@ -99,7 +99,7 @@ def test_invalid_numbers_are_none(cell: str) -> None:
 
 def test_a_comma_before_three_digits_is_ambiguous() -> None:
     """Unless commas are known to be decimal separators."""
-    with pytest.raises(AmbiguousError, match=r"1,234 can mean 1234 or 1\.234"):
+    with pytest.raises(AmbiguousError, match=r"1,234 could mean 1234 or 1\.234"):
         to_json_number("1,234", decimal_comma=False)
 
     assert to_json_number("1,234", decimal_comma=True) == "1.234"

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from rich.console import Console
 
 from headrace.errors import UserError
-from headrace.traffic.replay import windows
+from headrace.traffic.replay import import_windows
 from headrace.traffic.replay.progress import ReplayScreen
 from headrace.traffic.replay.report import Report
 from headrace.traffic.replay.run import Options, replay
@@ -132,11 +132,11 @@ async def test_windows_are_closed_when_the_replay_is_cancelled(tmp_path: Path) -
 
 async def test_windows_are_extended_while_the_replay_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before they expire."""
-    monkeypatch.setattr(windows, "_EXTEND_SECONDS", 0.01)
+    monkeypatch.setattr(import_windows, "_EXTEND_SECONDS", 0.01)
     async with (
         _serving(Server()) as server,
         aiohttp.ClientSession() as session,
-        windows.import_windows(session, server.url, _TOKEN) as opened,
+        import_windows.import_windows(session, server.url, _TOKEN) as opened,
     ):
         assert opened is not None
         assert await opened.open_for([b'{"site_id":"a"}'])
@@ -155,6 +155,6 @@ async def test_a_server_without_import_windows_is_an_error(tmp_path: Path) -> No
         options = Options([path], server.url, token=_TOKEN, query=f"{server.url}other")
         with (
             ReplayScreen(Console(file=io.StringIO()), None) as screen,
-            pytest.raises(UserError, match="name it with --query"),
+            pytest.raises(UserError, match="specify it with --query"),
         ):
             await replay(options, Report(), screen)

@@ -9,7 +9,14 @@ from rich.console import Console
 
 from headrace.ops.status import collect
 from headrace.ops.status.dead_letters import count_by_topic
-from headrace.ops.status.model import DeadLetterCount, Flow, Problem, Role, Status, TableCount
+from headrace.ops.status.model import (
+    ConsumerProgress,
+    DeadLetterCount,
+    Problem,
+    Role,
+    Status,
+    TableCount,
+)
 from headrace.ops.status.problems import MAX_BEHIND_SECONDS, find_problems
 from headrace.ops.status.table import render_status
 from schemas import codec
@@ -17,9 +24,9 @@ from schemas import codec
 _NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
 
-def _flow(**fields: Any) -> Flow:
+def _consumer(**fields: Any) -> ConsumerProgress:
     given = {"role": "sinks", "topic": "events-raw", "lag": 0, "grows": False, "rate": 0.0}
-    return Flow(**{**given, **fields})
+    return ConsumerProgress(**{**given, **fields})
 
 
 def _roles(**fields: Any) -> list[Role]:
@@ -28,14 +35,16 @@ def _roles(**fields: Any) -> list[Role]:
 
 def test_a_healthy_status_has_no_problems() -> None:
     """A shrinking or short lag, and old dead letters, are no problems either."""
-    flows = [
-        _flow(),
-        _flow(lag=9_000, rate=800.0, behind_seconds=500.0),
-        _flow(lag=10, grows=True, behind_seconds=MAX_BEHIND_SECONDS),
+    consumers = [
+        _consumer(),
+        _consumer(lag=9_000, rate=800.0, behind_seconds=500.0),
+        _consumer(lag=10, grows=True, behind_seconds=MAX_BEHIND_SECONDS),
     ]
     letters = [DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=3, open=0)]
 
-    assert not list(find_problems(Status(roles=_roles(), flows=flows, dead_letters=letters)))
+    assert not list(
+        find_problems(Status(roles=_roles(), consumers=consumers, dead_letters=letters))
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,16 +62,16 @@ def test_a_healthy_status_has_no_problems() -> None:
         ),
         (
             Status(roles=_roles(name="streams", expired=1_200)),
-            "1,200 records had expired in events-raw before streams started",
+            "1,200 records of events-raw expired before streams routed them",
             "headrace rebuild sessions",
         ),
         (
-            Status(flows=[_flow(lag=1_200, stuck=[0, 3])]),
+            Status(consumers=[_consumer(lag=1_200, stuck=[0, 3])]),
             "sinks makes no progress in events-raw, partition 0, 3, with a lag of 1,200 records",
             "docs/dead-letters.md",
         ),
         (
-            Status(flows=[_flow(lag=1_200, grows=True, behind_seconds=31.0)]),
+            Status(consumers=[_consumer(lag=1_200, grows=True, behind_seconds=31.0)]),
             "sinks falls behind in events-raw: 1,200 records",
             "more workers",
         ),
@@ -83,9 +92,9 @@ def test_each_problem_says_what_to_do(status: Status, what: str, do: str) -> Non
 
 def test_a_role_without_workers_is_one_problem() -> None:
     """Not another one for each of its topics."""
-    flows = [_flow(lag=5, stuck=[1]), _flow(topic="sessions", lag=5, stuck=[1])]
+    consumers = [_consumer(lag=5, stuck=[1]), _consumer(topic="sessions", lag=5, stuck=[1])]
 
-    assert len(list(find_problems(Status(roles=_roles(workers=0), flows=flows)))) == 1
+    assert len(list(find_problems(Status(roles=_roles(workers=0), consumers=consumers)))) == 1
 
 
 def _text(status: Status) -> str:
@@ -98,7 +107,7 @@ def _text(status: Status) -> str:
 
 def test_a_status_is_shown_in_full() -> None:
     """Times are relative, and estimates are marked."""
-    flow = _flow(
+    consumer = _consumer(
         lag=1_234,
         rate=5_678.4,
         done_until=_NOW - timedelta(seconds=3),
@@ -107,7 +116,7 @@ def test_a_status_is_shown_in_full() -> None:
     text = _text(
         Status(
             roles=_roles(process=77),
-            flows=[flow],
+            consumers=[consumer],
             dead_letters=[DeadLetterCount(topic="alerts-dlq", kept=9, last_hour=3, open=0)],
             tables=[TableCount(table="events", rows=5_000_000, estimated=True)],
         )
@@ -144,11 +153,13 @@ def test_without_lag_everything_is_processed() -> None:
     """A time would look as if records were missing since."""
     at = _NOW - timedelta(minutes=5)
     (done,) = [
-        line for line in _text(Status(flows=[_flow(done_until=at)])).splitlines() if "raw" in line
+        line
+        for line in _text(Status(consumers=[_consumer(done_until=at)])).splitlines()
+        if "raw" in line
     ]
     (behind,) = [
         line
-        for line in _text(Status(flows=[_flow(lag=1, done_until=at)])).splitlines()
+        for line in _text(Status(consumers=[_consumer(lag=1, done_until=at)])).splitlines()
         if "raw" in line
     ]
 
@@ -185,5 +196,7 @@ def test_a_broker_clock_that_is_ahead_is_a_problem(seconds: float, is_red: bool)
     """On any machine, even without roles."""
     found = collect.clock_problems(seconds)
     assert [problem.what for problem in found] == (
-        ["The last events are logged 2,880 minutes ahead of this machine's clock"] if is_red else []
+        ["The log append times of the last events are 2,880 minutes ahead of this machine's clock"]
+        if is_red
+        else []
     )

@@ -107,7 +107,9 @@ def test_a_given_directory_must_have_a_running_server(has_run: bool) -> None:
     if has_run:
         _run_one(Path("mine"), "http://127.0.0.1:9001", 2**22 + 1)  # no process has this id
 
-    with pytest.raises(UserError, match=r"No headrace runs in .*mine.*headrace up --data-dir mine"):
+    with pytest.raises(
+        UserError, match=r"headrace is not running in .*mine.*headrace up --data-dir mine"
+    ):
         base_url(None, Path("mine"))
 
 

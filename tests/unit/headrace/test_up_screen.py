@@ -11,7 +11,7 @@ from headrace.errors import RoleFailedError, UserError
 from headrace.local.data_dir import DataDir
 from headrace.up.start_screen import Screen
 from schemas import codec
-from schemas.settings import Settings
+from schemas.settings import ApiSettings, Settings
 
 
 def _screen() -> tuple[Screen, io.StringIO]:
@@ -60,6 +60,19 @@ def test_a_stopped_process_has_no_tick() -> None:
 
 
 @pytest.mark.parametrize("is_first", [True, False])
+def test_the_start_screen_says_which_sites_are_accepted(tmp_path: Path, is_first: bool) -> None:
+    """In one line if all are; otherwise with the command that registers one."""
+    for sites in ("open", "registered"):
+        screen, out = _screen()
+        settings = Settings(api=ApiSettings(sites=sites))
+        screen.ready(settings, DataDir(tmp_path), 1, None, is_first=is_first)
+        shown = out.getvalue()
+
+        assert ("Any site id is accepted" in shown) == (sites == "open")
+        assert (f"sites add my-site --data-dir {tmp_path}" in shown) == (sites == "registered")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize(
     ("token", "last"),
     [("hr_x", "http://127.0.0.1:8080/?access_token=hr_x"), (None, "http://127.0.0.1:8080/")],
@@ -69,7 +82,8 @@ def test_the_dashboard_link_is_the_last_line(
 ) -> None:
     """Only the first start shows commands to run. A file gets no escape codes."""
     screen, out = _screen()
-    screen.ready(Settings(), DataDir(tmp_path), 3.21, token, is_first=is_first)
+    settings = Settings(api=ApiSettings(sites="open"))
+    screen.ready(settings, DataDir(tmp_path), 3.21, token, is_first=is_first)
     shown = out.getvalue()
 
     assert shown.splitlines()[-1] == last
@@ -78,7 +92,7 @@ def test_the_dashboard_link_is_the_last_line(
     assert ("/docs" in shown, str(tmp_path) in shown) == (True, True)
     assert "\x1b" not in shown
     if not is_first and token:
-        assert len(shown.splitlines()) <= 4
+        assert len(shown.splitlines()) <= 5
 
 
 class _Full(io.StringIO):

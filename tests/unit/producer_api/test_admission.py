@@ -4,11 +4,11 @@ import time
 
 import pytest
 
+from producer_api.access.addresses import address_key
 from producer_api.http.admission import (
     MAX_OVER_LIMIT,
     PUBLIC_PER_ADDRESS,
     Admission,
-    address_key,
 )
 
 PROXY, CLIENT, OTHER = "127.0.0.1", "8.8.8.8", "9.9.9.9"

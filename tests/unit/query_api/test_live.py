@@ -1,11 +1,14 @@
 from query_api.live import equal_except_time, latest, merge
 from schemas.records import (
+    CountryCount,
+    DeviceCount,
     LatestEvent,
     LiveCounters,
     MinuteCount,
     PageCount,
     ReferrerCount,
     SecondCount,
+    SourceCount,
 )
 from schemas.visitor_sketch import coupon_of, pack
 
@@ -41,6 +44,9 @@ def test_all_counters_of_an_unknown_site_are_zero() -> None:
         "per_minute": [0] * 30,
         "pages": [],
         "referrers": [],
+        "countries": [],
+        "devices": [],
+        "sources": [],
     }
 
 
@@ -86,6 +92,26 @@ def test_pages_and_referrers_are_added_and_limited_to_fifty() -> None:
     assert live["pages"][:2] == [{"path": "/59", "sessions": 6}, {"path": "/00", "sessions": 1}]
     assert len(live["pages"]) == 50
     assert [referrer["host"] for referrer in live["referrers"]] == ["a.example", "b.example"]
+
+
+def test_countries_devices_and_sources_are_added_and_limited_to_fifty() -> None:
+    """A partition whose worker has an earlier version has none."""
+    sources = [SourceCount(f"{number:02}", 1) for number in range(60)]
+    countries, devices = [CountryCount("AT", 2)], [DeviceCount("tv", 1)]
+    parts = [
+        partial(0, countries=countries, devices=devices, sources=sources),
+        partial(1, countries=[CountryCount("DE", 4), *countries]),
+        partial(2),
+    ]
+
+    live = merge("shop", parts, NOW_MS)
+
+    assert live["countries"] == [
+        {"country": "AT", "sessions": 4},
+        {"country": "DE", "sessions": 4},
+    ]
+    assert live["devices"] == [{"device": "tv", "sessions": 1}]
+    assert live["sources"] == [{"source": f"{n:02}", "sessions": 1} for n in range(50)]
 
 
 def test_the_latest_events_of_all_partitions_are_newest_first() -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from query_api import live_store
 from query_api.live import iso
-from query_api.live_store import EXPIRES_MS, LiveStore
+from query_api.live_store import PARTIAL_TTL_MS, LiveStore
 from schemas.codec import CodecError, encode
 from schemas.records import MinuteCount, PageCount, SecondCount, Subscription
 from tests.unit.query_api.test_live import NOW_MS, partial
@@ -39,7 +39,7 @@ def test_a_partial_that_is_not_renewed_expires() -> None:
     store = LiveStore(clock)
     store.put(encode(partial(0, sessions=1)), NOW_MS)
     store.put(encode(partial(1, sessions=2)), NOW_MS + 10_000)
-    clock.now_ms += EXPIRES_MS
+    clock.now_ms += PARTIAL_TTL_MS
 
     assert store.snapshot("shop")["sessions_now"] == 2
     clock.now_ms += 10_000
@@ -126,23 +126,26 @@ def active(site_id: str, minutes: int, last_s: int = 0, **fields: Any) -> bytes:
 
 
 @pytest.mark.parametrize("minutes", [1, 5])
-def test_a_flood_of_sites_does_not_evict_active_sites(minutes: int) -> None:
-    """12,000 sites, before and after the first event of a real one."""
+def test_a_flood_of_sites_does_not_evict_active_sites(
+    minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More sites than the limit, before and after the first event of a real one."""
+    monkeypatch.setattr(live_store, "MAX_SITES", 1_000)
     store = LiveStore(lambda: NOW_MS)
     for site in ("known", "quiet"):
         store.put(active(site, 6, last_s=1), NOW_MS)
-    for number in range(12_000):
-        store.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
+    for number in range(1_200):
+        store.put(active(f"flood-{number}", minutes, last_s=60 - number // 30), NOW_MS)
 
     store.put(active("new", 1), NOW_MS)
     store.put(active("known", 7, sessions=5), NOW_MS)
-    for number in range(2_000):
+    for number in range(200):
         store.put(active(f"late-{number}", 1), NOW_MS)
-        store.put(active(f"flood-{number}", minutes, last_s=60 - number // 300), NOW_MS)
+        store.put(active(f"flood-{number}", minutes, last_s=60 - number // 30), NOW_MS)
 
     sessions = {site: store.snapshot(site)["sessions_now"] for site in ("known", "quiet", "new")}
     assert sessions == {"known": 5, "quiet": 1, "new": 1}
-    assert store.size <= live_store.MAX_SITES
+    assert store.size <= 1_000
 
 
 @given(

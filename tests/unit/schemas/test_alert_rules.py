@@ -27,6 +27,8 @@ def test_parameters_are_stored_without_defaults() -> None:
     assert non_defaults(read_params("error.rate", {"count": 10, "minutes": 5})) == {}
     assert read_params("error.new", {}) == ErrorNewParams()
     assert read_params("payment", {"min_amount": None}) == PaymentParams()
+    assert non_defaults(read_params("payment", {"trust": "key"})) == {"trust": "key"}
+    assert non_defaults(read_params("payment", {"trust": None})) == {}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,9 @@ def test_parameters_are_stored_without_defaults() -> None:
         ("payment", {"currency": "EURO"}, "params.currency"),
         ("payment", {"currency": "ÄÖÜ"}, "params.currency"),
         ("payment", {"currency": 5}, "params.currency"),
+        ("payment", {"trust": "origin"}, "params.trust"),
+        ("payment", {"trust": True}, "params.trust"),
+        ("error.new", {"trust": "key"}, "params"),
         ("error.rate", {"count": 0}, "params.count"),
         ("error.rate", {"count": 2.5}, "params.count"),
         ("error.rate", {"minutes": 1441}, "params.minutes"),

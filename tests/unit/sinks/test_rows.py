@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel
 
-from schemas.records import RawEvent, Screen, SessionState, Stamped
+from schemas.records import RawEvent, Screen, SessionState, Stamped, TrafficSource, VisitorClient
 from sinks.rows import path_hash, session_rows
 from sinks.sql.statements import Row
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow, table_of
@@ -85,6 +85,38 @@ def test_a_session_has_a_row_per_visit() -> None:
     assert (first["duration_ms"], second["duration_ms"]) == (90_000, 0)
     assert (second["state"], second["close_reason"], second["revision"]) == ("closed", "idle", 1)
     assert len(session_rows(state)[0]) == len(table_of(SessionRow).columns)
+
+
+def test_a_session_has_the_attributes_of_its_visit() -> None:
+    """A visit of an earlier version has none, and nobody vouches for it."""
+    known = visit(
+        "a",
+        1,
+        traffic_source=TrafficSource(
+            source="Google", channel="Organic Search", ts=NOON, event_id="", trust="open"
+        ),
+        client=VisitorClient(
+            country="AT",
+            region="AT-9",
+            browser="Firefox",
+            os="Linux",
+            device="tv",
+            ts=NOON,
+            event_id="",
+            trust="key",
+        ),
+        trust="key",
+    )
+    state = SessionState(
+        site_id="shop", session_id="s-1", src_offset=9, visits=[known, visit("b", 1)]
+    )
+    rows = [as_dict(SessionRow, row) for row in session_rows(state)]
+
+    names = ("source", "channel", "country", "region", "browser", "os", "device", "trust")
+    assert [[row[name] for name in names] for row in rows] == [
+        ["Google", "Organic Search", "AT", "AT-9", "Firefox", "Linux", "tv", "key"],
+        [*[None] * 7, "open"],
+    ]
 
 
 @pytest.mark.parametrize(

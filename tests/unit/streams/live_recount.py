@@ -11,6 +11,8 @@ from schemas.visitor_sketch import estimate
 
 PASSIVE = {"pageleave", "web_vitals"}
 _ACTIVE_MS = 300_000
+#: Counted names by session: each is the first one of the session.
+_LABELS = {"countries": "country", "devices": "device", "sources": "source"}
 Counted = tuple[RawEvent, Source]
 
 
@@ -32,6 +34,10 @@ def recount(log: Iterable[Counted], site_id: str, now_ms: int) -> dict[str, Any]
         "visitors": len(visitors),
         "pages": Counter(page for run in runs if (page := _page(run)) is not None),
         "referrers": Counter(host for run in runs if (host := _host(run)) is not None),
+        **{
+            names: Counter(filter(None, (_first(run, name) for run in runs)))
+            for names, name in _LABELS.items()
+        },
         "latest": [
             (src.log_ms, event.type)
             for event, src in reversed(events[-10:])
@@ -53,6 +59,10 @@ def told(counters: LiveCounters | None) -> dict[str, Any]:
         "visitors": round(visitors_of([counters])),
         "pages": Counter({one.name: one.sessions for one in counters.pages}),
         "referrers": Counter({one.name: one.sessions for one in counters.referrers}),
+        **{
+            names: Counter({one.name: one.sessions for one in getattr(counters, names)})
+            for names in _LABELS
+        },
         "latest": [(one.at_ms, one.type) for one in counters.latest],
     }
 
@@ -110,3 +120,8 @@ def _page(run: Sequence[RawEvent]) -> str | None:
 def _host(run: Sequence[RawEvent]) -> str | None:
     hosts = [event.referrer.split("/")[2] for event in run if event.referrer]
     return hosts[0] if hosts else None
+
+
+def _first(run: Sequence[RawEvent], name: str) -> str | None:
+    values = [value for event in run if (value := getattr(event, name))]
+    return values[0] if values else None

@@ -95,16 +95,20 @@ def test_the_details_have_what_a_person_needs_to_act() -> None:
         "path": "/buy",
     }
     (failed,) = site.happens(type="error", error_name="E", error_stack="at a (b:1:2)", **place)
-    (paid,) = site.happens(type="payment", amount=Decimal(5), site_id="a.b", user_id="u-1")
+    (paid,) = site.happens(
+        type="payment", amount=Decimal(5), site_id="a.b", user_id="u-1", trust="key"
+    )
 
     assert json.loads(failed.details) == {
         "error_name": "E",
         "error_stack": "at a (b:1:2)",
         "site_id": "shop",
         "session_id": "s-1",
+        "trust": "open",
         "dashboard_url": "https://stats.example.com/?site=shop",
         **place,
     }
+    assert json.loads(paid.details)["trust"] == "key"
     assert json.loads(paid.details)["user_id"] == "u-1"
     assert json.loads(paid.details)["dashboard_url"] == "https://stats.example.com/?site=a.b"
 
@@ -172,20 +176,24 @@ def test_new_errors_over_the_share_are_in_a_digest_of_the_hour() -> None:
     assert site.fails(hour_ms + HOUR_MS, "Real", error_message=None) == ["error.new"]
 
 
-def test_a_flood_of_errors_keeps_states_and_digest_bounded() -> None:
+def test_a_flood_of_errors_keeps_states_and_digest_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Invented errors evict none that was reported; over 500, their number is not known."""
+    monkeypatch.setattr(aggregator, "MAX_FINGERPRINTS", 1_000)
+    monkeypatch.setattr(aggregator, "MAX_UNSEEN_RATES", 100)
     site = Site()
     site.fails(NOON_MS, "Known")
-    for number in range(12_000):
+    for number in range(1_200):
         name = "".join(chr(97 + int(digit)) for digit in str(number))
-        site.fails(NOON_MS + number // 100, f"Junk{name}")
+        site.fails(NOON_MS + number // 10, f"Junk{name}")
 
     (digest,) = site.passes(NOON_MS + 2 * HOUR_MS)
     site.states.write()
     found = json.loads(digest.details)
     assert digest.title == "At least 500 more new errors in the last hour"
     assert (found["count"], len(found["errors"])) == (500, 10)
-    assert len(site.states.stored()) <= 2 * 20 + aggregator.MAX_UNSEEN_RATES + 2
+    assert len(site.states.stored()) <= 2 * 20 + 100 + 2
     assert site.fails(NOON_MS + 3 * HOUR_MS, "Known") == []
 
 

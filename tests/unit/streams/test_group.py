@@ -24,15 +24,16 @@ ZERO, ONE = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
 class Consumer:
-    """Hands out `logs`; each assignment begins at what was committed."""
+    """Hands out `logs`, of partitions that are assigned and not paused."""
 
     def __init__(self) -> None:
         self.logs: defaultdict[TopicPartition, list[Any]] = defaultdict(list)
         self.positions: dict[TopicPartition, int] = {}
         self.committed: dict[TopicPartition, int] = {}
+        self.paused: set[TopicPartition] = set()
         self.refusal: Exception | None = None
         self.fetches = 0
-        self.begin = 1
+        self.begin = 0
 
     async def start(self) -> None:
         """Do nothing."""
@@ -51,7 +52,8 @@ class Consumer:
     async def assign(self, *owned: TopicPartition) -> None:
         """Rebalance."""
         await self.listener.on_partitions_revoked(set(self.positions))
-        self.positions = {tp: self.committed.get(tp, 0) for tp in owned}
+        self.positions = dict.fromkeys(owned, 0)
+        self.paused = set()
         await self.listener.on_partitions_assigned(set(owned))
 
     async def getmany(
@@ -64,7 +66,9 @@ class Consumer:
             if self.refusal is not None:
                 raise self.refusal
             found = {
-                tp: self.logs[tp][self.positions[tp] :] for tp in places if tp in self.positions
+                tp: self.logs[tp][self.positions[tp] :]
+                for tp in places
+                if tp in self.positions and tp not in self.paused
             }
             found = {tp: records for tp, records in found.items() if records}
             for tp in found:
@@ -80,6 +84,14 @@ class Consumer:
     def seek(self, tp: TopicPartition, offset: int) -> None:
         """Set what is read next."""
         self.positions[tp] = offset
+
+    def pause(self, *places: TopicPartition) -> None:
+        """Stop reading partitions."""
+        self.paused |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        """Continue reading partitions."""
+        self.paused -= set(places)
 
     def highwater(self, tp: TopicPartition) -> int:
         """Return the end of a log."""
@@ -141,11 +153,30 @@ class _Slow(Worker):
         return await super().take_over(owned)
 
 
+class _Endless(Worker):
+    """Never takes over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+
+    async def take_over(self, _: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Wait."""
+        self.begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 @pytest.fixture
 def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     """Give the consumer that the member gets."""
     made = Consumer()
+
+    async def committed(*_: object) -> Mapping[TopicPartition, int]:
+        return dict(made.committed)
+
     monkeypatch.setattr(group, "make_consumer", lambda *_, **__: made)
+    monkeypatch.setattr(group_offsets, "ask_committed", committed)
     monkeypatch.setattr(group, "_RETRY_SECONDS", 0.0)
     return made
 
@@ -218,6 +249,7 @@ async def test_reading_begins_where_the_worker_says_but_not_before_the_log(
     """Retention may have deleted what was wanted."""
     worker = Worker()
     worker.starts = {ZERO: 0, ONE: 2}
+    consumer.begin = 1
     for tp in (ZERO, ONE) * 3:
         consumer.write(tp)
     async with running(worker) as (member, _):
@@ -242,10 +274,10 @@ async def test_a_take_over_is_tried_again_while_kafka_is_away(
     assert "cannot take over the partitions" in caplog.text
 
 
-async def test_an_offset_that_the_consumer_overlooks_is_asked_for_again(
+async def test_nothing_is_read_before_the_offsets_of_the_group_are_loaded(
     consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The consumer reads from the beginning while the group's coordinator loads its offsets."""
+    """Without them, a partition would be read from its beginning."""
     worker = Worker()
     answers: list[Exception | Mapping[TopicPartition, int]]
     answers = [KafkaConnectionError("loading"), {ZERO: 2}]
@@ -257,7 +289,6 @@ async def test_an_offset_that_the_consumer_overlooks_is_asked_for_again(
         return answer
 
     monkeypatch.setattr(group_offsets, "ask_committed", ask)
-    consumer.begin = 0
     for _ in range(3):
         consumer.write(ZERO)
     async with running(worker):
@@ -321,3 +352,15 @@ async def test_workers_of_an_earlier_version_are_waited_for(consumer: Consumer) 
         consumer.refusal = None
         await consumer.assign(ZERO)
         assert member.problem is None
+
+
+async def test_a_stop_does_not_wait_for_a_take_over(consumer: Consumer) -> None:
+    """Which waits for as long as a changelog has no leader."""
+    worker = _Endless()
+    async with running(worker) as (member, _):
+        await consumer.assign(ZERO)
+        await worker.begun.wait()
+        async with asyncio.timeout(10):
+            await member.stop()
+
+        assert member.is_rebalancing

@@ -8,12 +8,11 @@ import pytest
 from schemas.headers import Source
 from schemas.live import RENEW_SECONDS
 from schemas.records import LiveCounters, RawEvent
-from streams.domain.live import aggregator
-from streams.domain.live import sessions as live_sessions
+from streams.domain.live import aggregator, name_counts
 from streams.domain.live import sites as live_sites
 from streams.domain.live.aggregator import LiveAggregator
 from streams.domain.live.latest import detail_of
-from streams.domain.live.sessions import NameCounts
+from streams.domain.live.name_counts import NameCounts
 from streams.domain.sessions.referrers import own_hosts, referrer_host
 from tests.unit.streams.live_recount import visitors_of
 from tests.unit.streams.samples import DAY_MS, HOUR, NOON, NOON_MS, event, source
@@ -146,7 +145,7 @@ def test_a_flood_of_passive_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(live_sites, "MAX_SESSIONS", 3_000)
     now = Now()
     now.come(*(event(0, session_id=f"s-{number}") for number in range(900)))
-    for number in range(20_000):
+    for number in range(6_000):
         now.come(event(0, type="pageleave", session_id=f"p-{number}"))
 
     sessions = next(iter(now.book._sites)).windows.sessions  # noqa: SLF001 - what is held
@@ -247,27 +246,31 @@ def test_a_flood_of_site_ids_moves_no_site_that_is_known(monkeypatch: pytest.Mon
     assert len(told) == len(now.book) == 40
 
 
-def test_sites_invented_before_block_no_site_that_becomes_active() -> None:
-    """Twelve thousand sites with events in several minutes, then a site's first event."""
+def test_sites_invented_before_block_no_site_that_becomes_active(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three times the limit of sites with events in several minutes, then a site's first event."""
+    monkeypatch.setattr(live_sites, "MAX_SITES", 1_000)
+    monkeypatch.setattr(live_sites, "MAX_SETTLED", 750)
     now = Now()
     for minute in range(3):
-        flood = (event(0, site_id=f"flood-{number}") for number in range(12_000))
+        flood = (event(0, site_id=f"flood-{number}") for number in range(3_000))
         now.come(*flood, at=60 * minute)
     now.come(event(1), at=181)
-    now.come(*(event(0, site_id=f"late-{number}") for number in range(900)), at=182)
+    now.come(*(event(0, site_id=f"late-{number}") for number in range(225)), at=182)
 
     names: set[str] = set()
     while told := now.told(182):
         names |= told.keys()
     assert "shop" in names
     now.come(event(2), at=600)
-    now.come(*(event(0, site_id=f"again-{number}") for number in range(12_000)), at=601)
+    now.come(*(event(0, site_id=f"again-{number}") for number in range(3_000)), at=601)
     while told := now.told(601):
         names |= told.keys()
         if "shop" in told:
             assert sum(one.events for one in told["shop"].minutes) == 2
-    assert len(now.book) <= live_sites.MAX_SITES
-    assert "again-11999" in names
+    assert len(now.book) <= 1_000
+    assert "again-2999" in names
 
 
 def test_known_sites_are_told_first_when_too_many_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +291,7 @@ def test_a_flood_of_sessions_takes_from_its_own_site_alone(monkeypatch: pytest.M
     monkeypatch.setattr(live_sites, "MAX_SESSIONS", 3_000)
     now = Now()
     now.come(*(event(0, session_id=f"s-{number}") for number in range(900)))
-    for number in range(20_000):
+    for number in range(6_000):
         now.come(event(0, site_id="flood", session_id=f"s-{number}", path=f"/{number}"))
 
     told = now.told()
@@ -299,8 +302,8 @@ def test_a_flood_of_sessions_takes_from_its_own_site_alone(monkeypatch: pytest.M
 
 def test_a_flood_of_paths_moves_no_page_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rare names are forgotten, their counts are not: a page that comes again has its number."""
-    monkeypatch.setattr(live_sessions, "MAX_NAMES", 100)
-    monkeypatch.setattr(live_sessions, "_KEPT_NAMES", 50)
+    monkeypatch.setattr(name_counts, "MAX_NAMES", 100)
+    monkeypatch.setattr(name_counts, "_KEPT_NAMES", 50)
     names = NameCounts()
     names.move(None, "/early")
     for _ in range(3):

@@ -16,17 +16,18 @@ _LOADING = 14
 class _Admin:
     """An admin client that answers as aiokafka's; while offsets are loaded it finds none."""
 
-    def __init__(self, error_code: int) -> None:
-        self._error_code = error_code
+    def __init__(self, *error_codes: int) -> None:
+        self._error_codes = list(error_codes)
 
     async def find_coordinator(self, _: str) -> int:
         return 1
 
     async def describe_consumer_groups(self, groups: list[str], _: int) -> list[Any]:
-        return [SimpleNamespace(groups=[(self._error_code, name) for name in groups])]
+        return [SimpleNamespace(groups=[(self._error_codes[0], name) for name in groups])]
 
     async def list_consumer_group_offsets(self, _: str, __: int) -> dict[TopicPartition, Any]:
-        return {} if self._error_code else {_PLACE: SimpleNamespace(offset=7)}
+        error = self._error_codes.pop(0) if len(self._error_codes) > 1 else self._error_codes[0]
+        return {} if error else {_PLACE: SimpleNamespace(offset=7)}
 
 
 async def test_offsets_that_are_loaded_are_returned() -> None:
@@ -38,3 +39,8 @@ async def test_offsets_that_are_being_loaded_are_not_taken_for_none() -> None:
     """For then everything would be read again."""
     with pytest.raises(GroupLoadInProgressError):
         await committed_offsets(_Admin(_LOADING), "group")
+
+
+async def test_offsets_that_were_loaded_after_the_first_request_are_returned() -> None:
+    """The group's state does not show what the first request found."""
+    assert await committed_offsets(_Admin(_LOADING, 0), "group") == {_PLACE: 7}

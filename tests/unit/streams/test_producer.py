@@ -14,6 +14,7 @@ from aiokafka.structs import RecordMetadata
 
 from schemas.kafka_settings import KafkaSettings
 from streams.engine.producer import BatchProducer, OutRecord, StoppingError
+from tests.fixtures.waiting import eventually_async
 
 
 class FakeKafka:
@@ -67,9 +68,15 @@ async def test_a_batch_that_kafka_did_not_take_is_sent_again() -> None:
     """Trouble that passes is waited out."""
     kafka = FakeKafka([KafkaTimeoutError(), KafkaTimeoutError()])
 
-    await producer_over(kafka).send("topic", 0, [OutRecord(b"k", b"v")])
+    producer = producer_over(kafka)
+    sending = asyncio.ensure_future(producer.send("topic", 0, [OutRecord(b"k", b"v")]))
+    await eventually_async(
+        lambda: producer.unacknowledged == {("topic", 0)}, within_seconds=10, what="it is retried"
+    )
+    await sending
 
     assert kafka.batches == [1]
+    assert not producer.unacknowledged
 
 
 async def test_a_record_that_is_too_large_is_not_tried_for_ever() -> None:

@@ -1,24 +1,24 @@
-"""The cluster's preconditions for a rebuild.
+"""The cluster in which a rebuild runs, and the preconditions of the rebuild.
 
 No stream worker may run, because workers hold the states in memory. All events that they have
-applied must be in `events`, and all results that they have published in SQL.
+applied must be in `events`, and all results that they have published must be in SQL.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 from sqlalchemy import Connection, select
 
+from headrace.admin.clients import open_clients, read_record
 from headrace.admin.database import run_once
 from headrace.errors import UserError
-from kafka_clients.clients import make_admin, make_consumer
 from schemas.headers import SOURCE, Source, find
 from schemas.positions import position
 from schemas.settings import DatabaseSettings, Settings
@@ -31,10 +31,9 @@ from streams.engine.cluster import read_epoch
 from streams.engine.offsets import STARTING_ERRORS, committed_offsets
 from streams.engine.stream_time import limited
 
-#: A killed worker stays a member until its session times out after 10 s.
+#: A killed worker remains a member of its group until its session times out after 10 s.
 _STOPPED_TIMEOUT_SECONDS = 11.0
 _STORED_TIMEOUT_SECONDS = 30.0
-_RECORD_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.5
 
 _retry_while_loading = stamina.retry(on=STARTING_ERRORS, attempts=20, timeout=15, wait_max=1)
@@ -59,8 +58,8 @@ class Cluster:
     ) -> None:
         """Wait until these consumer groups have no members.
 
-        Raises `UserError` if some still have after `seconds`; `still_running` returns its message
-        for the number of members by group.
+        Raises `UserError` if a group has members after `seconds`. `still_running` returns the
+        message, given the number of members by group.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -76,9 +75,24 @@ class Cluster:
 
         Raises `UserError` if that takes too long, or the database belongs to another cluster.
         """
+        if behind := await self.wait_until_stored(database, [EVENTS_RAW, published]):
+            raise UserError(
+                f"The sinks lag behind: {', '.join(behind)}. Let `headrace sinks` (or "
+                "`headrace up`) run until they have caught up, stop the streams, and run this "
+                "again"
+            )
+
+    async def wait_until_stored(
+        self, database: DatabaseSettings, topics: Sequence[Topic]
+    ) -> Sequence[str]:
+        """Wait until the sinks have stored the records that these topics have now.
+
+        Return the partitions that still lag after 30 s, as phrases. Raises `UserError` if the
+        database belongs to another cluster.
+        """
         partitions = [
             TopicPartition(topic.name, partition)
-            for topic in (EVENTS_RAW, published)
+            for topic in topics
             for partition in await self.partitions(topic)
         ]
         ends = await self._consumer.end_offsets(partitions)
@@ -86,17 +100,14 @@ class Cluster:
         deadline = time.monotonic() + _STORED_TIMEOUT_SECONDS
         while behind := await self._behind(database, here, ends):
             if time.monotonic() > deadline:
-                raise UserError(
-                    f"The sinks still lag behind: {', '.join(behind)}. Let `headrace sinks` (or "
-                    "`headrace up`) run until they have caught up, stop the streams, and run this "
-                    "again"
-                )
+                break
             await asyncio.sleep(_POLL_SECONDS)
+        return behind
 
     async def next_events(self, topic: Topic) -> NextEvents:
         """Return the next event of each partition for the agent whose input is `topic`.
 
-        If it has applied all, that is the end of `events-raw`, at the last log time.
+        If the agent has applied all events, this is the end offset of `events-raw`.
         """
         committed = await _retry_while_loading(committed_offsets)(self._admin, prefixed(STREAMS))
         return {
@@ -137,8 +148,8 @@ class Cluster:
         if any((row["cluster_id"], row["kafka_epoch"]) != here for row in rows.values()):
             raise UserError(
                 f"The database has results of another Kafka cluster than {here[0]} in epoch "
-                f"{here[1]}: configure a database and a Kafka that belong together, or move the "
-                "database to this cluster with `headrace adopt-cluster`"
+                f"{here[1]}: configure a database and a cluster that belong together, or run "
+                "`headrace adopt-cluster` to continue the database with this cluster"
             )
         stored = {tp: row["next_offset"] for tp, row in rows.items()}
         return [
@@ -152,52 +163,30 @@ class Cluster:
     ) -> Source:
         """Return the first event that the agent has not applied, or the router has not routed."""
         routed = TopicPartition(topic.name, partition)
-        record = await self._record(routed, committed.get(routed, 0))
+        record = await read_record(self._consumer, routed, committed.get(routed, 0))
         if record is not None:
             packed = find(record.headers, SOURCE)
-            # A record without a source is not ours: assume that no event was applied.
+            # A foreign record, without a source: assume that no event was applied.
             return Source(partition, 0, 0) if packed is None else _limit(Source.unpack(packed))
         raw = TopicPartition(EVENTS_RAW.name, partition)
-        record = await self._record(raw, committed.get(raw, 0))
+        record = await read_record(self._consumer, raw, committed.get(raw, 0))
         if record is not None:
             return _limit(Source(partition, position(self.epoch, record.offset), record.timestamp))
         end = (await self._consumer.end_offsets([raw]))[raw]
-        last = await self._record(raw, end - 1) if end else None
+        last = await read_record(self._consumer, raw, end - 1) if end else None
         now_ms = int(time.time() * 1_000) if last is None else last.timestamp
         return _limit(Source(partition, position(self.epoch, end), now_ms))
-
-    async def _record(self, tp: TopicPartition, offset: int) -> Any:
-        """Return the first record at or after an offset, or None."""
-        begins, ends = await self.offset_ranges([tp])
-        first = max(offset, begins[tp])
-        if first >= ends[tp]:
-            return None
-        self._consumer.assign([tp])
-        self._consumer.seek(tp, first)
-        async with asyncio.timeout(_RECORD_TIMEOUT_SECONDS):
-            return await self._consumer.getone(tp)
 
 
 @asynccontextmanager
 async def open_cluster(settings: Settings, failed: str) -> AsyncIterator[Cluster]:
-    """Yield the cluster; raises `UserError`, ending with the sentence `failed`, if Kafka fails."""
-    kafka = settings.kafka
-    admin, consumer = make_admin(kafka), make_consumer(kafka)
-    try:
-        await admin.start()
-        await consumer.start()
-        yield Cluster(admin, consumer, await read_epoch(kafka))
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise UserError(
-            f"Kafka at {kafka.bootstrap_servers} failed: {error or 'it does not answer'}. {failed}"
-        ) from error
-    finally:
-        await consumer.stop()
-        await admin.close()
+    """Yield the cluster. If Kafka fails, raises `UserError` with `failed` as the last sentence."""
+    async with open_clients(settings.kafka, failed) as (admin, consumer):
+        yield Cluster(admin, consumer, await read_epoch(settings.kafka))
 
 
 def _limit(src: Source) -> Source:
-    """Limit a log time as the workers do: one that is ahead would close every visit."""
+    """Limit a log time as the workers do: a time in the future would close every visit."""
     return src._replace(log_ms=limited(src.log_ms, int(time.time() * 1_000)))
 
 

@@ -13,7 +13,7 @@ from yarl import URL
 from headrace.errors import UserError
 from headrace.traffic.replay.sender import NotAcceptedError, error_of
 
-#: After a replay was killed, its windows expire after this time.
+#: The windows of a replay that was killed expire after this time.
 WINDOW_SECONDS = 120
 _EXTEND_SECONDS = 30.0
 _REQUEST_TIMEOUT_SECONDS = 15.0
@@ -37,7 +37,7 @@ class ImportWindows:
         self._sites: set[str] = set()
 
     async def open_for(self, events: Sequence[bytes]) -> bool:
-        """Open or extend a window for each site of these events; return True if one is new.
+        """Open or extend a window for each site of these events; return True if any was opened.
 
         Raises `UserError` if the token is not authorized, `NotAcceptedError` if the server fails.
         """
@@ -56,7 +56,7 @@ class ImportWindows:
                 async with asyncio.timeout(_EXTEND_SECONDS):
                     await done.wait()
             except TimeoutError:
-                # If a window still expires, events are rejected, and it is opened again.
+                # If a window expires nevertheless, events are rejected, and it is opened again.
                 for site_id in sorted(self._sites):
                     if not done.is_set():
                         await self._try("PUT", site_id)
@@ -85,7 +85,7 @@ class ImportWindows:
                 _check(response.status, await response.read(), site_id, self._base)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise NotAcceptedError(
-                f"{self._base} does not open an import window: {error}"
+                f"{self._base} did not open an import window: {error}"
             ) from error
 
 
@@ -93,12 +93,12 @@ def _check(status: int, body: bytes, site_id: str, base: str) -> None:
     if status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
         return
     sentence = (
-        f"No import window was opened for {site_id}: {base} answered {status}. {error_of(body)}"
+        f"No import window was opened for {site_id}: {base} returned {status}. {error_of(body)}"
     )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise NotAcceptedError(sentence)
     if status == HTTPStatus.NOT_FOUND:
-        sentence += ". If `headrace query` has another address, name it with --query"
+        sentence += ". If `headrace query` has another address, specify it with --query"
     raise UserError(sentence.rstrip())
 
 
@@ -106,7 +106,7 @@ def _check(status: int, body: bytes, site_id: str, base: str) -> None:
 async def import_windows(
     session: aiohttp.ClientSession, base: str, token: str | None
 ) -> AsyncIterator[ImportWindows | None]:
-    """Yield windows that are kept open until the block ends; None without a token."""
+    """Yield windows that stay open until the block ends; None without a token."""
     if token is None:
         yield None
         return
@@ -116,7 +116,7 @@ async def import_windows(
     try:
         yield windows
     finally:
-        # Not cancelled: the server might apply a request in flight after the one that closes.
+        # Not cancelled: the server might process a request in flight after the one that closes.
         done.set()
         await keeping
         await windows.close()

@@ -1,8 +1,8 @@
-"""Measures the memory and CPU of many live sessions: `python -m benchmarks.live SESSIONS`.
+"""Measures the memory and CPU of many live sessions: `python -m benchmarks.live_sessions SESSIONS`.
 
-A worker recovers a table of SESSIONS sessions and then processes events: four of five belong to
-a live session, the fifth starts a new one. Time advances so that one session closes for each that
-starts.
+A worker restores a table of SESSIONS sessions and then processes events: four of five belong to a
+live session, and the fifth starts a new one. Time advances so that a session closes whenever a new
+one starts.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from tests.unit.streams.samples import NOON_MS
 
 RULES = SessionRules.of_seconds(1_800, 300, 90_000)
 _EVENTS, _EVENTS_PER_NEW_SESSION = 20_000, 5
-#: A worker keeps up to 250,000 sessions per partition.
+#: A worker stores up to 250,000 sessions per partition.
 _PARTITIONS = 8
 _BATCH = 500
 _TEMPLATES = 10_000
@@ -54,7 +54,7 @@ def _templates() -> list[SessionState]:
 
 
 def _changelog(live: int, templates: Sequence[SessionState], partition: int) -> Iterator[InRecord]:
-    """Yield a partition's states, whose last events are spread evenly until now."""
+    """Yield the states of a partition, whose last events are evenly spread over time until now."""
     for number in range(partition, live, _PARTITIONS):
         state = templates[number % len(templates)]
         last_ms = NOON_MS - (live - number) * RULES.close_after_ms // live

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import UserError
 from headrace.local.broker.address import find_address
-from headrace.local.broker.folder import BrokerFolder
+from headrace.local.broker.directory import BrokerDirectory
 
 
 def _settings(data_dir: Path) -> dict[str, str]:
@@ -18,7 +18,7 @@ def _settings(data_dir: Path) -> dict[str, str]:
 
 def test_the_settings_keep_the_broker_local_and_small(tmp_path: Path) -> None:
     """As measured for design.md."""
-    folder = BrokerFolder(tmp_path)
+    folder = BrokerDirectory(tmp_path)
     folder.lock()
     folder.write_settings(29092, 29093)
     settings = _settings(tmp_path)
@@ -34,7 +34,7 @@ def test_the_settings_keep_the_broker_local_and_small(tmp_path: Path) -> None:
 
 def test_a_directory_has_one_broker(tmp_path: Path) -> None:
     """The error names the process that holds the lock."""
-    first, second = BrokerFolder(tmp_path), BrokerFolder(tmp_path)
+    first, second = BrokerDirectory(tmp_path), BrokerDirectory(tmp_path)
     first.lock()
     with pytest.raises(UserError, match=f"Process {os.getpid()} already runs the broker of"):
         second.lock()
@@ -47,13 +47,13 @@ def test_a_directory_has_one_broker(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     """For example below a file."""
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot hold the broker's data"):
-        BrokerFolder(tmp_path / "file").lock()
+    with pytest.raises(UserError, match="The broker cannot use"):
+        BrokerDirectory(tmp_path / "file").lock()
 
 
 def test_the_last_lines_exclude_stack_frames(tmp_path: Path) -> None:
     """The other lines hold the error."""
-    folder = BrokerFolder(tmp_path)
+    folder = BrokerDirectory(tmp_path)
     folder.log.parent.mkdir(parents=True)
     folder.log.write_text("early\n" * 5000 + "the reason\n" + "\tat kafka.Kafka\n" * 50)
 
@@ -63,7 +63,7 @@ def test_the_last_lines_exclude_stack_frames(tmp_path: Path) -> None:
 
 def test_an_address_is_found_while_the_broker_runs(tmp_path: Path) -> None:
     """Files of a broker that was killed are ignored."""
-    folder = BrokerFolder(tmp_path)
+    folder = BrokerDirectory(tmp_path)
     folder.lock()
     folder.write_pid(os.getpid())
     folder.write_address("127.0.0.1:29092")
@@ -73,7 +73,7 @@ def test_an_address_is_found_while_the_broker_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="headrace up"):
         find_address(tmp_path)
     folder.release()
-    with pytest.raises(UserError, match="No broker is ready"):
+    with pytest.raises(UserError, match="No broker is running"):
         find_address(tmp_path)
 
 
@@ -90,7 +90,7 @@ ids = f"cluster.id={sys.argv[-1]}\\ndirectory.id=the-first-one"
 
 def _formatted(data_dir: Path, java: str, template: Path | None) -> dict[str, str]:
     """Format a storage; return its `meta.properties`."""
-    folder = BrokerFolder(data_dir)
+    folder = BrokerDirectory(data_dir)
     folder.lock()
     folder.write_settings(29092, 29093)
     folder.format([sys.executable, "-c", java], os.environ, template=template)

@@ -1,4 +1,4 @@
-"""The broker's files: settings and data in `kafka/`, process id and address in `run/`, a log."""
+"""The broker's files in a data directory: `kafka/`, `run/kafka.*` and `logs/kafka.log`."""
 
 import base64
 import secrets
@@ -24,7 +24,7 @@ _LAST_LINES = 12
 _ORPHAN_SECONDS = 10.0
 
 
-class BrokerFolder:
+class BrokerDirectory:
     """The broker's files in a data directory, locked by one broker at a time.
 
     The JVM runs in `home` and its settings use relative paths, because Kafka and Java misread
@@ -41,7 +41,7 @@ class BrokerFolder:
 
     @property
     def jvm_options(self) -> list[str]:
-        """The JVM options that set the log settings and identify the data directory."""
+        """The JVM options for logging, and to recognize the broker of this data directory."""
         return ["-Dlog4j2.configurationFile=log4j2.xml", self._id_option]
 
     @property
@@ -58,7 +58,7 @@ class BrokerFolder:
         except BlockingIOError:
             raise self._in_use("kafka.lock") from None
         except OSError as error:
-            raise UserError(f"{self._data_dir} cannot hold the broker's data: {error}.") from error
+            raise UserError(f"The broker cannot use {self._data_dir}: {error}.") from error
         try:
             self._wait_for_orphan()
         except TimeoutError:
@@ -86,10 +86,11 @@ class BrokerFolder:
         cluster_id: str | None = None,
         template: Path | None = None,
     ) -> None:
-        """Format the storage of a new cluster, unless it exists.
+        """Format the storage, unless it is formatted already.
 
-        `run_java` is the command line up to the class name. The default `cluster_id` is a new one.
-        `template` is a formatted storage to copy, which saves a second; it is created if missing.
+        `run_java` is the command line up to the class name. Without `cluster_id`, a random one is
+        used. `template` is a formatted storage to copy, which saves a second; it is created if
+        missing.
 
         Raises UserError with Kafka's error message.
         """
@@ -106,7 +107,7 @@ class BrokerFolder:
             self._run_format_tool(run_java, env, cluster_id)
             if template is not None:
                 _save_template(unfinished, template)
-        restrict_tree(unfinished)  # others may be allowed to read the template
+        restrict_tree(unfinished)  # the template may be readable by others
         unfinished.rename(data)
 
     def _run_format_tool(
@@ -143,7 +144,7 @@ class BrokerFolder:
         )
 
     def _wait_for_orphan(self) -> None:
-        """Wait for the exit of a JVM whose parent was just killed. Raises TimeoutError."""
+        """Wait until a JVM whose parent was killed has exited. Raises TimeoutError."""
         deadline = time.monotonic() + _ORPHAN_SECONDS
         while (pid := process.read_pid(self._run / "kafka.pid")) is not None:
             try:
@@ -161,7 +162,7 @@ class BrokerFolder:
 
 
 def _assign_ids(storage: Path, cluster_id: str) -> None:
-    """Set the ids of a copied storage."""
+    """Set the cluster id and a new directory id in a copied storage."""
     file = storage / "meta.properties"
     properties = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
     properties |= {"cluster.id": cluster_id, "directory.id": new_cluster_id()}

@@ -1,0 +1,61 @@
+"""`headrace erase`: delete what is stored about a person, or a site."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from headrace.cli.audit import parse_time
+from headrace.cli.target import checked_site
+from headrace.local.data_dir_option import DEFAULT, DataDirOption
+from schemas.plurals import counted
+
+
+def erase(
+    site: Annotated[str, typer.Option("--site", help="The site.")],
+    visitor: Annotated[
+        str | None, typer.Option("--visitor", help="Sessions with this visitor_id.")
+    ] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Sessions with this user_id.")] = None,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", help="Only sessions without events since this time (ISO 8601)."),
+    ] = None,
+    block: Annotated[
+        bool, typer.Option("--block", help="Reject later events with these ids.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDirOption = DEFAULT,
+) -> None:
+    """Delete a person's sessions, or with --site alone everything of a site.
+
+    Rows in SQL and state in Kafka, while everything runs. Safe to repeat.
+    """
+    import asyncio
+
+    from rich.console import Console
+
+    from headrace.local.data_dir import local_settings
+    from headrace.ops.erase import receipt as receipts
+    from headrace.ops.erase.run import erase as run
+    from headrace.ops.erase.run import preview
+    from headrace.ops.erase.selection import Selection
+
+    moment: datetime | None = parse_time(before, "--before")
+    selection = Selection(checked_site(site, "--site") or site, visitor, user, moment)
+    settings = local_settings(data_dir)
+    found = asyncio.run(preview(settings, selection))
+    if block and not (visitor or user):
+        raise typer.BadParameter("needs --visitor or --user", param_hint="--block")
+    if not found.sessions and not selection.is_site and not block:
+        typer.echo("There is nothing to erase.")
+        raise typer.Exit
+    if not yes:
+        events = counted(found.rows["events"], "event")
+        typer.confirm(
+            f"Erase {counted(found.sessions, 'session')} with {events} of {site}?", abort=True
+        )
+    with Console(stderr=True).status("") as status:
+        done = asyncio.run(run(settings, selection, status.update, block=block))
+    for line in receipts.lines(done):
+        typer.echo(line)

@@ -1,0 +1,154 @@
+"""Terminal output of `headrace dlq show`: the content of one dead letter, which is untrusted."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+from uuid import UUID
+
+import msgspec
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from headrace.ops.dead_letters.dead_letter import DeadLetter, dead_letter_topics, to_letter
+from headrace.ops.dead_letters.listing import LABELS, cells, utc
+from headrace.ops.dead_letters.reader import Resolutions
+from headrace.terminal.tables import visible
+from schemas import codec, money
+from schemas import headers as names
+from schemas.plurals import counted
+from schemas.positions import offset_of
+from schemas.records import RawEvent, Record
+from schemas.reject_reasons import DeadLetterReason
+from schemas.stages import STAGES
+from schemas.topics import EVENTS_RAW
+
+_RECORDS = {record.__name__: record for record in get_args(Record)}
+_HEX_BYTES = 256
+_HEX_COLUMNS = 16
+
+#: What to do about a dead letter, by its reason.
+NEXT_STEPS: dict[DeadLetterReason, str] = {
+    DeadLetterReason.UNDECODABLE: (
+        "Another program, or a newer version of headrace, wrote to the source topic. Stop that "
+        "program, or upgrade all roles to the same version."
+    ),
+    DeadLetterReason.BAD_HEADERS: (
+        "Another program wrote to the source topic, which is reserved for headrace. Find that "
+        "program; it must send events to POST /api/event."
+    ),
+    DeadLetterReason.BAD_KEY: (
+        "Another program wrote to the source topic: headrace derives the key from the record. Find "
+        "that program; it must send events to POST /api/event."
+    ),
+    DeadLetterReason.UNKNOWN_TYPE: (
+        "The role api knows an event type that this role does not know: upgrade all roles to the "
+        "same version and restart them."
+    ),
+    DeadLetterReason.RULE_FAILED: (
+        "This is a bug in headrace. Report it with the detail above and the traceback in the log "
+        "of the role."
+    ),
+    DeadLetterReason.ROW_REFUSED: (
+        "The database rejected only this row; the detail says why. Check the schema with "
+        "`headrace db check`. If it does not differ, this is a bug in headrace: report it."
+    ),
+}
+_UNKNOWN_STEP = "Another program wrote this dead letter: its reason is unknown."
+
+
+def render_record(record: Any, resolutions: Resolutions) -> Iterator[RenderableType]:
+    """Yield the content of one dead letter, its resolution and what to do next."""
+    letter = to_letter(record)
+    yield from _resolution(letter, resolutions)
+    about = Table.grid(padding=(0, 2))
+    for label, cell in zip(LABELS, cells(letter), strict=True):
+        about.add_row(Text(label, style="bold"), visible(cell))
+    yield about
+    yield _title("Headers")
+    table = Table.grid(padding=(0, 2))
+    for name, value in record.headers:
+        table.add_row(visible(name), visible(readable(name, value)))
+    yield table if record.headers else "none"
+    yield _title("Key")
+    yield "none" if record.key is None else visible(_text_or_hex(record.key))
+    yield _title("Value")
+    yield from _value(record)
+    yield _title("What to do")
+    is_known = letter.reason in list(DeadLetterReason)
+    yield NEXT_STEPS[DeadLetterReason(letter.reason)] if is_known else _UNKNOWN_STEP
+    if letter.key in resolutions.discarded or letter.key in resolutions.replayed:
+        return
+    if letter.is_replayable:
+        yield f"After fixing the cause: headrace dlq replay {letter.id}"
+    yield f"If no replay is needed: headrace dlq discard {letter.id} --reason '...'"
+
+
+def _resolution(letter: DeadLetter, resolutions: Resolutions) -> Iterator[Text]:
+    if (discard := resolutions.discarded.get(letter.key)) is not None:
+        by, reason = discard.discarded_by or "unknown", discard.discard_reason or ""
+        yield visible(f"Discarded {utc(discard.log_ms)} by {by}: {reason}")
+    elif (replay := resolutions.replayed.get(letter.key)) is not None:
+        yield visible(
+            f"Replayed {utc(replay.log_ms)}, as events-raw offset {offset_of(replay.src_offset)}"
+        )
+
+
+def _title(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def readable(name: str, value: bytes) -> str:
+    """Return the value of a header as text, or in hex if it is invalid."""
+    try:
+        if name == names.EVENT_ID:
+            return str(UUID(bytes=value))
+        if name == names.CLIENT_ID:
+            return "the client assigned the event id"
+        if name == names.SOURCE:
+            (partition, offset, log_ms) = names.Source.unpack(value)
+            return f"{EVENTS_RAW.name}/{partition}/{offset}, at {utc(log_ms)}"
+    except ValueError:
+        return value.hex(" ")
+    if name == names.DLQ_AT and value.isdigit():
+        return f"{value.decode()} ({utc(int(value))})"
+    return _text_or_hex(value)
+
+
+def _text_or_hex(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.hex(" ")
+
+
+def _value(record: Any) -> Iterator[RenderableType]:
+    if record.value is None:
+        yield "none: a tombstone"
+        return
+    # A replay that a sink rejected again has the record type of its stage, not of the topic.
+    stage = STAGES.get(to_letter(record).stage)
+    name = stage.record if stage else dead_letter_topics()[record.topic].record
+    try:
+        content = codec.decode(record.value, _RECORDS[name])
+    except codec.CodecError as error:
+        yield visible(f"not a {name} ({counted(len(record.value), 'byte')}): {error}")
+        yield hex_dump(record.value[:_HEX_BYTES])
+        return
+    fields = msgspec.to_builtins(content)
+    if isinstance(content, RawEvent) and content.amount is not None:
+        fields["amount"] = money.format_decimal(content.amount, content.currency)
+    text = json.dumps(fields, indent=2, ensure_ascii=False)
+    yield f"a {name}"
+    for line in text.splitlines():
+        yield visible(line)
+
+
+def hex_dump(data: bytes) -> Text:
+    """Return a hex dump: lines of offset, hex and ASCII."""
+    lines = []
+    for begin in range(0, len(data), _HEX_COLUMNS):
+        part = data[begin : begin + _HEX_COLUMNS]
+        ascii_text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)  # noqa: PLR2004
+        lines.append(f"{begin:04x}  {part.hex(' '):<{_HEX_COLUMNS * 3}} {ascii_text}")
+    return Text("\n".join(lines))

@@ -1,0 +1,1 @@
+"""`headrace erase`: delete what is stored about a person, or a site."""

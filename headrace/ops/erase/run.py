@@ -1,0 +1,191 @@
+"""Erase a person or a site: alerts in SQL, then sessions and events through the log (ADR 67).
+
+An erasure is a record in `events-raw` for each session. The sinks delete the events, `sessionize`
+deletes the state, and the sinks delete the visits upon that. So nothing has to stop, a crash
+changes nothing, and what reads the log again erases again. Each step can be repeated.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from aiokafka.partitioner import murmur2
+from sqlalchemy import Connection, delete
+
+from headrace.admin.database import run_once
+from headrace.errors import UserError
+from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts
+from headrace.ops.erase.selection import (
+    FoundSession,
+    Selection,
+    count_visits,
+    find_alerting_events,
+    find_sessions,
+)
+from headrace.ops.rebuild.cluster import Cluster, open_cluster
+from headrace.ops.rebuild.run import open_producer
+from schemas.batched import batched
+from schemas.blocked_ids import hash_of, key_of
+from schemas.codec import encode
+from schemas.event_types import ERASE
+from schemas.headers import ERASE_FROM, ERASE_UNTIL, TYPE
+from schemas.plurals import counted
+from schemas.records import BlockedId
+from schemas.settings import Settings
+from schemas.topics import BLOCKED_IDS, EVENTS_RAW
+from sinks.sql.tables import AlertRow, PageDurationRow, table_of
+from streams.engine.producer import BatchProducer, OutRecord
+
+#: Sessions whose alerts are erased in one transaction.
+_BATCH_SIZE = 200
+#: A person may be active while it runs.
+_ROUNDS = 3
+_APPLIED_TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+_FAILED = "Run this again: what was erased stays erased"
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What was erased: the numbers of rows by table."""
+
+    sessions: int = 0
+    rows: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, found: Sequence[FoundSession]) -> None:
+        """Count sessions, their events and visits."""
+        self.sessions += len(found)
+        self.rows["events"] += sum(one.events for one in found)
+        self.rows["sessions"] += sum(one.visits for one in found)
+
+    def add_alerts(self, alerts: ErasedAlerts) -> None:
+        """Count alerts and their deliveries."""
+        self.rows["alerts"] += alerts.deleted
+        self.rows["alerts (anonymised)"] += alerts.anonymised
+        self.rows["deliveries"] += alerts.deliveries
+
+
+async def preview(settings: Settings, selection: Selection) -> Receipt:
+    """Return what would be erased now."""
+    receipt = Receipt()
+    find = partial(find_sessions, selection=selection)
+    receipt.add(await run_once(settings.database, find))
+    return receipt
+
+
+async def erase(
+    settings: Settings, selection: Selection, on_step: Callable[[str], None], *, block: bool = False
+) -> Receipt:
+    """Erase the selection while the pipeline runs; idempotent.
+
+    `block` rejects later events with the ids. `on_step` is called with each step. Raises
+    `UserError` if the sinks or the streams do not run, or if Kafka or the database fails.
+    """
+    receipt = Receipt()
+    async with (
+        open_cluster(settings, _FAILED) as cluster,
+        open_producer(settings) as producer,
+    ):
+        if block:
+            await _block(producer, await cluster.partitions(BLOCKED_IDS), selection)
+        for _ in range(_ROUNDS):
+            on_step("waiting until all events are stored")
+            await _wait_until_stored(cluster, settings)
+            found = await run_once(settings.database, partial(find_sessions, selection=selection))
+            if not found:
+                break
+            receipt.add(found)
+            on_step("erasing alerts")
+            await _erase_alerts(settings, selection, found, receipt)
+            on_step("erasing events and visits")
+            await _send(producer, await cluster.partitions(EVENTS_RAW), selection.site_id, found)
+            await _wait_until_stored(cluster, settings)
+            await _wait_until_applied(settings, selection.site_id, found)
+        if selection.is_site:
+            await run_once(settings.database, partial(_erase_rest, selection, receipt))
+    return receipt
+
+
+async def _block(producer: BatchProducer, partitions: Sequence[int], selection: Selection) -> None:
+    """Reject events with these ids from now on, within a few seconds."""
+    site = selection.site_id
+    now = time.time_ns() // 1_000
+    for kind, value in (("visitor", selection.visitor_id), ("user", selection.user_id)):
+        if value is not None:
+            hashed = hash_of(site, kind, value)
+            key = key_of(site, hashed)
+            record = BlockedId(site_id=site, hash=hashed, created_at=now)
+            partition = _partition_of(key, len(partitions))
+            await producer.send(BLOCKED_IDS.name, partition, [OutRecord(key, encode(record))])
+
+
+def _partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that Kafka's own partitioner chooses."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+async def _wait_until_stored(cluster: Cluster, settings: Settings) -> None:
+    if behind := await cluster.wait_until_stored(settings.database, [EVENTS_RAW]):
+        raise UserError(
+            f"The sinks lag behind: {', '.join(behind)}. Start `headrace sinks` (or `headrace "
+            f"up`), and wait until `headrace status` shows no lag. {_FAILED}"
+        )
+
+
+async def _erase_alerts(
+    settings: Settings, selection: Selection, found: Sequence[FoundSession], receipt: Receipt
+) -> None:
+    site = selection.site_id
+
+    def of_sessions(sessions: Sequence[str], connection: Connection) -> ErasedAlerts:
+        return erase_alerts(connection, site, find_alerting_events(connection, site, sessions))
+
+    for batch in batched((one.session_id for one in found), _BATCH_SIZE):
+        receipt.add_alerts(await run_once(settings.database, partial(of_sessions, batch)))
+
+
+async def _send(
+    producer: BatchProducer,
+    partitions: Sequence[int],
+    site_id: str,
+    found: Sequence[FoundSession],
+) -> None:
+    """Write an erasure for each session, behind all of its events."""
+    by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
+    for one in found:
+        key = f"{site_id}:{one.session_id}".encode()
+        headers = (
+            (TYPE, ERASE.encode()),
+            (ERASE_FROM, str(one.from_ts).encode()),
+            (ERASE_UNTIL, str(one.until_ts).encode()),
+        )
+        by_partition[_partition_of(key, len(partitions))].append(OutRecord(key, None, headers))
+    for partition, records in by_partition.items():
+        await producer.send(EVENTS_RAW.name, partition, records)
+
+
+async def _wait_until_applied(
+    settings: Settings, site_id: str, found: Sequence[FoundSession]
+) -> None:
+    """Wait until no visit of the erased events is left."""
+    deadline = time.monotonic() + _APPLIED_TIMEOUT_SECONDS
+    count = partial(count_visits, site_id=site_id, found=found)
+    while left := await run_once(settings.database, count):
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{counted(left, 'visit')} not erased yet: the erasures are in Kafka, and take "
+                "effect when the roles streams and sinks run (`headrace up`). See `headrace "
+                f"status`. {_FAILED}"
+            )
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _erase_rest(selection: Selection, receipt: Receipt, connection: Connection) -> None:
+    """Delete what is of a site, but of no session."""
+    for model in (PageDurationRow, AlertRow):
+        table = table_of(model)
+        gone = connection.execute(delete(table).where(table.c.site_id == selection.site_id))
+        receipt.rows[table.name] += gone.rowcount

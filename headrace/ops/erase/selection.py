@@ -1,0 +1,148 @@
+"""What to erase: the sessions of a person or of a site, and their events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Table,
+    and_,
+    false,
+    func,
+    or_,
+    select,
+    union,
+)
+
+from sinks.sql.tables import EventRow, SessionRow, table_of
+from sinks.sql.types import from_micros, micros
+
+_EVENTS, _SESSIONS = table_of(EventRow), table_of(SessionRow)
+
+
+class Selection(NamedTuple):
+    """A site, and the ids of a person there; without ids, everything of the site.
+
+    With `before`, sessions that have later events are left out.
+    """
+
+    site_id: str
+    visitor_id: str | None = None
+    user_id: str | None = None
+    before: datetime | None = None
+
+    @property
+    def is_site(self) -> bool:
+        """Whether everything of the site is meant."""
+        return self.visitor_id is None and self.user_id is None and self.before is None
+
+
+class FoundSession(NamedTuple):
+    """A session to erase: the number of its events and visits, and their range of time (us)."""
+
+    session_id: str
+    events: int
+    visits: int
+    from_ts: int
+    until_ts: int
+
+
+def find_sessions(connection: Connection, selection: Selection) -> list[FoundSession]:
+    """Return the sessions that have an event or a visit of the person.
+
+    All events of such a session are the person's, also those without the id.
+    """
+    ids = _session_ids(selection)
+    events = {
+        row.session_id: row
+        for row in connection.execute(
+            select(
+                _EVENTS.c.session_id,
+                func.count().label("events"),
+                func.min(_EVENTS.c.event_ts).label("first"),
+                func.max(_EVENTS.c.event_ts).label("last"),
+            )
+            .where(_EVENTS.c.site_id == selection.site_id, _EVENTS.c.session_id.in_(ids))
+            .group_by(_EVENTS.c.session_id)
+        )
+    }
+    visits = {
+        row.session_id: row
+        for row in connection.execute(
+            select(
+                _SESSIONS.c.session_id,
+                func.count().label("visits"),
+                func.min(_SESSIONS.c.started_at).label("first"),
+                func.max(_SESSIONS.c.ended_at).label("last"),
+            )
+            .where(_SESSIONS.c.site_id == selection.site_id, _SESSIONS.c.session_id.in_(ids))
+            .group_by(_SESSIONS.c.session_id)
+        )
+    }
+    return [
+        _found(session_id, events.get(session_id), visits.get(session_id))
+        for session_id in sorted(events.keys() | visits.keys())
+        if not _continues(selection, events.get(session_id), visits.get(session_id))
+    ]
+
+
+def count_visits(connection: Connection, site_id: str, found: Sequence[FoundSession]) -> int:
+    """Return how many visits of the erased events are left; not those of later events."""
+    until = {one.session_id: one.until_ts for one in found}
+    started_at = _SESSIONS.c.started_at
+    query = select(_SESSIONS.c.session_id, _SESSIONS.c.ended_at).where(
+        _SESSIONS.c.site_id == site_id,
+        started_at >= from_micros(min(one.from_ts for one in found)),
+        started_at <= from_micros(max(until.values())),
+    )
+    rows = connection.execute(query)
+    return sum(micros(row.ended_at) <= until.get(row.session_id, -1) for row in rows)
+
+
+def find_alerting_events(
+    connection: Connection, site_id: str, sessions: Sequence[str]
+) -> list[str]:
+    """Return the ids of the events of sessions that may have raised alerts."""
+    query = select(_EVENTS.c.event_id).where(
+        _EVENTS.c.site_id == site_id,
+        _EVENTS.c.session_id.in_(sessions),
+        _EVENTS.c.type.in_(("payment", "error")),
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _session_ids(selection: Selection) -> CompoundSelect[Any]:
+    def of_person(table: Table) -> ColumnElement[bool]:
+        on_site = table.c.site_id == selection.site_id
+        if selection.visitor_id is None and selection.user_id is None:
+            return on_site
+        is_person = or_(
+            table.c.visitor_id == selection.visitor_id if selection.visitor_id else false(),
+            table.c.user_id == selection.user_id if selection.user_id else false(),
+        )
+        return and_(on_site, is_person)
+
+    return union(
+        select(_EVENTS.c.session_id).where(of_person(_EVENTS)),
+        select(_SESSIONS.c.session_id).where(of_person(_SESSIONS)),
+    )
+
+
+def _continues(selection: Selection, *rows: Any) -> bool:
+    if selection.before is None:
+        return False
+    return any(row is not None and row.last >= selection.before for row in rows)
+
+
+def _found(session_id: str, events: Any, visits: Any) -> FoundSession:
+    rows = [row for row in (events, visits) if row is not None]
+    return FoundSession(
+        session_id,
+        events.events if events else 0,
+        visits.visits if visits else 0,
+        micros(min(row.first for row in rows)),
+        micros(max(row.last for row in rows)),
+    )

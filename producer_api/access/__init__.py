@@ -1,0 +1,1 @@
+"""Access control: registered sites, their keys and origins, and rate limits."""

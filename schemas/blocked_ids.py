@@ -1,0 +1,14 @@
+"""The hashes by which blocked ids are recorded: the ids themselves are erased."""
+
+from hashlib import sha256
+
+
+def hash_of(site_id: str, kind: str, value: str) -> str:
+    """Return the hash of a visitor or user id of a site; `kind` is `visitor` or `user`."""
+    text = f"{site_id}\n{kind}\n{value}"
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_of(site_id: str, hashed: str) -> bytes:
+    """Return the key of a record of `blocked-ids`."""
+    return f"{site_id}:{hashed}".encode()

@@ -1,0 +1,1 @@
+"""Registered sites: the topic `sites`, which is authoritative, and its mirror in SQL."""

@@ -1,0 +1,45 @@
+"""The client address behind proxies."""
+
+import pytest
+
+from schemas.trusted_proxies import TrustedProxies
+
+TRUSTED = TrustedProxies(("10.0.0.0/8", "2001:db8::/32"))
+FORWARDED_FOR = b"x-forwarded-for"
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "client"),
+    [
+        ("8.8.8.8", [(FORWARDED_FOR, b"1.1.1.1")], "8.8.8.8"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"1.1.1.1")], "1.1.1.1"),
+        ("::ffff:10.0.0.1", [(FORWARDED_FOR, b"1.1.1.1")], "1.1.1.1"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"6.6.6.6, 1.1.1.1,10.0.0.2")], "1.1.1.1"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"6.6.6.6"), (FORWARDED_FOR, b"1.1.1.1")], "1.1.1.1"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"10.0.0.3, 10.0.0.2")], "10.0.0.3"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"6.6.6.6, unknown, 10.0.0.2")], "10.0.0.2"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"1.1.1.1:4711")], "1.1.1.1"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"[2606:4700::1]:443")], "2606:4700::1"),
+        ("10.0.0.1", [(FORWARDED_FOR, b"")], "10.0.0.1"),
+        ("2001:db8::1", [(b"forwarded", b"for=1.1.1.1;proto=https, for=10.0.0.2")], "1.1.1.1"),
+        ("10.0.0.1", [(b"forwarded", b'by=x; For="[2606:4700::1]:47"')], "2606:4700::1"),
+        ("10.0.0.1", [(b"forwarded", b"for=_hidden")], "10.0.0.1"),
+        ("10.0.0.1", [(b"forwarded", b"for=6.6.6.6"), (FORWARDED_FOR, b"1.1.1.1")], "1.1.1.1"),
+        ("", [(FORWARDED_FOR, b"1.1.1.1")], ""),
+    ],
+)
+def test_the_client_is_the_last_address_that_is_not_trusted(
+    peer: str, headers: list[tuple[bytes, bytes]], client: str
+) -> None:
+    """A client can prepend entries to the header, but not append any behind a trusted proxy."""
+    assert TRUSTED.client_address(peer, headers) == client
+
+
+def test_without_trusted_proxies_headers_are_ignored() -> None:
+    """Anyone can send them."""
+    headers = [(FORWARDED_FOR, b"1.1.1.1"), (b"x-forwarded-proto", b"https")]
+    assert TrustedProxies().client_address("10.0.0.1", headers) == "10.0.0.1"
+    assert not TrustedProxies().is_https("10.0.0.1", headers)
+    assert TRUSTED.is_https("10.0.0.1", headers)
+    assert not TRUSTED.is_https("10.0.0.1", [(b"x-forwarded-proto", b"https, http")])

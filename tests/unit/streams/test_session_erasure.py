@@ -1,0 +1,106 @@
+"""Erasures of sessions, as the aggregator applies them."""
+
+from schemas.records import SessionState
+from streams.domain.sessions.aggregator import SessionAggregator
+from streams.engine.capacity import MAX_STATES
+from tests.unit.streams.fake_states import FakeStates
+from tests.unit.streams.samples import NOON_MS, RULES, event, source
+
+KEY = b"shop:s-1"
+_SECOND_MS = 1_000
+
+
+def end_batch(states: FakeStates[SessionState], sessions: SessionAggregator) -> None:
+    """Write the changes of the batch, and begin the next."""
+    states.write()
+    sessions.evict(MAX_STATES)
+
+
+def with_a_visit() -> tuple[FakeStates[SessionState], SessionAggregator]:
+    """Return the states and the aggregator of a session with an event at offset 1."""
+    states = FakeStates(SessionState)
+    sessions = SessionAggregator(states, RULES)
+    sessions.advance(source(1))
+    sessions.add(event("a"), source(1))
+    end_batch(states, sessions)
+    return states, sessions
+
+
+def erase(sessions: SessionAggregator, offset: int) -> None:
+    """Apply an erasure at an offset."""
+    sessions.advance(source(offset))
+    sessions.erase(KEY, source(offset))
+
+
+def test_an_erased_session_is_published_without_visits_and_then_deleted() -> None:
+    """Sinks delete its rows upon the first; the state is gone a moment later."""
+    states, sessions = with_a_visit()
+
+    erase(sessions, 2)
+    end_batch(states, sessions)
+    assert states.published[-1][1].visits == []
+    sessions.advance(source(3, NOON_MS + 2 * _SECOND_MS))
+    end_batch(states, sessions)
+
+    assert states.stored() == {}
+
+
+def test_an_event_after_the_erasure_begins_a_new_visit() -> None:
+    """Also in the same batch: the erasure is published before it."""
+    states, sessions = with_a_visit()
+
+    erase(sessions, 2)
+    sessions.add(event("b"), source(3))
+    end_batch(states, sessions)
+
+    published = [[visit.events for visit in state.visits] for _, state in states.published[-2:]]
+    assert published == [[], [1]]
+    assert states.stored()[KEY].visits[0].visit_id != states.published[0][1].visits[0].visit_id
+
+
+def test_a_session_without_a_state_is_published_too() -> None:
+    """Its state has expired, but its rows are there."""
+    states = FakeStates(SessionState)
+    sessions = SessionAggregator(states, RULES)
+
+    erase(sessions, 1)
+    end_batch(states, sessions)
+
+    assert [state.visits for _, state in states.published] == [[], []]  # and as the last state
+
+
+def test_an_erasure_is_applied_once() -> None:
+    """A worker that reads it again leaves the later visits as they are."""
+    states, sessions = with_a_visit()
+    erase(sessions, 2)
+    sessions.add(event("b"), source(3))
+    end_batch(states, sessions)
+    before = states.stored()
+    successor = SessionAggregator(states, RULES)
+    for key, state in states.recovered().items():
+        successor.restore(key, state)
+    successor.evict(MAX_STATES)
+
+    erase(successor, 2)
+    end_batch(states, successor)
+
+    assert states.stored() == before
+
+
+def test_an_erased_state_is_restored_and_deleted() -> None:
+    """By the worker that takes over between the two."""
+    states, sessions = with_a_visit()
+    erase(sessions, 2)
+    end_batch(states, sessions)
+    successor = SessionAggregator(states, RULES)
+    for key, state in states.recovered().items():
+        successor.restore(key, state)
+    successor.evict(MAX_STATES)
+
+    for offset in (2, 3):
+        successor.advance(source(offset, NOON_MS + 60 * _SECOND_MS * offset))
+        end_batch(states, successor)
+    successor.advance(source(4, NOON_MS + 600 * _SECOND_MS))
+    end_batch(states, successor)
+
+    assert states.stored() == {}
