@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from schemas.codec import SCHEMA_FILES
 from schemas.event_types import EVENT_TYPES
 from schemas.reject_reasons import DeadLetterReason, RejectReason
 from schemas.settings import DATA_DIR_VARIABLE, GROUPS, PREFIX
@@ -105,7 +106,8 @@ def _settings() -> Iterator[str]:
 def _topics() -> Iterator[str]:
     yield from ("# Topics", "", _GENERATED, "")
     yield "Topics hold Avro records in the Confluent wire format, which any consumer can read."
-    yield "Their names never change."
+    yield "Their names never change. [Consume topics](guides/consume-topics.md) shows how to read"
+    yield "them from Python, Java, Go and Node.js, and what a consumer must know."
     yield ""
     yield from ("| topic | content | key | record | retention |", "|---|---|---|---|---|")
     for topic in TOPICS:
@@ -116,6 +118,13 @@ def _topics() -> Iterator[str]:
             retention = "compacted" + (f", {age}" if topic.retention_ms else "")
         names = f"`{topic.key}` | `{topic.record}`"
         yield f"| `{topic.name}` | {_cell(topic.about)} | {names} | {retention} |"
+    yield from ("", "## Schema ids", "")
+    yield "Records are written with the newest schema. Older records keep the id of their own."
+    yield "A program reads this table from [`ids.json`](../schemas/avro/ids.json)."
+    yield ""
+    yield from ("| id | schema |", "|---|---|")
+    for schema_id, file in SCHEMA_FILES.items():
+        yield f"| {schema_id} | [`{file}`](../schemas/avro/{file}) |"
 
 
 def _cell(text: str) -> str:

@@ -1,7 +1,7 @@
 """Serialization of records: Avro in the Confluent wire format.
 
 A message is `0x00`, the schema id (four bytes, big-endian), and the Avro binary. Ids are assigned
-by hand in `SCHEMA_FILES` and never reused: to change a record, add a new file with a new id.
+by hand in `avro/ids.json` and never reused: to change a record, add a new file with a new id.
 Records are written with their newest schema; all schemas can be read.
 
 Avro is implemented by `avro_compiled`, a C extension, or by `avro_fallback` if headrace was
@@ -18,30 +18,12 @@ from typing import Any, Protocol, TypeVar
 from schemas import records
 from schemas.records import Record
 
+#: The file of each schema id. Other consumers read `ids.json`, too.
 SCHEMA_FILES: dict[int, str] = {
-    1: "raw_event.avsc",
-    2: "session_state.avsc",
-    3: "page_duration.avsc",
-    4: "alert_state.avsc",
-    5: "alert.avsc",
-    6: "live_counters.avsc",
-    7: "subscription.avsc",
-    8: "alert.v2.avsc",
-    9: "live_counters.v2.avsc",
-    10: "replay.avsc",
-    11: "alert_state.v2.avsc",
-    12: "session_state.v2.avsc",
-    14: "import_window.avsc",
-    15: "page_duration.v2.avsc",
-    16: "replay.v2.avsc",
-    18: "cluster_epoch.avsc",
-    22: "alert_state.v3.avsc",
-    23: "raw_event.v2.avsc",
-    24: "session_state.v3.avsc",
-    25: "site.avsc",
-    26: "live_counters.v3.avsc",
-    27: "salt.avsc",
-    28: "blocked_id.avsc",
+    int(schema_id): file
+    for schema_id, file in json.loads(
+        files("schemas").joinpath("avro", "ids.json").read_text("utf-8")
+    ).items()
 }
 
 _PREFIX = struct.Struct(">bI")

@@ -286,12 +286,14 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
 def _attributes(trusted: Sequence[RawEvent]) -> Row:
     """Return the traffic source of one event, and the place and device of one event.
 
-    Back ends, which have a key, do not know that a visitor came from nowhere.
+    Back ends, which have a key, may know neither: what they say is the last resort.
     """
-    ignorant = [event for event in trusted if event.trust == "key" and not event.source]
-    informed = [event for event in trusted if event not in ignorant]
-    from_source = (event for event in (*informed, *ignorant) if event.source or event.channel)
-    from_client = (event for event in trusted if any(getattr(event, name) for name in _CLIENT))
+    by_source = sorted(trusted, key=lambda event: event.trust == "key" and not event.source)
+    by_device = sorted(
+        trusted, key=lambda event: event.trust == "key" and event.device in {None, "other"}
+    )
+    from_source = (event for event in by_source if event.source or event.channel)
+    from_client = (event for event in by_device if any(getattr(event, name) for name in _CLIENT))
     return {
         name: getattr(event, name, None)
         for names, event in (

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from schemas.event_types import ERASE, TICK
-from schemas.headers import CLIENT_ID, EVENT_ID, EXCLUDED, SOURCE, TYPE, Source, find
+from schemas.headers import CLIENT_ID, EVENT_ID, EXCLUDED, SOURCE, TYPE, Headers, Source, find
 from schemas.positions import position
 from schemas.raw_records import dead_letter_reason, site_of
 from schemas.records import Replay
@@ -63,17 +63,28 @@ def register(
                 batch.reject(record, *problem)
                 continue
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
-            # Also an event that is stored but not counted: of several with one id, the first one
-            # decides whether it counts, as in SQL.
-            is_repeat = not is_control and memory.is_repeat(record, event_id or b"", src)
-            if not is_repeat and find(record.headers, EXCLUDED) is None:
-                routed = (*headers, (SOURCE, src.pack()))
+            if not is_control and memory.is_repeat(record, event_id or b"", src):
+                continue
+            routed = (*headers, (SOURCE, src.pack()))
+            if find(record.headers, EXCLUDED) is not None:
+                batch.emit(EVENTS_SESSION.name, batch.partition, record.key, None, _tick(routed))
+            else:
                 for topic in routes[name or b""]:
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)
                 if name in alerting:
                     site = site_of(record.key)
                     place = (EVENTS_ALERT.name, partition_of_site(site))
                     batch.emit(*place, site, record.value, routed)
+
+
+def _tick(routed: Headers) -> Headers:
+    """Return the headers of a tick with the id of an event that is stored, but not counted.
+
+    It restores the id after a restart: of several events with one id, the first one decides whether
+    it counts, as in SQL.
+    """
+    kept = (pair for pair in routed if pair[0] not in (TYPE, EXCLUDED))
+    return (*kept, (TYPE, _TICK))
 
 
 async def _recall(

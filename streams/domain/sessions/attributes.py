@@ -32,9 +32,14 @@ def traffic_source_of(known: TrafficSource | None, event: RawEvent) -> TrafficSo
 
 
 def client_of(known: VisitorClient | None, event: RawEvent) -> VisitorClient | None:
-    """Return the winning client of the previous events and this one."""
+    """Return the winning client of the previous events and this one.
+
+    An event that a site key vouches for, and that is of no known device, has the HTTP library of a
+    back end instead of a browser: it makes a claim only if there is no other one.
+    """
     if is_settled(known, event):
         return known
+    is_unknown = event.device in (None, "other") and event.trust == "key"
     found = VisitorClient(
         country=event.country,
         region=event.region,
@@ -43,7 +48,7 @@ def client_of(known: VisitorClient | None, event: RawEvent) -> VisitorClient | N
         device=event.device,
         ts=event.event_ts,
         event_id=event.event_id,
-        trust=event.trust,
+        trust=LOWEST if is_unknown else event.trust,
     )
     return earlier(known, found) if any(values_of(found)) else known
 

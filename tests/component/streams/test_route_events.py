@@ -20,6 +20,7 @@ from schemas.positions import position
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import EVENTS_ALERT, EVENTS_RAW, EVENTS_SESSION, REPLAYS
 from streams.agents import route_events
+from streams.engine.batch import Batch
 from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, InRecord, raw_record, reasons
 from tests.unit.streams.samples import NOON_MS, event
@@ -211,8 +212,20 @@ def excluded_record(offset: int, name: str, *more: tuple[str, bytes]) -> InRecor
     return raw_record(offset, event(name, excluded="bot"), CLIENTS, (EXCLUDED, b"bot"), *more)
 
 
-async def test_an_event_of_a_bot_is_not_routed() -> None:
-    """Nor are repeats of it that look different: in SQL, the first of several counts, too."""
+def ids_and_types(batch: Batch) -> list[tuple[bytes | None, bytes | None]]:
+    """Return the id and type headers of what went to events-session, and nowhere else."""
+    assert set(batch.outputs) <= {("events-session", 0)}
+    outs = batch.outputs["events-session", 0]
+    return [(find(out.headers, EVENT_ID), find(out.headers, TYPE)) for out in outs]
+
+
+def id_of(name: str) -> bytes:
+    """Return the id of an event as its header has it."""
+    return bytes.fromhex(event(name).event_id.replace("-", ""))
+
+
+async def test_an_event_of_a_bot_is_routed_as_a_tick_with_its_id() -> None:
+    """Repeats of it that look different are dropped: in SQL, the first of several counts, too."""
     router = await a_router()
     records = [
         excluded_record(1, "a"),
@@ -223,9 +236,22 @@ async def test_an_event_of_a_bot_is_not_routed() -> None:
 
     batch = await router.run_batch(*records)
 
-    assert (batch.dead_letters, set(batch.outputs)) == ([], {("events-session", 0)})
-    [out] = batch.outputs["events-session", 0]
-    assert find(out.headers, SOURCE) == Source(0, 3, NOON_MS).pack()
+    assert batch.dead_letters == []
+    assert ids_and_types(batch) == [(id_of("a"), TICK.encode()), (id_of("b"), b"pageview")]
+    tick, _ = batch.outputs["events-session", 0]
+    assert (tick.value, find(tick.headers, EXCLUDED)) == (None, None)
+    assert find(tick.headers, SOURCE) == Source(0, 1, NOON_MS).pack()
+
+
+async def test_an_event_of_a_bot_is_remembered_after_a_restart() -> None:
+    """A repeat that is not taken for a bot's is still dropped."""
+    before = await a_router()
+    [tick] = (await before.run_batch(excluded_record(1, "a"))).outputs["events-session", 0]
+
+    after = await a_router([InRecord(0, tick.key, tick.value, tuple(tick.headers))])
+    batch = await after.run_batch(raw_record(9, event("a"), CLIENTS))
+
+    assert batch.outputs == {}
 
 
 @pytest.mark.parametrize("stage", STREAM_STAGES)
@@ -236,7 +262,9 @@ async def test_a_replayed_dead_letter_of_a_bot_is_not_counted(stage: str) -> Non
 
     batch = await router.run_batch(excluded_record(9, "a", *replay))
 
-    assert (batch.outputs, batch.dead_letters) == ({}, [])
+    assert batch.dead_letters == []
+    ticks = [(id_of("a"), TICK.encode())]
+    assert ids_and_types(batch) == (ticks if stage == "route_events" else [])
 
 
 def a_replay(offset: int, stage: str, origin: str = "events-raw/0/1", **given: Any) -> InRecord:

@@ -49,7 +49,7 @@ attributes: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionar
         "region": st.sampled_from([None, "AT-9"]),
         "browser": st.sampled_from([None, "Firefox"]),
         "os": st.sampled_from([None, "Linux"]),
-        "device": st.sampled_from([None, "mobile", "desktop"]),
+        "device": st.sampled_from([None, "mobile", "desktop", "other"]),
     }
 )
 

@@ -71,26 +71,31 @@ def test_attributes_are_those_of_the_first_event() -> None:
 
 
 def test_an_event_of_a_back_end_without_attributes_claims_none() -> None:
-    """A vouched payment keeps the traffic source and the client of the browser."""
+    """A vouched payment keeps the traffic source and the client of the browser.
+
+    What is derived from its HTTP library counts only if there is nothing else.
+    """
     browser: dict[str, Any] = {"channel": "Email", "source": "newsletter", "os": "Linux"}
-    payment: dict[str, Any] = {"type": "payment", "trust": "key", "channel": "Direct"}
+    browser["device"] = "desktop"
+    library = {"browser": "Python Requests", "device": "other", "country": "US"}
+    payment: dict[str, Any] = {"type": "payment", "trust": "key", "channel": "Direct", **library}
 
-    [(channel, source_, os)] = {
-        (row["channel"], row["source"], row["os"]) for row in rows_of(browser, payment)
-    }
+    names = ("channel", "source", "os", "browser", "device", "country")
+    [kept] = {tuple(row[name] for name in names) for row in rows_of(browser, payment)}
+    [alone] = {tuple(row[name] for name in names) for row in rows_of(payment, {"type": "identify"})}
 
-    assert (channel, source_, os) == ("Email", "newsletter", "Linux")
-    assert {row["channel"] for row in rows_of(payment, {"type": "identify"})} == {"Direct"}
+    assert kept == ("Email", "newsletter", "Linux", None, "desktop", None)
+    assert alone == ("Direct", None, None, "Python Requests", "other", "US")
 
 
 def test_a_vouched_source_and_client_win() -> None:
     """Nobody can change them with an event of an earlier time."""
     forged: dict[str, Any] = {"source": "evil", "channel": "Referral", "country": "XX", "os": "X"}
-    vouched = {"source": "Google", "channel": "Paid Search", "country": "AT", "trust": "key"}
+    vouched = {"source": "Google", "channel": "Paid Search", "device": "tv", "trust": "key"}
 
-    names = ("source", "channel", "country", "os")
+    names = ("source", "channel", "country", "os", "device")
     assert {tuple(row[name] for name in names) for row in rows_of(forged, vouched)} == {
-        ("Google", "Paid Search", "AT", None)
+        ("Google", "Paid Search", None, None, "tv")
     }
 
 

@@ -1,0 +1,142 @@
+"""The libraries of the guides' programs, pinned, downloaded once per machine and version.
+
+A guide's install commands download nothing in the tests: they are checked against the pins.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from headrace.local.broker import maven
+from headrace.local.broker.jars import cache_directory
+
+_FOLDER = Path(__file__).parent
+_POM = "{*}"
+#: What installs each tool.
+_TOOLS = {
+    "node": "Node.js 20 or later (Debian: apt install nodejs npm)",
+    "npm": "npm (Debian: apt install npm)",
+    "go": "Go 1.26 or later, on the PATH or in /usr/local/go",
+    "java": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
+    "javac": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
+}
+_MORE_PATH = "/usr/local/go/bin"
+
+
+def search_path() -> str:
+    """Return the PATH that finds the tools."""
+    return f"{os.environ.get('PATH', os.defpath)}:{_MORE_PATH}"
+
+
+def require(*words: str) -> None:
+    """Fail the test with instructions if a tool among these words is not installed."""
+    for tool in _TOOLS.keys() & set(words):
+        if shutil.which(tool, path=search_path()) is None:
+            pytest.fail(f"The guides need {tool}, which is not on the PATH: install {_TOOLS[tool]}")
+
+
+def install(commands: str, folder: Path) -> None:
+    """Provide in `folder` what the install commands of a guide install."""
+    _INSTALLERS[commands.split(maxsplit=1)[0]](commands, folder)
+
+
+def is_install(commands: str) -> bool:
+    """Return True for install commands."""
+    words = commands.split()
+    return words[0] in _INSTALLERS and words[1] in _SUBCOMMANDS
+
+
+def _install_python(commands: str, _folder: Path) -> None:
+    """Check that the packages are installed; `uv.lock` pins them."""
+    for name in commands.split()[2:]:
+        assert version(name)
+
+
+def _install_node(commands: str, folder: Path) -> None:
+    """Link the packages of `package-lock.json`."""
+    require("node", "npm")
+    pins = json.loads((_FOLDER / "node" / "package.json").read_text())["dependencies"]
+    for package in commands.split()[2:]:
+        (name, _, number) = package.rpartition("@")
+        assert pins[name] == number, f"{package} is not in tests/e2e/guides/node/package.json"
+    lock = (_FOLDER / "node" / "package-lock.json").read_bytes()
+
+    def download(target: Path) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(_FOLDER / "node" / name, target)
+        _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target)
+
+    cached = _cached(f"node-{sha256(lock).hexdigest()[:12]}", download)
+    (folder / "node_modules").symlink_to(cached / "node_modules")
+
+
+def _install_go(commands: str, folder: Path) -> None:
+    """Copy `go.mod` and `go.sum`; Go itself has a cache."""
+    require("go")
+    pins = (_FOLDER / "go" / "go.mod").read_text()
+    for name, number in re.findall(r"(\S+)@(v\S+)", commands):
+        assert f"{name} {number}\n" in pins, f"{name}@{number} is not in tests/e2e/guides/go/go.mod"
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(_FOLDER / "go" / name, folder)
+    _run(["go", "mod", "download"], folder)
+
+
+def _install_java(_commands: str, folder: Path) -> None:
+    """Link the jars of `pom.xml` and their dependencies."""
+    require("java", "javac")
+    pom = ET.parse(folder / "pom.xml")  # noqa: S314 - from our guide
+    names = ("groupId", "artifactId", "version")
+    endpoint = "+".join(
+        ":".join(str(found.findtext(_POM + name)) for name in names)
+        for found in pom.iterfind(f"{_POM}dependencies/{_POM}dependency")
+    )
+
+    def download(target: Path) -> None:
+        for jar in maven.download(endpoint, target / "jgo"):
+            shutil.copy(jar, target)
+        shutil.rmtree(target / "jgo")
+
+    (folder / "libs").symlink_to(_cached(endpoint.replace(":", "-"), download))
+
+
+_INSTALLERS = {
+    "pip": _install_python,
+    "npm": _install_node,
+    "go": _install_go,
+    "mvn": _install_java,
+}
+_SUBCOMMANDS = {"install", "mod", "get", "dependency:copy-dependencies"}
+
+
+def _cached(name: str, download: Callable[[Path], None]) -> Path:
+    """Return the folder of this name in the user's cache; `download` fills it the first time."""
+    base = cache_directory() / "guides"
+    base.mkdir(parents=True, exist_ok=True)
+    target = base / name
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            scratch = base / f"{name}.partial"
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            download(scratch)
+            scratch.rename(target)
+    return target
+
+
+def _run(command: list[str], folder: Path) -> None:
+    environment = {**os.environ, "PATH": search_path()}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"
