@@ -16,7 +16,7 @@ from benchmarks.measure import measure
 
 #: In the order of execution and of the report.
 NAMES = (
-    *("codec", "rules", "state", "http", "engine", "agents"),
+    *("codec", "derive", "rules", "state", "http", "engine", "agents"),
     *("sinks", "live", "whole", "scale", "start"),
 )
 

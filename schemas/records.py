@@ -391,6 +391,14 @@ class ClusterEpoch(Struct, kw_only=True, gc=False):
     adopted_at: int
 
 
+class Salt(Struct, kw_only=True, gc=False):
+    """The salt of the visitor ids that are derived on one UTC day, `YYYY-MM-DD` (ADR 64)."""
+
+    day: str
+    salt: bytes
+    created_at: int
+
+
 Record = (
     RawEvent
     | SessionState
@@ -402,6 +410,7 @@ Record = (
     | Replay
     | ImportWindow
     | ClusterEpoch
+    | Salt
     | BlockedId
     | Site
 )

@@ -34,6 +34,7 @@ class RejectReason(Enum):
     BAD_EVENT_ID = (400, "event_id must be a UUID, as 8-4-4-4-12 hex digits")
     BAD_SITE_ID = (400, "site_id must be 1 to 64 characters from A-Z a-z 0-9 . _ -")
     BAD_ID = (400, "{field} must be at most 128 characters, none of them a control character")
+    BAD_IP = (400, "ip must be an IPv4 or IPv6 address")
     BAD_TIMESTAMP = (400, "{field} must be an ISO 8601 date and time, such as 2026-01-31T12:00:00Z")
     WOULD_BE_CLAMPED = (
         409,

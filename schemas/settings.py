@@ -104,6 +104,23 @@ class ApiSettings(_Group):
         description="limit of open connections from an IPv4 address or an IPv6 /64; 0: 256 from a "
         "public address, unlimited from a private one, which may be a proxy",
     )
+    geo_database: str = Field(
+        "",
+        description="a MaxMind database (.mmdb) for country and region; without it, countries are "
+        "those to which the registries allocated addresses",
+    )
+    mask_emails: bool = Field(
+        default=True,
+        description="mask e-mail addresses in the query of url and referrer",
+    )
+
+    @field_validator("geo_database")
+    @classmethod
+    def _is_readable(cls, file: str) -> str:
+        if file and not is_readable(file):
+            raise ValueError("names a file that cannot be read")
+        return file
+
     max_events_per_second_per_address: int = Field(
         0,
         ge=0,

@@ -46,6 +46,8 @@ class Topic:
     record: str
     cleanup: Cleanup = "delete"
     retention_ms: int | None = None
+    #: `min.compaction.lag.ms`.
+    compaction_lag_ms: int = MIN_COMPACTION_LAG_MS
 
     @property
     def name(self) -> str:
@@ -64,7 +66,7 @@ class Topic:
         if self.cleanup == "compact":
             if self.retention_ms is not None:
                 configs["cleanup.policy"] = "compact,delete"
-            configs["min.compaction.lag.ms"] = str(MIN_COMPACTION_LAG_MS)
+            configs["min.compaction.lag.ms"] = str(self.compaction_lag_ms)
             configs["segment.ms"] = str(_SEGMENT_MS)
         return configs
 
@@ -182,6 +184,19 @@ LIVE_COUNTERS = Topic(
 )
 
 
+SALTS = Topic(
+    "salts",
+    "the salts of derived visitor ids, one per UTC day; a global table of api",
+    key="day",
+    record="Salt",
+    cleanup="compact",
+    # After that, nobody can link the visitor ids of that day to addresses.
+    retention_ms=2 * _DAY_MS,
+    # The first record of a day wins, so the later ones must not replace it.
+    compaction_lag_ms=2 * _DAY_MS,
+)
+
+
 def dead_letters_of(topic: str) -> str:
     """Return the name of the dead letter topic of `topic`."""
     return f"{topic}-dlq"
@@ -221,5 +236,6 @@ TOPICS: tuple[Topic, ...] = (
     BLOCKED_IDS,
     CLUSTER_EPOCHS,
     LIVE_COUNTERS,
+    SALTS,
     *DEAD_LETTERS,
 )

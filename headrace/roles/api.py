@@ -1,4 +1,4 @@
-"""The role `api`, with import windows, registered sites and blocked ids as global tables."""
+"""The role `api`, with the topics that it holds in memory as global tables."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from producer_api.http.app import Api, create_app
 from schemas.settings import Settings
-from schemas.topics import BLOCKED_IDS, IMPORT_WINDOWS, SITES
+from schemas.topics import BLOCKED_IDS, IMPORT_WINDOWS, SALTS, SITES
 from streams.engine.global_table import GlobalTable
 
 
@@ -33,4 +33,7 @@ def create_api(
     api.add_background_task(sites.run)
     api.add_background_task(blocked.run)
     api.add_background_task(finish_loading)
+    salts = GlobalTable(settings.kafka, SALTS.name, None, api.salts.apply)
+    api.add_background_task(salts.run)
+    api.keep_salts(salts.complete)
     return api

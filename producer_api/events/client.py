@@ -26,6 +26,8 @@ class Client(msgspec.Struct, frozen=True, gc=False):
     country: str = ""
     #: Whether the request has `Sec-GPC: 1` or `DNT: 1`.
     opts_out: bool = False
+    #: Whether `address` is the one that a back end with a site key reports for its visitor.
+    is_reported: bool = False
 
 
 #: The client of a request without headers: of dry runs, and of tests.

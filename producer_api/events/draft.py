@@ -15,7 +15,7 @@ from producer_api.events.client import (
     accept_all_ids,
     authorize_all,
 )
-from producer_api.events.derive.steps import Derived, derive
+from producer_api.events.derive.steps import BOT, Derived, keep_trust
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.times import Clamped
 from schemas import headers
@@ -25,7 +25,7 @@ from schemas.headers import Headers
 #: The type header of each event type.
 TYPE_HEADERS = {name: (headers.TYPE, name.encode()) for name in EVENT_TYPES}
 #: The header of events that are stored, but not counted, by reason.
-EXCLUDED_HEADERS = {"bot": (headers.EXCLUDED, b"bot")}
+EXCLUDED_HEADERS = {BOT: (headers.EXCLUDED, BOT.encode())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class EventContext:
     import_sites: ImportSites
     authorize: Authorize = authorize_all
     check_ids: CheckIds = accept_all_ids
-    derive: Callable[[Any, Client, Grant], Derived] = derive
+    derive: Callable[[Any, Client, Grant], Derived] = keep_trust
 
 
 @dataclass(slots=True)

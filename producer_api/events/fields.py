@@ -7,10 +7,12 @@ texts to `draft.truncated`.
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 
+from producer_api.events.client import Client
 from producer_api.events.draft import Draft
 from producer_api.events.numbers import exact_amount, milliseconds, number, round_half_up
 from producer_api.events.rejection import Rejected, wrong_kind
@@ -159,6 +161,18 @@ def _currency(draft: Draft, name: str, value: Any) -> None:
     draft.fields[name] = value.upper()
 
 
+def _ip(draft: Draft, name: str, value: Any) -> None:
+    """Pass on the visitor's address that a back end reports, for derivation; it is not stored."""
+    if draft.grant.trust != "key":
+        return
+    try:
+        address = str(ip_address(_string(name, value).strip()))
+    except ValueError:
+        raise Rejected(RejectReason.BAD_IP, name) from None
+    # The headers are those of the back end.
+    draft.client = Client(address=address, opts_out=draft.client.opts_out, is_reported=True)
+
+
 def _object(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise wrong_kind(name, "an object", value)
@@ -228,4 +242,5 @@ FIELDS: dict[str, Reader] = {
     "vitals": _vitals,
     "amount": _amount,
     "currency": _currency,
+    "ip": _ip,
 }

@@ -2,8 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Protocol
 
 import uuid_utils
@@ -13,6 +22,10 @@ from producer_api.access.control import AccessControl
 from producer_api.access.sites import Sites
 from producer_api.events.batch import split
 from producer_api.events.client import Client
+from producer_api.events.derive.lookups import load as load_lookups
+from producer_api.events.derive.salts import Salts
+from producer_api.events.derive.steps import derive
+from producer_api.events.derive.visitors import Visitors
 from producer_api.events.draft import EventContext
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.rejection import RejectedEarly, shorten
@@ -28,6 +41,7 @@ from producer_api.http.responses import Response
 from producer_api.http.routes import pages
 from producer_api.produce.accumulator import Accumulator, Transport
 from producer_api.produce.producer import ReconnectingProducer
+from producer_api.produce.salt_keeper import keep_salts
 from schemas.operational_endpoints import Operations
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
@@ -73,10 +87,12 @@ class Api:
         *,
         clients: Clients,
         access: AccessControl,
+        salts: Salts,
     ) -> None:
         self._connection = connection
         self._accumulator = accumulator
         self._metrics = metrics
+        self.salts = salts
         #: Sites whose events keep timestamps of any age.
         self.import_sites = context.import_sites
         self.access = access
@@ -91,6 +107,10 @@ class Api:
         self._pages = pages(self.operations, metrics, self._lifespan)
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []
+
+    def keep_salts(self, loaded: Callable[[], Awaitable[None]]) -> None:
+        """Create and delete salts in the background; `loaded` is that of `keep_salts`."""
+        self.add_background_task(partial(keep_salts, self.salts, self._connection, loaded))
 
     def add_background_task(self, background: Background) -> None:
         """Run a task from the role's start to its stop; call this before `start`."""
@@ -256,6 +276,11 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         deadline_seconds=deadline,
         max_waiting_bytes=settings.api.max_waiting_bytes,
     )
+    salts = Salts(now)
+    visitors = Visitors(salts, now, settings.session.gap_seconds * 1_000_000)
+    lookups = load_lookups(
+        visitors, masks_emails=settings.api.mask_emails, database=settings.api.geo_database
+    )
     access = AccessControl(settings.api, Sites(), lambda: producer.failure, clock)
     context = EventContext(
         now,
@@ -263,9 +288,17 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         ImportSites(settings.imports.sites, now),
         access.authorize,
         access.blocked_ids.check,
+        partial(derive, lookups=lookups),
     )
     metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes, access)
     clients = Clients(TrustedProxies(settings.api.trusted_proxies))
     return Api(
-        producer, accumulator, context, metrics, ready_checks, clients=clients, access=access
+        producer,
+        accumulator,
+        context,
+        metrics,
+        ready_checks,
+        clients=clients,
+        access=access,
+        salts=salts,
     )

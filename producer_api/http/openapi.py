@@ -165,6 +165,11 @@ _FIELD_SCHEMAS: dict[str, Schema] = {
         "description": "Exact: up to 19 digits before the decimal point and six after it. Further "
         "decimals are rounded half up, and the record's `truncated` then names `amount`.",
     },
+    "ip": {
+        **_TEXT,
+        "description": "The visitor's address, from a back end with a site key: used to derive "
+        "other fields, and never stored. Ignored without a key.",
+    },
     "currency": {**_TEXT, "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217."},
 }
 

@@ -43,7 +43,9 @@ class RetriableError(Exception):
 class BatchBuilder(Protocol):
     """The methods of aiokafka's `BatchBuilder` that are used here."""
 
-    def append(self, *, key: bytes, value: bytes, timestamp: None, headers: Headers) -> Any | None:
+    def append(
+        self, *, key: bytes, value: bytes | None, timestamp: None, headers: Headers
+    ) -> Any | None:
         """Add a record and return its metadata, with `size` in bytes; None if the batch is full."""
 
 

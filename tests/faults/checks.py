@@ -112,7 +112,9 @@ def _as_sent(
             continue
         body = ledger.bodies[event_id]
         imported = body["site_id"] in rules.import_sites
-        expected = row_of(record_of(body, row["received_at"], imported=imported))
+        expected = row_of(
+            record_of(body, row["received_at"], imported=imported, header=row["user_agent"])
+        )
         problems = [
             f"{name} is {row[name]!r}, not {value!r}"
             for name, value in expected.items()

@@ -54,7 +54,9 @@ def record_differences(
 ) -> list[str]:
     """Return the differences between a record and the event that was sent."""
     fields = record.fields
-    expected = record_of(body, fields["received_at"], imported=imported)
+    expected = record_of(
+        body, fields["received_at"], imported=imported, header=fields["user_agent"]
+    )
     differing = [
         f"{name} is {fields.get(name)!r}, not {expected[name]!r}"
         for name in expected

@@ -12,6 +12,7 @@ from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from hashlib import blake2b
 from typing import Any
 
+from tests.faults.enriched import enriched
 from tests.reference import Row, page_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,10 +44,17 @@ _OPTIONAL = (
 )
 
 
-def record_of(body: Mapping[str, Any], received_at: int, *, imported: bool = False) -> Row:
+def record_of(
+    body: Mapping[str, Any],
+    received_at: int,
+    *,
+    imported: bool = False,
+    header: str | None = None,
+) -> Row:
     """Return the fields of the record of a body, with JSON fields decoded.
 
-    `imported`: the site's events keep their timestamps, whatever their age.
+    `imported`: the site's events keep their timestamps, whatever their age. `header` is the user
+    agent of the request, which is stored if the event carries none.
     """
     builder = _RecordBuilder()
     for name, value in body.items():
@@ -54,7 +62,7 @@ def record_of(body: Mapping[str, Any], received_at: int, *, imported: bool = Fal
             builder.read(name, value)
     builder.keep_extra()
     event_ts, source = event_time(body, received_at, imported=imported)
-    return {
+    record = {
         **dict.fromkeys(_OPTIONAL),
         **{name: body[name] for name in _REQUIRED},
         "event_id": body["event_id"].lower(),
@@ -64,6 +72,7 @@ def record_of(body: Mapping[str, Any], received_at: int, *, imported: bool = Fal
         **builder.fields,
         "truncated": sorted(builder.truncated),
     }
+    return enriched(record, header)
 
 
 def row_of(record: Row) -> Row:

@@ -149,6 +149,8 @@ class Sender:
                 self._url,
                 data=b"\n".join(events),
                 headers=self._headers,
+                # The client is not a visitor: nothing is derived from its address (ADR 64).
+                skip_auto_headers=("User-Agent",),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_SECONDS),
             ) as response:

@@ -32,9 +32,10 @@ class FakeBatch:
         self._free_bytes = max_bytes
 
     def append(
-        self, *, key: bytes, value: bytes, timestamp: None, headers: Headers
+        self, *, key: bytes, value: bytes | None, timestamp: None, headers: Headers
     ) -> _Metadata | None:
-        """Add a record; return None if the batch is full."""
+        """Add a record, a tombstone as an empty one; return None if the batch is full."""
+        value = value or b""
         assert timestamp is None, "the broker sets the timestamp"
         size = len(key) + len(value) + _OVERHEAD_BYTES
         if self.records and size > self._free_bytes:

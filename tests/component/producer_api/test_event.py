@@ -192,7 +192,7 @@ async def test_an_overloaded_server_responds_503(
 ) -> None:
     """The number of queued bytes is limited."""
     fake.responds.clear()
-    batch = [{**EVENT, "session_id": f"s{n}", "url": "x" * 2000} for n in range(400)]
+    batch = [{**EVENT, "session_id": f"s{n}", "referrer": "x" * 2000} for n in range(400)]
     first = asyncio.create_task(client.post("/api/events", json=batch))
     await eventually_async(
         lambda: fake.batches, within_seconds=15, what="the first batch is in flight"

@@ -11,6 +11,7 @@ from schemas.topics import (
     CLUSTER_EPOCHS,
     IMPORT_WINDOWS,
     REPLAYS,
+    SALTS,
     SITES,
     SUBSCRIPTIONS,
     TOPICS,
@@ -23,6 +24,7 @@ NOT_DRAWN = {
     CLUSTER_EPOCHS,
     IMPORT_WINDOWS,
     REPLAYS,
+    SALTS,
     SITES,
     SUBSCRIPTIONS,
 }

@@ -23,6 +23,7 @@ INDEPENDENT_OF_BODY = frozenset(
         RejectReason.HEADERS_TOO_LARGE,
         *ACCESS_REASONS,
         *NOT_IN_KAFKA,
+        RejectReason.BAD_IP,  # without a key, any ip is accepted
         RejectReason.INTERNAL_ERROR,
         RejectReason.NOT_READY,
         RejectReason.OVERLOADED,

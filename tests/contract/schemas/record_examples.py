@@ -31,6 +31,7 @@ from schemas.records import (
     Record,
     ReferrerCount,
     Replay,
+    Salt,
     Screen,
     SecondCount,
     SessionState,
@@ -262,6 +263,10 @@ def _cluster_epoch() -> ClusterEpoch:
     return ClusterEpoch(cluster_id="aHKdW3lQQy2n1f0sXkT9vA", epoch=2, adopted_at=_NOON)
 
 
+def _salt() -> Salt:
+    return Salt(day="2026-04-01", salt=bytes(range(32)), created_at=_NOON)
+
+
 def _site() -> Site:
     return Site(
         site_id="shop.example",
@@ -291,6 +296,7 @@ MAKERS = {
         (Replay, _replay),
         (ImportWindow, _import_window),
         (ClusterEpoch, _cluster_epoch),
+        (Salt, _salt),
         (BlockedId, _blocked_id),
         (Site, _site),
     )

@@ -43,6 +43,7 @@ PUBLISHED = {
     24: ("session_state.v3.avsc", "bfbf41359496f8aa"),
     25: ("site.avsc", "676e98bc5f5f78ac"),
     26: ("live_counters.v3.avsc", "bef735ea939c2e3d"),
+    27: ("salt.avsc", "e1809d06fb4dae8e"),
     28: ("blocked_id.avsc", "cdfc21763c091ae6"),
 }
 

@@ -1,12 +1,14 @@
 import json
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from producer_api.events.client import NO_CLIENT
+from producer_api.events.client import NO_CLIENT, OPEN_GRANT, Client, Grant, SitePolicy
+from producer_api.events.derive.steps import derive
 from producer_api.events.draft import EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
@@ -15,6 +17,7 @@ from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
 from tests.fixtures.examples import at_most
 from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
+from tests.unit.producer_api.derivation import CHROME, LOOKUPS
 
 pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
 NAMES = ("title", "url", "visitor_id", "session_id", "utm", "screen", "ad_click_ids", "vitals")
@@ -28,6 +31,27 @@ TIMES = st.builds(
     st.datetimes(),
     st.sampled_from("TTTt _"),
     st.sampled_from(["Z", "Z", "+00:00", "+05:30", "-0230", "+01", "", "z", "+01:00:30", "junk"]),
+)
+URLS = st.builds(
+    "https://{}/{}?{}={}".format,
+    st.sampled_from(["shop.example", "www.google.com", "t.co", "10.0.0.1", "bücher.example"]),
+    TEXTS,
+    st.sampled_from(["utm_source", "ref", "gclid", "utm_medium", "email", "%67clid"]),
+    st.sampled_from(["google-ads", "cpc", "", "ada@example.com", "%00", "a&gclid=b#c"]),
+)
+USER_AGENTS = [CHROME, "curl/8", "Googlebot/2.1", ""]
+CLIENTS = st.builds(
+    Client,
+    address=st.sampled_from(["", "8.8.8.8", "2001:db8::1", "unknown"]),
+    user_agent=st.one_of(st.sampled_from(USER_AGENTS), TEXTS),
+    language=st.sampled_from(["", "de-AT,de", "*"]),
+    country=st.sampled_from(["", "AT", "XX"]),
+    opts_out=st.booleans(),
+)
+GRANTS = st.builds(
+    Grant,
+    trust=st.sampled_from(["key", "origin", "open"]),
+    policy=st.builds(SitePolicy, st.booleans(), st.booleans(), st.booleans()),
 )
 #: Similar to typical events: some take the fast path, some do not.
 GOOD = {
@@ -53,16 +77,26 @@ NEAR = st.fixed_dictionaries(
         "properties": st.one_of(FLAT, st.dictionaries(TEXTS, JSON)),
         "amount": NUMBERS,
         "own": TEXTS,
+        "url": st.one_of(TEXTS, URLS),
+        "referrer": st.one_of(TEXTS, URLS),
+        "hostname": st.one_of(TEXTS, st.just("shop.example")),
+        "user_agent": st.one_of(TEXTS, st.sampled_from(USER_AGENTS)),
     },
 )
 
 
-def check(raw: bytes) -> None:
+def check(raw: bytes, client: Client = NO_CLIENT, grant: Grant = OPEN_GRANT) -> None:
     """Check that the fast path returns None, or the same as `parse`."""
-    context = EventContext(CONTEXT.now, CONTEXT.new_id, CONTEXT.import_sites)
-    fast = read_fast(raw, context, NO_CLIENT)
+    context = EventContext(
+        CONTEXT.now,
+        CONTEXT.new_id,
+        CONTEXT.import_sites,
+        authorize=lambda *_: grant,
+        derive=partial(derive, lookups=LOOKUPS),
+    )
+    fast = read_fast(raw, context, client)
     if fast is not None:
-        assert fast == parse(raw, context)
+        assert fast == parse(raw, context, client)
 
 
 def with_required(**fields: Any) -> bytes:
@@ -76,6 +110,12 @@ def test_the_fast_path_agrees_with_parse(fields: dict[str, Any], escaped: bool) 
     raw = json.dumps(fields, ensure_ascii=escaped, indent=None if escaped else 1)
 
     check(raw.encode(errors="surrogatepass"))
+
+
+@given(NEAR, CLIENTS, GRANTS)
+def test_both_paths_derive_the_same(fields: dict[str, Any], client: Client, grant: Grant) -> None:
+    """For any client, any trust and any policy of the site."""
+    check(as_json(fields), client, grant)
 
 
 @settings(max_examples=at_most(50))

@@ -22,6 +22,7 @@ from schemas.records import (
     Record,
     ReferrerCount,
     Replay,
+    Salt,
     Screen,
     SecondCount,
     SessionState,
@@ -118,6 +119,7 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     Replay: built(Replay),
     ImportWindow: built(ImportWindow),
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
+    Salt: built(Salt),
     BlockedId: built(BlockedId),
     Site: built(
         Site,

@@ -1,21 +1,41 @@
 """The derivation of the fault suite: examples of the contract, worked out by hand."""
 
 import ast
+import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from producer_api.events.client import Client
+from producer_api.events.derive.steps import derive
+from producer_api.http.intake import parse_event
 from schemas.codec import encode
 from schemas.records import RawEvent
 from tests.faults.decoded import RawRecord, fields_of, record_differences
 from tests.faults.derived import event_time, record_of
+from tests.faults.traffic import Traffic
+from tests.unit.producer_api.around import CONTEXT as PLAIN
+from tests.unit.producer_api.around import NOW
+from tests.unit.producer_api.derivation import LOOKUPS
 
+CONTEXT = replace(PLAIN, derive=partial(derive, lookups=LOOKUPS))
 _NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 _SECOND = 1_000_000
 _FAULTS = Path(__file__).parents[2] / "faults"
 #: What the fault suite compares with, and what it must not use for it.
-_ORACLE = ("checks", "decoded", "derived", "details", "differences", "ledger", "traffic")
+_ORACLE = (
+    "checks",
+    "decoded",
+    "derived",
+    "details",
+    "differences",
+    "enriched",
+    "ledger",
+    "traffic",
+)
 _RULES = ("producer_api", "streams", "sinks.rows", "schemas.codec", "schemas.paths")
 
 
@@ -59,6 +79,10 @@ def test_the_time_of_an_event(times: dict[str, str], expected: tuple[int, str]) 
         ({"new": "z" * 9_000}, {"extra": None, "truncated": ["extra"]}),
         ({"currency": "eur", "visitor_id": ""}, {"currency": "EUR", "visitor_id": None}),
         ({"utm": {"source": None}, "ad_click_ids": {}}, {"utm": None, "ad_click_ids": None}),
+        ({"url": "https://a.example/ü"}, {"hostname": "a.example", "path": "/%C3%BC"}),
+        ({"referrer": "https://b.example/"}, {"source": "b.example", "channel": "Referral"}),
+        ({"ad_click_ids": {"gclid": "1"}}, {"source": "Google", "channel": "Paid Search"}),
+        ({"user_agent": "Mozilla/5.0 (X11; Linux x86_64)"}, {"os": "Linux", "device": "desktop"}),
     ],
 )
 def test_fields_follow_the_contract(sent: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -80,6 +104,7 @@ def test_a_record_is_compared_in_key_headers_and_value() -> None:
         event_ts=_NOON,
         time_source="server",
         title="basket",
+        channel="Direct",
     )
     headers = {"id": bytes(16), "type": b"error", "client-id": b""}
     record = RawRecord(0, 0, b"a:t", headers, fields_of(encode(event)))
@@ -131,3 +156,15 @@ def test_the_oracle_uses_no_rule_of_the_product(module: Path) -> None:
     ]
     assert imported
     assert [name for name in imported if name.startswith(_RULES)] == []
+
+
+def test_the_oracle_derives_what_the_server_derives() -> None:
+    """For thousands of events of the faults' traffic, which differ in all fields."""
+    traffic, client = Traffic(seed=1), Client("127.0.0.1", "Python/3.11 aiohttp/3.14.1")
+    sent = [event for event in (traffic.event() for _ in range(3_000)) if event.is_valid]
+    for event in sent:
+        raw = json.dumps(event.body).encode()
+        record = fields_of(parse_event(raw, CONTEXT, client, never_clamp=False).value)
+        expected = record_of(event.body, NOW, header=client.user_agent)
+
+        assert {name: record[name] for name in expected} == expected

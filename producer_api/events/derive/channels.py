@@ -1,0 +1,153 @@
+"""Channels: the default channel groups of GA4, in the order that Plausible publishes.
+
+`RULES` is the list; the first rule that applies wins.
+"""
+
+import re
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from producer_api.events.derive.domains import registrable_domain
+from producer_api.events.derive.sources import (
+    CLICK_SOURCES,
+    PAID_SEARCH_CLICKS,
+    Source,
+    listed,
+    source_of_host,
+    source_of_name,
+)
+
+DIRECT = "Direct"
+
+_PAID_MEDIUM = re.compile(r".*cp.*|ppc|retargeting|paid.*", re.DOTALL)
+_SHOPPING_CAMPAIGN = re.compile(r"(?:[^a-df-z]|^)shop|shopping")
+_DISPLAY = frozenset({"display", "banner", "expandable", "interstitial", "cpm"})
+_SOCIAL = frozenset(
+    {"social", "social-network", "social-media", "sm", "social network", "social media"}
+)
+_EMAIL = ("email", "e-mail", "e_mail", "e mail", "newsletter")
+_REFERRAL = frozenset({"referral", "app", "link"})
+
+
+class Visitor(Struct, frozen=True, gc=False):
+    """How a visitor came to the site. Texts are in lower case, and empty if absent."""
+
+    source: str = ""
+    kind: str = ""
+    utm_source: str = ""
+    medium: str = ""
+    campaign: str = ""
+    #: The name of a click id of the source.
+    click: str = ""
+    is_paid_source: bool = False
+
+    @property
+    def has_paid_medium(self) -> bool:
+        """Whether the medium is that of an advertisement."""
+        return _PAID_MEDIUM.fullmatch(self.medium) is not None
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the medium or the name of the source is that of an advertisement."""
+        return self.is_paid_source or self.has_paid_medium
+
+    @property
+    def is_shopping(self) -> bool:
+        """Whether the source is a shop, or the campaign is one for a shop."""
+        return self.kind == "shopping" or _SHOPPING_CAMPAIGN.search(self.campaign) is not None
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether the source is a mail service, or a name says that it was a mail."""
+        names = (self.utm_source, self.medium)
+        return self.kind == "mail" or any(tag in name for tag in _EMAIL for name in names)
+
+    @property
+    def is_push(self) -> bool:
+        """Whether the visitor came by a notification."""
+        medium = self.medium
+        return (
+            medium.endswith("push")
+            or "mobile" in medium
+            or "notification" in medium
+            or self.source == "firebase"
+        )
+
+
+RULES: tuple[tuple[str, Callable[[Visitor], bool]], ...] = (
+    ("Cross-network", lambda v: "cross-network" in v.campaign or v.medium == "cross-network"),
+    ("Paid Shopping", lambda v: v.is_shopping and v.has_paid_medium),
+    ("Paid Search", lambda v: v.kind == "search" and (v.is_paid or v.click in PAID_SEARCH_CLICKS)),
+    ("Paid Social", lambda v: v.kind == "social" and v.is_paid),
+    ("Paid Video", lambda v: v.kind == "video" and v.is_paid),
+    ("Display", lambda v: v.medium in _DISPLAY),
+    ("Paid Other", lambda v: v.has_paid_medium),
+    ("Organic Shopping", lambda v: v.is_shopping),
+    ("Organic Social", lambda v: v.kind == "social" or v.medium in _SOCIAL),
+    ("Organic Video", lambda v: v.kind == "video" or "video" in v.medium),
+    ("AI Assistants", lambda v: v.kind == "ai"),
+    ("Organic Search", lambda v: v.kind == "search" or v.medium == "organic"),
+    ("Email", lambda v: v.is_mail),
+    ("Affiliates", lambda v: v.medium == "affiliate"),
+    ("Audio", lambda v: v.medium == "audio"),
+    ("SMS", lambda v: "sms" in (v.utm_source, v.medium)),
+    ("Mobile Push Notifications", lambda v: v.is_push),
+    ("Referral", lambda v: v.source != "" or v.medium in _REFERRAL),
+)
+
+
+class Attribution(Struct, frozen=True, gc=False):
+    """The source of a visitor, None if direct, and the channel."""
+
+    source: str | None
+    channel: str
+
+
+class Trail(Struct, frozen=True, gc=False):
+    """What an event says about where its visitor came from. `click` is the name of a click id."""
+
+    utm_source: str | None = None
+    medium: str | None = None
+    campaign: str | None = None
+    click: str | None = None
+    referrer_host: str | None = None
+    site_host: str | None = None
+
+
+def attribute(trail: Trail) -> Attribution:
+    """Return the source and the channel: of the campaign, else of the referrer or the click id."""
+    source = source_of_name(trail.utm_source or "")
+    referrer = trail.referrer_host
+    if source is None and referrer and not is_own(referrer, trail.site_host):
+        source = source_of_host(referrer)
+    if source is None and trail.click is not None:
+        source = listed().names[CLICK_SOURCES[trail.click].lower()]
+    visitor = _visitor(trail, source)
+    channel = next((name for name, applies in RULES if applies(visitor)), DIRECT)
+    return Attribution(source.name if source else None, channel)
+
+
+def is_own(referrer_host: str, site_host: str | None) -> bool:
+    """Return True if the referrer is of the site itself: of the same registrable domain."""
+    return site_host is not None and (
+        referrer_host == site_host
+        or registrable_domain(referrer_host) == registrable_domain(site_host)
+    )
+
+
+def _visitor(trail: Trail, source: Source | None) -> Visitor:
+    click = trail.click or ""
+    return Visitor(
+        source=source.name.lower() if source else "",
+        kind=source.kind if source else "",
+        utm_source=_lower(trail.utm_source),
+        medium=_lower(trail.medium),
+        campaign=_lower(trail.campaign),
+        click=click if source and click and CLICK_SOURCES[click] == source.name else "",
+        is_paid_source=source.is_paid if source else False,
+    )
+
+
+def _lower(text: str | None) -> str:
+    return (text or "").strip().lower()

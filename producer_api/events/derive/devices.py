@@ -1,0 +1,49 @@
+"""The kind of device in a user agent: desktop, mobile, tablet, tv, console, wearable or other."""
+
+from collections.abc import Callable
+from functools import cache
+
+#: In order, because most user agents have words of several kinds. RE2 has no lookahead.
+_WORDS = {
+    "console": ("PlayStation", "Xbox", "Nintendo"),
+    "tv": (
+        *("[Ss]mart-?TV", "SMART-TV", "HbbTV", "Apple ?TV", "Google ?TV", r"\bTV\b", "DTV"),
+        *("CrKey", "BRAVIA", "NetCast", "NETTV", "Web0S", "Roku", r"\bAFT[A-Z]", "VIDAA"),
+        *("V(?:iera|IERA)", "M[iI]BOX"),
+    ),
+    "wearable": ("Apple ?Watch", "watchOS", r"\bWatch\d", "Wear ?OS", "Galaxy Watch", r"SM-R\d{3}"),
+    "tablet": (
+        *("iPad", "[Tt]ablet(?:[^ ]| [^P]|$)", "PlayBook", "Kindle", r"\bKF[A-Z]{2,5}\b"),
+        *(r"SM-[TX]\d{3}", r"Nexus (?:7|9|10)\b"),
+    ),
+    "mobile": (
+        *("Mobi", "iPhone", "iPod", "Windows Phone", "BlackBerry", "BB10"),
+        *("Opera Mini", "MIDP", "Symbian", "KAIOS", "webOS"),
+    ),
+    "android": ("Android", "Silk"),
+    "desktop": ("Windows", "Macintosh", "X11", "Linux", "CrOS", "FreeBSD", "OpenBSD"),
+}
+_KINDS = tuple(_WORDS)
+
+
+def device_of(user_agent: str) -> str:
+    """Return the kind of device."""
+    found = words()(user_agent)
+    if not found:
+        return "other"
+    kind = _KINDS[min(found)]
+    # Only phones have Android and "Mobi".
+    return "tablet" if kind == "android" else kind
+
+
+@cache
+def words() -> Callable[[str], list[int] | None]:
+    """Return the search for the words of each kind."""
+    import re2  # noqa: PLC0415
+
+    patterns = re2.Set.SearchSet()
+    for alternatives in _WORDS.values():
+        patterns.Add("|".join(alternatives))
+    patterns.Compile()
+    search: Callable[[str], list[int] | None] = patterns.Match
+    return search
