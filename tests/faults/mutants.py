@@ -91,8 +91,8 @@ MUTANTS = (
     Mutant(
         "old-states-unreadable",
         "tests/e2e/test_upgrades.py",
-        "schemas/codec.py",
-        '    2: "session_state.avsc",\n',
+        "schemas/avro/ids.json",
+        '  "2": "session_state.avsc",\n',
         "",
     ),
     Mutant(

@@ -35,6 +35,8 @@ class ImportWindows:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._window_id = str(uuid4())
         self._sites: set[str] = set()
+        #: Requests that open windows; a cancelled replay does not cancel them.
+        self._in_flight: set[asyncio.Future[None]] = set()
 
     async def open_for(self, events: Sequence[bytes]) -> bool:
         """Open or extend a window for each site of these events; return True if any was opened.
@@ -46,7 +48,10 @@ class ImportWindows:
         for site_id in sorted(sites):
             # Added before the request, so that it is closed even if the response is lost.
             self._sites.add(site_id)
-            await self._request("PUT", site_id)
+            request = asyncio.ensure_future(self._request("PUT", site_id))
+            self._in_flight.add(request)
+            request.add_done_callback(self._in_flight.discard)
+            await asyncio.shield(request)
         return is_new
 
     async def keep_open(self, done: asyncio.Event) -> None:
@@ -62,7 +67,12 @@ class ImportWindows:
                         await self._try("PUT", site_id)
 
     async def close(self) -> None:
-        """Close the windows; those that cannot be closed will expire."""
+        """Close the windows; those that cannot be closed will expire.
+
+        Requests in flight finish before: the server might process them after those that close.
+        """
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
         for site_id in sorted(self._sites):
             await self._try("DELETE", site_id)
 
