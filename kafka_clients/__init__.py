@@ -1,1 +1,1 @@
-"""Kafka clients, created from the settings. No other package creates any."""
+"""Kafka clients, created from the settings. Other packages must not create their own."""

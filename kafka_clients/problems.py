@@ -1,4 +1,4 @@
-"""Explanations of Kafka's errors that need an operator, with what to change."""
+"""Explanations of Kafka errors that only an operator can fix, with what to change."""
 
 import ssl
 from collections.abc import Iterator, Mapping
@@ -31,14 +31,14 @@ _AUTHENTICATION_ERRORS = (
     IllegalSaslStateError,
 )
 _SIZE_ERRORS = (MessageSizeTooLargeError, RecordListTooLargeError)
-_ACL_HINT = "give it the ACLs that docs/kafka.md names"
+_ACL_HINT = "grant the ACLs that docs/kafka.md lists"
 _LOGIN_HINT = "check HEADRACE_KAFKA__SASL_MECHANISM, …__SASL_USERNAME and …__SASL_PASSWORD"
 _CERTIFICATE_HINT = (
     "HEADRACE_KAFKA__SSL_CA_FILE must hold the certificate that signed it, and "
-    "…__BOOTSTRAP_SERVERS a name that it is for"
+    "…__BOOTSTRAP_SERVERS a host name that it is valid for"
 )
 _TLS_HINT = "check HEADRACE_KAFKA__SECURITY_PROTOCOL, and that the brokers trust …__SSL_CERT_FILE"
-_SIZE_HINT = "set max.message.bytes of the topic to that of docs/kafka.md"
+_SIZE_HINT = "set max.message.bytes of the topic to the value in docs/kafka.md"
 
 
 class Cause(StrEnum):
@@ -64,22 +64,22 @@ class KafkaProblem(NamedTuple):
 
 
 def explain_error(error: BaseException, servers: str, topic: str = "") -> KafkaProblem | None:
-    """Explain an error of a client. Return None if it is transient, or not Kafka's.
+    """Explain an error of a client. Return None if it is transient or unrelated to Kafka.
 
-    `servers` is the address for the message, and `topic` the topic if the error has none.
+    `servers` is the address in the message, and `topic` the topic if the error does not name it.
     """
     kafka = f"Kafka at {servers}"
     if isinstance(error, _AUTHORIZATION_ERRORS):
         return KafkaProblem(Cause.ACCESS, f"{kafka} {_denied(error, topic)}", _ACL_HINT)
     if isinstance(error, _AUTHENTICATION_ERRORS):
         return KafkaProblem(
-            Cause.LOGIN, f"{kafka} refuses the login ({_detail(error)})", _LOGIN_HINT
+            Cause.LOGIN, f"{kafka} rejects the login ({_detail(error)})", _LOGIN_HINT
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         message = f"The certificate of {kafka} is not trusted ({error.verify_message})"
         return KafkaProblem(Cause.LOGIN, message, _CERTIFICATE_HINT)
     if isinstance(error, ssl.SSLError):
-        message = f"{kafka} refuses the TLS connection ({error})"
+        message = f"{kafka} rejects the TLS connection ({error})"
         return KafkaProblem(Cause.LOGIN, message, _TLS_HINT)
     if isinstance(error, _SIZE_ERRORS):
         message = f"{kafka} rejects records{f' of {topic}' if topic else ''} as too large"
@@ -102,7 +102,7 @@ def topic_problems(topic: Topic, configs: Mapping[str, str]) -> Iterator[KafkaPr
 
 
 def wrong_configs(topic: Topic, configs: Mapping[str, str]) -> dict[str, str]:
-    """Return the expected value of each config that differs, of those that results depend on."""
+    """Return the expected value of each wrong config, among those that results depend on."""
     return {
         name: expected
         for name, expected in topic.configs().items()
@@ -113,7 +113,7 @@ def wrong_configs(topic: Topic, configs: Mapping[str, str]) -> dict[str, str]:
 #: The topic configs that results depend on, with the consequence of a wrong value.
 _CHECKED = {
     "cleanup.policy": "records that are needed would be deleted",
-    "message.timestamp.type": "time would be that of its producers",
+    "message.timestamp.type": "timestamps would be set by producers",
     "max.message.bytes": "large records would be rejected",
 }
 
@@ -133,7 +133,7 @@ def _denied(error: BaseException, topic: str) -> str:
 
 
 def _named(error: BaseException) -> str:
-    """Return the topics or the group of an aiokafka error: a string or a collection."""
+    """Return the names in an aiokafka error, which are a string or a collection, after a space."""
     names = error.args[0] if error.args else ""
     text = names if isinstance(names, str) else ", ".join(sorted(map(str, names)))
     return f" {text}" if text else ""

@@ -33,7 +33,7 @@ def make_topic_reader(kafka: KafkaSettings, *topics: str) -> Any:
 async def fetches(
     consumer: Any, wait_ms: Callable[[], int], clock: Callable[[], float] = monotonic
 ) -> AsyncIterator[Fetch]:
-    """Yield an empty fetch, then the next ones, until nothing was read for `SILENT_SECONDS`.
+    """Yield an empty fetch, then the next ones, until no record arrives for `SILENT_SECONDS`.
 
     `wait_ms` returns the poll timeout, after which an empty fetch is yielded.
     """

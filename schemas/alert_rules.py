@@ -21,7 +21,7 @@ RULES = (PAYMENT, ERROR_NEW, ERROR_RATE)
 
 Per = Literal["fingerprint", "site"]
 
-#: The defaults of `error.rate`: errors of one fingerprint, in minutes.
+#: The defaults of `error.rate`: the number of errors per fingerprint, and the window in minutes.
 RATE_COUNT = 10
 RATE_MINUTES = 5
 
@@ -63,7 +63,7 @@ class Params(BaseModel):
 class PaymentParams(Params):
     """Payments of at least `min_amount` in `currency`; None matches any.
 
-    With `trust`, only those that a site key vouches for.
+    With `trust`, only payments that were sent with a site key.
     """
 
     min_amount: _Amount | None = None
@@ -107,7 +107,7 @@ class BadParamsError(ValueError):
 def read_params(rule: str, given: object) -> Params:
     """Validate the parameters of a rule, decoded from JSON. Raise `BadParamsError`.
 
-    Absent and null parameters have their defaults.
+    Absent and null parameters get their defaults.
     """
     if rule not in RULES:
         raise BadParamsError("rule", f"rule must be one of: {', '.join(RULES)}")
@@ -127,5 +127,5 @@ def read_params(rule: str, given: object) -> Params:
 
 
 def non_defaults(params: Params) -> dict[str, Any]:
-    """Return the parameters for JSON, without those that equal their default."""
+    """Return the parameters for JSON, without those that have their default value."""
     return params.model_dump(exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""Shared by both HTTP roles: an ASGI extension of the server, and canonical paths."""
+"""An ASGI extension of the server, and canonical paths, for both HTTP roles."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""`itertools.batched` of Python 3.12."""
+"""A backport of `itertools.batched` from Python 3.12, with lists."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

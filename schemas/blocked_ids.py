@@ -1,4 +1,4 @@
-"""The hashes by which blocked ids are recorded: the ids themselves are erased."""
+"""The hashes of blocked ids, which replace the erased ids in the topic `blocked-ids`."""
 
 from hashlib import sha256
 

@@ -36,11 +36,11 @@ def _broker(entry: str) -> tuple[str, int]:
     if not entry:
         raise ValueError("names no broker, or has one comma too many: write host:port,host:port")
     if "://" in entry:
-        raise ValueError(f"has a scheme, {entry.partition('://')[0]}://: write host:port alone")
+        raise ValueError(f"has a scheme, {entry.partition('://')[0]}://: write only host:port")
     if entry[0] in "\"'`" or entry[-1] in "\"'`":
         raise ValueError(f"has quotes around {entry}: write host:port without them")
     if "@" in entry or "/" in entry:
-        raise ValueError("has an entry that is not a broker: write host:port alone")
+        raise ValueError("has an entry that is not a broker: write only host:port")
     if _SEPARATOR.search(entry):
         raise ValueError(f"must separate brokers by commas: {entry!r} is not one host:port")
     match = _BROKER.fullmatch(entry)

@@ -2,5 +2,5 @@
 
 #: Maximum lead of stream time over a worker's clock; a larger deviation is reported.
 LEAD_MS = 5 * 60_000
-#: Start of the message about a broker's clock. It is a warning: roles start all the same.
+#: Prefix of the message about a broker's clock. It is a warning, and does not block the start.
 CLOCK_PROBLEM = "the clock of Kafka is"

@@ -27,7 +27,7 @@ SCHEMA_FILES: dict[int, str] = {
 }
 
 _PREFIX = struct.Struct(">bI")
-# Timestamps and UUIDs stay integers and strings: objects would only cost time.
+# Timestamps and UUIDs are kept as integers and strings, which are faster than objects.
 _IGNORED_LOGICAL_TYPES = {"timestamp-micros", "timestamp-millis", "uuid"}
 
 Schema = Any

@@ -69,5 +69,5 @@ PASSIVE_TYPES = frozenset(name for name, event_type in EVENT_TYPES.items() if ev
 #: time of an idle partition (design D8).
 TICK = "tick"
 #: The `type` header of an erasure: a record without value that deletes the results of the session
-#: that is its key, up to its offset (ADR 67).
+#: that its key names, up to its own offset (ADR 67).
 ERASE = "erase"

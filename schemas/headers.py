@@ -12,7 +12,7 @@ TYPE = "type"
 CLIENT_ID = "client-id"
 #: Present if the event is stored, but not counted; the value is `RawEvent.excluded`.
 EXCLUDED = "excluded"
-#: Headers of erasures: the range of `event_ts` (us, inclusive) of the events to delete, in digits.
+#: Headers of erasures: the range of `event_ts` (µs, inclusive) of the events to delete, in digits.
 ERASE_FROM = "erase-from"
 ERASE_UNTIL = "erase-until"
 #: The source of the event in `events-raw` (`Source`), added by the router.
@@ -34,7 +34,7 @@ REPLAY_OF = "replay-of"
 #: For `store_events`, the original offset in `events-raw`.
 REPLAY_OFFSET = "replay-offset"
 
-#: Header of `live-counters` records without key and value: until when counters are complete.
+#: Header of `live-counters` records without key and value: up to when counters are complete.
 COUNTED = "counted"
 
 Headers = Sequence[tuple[str, bytes]]

@@ -38,7 +38,11 @@ def base_of(scope: Scope) -> str:
 
 def served(document: Document, base: str) -> Document:
     """Return the document with its `servers`: `base`, and the URL of the document."""
-    own = [{"url": base, "description": "This server, at the address you used."}] if base else []
+    own = (
+        [{"url": base, "description": "This server, at the address of your request."}]
+        if base
+        else []
+    )
     return {**document, "servers": [*own, {"url": "/", "description": "The document's origin."}]}
 
 

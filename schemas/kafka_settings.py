@@ -104,7 +104,7 @@ class KafkaSettings(BaseModel):
     @classmethod
     def _is_valid_prefix(cls, prefix: str) -> str:
         if not _TOPIC_PREFIX.fullmatch(prefix):
-            raise ValueError("must be at most 100 of A-Z a-z 0-9 . _ -")
+            raise ValueError("must be at most 100 characters from A-Z a-z 0-9 . _ -")
         return prefix
 
     @model_validator(mode="after")

@@ -1,10 +1,10 @@
 """The windows and intervals of `LiveCounters`, shared by its producers and consumers."""
 
-#: Seconds that have event counts by type, including the current one.
+#: The number of seconds with event counts by type, including the current one.
 LIVE_SECONDS = 60
-#: Clock minutes that have event counts, including the current one.
+#: The number of clock minutes with event counts, including the current one.
 LIVE_MINUTES = 30
-#: A session or visitor is active this long after its last event.
+#: How long a session or visitor is active after its last event.
 ACTIVE_SECONDS = 300
 #: Maximum number of pages, referrer hosts, countries, devices and traffic sources.
 TOP_NAMES = 50
@@ -13,8 +13,8 @@ LATEST_EVENTS = 10
 
 #: Nonzero counters are published at least this often, changed or not.
 RENEW_SECONDS = 15.0
-#: Interval of the reports until when counters are complete (header `counted`).
+#: Interval of the records that report up to when counters are complete (header `counted`).
 COUNTED_SECONDS = 2.0
 #: Counters that were complete longer ago than this are stale, and may be too low. It allows for
-#: two reports, each up to two intervals late.
+#: two of these records, each up to two intervals late.
 STALLED_SECONDS = 8.0

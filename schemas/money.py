@@ -1,6 +1,6 @@
 """Formatting of amounts of money, with the minor units of their currency (ISO 4217).
 
-Amounts are never rounded: decimals beyond those of the currency are kept. Without a currency, or
+Amounts are never rounded: decimals beyond the minor unit are kept. Without a currency, or
 with one that ISO 4217 does not list, the minimum is two decimals. Currencies without a minor unit
 (`XAU`, `XXX`) have no minimum.
 """

@@ -25,11 +25,11 @@ class Operations:
     """Serves `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`.
 
     The server is ready if all `checks` return None. `/readyz` responds with the first reason. The
-    reason and `/metrics` are for clients of this machine and of private networks, and for requests
-    for which `is_authorized` returns True.
+    reason and `/metrics` are available to clients on this machine and in private networks, and to
+    requests for which `is_authorized` returns True.
     """
 
-    #: Whose headers about the client are used.
+    #: The proxies whose forwarding headers are trusted.
     proxies = TrustedProxies()
 
     def __init__(
@@ -77,7 +77,7 @@ class Operations:
 
     async def _metrics(self, request: Request) -> Response:
         if not await self._shows_details(request):
-            error = "Metrics are for private networks; from elsewhere with a token of all sites"
+            error = "Metrics require a private network, or a token for all sites"
             return JSONResponse({"error": error, "code": "forbidden"}, 403, _NO_STORE)
         headers = {"content-type": CONTENT_TYPE_LATEST}
         return Response(generate_latest(self.registry), headers=headers)
@@ -101,14 +101,14 @@ def _is_private(request: Request, proxies: TrustedProxies) -> bool:
     peer = request.client.host if request.client else ""
     headers = request.scope["headers"]
     if is_forwarded(headers) and not proxies.trusts(peer):
-        return False  # of a proxy that is not configured, so that the client is unknown
+        return False  # from a proxy that is not configured, so the client is unknown
     address = parse_address(proxies.client_address(peer, headers))
     server = request.scope.get("server") or ("",)
     return address is None or not address.is_global or peer == server[0]
 
 
 def _logged(endpoint: Endpoint) -> Endpoint:
-    """Return an endpoint that logs exceptions and responds with 500 in the usual format."""
+    """Return an endpoint that logs exceptions and responds with 500 in the format of all errors."""
 
     async def respond(request: Request) -> Response:
         try:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import can_ada
 
-#: Decisions that are remembered per site.
+#: The number of cached decisions per site.
 _MAX_CACHED = 256
 #: The longest host name is 253 characters; a client may send a much longer header.
 _MAX_CHARACTERS = 300
@@ -53,7 +53,7 @@ class Origins:
 
 
 def is_pattern(text: str) -> bool:
-    """Return True for an origin without a path, or a host without a port, that `Origins` takes."""
+    """Return True for an origin without a path, or a host without a port, for `Origins`."""
     pattern = _pattern(text)
     if not pattern.host or "*" in pattern.host.removeprefix("*."):
         return False

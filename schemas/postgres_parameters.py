@@ -1,6 +1,6 @@
 """The parameters of PostgreSQL URLs: those of libpq, and those that database providers add.
 
-A parameter is passed to the driver, accepted if its value matches what headrace does anyway,
+A parameter is passed to the driver, accepted if its value is what headrace does in any case,
 ignored with a log line, or rejected with the reason. Unknown parameters are rejected.
 """
 
@@ -42,15 +42,15 @@ _IGNORED = (
     *("serverVersion", "sslsni"),
 )
 _REJECTED = {
-    "service": "headrace reads no service file: write what the service names into the URL",
-    "servicefile": "headrace reads no service file: write what the service names into the URL",
-    "hostaddr": "give the address as the host",
-    "require_auth": "the driver cannot restrict the method of authentication",
+    "service": "headrace does not read service files: put the parameters into the URL",
+    "servicefile": "headrace does not read service files: put the parameters into the URL",
+    "hostaddr": "use the address as the host",
+    "require_auth": "the driver cannot restrict the authentication method",
     "requirepeer": "the driver cannot check the server's user",
     "replication": "headrace does not replicate",
-    "sslcrldir": "give one file with sslcrl",
+    "sslcrldir": "use sslcrl with a single file",
     "requiressl": "use sslmode=require",
-    "sslidentity": "give sslcert and sslkey",
+    "sslidentity": "use sslcert and sslkey",
 }
 
 PARAMETERS: dict[str, Parameter] = {
@@ -65,18 +65,19 @@ PARAMETERS: dict[str, Parameter] = {
     "sslnegotiation": Parameter(("postgres", "direct")),
     "ssl_min_protocol_version": Parameter(("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")),
     "ssl_max_protocol_version": Parameter(("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")),
-    "sslcertmode": Parameter(("allow",), rejection="the driver cannot be restricted so"),
+    "sslcertmode": Parameter(("allow",), rejection="the driver does not support this"),
     "sslcompression": Parameter(NO, rejection="TLS is never compressed"),
     "sslaccept": Parameter(
         ("accept_invalid_certs",), rejection="use sslmode=verify-ca or sslmode=verify-full"
     ),
     "channel_binding": Parameter(
         ("disable", "prefer"),
-        rejection="the driver has no channel binding: leave it out, and protect the connection "
-        "with sslmode=verify-full instead",
+        rejection="the driver does not support channel binding: remove it, and use "
+        "sslmode=verify-full instead",
     ),
     "gssencmode": Parameter(
-        ("disable", "prefer"), rejection="the driver has no GSSAPI encryption: use sslmode"
+        ("disable", "prefer"),
+        rejection="the driver does not support GSSAPI encryption: use sslmode",
     ),
     "target_session_attrs": Parameter(
         ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")

@@ -1,7 +1,7 @@
 """Parsing of PostgreSQL URLs, as libpq defines them. No I/O.
 
-Errors contain no part of the URL but names of parameters, and only those that cannot be part of a
-password.
+Errors contain no part of the URL except names of parameters, and only those that cannot be part of
+a password.
 """
 
 import re
@@ -95,10 +95,10 @@ def parse_postgres_url(url: str) -> PostgresUrl:
     authority, _, path = address.partition("/")
     login, at, hostspec = authority.rpartition("@")
     if "@" in login or "@" in path or "@" in query:
-        raise ValueError(f"has an @ too many: {_ENCODE}")
+        raise ValueError(f"has too many @: {_ENCODE}")
     user, colon, password = login.partition(":")
     if ":" in password:
-        raise ValueError(f"has a : too many before its @: {_ENCODE}")
+        raise ValueError(f"has too many : before its @: {_ENCODE}")
     (values, ignored) = _parameters(query)
     hosts, ports = _hosts(values.pop("host", None), values.pop("port", None), hostspec)
     parsed = PostgresUrl(
@@ -132,7 +132,7 @@ def _parameters(query: str) -> tuple[dict[str, str], list[str]]:
         if parameter is None:
             near = get_close_matches(name, PARAMETERS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"has the parameter {name}, which headrace does not know{hint}")
+            raise ValueError(f"has the parameter {name}, which is unknown{hint}")
         if parameter.same_as:
             name, parameter = parameter.same_as, PARAMETERS[parameter.same_as]  # noqa: PLW2901
         if not value:

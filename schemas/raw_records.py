@@ -1,6 +1,6 @@
 """Validation of `events-raw` records by key and headers.
 
-All consumers of the topic use it, so that no record is dead-lettered by the router and stored.
+All consumers of the topic use it, so that no record is both dead-lettered and stored.
 """
 
 from schemas.event_types import EVENT_TYPES

@@ -13,7 +13,7 @@ from msgspec import Struct
 TimeSource = Literal["client", "clamped", "server"]
 VisitState = Literal["open", "closed", "withdrawn"]
 CloseReason = Literal["idle", "merged"]
-#: Who vouches for an event: a site key, an allowed origin, or nobody.
+#: How an event was authenticated: by a site key, by an allowed origin, or not at all.
 Trust = Literal["key", "origin", "open"]
 
 
@@ -89,7 +89,7 @@ class RawEvent(Struct, kw_only=True, gc=False):
 
 
 class Stamped(Struct, frozen=True, gc=False):
-    """A string with the trust, timestamp and id of its event, which order such values."""
+    """A string with the trust, timestamp and id of its event, which define the order of values."""
 
     value: str
     ts: int
@@ -124,7 +124,7 @@ class Visit(Struct, kw_only=True, gc=False):
     """A session window: a maximal run of events without an inactivity gap (design D9).
 
     `hosts` are the site's own hosts in its events, without `www.`. `spare_referrers` are later
-    referrers, which replace `referrer` if a later event shows that it is one of these hosts.
+    referrers, which replace `referrer` if it turns out to be one of these hosts.
     `trust` is the highest trust of its events.
     """
 
@@ -158,7 +158,7 @@ class Visit(Struct, kw_only=True, gc=False):
 
     @property
     def is_passive(self) -> bool:
-        """True if all events are passive: state that a later event may extend, but not a visit."""
+        """True if all events are passive: not a visit yet, but a later event may make it one."""
         return not (self.pageviews or self.engagements)
 
 
@@ -290,9 +290,9 @@ class LatestEvent(Struct, frozen=True, gc=False):
 class LiveCounters(Struct, kw_only=True, gc=False):
     """The live counters of one site and partition; `schemas.live` has the windows.
 
-    The newest record of a site and partition replaces the previous one. Records are renewed while
+    The newest record of a site and partition replaces the previous one. Records are repeated while
     their worker is alive. Absent counters are zero. `visitors` is an HLL sketch of Apache
-    DataSketches (`schemas.visitor_sketch`), or empty. Records without a value report until when
+    DataSketches (`schemas.visitor_sketch`), or empty. Records without a value report up to when
     counters are complete, in the header `counted` (`schemas.headers.unpack_counted`).
     """
 
@@ -359,8 +359,8 @@ class Site(Struct, kw_only=True, gc=False):
     """A registered site: who may send its events, and how they are derived and counted.
 
     Without `origins`, pages of all origins may send events. `require_key` are the event types that
-    need a key; None stands for payments, if the site has keys. `events_per_second` None is no
-    limit.
+    need a key; None means payments, if the site has keys. Without `events_per_second`, there is
+    no limit.
     """
 
     site_id: str

@@ -23,10 +23,10 @@ class RejectReason(Enum):
         400,
         "A string contains an unpaired surrogate (\\ud800 to \\udfff), which UTF-8 cannot encode",
     )
-    NOT_AN_OBJECT = (400, "An event is a JSON object, not {kind}")
+    NOT_AN_OBJECT = (400, "An event must be a JSON object, not {kind}")
     NOT_A_BATCH = (
         400,
-        'A batch is a JSON array of events, {{"events": [...]}} or NDJSON, not {kind}',
+        'A batch must be a JSON array of events, {{"events": [...]}} or NDJSON, not {kind}',
     )
     EMPTY_BATCH = (400, "The batch has no events")
     UNKNOWN_TYPE = (400, "Unknown type {value}; known types: {known}")
@@ -51,15 +51,15 @@ class RejectReason(Enum):
         403,
         "The site {site_id} is not registered; `headrace sites add {site_id}` registers it",
     )
-    ORIGIN_NOT_ALLOWED = (403, "The site {site_id} does not take events of this origin")
+    ORIGIN_NOT_ALLOWED = (403, "The site {site_id} does not accept events from this origin")
     KEY_REQUIRED = (
         403,
-        "{site_id} takes {type} events with a site key only: Authorization: Bearer hrk_...",
+        "{site_id} accepts {type} events only with a site key: Authorization: Bearer hrk_...",
     )
     ERASED = (403, "The {field} of this event was erased from the site, and is not accepted again")
     RATE_LIMITED = (429, "Too many events per second; try again in {retry_after} s")
-    NOT_FOUND = (404, "There is nothing at {path}; events go to POST /api/event")
-    METHOD_NOT_ALLOWED = (405, "{path} takes {allowed}, not {method}")
+    NOT_FOUND = (404, "{path} does not exist; send events to POST /api/event")
+    METHOD_NOT_ALLOWED = (405, "{path} does not support {method}; allowed: {allowed}")
     BAD_REQUEST = (400, "This is not a valid HTTP request")
     REQUEST_TOO_SLOW = (408, "The request was incomplete after {seconds:g} seconds; send it again")
     HEADERS_TOO_LARGE = (431, "The headers are over {limit} bytes")
@@ -73,11 +73,11 @@ class RejectReason(Enum):
     )
     KAFKA_LOGIN_FAILED = (
         500,
-        "Kafka refuses the server's login; send the event again with the same event_id",
+        "Kafka rejects the server's login; send the event again with the same event_id",
     )
     KAFKA_ACCESS_DENIED = (
         500,
-        "Kafka does not let the server write events; send it again with the same event_id",
+        "Kafka does not allow the server to write; send the event again with the same event_id",
     )
     KAFKA_RECORD_TOO_LARGE = (
         500,

@@ -68,7 +68,7 @@ class DatabaseSettings(_Group):
         elif url.startswith("postgres"):
             for name, file in parse_postgres_url(url).tls_files.items():
                 if not is_readable(file):
-                    raise ValueError(f"names a file with {name} that cannot be read")
+                    raise ValueError(f"has the parameter {name}, whose file cannot be read")
         else:
             raise ValueError("must begin with sqlite:/// or postgresql://")
         return url
@@ -172,7 +172,9 @@ class ImportSettings(_Group):
     def _are_site_ids(cls, sites: tuple[str, ...]) -> tuple[str, ...]:
         for site in sites:
             if not SITE_ID.fullmatch(site):
-                raise ValueError(f"{site!r} is not a site_id: 1 to 64 of A-Z a-z 0-9 . _ -")
+                raise ValueError(
+                    f"{site!r} is not a site_id: 1 to 64 characters from A-Z a-z 0-9 . _ -"
+                )
         return sites
 
 
@@ -371,7 +373,7 @@ def _sentence(name: str, value: object, message: str) -> str:
     reason = message.removeprefix("Value error, ")
     if reason.startswith(PREFIX):  # about several settings, which it names
         return reason
-    # A database URL contains a password, and may have been assigned to a wrong setting.
+    # A database URL contains a password, and may have been assigned to the wrong setting.
     is_secret = name.startswith((f"{PREFIX}DATABASE", f"{PREFIX}KAFKA__SASL")) or "@" in str(value)
     return f"{name} cannot be {'used' if is_secret else repr(value)}: {reason}"
 
@@ -390,4 +392,4 @@ def _check_name(name: str, value: str) -> None:
         valid = ", ".join((*(f"{PREFIX}{group}__..." for group in GROUPS), DATA_DIR_VARIABLE))
     matches = get_close_matches(name, [*names, DATA_DIR_VARIABLE], n=1, cutoff=0.75)
     hint = f"; did you mean {matches[0]}?" if matches else ""
-    raise SettingsError(f"{name} is not a setting; there are {valid}{hint}")
+    raise SettingsError(f"{name} is not a setting; valid settings are {valid}{hint}")

@@ -21,9 +21,11 @@ def parse_sqlite_url(url: str) -> str:
     if not path.strip("/") or name in ("", ".", ".."):
         raise ValueError("names no file: sqlite:///headrace.db")
     if path.startswith((":memory:", "file:")):
-        raise ValueError("must name a file, which several processes share: sqlite:///headrace.db")
+        raise ValueError(
+            "must name a file, because several processes share it: sqlite:///headrace.db"
+        )
     if match := _PARAMETERS.fullmatch(name):
-        raise ValueError(f"has the parameter {match[1]}, but a SQLite file takes none")
+        raise ValueError(f"has the parameter {match[1]}, but SQLite URLs do not support parameters")
     if _CONTROL.search(path):
-        raise ValueError("has a control character, such as a line end, in its path")
+        raise ValueError("has a control character, such as a line break, in its path")
     return path

@@ -1,4 +1,4 @@
-"""The stages (agents) and their input topics; dead letters and replays have the stage's name."""
+"""The stages (agents) and their source topics; dead letters and replays name the stage."""
 
 from schemas.topics import (
     ALERTS,

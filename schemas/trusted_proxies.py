@@ -1,4 +1,4 @@
-"""The client of a request that came through trusted reverse proxies."""
+"""The client address of a request that trusted reverse proxies forwarded."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from functools import lru_cache
 RawHeader = tuple[bytes, bytes]
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Addresses whose trust is remembered.
+#: The number of cached decisions.
 _MAX_CACHED = 4096
 
 
 class TrustedProxies:
-    """The networks of the proxies whose headers about the client are used."""
+    """The networks of the reverse proxies whose forwarding headers are trusted."""
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
         self._networks = tuple(map(ipaddress.ip_network, networks))
@@ -24,7 +24,7 @@ class TrustedProxies:
         return bool(self._networks) and self._contains(address)
 
     def client_address(self, peer: str, headers: Iterable[RawHeader]) -> str:
-        """Return the last address on the way of a request that is not a trusted proxy.
+        """Return the last address of the forwarding chain that is not a trusted proxy.
 
         `X-Forwarded-For` takes precedence over `Forwarded`. An entry that is not an address ends
         the search, because nothing before it can be verified.
@@ -70,12 +70,12 @@ def parse_address(text: str) -> IpAddress | None:
 
 
 def is_forwarded(headers: Iterable[RawHeader]) -> bool:
-    """Return True if a proxy added a header about the client."""
+    """Return True if the request has a forwarding header."""
     return any(name in {b"x-forwarded-for", b"forwarded"} for name, _ in headers)
 
 
 def _hops(headers: Iterable[RawHeader]) -> list[str]:
-    """Return the entries about the way of a request, the client's first."""
+    """Return the entries of the forwarding headers, the client's first."""
     values: dict[bytes, list[str]] = {b"x-forwarded-for": [], b"forwarded": []}
     for name, value in headers:
         if name in values:

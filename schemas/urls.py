@@ -32,7 +32,7 @@ _PAGE = re.compile(r"[^/\\?#]+\.(?:[sx]?html?|php|aspx?|jsp)(?![^?#])", re.IGNOR
 
 #: Schemes without host and path.
 _OPAQUE = frozenset({"about", "blob", "data", "javascript", "mailto", "sms", "tel", "urn"})
-#: Schemes that are never taken for a host with a port.
+#: Schemes that are never parsed as a host with a port.
 _NO_HOSTS = _OPAQUE | {"http", "https", "ws", "wss", "ftp", "file"}
 
 

@@ -1,1 +1,1 @@
-"""The consumer side: the SQL sinks, the query API and webhook delivery."""
+"""The role `sinks`: writes results to SQL, and delivers alerts."""

@@ -148,7 +148,7 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
     if failed:
         log.error(
             "%s of subscriptions cannot be decrypted: add the key to "
-            "HEADRACE_SECRETS__KEY_FILE, and start this role again",
+            "HEADRACE_SECRETS__KEY_FILE, and restart this role",
             counted(failed, "secret"),
         )
     async with (

@@ -65,7 +65,7 @@ def read_cursor(cursor: str, types: Sequence[type]) -> tuple[Any, ...]:
             for value, type_ in zip(values, types, strict=True)
         )
     except _CURSOR_ERRORS:
-        raise ValueError("cursor must be the next_cursor of an earlier answer") from None
+        raise ValueError("cursor must be the next_cursor of an earlier response") from None
 
 
 def in_utc(time: datetime) -> datetime:
@@ -91,7 +91,7 @@ def item_of(row: Mapping[Any, Any]) -> dict[str, Any]:
 def _checked_parameter(value: Any) -> Any:
     """Return a part of a key as a query parameter for both databases.
 
-    Raises `ValueError` or `OverflowError` if they cannot take it.
+    Raises `ValueError` or `OverflowError` if it is not valid for both.
     """
     if isinstance(value, UUID):
         return str(value)

@@ -30,7 +30,7 @@ from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 _DURATION_COLUMNS = table_of(PageDurationRow).columns.keys()
 _ALERT_FIELDS = table_of(AlertRow).columns.keys()[:-1]
 
-#: Those of visits without any, as of earlier versions.
+#: The defaults for visits without these fields, which earlier versions wrote.
 _NO_SOURCE = TrafficSource(ts=0, event_id="", trust="")
 _NO_CLIENT = VisitorClient(ts=0, event_id="", trust="")
 

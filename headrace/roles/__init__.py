@@ -1,1 +1,1 @@
-"""The roles as processes: HTTP applications, status, metrics, logs."""
+"""Run the roles as processes, with HTTP applications, status files, metrics and logs."""

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: Libraries, and our Faust app, whose lifecycle Faust logs.
+#: Libraries, and the module of our Faust app, under whose name Faust logs its lifecycle.
 _ONLY_WARNINGS = ("aiokafka", "alembic", "faust", "mode", "streams.engine.faust_app")
 _OURS = ("headrace", "kafka_clients", "producer_api", "query_api", "schemas", "sinks", "streams")
 _FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"

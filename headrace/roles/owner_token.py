@@ -16,7 +16,7 @@ _NAME = "owner, created by headrace up"
 def ensure_owner_token(file: Path, database: DatabaseSettings) -> str:
     """Return the token in `file`; replace it if it is missing, invalid or lacks the scope `manage`.
 
-    Only this file has the token, and only its owner can read it.
+    The token exists only in this file, which only its owner can read.
     """
     current = file.read_text("ascii").strip() if file.exists() else ""
 

@@ -32,7 +32,7 @@ Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[N
 _STATUS_SECONDS = 1.0
 #: Status updates are more frequent until the role is ready, because `headrace up` waits for it.
 _NOT_READY_SECONDS = 0.03
-#: Between two checks whether Kafka grants the access that the role needs.
+#: The interval between two checks of the access to Kafka.
 _ACCESS_CHECK_SECONDS = 2.0
 #: The limit of a graceful shutdown, of which batches in progress may take 15 s. `headrace up` and
 #: service managers send SIGKILL after 30 s.
@@ -70,10 +70,10 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
         raise UserError(f"{name}: {error}") from error
     except KafkaError as error:
         # The access was revoked after the start; the restarted role waits for it.
-        refusal = explain_error(error, settings.kafka.bootstrap_servers)
-        if refusal is None:
+        problem = explain_error(error, settings.kafka.bootstrap_servers)
+        if problem is None:
             raise
-        raise UserError(f"{name}: {refusal.sentence}") from error
+        raise UserError(f"{name}: {problem.sentence}") from error
     finally:
         for watcher in watchers:
             watcher.cancel()
@@ -86,12 +86,12 @@ async def _wait_for_access(
     """Wait until Kafka grants the access that the role needs, or `stop` is set; log denials."""
     file, logged = None if status is None else StatusFile(status), ""
     while not stop.is_set():
-        refusal = await check_access(kafka, TOPICS, prefixed(f"headrace-{name}"))
-        if refusal is None:
+        problem = await check_access(kafka, TOPICS, prefixed(f"headrace-{name}"))
+        if problem is None:
             return
-        if refusal.sentence != logged:
-            logged = refusal.sentence
-            log.error("%s: %s. Waiting until that is changed", name, logged)
+        if problem.sentence != logged:
+            logged = problem.sentence
+            log.error("%s: %s. Waiting until this is fixed", name, logged)
         if file is not None:
             file.write(RoleStatus(logged, 0, 0, time.time()))
         with suppress(TimeoutError):

@@ -50,7 +50,7 @@ class StatusFile:
             self._problem = problem
         else:
             if self._problem is not None:
-                log.info("The status file is written again")
+                log.info("The status file can be written again")
             self._problem = None
 
 

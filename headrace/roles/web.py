@@ -46,7 +46,7 @@ class Web:
         await asyncio.gather(self._api.stop(), self._query.stop())
 
     async def drain(self) -> None:
-        """Reject new requests; return when all earlier ones are answered."""
+        """Reject new requests; return when all earlier ones have a response."""
         await asyncio.gather(self._api.drain(), self._query.drain())
 
     def describe(self, address: str) -> list[str]:

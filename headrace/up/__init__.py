@@ -1,1 +1,1 @@
-"""`headrace up`: starts, watches and ends the processes of one machine."""
+"""`headrace up`: start, supervise and stop all processes on one machine."""

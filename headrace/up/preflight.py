@@ -1,6 +1,6 @@
-"""Checks of the broker and the database before `headrace up` starts a process.
+"""Checks of the broker and the database before `headrace up` starts any process.
 
-Clients are imported only for a cluster or a server: the local broker starts half a second earlier.
+The Kafka and PostgreSQL clients are imported only if needed, which saves half a second.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ def check_broker(kafka: KafkaSettings) -> None:
             return
         problems.append(f"{host} port {port}: {problem}")
     raise UserError(
-        f"No Kafka answers at {kafka.bootstrap_servers} ({'; '.join(problems)}). Check --kafka or "
-        "HEADRACE_KAFKA__BOOTSTRAP_SERVERS, or remove both to start a local broker"
+        f"No Kafka broker responds at {kafka.bootstrap_servers} ({'; '.join(problems)}). Check "
+        "--kafka or HEADRACE_KAFKA__BOOTSTRAP_SERVERS, or remove both to start a local broker"
     )
 
 
@@ -52,17 +52,17 @@ def check_database(database: DatabaseSettings) -> None:
     if schema is None:
         raise UserError(
             f"The database {database.redacted} has no schema to create tables in: create the "
-            "schema that its URL names (in schema or options)"
+            "schema in its URL (parameter schema or options)"
         )
     if is_standby:
         raise UserError(
             f"The database {database.redacted} is read-only, for example a standby. "
-            "Name the primary, or add target_session_attrs=read-write"
+            "Use the address of the primary, or add target_session_attrs=read-write"
         )
 
 
 def _server_state(connection: "Connection") -> tuple[bool, str | None]:
-    """Return whether a server is read-only, and the schema of new tables."""
+    """Return whether the server is read-only, and the schema in which tables are created."""
     from sqlalchemy import text  # noqa: PLC0415 - slow
 
     is_read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on"
@@ -76,12 +76,14 @@ def _check_sqlite(database: DatabaseSettings) -> None:
             with path.open("r+b") as file:
                 if (head := file.read(len(_SQLITE))) and head != _SQLITE:
                     raise UserError(f"The database {path} is not a SQLite database")
-            folder = path.parent
+            directory = path.parent
         else:
-            folder = next(parent for parent in path.parents if parent.exists())
-        if not folder.is_dir():
-            raise UserError(f"The database {path} cannot be created: {folder} is not a directory")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise UserError(f"The database {path} cannot be written: {folder} is not writable")
+            directory = next(parent for parent in path.parents if parent.exists())
+        if not directory.is_dir():
+            raise UserError(
+                f"The database {path} cannot be created: {directory} is not a directory"
+            )
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise UserError(f"The database {path} cannot be written: {directory} is not writable")
     except OSError as error:
         raise UserError(f"The database {path} cannot be used: {error.strerror}") from error

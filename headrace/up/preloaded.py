@@ -58,8 +58,8 @@ def _create_faust_app() -> None:
     """Create a Faust app: the first one of a process imports modules, which takes 0.1 s of CPU."""
     from streams.engine.faust_app import create_app  # noqa: PLC0415 - imported by `preload`
 
-    with TemporaryDirectory() as folder:
-        app = create_app("headrace", folder)
+    with TemporaryDirectory() as directory:
+        app = create_app("headrace", directory)
         app.agent(app.channel())(lambda _: None)
         app.finalize()
 

@@ -138,7 +138,7 @@ class Up:
         problem = self._disk_space.problem()
         if self._is_full != (problem is not None):
             self._is_full = problem is not None
-            self._screen.notify(problem or "there is free disk space again")
+            self._screen.notify(problem or "the disk has free space again")
 
     def _report(self, child: SupervisedProcess, change: str) -> None:
         reason = self._logs[child.role].exit_reason() if child.has_exited else ""
@@ -159,7 +159,7 @@ class Up:
         self._retry_while_full(self._use_key_file)
         check_port(self._settings.api)
         is_first = not self._data_dir.was_used
-        for role in COMMANDS:  # left by a run that was killed
+        for role in COMMANDS:  # a killed run leaves its files behind
             self._data_dir.pid(role).unlink(missing_ok=True)
             self._data_dir.status(role).unlink(missing_ok=True)
         self._start_broker()
@@ -192,7 +192,7 @@ class Up:
                     raise
 
     def _wait_for_space(self, error: Exception) -> None:
-        """Wait until the disk has space, at least `_RETRY_SECONDS`."""
+        """Wait until the disk has free space, and at least `_RETRY_SECONDS`."""
         if disk_space.is_full(error) and not self._is_full:
             self._is_full = True
             self._screen.notify(disk_space.full_message(self._data_dir.root))
@@ -356,8 +356,8 @@ class Up:
     def _stop(self) -> None:
         """Stop the processes in the order of the data flow.
 
-        `web`, which accepts events; `streams` and `live` in parallel; `sinks`, which stores what
-        `streams` still wrote; and the broker.
+        First `web`, which accepts events; then `streams` and `live` in parallel; then `sinks`,
+        which stores the last results of `streams`; and last the broker.
         """
         order = ("web", "streams", "live", "sinks", "kafka")
         for child in sorted(self._children, key=lambda child: order.index(child.role)):

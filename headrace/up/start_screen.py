@@ -80,7 +80,7 @@ class Screen:
         """Print the name and version, and a warning if the slow codec is active."""
         self._print(f"[bold]headrace[/bold] {version('headrace')}")
         if problem := slow_codec():
-            self.notify(f"{problem.what}. To change that, {problem.do}")
+            self.notify(f"{problem.what}. To fix this, {problem.do}")
 
     def step(self, name: str, work: Callable[[], str]) -> None:
         """Run a step, and print a green tick with its result, or a red cross if it fails.

@@ -15,10 +15,10 @@ _MIN_BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 5.0
 #: An exit after this uptime resets the backoff.
 _STABLE_SECONDS = 60.0
-#: How long a process that has responded before may not respond.
+#: How long a process may fail its health checks before it is killed.
 UNRESPONSIVE_SECONDS = 60.0
 
-#: Exit codes after SIGTERM: handled; not handled, early in the startup; or as the JVM reports it.
+#: Exit codes after SIGTERM: handled, not yet handled during startup, and that of the JVM.
 _GRACEFUL_EXIT_CODES = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 #: The result of a graceful stop.
@@ -45,7 +45,7 @@ class SupervisedProcess:
         self._responded_at: float | None = None
 
     def start(self) -> None:
-        """Start the process. Raises the errors of `start`, such as OSError on a full disk."""
+        """Start the process. Propagates errors, such as OSError on a full disk."""
         self._process = self._start()
         self._started_at = time.monotonic()
         self._start_at = self._responded_at = None

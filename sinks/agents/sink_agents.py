@@ -50,7 +50,7 @@ def _rows_of_event(event: RawEvent, record: InRecord, partition: int, epoch: int
 
 
 def _erasure_of_events(_: object, record: InRecord) -> Erasure | None:
-    """Return the erasure that a record of `events-raw` is; None for a tick."""
+    """Return the erasure that a record of `events-raw` requests; None for a tick."""
     if find(record.headers, TYPE) != ERASE.encode():
         return None
     site, _, session = record.key.decode().partition(":")
@@ -59,7 +59,7 @@ def _erasure_of_events(_: object, record: InRecord) -> Erasure | None:
 
 
 def _erasure_of_visits(state: SessionState | None, record: InRecord) -> Erasure | None:
-    """Return the erasure that a state without visits is; None for a tombstone."""
+    """Return the erasure that a state without visits requests; None for a tombstone."""
     if state is None or state.visits:
         return None
     return Erasure(record.offset, table_of(SessionRow), state.site_id, state.session_id)
@@ -134,8 +134,8 @@ def _rows_of(
 ) -> list[SourcedRow]:
     """Return the rows of records with their offsets; dead-letter records that cannot be decoded.
 
-    Append to `erasures`, and leave out the rows before them. Skip tombstones and ticks, which have
-    no value.
+    Append erasures to `erasures`, and omit earlier rows that they erase. Skip tombstones and ticks,
+    which have no value.
     """
     rows: list[SourcedRow] = []
     for record in records:
@@ -160,7 +160,7 @@ def _rows_of(
 async def _write(
     worker: Worker, writer: Writer, batch: Batch, rows: Rows, erasures: Sequence[Erasure]
 ) -> None:
-    """Write the rows and advance the partition's offset; dead letters are sent before."""
+    """Send the dead letters, then write the rows and advance the partition's offset."""
 
     async def dead_letter(rejected: Sequence[RejectedRecord]) -> None:
         reasons = dict(rejected)

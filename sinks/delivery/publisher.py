@@ -30,7 +30,7 @@ Publish = Callable[[str, Subscription | None], Awaitable[None]]
 async def open_publisher(
     kafka: KafkaSettings, topic: Topic = SUBSCRIPTIONS
 ) -> AsyncIterator[PublishConfiguration]:
-    """Yield a function that publishes to a topic; it connects when first used, and reconnects."""
+    """Yield a function that publishes to a topic; it connects on first use, and reconnects."""
     publisher = _Publisher(kafka, topic.name)
     try:
         yield publisher.publish

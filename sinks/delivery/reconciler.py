@@ -51,7 +51,7 @@ class Reconciler:
             subscription_id = (key or b"").decode()
             self._records[subscription_id] = None if value is None else decode(value, Subscription)
         except (CodecError, UnicodeError) as error:
-            log.warning("a record of the subscriptions is skipped: %r: %s", key, error)
+            log.warning("skipping an invalid record of the subscriptions topic: %r: %s", key, error)
 
     async def run(self, complete: Callable[[], Awaitable[None]]) -> None:
         """Reconcile every 30 s until cancelled, after `complete` has read the topic to its end."""

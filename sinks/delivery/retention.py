@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: Deliveries per transaction.
 BATCH_SIZE = 200
-#: Between two transactions, so that others get the lock.
+#: The pause between two transactions, in which others can take the lock.
 _PAUSE_SECONDS = 0.05
 _INTERVAL_SECONDS = 3_600.0
 

@@ -26,7 +26,7 @@ class SecretError(ValueError):
 
 
 class SecretBox:
-    """Encrypts and decrypts secrets. Without keys, it stores them as they are."""
+    """Encrypts and decrypts secrets. Without keys, secrets are stored as plain text."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._keys = keys
@@ -54,7 +54,7 @@ class SecretBox:
                 return self._fernet.decrypt(stored.removeprefix(_ENCRYPTED)).decode()
         except InvalidToken:
             pass
-        raise SecretError(f"its secret is encrypted with a key that {_SETTING} does not have")
+        raise SecretError(f"its secret is encrypted with a key that is not in {_SETTING}")
 
     def is_current(self, stored: str) -> bool:
         """Return True if a secret is stored as `encrypt` would store it now."""
@@ -70,7 +70,7 @@ class SecretBox:
 def encrypt_all(connection: Connection, box: SecretBox) -> tuple[int, int]:
     """Encrypt all secrets with the first key.
 
-    Return how many were encrypted, and how many no key decrypts: their deliveries fail.
+    Return the number encrypted, and the number that no key decrypts, whose deliveries fail.
     """
     rows = connection.execute(select(_TABLE.c.subscription_id, _TABLE.c.secret)).all()
     encrypted = failed = 0

@@ -26,7 +26,7 @@ MAX_RESPONSE_BYTES = 64 * 1024
 #: Concurrent DNS lookups. A lookup that hangs blocks only a thread of this pool.
 _LOOKUPS = 32
 
-#: Sentences for exceptions, subclasses first.
+#: The messages for exceptions, subclasses first.
 _ERRORS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "the host name was not found"),
     (aiohttp.ClientSSLError, "the TLS handshake with the host failed"),
@@ -34,7 +34,7 @@ _ERRORS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ServerDisconnectedError, "the connection was closed before a response"),
     (ConnectionError, "the connection was closed before a response"),
 )
-_OTHER_ERROR = "the response was not HTTP, or the URL cannot be used"
+_OTHER_ERROR = "the response was not valid HTTP, or the URL cannot be used"
 
 GetAddrInfo = Callable[..., Any]
 
@@ -141,7 +141,7 @@ class Sender:
         except (aiohttp.ClientError, OSError, ValueError) as exception:
             error = _sentence(exception)
         except Exception:  # a library's bug in handling a response must not end the loop
-            log.exception("an attempt of delivery %s failed by an internal error", delivery_id)
+            log.exception("an attempt of delivery %s failed with an internal error", delivery_id)
             error = "internal error in headrace"
         duration_ms = int((time.monotonic() - started) * 1_000)
         return Outcome(status, error, duration_ms, retry_after)

@@ -185,7 +185,7 @@ def resend(
 
 
 def spec_of(row: Any) -> SubscriptionSpec:
-    """Return the fields of a row that requests set."""
+    """Return the fields of a row that requests can set."""
     return SubscriptionSpec(
         row.site_id, row.rule, row.params, row.url, row.cooldown_seconds, row.enabled
     )
@@ -247,7 +247,7 @@ def _newest_ids(connection: Connection, sites: Sequence[str], slice_: Slice) -> 
         newest = _page_query(of_site, key, slice_).lateral()
         query = select(newest).select_from(each.join(newest, true()))
         found: CTE | Subquery = query.subquery()
-    else:  # SQLite has no LATERAL, but a site has at most a hundred subscriptions
+    else:  # SQLite has no LATERAL; a site has at most a hundred subscriptions
         each = func.json_each(json.dumps(list(sites))).table_valued("value")
         query = select(*key).where(_SUBSCRIPTIONS.site_id.in_(select(each.c.value)))
         found = query.cte("of_sites").prefix_with("MATERIALIZED")

@@ -1,7 +1,7 @@
 """Reconcile the tables of registered sites with their topic after partial writes.
 
-The topic is written first and is authoritative. A row that the topic does not have, because the
-topic is new, is published.
+The topic is written first and is authoritative. A row that is missing in the
+topic, such as in a new topic, is published.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class SiteReconciler:
             site_id = (key or b"").decode()
             self._records[site_id] = None if value is None else decode(value, Site)
         except (CodecError, UnicodeError) as error:
-            log.warning("a record of the sites is skipped: %r: %s", key, error)
+            log.warning("skipping an invalid record of the sites topic: %r: %s", key, error)
 
     async def run(self, complete: Callable[[], Awaitable[None]]) -> None:
         """Reconcile every 30 s until cancelled, after `complete` has read the topic to its end."""

@@ -1,4 +1,4 @@
-"""The service for registered sites, of the HTTP API and the commands.
+"""The service for registered sites, used by the HTTP API and the commands.
 
 Each change is published to the topic first, which is authoritative, and then written to SQL.
 `SiteReconciler` repairs partial changes.
@@ -32,12 +32,12 @@ JsonObject = dict[str, Any]
 MAX_KEYS = 100
 _KEY_PREFIX = "hrk_"
 _KEY_BYTES = 32
-#: Attempts at a change while others change the same site.
+#: Attempts at a change, in case of concurrent changes of the same site.
 _ATTEMPTS = 5
 
 
 class Removed(NamedTuple):
-    """What was deleted together with a site; `was_registered` is False without a registration."""
+    """Whether a removed site was registered, and the number of objects deleted with it."""
 
     was_registered: bool
     keys: int
@@ -49,7 +49,7 @@ class SiteService:
     """Manages registered sites. Create it with `open_sites`.
 
     Methods return JSON objects, and raise `Unavailable`, `Invalid` for invalid bodies, and
-    `NotFound` for a site or key that does not exist. `delete_subscription` deletes one by its id.
+    `NotFound` for a site or key that does not exist. `delete_subscription` takes an id.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class SiteService:
         return to_json(await self._find(site_id))
 
     async def update(self, site_id: str, body: Body) -> JsonObject:
-        """Change the rules in a request body."""
+        """Change the fields in a request body, and return the site."""
         changes = parse(SiteChange, body).changes()
         return to_json(await self._change(site_id, lambda site: replaced(site, **changes)))
 
@@ -98,13 +98,13 @@ class SiteService:
         for subscription_id in subscriptions:
             with suppress(NotFound):
                 await self._delete_subscription(subscription_id)
-        tokens = await self._run(lambda c: store.withdraw_tokens(c, site_id))
+        tokens = await self._run(lambda c: store.revoke_access(c, site_id))
         await self._run(lambda connection: store.remove(connection, site_id))
         keys = len(site.keys) if site else 0
         return Removed(site is not None, keys, tokens, len(subscriptions))
 
     async def create_key(self, site_id: str, body: Body) -> JsonObject:
-        """Create a site key, and return it with `key`, which is not stored."""
+        """Create a site key, and return it with its text in `key`, which is not stored."""
         name, text = parse(NewSiteKey, body).name, _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
         digest = hashlib.sha256(text.encode()).hexdigest()
         now = micros(now_utc())
@@ -112,7 +112,7 @@ class SiteService:
 
         def add(site: Site) -> Site:
             if len(site.keys) >= MAX_KEYS:
-                raise Invalid("site_id", f"a site has at most {MAX_KEYS} keys: revoke others")
+                raise Invalid("site_id", f"a site has at most {MAX_KEYS} keys: revoke one first")
             keys = sorted([*site.keys, key], key=lambda one: (one.created_at, one.key_id))
             return replaced(site, keys=keys)
 
@@ -145,7 +145,7 @@ class SiteService:
             await self._publish(site_id, after)
             if await self._replace(after, before.updated_at):
                 return after
-        raise Unavailable(f"The site {site_id} is changed by others; try again")
+        raise Unavailable(f"The site {site_id} was changed concurrently; try again")
 
     async def _replace(self, site: Site, updated_at: int) -> bool:
         return await self._run(lambda connection: store.replace(connection, site, updated_at))
@@ -169,7 +169,7 @@ async def open_sites(
 
 @asynccontextmanager
 async def open_all(settings: Settings) -> AsyncIterator[SiteService]:
-    """Yield the service with its own service of subscriptions."""
+    """Yield the service together with a subscription service that it owns."""
     async with (
         open_subscriptions(settings) as subscriptions,
         open_sites(settings, subscriptions.delete) as sites,

@@ -61,7 +61,7 @@ class SiteChange(RequestBody):
     )
 
     def changes(self) -> dict[str, Any]:
-        """Return the fields that the body has."""
+        """Return the fields that the body sets."""
         return {name: getattr(self, name) for name in self.model_fields_set - {"site_id"}}
 
 

@@ -29,13 +29,13 @@ def all_sites(connection: Connection) -> list[Site]:
 
 
 def names(connection: Connection, limit: int, after: str) -> list[str]:
-    """Return the next `limit` site ids after one, in order."""
+    """Return up to `limit` site ids after `after`, in order."""
     query = select(_SITES.c.site_id).where(_SITES.c.site_id > after)
     return list(connection.execute(query.order_by(_SITES.c.site_id).limit(limit)).scalars())
 
 
 def add(connection: Connection, site: Site) -> bool:
-    """Insert a site; return False if it is there already."""
+    """Insert a site; return False if it already exists."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = dialect.insert(_SITES).values(site_id=site.site_id, **_columns(site))
     if not connection.execute(row.on_conflict_do_nothing()).rowcount:
@@ -45,7 +45,7 @@ def add(connection: Connection, site: Site) -> bool:
 
 
 def replace(connection: Connection, site: Site, updated_at: int) -> bool:
-    """Overwrite a site that was last changed at `updated_at`; return False for another one."""
+    """Overwrite a site; return False unless it was last changed at `updated_at`."""
     query = update(_SITES).where(
         _SITES.c.site_id == site.site_id, _SITES.c.updated_at == from_micros(updated_at)
     )
@@ -56,13 +56,13 @@ def replace(connection: Connection, site: Site, updated_at: int) -> bool:
 
 
 def remove(connection: Connection, site_id: str) -> bool:
-    """Delete a site and its keys; return False if it was not there."""
+    """Delete a site and its keys; return False if it did not exist."""
     connection.execute(delete(_KEYS).where(_KEYS.c.site_id == site_id))
     return bool(connection.execute(delete(_SITES).where(_SITES.c.site_id == site_id)).rowcount)
 
 
-def withdraw_tokens(connection: Connection, site_id: str) -> int:
-    """Remove a site from all tokens, and revoke those of no other site; return how many changed."""
+def revoke_access(connection: Connection, site_id: str) -> int:
+    """Remove a site from all tokens, and revoke those left without sites; return the count."""
     query = select(_TOKENS.c.token_id, _TOKENS.c.sites).where(_TOKENS.c.revoked_at.is_(None))
     changed = [
         (token_id, [name for name in sites if name != site_id])

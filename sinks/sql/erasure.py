@@ -16,7 +16,7 @@ _HOUR_US = 3_600_000_000
 class Erasure(NamedTuple):
     """A record at `offset` that erases the rows of a session in the sink's table.
 
-    `from_ts` and `until_ts` (us, inclusive) limit `event_ts` of events, for the index.
+    `from_ts` and `until_ts` (µs, inclusive) limit `event_ts` of events, so that an index is used.
     """
 
     offset: int
@@ -27,7 +27,7 @@ class Erasure(NamedTuple):
     until_ts: int = 0
 
     def erases(self, row: Row) -> bool:
-        """Return True if it erases a row that was read before it."""
+        """Return True if it erases a row of an earlier record."""
         columns = self.table.columns.keys()
         site, session = row[columns.index("site_id")], row[columns.index("session_id")]
         if (site, session) != (self.site_id, self.session_id):

@@ -39,7 +39,7 @@ DRIVER_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-#: The same, and those of connecting.
+#: Driver errors, and errors while connecting.
 DATABASE_ERRORS = (*DRIVER_ERRORS, OSError)
 
 
@@ -71,7 +71,7 @@ class ReadTimeout(TimeoutError):  # noqa: N818
     """A read was cancelled because it exceeded its time limit of `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the read took longer than {seconds:g} s and was ended")
+        super().__init__(f"the read took longer than {seconds:g} s and was cancelled")
         self.seconds = seconds
 
 
@@ -130,7 +130,7 @@ def explain(error: BaseException) -> str:
     """Return a sentence for the operator: what is wrong, and what to do if they can fix it."""
     code = _sqlite_code(error)
     if code == sqlite3.SQLITE_FULL:
-        return "The disk of the database is full: free some space, nothing else is needed"
+        return "The disk of the database is full: free some space; no other action is needed"
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return "Another process holds the lock of the database file"
     return f"The database does not answer ({driver_message(error)})"
@@ -141,7 +141,7 @@ def driver_message(error: BaseException) -> str:
     cause = next((c for c in reversed(list(_causes(error))) if str(c)), error)
     message = " ".join(str(cause).split()) or type(cause).__name__
     if "target attribute requirement" in message:  # asyncpg's message shows a Python object
-        return "no host that answers is what target_session_attrs asks for"
+        return "no available host satisfies target_session_attrs"
     return message[:300]
 
 

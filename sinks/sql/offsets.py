@@ -51,7 +51,7 @@ def check_log_end(topic: str, partition: int, next_offset: int, log_end: int) ->
         raise LogTruncated(
             f"The database has {topic}[{partition}] up to offset {next_offset}, but the topic "
             f"ends at {log_end}: it was recreated or lost its last records, and new records would "
-            f"be dropped as old. {_ADOPT_HINT}"
+            f"be dropped as duplicates. {_ADOPT_HINT}"
         )
 
 

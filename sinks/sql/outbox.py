@@ -47,7 +47,7 @@ Match = tuple[Alert, Subscriber]
 
 
 def existing_alerts(connection: Connection, alert_ids: Sequence[str]) -> set[str]:
-    """Return the ids that are in the table already; call it before the batch is inserted."""
+    """Return the ids that are already in the table; call it before the batch is inserted."""
     key = _ALERTS.c.alert_id
     return {
         alert_id
@@ -102,7 +102,7 @@ def _body(alert: Alert) -> dict[str, Any]:
 
 
 def _matches(subscriber: Subscriber, alert: Alert) -> bool:
-    """Return True if an alert is to be delivered to a subscription.
+    """Return True if a subscription receives an alert.
 
     An alert with a `subscription_id` is for that subscription only. A payment must match
     the subscription's parameters. Other alerts are for subscriptions with the rule's defaults.

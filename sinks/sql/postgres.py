@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 IDLE_IN_TRANSACTION_SECONDS = 10
 _CONNECT_SECONDS = 5
 
-#: URL parameters that asyncpg takes only within a DSN.
+#: URL parameters that asyncpg accepts only in a DSN.
 _TLS = (
     *("sslcert", "sslkey", "sslpassword", "sslcrl", "sslrootcert", "sslnegotiation"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version"),
@@ -207,7 +207,7 @@ def _create_row_types(connection: Any) -> None:
         connection.run_async(lambda session: session.execute(script))
     except asyncpg.InsufficientPrivilegeError as error:
         raise InsufficientPrivilege(
-            f"PostgreSQL rejects temporary types for batches ({error}): as its administrator, run "
+            f"PostgreSQL does not allow temporary types for batches ({error}): as a superuser, run "
             "`GRANT TEMPORARY ON DATABASE` for this database and user"
         ) from error
 
@@ -219,7 +219,7 @@ def _system_ca_file() -> str:
     paths = ssl.get_default_verify_paths()
     if paths.cafile is None:
         raise FileNotFoundError(
-            "sslrootcert=system: this system has no file of CA certificates; name one with "
-            "SSL_CERT_FILE"
+            "sslrootcert=system: this system has no file of CA certificates; set SSL_CERT_FILE "
+            "to one"
         )
     return paths.cafile

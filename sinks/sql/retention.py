@@ -64,7 +64,7 @@ def _purge(model: type[SQLModel], time: str, *, has_open_rows: bool = False) -> 
     return _Purge(table, table.columns[time], has_open_rows)
 
 
-#: The tables by the name of their setting. Page durations are results of visits, as sessions are.
+#: The tables by the name of their setting. Page durations are kept as long as sessions.
 PURGES: Mapping[str, tuple[_Purge, ...]] = {
     "events": (_purge(EventRow, "event_ts"),),
     "sessions": (
@@ -84,7 +84,7 @@ class Horizons(NamedTuple):
 
 
 class Retention:
-    """Purges old rows every hour. `days` has the retention periods by name; 0 means for ever."""
+    """Purges old rows every hour. `days` maps names to retention periods; 0 means for ever."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Retention:
             started_at = time.monotonic()
             batch = partial(_delete_batch, name=name, purge=purge, site_id=site, before=before)
             deleted = await self._database.run(batch)
-            if deleted is None:  # another process purges
+            if deleted is None:  # another process is purging
                 return total
             total += deleted
             if deleted < BATCH_SIZE:
@@ -135,7 +135,7 @@ class Retention:
             if now - reported_at >= _PROGRESS_SECONDS:
                 reported_at = now
                 log.info("purging %s: %s so far", purge.table.name, counted(total, "row"))
-            # At most half of the time: the sinks need the write lock of SQLite, too.
+            # Take at most half of the time: the sinks need the write lock of SQLite, too.
             await asyncio.sleep(max(now - started_at, _MIN_PAUSE_SECONDS) if deleted else 0)
         return total
 
@@ -156,7 +156,7 @@ def _advance(connection: Connection, name: str, before: datetime) -> None:
 
 
 def _next_site(connection: Connection, table: Table, after: str) -> str | None:
-    """Return the first site after `after`, by the index: sites are few, and rows are many."""
+    """Return the first site after `after`, with an index lookup instead of a scan of all rows."""
     query = select(func.min(table.c.site_id)).where(table.c.site_id > after)
     site: str | None = connection.execute(query).scalar_one()
     return site
@@ -167,8 +167,8 @@ def _delete_batch(
 ) -> int | None:
     """Delete the oldest rows of a site before a time, at most `BATCH_SIZE`.
 
-    Return their number, or None if another process purges. Open visits are kept: they are written
-    again when they are closed.
+    Return their number, or None if another process is purging. Open visits are kept, because they
+    are written again when they close.
     """
     lease = select(_RETENTION.c.name).where(_RETENTION.c.name == name)
     if connection.execute(lease.with_for_update(skip_locked=True)).one_or_none() is None:

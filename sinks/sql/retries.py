@@ -54,7 +54,7 @@ class Retrier:
             except Exception as error:
                 if is_schema_missing(error):
                     raise SchemaMissing(
-                        f"The database lacks what this version needs ({driver_message(error)}): "
+                        f"The database schema is outdated ({driver_message(error)}): "
                         "run `headrace db upgrade`"
                     ) from error
                 if not is_transient(error):
@@ -70,11 +70,13 @@ class Retrier:
         until = time.monotonic() + seconds
         while True:
             if self._should_stop():
-                raise DatabaseUnavailable(f"{explain(error)}; stopping without it") from error
-            left = until - time.monotonic()
-            if left <= 0:
+                raise DatabaseUnavailable(
+                    f"{explain(error)}; stopped while waiting for it"
+                ) from error
+            remaining = until - time.monotonic()
+            if remaining <= 0:
                 return
-            await asyncio.sleep(min(left, _STOP_CHECK_SECONDS))
+            await asyncio.sleep(min(remaining, _STOP_CHECK_SECONDS))
 
     def _on_failure(self, error: Exception) -> None:
         now = time.monotonic()
@@ -83,7 +85,7 @@ class Retrier:
         problem = explain(error)
         if problem != self.problem or now - self._logged_at >= _LOG_INTERVAL_SECONDS:
             self._logged_at = now
-            log.warning("%s; retrying, the events stay in Kafka", problem)
+            log.warning("%s; retrying; the events stay in Kafka", problem)
         self.problem = problem
 
     def _on_success(self) -> None:

@@ -2,7 +2,7 @@
 
 Alembic's comparison ignores index conditions, CHECKs, missing primary keys and views. Here the
 models are created in a scratch schema (in memory, or PostgreSQL's temporary schema), and the same
-function describes both schemas, in the terms of the engine.
+function describes both schemas, as the engine reports them.
 """
 
 import re

@@ -43,7 +43,7 @@ _NULL = math.nan
 # asyncpg encodes integers and text several times faster than datetimes and JSON. Seconds and
 # microseconds are added separately, because an interval is multiplied by a double, which would
 # round microseconds beyond 2^53 (before the year 1684 and from 2255 on).
-_KINDS: dict[type[Any], ColumnEncoding] = {
+_ENCODINGS: dict[type[Any], ColumnEncoding] = {
     UuidText: ColumnEncoding("uuid"),
     UtcTime: ColumnEncoding(
         "int8",
@@ -64,7 +64,7 @@ _KINDS: dict[type[Any], ColumnEncoding] = {
 
 def encoding_of(column: Column[Any]) -> ColumnEncoding:
     """Return the encoding of a column."""
-    return _KINDS[type(column.type)]
+    return _ENCODINGS[type(column.type)]
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

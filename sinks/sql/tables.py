@@ -38,7 +38,7 @@ def _epoch() -> Any:
 
 
 def _trust() -> Any:
-    """Return a column for who vouches for an event; nobody does for older rows."""
+    """Return a column for the trust in an event; older rows are `open`."""
     return Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
 
 

@@ -100,7 +100,7 @@ def now_utc() -> datetime:
 
 @lru_cache(maxsize=8_192)
 def _iso_second(second: int) -> str:
-    """Format whole seconds; cached, because the events of a batch are in few seconds."""
+    """Format whole seconds; cached, because the events of a batch share a few seconds."""
     return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
 
 

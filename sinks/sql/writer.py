@@ -33,9 +33,9 @@ async def open_writer(
 ) -> "Writer":
     """Return a writer once the database is available; raises `SchemaMissing`.
 
-    `app` is that of the rows in `consumer_offsets`, `cluster_id` and `epoch` are the Kafka
-    cluster's. While the database is unavailable, all methods wait until `should_stop` returns
-    True, and then raise `DatabaseUnavailable`.
+    `app`, `cluster_id` and `epoch` (of the Kafka cluster) are those of the rows in
+    `consumer_offsets`. While the database is unavailable, all methods wait until `should_stop`
+    returns True, and then raise `DatabaseUnavailable`.
     """
     database = open_database(url, use_row_types=True)
     writer = Writer(database, app, cluster_id, epoch, Retrier(should_stop))
@@ -85,8 +85,8 @@ class Writer:
     async def assign(self, topic: str, partition: int) -> int:
         """Return the next offset of a partition; inserts its row (with offset 0) if missing.
 
-        Raises `ClusterMismatch` if the row is of another cluster. Compare the result with the log
-        by `check_log_end`.
+        Raises `ClusterMismatch` if the row is of another cluster. Check the result
+        with `check_log_end`.
         """
         source = self._source(topic, partition)
         return await self._run(lambda connection: offsets.assign(connection, source))

@@ -1,5 +1,4 @@
-"""How Faust is run here: whole fetches, tables as topics, acks, dead letters.
+"""The stream processing engine: Faust agents that process whole fetches (design D3).
 
-Knows nothing of analytics. It stands on internals of faust-streaming 0.15.3, the version that
-is pinned; what it relies on is named in each class.
+It contains no analytics, and uses only public APIs of Faust and aiokafka.
 """

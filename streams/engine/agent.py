@@ -1,4 +1,4 @@
-"""Agents: their source, and how they process a batch."""
+"""Agents: each processes the batches of one source topic."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ from streams.engine.events import EventStream, ReadEvent, now_ms
 from streams.engine.stream_time import StreamTime
 from streams.engine.table import BatchTable
 
-#: A function of a batch, plain for streams, async for sinks.
+#: Processes a batch: a plain function, or a coroutine function, as in the role `sinks`.
 Process = Callable[[Batch], Awaitable[None] | None]
 #: Called before a partition's first batch after each assignment.
 Prepare = Callable[[int], Awaitable[None]]
-#: A function of the events of a batch and of the aggregator of its partition.
+#: Applies the events of a batch to the aggregator of its partition.
 Aggregate = Callable[[EventStream, Any], Awaitable[None]]
-#: Returns the aggregator of a partition, given its states and its number.
+#: Returns a new aggregator, given the states and the number of its partition.
 NewAggregator = Callable[[Any, int], Aggregator[Any]]
 
 
 @dataclass
 class Agent:
-    """The agent of a topic; its name is that of its function."""
+    """An agent: its source topic, function and tables. `name` is the name of the function."""
 
     name: str
     source: Topic
@@ -34,14 +34,14 @@ class Agent:
     #: For each partition, the group generation of the last preparation.
     _prepared: dict[int, int] = field(default_factory=dict)
 
-    async def ready_for(self, partition: int, generation: int) -> None:
-        """Prepare for a partition, once per group generation."""
+    async def ensure_prepared(self, partition: int, generation: int) -> None:
+        """Call `prepare` for a partition, once per group generation."""
         if self.prepare is not None and self._prepared.get(partition) != generation:
             await self.prepare(partition)
             self._prepared[partition] = generation
 
     def discard(self, partition: int) -> None:
-        """Discard the staged changes of a batch."""
+        """Discard the staged changes of a partition: its batch has no effect."""
         for table in self.tables:
             table.discard_staged(partition)
 
@@ -71,7 +71,7 @@ class Aggregation:
         self._aggregators[partition] = aggregator
 
     async def process(self, batch: Batch) -> None:
-        """Process a batch."""
+        """Evict states beyond the limit, apply the events, and emit the remaining outputs."""
         aggregator = self._aggregators[batch.partition]
         limit = self.capacity.limit_of(self.table.of(batch.partition))
         batch.evicted = aggregator.evict(limit, self._times.begin_batch(now_ms()))

@@ -12,8 +12,8 @@ S_contra = TypeVar("S_contra", contravariant=True)
 class Aggregator(Protocol[S_contra]):
     """Applies the events of one partition to its keyed states, in order.
 
-    The engine restores it after each assignment. For each batch it calls `evict`, then
-    `advance` for each record, while the agent adds the events, and last `flush`.
+    The engine restores it after each assignment. For each batch, the engine calls `evict` first,
+    `advance` for each record, and `flush` last; the agent calls `add` for each event.
     """
 
     def restore(self, key: bytes, state: S_contra) -> None:
@@ -22,7 +22,7 @@ class Aggregator(Protocol[S_contra]):
     def evict(self, limit: int, ceiling_ms: int | None = None) -> int:
         """Begin a batch: evict the states beyond `limit`, and return how many.
 
-        `ceiling_ms` is the upper limit of the times of states; None if it is not known.
+        `ceiling_ms` is the upper limit of the timestamps in states; None if it is unknown.
         """
 
     def advance(self, src: Source) -> bool:
@@ -32,10 +32,10 @@ class Aggregator(Protocol[S_contra]):
         """
 
     def add(self, event: RawEvent, src: Source) -> object:
-        """Apply an event, unless it was applied before. An error dead-letters it."""
+        """Apply an event unless it was applied before. If this raises, it is dead-lettered."""
 
     def flush(self) -> Iterable[Any]:
-        """End a batch: return the records that are due to time alone."""
+        """End a batch; return the records that only the advance of stream time triggers."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Batches: the input of an agent, and the outputs and dead letters that it leads to."""
+"""Batches: the input of an agent, and the outputs and dead letters that result from it."""
 
 import logging
 import time
@@ -45,11 +45,11 @@ class InRecord(Protocol):
 
     @property
     def headers(self) -> Headers:
-        """Names and values of the headers."""
+        """The headers, as pairs of name and value."""
 
 
 class Batch:
-    """The records of one partition in one fetch, and the outputs that they lead to.
+    """The records of one partition in one fetch, and the outputs that result from them.
 
     An agent reads `records`, and calls `emit` for outputs and `reject` for records that cannot be
     processed; the worker sends both when the agent returns (design D4).
@@ -66,7 +66,7 @@ class Batch:
         self.last_reason = ""
         #: The offsets of rejected records, for the circuit breaker.
         self.dead_letter_offsets: set[int] = set()
-        #: How many states the agent evicted.
+        #: The number of states that the agent evicted.
         self.evicted = 0
 
     @property
@@ -107,10 +107,10 @@ class Batch:
 
     def reject_poison(self, record: InRecord, error: Exception) -> None:
         """Dead-letter a record on which the agent failed, and log the error with its offset."""
-        log.error("%s failed on %s", self.stage, self._place(record), exc_info=error)
+        log.error("%s failed on %s", self.stage, self._position(record), exc_info=error)
         self.reject(record, DeadLetterReason.RULE_FAILED, repr(error))
 
-    def _place(self, record: InRecord) -> str:
+    def _position(self, record: InRecord) -> str:
         return f"{self.topic}/{self.partition} at offset {record.offset}"
 
     def consecutive_dead_letters(self, before: int) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Capacity of tables: how many states they keep, and the log of evictions."""
+"""Capacity of tables: the limits at which states are evicted."""
 
 import logging
 from time import monotonic
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 #: Default limit of states per partition of a table, about 150 MB.
 MAX_STATES = 250_000
-#: Default limit of the bytes of all states of a worker.
+#: Default limit of the memory of all states of a worker.
 MAX_STATE_BYTES = 1 << 30
 
 _LOG_INTERVAL_SECONDS = 60.0
@@ -29,7 +29,7 @@ class Capacity:
         self.max_states = max_states
         self.max_bytes = max_bytes
         self.tables: list[BatchTable[Any]] = []
-        #: Evicted states since the start.
+        #: The number of states evicted since the start.
         self.evicted = 0
         self._unlogged = 0
         self._logged_at = -_LOG_INTERVAL_SECONDS
@@ -61,7 +61,7 @@ class Capacity:
             return
         log.warning(
             "%s: %s evicted, those idle for longest: partition %d is at its limit. "
-            "If they are real, start more workers on more memory and raise "
+            "If the traffic is genuine, add workers or memory and raise "
             "HEADRACE_STREAMS__MAX_STATES and HEADRACE_STREAMS__MAX_STATE_BYTES",
             batch.stage,
             counted(self._unlogged, "state"),

@@ -34,7 +34,7 @@ def version_of(record: Any) -> int:
 
 
 def applied_until(record: Any) -> int:
-    """Return the offset that a tombstone says was applied; -1 if it has none."""
+    """Return the source offset in a tombstone up to which events were applied; -1 without one."""
     return _offset_in(record, _APPLIED_UNTIL)
 
 

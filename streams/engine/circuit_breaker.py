@@ -1,7 +1,7 @@
 """Circuit breaker: stop a partition after too many consecutive dead letters.
 
-The bug is then most likely ours, and the records are good. After the limit of arroyo's dead letter
-queue (design D4).
+Such a run most likely indicates a bug in the agent, not bad records (design D4). arroyo's dead
+letter queue has a similar limit.
 """
 
 from collections import defaultdict
@@ -9,7 +9,7 @@ from collections import defaultdict
 from schemas.plurals import counted
 from streams.engine.batch import Batch
 
-#: Consecutive dead letters that stop a partition, unless a setting says otherwise.
+#: The default limit of consecutive dead letters.
 MAX_CONSECUTIVE_DEAD_LETTERS = 50
 
 
@@ -32,20 +32,20 @@ class CircuitBreaker:
         Call it before the dead letters of the batch are sent: the batch must then have no effect,
         and is read again after a restart.
         """
-        place = (batch.topic, batch.partition)
-        longest = max(batch.consecutive_dead_letters(self._runs[place]))
+        tp = (batch.topic, batch.partition)
+        longest = max(batch.consecutive_dead_letters(self._runs[tp]))
         if longest > self._limit:
-            self.stopped[place] = (
+            self.stopped[tp] = (
                 f"{batch.stage}: {counted(longest, 'record')} of "
                 f"{batch.topic}/{batch.partition} in a row could not be processed "
                 f"({batch.last_reason}), before offset "
                 f"{batch.last_offset + 1}; the partition is stopped. See `headrace dlq list`, fix "
-                "the cause, start the role again; docs/dead-letters.md says more"
+                "the cause, and restart the role (docs/dead-letters.md)"
             )
-        if place in self.stopped:
-            raise PartitionStoppedError(self.stopped[place])
+        if tp in self.stopped:
+            raise PartitionStoppedError(self.stopped[tp])
 
     def note_processed(self, batch: Batch) -> None:
-        """Count on from the end of a processed batch."""
-        place = (batch.topic, batch.partition)
-        *_, self._runs[place] = batch.consecutive_dead_letters(self._runs[place])
+        """Store the number of consecutive dead letters at the end of a processed batch."""
+        tp = (batch.topic, batch.partition)
+        *_, self._runs[tp] = batch.consecutive_dead_letters(self._runs[tp])

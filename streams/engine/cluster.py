@@ -31,7 +31,7 @@ class Cluster(NamedTuple):
 
 
 class ClusterError(Exception):
-    """The cluster does not fit the settings; the message says what to do."""
+    """The cluster does not match the settings; the message says what to do."""
 
 
 class _TopicMissingError(ClusterError):
@@ -41,10 +41,10 @@ class _TopicMissingError(ClusterError):
 async def wait_for_cluster(
     kafka: KafkaSettings, topics: Sequence[Topic], partitions: int, stop: asyncio.Event
 ) -> Cluster:
-    """Return the cluster once it answers and has the topics.
+    """Return the cluster once it is available and has the topics.
 
-    Raises `ClusterError` when a topic has another number of partitions, because keys would move to
-    other partitions and split sessions; `StoppingError` when `stop` is set before.
+    Raises `ClusterError` if a topic has a different number of partitions, because keys would move
+    to other partitions and split sessions; `StoppingError` if `stop` is set first.
     """
     logged = ""
     while not stop.is_set():
@@ -90,7 +90,7 @@ async def _check(kafka: KafkaSettings, topics: Sequence[Topic], partitions: int)
         if (count := len(found["partitions"])) != partitions:
             raise ClusterError(
                 f"The topic {found['topic']} has {counted(count, 'partition')}, but "
-                f"HEADRACE_KAFKA__PARTITIONS is {partitions}: set it to {count}: the number is "
-                "fixed when the topics are created"
+                f"HEADRACE_KAFKA__PARTITIONS is {partitions}: set it to {count} (the number is "
+                "fixed when the topics are created)"
             )
     return Cluster(str(cluster["cluster_id"]), await read_epoch(kafka))

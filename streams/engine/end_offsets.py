@@ -1,4 +1,4 @@
-"""End offsets of partitions, also when the worker's own consumer is stuck."""
+"""End offsets of partitions, even if the worker's own consumer hangs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -10,34 +10,36 @@ from aiokafka.errors import KafkaError
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 
-Places = Collection[TopicPartition]
-Ends = Mapping[TopicPartition, int]
-Ask = Callable[[Places], Awaitable[Ends]]
+Partitions = Collection[TopicPartition]
+EndOffsets = Mapping[TopicPartition, int]
+ReadEndOffsets = Callable[[Partitions], Awaitable[EndOffsets]]
 
 
-def by_another_client(kafka: KafkaSettings) -> Ask:
-    """Return a function that reads the end offsets with a new client on each call."""
+def new_client_reader(kafka: KafkaSettings) -> ReadEndOffsets:
+    """Return a function that reads end offsets, with a new client on each call."""
 
-    async def ask(places: Places) -> Ends:
+    async def read(partitions: Partitions) -> EndOffsets:
         consumer = make_consumer(kafka)
         await consumer.start()
         try:
-            ends: Ends = await consumer.end_offsets(places)
+            ends: EndOffsets = await consumer.end_offsets(partitions)
         finally:
             await consumer.stop()
         return ends
 
-    return ask
+    return read
 
 
-async def first_answer(asks: Sequence[Ask], places: Places, seconds: float) -> Ends:
-    """Return the answer of the first of `asks` that answers within `seconds`; {} if none does.
+async def first_response(
+    readers: Sequence[ReadEndOffsets], partitions: Partitions, seconds: float
+) -> EndOffsets:
+    """Return the end offsets from the first reader that responds within `seconds`, {} if none does.
 
     After a broker was killed, an aiokafka client can hang: it neither reads, commits nor raises.
-    Another client then shows that Kafka is available and that records are waiting.
+    A new client then shows that Kafka is available and that records are waiting.
     """
-    for ask in asks:
+    for read in readers:
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(seconds):
-                return await ask(places)
+                return await read(partitions)
     return {}

@@ -1,4 +1,4 @@
-"""Decoding the events of a routed topic, with their source in `events-raw`, and ticks."""
+"""Decode the records of a routed topic: events with their source offset, ticks and erasures."""
 
 import asyncio
 import time
@@ -19,12 +19,12 @@ _ERASE = ERASE.encode()
 #: Records without a value.
 _CONTROL = frozenset({TICK.encode(), _ERASE})
 
-#: Decodes an event, whole or the fields that an agent reads; raises `CodecError`.
+#: Decodes an event, or only the fields that an agent reads; raises `CodecError`.
 ReadEvent = Callable[[bytes], RawEvent]
 
 
 def now_ms() -> int:
-    """Return the worker's clock in ms (UTC), which limits stream time."""
+    """Return the time of the worker's clock (ms, UTC), which limits stream time."""
     return int(time.time() * 1_000)
 
 
@@ -33,7 +33,7 @@ def read_events(
 ) -> Iterator[tuple[InRecord, Source, RawEvent | None]]:
     """Yield each record with its source and its event, None for a tick or an erasure.
 
-    Records that cannot be read are rejected. `times` limits the log time of the source.
+    Records that cannot be decoded are rejected. `times` limits the log time of the source.
     """
     for record in batch.records:
         try:
@@ -50,13 +50,13 @@ def read_events(
             batch.reject(record, DeadLetterReason.UNDECODABLE, str(error))
             continue
         if not _is_key_of(record.key, event):
-            batch.reject(record, DeadLetterReason.BAD_KEY, "the key is not the event's")
+            batch.reject(record, DeadLetterReason.BAD_KEY, "the key does not match the event")
             continue
         yield record, times.limit(src, event.received_at // 1_000), event
 
 
 def _is_key_of(key: bytes | None, event: RawEvent) -> bool:
-    """Return True if the key is that of the event's session or site."""
+    """Return True if the key is the event's `site_id:session_id` or `site_id`."""
     site = event.site_id
     return key == f"{site}:{event.session_id}".encode() or key == site.encode()
 
@@ -83,7 +83,7 @@ class EventStream:
         advance = self._aggregator.advance
         for record, src, event in self._read:
             while advance(src):  # noqa: ASYNC110 - there is nothing to wait for
-                await asyncio.sleep(0)  # a blocked event loop would be fenced
+                await asyncio.sleep(0)  # so that the fence gets its heartbeats
             if event is not None:
                 self._record = record
                 yield event, src

@@ -5,7 +5,7 @@ from faust.app.base import BootStrategy
 
 
 class _AgentsOnly(BootStrategy):  # type: ignore[misc]
-    """Starts agents and their supervision. Kafka is read by `GroupMember`, in their place."""
+    """Starts the agents and their supervisors, but no Kafka clients: `GroupMember` has them."""
 
     enable_kafka = False
     enable_sensors = False
@@ -18,6 +18,6 @@ class App(faust.App):  # type: ignore[misc]
 
 
 def create_app(app_id: str, datadir: str) -> App:
-    """Return an app that is not started; Faust creates empty folders in `datadir`."""
-    # Faust's own server hands table data to anyone.
+    """Return an app that is not started; Faust creates empty directories in `datadir`."""
+    # Faust's web server serves table data without authentication.
     return App(app_id, autodiscover=False, datadir=datadir, store="memory://", web_enabled=False)

@@ -19,7 +19,7 @@ EXIT_FENCED = 75
 
 
 class FencedError(Exception):
-    """The worker was suspended for longer than its session; a restart continues its work."""
+    """The worker was suspended for too long and may be a zombie; a restart resumes its work."""
 
 
 class Fence:
@@ -31,11 +31,11 @@ class Fence:
         self._last_heartbeat = clock()
 
     def begin(self) -> None:
-        """Start measuring."""
+        """Record the first heartbeat."""
         self._last_heartbeat = self._clock()
 
     async def monitor(self) -> None:
-        """Record a heartbeat of the event loop every second; raise `FencedError` after a gap."""
+        """Record a heartbeat of the event loop every second; raise `FencedError` if one is late."""
         while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             self.heartbeat()
@@ -57,6 +57,6 @@ class Fence:
 
 def exit_fenced(error: FencedError) -> NoReturn:
     """Exit the process at once, without flushing: pending writes must not happen."""
-    log.critical("%s; start the role again", error)
+    log.critical("%s; restart the role", error)
     logging.shutdown()
     os._exit(EXIT_FENCED)

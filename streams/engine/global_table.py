@@ -1,4 +1,4 @@
-"""Global tables: a whole topic, read from its start and kept up to date."""
+"""Global tables: all partitions of a topic, read from the beginning and kept up to date."""
 
 import asyncio
 import logging
@@ -15,16 +15,17 @@ from streams.engine.producer import StoppingError
 
 log = logging.getLogger(__name__)
 
-#: How long to wait for a fetch while the records that existed at the start are read.
+#: The poll timeout until the records that existed at the start are read.
 _CATCH_UP_MS = 500
 _RETRY_SECONDS = 1.0
 
 
 class GlobalTable:
-    """Passes every record of a topic to `apply`, in the order of each partition.
+    """Passes every record of a topic to `apply`, in offset order per partition.
 
     Like Kafka Streams' GlobalKTable, it reads all partitions in each process, in no consumer group.
-    `partitions` is the number that the topic must have, None for any. `run` it in the background.
+    `partitions` is the number of partitions; None reads it from the metadata. `run` it in the
+    background.
     """
 
     def __init__(
@@ -37,14 +38,14 @@ class GlobalTable:
         self._kafka = kafka
         self._topic = topic
         self._partitions = partitions
-        self._places: list[TopicPartition] = []
+        self._tps: list[TopicPartition] = []
         self._apply = apply
         self._next: dict[TopicPartition, int] = {}
         self._complete = asyncio.Event()
         self._ended = False
 
     async def complete(self) -> None:
-        """Return when all records that were in the topic at the start are applied.
+        """Wait until all records that existed in the topic at the start are applied.
 
         Raises `StoppingError` when `run` ends before that.
         """
@@ -59,33 +60,33 @@ class GlobalTable:
                 try:
                     await self._read_all()
                 except CLIENT_ERRORS as error:
-                    log.warning("%s cannot be read (%r); trying again", self._topic, error)
+                    log.warning("%s cannot be read (%r); retrying", self._topic, error)
                 await asyncio.sleep(_RETRY_SECONDS)
         finally:
             self._ended = True
             self._complete.set()
 
     async def _read_all(self) -> None:
-        # A consumer of a topic without a group has all of its partitions.
+        # A consumer that subscribes without a group is assigned all partitions.
         topics = [self._topic] if self._partitions is None else []
         consumer = make_topic_reader(self._kafka, *topics)
         try:
             await consumer.start()
             if self._partitions is None:
-                self._places = list(consumer.assignment())
+                self._tps = list(consumer.assignment())
             else:
                 numbers = range(self._partitions)
-                self._places = [TopicPartition(self._topic, number) for number in numbers]
-                consumer.assign(self._places)
-            if not self._places:
+                self._tps = [TopicPartition(self._topic, number) for number in numbers]
+                consumer.assign(self._tps)
+            if not self._tps:
                 raise UnknownTopicOrPartitionError(self._topic)
             # Offset requests would wait for a fetch in flight: a broker answers in order.
-            consumer.pause(*self._places)
-            ends = await consumer.end_offsets(self._places)
-            starts = await consumer.beginning_offsets(self._places)
-            for place in self._places:
-                consumer.seek(place, self._next.setdefault(place, starts[place]))
-            consumer.resume(*self._places)
+            consumer.pause(*self._tps)
+            ends = await consumer.end_offsets(self._tps)
+            starts = await consumer.beginning_offsets(self._tps)
+            for tp in self._tps:
+                consumer.seek(tp, self._next.setdefault(tp, starts[tp]))
+            consumer.resume(*self._tps)
             async for fetched in fetches(consumer, self._wait_ms):
                 await self._apply_all(consumer, fetched)
                 if not self._complete.is_set() and self._has_reached(ends):
@@ -100,8 +101,8 @@ class GlobalTable:
         for records in fetched.values():
             for record in records:
                 self._apply(record.key, record.value)
-        for place in self._places:
-            self._next[place] = await consumer.position(place)
+        for tp in self._tps:
+            self._next[tp] = await consumer.position(tp)
 
     def _has_reached(self, ends: dict[TopicPartition, int]) -> bool:
-        return all(self._next[place] >= end for place, end in ends.items())
+        return all(self._next[tp] >= end for tp, end in ends.items())

@@ -19,7 +19,7 @@ from aiokafka.errors import (
 
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
-from streams.engine.end_offsets import by_another_client
+from streams.engine.end_offsets import new_client_reader
 from streams.engine.fetch_sizing import FetchSizing
 from streams.engine.group_offsets import GroupOffsets
 
@@ -34,7 +34,7 @@ _RETRY_SECONDS = 1.0
 #: New records, errors and rebalances end this wait.
 _IDLE_MS = 30_000
 #: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker. Partitions whose agent was busy
-#: for 0.1 s wait until it is answered, by records of any other partition or after this time.
+#: for 0.1 s are not in it, and wait until it returns: with other records, or after this time.
 _FETCH_WAIT_MS = 1_000
 #: `max.partition.fetch.bytes`; uncompressed records use about ten times as much memory.
 _PARTITION_BYTES = 256 * 1024
@@ -73,7 +73,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         #: The assigned partitions.
         self.owned: frozenset[TopicPartition] = frozenset()
         self._offsets = GroupOffsets(kafka, group_id)
-        self._read_ends = by_another_client(kafka)
+        self._read_ends = new_client_reader(kafka)
         #: The number of assignments so far.
         self.generation = 0
         #: Set while partitions may be read; `_revoked` is done when the assignment ends.
@@ -103,7 +103,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- lifecycle
 
     async def run(self) -> None:
-        """Consume until cancelled; raises fatal errors. Call `stop` afterwards."""
+        """Consume until cancelled. Raises fatal errors; call `stop` in any case."""
         self._consumer = make_consumer(
             self._kafka,
             group_id=self._group_id,
@@ -127,7 +127,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
                 for topic in self._topics:
                     self._tasks.create_task(self._read(topic))
                 self._tasks.create_task(self._offsets.commit_regularly(self._open))
-                self._tasks.create_task(self._raise_refusals())
+                self._tasks.create_task(self._raise_group_errors())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
@@ -139,25 +139,25 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._consumer.stop()
 
     async def drain(self, topics: Collection[str], seconds: float) -> bool:
-        """Read only `topics`, until their ends; return False if it takes longer than `seconds`."""
+        """Read only `topics`, to their end offsets; return False if `seconds` do not suffice."""
         last = [tp for tp in self.owned if tp.topic in topics]
         self._consumer.pause(*self.owned.difference(last))
         try:
             async with asyncio.timeout(seconds):
-                while not await self._has_drained(last):  # noqa: ASYNC110 - Kafka notifies nobody
+                while not await self._has_drained(last):  # noqa: ASYNC110 - Kafka has no notification
                     await asyncio.sleep(_DRAIN_POLL_SECONDS)
         except (KafkaError, TimeoutError):
             return False
         return True
 
     async def _has_drained(self, last: Sequence[TopicPartition]) -> bool:
-        # In this order: the outputs of what is done now are written.
+        # `done` is read first: the outputs of these batches are below the end offsets.
         done = self.done
         is_idle = all([await self._consumer.position(tp) == done.get(tp) for tp in self.owned])
         ends = await self._read_ends(last)
         return is_idle and all(done.get(tp, -1) >= ends[tp] for tp in last)
 
-    async def _raise_refusals(self) -> None:
+    async def _raise_group_errors(self) -> None:
         """Raise fatal errors of the group: aiokafka reports them only to callers of `getmany`."""
         none = TopicPartition("", 0)
         while True:
@@ -184,9 +184,11 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         if tp in self._consumer.assignment():
             self._consumer.pause(tp)
 
-    async def end_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def end_offsets(
+        self, partitions: Collection[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
         """Return the end offsets of partitions; waits while they have no leader."""
-        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(places)
+        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(partitions)
         return ends
 
     # -- rebalances
@@ -196,7 +198,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._close()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Start to take over the partitions."""
+        """Start to restore and read the partitions."""
         if self._is_stopping:
             return
         self.problem = None
@@ -205,7 +207,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.pause(*assigned)
         for tp in assigned:
             self._consumer.seek(tp, 0)  # else the consumer requests offsets, too
-        self._offsets.begin({})  # ignores batches of the last assignment
+        self._offsets.begin({})  # batches of the previous assignment are ignored
         self._taking_over = self._tasks.create_task(self._take_over())
 
     async def _close(self) -> None:
@@ -249,14 +251,14 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._open.wait()
             revoked = self._revoked
             assert revoked is not None  # noqa: S101 - for the type checker
-            places = [tp for tp in self.owned if tp.topic == topic]
-            if not places:  # getmany() without partitions reads all
+            partitions = [tp for tp in self.owned if tp.topic == topic]
+            if not partitions:  # getmany() without partitions reads all
                 await asyncio.wait([revoked])
                 continue
             self._readers += 1
             self._idle.clear()
             try:
-                fetched = await self._fetch(places, revoked)
+                fetched = await self._fetch(partitions, revoked)
                 await self._handle(fetched, revoked)
             finally:
                 self._readers -= 1
@@ -265,19 +267,19 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             if revoked.done():
                 continue
             is_behind = any(self._is_behind(tp, records) for tp, records in fetched.items())
-            seconds = sizing.pause_after(sum(map(len, fetched.values())), is_behind=is_behind)
+            seconds = sizing.delay_after(sum(map(len, fetched.values())), is_behind=is_behind)
             if seconds:
                 await asyncio.wait([revoked], timeout=seconds)
 
     async def _fetch(
-        self, places: Sequence[TopicPartition], revoked: asyncio.Future[None]
+        self, partitions: Sequence[TopicPartition], revoked: asyncio.Future[None]
     ) -> Mapping[TopicPartition, Sequence[Any]]:
         """Return the next records; {} when the partitions are revoked before.
 
-        A fetch that outlived its assignment would take records of the next one, and lose them.
+        A fetch that outlived its assignment would consume records of the next one, and drop them.
         """
         fetching = asyncio.ensure_future(
-            self._consumer.getmany(*places, timeout_ms=_IDLE_MS, max_records=_MAX_RECORDS)
+            self._consumer.getmany(*partitions, timeout_ms=_IDLE_MS, max_records=_MAX_RECORDS)
         )
         try:
             await asyncio.wait((fetching, revoked), return_when=asyncio.FIRST_COMPLETED)

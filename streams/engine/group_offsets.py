@@ -9,12 +9,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.kafka_settings import KafkaSettings
-from streams.engine.offsets import ask_committed
+from streams.engine.offsets import fetch_committed
 
 log = logging.getLogger(__name__)
 
 _COMMIT_SECONDS = 1.0
-#: How long a commit is waited for, if the broker does not answer.
+#: How long `commit` waits for the response of the broker.
 _COMMIT_LIMIT_SECONDS = 5.0
 
 Offsets = Mapping[TopicPartition, int]
@@ -42,29 +42,29 @@ class GroupOffsets:
         Partitions without a start are read from the group's offset, or from their beginning.
         Raises `KafkaError` while the group's offsets are not available.
         """
-        # Not by the consumer: it requests them one by one, and takes an error for no offsets.
+        # Not from the consumer: it requests them one by one, and treats an error as no offset.
         committed: Offsets = {}
         if set(owned) - starts.keys():
-            committed = await ask_committed(self._kafka, self._group_id)
+            committed = await fetch_committed(self._kafka, self._group_id)
         positions: dict[TopicPartition, int] = {}
         for tp, begin in (await self.consumer.beginning_offsets(owned)).items():
-            # Retention may have deleted the records from there on.
+            # Retention may have deleted the records at the start offset.
             positions[tp] = max(begin, starts.get(tp, committed.get(tp, begin)))
             self.consumer.seek(tp, positions[tp])
         return positions
 
     def begin(self, positions: Offsets) -> None:
-        """Begin an assignment with the positions of its partitions."""
+        """Begin an assignment, given the positions of its partitions."""
         self.done = dict(positions)
         self._committed = dict(positions)
 
     def note_done(self, done: dict[TopicPartition, int], tp: TopicPartition, offset: int) -> None:
-        """Record in `done` an offset up to which all effects are durable; it is committed soon."""
+        """Set the offset of a partition in `done`, and schedule its commit."""
         done[tp] = offset
         self._has_progress.set()
 
     async def commit_regularly(self, is_open: asyncio.Event) -> None:
-        """Commit one second after progress; retry until it succeeds.
+        """Commit `done` one second after it changes; retry until the commit succeeds.
 
         A commit during a rebalance, while `is_open` is not set, would start another rebalance.
         """
@@ -77,9 +77,9 @@ class GroupOffsets:
                 self._has_progress.set()
 
     async def commit(self) -> bool:
-        """Commit `done`; return False if the commit failed, or is not answered yet.
+        """Commit `done`; return False if the commit failed, or has no response yet.
 
-        An unanswered commit stays in flight, and the next call waits for it.
+        Without a response, the commit stays in flight, and the next call waits for it.
         """
         async with self._committing:
             if self._in_flight is None:
@@ -93,13 +93,13 @@ class GroupOffsets:
                 self._in_flight = asyncio.ensure_future(self._send(pending))
             done, _ = await asyncio.wait([self._in_flight], timeout=_COMMIT_LIMIT_SECONDS)
             if not done:
-                log.info("offsets not committed yet: the group coordinator does not answer")
+                log.info("offsets not committed yet: the group coordinator does not respond")
                 return False
             (task, self._in_flight) = (self._in_flight, None)
             return not task.cancelled() and task.result()
 
     async def commit_last(self) -> None:
-        """Commit at the end of this generation; cancel a commit that is not answered in time."""
+        """Commit at the end of an assignment; cancel a commit that gets no response in time."""
         await self.commit()
         if self._in_flight is not None:
             self._in_flight.cancel()

@@ -1,4 +1,4 @@
-"""Partitions without a leader: clients wait for them, and do not name them."""
+"""Detection of partitions without a leader, which clients wait for without reporting them."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ class LeaderCheck:
         self.problem: str | None = None
 
     async def check(self, topics: Collection[str]) -> None:
-        """Update `problem`, and log a new one. Without an answer of Kafka, it stays."""
+        """Update `problem`, and log it if it is new. Keep it if Kafka does not respond."""
         try:
             async with asyncio.timeout(_LIMIT_SECONDS):
                 partitions = await self._leaderless(topics) if topics else []

@@ -26,11 +26,11 @@ class LogTail:
         self._topic = topic
         self._limit = limit
         self._next: dict[int, int] = {}
-        #: Partitions whose log began after the first wanted offset.
+        #: Partitions whose beginning offset was greater than the requested start offset.
         self.expired: set[int] = set()
 
     async def catch_up(self, partition: int) -> AsyncIterator[list[Any]]:
-        """Yield the records since the last call, up to the current end, a fetch at a time."""
+        """Yield the records since the last call up to the current end offset, fetch by fetch."""
         tp = TopicPartition(self._topic, partition)
         consumer = make_consumer(self._kafka, auto_offset_reset="earliest")
         await consumer.start()
@@ -38,9 +38,9 @@ class LogTail:
             assign_paused(consumer, [tp])
             end = (await consumer.end_offsets([tp]))[tp]
             begin = (await consumer.beginning_offsets([tp]))[tp]
-            wanted = max(0, end - self._limit, self._next.get(partition, 0))
-            start = max(begin, wanted)
-            if begin > wanted:
+            requested = max(0, end - self._limit, self._next.get(partition, 0))
+            start = max(begin, requested)
+            if begin > requested:
                 self.expired.add(partition)
             consumer.seek(tp, start)
             consumer.resume(tp)

@@ -1,4 +1,7 @@
-"""Records that expired before a group had read them: they are routed again (docs/adr/0042)."""
+"""Recovery of records that expired before their group read them (docs/adr/0042).
+
+The router reads its source again from the beginning, and writes them again.
+"""
 
 import asyncio
 import contextlib
@@ -22,8 +25,8 @@ _PAUSE_SECONDS = 0.1
 Offsets = Mapping[TopicPartition, int]
 
 
-class Logs(NamedTuple):
-    """What a group has committed, and where partitions begin and end."""
+class LogOffsets(NamedTuple):
+    """The committed offsets of a group, and the beginning and end offsets of the partitions."""
 
     committed: Offsets
     begins: Offsets
@@ -33,7 +36,7 @@ class Logs(NamedTuple):
 class Flow(NamedTuple):
     """The topic that is routed, and the topics that it is routed to.
 
-    `spread` are those that records of any source partition may come to, in any partition.
+    The topics in `spread` are repartitioned: each partition has records of all source partitions.
     """
 
     source: str
@@ -41,63 +44,68 @@ class Flow(NamedTuple):
     spread: Collection[str]
 
 
-def gaps(logs: Logs, topics: Collection[str]) -> dict[TopicPartition, int]:
-    """Return how many records of each partition were deleted before the group had read them."""
+def expired_counts(logs: LogOffsets, topics: Collection[str]) -> dict[TopicPartition, int]:
+    """Return the number of records per partition that expired before the group read them.
+
+    Partitions without such records are omitted.
+    """
     return {
-        place: begin - logs.committed.get(place, 0)
-        for place, begin in logs.begins.items()
-        if place.topic in topics and begin > logs.committed.get(place, 0)
+        tp: begin - logs.committed.get(tp, 0)
+        for tp, begin in logs.begins.items()
+        if tp.topic in topics and begin > logs.committed.get(tp, 0)
     }
 
 
-def positions(logs: Logs, flow: Flow) -> dict[TopicPartition, int]:
-    """Return the offsets to commit, so that what was lost is routed again in its order.
+def offsets_to_commit(logs: LogOffsets, flow: Flow) -> dict[TopicPartition, int]:
+    """Return the offsets to commit, so that lost records are routed again in order; {} if none.
 
-    What is left of a partition with a gap is skipped, for it would come before what was lost. The
-    source is read from its start: what was applied before is skipped by its offset there.
+    A partition that lost records is set to its end: its remaining records are routed again after
+    the lost ones. The source is set to its beginning: agents skip the events that they have applied
+    by their source offset.
     """
-    lost = gaps(logs, flow.routed)
-    wanted = {place: logs.ends[place] for place in lost}
-    everywhere = any(place.topic in flow.spread for place in lost)
-    again = {place.partition for place in lost}
-    return wanted | {
-        place: begin
-        for place, begin in logs.begins.items()
-        if place.topic == flow.source and (everywhere or place.partition in again)
+    lost = expired_counts(logs, flow.routed)
+    offsets = {tp: logs.ends[tp] for tp in lost}
+    is_spread = any(tp.topic in flow.spread for tp in lost)
+    affected = {tp.partition for tp in lost}
+    return offsets | {
+        tp: begin
+        for tp, begin in logs.begins.items()
+        if tp.topic == flow.source and (is_spread or tp.partition in affected)
     }
 
 
-def unrouted(logs: Logs, source: str) -> int:
-    """Return how many records of the source were deleted before the group had routed them.
+def expired_unrouted(logs: LogOffsets, source: str) -> int:
+    """Return the number of records of the source that expired before the group routed them.
 
-    Where the group has committed nothing, it may have routed all: its offsets expired, too.
+    Ignores partitions without a committed offset: the group may have routed all of their records,
+    and its offsets may have expired, too.
     """
-    lost = gaps(logs, [source])
-    return sum(number for place, number in lost.items() if place in logs.committed)
+    lost = expired_counts(logs, [source])
+    return sum(number for tp, number in lost.items() if tp in logs.committed)
 
 
 async def route_again(
     kafka: KafkaSettings, group: str, flow: Flow, stop: asyncio.Event, leaders: LeaderCheck
 ) -> int:
-    """Have the group route again what it lost; return when no partition has a gap.
+    """Reset offsets of the group so that it routes lost records again; return when none are lost.
 
-    The answer is how many records expired in the source before they were routed: these are lost.
-    Workers that run have dealt with it: Kafka refuses offsets of a group that has members, and
-    this waits until their positions show it, or they are gone.
+    Return the number of records that expired in the source before they were routed: these cannot
+    be recovered. Kafka rejects the commit while the group has members. Such a member did the same
+    when it started, so this waits until the committed offsets show it or all members have left.
     """
     reported: set[str] = set()
     expired = 0
     while not stop.is_set():
         try:
             logs = await _read_logs(kafka, group, flow)
-            expired = max(expired, unrouted(logs, flow.source))
+            expired = max(expired, expired_unrouted(logs, flow.source))
             _report(logs, flow, reported)
-            wanted = positions(logs, flow)
-            if not wanted or await _commit(kafka, group, wanted):
+            offsets = offsets_to_commit(logs, flow)
+            if not offsets or await _commit(kafka, group, offsets):
                 break
         except (KafkaError, OSError) as error:  # a new cluster has no coordinators yet
             if repr(error) not in reported:
-                log.info("waiting for the positions of %s: %r", group, error)
+                log.info("waiting for the offsets of the group %s: %r", group, error)
                 reported.add(repr(error))
             if isinstance(error, KafkaTimeoutError):
                 await leaders.check([flow.source, *flow.routed])
@@ -108,37 +116,37 @@ async def route_again(
     return expired
 
 
-async def _read_logs(kafka: KafkaSettings, group: str, flow: Flow) -> Logs:
-    places = [
+async def _read_logs(kafka: KafkaSettings, group: str, flow: Flow) -> LogOffsets:
+    tps = [
         TopicPartition(topic, number)
         for topic in (flow.source, *flow.routed)
         for number in range(kafka.partitions)
     ]
-    offsets = ClusterOffsets(kafka, places)
+    offsets = ClusterOffsets(kafka, tps)
     try:
         await offsets.start()
         committed = await offsets.committed(group)
-        return Logs(committed, await offsets.begins(places), await offsets.ends(places))
+        return LogOffsets(committed, await offsets.begins(tps), await offsets.ends(tps))
     finally:
         await offsets.stop()
 
 
-async def _commit(kafka: KafkaSettings, group: str, wanted: Offsets) -> bool:
-    """Commit all of it in one request, or nothing; False if the group has members."""
+async def _commit(kafka: KafkaSettings, group: str, offsets: Offsets) -> bool:
+    """Commit offsets in one request; return False if Kafka rejects it: the group has members."""
     consumer = make_consumer(kafka, group_id=group)
     await consumer.start()
     try:
-        consumer.assign(list(wanted))
-        await consumer.commit(dict(wanted))
+        consumer.assign(list(offsets))
+        await consumer.commit(dict(offsets))
     except KafkaError as error:
-        log.info("the positions of %s cannot be set now: %r", group, error)
+        log.info("the offsets of the group %s cannot be reset yet: %r", group, error)
         return False
     finally:
         await consumer.stop()
     return True
 
 
-def _report(logs: Logs, flow: Flow, reported: set[str]) -> None:
+def _report(logs: LogOffsets, flow: Flow, reported: set[str]) -> None:
     """Log each line that is not in `reported`, and add it."""
     for line in _lines(logs, flow):
         if line not in reported:
@@ -146,18 +154,18 @@ def _report(logs: Logs, flow: Flow, reported: set[str]) -> None:
             reported.add(line)
 
 
-def _lines(logs: Logs, flow: Flow) -> Iterator[str]:
-    lost = gaps(logs, flow.routed)
+def _lines(logs: LogOffsets, flow: Flow) -> Iterator[str]:
+    lost = expired_counts(logs, flow.routed)
     for topic in flow.routed:
-        count = sum(number for place, number in lost.items() if place.topic == topic)
+        count = sum(number for tp, number in lost.items() if tp.topic == topic)
         if count:
             yield (
                 f"{topic}: {counted(count, 'record')} expired before they were processed; events "
-                f"are routed again from the start of {flow.source}, and each counts once"
+                f"are routed again from the beginning of {flow.source}, and deduplicated"
             )
-    if expired := unrouted(logs, flow.source):
+    if expired := expired_unrouted(logs, flow.source):
         yield (
             f"{flow.source}: {counted(expired, 'record')} expired before they were routed; events "
-            "among them are missing in sessions, page durations and alerts. `headrace rebuild` "
+            "among them are missing from sessions, page durations and alerts. `headrace rebuild` "
             "computes sessions and page durations from what the sinks have stored"
         )

@@ -1,4 +1,4 @@
-"""Offset ranges: the records of partitions since a time."""
+"""Offset ranges: the records of partitions that were written since a time."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -20,21 +20,19 @@ class OffsetRange(NamedTuple):
 async def offset_ranges_since(
     kafka: KafkaSettings, topic: str, partitions: Collection[int], timestamp_ms: int
 ) -> Mapping[int, OffsetRange]:
-    """Return the range of each partition that was written since a time (ms, UTC)."""
-    places = [TopicPartition(topic, partition) for partition in partitions]
-    if not places:
+    """Return the range of the records of each partition written since `timestamp_ms` (UTC)."""
+    tps = [TopicPartition(topic, partition) for partition in partitions]
+    if not tps:
         return {}
     consumer = make_consumer(kafka)
     await consumer.start()
     try:
-        assign_paused(consumer, places)
-        found = await consumer.offsets_for_times(dict.fromkeys(places, timestamp_ms))
-        ends = await consumer.end_offsets(places)
+        assign_paused(consumer, tps)
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, timestamp_ms))
+        ends = await consumer.end_offsets(tps)
     finally:
         await consumer.stop()
     return {
-        place.partition: OffsetRange(
-            ends[place] if found[place] is None else found[place].offset, ends[place]
-        )
-        for place in places
+        tp.partition: OffsetRange(ends[tp] if found[tp] is None else found[tp].offset, ends[tp])
+        for tp in tps
     }

@@ -15,9 +15,9 @@ from kafka_clients.clients import make_admin, make_consumer
 from kafka_clients.topic_reader import IDLE_MS
 from schemas.kafka_settings import KafkaSettings
 
-#: How long offsets of partitions without a leader are waited for.
+#: How long to wait for the offsets of partitions without a leader.
 _REQUEST_TIMEOUT_MS = 10_000
-#: Errors of a broker that has just started: it creates or loads the offsets of groups first.
+#: Errors of a broker that has just started, until it has created or loaded `__consumer_offsets`.
 STARTING_ERRORS = (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -25,32 +25,32 @@ STARTING_ERRORS = (
 )
 
 
-def assign_paused(consumer: Any, places: Collection[TopicPartition]) -> None:
-    """Assign partitions to a started consumer, which does not read them before it is resumed.
+def assign_paused(consumer: Any, partitions: Collection[TopicPartition]) -> None:
+    """Assign partitions to a started consumer, and pause them, so that they are not read yet.
 
     Offset requests of partitions that are not assigned wait for metadata, 0.1 s for each topic.
     They also wait for a fetch in flight, because a broker answers in order.
     """
-    consumer.assign(places)
-    consumer.pause(*places)
-    for place in places:
-        consumer.seek(place, 0)  # else the consumer requests a start offset, too
+    consumer.assign(partitions)
+    consumer.pause(*partitions)
+    for tp in partitions:
+        consumer.seek(tp, 0)  # otherwise the consumer requests a start offset, too
 
 
 class ClusterOffsets:
-    """Reads the offsets of groups, and of partitions in `places`, on its own connections."""
+    """Reads the offsets of groups, and of partitions in `partitions`, on its own connections."""
 
-    def __init__(self, kafka: KafkaSettings, places: Collection[TopicPartition]) -> None:
-        self._places = places
+    def __init__(self, kafka: KafkaSettings, partitions: Collection[TopicPartition]) -> None:
+        self._partitions = partitions
         self._consumer = make_consumer(
             kafka, consumer_timeout_ms=IDLE_MS, request_timeout_ms=_REQUEST_TIMEOUT_MS
         )
         self._admin = make_admin(kafka)
 
     async def start(self) -> None:
-        """Connect; `KafkaError` when no broker is reached."""
+        """Connect; raises `KafkaError` if no broker is available."""
         await self._consumer.start()
-        assign_paused(self._consumer, self._places)
+        assign_paused(self._consumer, self._partitions)
         await self._admin.start()
 
     async def stop(self) -> None:
@@ -62,18 +62,18 @@ class ClusterOffsets:
         """Return the committed offsets of a group."""
         return await committed_offsets(self._admin, group)
 
-    async def begins(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def begins(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the beginning offsets of partitions."""
-        begins: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(places)
+        begins: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(partitions)
         return begins
 
-    async def ends(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the end offsets of partitions."""
-        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(places)
+        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(partitions)
         return ends
 
 
-async def ask_committed(kafka: KafkaSettings, group: str) -> Mapping[TopicPartition, int]:
+async def fetch_committed(kafka: KafkaSettings, group: str) -> Mapping[TopicPartition, int]:
     """Return the committed offsets of a group, over a new connection; raises `KafkaError`."""
     admin = make_admin(kafka)
     try:
@@ -97,4 +97,4 @@ async def committed_offsets(admin: Any, group: str) -> Mapping[TopicPartition, i
         if error_code:
             raise for_code(error_code)
         found = await admin.list_consumer_group_offsets(group, coordinator)
-    return {place: done.offset for place, done in found.items()}
+    return {tp: done.offset for tp, done in found.items()}

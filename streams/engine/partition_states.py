@@ -20,13 +20,13 @@ class PartitionStates(Generic[S]):
 
     def __init__(self, decode: Callable[[bytes], S]) -> None:
         self._decode = decode
-        #: Decoded and changed in the current batch.
-        self._read: dict[bytes, S] = {}
+        #: States that the current batch has decoded.
+        self._decoded: dict[bytes, S] = {}
         self._staged: dict[bytes, S | None] = {}
         self._published: list[tuple[bytes, S | None]] = []
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop all states."""
         self.stored: dict[bytes, bytes] = {}
         #: The memory of the stored states, including their overhead.
@@ -64,12 +64,12 @@ class PartitionStates(Generic[S]):
         """Return the state of a key including staged changes, None if it has none."""
         if key in self._staged:
             return self._staged[key]
-        if key in self._read:
-            return self._read[key]
+        if key in self._decoded:
+            return self._decoded[key]
         stored = self.stored.get(key)
         if stored is None:
             return None
-        state = self._read[key] = self._decode(stored)
+        state = self._decoded[key] = self._decode(stored)
         return state
 
     def put(self, key: bytes, state: S) -> None:
@@ -79,7 +79,7 @@ class PartitionStates(Generic[S]):
     def delete(self, key: bytes) -> None:
         """Stage a tombstone; raises `RuntimeError` if this batch changed the key.
 
-        Its last state must be in the topic before, because consumers ignore tombstones (design D5).
+        The topic must have its last state first, because consumers ignore tombstones (design D5).
         """
         if key in self._staged:
             raise RuntimeError(f"{key!r} was changed and deleted in one batch")
@@ -98,7 +98,7 @@ class PartitionStates(Generic[S]):
     def take_staged(self) -> Sequence[tuple[bytes, S | None]]:
         """Return the staged changes, in order for each key, and clear them."""
         staged = [*self._published, *self._staged.items()]
-        self._staged, self._published, self._read = {}, [], {}
+        self._staged, self._published, self._decoded = {}, [], {}
         return staged
 
     def apply(self, written: Mapping[bytes, bytes | None], version: int) -> None:
@@ -107,7 +107,7 @@ class PartitionStates(Generic[S]):
         self._apply(written)
 
     def recover(self, records: Iterable[Any]) -> None:
-        """Apply records of the changelog: of each key the state of the highest version."""
+        """Apply records of the changelog: for each key, keep the state of the highest version."""
         newest: dict[bytes, bytes | None] = {}
         for record in records:
             key, value, version = record.key, record.value, changelog_headers.version_of(record)
@@ -119,7 +119,7 @@ class PartitionStates(Generic[S]):
         self._apply(newest)
 
     def end_recovery(self) -> None:
-        """Free what only restoration needs."""
+        """Free the memory that only restoration needs."""
         self._versions = Versions()
 
     def drop(self, key: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Processes batches and makes their effects durable.
+"""Process batches, and make their effects durable.
 
 Outputs, then state, then the commit, each awaited before the next (design D4): a crash in between
 only repeats outputs, and every output is idempotent.
@@ -46,7 +46,7 @@ class BatchProcessor:
     async def process(self, agent: Agent, batch: Batch) -> bool:
         """Process a batch; return True when its effects are durable.
 
-        After a batch that could not be written while the worker stops, no further one is processed.
+        If a batch could not be written while the worker stops, all later ones are skipped.
         """
         if self._gave_up:
             return False
@@ -59,7 +59,7 @@ class BatchProcessor:
             self._group.pause(TopicPartition(batch.topic, batch.partition))
             return False
         except StoppingError as reason:
-            # The states of the next batch would mark this one as applied.
+            # The states of a later batch would mark this one as applied.
             self._gave_up = True
             log.warning("%s: stopped in the middle of a batch: %s", agent.name, reason)
             return False
@@ -69,7 +69,7 @@ class BatchProcessor:
 
     async def _run(self, agent: Agent, batch: Batch) -> None:
         """Process a batch and make its effects durable: outputs, then state."""
-        await agent.ready_for(batch.partition, self._group.generation)
+        await agent.ensure_prepared(batch.partition, self._group.generation)
         try:
             outcome = agent.process(batch)
             if inspect.isawaitable(outcome):
@@ -80,7 +80,7 @@ class BatchProcessor:
             raise
         self.check_owned(batch)
         await asyncio.gather(
-            *(self._producer.send(*place, records) for place, records in batch.outputs.items())
+            *(self._producer.send(*tp, records) for tp, records in batch.outputs.items())
         )
         for table in agent.tables:
             self.check_owned(batch)
@@ -89,7 +89,7 @@ class BatchProcessor:
     async def send_dead_letters(self, batch: Batch) -> None:
         """Send the batch's dead letters; sinks call it before they commit their offset.
 
-        Raises `PartitionStoppedError` after too many consecutive ones.
+        Raises `PartitionStoppedError` after too many consecutive dead letters.
         """
         self._breaker.check(batch)
         rejected, batch.dead_letters = batch.dead_letters, []

@@ -1,4 +1,4 @@
-"""Sending batches, each acknowledged by all in-sync replicas before the next one is sent.
+"""Send batches, each acknowledged by all in-sync replicas before the next one is sent.
 
 Not Faust's producer: its `send` costs a future and several awaits per record, its `flush`
 never raises, and its request timeout is 20 minutes.
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 #: With the default of 16 KiB, forwarding is ten times slower (design D3).
 _BATCH_BYTES = 960 * 1024
 _REQUEST_TIMEOUT_MS = 5_000
-#: The interval of warnings about failed attempts, of all batches together.
+#: The minimum interval between two warnings about failed attempts.
 _WARN_SECONDS = 10.0
 #: The timestamp type of LogAppendTime in Kafka's protocol.
 _LOG_APPEND_TIME = 1
@@ -57,7 +57,7 @@ class BatchProducer:
     """Sends batches and waits for their acknowledgement; retries as long as the worker runs.
 
     It is not an idempotent producer: those of aiokafka hang after a broker outage. A retry may
-    therefore write a batch twice, and consumers must recognize duplicates (design D6).
+    therefore write a batch twice, and consumers must deduplicate (design D6).
     """
 
     def __init__(self, kafka: KafkaSettings, is_stopping: Callable[[], bool]) -> None:
@@ -65,14 +65,14 @@ class BatchProducer:
         self._is_stopping = is_stopping
         self._producer: Any = None
         self.broker_clock = BrokerClock()
-        #: The reason why Kafka rejects writes, as a sentence; None after a successful one.
-        self.refused: str | None = None
-        #: The partitions with a batch that was sent again, and is not acknowledged yet.
+        #: Why Kafka rejects writes, as a sentence; None after a successful write.
+        self.problem: str | None = None
+        #: Partitions with a retried batch that is not acknowledged yet.
         self.unacknowledged: set[tuple[str, int]] = set()
         self._warned_at = -math.inf
 
     async def start(self) -> None:
-        """Connect; `KafkaConnectionError` when no broker is reached."""
+        """Connect; raises `KafkaConnectionError` if no broker is available."""
         self._producer = make_producer(
             self._kafka,
             max_batch_size=_BATCH_BYTES,
@@ -89,8 +89,8 @@ class BatchProducer:
     async def send(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
         """Write records in order to all in-sync replicas, and return the offset after the last one.
 
-        Raises `StoppingError` when the worker stops before that, and `MessageSizeTooLargeError` for
-        a record over the topic's limit.
+        Raises `StoppingError` if the worker stops first, and `MessageSizeTooLargeError` for a
+        record over the topic's limit.
         """
         sent, end = 0, -1
         while sent < len(records):
@@ -101,9 +101,9 @@ class BatchProducer:
     async def _send_some(
         self, topic: str, partition: int, records: Sequence[OutRecord], start: int
     ) -> tuple[int, int]:
-        """Send one batch of the records from `start`; return its size and the offset after it."""
+        """Send one batch of records from `start` on; return its size and the offset after it."""
         async for attempt in stamina.retry_context(
-            on=self._is_passing, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+            on=self._is_retriable, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         ):
             with attempt:
                 if attempt.num > 1:
@@ -127,7 +127,7 @@ class BatchProducer:
         builder.close()
         sent_at = self.broker_clock.now()
         sent = await (await producer.send_batch(builder, topic, partition=partition))
-        self.refused = None
+        self.problem = None
         self.unacknowledged.discard((topic, partition))
         if sent.timestamp_type == _LOG_APPEND_TIME:
             self.broker_clock.record((topic, partition), sent.timestamp, sent_at)
@@ -135,18 +135,18 @@ class BatchProducer:
         return count, int(sent.offset) + count
 
     def _warn(self, error: Exception) -> None:
-        """Log a failed attempt: during an outage each batch has one every few seconds."""
+        """Log a failed attempt, rate-limited: during an outage, each batch fails repeatedly."""
         if time.monotonic() - self._warned_at >= _WARN_SECONDS:
             self._warned_at = time.monotonic()
             log.warning("Kafka did not acknowledge a batch (%r); retrying", error)
 
-    def _is_passing(self, error: Exception) -> bool:
-        """Return True if a retry can succeed: the broker is away, slow, or not the leader."""
+    def _is_retriable(self, error: Exception) -> bool:
+        """Return True if a retry can succeed, such as after a timeout; log the error."""
         if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
             return False
-        if refusal := explain_error(error, self._kafka.bootstrap_servers):
-            self.refused = refusal.sentence
-            log.error("%s. Retrying", self.refused)
+        if problem := explain_error(error, self._kafka.bootstrap_servers):
+            self.problem = problem.sentence
+            log.error("%s. Retrying", self.problem)
             return True
         if isinstance(error, (KafkaError, OSError, asyncio.TimeoutError)):
             self._warn(error)

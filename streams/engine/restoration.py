@@ -1,4 +1,4 @@
-"""Restoration of tables from their changelogs, by a plain consumer in no group."""
+"""Restoration of tables from their changelogs, with a consumer that is in no group."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from streams.engine.offsets import assign_paused
 from streams.engine.table import BatchTable
 
 _POLL_MS = 500
-#: Applied at a time, before other tasks run.
+#: Changelog records that are applied before other tasks run.
 _MAX_RECORDS = 5_000
 
 #: The table of each changelog partition.
@@ -20,58 +20,60 @@ Tables = dict[TopicPartition, BatchTable[Any]]
 
 
 class Restoration:
-    """Restores partitions of tables, except those that only this worker wrote to since."""
+    """Restores partitions of tables, except those that are complete from an earlier assignment."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._offsets = 0
-        self._left = 0
+        self._remaining = 0
 
     @property
     def progress(self) -> str | None:
         """Return the progress as a phrase; None if nothing is being restored."""
-        if not self._left:
+        if not self._remaining:
             return None
-        return f"{self._offsets - self._left:,} of {self._offsets:,} changelog records restored"
+        return (
+            f"{self._offsets - self._remaining:,} of {self._offsets:,} changelog records restored"
+        )
 
     async def run(self, parts: Iterable[tuple[BatchTable[Any], int]]) -> None:
         """Restore partitions of tables up to the end of their changelogs.
 
-        Raises `KafkaError` when Kafka does not answer: run it again.
+        Raises `KafkaError` if Kafka is not available; can then be called again.
         """
-        places = {TopicPartition(table.topic.name, number): table for table, number in parts}
-        if not places:
+        tables = {TopicPartition(table.topic.name, number): table for table, number in parts}
+        if not tables:
             return
         consumer = make_consumer(self._kafka, auto_offset_reset="earliest")
         await consumer.start()
         try:
-            await self._restore(consumer, places)
+            await self._restore(consumer, tables)
         finally:
-            self._left = 0
+            self._remaining = 0
             await consumer.stop()
 
-    async def _restore(self, consumer: Any, places: Tables) -> None:
-        assign_paused(consumer, list(places))
-        ends = await consumer.end_offsets(list(places))
-        wanted = [
-            tp for tp, table in places.items() if not table.has_all_until(tp.partition, ends[tp])
+    async def _restore(self, consumer: Any, tables: Tables) -> None:
+        assign_paused(consumer, list(tables))
+        ends = await consumer.end_offsets(list(tables))
+        incomplete = [
+            tp for tp, table in tables.items() if not table.is_complete(tp.partition, ends[tp])
         ]
-        begins = await consumer.beginning_offsets(wanted)
-        for tp in wanted:
-            places[tp].begin_recovery(tp.partition)
+        begins = await consumer.beginning_offsets(incomplete)
+        for tp in incomplete:
+            tables[tp].begin_recovery(tp.partition)
             consumer.seek(tp, begins[tp])
-        consumer.resume(*wanted)
-        self._offsets = sum(ends[tp] - begins[tp] for tp in wanted)
-        reading = {tp: begins[tp] for tp in wanted}
+        consumer.resume(*incomplete)
+        self._offsets = sum(ends[tp] - begins[tp] for tp in incomplete)
+        reading = {tp: begins[tp] for tp in incomplete}
         while True:
             for tp in [tp for tp, position in reading.items() if position >= ends[tp]]:
                 consumer.pause(tp)
-                places[tp].end_recovery(tp.partition, reading.pop(tp))
-            self._left = sum(ends[tp] - position for tp, position in reading.items())
+                tables[tp].end_recovery(tp.partition, reading.pop(tp))
+            self._remaining = sum(ends[tp] - position for tp, position in reading.items())
             if not reading:
                 return
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
             for tp, records in fetched.items():
-                places[tp].recover(tp.partition, records)
+                tables[tp].recover(tp.partition, records)
             await asyncio.sleep(0)  # getmany() returns buffered records without yielding
             reading = {tp: await consumer.position(tp) for tp in reading}

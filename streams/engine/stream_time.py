@@ -1,7 +1,7 @@
 """Stream time: the log time of records, limited by other clocks (docs/adr/0041).
 
 Otherwise a broker whose clock jumps would close every visit, or keep each open for days. The domain
-reads no clock: agents pass the time of the worker.
+reads no clock: agents pass the worker's time.
 """
 
 from schemas.clock_tolerance import LEAD_MS

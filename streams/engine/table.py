@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
-_STATES_PER_TURN = 500
+#: States that are decoded or encoded before other tasks run.
+_STATES_PER_STEP = 500
 
 
 class BatchTable(Generic[S]):
@@ -56,7 +57,7 @@ class BatchTable(Generic[S]):
         """
         stored = self.of(partition).stored
         for index, (key, value) in enumerate(list(stored.items())):
-            if index % _STATES_PER_TURN == 0:
+            if index % _STATES_PER_STEP == 0:
                 await asyncio.sleep(0)
             try:
                 state = self._decode(value)
@@ -87,11 +88,11 @@ class BatchTable(Generic[S]):
         changed = changelog_headers.version_header(version)
         deleted = changelog_headers.tombstone_headers(version, states.applied_until)
         encode, records = self._encode, []
-        for start in range(0, len(staged), _STATES_PER_TURN):
+        for start in range(0, len(staged), _STATES_PER_STEP):
             await asyncio.sleep(0)
             records += [
                 out_record((key, None, deleted) if state is None else (key, encode(state), changed))
-                for key, state in staged[start : start + _STATES_PER_TURN]
+                for key, state in staged[start : start + _STATES_PER_STEP]
             ]
         before = self._ends.pop(partition, None)
         end = await producer.send(self.topic.name, partition, records)
@@ -106,26 +107,26 @@ class BatchTable(Generic[S]):
 
     # -- called in rebalances
 
-    def forget_others(self, partitions: Collection[int]) -> None:
-        """Drop the states of all other partitions."""
+    def retain(self, partitions: Collection[int]) -> None:
+        """Drop the states of all partitions except these."""
         for partition in self._partitions.keys() - partitions:
-            self.of(partition).forget()
+            self.of(partition).clear()
             self._ends.pop(partition, None)
 
-    def has_all_until(self, partition: int, end: int) -> bool:
-        """Return True if only this worker wrote to the changelog since it was restored."""
+    def is_complete(self, partition: int, end: int) -> bool:
+        """Return True if the states include all changelog records below the offset `end`."""
         return self._ends.get(partition) == end
 
     def begin_recovery(self, partition: int) -> None:
-        """Drop the states of a partition, before its changelog is read from the start."""
+        """Drop the states of a partition before its changelog is read from the beginning."""
         self._ends.pop(partition, None)
-        self.of(partition).forget()
+        self.of(partition).clear()
 
     def recover(self, partition: int, records: Iterable[Any]) -> None:
         """Apply records of the changelog."""
         self.of(partition).recover(records)
 
     def end_recovery(self, partition: int, end: int) -> None:
-        """Finish after the changelog was read up to `end`."""
+        """Finish the restoration of a partition whose changelog was read up to `end`."""
         self.of(partition).end_recovery()
         self._ends[partition] = end

@@ -28,8 +28,8 @@ class Watchdog:
     def check(self, done: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
         """Compare the next offset and the end offset of each partition.
 
-        Raises `StuckError` when a partition with records stayed at the same offset for 90 s. A
-        partition that is not named, or has no records, starts from zero.
+        Raises `StuckError` when a partition with records stayed at the same offset for 90 s. The
+        time of a partition that is absent, or has no records to process, is reset.
         """
         now = self._clock()
         behind = {tp: done[tp] for tp in done if ends.get(tp, 0) > done[tp]}
@@ -42,11 +42,11 @@ class Watchdog:
             idle = now - since
             if idle > LIMIT_SECONDS:
                 raise StuckError(
-                    f"{tp.topic}/{tp.partition} has records up to {ends[tp]} and has been at "
-                    f"{offset} for {idle:.0f} s: the worker exits, so that it is restarted"
+                    f"{tp.topic}/{tp.partition} has the end offset {ends[tp]} and has been at "
+                    f"offset {offset} for {idle:.0f} s: the worker exits, so that it is restarted"
                 )
             if idle > _UNREADY_SECONDS:
                 self.problem = (
                     f"{tp.topic}/{tp.partition} has {counted(ends[tp] - offset, 'record')} to "
-                    f"process and has not moved for {idle:.0f} s"
+                    f"process and has made no progress for {idle:.0f} s"
                 )

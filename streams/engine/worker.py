@@ -24,7 +24,7 @@ from streams.engine.agent import (
 from streams.engine.batch import Batch
 from streams.engine.capacity import Capacity
 from streams.engine.circuit_breaker import MAX_CONSECUTIVE_DEAD_LETTERS, CircuitBreaker
-from streams.engine.end_offsets import by_another_client, first_answer
+from streams.engine.end_offsets import first_response, new_client_reader
 from streams.engine.faust_app import create_app
 from streams.engine.fencing import Fence, FencedError, exit_fenced
 from streams.engine.group import SESSION_TIMEOUT_SECONDS, GroupMember
@@ -48,7 +48,7 @@ Job = Callable[[], Awaitable[None]]
 _WATCH_SECONDS = 10.0
 #: Part of the 20 s in which a role stops; batches in progress may take 15 s.
 _DRAIN_SECONDS = 4.0
-#: Batches that wait for an agent.
+#: The maximum number of batches queued for an agent.
 _CHANNEL_SIZE = 8
 
 
@@ -69,8 +69,8 @@ class Worker:
         capacity: Capacity | None = None,
     ) -> None:
         self.app_id = app_id
-        self._folder = TemporaryDirectory(prefix="headrace-")
-        self.app = create_app(app_id, self._folder.name)
+        self._directory = TemporaryDirectory(prefix="headrace-")
+        self.app = create_app(app_id, self._directory.name)
         self._agents: dict[str, Agent] = {}
         self._channels: dict[str, Any] = {}
         self._positions = positions
@@ -83,13 +83,13 @@ class Worker:
         self.capacity = capacity or Capacity()
         self._watchdog = Watchdog()
         self.leaders = LeaderCheck(kafka)
-        #: Dead letters that were discarded by operators, where the role counts them.
+        #: Dead letters that operators discarded, if the role counts them.
         self.discarded = 0
-        #: Records of the source that had expired before they were read, found at the start.
+        #: Records of the source topic that expired before they were read, as found at the start.
         self.expired = 0
-        #: Additional readiness checks: each returns a sentence, or None.
+        #: Additional readiness checks: each returns why the worker is not ready, or None.
         self.checks: list[Callable[[], str | None]] = []
-        #: Topics between agents of this worker: they are drained at an orderly stop.
+        #: Topics between agents of this worker, which a graceful shutdown drains.
         self.drains: Collection[str] = ()
         self._background: list[Job] = []
         self._stopping = False
@@ -127,7 +127,7 @@ class Worker:
 
         return register
 
-    def aggregating_agent(  # noqa: PLR0913 - each by its name
+    def aggregating_agent(  # noqa: PLR0913 - keyword arguments
         self,
         source: Topic,
         *,
@@ -158,17 +158,17 @@ class Worker:
         channel = self._channels[source.name] = self.app.channel(maxsize=_CHANNEL_SIZE)
 
         async def consume(batches: Any) -> None:
-            async for batch, taken in batches:
+            async for batch, result in batches:
                 try:
                     done = await self.processor.process(agent, batch)
-                    if not taken.done():
-                        taken.set_result(done)
+                    if not result.done():
+                        result.set_result(done)
                 except Exception as error:
-                    if not taken.done():
-                        taken.set_exception(error)
+                    if not result.done():
+                        result.set_exception(error)
                     raise
                 finally:
-                    taken.cancel()  # if the agent was cancelled
+                    result.cancel()  # if the agent was cancelled
 
         self.app.agent(channel, name=agent.name, supervisor_strategy=CrashingSupervisor)(consume)
 
@@ -197,9 +197,9 @@ class Worker:
         return sorted(tp.partition for tp in self.group.owned if tp.topic == topic.name)
 
     def next_offset(self, batch: Batch) -> int:
-        """Return the offset after the batches of the partition that were processed before."""
-        place = TopicPartition(batch.topic, batch.partition)
-        return self.group.done.get(place, batch.records[0].offset)
+        """Return the offset after the last processed batch of the same partition."""
+        tp = TopicPartition(batch.topic, batch.partition)
+        return self.group.done.get(tp, batch.records[0].offset)
 
     # -- lifecycle
 
@@ -222,15 +222,15 @@ class Worker:
             taking_over = f"{self.app_id} is taking over its partitions"
             problem = self.group.problem or self.leaders.problem
             return problem or ": ".join(filter(None, (taking_over, progress)))
-        return self.producer.refused or next(filter(None, (check() for check in self.checks)), None)
+        return self.producer.problem or next(filter(None, (check() for check in self.checks)), None)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set; raises the error that stopped the worker before."""
+        """Run until `stop` is set; raises the error if one stops the worker first."""
         await self.producer.start()
         self.app.finalize()
         await self.app.start()
         self.app.flow_control.resume()
-        # Before the group is joined, which can take as long as a session.
+        # Before the group is joined, which can take as long as the session timeout.
         self.fence.begin()
         jobs = (self.group.run, self._heartbeat, self._watch, *self._background)
         tasks = [asyncio.ensure_future(job()) for job in jobs]
@@ -251,11 +251,11 @@ class Worker:
             results = await asyncio.gather(*tasks, return_exceptions=True)
             await self.app.stop()
             await self.producer.stop()
-            self._folder.cleanup()
+            self._directory.cleanup()
         self._raise_cause(results)
 
     async def _drain(self) -> None:
-        """Process the topics between agents to their ends, for a few seconds.
+        """Process the topics between agents up to their end offsets, for at most a few seconds.
 
         Their records could expire while no worker runs.
         """
@@ -278,7 +278,7 @@ class Worker:
             exit_fenced(error)
 
     async def _watch(self) -> None:
-        asks = (self.group.end_offsets, by_another_client(self._kafka))
+        readers = (self.group.end_offsets, new_client_reader(self._kafka))
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             await self.check_leaders()
@@ -286,7 +286,7 @@ class Worker:
             ends: Mapping[TopicPartition, int] = {}
             # A worker that waits for a known problem is not stuck.
             if self._why_waiting is None:
-                ends = await first_answer(asks, done, _WATCH_SECONDS)
+                ends = await first_response(readers, done, _WATCH_SECONDS)
             self._watchdog.check(done, ends)
 
     async def check_leaders(self) -> None:
@@ -298,11 +298,11 @@ class Worker:
         await self.leaders.check(topics)
 
     async def take_over(self, owned: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Restore the tables of assigned partitions; return start offsets, if there are any."""
+        """Restore the tables of assigned partitions; return the start offsets, if there are any."""
         for topic, agent in self._agents.items():
             partitions = [tp.partition for tp in owned if tp.topic == topic]
             for table in agent.tables:
-                table.forget_others(partitions)
+                table.retain(partitions)
         await self._restoration.run(
             {(table, tp.partition) for tp in owned for table in self._agents[tp.topic].tables}
         )
@@ -313,6 +313,6 @@ class Worker:
     async def handle(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
         """Process one fetch; return True when its effects are durable."""
         batch = Batch(self._agents[tp.topic].name, tp.topic, tp.partition, records)
-        taken = asyncio.get_running_loop().create_future()
-        await self._channels[tp.topic].put(value=(batch, taken))
-        return bool(await taken)
+        result = asyncio.get_running_loop().create_future()
+        await self._channels[tp.topic].put(value=(batch, result))
+        return bool(await result)

@@ -152,8 +152,8 @@ MUTANTS = (
         "tests/faults/test_lost_records.py::"
         "test_every_payment_raises_an_alert_after_events_alert_expired",
         "streams/engine/lost_records.py",
-        "    wanted = {place: logs.ends[place] for place in lost}\n",
-        "    wanted = {place: logs.begins[place] for place in lost}\n    return wanted\n",
+        "    offsets = {tp: logs.ends[tp] for tp in lost}\n",
+        "    offsets = {tp: logs.begins[tp] for tp in lost}\n    return offsets\n",
     ),
     Mutant(
         "drains-nothing",
@@ -166,7 +166,7 @@ MUTANTS = (
         "expired-unnoticed",
         "tests/faults/test_expired_events.py",
         "streams/engine/lost_records.py",
-        "return sum(number for place, number in lost.items() if place in logs.committed)",
+        "return sum(number for tp, number in lost.items() if tp in logs.committed)",
         "return 0",
     ),
     Mutant(

@@ -117,7 +117,9 @@ def test_an_unknown_setting_is_reported(
     """With the settings that exist, because a misspelt one would have no effect."""
     monkeypatch.setenv(name, "60")
 
-    with pytest.raises(SettingsError, match=f"^{name} is not a setting; there are .*{known}"):
+    with pytest.raises(
+        SettingsError, match=f"^{name} is not a setting; valid settings are .*{known}"
+    ):
         load_settings()
 
 

@@ -89,7 +89,7 @@ async def test_a_wrong_password_is_reported(secure_kafka: SecureKafka, topic: To
 
     assert problem is not None
     assert problem.cause is Cause.LOGIN
-    assert "refuses the login" in problem.message
+    assert "rejects the login" in problem.message
     assert "wrong" not in problem.sentence
 
 

@@ -84,7 +84,7 @@ async def test_a_stop_ends_the_wait_for_a_server(line: tuple[Proxy, str]) -> Non
         open_writer(through, app="test", cluster_id="cluster", should_stop=stopping.is_set)
     )
     asyncio.get_running_loop().call_later(0.3, stopping.set)
-    with pytest.raises(DatabaseUnavailable, match="stopping without it"):
+    with pytest.raises(DatabaseUnavailable, match="stopped while waiting"):
         await opening
     await proxy.up()
 

@@ -78,7 +78,7 @@ async def test_a_stop_ends_the_wait_for_a_lock(path: Path, writer: Writer) -> No
     await eventually_async(lambda: other.problem, within_seconds=10, what="the problem is reported")
     stopping.set()
 
-    with pytest.raises(DatabaseUnavailable, match=r"holds the lock.*stopping without it"):
+    with pytest.raises(DatabaseUnavailable, match=r"holds the lock.*stopped while waiting"):
         await writing
     holder.execute("COMMIT")
     holder.close()
@@ -97,7 +97,7 @@ async def test_the_writer_waits_until_the_disk_has_space(path: Path, writer: Wri
         lambda: writer.problem, within_seconds=20, what="the problem is reported"
     )
     assert writer.problem == (
-        "The disk of the database is full: free some space, nothing else is needed"
+        "The disk of the database is full: free some space; no other action is needed"
     )
     ((stored,),) = await samples.query(
         f"sqlite:///{path}", "SELECT next_offset FROM consumer_offsets"

@@ -41,7 +41,7 @@ def _answering(answer: bytes) -> tuple[int, Callable[[], None]]:
 def test_another_server_is_no_broker(answer: bytes, says: str) -> None:
     """The message suggests why."""
     port, join = _answering(answer)
-    with pytest.raises(UserError, match=f"No Kafka answers at {LOOPBACK}:{port} .*{says}"):
+    with pytest.raises(UserError, match=f"No Kafka broker responds at {LOOPBACK}:{port} .*{says}"):
         check_broker(KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{port}"))
     join()
 

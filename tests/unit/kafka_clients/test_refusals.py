@@ -29,7 +29,7 @@ topics = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.base_n
         (ClusterAuthorizationFailedError(), Cause.ACCESS, "the request on the cluster:"),
         (SaslAuthenticationFailed("no such user"), Cause.LOGIN, r"the login \(no such user\)"),
         (MessageSizeTooLargeError(), Cause.SIZE, "records of sessions as too large"),
-        (ssl.SSLError(1, "alert"), Cause.LOGIN, "refuses the TLS connection"),
+        (ssl.SSLError(1, "alert"), Cause.LOGIN, "rejects the TLS connection"),
     ],
 )
 def test_an_error_that_needs_an_operator_is_explained(

@@ -125,7 +125,7 @@ async def test_a_stop_ends_the_retries() -> None:
     async def attempt() -> None:
         raise ConnectionRefusedError("away")
 
-    with pytest.raises(DatabaseUnavailable, match=r"away.*stopping") as caught:
+    with pytest.raises(DatabaseUnavailable, match=r"away.*stopped") as caught:
         await Retrier(lambda: True).run(attempt)
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 

@@ -8,4 +8,4 @@ def test_a_host_of_the_wrong_kind_is_reported_by_its_parameter() -> None:
     error = RuntimeError(
         "None of the hosts match the target attribute requirement <SessionAttribute.standby: 'x'>"
     )
-    assert driver_message(error) == "no host that answers is what target_session_attrs asks for"
+    assert driver_message(error) == "no available host satisfies target_session_attrs"

@@ -36,7 +36,7 @@ def test_the_size_is_that_of_what_is_stored() -> None:
     states.drop(b"0")
     assert states.size_bytes == 0
     fill(table, 0, [10])
-    states.forget()
+    states.clear()
     assert states.size_bytes == 0
 
 

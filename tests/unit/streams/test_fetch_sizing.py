@@ -11,7 +11,7 @@ class Fetches:
     def bring(self, records: int, seconds: float, *, is_behind: bool = False) -> float:
         """Have a fetch bring records after so long, and return the pause before the next one."""
         self.now += seconds
-        return self.sizing.pause_after(records, is_behind=is_behind)
+        return self.sizing.delay_after(records, is_behind=is_behind)
 
 
 def test_what_comes_seldom_is_read_at_once() -> None:

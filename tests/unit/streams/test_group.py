@@ -176,7 +176,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
         return dict(made.committed)
 
     monkeypatch.setattr(group, "make_consumer", lambda *_, **__: made)
-    monkeypatch.setattr(group_offsets, "ask_committed", committed)
+    monkeypatch.setattr(group_offsets, "fetch_committed", committed)
     monkeypatch.setattr(group, "_RETRY_SECONDS", 0.0)
     return made
 
@@ -288,7 +288,7 @@ async def test_nothing_is_read_before_the_offsets_of_the_group_are_loaded(
             raise answer
         return answer
 
-    monkeypatch.setattr(group_offsets, "ask_committed", ask)
+    monkeypatch.setattr(group_offsets, "fetch_committed", ask)
     for _ in range(3):
         consumer.write(ZERO)
     async with running(worker):

@@ -1,7 +1,13 @@
 import pytest
 from aiokafka import TopicPartition
 
-from streams.engine.lost_records import Flow, Logs, gaps, positions, unrouted
+from streams.engine.lost_records import (
+    Flow,
+    LogOffsets,
+    expired_counts,
+    expired_unrouted,
+    offsets_to_commit,
+)
 
 FLOW = Flow("raw", ["session", "alert"], spread=["alert"])
 PARTITIONS = range(2)
@@ -13,10 +19,10 @@ def place(name: str) -> TopicPartition:
     return TopicPartition(topic, int(partition))
 
 
-def logs(committed: dict[str, int], begins: dict[str, int]) -> Logs:
+def logs(committed: dict[str, int], begins: dict[str, int]) -> LogOffsets:
     """Return logs that end at 100 and begin at 0, unless said otherwise."""
     places = [TopicPartition(topic, one) for topic in ("raw", *FLOW.routed) for one in PARTITIONS]
-    return Logs(
+    return LogOffsets(
         {place(name): offset for name, offset in committed.items()},
         dict.fromkeys(places, 0) | {place(name): offset for name, offset in begins.items()},
         dict.fromkeys(places, 100),
@@ -40,7 +46,7 @@ def test_what_is_lost_is_routed_again(
     committed: dict[str, int], begins: dict[str, int], wanted: dict[str, int]
 ) -> None:
     """Of the partition itself, or of all for a topic that any of them leads to."""
-    found = positions(logs(committed, begins), FLOW)
+    found = offsets_to_commit(logs(committed, begins), FLOW)
     assert found == {place(name): offset for name, offset in wanted.items()}
 
 
@@ -48,11 +54,14 @@ def test_what_is_lost_is_routed_again(
 def test_a_group_that_follows_the_positions_has_no_gap(begin: int) -> None:
     """So a worker that is killed right after has nothing to do twice."""
     before = logs({"session-0": 0, "alert-0": 0}, {"session-0": begin, "alert-0": begin})
-    assert gaps(before, FLOW.routed) == {place("session-0"): begin, place("alert-0"): begin}
+    assert expired_counts(before, FLOW.routed) == {
+        place("session-0"): begin,
+        place("alert-0"): begin,
+    }
 
-    after = before._replace(committed={**before.committed, **positions(before, FLOW)})
-    assert gaps(after, FLOW.routed) == {}
-    assert positions(after, FLOW) == {}
+    after = before._replace(committed={**before.committed, **offsets_to_commit(before, FLOW)})
+    assert expired_counts(after, FLOW.routed) == {}
+    assert offsets_to_commit(after, FLOW) == {}
 
 
 @pytest.mark.parametrize(
@@ -67,4 +76,4 @@ def test_what_expired_before_it_was_routed_is_counted(
     committed: dict[str, int], begins: dict[str, int], expired: int
 ) -> None:
     """Of the source alone, and where the group had an offset."""
-    assert unrouted(logs(committed, begins), FLOW.source) == expired
+    assert expired_unrouted(logs(committed, begins), FLOW.source) == expired

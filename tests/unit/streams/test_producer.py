@@ -101,7 +101,7 @@ async def test_what_kafka_refuses_is_said_until_it_takes_something() -> None:
 
     class Watched(FakeKafka):
         async def send_batch(self, builder: Any, *_: object, **__: object) -> Any:
-            said.append(producer.refused)
+            said.append(producer.problem)
             return await super().send_batch(builder)
 
     kafka = Watched([TopicAuthorizationFailedError("alerts")])
@@ -111,4 +111,4 @@ async def test_what_kafka_refuses_is_said_until_it_takes_something() -> None:
 
     assert said[0] is None
     assert "READ and WRITE on the topic alerts" in (said[1] or "")
-    assert producer.refused is None
+    assert producer.problem is None

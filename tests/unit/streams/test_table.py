@@ -172,7 +172,7 @@ async def test_a_partition_that_moved_away_is_forgotten() -> None:
         table.of(partition).put(b"a", "here")
         await write(table, 1, partition)
 
-    table.forget_others([1, 2])
+    table.retain([1, 2])
 
     assert (await stored(table), await stored(table, 1)) == ({}, {b"a": "here"})
 
@@ -193,22 +193,22 @@ async def test_a_changelog_that_another_wrote_to_is_read_again() -> None:
     """Before this worker's last write, or after it."""
     table, changelog = a_table(), _Changelog(end=1)
     producer: Any = changelog
-    assert not table.has_all_until(0, 0)
+    assert not table.is_complete(0, 0)
     table.recover(0, fetched(OutRecord(b"a", b"1")))
     table.end_recovery(0, 1)
-    assert table.has_all_until(0, 1)
+    assert table.is_complete(0, 1)
 
     table.of(0).put(b"a", "2")
     await table.write_staged(0, 1, producer)
-    assert (table.has_all_until(0, 2), table.has_all_until(0, 3)) == (True, False)
+    assert (table.is_complete(0, 2), table.is_complete(0, 3)) == (True, False)
 
     changelog.end += 1
     table.of(0).put(b"a", "3")
     await table.write_staged(0, 2, producer)
-    assert not table.has_all_until(0, changelog.end)
+    assert not table.is_complete(0, changelog.end)
     table.of(0).put(b"a", "4")
     await table.write_staged(0, 3, producer)
-    assert not table.has_all_until(0, changelog.end)
+    assert not table.is_complete(0, changelog.end)
 
 
 async def test_a_recovery_that_begins_forgets() -> None:
@@ -218,4 +218,4 @@ async def test_a_recovery_that_begins_forgets() -> None:
     table.end_recovery(0, 1)
 
     table.begin_recovery(0)
-    assert (table.has_all_until(0, 1), await stored(table)) == (False, {})
+    assert (table.is_complete(0, 1), await stored(table)) == (False, {})

@@ -13,7 +13,7 @@ def test_an_older_version_is_no_news_an_equal_one_is() -> None:
 
 def test_versions_are_remembered_for_so_many_keys_and_not_for_all() -> None:
     """The last ones always; those of long ago go."""
-    versions = Versions(remembered=2)
+    versions = Versions(min_keys=2)
     for key in (b"a", b"b", b"c", b"d"):
         versions.is_newest(key, 9)
     assert not versions.is_newest(b"a", 8)

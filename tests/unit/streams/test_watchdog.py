@@ -26,7 +26,7 @@ def test_work_without_progress_for_too_long_ends_the_worker() -> None:
     watchdog.check({PLACE: 5, OTHER: 9}, {PLACE: 90, OTHER: 9})
 
     clock.now += 1
-    with pytest.raises(StuckError, match="events/0 has records up to 90 and has been at 5"):
+    with pytest.raises(StuckError, match="events/0 has the end offset 90 and has been at offset 5"):
         watchdog.check({PLACE: 5, OTHER: 9}, {PLACE: 90, OTHER: 9})
 
 
@@ -56,6 +56,6 @@ def test_a_partition_that_stands_still_is_a_problem_long_before() -> None:
         assert watchdog.problem is None
     clock.now = 21
     watchdog.check({PLACE: 5}, {PLACE: 8})
-    assert watchdog.problem == "events/0 has 3 records to process and has not moved for 21 s"
+    assert watchdog.problem == "events/0 has 3 records to process and has made no progress for 21 s"
     watchdog.check({PLACE: 6}, {PLACE: 8})
     assert watchdog.problem is None
