@@ -102,9 +102,10 @@ def _is_private(request: Request, proxies: TrustedProxies) -> bool:
     headers = request.scope["headers"]
     if is_forwarded(headers) and not proxies.trusts(peer):
         return False  # from a proxy that is not configured, so the client is unknown
-    address = parse_address(proxies.client_address(peer, headers))
+    client = proxies.client_address(peer, headers)
+    address = parse_address(client)
     server = request.scope.get("server") or ("",)
-    return address is None or not address.is_global or peer == server[0]
+    return address is None or not address.is_global or client == server[0]
 
 
 def _logged(endpoint: Endpoint) -> Endpoint:

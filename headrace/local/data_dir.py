@@ -67,9 +67,18 @@ class DataDir:
         """The file with the token of the dashboard link, readable only by its owner."""
         return self.root / "owner.token"
 
+    @property
+    def has_secrets_key(self) -> bool:
+        """Whether the key file of the secrets in the database exists."""
+        return self._secrets_key.exists()
+
+    @property
+    def _secrets_key(self) -> Path:
+        return self.root / "secrets.key"
+
     def secrets_key(self) -> Path:
         """Return the key file of the secrets in the database; create it with a new key."""
-        path = self.root / "secrets.key"
+        path = self._secrets_key
         with suppress(FileExistsError):
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor

@@ -202,9 +202,23 @@ class Up:
 
     def _use_key_file(self) -> None:
         """Encrypt secrets with the key file of the data directory, unless another one is set."""
-        if not self._settings.secrets.key_file:
-            secrets = SecretsSettings(key_file=str(self._data_dir.secrets_key()))
-            self._settings = self._settings.model_copy(update={"secrets": secrets})
+        if self._settings.secrets.key_file:
+            return
+        is_new = self._data_dir.was_used and not self._data_dir.has_secrets_key
+        path = str(self._data_dir.secrets_key())
+        try:
+            secrets = SecretsSettings(key_file=path)
+        except ValueError:
+            raise UserError(
+                f"{path} must have a key on each line: 32 random bytes in URL-safe Base64. Restore "
+                "it from a backup, or set HEADRACE_SECRETS__KEY_FILE"
+            ) from None
+        self._settings = self._settings.model_copy(update={"secrets": secrets})
+        if is_new:
+            self._screen.notify(
+                f"created {path}, which encrypts the secrets of subscriptions; if you had one, "
+                "restore it from a backup"
+            )
 
     def _owner_token(self) -> str | None:
         """Return the token for the dashboard link; None unless the server listens on loopback.

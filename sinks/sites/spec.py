@@ -75,5 +75,8 @@ class NewSiteKey(RequestBody):
     """A site key to create."""
 
     name: str = Field(
-        default="", max_length=MAX_NAME_CHARACTERS, description="Shown in lists of keys."
+        default="",
+        max_length=MAX_NAME_CHARACTERS,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+        description="Shown in lists of keys; without control characters.",
     )

@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from aiokafka.partitioner import murmur2
 from sqlalchemy import Connection, delete
 
-from headrace.admin.database import run_once
+from headrace.admin.database import connected
 from headrace.errors import UserError
+from headrace.ops.audit.snapshot import read_snapshot
 from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts
 from headrace.ops.erase.selection import (
     FoundSession,
@@ -36,8 +38,11 @@ from schemas.plurals import counted
 from schemas.records import BlockedId
 from schemas.settings import Settings
 from schemas.topics import BLOCKED_IDS, EVENTS_RAW
+from sinks.sql.retries import Retrier
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 from streams.engine.producer import BatchProducer, OutRecord
+
+T = TypeVar("T")
 
 #: Sessions whose alerts are erased in one transaction.
 _BATCH_SIZE = 200
@@ -72,7 +77,7 @@ async def preview(settings: Settings, selection: Selection) -> Receipt:
     """Return what would be erased now."""
     receipt = Receipt()
     find = partial(find_sessions, selection=selection)
-    receipt.add(await run_once(settings.database, find))
+    receipt.add(await _read(settings, find))
     return receipt
 
 
@@ -94,7 +99,7 @@ async def erase(
         for _ in range(_ROUNDS):
             on_step("waiting until all events are stored")
             await _wait_until_stored(cluster, settings)
-            found = await run_once(settings.database, partial(find_sessions, selection=selection))
+            found = await _read(settings, partial(find_sessions, selection=selection))
             if not found:
                 break
             receipt.add(found)
@@ -105,7 +110,7 @@ async def erase(
             await _wait_until_stored(cluster, settings)
             await _wait_until_applied(settings, selection.site_id, found)
         if selection.is_site:
-            await run_once(settings.database, partial(_erase_rest, selection, receipt))
+            await _write(settings, partial(_erase_rest, selection, receipt))
     return receipt
 
 
@@ -144,7 +149,7 @@ async def _erase_alerts(
         return erase_alerts(connection, site, find_alerting_events(connection, site, sessions))
 
     for batch in batched((one.session_id for one in found), _BATCH_SIZE):
-        receipt.add_alerts(await run_once(settings.database, partial(of_sessions, batch)))
+        receipt.add_alerts(await _write(settings, partial(of_sessions, batch)))
 
 
 async def _send(
@@ -173,7 +178,7 @@ async def _wait_until_applied(
     """Wait until no visit of the erased events is left."""
     deadline = time.monotonic() + _APPLIED_TIMEOUT_SECONDS
     count = partial(count_visits, site_id=site_id, found=found)
-    while left := await run_once(settings.database, count):
+    while left := await _read(settings, count):
         if time.monotonic() > deadline:
             raise UserError(
                 f"{counted(left, 'visit')} not erased yet: the erasures are in Kafka, and take "
@@ -181,6 +186,19 @@ async def _wait_until_applied(
                 f"status`. {_FAILED}"
             )
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _read(settings: Settings, work: Callable[[Connection], T]) -> T:
+    """Run a query on a snapshot, which does not take the write lock of SQLite."""
+    return await read_snapshot(
+        settings.database, lambda snapshot: work(snapshot.connection), lambda _: None
+    )
+
+
+async def _write(settings: Settings, work: Callable[[Connection], T]) -> T:
+    """Run a transaction; wait while the sinks hold the write lock of SQLite."""
+    async with connected(settings.database) as database:
+        return await Retrier(lambda: False).run(lambda: database.run(work))
 
 
 def _erase_rest(selection: Selection, receipt: Receipt, connection: Connection) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Table,
     and_,
+    case,
     false,
     func,
     or_,
@@ -53,7 +54,8 @@ class FoundSession(NamedTuple):
 def find_sessions(connection: Connection, selection: Selection) -> list[FoundSession]:
     """Return the sessions that have an event or a visit of the person.
 
-    All events of such a session are the person's, also those without the id.
+    All events of such a session are the person's, also those without the id. If the session's
+    events carry different ids, those of the highest trust count: anybody can send the others.
     """
     ids = _session_ids(selection)
     events = {
@@ -64,6 +66,7 @@ def find_sessions(connection: Connection, selection: Selection) -> list[FoundSes
                 func.count().label("events"),
                 func.min(_EVENTS.c.event_ts).label("first"),
                 func.max(_EVENTS.c.event_ts).label("last"),
+                *_claims(selection),
             )
             .where(_EVENTS.c.site_id == selection.site_id, _EVENTS.c.session_id.in_(ids))
             .group_by(_EVENTS.c.session_id)
@@ -86,6 +89,7 @@ def find_sessions(connection: Connection, selection: Selection) -> list[FoundSes
         _found(session_id, events.get(session_id), visits.get(session_id))
         for session_id in sorted(events.keys() | visits.keys())
         if not _continues(selection, events.get(session_id), visits.get(session_id))
+        and _is_claimed(selection, events.get(session_id))
     ]
 
 
@@ -129,6 +133,27 @@ def _session_ids(selection: Selection) -> CompoundSelect[Any]:
         select(_EVENTS.c.session_id).where(of_person(_EVENTS)),
         select(_SESSIONS.c.session_id).where(of_person(_SESSIONS)),
     )
+
+
+def _claims(selection: Selection) -> list[ColumnElement[int]]:
+    """Return, for each kind of id, the highest trust of any id, and of that of the person."""
+    trust = case((_EVENTS.c.trust == "key", 2), (_EVENTS.c.trust == "origin", 1), else_=0)
+    columns: list[ColumnElement[int]] = []
+    for kind, value in (("visitor", selection.visitor_id), ("user", selection.user_id)):
+        column = _EVENTS.columns[f"{kind}_id"]
+        any_id = func.max(case((column.is_not(None), trust), else_=-1))
+        is_own = false() if value is None else column == value
+        own_id = func.max(case((is_own, trust), else_=-1))
+        columns += [any_id.label(f"any_{kind}"), own_id.label(f"own_{kind}")]
+    return columns
+
+
+def _is_claimed(selection: Selection, row: Any) -> bool:
+    """Return True if no event of higher trust than the person's carries another id."""
+    if row is None or (selection.visitor_id is None and selection.user_id is None):
+        return True
+    claims = ((row.own_visitor, row.any_visitor), (row.own_user, row.any_user))
+    return any(own >= 0 and own >= highest for own, highest in claims)
 
 
 def _continues(selection: Selection, *rows: Any) -> bool:

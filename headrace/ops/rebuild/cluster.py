@@ -17,8 +17,8 @@ from aiokafka.errors import for_code
 from sqlalchemy import Connection, select
 
 from headrace.admin.clients import open_clients, read_record
-from headrace.admin.database import run_once
 from headrace.errors import UserError
+from headrace.ops.audit.snapshot import read_snapshot
 from schemas.headers import SOURCE, Source, find
 from schemas.positions import position
 from schemas.settings import DatabaseSettings, Settings
@@ -144,7 +144,9 @@ class Cluster:
     async def _behind(
         self, database: DatabaseSettings, here: tuple[str, int], ends: Mapping[TopicPartition, int]
     ) -> list[str]:
-        rows = await run_once(database, _positions)
+        rows = await read_snapshot(
+            database, lambda snapshot: _positions(snapshot.connection), lambda _: None
+        )
         if any((row["cluster_id"], row["kafka_epoch"]) != here for row in rows.values()):
             raise UserError(
                 f"The database has results of another Kafka cluster than {here[0]} in epoch "

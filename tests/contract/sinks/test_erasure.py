@@ -146,6 +146,23 @@ async def test_sessions_that_continue_are_kept(database_url: str, database: Data
     assert to_sentences(await run_audit(database_url)) == []
 
 
+async def test_an_id_without_trust_erases_nothing_of_others(
+    database_url: str, database: Database
+) -> None:
+    """A stranger's event in a session of which a site key vouches for another visitor."""
+    log = [
+        (event("a", session_id="paid", visitor_id="customer", trust="key"), source(0)),
+        (event("b", session_id="paid", visitor_id="stranger"), source(1)),
+        (event("c", session_id="own", visitor_id="stranger"), source(2)),
+        (event("d", session_id="own", user_id="u", trust="key"), source(3)),
+    ]
+    await Pipeline(database_url).process(log)
+
+    for visitor, sessions in (("stranger", ["own"]), ("customer", ["paid"])):
+        find = partial(find_sessions, selection=Selection("shop", visitor))
+        assert [one.session_id for one in await database.run(find)] == sessions
+
+
 async def test_an_erasure_is_written_once(database_url: str) -> None:
     """A batch that is written again deletes nothing that came later."""
     writer = await open_for_test(database_url)

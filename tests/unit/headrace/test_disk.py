@@ -93,5 +93,5 @@ def test_write_errors_of_a_status_file_are_logged_once(
 
     (failed, again) = (record.getMessage() for record in caplog.records)
     assert failed.startswith("The status file cannot be written: ")
-    assert again == "The status file is written again"
+    assert again == "The status file can be written again"
     assert (folder / "sinks.json").exists()
