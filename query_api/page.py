@@ -88,8 +88,8 @@ async def set_page_token(request: Request, body: JsonBody) -> Response:
 async def _redirect(request: Request) -> Response:
     """Redirect to the URL without the token, and set the cookie if the token is valid.
 
-    Other parameters are preserved byte for byte. If the token is not valid, the fragment tells the
-    page why; browsers do not send fragments to servers.
+    Other parameters are preserved byte for byte. If the token is not valid, the fragment contains
+    the reason, which the page shows; browsers do not send fragments to servers.
     """
     authenticator: Authenticator = request.app.state.authenticator
     token = token_of(request)

@@ -9,6 +9,6 @@ def hash_of(site_id: str, kind: str, value: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def key_of(site_id: str, hashed: str) -> bytes:
+def key_of(site_id: str, hashed: str) -> str:
     """Return the key of a record of `blocked-ids`."""
-    return f"{site_id}:{hashed}".encode()
+    return f"{site_id}:{hashed}"

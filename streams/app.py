@@ -69,7 +69,7 @@ def _build(settings: Settings, epoch: int) -> Worker:
     )
     raw_tail = LogTail(kafka, EVENTS_RAW.name, CLIENT_IDS.limit)
     worker.drains = flow().routed
-    route_events.register(worker, tail, site_partitioner(kafka.partitions), epoch, raw_tail)
+    route_events.register(worker, tail, partitioner(kafka.partitions), epoch, raw_tail)
     sessionize.register(worker, rules)
     aggregate_durations.register(worker)
     subscriptions = Subscriptions()
@@ -97,11 +97,11 @@ def _tick(worker: Worker, seconds: float) -> None:
     worker.every(seconds, tick)
 
 
-def site_partitioner(partitions: int) -> Callable[[bytes], int]:
-    """Return where Kafka's own partitioner puts a site: its alerts are keyed by it."""
+def partitioner(partitions: int) -> Callable[[bytes], int]:
+    """Return a function of a key that returns its partition, as Kafka's default partitioner."""
 
     @lru_cache(maxsize=10_000)
-    def partition_of(site: bytes) -> int:
-        return int(murmur2(site) & 0x7FFFFFFF) % partitions
+    def partition_of(key: bytes) -> int:
+        return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
     return partition_of

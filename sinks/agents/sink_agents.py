@@ -17,7 +17,7 @@ from schemas.topics import Topic
 from sinks.agents.compaction_check import CompactionCheck
 from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql.batch import RejectedRecord, SourcedRow
-from sinks.sql.erasure import Erasure
+from sinks.sql.erasure import Erasure, without_erased
 from sinks.sql.errors import DatabaseUnavailable
 from sinks.sql.statements import Row
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow, table_of
@@ -138,6 +138,7 @@ def _rows_of(
     which have no value.
     """
     rows: list[SourcedRow] = []
+    own: list[Erasure] = []
     for record in records:
         decoded: Any = None
         mapped: Sequence[Row] = ()
@@ -152,9 +153,9 @@ def _rows_of(
             if mapped:
                 rows += [(record.offset, row) for row in mapped]
             elif erasure := sink.to_erasure(decoded, record):
-                erasures.append(erasure)
-                rows = [row for row in rows if not erasure.erases(row[1])]
-    return rows
+                own.append(erasure)
+    erasures += own
+    return without_erased(table_of(sink.table), rows, own) if own else rows
 
 
 async def _write(

@@ -4,31 +4,27 @@ The topic is written first and is authoritative. A record without a row is delet
 because the subscription has no secret to sign deliveries with.
 """
 
-import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.codec import CodecError, decode
 from schemas.records import Subscription
+from schemas.topics import SUBSCRIPTIONS
 from sinks.delivery import queue, subscription_store
-from sinks.delivery.publisher import Publish, Unavailable
+from sinks.delivery.publisher import Publish
+from sinks.delivery.topic_reconciler import TopicReconciler
 from sinks.sql.engine import Database
-from sinks.sql.errors import DATABASE_ERRORS
 from sinks.sql.types import micros, now_utc
 
 log = logging.getLogger(__name__)
 
-#: Younger changes may still be written to SQL. Longer than the deadlines of the service.
-GRACE_PERIOD = timedelta(seconds=60)
-_INTERVAL_SECONDS = 30.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Reconciler:
+class Reconciler(TopicReconciler[Subscription]):
     """Mirrors the topic into memory, and periodically compares the table with it."""
 
     def __init__(
@@ -38,30 +34,11 @@ class Reconciler:
         publish: Publish,
         clock: Callable[[], datetime] = now_utc,
     ) -> None:
+        super().__init__(SUBSCRIPTIONS, Subscription, clock)
         self._database = database
         #: Comparing reads the whole table, without blocking writers.
         self._reader = reader
         self._publish = publish
-        self._clock = clock
-        self._records: dict[str, Subscription | None] = {}
-
-    def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """Apply the next record of the topic; skip and log records that cannot be decoded."""
-        try:
-            subscription_id = (key or b"").decode()
-            self._records[subscription_id] = None if value is None else decode(value, Subscription)
-        except (CodecError, UnicodeError) as error:
-            log.warning("skipping an invalid record of the subscriptions topic: %r: %s", key, error)
-
-    async def run(self, complete: Callable[[], Awaitable[None]]) -> None:
-        """Reconcile every 30 s until cancelled, after `complete` has read the topic to its end."""
-        await complete()
-        while True:
-            try:
-                await self.reconcile()
-            except (Unavailable, *DATABASE_ERRORS) as error:
-                log.warning("cannot reconcile subscriptions: %s; retrying", type(error).__name__)
-            await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def reconcile(self) -> None:
         """Compare table and topic once, and repair the differences."""
@@ -80,7 +57,7 @@ class Reconciler:
         record = self._records[subscription_id]
         if record is None:
             del self._records[subscription_id]
-        elif self._is_settled(_time(record)):
+        elif self.is_settled(_time(record)):
             log.warning("subscription %s is only in Kafka: deleting it", subscription_id)
             await self._publish(subscription_id, None)
 
@@ -92,10 +69,10 @@ class Reconciler:
                 await self._database.run(
                     lambda connection: subscription_store.remove(connection, subscription_id)
                 )
-            elif row.updated_at < _time(record) and self._is_settled(_time(record)):
+            elif row.updated_at < _time(record) and self.is_settled(_time(record)):
                 log.warning("subscription %s is newer in Kafka: updating it", subscription_id)
                 await self._update_row(row, record)
-        elif self._is_settled(row.updated_at):
+        elif self.is_settled(row.updated_at):
             log.warning("subscription %s is not in Kafka: publishing it", subscription_id)
             record = subscription_store.record_of(
                 subscription_id,
@@ -116,9 +93,6 @@ class Reconciler:
                 connection, row.subscription_id, spec, row.disabled_reason, _time(record)
             )
         )
-
-    def _is_settled(self, changed: datetime) -> bool:
-        return self._clock() - changed > GRACE_PERIOD
 
 
 def _time(record: Subscription) -> datetime:

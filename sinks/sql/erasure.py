@@ -1,9 +1,12 @@
 """Erasure of the rows of sessions (ADR 67)."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select
 
+from sinks.sql.batch import SourcedRow
 from sinks.sql.statements import Row, insert_rows
 from sinks.sql.tables import ErasedHourRow, EventRow, table_of
 from sinks.sql.types import from_micros, micros
@@ -26,16 +29,31 @@ class Erasure(NamedTuple):
     from_ts: int = 0
     until_ts: int = 0
 
-    def erases(self, row: Row) -> bool:
-        """Return True if it erases a row of an earlier record."""
-        columns = self.table.columns.keys()
-        site, session = row[columns.index("site_id")], row[columns.index("session_id")]
-        if (site, session) != (self.site_id, self.session_id):
-            return False
-        if self.table is not _EVENTS:
-            return True
-        at: int = row[columns.index("event_ts")]
-        return self.from_ts <= at <= self.until_ts
+    @property
+    def key(self) -> tuple[str, str]:
+        """The session."""
+        return self.site_id, self.session_id
+
+
+def without_erased(
+    table: Table, rows: Sequence[SourcedRow], erasures: Iterable[Erasure]
+) -> list[SourcedRow]:
+    """Return the rows of a batch without those that a later record of the batch erases."""
+    by_session: defaultdict[tuple[str, str], list[Erasure]] = defaultdict(list)
+    for erasure in erasures:
+        by_session[erasure.key].append(erasure)
+    names = table.columns.keys()
+    site, session = names.index("site_id"), names.index("session_id")
+    event_ts = names.index("event_ts") if table is _EVENTS else None
+
+    def is_erased(offset: int, row: Row) -> bool:
+        return any(
+            offset < erasure.offset
+            and (event_ts is None or erasure.from_ts <= row[event_ts] <= erasure.until_ts)
+            for erasure in by_session.get((row[site], row[session]), ())
+        )
+
+    return [(offset, row) for offset, row in rows if not is_erased(offset, row)]
 
 
 def erase(connection: Connection, erasure: Erasure) -> None:

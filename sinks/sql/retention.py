@@ -124,7 +124,7 @@ class Retention:
         site = await self._database.run(partial(_next_site, table=purge.table, after=""))
         while site is not None:
             started_at = time.monotonic()
-            batch = partial(_delete_batch, name=name, purge=purge, site_id=site, before=before)
+            batch = partial(delete_batch, name=name, purge=purge, site_id=site, before=before)
             deleted = await self._database.run(batch)
             if deleted is None:  # another process is purging
                 return total
@@ -162,7 +162,7 @@ def _next_site(connection: Connection, table: Table, after: str) -> str | None:
     return site
 
 
-def _delete_batch(
+def delete_batch(
     connection: Connection, name: str, purge: _Purge, site_id: str, before: datetime
 ) -> int | None:
     """Delete the oldest rows of a site before a time, at most `BATCH_SIZE`.

@@ -102,6 +102,8 @@ class SessionRow(_Table, table=True):
     __table_args__ = (
         Index("ix_sessions_site_id_started_at", "site_id", "started_at", "visit_id"),
         Index("ix_sessions_site_id_state", "site_id", "state", "started_at", "visit_id"),
+        # For erasures.
+        Index(None, "site_id", "session_id"),
         _STRICT,
     )
 

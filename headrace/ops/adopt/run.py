@@ -44,7 +44,7 @@ from schemas.topics import (
 )
 from sinks.app import APP_ID as SINKS
 from streams.app import APP_ID as STREAMS
-from streams.app import site_partitioner
+from streams.app import partitioner
 from streams.engine.changelog_headers import version_header
 from streams.engine.producer import BatchProducer, OutRecord
 from streams.live_app import APP_ID as LIVE
@@ -124,7 +124,7 @@ class _Adoption:
         self._settings = settings
         self._kafka = settings.kafka
         self._partitions = range(settings.kafka.partitions)
-        self._partition_of_site = site_partitioner(settings.kafka.partitions)
+        self._partition_of_site = partitioner(settings.kafka.partitions)
         self._result = result
         self._on_step = on_step
         self._on_rows = on_rows

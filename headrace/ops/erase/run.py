@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from aiokafka.partitioner import murmur2
 from sqlalchemy import Connection, delete
 
 from headrace.admin.database import connected
@@ -31,15 +30,16 @@ from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from schemas.batched import batched
 from schemas.blocked_ids import hash_of, key_of
-from schemas.codec import encode
 from schemas.event_types import ERASE
 from schemas.headers import ERASE_FROM, ERASE_UNTIL, TYPE
 from schemas.plurals import counted
 from schemas.records import BlockedId
 from schemas.settings import Settings
 from schemas.topics import BLOCKED_IDS, EVENTS_RAW
+from sinks.delivery.publisher import Unavailable, open_publisher
 from sinks.sql.retries import Retrier
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
+from streams.app import partitioner
 from streams.engine.producer import BatchProducer, OutRecord
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ async def erase(
         open_producer(settings) as producer,
     ):
         if block:
-            await _block(producer, await cluster.partitions(BLOCKED_IDS), selection)
+            await _block(settings, selection)
         for _ in range(_ROUNDS):
             on_step("waiting until all events are stored")
             await _wait_until_stored(cluster, settings)
@@ -114,22 +114,18 @@ async def erase(
     return receipt
 
 
-async def _block(producer: BatchProducer, partitions: Sequence[int], selection: Selection) -> None:
+async def _block(settings: Settings, selection: Selection) -> None:
     """Reject events with these ids from now on, within a few seconds."""
-    site = selection.site_id
-    now = time.time_ns() // 1_000
-    for kind, value in (("visitor", selection.visitor_id), ("user", selection.user_id)):
-        if value is not None:
-            hashed = hash_of(site, kind, value)
-            key = key_of(site, hashed)
-            record = BlockedId(site_id=site, hash=hashed, created_at=now)
-            partition = _partition_of(key, len(partitions))
-            await producer.send(BLOCKED_IDS.name, partition, [OutRecord(key, encode(record))])
-
-
-def _partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that Kafka's own partitioner chooses."""
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+    site, now = selection.site_id, time.time_ns() // 1_000
+    async with open_publisher(settings.kafka, BLOCKED_IDS) as publish:
+        for kind, value in (("visitor", selection.visitor_id), ("user", selection.user_id)):
+            if value is not None:
+                hashed = hash_of(site, kind, value)
+                record = BlockedId(site_id=site, hash=hashed, created_at=now)
+                try:
+                    await publish(key_of(site, hashed), record)
+                except Unavailable as error:
+                    raise UserError(f"{error}. {_FAILED}") from error
 
 
 async def _wait_until_stored(cluster: Cluster, settings: Settings) -> None:
@@ -159,6 +155,7 @@ async def _send(
     found: Sequence[FoundSession],
 ) -> None:
     """Write an erasure for each session, behind all of its events."""
+    partition_of = partitioner(len(partitions))
     by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
     for one in found:
         key = f"{site_id}:{one.session_id}".encode()
@@ -167,7 +164,7 @@ async def _send(
             (ERASE_FROM, str(one.from_ts).encode()),
             (ERASE_UNTIL, str(one.until_ts).encode()),
         )
-        by_partition[_partition_of(key, len(partitions))].append(OutRecord(key, None, headers))
+        by_partition[partition_of(key)].append(OutRecord(key, None, headers))
     for partition, records in by_partition.items():
         await producer.send(EVENTS_RAW.name, partition, records)
 

@@ -330,7 +330,7 @@ async def test_events_of_erased_persons_are_rejected(
     """Of that site, until the block is removed; undecodable records are skipped."""
     api = await make(site(), site("other"))
     blocked = BlockedId(site_id="shop", hash=hash_of("shop", kind, "v-1"), created_at=NOW)
-    api.blocked_ids.apply(key_of("shop", blocked.hash), codec.encode(blocked))
+    api.blocked_ids.apply(key_of("shop", blocked.hash).encode(), codec.encode(blocked))
     api.blocked_ids.apply(b"shop:x", b"\x00garbage")
 
     outcome = await post(api, way, None, **{field: "v-1"})
@@ -340,5 +340,5 @@ async def test_events_of_erased_persons_are_rejected(
     assert fake.stored == []
     for others in ({field: "v-2"}, {field: "v-1", "site_id": "other"}):
         assert (await post(api, way, None, **others)).code == "accepted"
-    api.blocked_ids.apply(key_of("shop", blocked.hash), None)
+    api.blocked_ids.apply(key_of("shop", blocked.hash).encode(), None)
     assert (await post(api, way, None, **{field: "v-1"})).code == "accepted"

@@ -16,7 +16,7 @@ from headrace.ops.erase.selection import (
     find_sessions,
 )
 from sinks.sql.engine import Database, open_database
-from sinks.sql.erasure import Erasure
+from sinks.sql.erasure import Erasure, without_erased
 from sinks.sql.tables import (
     AlertRow,
     ErasedHourRow,
@@ -187,5 +187,6 @@ def test_an_erasure_leaves_events_out_of_its_range(at: int, erased: bool) -> Non
     row = event_at(0, session_id="s", event_ts=at)[1]
     erasure = Erasure(1, _EVENTS, row[1], "s", NOON, NOON)
 
-    assert erasure.erases(row) == erased
-    assert not erasure._replace(session_id="t").erases(row)
+    assert (without_erased(_EVENTS, [(0, row)], [erasure]) == []) == erased
+    for other in (erasure._replace(session_id="t"), erasure._replace(offset=0)):
+        assert without_erased(_EVENTS, [(0, row)], [other]) == [(0, row)]

@@ -196,7 +196,7 @@ async def test_a_batch_reads_few_rows(database_url: str, database: Database) -> 
     for name in ("sessions", "alerts"):
         for one in PURGES[name]:
             delete = partial(
-                retention._delete_batch,  # noqa: SLF001 - the statement, of which the cost counts
+                retention.delete_batch,
                 name=name,
                 purge=one,
                 site_id="shop",

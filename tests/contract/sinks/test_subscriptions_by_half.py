@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from schemas.records import Subscription
-from sinks.delivery import reconciler, subscription_store
+from sinks.delivery import subscription_store
 from sinks.delivery.publisher import Unavailable
 from sinks.delivery.sender import CheckingResolver
 from sinks.delivery.subscription_spec import SubscriptionSpec
+from sinks.delivery.topic_reconciler import GRACE_PERIOD
 from sinks.paging import Slice
 from sinks.sql.tables import SubscriptionRow
 from sinks.sql.types import micros, now_utc
@@ -94,7 +95,7 @@ async def test_a_crash_between_the_two_writes_is_reconciled(harness: Harness) ->
     assert await _names(harness) == {kept, changed}
     assert len(harness.topic.records) == written
 
-    await harness.reconciler(now + reconciler.GRACE_PERIOD + timedelta(seconds=1)).reconcile()
+    await harness.reconciler(now + GRACE_PERIOD + timedelta(seconds=1)).reconcile()
     assert harness.topic.records[written:] == [(half, None)]
     shown = await harness.service.get(changed)
     assert (shown["params"], shown["cooldown_seconds"], shown["enabled"]) == ({}, 7, False)
