@@ -31,7 +31,7 @@ Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[N
 
 _STATUS_SECONDS = 1.0
 #: Status updates are more frequent until the role is ready, because `headrace up` waits for it.
-_NOT_READY_SECONDS = 0.03
+_NOT_READY_SECONDS = 0.1
 #: The interval between two checks of the access to Kafka.
 _ACCESS_CHECK_SECONDS = 2.0
 #: The limit of a graceful shutdown, of which batches in progress may take 15 s. `headrace up` and
