@@ -62,6 +62,7 @@ def _build(settings: Settings, epoch: int) -> Worker:
         kafka,
         max_refused_in_a_row=kafka.max_refused_in_a_row,
         capacity=Capacity(settings.streams.max_states, settings.streams.max_state_bytes),
+        role="streams",
     )
     tail = LogTail(kafka, EVENTS_SESSION.name, CLIENT_IDS.limit)
     rules = SessionRules.of_seconds(

@@ -52,7 +52,7 @@ def _build(kafka: KafkaSettings, epoch: int) -> Worker:
         begins = counting.assign(ranges)
         return {tp: begins[tp.partition] for tp in sources}
 
-    worker = Worker(prefixed(APP_ID), kafka, positions=positions)
+    worker = Worker(prefixed(APP_ID), kafka, positions=positions, role="live")
     count_live.register(worker, counting)
     report_live.register(worker, counting, kafka, prefixed(ROUTER_ID), epoch)
     return worker

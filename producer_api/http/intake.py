@@ -20,6 +20,7 @@ from producer_api.http import responses
 from producer_api.http.body import MAX_EVENT_BYTES
 from producer_api.http.clients import Clients
 from producer_api.http.metrics import Metrics
+from producer_api.http.paths import EVENT_PATH
 from producer_api.http.responses import Response
 from producer_api.produce.accumulator import Accumulator
 from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
@@ -94,7 +95,7 @@ class Intake:
             sent = self.send(raw, client, started_at)
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
-            return responses.error_response(self.reject(error))
+            return self._count(responses.error_response(self.reject(error)))
         self.begin()
         return sent
 
@@ -103,9 +104,14 @@ class Intake:
         self._metrics.counters.observe_request(time.perf_counter() - sent.started_at)
         self.end()
         try:
-            return self.accepted_response(sent)
+            response = self.accepted_response(sent)
         except Rejected as rejected:
-            return responses.error_response(self.reject(rejected))
+            response = responses.error_response(self.reject(rejected))
+        return self._count(response)
+
+    def _count(self, response: Response) -> Response:
+        self._metrics.counters.count_response(EVENT_PATH, response.status)
+        return response
 
     def send(
         self, raw: bytes, client: Client, started_at: float, *, never_clamp: bool = False
