@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from headrace.roles.heartbeat import Report
 from producer_api.http.app import Api, create_app
 from schemas.settings import Settings
 from schemas.topics import BLOCKED_IDS, IMPORT_WINDOWS, SALTS, SITES
@@ -37,3 +38,9 @@ def create_api(
     api.add_background_task(salts.run)
     api.keep_salts(salts.complete)
     return api
+
+
+def report_api(api: Api) -> Report:
+    """Return what a heartbeat of the role reports."""
+    counters = {"events_accepted": api.metrics.counters.accepted}
+    return Report(api.problem, counters, api.metrics.rejections.by_site())
