@@ -72,7 +72,7 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
     )
     try:
         await writer.check_cluster()
-        worker, latencies = _build(kafka, writer)
+        worker, latencies = build(kafka, writer)
         async with (
             _open_delivery(settings, worker, writer) as dispatcher,
             _open_sites(settings, worker, writer),
@@ -84,7 +84,9 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
         await writer.close()
 
 
-def _build(kafka: KafkaSettings, writer: Writer) -> tuple[Worker, Latencies]:
+def build(kafka: KafkaSettings, writer: Writer) -> tuple[Worker, Latencies]:
+    """Return the worker of the role with its agents, and the latencies that they measure."""
+
     async def start_offsets(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the offsets in `consumer_offsets`, which override the group's (design D10)."""
         ends = await worker.group.end_offsets(sources)

@@ -49,13 +49,14 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     """
     kafka = settings.kafka
     cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
-    worker = _build(settings, cluster.epoch)
+    worker = build(settings, cluster.epoch)
     watch(worker)
     worker.expired = await route_again(kafka, prefixed(APP_ID), flow(), stop, worker.leaders)
     await worker.run(stop)
 
 
-def _build(settings: Settings, epoch: int) -> Worker:
+def build(settings: Settings, epoch: int) -> Worker:
+    """Return the worker of the role with its agents, for a cluster with this epoch."""
     kafka, session = settings.kafka, settings.session
     worker = Worker(
         prefixed(APP_ID),

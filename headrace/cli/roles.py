@@ -23,13 +23,14 @@ def api() -> None:
     from headrace.roles.api import create_api, report_api
     from headrace.roles.heartbeat import send_heartbeats
     from headrace.roles.logs import configure_logging
+    from headrace.roles.metrics import ReadyMetrics
 
     settings = role_settings()
     configure_logging(settings.log, "api")
     app = create_api(settings, registry=REGISTRY)
-    app.add_background_task(
-        partial(send_heartbeats, settings.kafka, "api", partial(report_api, app))
-    )
+    REGISTRY.register(ReadyMetrics("api", app.operations.checks))
+    read = partial(report_api, app)
+    app.add_background_task(partial(send_heartbeats, settings.kafka, "api", read))
     _serve(app, settings)
 
 
@@ -40,11 +41,13 @@ def query() -> None:
     from headrace.local.data_dir import role_settings
     from headrace.roles.heartbeat import Report, send_heartbeats
     from headrace.roles.logs import configure_logging
+    from headrace.roles.metrics import ReadyMetrics
     from query_api.app import create_query
 
     settings = role_settings()
     configure_logging(settings.log, "query")
     app = create_query(settings, registry=REGISTRY)
+    REGISTRY.register(ReadyMetrics("query", app.operations.checks))
     read = lambda: Report(app.problem)  # noqa: E731
     app.add_background_task(partial(send_heartbeats, settings.kafka, "query", read))
     _serve(app, settings)

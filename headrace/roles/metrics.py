@@ -30,6 +30,18 @@ class StatusMetrics(Collector):
         yield _ready({self._role: status is not None and status.not_ready is None})
 
 
+class ReadyMetrics(Collector):
+    """Whether this process is ready: if each of `checks` returns None."""
+
+    def __init__(self, role: str, checks: Sequence[Callable[[], str | None]]) -> None:
+        self._role = role
+        self._checks = checks
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        yield _ready({self._role: all(check() is None for check in self._checks)})
+
+
 class RoleMetrics(Collector):
     """The metrics of other processes, by their status files, `<process>.json`.
 
@@ -73,7 +85,7 @@ def _read(status_file: Path) -> Iterable[Metric]:
 
 
 def _ready(roles: dict[str, bool]) -> Metric:
-    ready = Metric("headrace_role_ready", "Whether a role of this machine is ready.", "gauge")
+    ready = Metric("headrace_role_ready", "Whether the process of a role is ready.", "gauge")
     for role, is_ready in roles.items():
         ready.add_sample(ready.name, {"role": role}, float(is_ready))
     return ready
