@@ -52,7 +52,7 @@ class JsonFormatter(logging.Formatter):
         }
         if trace_id := TRACE.get():
             entry["trace_id"] = trace_id
-        entry |= {key: getattr(record, key) for key in _EXTRA if hasattr(record, key)}
+        entry |= {key: getattr(record, key) for key in _EXTRA if getattr(record, key, "") != ""}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False, default=str)

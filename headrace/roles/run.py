@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from prometheus_client import REGISTRY
@@ -18,6 +19,7 @@ from headrace.roles.logs import configure_logging
 from headrace.roles.metrics import StatusMetrics, write_metrics
 from headrace.roles.metrics_server import serve_metrics
 from headrace.roles.status import STALE_SECONDS, RoleStatus, StatusFile
+from headrace.roles.tracing import open_tracer
 from kafka_clients.access import check_access
 from kafka_clients.problems import explain_error
 from schemas.operational_endpoints import Operations
@@ -27,6 +29,9 @@ from schemas.topics import TOPICS
 from streams.engine.cluster import ClusterError
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
+
+if TYPE_CHECKING:
+    from schemas.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +66,7 @@ def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> 
 async def _run(name: str, work: Work, settings: Settings, status: Path | None) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    reporter = _Reporter(name, status)
+    reporter = _Reporter(name, status, open_tracer(settings.tracing, name))
     log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
     try:
         with serve_metrics(reporter.operations, settings.metrics):
@@ -129,8 +134,9 @@ def _exit_after_timeout() -> None:
 class _Reporter:
     """Reports the status of the role: in its log, its status file, metrics and heartbeats."""
 
-    def __init__(self, role: str, status_file: Path | None) -> None:
+    def __init__(self, role: str, status_file: Path | None, tracer: "Tracer | None" = None) -> None:
         self._role = role
+        self._tracer = tracer
         self._path = status_file
         self._file = None if status_file is None else StatusFile(status_file)
         self._status = RoleStatus(f"{role} is starting", 0, 0, time.time())
@@ -143,6 +149,7 @@ class _Reporter:
     def watch(self, worker: Worker) -> None:
         """Report the status of a worker until `stop`."""
         self._worker = worker
+        worker.processor.tracer = self._tracer
         self._task = asyncio.ensure_future(self._report(worker))
 
     def stop(self) -> None:

@@ -15,6 +15,7 @@ from schemas.headers import (
     DLQ_STAGE,
     DLQ_TOPIC,
     Headers,
+    trace_id_of,
 )
 from schemas.reject_reasons import DeadLetterReason
 from streams.engine.producer import OutRecord, out_record
@@ -118,7 +119,7 @@ class Batch:
             self.stage,
             self._position(record),
             exc_info=error,
-            extra={"offset": record.offset},
+            extra={"offset": record.offset, "trace_id": trace_id_of(record.headers)},
         )
         self.reject(record, DeadLetterReason.RULE_FAILED, repr(error))
 

@@ -8,6 +8,7 @@ import asyncio
 import inspect
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
@@ -23,6 +24,9 @@ from streams.engine.fencing import Fence, FencedError, exit_fenced
 from streams.engine.group import GroupMember
 from streams.engine.metrics import BatchCounters
 from streams.engine.producer import BatchProducer, StoppingError
+
+if TYPE_CHECKING:
+    from schemas.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,8 @@ class BatchProcessor:
         self._capacity = capacity
         self._gave_up = False
         self.counters = BatchCounters()
+        #: Set if traces are enabled.
+        self.tracer: Tracer | None = None
 
     @property
     def dead_letters(self) -> int:
@@ -61,7 +67,11 @@ class BatchProcessor:
         started_at = time.perf_counter()
         POSITION.set(batch.place)
         try:
-            await self._run(agent, batch)
+            if self.tracer is None:
+                await self._run(agent, batch)
+            else:
+                with self.tracer.batch(agent.name, batch.topic, batch.partition, batch.records):
+                    await self._run(agent, batch)
             self.counters.observe(batch, time.perf_counter() - started_at)
             self._breaker.note_processed(batch)
             self._capacity.log_evictions(batch)
