@@ -24,17 +24,17 @@ def raise_alerts(
         subscriptions = Subscriptions()
         for name, one in asked.items():
             subscriptions.put(name, one)
-        book = AlertAggregator(states, subscriptions)
+        aggregator = AlertAggregator(states, subscriptions)
         for key, state in states.stored().items():
-            book.restore(key, state)
+            aggregator.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.evict(MAX_STATES)
+            aggregator.evict(MAX_STATES)
             for happened, src in batch:
-                book.advance(src)
+                aggregator.advance(src)
                 if happened is not None:
-                    sent.extend(book.add(happened, src))
-            sent.extend(book.flush())
+                    sent.extend(aggregator.add(happened, src))
+            sent.extend(aggregator.flush())
 
         return process
 

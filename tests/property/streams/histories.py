@@ -41,7 +41,7 @@ def play(
 ) -> None:
     """Run a job over the log, in the batches of the plan, then what is left as one.
 
-    `take_over` is what a worker does that is given the partition: it opens the book of what
+    `take_over` is what a worker does that is given the partition: it opens the aggregator of what
     is stored, and returns what processes one batch.
     """
     process, at = take_over(), 0

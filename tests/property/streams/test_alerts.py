@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE
 from schemas.records import Alert, RawEvent
-from streams.domain.alerts import aggregator, rules
+from streams.domain.alerts import aggregator as aggregator_module
+from streams.domain.alerts import rules
 from streams.domain.alerts.fingerprints import fingerprint
 from tests import reference
 from tests.property.streams.alerting import raise_alerts
@@ -91,9 +92,9 @@ def test_one_alert_for_each_rule_key_and_window(log: list[Logged], plan: list[St
     """Within an hour an error is new once, and its rate alerts pause for half an hour."""
     sent = by_id(raise_alerts(log, plan)).values()
 
-    for rule, most in ((ERROR_NEW, 1), (ERROR_RATE, 3)):
+    for rule, limit in ((ERROR_NEW, 1), (ERROR_RATE, 3)):
         subjects = [(row["site_id"], row["subject"]) for row in sent if row["rule"] == rule]
-        assert all(subjects.count(subject) <= most for subject in subjects)
+        assert all(subjects.count(subject) <= limit for subject in subjects)
 
 
 @given(st.integers(1, 3), st.lists(st.integers(0, 6), max_size=30), steps(back=0))
@@ -105,7 +106,7 @@ def test_few_fingerprints_are_remembered(bound: int, errors: list[int], plan: li
     ]
     no_crash = [step._replace(written=None) for step in plan]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregator, "MAX_FINGERPRINTS", bound)
+        patch.setattr(aggregator_module, "MAX_FINGERPRINTS", bound)
         sent = raise_alerts(log, [*no_crash, *[Step(1)] * len(log)])
         one_by_one = raise_alerts(log, [Step(1)] * len(log))
 

@@ -35,15 +35,15 @@ def test_what_is_read_again_passes_again(log: list[tuple[int, bytes]], begin: in
 
 @given(sent, st.integers(0, 5), st.integers(0, 10), st.integers(5, 8))
 def test_its_memory_is_bounded(
-    log: list[tuple[int, bytes]], keep: int, keep_ms: int, most: int
+    log: list[tuple[int, bytes]], keep: int, keep_ms: int, limit: int
 ) -> None:
     """Never over `most`; those of the last `keep_ms`, and the last `keep`, are remembered."""
-    seen = SeenIds(Limits(keep, keep_ms, most))
+    seen = SeenIds(Limits(keep, keep_ms, limit))
 
     for offset, (number, key) in enumerate(log):
         seen.is_repeat(number.to_bytes(16), key, offset, offset)
 
-        assert len(seen) <= most
+        assert len(seen) <= limit
 
 
 def test_an_id_is_forgotten_when_it_is_old_and_one_of_many() -> None:

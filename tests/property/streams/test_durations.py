@@ -35,24 +35,24 @@ def aggregate(
     log: Sequence[Logged],
     plan: Sequence[Step],
     states: FakeStates[PageDuration] | None = None,
-    most: int = MAX_STATES,
+    limit: int = MAX_STATES,
 ) -> FakeStates[PageDuration]:
     """Run the job as the agent does, and return its table."""
     states = states or FakeStates(PageDuration)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         stored = states.recovered()
-        book = DurationAggregator(states, 0)
+        aggregator = DurationAggregator(states, 0)
         for key, state in stored.items():
-            book.restore(key, state)
+            aggregator.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.evict(most)
+            aggregator.evict(limit)
             for happened, src in batch:
-                book.advance(src)
+                aggregator.advance(src)
                 if happened is not None:
-                    book.add(happened, src)
-            book.flush()
+                    aggregator.add(happened, src)
+            aggregator.flush()
 
         return process
 
@@ -102,9 +102,9 @@ def test_batches_crashes_and_repeats_change_no_sum(log: list[Logged], plan: list
 
 
 @given(st.sampled_from([1, 2, MAX_STATES]), logs(leaves(), Shape(DAYS_MS)), steps())
-def test_generations_keep_sums_right(most: int, log: list[Logged], plan: list[Step]) -> None:
+def test_generations_keep_sums_right(limit: int, log: list[Logged], plan: list[Step]) -> None:
     """Leaves of an hour whose state was deleted, for its age or for want of room, begin a row."""
-    assert expected(log) == hourly(aggregate(log, plan, most=most))
+    assert expected(log) == hourly(aggregate(log, plan, limit=limit))
 
 
 @given(logs(leaves()), steps())

@@ -34,9 +34,9 @@ waits = st.sampled_from([0, 1, 250, 1_000, 60_000, 240_000, 300_000, 900_000, 1_
 plans = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=12)
 
 
-def _feed(book: LiveAggregator, log: Iterable[Logged]) -> None:
+def _feed(aggregator: LiveAggregator, log: Iterable[Logged]) -> None:
     for one, src in log:
-        book.apply(one, src, float(src.log_ms))
+        aggregator.apply(one, src, float(src.log_ms))
 
 
 def _expected(log: list[Logged], now_ms: int) -> dict[str, object]:
@@ -56,19 +56,19 @@ def test_what_was_told_last_is_a_recount_of_now(
     log: list[Logged], plan: list[tuple[int, bool]], wait: int
 ) -> None:
     """For any batches, repeats and silences; what changes or decays is told, nothing else."""
-    book, newest, at = LiveAggregator(0), dict[str, LiveCounters](), 0
+    aggregator, newest, at = LiveAggregator(0), dict[str, LiveCounters](), 0
     now_ms = 0
     for size, is_told in (*plan, (len(log), False)):
-        _feed(book, log[at : at + size])
+        _feed(aggregator, log[at : at + size])
         at += size
         now_ms = max(now_ms, *(src.log_ms for _, src in log[:at]))
         if is_told:
-            newest |= {one.site_id: one for one in book.due(float(now_ms))}
+            newest |= {one.site_id: one for one in aggregator.due(float(now_ms))}
     now_ms += wait
-    newest |= {one.site_id: one for one in book.due(float(now_ms))}
+    newest |= {one.site_id: one for one in aggregator.due(float(now_ms))}
 
     assert {site: told(newest.get(site)) for site in _SITES} == _expected(log, now_ms)
-    assert book.due(float(now_ms)) == []
+    assert aggregator.due(float(now_ms)) == []
 
 
 @given(log=logs(events, shape), wait=waits, data=st.data())
@@ -82,10 +82,10 @@ def test_a_restart_at_any_point_gives_the_numbers_of_an_uninterrupted_run(
         for index, (_, src) in enumerate(log)
         if src.log_ms >= log[crash][1].log_ms - _READ_BACK_MS
     )
-    book = LiveAggregator(0)
-    _feed(book, log[begin:])
+    aggregator = LiveAggregator(0)
+    _feed(aggregator, log[begin:])
     now_ms = max(src.log_ms for _, src in log) + wait
-    newest = {one.site_id: one for one in book.due(float(now_ms))}
+    newest = {one.site_id: one for one in aggregator.due(float(now_ms))}
 
     assert {site: told(newest.get(site)) for site in _SITES} == _expected(log, now_ms)
 
@@ -93,12 +93,12 @@ def test_a_restart_at_any_point_gives_the_numbers_of_an_uninterrupted_run(
 @given(log=logs(events, shape))
 def test_in_the_end_zeros_are_told_and_all_is_forgotten(log: list[Logged]) -> None:
     """Half an hour of silence; a site of which nothing was told is not told to be empty."""
-    book = LiveAggregator(0)
-    _feed(book, log)
+    aggregator = LiveAggregator(0)
+    _feed(aggregator, log)
     now_ms = max(src.log_ms for _, src in log)
-    active = {one.site_id for one in book.due(float(now_ms))}
-    last = book.due(float(now_ms + _READ_BACK_MS))
+    active = {one.site_id for one in aggregator.due(float(now_ms))}
+    last = aggregator.due(float(now_ms + _READ_BACK_MS))
 
     assert {one.site_id for one in last} == active
     assert all(told(one) == told(None) and one.visitors == b"" for one in last)
-    assert len(book) == 0
+    assert len(aggregator) == 0

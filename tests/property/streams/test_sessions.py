@@ -81,23 +81,23 @@ def sessionize(
     log: Sequence[Logged],
     plan: Sequence[Step],
     states: FakeStates[SessionState] | None = None,
-    most: int = MAX_STATES,
+    limit: int = MAX_STATES,
 ) -> FakeStates[SessionState]:
     """Run the job as the agent does, and return its table."""
     states = states or FakeStates(SessionState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         stored = states.recovered()
-        book = SessionAggregator(states, RULES)
+        aggregator = SessionAggregator(states, RULES)
         for key, state in stored.items():
-            book.restore(key, state)
+            aggregator.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.evict(most)
+            aggregator.evict(limit)
             for happened, src in batch:
-                book.advance(src)
+                aggregator.advance(src)
                 if happened is not None:
-                    book.add(happened, src)
+                    aggregator.add(happened, src)
 
         return process
 
@@ -234,10 +234,10 @@ def test_what_a_late_event_still_reaches_does_not_hang_on_batches(
 
 @given(st.integers(1, 2), logs(events(ACTIVE_TYPES), Shape(LONG_WAITS_MS)), steps())
 def test_each_event_is_in_one_row_whatever_was_deleted_before_it_was_read_again(
-    most: int, log: list[Logged], plan: list[Step]
+    limit: int, log: list[Logged], plan: list[Step]
 ) -> None:
     """Sessions were out of reach, or left for want of room, and crashes go back days."""
-    states = sessionize(log, plan, most=most)
+    states = sessionize(log, plan, limit=limit)
 
     rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.alert_rules import ErrorRateParams, non_defaults, read_params
 from schemas.records import AlertState, RawEvent, Subscription
-from streams.domain.alerts import aggregator
+from streams.domain.alerts import aggregator as aggregator_module
 from streams.domain.alerts.aggregator import AlertAggregator
 from streams.domain.alerts.fingerprints import fingerprint
 from streams.domain.alerts.subscriptions import Subscriptions
@@ -132,10 +132,10 @@ def test_few_rates_are_remembered(bound: int, errors: list[int]) -> None:
     one = subscription(0, "error.rate", {"count": 2})
     subscriptions.put(one.subscription_id, one)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregator, "MAX_CUSTOM_RATES", bound)
-        book = AlertAggregator(states, subscriptions)
+        patch.setattr(aggregator_module, "MAX_CUSTOM_RATES", bound)
+        aggregator = AlertAggregator(states, subscriptions)
         for index, name in enumerate(errors):
-            book.add(event(index, type="error", error_name=f"E{name}"), source(index))
+            aggregator.add(event(index, type="error", error_name=f"E{name}"), source(index))
             states.write()
 
     kept = [state for state in states.stored().values() if one.subscription_id in state.subject]

@@ -65,9 +65,9 @@ class FakeStates(Generic[S]):
         self.applied_until = self._recovered_until
         return self.stored()
 
-    def write(self, most: int | None = None) -> None:
+    def write(self, limit: int | None = None) -> None:
         """Write what is staged, or its first `most`, the rest being lost: a crash in mid-write."""
-        for key, state in [*self._before, *self.staged.items()][:most]:
+        for key, state in [*self._before, *self.staged.items()][:limit]:
             if state is None:
                 self._stored.pop(key, None)
                 self._recovered_until = max(self.applied_until, self._recovered_until)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from schemas.alert_rules import ERROR_RATE
 from schemas.records import Alert, AlertState
-from streams.domain.alerts import aggregator
+from streams.domain.alerts import aggregator as aggregator_module
 from streams.domain.alerts.aggregator import AlertAggregator
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.capacity import MAX_STATES
@@ -32,24 +32,24 @@ class Site:
 
     def __init__(self) -> None:
         self.states = FakeStates(AlertState)
-        self.book = AlertAggregator(self.states, Subscriptions())
+        self.aggregator = AlertAggregator(self.states, Subscriptions())
         self.offset = 0
 
     def restore(self) -> None:
         """Take the states over."""
         for key, state in self.states.stored().items():
-            self.book.restore(key, state)
-        self.book.evict(MAX_STATES)
+            self.aggregator.restore(key, state)
+        self.aggregator.evict(MAX_STATES)
 
     def passes(self, at_ms: int) -> list[Alert]:
         """Let time pass in a batch without an event, and return the digests."""
-        self.book.advance(source(self.offset, at_ms))
-        return self.book.flush()
+        self.aggregator.advance(source(self.offset, at_ms))
+        return self.aggregator.flush()
 
     def happens(self, at_ms: int = NOON_MS, **fields: Any) -> list[Alert]:
         """Apply an event, as a batch of its own, and return the alerts."""
         self.offset += 1
-        found = self.book.add(event(self.offset, **fields), source(self.offset, at_ms))
+        found = self.aggregator.add(event(self.offset, **fields), source(self.offset, at_ms))
         self.states.write()
         return found
 
@@ -88,7 +88,7 @@ def test_each_payment_is_told_with_its_amount(
 def test_the_details_have_what_a_person_needs_to_act() -> None:
     """Where it happened, and a link; what is not known is left out."""
     site = Site()
-    site.book = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
+    site.aggregator = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
     place: dict[str, Any] = {
         "visitor_id": "v-1",
         "url": "https://shop.example/buy?a=1",
@@ -153,7 +153,7 @@ def test_new_errors_over_the_share_are_in_a_digest_of_the_hour() -> None:
     hour_ms = NOON_MS - NOON_MS % HOUR_MS
     for name in [*(f"junk {number}" for number in range(20)), "Real", "Other", "Real"]:
         site.fails(hour_ms + 1, name.replace(" ", chr(97 + len(name))), error_message=None)
-    site.book = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
+    site.aggregator = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
     site.restore()
 
     due_ms = hour_ms + HOUR_MS + 5 * MINUTE_MS
@@ -180,8 +180,8 @@ def test_a_flood_of_errors_keeps_states_and_digest_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Invented errors evict none that was reported; over 500, their number is not known."""
-    monkeypatch.setattr(aggregator, "MAX_FINGERPRINTS", 1_000)
-    monkeypatch.setattr(aggregator, "MAX_UNSEEN_RATES", 100)
+    monkeypatch.setattr(aggregator_module, "MAX_FINGERPRINTS", 1_000)
+    monkeypatch.setattr(aggregator_module, "MAX_UNSEEN_RATES", 100)
     site = Site()
     site.fails(NOON_MS, "Known")
     for number in range(1_200):
@@ -249,8 +249,8 @@ def test_errors_of_another_partition_may_be_a_window_late() -> None:
     too_late = event("a", type="error", error_name="TypeError")
     late = event("b", type="error", error_name="TypeError")
 
-    assert site.book.add(too_late, source(0, NOON_MS + 4 * MINUTE_MS - 1, partition=1)) == []
-    (alert,) = site.book.add(late, source(1, NOON_MS + 4 * MINUTE_MS, partition=1))
+    assert site.aggregator.add(too_late, source(0, NOON_MS + 4 * MINUTE_MS - 1, partition=1)) == []
+    (alert,) = site.aggregator.add(late, source(1, NOON_MS + 4 * MINUTE_MS, partition=1))
     assert (alert.rule, alert.event_id) == ("error.rate", late.event_id)
 
 
@@ -285,7 +285,7 @@ def test_an_alert_that_left_before_a_crash_leaves_again_as_the_same() -> None:
     """Outputs go before the state: the replay repeats them, under the same ids."""
     for fields in ({"type": "payment"}, {"type": "error"}):
         site = Site()
-        first = site.book.add(event("x", **fields), source(1))
+        first = site.aggregator.add(event("x", **fields), source(1))
         site.states.staged.clear()
 
         assert (
@@ -297,8 +297,8 @@ def test_an_alert_that_left_before_a_crash_leaves_again_as_the_same() -> None:
 def test_a_quota_that_was_written_without_its_error_raises_nothing_twice() -> None:
     """A crash between two writes of one batch; the alert had been sent before."""
     site = Site()
-    site.book.add(event("x", type="error"), source(1))
-    site.states.write(most=1)
+    site.aggregator.add(event("x", type="error"), source(1))
+    site.states.write(limit=1)
 
     assert (
         AlertAggregator(site.states, Subscriptions()).add(event("x", type="error"), source(1)) == []
@@ -320,7 +320,7 @@ def test_an_older_error_of_another_partition_does_not_make_one_new_again() -> No
     site = Site()
     site.fails(NOON_MS + 20 * DAY_MS)
     late = event("late", type="error", error_name="TypeError")
-    site.book.add(late, source(1, NOON_MS, partition=1))
+    site.aggregator.add(late, source(1, NOON_MS, partition=1))
 
     assert site.fails(NOON_MS + 31 * DAY_MS) == []
 
@@ -331,12 +331,12 @@ def test_the_error_not_seen_for_longest_makes_room(
     order: tuple[str, ...], kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a worker finds that takes over counts by when it was seen; other rules' do not."""
-    monkeypatch.setattr(aggregator, "MAX_FINGERPRINTS", 2)
+    monkeypatch.setattr(aggregator_module, "MAX_FINGERPRINTS", 2)
     site = Site()
     order = tuple(kept if name == "old" else name for name in order)
     for second, name in enumerate(order):
         site.fails(NOON_MS + second, name)
-    site.book = AlertAggregator(site.states, Subscriptions())
+    site.aggregator = AlertAggregator(site.states, Subscriptions())
     site.restore()
 
     site.fails(NOON_MS + 9, "newest")
@@ -351,14 +351,14 @@ def test_what_was_not_touched_for_a_month_is_forgotten() -> None:
     """Sites come and go: no state stays for ever, and none that lives is touched."""
     site = Site()
     site.fails(NOON_MS, "Old")
-    later = NOON_MS + aggregator.KEPT_MS // 2
+    later = NOON_MS + aggregator_module.KEPT_MS // 2
     site.fails(later, "New")
 
-    site.passes(NOON_MS + aggregator.KEPT_MS + 1_000)
+    site.passes(NOON_MS + aggregator_module.KEPT_MS + 1_000)
     site.states.write()
 
     assert {state.seen_ms for state in site.states.stored().values()} == {later}
     assert len(site.states.stored()) == 3  # the error, its rate, and the site's share of alerts
-    site.passes(later + aggregator.KEPT_MS + 1_000)
+    site.passes(later + aggregator_module.KEPT_MS + 1_000)
     site.states.write()
     assert site.states.stored() == {}

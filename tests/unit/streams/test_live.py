@@ -8,7 +8,8 @@ import pytest
 from schemas.headers import Source
 from schemas.live import RENEW_SECONDS
 from schemas.records import LiveCounters, RawEvent
-from streams.domain.live import aggregator, name_counts
+from streams.domain.live import aggregator as aggregator_module
+from streams.domain.live import name_counts
 from streams.domain.live import sites as live_sites
 from streams.domain.live.aggregator import LiveAggregator
 from streams.domain.live.latest import detail_of
@@ -22,7 +23,7 @@ class Now:
     """A partition to which events come, one after another, at times after noon (seconds)."""
 
     def __init__(self) -> None:
-        self.book = LiveAggregator(3)
+        self.aggregator = LiveAggregator(3)
         self._offset = 0
 
     def come(self, *events: RawEvent, at: float = 0) -> None:
@@ -30,11 +31,11 @@ class Now:
         for one in events:
             self._offset += 1
             ms = NOON_MS + int(at * 1_000)
-            self.book.apply(one, source(self._offset, ms), at * 1_000)
+            self.aggregator.apply(one, source(self._offset, ms), at * 1_000)
 
     def told(self, at: float = 0) -> dict[str, LiveCounters]:
         """Return what is told, by site."""
-        return {one.site_id: one for one in self.book.due(at * 1_000)}
+        return {one.site_id: one for one in self.aggregator.due(at * 1_000)}
 
 
 def test_counters_name_their_partition_and_stream_time_that_goes_on() -> None:
@@ -52,11 +53,11 @@ def test_counters_name_their_partition_and_stream_time_that_goes_on() -> None:
 
 def test_a_tick_says_what_time_it_is_and_time_never_goes_back() -> None:
     """A record that was long on its way changes nothing."""
-    book = LiveAggregator(0)
-    book.apply(None, source(1, NOON_MS + 5_000), 0.0)
-    book.apply(event("a"), source(2, NOON_MS + 1_000), 100.0)
+    aggregator = LiveAggregator(0)
+    aggregator.apply(None, source(1, NOON_MS + 5_000), 0.0)
+    aggregator.apply(event("a"), source(2, NOON_MS + 1_000), 100.0)
 
-    assert [one.at_ms for one in book.due(200.0)] == [NOON_MS + 5_200]
+    assert [one.at_ms for one in aggregator.due(200.0)] == [NOON_MS + 5_200]
 
 
 def test_nothing_is_told_before_anything_came() -> None:
@@ -98,15 +99,15 @@ def test_what_did_not_change_is_told_again_in_time() -> None:
 
 def test_all_was_told_once_every_known_site_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Newcomers, of whom there may always be more, do not delay that; an empty partition has."""
-    monkeypatch.setattr(aggregator, "MAX_PUBLISHED", 2)
+    monkeypatch.setattr(aggregator_module, "MAX_PUBLISHED", 2)
     now = Now()
-    seen: list[tuple[set[str], bool]] = [(set(), now.book.has_published_all)]
+    seen: list[tuple[set[str], bool]] = [(set(), now.aggregator.has_published_all)]
     for site in ("a", "b", "c"):
         now.come(event(1, site_id=site))
     for site in ("a", "b", "c"):
         now.come(event(2, site_id=site), at=60)
     now.come(*(event(0, site_id=f"new-{number}") for number in range(9)), at=60)
-    seen += [(set(now.told(60)), now.book.has_published_all) for _ in range(2)]
+    seen += [(set(now.told(60)), now.aggregator.has_published_all) for _ in range(2)]
 
     assert seen == [(set(), True), ({"a", "b"}, False), ({"c", "new-0"}, True)]
 
@@ -148,7 +149,7 @@ def test_a_flood_of_passive_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     for number in range(6_000):
         now.come(event(0, type="pageleave", session_id=f"p-{number}"))
 
-    sessions = next(iter(now.book._sites)).windows.sessions  # noqa: SLF001 - what is held
+    sessions = next(iter(now.aggregator._sites)).windows.sessions  # noqa: SLF001 - what is held
     assert now.told()["shop"].sessions == 900
     assert sessions.held <= 3_000 + 1_000
 
@@ -164,23 +165,23 @@ def test_old_events_of_imports_are_not_live(age_us: int, sites: list[str]) -> No
 
 def test_offsets_are_told_apart_by_their_source_partition() -> None:
     """The same offset of another partition is another event."""
-    book = LiveAggregator(0)
+    aggregator = LiveAggregator(0)
     for partition in (0, 1, 0):
-        book.apply(event(partition), Source(partition, 7, NOON_MS), 0.0)
+        aggregator.apply(event(partition), Source(partition, 7, NOON_MS), 0.0)
 
-    assert [sum(one.events for one in told.minutes) for told in book.due(0.0)] == [2]
+    assert [sum(one.events for one in told.minutes) for told in aggregator.due(0.0)] == [2]
 
 
 def test_visitors_of_four_partitions_merge_within_two_per_cent() -> None:
     """10,000 who each have sessions in two of them."""
-    books = [LiveAggregator(partition) for partition in range(4)]
+    aggregators = [LiveAggregator(partition) for partition in range(4)]
     for number in range(20_000):
         partition = number % 4 if number < 10_000 else (number + 1) % 4
         visit = event(number, session_id=f"s-{number}", visitor_id=f"v-{number % 10_000}")
         at_ms = number // 100
-        books[partition].apply(visit, source(number, NOON_MS + at_ms), float(at_ms))
+        aggregators[partition].apply(visit, source(number, NOON_MS + at_ms), float(at_ms))
 
-    told = [one for book in books for one in book.due(1_000.0)]
+    told = [one for aggregator in aggregators for one in aggregator.due(1_000.0)]
 
     assert visitors_of(told) == pytest.approx(10_000, rel=0.02)
     assert sum(one.sessions for one in told) == 20_000
@@ -243,7 +244,7 @@ def test_a_flood_of_site_ids_moves_no_site_that_is_known(monkeypatch: pytest.Mon
 
     told = now.told(60)
     assert sum(one.events for one in told["shop"].minutes) == 2
-    assert len(told) == len(now.book) == 40
+    assert len(told) == len(now.aggregator) == 40
 
 
 def test_sites_invented_before_block_no_site_that_becomes_active(
@@ -269,13 +270,13 @@ def test_sites_invented_before_block_no_site_that_becomes_active(
         names |= told.keys()
         if "shop" in told:
             assert sum(one.events for one in told["shop"].minutes) == 2
-    assert len(now.book) <= 1_000
+    assert len(now.aggregator) <= 1_000
     assert "again-2999" in names
 
 
 def test_known_sites_are_told_first_when_too_many_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are told next."""
-    monkeypatch.setattr(aggregator, "MAX_PUBLISHED", 3)
+    monkeypatch.setattr(aggregator_module, "MAX_PUBLISHED", 3)
     now = Now()
     now.come(event(1))
     now.come(*(event(0, site_id=f"new-{number}") for number in range(4)), at=60)

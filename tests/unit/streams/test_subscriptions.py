@@ -17,8 +17,8 @@ ONE = subscription("one", "error.rate", {"count": 1})
 
 def told_of(subscriptions: Subscriptions) -> list[str | None]:
     """Return whose `error.rate` alerts one error raises."""
-    book = AlertAggregator(FakeStates(AlertState), subscriptions)
-    raised = book.add(event("e", type="error", error_name="E"), source(1))
+    aggregator = AlertAggregator(FakeStates(AlertState), subscriptions)
+    raised = aggregator.add(event("e", type="error", error_name="E"), source(1))
     return [alert.subscription_id for alert in raised if alert.rule == "error.rate"]
 
 
@@ -40,10 +40,10 @@ def test_a_payment_is_one_alert_whatever_subscriptions_there_are() -> None:
     large = subscription("large", "payment", {"min_amount": 100})
     euros = subscription("euros", "payment", {"currency": "EUR"})
     subscriptions = with_records((large.subscription_id, large), (euros.subscription_id, euros))
-    book = AlertAggregator(FakeStates(AlertState), subscriptions)
+    aggregator = AlertAggregator(FakeStates(AlertState), subscriptions)
     paid = event("p", type="payment", amount=Decimal(150), currency="EUR")
 
-    (alert,) = book.add(paid, source(1))
+    (alert,) = aggregator.add(paid, source(1))
     assert alert.subscription_id is None
 
 
@@ -87,12 +87,12 @@ def test_errors_of_the_whole_site_are_counted_together() -> None:
     """Of whatever fingerprint; one alert in a window."""
     any_two = subscription("two", "error.rate", {"count": 2, "per": "site"})
     subscriptions = with_records((any_two.subscription_id, any_two))
-    book = AlertAggregator(FakeStates(AlertState), subscriptions)
+    aggregator = AlertAggregator(FakeStates(AlertState), subscriptions)
 
     raised = [
         alert.title
         for n in range(4)
-        for alert in book.add(event(n, type="error", error_name=f"E{n}"), source(n))
+        for alert in aggregator.add(event(n, type="error", error_name=f"E{n}"), source(n))
         if alert.subscription_id
     ]
     assert raised == ["2 errors in 5 minutes: E1"]
@@ -101,7 +101,9 @@ def test_errors_of_the_whole_site_are_counted_together() -> None:
 def test_one_error_in_one_minute_is_told_in_good_english() -> None:
     """Of one there is one."""
     any_one = subscription("one", "error.rate", {"count": 1, "minutes": 1})
-    book = AlertAggregator(FakeStates(AlertState), with_records((any_one.subscription_id, any_one)))
+    aggregator = AlertAggregator(
+        FakeStates(AlertState), with_records((any_one.subscription_id, any_one))
+    )
 
-    raised = book.add(event(0, type="error", error_name="E"), source(0))
+    raised = aggregator.add(event(0, type="error", error_name="E"), source(0))
     assert "1 error in 1 minute: E" in [alert.title for alert in raised]
