@@ -17,7 +17,7 @@ from schemas.headers import SOURCE, TYPE, Source
 from schemas.records import LiveCounters
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
 from tests.fixtures.waiting import eventually, eventually_async
-from tests.unit.streams.live_recount import Counted, recount, told
+from tests.unit.streams.live_recount import Counted, numbers_of, recount
 from tests.unit.streams.samples import event
 
 PARTITIONS = 4
@@ -126,7 +126,7 @@ class Load:
             ends: dict[TopicPartition, int] = await consumer.end_offsets(_PLACES)
         return ends
 
-    async def told(self, since: dict[TopicPartition, int] | None = None) -> list[LiveCounters]:
+    async def published(self, since: dict[TopicPartition, int] | None = None) -> list[LiveCounters]:
         """Return the records that were told, each partition's in order."""
         found: list[LiveCounters] = []
         begins, ends = since or dict.fromkeys(_PLACES, 0), await self.ends()
@@ -145,13 +145,13 @@ class Load:
     def is_right(self, counters: LiveCounters) -> bool:
         """Tell whether a record says what a recount of the ledger says of its time."""
         ledger = self.ledger[counters.partition]
-        return told(counters) == recount(ledger, counters.site_id, counters.at_ms)
+        return numbers_of(counters) == recount(ledger, counters.site_id, counters.at_ms)
 
     async def settle(self) -> None:
         """Wait until what was told last of each site and partition is a recount of everything."""
 
         async def is_settled() -> bool:
-            newest = {(one.site_id, one.partition): one for one in await self.told()}
+            newest = {(one.site_id, one.partition): one for one in await self.numbers_of()}
             return len(newest) == len(SITES) * PARTITIONS and all(
                 one.minutes and self.is_right(one) for one in newest.values()
             )

@@ -57,6 +57,6 @@ async def test_what_it_tells_first_after_a_crash_is_right(load: Load, tmp_path: 
         await asyncio.to_thread(role.start)
         await load.settle()
 
-        again = await load.told(before)
+        again = await load.published(before)
         assert again
         assert [one for one in again if not load.is_right(one)] == []

@@ -1,4 +1,4 @@
-"""The job `raise_alerts` over a log, as the agent does it, with whatever interrupts it."""
+"""`raise_alerts` over a log, in batches with crashes, as its agent does."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -14,15 +14,15 @@ from tests.unit.streams.fake_states import FakeStates
 def raise_alerts(
     log: Sequence[Logged],
     plan: Sequence[Step],
-    asked: Mapping[str, Subscription] = MappingProxyType({}),
+    subscribed: Mapping[str, Subscription] = MappingProxyType({}),
 ) -> list[Alert]:
-    """Return all alerts that it ever sent; `asked` are the subscriptions, by their ids."""
+    """Return all published alerts, with repeats. `subscribed` are the subscriptions by id."""
     sent: list[Alert] = []
     states = FakeStates(AlertState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         subscriptions = Subscriptions()
-        for name, one in asked.items():
+        for name, one in subscribed.items():
             subscriptions.put(name, one)
         aggregator = AlertAggregator(states, subscriptions)
         for key, state in states.stored().items():
