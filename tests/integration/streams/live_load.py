@@ -151,7 +151,7 @@ class Load:
         """Wait until what was told last of each site and partition is a recount of everything."""
 
         async def is_settled() -> bool:
-            newest = {(one.site_id, one.partition): one for one in await self.numbers_of()}
+            newest = {(one.site_id, one.partition): one for one in await self.published()}
             return len(newest) == len(SITES) * PARTITIONS and all(
                 one.minutes and self.is_right(one) for one in newest.values()
             )

@@ -16,8 +16,8 @@ def new_table() -> tuple[FakeStates[PageDuration], DurationAggregator]:
     return states, DurationAggregator(states, 3)
 
 
-def told(states: FakeStates[PageDuration]) -> dict[str, tuple[int, int, int]]:
-    """End the batch, and return generation, leaves and sum by path."""
+def published(states: FakeStates[PageDuration]) -> dict[str, tuple[int, int, int]]:
+    """Write the batch, and return generation, leaves and sum by path."""
     states.write()
     return {
         state.path: (state.generation, state.leaves, state.total_ms)
@@ -37,7 +37,7 @@ def successor(states: FakeStates[PageDuration]) -> DurationAggregator:
 def leave(
     aggregator: DurationAggregator, offset: int, log_ms: int = NOON_MS, **fields: object
 ) -> None:
-    """Let one page leave happen, in a batch of its own."""
+    """Process a page leave as one batch."""
     aggregator.evict(MAX_STATES)
     aggregator.advance(source(offset, log_ms))
     given = {"type": "pageleave", "duration_ms": 1_000, **fields}
@@ -46,40 +46,40 @@ def leave(
 
 
 def tick(aggregator: DurationAggregator, log_ms: int = NOON_MS) -> None:
-    """Let stream time pass in a batch without a leave."""
+    """Advance stream time by a batch without page leaves."""
     aggregator.evict(MAX_STATES)
     aggregator.advance(source(2, log_ms))
     aggregator.flush()
 
 
 def test_a_background_tab_counts_six_hours_at_most() -> None:
-    """Longer says nothing of reading."""
+    """A longer duration is not reading time."""
     states, aggregator = new_table()
     leave(aggregator, 1, duration_ms=2**40)
 
-    assert told(states) == {"/": (1, 1, 6 * HOUR_MS)}
+    assert published(states) == {"/": (1, 1, 6 * HOUR_MS)}
 
 
 def test_a_leave_without_a_duration_is_not_counted() -> None:
-    """It counts in its session."""
+    """It counts in its session only."""
     states, aggregator = new_table()
     leave(aggregator, 1, duration_ms=None)
 
-    assert told(states) == {}
+    assert published(states) == {}
 
 
-def test_a_negative_duration_is_refused() -> None:
-    """The API takes none; another writer's goes to the dead letters, and spoils no sum."""
+def test_a_negative_duration_is_rejected() -> None:
+    """The API rejects it; a record of another producer is dead-lettered."""
     states, aggregator = new_table()
     with pytest.raises(ValueError, match="-1 ms"):
         leave(aggregator, 1, duration_ms=-1)
     aggregator.flush()
 
-    assert told(states) == {}
+    assert published(states) == {}
 
 
 def test_keys_are_readable_and_name_the_partition() -> None:
-    """They are public; the same page comes from several partitions."""
+    """Consumers see them, and several partitions have the same page."""
     states, aggregator = new_table()
     leave(aggregator, 1, event_ts=NOON + 1, path="/a:b")
 
@@ -87,23 +87,23 @@ def test_keys_are_readable_and_name_the_partition() -> None:
 
 
 def test_an_hour_is_deleted_26_hours_after_it_ended() -> None:
-    """Not at it; a leave that comes after that begins another generation."""
+    """Exactly then it is still there. A later leave starts another generation."""
     states, aggregator = new_table()
     leave(aggregator, 1)
     states.write()
     tick(aggregator, ENDED_MS + 26 * HOUR_MS)
-    assert told(states) == {"/": (1, 1, 1_000)}
+    assert published(states) == {"/": (1, 1, 1_000)}
 
     tick(aggregator, ENDED_MS + 26 * HOUR_MS + 1_000)
     tick(aggregator)
-    assert told(states) == {}
+    assert published(states) == {}
 
     leave(aggregator, 9, ENDED_MS + 27 * HOUR_MS)
-    assert told(states) == {"/": (9, 1, 1_000)}
+    assert published(states) == {"/": (9, 1, 1_000)}
 
 
 def test_an_hour_is_not_deleted_in_the_batch_that_changed_it() -> None:
-    """Its last value must be published; the next batch deletes it."""
+    """Its last value must be published first; the next batch deletes it."""
     states, aggregator = new_table()
     leave(aggregator, 1)
     states.write()
@@ -111,14 +111,14 @@ def test_an_hour_is_not_deleted_in_the_batch_that_changed_it() -> None:
     aggregator.add(event(2, type="pageleave", duration_ms=1), source(2, NOON_MS))
     aggregator.advance(source(2, ENDED_MS + 30 * HOUR_MS))
     aggregator.flush()
-    assert told(states) == {"/": (1, 2, 1_001)}
+    assert published(states) == {"/": (1, 2, 1_001)}
 
     tick(aggregator)
-    assert told(states) == {}
+    assert published(states) == {}
 
 
-def test_an_hour_is_not_deleted_in_a_batch_that_read_its_leaves_again() -> None:
-    """A crash would have them read once more, and counted in another row."""
+def test_an_hour_is_not_deleted_in_a_batch_that_replays_its_leaves() -> None:
+    """After another crash they would be replayed again, and counted in another row."""
     states, aggregator = new_table()
     leave(aggregator, 1)
     states.write()
@@ -126,28 +126,28 @@ def test_an_hour_is_not_deleted_in_a_batch_that_read_its_leaves_again() -> None:
     leave(aggregator, 1)
     aggregator.advance(source(1, ENDED_MS + 30 * HOUR_MS))
     aggregator.flush()
-    assert told(states) == {"/": (1, 1, 1_000)}
+    assert published(states) == {"/": (1, 1, 1_000)}
 
     tick(aggregator)
-    assert told(states) == {}
+    assert published(states) == {}
 
 
-def test_an_hour_of_an_import_stays_for_an_hour_after_its_last_leave() -> None:
-    """It ended months ago; without that each batch would begin a generation."""
+def test_an_hour_of_an_import_is_kept_for_an_hour_after_its_last_leave() -> None:
+    """It ended months ago; otherwise each batch would start a generation."""
     states, aggregator = new_table()
     old = {"event_ts": NOON - 9_000 * 3_600_000_000}
     leave(aggregator, 1, NOON_MS, **old)
     states.write()
     leave(aggregator, 2, NOON_MS + HOUR_MS, **old)
-    assert told(states) == {"/": (1, 2, 2_000)}
+    assert published(states) == {"/": (1, 2, 2_000)}
 
     tick(aggregator, NOON_MS + 2 * HOUR_MS + 1_000)
     tick(aggregator)
-    assert told(states) == {}
+    assert published(states) == {}
 
 
-def test_a_batch_that_was_taken_back_leaves_nothing_to_delete() -> None:
-    """The brake drops what a batch staged."""
+def test_a_discarded_batch_leaves_nothing_to_delete() -> None:
+    """The circuit breaker discards staged writes."""
     states, aggregator = new_table()
     leave(aggregator, 1)
     states.staged.clear()
@@ -156,8 +156,10 @@ def test_a_batch_that_was_taken_back_leaves_nothing_to_delete() -> None:
     assert states.staged == {}
 
 
-def test_a_crash_that_wrote_the_rest_alone_loses_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last path of an hour is kept apart when it is read again, too."""
+def test_a_crash_after_writing_the_other_row_only_loses_no_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a replay, the last path of an hour has its own row as well."""
     monkeypatch.setattr(rules, "MAX_PATHS", 1)
     states, aggregator = new_table()
     aggregator.add(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
@@ -165,18 +167,18 @@ def test_a_crash_that_wrote_the_rest_alone_loses_no_path(monkeypatch: pytest.Mon
     aggregator.flush()
     states.staged = dict(reversed(states.staged.items()))
     states.write(limit=1)
-    assert told(states) == {"(other)": (2, 1, 2)}
+    assert published(states) == {"(other)": (2, 1, 2)}
 
     again = successor(states)
     again.add(event(1, type="pageleave", duration_ms=1, path="/first"), source(1))
     again.add(event(2, type="pageleave", duration_ms=2, path="/second"), source(2))
     again.flush()
 
-    assert told(states) == {"/first": (1, 1, 1), "(other)": (2, 1, 2)}
+    assert published(states) == {"/first": (1, 1, 1), "(other)": (2, 1, 2)}
 
 
-def test_invented_paths_leave_the_pages_that_are_read_their_rows() -> None:
-    """Twelve thousand of them, before and after; two sessions that leave a page are enough."""
+def test_a_flood_of_paths_does_not_displace_visited_pages() -> None:
+    """12,000 paths before and after. A page that two sessions leave has its own row."""
     states, aggregator = new_table()
     offset = 0
 
@@ -195,7 +197,7 @@ def test_invented_paths_leave_the_pages_that_are_read_their_rows() -> None:
         read(*(f"/page-{number}" for number in range(50)))
         read(*(f"/more-{number}" for number in range(10)), "/early")
 
-    found = told(states)
+    found = published(states)
     assert found["/early"][1] == 4
     assert {found[f"/page-{number}"][1] for number in range(50)} == {2}
     assert {found[f"/more-{number}"][1] for number in range(10)} == {2}
@@ -203,8 +205,8 @@ def test_invented_paths_leave_the_pages_that_are_read_their_rows() -> None:
     assert sum(leaves for _, leaves, _ in found.values()) == offset
 
 
-def test_deleted_paths_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound is of what is kept, not of what ever was."""
+def test_deleted_paths_do_not_count_towards_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit applies to the current paths."""
     monkeypatch.setattr(rules, "MAX_PATHS", 1)
     states, aggregator = new_table()
     leave(aggregator, 1, path="/a")
@@ -215,11 +217,11 @@ def test_deleted_paths_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> 
 
     leave(aggregator, 3, ENDED_MS + 30 * HOUR_MS, path="/b")
 
-    assert told(states) == {"/b": (3, 1, 1_000)}
+    assert published(states) == {"/b": (3, 1, 1_000)}
 
 
-def test_more_hours_than_there_is_room_for_leave_early() -> None:
-    """The oldest first; one that comes back is a row of its own."""
+def test_hours_over_the_limit_are_evicted() -> None:
+    """The oldest first. An evicted hour that returns starts another row."""
     states, aggregator = new_table()
     for offset, hours in enumerate((-2, -3, -1, -3), start=1):
         leave(aggregator, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
@@ -227,7 +229,7 @@ def test_more_hours_than_there_is_room_for_leave_early() -> None:
 
     assert aggregator.evict(limit=2) == 1
     states.write()
-    assert told(states) == {"/-2": (1, 1, 1_000), "/-1": (3, 1, 1_000)}
+    assert published(states) == {"/-2": (1, 1, 1_000), "/-1": (3, 1, 1_000)}
 
     leave(aggregator, 5, event_ts=NOON - 3 * HOUR, path="/-3")
     states.write()
@@ -237,8 +239,8 @@ def test_more_hours_than_there_is_room_for_leave_early() -> None:
     assert rows == {(2, 1), (2, 2), (5, 1)}
 
 
-def test_leaves_of_a_deleted_hour_read_again_begin_nothing() -> None:
-    """A crash before the commit has them read once more, and no state knows them."""
+def test_replayed_leaves_of_a_deleted_hour_start_no_row() -> None:
+    """After a crash before the commit they are replayed, and their state is deleted."""
     states, aggregator = new_table()
     for offset, hours in enumerate((-2, -1), start=1):
         leave(aggregator, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
@@ -250,13 +252,13 @@ def test_leaves_of_a_deleted_hour_read_again_begin_nothing() -> None:
     for offset, hours in enumerate((-2, -1), start=1):
         leave(again, offset, event_ts=NOON + hours * HOUR, path=f"/{hours}")
     states.write()
-    assert told(states) == {"/-1": (2, 1, 1_000)}
+    assert published(states) == {"/-1": (2, 1, 1_000)}
 
 
-def test_a_crash_after_a_path_was_deleted_leaves_the_rest_as_it_was(
+def test_a_crash_after_the_deletion_of_a_path_changes_no_sum(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Which paths are kept apart hangs on what is there, so it must be there again."""
+    """Which paths have their own row depends on the existing states, so they must be the same."""
     monkeypatch.setattr(rules, "MAX_PATHS", 1)
     states, aggregator = new_table()
     leave(aggregator, 1, path="/a")
@@ -266,7 +268,7 @@ def test_a_crash_after_a_path_was_deleted_leaves_the_rest_as_it_was(
         states.write()
         tick(reader)
 
-    assert told(states) == {"(other)": (2, 1, 1_000)}
+    assert published(states) == {"(other)": (2, 1, 1_000)}
 
 
 @pytest.mark.parametrize("hours_ahead", [1, 24, 10 * 365 * 24])

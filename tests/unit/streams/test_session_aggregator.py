@@ -50,12 +50,12 @@ def successor(states: FakeStates[SessionState]) -> SessionAggregator:
 
 
 def tick(aggregator: SessionAggregator, log_ms: int) -> bool:
-    """Let stream time pass, as the records behind the first event tell it."""
+    """Advance stream time by a record after the first event."""
     return aggregator.advance(source(1, log_ms))
 
 
 def end(states: FakeStates[SessionState], aggregator: SessionAggregator) -> None:
-    """End the batch and begin the next."""
+    """Write the batch and start the next one."""
     states.write()
     aggregator.evict(MAX_STATES)
 
@@ -63,14 +63,14 @@ def end(states: FakeStates[SessionState], aggregator: SessionAggregator) -> None
 def tell(
     states: FakeStates[SessionState], aggregator: SessionAggregator
 ) -> list[tuple[str, int, int]]:
-    """End the batch, and return state, events and revision of each visit."""
+    """Write the batch, and return state, events and revision of each visit."""
     end(states, aggregator)
     found = states.stored().get(KEY)
     return [(one.state, one.events, one.revision) for one in found.visits] if found else []
 
 
-def test_a_visit_closes_when_stream_time_passes_gap_and_lateness() -> None:
-    """Not at it; nobody's event but time alone does it."""
+def test_a_visit_closes_after_the_inactivity_gap_and_the_grace_period() -> None:
+    """Of stream time, not exactly then; no event is needed."""
     states, aggregator = new_table()
 
     tick(aggregator, CLOSES_MS)
@@ -79,8 +79,8 @@ def test_a_visit_closes_when_stream_time_passes_gap_and_lateness() -> None:
     assert tell(states, aggregator) == [("closed", 1, 2)]
 
 
-def test_the_events_own_times_close_nothing() -> None:
-    """An event of months ago or of tomorrow leaves other visits as they are."""
+def test_event_times_do_not_close_visits() -> None:
+    """An event from months ago or from tomorrow changes no other visit."""
     states, aggregator = new_table()
     for offset, moment in enumerate((-3_000 * HOUR, 24 * HOUR), start=2):
         aggregator.add(event(offset, event_ts=NOON + moment), source(offset))
@@ -88,8 +88,8 @@ def test_the_events_own_times_close_nothing() -> None:
     assert {state for state, *_ in tell(states, aggregator)} == {"open"}
 
 
-def test_a_late_event_opens_a_closed_visit_again() -> None:
-    """And it closes again, each with a higher revision."""
+def test_a_late_event_reopens_a_closed_visit() -> None:
+    """It closes again later. Each change has a higher revision."""
     states, aggregator = new_table()
     tick(aggregator, CLOSES_MS + SECOND_MS)
     aggregator.add(event("b"), source(2, CLOSES_MS + SECOND_MS))
@@ -99,8 +99,8 @@ def test_a_late_event_opens_a_closed_visit_again() -> None:
     assert tell(states, aggregator) == [("closed", 2, 4)]
 
 
-def test_a_visit_is_forgotten_after_the_reach_of_late_events() -> None:
-    """25 hours after it closed, and not before."""
+def test_a_visit_expires_after_the_retention_of_closed_visits() -> None:
+    """25 hours after it closed."""
     states, aggregator = new_table()
     tick(aggregator, CLOSES_MS + SECOND_MS)
     end(states, aggregator)
@@ -111,8 +111,8 @@ def test_a_visit_is_forgotten_after_the_reach_of_late_events() -> None:
     assert tell(states, aggregator) == []
 
 
-def test_a_visit_that_closes_late_is_published_before_it_is_forgotten() -> None:
-    """After days of silence both are due at once: a later batch deletes it."""
+def test_a_visit_that_closes_late_is_published_before_it_expires() -> None:
+    """After days without records both are due: a later batch deletes it."""
     states, aggregator = new_table()
     tick(aggregator, FORGOTTEN_MS + SECOND_MS)
     tick(aggregator, FORGOTTEN_MS + 2 * MINUTE_MS)
@@ -122,8 +122,8 @@ def test_a_visit_that_closes_late_is_published_before_it_is_forgotten() -> None:
     assert tell(states, aggregator) == []
 
 
-def test_an_old_event_read_again_forgets_nothing_and_begins_nothing() -> None:
-    """The state stays as it was published until time deletes it."""
+def test_a_replayed_old_event_changes_nothing() -> None:
+    """The state stays as published until it expires."""
     states, aggregator = new_table()
     tick(aggregator, FORGOTTEN_MS + SECOND_MS)
     end(states, aggregator)
@@ -132,7 +132,7 @@ def test_an_old_event_read_again_forgets_nothing_and_begins_nothing() -> None:
     assert tell(states, aggregator) == [("closed", 1, 2)]
 
 
-def test_one_of_two_visits_is_forgotten_alone() -> None:
+def test_one_of_two_visits_expires() -> None:
     """The other stays, and the smaller state is written."""
     states, aggregator = new_table()
     tick(aggregator, CLOSES_MS + SECOND_MS)
@@ -147,8 +147,8 @@ def test_one_of_two_visits_is_forgotten_alone() -> None:
     assert tell(states, aggregator) == [("closed", 1, 2)]
 
 
-def test_a_clock_that_steps_back_closes_nothing_early() -> None:
-    """Log times are a broker's, and another may lead the partition next."""
+def test_a_clock_that_steps_back_closes_no_visit_early() -> None:
+    """Log append times come from the leader, which may change."""
     states, aggregator = new_table()
     aggregator.add(event("b"), source(2, NOON_MS - HOUR_MS))
     tick(aggregator, CLOSES_MS)
@@ -156,8 +156,8 @@ def test_a_clock_that_steps_back_closes_nothing_early() -> None:
     assert tell(states, aggregator) == [("open", 2, 2)]
 
 
-def test_a_batch_that_was_taken_back_leaves_nothing_to_close() -> None:
-    """The brake drops what a batch staged."""
+def test_a_discarded_batch_leaves_nothing_to_close() -> None:
+    """The circuit breaker discards staged writes."""
     states, aggregator = new_table()
     aggregator.add(event("b", session_id="s-2"), source(2))
     states.staged.clear()
@@ -166,8 +166,8 @@ def test_a_batch_that_was_taken_back_leaves_nothing_to_close() -> None:
     assert list(states.staged) == [KEY]
 
 
-def test_a_repeat_of_an_older_record_brings_nothing_back() -> None:
-    """Stream time follows it, and the next record again."""
+def test_a_replayed_record_does_not_restore_an_expired_visit() -> None:
+    """Stream time is its log append time, then that of the next record."""
     states, aggregator = new_table()
     tick(aggregator, CLOSES_MS + SECOND_MS)
     states.write()
@@ -182,8 +182,8 @@ def test_a_repeat_of_an_older_record_brings_nothing_back() -> None:
     assert tell(states, aggregator) == [("open", 1, 1)]
 
 
-def test_a_state_is_not_deleted_in_a_batch_that_read_its_events_again() -> None:
-    """A crash would have them read once more, with no state that knows them."""
+def test_a_state_is_not_deleted_in_a_batch_that_replays_its_events() -> None:
+    """After another crash they would be replayed without their state."""
     states, aggregator = new_table()
     tick(aggregator, CLOSES_MS + SECOND_MS)
     states.write()
@@ -198,13 +198,13 @@ def test_a_state_is_not_deleted_in_a_batch_that_read_its_events_again() -> None:
 
 
 def keys_of(states: FakeStates[SessionState]) -> set[bytes]:
-    """End the batch, and return the sessions that are kept."""
+    """Write the batch, and return the sessions in the table."""
     states.write()
     return set(states.stored())
 
 
 def full_table() -> tuple[FakeStates[SessionState], SessionAggregator]:
-    """Return a aggregator of three sessions: 1 began first, but 2 is idle for longest."""
+    """Return a table with three sessions: 1 started first, 2 is idle for longest."""
     states = FakeStates(SessionState)
     aggregator = SessionAggregator(states, RULES)
     for offset, number in enumerate((1, 2, 3, 1), start=1):
@@ -215,7 +215,7 @@ def full_table() -> tuple[FakeStates[SessionState], SessionAggregator]:
     return states, aggregator
 
 
-def test_the_session_idle_for_longest_leaves_when_there_is_no_room() -> None:
+def test_the_session_idle_for_longest_is_evicted() -> None:
     """An open one is closed first, so that its last value is published."""
     states, aggregator = full_table()
 
@@ -228,8 +228,8 @@ def test_the_session_idle_for_longest_leaves_when_there_is_no_room() -> None:
     assert keys_of(states) == {b"shop:1", b"shop:3"}
 
 
-def test_closed_sessions_leave_before_open_ones() -> None:
-    """However long ago the open one began."""
+def test_closed_sessions_are_evicted_before_open_ones() -> None:
+    """However old the open one is."""
     states, aggregator = full_table()
     tick(aggregator, NOON_MS + 40 * MINUTE_MS - SECOND_MS)
     assert keys_of(states) == {b"shop:1", b"shop:2", b"shop:3"}
@@ -238,8 +238,8 @@ def test_closed_sessions_leave_before_open_ones() -> None:
     assert keys_of(states) == {b"shop:1"}
 
 
-def test_a_session_that_was_evicted_begins_anew() -> None:
-    """With the next event; what it was before is not counted again."""
+def test_an_evicted_session_starts_another_visit() -> None:
+    """With the next event; earlier events are not counted again."""
     states, aggregator = full_table()
     for _ in range(2):
         aggregator.evict(limit=2)
@@ -250,8 +250,8 @@ def test_a_session_that_was_evicted_begins_anew() -> None:
     assert [visit.events for visit in states.stored()[b"shop:2"].visits] == [1]
 
 
-def test_events_of_a_session_that_left_change_nothing_when_read_again() -> None:
-    """Also by a successor, which finds no state that knows them."""
+def test_replayed_events_of_an_evicted_session_change_nothing() -> None:
+    """Also after a takeover without their state."""
     states, aggregator = full_table()
     for _ in range(2):
         aggregator.evict(limit=2)
@@ -264,8 +264,8 @@ def test_events_of_a_session_that_left_change_nothing_when_read_again() -> None:
     assert len(states.published) == published
 
 
-def test_a_successor_lets_nothing_leave_before_it_has_read_all_again() -> None:
-    """Neither is a closed session deleted, nor an open one closed in its place."""
+def test_nothing_is_evicted_during_a_replay() -> None:
+    """A closed session is not deleted, and an open one is not closed instead."""
     states, aggregator = full_table()
     aggregator.evict(limit=2)
     states.write()
@@ -277,8 +277,8 @@ def test_a_successor_lets_nothing_leave_before_it_has_read_all_again() -> None:
     assert again.evict(limit=1) == 1
 
 
-def test_a_session_that_closed_anew_does_not_leave_first() -> None:
-    """That it was closed before is no reason."""
+def test_a_reopened_session_is_not_evicted_first() -> None:
+    """That it was closed before does not count."""
     states, aggregator = full_table()
     aggregator.advance(source(4, NOON_MS + 40 * MINUTE_MS))
     end(states, aggregator)
@@ -292,10 +292,10 @@ def test_a_session_that_closed_anew_does_not_leave_first() -> None:
     assert keys_of(states) == {b"shop:2"}
 
 
-def test_so_many_leave_with_one_batch_that_the_loop_does_not_stand_still(
+def test_the_evictions_of_a_batch_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The others go with the next ones."""
+    """So that the event loop stays responsive; the next batches evict more."""
     monkeypatch.setattr(aggregator_module, "MAX_EVICTIONS_PER_BATCH", 1)
     states, aggregator = full_table()
     aggregator.advance(source(4, NOON_MS + 40 * MINUTE_MS))
@@ -306,8 +306,8 @@ def test_so_many_leave_with_one_batch_that_the_loop_does_not_stand_still(
     assert aggregator.evict(limit=1) == 1
 
 
-def test_a_batch_with_hundreds_of_visits_of_a_session_makes_no_large_record() -> None:
-    """An import, or a client that means harm; with the longest texts that the API takes."""
+def test_hundreds_of_visits_of_a_session_in_a_batch_fit_into_a_record() -> None:
+    """An import, or a malicious client, with the longest texts that the API accepts."""
     (states, aggregator), letters = new_table(), "aé中😀" * 512
     texts: dict[str, Any] = {
         "path": letters,
