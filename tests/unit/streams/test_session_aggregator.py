@@ -60,7 +60,7 @@ def end(states: FakeStates[SessionState], aggregator: SessionAggregator) -> None
     aggregator.evict(MAX_STATES)
 
 
-def tell(
+def published(
     states: FakeStates[SessionState], aggregator: SessionAggregator
 ) -> list[tuple[str, int, int]]:
     """Write the batch, and return state, events and revision of each visit."""
@@ -74,9 +74,9 @@ def test_a_visit_closes_after_the_inactivity_gap_and_the_grace_period() -> None:
     states, aggregator = new_table()
 
     tick(aggregator, CLOSES_MS)
-    assert tell(states, aggregator) == [("open", 1, 1)]
+    assert published(states, aggregator) == [("open", 1, 1)]
     tick(aggregator, CLOSES_MS + SECOND_MS)
-    assert tell(states, aggregator) == [("closed", 1, 2)]
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
 
 def test_event_times_do_not_close_visits() -> None:
@@ -85,7 +85,7 @@ def test_event_times_do_not_close_visits() -> None:
     for offset, moment in enumerate((-3_000 * HOUR, 24 * HOUR), start=2):
         aggregator.add(event(offset, event_ts=NOON + moment), source(offset))
 
-    assert {state for state, *_ in tell(states, aggregator)} == {"open"}
+    assert {state for state, *_ in published(states, aggregator)} == {"open"}
 
 
 def test_a_late_event_reopens_a_closed_visit() -> None:
@@ -94,9 +94,9 @@ def test_a_late_event_reopens_a_closed_visit() -> None:
     tick(aggregator, CLOSES_MS + SECOND_MS)
     aggregator.add(event("b"), source(2, CLOSES_MS + SECOND_MS))
 
-    assert tell(states, aggregator) == [("open", 2, 3)]
+    assert published(states, aggregator) == [("open", 2, 3)]
     tick(aggregator, CLOSES_MS + SECOND_MS + 36 * MINUTE_MS)
-    assert tell(states, aggregator) == [("closed", 2, 4)]
+    assert published(states, aggregator) == [("closed", 2, 4)]
 
 
 def test_a_visit_expires_after_the_retention_of_closed_visits() -> None:
@@ -106,9 +106,9 @@ def test_a_visit_expires_after_the_retention_of_closed_visits() -> None:
     end(states, aggregator)
 
     tick(aggregator, FORGOTTEN_MS)
-    assert tell(states, aggregator) == [("closed", 1, 2)]
+    assert published(states, aggregator) == [("closed", 1, 2)]
     tick(aggregator, FORGOTTEN_MS + SECOND_MS)
-    assert tell(states, aggregator) == []
+    assert published(states, aggregator) == []
 
 
 def test_a_visit_that_closes_late_is_published_before_it_expires() -> None:
@@ -116,10 +116,10 @@ def test_a_visit_that_closes_late_is_published_before_it_expires() -> None:
     states, aggregator = new_table()
     tick(aggregator, FORGOTTEN_MS + SECOND_MS)
     tick(aggregator, FORGOTTEN_MS + 2 * MINUTE_MS)
-    assert tell(states, aggregator) == [("closed", 1, 2)]
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
     tick(aggregator, FORGOTTEN_MS + 5 * MINUTE_MS)
-    assert tell(states, aggregator) == []
+    assert published(states, aggregator) == []
 
 
 def test_a_replayed_old_event_changes_nothing() -> None:
@@ -129,7 +129,7 @@ def test_a_replayed_old_event_changes_nothing() -> None:
     end(states, aggregator)
     aggregator.add(event("a"), source(1))
 
-    assert tell(states, aggregator) == [("closed", 1, 2)]
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
 
 def test_one_of_two_visits_expires() -> None:
@@ -141,10 +141,10 @@ def test_one_of_two_visits_expires() -> None:
     aggregator.add(event("b", event_ts=NOON + 9 * HOUR), src)
     end(states, aggregator)
     tick(aggregator, CLOSES_MS + HOUR_MS)
-    assert tell(states, aggregator) == [("closed", 1, 2), ("closed", 1, 2)]
+    assert published(states, aggregator) == [("closed", 1, 2), ("closed", 1, 2)]
 
     tick(aggregator, FORGOTTEN_MS + SECOND_MS)
-    assert tell(states, aggregator) == [("closed", 1, 2)]
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
 
 def test_a_clock_that_steps_back_closes_no_visit_early() -> None:
@@ -153,7 +153,7 @@ def test_a_clock_that_steps_back_closes_no_visit_early() -> None:
     aggregator.add(event("b"), source(2, NOON_MS - HOUR_MS))
     tick(aggregator, CLOSES_MS)
 
-    assert tell(states, aggregator) == [("open", 2, 2)]
+    assert published(states, aggregator) == [("open", 2, 2)]
 
 
 def test_a_discarded_batch_leaves_nothing_to_close() -> None:
@@ -179,7 +179,7 @@ def test_a_replayed_record_does_not_restore_an_expired_visit() -> None:
     aggregator.advance(source(2, FORGOTTEN_MS + SECOND_MS))
     aggregator.add(event("b"), source(2, FORGOTTEN_MS + SECOND_MS))
 
-    assert tell(states, aggregator) == [("open", 1, 1)]
+    assert published(states, aggregator) == [("open", 1, 1)]
 
 
 def test_a_state_is_not_deleted_in_a_batch_that_replays_its_events() -> None:
@@ -191,10 +191,10 @@ def test_a_state_is_not_deleted_in_a_batch_that_replays_its_events() -> None:
     tick(aggregator, CLOSES_MS + SECOND_MS)
     aggregator.add(event("a"), source(1))
     tick(aggregator, FORGOTTEN_MS + SECOND_MS)
-    assert tell(states, aggregator) == [("closed", 1, 2)]
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
     tick(aggregator, FORGOTTEN_MS + 5 * MINUTE_MS)
-    assert tell(states, aggregator) == []
+    assert published(states, aggregator) == []
 
 
 def keys_of(states: FakeStates[SessionState]) -> set[bytes]:
