@@ -3,7 +3,7 @@
 `python -m tests.integration.streams.counting_worker <bootstrap> <prefix>`: `forward` copies
 `<prefix>-in` to `<prefix>-out` in the same partition, with the source offset in a header;
 `count` counts the records of each key in the table `<prefix>-counts`. A record whose value is
-`poison` is refused. It prints a line when it becomes ready, and when it stops being so.
+`poison` is dead-lettered. It prints a line whenever its readiness changes.
 """
 
 import asyncio

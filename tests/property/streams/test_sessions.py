@@ -179,16 +179,17 @@ def test_a_single_visit_is_updated_like_one_of_several(data: st.DataObject) -> N
     made = data.draw(st.lists(events(), min_size=1, max_size=8))
     long_ago = rules.apply(None, event(99, event_ts=0), source(0), RULES)
     alone = rules.apply(None, made[0](0), source(1), RULES)
-    beside = replace(alone, visits=[*long_ago.visits, *alone.visits])
+    with_another = replace(alone, visits=[*long_ago.visits, *alone.visits])
 
     for index, make in enumerate(made[1:], 1):
-        before = to_builtins(alone), to_builtins(beside)
+        before = to_builtins(alone), to_builtins(with_another)
         changed = [
-            rules.apply(state, make(index), source(1 + index), RULES) for state in (alone, beside)
+            rules.apply(state, make(index), source(1 + index), RULES)
+            for state in (alone, with_another)
         ]
-        assert (to_builtins(alone), to_builtins(beside)) == before
-        alone, beside = changed
-        assert beside == replace(alone, visits=[*long_ago.visits, *alone.visits])
+        assert (to_builtins(alone), to_builtins(with_another)) == before
+        alone, with_another = changed
+        assert with_another == replace(alone, visits=[*long_ago.visits, *alone.visits])
 
 
 @given(logs(events()), steps())

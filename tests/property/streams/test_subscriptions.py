@@ -51,7 +51,7 @@ def wanted(draw: st.DrawFn) -> Wanted:
     given_params = st.tuples(st.just("payment"), _PAYMENTS) | st.tuples(
         st.just("error.rate"), _RATES
     )
-    asked: Wanted = {}
+    wanted: Wanted = {}
     for name, (rule, params) in enumerate(draw(st.lists(given_params, max_size=5))):
         one = subscription(
             name,
@@ -60,8 +60,8 @@ def wanted(draw: st.DrawFn) -> Wanted:
             site_id=draw(st.sampled_from(["shop", "blog"])),
             enabled=draw(st.sampled_from([True, True, True, False])),
         )
-        asked[one.subscription_id] = one
-    return asked
+        wanted[one.subscription_id] = one
+    return wanted
 
 
 @st.composite
@@ -108,12 +108,12 @@ def scan(log: Sequence[Logged], one: Subscription) -> dict[str, tuple[str, str |
 
 @given(logs(events(), Shape(WAITS_MS, size=60, partitions=2)), wanted(), steps())
 def test_each_subscription_gets_the_alerts_of_a_scan(
-    log: list[Logged], asked: Wanted, plan: list[Step]
+    log: list[Logged], wanted: Wanted, plan: list[Step]
 ) -> None:
     """With any crashes and replays. The alerts of rules without parameters do not change."""
-    sent = raise_alerts(log, plan, asked)
+    sent = raise_alerts(log, plan, wanted)
 
-    for name, one in asked.items():
+    for name, one in wanted.items():
         found = {
             alert.alert_id: (alert.subject, alert.event_id)
             for alert in sent

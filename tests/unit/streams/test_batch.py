@@ -90,44 +90,44 @@ FIFTY = [True] * MAX_CONSECUTIVE_DEAD_LETTERS
 
 def test_too_many_consecutive_dead_letters_open_the_circuit_breaker() -> None:
     """Also across batches. Then no record of the partition has an effect, valid ones included."""
-    brake = CircuitBreaker()
-    brake.check(a_batch(FIFTY))
-    brake.note_processed(a_batch(FIFTY))
+    breaker = CircuitBreaker()
+    breaker.check(a_batch(FIFTY))
+    breaker.note_processed(a_batch(FIFTY))
 
     with pytest.raises(PartitionStoppedError, match=r"51 records of events-raw/0 in a row .*dlq"):
-        brake.check(a_batch([True], first_offset=50))
+        breaker.check(a_batch([True], first_offset=50))
     with pytest.raises(PartitionStoppedError):
-        brake.check(a_batch([False], first_offset=51))
-    assert "before offset 51" in brake.stopped["events-raw", 0]
+        breaker.check(a_batch([False], first_offset=51))
+    assert "before offset 51" in breaker.stopped["events-raw", 0]
 
 
 def test_a_valid_record_in_between_keeps_the_circuit_breaker_closed() -> None:
     """Poison records are rare; a bug affects every record."""
-    brake = CircuitBreaker()
+    breaker = CircuitBreaker()
     for number in range(9):
         batch = a_batch([*FIFTY, False], first_offset=51 * number)
-        brake.check(batch)
-        brake.note_processed(batch)
+        breaker.check(batch)
+        breaker.note_processed(batch)
 
-    assert brake.stopped == {}
+    assert breaker.stopped == {}
 
 
 def test_other_partitions_continue() -> None:
     """Each partition has its own count."""
-    brake = CircuitBreaker()
-    brake.note_processed(a_batch(FIFTY))
+    breaker = CircuitBreaker()
+    breaker.note_processed(a_batch(FIFTY))
 
-    brake.check(a_batch([True], partition=1))
-    assert brake.stopped == {}
+    breaker.check(a_batch([True], partition=1))
+    assert breaker.stopped == {}
 
 
 def test_a_batch_that_is_processed_again_is_not_counted_twice() -> None:
     """Only completed batches count."""
-    brake = CircuitBreaker()
+    breaker = CircuitBreaker()
     for _ in range(3):
-        brake.check(a_batch(FIFTY))
+        breaker.check(a_batch(FIFTY))
 
-    assert brake.stopped == {}
+    assert breaker.stopped == {}
 
 
 class Clock:
