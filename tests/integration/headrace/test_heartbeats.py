@@ -45,7 +45,7 @@ async def test_processes_appear_report_changes_and_disappear(settings: KafkaSett
             async def both() -> bool:
                 return (await roles(settings)).keys() == {"api", "sinks"}
 
-            await eventually_async(both)
+            await eventually_async(both, within_seconds=30, what="both processes")
             status = (await roles(settings))["api"].status
             assert (status.counters, status.rejections) == ({"events_accepted": 5}, rejections)
             problems["sinks"] = "the database does not respond"
@@ -54,7 +54,7 @@ async def test_processes_appear_report_changes_and_disappear(settings: KafkaSett
                 reported = (await roles(settings))["sinks"].status.not_ready
                 return reported == "the database does not respond"
 
-            await eventually_async(is_reported)
+            await eventually_async(is_reported, within_seconds=30, what="the problem")
         assert (await roles(settings)).keys() == {"sinks"}
     assert await roles(settings) == {}
 
@@ -69,4 +69,4 @@ async def test_an_unreachable_kafka_neither_delays_nor_ends_a_process(
         async def is_logged() -> bool:
             return "`headrace status` cannot show this process" in caplog.text
 
-        await eventually_async(is_logged)
+        await eventually_async(is_logged, within_seconds=60, what="the log entry")
