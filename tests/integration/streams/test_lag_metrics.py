@@ -28,7 +28,7 @@ def value(worker: Worker, name: str, **labels: str) -> float | None:
 async def test_the_lag_is_what_the_group_has_not_committed(
     kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While an agent waits for its database, and afterwards. `headrace status` reads the commits."""
+    """While an agent is busy, and afterwards. `headrace status` reads the same commits."""
     monkeypatch.setattr(engine, "_WATCH_SECONDS", 0.5)
     topic = Topic(f"lag-{uuid4().hex}", "", "", "")
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
