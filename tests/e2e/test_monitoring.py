@@ -4,6 +4,7 @@ import subprocess
 import urllib.request
 
 from tests.e2e import operating
+from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
 from tests.fixtures.promtool import promtool
 from tests.fixtures.waiting import eventually
@@ -17,8 +18,11 @@ def metrics(stack: Stack) -> str:
         return str(response.read().decode())
 
 
-def test_the_metrics_of_all_roles_follow_an_event_from_its_202_to_sql(stack: Stack) -> None:
+def test_metrics_follow_an_event_from_its_202_to_sql_and_the_status_shows_all_processes(
+    make_stack: MakeStack,
+) -> None:
     """On the port of `headrace up`; promtool accepts what it serves."""
+    stack = make_stack({})
     for number in range(3):
         assert stack.post({**EVENT, "session_id": f"s{number}"})[0] == 202
 
@@ -45,10 +49,6 @@ def test_the_metrics_of_all_roles_follow_an_event_from_its_202_to_sql(stack: Sta
         check=False,
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
-
-
-def test_the_status_shows_all_processes(stack: Stack) -> None:
-    """Each reports itself; all are ready."""
 
     def ready() -> list[str]:
         processes = operating.status(stack)[1]["processes"]
