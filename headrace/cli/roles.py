@@ -140,11 +140,10 @@ def _serve(app: "Api | Query | Web", settings: "Settings") -> None:
     from headrace.roles.metrics_server import serve_metrics
     from producer_api.http.listen import ListenError
     from producer_api.http.server import serve_app
-    from schemas.operational_endpoints import Operations
 
-    operations = Operations(app.operations.registry, app.operations.checks)
+    (registry, checks) = (app.operations.registry, app.operations.checks)
     try:
-        with serve_metrics(operations, settings.metrics):
+        with serve_metrics(registry, checks, settings.metrics):
             code = serve_app(app, settings.api)
     except ListenError as error:
         raise cannot_listen(error, "HEADRACE_API__HOST and HEADRACE_API__PORT") from None

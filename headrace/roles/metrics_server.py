@@ -5,37 +5,45 @@ It runs in a thread, so that it responds while the role's event loop is busy.
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import uvicorn
-from starlette.applications import Starlette
+from prometheus_client import CollectorRegistry
 
 from headrace.errors import UserError
-from producer_api.http.listen import ListenError, listen
 from schemas.observation_settings import MetricsSettings
-from schemas.operational_endpoints import MONITORING_PATHS, Operations
 
 _STOP_SECONDS = 5.0
 
 
 @contextmanager
-def serve_metrics(operations: Operations, settings: MetricsSettings) -> Iterator[None]:
+def serve_metrics(
+    registry: CollectorRegistry,
+    checks: Sequence[Callable[[], str | None]],
+    settings: MetricsSettings,
+) -> Iterator[None]:
     """Serve while the context is open, if the settings have a port.
 
-    Raises `UserError` if the address cannot be listened on. The checks of `operations` are called
-    in another thread.
+    `/readyz` responds with the first reason of `checks`, which are called in another
+    thread. Raises `UserError` if the address cannot be listened on.
     """
     if not settings.port:
         yield
         return
+    # Stream roles need no HTTP server otherwise.
+    import uvicorn  # noqa: PLC0415
+    from starlette.applications import Starlette  # noqa: PLC0415
+
+    from producer_api.http.listen import ListenError, listen  # noqa: PLC0415
+    from schemas.operational_endpoints import MONITORING_PATHS, Operations  # noqa: PLC0415
+
     try:
         listener = listen(settings.host, settings.port)
     except ListenError as error:
         raise UserError(
             f"{error}. Choose another with HEADRACE_METRICS__HOST and HEADRACE_METRICS__PORT"
         ) from None
-    app = Starlette(routes=operations.routes(MONITORING_PATHS))
+    app = Starlette(routes=Operations(registry, checks).routes(MONITORING_PATHS))
     server = uvicorn.Server(
         uvicorn.Config(
             app,

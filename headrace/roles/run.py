@@ -22,7 +22,6 @@ from headrace.roles.status import STALE_SECONDS, RoleStatus, StatusFile
 from headrace.roles.tracing import open_tracer
 from kafka_clients.access import check_access
 from kafka_clients.problems import explain_error
-from schemas.operational_endpoints import Operations
 from schemas.settings import Settings
 from schemas.topic_prefix import prefixed
 from schemas.topics import TOPICS
@@ -69,7 +68,7 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
     reporter = _Reporter(name, status, open_tracer(settings.tracing, name))
     log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
     try:
-        with serve_metrics(reporter.operations, settings.metrics):
+        with serve_metrics(REGISTRY, [reporter.why_not_ready], settings.metrics):
             async with heartbeats(settings.kafka, name, reporter.heartbeat):
                 await _wait_for_access(name, settings, stop, reporter)
                 await work(settings, stop, reporter.watch)
@@ -143,8 +142,6 @@ class _Reporter:
         self._worker: Worker | None = None
         self._task: asyncio.Task[None] | None = None
         REGISTRY.register(StatusMetrics(role, lambda: self._status))
-        #: The health checks and metrics of this process.
-        self.operations = Operations(REGISTRY, [self._why_not_ready])
 
     def watch(self, worker: Worker) -> None:
         """Report the status of a worker until `stop`."""
@@ -172,8 +169,8 @@ class _Reporter:
         if self._file is not None:
             self._file.write(status)
 
-    def _why_not_ready(self) -> str | None:
-        """Return why the role is not ready; called in another thread."""
+    def why_not_ready(self) -> str | None:
+        """Return why the role is not ready; None if it is. Called in another thread."""
         age = time.time() - self._status.at
         if self._worker is not None and age > STALE_SECONDS:
             return f"{self._role} has not updated its status for {age:.0f} s"

@@ -14,7 +14,6 @@ from headrace.roles.metrics import RoleMetrics, StatusMetrics, write_metrics
 from headrace.roles.metrics_server import serve_metrics
 from headrace.roles.status import RoleStatus, StatusFile
 from schemas.observation_settings import MetricsSettings
-from schemas.operational_endpoints import Operations
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -30,10 +29,10 @@ def test_a_role_serves_health_readiness_and_metrics(unused_tcp_port: int) -> Non
     """The reason of the readiness, and nothing else; the port is closed afterwards."""
     registry, problems = CollectorRegistry(), ["Kafka is not reached"]
     registry.register(StatusMetrics("streams", lambda: RoleStatus(None, 3, 0, 0.0)))
-    operations = Operations(registry, [lambda: problems[0] if problems else None])
+    checks = [lambda: problems[0] if problems else None]
     settings = MetricsSettings(host="127.0.0.1", port=unused_tcp_port)
 
-    with serve_metrics(operations, settings):
+    with serve_metrics(registry, checks, settings):
         assert get(unused_tcp_port, "/healthz") == (200, '{"status":"ok"}')
         assert get(unused_tcp_port, "/readyz") == (
             503,
@@ -56,14 +55,14 @@ def test_a_port_in_use_is_an_error_that_names_the_setting() -> None:
         settings = MetricsSettings(host="127.0.0.1", port=taken.getsockname()[1])
         with (
             pytest.raises(UserError, match=r"the port is in use.*HEADRACE_METRICS__PORT"),
-            serve_metrics(Operations(CollectorRegistry(), []), settings),
+            serve_metrics(CollectorRegistry(), [], settings),
         ):
             pass
 
 
 def test_without_a_port_nothing_is_served() -> None:
     """The default."""
-    with serve_metrics(Operations(CollectorRegistry(), []), MetricsSettings()):
+    with serve_metrics(CollectorRegistry(), [], MetricsSettings()):
         pass
 
 
