@@ -162,6 +162,8 @@ async def test_a_failed_event_gets_500_as_over_asgi(
     assert "headrace_api_events_failed_total 2.0" in text
     assert 'headrace_api_events_accepted_total{type="copy"} 1.0' in text
     assert "headrace_api_request_seconds_count 3.0" in text
+    assert 'headrace_api_requests_total{route="/api/event",status="500"} 2.0' in text
+    assert 'headrace_api_requests_total{route="/api/event",status="202"} 1.0' in text
 
 
 async def test_an_unresponsive_kafka_causes_500_at_the_deadline(fake: FakeKafka) -> None:
