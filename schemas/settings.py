@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.kafka_settings import KafkaSettings
 from schemas.kubernetes import is_service_variable
+from schemas.observation_settings import LogSettings, MetricsSettings, TracingSettings
 from schemas.postgres_url import parse_postgres_url
 from schemas.root_path import parse_root_path
 from schemas.secret_files import is_readable, read_keys, read_secret_file
@@ -348,6 +349,9 @@ class Settings(BaseSettings):
     webhooks: WebhooksSettings = WebhooksSettings()
     retention: RetentionSettings = RetentionSettings()
     secrets: SecretsSettings = SecretsSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 #: The groups by their names in environment variables.

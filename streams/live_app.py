@@ -35,12 +35,13 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     """
     kafka = settings.kafka
     cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
-    worker = _build(kafka, cluster.epoch)
+    worker = build(kafka, cluster.epoch)
     watch(worker)
     await worker.run(stop)
 
 
-def _build(kafka: KafkaSettings, epoch: int) -> Worker:
+def build(kafka: KafkaSettings, epoch: int) -> Worker:
+    """Return the worker of the role with its agents, for a cluster with this epoch."""
     counting = count_live.Counting()
 
     async def positions(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -52,7 +53,7 @@ def _build(kafka: KafkaSettings, epoch: int) -> Worker:
         begins = counting.assign(ranges)
         return {tp: begins[tp.partition] for tp in sources}
 
-    worker = Worker(prefixed(APP_ID), kafka, positions=positions)
+    worker = Worker(prefixed(APP_ID), kafka, positions=positions, role="live")
     count_live.register(worker, counting)
     report_live.register(worker, counting, kafka, prefixed(ROUTER_ID), epoch)
     return worker
