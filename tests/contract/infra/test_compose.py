@@ -23,6 +23,7 @@ from tests.contract.infra.manifests import (
     schema_errors,
 )
 from tests.fixtures import debian
+from tests.fixtures.promtool import promtool
 
 COMPOSE: dict[str, Any] = read_yaml(INFRA / "compose.yaml")
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -128,6 +129,13 @@ def test_prometheus_scrapes_every_role() -> None:
     assert sorted(discovery["names"]) == sorted(ROLES)
     assert (discovery["type"], discovery["port"]) == ("A", METRICS_PORT)
     assert config["rule_files"] == ["rules.yml"]
+    checked = subprocess.run(
+        [promtool(), "check", "config", "--lint-fatal", str(INFRA / "prometheus/prometheus.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:
