@@ -20,6 +20,7 @@ from streams.app import APP_ID as ROUTER_ID
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.offset_range import offset_ranges_since
 from streams.engine.worker import Worker
+from streams.live_metrics import LiveMetrics
 
 #: The consumer group, before its prefix: never renamed.
 APP_ID = "headrace-live"
@@ -55,5 +56,6 @@ def build(kafka: KafkaSettings, epoch: int) -> Worker:
 
     worker = Worker(prefixed(APP_ID), kafka, positions=positions, role="live")
     count_live.register(worker, counting)
+    worker.metrics.registry.register(LiveMetrics(counting))
     report_live.register(worker, counting, kafka, prefixed(ROUTER_ID), epoch)
     return worker

@@ -29,5 +29,5 @@ def status(
         with suppress(KeyboardInterrupt), watching(as_json=as_json) as update:
             while True:
                 update(asyncio.run(collect_status(data_dir)))
-    if show(lambda: asyncio.run(collect_status(data_dir)), as_json=as_json).problems:
+    elif show(lambda: asyncio.run(collect_status(data_dir)), as_json=as_json).problems:
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from kafka_clients.clients import CLIENT_ERRORS, make_consumer
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import ProcessStatus, RejectionCount
 from schemas.topics import PROCESSES
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 #: The interval of heartbeats. A change of the readiness is reported within `CHECK_SECONDS`.
 HEARTBEAT_SECONDS = 10.0
 CHECK_SECONDS = 1.0
+#: How long a missing topic, or an unreachable Kafka, is not logged: `headrace up` starts the roles
+#: before the broker is ready and the topics exist.
+QUIET_SECONDS = 30.0
 #: How long the end of a process waits until its last record is confirmed.
 _STOP_SECONDS = 2.0
 
@@ -54,7 +58,7 @@ async def heartbeats(kafka: KafkaSettings, role: str, read: Read) -> AsyncIterat
         started_at=time.time_ns() // 1_000,
     )
     async with open_publisher(kafka, PROCESSES) as publish:
-        heartbeat = _Heartbeat(publish, process, read)
+        heartbeat = _Heartbeat(kafka, publish, process, read)
         task = asyncio.create_task(heartbeat.run())
         try:
             yield
@@ -76,7 +80,14 @@ async def send_heartbeats(kafka: KafkaSettings, role: str, read: Read) -> None:
 class _Heartbeat:
     """Sends the status of a process. `is_confirmed` is whether Kafka confirmed the last one."""
 
-    def __init__(self, publish: PublishConfiguration, process: ProcessStatus, read: Read) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        publish: PublishConfiguration,
+        process: ProcessStatus,
+        read: Read,
+    ) -> None:
+        self._kafka = kafka
         self._publish = publish
         self._process = process
         self._read = read
@@ -97,6 +108,7 @@ class _Heartbeat:
 
     async def run(self) -> None:
         """Send the status regularly, and when the readiness changes."""
+        await self._wait_for_topic()
         was_confirmed = True
         while True:
             try:
@@ -113,5 +125,30 @@ class _Heartbeat:
                 if self.is_confirmed and self._has_changed():
                     break
 
+    async def _wait_for_topic(self) -> None:
+        """Return when the topic exists; a producer could create it with wrong settings."""
+        quiet_until, is_logged = time.monotonic() + QUIET_SECONDS, False
+        while not await _topic_exists(self._kafka):
+            if not is_logged and time.monotonic() > quiet_until:
+                is_logged = True
+                log.warning(
+                    "`headrace status` cannot show this process: Kafka at %s is not reached, or "
+                    "has no topic %s, which `headrace topics create` creates",
+                    self._kafka.bootstrap_servers,
+                    PROCESSES.name,
+                )
+            await asyncio.sleep(CHECK_SECONDS)
+
     def _has_changed(self) -> bool:
         return self._sent is None or self._read().not_ready != self._sent.not_ready
+
+
+async def _topic_exists(kafka: KafkaSettings) -> bool:
+    consumer = make_consumer(kafka)
+    try:
+        await consumer.start()
+        return PROCESSES.name in await consumer.topics()
+    except CLIENT_ERRORS:
+        return False
+    finally:
+        await consumer.stop()

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ def pythons() -> list[str]:
         managed = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"))
         named = shutil.which(f"python3.{minor}")
         found += [*map(str, managed), *([named] if named else [])][:1]
-    return found
+    return found or [sys.executable]
 
 
 def cases() -> list[tuple[str, str]]:

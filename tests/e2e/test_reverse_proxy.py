@@ -4,6 +4,7 @@ import json
 import re
 import ssl
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from selenium.webdriver import Chrome
 from headrace.local.broker.ports import free_port
 from tests.e2e.page.live_page import LivePage
 from tests.e2e.stack import Stack
-from tests.fixtures import chromium, nginx
+from tests.fixtures import caddy, chromium, nginx
 from tests.fixtures.markdown import ROOT, blocks
 from tests.fixtures.waiting import eventually
 
@@ -137,3 +138,23 @@ def test_programs_use_the_address_of_the_proxy(
     links = {alert["details"]["dashboard_url"] for alert in alerts()}
     assert links == {f"{proxied.url}/?site={site}"}
     assert [server["url"] for server in servers] == [url, "/headrace"]
+
+
+def test_the_proxy_of_the_compose_file_forwards_streams_at_once(
+    proxied: Proxied, token: str, tmp_path: Path
+) -> None:
+    """Although it compresses; and browsers use TLS from then on."""
+    event = {"type": "pageview", "site_id": "caddy", "session_id": "s1", "path": "/"}
+    headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip"}
+    with caddy.proxying(f"127.0.0.1:{proxied.stack.port}", tmp_path) as (url, trust):
+        behind = proxied._replace(trust=trust)
+        assert behind.request(f"{url}/api/event", event)["status"] == "accepted"
+        request = urllib.request.Request(f"{url}/api/sites/caddy/live/stream", headers=headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=15, context=trust) as stream:  # noqa: S310
+            decompress = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            is_compressed = stream.headers["content-encoding"] == "gzip"
+            first = stream.read1(64 * 1024)
+            text = decompress.decompress(first) if is_compressed else first
+            assert stream.headers["strict-transport-security"]
+
+    assert b"event: live" in text or b"retry:" in text

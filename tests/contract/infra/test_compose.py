@@ -1,13 +1,11 @@
 """The Compose file: valid, hardened, with settings and commands that exist."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.main import app
@@ -22,7 +20,7 @@ from tests.contract.infra.manifests import (
     schema,
     schema_errors,
 )
-from tests.fixtures import debian
+from tests.fixtures import caddy
 from tests.fixtures.promtool import promtool
 
 COMPOSE: dict[str, Any] = read_yaml(INFRA / "compose.yaml")
@@ -149,22 +147,12 @@ def test_grafana_finds_prometheus_and_the_dashboards() -> None:
     assert {provider["options"]["path"], "/etc/grafana/provisioning"} <= mounted
 
 
-@pytest.fixture(scope="module")
-def caddy() -> str:
-    """Return the path of Caddy, installed where it is missing."""
-    if shutil.which("caddy") is None:
-        debian.install(("caddy",), LookupError("the tests found no caddy"))
-    found = shutil.which("caddy")
-    assert found is not None
-    return found
-
-
-def test_the_proxy_is_valid_and_forwards_each_path_to_its_role(caddy: str, tmp_path: Path) -> None:
+def test_the_proxy_is_valid_and_forwards_each_path_to_its_role(tmp_path: Path) -> None:
     """The paths of `query` are listed; all others are those of `api`."""
-    config = INFRA / "caddy/Caddyfile"
+    config = caddy.CADDYFILE
     home = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     validated = subprocess.run(
-        [caddy, "validate", "--adapter", "caddyfile", "--config", str(config)],
+        [caddy.find(), "validate", "--adapter", "caddyfile", "--config", str(config)],
         env=home,
         capture_output=True,
         text=True,

@@ -1,12 +1,17 @@
 """The processes of a cluster, and the rejections that they report, in `headrace status`."""
 
 import io
+import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from headrace.ops.status.model import Role, Status
+from headrace.cli.main import app
+from headrace.ops.status.model import Problem, Role, Status
 from headrace.ops.status.problems import find_problems
 from headrace.ops.status.processes import Heartbeat, processes_of, rejections_of
 from headrace.ops.status.table import render_status
@@ -72,6 +77,28 @@ def test_a_process_that_is_not_ready_is_a_problem_with_its_host() -> None:
         "sinks is not ready: no disk",
         "api on far (process 17) is not ready: Kafka denies access",
     ]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_watch_updates_until_ctrl_c(as_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Problems are no reason to exit with 1; with `--json`, each status is one line."""
+    updates = iter(["streams", "sinks"])
+
+    async def collect(_: Path) -> Status:
+        if (role := next(updates, None)) is None:
+            raise KeyboardInterrupt
+        problem = Problem(what=f"{role} is not ready", do="wait")
+        return Status(problems=[problem], processes=processes_of([heartbeat(role, "a")], NOW))
+
+    monkeypatch.setattr("headrace.ops.status.collect.collect_status", collect)
+    result = CliRunner().invoke(app, ["status", "--watch", *(["--json"] if as_json else [])])
+
+    assert result.exit_code == 0
+    if as_json:
+        statuses = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [one["processes"][0]["role"] for one in statuses] == ["streams", "sinks"]
+    else:
+        assert "sinks is not ready" in result.stdout
 
 
 def test_rejections_are_summed_over_all_processes() -> None:
