@@ -60,10 +60,10 @@ def install(how: str, python: str, folder: Path) -> list[str]:
     environment = folder / "environment"
     if how == "pip":
         subprocess.run([python, "-m", "venv", environment], check=True)
-        pip = [environment / "bin/pip", "install", "--quiet", requirement]
+        pip = [str(environment / "bin/pip"), "install", "--quiet", requirement]
         subprocess.run(pip, check=True)
         return [str(environment / "bin/headrace")]
-    pipx = [UV, "tool", "run", "pipx", "install", "--quiet", "--python", python, requirement]
+    pipx = [str(UV), "tool", "run", "pipx", "install", "--quiet", "--python", python, requirement]
     homes = {"PIPX_HOME": str(environment), "PIPX_BIN_DIR": str(environment / "bin")}
     subprocess.run(pipx, env={**os.environ, **homes}, check=True)
     return [str(environment / "bin/headrace")]

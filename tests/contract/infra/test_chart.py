@@ -221,7 +221,7 @@ def test_prometheus_finds_the_pods(manifests: list[Manifest]) -> None:
     monitors = [manifest for manifest in manifests if manifest["kind"] == "PodMonitor"]
     for deployment in of_kind(manifests, "Deployment").values():
         annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
-        assert ("prometheus.io/port" in annotations) is not monitors
+        assert ("prometheus.io/port" in annotations) is (not monitors)
         assert annotations.get("prometheus.io/port", str(METRICS_PORT)) == str(METRICS_PORT)
     for monitor in monitors:
         assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics"}]
