@@ -42,10 +42,20 @@ class TrustedProxies:
 
     def is_https(self, peer: str, headers: Iterable[RawHeader]) -> bool:
         """Return True if a trusted proxy received the request over TLS."""
-        return self.trusts(peer) and any(
-            name == b"x-forwarded-proto" and value.rpartition(b",")[2].strip().lower() == b"https"
-            for name, value in headers
-        )
+        return self._last(peer, headers, b"x-forwarded-proto", "proto").lower() == "https"
+
+    def host(self, peer: str, headers: Iterable[RawHeader]) -> str:
+        """Return the host, with a port if any, that a trusted proxy was asked for; else ""."""
+        return self._last(peer, headers, b"x-forwarded-host", "host")
+
+    def _last(self, peer: str, headers: Iterable[RawHeader], header: bytes, parameter: str) -> str:
+        """Return the value that the nearest proxy set in `header` or in `Forwarded`."""
+        if not self.trusts(peer):
+            return ""
+        values = {name: value.rpartition(b",")[2].decode("latin-1") for name, value in headers}
+        if header in values:
+            return values[header].strip()
+        return _parameter(values.get(b"forwarded", ""), parameter)
 
     def _search(self, text: str) -> bool:
         address = parse_address(text)
@@ -80,13 +90,15 @@ def _hops(headers: Iterable[RawHeader]) -> list[str]:
     for name, value in headers:
         if name in values:
             values[name] += value.decode("latin-1").split(",")
-    return values[b"x-forwarded-for"] or [_for(element) for element in values[b"forwarded"]]
+    return values[b"x-forwarded-for"] or [
+        _parameter(element, "for") for element in values[b"forwarded"]
+    ]
 
 
-def _for(element: str) -> str:
-    """Return the parameter `for` of an element of `Forwarded` (RFC 7239); empty without one."""
+def _parameter(element: str, name: str) -> str:
+    """Return a parameter of an element of `Forwarded` (RFC 7239); empty without it."""
     for parameter in element.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "for":
-            return value
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"')
     return ""
