@@ -18,6 +18,7 @@ from sqlalchemy import Connection, delete
 from headrace.admin.database import connected
 from headrace.errors import UserError
 from headrace.ops.audit.snapshot import read_snapshot
+from headrace.ops.blocks import block as block_ids
 from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts
 from headrace.ops.erase.selection import (
     FoundSession,
@@ -29,14 +30,11 @@ from headrace.ops.erase.selection import (
 from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from schemas.batched import batched
-from schemas.blocked_ids import hash_of, key_of
 from schemas.event_types import ERASE
 from schemas.headers import ERASE_FROM, ERASE_UNTIL, TYPE
 from schemas.plurals import counted
-from schemas.records import BlockedId
 from schemas.settings import Settings
-from schemas.topics import BLOCKED_IDS, EVENTS_RAW
-from sinks.delivery.publisher import Unavailable, open_publisher
+from schemas.topics import EVENTS_RAW
 from sinks.sql.retries import Retrier
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 from streams.app import partitioner
@@ -95,7 +93,7 @@ async def erase(
         open_producer(settings) as producer,
     ):
         if block:
-            await _block(settings, selection)
+            await block_ids(settings.kafka, selection.site_id, selection.ids)
         for _ in range(_ROUNDS):
             on_step("waiting until all events are stored")
             await _wait_until_stored(cluster, settings)
@@ -112,20 +110,6 @@ async def erase(
         if selection.is_site:
             await _write(settings, partial(_erase_rest, selection, receipt))
     return receipt
-
-
-async def _block(settings: Settings, selection: Selection) -> None:
-    """Reject events with these ids from now on, within a few seconds."""
-    site, now = selection.site_id, time.time_ns() // 1_000
-    async with open_publisher(settings.kafka, BLOCKED_IDS) as publish:
-        for kind, value in (("visitor", selection.visitor_id), ("user", selection.user_id)):
-            if value is not None:
-                hashed = hash_of(site, kind, value)
-                record = BlockedId(site_id=site, hash=hashed, created_at=now)
-                try:
-                    await publish(key_of(site, hashed), record)
-                except Unavailable as error:
-                    raise UserError(f"{error}. {_FAILED}") from error
 
 
 async def _wait_until_stored(cluster: Cluster, settings: Settings) -> None:

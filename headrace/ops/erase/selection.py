@@ -40,6 +40,12 @@ class Selection(NamedTuple):
         """Whether everything of the site is meant."""
         return self.visitor_id is None and self.user_id is None and self.before is None
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of the person, by kind."""
+        ids = {"visitor": self.visitor_id, "user": self.user_id}
+        return {kind: value for kind, value in ids.items() if value is not None}
+
 
 class FoundSession(NamedTuple):
     """A session to erase: the number of its events and visits, and their range of time (us)."""
