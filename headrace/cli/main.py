@@ -14,6 +14,7 @@ from rich.text import Text
 
 from headrace.cli import admin, roles
 from headrace.cli.adopt_cluster import adopt_cluster
+from headrace.cli.alerts import alerts
 from headrace.cli.audit import audit, rebuild
 from headrace.cli.blocks import blocks
 from headrace.cli.demo import demo
@@ -60,6 +61,7 @@ app.add_typer(dlq, name="dlq")
 app.add_typer(sites, name="sites")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
+app.add_typer(alerts, name="alerts")
 app.add_typer(blocks, name="blocks")
 app.add_typer(rebuild, name="rebuild")
 app.command(hidden=True)(roles.web)
