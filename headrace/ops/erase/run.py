@@ -19,12 +19,11 @@ from headrace.admin.database import connected
 from headrace.errors import UserError
 from headrace.ops.audit.snapshot import read_snapshot
 from headrace.ops.blocks import block as block_ids
-from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts
+from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts, find_alerts
 from headrace.ops.erase.selection import (
     FoundSession,
     Selection,
     count_visits,
-    find_alerting_events,
     find_sessions,
 )
 from headrace.ops.rebuild.cluster import Cluster, open_cluster
@@ -42,8 +41,8 @@ from streams.engine.producer import BatchProducer, OutRecord
 
 T = TypeVar("T")
 
-#: Sessions whose alerts are erased in one transaction.
-_BATCH_SIZE = 200
+#: Alerts that are erased in one transaction.
+_BATCH_SIZE = 500
 #: A person may be active while it runs.
 _ROUNDS = 3
 _APPLIED_TIMEOUT_SECONDS = 60.0
@@ -123,13 +122,12 @@ async def _wait_until_stored(cluster: Cluster, settings: Settings) -> None:
 async def _erase_alerts(
     settings: Settings, selection: Selection, found: Sequence[FoundSession], receipt: Receipt
 ) -> None:
-    site = selection.site_id
-
-    def of_sessions(sessions: Sequence[str], connection: Connection) -> ErasedAlerts:
-        return erase_alerts(connection, site, find_alerting_events(connection, site, sessions))
-
-    for batch in batched((one.session_id for one in found), _BATCH_SIZE):
-        receipt.add_alerts(await _write(settings, partial(of_sessions, batch)))
+    site, sessions = selection.site_id, {one.session_id for one in found}
+    alerts = await _read(settings, partial(find_alerts, site_id=site, sessions=sessions))
+    for batch in batched(alerts, _BATCH_SIZE):
+        receipt.add_alerts(
+            await _write(settings, partial(erase_alerts, site_id=site, alerts=batch))
+        )
 
 
 async def _send(
