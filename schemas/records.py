@@ -123,7 +123,8 @@ class VisitorClient(Struct, kw_only=True, frozen=True, gc=False):
 class Visit(Struct, kw_only=True, gc=False):
     """A session window: a maximal run of events without an inactivity gap (design D9).
 
-    `hosts` are the site's own hosts in its events, without `www.`. `spare_referrers` are later
+    `hosts` are the site's own hosts in its events, without `www.`; those of vouched events have the
+    prefix `key:` or `origin:` (`streams.domain.sessions.referrers`). `spare_referrers` are later
     referrers, which replace `referrer` if it turns out to be one of these hosts.
     `trust` is the highest trust of its events.
     """
