@@ -400,6 +400,29 @@ class Salt(Struct, kw_only=True, gc=False):
     created_at: int
 
 
+class RejectionCount(Struct, gc=False):
+    """Events of a site that access control rejected; `site_id` "": of sites not registered."""
+
+    site_id: str
+    reason: str
+    events: int
+
+
+class ProcessStatus(Struct, kw_only=True, gc=False):
+    """What a process reports about itself. `stopped` is True in its last record."""
+
+    process_id: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    started_at: int
+    stopped: bool = False
+    not_ready: str | None = None
+    counters: dict[str, int] = {}
+    rejections: list[RejectionCount] = []
+
+
 Record = (
     RawEvent
     | SessionState
@@ -414,4 +437,5 @@ Record = (
     | Salt
     | BlockedId
     | Site
+    | ProcessStatus
 )

@@ -44,7 +44,22 @@ class TrustedProxies:
 
     def is_https(self, peer: str, headers: Iterable[RawHeader]) -> bool:
         """Return True if a trusted proxy received the request over TLS."""
-        return self.trusts(peer) and _scheme(headers) == "https"
+        return self._nearest(peer, headers, b"x-forwarded-proto", "proto").lower() == "https"
+
+    def host(self, peer: str, headers: Iterable[RawHeader]) -> str:
+        """Return the host, with a port if any, that a trusted proxy was asked for; else ""."""
+        return self._nearest(peer, headers, b"x-forwarded-host", "host")
+
+    def _nearest(
+        self, peer: str, headers: Iterable[RawHeader], header: bytes, parameter: str
+    ) -> str:
+        """Return the value that the nearest proxy set in `header`, else in `Forwarded`."""
+        lines = list(headers) if self.trusts(peer) else []
+        if values := _values(lines, header):
+            return values[-1].rpartition(",")[2].strip()
+        for value in _values(lines, b"forwarded")[-1:]:
+            return next(elements_from_end(value), {}).get(parameter, "")
+        return ""
 
     def _search(self, text: str) -> bool:
         address = parse_address(text)
@@ -81,16 +96,6 @@ def _hops_from_end(headers: Iterable[RawHeader]) -> Iterator[str]:
     for value in reversed(_values(lines, b"forwarded")) if not forwarded_for else ():
         for parameters in elements_from_end(value):
             yield parameters.get("for", "")
-
-
-def _scheme(headers: Iterable[RawHeader]) -> str:
-    """Return the scheme that the nearest proxy reports; empty if it reports none."""
-    lines = list(headers)
-    if protos := _values(lines, b"x-forwarded-proto"):
-        return protos[-1].rpartition(",")[2].strip().lower()
-    for value in _values(lines, b"forwarded")[-1:]:
-        return next(elements_from_end(value), {}).get("proto", "").lower()
-    return ""
 
 
 def _values(headers: Iterable[RawHeader], wanted: bytes) -> list[str]:

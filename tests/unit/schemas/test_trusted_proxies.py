@@ -55,6 +55,18 @@ def test_without_trusted_proxies_headers_are_ignored() -> None:
     assert not TRUSTED.is_https("10.0.0.1", [(b"x-forwarded-proto", b"https, http")])
 
 
+def test_the_scheme_and_the_host_may_be_those_of_forwarded() -> None:
+    """RFC 7239; what the nearest proxy added counts, because a client can send the rest."""
+    headers = [
+        (b"forwarded", b'for=6.6.6.6;proto=http, for=1.1.1.1;proto=HTTPS;host="a.example:8443"')
+    ]
+
+    assert TRUSTED.is_https("10.0.0.1", headers)
+    assert TRUSTED.host("10.0.0.1", headers) == "a.example:8443"
+    assert TRUSTED.host("10.0.0.1", [(b"x-forwarded-host", b"evil, a.example")]) == "a.example"
+    assert TRUSTED.host("10.0.0.1", []) == TRUSTED.host("8.8.8.8", headers) == ""
+
+
 @pytest.mark.parametrize(
     ("value", "is_https"),
     [
