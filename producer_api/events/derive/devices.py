@@ -1,7 +1,6 @@
 """The kind of device in a user agent: desktop, mobile, tablet, tv, console, wearable or other."""
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Iterable
 
 #: In order, because most user agents have words of several kinds. RE2 has no lookahead.
 _WORDS = {
@@ -24,26 +23,15 @@ _WORDS = {
     "desktop": ("Windows", "Macintosh", "X11", "Linux", "CrOS", "FreeBSD", "OpenBSD"),
 }
 _KINDS = tuple(_WORDS)
+#: The pattern of each kind, for RE2.
+DEVICE_PATTERNS = ["|".join(words) for words in _WORDS.values()]
 
 
-def device_of(user_agent: str) -> str:
-    """Return the kind of device."""
-    found = words()(user_agent)
-    if not found:
+def device_of(found: Iterable[int]) -> str:
+    """Return the kind of device whose patterns, by index in `DEVICE_PATTERNS`, were found."""
+    first = min(found, default=len(_KINDS))
+    if first >= len(_KINDS):
         return "other"
-    kind = _KINDS[min(found)]
+    kind = _KINDS[first]
     # Only phones have Android and "Mobi".
     return "tablet" if kind == "android" else kind
-
-
-@cache
-def words() -> Callable[[str], list[int] | None]:
-    """Return the search for the words of each kind."""
-    import re2  # noqa: PLC0415
-
-    patterns = re2.Set.SearchSet()
-    for alternatives in _WORDS.values():
-        patterns.Add("|".join(alternatives))
-    patterns.Compile()
-    search: Callable[[str], list[int] | None] = patterns.Match
-    return search

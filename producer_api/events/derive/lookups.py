@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from producer_api.events.derive import bots, browsers, devices, domains, sources
+from producer_api.events.derive import browsers, domains, sources
 from producer_api.events.derive.browsers import Browser, read_user_agent
 from producer_api.events.derive.channels import Attribution, Trail, attribute
 from producer_api.events.derive.pages import Page, read_page
@@ -51,12 +51,6 @@ def load(visitors: Visitors, *, masks_emails: bool, database: str) -> Lookups:
 
     Raises `SettingsError` if the geographical database cannot be read.
     """
-    for data in (
-        bots.crawlers,
-        browsers.parser,
-        devices.words,
-        domains.public_suffixes,
-        sources.listed,
-    ):
+    for data in (browsers.parser, browsers.patterns, domains.public_suffixes, sources.listed):
         data()
     return Lookups(visitors, masks_emails=masks_emails, find_place=open_database(database))

@@ -23,7 +23,7 @@ BOT = "bot"
 _MAX_CHARACTERS = 512
 
 
-class Derived(msgspec.Struct, gc=False):
+class Derived(msgspec.Struct, gc=False, kw_only=True):
     """The fields of `RawEvent` that clients cannot send, in its order."""
 
     browser: str | None = None
@@ -39,7 +39,7 @@ class Derived(msgspec.Struct, gc=False):
     excluded: str | None = None
 
 
-class Derivation(Derived, gc=False, kw_only=True):
+class Derivation(Derived, gc=False):
     """The derived fields of an event, and what the steps need."""
 
     event: Any
@@ -192,9 +192,7 @@ STEPS: tuple[Step, ...] = (
 
 def derive(event: Any, client: Client, grant: Grant, lookups: Lookups) -> Derived:
     """Fill the event's fields, and return those that it has no attributes for. Never raises."""
-    derivation = Derivation(
-        event=event, client=client, grant=grant, lookups=lookups, trust=grant.trust
-    )
+    derivation = Derivation(event, client, grant, lookups, trust=grant.trust)
     for step in STEPS:
         step(derivation)
     return derivation
