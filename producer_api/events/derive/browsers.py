@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
-
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 from producer_api.events.derive.bots import crawler_patterns, is_library
 from producer_api.events.derive.devices import DEVICE_PATTERNS, device_of
 
 
-class Browser(Struct, frozen=True, gc=False):
+class Browser(NamedTuple):
     """What a user agent says."""
 
     name: str | None = None

@@ -6,6 +6,7 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -101,33 +102,31 @@ RULES: tuple[tuple[str, Callable[[Visitor], bool]], ...] = (
 )
 
 
-class Attribution(Struct, frozen=True, gc=False):
+#: `utm_source`, `utm_medium` and `utm_campaign`.
+Campaign = tuple[str | None, str | None, str | None]
+NO_CAMPAIGN: Campaign = (None, None, None)
+
+
+class Attribution(NamedTuple):
     """The source of a visitor, None if direct, and the channel."""
 
     source: str | None
     channel: str
 
 
-class Trail(Struct, frozen=True, gc=False):
-    """What an event says about where its visitor came from. `click` is the name of a click id."""
+def attribute(
+    campaign: Campaign, click: str | None, referrer_host: str | None, site_host: str | None
+) -> Attribution:
+    """Return the source and the channel: of the campaign, else of the referrer or the click id.
 
-    utm_source: str | None = None
-    medium: str | None = None
-    campaign: str | None = None
-    click: str | None = None
-    referrer_host: str | None = None
-    site_host: str | None = None
-
-
-def attribute(trail: Trail) -> Attribution:
-    """Return the source and the channel: of the campaign, else of the referrer or the click id."""
-    source = source_of_name(trail.utm_source or "")
-    referrer = trail.referrer_host
-    if source is None and referrer and not is_own(referrer, trail.site_host):
-        source = source_of_host(referrer)
-    if source is None and trail.click is not None:
-        source = listed().names[CLICK_SOURCES[trail.click].lower()]
-    channel = channel_of(_visitor(trail, source))
+    `click` is the name of a click id.
+    """
+    source = source_of_name(campaign[0]) if campaign[0] else None
+    if source is None and referrer_host and not is_own(referrer_host, site_host):
+        source = source_of_host(referrer_host)
+    if source is None and click is not None:
+        source = listed().names[CLICK_SOURCES[click].lower()]
+    channel = channel_of(_visitor(campaign, click or "", source))
     return Attribution(source.name if source else None, channel)
 
 
@@ -146,17 +145,12 @@ def is_own(referrer_host: str, site_host: str | None) -> bool:
     return referrer_host.endswith(domain) and registrable_domain(referrer_host) == domain
 
 
-def _visitor(trail: Trail, source: Source | None) -> Visitor:
-    click = trail.click or ""
-    return Visitor(
-        source is not None,
-        source.kind if source else "",
-        _lower(trail.utm_source),
-        _lower(trail.medium),
-        _lower(trail.campaign),
-        click if source and click and CLICK_SOURCES[click] == source.name else "",
-        source.is_paid if source else False,
-    )
+def _visitor(campaign: Campaign, click: str, source: Source | None) -> Visitor:
+    (utm_source, medium, name) = map(_lower, campaign)
+    if source is None:
+        return Visitor(utm_source=utm_source, medium=medium, campaign=name)
+    click = click if click and CLICK_SOURCES[click] == source.name else ""
+    return Visitor(True, source.kind, utm_source, medium, name, click, source.is_paid)
 
 
 def _lower(text: str | None) -> str:

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 
 from producer_api.events.derive import browsers, domains, sources
 from producer_api.events.derive.browsers import Browser, read_user_agent
-from producer_api.events.derive.channels import Attribution, Trail, attribute
+from producer_api.events.derive.channels import Attribution, attribute
 from producer_api.events.derive.pages import Page, read_page
 from producer_api.events.derive.places import NOWHERE, FindPlace, Place, open_database
 from producer_api.events.derive.visitors import Visitors
@@ -37,7 +37,7 @@ class Lookups:
         self.host: Callable[[str], str | None] = cached(host_of)
         self.language: Callable[[str], str | None] = cached(first_language)
         self.place: Callable[[str], Place] = cached(find_place)
-        self.attribution: Callable[[Trail], Attribution] = cached(attribute)
+        self.attribution: Callable[..., Attribution] = cached(attribute)
 
 
 def first_language(header: str) -> str | None:

@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
-
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 from schemas.settings import PREFIX, SettingsError
 
@@ -15,7 +13,7 @@ _NO_COUNTRIES = frozenset({"XX", "T1"})
 _MAPPED = "::ffff:"
 
 
-class Place(Struct, frozen=True, gc=False):
+class Place(NamedTuple):
     """A country (ISO 3166-1 alpha-2), and a region in it (ISO 3166-2)."""
 
     country: str | None = None
