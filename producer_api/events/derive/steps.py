@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """The steps of derivation, in order.
 
 A step reads the event, the client and the grant, and sets attributes of the event that it does not
@@ -12,7 +11,7 @@ from typing import Any
 
 from producer_api.events.client import Client, Grant
 from producer_api.events.derive.browsers import NO_BROWSER, Browser
-from producer_api.events.derive.channels import NO_CAMPAIGN
+from producer_api.events.derive.channels import DIRECT, NO_CAMPAIGN
 from producer_api.events.derive.lookups import Lookups
 from producer_api.events.derive.pages import NO_PAGE
 from producer_api.events.derive.places import country_code
@@ -133,13 +132,16 @@ def locate(d: Derivation, lookups: Lookups) -> None:
 
 
 def attribute(d: Derivation, lookups: Lookups) -> None:
-    """Set source and channel."""
+    """Set source and channel; without referrer, campaign and click id the visitor is direct."""
     event = d.event
+    utm = event.utm
+    if utm is None and d.click is None and d.referrer_host is None:
+        d.channel = DIRECT
+        return
     site = None
     if d.referrer_host is not None:
         name = event.hostname
         site = lookups.host(name) if name and name != d.page.host else d.page.host
-    utm = event.utm
     campaign = NO_CAMPAIGN if utm is None else (utm.source, utm.medium, utm.campaign)
     (d.source, d.channel) = lookups.attribution(campaign, d.click, d.referrer_host, site)
 
