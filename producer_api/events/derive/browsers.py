@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from producer_api.events.derive.bots import crawler_patterns, is_library
 from producer_api.events.derive.devices import DEVICE_PATTERNS, device_of
 
 
-class Browser(NamedTuple):
+class Browser(Struct, frozen=True, gc=False):
     """What a user agent says."""
 
     name: str | None = None
@@ -28,15 +30,15 @@ def read_user_agent(user_agent: str) -> Browser:
     extractors = parser()
     browser = extractors.ua.extract(user_agent)
     system = extractors.os.extract(user_agent)
-    found = patterns()(user_agent) or ()
+    found = patterns()(user_agent)
     library = is_library(user_agent)
     return Browser(
         browser and browser.family,
         browser and browser.major,
         system and system.family,
-        device_of(found),
+        device_of(min(found)) if found else "other",
         # Lists of crawlers contain libraries.
-        not library and max(found, default=0) >= len(DEVICE_PATTERNS),
+        not library and found is not None and max(found) >= len(DEVICE_PATTERNS),
         library,
     )
 

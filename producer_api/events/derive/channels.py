@@ -6,7 +6,6 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -107,7 +106,7 @@ Campaign = tuple[str | None, str | None, str | None]
 NO_CAMPAIGN: Campaign = (None, None, None)
 
 
-class Attribution(NamedTuple):
+class Attribution(Struct, frozen=True, gc=False):
     """The source of a visitor, None if direct, and the channel."""
 
     source: str | None

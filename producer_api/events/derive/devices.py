@@ -1,7 +1,5 @@
 """The kind of device in a user agent: desktop, mobile, tablet, tv, console, wearable or other."""
 
-from collections.abc import Iterable
-
 #: In order, because most user agents have words of several kinds. RE2 has no lookahead.
 _WORDS = {
     "console": ("PlayStation", "Xbox", "Nintendo"),
@@ -22,16 +20,12 @@ _WORDS = {
     "android": ("Android", "Silk"),
     "desktop": ("Windows", "Macintosh", "X11", "Linux", "CrOS", "FreeBSD", "OpenBSD"),
 }
-_KINDS = tuple(_WORDS)
 #: The pattern of each kind, for RE2.
 DEVICE_PATTERNS = ["|".join(words) for words in _WORDS.values()]
+# Only phones have Android and "Mobi".
+_KINDS = ["tablet" if kind == "android" else kind for kind in _WORDS]
 
 
-def device_of(found: Iterable[int]) -> str:
-    """Return the kind of device whose patterns, by index in `DEVICE_PATTERNS`, were found."""
-    first = min(found, default=len(_KINDS))
-    if first >= len(_KINDS):
-        return "other"
-    kind = _KINDS[first]
-    # Only phones have Android and "Mobi".
-    return "tablet" if kind == "android" else kind
+def device_of(pattern: int) -> str:
+    """Return the kind of device of the first pattern that matches, by index."""
+    return _KINDS[pattern] if pattern < len(_KINDS) else "other"

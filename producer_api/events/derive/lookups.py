@@ -8,7 +8,7 @@ from producer_api.events.derive import browsers, domains, sources
 from producer_api.events.derive.browsers import Browser, read_user_agent
 from producer_api.events.derive.channels import Attribution, attribute
 from producer_api.events.derive.pages import Page, read_page
-from producer_api.events.derive.places import NOWHERE, FindPlace, Place, open_database
+from producer_api.events.derive.places import NOWHERE, FindPlace, open_database
 from producer_api.events.derive.visitors import Visitors
 from schemas.urls import host_of
 
@@ -36,7 +36,7 @@ class Lookups:
         self.browser: Callable[[str], Browser] = cached(read_user_agent)
         self.host: Callable[[str], str | None] = cached(host_of)
         self.language: Callable[[str], str | None] = cached(first_language)
-        self.place: Callable[[str], Place] = cached(find_place)
+        self.place = find_place
         self.attribution: Callable[..., Attribution] = cached(attribute)
 
 

@@ -1,7 +1,8 @@
 """What the URL of a page and of its referrer say: host, path, campaign and click ids."""
 
-from typing import NamedTuple
 from urllib.parse import unquote_plus
+
+from msgspec import Struct
 
 from producer_api.events.derive.privacy import CLICK_IDS, mask_emails, without_click_ids
 from schemas.records import Utm
@@ -14,7 +15,7 @@ _READ = CLICK_IDS.union(_UTM)
 _MAX_CHARACTERS = 512
 
 
-class Page(NamedTuple):
+class Page(Struct, frozen=True, gc=False):
     """A URL as it is stored, with and without click ids, and its parts."""
 
     url: str

@@ -61,18 +61,19 @@ class Derivation:
 def read_page(d: Derivation, lookups: Lookups) -> None:
     """Mask e-mail addresses in `url`; set `hostname`, `path`, `utm` and `ad_click_ids` from it."""
     event = d.event
-    if not event.url:
+    if not (url := event.url):
         return
-    page = d.page = lookups.page(event.url)
-    (event.url, _, host, path, utm, click_ids) = page
+    page = d.page = lookups.page(url)
+    if page.url != url:
+        event.url = page.url
     if event.hostname is None:
-        event.hostname = host
+        event.hostname = page.host
     if event.path is None:
-        event.path = path
-    if utm is not None and event.utm is None:
-        event.utm = utm
-    if click_ids is not None and event.ad_click_ids is None:
-        event.ad_click_ids = click_ids
+        event.path = page.path
+    if page.utm is not None and event.utm is None:
+        event.utm = page.utm
+    if page.click_ids is not None and event.ad_click_ids is None:
+        event.ad_click_ids = page.click_ids
 
 
 def read_referrer(d: Derivation, lookups: Lookups) -> None:
@@ -116,9 +117,13 @@ def describe_browser(d: Derivation, lookups: Lookups) -> None:
         if not (user_agent := d.event.user_agent):
             return
         browser = lookups.browser(user_agent)
-    (d.browser, d.browser_version, d.os, d.device, d.is_bot, _) = browser
-    if d.is_bot and not d.grant.policy.counts_bots:
-        d.excluded = BOT
+    d.browser = browser.name
+    d.browser_version = browser.version
+    d.os = browser.os
+    d.device = browser.device
+    if browser.is_bot:
+        d.is_bot = True
+        d.excluded = None if d.grant.policy.counts_bots else BOT
 
 
 def locate(d: Derivation, lookups: Lookups) -> None:
@@ -126,7 +131,9 @@ def locate(d: Derivation, lookups: Lookups) -> None:
     client = d.client
     if not (client.address or client.country) or _is_back_end(d):
         return
-    (d.country, d.region) = lookups.place(client.address)
+    place = lookups.place(client.address)
+    d.country = place.country
+    d.region = place.region
     if client.country and (country := country_code(client.country)) and country != d.country:
         (d.country, d.region) = (country, None)
 
@@ -143,7 +150,9 @@ def attribute(d: Derivation, lookups: Lookups) -> None:
         name = event.hostname
         site = lookups.host(name) if name and name != d.page.host else d.page.host
     campaign = NO_CAMPAIGN if utm is None else (utm.source, utm.medium, utm.campaign)
-    (d.source, d.channel) = lookups.attribution(campaign, d.click, d.referrer_host, site)
+    found = lookups.attribution(campaign, d.click, d.referrer_host, site)
+    d.source = found.source
+    d.channel = found.channel
 
 
 def identify_visitor(d: Derivation, lookups: Lookups) -> None:
