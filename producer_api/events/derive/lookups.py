@@ -22,6 +22,8 @@ _LANGUAGE = re.compile(r"\s*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:[,;]|$)")
 class Lookups:
     """What an event's texts and the client's address stand for."""
 
+    __slots__ = ("attribution", "browser", "host", "language", "page", "place", "visitor_of")
+
     def __init__(
         self,
         visitors: Visitors,

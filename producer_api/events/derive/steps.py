@@ -193,7 +193,7 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def derive(event: Any, client: Client, grant: Grant, lookups: Lookups) -> Derivation:
+def derive(lookups: Lookups, event: Any, client: Client, grant: Grant) -> Derivation:
     """Fill the event's fields, and return those that it has no attributes for. Never raises."""
     derivation = Derivation(event, client, grant)
     for step in STEPS:

@@ -96,7 +96,7 @@ def context_of(grant: Grant, derive: Any) -> EventContext:
         CONTEXT.new_id,
         CONTEXT.import_sites,
         authorize=lambda *_: grant,
-        derive=partial(derive, lookups=LOOKUPS),
+        derive=partial(derive, LOOKUPS),
     )
 
 

@@ -52,5 +52,5 @@ def derived(
 ) -> RawEvent:
     """Return the record of an event with the required fields and `fields`."""
     event = read(**fields)
-    found = derive(event, client, grant, with_lookups)
+    found = derive(with_lookups, event, client, grant)
     return replace(event, **{name: getattr(found, name) for name in DERIVED})
