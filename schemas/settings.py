@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.kafka_settings import KafkaSettings
 from schemas.kubernetes import is_service_variable
 from schemas.postgres_url import parse_postgres_url
+from schemas.registry_settings import SchemaRegistrySettings
 from schemas.secret_files import is_readable, read_keys, read_secret_file
 from schemas.sqlite_url import parse_sqlite_url
 
@@ -337,6 +338,7 @@ class Settings(BaseSettings):
     webhooks: WebhooksSettings = WebhooksSettings()
     retention: RetentionSettings = RetentionSettings()
     secrets: SecretsSettings = SecretsSettings()
+    schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
 
 
 #: The groups by their names in environment variables.
@@ -374,7 +376,8 @@ def _sentence(name: str, value: object, message: str) -> str:
     if reason.startswith(PREFIX):  # about several settings, which it names
         return reason
     # A database URL contains a password, and may have been assigned to the wrong setting.
-    is_secret = name.startswith((f"{PREFIX}DATABASE", f"{PREFIX}KAFKA__SASL")) or "@" in str(value)
+    groups = (f"{PREFIX}DATABASE", f"{PREFIX}KAFKA__SASL", f"{PREFIX}SCHEMA_REGISTRY__PASSWORD")
+    is_secret = name.startswith(groups) or "@" in str(value)
     return f"{name} cannot be {'used' if is_secret else repr(value)}: {reason}"
 
 
