@@ -63,6 +63,10 @@ class KafkaProblem(NamedTuple):
         return f"{self.message}: {self.hint}"
 
 
+class RegistryError(ConnectionError):
+    """A schema registry cannot be used. The message is a sentence with what to do."""
+
+
 def explain_error(error: BaseException, servers: str, topic: str = "") -> KafkaProblem | None:
     """Explain an error of a client. Return None if it is transient or unrelated to Kafka.
 

@@ -5,7 +5,8 @@ Later requests are not made: a registry that is down does not affect running pro
 
 import asyncio
 
-from kafka_clients.schema_registry import RegistryError, SchemaRegistry, open_registry
+from kafka_clients.problems import RegistryError
+from kafka_clients.schema_registry import SchemaRegistry, open_registry
 from schemas.codec import SCHEMA_FILES, SchemaIdError, schema_text, use_registry_ids
 from schemas.registry_settings import SchemaRegistrySettings
 from schemas.subjects import first_subjects, newest_of_all
@@ -36,7 +37,8 @@ class SchemaIds:
             try:
                 use_registry_ids(ids)
             except SchemaIdError as error:
-                raise RegistryError(f"{registry.name} cannot be used: {error}; {_REGISTER}") from error
+                reason = f"{registry.name} cannot be used: {error}; {_REGISTER}"
+                raise RegistryError(reason) from error
             self._are_used = True
 
 

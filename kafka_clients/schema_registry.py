@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from kafka_clients.problems import RegistryError
 from schemas.registry_settings import SchemaRegistrySettings
 
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -19,15 +20,7 @@ _TIMEOUT_SECONDS = 10.0
 _CONNECTIONS = 4
 _SETTING = "HEADRACE_SCHEMA_REGISTRY__"
 
-_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 200, 401, 403, 404, 409
-
-
-class RegistryError(ConnectionError):
-    """A schema registry cannot be used. The message is a sentence with what to do."""
-
-
-class IncompatibleError(RegistryError):
-    """The registry rejects a schema, because it is incompatible with earlier ones."""
+_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 401, 403, 404
 
 
 class SchemaRegistry:
@@ -123,8 +116,7 @@ class SchemaRegistry:
                 f"{self.name} rejects the login ({message or status}): check {_SETTING}USERNAME "
                 f"and {_SETTING}PASSWORD"
             )
-        what = f"{self.name} answers {method} {path} with {status}: {message}"
-        raise IncompatibleError(what) if status == _CONFLICT else RegistryError(what)
+        raise RegistryError(f"{self.name} answers {method} {path} with {status}: {message}")
 
 
 @asynccontextmanager

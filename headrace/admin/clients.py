@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from headrace.errors import KafkaProblemError, UserError
 from kafka_clients.access import explain_connection_failure
 from kafka_clients.clients import make_admin, make_consumer
-from kafka_clients.problems import explain_error
+from kafka_clients.problems import RegistryError, explain_error
 from schemas.kafka_settings import KafkaSettings
 
 _REQUEST_TIMEOUT_MS = 30_000
@@ -51,6 +51,8 @@ async def open_clients(
         try:
             await consumer.start()
             yield admin, consumer
+        except RegistryError as error:
+            raise UserError(str(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:
             if problem := explain_error(error, kafka.bootstrap_servers):
                 raise KafkaProblemError(problem) from error

@@ -3,7 +3,6 @@
 They are read without a consumer group, up to the current end offsets.
 """
 
-import asyncio
 import heapq
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 
 from headrace.admin.clients import open_clients, read_record
+from headrace.admin.records import records_between
 from headrace.admin.topics import read_states
 from headrace.errors import UserError
 from headrace.ops.dead_letters.dead_letter import (
@@ -25,11 +25,6 @@ from schemas.codec import CodecError, decode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Replay
 from schemas.topics import DEAD_LETTERS, REPLAYS, Topic, dead_letters_of
-
-#: Timeout of waiting for the next record.
-_READ_TIMEOUT_SECONDS = 30.0
-_POLL_MS = 1_000
-_MAX_POLL_RECORDS = 500
 
 
 class Resolutions(NamedTuple):
@@ -202,21 +197,5 @@ async def _records(
     if since_ms is not None:
         since = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
         starts = {tp: at.offset if (at := since.get(tp)) else ends[tp] for tp in partitions}
-    unread = {tp for tp in partitions if starts[tp] < ends[tp]}
-    consumer.assign(list(unread))
-    for tp in unread:
-        consumer.seek(tp, starts[tp])
-    while unread:
-        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
-            fetched: dict[TopicPartition, list[Any]] = {}
-            while not fetched:
-                fetched = await consumer.getmany(
-                    *unread, timeout_ms=_POLL_MS, max_records=_MAX_POLL_RECORDS
-                )
-        for tp, records in fetched.items():
-            for record in records:
-                if record.offset < ends[tp]:
-                    yield record
-            if await consumer.position(tp) >= ends[tp]:
-                unread.discard(tp)
-                consumer.pause(tp)
+    async for record in records_between(consumer, starts, ends):
+        yield record
