@@ -37,9 +37,7 @@ async def records_between(
                 consumer.pause(tp)
 
 
-async def records_from(
-    consumer: Any, starts: Mapping[TopicPartition, int]
-) -> AsyncIterator[Any]:
+async def records_from(consumer: Any, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
     """Yield the records from `starts` on, for ever, in order of each partition."""
     _seek(consumer, starts)
     while True:
