@@ -129,11 +129,12 @@ async def open_registry(settings: SchemaRegistrySettings) -> AsyncIterator[Schem
             f"{_SETTING}SSL_CA_FILE names {settings.ssl_ca_file}, which holds no certificates in "
             "PEM"
         ) from None
-    password = settings.password.get_secret_value()
+    headers = {"Content-Type": _CONTENT_TYPE, "Accept": f"{_CONTENT_TYPE}, application/json"}
+    if password := settings.password.get_secret_value():
+        headers["Authorization"] = aiohttp.encode_basic_auth(settings.username, password, "utf-8")
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=context),
-        auth=aiohttp.BasicAuth(settings.username, password, "utf-8") if password else None,
-        headers={"Content-Type": _CONTENT_TYPE, "Accept": f"{_CONTENT_TYPE}, application/json"},
+        headers=headers,
         timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
     )
     async with session:

@@ -25,7 +25,10 @@ def creation_advice(code: int, detail: str, kafka: KafkaSettings, *, minimal: bo
         )
     if code == TopicAuthorizationFailedError.errno:
         return "Grant the ACL CREATE, see docs/kafka.md"
-    refused = _refused_config(detail)
+    return _config_advice(_refused_config(detail), kafka, minimal=minimal)
+
+
+def _config_advice(refused: str | None, kafka: KafkaSettings, *, minimal: bool) -> str:
     if refused in OPTIONAL_CONFIGS and not minimal:
         setting = ""
         if refused == _IN_SYNC:
