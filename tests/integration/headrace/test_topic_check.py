@@ -63,8 +63,8 @@ async def _alter(
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     try:
-        [answer] = await admin.alter_configs([ConfigResource(kind, name, configs)])
-        assert answer.resources[0][0] == 0, answer
+        for answer in await admin.alter_configs([ConfigResource(kind, name, configs)]):
+            assert not any(code for code, *_ in answer.resources), answer
     finally:
         await admin.close()
 
