@@ -6,6 +6,7 @@ import struct
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.records import Alert, Replay
 from schemas.registry_settings import SchemaRegistrySettings
 from schemas.subjects import subjects
+from tests.fixtures.apicurio import apicurio
 from tests.fixtures.schema_registry import StartRegistry, running
 
 #: Flags of the registry: empty or with foreign schemas under our ids, with the mode IMPORT or not.
@@ -89,6 +91,29 @@ async def test_all_schemas_are_registered_and_can_be_told_apart(
     assert await register_schemas(settings) == (ids, 0)
     registered_subjects = {subject.name for subject in subjects()} | {RESERVED}
     assert set(get(f"{url}/subjects")) == {*before, *registered_subjects}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_apicurio_ignores_the_requested_ids(tmp_path: Path) -> None:
+    """In the mode IMPORT, too; and it gives each subject its own ids. Ours are not mixed up."""
+    with apicurio(tmp_path) as url:
+        settings = SchemaRegistrySettings(url=url)
+        async with open_registry(settings) as registry:
+            for number in range(3):
+                await registry.register(f"foreign-{number}-value", schema_text(7))
+
+        (ids, added) = await register_schemas(settings)
+
+        assert (ids.keys(), added) == (SCHEMA_FILES.keys(), len(SCHEMA_FILES))
+        assert min(ids.values()) > codec.LAST_ID
+        assert await check_schemas(settings) == []
+        assert (await register_schemas(settings)).added == 0
+        use_registry(settings)
+        await use_registered_ids()
+        own = codec.encode(REPLAY)
+        newest = json.loads(get(f"{url}/schemas/ids/{wire_id(own)}")["schema"])
+        assert newest == json.loads(schema_text(ids_of("Replay")[-1]))
 
 
 async def test_records_are_written_with_the_ids_of_the_registry_and_read_with_both(
