@@ -1,7 +1,7 @@
 """Read records with a consumer without a group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -10,6 +10,19 @@ from aiokafka import TopicPartition
 _READ_TIMEOUT_SECONDS = 30.0
 _POLL_MS = 1_000
 _MAX_POLL_RECORDS = 500
+
+
+async def read_records(
+    consumer: Any, partitions: Sequence[TopicPartition], since_ms: int | None = None
+) -> AsyncIterator[Any]:
+    """Yield all records up to the current end offsets, in order of each partition."""
+    starts = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    if since_ms is not None:
+        since = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+        starts = {tp: at.offset if (at := since.get(tp)) else ends[tp] for tp in partitions}
+    async for record in records_between(consumer, starts, ends):
+        yield record
 
 
 async def records_between(

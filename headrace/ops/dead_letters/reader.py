@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 
 from headrace.admin.clients import open_clients, read_record
-from headrace.admin.records import records_between
+from headrace.admin.records import read_records
 from headrace.admin.topics import read_states
 from headrace.errors import UserError
 from headrace.ops.dead_letters.dead_letter import (
@@ -103,7 +103,7 @@ class DeadLetterReader:
 
     async def __aiter__(self) -> AsyncIterator[tuple[Any, DeadLetter]]:
         seen: set[str] = set()
-        async for record in _records(self._consumer, self._partitions, self._since_ms):
+        async for record in read_records(self._consumer, self._partitions, self._since_ms):
             letter = to_letter(record)
             if letter.key not in seen:
                 seen.add(letter.key)
@@ -155,7 +155,7 @@ async def read_letter(kafka: KafkaSettings, letter_id: RecordId) -> tuple[Any, R
 async def _read_resolutions(consumer: Any, partitions: Sequence[TopicPartition]) -> Resolutions:
     """Read the topic `replays`; the last record of a key wins."""
     resolutions = Resolutions({}, {})
-    async for record in _records(consumer, partitions):
+    async for record in read_records(consumer, partitions):
         key = (record.key or b"").decode(errors="replace")
         for by_key in resolutions:
             by_key.pop(key, None)
@@ -186,16 +186,3 @@ def _partitions(
         for topic in topics
         for partition in range(counts[topic] or 0)
     ]
-
-
-async def _records(
-    consumer: Any, partitions: Sequence[TopicPartition], since_ms: int | None = None
-) -> AsyncIterator[Any]:
-    """Yield all records up to the current end offsets, in order of each partition."""
-    starts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    if since_ms is not None:
-        since = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        starts = {tp: at.offset if (at := since.get(tp)) else ends[tp] for tp in partitions}
-    async for record in records_between(consumer, starts, ends):
-        yield record
