@@ -94,17 +94,8 @@ async def _find_missing(admin: AIOKafkaAdminClient, partitions: int) -> list[Top
 async def _create(
     admin: AIOKafkaAdminClient, topics: Sequence[Topic], kafka: KafkaSettings, *, minimal: bool
 ) -> None:
-    in_sync = {"min.insync.replicas": str(kafka.min_insync_replicas)}
     response = await admin.create_topics(
-        [
-            NewTopic(
-                topic.name,
-                num_partitions=kafka.partitions,
-                replication_factor=kafka.replication_factor,
-                topic_configs=topic.required_configs() if minimal else topic.configs() | in_sync,
-            )
-            for topic in topics
-        ]
+        [_new_topic(topic, kafka, minimal=minimal) for topic in topics]
     )
     for name, code, *rest in response.topic_errors:
         # Another process may have created it in between.
@@ -114,3 +105,16 @@ async def _create(
             raise UserError(
                 f"Kafka did not create the topic {name}: {detail.rstrip('.')}. {advice}"
             )
+
+
+def _new_topic(topic: Topic, kafka: KafkaSettings, *, minimal: bool) -> NewTopic:
+    in_sync = {"min.insync.replicas": str(kafka.min_insync_replicas)}
+    new = NewTopic(
+        topic.name,
+        num_partitions=kafka.partitions,
+        replication_factor=1,
+        topic_configs=topic.required_configs() if minimal else topic.configs() | in_sync,
+    )
+    # Its constructor rejects -1, the default of the brokers.
+    new.replication_factor = kafka.replication_factor
+    return new

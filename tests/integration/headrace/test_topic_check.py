@@ -41,6 +41,20 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
 
 
 @pytest.fixture
+def created(broker: KafkaSettings) -> None:
+    """Create the topics if they do not exist, and wait until they are described."""
+    asyncio.run(create_topics(broker, minimal=True))
+    asyncio.run(_until_sufficient(broker))
+
+
+async def _until_sufficient(kafka: KafkaSettings) -> None:
+    async def is_sufficient() -> bool:
+        return not any(difference.required for difference in await check_topics(kafka))
+
+    await eventually_async(is_sufficient, within_seconds=30, what="the topics are described")
+
+
+@pytest.fixture
 def run(broker: KafkaSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Return a function that runs `headrace topics`, and returns the exit code and the output."""
     monkeypatch.chdir(tmp_path)
@@ -86,10 +100,7 @@ def test_minimal_topics_are_sufficient(run: Any, broker: KafkaSettings) -> None:
 
     assert run("create", "--minimal")[0] == 0
 
-    async def is_sufficient() -> bool:
-        return not any(difference.required for difference in await check_topics(broker))
-
-    asyncio.run(eventually_async(is_sufficient, within_seconds=30, what="topics are described"))
+    asyncio.run(_until_sufficient(broker))
     (code, shown) = run("check")
     assert code == 0
     assert "! sessions has min.compaction.lag.ms=0 instead of 86400000: a role that was" in shown
@@ -102,9 +113,9 @@ def test_minimal_topics_are_sufficient(run: Any, broker: KafkaSettings) -> None:
     asyncio.run(send_large())
 
 
+@pytest.mark.usefixtures("created")
 def test_differences_that_results_depend_on_fail(run: Any, broker: KafkaSettings) -> None:
     """Each with the value that is needed and the command that sets it."""
-    run("create")
     wrong = {
         EVENTS_RAW.name: EVENTS_RAW.configs() | {"message.timestamp.type": "CreateTime"},
         EVENTS_SESSION.name: EVENTS_SESSION.configs() | {"retention.ms": "1000"},
@@ -137,9 +148,9 @@ def test_differences_that_results_depend_on_fail(run: Any, broker: KafkaSettings
         asyncio.run(_alter(broker, name, topic.configs()))
 
 
+@pytest.mark.usefixtures("created")
 def test_cat_prints_decoded_records(run: Any, broker: KafkaSettings) -> None:
     """Tombstones, punctuation and records that cannot be decoded are marked."""
-    run("create")
 
     async def send() -> None:
         async with make_producer(broker) as producer:
@@ -182,6 +193,7 @@ def test_cat_prints_decoded_records(run: Any, broker: KafkaSettings) -> None:
     assert len(followed.splitlines()) == 4
 
 
+@pytest.mark.usefixtures("created", "run")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -191,9 +203,8 @@ def test_cat_prints_decoded_records(run: Any, broker: KafkaSettings) -> None:
         (("replays", "--partition", "2"), "--partition 2: replays has 0 to 1"),
     ],
 )
-def test_cat_says_what_is_wrong(run: Any, words: tuple[str, ...], message: str) -> None:
+def test_cat_says_what_is_wrong(words: tuple[str, ...], message: str) -> None:
     """Before it reads anything."""
-    run("create")
     done = CliRunner().invoke(app, ["topics", "cat", *words])
 
     assert getattr(done.exception, "exit_code", None) == 2
