@@ -101,7 +101,8 @@ async def test_apicurio_ignores_the_requested_ids(tmp_path: Path) -> None:
         settings = SchemaRegistrySettings(url=url)
         async with open_registry(settings) as registry:
             for number in range(3):
-                await registry.register(f"foreign-{number}-value", schema_text(7))
+                foreign = {"type": "record", "name": f"Foreign{number}", "fields": []}
+                await registry.register(f"foreign-{number}-value", json.dumps(foreign))
 
         (ids, added) = await register_schemas(settings)
 
