@@ -154,13 +154,15 @@ def test_cat_prints_decoded_records(run: Any, broker: KafkaSettings) -> None:
 
     async def send() -> None:
         async with make_producer(broker) as producer:
+            batch = producer.create_batch()
             for key, value, headers in (
                 (b"a\x1b", encode(REPLAY), [("note", b"\xff")]),
                 (b"b", None, []),
                 (None, None, [(TYPE, TICK.encode())]),
                 (b"c", b"\0\0\0\0\x63x", []),
             ):
-                await producer.send_and_wait(REPLAYS.name, value, key, 1, headers=headers)
+                batch.append(key=key, value=value, timestamp=None, headers=headers)
+            await (await producer.send_batch(batch, REPLAYS.name, partition=1))
 
     asyncio.run(send())
     (code, shown) = run("cat", "replays", "--json")
