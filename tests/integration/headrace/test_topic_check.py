@@ -158,27 +158,32 @@ def test_cat_prints_decoded_records(run: Any, broker: KafkaSettings) -> None:
             for key, value, headers in (
                 (b"a\x1b", encode(REPLAY), [("note", b"\xff")]),
                 (b"b", None, []),
-                (None, None, [(TYPE, TICK.encode())]),
                 (b"c", b"\0\0\0\0\x63x", []),
             ):
                 batch.append(key=key, value=value, timestamp=None, headers=headers)
             await (await producer.send_batch(batch, REPLAYS.name, partition=1))
+            tick = producer.create_batch()
+            tick.append(key=None, value=None, timestamp=None, headers=[(TYPE, TICK.encode())])
+            await (await producer.send_batch(tick, EVENTS_RAW.name, partition=0))
 
     asyncio.run(send())
     (code, shown) = run("cat", "replays", "--json")
 
     assert code == 0
     records = [json.loads(line) for line in shown.splitlines()]
-    assert [one["kind"] for one in records] == ["record", "tombstone", "punctuation", "record"]
-    assert [one["key"] for one in records] == ["a\x1b", "b", None, "c"]
+    assert [one["kind"] for one in records] == ["record", "tombstone", "record"]
+    assert [one["key"] for one in records] == ["a\x1b", "b", "c"]
     assert records[0]["headers"] == [{"name": "note", "value": "ff"}]
     assert records[0]["value"]["stage"] == "sessionize"
-    assert records[2]["headers"] == [{"name": "type", "value": "tick"}]
-    assert (records[3]["error"], records[3]["value_hex"]) == (
+    assert (records[2]["error"], records[2]["value_hex"]) == (
         "unknown schema id 99",
         "000000006378",
     )
-    assert [(one["partition"], one["offset"]) for one in records] == [(1, n) for n in range(4)]
+    assert [(one["partition"], one["offset"]) for one in records] == [(1, n) for n in range(3)]
+
+    (_, tick) = run("cat", "events-raw", "--json")
+    assert json.loads(tick)["kind"] == "punctuation"
+    assert json.loads(tick)["headers"][0] == {"name": "type", "value": "tick"}
 
     (_, text) = run("cat", "replays")
     assert "key    a\\x1b\n" in text
@@ -190,9 +195,9 @@ def test_cat_prints_decoded_records(run: Any, broker: KafkaSettings) -> None:
     (_, none) = run("cat", "replays", "--from", "end")
     assert none == ""
     (_, recent) = run("cat", "replays", "--json", "--from", "2020-01-01T00:00")
-    assert len(recent.splitlines()) == 4
-    (_, followed) = run("cat", "replays", "--json", "--follow", "--limit", "4")
-    assert len(followed.splitlines()) == 4
+    assert len(recent.splitlines()) == 3
+    (_, followed) = run("cat", "replays", "--json", "--follow", "--limit", "3")
+    assert len(followed.splitlines()) == 3
 
 
 @pytest.mark.usefixtures("created", "run")
