@@ -27,6 +27,13 @@ _EVENTS_MS = 7 * _DAY_MS
 #: visits is smaller than this, too.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 
+#: Topic configs that a cluster may refuse, with the consequence of another value.
+OPTIONAL_CONFIGS = {
+    "min.compaction.lag.ms": "a role that was down for long may miss deleted states",
+    "segment.ms": "compaction starts later, so the topic needs more disk space",
+    "min.insync.replicas": "acknowledged records may be lost with a broker",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -53,6 +60,12 @@ class Topic:
     def name(self) -> str:
         """The name in Kafka, with the topic prefix."""
         return prefixed(self.base_name)
+
+    def required_configs(self) -> dict[str, str]:
+        """Return the topic configs without those of `OPTIONAL_CONFIGS`."""
+        return {
+            name: value for name, value in self.configs().items() if name not in OPTIONAL_CONFIGS
+        }
 
     def configs(self) -> dict[str, str]:
         """Return the topic configs."""

@@ -23,6 +23,7 @@ from headrace.cli.erase import erase
 from headrace.cli.kafka import kafka
 from headrace.cli.keys import keys
 from headrace.cli.replay import replay
+from headrace.cli.schemas import schemas
 from headrace.cli.sites import sites
 from headrace.cli.status import status
 from headrace.cli.tokens import tokens
@@ -56,6 +57,7 @@ for command in (
     app.command()(command)
 app.command("adopt-cluster")(adopt_cluster)
 app.add_typer(admin.topics, name="topics")
+app.add_typer(schemas, name="schemas")
 app.add_typer(admin.db, name="db")
 app.add_typer(dlq, name="dlq")
 app.add_typer(sites, name="sites")

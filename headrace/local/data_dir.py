@@ -9,6 +9,7 @@ from headrace.local.broker.address import find_address
 from headrace.local.data_dir_option import default_data_dir
 from headrace.local.disk_space import write_atomically
 from headrace.local.process import read_pid
+from kafka_clients.registered_ids import use_registry
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import (
     DatabaseSettings,
@@ -107,7 +108,10 @@ class DataDir:
 
 
 def read_settings() -> Settings:
-    """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting."""
+    """Read the settings; apply the topic prefix and the schema registry.
+
+    Raises UserError for an invalid setting.
+    """
     try:
         settings = load_settings()
         if settings.kafka.security_protocol != "PLAINTEXT":
@@ -117,6 +121,7 @@ def read_settings() -> Settings:
     except SettingsError as error:
         raise UserError(str(error)) from None  # the cause may contain a password
     use_prefix(settings.kafka.topic_prefix)
+    use_registry(settings.schema_registry)
     return settings
 
 
