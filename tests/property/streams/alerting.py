@@ -34,7 +34,7 @@ def raise_alerts(
                 book.advance(src)
                 if happened is not None:
                     sent.extend(book.add(happened, src))
-            sent.extend(book.flush())
+            sent.extend(alert for _, alert in book.flush())
 
         return process
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from schemas.records import RawEvent, SessionState, Utm
-from sinks.rows import session_rows
+from schemas.records import FlatVisit, RawEvent, SessionState, Utm
+from sinks.rows import flat_visit_of, session_rows
 from sinks.sql.tables import SessionRow, table_of
 from streams.domain.sessions import rules
-from streams.domain.sessions.aggregator import SessionAggregator
+from streams.domain.sessions.aggregator import KeyedVisit, SessionAggregator
 from streams.engine.capacity import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
@@ -82,8 +82,9 @@ def sessionize(
     plan: Sequence[Step],
     states: FakeStates[SessionState] | None = None,
     most: int = MAX_STATES,
+    sent: list[KeyedVisit] | None = None,
 ) -> FakeStates[SessionState]:
-    """Run the job as the agent does, and return its table."""
+    """Run the job as the agent does, and return its table. Append flat visits to `sent`."""
     states = states or FakeStates(SessionState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
@@ -98,6 +99,9 @@ def sessionize(
                 book.advance(src)
                 if happened is not None:
                     book.add(happened, src)
+            flat_visits = list(book.flush())
+            if sent is not None:
+                sent.extend(flat_visits)
 
         return process
 
@@ -116,6 +120,16 @@ def rows_of(states: FakeStates[SessionState]) -> dict[str, dict[str, Any]]:
     return rows
 
 
+def upserted(sent: Sequence[KeyedVisit]) -> dict[str, FlatVisit]:
+    """Return the rows of a consumer of `visits` that keeps the last record of each key."""
+    return {visit.visit_id: visit for visit in dict(sent).values() if visit is not None}
+
+
+def flat(rows: dict[str, dict[str, Any]]) -> dict[str, FlatVisit]:
+    """Return the rows of SQL as records of `visits`."""
+    return {visit_id: flat_visit_of(tuple(row.values())) for visit_id, row in rows.items()}
+
+
 def living(rows: dict[str, dict[str, Any]]) -> dict[tuple[str, str, int], dict[str, Any]]:
     """Return the rows that are not withdrawn, as the reference has them."""
     return {
@@ -132,9 +146,11 @@ def test_batches_crashes_and_repeats_change_no_visit(log: list[Logged], plan: li
     """Whatever is cut, lost and read again, the rows are those of the plain fold."""
     now_ms = {0: max(src.log_ms for _, src in log)}
 
-    rows = rows_of(sessionize(log, plan))
+    sent: list[KeyedVisit] = []
+    rows = rows_of(sessionize(log, plan, sent=sent))
 
     assert reference.visits(events_of(log), now_ms=now_ms) == living(rows)
+    assert upserted(sent) == flat(rows)
 
 
 @given(st.data())
@@ -237,8 +253,10 @@ def test_each_event_is_in_one_row_whatever_was_deleted_before_it_was_read_again(
     most: int, log: list[Logged], plan: list[Step]
 ) -> None:
     """Sessions were out of reach, or left for want of room, and crashes go back days."""
-    states = sessionize(log, plan, most=most)
+    sent: list[KeyedVisit] = []
+    states = sessionize(log, plan, most=most, sent=sent)
 
+    assert upserted(sent) == flat(rows_of(states))
     rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)
 
@@ -271,8 +289,10 @@ def test_a_session_keeps_few_visits_but_loses_none(
         patch.setattr(rules, "MAX_EXPIRED", 1)
         patch.setattr(rules, "FEW_VISITS", 0)
         patch.setattr(rules, "MAX_TEXT_BYTES", text_bytes)
-        states = sessionize(log, plan)
+        sent: list[KeyedVisit] = []
+        states = sessionize(log, plan, sent=sent)
 
+    assert upserted(sent) == flat(rows_of(states))
     # One that left and one that a late event began anew may start at the same time.
     rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)

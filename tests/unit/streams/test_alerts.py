@@ -44,7 +44,7 @@ class Site:
     def passes(self, at_ms: int) -> list[Alert]:
         """Let time pass in a batch without an event, and return the digests."""
         self.book.advance(source(self.offset, at_ms))
-        return self.book.flush()
+        return [alert for _, alert in self.book.flush()]
 
     def happens(self, at_ms: int = NOON_MS, **fields: Any) -> list[Alert]:
         """Apply an event, as a batch of its own, and return the alerts."""
