@@ -13,7 +13,7 @@ from tests.faults.tables import rows_of
 
 
 def check_visits(stack: Stack) -> None:
-    """A consumer that keeps the last record of each key has the rows of the database.
+    """Check that a consumer that keeps the last record of each key has the rows of the database.
 
     The stack must be idle.
     """
