@@ -60,15 +60,13 @@ def test_a_browser_that_is_missing_is_installed(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert calls.read_text().splitlines() == [
         "update",
-        "install --yes --no-install-recommends chromium chromium-driver",
+        "-o DPkg::Lock::Timeout=300 install --yes --no-install-recommends chromium chromium-driver",
     ]
 
 
 @pytest.mark.parametrize("has_apt", [True, False])
-def test_where_none_can_be_installed_it_is_said_what_to_install(
-    tmp_path: Path, has_apt: bool
-) -> None:
-    """And why it failed, if it was tried."""
+def test_without_a_browser_the_error_says_what_to_install(tmp_path: Path, has_apt: bool) -> None:
+    """And why the installation failed."""
     if has_apt:
         _apt(tmp_path, installs="", status=100)
 
