@@ -12,16 +12,23 @@ from schemas.codec import SCHEMA_FILES
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Respond to `/schemas/ids/ID`."""
-        (*_, schema_id) = self.path.partition("?")[0].split("/")
+        """Respond to Confluent's `/schemas/ids/ID`, and Apicurio's `/ids/globalIds/ID`."""
+        path = self.path.partition("?")[0]
+        (*_, schema_id) = path.removesuffix("/references").split("/")
         file = SCHEMA_FILES.get(int(schema_id)) if schema_id.isdigit() else None
-        body = {"error_code": 40403, "message": "Schema not found"}
-        if file is not None:
-            body = {"schema": files("schemas").joinpath("avro", file).read_text("utf-8")}
-        self.send_response(404 if file is None else 200)
-        self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
+        if file is None:
+            self._respond(404, json.dumps({"error_code": 40403, "message": "Schema not found"}))
+            return
+        schema = files("schemas").joinpath("avro", file).read_text("utf-8")
+        if path.endswith("/references"):
+            schema = "[]"
+        self._respond(200, schema if "globalIds" in path else json.dumps({"schema": schema}))
+
+    def _respond(self, status: int, body: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
         self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
+        self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - of the base class
         """Log nothing."""

@@ -13,7 +13,7 @@ from tests.fixtures.markdown import ROOT
 from tests.fixtures.waiting import eventually
 
 _GUIDE = "consume-topics.md"
-_FLINK = "2.2.0"
+_FLINK = "2.3.0"
 _JARS = "+".join(
     (
         *(
@@ -30,7 +30,7 @@ _JARS = "+".join(
         "org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2",
     )
 )
-#: Flink 2.2 accesses internals of the JDK.
+#: Flink accesses internals of the JDK.
 _OPENS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("lang", "util")]
 
 
