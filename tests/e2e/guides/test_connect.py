@@ -108,7 +108,7 @@ def test_connect_keeps_tables_of_visits_and_events(
                 within_seconds=120,
                 what="the visit",
             )
-            events = 'SELECT type, path, amount FROM "events-session" ORDER BY type'
+            events = "SELECT type, path, amount FROM events ORDER BY type"
             eventually(
                 lambda: (
                     [row[:2] for row in rows(postgres_server, events)]
