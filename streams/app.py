@@ -49,19 +49,21 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     """
     kafka = settings.kafka
     cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
-    worker = _build(settings, cluster.epoch)
+    worker = build(settings, cluster.epoch)
     watch(worker)
     worker.expired = await route_again(kafka, prefixed(APP_ID), flow(), stop, worker.leaders)
     await worker.run(stop)
 
 
-def _build(settings: Settings, epoch: int) -> Worker:
+def build(settings: Settings, epoch: int) -> Worker:
+    """Return the worker of the role with its agents, for a cluster with this epoch."""
     kafka, session = settings.kafka, settings.session
     worker = Worker(
         prefixed(APP_ID),
         kafka,
         max_refused_in_a_row=kafka.max_refused_in_a_row,
         capacity=Capacity(settings.streams.max_states, settings.streams.max_state_bytes),
+        role="streams",
     )
     tail = LogTail(kafka, EVENTS_SESSION.name, CLIENT_IDS.limit)
     rules = SessionRules.of_seconds(

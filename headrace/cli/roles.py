@@ -1,12 +1,15 @@
 """`headrace api`, `query`, `streams`, `live`, `sinks`: run one role in the foreground."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from producer_api.http.server import Application
+    from headrace.roles.web import Web
+    from producer_api.http.app import Api
+    from query_api.app import Query
     from schemas.settings import Settings
 
 _StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
@@ -17,12 +20,18 @@ def api() -> None:
     from prometheus_client import REGISTRY
 
     from headrace.local.data_dir import role_settings
-    from headrace.roles.api import create_api
+    from headrace.roles.api import create_api, report_api
+    from headrace.roles.heartbeat import send_heartbeats
     from headrace.roles.logs import configure_logging
+    from headrace.roles.metrics import ReadyMetrics
 
     settings = role_settings()
-    configure_logging()
-    _serve(create_api(settings, registry=REGISTRY), settings)
+    configure_logging(settings.log, "api")
+    app = create_api(settings, registry=REGISTRY)
+    REGISTRY.register(ReadyMetrics("api", app.operations.checks))
+    read = partial(report_api, app)
+    app.add_background_task(partial(send_heartbeats, settings.kafka, "api", read))
+    _serve(app, settings)
 
 
 def query() -> None:
@@ -30,12 +39,17 @@ def query() -> None:
     from prometheus_client import REGISTRY
 
     from headrace.local.data_dir import role_settings
+    from headrace.roles.heartbeat import Report, send_heartbeats
     from headrace.roles.logs import configure_logging
+    from headrace.roles.metrics import ReadyMetrics
     from query_api.app import create_query
 
     settings = role_settings()
-    configure_logging()
+    configure_logging(settings.log, "query")
     app = create_query(settings, registry=REGISTRY)
+    REGISTRY.register(ReadyMetrics("query", app.operations.checks))
+    read = lambda: Report(app.problem)  # noqa: E731
+    app.add_background_task(partial(send_heartbeats, settings.kafka, "query", read))
     _serve(app, settings)
 
 
@@ -48,19 +62,21 @@ def web(status_dir: Annotated[Path, typer.Option()]) -> None:
 
     from headrace.local.data_dir import role_settings
     from headrace.local.disk_space import DiskSpace
+    from headrace.roles.heartbeat import send_heartbeats
     from headrace.roles.logs import configure_logging
     from headrace.roles.metrics import RoleMetrics
     from headrace.roles.status import why_not_ready
     from headrace.roles.web import create_web
 
     settings = role_settings()
-    configure_logging()
+    configure_logging(settings.log, "web")
     status_files = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
     REGISTRY.register(RoleMetrics(status_files))
     checks = [lambda path=path: why_not_ready(path) for path in status_files]
     # On a full disk, Kafka exits and roles cannot update their status files.
     disk = DiskSpace(status_dir.parent)
     app = create_web(settings, ready_checks=checks, first_checks=[disk.problem], registry=REGISTRY)
+    app.add_background_task(partial(send_heartbeats, settings.kafka, "web", app.report))
     _serve(app, settings)
 
 
@@ -119,13 +135,16 @@ def sinks(
         ) from error
 
 
-def _serve(app: "Application", settings: "Settings") -> None:
+def _serve(app: "Api | Query | Web", settings: "Settings") -> None:
     from headrace.local.options import cannot_listen
+    from headrace.roles.metrics_server import serve_metrics
     from producer_api.http.listen import ListenError
     from producer_api.http.server import serve_app
 
+    (registry, checks) = (app.operations.registry, app.operations.checks)
     try:
-        code = serve_app(app, settings.api)
+        with serve_metrics(registry, checks, settings.metrics):
+            code = serve_app(app, settings.api)
     except ListenError as error:
         raise cannot_listen(error, "HEADRACE_API__HOST and HEADRACE_API__PORT") from None
     raise typer.Exit(code)

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from headrace.roles.api import create_api
+from headrace.roles.api import create_api, report_api
+from headrace.roles.heartbeat import Report
 from producer_api.http import openapi as api_openapi
 from producer_api.http.app import Api
 from producer_api.http.paths import is_event_path, route_path
@@ -25,6 +26,8 @@ class Web:
         self._api = api
         self.intake = api.intake
         self._query = query
+        self.operations = query.operations
+        self.add_background_task = api.add_background_task
         query.operations.document = document
         query.operations.checks = [*api.operations.checks, *query.operations.checks]
         self._lifespan = Router(lifespan=self._run)
@@ -37,6 +40,11 @@ class Web:
             await self._api(scope, receive, send)
         else:
             await self._query(scope, receive, send)
+
+    def report(self) -> Report:
+        """Return what a heartbeat reports; the other processes report their own problems."""
+        report = report_api(self._api)
+        return report._replace(not_ready=report.not_ready or self._query.problem)
 
     @asynccontextmanager
     async def _run(self, _: object) -> AsyncIterator[None]:

@@ -29,7 +29,7 @@ from headrace.up.start_screen import Screen
 from headrace.up.supervised_process import SupervisedProcess
 from schemas.clock_tolerance import CLOCK_PROBLEM
 from schemas.plurals import counted
-from schemas.settings import PREFIX, SecretsSettings, Settings
+from schemas.settings import PREFIX, Settings
 from schemas.topics import TOPICS
 
 T = TypeVar("T")
@@ -205,15 +205,8 @@ class Up:
         if self._settings.secrets.key_file:
             return
         is_new = self._data_dir.was_used and not self._data_dir.has_secrets_key
-        path = str(self._data_dir.secrets_key())
-        try:
-            secrets = SecretsSettings(key_file=path)
-        except ValueError:
-            raise UserError(
-                f"{path} must have a key on each line: 32 random bytes in URL-safe Base64. Restore "
-                "it from a backup, or set HEADRACE_SECRETS__KEY_FILE"
-            ) from None
-        self._settings = self._settings.model_copy(update={"secrets": secrets})
+        path = self._data_dir.secrets_key()
+        self._settings = self._settings.model_copy(update={"secrets": self._data_dir.secrets()})
         if is_new:
             self._screen.notify(
                 f"created {path}, which encrypts the secrets of subscriptions; if you had one, "
@@ -406,6 +399,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "API__HOST": settings.api.host,
         "API__PORT": settings.api.port,
         "API__SITES": settings.api.sites,
+        "METRICS__PORT": 0,  # `web` serves the metrics of all roles
         "QUERY__PUBLIC_URL": settings.query.public_url or address_of(settings.api),
     }
     return {f"{PREFIX}{name}": str(value) for name, value in values.items()}

@@ -46,6 +46,7 @@ PUBLISHED = {
     27: ("salt.avsc", "e1809d06fb4dae8e"),
     28: ("blocked_id.avsc", "cdfc21763c091ae6"),
     29: ("flat_visit.avsc", "c79e3a64d79ad450"),
+    33: ("process_status.avsc", "198452150b590ffb"),
 }
 
 RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in typing.get_args(Record)}
