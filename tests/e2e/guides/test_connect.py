@@ -21,10 +21,18 @@ from tests.fixtures.waiting import NotInTimeError, eventually
 
 _GUIDE = "consume-topics.md"
 #: Confluent's converter, which the guide names, is not in Maven Central; Apicurio's is.
-_JARS = (
-    "org.apache.kafka:connect-runtime:4.4.0"
-    "+io.debezium:debezium-connector-jdbc:3.3.0.Final"
-    "+io.apicurio:apicurio-registry-utils-converter:2.6.13.Final"
+_JARS = "+".join(
+    (
+        # First, because the others depend on earlier versions of them.
+        *(
+            f"org.apache.kafka:{name}:4.4.0"
+            for name in ("kafka-clients", "connect-api", "connect-json", "connect-transforms")
+        ),
+        "org.apache.kafka:connect-runtime:4.4.0",
+        "io.debezium:debezium-connector-jdbc:3.3.0.Final",
+        "io.apicurio:apicurio-registry-utils-converter:2.6.13.Final",
+        "org.slf4j:slf4j-simple:1.7.36",
+    )
 )
 _CONVERTER = """
 value.converter=io.apicurio.registry.utils.converter.AvroConverter

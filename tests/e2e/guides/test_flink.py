@@ -13,7 +13,7 @@ from tests.fixtures.markdown import ROOT
 from tests.fixtures.waiting import eventually
 
 _GUIDE = "consume-topics.md"
-_FLINK = "2.3.0"
+_FLINK = "2.1.0"
 _JARS = "+".join(
     (
         *(
