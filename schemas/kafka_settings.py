@@ -56,9 +56,9 @@ class KafkaSettings(BaseModel):
         "topics are created",
     )
     compression: Compression = Field(
-        "snappy",  # aiokafka uses level 9 for gzip and lz4: up to ten times the CPU time
-        description="of records: `zstd`, `gzip`, `snappy`, `lz4` or `none`; gzip and lz4 need the "
-        "most CPU time",
+        "none",  # as Kafka's producers; all clients can read it (ADR 71)
+        description="of records: `zstd`, `snappy`, `lz4`, `gzip` or `none`; zstd stores a fifth of "
+        "the bytes, gzip and lz4 need the most CPU time",
     )
     partitions: int = Field(
         12, ge=1, le=1000, description="partitions of each topic; fixed when the topics are created"

@@ -121,6 +121,15 @@ SESSIONS = Topic(
     record="SessionState",
     cleanup="compact",
 )
+VISITS = Topic(
+    "visits",
+    "one flat record per visit, as in the SQL table sessions; a tombstone deletes an erased visit",
+    key="visit_id",
+    record="FlatVisit",
+    cleanup="compact",
+    # As long as events: a consumer keeps the rows, and erased visits must not stay here.
+    retention_ms=_EVENTS_MS,
+)
 PAGE_DURATIONS = Topic(
     "page-durations",
     "time on page by site, hour and path; the changelog of aggregate_durations",
@@ -250,6 +259,7 @@ DEAD_LETTERS: tuple[Topic, ...] = tuple(_dead_letter_topic(topic) for topic in _
 #: All topics, in the order of the data flow.
 TOPICS: tuple[Topic, ...] = (
     *_SOURCES,
+    VISITS,
     ALERT_STATES,
     SUBSCRIPTIONS,
     REPLAYS,

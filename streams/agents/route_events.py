@@ -65,7 +65,7 @@ def register(
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
             if not is_control and memory.is_repeat(record, event_id or b"", src):
                 continue
-            routed = (*headers, (SOURCE, src.pack()))
+            routed = (*headers, *src.headers())
             if find(record.headers, EXCLUDED) is not None:
                 batch.emit(EVENTS_SESSION.name, batch.partition, record.key, None, _tick(routed))
             else:

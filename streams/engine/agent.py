@@ -1,5 +1,6 @@
 """Agents: each processes the batches of one source topic."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,9 @@ from streams.engine.capacity import Capacity
 from streams.engine.events import EventStream, ReadEvent, now_ms
 from streams.engine.stream_time import StreamTime
 from streams.engine.table import BatchTable
+
+#: Outputs of `flush` that are encoded before other tasks run.
+_OUTPUTS_PER_STEP = 500
 
 #: Processes a batch: a plain function, or a coroutine function, as in the role `sinks`.
 Process = Callable[[Batch], Awaitable[None] | None]
@@ -77,5 +81,7 @@ class Aggregation:
         batch.evicted = aggregator.evict(limit, self._times.begin_batch(now_ms()))
         stream = EventStream(batch, self.read, self._times, aggregator, self.sends_to)
         await stream.run(self.aggregate)
-        for record in aggregator.flush():
-            stream.send(record)
+        for number, (key, record) in enumerate(aggregator.flush(), 1):
+            stream.send(key, record)
+            if number % _OUTPUTS_PER_STEP == 0:
+                await asyncio.sleep(0)  # so that the fence gets its heartbeats

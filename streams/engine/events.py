@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.codec import CodecError, encode
 from schemas.event_types import ERASE, TICK
-from schemas.headers import SOURCE, TYPE, Source, find
+from schemas.headers import ERASE_VISITS, SOURCE, TYPE, Source, find
 from schemas.records import RawEvent
 from schemas.reject_reasons import DeadLetterReason
 from schemas.topics import Topic
@@ -89,13 +89,14 @@ class EventStream:
                 yield event, src
                 self._record = None
             elif find(record.headers, TYPE) == _ERASE and isinstance(self._aggregator, Erasing):
-                self._aggregator.erase(record.key, src)
+                ids = (find(record.headers, ERASE_VISITS) or b"").decode()
+                self._aggregator.erase(record.key, src, ids.split(",") if ids else ())
 
-    def send(self, record: Any) -> None:
-        """Send a record of the agent's output topic, keyed by its site."""
+    def send(self, key: bytes, record: Any) -> None:
+        """Send a record to the agent's output topic; None is a tombstone."""
         assert self._sends_to is not None  # noqa: S101 - for the type checker
-        key = record.site_id.encode()
-        self._batch.emit(self._sends_to.name, self._batch.partition, key, encode(record))
+        value = None if record is None else encode(record)
+        self._batch.emit(self._sends_to.name, self._batch.partition, key, value)
 
     async def run(self, process: Callable[["EventStream", Any], Awaitable[None]]) -> None:
         """Run the agent on all events.

@@ -13,7 +13,7 @@ from sqlalchemy import func, or_, select
 from headrace.ops.adopt.offsets import EventKey
 from headrace.ops.audit.snapshot import POSITION_COLUMNS, Snapshot, source_of
 from schemas.event_types import TICK
-from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source
+from schemas.headers import CLIENT_ID, EVENT_ID, TYPE, Source
 from sinks.sql.tables import EventRow, table_of
 from sinks.sql.types import from_micros
 from streams.domain.routing.dedupe import CLIENT_IDS
@@ -71,6 +71,6 @@ def seed_records(seeds: Iterable[Seed]) -> Iterator[tuple[int, OutRecord]]:
             (EVENT_ID, UUID(event_id).bytes),
             (TYPE, TICK.encode()),
             (CLIENT_ID, b""),
-            (SOURCE, Source(partition, position, log_ms).pack()),
+            *Source(partition, position, log_ms).headers(),
         )
         yield partition, OutRecord(f"{site}:{session}".encode(), None, headers)

@@ -8,7 +8,7 @@ changes nothing, and what reads the log again erases again. Each step can be rep
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -30,7 +30,7 @@ from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from schemas.batched import batched
 from schemas.event_types import ERASE
-from schemas.headers import ERASE_FROM, ERASE_UNTIL, TYPE
+from schemas.headers import ERASE_FROM, ERASE_UNTIL, ERASE_VISITS, TYPE, Headers
 from schemas.plurals import counted
 from schemas.settings import Settings
 from schemas.topics import EVENTS_RAW
@@ -43,6 +43,8 @@ T = TypeVar("T")
 
 #: Alerts that are erased in one transaction.
 _BATCH_SIZE = 500
+#: The ids of a record's visits take 37 KB.
+_VISITS_PER_RECORD = 1_000
 #: A person may be active while it runs.
 _ROUNDS = 3
 _APPLIED_TIMEOUT_SECONDS = 60.0
@@ -141,14 +143,20 @@ async def _send(
     by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
     for one in found:
         key = f"{site_id}:{one.session_id}".encode()
-        headers = (
-            (TYPE, ERASE.encode()),
-            (ERASE_FROM, str(one.from_ts).encode()),
-            (ERASE_UNTIL, str(one.until_ts).encode()),
-        )
-        by_partition[partition_of(key)].append(OutRecord(key, None, headers))
+        by_partition[partition_of(key)] += (OutRecord(key, None, part) for part in _headers(one))
     for partition, records in by_partition.items():
         await producer.send(EVENTS_RAW.name, partition, records)
+
+
+def _headers(found: FoundSession) -> Iterator[Headers]:
+    """Yield the headers of the records that erase a session: several if it has many visits."""
+    for visit_ids in list(batched(found.visit_ids, _VISITS_PER_RECORD)) or [[]]:
+        yield (
+            (TYPE, ERASE.encode()),
+            (ERASE_FROM, str(found.from_ts).encode()),
+            (ERASE_UNTIL, str(found.until_ts).encode()),
+            (ERASE_VISITS, ",".join(visit_ids).encode()),
+        )
 
 
 async def _wait_until_applied(

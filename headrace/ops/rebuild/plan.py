@@ -36,6 +36,7 @@ Joined = tuple[Key, list[M] | None, list[SqlRow] | None]
 class Change:
     """The changes of one key: states to write, rows to write, and primary keys to delete."""
 
+    key: Key
     puts: list[Put] = field(default_factory=list)
     rows: list[SqlRow] = field(default_factory=list)
     deleted: set[SqlRow] = field(default_factory=set)
@@ -123,7 +124,7 @@ def _changes(
         revisions = [*(int(row[-1]) for row in rows or ()), *(one.revision for one in states)]
         revision = 1 + max(revisions, default=0)
         in_topic = {(one.partition, one.key) for one in states}
-        change = Change()
+        change = Change(key)
         for result in results or ():
             put, result_rows, is_needed = compute(result, revision)
             change.rows += result_rows
@@ -181,6 +182,6 @@ def _orphans(changelog: Changelog, scope: Scope) -> Iterator[Change]:
             continue
         if scope.since is not None and int(key[1]) < micros(scope.since):
             continue
-        change = Change()
+        change = Change(key)
         _add_tombstones(change, states)
         yield change

@@ -12,6 +12,7 @@ from schemas.headers import (
     REPLAY_FOR,
     REPLAY_OF,
     SOURCE,
+    SOURCE_TEXT,
     TYPE,
     Source,
     find,
@@ -79,6 +80,7 @@ async def test_each_type_is_routed_to_the_topics_of_the_registry(name: str) -> N
         assert tuple(out.headers) == (
             *record.headers,
             (SOURCE, Source(3, 5, NOON_MS + 1).pack()),
+            (SOURCE_TEXT, f"3/5/{NOON_MS + 1}".encode()),
         )
     assert batch.dead_letters == []
 
@@ -285,7 +287,7 @@ async def test_a_replay_is_sent_to_its_stage_only_despite_its_id(stage: str) -> 
 
     sent = batch.outputs[STREAM_STAGES[stage].name, 0][-1]
     assert (sent.key, sent.value) == (b"shop", replay.value)
-    assert tuple(sent.headers) == (*replay.headers, (SOURCE, Source(0, 9, NOON_MS).pack()))
+    assert tuple(sent.headers) == (*replay.headers, *Source(0, 9, NOON_MS).headers())
     assert sum(len(outs) for outs in batch.outputs.values()) == 2
 
 

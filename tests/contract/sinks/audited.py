@@ -194,6 +194,6 @@ def _raise(states: FakeStates[AlertState], log: Log) -> list[Alert]:
     for event, src in log:
         aggregator.evict(MAX_STATES)
         aggregator.advance(src)
-        raised += [*aggregator.add(event, src), *aggregator.flush()]
+        raised += [*aggregator.add(event, src), *(alert for _, alert in aggregator.flush())]
         states.write()
     return raised

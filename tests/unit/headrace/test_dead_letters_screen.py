@@ -31,7 +31,7 @@ _EVENT = RawEvent(
 )
 _HEADERS = (
     ("id", bytes(15) + b"\x07"),
-    ("src", Source(3, 7, 0).pack()),
+    *Source(3, 7, 0).headers(),
     ("dlq-reason", b"rule_failed"),
     ("dlq-detail", b"ValueError('\x1b[2J [red]')"),
     ("dlq-stage", b"sessionize"),
