@@ -39,12 +39,20 @@ def query() -> None:
     _serve(app, settings)
 
 
-def web(status_dir: Annotated[Path, typer.Option()]) -> None:
+def web(
+    status_dir: Annotated[Path, typer.Option()],
+    name: Annotated[str, typer.Option()],
+    worker: Annotated[list[str], typer.Option()],
+    peer: Annotated[list[str], typer.Option()],
+) -> None:
     """Run `api` and `query` in one process, for `headrace up`.
 
-    `status_dir` is the directory with the status files of the other roles.
+    `status_dir` is the directory with the status files of the workers of the other roles, which
+    are `worker`. `peer` are all web processes that share the port; `name` is this one.
     """
-    from prometheus_client import REGISTRY
+    from functools import partial
+
+    from prometheus_client import REGISTRY, CollectorRegistry
 
     from headrace.local.data_dir import role_settings
     from headrace.local.disk_space import DiskSpace
@@ -52,16 +60,26 @@ def web(status_dir: Annotated[Path, typer.Option()]) -> None:
     from headrace.roles.metrics import RoleMetrics
     from headrace.roles.status import why_not_ready
     from headrace.roles.web import create_web
+    from headrace.roles.web_workers import WorkerMetrics, report_status, write_metrics
 
     settings = role_settings()
     configure_logging()
-    status_files = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
-    REGISTRY.register(RoleMetrics(status_files))
+    status_files = [status_dir / f"{one}.json" for one in worker]
     checks = [lambda path=path: why_not_ready(path) for path in status_files]
     # On a full disk, Kafka exits and roles cannot update their status files.
     disk = DiskSpace(status_dir.parent)
     app = create_web(settings, ready_checks=checks, first_checks=[disk.problem], registry=REGISTRY)
-    _serve(app, settings)
+    status_file = status_dir / f"{name}.json"
+    app.add_background_task(partial(report_status, status_file, app.operations.problem))
+    if len(peer) == 1:
+        REGISTRY.register(RoleMetrics(status_files))
+    else:
+        others = [status_dir / f"{one}.prom" for one in peer if one != name]
+        app.operations.registry = CollectorRegistry()
+        app.operations.registry.register(WorkerMetrics(name, REGISTRY, others))
+        app.operations.registry.register(RoleMetrics(status_files))
+        app.add_background_task(partial(write_metrics, status_dir / f"{name}.prom", REGISTRY))
+    _serve(app, settings, shares_port=len(peer) > 1)
 
 
 def streams(status_file: _StatusFile = None) -> None:
@@ -119,13 +137,13 @@ def sinks(
         ) from error
 
 
-def _serve(app: "Application", settings: "Settings") -> None:
+def _serve(app: "Application", settings: "Settings", *, shares_port: bool = False) -> None:
     from headrace.local.options import cannot_listen
     from producer_api.http.listen import ListenError
     from producer_api.http.server import serve_app
 
     try:
-        code = serve_app(app, settings.api)
+        code = serve_app(app, settings.api, shares_port=shares_port)
     except ListenError as error:
         raise cannot_listen(error, "HEADRACE_API__HOST and HEADRACE_API__PORT") from None
     raise typer.Exit(code)

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,12 +11,16 @@ from headrace.local.broker.address import find_address
 from headrace.local.data_dir_option import default_data_dir
 from headrace.local.disk_space import write_atomically
 from headrace.local.process import read_pid
+from headrace.local.workers import in_order
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
 from schemas.topic_prefix import use_prefix
 
 #: The default number of partitions on one machine.
 LOCAL_PARTITIONS = 4
+
+#: The suffixes of a worker's files in `run/`: pid, status, and metrics for the other web processes.
+_WORKER_FILES = frozenset({".pid", ".json", ".prom"})
 
 
 class DataDir:
@@ -54,7 +59,8 @@ class DataDir:
 
     def address(self) -> str | None:
         """Return the base URL of the HTTP server; None if none runs."""
-        if read_pid(self.pid("web")) is None or not self._address.exists():
+        pids = (read_pid(self.pid(name)) for name in self.workers("web"))
+        if not any(pid is not None for pid in pids) or not self._address.exists():
             return None
         return self._address.read_text().strip()
 
@@ -86,8 +92,21 @@ class DataDir:
         return path
 
     def status(self, role: str) -> Path:
-        """Return the status file of a role."""
+        """Return the status file of a role, or of one of its workers."""
         return self.root / "run" / f"{role}.json"
+
+    def workers(self, role: str) -> list[str]:
+        """Return the workers of a role that have a pid file; at least the first one."""
+        found = {file.stem for file in (self.root / "run").glob(f"{role}-*.pid")}
+        return in_order({role} | found)
+
+    def remove_run_files(self, roles: Iterable[str]) -> None:
+        """Remove the files by which the workers of these roles report, and their pid files."""
+        for role in roles:
+            for pattern in (f"{role}.*", f"{role}-*.*"):
+                for file in (self.root / "run").glob(pattern):
+                    if file.suffix in _WORKER_FILES:
+                        file.unlink(missing_ok=True)
 
 
 def read_settings() -> Settings:

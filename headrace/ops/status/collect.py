@@ -105,19 +105,29 @@ async def _add_database(
 
 
 def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
-    """Add the processes and states of the roles that `headrace up` runs."""
+    """Add the processes and states of the workers that `headrace up` runs.
+
+    A role with several workers has an entry for each; the first one has the size of the group.
+    """
     folder = DataDir(data_dir)
     if not any(folder.pid(role.name).exists() for role in roles):
         return roles  # `headrace kafka`, with roles started separately
-    for role in roles:
-        role.process = read_pid(folder.pid(role.name))
-        role.not_ready = why_not_ready(folder.status(role.name))
-        role.expired = expired_of(folder.status(role.name))
     # With an external Kafka, `headrace up` runs no process for it.
-    names = [name for name in ("kafka", "web") if name != "kafka" or folder.pid(name).exists()]
-    others = [(name, read_pid(folder.pid(name))) for name in names]
+    names = ["kafka"] if folder.pid("kafka").exists() else []
+    others = [(name, read_pid(folder.pid(name))) for name in [*names, *folder.workers("web")]]
     gone = "its process has exited"
     return [
         *(Role(name=name, process=pid, not_ready=None if pid else gone) for name, pid in others),
-        *roles,
+        *(_worker(name, role, folder) for role in roles for name in folder.workers(role.name)),
     ]
+
+
+def _worker(name: str, role: Role, folder: DataDir) -> Role:
+    status = folder.status(name)
+    return Role(
+        name=name,
+        workers=role.workers if name == role.name else None,
+        process=read_pid(folder.pid(name)),
+        not_ready=why_not_ready(status),
+        expired=expired_of(status),
+    )
