@@ -50,7 +50,7 @@ def _open_kafka(data_dir: Path) -> "Iterator[Settings]":
     from headrace.local.data_dir import local_database, read_settings
     from headrace.ops.rebuild.kafka import open_kafka
 
-    settings = read_settings()
+    settings = read_settings(data_dir)
     database = local_database(settings.database, data_dir)
     check_exists(database)
     is_local = "bootstrap_servers" not in settings.kafka.model_fields_set

@@ -54,7 +54,7 @@ def up(
     from headrace.local.options import UpOptions, up_settings
     from headrace.up.preflight import check_broker, check_database
     from headrace.up.roles import RequestedCounts, available_cores, worker_counts
-    from headrace.up.run import Up
+    from headrace.up.run import Plan, Up
     from headrace.up.start_screen import Screen
 
     if kafka and kafka_port:
@@ -63,7 +63,7 @@ def up(
             "of them"
         )
     options = UpOptions(host, port, kafka, database, partitions)
-    settings, starts_broker = up_settings(data_dir, options)
+    settings, starts_broker, remembered, saved = up_settings(data_dir, options)
     requested = RequestedCounts(web, streams, sinks)
     counts = worker_counts(settings, requested, available_cores())
     if database:
@@ -73,11 +73,12 @@ def up(
         check_broker(settings.kafka)
     screen = Screen(Console())
     screen.title()
+    screen.remembered(remembered, data_dir)
     broker = None
     if starts_broker:
         archive.prepare()
         broker = LocalKafka(data_dir, port=kafka_port)
-    code = Up(settings, DataDir(data_dir), broker, screen, counts).run()
+    code = Up(Plan(settings, counts, saved), DataDir(data_dir), broker, screen).run()
     if code:
         raise typer.Exit(code)
 

@@ -7,10 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from headrace.errors import UserError
+from headrace.local import saved_options
 from headrace.local.broker.address import find_address
 from headrace.local.data_dir_option import default_data_dir
 from headrace.local.disk_space import write_atomically
 from headrace.local.process import read_pid
+from headrace.local.saved_options import Loaded, SavedOptions
 from headrace.local.workers import in_order
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
@@ -48,6 +50,14 @@ class DataDir:
     def was_used(self) -> bool:
         """Whether `headrace up` has been ready in this directory before."""
         return self.owner_token.exists() or (self.root / "headrace.db").exists()
+
+    @property
+    def kafka_address(self) -> str | None:
+        """The address of the Kafka that `headrace up` used last; None before the first start."""
+        try:
+            return (self.root / "run" / "kafka.address").read_text().strip()
+        except FileNotFoundError:
+            return None
 
     def write_kafka_address(self, address: str) -> None:
         """Write the address of an external Kafka, for commands with `--data-dir`."""
@@ -109,8 +119,16 @@ class DataDir:
                         file.unlink(missing_ok=True)
 
 
-def read_settings() -> Settings:
-    """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting."""
+def read_settings(data_dir: Path | None = None) -> Settings:
+    """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting.
+
+    What is not set is taken from the options that `headrace up` has saved in `data_dir`.
+    """
+    return load_saved(data_dir).settings
+
+
+def load_saved(data_dir: Path | None) -> Loaded:
+    """Return what `read_settings` returns, and the saved options that it includes."""
     try:
         settings = load_settings()
         if settings.kafka.security_protocol != "PLAINTEXT":
@@ -120,7 +138,8 @@ def read_settings() -> Settings:
     except SettingsError as error:
         raise UserError(str(error)) from None  # the cause may contain a password
     use_prefix(settings.kafka.topic_prefix)
-    return settings
+    saved = SavedOptions() if data_dir is None else saved_options.load(data_dir)
+    return saved_options.with_saved(settings, saved)
 
 
 def role_settings() -> Settings:
@@ -128,8 +147,9 @@ def role_settings() -> Settings:
 
     The default database is the one in the default data directory.
     """
-    settings = read_settings()
-    database = local_database(settings.database, default_data_dir())
+    data_dir = default_data_dir()
+    settings = read_settings(data_dir)
+    database = local_database(settings.database, data_dir)
     return settings.model_copy(update={"database": database})
 
 
@@ -138,7 +158,7 @@ def local_settings(data_dir: Path) -> Settings:
 
     Raises UserError if no broker is configured and none runs in `data_dir`.
     """
-    settings = read_settings()
+    settings = read_settings(data_dir)
     kafka = settings.kafka
     if "bootstrap_servers" not in kafka.model_fields_set:
         kafka = with_kafka(kafka, find_address(data_dir), None)
@@ -165,4 +185,4 @@ def local_database(database: DatabaseSettings, data_dir: Path) -> DatabaseSettin
 
 def database_settings(data_dir: Path) -> DatabaseSettings:
     """Return the database of a command with `--data-dir`."""
-    return local_database(read_settings().database, data_dir)
+    return local_database(read_settings(data_dir).database, data_dir)

@@ -7,12 +7,14 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from functools import partial
-from typing import IO
+from typing import IO, NamedTuple
 
+from headrace.local import saved_options
 from headrace.local.broker.local_kafka import LocalKafka
 from headrace.local.data_dir import DataDir
 from headrace.local.options import address_of, check_port, is_loopback
 from headrace.local.permissions import restrict
+from headrace.local.saved_options import SavedOptions
 from headrace.local.workers import role_of
 from headrace.roles.status import why_not_ready
 from headrace.up import preloaded, roles
@@ -37,6 +39,14 @@ _SUPERVISE_SECONDS = 0.2
 _INTERRUPTED = 130
 
 
+class Plan(NamedTuple):
+    """What to run: the settings, the workers, and the options to save once Kafka accepts them."""
+
+    settings: Settings
+    counts: WorkerCounts
+    saved: SavedOptions
+
+
 class Up:
     """Starts, supervises and stops the processes of `headrace up`.
 
@@ -44,17 +54,11 @@ class Up:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        data_dir: DataDir,
-        broker: LocalKafka | None,
-        screen: Screen,
-        counts: WorkerCounts,
+        self, plan: Plan, data_dir: DataDir, broker: LocalKafka | None, screen: Screen
     ) -> None:
-        self._settings = settings
+        self._settings, self._counts, self._saved = plan
         self._data_dir = data_dir
         self._screen = screen
-        self._counts = counts
         self._lock: IO[str] | None = None
         self._disk = FullDisk(data_dir, screen)
         self._supervisor = Supervisor(data_dir, screen, self._disk)
@@ -116,6 +120,7 @@ class Up:
                 self._start_worker(name)
         self._screen.step("Kafka", partial(self._kafka.wait, kafka))
         self._screen.step("Topics", partial(self._kafka.create_topics, kafka))
+        self._disk.retry(lambda: saved_options.save(self._data_dir.root, self._saved))
         # `web` is ready only when the other roles are.
         for role in sorted(ROLES, key=lambda role: role == "web"):
             self._screen.step(role, partial(self._wait_for_role, role))

@@ -5,7 +5,7 @@ from pathlib import Path
 from headrace.admin.database import check_exists
 from headrace.errors import KafkaProblemError, UserError
 from headrace.local import disk_space
-from headrace.local.data_dir import DataDir, local_database, local_settings, read_settings
+from headrace.local.data_dir import DataDir, database_settings, local_settings
 from headrace.local.process import read_pid
 from headrace.ops.status import database, kafka
 from headrace.ops.status.model import Problem, Role, Status
@@ -30,7 +30,7 @@ async def collect_status(data_dir: Path) -> Status:
     except UserError as error:
         status.problems.append(Problem(what=str(error), do="start it, then run this again"))
     else:
-        is_local = "bootstrap_servers" not in read_settings().kafka.model_fields_set
+        is_local = settings.kafka.bootstrap_servers == DataDir(data_dir).kafka_address
         status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles
         status.consumers, cluster = found.consumers, found.cluster
         status.dead_letters = found.dead_letters
@@ -39,7 +39,7 @@ async def collect_status(data_dir: Path) -> Status:
             for name in found.missing
         ]
         status.problems += clock_problems(found.ahead_seconds)
-    await _add_database(local_database(read_settings().database, data_dir), status, cluster)
+    await _add_database(database_settings(data_dir), status, cluster)
     if address := DataDir(data_dir).address():
         status.rejections = await read_rejections(address)
     status.problems += find_problems(status)
