@@ -48,6 +48,9 @@ class Topic:
     retention_ms: int | None = None
     #: `min.compaction.lag.ms`.
     compaction_lag_ms: int = MIN_COMPACTION_LAG_MS
+    #: Whether every reader reads all partitions. Such a topic keeps its number of partitions when
+    #: the others get more (docs/adr/0074).
+    is_global: bool = False
 
     @property
     def name(self) -> str:
@@ -137,6 +140,7 @@ SUBSCRIPTIONS = Topic(
     key="subscription_id",
     record="Subscription",
     cleanup="compact",
+    is_global=True,
 )
 REPLAYS = Topic(
     "replays",
@@ -151,6 +155,7 @@ IMPORT_WINDOWS = Topic(
     key="site_id:window_id",
     record="ImportWindow",
     cleanup="compact",
+    is_global=True,
     # A window lasts at most a day, so windows that were not closed need no tombstone.
     retention_ms=2 * _DAY_MS,
 )
@@ -160,6 +165,7 @@ SITES = Topic(
     key="site_id",
     record="Site",
     cleanup="compact",
+    is_global=True,
 )
 BLOCKED_IDS = Topic(
     "blocked-ids",
@@ -167,6 +173,7 @@ BLOCKED_IDS = Topic(
     key="site_id:hash",
     record="BlockedId",
     cleanup="compact",
+    is_global=True,
 )
 CLUSTER_EPOCHS = Topic(
     "cluster-epochs",
@@ -174,6 +181,7 @@ CLUSTER_EPOCHS = Topic(
     key="cluster_id",
     record="ClusterEpoch",
     cleanup="compact",
+    is_global=True,
 )
 LIVE_COUNTERS = Topic(
     "live-counters",
@@ -190,6 +198,7 @@ SALTS = Topic(
     key="day",
     record="Salt",
     cleanup="compact",
+    is_global=True,
     # After that, nobody can link the visitor ids of that day to addresses.
     retention_ms=2 * _DAY_MS,
     # The first record of a day wins, so the later ones must not replace it.

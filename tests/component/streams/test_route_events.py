@@ -21,6 +21,7 @@ from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import EVENTS_ALERT, EVENTS_RAW, EVENTS_SESSION, REPLAYS
 from streams.agents import route_events
 from streams.engine.batch import Batch
+from streams.engine.cluster import Epoch
 from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, InRecord, raw_record, reasons
 from tests.unit.streams.samples import NOON_MS, event
@@ -52,7 +53,7 @@ async def a_router(
     tail: Any = FakeTail(*fetches)
 
     def register(worker: Worker) -> None:
-        route_events.register(worker, tail, lambda site: SITE_PARTITION + len(site), epoch)
+        route_events.register(worker, tail, lambda site: SITE_PARTITION + len(site), Epoch(epoch))
 
     bench = Bench(register)
     assert bench.source is EVENTS_RAW
@@ -330,7 +331,8 @@ async def test_a_replay_for_a_stage_that_is_none_is_refused() -> None:
 async def test_an_event_of_the_cluster_before_is_dropped_in_another_one() -> None:
     """Its seed is a tick with its id; offsets begin again, and every position is higher."""
     known, fresh = event("a"), event("b")
-    [(_, seed)] = seed_records([Seed((known.event_id, "shop", "s-1"), 0, 9_000, NOON_MS)])
+    key = (known.event_id, "shop", "s-1")
+    [(_, seed)] = seed_records([Seed(key, 0, 9_000, NOON_MS)], lambda _: 0)
     bench = await a_router([InRecord(0, seed.key, seed.value, tuple(seed.headers))], epoch=1)
 
     batch = await bench.run_batch(raw_record(0, known, CLIENTS), raw_record(1, fresh, CLIENTS))

@@ -29,7 +29,7 @@ def _start(data_dir: Path, options: UpOptions = _NOTHING) -> UpSettings:
 
 
 def test_commands_find_the_kafka_and_the_database_of_up(tmp_path: Path) -> None:
-    """`status`, `tokens`, `dlq`, `audit`, `sites`, `erase` and others take their settings from there."""
+    """All commands with `--data-dir` take their settings from there."""
     _start(tmp_path, UpOptions(None, None, _KAFKA, _DATABASE, 6))
     settings = local_settings(tmp_path)
     assert settings.kafka.bootstrap_servers == _KAFKA

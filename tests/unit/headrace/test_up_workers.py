@@ -1,5 +1,6 @@
 """How many workers `headrace up` runs, and with which commands."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,11 +79,7 @@ def test_each_web_process_watches_all_workers_and_names_its_peers(tmp_path: Path
     arguments = command("web-2", counts, _settings(), DataDir(tmp_path))
 
     def values(option: str) -> list[str]:
-        return [
-            after
-            for before, after in zip(arguments, arguments[1:], strict=False)
-            if before == option
-        ]
+        return [after for before, after in pairwise(arguments) if before == option]
 
     assert values("--name") == ["web-2"]
     assert values("--worker") == ["streams", "streams-2", "live", "sinks"]
