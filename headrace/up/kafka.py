@@ -88,7 +88,7 @@ class Kafka:
         # `headrace topics create` reports why Kafka rejects it.
         with suppress(UserError):
             asyncio.run(update_topics(kafka, created))
-        return f"{len(TOPICS)}, each of {counted(kafka.partitions, 'partition')}"
+        return f"{len(TOPICS)}, events in {counted(kafka.partitions, 'partition')}"
 
     def stop(self) -> None:
         """Release the local broker after its process has stopped."""

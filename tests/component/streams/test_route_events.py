@@ -339,3 +339,17 @@ async def test_an_event_of_the_cluster_before_is_dropped_in_another_one() -> Non
 
     [passed] = batch.outputs[EVENTS_SESSION.name, 0]
     assert Source.unpack(find(passed.headers, SOURCE) or b"") == (0, position(1, 1), NOON_MS)
+
+
+async def test_records_before_the_start_of_an_epoch_are_skipped() -> None:
+    """They were routed before the topics got more partitions, with the positions of that epoch."""
+    tail: Any = FakeTail()
+    epoch = Epoch(2, {0: 7})
+    bench = Bench(lambda worker: route_events.register(worker, tail, len, epoch))
+    await bench.assign(0)
+
+    batch = await bench.run_batch(*(raw_record(at, event(f"e{at}")) for at in (5, 6, 7, 8)))
+
+    passed = batch.outputs[EVENTS_SESSION.name, 0]
+    positions = [Source.unpack(find(one.headers, SOURCE) or b"").offset for one in passed]
+    assert positions == [position(2, 7), position(2, 8)]
