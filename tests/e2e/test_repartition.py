@@ -14,7 +14,7 @@ from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(590)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 _COUNT = 1_800
 _AT_ONCE = 450

@@ -2,6 +2,7 @@
 
 import time
 import urllib.request
+from functools import partial
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_any_worker_may_die_and_every_event_counts_once(make_stack: MakeStack) -
         stack.kill(worker)
         restarted_at = time.time()
         eventually(
-            lambda worker=worker, at=restarted_at: _is_ready(stack, worker, at),
+            partial(_is_ready, stack, worker, restarted_at),
             within_seconds=90,
             what=f"{worker} is ready after it was killed",
         )

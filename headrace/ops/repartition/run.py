@@ -171,10 +171,9 @@ class _Repartitioning:
         await _grow(self._kafka, {name: total for name in others if counts[name] < total})
         async with open_producer(self._settings) as producer:
             self._on_step("moving states")
-            for topic, part_of in MOVED:
+            for changelog in MOVED:
                 self._result.states += await move_states(
-                    *(self._kafka, producer, topic, total),
-                    lambda key, part_of=part_of: self._partition_of(part_of(key)),
+                    self._kafka, producer, changelog, total, self._partition_of
                 )
             self._on_step("copying event ids for the router")
             self._result.ids = await seed_router(self._kafka, producer, total, self._partition_of)

@@ -18,16 +18,19 @@ from streams.engine.producer import BatchProducer, OutRecord
 _BATCH_SIZE = 5_000
 
 
+class Moved(NamedTuple):
+    """A changelog whose states follow their keys; `part_of` returns the part that decides."""
+
+    topic: Topic
+    part_of: Callable[[bytes], bytes]
+
+
 def _site(key: bytes) -> bytes:
     return key.split(b":", 1)[0]
 
 
-#: The changelogs whose states follow their keys, with the part of a key that decides. The key of a
-#: page's durations contains the number of its partition, so its state stays.
-MOVED: tuple[tuple[Topic, Callable[[bytes], bytes]], ...] = (
-    (SESSIONS, lambda key: key),
-    (ALERT_STATES, _site),
-)
+#: The key of a page's durations contains the number of its partition, so its state stays.
+MOVED = (Moved(SESSIONS, lambda key: key), Moved(ALERT_STATES, _site))
 
 
 class States(NamedTuple):
@@ -53,7 +56,7 @@ async def read_states(kafka: KafkaSettings, topic: Topic, partition: int) -> Sta
 async def move_states(
     kafka: KafkaSettings,
     producer: BatchProducer,
-    topic: Topic,
+    changelog: Moved,
     partitions: int,
     partition_of: Callable[[bytes], int],
 ) -> int:
@@ -62,11 +65,14 @@ async def move_states(
     After a crash in between, a state is in both, with the same value: the command is repeated
     before any worker can start. Returns the number of moved states.
     """
+    topic, part_of = changelog
     moved = 0
     versions = [(await read_states(kafka, topic, one)).version for one in range(partitions)]
     for partition in range(partitions):
         states = await read_states(kafka, topic, partition)
-        leaving = {key: to for key in states.values if (to := partition_of(key)) != partition}
+        leaving = {
+            key: to for key in states.values if (to := partition_of(part_of(key))) != partition
+        }
         # The latest version of the partition, so that workers restore these records.
         arriving = (
             (to, OutRecord(key, states.values[key], version_header(versions[to])))
