@@ -16,7 +16,7 @@ export UV_COMPILE_BYTECODE := 1
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
-	@echo 'ARGS="..." hands more arguments to the command, as in: make test ARGS="tests/unit -x"'
+	@echo 'ARGS="..." passes more arguments to the command: make test ARGS="tests/unit -x"'
 
 setup: .venv/.ready ## fetch everything: Python packages and the broker
 	@$(BIN)/python -m headrace.local.broker.archive
@@ -56,7 +56,7 @@ lint: .venv/.ready ## look for mistakes and for what is not formatted
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 
-fmt: .venv/.ready ## format, and mend what can be mended without thinking
+fmt: .venv/.ready ## format, and fix what can be fixed automatically
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 

@@ -199,7 +199,7 @@ SALTS = Topic(
     record="Salt",
     cleanup="compact",
     is_global=True,
-    # After that, nobody can link the visitor ids of that day to addresses.
+    # After that, it is impossible to link the visitor ids of that day to addresses.
     retention_ms=2 * _DAY_MS,
     # The first record of a day wins, so the later ones must not replace it.
     compaction_lag_ms=2 * _DAY_MS,

@@ -45,7 +45,7 @@ def flow() -> Flow:
 async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
     """Work until `stop` is set; raises what ended it when it was something else.
 
-    `watch` is given the worker before it starts, to tell whether it is ready.
+    `watch` is called with the worker before it starts, to report its readiness.
     """
     kafka = settings.kafka
     await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)

@@ -31,7 +31,7 @@ _BACK_MS = (LIVE_MINUTES + 1) * 60_000
 async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
     """Count until `stop` is set; raises what ended it when it was something else.
 
-    `watch` is given the worker before it starts, to tell whether it is ready.
+    `watch` is called with the worker before it starts, to report its readiness.
     """
     kafka = settings.kafka
     cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)

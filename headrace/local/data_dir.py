@@ -3,7 +3,6 @@
 import base64
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from headrace.errors import UserError
@@ -93,13 +92,14 @@ class DataDir:
         return self.root / "secrets.key"
 
     def secrets_key(self) -> Path:
-        """Return the key file of the secrets in the database; create it with a new key."""
-        path = self._secrets_key
-        with suppress(FileExistsError):
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
-                file.write(base64.urlsafe_b64encode(os.urandom(32)) + b"\n")
-        return path
+        """Return the key file of the secrets in the database; create it with a new key.
+
+        Raises OSError, and leaves no incomplete file, if it cannot be written.
+        """
+        if not self.has_secrets_key:
+            key = base64.urlsafe_b64encode(os.urandom(32)).decode("ascii")
+            write_atomically(self._secrets_key, f"{key}\n")
+        return self._secrets_key
 
     def status(self, role: str) -> Path:
         """Return the status file of a role, or of one of its workers."""

@@ -139,9 +139,10 @@ class ReconnectingProducer:
             await producer.start()
             # A metadata request for this topic would create it if the broker has auto-creation.
             cluster = await producer.client.fetch_all_metadata()
-            self._check_partitions(cluster.partitions_for_topic(self._topic))
+            partitions = self._check_partitions(cluster.partitions_for_topic(self._topic))
             await producer.partitions_for(self._topic)
             self._producer = producer
+            self._open(partitions)
             self._is_connected.set()
             yield producer
         finally:
@@ -181,23 +182,28 @@ class ReconnectingProducer:
             await asyncio.sleep(_POLL_SECONDS if self._problem is None else _PROBLEM_POLL_SECONDS)
         self._set_problem("The Kafka producer failed; it is being recreated")
 
-    def _check_partitions(self, partitions: set[int] | None) -> None:
+    def _open(self, partitions: int) -> None:
+        """Call `on_open` once the first producer is set, because requests then create batches."""
+        if not self._partitions:
+            self._partitions = partitions
+            if self._on_open is not None:
+                self._on_open(partitions)
+
+    def _check_partitions(self, partitions: set[int] | None) -> int:
+        """Return the number of partitions; raise if there are none, or if it has changed."""
         if not partitions:
             raise _ProblemError(
                 f"Kafka at {self._servers} has no topic {self._topic}, or does not let this user "
                 "see it; create it with: headrace topics create, or give the user the ACLs that "
                 "docs/kafka.md names"
             )
-        if not self._partitions:
-            self._partitions = len(partitions)
-            if self._on_open is not None:
-                self._on_open(self._partitions)
-        elif self._partitions != len(partitions):
+        if self._partitions not in {0, len(partitions)}:
             raise _ProblemError(
                 f"{self._topic} had {counted(self._partitions, 'partition')} and now has "
                 f"{len(partitions)}, which would split sessions; restore the topic, or "
                 "restart this role"
             )
+        return len(partitions)
 
     def _unreachable(self, why: str) -> str:
         return (

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def follow(worker: Worker, kafka: KafkaSettings, subscriptions: Subscriptions) -> GlobalTable:
-    """Keep `subscriptions` as the topic has them; a record that is none is left out, and told."""
+    """Mirror the topic `subscriptions` into memory. Skip and log records that cannot be decoded."""
 
     def apply(key: bytes | None, value: bytes | None) -> None:
         try:

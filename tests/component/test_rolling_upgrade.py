@@ -20,7 +20,7 @@ from tests.component.streams.test_table_agents import RAISE_ALERTS, SESSIONIZE
 from tests.contract.schemas.record_examples import FOLDER
 from tests.unit.streams.samples import RULES, event, source
 
-#: A payment of the first version, as its API server encoded it.
+#: A payment encoded by the API server of the first version.
 V1 = (FOLDER / "1-RawEvent.bin").read_bytes()
 V1_EVENT = decode(V1, RawEvent)
 V1_HEADERS = (
@@ -28,7 +28,7 @@ V1_HEADERS = (
     (TYPE, V1_EVENT.type.encode()),
 )
 KEY = f"{V1_EVENT.site_id}:{V1_EVENT.session_id}".encode()
-#: What this version derives from a later event of the same session.
+#: Derived fields of a later event of the same session, by this version.
 DERIVED: dict[str, Any] = {"source": "Google", "channel": "Organic Search", "country": "AT"}
 V2_EVENT = event(
     "second",
@@ -48,19 +48,19 @@ def v1_record(*more: tuple[str, bytes]) -> InRecord:
 
 
 def v1_routed() -> InRecord:
-    """Return the event of the first version as the router passes it on."""
+    """Return the routed record of the event of the first version."""
     return v1_record((SOURCE, source(0).pack()))
 
 
 def row_of(sink: str, value: bytes | None) -> dict[str, Any]:
-    """Return the only row that a sink makes of a record."""
+    """Return the only row of a record."""
     record: Any = v1_record()
     [row] = SINKS[sink].to_rows(decode(value or b"", SINKS[sink].record), record, 0, 0)
     return dict(zip(table_of(MODELS[sink]).columns.keys(), row, strict=True))
 
 
 async def test_events_of_both_versions_are_routed_into_one_visit() -> None:
-    """Nobody vouches for the old one, and it claims no attributes."""
+    """The old event has the trust `open` and no attributes."""
     batch = await (await a_router()).run_batch(v1_record())
     assert [out.value for out in batch.outputs[EVENTS_SESSION.name, 0]] == [V1]
 
@@ -89,7 +89,7 @@ def test_an_event_extends_a_visit_of_an_earlier_version(example: str) -> None:
     assert (changed.traffic_source.source, changed.trust) == ("Google", "open")
 
 
-async def test_a_payment_of_the_first_version_raises_an_alert_that_nobody_vouches_for() -> None:
+async def test_a_payment_of_the_first_version_raises_an_alert_with_trust_open() -> None:
     """Subscriptions that require a site key do not get it."""
     bench = Bench(RAISE_ALERTS)
     await bench.assign()
@@ -105,9 +105,9 @@ async def test_events_of_both_versions_are_counted_live() -> None:
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0)})
     await bench.run_batch(v1_routed())
-    [before] = await bench.told()
+    [before] = await bench.published()
     await bench.run_batch(routed(1, V2_EVENT))
-    [after] = await bench.told()
+    [after] = await bench.published()
 
     assert (before.sessions, before.countries, before.devices) == (1, [], [])
     assert [(one.name, one.sessions) for one in after.countries] == [("AT", 1)]

@@ -1,4 +1,4 @@
-"""The table of stages names the agents that there are, and what they read."""
+"""The table of stages lists all agents and their source topics."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -23,7 +23,7 @@ from streams.engine.agent import Agent
 from streams.engine.worker import Worker
 from tests.unit.streams.samples import RULES
 
-#: Modules of `streams/agents` whose agents write no dead letters, or which have no agent.
+#: Modules of `streams/agents` without an agent, or whose agent writes no dead letters.
 _WITHOUT_STAGE = {
     "count_discarded",
     "count_live",
@@ -44,7 +44,7 @@ _REGISTERS: dict[str, list[Any]] = {
 
 
 class _Noting(Worker):
-    """A worker that notes which agent reads which topic."""
+    """A worker that records which agent reads which topic."""
 
     def __init__(self, registers: Iterable[Callable[[Worker], None]]) -> None:
         super().__init__("bench", KafkaSettings())
@@ -57,38 +57,38 @@ class _Noting(Worker):
 
 
 @pytest.mark.parametrize(("role", "stages"), [("streams", STREAM_STAGES), ("sinks", SINK_STAGES)])
-def test_a_stage_is_an_agent_by_its_name(role: str, stages: dict[str, Topic]) -> None:
-    """Dead letters carry the name, and replays are sent to it."""
+def test_each_stage_has_the_name_of_an_agent(role: str, stages: dict[str, Topic]) -> None:
+    """Dead letters contain the name, and replays are sent to it."""
     assert sorted(_Noting(_REGISTERS[role]).stages) == sorted(stages.items())
 
 
 def test_every_agent_module_is_a_stage() -> None:
-    """By its name; the others serve other agents, or the role `live`."""
+    """With its name. The others serve other agents, or the role `live`."""
     modules = {module.name for module in iter_modules(agents.__path__)}
 
     assert modules - _WITHOUT_STAGE == STREAM_STAGES.keys()
 
 
 @pytest.mark.parametrize("stages", [STREAM_STAGES, SINK_STAGES])
-def test_a_topic_has_one_agent_of_a_role(stages: dict[str, Topic]) -> None:
+def test_a_topic_has_one_agent_per_role(stages: dict[str, Topic]) -> None:
     """A worker would replace the first agent by the second."""
     assert len(set(stages.values())) == len(stages)
 
 
-def test_all_routed_topics_are_drained_and_routed_again() -> None:
-    """Also those of new event types."""
+def test_all_routed_topics_are_drained_and_rerouted() -> None:
+    """Including those of new event types."""
     routed = {topic.name for event_type in EVENT_TYPES.values() for topic in event_type.routes}
 
     assert routed == set(app.flow().routed)
 
 
-def test_every_sink_can_be_given_a_dead_letter_again() -> None:
-    """By store_events, into its own table."""
+def test_a_dead_letter_of_every_sink_can_be_replayed() -> None:
+    """By store_events, into the sink's table."""
     assert set(sink_agents.SINKS) == set(SINK_STAGES)
 
 
 async def test_the_status_counts_the_rows_of_every_sink(tmp_path: Path) -> None:
-    """By the names of their tables."""
+    """By table name."""
     url = f"sqlite:///{tmp_path}/headrace.db"
     upgrade(url)
     status = await read_status(DatabaseSettings(url=url))

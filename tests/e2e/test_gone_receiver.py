@@ -53,7 +53,7 @@ class Payments:
 async def test_a_subscription_with_a_gone_receiver_is_disabled_until_it_is_enabled(
     make_stack: MakeStack,
 ) -> None:
-    """In the API, in SQL and in the topic; nothing is delivered meanwhile."""
+    """In the API, in SQL and in the topic; no delivery is attempted."""
     stack = await asyncio.to_thread(make_stack, {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"})
     site, is_gone = Site(stack), asyncio.Event()
 

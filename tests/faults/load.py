@@ -31,7 +31,8 @@ class Load:
     """A load on a stack during the block.
 
     One in 20 acknowledged requests is sent again with the same event ids, and half of those with an
-    unknown outcome. `url` is another server to send to.
+    unknown outcome. `url` is another server to send to. A response `internal_error`, which is a bug
+    of the server, fails the test.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Load:
             async with session.post(self._url + path, json=body) as response:
                 content: Any = await response.json()
                 status = response.status
+                assert "internal_error" not in await response.text(), content
         except (aiohttp.ClientError, OSError, TimeoutError):
             status, content = 0, {}
         if status or time.monotonic() - sent_at > _TIMEOUT_SECONDS / 2:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 _APT = """#!{shell}
-echo "$@" >> {told}
+echo "$@" >> {calls}
 [ "$1" = update ] || for name in {installs}; do
   printf '#!{shell}\\n' > {folder}/$name; /bin/chmod +x {folder}/$name
 done
@@ -34,11 +34,11 @@ def _script(file: Path, text: str = "#!/bin/sh\n") -> None:
 
 
 def _apt(folder: Path, installs: str, status: int = 0) -> Path:
-    told = folder / "told"
-    places = {"shell": "/bin/sh", "told": told, "folder": folder}
+    calls = folder / "calls"
+    places = {"shell": "/bin/sh", "calls": calls, "folder": folder}
     _script(folder / "apt-get", _APT.format(installs=installs, status=status, **places))
     _script(folder / "sudo", '#!/bin/sh\nshift\nexec "$@"\n')
-    return told
+    return calls
 
 
 def test_what_is_there_is_not_installed(tmp_path: Path) -> None:
@@ -53,22 +53,20 @@ def test_what_is_there_is_not_installed(tmp_path: Path) -> None:
 
 def test_a_browser_that_is_missing_is_installed(tmp_path: Path) -> None:
     """With its driver; by root, or by sudo."""
-    told = _apt(tmp_path, installs="chromium chromedriver")
+    calls = _apt(tmp_path, installs="chromium chromedriver")
 
     ended = _make_browser(tmp_path)
 
     assert ended.returncode == 0, ended.stderr
-    assert told.read_text().splitlines() == [
+    assert calls.read_text().splitlines() == [
         "update",
-        "install --yes --no-install-recommends chromium chromium-driver",
+        "-o DPkg::Lock::Timeout=300 install --yes --no-install-recommends chromium chromium-driver",
     ]
 
 
 @pytest.mark.parametrize("has_apt", [True, False])
-def test_where_none_can_be_installed_it_is_said_what_to_install(
-    tmp_path: Path, has_apt: bool
-) -> None:
-    """And why it failed, if it was tried."""
+def test_without_a_browser_the_error_says_what_to_install(tmp_path: Path, has_apt: bool) -> None:
+    """And why the installation failed."""
     if has_apt:
         _apt(tmp_path, installs="", status=100)
 
@@ -81,10 +79,10 @@ def test_where_none_can_be_installed_it_is_said_what_to_install(
 
 def test_a_browser_that_is_named_is_the_one(tmp_path: Path) -> None:
     """None else is installed in its place."""
-    told = _apt(tmp_path, installs="chromium chromedriver")
+    calls = _apt(tmp_path, installs="chromium chromedriver")
 
     ended = _make_browser(tmp_path, HEADRACE_TEST_CHROMIUM=os.fspath(tmp_path / "mine"))
 
     assert ended.returncode == 1
     assert f"HEADRACE_TEST_CHROMIUM names {tmp_path}/mine, which cannot be run" in ended.stderr
-    assert not told.exists()
+    assert not calls.exists()

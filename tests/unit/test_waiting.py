@@ -8,7 +8,7 @@ from tests.fixtures.waiting import NotInTimeError, eventually, eventually_async
 
 
 def test_the_first_true_answer_is_returned() -> None:
-    """The condition is asked until then."""
+    """The condition is evaluated until then."""
     answers = iter([0, None, 7])
 
     assert eventually(lambda: next(answers), within_seconds=5, what="seven") == 7

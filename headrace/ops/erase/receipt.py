@@ -14,7 +14,7 @@ def lines(receipt: Receipt) -> Iterator[str]:
     for table, count in receipt.rows.items():
         if count:
             yield f"  {table:<20} {count:>10,}"
-    yield "Time on page stays as sums per hour and path, which name nobody."
+    yield "Time on page stays as sums per hour and path, which identify no person."
     yield "Kafka deletes the records themselves by its retention:"
     yield f"  events-raw, events-session, events-pageleave, events-alert: {_until(EVENTS_RAW)}"
     yield f"  alerts: {_until(ALERTS)}"

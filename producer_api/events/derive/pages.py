@@ -34,7 +34,7 @@ NO_PAGE = Page("", "")
 
 
 def read_page(url: str, *, masks_emails: bool) -> Page:
-    """Return the parts of a URL; masks e-mail addresses in its query, if asked for."""
+    """Return the parts of a URL; masks e-mail addresses in its query on request."""
     if masks_emails:
         url = mask_emails(url)
     (host, path) = location_of(url)

@@ -98,9 +98,9 @@ class AlertAggregator:
         self._seen.see(event.site_id, subject, is_established=is_seen)
         self._limit_fingerprints(event.site_id)
         for one in self._subscriptions.error_rates(event.site_id):
-            asked = one.subject(subject)
-            raised.append(self._count(event, asked, src, one.rate()))
-            self._custom.see(event.site_id, asked, is_established=is_seen)
+            key = one.subject(subject)
+            raised.append(self._count(event, key, src, one.rate()))
+            self._custom.see(event.site_id, key, is_established=is_seen)
             self._limit_custom(event.site_id)
         return [alert for alert in raised if alert is not None]
 

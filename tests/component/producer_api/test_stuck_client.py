@@ -1,4 +1,4 @@
-"""A Kafka client that hangs is replaced."""
+"""The producer with a Kafka client that hangs after its first response."""
 
 import asyncio
 from types import SimpleNamespace
@@ -8,6 +8,7 @@ import pytest
 from producer_api.produce import producer as kafka
 from producer_api.produce.producer import ReconnectingProducer
 from schemas.kafka_settings import KafkaSettings
+from tests.component.producer_api.fake_kafka import FakeBatch
 from tests.fixtures.waiting import eventually_async
 
 
@@ -38,6 +39,11 @@ class _Stuck:
         """Return one partition."""
         return {0}
 
+    @staticmethod
+    def create_batch() -> FakeBatch:
+        """Return an empty batch."""
+        return FakeBatch(1_000)
+
     async def stop(self) -> None:
         """Raise the error of a client on uvloop whose task has ended."""
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
@@ -64,5 +70,21 @@ async def test_a_producer_whose_client_is_stuck_is_replaced(
             lambda: len(made) > 1, within_seconds=10, what="a second producer is made"
         )
         assert producer.problem is not None
+    finally:
+        await producer.stop()
+
+
+async def test_a_request_can_create_a_batch_as_soon_as_the_intake_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Requests that wait for the start do so at once."""
+    batches: list[object] = []
+    monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: _Stuck())
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
+    )
+    producer.start(lambda _: batches.append(producer.create_batch()))
+    try:
+        await eventually_async(lambda: batches, within_seconds=10, what="a batch is created")
     finally:
         await producer.stop()

@@ -263,12 +263,12 @@ async def test_metrics_contain_no_client_input(role: Role) -> None:
     async with role.client(await role.token()) as client:
         await client.get("/api/sites/secret-site/live")
         await client.get("/wp-admin.php")
-        told = (await client.get("/metrics")).text
+        metrics = (await client.get("/metrics")).text
 
-    assert 'route="/api/sites/{site_id}/live",status="200"' in told
-    assert 'route="none",status="404"' in told
-    assert "secret" not in told
-    assert "wp-admin" not in told
+    assert 'route="/api/sites/{site_id}/live",status="200"' in metrics
+    assert 'route="none",status="404"' in metrics
+    assert "secret" not in metrics
+    assert "wp-admin" not in metrics
 
 
 async def test_it_is_ready_when_live_counters_are_loaded(role: Role) -> None:

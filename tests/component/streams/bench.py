@@ -1,4 +1,4 @@
-"""An agent on a worker without Kafka: real tables and batches, and a producer that notes."""
+"""An agent in a worker without Kafka: real tables and batches, and a recording producer."""
 
 import inspect
 from collections import defaultdict
@@ -20,7 +20,7 @@ from tests.unit.streams.samples import NOON_MS, source
 
 
 class InRecord(NamedTuple):
-    """A record as an agent finds it."""
+    """A record as agents read it."""
 
     offset: int
     key: bytes | None
@@ -31,7 +31,7 @@ class InRecord(NamedTuple):
 
 
 def raw_record(offset: int, event: RawEvent, *more: tuple[str, bytes], **place: int) -> InRecord:
-    """Return an event as it stands in `events-raw`."""
+    """Return the record of an event in `events-raw`."""
     headers = (
         (EVENT_ID, bytes.fromhex(event.event_id.replace("-", ""))),
         (TYPE, event.type.encode()),
@@ -42,20 +42,20 @@ def raw_record(offset: int, event: RawEvent, *more: tuple[str, bytes], **place: 
 
 
 def routed(offset: int, event: RawEvent, log_ms: int = NOON_MS, partition: int = 0) -> InRecord:
-    """Return an event as the router passes it on; its source has the same offset."""
+    """Return the routed record of an event; its source position has the same offset."""
     src = (SOURCE, source(offset, log_ms, partition).pack())
     return raw_record(offset, event, src, partition=partition)
 
 
 def routed_tick(offset: int, log_ms: int) -> InRecord:
-    """Return a tick as the router passes it on."""
+    """Return a routed tick."""
     headers = ((TYPE, TICK.encode()), (SOURCE, source(offset, log_ms).pack()))
     return InRecord(offset, None, None, headers)
 
 
 @dataclass
 class NotingProducer:
-    """Notes what is sent, by topic and partition."""
+    """Records what is sent, by topic and partition."""
 
     sent: defaultdict[tuple[str, int], list[OutRecord]] = field(
         default_factory=lambda: defaultdict(list)
@@ -63,13 +63,13 @@ class NotingProducer:
     refused: None = None
 
     async def send(self, topic: str, partition: int, records: Iterable[OutRecord]) -> int:
-        """Note records, and return the offset after them."""
+        """Record the records, and return the next offset."""
         self.sent[topic, partition].extend(records)
         return len(self.sent[topic, partition])
 
 
 class Bench(Worker):
-    """A worker whose one agent is run by hand."""
+    """A worker with one agent, which tests run."""
 
     def __init__(self, register: Callable[[Worker], None], epoch: int = 0) -> None:
         super().__init__("bench", KafkaSettings(), epoch=epoch)
@@ -77,16 +77,16 @@ class Bench(Worker):
         register(self)
 
     def add(self, agent: Agent) -> None:
-        """Keep the agent, without telling Faust."""
+        """Store the agent, without Faust."""
         self.one = agent
 
     @property
     def source(self) -> Topic:
-        """The topic that the agent reads."""
+        """The source topic of the agent."""
         return self.one.source
 
     async def assign(self, partition: int = 0) -> None:
-        """Give the agent a partition."""
+        """Assign a partition to the agent."""
         if self.one.prepare is not None:
             await self.one.prepare(partition)
 
@@ -103,11 +103,11 @@ class Bench(Worker):
         return batch
 
     def written(self, topic: Topic, partition: int = 0) -> list[tuple[bytes | None, bytes | None]]:
-        """Return the keys and values that went to a table's topic."""
+        """Return the keys and values sent to a table's topic."""
         return [(out.key, out.value) for out in self.noted.sent[topic.name, partition]]
 
     def recover(self, before: "Bench", partition: int = 0) -> None:
-        """Read the tables of another worker, as its successor does."""
+        """Restore the tables of another worker, as in a takeover."""
         for table in self.one.tables:
             sent = before.noted.sent[table.topic.name, partition]
             fetched = [
@@ -117,5 +117,5 @@ class Bench(Worker):
 
 
 def reasons(batch: Batch) -> list[str]:
-    """Return why records were refused."""
+    """Return the reasons of dead letters."""
     return [(find(out.headers, DLQ_REASON) or b"").decode() for out in batch.dead_letters]

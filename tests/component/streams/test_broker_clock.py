@@ -1,4 +1,4 @@
-"""A broker whose clock is wrong for a while: what the agents make of its records."""
+"""Agents while the clock of a broker, or of the worker, is wrong."""
 
 import pytest
 
@@ -13,7 +13,7 @@ WRONG_MS = [2 * DAY_MS, 96 * MINUTE_MS, 400 * DAY_MS, -96 * MINUTE_MS, -2 * DAY_
 
 
 class Clock:
-    """The worker's clock, which is right."""
+    """The worker's clock, which is right by default."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_ms = NOON_MS
@@ -22,12 +22,12 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Give the worker's clock, at noon."""
+    """Return the worker's clock, at noon."""
     return Clock(monkeypatch)
 
 
 def visits(bench: Bench) -> dict[str, tuple[str, int]]:
-    """Return state and events of each visit that was ever published, as its last record says."""
+    """Return state and number of events of each visit, from its last published record."""
     found: dict[str, tuple[str, int]] = {}
     for _, value in bench.written(SESSIONS):
         if value is not None:
@@ -37,14 +37,14 @@ def visits(bench: Bench) -> dict[str, tuple[str, int]]:
 
 
 async def click(bench: Bench, clock: Clock, offset: int, wrong_ms: int = 0) -> None:
-    """Have the one session click now, and the log be stamped by a clock that may be wrong."""
+    """Process a click of the session with a log append time that may be wrong."""
     happened = event(offset, event_ts=clock.now_ms * 1_000)
     await bench.run_batch(routed(offset, happened, clock.now_ms + wrong_ms))
 
 
 @pytest.mark.parametrize("wrong_ms", WRONG_MS)
-async def test_a_broker_whose_clock_jumps_ends_no_visit(clock: Clock, wrong_ms: int) -> None:
-    """A minute before, while it is wrong, and after; ticks come in between."""
+async def test_a_jump_of_the_broker_clock_closes_no_visit(clock: Clock, wrong_ms: int) -> None:
+    """With events before, during and after it, and ticks in between."""
     bench = await a_bench(SESSIONIZE)
     for offset in range(0, 90, 3):
         wrong = wrong_ms if 30 <= offset < 60 else 0
@@ -62,10 +62,10 @@ async def test_a_broker_whose_clock_jumps_ends_no_visit(clock: Clock, wrong_ms: 
 
 
 @pytest.mark.parametrize("wrong_ms", [wrong for wrong in WRONG_MS if wrong > 0])
-async def test_states_that_an_earlier_version_wrote_ahead_of_time_close(
+async def test_states_of_an_earlier_version_in_the_future_close(
     clock: Clock, wrong_ms: int
 ) -> None:
-    """As soon as broker and worker agree, they count as touched now."""
+    """When the clocks of broker and worker agree, they count as changed now."""
     clock.now_ms += wrong_ms  # it believed the broker
     before = await a_bench(SESSIONIZE)
     await before.run_batch(routed(1, event("a"), clock.now_ms))
@@ -81,8 +81,8 @@ async def test_states_that_an_earlier_version_wrote_ahead_of_time_close(
     assert [*visits(bench).values()] == [("closed", 1)]
 
 
-async def test_a_worker_whose_clock_is_behind_changes_no_state_of_others(clock: Clock) -> None:
-    """Two days: its ticks close nothing, and what it was given stays as it was."""
+async def test_a_worker_whose_clock_is_behind_closes_nothing(clock: Clock) -> None:
+    """By two days: its ticks close no visit, and restored states do not change."""
     before = await a_bench(SESSIONIZE)
     await before.run_batch(routed(1, event("a"), NOON_MS))
     clock.now_ms -= 2 * DAY_MS
@@ -98,7 +98,7 @@ async def test_a_worker_whose_clock_is_behind_changes_no_state_of_others(clock: 
 
 @pytest.mark.parametrize("wrong_ms", [2 * DAY_MS, 400 * DAY_MS])
 async def test_alerts_are_raised_again_after_a_clock_was_ahead(clock: Clock, wrong_ms: int) -> None:
-    """States of an earlier version that are ahead silence no error rate."""
+    """States of an earlier version in the future do not suppress error rates."""
 
     def error(offset: int) -> RawEvent:
         return event(offset, type="error", error_name="E", event_ts=clock.now_ms * 1_000)

@@ -1,4 +1,4 @@
-"""The agent of live counters: where it begins, what it tells, and to which partition."""
+"""The agent of live counters: its start offsets, and what it publishes to which partition."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from tests.unit.streams.samples import NOON_MS, event
 
 
 class LiveBench(Bench):
-    """A worker that counts, and tells when it is asked to."""
+    """A worker that counts, and publishes when a test requests it."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -27,41 +27,41 @@ class LiveBench(Bench):
         self.producer = self.noted  # type: ignore[assignment]
 
     def every(self, seconds: float, job: Job, *, due: Job | None = None) -> None:
-        """Keep the job."""
+        """Store the job."""
         assert seconds == 0.25
         assert due is not None
-        self.tell, self.until_due = job, due
+        self.publish, self.until_due = job, due
 
     def partitions_of(self, topic: Topic) -> list[int]:
-        """Return what the test says."""
+        """Return the value that the test set."""
         assert topic is EVENTS_SESSION
         return self.owned
 
-    async def told(self, partition: int = 0) -> list[LiveCounters]:
-        """Have the counters told, and return those that went to a partition."""
+    async def published(self, partition: int = 0) -> list[LiveCounters]:
+        """Publish the counters, and return those sent to a partition."""
         sent = self.noted.sent[LIVE_COUNTERS.name, partition]
         sent.clear()
-        await self.tell()
+        await self.publish()
         counters = [decode(out.value or b"", LiveCounters) for out in sent]
         assert [out.key for out in sent] == [one.site_id.encode() for one in counters]
         return counters
 
 
-async def test_nothing_is_told_before_the_worker_has_caught_up() -> None:
-    """Half of the last half hour would be wrong numbers; the role is not ready meanwhile."""
+async def test_nothing_is_published_before_the_worker_has_caught_up() -> None:
+    """Counters of a part of the last half hour would be wrong. The role is not ready until then."""
     bench = LiveBench()
     assert bench.source is EVENTS_SESSION
     assert bench.counting.assign({0: OffsetRange(5, 7), 1: OffsetRange(3, 3)}) == {0: 5, 1: 3}
     await bench.run_batch(routed(5, event("a")))
-    assert await bench.told() == []
+    assert await bench.published() == []
     assert bench.not_ready is not None
     assert [check() for check in bench.checks] == ["live counters are catching up: 1 record to go"]
 
     await bench.run_batch(routed_tick(6, NOON_MS))
-    (told,) = await bench.told()
-    assert (told.site_id, told.partition, told.sessions) == ("shop", 0, 1)
+    (counters,) = await bench.published()
+    assert (counters.site_id, counters.partition, counters.sessions) == ("shop", 0, 1)
     assert [check() for check in bench.checks] == [None]
-    assert await bench.told() == []
+    assert await bench.published() == []
 
 
 def sample(at: float, routed: int, raw_end: int, end: int) -> Sample:
@@ -69,8 +69,8 @@ def sample(at: float, routed: int, raw_end: int, end: int) -> Sample:
     return Sample(at, {0: routed}, {0: raw_end}, {0: end})
 
 
-async def test_counters_are_complete_up_to_what_had_been_accepted_before() -> None:
-    """What is counted now is compared with the end of `events-raw` some time ago."""
+async def test_counters_are_complete_up_to_an_earlier_end_of_the_log() -> None:
+    """The counted offsets are compared with an earlier end offset of `events-raw`."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0)})
     bench.counting.observe(sample(1, routed=0, raw_end=5, end=0))
@@ -79,7 +79,7 @@ async def test_counters_are_complete_up_to_what_had_been_accepted_before() -> No
         "live counters wait for events that are not routed yet (partitions 0)",
     )
     await bench.run_batch(*(routed(offset, event(offset)) for offset in range(5)))
-    await bench.told()
+    await bench.published()
     bench.counting.observe(sample(3, routed=0, raw_end=9, end=5))
     bench.seconds = 4.5
     assert (bench.counting.ages_ms(), bench.counting.incomplete()) == ({0: 3_500}, None)
@@ -88,12 +88,12 @@ async def test_counters_are_complete_up_to_what_had_been_accepted_before() -> No
     assert bench.counting.ages_ms() == {0: 3_500}
 
 
-async def test_what_the_router_dropped_does_not_delay_completeness() -> None:
-    """A duplicate is committed by the router, and never comes."""
+async def test_dropped_duplicates_do_not_delay_completeness() -> None:
+    """The router commits a duplicate and does not forward it."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0)})
     await bench.run_batch(routed(0, event("a")))
-    await bench.told()
+    await bench.published()
     bench.counting.observe(sample(1, routed=0, raw_end=2, end=1))
     bench.counting.observe(sample(3, routed=1, raw_end=2, end=1))
     assert bench.counting.ages_ms() == {}
@@ -105,8 +105,8 @@ async def test_what_the_router_dropped_does_not_delay_completeness() -> None:
     assert bench.counting.ages_ms() == {0: 2_000}
 
 
-async def test_counters_are_not_complete_before_they_have_caught_up_and_are_told() -> None:
-    """Whatever was routed: a reader must have had them."""
+async def test_counters_are_incomplete_until_they_have_been_published() -> None:
+    """Also if all events were routed."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 2)})
     await bench.run_batch(routed(0, event("a")))
@@ -117,14 +117,14 @@ async def test_counters_are_not_complete_before_they_have_caught_up_and_are_told
     await bench.run_batch(routed_tick(1, NOON_MS))
     bench.counting.observe(sample(3, routed=1, raw_end=2, end=2))
     assert bench.counting.ages_ms() == {}
-    await bench.told()
+    await bench.published()
     bench.counting.observe(sample(4, routed=1, raw_end=2, end=2))
     bench.seconds = 4
     assert bench.counting.ages_ms() == {0: 1_000}
 
 
-def test_a_partition_that_is_empty_is_complete() -> None:
-    """Nothing was ever accepted for it."""
+def test_an_empty_partition_is_complete() -> None:
+    """No event was ever accepted for it."""
     counting = Counting(lambda: 2)
     counting.assign({0: OffsetRange(0, 0)})
     for at in (1, 2):
@@ -133,10 +133,10 @@ def test_a_partition_that_is_empty_is_complete() -> None:
     assert counting.ages_ms() == {0: 1_000}
 
 
-async def test_there_is_something_to_tell_when_something_was_counted(
+async def test_counters_are_due_after_an_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And then again and again, for what was counted decays; before that, never."""
+    """And again while they decay; never before the first event."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0)})
     waiting = asyncio.ensure_future(bench.until_due())
@@ -146,28 +146,28 @@ async def test_there_is_something_to_tell_when_something_was_counted(
     await bench.run_batch(routed(0, event("a")))
     await asyncio.wait_for(waiting, 30)
     monkeypatch.setattr(count_live, "_DECAY_SECONDS", 3600)
-    assert len(await bench.told()) == 1
-    await asyncio.wait_for(bench.until_due(), 30)  # more than a hundred are told one after another
-    assert await bench.told() == []
+    assert len(await bench.published()) == 1
+    await asyncio.wait_for(bench.until_due(), 30)  # more than 100 are published in turns
+    assert await bench.published() == []
     monkeypatch.setattr(count_live, "_DECAY_SECONDS", 0)
     await asyncio.wait_for(bench.until_due(), 30)
 
 
-async def test_counters_go_to_the_partition_that_they_are_of() -> None:
-    """And only of partitions that this worker still has."""
+async def test_counters_are_sent_to_their_own_partition() -> None:
+    """And only for partitions that are assigned to this worker."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0), 1: OffsetRange(0, 0)})
     await bench.run_batch(routed(0, event("a"), partition=1))
     bench.owned = [0]
-    assert await bench.told(partition=1) == []
+    assert await bench.published(partition=1) == []
 
     bench.owned = [0, 1]
-    (told,) = await bench.told(partition=1)
-    assert (told.partition, told.minutes[0].events) == (1, 1)
+    (counters,) = await bench.published(partition=1)
+    assert (counters.partition, counters.minutes[0].events) == (1, 1)
 
 
-async def test_a_partition_that_stays_goes_on_and_one_that_was_away_begins_anew() -> None:
-    """What another worker counted meanwhile is not known here."""
+async def test_a_reassigned_partition_is_counted_again() -> None:
+    """Another worker may have counted events. A partition that stays continues."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0), 1: OffsetRange(0, 0)})
     await bench.run_batch(routed(0, event("a")))
@@ -175,12 +175,12 @@ async def test_a_partition_that_stays_goes_on_and_one_that_was_away_begins_anew(
 
     assert bench.counting.assign({0: OffsetRange(0, 1)}) == {0: 1}
     assert bench.counting.assign({0: OffsetRange(0, 1), 1: OffsetRange(0, 2)}) == {0: 1, 1: 0}
-    assert len(await bench.told()) == 1
-    assert await bench.told(partition=1) == []
+    assert len(await bench.published()) == 1
+    assert await bench.published(partition=1) == []
 
 
-async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
-    """Its offsets say nothing of what was counted before."""
+async def test_a_recreated_topic_is_read_from_the_beginning() -> None:
+    """Its offsets have no relation to those counted before."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0)})
     await bench.run_batch(routed(7, event("a")))
@@ -188,8 +188,8 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
     assert bench.counting.assign({0: OffsetRange(0, 2)}) == {0: 0}
 
 
-async def test_poison_is_passed_over_for_sessionize_refuses_it() -> None:
-    """It is read here again at each start; its neighbours count."""
+async def test_poison_is_skipped_because_sessionize_dead_letters_it() -> None:
+    """Each start reads it again. Its neighbours are counted."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 4)})
     good = routed(0, event("a"))
@@ -201,40 +201,40 @@ async def test_poison_is_passed_over_for_sessionize_refuses_it() -> None:
     )
 
     assert (batch.dead_letters, batch.dead_letter_offsets) == ([], set())
-    (told,) = await bench.told()
-    assert told.minutes[0].events == 1
+    (counters,) = await bench.published()
+    assert counters.minutes[0].events == 1
 
 
-async def test_a_replay_is_no_news() -> None:
-    """It was counted when it came first: sessionize alone is given it again."""
+async def test_a_replayed_dead_letter_is_not_counted_again() -> None:
+    """It was counted on arrival: only sessionize needs it again."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0)})
     replay = routed(2, event("a"))
     headers = (*replay.headers, (REPLAY_FOR, b"sessionize"))
     await bench.run_batch(routed(1, event("a")), replay._replace(headers=headers))
 
-    (told,) = await bench.told()
-    assert [one.events for one in told.minutes] == [1]
+    (counters,) = await bench.published()
+    assert [one.events for one in counters.minutes] == [1]
 
 
 @pytest.mark.parametrize("turns", range(5))
-async def test_an_end_right_after_a_count_is_heard(turns: int) -> None:
-    """However many turns of the loop are in between; before Python 3.12 `wait_for` would not."""
+async def test_a_stop_right_after_a_count_is_not_lost(turns: int) -> None:
+    """After any number of loop iterations; before Python 3.12, `wait_for` could lose it."""
     bench = LiveBench()
     bench.counting.assign({0: OffsetRange(0, 0)})
 
-    async def tell_for_ever() -> None:
+    async def publish_for_ever() -> None:
         while True:
             await bench.until_due()
 
     await bench.run_batch(routed(0, event("a")))
-    telling = asyncio.create_task(tell_for_ever())
+    publishing = asyncio.create_task(publish_for_ever())
     for _ in range(10):
         await asyncio.sleep(0)
     await bench.run_batch(routed(1, event("a")))
     for _ in range(turns):
         await asyncio.sleep(0)
-    telling.cancel()
+    publishing.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(telling, 10)
+        await asyncio.wait_for(publishing, 10)

@@ -18,7 +18,7 @@ PLACE = TopicPartition(EVENTS_SESSION.name, 0)
 
 
 class AwayAtFirst(NotingProducer):
-    """Gives the first batch up, as when the worker ends while Kafka is away."""
+    """Abandons the first batch, as a worker does that stops while Kafka is unreachable."""
 
     is_away = True
 
@@ -32,7 +32,7 @@ class AwayAtFirst(NotingProducer):
 
 @asynccontextmanager
 async def ending(producer: NotingProducer) -> AsyncIterator[Bench]:
-    """Give a worker without Kafka, whose agent owns a partition."""
+    """Yield a worker without Kafka, whose agent has a partition."""
     bench = await a_bench(SESSIONIZE)
     bench.noted = producer
     anything: Any = producer
@@ -51,8 +51,8 @@ async def ending(producer: NotingProducer) -> AsyncIterator[Bench]:
         await bench.app.stop()
 
 
-async def test_after_a_batch_that_was_given_up_no_other_is_handled() -> None:
-    """Its states would say that the events before it had been applied."""
+async def test_no_batch_is_processed_after_an_abandoned_one() -> None:
+    """Its states would claim that the events of the abandoned batch had been applied."""
     batches = [(routed(1, event("a")),), (routed(2, event("b", event_ts=NOON + MINUTE)),)]
     async with ending(AwayAtFirst()) as bench:
         assert [await bench.handle(PLACE, batch) for batch in batches] == [False, False]

@@ -1,4 +1,4 @@
-"""Agents read only some fields of an event: those that their rules look at."""
+"""Agents decode only the fields of an event that their rules read."""
 
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,7 @@ from tests.unit.streams.samples import uuid_of
 
 
 def every_type_with_every_field() -> list[InRecord]:
-    """Return events that tell all that there is to tell, and some without a path."""
+    """Return events with all fields, and some without a path."""
     full: Any = MAKERS["RawEvent"]()
     events = [replace(full, event_id=uuid_of(name), type=name) for name in EVENT_TYPES]
     events += [replace(one, event_id=uuid_of(one), path=None) for one in events]
@@ -27,14 +27,14 @@ def every_type_with_every_field() -> list[InRecord]:
 
 
 async def _led_to(bench: Bench) -> dict[Any, Any]:
-    """Return what the events lead to: outputs, and what is written to tables or told."""
+    """Return the results of the events: outputs, written states and published counters."""
     if isinstance(bench, LiveBench):
         bench.counting.assign({0: OffsetRange(0, 0)})
     await bench.assign()
     batch = await bench.run_batch(*every_type_with_every_field())
     assert not batch.dead_letters
-    told = {LIVE_COUNTERS: await bench.told()} if isinstance(bench, LiveBench) else {}
-    return {**batch.outputs, **bench.noted.sent, **told}
+    live = {LIVE_COUNTERS: await bench.published()} if isinstance(bench, LiveBench) else {}
+    return {**batch.outputs, **bench.noted.sent, **live}
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ async def _led_to(bench: Bench) -> dict[Any, Any]:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-async def test_an_agent_reads_all_that_its_rules_look_at(
+async def test_an_agent_decodes_all_fields_that_its_rules_read(
     agent: ModuleType, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it reads of an event leads to the same as the whole event."""
+    """The results equal those of whole events."""
     of_some_fields = await _led_to(make())
     monkeypatch.setattr(agent, "READS", RawEvent.__struct_fields__)
     of_all_fields = await _led_to(make())

@@ -31,7 +31,7 @@ SITE_PARTITION = 7
 
 
 class FakeTail:
-    """What was passed on before: given to the agent on each assignment."""
+    """Previously forwarded records, which the agent reads on each assignment."""
 
     def __init__(self, *fetches: list[InRecord], expired: bool = False) -> None:
         self.fetches = fetches
@@ -46,7 +46,7 @@ class FakeTail:
 async def a_router(
     *fetches: list[InRecord], partition: int = 0, after: Bench | None = None, epoch: int = 0
 ) -> Bench:
-    """Return a router that has a partition, and finds these records at the tail.
+    """Return a router with a partition, which finds these last records in the output topic.
 
     It has the table of the one before it.
     """
@@ -64,8 +64,8 @@ async def a_router(
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)
-async def test_each_type_goes_where_the_registry_says(name: str) -> None:
-    """With its key, bytes and headers, to the partition that it came from; alerts by site."""
+async def test_each_type_is_routed_to_the_topics_of_the_registry(name: str) -> None:
+    """With its key, bytes and headers, to the same partition; alerts by site."""
     router = await a_router(partition=3)
     record = raw_record(5, event("a", type=name), partition=3, timestamp=NOON_MS + 1)
 
@@ -84,8 +84,8 @@ async def test_each_type_goes_where_the_registry_says(name: str) -> None:
     assert batch.dead_letters == []
 
 
-async def test_ticks_are_passed_on_to_who_needs_time() -> None:
-    """Without key and value, with their place, however often."""
+async def test_ticks_are_forwarded_to_agents_that_need_time() -> None:
+    """Without key and value, with their position, also repeatedly."""
     router = await a_router()
     tick = InRecord(1, None, None, ((TYPE, TICK.encode()),))
 
@@ -99,7 +99,7 @@ async def test_ticks_are_passed_on_to_who_needs_time() -> None:
 
 
 def routed_at(offset: int, name: str, log_ms: int = NOON_MS) -> InRecord:
-    """Return an event with an id of the client as it stands in events-session."""
+    """Return the record in events-session of an event with a client's id."""
     return raw_record(offset, event(name), CLIENTS, (SOURCE, Source(0, offset, log_ms).pack()))
 
 
@@ -107,10 +107,10 @@ def routed_at(offset: int, name: str, log_ms: int = NOON_MS) -> InRecord:
     ("passed_on", "is_asked"),
     [([], True), ([("b", 0)], True), ([("b", -86_400_000), ("c", 0)], False)],
 )
-async def test_ids_that_expired_in_events_session_are_known_by_events_raw(
+async def test_ids_that_expired_in_events_session_are_restored_from_events_raw(
     passed_on: list[tuple[str, int]], is_asked: bool
 ) -> None:
-    """Unless it goes back a day; what waits in events-raw still passes, and once."""
+    """Up to one day. Records not routed yet pass, once."""
     before = [routed_at(2 + n, name, NOON_MS + ms) for n, (name, ms) in enumerate(passed_on)]
     raw = [raw_record(1, event("a"), CLIENTS), raw_record(7, event("d"), CLIENTS)]
     tails: list[Any] = [FakeTail(before, expired=True), FakeTail(raw)]
@@ -126,8 +126,8 @@ async def test_ids_that_expired_in_events_session_are_known_by_events_raw(
     assert passed == [Source(0, offset, NOON_MS).pack() for offset in offsets]
 
 
-async def test_repeats_are_dropped() -> None:
-    """Of clients and of the server; what another session calls by the same id is no repeat."""
+async def test_duplicates_are_dropped() -> None:
+    """Of clients and of the server. The same id in another session is not a duplicate."""
     router = await a_router()
     records = [
         raw_record(1, event("a"), CLIENTS),
@@ -144,8 +144,8 @@ async def test_repeats_are_dropped() -> None:
     assert batch.dead_letters == []
 
 
-async def test_what_was_passed_on_before_is_remembered() -> None:
-    """A worker that takes over finds it at the tail; read again, it passes with the same place."""
+async def test_forwarded_ids_are_restored() -> None:
+    """From the last forwarded records; a replayed record passes with the same position."""
     before = await a_router()
     first = raw_record(4, event("a"), CLIENTS)
     tick = InRecord(5, None, None, ((TYPE, TICK.encode()),))
@@ -161,8 +161,8 @@ async def test_what_was_passed_on_before_is_remembered() -> None:
 
 
 @pytest.mark.parametrize("packed", [b"", b"\x00", b"x" * 21])
-async def test_what_no_router_passed_on_is_nothing_to_remember(packed: bytes) -> None:
-    """Something else wrote it: the router starts behind it, and it makes no event a repeat."""
+async def test_records_of_other_producers_are_not_restored(packed: bytes) -> None:
+    """The router starts after them, and they make no event a duplicate."""
     first = raw_record(4, event("a"), CLIENTS)
     strange = InRecord(0, first.key, first.value, (*first.headers, (SOURCE, packed)))
 
@@ -184,8 +184,10 @@ async def test_what_no_router_passed_on_is_nothing_to_remember(packed: bytes) ->
         ({"key": b":s-1"}, "bad_key"),
     ],
 )
-async def test_poison_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
-    """As it came, and its neighbours pass."""
+async def test_poison_is_dead_lettered_with_the_reason(
+    changes: dict[str, Any], reason: str
+) -> None:
+    """With its original bytes. Its neighbours pass."""
     router = await a_router()
     poison = raw_record(2, event("bad"))._replace(**changes)
 
@@ -199,7 +201,7 @@ async def test_poison_is_refused_with_its_reason(changes: dict[str, Any], reason
 
 
 async def test_nothing_is_decoded() -> None:
-    """The router moves bytes: what is in them is the readers' to judge."""
+    """The router forwards bytes; the readers validate them."""
     router = await a_router()
     garbage = raw_record(1, event("a"))._replace(value=b"\x00garbage")
 
@@ -214,19 +216,19 @@ def excluded_record(offset: int, name: str, *more: tuple[str, bytes]) -> InRecor
 
 
 def ids_and_types(batch: Batch) -> list[tuple[bytes | None, bytes | None]]:
-    """Return the id and type headers of what went to events-session, and nowhere else."""
+    """Return the id and type headers of the records, all sent to events-session."""
     assert set(batch.outputs) <= {("events-session", 0)}
     outs = batch.outputs["events-session", 0]
     return [(find(out.headers, EVENT_ID), find(out.headers, TYPE)) for out in outs]
 
 
 def id_of(name: str) -> bytes:
-    """Return the id of an event as its header has it."""
+    """Return the id of an event in the form of its header."""
     return bytes.fromhex(event(name).event_id.replace("-", ""))
 
 
 async def test_an_event_of_a_bot_is_routed_as_a_tick_with_its_id() -> None:
-    """Repeats of it that look different are dropped: in SQL, the first of several counts, too."""
+    """Duplicates with other contents are dropped. In SQL, the first one counts as well."""
     router = await a_router()
     records = [
         excluded_record(1, "a"),
@@ -245,7 +247,7 @@ async def test_an_event_of_a_bot_is_routed_as_a_tick_with_its_id() -> None:
 
 
 async def test_an_event_of_a_bot_is_remembered_after_a_restart() -> None:
-    """A repeat that is not taken for a bot's is still dropped."""
+    """A duplicate that is not from a bot is dropped."""
     before = await a_router()
     [tick] = (await before.run_batch(excluded_record(1, "a"))).outputs["events-session", 0]
 
@@ -269,14 +271,14 @@ async def test_a_replayed_dead_letter_of_a_bot_is_not_counted(stage: str) -> Non
 
 
 def a_replay(offset: int, stage: str, origin: str = "events-raw/0/1", **given: Any) -> InRecord:
-    """Return a dead letter of a stage as `headrace dlq replay` sends it."""
-    told = ((REPLAY_FOR, stage.encode()), (REPLAY_OF, origin.encode()))
-    return raw_record(offset, event("a"), *told)._replace(**given)
+    """Return the record that `headrace dlq replay` sends for a dead letter of a stage."""
+    headers = ((REPLAY_FOR, stage.encode()), (REPLAY_OF, origin.encode()))
+    return raw_record(offset, event("a"), *headers)._replace(**given)
 
 
 @pytest.mark.parametrize("stage", [name for name in STREAM_STAGES if name != "route_events"])
-async def test_a_replay_goes_to_its_stage_alone_though_its_id_was_seen(stage: str) -> None:
-    """With a place of its own, which is above what the stage's states know."""
+async def test_a_replay_is_sent_to_its_stage_only_despite_its_id(stage: str) -> None:
+    """With a position of its own, higher than those in the states of the stage."""
     router = await a_router()
     replay = a_replay(9, stage, key=b"shop")
 
@@ -288,8 +290,8 @@ async def test_a_replay_goes_to_its_stage_alone_though_its_id_was_seen(stage: st
     assert sum(len(outs) for outs in batch.outputs.values()) == 2
 
 
-async def test_a_replay_for_the_router_is_routed_as_the_event_that_it_never_was() -> None:
-    """Unless the client has sent it again meanwhile."""
+async def test_a_replay_for_the_router_is_routed_like_an_event() -> None:
+    """Unless the client has sent it again."""
     router = await a_router()
     batch = await router.run_batch(a_replay(9, "route_events"))
 
@@ -299,8 +301,8 @@ async def test_a_replay_for_the_router_is_routed_as_the_event_that_it_never_was(
     assert not (await router.run_batch(a_replay(10, "route_events", "events-raw/0/2"))).outputs
 
 
-async def test_a_dead_letter_that_is_replayed_twice_is_passed_on_once() -> None:
-    """By another worker, too; a replay that is read again after a crash has its place as before."""
+async def test_a_dead_letter_that_is_replayed_twice_is_forwarded_once() -> None:
+    """Also by another worker. After a crash a replay has the same position as before."""
     before = await a_router()
     first = await before.run_batch(a_replay(9, "sessionize"), a_replay(10, "sessionize"))
     after = await a_router(after=before)
@@ -311,8 +313,8 @@ async def test_a_dead_letter_that_is_replayed_twice_is_passed_on_once() -> None:
 
 
 @pytest.mark.parametrize("stage", SINK_STAGES)
-async def test_a_replay_for_a_sink_is_noted_and_left_to_it(stage: str) -> None:
-    """Sinks read events-raw themselves, and know a row that they have."""
+async def test_a_replay_for_a_sink_is_remembered_and_not_forwarded(stage: str) -> None:
+    """Sinks read events-raw, and recognize existing rows."""
     router = await a_router()
     batch = await router.run_batch(a_replay(9, stage))
 
@@ -320,16 +322,16 @@ async def test_a_replay_for_a_sink_is_noted_and_left_to_it(stage: str) -> None:
     assert [key for key, _ in router.written(REPLAYS)] == [f"{stage}:events-raw/0/1".encode()]
 
 
-async def test_a_replay_for_a_stage_that_is_none_is_refused() -> None:
-    """A newer version may know it."""
+async def test_a_replay_for_an_unknown_stage_is_dead_lettered() -> None:
+    """A newer version may have the stage."""
     router = await a_router()
     batch = await router.run_batch(a_replay(9, "nobody"), a_replay(10, "sessionize", ""))
 
     assert reasons(batch) == ["bad_headers", "bad_headers"]
 
 
-async def test_an_event_of_the_cluster_before_is_dropped_in_another_one() -> None:
-    """Its seed is a tick with its id; offsets begin again, and every position is higher."""
+async def test_an_event_of_the_previous_cluster_is_dropped() -> None:
+    """Its id was seeded by a tick. Offsets start again, but all positions are higher."""
     known, fresh = event("a"), event("b")
     key = (known.event_id, "shop", "s-1")
     [(_, seed)] = seed_records([Seed(key, 0, 9_000, NOON_MS)], lambda _: 0)

@@ -1,4 +1,4 @@
-"""The agents that keep states: sessionize, aggregate_durations, raise_alerts."""
+"""The agents with keyed state: sessionize, aggregate_durations, raise_alerts."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +28,7 @@ SESSIONIZE = partial(sessionize.register, rules=RULES)
 
 
 async def _at_once() -> None:
-    """Nobody has subscribed, which is known at once."""
+    """No subscriptions, loaded immediately."""
 
 
 RAISE_ALERTS = partial(raise_alerts.register, subscriptions=Subscriptions(), complete=_at_once)
@@ -36,7 +36,7 @@ AGENTS = [SESSIONIZE, aggregate_durations.register, RAISE_ALERTS]
 
 
 async def a_bench(register: Callable[[Any], None], after: Bench | None = None) -> Bench:
-    """Return a worker that has partition 0, and the states of the one before it."""
+    """Return a worker with partition 0 and the states of the previous worker."""
     bench = Bench(register)
     if after is not None:
         bench.recover(after)
@@ -44,8 +44,8 @@ async def a_bench(register: Callable[[Any], None], after: Bench | None = None) -
     return bench
 
 
-async def test_sessionize_keeps_visits_and_closes_them_by_ticks() -> None:
-    """Keyed as its input; after a takeover too, and deleted in the end."""
+async def test_sessionize_stores_visits_and_closes_them_by_ticks() -> None:
+    """With the keys of its input, also after a takeover; deleted in the end."""
     first = await a_bench(SESSIONIZE)
     assert first.source is EVENTS_SESSION
     await first.run_batch(
@@ -70,7 +70,7 @@ async def test_sessionize_keeps_visits_and_closes_them_by_ticks() -> None:
 
 
 async def test_aggregate_durations_sums_page_leaves() -> None:
-    """Once a batch; after a takeover on from there."""
+    """Once per batch. After a takeover the sums continue."""
     first = await a_bench(aggregate_durations.register)
     assert first.source is EVENTS_PAGELEAVE
     leaves = [
@@ -97,7 +97,7 @@ async def test_aggregate_durations_sums_page_leaves() -> None:
 
 
 async def test_raise_alerts_sends_alerts_by_site() -> None:
-    """What is known after a takeover is not new again."""
+    """Known errors are not new again after a takeover."""
     first = await a_bench(RAISE_ALERTS)
     assert first.source is EVENTS_ALERT
     error, payment = event("e", type="error"), event("p", type="payment")
@@ -117,7 +117,7 @@ async def test_raise_alerts_sends_alerts_by_site() -> None:
 
 
 async def test_a_digest_is_raised_by_a_tick() -> None:
-    """No other event of the site, or of its partition, has to come."""
+    """Without further events of the site or its partition."""
     bench = await a_bench(RAISE_ALERTS)
     for number in range(MAX_NEW_PER_HOUR + 1):
         error = event(number, type="error", error_name="E" + chr(ord("a") + number))
@@ -136,10 +136,10 @@ async def test_a_digest_is_raised_by_a_tick() -> None:
 
 
 @pytest.mark.parametrize("register", AGENTS)
-async def test_poison_is_refused_and_its_neighbours_are_not(
+async def test_poison_is_dead_lettered_and_its_neighbours_are_processed(
     register: Callable[[Any], None],
 ) -> None:
-    """Without a place, with bytes that are no event, or with none."""
+    """Without a position, with invalid bytes, or without bytes."""
     bench = await a_bench(register)
     good = routed(1, event("a", type="error", duration_ms=5))
 
@@ -159,8 +159,8 @@ async def test_poison_is_refused_and_its_neighbours_are_not(
     assert any(bench.noted.sent.values())
 
 
-async def test_an_event_that_a_rule_fails_on_is_refused() -> None:
-    """Such as one of the year 300,000: the others of its batch are counted."""
+async def test_an_event_that_fails_in_a_rule_is_dead_lettered() -> None:
+    """Such as one of the year 300,000. The others of the batch are counted."""
     bench = await a_bench(aggregate_durations.register)
     leaving = {"type": "pageleave", "duration_ms": 5}
 

@@ -1,4 +1,4 @@
-"""Every test of this folder that asks for `database_url` runs on both engines.
+"""Every test of this folder with the fixture `database_url` runs on both engines.
 
 The slow tests have PostgreSQL a second time, through PgBouncer in transaction mode.
 """

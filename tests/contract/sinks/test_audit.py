@@ -250,7 +250,7 @@ async def test_rows_that_arrive_during_the_audit_are_compared_again(database_url
     )
     looks: list[int] = []
 
-    async def meanwhile() -> None:
+    async def during_the_audit() -> None:
         await execute(database_url, "UPDATE sessions SET events = 1 WHERE session_id = 's-1'")
 
     tasks = []
@@ -258,7 +258,7 @@ async def test_rows_that_arrive_during_the_audit_are_compared_again(database_url
     def settling(differing: int) -> None:
         looks.append(differing)
         if len(looks) == 1:
-            tasks.append(asyncio.ensure_future(meanwhile()))
+            tasks.append(asyncio.ensure_future(during_the_audit()))
 
     found = await audit(settings(database_url), 8, lambda _: None, settling)
 

@@ -108,7 +108,7 @@ def test_a_shutdown_while_the_database_is_unavailable_ends_in_time(tmp_path: Pat
     with own_kafka(tmp_path) as kafka:
         with roles_of(kafka.bootstrap, _NO_DATABASE, tmp_path) as roles:
             roles.start("sinks")
-            roles.wait_for({"sinks": "retrying, the events stay in Kafka"})
+            roles.wait_for({"sinks": "retrying; the events stay in Kafka"})
             roles.term("sinks")
             assert roles.codes("sinks") == {"sinks": 0}
 
@@ -120,7 +120,7 @@ def test_a_shutdown_while_the_database_is_unavailable_ends_in_time(tmp_path: Pat
             url = f"http://127.0.0.1:{roles.ports['api']}/api/event"
             event = {"type": "pageview", "site_id": "s", "session_id": "s"}
             assert httpx.post(url, json=event, timeout=30).status_code == 202
-            roles.wait_for({"sinks": "retrying, the events stay in Kafka"})
+            roles.wait_for({"sinks": "retrying; the events stay in Kafka"})
             roles.term("sinks")
             assert roles.codes("sinks") == {"sinks": 0}
             other.rollback()

@@ -89,7 +89,7 @@ def test_connections_over_the_limit_get_503(role: Role) -> None:
     eventually(
         lambda: httpx.post(f"{role.url}/api/event").status_code == 400,
         within_seconds=15,
-        what="there is room again",
+        what="there is capacity again",
     )
 
 
@@ -151,7 +151,7 @@ def test_the_limit_of_open_files_lowers_that_of_connections(tmp_path: Path) -> N
         eventually(
             lambda: httpx.post(f"{role.url}/api/event").status_code == 400,
             within_seconds=15,
-            what="there is room again",
+            what="there is capacity again",
         )
         assert "Traceback" not in role.log.read_text()
         assert "Too many open files" not in role.log.read_text()

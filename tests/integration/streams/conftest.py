@@ -9,18 +9,18 @@ from headrace.local.broker.local_kafka import LocalKafka
 
 
 class OwnBroker:
-    """A local broker of one test."""
+    """A local broker for one test."""
 
     def __init__(self, broker: LocalKafka) -> None:
         self._broker = broker
 
     @property
     def bootstrap(self) -> str:
-        """Its address."""
+        """The address of the broker."""
         return self._broker.bootstrap
 
     def kill_and_restart(self) -> None:
-        """Kill the JVM as a crash would, and start it again at the same address."""
+        """Kill the JVM with SIGKILL, and restart it at the same address."""
         self._broker.process.kill()
         self._broker.process.wait()
         self._broker.start()
@@ -29,6 +29,6 @@ class OwnBroker:
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[OwnBroker]:
-    """Give a broker that no other test uses."""
+    """Yield a broker that no other test uses."""
     with LocalKafka(tmp_path / "own") as broker:
         yield OwnBroker(broker)

@@ -1,9 +1,9 @@
-"""A worker with the smallest jobs that show the engine's promises, run as a process of its own.
+"""A process with minimal jobs that show the guarantees of the engine.
 
 `python -m tests.integration.streams.counting_worker <bootstrap> <prefix>`: `forward` copies
 `<prefix>-in` to `<prefix>-out` in the same partition, with the source offset in a header;
 `count` counts the records of each key in the table `<prefix>-counts`. A record whose value is
-`poison` is refused. It prints a line when it becomes ready, and when it stops being so.
+`poison` is dead-lettered. It prints a line whenever its readiness changes.
 """
 
 import asyncio
@@ -25,23 +25,23 @@ _STATE = struct.Struct(">qq")
 
 @dataclass(frozen=True)
 class Count:
-    """How many records a key had, and the source offset applied last."""
+    """The number of records of a key, and the last applied source offset."""
 
     src_offset: int
     records: int
 
     def pack(self) -> bytes:
-        """Return the table's value."""
+        """Encode the value of the table."""
         return _STATE.pack(self.src_offset, self.records)
 
     @classmethod
     def unpack(cls, value: bytes) -> "Count":
-        """Read a table's value."""
+        """Decode a value of the table."""
         return cls(*_STATE.unpack(value))
 
 
 class Names:
-    """The topics of one test, by its prefix."""
+    """The topics of a test, with its prefix."""
 
     def __init__(self, prefix: str) -> None:
         self.app_id = f"{prefix}-app"
@@ -84,12 +84,12 @@ def build(bootstrap: str, prefix: str) -> Worker:
 
 
 async def main(bootstrap: str, prefix: str) -> None:
-    """Work until TERM."""
+    """Run until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     worker = build(bootstrap, prefix)
 
-    async def tell() -> None:
+    async def report() -> None:
         before: str | None = ""
         while True:
             if (reason := worker.not_ready) != before:
@@ -98,9 +98,9 @@ async def main(bootstrap: str, prefix: str) -> None:
                 before = reason
             await asyncio.sleep(0.05)
 
-    telling = asyncio.ensure_future(tell())
+    reporting = asyncio.ensure_future(report())
     await worker.run(stop)
-    telling.cancel()
+    reporting.cancel()
 
 
 if __name__ == "__main__":

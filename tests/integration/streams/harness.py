@@ -1,4 +1,4 @@
-"""Workers as processes, a load with a ledger, and the comparison of every key."""
+"""Worker processes, a load with a ledger, and the comparison of all keys."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ _START_SECONDS = 60
 
 
 class WorkerProcess:
-    """One worker; its output goes to a file."""
+    """A worker whose output is written to a file."""
 
     def __init__(self, bootstrap: str, prefix: str, folder: Path) -> None:
         self.log = folder / f"worker-{uuid4().hex[:8]}.log"
@@ -38,11 +38,11 @@ class WorkerProcess:
             )
 
     def output(self) -> str:
-        """Return what the worker has printed."""
+        """Return the output."""
         return self.log.read_text(errors="replace")
 
     def wait_for(self, text: str) -> None:
-        """Wait until the worker has printed `text`."""
+        """Wait until the output contains `text`."""
         eventually(
             lambda: text in self.output(),
             within_seconds=_START_SECONDS,
@@ -50,12 +50,12 @@ class WorkerProcess:
         )
 
     def kill(self) -> None:
-        """Kill it as a crash would."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def terminate(self) -> int:
-        """Tell it to end, and return its exit code."""
+        """Stop the process with SIGTERM, and return its exit code."""
         self.process.terminate()
         return self.process.wait(40)
 
@@ -65,7 +65,7 @@ class WorkerProcess:
 
 
 class Bench:
-    """The topics of one test, its workers, and the ledger of what was sent."""
+    """The topics and workers of a test, and the ledger of its records."""
 
     def __init__(self, bootstrap: str, folder: Path) -> None:
         self.bootstrap = bootstrap
@@ -76,7 +76,7 @@ class Bench:
         self._workers: list[WorkerProcess] = []
 
     async def create_topics(self) -> None:
-        """Make the topics, which no other test uses."""
+        """Create topics that no other test uses."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
@@ -90,7 +90,7 @@ class Bench:
             await admin.close()
 
     def start_worker(self, *, ready: bool = True) -> WorkerProcess:
-        """Start one more worker, and wait until it has its partitions."""
+        """Start another worker, and wait until it has its partitions."""
         worker = WorkerProcess(self.bootstrap, self.prefix, self._folder)
         self._workers.append(worker)
         if ready:
@@ -98,14 +98,14 @@ class Bench:
         return worker
 
     async def send(self, records: int, keys: int, seed: int = 0) -> None:
-        """Send records of random keys in order, and note them in the ledger."""
+        """Send records with random keys in order, and enter them in the ledger."""
         choose = random.Random(seed)  # noqa: S311 - a test's choice
         chosen = [f"key-{choose.randrange(keys)}".encode() for _ in range(records)]
         await self.send_records([(key, b"x") for key in chosen])
         self.ledger.update(chosen)
 
     async def send_records(self, records: list[tuple[bytes, bytes]]) -> None:
-        """Send records as they are; the ledger is the caller's."""
+        """Send records without a ledger entry."""
         by_partition: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
         for key, value in records:
             by_partition[partition_of(key)].append((key, value))
@@ -122,7 +122,7 @@ class Bench:
             await producer.stop()
 
     async def quiet(self, within_seconds: float = 90) -> None:
-        """Wait until both agents have committed all there is."""
+        """Wait until both agents have committed all records."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
         await admin.start()
@@ -134,7 +134,7 @@ class Bench:
         ]
 
         async def is_quiet() -> bool:
-            # In this order: what is forwarded in between shows as not committed.
+            # In this order, records forwarded in between count as not committed.
             committed = await admin.list_consumer_group_offsets(self.names.app_id)
             ends = await consumer.end_offsets(places)
             return all(
@@ -151,7 +151,7 @@ class Bench:
             await admin.close()
 
     async def counts(self) -> dict[bytes, int]:
-        """Return the table as a recovery would: for each key the value that knows most."""
+        """Return the table after a recovery: the value with the highest version per key."""
         newest: dict[bytes, tuple[int, bytes]] = {}
         for record in await self.read(self.names.counts.name):
             version = version_of(record)
@@ -160,7 +160,7 @@ class Bench:
         return {key: Count.unpack(value).records for key, (_, value) in newest.items()}
 
     async def read(self, topic: str) -> list[Any]:
-        """Return all records of a topic, partition by partition."""
+        """Return all records of a topic by partition."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         records: list[Any] = []
@@ -179,7 +179,7 @@ class Bench:
         return records
 
     def stop_all(self) -> None:
-        """Leave no process behind."""
+        """Kill the remaining processes."""
         for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
                 worker.send(signal.SIGCONT)
@@ -194,7 +194,7 @@ def partition_of(key: bytes) -> int:
 
 @contextlib.contextmanager
 def bench(bootstrap: str, folder: Path) -> Iterator[Bench]:
-    """Give a bench and clean up after it."""
+    """Yield a bench, and clean up after the test."""
     made = Bench(bootstrap, folder)
     try:
         yield made

@@ -1,4 +1,4 @@
-"""The role `live` as a process, what its source topic holds, and what it tells."""
+"""The process of the role `live`, the events of its source topic, and its counters."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from schemas.headers import SOURCE, TYPE, Source
 from schemas.records import LiveCounters
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
 from tests.fixtures.waiting import eventually, eventually_async
-from tests.unit.streams.live_recount import Counted, recount, told
+from tests.unit.streams.live_recount import Counted, numbers_of, recount
 from tests.unit.streams.samples import event
 
 PARTITIONS = 4
@@ -34,7 +34,7 @@ class LiveRole:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start the process and wait until it is ready."""
         before = self._ready_lines()
         settings = {"BOOTSTRAP_SERVERS": self._bootstrap, "PARTITIONS": str(PARTITIONS)}
         with self._log.open("ab") as out:
@@ -49,13 +49,13 @@ class LiveRole:
         )
 
     def kill(self) -> None:
-        """Kill it as a crash would."""
+        """Kill the process with SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def terminate(self) -> int:
-        """Tell it to end, and return its exit code."""
+        """Stop the process with SIGTERM, and return its exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(40)
@@ -66,7 +66,7 @@ class LiveRole:
 
 @contextmanager
 def live_role(bootstrap: str, folder: Path) -> Iterator[LiveRole]:
-    """Give a role that is not started, and leave no process behind."""
+    """Yield a role that is not started, and kill its process after the test."""
     role = LiveRole(bootstrap, folder)
     try:
         yield role
@@ -76,7 +76,7 @@ def live_role(bootstrap: str, folder: Path) -> Iterator[LiveRole]:
 
 
 class Load:
-    """Events as the router sends them, and a ledger of them for each partition."""
+    """Routed events, with a ledger for each partition."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -84,7 +84,7 @@ class Load:
         self._random = Random(4)  # noqa: S311 - a test's choice
 
     async def send(self, events: int, age_ms: int = 0, repeats: int = 0) -> None:
-        """Send events of random sessions; then the last `repeats` of each partition again."""
+        """Send events of random sessions, then the last `repeats` of each partition again."""
         for number in range(events):
             now_ms = int(time.time() * 1_000) - age_ms
             user = self._random.randrange(200)
@@ -121,13 +121,13 @@ class Load:
             await asyncio.gather(*futures)
 
     async def ends(self) -> dict[TopicPartition, int]:
-        """Return where the topic of counters ends now."""
+        """Return the end offsets of `live-counters`."""
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
             ends: dict[TopicPartition, int] = await consumer.end_offsets(_PLACES)
         return ends
 
-    async def told(self, since: dict[TopicPartition, int] | None = None) -> list[LiveCounters]:
-        """Return the records that were told, each partition's in order."""
+    async def published(self, since: dict[TopicPartition, int] | None = None) -> list[LiveCounters]:
+        """Return the published records, in order per partition."""
         found: list[LiveCounters] = []
         begins, ends = since or dict.fromkeys(_PLACES, 0), await self.ends()
         if begins == ends:  # aiokafka cannot stop a consumer that it has hardly started
@@ -143,15 +143,15 @@ class Load:
         return found
 
     def is_right(self, counters: LiveCounters) -> bool:
-        """Tell whether a record says what a recount of the ledger says of its time."""
+        """Return True if a record equals a recount of the ledger at its time."""
         ledger = self.ledger[counters.partition]
-        return told(counters) == recount(ledger, counters.site_id, counters.at_ms)
+        return numbers_of(counters) == recount(ledger, counters.site_id, counters.at_ms)
 
     async def settle(self) -> None:
-        """Wait until what was told last of each site and partition is a recount of everything."""
+        """Wait until the last record of each site and partition equals a recount of all events."""
 
         async def is_settled() -> bool:
-            newest = {(one.site_id, one.partition): one for one in await self.told()}
+            newest = {(one.site_id, one.partition): one for one in await self.published()}
             return len(newest) == len(SITES) * PARTITIONS and all(
                 one.minutes and self.is_right(one) for one in newest.values()
             )

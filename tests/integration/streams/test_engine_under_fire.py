@@ -1,4 +1,4 @@
-"""Workers die, join, leave and freeze while records flow; every key is compared with a ledger."""
+"""Workers crash, join, leave and freeze under load; all keys are compared with a ledger."""
 
 import asyncio
 import signal
@@ -17,10 +17,8 @@ pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 
 
 @pytest.mark.slow
-async def test_every_key_is_exact_though_workers_are_killed_and_stopped(
-    kafka: str, tmp_path: Path
-) -> None:
-    """Kill -9, TERM and joins in turn while records flow: each record is counted once."""
+async def test_every_key_is_exact_after_kills_stops_and_joins(kafka: str, tmp_path: Path) -> None:
+    """SIGKILL, SIGTERM and joins in turn under load: each record is counted once."""
     with bench(kafka, tmp_path) as b:
         await b.create_topics()
         first, second = b.start_worker(), b.start_worker()
@@ -41,10 +39,8 @@ async def test_every_key_is_exact_though_workers_are_killed_and_stopped(
         assert last.process.poll() is None
 
 
-async def test_a_restarted_worker_recovers_its_table_and_goes_on(
-    kafka: str, tmp_path: Path
-) -> None:
-    """Killed with everything written, started again: the counts go on from where they were."""
+async def test_a_restarted_worker_restores_its_table(kafka: str, tmp_path: Path) -> None:
+    """Killed after all writes and restarted: the counts continue."""
     with bench(kafka, tmp_path) as b:
         await b.create_topics()
         worker = b.start_worker()
@@ -59,8 +55,8 @@ async def test_a_restarted_worker_recovers_its_table_and_goes_on(
 
 
 @pytest.mark.slow
-async def test_workers_at_rest_share_out_anew_and_go_on_at_once(kafka: str, tmp_path: Path) -> None:
-    """They wait for half a minute while nothing comes; a rebalance and what comes end that."""
+async def test_idle_workers_rebalance_and_process_immediately(kafka: str, tmp_path: Path) -> None:
+    """Idle fetches wait for half a minute; a rebalance or a record ends the wait."""
     with bench(kafka, tmp_path) as b:
         await b.create_topics()
         first, second = b.start_worker(), b.start_worker()
@@ -77,8 +73,8 @@ async def test_workers_at_rest_share_out_anew_and_go_on_at_once(kafka: str, tmp_
         assert first.process.poll() is None
 
 
-async def test_a_frozen_worker_ends_before_it_writes(kafka: str, tmp_path: Path) -> None:
-    """Frozen until another has its partitions, then woken: it ends, and nothing counts twice."""
+async def test_a_zombie_worker_exits_before_it_writes(kafka: str, tmp_path: Path) -> None:
+    """Frozen until another worker has its partitions, then resumed: nothing counts twice."""
     with bench(kafka, tmp_path) as b:
         await b.create_topics()
         frozen = b.start_worker()
@@ -95,10 +91,10 @@ async def test_a_frozen_worker_ends_before_it_writes(kafka: str, tmp_path: Path)
         assert await b.counts() == b.ledger
 
 
-async def test_poison_is_dead_lettered_and_its_neighbours_are_not(
+async def test_poison_is_dead_lettered_and_its_neighbours_are_counted(
     kafka: str, tmp_path: Path
 ) -> None:
-    """Single bad records leave through the dead letter topic; all others are counted."""
+    """Single invalid records are sent to the dead letter topic."""
     with bench(kafka, tmp_path) as b:
         await b.create_topics()
         await b.send(500, keys=20)
@@ -111,10 +107,10 @@ async def test_poison_is_dead_lettered_and_its_neighbours_are_not(
         assert await b.counts() == b.ledger
 
 
-async def test_a_partition_of_nothing_but_poison_stops_and_the_others_go_on(
+async def test_a_partition_with_poison_only_stops_and_the_others_continue(
     kafka: str, tmp_path: Path
 ) -> None:
-    """The brake: no flood of dead letters, no crash loop, and the worker says what is wrong."""
+    """The circuit breaker: few dead letters, no crash loop, and the worker reports it."""
     with bench(kafka, tmp_path) as b:
         await b.create_topics()
         worker = b.start_worker()
@@ -134,10 +130,10 @@ async def test_a_partition_of_nothing_but_poison_stops_and_the_others_go_on(
 
 
 @pytest.mark.slow
-async def test_a_worker_goes_on_by_itself_when_the_broker_was_away(
+async def test_a_worker_continues_after_a_broker_outage(
     tmp_path: Path, own_broker: OwnBroker
 ) -> None:
-    """The broker is killed under load and comes back: the same worker counts everything once."""
+    """The broker is killed under load and restarted: the same worker counts each record once."""
     with bench(own_broker.bootstrap, tmp_path) as b:
         await b.create_topics()
         worker = b.start_worker()

@@ -1,4 +1,4 @@
-"""Following a topic on a real broker, and writing the one of subscriptions."""
+"""Global tables and the publisher of configuration topics, on a real broker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ Known = dict[bytes | None, bytes | None]
 
 @asynccontextmanager
 async def following(bootstrap: str, topic: str) -> AsyncIterator[tuple[GlobalTable, Known]]:
-    """Run a follower; gives it and what it has read."""
+    """Run a global table; yield it and the records that it has read."""
     known: Known = {}
     follower = GlobalTable(
         KafkaSettings(bootstrap_servers=bootstrap), topic, PARTITIONS, known.__setitem__
@@ -43,7 +43,7 @@ async def following(bootstrap: str, topic: str) -> AsyncIterator[tuple[GlobalTab
 
 
 async def new_topic(bootstrap: str) -> str:
-    """Make a topic that no other test uses."""
+    """Create a topic that no other test uses."""
     name = f"t{uuid4().hex[:10]}"
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -56,7 +56,7 @@ async def new_topic(bootstrap: str) -> str:
 
 
 async def send(bootstrap: str, topic: str, records: Known) -> None:
-    """Write records, each to the partition of its key."""
+    """Send records, each to the partition of its key."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     await producer.start()
     try:
@@ -66,8 +66,8 @@ async def send(bootstrap: str, topic: str, records: Known) -> None:
         await producer.stop()
 
 
-async def test_a_topic_is_known_as_a_whole_before_anything_else_is_done(kafka: str) -> None:
-    """All partitions, from their start, tombstones too; and then as it grows, within 5 s."""
+async def test_a_global_table_is_complete_before_it_is_used(kafka: str) -> None:
+    """All partitions from the beginning, with tombstones; then new records within 5 s."""
     topic = await new_topic(kafka)
     before: Known = {b"%d" % n: b"v%d" % n for n in range(2_000)}
     await send(kafka, topic, before)
@@ -83,10 +83,10 @@ async def test_a_topic_is_known_as_a_whole_before_anything_else_is_done(kafka: s
         )
 
 
-async def test_a_replaced_client_continues_where_the_last_one_was(
+async def test_a_replaced_client_continues_at_the_last_position(
     kafka: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that may be stuck is replaced; no record is applied twice."""
+    """A client that may hang is replaced. No record is applied twice."""
     monkeypatch.setattr("kafka_clients.topic_reader.SILENT_SECONDS", 0.2)
     made: list[object] = []
 
@@ -111,8 +111,8 @@ async def test_a_replaced_client_continues_where_the_last_one_was(
         assert b"1" not in known
 
 
-async def test_an_empty_topic_is_known_at_once(kafka: str) -> None:
-    """Nobody has subscribed."""
+async def test_the_table_of_an_empty_topic_is_complete_immediately(kafka: str) -> None:
+    """Without subscriptions, for example."""
     topic = await new_topic(kafka)
 
     async with following(kafka, topic) as (follower, known):
@@ -120,8 +120,8 @@ async def test_an_empty_topic_is_known_at_once(kafka: str) -> None:
         assert known == {}
 
 
-async def test_who_waits_is_told_when_following_ends_before() -> None:
-    """So a worker that is told to end does not wait for a broker that is away."""
+async def test_waiting_for_a_table_fails_when_it_stops_before() -> None:
+    """So a stopping worker does not wait for an unreachable broker."""
     async with following("127.0.0.1:1", "nothing") as (follower, _):
         waiting = asyncio.create_task(follower.complete())
         await asyncio.sleep(0)
@@ -130,10 +130,10 @@ async def test_who_waits_is_told_when_following_ends_before() -> None:
 
 
 @pytest.mark.fault
-async def test_a_broker_that_comes_back_is_followed_and_written_again(
+async def test_a_table_and_a_publisher_continue_after_a_broker_outage(
     own_broker: OwnBroker,
 ) -> None:
-    """From where it was; meanwhile who writes is told in time that nothing was promised."""
+    """From the last position. Writes during the outage fail within their deadline."""
     settings = KafkaSettings(bootstrap_servers=own_broker.bootstrap, partitions=PARTITIONS)
     await create_topics(settings)
     first, second = subscription(1, "payment", {}), subscription(2, "payment", {})
@@ -163,15 +163,15 @@ async def test_a_broker_that_comes_back_is_followed_and_written_again(
         )
 
 
-async def test_who_writes_to_no_broker_is_told_in_time() -> None:
-    """A request waits for an answer."""
+async def test_a_write_without_a_broker_fails_within_its_deadline() -> None:
+    """An HTTP request waits for it."""
     async with open_publisher(KafkaSettings(bootstrap_servers="127.0.0.1:1")) as publish:
         with pytest.raises(Unavailable):
             await asyncio.wait_for(publish("x", None), 12)
 
 
-async def test_a_topic_of_any_number_of_partitions_is_followed(kafka: str) -> None:
-    """Where the number does not matter; a topic that is created later is found."""
+async def test_a_topic_may_have_any_number_of_partitions(kafka: str) -> None:
+    """If the table does not depend on it. A topic that is created later is found."""
     known: Known = {}
     name = f"t{uuid4().hex[:10]}"
     follower = GlobalTable(KafkaSettings(bootstrap_servers=kafka), name, None, known.__setitem__)

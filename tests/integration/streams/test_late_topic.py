@@ -1,4 +1,4 @@
-"""What a group did not know of when it shared out its partitions."""
+"""A topic that a group did not see in its assignment."""
 
 import asyncio
 from contextlib import suppress
@@ -18,8 +18,8 @@ from tests.fixtures.waiting import eventually_async
 pytestmark = pytest.mark.timeout(120)
 
 
-async def test_a_topic_that_is_seen_late_is_read_soon_and_not_in_five_minutes(kafka: str) -> None:
-    """As after a restart of the broker, which tells of its topics one by one."""
+async def test_a_topic_that_appears_late_is_assigned_soon(kafka: str) -> None:
+    """Not after 5 minutes. A restarted broker publishes its topics one by one."""
     topic = Topic(f"late-{uuid4().hex}", "", "", "")
     read: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""The role `live` on a real broker: killed in mid-load, its numbers are those of no kill."""
+"""The role `live` on a real broker: kills under load do not change its numbers."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ _MINUTE_MS = 60_000
 
 @pytest.fixture
 async def load(own_broker: OwnBroker) -> Load:
-    """Give a broker that has the topics, and what is sent to it."""
+    """Yield a broker with the topics, and its load."""
     await create_topics(
         KafkaSettings(bootstrap_servers=own_broker.bootstrap, partitions=PARTITIONS)
     )
@@ -25,10 +25,10 @@ async def load(own_broker: OwnBroker) -> Load:
 
 
 @pytest.mark.slow
-async def test_killed_and_stopped_in_mid_load_it_tells_what_an_uninterrupted_run_would(
+async def test_kills_and_stops_under_load_do_not_change_the_counters(
     load: Load, tmp_path: Path
 ) -> None:
-    """Events of the last half hour count, older ones do not, repeats of the router count once."""
+    """Events of the last half hour count, older ones do not; repeats of the router count once."""
     await load.send(400, age_ms=40 * _MINUTE_MS)
     await load.send(400, age_ms=20 * _MINUTE_MS)
     with live_role(load.bootstrap, tmp_path) as role:
@@ -46,8 +46,8 @@ async def test_killed_and_stopped_in_mid_load_it_tells_what_an_uninterrupted_run
         await load.settle()
 
 
-async def test_what_it_tells_first_after_a_crash_is_right(load: Load, tmp_path: Path) -> None:
-    """Nothing is told while it reads the last half hour again."""
+async def test_the_first_counters_after_a_crash_are_right(load: Load, tmp_path: Path) -> None:
+    """Nothing is published while it reads the last half hour again."""
     with live_role(load.bootstrap, tmp_path) as role:
         await load.send(3_000)
         await asyncio.to_thread(role.start)
@@ -57,6 +57,6 @@ async def test_what_it_tells_first_after_a_crash_is_right(load: Load, tmp_path: 
         await asyncio.to_thread(role.start)
         await load.settle()
 
-        again = await load.told(before)
+        again = await load.published(before)
         assert again
         assert [one for one in again if not load.is_right(one)] == []

@@ -1,4 +1,4 @@
-"""Two stream workers on one broker, and subscriptions that come, change and go."""
+"""Two stream workers, and subscriptions that are created, changed and deleted."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ SITES = [
 
 @pytest.fixture
 async def bootstrap(own_broker: OwnBroker, tmp_path: Path) -> AsyncIterator[str]:
-    """Give the address of a broker on which two workers have a partition each."""
+    """Yield the address of a broker with two workers, which have a partition each."""
     settings = KafkaSettings(bootstrap_servers=own_broker.bootstrap, partitions=PARTITIONS)
     await create_topics(settings)
     workers = [start(own_broker.bootstrap, tmp_path / f"streams-{n}.json") for n in range(2)]
@@ -79,7 +79,7 @@ def start(bootstrap: str, status: Path) -> subprocess.Popen[bytes]:
 
 
 async def have_one_each(bootstrap: str, folder: Path) -> bool:
-    """Tell whether both workers are ready, and the group is at rest with both in it."""
+    """Return True if both workers are ready, and the group is stable with both as members."""
     if any(why_not_ready(folder / f"streams-{number}.json") for number in range(2)):
         return False
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
@@ -93,7 +93,7 @@ async def have_one_each(bootstrap: str, folder: Path) -> bool:
 
 
 class Shop:
-    """Both sites: what fails and is paid there, and which alerts there were."""
+    """Both sites: their errors and payments, and the alerts."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -101,18 +101,18 @@ class Shop:
         self._alerts: dict[str, set[str | None]] = {}
 
     def note(self, _key: bytes | None, value: bytes | None) -> None:
-        """Take in an alert: for which subscription it is, by its event."""
+        """Store the subscription of an alert by its event."""
         alert = decode(value or b"", Alert)
         self._alerts.setdefault(alert.event_id or "", set()).add(alert.subscription_id)
 
     async def asked_for(self, errors: int) -> list[bool]:
-        """Send errors of one kind to each site; return where a subscription had an alert."""
+        """Send an error to each site; return the sites where a subscription had an alert."""
         found = []
         for site_id in SITES:
             name = f"E{next(self._numbers)}"
             failed = [await self._send(site_id, "error", error_name=name) for _ in range(errors)]
             after = await self._send(site_id, "payment", amount=Decimal(1))
-            # Alerts of a site are in order: none comes after that of a later event.
+            # Alerts of a site are in order of their events.
             await eventually_async(
                 partial(self._alerts.get, after), within_seconds=60, what="the payment's alert"
             )
@@ -129,7 +129,7 @@ class Shop:
 
 @asynccontextmanager
 async def open_shop(bootstrap: str) -> AsyncIterator[tuple[Shop, Publish]]:
-    """Give the sites, and what writes subscriptions."""
+    """Yield the sites and the publisher of subscriptions."""
     kafka = KafkaSettings(bootstrap_servers=bootstrap)
     async with (
         AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer,
@@ -148,10 +148,10 @@ async def open_shop(bootstrap: str) -> AsyncIterator[tuple[Shop, Publish]]:
                 await following
 
 
-async def test_a_subscription_that_comes_changes_or_goes_does_so_in_all_workers(
+async def test_all_workers_apply_changes_of_subscriptions(
     bootstrap: str,
 ) -> None:
-    """Each worker has one of two sites, with a subscription for each of these."""
+    """Each worker has one of two sites, with a subscription for each."""
     async with open_shop(bootstrap) as (shop, publish):
 
         async def put(at: int, params: dict[str, object] | None) -> None:

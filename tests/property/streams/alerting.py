@@ -1,4 +1,4 @@
-"""The job `raise_alerts` over a log, as the agent does it, with whatever interrupts it."""
+"""`raise_alerts` over a log, in batches with crashes, as its agent does."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -14,27 +14,27 @@ from tests.unit.streams.fake_states import FakeStates
 def raise_alerts(
     log: Sequence[Logged],
     plan: Sequence[Step],
-    asked: Mapping[str, Subscription] = MappingProxyType({}),
+    subscribed: Mapping[str, Subscription] = MappingProxyType({}),
 ) -> list[Alert]:
-    """Return all alerts that it ever sent; `asked` are the subscriptions, by their ids."""
+    """Return all published alerts, with repeats. `subscribed` are the subscriptions by id."""
     sent: list[Alert] = []
     states = FakeStates(AlertState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         subscriptions = Subscriptions()
-        for name, one in asked.items():
+        for name, one in subscribed.items():
             subscriptions.put(name, one)
-        book = AlertAggregator(states, subscriptions)
+        aggregator = AlertAggregator(states, subscriptions)
         for key, state in states.stored().items():
-            book.restore(key, state)
+            aggregator.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.evict(MAX_STATES)
+            aggregator.evict(MAX_STATES)
             for happened, src in batch:
-                book.advance(src)
+                aggregator.advance(src)
                 if happened is not None:
-                    sent.extend(book.add(happened, src))
-            sent.extend(book.flush())
+                    sent.extend(aggregator.add(happened, src))
+            sent.extend(aggregator.flush())
 
         return process
 

@@ -1,4 +1,4 @@
-"""What happens to a partition: events, ticks and repeats, in batches, with crashes between."""
+"""Logs of a partition, and their processing in batches with crashes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -10,15 +10,15 @@ from schemas.records import RawEvent
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import MINUTE_MS, NOON_MS, source
 
-#: A record of a routed topic: an event, or None for a tick, and its place in `events-raw`.
+#: A record of a routed topic: an event, or None for a tick, and its position in `events-raw`.
 Logged = tuple[RawEvent | None, Source]
 T = TypeVar("T")
 
 
 class Step(NamedTuple):
-    """One batch: its size, and whether the worker crashes when it wrote `written` states.
+    """A batch of `size` records. The worker crashes after `written` states, unless it is None.
 
-    After a crash the batch is read again, from `back` records before it.
+    After a crash the next worker reads again from `back` records before the batch.
     """
 
     size: int
@@ -27,7 +27,7 @@ class Step(NamedTuple):
 
 
 def steps(back: int = 100) -> st.SearchStrategy[list[Step]]:
-    """Batches of any size; most go well."""
+    """Return a strategy of batches of any size, some of which end in a crash."""
     sizes = st.integers(1, 9)
     crash = st.tuples(sizes, st.integers(0, 4), st.integers(0, back))
     return st.lists(sizes.map(Step) | crash.map(Step._make), max_size=12)
@@ -39,10 +39,10 @@ def play(
     states: FakeStates[Any],
     take_over: Callable[[], Callable[[Sequence[T]], None]],
 ) -> None:
-    """Run a job over the log, in the batches of the plan, then what is left as one.
+    """Process the log in the batches of the plan, and its remainder as one batch.
 
-    `take_over` is what a worker does that is given the partition: it opens the book of what
-    is stored, and returns what processes one batch.
+    `take_over` is called for each worker that gets the partition: it restores the stored states
+    and returns the function that processes a batch.
     """
     process, at = take_over(), 0
     for step in plan:
@@ -58,7 +58,7 @@ def play(
 
 
 class Shape(NamedTuple):
-    """What logs are like: the waits between log times, their length, blocks sent twice."""
+    """Parameters of logs: intervals between log times, length, number of repeated blocks."""
 
     waits_ms: Sequence[int] = (0, 1, 1_000, MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS)
     size: int = 25
@@ -75,9 +75,9 @@ def logs(
     events: st.SearchStrategy[Callable[[int], RawEvent]],
     shape: Shape = _USUAL,
 ) -> list[Logged]:
-    """Events in the order of the log, ticks between, some blocks of them sent twice.
+    """Return a strategy of logs with events and ticks, in which some blocks are repeated.
 
-    `events` are made of a number that no other has.
+    `events` are functions that create an event from its number, which is unique in the log.
     """
     made = draw(st.lists(st.none() | events, min_size=1, max_size=shape.size))
     log: list[Logged] = []
@@ -91,7 +91,7 @@ def logs(
                 source(next_offset[partition], log_ms, partition),
             )
         )
-        # Offsets have gaps: there are other keys, and transactions.
+        # Offsets have gaps because of other keys and transactions.
         next_offset[partition] += draw(st.integers(1, 3))
     for _ in range(draw(st.integers(0, shape.repeats))):
         begin = draw(st.integers(0, len(log) - 1))

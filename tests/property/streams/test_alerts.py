@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE
 from schemas.records import Alert, RawEvent
-from streams.domain.alerts import aggregator, rules
+from streams.domain.alerts import aggregator as aggregator_module
+from streams.domain.alerts import rules
 from streams.domain.alerts.fingerprints import fingerprint
 from tests import reference
 from tests.property.streams.alerting import raise_alerts
@@ -19,7 +20,7 @@ WAITS_MS = (0, 1, 10_000, MINUTE_MS, 20 * MINUTE_MS, HOUR_MS, 31 * DAY_MS)
 
 @st.composite
 def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
-    """Payments and a few kinds of errors of two sites, some of an old import."""
+    """Return a strategy of payments and errors of two sites, some from an old import."""
     fields: dict[str, Any] = {
         "type": draw(st.sampled_from(["error", "error", "error", "payment", "pageview"])),
         "site_id": draw(st.sampled_from(["shop", "shop", "blog"])),
@@ -31,7 +32,7 @@ def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
 
 
 def by_id(sent: Sequence[Alert]) -> dict[str, dict[str, Any]]:
-    """Return the rows: alerts of one id must be the same."""
+    """Return the alerts by id. Alerts with the same id must be equal."""
     rows: dict[str, dict[str, Any]] = {}
     for alert in sent:
         row = {
@@ -43,14 +44,14 @@ def by_id(sent: Sequence[Alert]) -> dict[str, dict[str, Any]]:
 
 
 @given(logs(events(), Shape(WAITS_MS, size=60, partitions=2)), steps())
-def test_alerts_are_those_of_a_plain_scan(log: list[Logged], plan: list[Step]) -> None:
-    """Batches, crashes and replays raise no alert anew, and lose none."""
+def test_alerts_equal_those_of_a_scan_of_the_log(log: list[Logged], plan: list[Step]) -> None:
+    """Batches, crashes and replays neither repeat an alert under another id nor lose one."""
     assert reference.alerts(events_of(log), fingerprint) == by_id(raise_alerts(log, plan))
 
 
 @st.composite
 def errors(draw: st.DrawFn) -> Callable[[int], RawEvent]:
-    """Errors of many kinds."""
+    """Return a strategy of errors with many fingerprints."""
     name, site = f"E{draw(st.integers(0, 9))}", draw(st.sampled_from(["shop", "shop", "blog"]))
     return lambda index: event(index, type="error", error_name=name, site_id=site)
 
@@ -60,10 +61,10 @@ def errors(draw: st.DrawFn) -> Callable[[int], RawEvent]:
     logs(errors(), Shape((0, 1_000, MINUTE_MS, 20 * MINUTE_MS, 64 * MINUTE_MS), partitions=2)),
     steps(),
 )
-def test_what_is_over_the_share_is_in_a_digest_and_stays_new(
+def test_new_errors_over_the_limit_are_in_a_digest_and_stay_new(
     share: int, log: list[Logged], plan: list[Step]
 ) -> None:
-    """Whatever is cut, lost and read again: it raises an alert when it comes in another hour."""
+    """With any batches, crashes and replays: they raise an alert in a later hour."""
     last = max(src.offset for _, src in log), max(src.log_ms for _, src in log)
     later = source(last[0] + 1, last[1] + 3 * HOUR_MS)
     with pytest.MonkeyPatch.context() as patch:
@@ -74,8 +75,8 @@ def test_what_is_over_the_share_is_in_a_digest_and_stays_new(
 
 
 @given(logs(events(), Shape((0, 1_000, MINUTE_MS, 20 * MINUTE_MS), size=60)))
-def test_more_errors_needed_never_means_more_alerts(log: list[Logged]) -> None:
-    """Raising the threshold of `error.rate` can only take alerts away."""
+def test_a_higher_threshold_never_raises_more_alerts(log: list[Logged]) -> None:
+    """The alerts of `error.rate` with a threshold are a superset of those with a higher one."""
     counts = []
     for threshold in (1, 2, 4, 8):
         with pytest.MonkeyPatch.context() as patch:
@@ -87,25 +88,29 @@ def test_more_errors_needed_never_means_more_alerts(log: list[Logged]) -> None:
 
 
 @given(logs(events(), Shape((0, 1_000, MINUTE_MS), size=60)), steps())
-def test_one_alert_for_each_rule_key_and_window(log: list[Logged], plan: list[Step]) -> None:
-    """Within an hour an error is new once, and its rate alerts pause for half an hour."""
+def test_each_rule_raises_one_alert_per_subject_and_window(
+    log: list[Logged], plan: list[Step]
+) -> None:
+    """An error is new once per hour, and its rate alerts are half an hour apart."""
     sent = by_id(raise_alerts(log, plan)).values()
 
-    for rule, most in ((ERROR_NEW, 1), (ERROR_RATE, 3)):
+    for rule, limit in ((ERROR_NEW, 1), (ERROR_RATE, 3)):
         subjects = [(row["site_id"], row["subject"]) for row in sent if row["rule"] == rule]
-        assert all(subjects.count(subject) <= most for subject in subjects)
+        assert all(subjects.count(subject) <= limit for subject in subjects)
 
 
 @given(st.integers(1, 3), st.lists(st.integers(0, 6), max_size=30), steps(back=0))
-def test_few_fingerprints_are_remembered(bound: int, errors: list[int], plan: list[Step]) -> None:
-    """The error not seen for longest is forgotten first, and then is new again."""
+def test_the_number_of_fingerprints_is_bounded(
+    bound: int, errors: list[int], plan: list[Step]
+) -> None:
+    """The least recently seen error is evicted first, and is new when it returns."""
     log: list[Logged] = [
         (event(index, type="error", error_name=f"E{name}"), source(index))
         for index, name in enumerate(errors)
     ]
     no_crash = [step._replace(written=None) for step in plan]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregator, "MAX_FINGERPRINTS", bound)
+        patch.setattr(aggregator_module, "MAX_FINGERPRINTS", bound)
         sent = raise_alerts(log, [*no_crash, *[Step(1)] * len(log)])
         one_by_one = raise_alerts(log, [Step(1)] * len(log))
 

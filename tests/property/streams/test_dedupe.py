@@ -9,7 +9,7 @@ WIDE = Limits(keep=1_000, keep_ms=0, limit=1_000)
 
 
 def passed(seen: SeenIds, log: list[tuple[int, bytes]], begin: int = 0) -> list[int]:
-    """Return the offsets of what is no repeat, when the log is read from an offset on."""
+    """Return the offsets of records that are no duplicates, reading the log from `begin`."""
     return [
         offset
         for offset, (number, key) in enumerate(log)
@@ -18,14 +18,14 @@ def passed(seen: SeenIds, log: list[tuple[int, bytes]], begin: int = 0) -> list[
 
 
 @given(sent)
-def test_each_id_passes_once_within_its_session(log: list[tuple[int, bytes]]) -> None:
-    """Where it first stands; another session's event of the same id is another event."""
+def test_an_id_passes_once_per_session(log: list[tuple[int, bytes]]) -> None:
+    """At its lowest offset. The same id in another session is another event."""
     assert [log.index(one) for one in dict.fromkeys(log)] == passed(SeenIds(WIDE), log)
 
 
 @given(sent, st.integers(0, 30))
-def test_what_is_read_again_passes_again(log: list[tuple[int, bytes]], begin: int) -> None:
-    """After a crash the same offsets come: the same events pass, the same repeats do not."""
+def test_a_replay_passes_the_same_records(log: list[tuple[int, bytes]], begin: int) -> None:
+    """After a crash, the same offsets pass and the same duplicates are dropped."""
     seen = SeenIds(WIDE)
 
     first = passed(seen, log)
@@ -34,20 +34,20 @@ def test_what_is_read_again_passes_again(log: list[tuple[int, bytes]], begin: in
 
 
 @given(sent, st.integers(0, 5), st.integers(0, 10), st.integers(5, 8))
-def test_its_memory_is_bounded(
-    log: list[tuple[int, bytes]], keep: int, keep_ms: int, most: int
+def test_the_number_of_remembered_ids_is_bounded(
+    log: list[tuple[int, bytes]], keep: int, keep_ms: int, limit: int
 ) -> None:
-    """Never over `most`; those of the last `keep_ms`, and the last `keep`, are remembered."""
-    seen = SeenIds(Limits(keep, keep_ms, most))
+    """At most `limit`; the ids of the last `keep_ms` and the last `keep` ids are remembered."""
+    seen = SeenIds(Limits(keep, keep_ms, limit))
 
     for offset, (number, key) in enumerate(log):
         seen.is_repeat(number.to_bytes(16), key, offset, offset)
 
-        assert len(seen) <= most
+        assert len(seen) <= limit
 
 
-def test_an_id_is_forgotten_when_it_is_old_and_one_of_many() -> None:
-    """It needs both: a quiet site's ids stay for longer."""
+def test_an_id_expires_when_it_is_both_old_and_not_among_the_last() -> None:
+    """So the ids of a site with few events are remembered for longer."""
     seen = SeenIds(Limits(keep=2, keep_ms=1_000, limit=10))
     for offset, number in enumerate((b"a", b"b", b"c")):
         assert not seen.is_repeat(number, b"k:1", offset, 0)
@@ -59,8 +59,8 @@ def test_an_id_is_forgotten_when_it_is_old_and_one_of_many() -> None:
     assert not seen.is_repeat(b"a", b"k:1", 5, 2_001)
 
 
-def test_a_lower_offset_than_remembered_passes_and_is_the_one_to_keep() -> None:
-    """Memory of a later copy, from the tail of what was passed on, hides no earlier one."""
+def test_a_lower_offset_than_the_remembered_one_passes() -> None:
+    """The id of a later copy, restored from the output topic, does not drop an earlier one."""
     seen = SeenIds(WIDE)
     seen.is_repeat(b"a", b"k:1", 7, 0)
 

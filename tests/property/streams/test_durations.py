@@ -20,7 +20,7 @@ DAYS_MS = (0, 1, 1_000, MINUTE_MS, 3 * HOUR_MS, 2 * DAY_MS)
 
 @st.composite
 def leaves(draw: st.DrawFn) -> Callable[[int], RawEvent]:
-    """Page leaves of a few pages in two hours, some without a duration, some absurd."""
+    """Return a strategy of page leaves within two hours, some without or with huge durations."""
     fields: dict[str, Any] = {
         "type": "pageleave",
         "site_id": draw(st.sampled_from(["shop", "blog"])),
@@ -35,24 +35,24 @@ def aggregate(
     log: Sequence[Logged],
     plan: Sequence[Step],
     states: FakeStates[PageDuration] | None = None,
-    most: int = MAX_STATES,
+    limit: int = MAX_STATES,
 ) -> FakeStates[PageDuration]:
-    """Run the job as the agent does, and return its table."""
+    """Process the log as the agent does, and return its table."""
     states = states or FakeStates(PageDuration)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         stored = states.recovered()
-        book = DurationAggregator(states, 0)
+        aggregator = DurationAggregator(states, 0)
         for key, state in stored.items():
-            book.restore(key, state)
+            aggregator.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.evict(most)
+            aggregator.evict(limit)
             for happened, src in batch:
-                book.advance(src)
+                aggregator.advance(src)
                 if happened is not None:
-                    book.add(happened, src)
-            book.flush()
+                    aggregator.add(happened, src)
+            aggregator.flush()
 
         return process
 
@@ -61,7 +61,7 @@ def aggregate(
 
 
 def rows_of(states: FakeStates[PageDuration]) -> list[PageDuration]:
-    """Return the rows that the sink comes to: of each key the newest revision."""
+    """Return the rows that the sink keeps: the highest revision of each key."""
     rows: dict[tuple[object, ...], PageDuration] = {}
     for _, state in states.published:
         key = (state.site_id, state.hour, state.path, state.partition, state.generation)
@@ -71,7 +71,7 @@ def rows_of(states: FakeStates[PageDuration]) -> list[PageDuration]:
 
 
 def hourly(states: FakeStates[PageDuration]) -> dict[tuple[str, int, str], dict[str, Any]]:
-    """Return what the view of that name makes of the rows."""
+    """Return the rows of the view `page_durations_hourly`."""
     by_page: dict[tuple[str, int, str], list[PageDuration]] = {}
     for row in rows_of(states):
         by_page.setdefault((row.site_id, row.hour, row.path), []).append(row)
@@ -87,7 +87,7 @@ def hourly(states: FakeStates[PageDuration]) -> dict[tuple[str, int, str], dict[
 
 
 def expected(log: Sequence[Logged]) -> dict[tuple[str, int, str], dict[str, Any]]:
-    """Return the plain sums."""
+    """Return the sums of the durations in the log."""
     columns = ("leaves", "total_ms", "min_ms", "max_ms")
     return {
         page: {column: row[column] for column in columns}
@@ -96,20 +96,24 @@ def expected(log: Sequence[Logged]) -> dict[tuple[str, int, str], dict[str, Any]
 
 
 @given(logs(leaves()), steps())
-def test_batches_crashes_and_repeats_change_no_sum(log: list[Logged], plan: list[Step]) -> None:
-    """Whatever is cut, lost and read again, the rows are those of a plain group-by."""
+def test_batches_crashes_and_replays_do_not_change_sums(
+    log: list[Logged], plan: list[Step]
+) -> None:
+    """The rows equal a GROUP BY over the log."""
     assert expected(log) == hourly(aggregate(log, plan))
 
 
 @given(st.sampled_from([1, 2, MAX_STATES]), logs(leaves(), Shape(DAYS_MS)), steps())
-def test_generations_keep_sums_right(most: int, log: list[Logged], plan: list[Step]) -> None:
-    """Leaves of an hour whose state was deleted, for its age or for want of room, begin a row."""
-    assert expected(log) == hourly(aggregate(log, plan, most=most))
+def test_sums_over_generations_are_exact(limit: int, log: list[Logged], plan: list[Step]) -> None:
+    """Leaves of an hour whose state expired or was evicted start another row."""
+    assert expected(log) == hourly(aggregate(log, plan, limit=limit))
 
 
 @given(logs(leaves()), steps())
-def test_sketches_answer_for_all_leaves_of_a_page(log: list[Logged], plan: list[Step]) -> None:
-    """Merged over the rows of a page, they are the sketch of all its durations."""
+def test_merged_sketches_contain_all_durations_of_a_page(
+    log: list[Logged], plan: list[Step]
+) -> None:
+    """Merging the sketches of its rows gives the sketch of all its durations."""
     rows = rows_of(aggregate(log, plan))
 
     for page, row in reference.page_durations(events_of(log)).items():
@@ -120,10 +124,10 @@ def test_sketches_answer_for_all_leaves_of_a_page(log: list[Logged], plan: list[
 
 
 @given(st.integers(1, 3), logs(leaves()), steps())
-def test_too_many_paths_are_counted_together(
+def test_paths_over_the_limit_are_aggregated(
     bound: int, log: list[Logged], plan: list[Step]
 ) -> None:
-    """The first paths of an hour are kept apart, the others are `(other)`; none is lost."""
+    """The first paths of an hour have their own rows, all others are in `(other)`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules, "MAX_PATHS", bound)
         found = hourly(aggregate(log, plan))
@@ -146,7 +150,7 @@ def _by_hour(pages: dict[tuple[str, int, str], dict[str, Any]]) -> dict[object, 
 
 @st.composite
 def visits(draw: st.DrawFn) -> Callable[[int], RawEvent]:
-    """Page leaves of many pages in an hour, by a few sessions."""
+    """Return a strategy of page leaves of many pages in an hour, by a few sessions."""
     fields: dict[str, Any] = {
         "type": "pageleave",
         "path": f"/{draw(st.integers(0, 9))}",
@@ -157,10 +161,10 @@ def visits(draw: st.DrawFn) -> Callable[[int], RawEvent]:
 
 
 @given(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3), logs(visits()), steps())
-def test_a_path_that_several_sessions_left_gets_a_row_of_its_own(
+def test_a_path_that_several_sessions_leave_has_its_own_row(
     first: int, more: int, buckets: int, log: list[Logged], plan: list[Step]
 ) -> None:
-    """In a full hour, too; the paths are bounded, and each leave counts once."""
+    """Also in a full hour. The number of paths is bounded, and each leave counts once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules, "MAX_PATHS", first)
         patch.setattr(rules, "MAX_CONFIRMED_PATHS", more)
@@ -175,7 +179,7 @@ def test_a_path_that_several_sessions_left_gets_a_row_of_its_own(
 
 @given(logs(leaves()), steps())
 def test_a_revision_only_grows(log: list[Logged], plan: list[Step]) -> None:
-    """The sink keeps the newest revision of a row, so an older must never come after it."""
+    """The sink keeps the highest revision of a row."""
     known: dict[tuple[bytes, int], int] = {}
 
     for key, state in aggregate(log, plan).published:
@@ -184,8 +188,8 @@ def test_a_revision_only_grows(log: list[Logged], plan: list[Step]) -> None:
 
 
 @given(logs(leaves()), steps())
-def test_no_hour_stays_for_ever(log: list[Logged], plan: list[Step]) -> None:
-    """Days later each state is deleted, and was published as it was."""
+def test_every_state_expires(log: list[Logged], plan: list[Step]) -> None:
+    """Days later all states are deleted, after their last value was published."""
     offset, log_ms = (max(src[field] for _, src in log) for field in (1, 2))
     later = (
         event("later", type="pageleave"),

@@ -24,10 +24,10 @@ def error(name: str | None, message: str | None, stack: str | None) -> str:
 
 
 @given(names, st.tuples(numbers, numbers), st.tuples(numbers, numbers))
-def test_line_numbers_do_not_matter(
+def test_line_numbers_do_not_change_a_fingerprint(
     name: str, one: tuple[int, int], other: tuple[int, int]
 ) -> None:
-    """A release moves them, and the error stays the same."""
+    """They differ between releases."""
     prints = {
         error(name, "x is undefined", stack.format(*place))
         for stack in (
@@ -40,17 +40,17 @@ def test_line_numbers_do_not_matter(
 
 
 @given(names, hex_ids, hex_ids)
-def test_hex_ids_do_not_matter(name: str, one: str, other: str) -> None:
-    """Bare, in an address, or in a path."""
+def test_hex_ids_do_not_change_a_fingerprint(name: str, one: str, other: str) -> None:
+    """Alone, in a URL, or in a path."""
     for text in ("no user {}", "at 0x{}", "GET /users/{}/cart failed"):
         assert error(name, text.format(one), None) == error(name, text.format(other), None)
 
 
 @given(names, st.uuids(), st.uuids(), numbers, numbers)
-def test_uuids_and_numbers_do_not_matter(
+def test_uuids_and_numbers_do_not_change_a_fingerprint(
     name: str, one: object, other: object, count: int, another: int
 ) -> None:
-    """The same words with other figures are the same error."""
+    """Messages that differ in them only describe the same error."""
     text = "order {} has {} items, -{}.5 EUR"
 
     assert error(name, text.format(one, count, count), None) == error(
@@ -59,8 +59,8 @@ def test_uuids_and_numbers_do_not_matter(
 
 
 @given(names, queries, queries)
-def test_query_strings_do_not_matter(name: str, one: str, other: str) -> None:
-    """Neither what they hold, nor whether there is one."""
+def test_query_strings_do_not_change_a_fingerprint(name: str, one: str, other: str) -> None:
+    """Neither their content nor their presence."""
     message, stack = "fetch of /api{} failed", "    at get (https://shop.example/app.js{}:1:2)"
     prints = {
         error(name, message.format(query), stack.format(query))
@@ -72,8 +72,8 @@ def test_query_strings_do_not_matter(name: str, one: str, other: str) -> None:
 
 
 @given(st.text(), st.text(), st.text(), st.text())
-def test_another_name_is_another_error(one: str, other: str, message: str, stack: str) -> None:
-    """Whatever the rest says."""
+def test_errors_with_different_names_differ(one: str, other: str, message: str, stack: str) -> None:
+    """Even with equal messages and stacks."""
     assert (one == other) == (error(one, message, stack) == error(other, message, stack))
 
 
@@ -90,15 +90,15 @@ def test_another_name_is_another_error(one: str, other: str, message: str, stack
         (("E", "a\nb", None), ("E\na", "b", None)),
     ],
 )
-def test_another_message_or_first_frame_is_another_error(
+def test_errors_with_different_messages_or_first_frames_differ(
     one: tuple[str, str, str | None], other: tuple[str, str, str | None]
 ) -> None:
-    """V8's, Firefox's and Python's stacks are understood."""
+    """In stacks of V8, Firefox and Python."""
     assert error(*one) != error(*other)
 
 
 def test_only_the_first_frame_counts() -> None:
-    """Who called it, and what the stack says above it, differs from case to case."""
+    """Callers, and the lines above the frames, vary between occurrences."""
     stack = "TypeError: {}\n    at pay (app.js:1:2)\n    at {} (app.js:3:4)"
 
     assert error("E", "m", stack.format("x", "cart")) == error("E", "m", stack.format("y", "menu"))
@@ -111,7 +111,7 @@ surrogates = st.text(st.characters(exclude_categories=[]))
 def test_every_text_has_a_fingerprint(
     name: str | None, message: str | None, stack: str | None
 ) -> None:
-    """Lone surrogates and control characters included; what is missing is as good as empty."""
+    """Including lone surrogates and control characters. A missing text equals an empty one."""
     found = error(name, message, stack)
 
     assert re.fullmatch("[0-9a-f]{16}", found)
@@ -141,8 +141,8 @@ def test_every_text_has_a_fingerprint(
         )
     ],
 )
-def test_no_text_takes_long(text: str) -> None:
-    """Its patterns never go back over what they read: a hundred thousand characters at once."""
+def test_the_time_is_linear_in_the_length(text: str) -> None:
+    """The patterns do not backtrack: 100,000 characters take no longer than the timeout."""
     began = process_time()
     for stack in (text, f"at {text}", f"File {text}", f"{text}@"):
         error(text, text, stack)

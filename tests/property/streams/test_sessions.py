@@ -31,16 +31,16 @@ COLUMNS = table_of(SessionRow).columns.keys()
 TYPES = ("pageview", "pageview", "pageleave", "web_vitals", "custom_event", "error", "payment")
 
 
-#: Each event of these is in the row of a visit; passive ones alone are in none.
+#: Types that start a visit. Passive events alone are in no visit.
 ACTIVE_TYPES = ("pageview", "custom_event", "payment")
 
 
 def texts(*known: str) -> st.SearchStrategy[str | None]:
-    """Return texts that are missing, empty or one of a few."""
+    """Return a strategy of the given texts, "" and None."""
     return st.sampled_from([None, "", *known])
 
 
-#: Those of an event of an earlier version, and those of a newer one.
+#: Derived fields: none, as in events of earlier versions, or all.
 attributes: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
     {
         "source": st.sampled_from([None, "Google", "Reddit"]),
@@ -56,7 +56,7 @@ attributes: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionar
 
 @st.composite
 def events(draw: st.DrawFn, types: Sequence[str] = TYPES) -> Callable[[int], RawEvent]:
-    """Events of two sessions, by half gaps of 30 minutes give or take nothing, or a bit."""
+    """Return a strategy of events of two sessions, multiples of half a gap apart, ± 1 µs."""
     moment = draw(st.integers(0, 12)) * 15 * MINUTE + draw(st.sampled_from([-1, 0, 0, 0, 1]))
     fields: dict[str, Any] = {
         "type": draw(st.sampled_from(types)),
@@ -81,23 +81,23 @@ def sessionize(
     log: Sequence[Logged],
     plan: Sequence[Step],
     states: FakeStates[SessionState] | None = None,
-    most: int = MAX_STATES,
+    limit: int = MAX_STATES,
 ) -> FakeStates[SessionState]:
-    """Run the job as the agent does, and return its table."""
+    """Process the log as the agent does, and return its table."""
     states = states or FakeStates(SessionState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
         stored = states.recovered()
-        book = SessionAggregator(states, RULES)
+        aggregator = SessionAggregator(states, RULES)
         for key, state in stored.items():
-            book.restore(key, state)
+            aggregator.restore(key, state)
 
         def process(batch: Sequence[Logged]) -> None:
-            book.evict(most)
+            aggregator.evict(limit)
             for happened, src in batch:
-                book.advance(src)
+                aggregator.advance(src)
                 if happened is not None:
-                    book.add(happened, src)
+                    aggregator.add(happened, src)
 
         return process
 
@@ -106,7 +106,7 @@ def sessionize(
 
 
 def rows_of(states: FakeStates[SessionState]) -> dict[str, dict[str, Any]]:
-    """Return the rows that the sink comes to: of each visit the newest revision."""
+    """Return the rows that the sink keeps: the highest revision of each visit."""
     rows: dict[str, dict[str, Any]] = {}
     for _, state in states.published:
         for values in session_rows(state):
@@ -116,8 +116,8 @@ def rows_of(states: FakeStates[SessionState]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def living(rows: dict[str, dict[str, Any]]) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Return the rows that are not withdrawn, as the reference has them."""
+def current_visits(rows: dict[str, dict[str, Any]]) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Return the rows that are not retracted, in the form of the reference."""
     return {
         (row["site_id"], row["session_id"], row["started_at"]): {
             column: value for column, value in row.items() if column != "revision"
@@ -128,33 +128,35 @@ def living(rows: dict[str, dict[str, Any]]) -> dict[tuple[str, str, int], dict[s
 
 
 @given(logs(events()), steps())
-def test_batches_crashes_and_repeats_change_no_visit(log: list[Logged], plan: list[Step]) -> None:
-    """Whatever is cut, lost and read again, the rows are those of the plain fold."""
+def test_batches_crashes_and_replays_do_not_change_visits(
+    log: list[Logged], plan: list[Step]
+) -> None:
+    """The rows equal those of the reference implementation."""
     now_ms = {0: max(src.log_ms for _, src in log)}
 
     rows = rows_of(sessionize(log, plan))
 
-    assert reference.visits(events_of(log), now_ms=now_ms) == living(rows)
+    assert reference.visits(events_of(log), now_ms=now_ms) == current_visits(rows)
 
 
 @given(st.data())
 def test_any_order_gives_the_same_visits(data: st.DataObject) -> None:
-    """Only ids, which the first to come gives, and revisions tell of the order."""
+    """Only revisions, and ids, which derive from the first event to arrive, depend on it."""
     made = data.draw(st.lists(events(), min_size=1, max_size=15))
     happened = [make(index) for index, make in enumerate(made)]
     shuffled = data.draw(st.permutations(happened))
 
     def visits(in_order: Sequence[RawEvent]) -> dict[tuple[str, str, int], dict[str, Any]]:
         log: list[Logged] = [(one, source(offset)) for offset, one in enumerate(in_order)]
-        rows = living(rows_of(sessionize(log, [])))
+        rows = current_visits(rows_of(sessionize(log, [])))
         return {key: row | {"visit_id": None} for key, row in rows.items()}
 
     assert visits(happened) == visits(shuffled)
 
 
 @given(st.data())
-def test_passive_events_leave_no_trace_of_when_they_came(data: st.DataObject) -> None:
-    """With the active events in one order, ids and revisions are the same, too."""
+def test_the_order_of_passive_events_changes_nothing(data: st.DataObject) -> None:
+    """Not even ids and revisions, if the order of the active events is the same."""
     made = data.draw(st.lists(events(), min_size=1, max_size=12))
     happened = [make(index) for index, make in enumerate(made)]
     active = iter([one for one in happened if one.type not in reference.PASSIVE])
@@ -172,28 +174,29 @@ def test_passive_events_leave_no_trace_of_when_they_came(data: st.DataObject) ->
 
 
 @given(st.data())
-def test_a_single_visit_is_told_as_one_of_several(data: st.DataObject) -> None:
-    """It takes a shorter way: a visit beside it, which nothing touches, changes nothing."""
+def test_a_single_visit_is_updated_like_one_of_several(data: st.DataObject) -> None:
+    """A fast path serves sessions with one visit: another, unrelated visit changes nothing."""
     made = data.draw(st.lists(events(), min_size=1, max_size=8))
     long_ago = rules.apply(None, event(99, event_ts=0), source(0), RULES)
     alone = rules.apply(None, made[0](0), source(1), RULES)
-    beside = replace(alone, visits=[*long_ago.visits, *alone.visits])
+    with_another = replace(alone, visits=[*long_ago.visits, *alone.visits])
 
     for index, make in enumerate(made[1:], 1):
-        before = to_builtins(alone), to_builtins(beside)
+        before = to_builtins(alone), to_builtins(with_another)
         changed = [
-            rules.apply(state, make(index), source(1 + index), RULES) for state in (alone, beside)
+            rules.apply(state, make(index), source(1 + index), RULES)
+            for state in (alone, with_another)
         ]
-        assert (to_builtins(alone), to_builtins(beside)) == before
-        alone, beside = changed
-        assert beside == replace(alone, visits=[*long_ago.visits, *alone.visits])
+        assert (to_builtins(alone), to_builtins(with_another)) == before
+        alone, with_another = changed
+        assert with_another == replace(alone, visits=[*long_ago.visits, *alone.visits])
 
 
 @given(logs(events()), steps())
-def test_a_revision_only_grows_and_a_withdrawn_visit_stays_so(
+def test_revisions_grow_and_retracted_visits_stay_retracted(
     log: list[Logged], plan: list[Step]
 ) -> None:
-    """The sink keeps the newest revision of a visit, so it must say what is true last."""
+    """The sink keeps the highest revision of a visit."""
     known: dict[str, tuple[int, str]] = {}
 
     for _, state in sessionize(log, plan).published:
@@ -206,8 +209,8 @@ def test_a_revision_only_grows_and_a_withdrawn_visit_stays_so(
 
 
 @given(logs(events()), steps())
-def test_the_older_of_two_joined_visits_stays(log: list[Logged], plan: list[Step]) -> None:
-    """It is the one that the earlier active event began, wherever in time that lies."""
+def test_the_older_of_two_merged_visits_survives(log: list[Logged], plan: list[Step]) -> None:
+    """The one whose first active event arrived earlier, whatever its event time."""
     rows = rows_of(sessionize(log, plan))
 
     active = [pair for pair in events_of(log) if pair[0].type not in reference.PASSIVE]
@@ -223,29 +226,29 @@ LONG_WAITS_MS = (0, 1_000, 30 * MINUTE_MS, 3 * HOUR_MS, 26 * HOUR_MS, 4 * DAY_MS
 
 
 @given(logs(events(), Shape(LONG_WAITS_MS, repeats=0)), steps(back=0))
-def test_what_a_late_event_still_reaches_does_not_hang_on_batches(
+def test_which_visits_a_late_event_can_extend_does_not_depend_on_batches(
     log: list[Logged], plan: list[Step]
 ) -> None:
-    """Days may pass within one batch: what they put out of reach is so at once."""
+    """Days may pass within a batch: visits expire within it."""
     one_by_one = [Step(1)] * len(log)
 
     assert rows_of(sessionize(log, one_by_one)) == rows_of(sessionize(log, plan))
 
 
 @given(st.integers(1, 2), logs(events(ACTIVE_TYPES), Shape(LONG_WAITS_MS)), steps())
-def test_each_event_is_in_one_row_whatever_was_deleted_before_it_was_read_again(
-    most: int, log: list[Logged], plan: list[Step]
+def test_each_event_is_in_one_row_when_states_expire_before_a_replay(
+    limit: int, log: list[Logged], plan: list[Step]
 ) -> None:
-    """Sessions were out of reach, or left for want of room, and crashes go back days."""
-    states = sessionize(log, plan, most=most)
+    """Sessions expire or are evicted, and workers read days of records again."""
+    states = sessionize(log, plan, limit=limit)
 
     rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)
 
 
 @given(logs(events()), steps())
-def test_all_is_closed_and_forgotten_in_the_end(log: list[Logged], plan: list[Step]) -> None:
-    """No state stays for ever, and what is deleted was published as it was."""
+def test_every_visit_is_closed_and_every_state_expires(log: list[Logged], plan: list[Step]) -> None:
+    """Each state is deleted after its last value was published."""
     offset, log_ms = (max(src[field] for _, src in log) for field in (1, 2))
     later = [source(offset + days, log_ms + days * DAY_MS) for days in range(1, 6)]
 
@@ -262,10 +265,10 @@ def test_all_is_closed_and_forgotten_in_the_end(log: list[Logged], plan: list[St
     logs(events(ACTIVE_TYPES), Shape(size=40)),
     steps(),
 )
-def test_a_session_keeps_few_visits_but_loses_none(
+def test_the_visits_of_a_session_are_bounded_and_none_is_lost(
     bound: int, text_bytes: int, log: list[Logged], plan: list[Step]
 ) -> None:
-    """Too many make the oldest leave; they were published, and every event is in one row."""
+    """The oldest expire early, after they were published. Every event is in one row."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules, "MAX_VISITS", bound)
         patch.setattr(rules, "MAX_EXPIRED", 1)
@@ -273,7 +276,7 @@ def test_a_session_keeps_few_visits_but_loses_none(
         patch.setattr(rules, "MAX_TEXT_BYTES", text_bytes)
         states = sessionize(log, plan)
 
-    # One that left and one that a late event began anew may start at the same time.
+    # A visit that expired and one that a late event started again may start at the same time.
     rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)
     for state in states.stored().values():
@@ -282,12 +285,12 @@ def test_a_session_keeps_few_visits_but_loses_none(
         assert len([visit for visit in kept if visit.state != "withdrawn"]) <= bound
 
 
-def test_events_of_months_become_a_visit_each_day() -> None:
-    """An import sends them within minutes: no visit is closed by their own times."""
+def test_an_import_of_months_has_a_visit_per_day() -> None:
+    """It arrives within minutes: the times of its events close no visit."""
     days = [event(day, event_ts=NOON + day * 24 * 60 * MINUTE) for day in range(60)]
     log: list[Logged] = [(one, source(offset)) for offset, one in enumerate(days)]
 
-    rows = living(rows_of(sessionize(log, [Step(7)] * 9)))
+    rows = current_visits(rows_of(sessionize(log, [Step(7)] * 9)))
 
     assert len(rows) == 60
     assert {row["state"] for row in rows.values()} == {"open"}

@@ -1,4 +1,4 @@
-"""The sliding window, against a count of all windows."""
+"""The sliding window, compared with a count over all windows."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ WINDOW_MS = 60_000
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[int]:
-    """Draw times of events: bursts and pauses, of partitions that are up to two windows apart."""
+    """Draw times of events: bursts and pauses, from partitions up to two windows apart."""
     waits = st.sampled_from([0, 0, 1, 1_000, 20_000, WINDOW_MS - 1, WINDOW_MS, 3 * WINDOW_MS])
     lateness = st.sampled_from([0, 0, 0, 1, 10_000, WINDOW_MS, WINDOW_MS + 1, 2 * WINDOW_MS])
     now, times = 1_775_044_800_000 + draw(st.integers(0, WINDOW_MS)), []
@@ -29,7 +29,7 @@ def histories(draw: st.DrawFn) -> list[int]:
 
 @given(histories(), st.sampled_from([1, 2, 3, 5, 10, 30]))
 def test_small_counts_are_exact(history: list[int], threshold: int) -> None:
-    """Whether an event is one of so many within a window of any position."""
+    """The threshold is reached if any window contains that many events."""
     counts, times = SlidingCount(), list[int]()
     for at_ms in history:
         counts = counts.add(at_ms, WINDOW_MS, 1)
@@ -42,7 +42,7 @@ def test_small_counts_are_exact(history: list[int], threshold: int) -> None:
 def test_a_burst_of_more_slots_than_a_state_holds_is_exact(
     threshold: int, waits: list[int]
 ) -> None:
-    """What is forgotten was of windows that had reached the threshold."""
+    """Dropped slots belong to windows that had reached the threshold."""
     counts, times, now = SlidingCount(), list[int](), 0
     for wait in waits:
         now += wait
@@ -54,8 +54,8 @@ def test_a_burst_of_more_slots_than_a_state_holds_is_exact(
 
 
 @given(histories())
-def test_large_counts_miss_nothing(history: list[int]) -> None:
-    """They may count events that are a hundredth of a window further apart."""
+def test_large_counts_are_never_too_low(history: list[int]) -> None:
+    """They may include events that are up to 1 % outside the window."""
     size = slot_size_of(MAX_EXACT_COUNT + 1, WINDOW_MS)
     times = sorted(history)
     counts = SlidingCount()

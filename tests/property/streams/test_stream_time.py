@@ -7,7 +7,7 @@ from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, sour
 
 WRONG_MS = [2 * DAY_MS, 96 * MINUTE_MS, 3_650 * DAY_MS, -HOUR_MS, -2 * DAY_MS, -3_650 * DAY_MS]
 
-#: Real time that passes before a record, how wrong the broker's clock is, and whether it is a tick.
+#: Time before a record, deviation of the broker's clock, and whether the record is a tick.
 records = st.lists(
     st.tuples(st.integers(0, 90 * MINUTE_MS), st.sampled_from([0, 0, 0, *WRONG_MS]), st.booleans()),
     min_size=1,
@@ -15,10 +15,10 @@ records = st.lists(
 
 
 @given(records)
-def test_a_wrong_broker_moves_stream_time_by_five_minutes_at_most(
+def test_a_wrong_broker_clock_moves_stream_time_by_five_minutes_at_most(
     log: list[tuple[int, int, bool]],
 ) -> None:
-    """Ahead at any record, and behind what the log had come to, but for ticks."""
+    """Forward at any record, backward at any record except ticks."""
     times, real_ms, latest_ms = StreamTime(), NOON_MS, 0
     for offset, (wait_ms, wrong_ms, is_tick) in enumerate(log):
         real_ms += wait_ms
@@ -33,10 +33,10 @@ def test_a_wrong_broker_moves_stream_time_by_five_minutes_at_most(
 
 
 @given(records, st.sampled_from(WRONG_MS))
-def test_a_wrong_worker_takes_the_time_of_every_event_as_it_is(
+def test_a_wrong_worker_clock_does_not_change_the_time_of_events(
     log: list[tuple[int, int, bool]], wrong_ms: int
 ) -> None:
-    """API server and broker agree against it; ticks do not lead the last event by much."""
+    """API server and broker agree. Ticks advance stream time little beyond the last event."""
     times, real_ms, event_ms = StreamTime(), NOON_MS, NOON_MS
     times.limit(source(0, real_ms), real_ms)
     for offset, (wait_ms, _, is_tick) in enumerate(log, 1):
@@ -49,10 +49,10 @@ def test_a_wrong_worker_takes_the_time_of_every_event_as_it_is(
 
 
 @given(records, st.sampled_from(WRONG_MS))
-def test_a_wrong_api_server_moves_no_stream_time(
+def test_a_wrong_clock_of_an_api_server_does_not_move_stream_time(
     log: list[tuple[int, int, bool]], wrong_ms: int
 ) -> None:
-    """Broker and worker agree against it."""
+    """Broker and worker agree."""
     times, real_ms = StreamTime(), NOON_MS
     for offset, (wait_ms, _, is_tick) in enumerate(log):
         real_ms += wait_ms

@@ -1,4 +1,4 @@
-"""Rules with parameters, against a plain scan of the log."""
+"""Rules with parameters, compared with a scan of the log."""
 
 import json
 from collections import defaultdict
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.alert_rules import ErrorRateParams, non_defaults, read_params
 from schemas.records import AlertState, RawEvent, Subscription
-from streams.domain.alerts import aggregator
+from streams.domain.alerts import aggregator as aggregator_module
 from streams.domain.alerts.aggregator import AlertAggregator
 from streams.domain.alerts.fingerprints import fingerprint
 from streams.domain.alerts.subscriptions import Subscriptions
@@ -47,11 +47,11 @@ _RATES = st.fixed_dictionaries(
 
 @st.composite
 def wanted(draw: st.DrawFn) -> Wanted:
-    """Draw some subscriptions of two sites, a few of them off."""
+    """Draw subscriptions of two sites, some of them disabled."""
     given_params = st.tuples(st.just("payment"), _PAYMENTS) | st.tuples(
         st.just("error.rate"), _RATES
     )
-    asked: Wanted = {}
+    wanted: Wanted = {}
     for name, (rule, params) in enumerate(draw(st.lists(given_params, max_size=5))):
         one = subscription(
             name,
@@ -60,13 +60,13 @@ def wanted(draw: st.DrawFn) -> Wanted:
             site_id=draw(st.sampled_from(["shop", "blog"])),
             enabled=draw(st.sampled_from([True, True, True, False])),
         )
-        asked[one.subscription_id] = one
-    return asked
+        wanted[one.subscription_id] = one
+    return wanted
 
 
 @st.composite
 def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
-    """Payments of all sizes, and a few kinds of errors, of two sites."""
+    """Return a strategy of payments and errors of two sites."""
     fields: dict[str, Any] = {
         "type": draw(st.sampled_from(["error", "error", "payment"])),
         "site_id": draw(st.sampled_from(["shop", "shop", "blog"])),
@@ -79,13 +79,13 @@ def events(draw: st.DrawFn) -> Callable[[int], RawEvent]:
 
 
 def scan(log: Sequence[Logged], one: Subscription) -> dict[str, tuple[str, str | None]]:
-    """Return what one subscription is told of: subject and event by the alert's id."""
+    """Return subject and event of a subscription's alerts, by alert id."""
     params = read_params(one.rule, json.loads(one.params))
     raised: dict[str, tuple[str, str | None]] = {}
     if not one.enabled or not non_defaults(params):
         return raised
 
-    def tell(subject: str, occasion: str, of: RawEvent) -> None:
+    def publish(subject: str, occasion: str, of: RawEvent) -> None:
         about = f"{one.subscription_id}:{subject}"
         name = f"{one.site_id}:{one.rule}:{about}:{occasion}"
         raised[str(uuid5(reference.ALERT_IDS, name))] = (about, of.event_id)
@@ -102,18 +102,18 @@ def scan(log: Sequence[Logged], one: Subscription) -> dict[str, tuple[str, str |
                 continue
             if subject not in raised_ms or src.log_ms > raised_ms[subject] + size:
                 raised_ms[subject] = src.log_ms
-                tell(subject, of.event_id, of)
+                publish(subject, of.event_id, of)
     return raised
 
 
 @given(logs(events(), Shape(WAITS_MS, size=60, partitions=2)), wanted(), steps())
-def test_each_subscription_is_told_what_a_plain_scan_finds(
-    log: list[Logged], asked: Wanted, plan: list[Step]
+def test_each_subscription_gets_the_alerts_of_a_scan(
+    log: list[Logged], wanted: Wanted, plan: list[Step]
 ) -> None:
-    """Whatever crashes and is read again, and beside what is on for every site, unchanged."""
-    sent = raise_alerts(log, plan, asked)
+    """With any crashes and replays. The alerts of rules without parameters do not change."""
+    sent = raise_alerts(log, plan, wanted)
 
-    for name, one in asked.items():
+    for name, one in wanted.items():
         found = {
             alert.alert_id: (alert.subject, alert.event_id)
             for alert in sent
@@ -125,17 +125,17 @@ def test_each_subscription_is_told_what_a_plain_scan_finds(
 
 
 @given(st.integers(1, 3), st.lists(st.integers(0, 6), max_size=30))
-def test_few_rates_are_remembered(bound: int, errors: list[int]) -> None:
-    """However many errors there are, and the one not seen for longest is forgotten first."""
+def test_the_number_of_custom_rates_is_bounded(bound: int, errors: list[int]) -> None:
+    """The least recently seen error is evicted first."""
     states = FakeStates(AlertState)
     subscriptions = Subscriptions()
     one = subscription(0, "error.rate", {"count": 2})
     subscriptions.put(one.subscription_id, one)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregator, "MAX_CUSTOM_RATES", bound)
-        book = AlertAggregator(states, subscriptions)
+        patch.setattr(aggregator_module, "MAX_CUSTOM_RATES", bound)
+        aggregator = AlertAggregator(states, subscriptions)
         for index, name in enumerate(errors):
-            book.add(event(index, type="error", error_name=f"E{name}"), source(index))
+            aggregator.add(event(index, type="error", error_name=f"E{name}"), source(index))
             states.write()
 
     kept = [state for state in states.stored().values() if one.subscription_id in state.subject]

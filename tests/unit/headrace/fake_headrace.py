@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-#: Gives the answer to the n-th request (from zero), which brought these lines; None: the
+#: Returns the response to the n-th request (from zero) with these lines; None: the
 #: connection is lost.
 Answer = Callable[[int, list[bytes]], web.Response | None]
 

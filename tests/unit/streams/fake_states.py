@@ -1,4 +1,4 @@
-"""A table in memory, for the rules: staged writes, which a crash loses, and what is stored."""
+"""A keyed state in memory, with staged writes that a crash loses."""
 
 from typing import Generic, TypeVar
 
@@ -9,7 +9,7 @@ S = TypeVar("S", bound=Record)
 
 
 class FakeStates(Generic[S]):
-    """The states of one partition, as `streams.domain.states.States` wants them.
+    """The states of one partition, an implementation of `streams.domain.states.States`.
 
     States are kept encoded, so that none is changed in place, and `published` has all that
     were ever written, in order: what consumers of the table's topic read.
@@ -25,15 +25,15 @@ class FakeStates(Generic[S]):
         self._recovered_until = -1
 
     def __len__(self) -> int:
-        """Return how many there were when the batch began."""
+        """Return the number of states at the start of the batch."""
         return len(self._stored)
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether a key had a state when the batch began."""
+        """Return True if the key had a state at the start of the batch."""
         return key in self._stored
 
     def get(self, key: bytes) -> S | None:
-        """Return the state of a key as this batch has it so far."""
+        """Return the state of a key, including changes of this batch."""
         if key in self.staged:
             return self.staged[key]
         stored = self._stored.get(key)
@@ -44,30 +44,30 @@ class FakeStates(Generic[S]):
         self.staged[key] = state
 
     def delete(self, key: bytes) -> None:
-        """Stage a tombstone; an error when this batch changed the key, as in the engine."""
+        """Stage a tombstone. Raise an error if this batch changed the key, as the engine does."""
         assert key not in self.staged, f"{key!r} was changed and deleted in one batch"
         self.staged[key] = None
 
     def is_changed(self, key: bytes) -> bool:
-        """Tell whether this batch changed the key."""
+        """Return True if this batch changed the key."""
         return key in self.staged
 
     def publish(self, key: bytes) -> None:
-        """Have the staged state of a key written before its next one."""
+        """Write the staged state of a key as well as its next one."""
         self._before.append((key, self.staged[key]))
 
     def stored(self) -> dict[bytes, S]:
-        """Return what is written."""
+        """Return the written states."""
         return {key: decode(value, self._record_type) for key, value in self._stored.items()}
 
     def recovered(self) -> dict[bytes, S]:
-        """Return what a worker finds that takes over now."""
+        """Return the states that the next worker restores."""
         self.applied_until = self._recovered_until
         return self.stored()
 
-    def write(self, most: int | None = None) -> None:
-        """Write what is staged, or its first `most`, the rest being lost: a crash in mid-write."""
-        for key, state in [*self._before, *self.staged.items()][:most]:
+    def write(self, limit: int | None = None) -> None:
+        """Write the staged states, or only the first `limit`, as before a crash."""
+        for key, state in [*self._before, *self.staged.items()][:limit]:
             if state is None:
                 self._stored.pop(key, None)
                 self._recovered_until = max(self.applied_until, self._recovered_until)

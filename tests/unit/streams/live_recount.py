@@ -1,4 +1,4 @@
-"""Live counters by a plain recount of the whole log, and as a reader of the topic has them."""
+"""Live counters by a recount of the whole log, and those of a record in the same form."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,13 +11,13 @@ from schemas.visitor_sketch import estimate
 
 PASSIVE = {"pageleave", "web_vitals"}
 _ACTIVE_MS = 300_000
-#: Counted names by session: each is the first one of the session.
+#: Names by session: the first name of the session counts.
 _LABELS = {"countries": "country", "devices": "device", "sources": "source"}
 Counted = tuple[RawEvent, Source]
 
 
 def recount(log: Iterable[Counted], site_id: str, now_ms: int) -> dict[str, Any]:
-    """Return a site's numbers at a time; each place in the log counts once."""
+    """Return a site's numbers at a time; each position in the log counts once."""
     events = list(_once(log, site_id))
     seconds = [(src.log_ms // 1_000, event.type) for event, src in events]
     minutes = [src.log_ms // 60_000 for _, src in events]
@@ -46,8 +46,8 @@ def recount(log: Iterable[Counted], site_id: str, now_ms: int) -> dict[str, Any]
     }
 
 
-def told(counters: LiveCounters | None) -> dict[str, Any]:
-    """Return what a record says, in the same form; None is a site that nobody told of."""
+def numbers_of(counters: LiveCounters | None) -> dict[str, Any]:
+    """Return the numbers of a record in the same form; zeros for None."""
     if counters is None:
         return recount((), "", 0)
     return {
@@ -68,7 +68,7 @@ def told(counters: LiveCounters | None) -> dict[str, Any]:
 
 
 def visitors_of(counters: Iterable[LiveCounters]) -> float:
-    """Return the visitors of several partitions, as a reader does."""
+    """Return the number of visitors of several partitions, merged as `query_api` does."""
     return estimate(one.visitors for one in counters)
 
 
@@ -81,7 +81,7 @@ def _once(log: Iterable[Counted], site_id: str) -> Iterator[Counted]:
 
 
 def _active_runs(events: Sequence[Counted], now_ms: int) -> Iterator[list[RawEvent]]:
-    """Yield what each active session did since it was silent for longer than the window."""
+    """Yield the events of each session since its last pause that is longer than the window."""
     for session_id in {event.session_id for event, _ in events}:
         run: list[RawEvent] = []
         before_ms = now_ms
@@ -97,7 +97,7 @@ def _active_runs(events: Sequence[Counted], now_ms: int) -> Iterator[list[RawEve
 
 
 def _of_active_runs(events: Sequence[Counted]) -> Iterator[Counted]:
-    """Yield the events of the runs, over or not, that are not of passive events alone."""
+    """Yield the events of the runs that contain an active event."""
     for session_id in {event.session_id for event, _ in events}:
         run: list[Counted] = []
         for event, src in (one for one in events if one[0].session_id == session_id):

@@ -1,4 +1,4 @@
-"""Events and their places, for all tests of the rules."""
+"""Events and their positions, for tests of the rules."""
 
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -19,12 +19,12 @@ RULES = SessionRules.of_seconds(gap=1_800, lateness=300, retention=90_000)
 
 
 def uuid_of(name: object) -> str:
-    """Return an id that is the same for the same name."""
+    """Return the UUID of a name."""
     return str(uuid5(NAMESPACE_URL, str(name)))
 
 
 def event(name: object, **fields: Any) -> RawEvent:
-    """Return an event called `name`: a pageview at noon unless said otherwise."""
+    """Return an event whose id derives from `name`, by default a pageview at noon."""
     given: dict[str, Any] = {
         "event_id": uuid_of(name),
         "type": "pageview",
@@ -39,5 +39,5 @@ def event(name: object, **fields: Any) -> RawEvent:
 
 
 def source(offset: int, log_ms: int = NOON_MS, partition: int = 0) -> Source:
-    """Return a place in `events-raw`."""
+    """Return a position in `events-raw`."""
     return Source(partition, offset, log_ms)

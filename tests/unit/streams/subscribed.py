@@ -1,4 +1,4 @@
-"""Subscriptions, for all tests of the rules."""
+"""Subscriptions, for tests of the rules."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tests.unit.streams.samples import NOON, uuid_of
 
 
 def subscription(name: object, rule: str, params: Mapping[str, Any], **fields: Any) -> Subscription:
-    """Return the subscription called `name`: of `shop` and enabled unless said otherwise."""
+    """Return the subscription `name`, by default of the site `shop` and enabled."""
     given: dict[str, Any] = {
         "subscription_id": uuid_of(("subscription", name)),
         "site_id": "shop",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from schemas.alert_rules import ERROR_RATE
 from schemas.records import Alert, AlertState
-from streams.domain.alerts import aggregator
+from streams.domain.alerts import aggregator as aggregator_module
 from streams.domain.alerts.aggregator import AlertAggregator
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.capacity import MAX_STATES
@@ -28,33 +28,33 @@ from tests.unit.streams.samples import (
 
 
 class Site:
-    """One site's alerts, as events come one by one."""
+    """The alerts of a site whose events arrive one by one."""
 
     def __init__(self) -> None:
         self.states = FakeStates(AlertState)
-        self.book = AlertAggregator(self.states, Subscriptions())
+        self.aggregator = AlertAggregator(self.states, Subscriptions())
         self.offset = 0
 
     def restore(self) -> None:
-        """Take the states over."""
+        """Restore the states."""
         for key, state in self.states.stored().items():
-            self.book.restore(key, state)
-        self.book.evict(MAX_STATES)
+            self.aggregator.restore(key, state)
+        self.aggregator.evict(MAX_STATES)
 
     def passes(self, at_ms: int) -> list[Alert]:
-        """Let time pass in a batch without an event, and return the digests."""
-        self.book.advance(source(self.offset, at_ms))
-        return self.book.flush()
+        """Advance stream time by a batch without events, and return the digests."""
+        self.aggregator.advance(source(self.offset, at_ms))
+        return self.aggregator.flush()
 
     def happens(self, at_ms: int = NOON_MS, **fields: Any) -> list[Alert]:
-        """Apply an event, as a batch of its own, and return the alerts."""
+        """Apply an event as one batch, and return the alerts."""
         self.offset += 1
-        found = self.book.add(event(self.offset, **fields), source(self.offset, at_ms))
+        found = self.aggregator.add(event(self.offset, **fields), source(self.offset, at_ms))
         self.states.write()
         return found
 
     def fails(self, at_ms: int = NOON_MS, name: str = "TypeError", **fields: Any) -> list[str]:
-        """Apply an error, and return the rules of the alerts."""
+        """Apply an error, and return the rules of its alerts."""
         alerts = self.happens(at_ms, type="error", error_name=name, **fields)
         return [alert.rule for alert in alerts]
 
@@ -72,10 +72,10 @@ class Site:
         (None, None, "Payment"),
     ],
 )
-def test_each_payment_is_told_with_its_amount(
+def test_the_title_of_a_payment_has_its_amount(
     amount: Decimal | None, currency: str | None, title: str
 ) -> None:
-    """As people write it; what is not known is left out."""
+    """As people write it, without unknown parts."""
     (alert,) = Site().happens(type="payment", amount=amount, currency=currency, provider="stripe")
 
     assert (alert.rule, alert.subject, alert.title) == ("payment", "s-1", title)
@@ -86,9 +86,9 @@ def test_each_payment_is_told_with_its_amount(
 
 
 def test_the_details_have_what_a_person_needs_to_act() -> None:
-    """Where it happened, and a link; what is not known is left out."""
+    """Where it happened, and a link, without unknown fields."""
     site = Site()
-    site.book = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
+    site.aggregator = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
     place: dict[str, Any] = {
         "visitor_id": "v-1",
         "url": "https://shop.example/buy?a=1",
@@ -114,7 +114,7 @@ def test_the_details_have_what_a_person_needs_to_act() -> None:
 
 
 def test_an_error_is_new_once() -> None:
-    """Until it was not seen for 30 days; each occurrence starts them anew."""
+    """Until 30 days after its last occurrence."""
     site = Site()
 
     assert site.fails() == ["error.new"]
@@ -124,7 +124,7 @@ def test_an_error_is_new_once() -> None:
 
 
 def test_a_title_is_one_short_line() -> None:
-    """Messages of errors are neither."""
+    """Messages of errors may be long and have several lines."""
     (alert,) = Site().happens(type="error", error_name="E", error_message="a\n b\r\n" + "c" * 999)
     (nameless,) = Site().happens(type="error")
 
@@ -134,7 +134,7 @@ def test_a_title_is_one_short_line() -> None:
 
 
 def test_twenty_new_errors_an_hour_raise_an_alert_each() -> None:
-    """A broken release has thousands. What was over the share is new in the next hour, too."""
+    """A broken release has thousands. The others are new again in the next hour."""
     site = Site()
     hour_ms = NOON_MS - NOON_MS % HOUR_MS
 
@@ -147,13 +147,13 @@ def test_twenty_new_errors_an_hour_raise_an_alert_each() -> None:
     assert site.fails(hour_ms + HOUR_MS - 1, "E26", site_id="blog") == ["error.new"]
 
 
-def test_new_errors_over_the_share_are_in_a_digest_of_the_hour() -> None:
-    """Each once, 5 minutes after the hour, though the site has no other error then."""
+def test_new_errors_over_the_limit_are_in_a_digest_of_the_hour() -> None:
+    """Each once, 5 minutes after the hour, even without further errors of the site."""
     site = Site()
     hour_ms = NOON_MS - NOON_MS % HOUR_MS
     for name in [*(f"junk {number}" for number in range(20)), "Real", "Other", "Real"]:
         site.fails(hour_ms + 1, name.replace(" ", chr(97 + len(name))), error_message=None)
-    site.book = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
+    site.aggregator = AlertAggregator(site.states, Subscriptions(), "https://stats.example.com")
     site.restore()
 
     due_ms = hour_ms + HOUR_MS + 5 * MINUTE_MS
@@ -179,9 +179,9 @@ def test_new_errors_over_the_share_are_in_a_digest_of_the_hour() -> None:
 def test_a_flood_of_errors_keeps_states_and_digest_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Invented errors evict none that was reported; over 500, their number is not known."""
-    monkeypatch.setattr(aggregator, "MAX_FINGERPRINTS", 1_000)
-    monkeypatch.setattr(aggregator, "MAX_UNSEEN_RATES", 100)
+    """They evict no reported error. Over 500, the digest does not give their number."""
+    monkeypatch.setattr(aggregator_module, "MAX_FINGERPRINTS", 1_000)
+    monkeypatch.setattr(aggregator_module, "MAX_UNSEEN_RATES", 100)
     site = Site()
     site.fails(NOON_MS, "Known")
     for number in range(1_200):
@@ -197,8 +197,8 @@ def test_a_flood_of_errors_keeps_states_and_digest_bounded(
     assert site.fails(NOON_MS + 3 * HOUR_MS, "Known") == []
 
 
-def test_ten_errors_within_a_window_are_too_many() -> None:
-    """Told once, with the count, and again only half an hour later."""
+def test_ten_errors_within_a_window_raise_an_alert() -> None:
+    """Once, with the count, and again half an hour later at the earliest."""
     site = Site()
     window_ms = NOON_MS - NOON_MS % (5 * MINUTE_MS)
 
@@ -207,16 +207,14 @@ def test_ten_errors_within_a_window_are_too_many() -> None:
     assert alert.title == "10 errors in 5 minutes: TypeError"
     assert json.loads(alert.details)["count"] == 10
     assert [site.fails(window_ms + 29 * MINUTE_MS) for _ in range(30)] == [[]] * 30
-    # Those of the minute before are in the same window.
+    # The errors of the previous minute are in the same window.
     assert site.fails(window_ms + 30 * MINUTE_MS + 9) == ["error.rate"]
 
 
 @pytest.mark.parametrize("start_ms", [0, 1, 149_999, 299_999, 300_000])
 @pytest.mark.parametrize("apart_ms", [5 * MINUTE_MS, 5 * MINUTE_MS + 1])
-def test_ten_errors_within_five_minutes_raise_an_alert_wherever_they_begin(
-    start_ms: int, apart_ms: int
-) -> None:
-    """The window slides: no boundary of the clock splits a burst. Exact to the millisecond."""
+def test_the_window_of_the_error_rate_slides(start_ms: int, apart_ms: int) -> None:
+    """No boundary of the clock splits a burst. Exact to the millisecond."""
     site = Site()
     start_ms += NOON_MS - NOON_MS % (5 * MINUTE_MS)
     site.fails(start_ms)
@@ -228,7 +226,7 @@ def test_ten_errors_within_five_minutes_raise_an_alert_wherever_they_begin(
 
 
 def test_the_event_that_reached_the_threshold_names_the_alert() -> None:
-    """So a replay makes the same alert, whatever it begins with."""
+    """So a replay raises the same alert, wherever it starts."""
     site = Site()
     for second in range(9):
         site.fails(NOON_MS + second)
@@ -238,8 +236,8 @@ def test_the_event_that_reached_the_threshold_names_the_alert() -> None:
     assert alert.alert_id == str(uuid5(reference.ALERT_IDS, name))
 
 
-def test_errors_of_another_partition_may_be_a_window_late() -> None:
-    """They count where they belong; those that are later do not count."""
+def test_errors_of_another_partition_may_be_late_by_a_window() -> None:
+    """They count at their time. Later ones do not count."""
     site = Site()
     for _ in range(5):
         site.fails(NOON_MS)
@@ -249,12 +247,12 @@ def test_errors_of_another_partition_may_be_a_window_late() -> None:
     too_late = event("a", type="error", error_name="TypeError")
     late = event("b", type="error", error_name="TypeError")
 
-    assert site.book.add(too_late, source(0, NOON_MS + 4 * MINUTE_MS - 1, partition=1)) == []
-    (alert,) = site.book.add(late, source(1, NOON_MS + 4 * MINUTE_MS, partition=1))
+    assert site.aggregator.add(too_late, source(0, NOON_MS + 4 * MINUTE_MS - 1, partition=1)) == []
+    (alert,) = site.aggregator.add(late, source(1, NOON_MS + 4 * MINUTE_MS, partition=1))
     assert (alert.rule, alert.event_id) == ("error.rate", late.event_id)
 
 
-def test_the_count_of_an_older_version_goes_on() -> None:
+def test_a_count_of_an_older_schema_version_continues() -> None:
     """Its errors count at the time of the last one."""
     site = Site()
     site.fails()
@@ -271,21 +269,21 @@ def test_the_count_of_an_older_version_goes_on() -> None:
 
 @pytest.mark.parametrize("kind", ["payment", "error"])
 def test_old_events_of_an_import_raise_nothing(kind: str) -> None:
-    """More than 24 hours old, that is; exactly 24 is what clamping makes of older ones."""
+    """If they are more than 24 hours old; clamped timestamps are exactly 24 hours old."""
     assert Site().happens(type=kind, received_at=NOON + 24 * HOUR + 1) == []
     assert len(Site().happens(type=kind, received_at=NOON + 24 * HOUR)) == 1
 
 
 def test_other_events_raise_nothing() -> None:
-    """Should the registry send them."""
+    """Even if the registry routed them to this agent."""
     assert Site().happens(type="pageview") == []
 
 
-def test_an_alert_that_left_before_a_crash_leaves_again_as_the_same() -> None:
-    """Outputs go before the state: the replay repeats them, under the same ids."""
+def test_an_alert_sent_before_a_crash_is_repeated_with_the_same_id() -> None:
+    """Outputs are sent before the state is written, so a replay repeats them."""
     for fields in ({"type": "payment"}, {"type": "error"}):
         site = Site()
-        first = site.book.add(event("x", **fields), source(1))
+        first = site.aggregator.add(event("x", **fields), source(1))
         site.states.staged.clear()
 
         assert (
@@ -294,19 +292,19 @@ def test_an_alert_that_left_before_a_crash_leaves_again_as_the_same() -> None:
         )
 
 
-def test_a_quota_that_was_written_without_its_error_raises_nothing_twice() -> None:
-    """A crash between two writes of one batch; the alert had been sent before."""
+def test_a_crash_between_quota_and_error_raises_no_alert_twice() -> None:
+    """Only the first of two states of a batch was written; the alert had been sent."""
     site = Site()
-    site.book.add(event("x", type="error"), source(1))
-    site.states.write(most=1)
+    site.aggregator.add(event("x", type="error"), source(1))
+    site.states.write(limit=1)
 
     assert (
         AlertAggregator(site.states, Subscriptions()).add(event("x", type="error"), source(1)) == []
     )
 
 
-def test_errors_that_are_read_again_are_not_counted_again() -> None:
-    """Nine stay nine, however often."""
+def test_replayed_errors_are_not_counted_again() -> None:
+    """Nine errors stay nine after any number of replays."""
     site = Site()
     for _ in range(3):
         site.offset = 0
@@ -315,28 +313,28 @@ def test_errors_that_are_read_again_are_not_counted_again() -> None:
     assert site.fails() == ["error.rate"]
 
 
-def test_an_older_error_of_another_partition_does_not_make_one_new_again() -> None:
-    """When it was seen last is the latest of all partitions."""
+def test_a_late_error_of_another_partition_is_not_new_again() -> None:
+    """The last occurrence is the latest one of all partitions."""
     site = Site()
     site.fails(NOON_MS + 20 * DAY_MS)
     late = event("late", type="error", error_name="TypeError")
-    site.book.add(late, source(1, NOON_MS, partition=1))
+    site.aggregator.add(late, source(1, NOON_MS, partition=1))
 
     assert site.fails(NOON_MS + 31 * DAY_MS) == []
 
 
 @pytest.mark.parametrize("order", [("old", "new", "old"), ("new", "old", "new", "old")])
 @pytest.mark.parametrize("kept", ["old", "E1", "E2", "E3", "E4", "E5"])
-def test_the_error_not_seen_for_longest_makes_room(
+def test_the_least_recently_seen_error_is_evicted(
     order: tuple[str, ...], kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a worker finds that takes over counts by when it was seen; other rules' do not."""
-    monkeypatch.setattr(aggregator, "MAX_FINGERPRINTS", 2)
+    """Also by the next worker. States of other rules are not counted."""
+    monkeypatch.setattr(aggregator_module, "MAX_FINGERPRINTS", 2)
     site = Site()
     order = tuple(kept if name == "old" else name for name in order)
     for second, name in enumerate(order):
         site.fails(NOON_MS + second, name)
-    site.book = AlertAggregator(site.states, Subscriptions())
+    site.aggregator = AlertAggregator(site.states, Subscriptions())
     site.restore()
 
     site.fails(NOON_MS + 9, "newest")
@@ -347,18 +345,18 @@ def test_the_error_not_seen_for_longest_makes_room(
     assert site.fails(NOON_MS + 11, "new") == ["error.new"]
 
 
-def test_what_was_not_touched_for_a_month_is_forgotten() -> None:
-    """Sites come and go: no state stays for ever, and none that lives is touched."""
+def test_states_expire_a_month_after_their_last_change() -> None:
+    """Only these: states in use stay."""
     site = Site()
     site.fails(NOON_MS, "Old")
-    later = NOON_MS + aggregator.KEPT_MS // 2
+    later = NOON_MS + aggregator_module.KEPT_MS // 2
     site.fails(later, "New")
 
-    site.passes(NOON_MS + aggregator.KEPT_MS + 1_000)
+    site.passes(NOON_MS + aggregator_module.KEPT_MS + 1_000)
     site.states.write()
 
     assert {state.seen_ms for state in site.states.stored().values()} == {later}
     assert len(site.states.stored()) == 3  # the error, its rate, and the site's share of alerts
-    site.passes(later + aggregator.KEPT_MS + 1_000)
+    site.passes(later + aggregator_module.KEPT_MS + 1_000)
     site.states.write()
     assert site.states.stored() == {}

@@ -15,7 +15,7 @@ from tests.component.streams.bench import InRecord
 
 
 def a_batch(bad: Sequence[bool], first_offset: int = 0, partition: int = 0) -> Batch:
-    """Return a batch of which some records are refused."""
+    """Return a batch in which some records are dead-lettered."""
     records = [
         InRecord(first_offset + index, b"k", b"v", (("type", b"t"),)) for index in range(len(bad))
     ]
@@ -26,23 +26,23 @@ def a_batch(bad: Sequence[bool], first_offset: int = 0, partition: int = 0) -> B
     return batch
 
 
-def test_a_batch_knows_where_it_stands() -> None:
-    """From its first record to its last."""
+def test_a_batch_has_the_offsets_of_its_records() -> None:
+    """The first and the last."""
     batch = a_batch([False] * 3, first_offset=7)
 
     assert batch.last_offset == 9
 
 
-def test_a_refused_record_keeps_its_bytes_and_says_why() -> None:
-    """Its headers stay, and tell who refused it, where it was and when."""
+def test_a_dead_letter_has_the_bytes_and_the_reason() -> None:
+    """It keeps the headers of the record; further headers have agent, position and time."""
     ((key, value, headers),) = a_batch([False, True]).dead_letters
 
     assert (key, value) == (b"k", b"v")
     assert find(headers, "type") == b"t"
-    told = {name: text.decode() for name, text in headers if name.startswith("dlq-")}
-    assert int(told.pop("dlq-at")) > 1_700_000_000_000
-    assert len(told.pop("dlq-detail")) == 500
-    assert told == {
+    fields = {name: text.decode() for name, text in headers if name.startswith("dlq-")}
+    assert int(fields.pop("dlq-at")) > 1_700_000_000_000
+    assert len(fields.pop("dlq-detail")) == 500
+    assert fields == {
         "dlq-reason": "undecodable",
         "dlq-stage": "route_events",
         "dlq-topic": "events-raw",
@@ -51,8 +51,8 @@ def test_a_refused_record_keeps_its_bytes_and_says_why() -> None:
     }
 
 
-def test_what_fails_on_a_record_refuses_that_record_alone() -> None:
-    """The error is told; a worker that is ending is not kept from it."""
+def test_an_exception_dead_letters_only_its_record() -> None:
+    """The error is the detail; the exception that stops a worker is propagated."""
     batch = a_batch([False, False])
     for record in batch.records:
         with batch.rejecting(record):
@@ -67,7 +67,7 @@ def test_what_fails_on_a_record_refuses_that_record_alone() -> None:
 
 
 def test_outputs_keep_their_order_by_topic_and_partition() -> None:
-    """They are sent as whole batches."""
+    """They are sent in whole batches."""
     batch = a_batch([False])
     batch.emit("a", 0, b"k", b"1")
     batch.emit("a", 1, b"k", b"2")
@@ -79,8 +79,8 @@ def test_outputs_keep_their_order_by_topic_and_partition() -> None:
     }
 
 
-def test_the_run_of_refused_records_goes_on_from_the_batch_before() -> None:
-    """A good one ends it."""
+def test_consecutive_dead_letters_are_counted_across_batches() -> None:
+    """A valid record resets the count."""
     assert list(a_batch([True, True, False, True]).consecutive_dead_letters(5)) == [6, 7, 0, 1]
     assert list(a_batch([False, False]).consecutive_dead_letters(5)) == [0]
 
@@ -88,50 +88,50 @@ def test_the_run_of_refused_records_goes_on_from_the_batch_before() -> None:
 FIFTY = [True] * MAX_CONSECUTIVE_DEAD_LETTERS
 
 
-def test_one_too_many_in_a_row_stops_the_partition_for_good() -> None:
-    """Over batches, too; then nothing of it has an effect, not even what would be good."""
-    brake = CircuitBreaker()
-    brake.check(a_batch(FIFTY))
-    brake.note_processed(a_batch(FIFTY))
+def test_too_many_consecutive_dead_letters_open_the_circuit_breaker() -> None:
+    """Also across batches. Then no record of the partition has an effect, valid ones included."""
+    breaker = CircuitBreaker()
+    breaker.check(a_batch(FIFTY))
+    breaker.note_processed(a_batch(FIFTY))
 
     with pytest.raises(PartitionStoppedError, match=r"51 records of events-raw/0 in a row .*dlq"):
-        brake.check(a_batch([True], first_offset=50))
+        breaker.check(a_batch([True], first_offset=50))
     with pytest.raises(PartitionStoppedError):
-        brake.check(a_batch([False], first_offset=51))
-    assert "before offset 51" in brake.stopped["events-raw", 0]
+        breaker.check(a_batch([False], first_offset=51))
+    assert "before offset 51" in breaker.stopped["events-raw", 0]
 
 
-def test_a_good_record_between_lets_go_of_the_brake() -> None:
-    """Poison comes alone; a fault of ours meets everything."""
-    brake = CircuitBreaker()
+def test_a_valid_record_in_between_keeps_the_circuit_breaker_closed() -> None:
+    """Poison records are rare; a bug affects every record."""
+    breaker = CircuitBreaker()
     for number in range(9):
         batch = a_batch([*FIFTY, False], first_offset=51 * number)
-        brake.check(batch)
-        brake.note_processed(batch)
+        breaker.check(batch)
+        breaker.note_processed(batch)
 
-    assert brake.stopped == {}
-
-
-def test_other_partitions_go_on() -> None:
-    """Each counts for itself."""
-    brake = CircuitBreaker()
-    brake.note_processed(a_batch(FIFTY))
-
-    brake.check(a_batch([True], partition=1))
-    assert brake.stopped == {}
+    assert breaker.stopped == {}
 
 
-def test_a_batch_that_is_read_again_is_not_counted_twice() -> None:
-    """Only what is done counts on."""
-    brake = CircuitBreaker()
+def test_other_partitions_continue() -> None:
+    """Each partition has its own count."""
+    breaker = CircuitBreaker()
+    breaker.note_processed(a_batch(FIFTY))
+
+    breaker.check(a_batch([True], partition=1))
+    assert breaker.stopped == {}
+
+
+def test_a_batch_that_is_processed_again_is_not_counted_twice() -> None:
+    """Only completed batches count."""
+    breaker = CircuitBreaker()
     for _ in range(3):
-        brake.check(a_batch(FIFTY))
+        breaker.check(a_batch(FIFTY))
 
-    assert brake.stopped == {}
+    assert breaker.stopped == {}
 
 
 class Clock:
-    """A clock that moves by hand."""
+    """A clock that tests set."""
 
     now = 100.0
 
@@ -140,8 +140,8 @@ class Clock:
         return self.now
 
 
-def test_a_loop_that_moves_is_not_frozen() -> None:
-    """Each beat counts from the last."""
+def test_a_responsive_event_loop_is_not_fenced() -> None:
+    """Each heartbeat starts a new interval."""
     clock = Clock()
     guard = Fence(5, clock)
     for _ in range(10):
@@ -153,8 +153,8 @@ def test_a_loop_that_moves_is_not_frozen() -> None:
 
 
 @pytest.mark.parametrize("look", ["check", "heartbeat"])
-def test_a_loop_that_stood_still_ends_the_worker_before_it_writes(look: str) -> None:
-    """Whichever looks first, and it does not heal."""
+def test_a_stalled_event_loop_stops_the_worker_before_a_write(look: str) -> None:
+    """Whichever check runs first, and permanently."""
     clock = Clock()
     guard = Fence(5, clock)
     clock.now += 5.1
@@ -165,8 +165,8 @@ def test_a_loop_that_stood_still_ends_the_worker_before_it_writes(look: str) -> 
         guard.check()
 
 
-async def test_the_beat_ends_when_the_loop_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when nothing is written: the group has given the partitions away."""
+async def test_the_heartbeat_fails_after_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without a write, because the group has reassigned the partitions."""
     monkeypatch.setattr("streams.engine.fencing._HEARTBEAT_SECONDS", 0)
     clock = Clock()
     guard = Fence(5, clock)

@@ -9,13 +9,13 @@ DAY = 86_400.0
 
 
 class Clock:
-    """The worker's clock, set by hand (s)."""
+    """The worker's clock (s), set by tests."""
 
     def __init__(self) -> None:
         self.now = 1_775_044_800.0
 
     def __call__(self) -> float:
-        """Return it."""
+        """Return the time."""
         return self.now
 
 
@@ -33,7 +33,7 @@ class Clock:
 def test_a_deviation_is_reported_while_it_lasts(
     wrong: float, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One line when it begins, one when it ends; the largest of all brokers counts."""
+    """It is logged when it begins and when it ends. The largest of all brokers counts."""
     caplog.set_level(logging.INFO)
     clock = Clock()
     broker = BrokerClock(clock)
@@ -52,8 +52,8 @@ def test_a_deviation_is_reported_while_it_lasts(
 
 
 @pytest.mark.parametrize("wrong", [0.0, 300.0, -299.0, 12.0])
-def test_small_deviations_are_measured_only(wrong: float) -> None:
-    """Clocks without NTP differ by minutes."""
+def test_small_deviations_are_measured_but_not_reported(wrong: float) -> None:
+    """Clocks without NTP may deviate by minutes."""
     clock = Clock()
     broker = BrokerClock(clock)
     broker.record(PLACE, int((clock.now + wrong) * 1_000), clock.now)
@@ -61,8 +61,8 @@ def test_small_deviations_are_measured_only(wrong: float) -> None:
     assert broker.problem() is None
 
 
-def test_a_worker_that_stood_still_before_the_answer_blames_no_clock() -> None:
-    """The log time lies between sending and the answer."""
+def test_a_stall_before_the_response_is_not_a_deviation() -> None:
+    """The log append time is between the request and the response."""
     clock = Clock()
     broker = BrokerClock(clock)
     sent_at = clock.now
@@ -71,8 +71,8 @@ def test_a_worker_that_stood_still_before_the_answer_blames_no_clock() -> None:
     assert broker.deviation_seconds == 0.0
 
 
-def test_a_partition_that_moved_to_another_worker_is_forgotten() -> None:
-    """What nothing is sent to any more says nothing."""
+def test_the_deviation_of_a_revoked_partition_expires() -> None:
+    """Nothing is sent to it any more."""
     clock = Clock()
     broker = BrokerClock(clock)
     broker.record(PLACE, int((clock.now + DAY) * 1_000), clock.now)

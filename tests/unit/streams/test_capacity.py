@@ -1,4 +1,4 @@
-"""The memory of a worker's states: bounded in bytes, and shared between partitions."""
+"""The limit of the memory for states, which the partitions of a worker share."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ from streams.engine.worker import Worker
 
 
 def a_worker(max_bytes: int) -> tuple[Worker, BatchTable[bytes]]:
-    """Return a worker with a table of bytes."""
+    """Return a worker with a table whose states are bytes."""
     worker = Worker("bench", KafkaSettings(), capacity=Capacity(1_000, max_bytes))
     return worker, worker.raw_table(ALERT_STATES, bytes, bytes)
 
 
 def fill(table: BatchTable[bytes], partition: int, sizes: list[int]) -> Any:
-    """Store states of these sizes in a partition, and return its states."""
+    """Store states of these sizes in a partition; return the partition's states."""
     states = table.of(partition)
     states.apply({b"%d" % number: b"x" * size for number, size in enumerate(sizes)}, 1)
     return states
 
 
-def test_the_size_is_that_of_what_is_stored() -> None:
-    """States that change, are deleted, or move away to another worker included."""
+def test_the_size_is_the_sum_of_all_stored_states() -> None:
+    """After updates, deletions, and a reassignment to another worker."""
     _, table = a_worker(1)
     states = fill(table, 0, [10, 20])
     assert states.size_bytes == 32 + 2 * STATE_OVERHEAD_BYTES
@@ -40,14 +40,14 @@ def test_the_size_is_that_of_what_is_stored() -> None:
     assert states.size_bytes == 0
 
 
-def test_states_within_the_bytes_are_bounded_by_count_alone() -> None:
-    """As they were before bytes had a limit."""
+def test_states_below_the_byte_limit_are_bounded_by_count_only() -> None:
+    """The limit is the setting `max_states`."""
     worker, table = a_worker(1_000_000)
     assert worker.capacity.limit_of(fill(table, 0, [2_000] * 400)) == 1_000
 
 
-def test_a_partition_of_large_states_gives_and_others_keep_theirs() -> None:
-    """Whose sessions are large is who has less of them."""
+def test_a_partition_with_large_states_evicts_and_others_do_not() -> None:
+    """A partition with larger states keeps fewer of them."""
     worker, table = a_worker(1_000_000)
     small = fill(table, 0, [500] * 300)
     large = fill(table, 1, [39_000] * 100)
@@ -57,8 +57,8 @@ def test_a_partition_of_large_states_gives_and_others_keep_theirs() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 3_000), max_size=30), min_size=1, max_size=5))
-def test_the_limits_of_all_partitions_keep_within_the_bytes(sizes: list[list[int]]) -> None:
-    """What partitions of equal states may keep is at most the limit, and most of it."""
+def test_the_limits_of_all_partitions_add_up_to_the_byte_limit(sizes: list[list[int]]) -> None:
+    """At most, and to most of it if their states have the same size."""
     worker, table = a_worker(20_000)
     parts = [fill(table, n, [max(some, default=0)] * len(some)) for n, some in enumerate(sizes)]
     total = sum(part.size_bytes for part in parts)

@@ -1,4 +1,4 @@
-"""How the ends of partitions are found when a client does not answer."""
+"""Requests for end offsets when a client does not respond."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -14,27 +14,27 @@ EndOffsets = Mapping[TopicPartition, int]
 
 
 async def hangs(_: Partitions) -> EndOffsets:
-    """Never answer."""
+    """Never respond."""
     await asyncio.Event().wait()
     raise AssertionError
 
 
 async def is_away(_: Partitions) -> EndOffsets:
-    """Answer as a client does without a broker."""
+    """Fail as a client without a broker does."""
     raise NodeNotReadyError
 
 
 async def answers(partitions: Partitions) -> EndOffsets:
-    """Answer."""
+    """Respond."""
     return dict.fromkeys(partitions, 7)
 
 
-async def test_another_client_is_asked_when_the_first_hangs_or_fails() -> None:
-    """So that a client that is stuck does not hide that work is waiting."""
+async def test_another_client_is_used_when_the_first_hangs_or_fails() -> None:
+    """So a client that hangs does not hide pending records."""
     for first in (hangs, is_away):
         assert await first_response((first, answers), [TP], 0.01) == {TP: 7}
 
 
-async def test_nothing_is_known_when_kafka_is_away() -> None:
-    """Then nothing stands still."""
+async def test_without_kafka_the_end_offsets_are_unknown() -> None:
+    """Then the watchdog does not act."""
     assert await first_response((hangs, is_away), [TP], 0.01) == {}

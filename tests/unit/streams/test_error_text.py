@@ -1,4 +1,4 @@
-"""What of an error's message is the same for all of its occurrences, and what is not."""
+"""Which parts of an error's message are masked in its fingerprint."""
 
 from time import process_time
 
@@ -76,8 +76,8 @@ SAME = {
 
 
 @pytest.mark.parametrize("texts", SAME.values(), ids=SAME)
-def test_what_varies_between_occurrences_is_masked(texts: tuple[str, ...]) -> None:
-    """Ids, numbers, times, addresses, hashes of a build."""
+def test_parts_that_vary_between_occurrences_are_masked(texts: tuple[str, ...]) -> None:
+    """Ids, numbers, times, addresses and build hashes."""
     assert len({constant(text) for text in texts}) == 1
 
 
@@ -115,12 +115,12 @@ def test_what_varies_between_occurrences_is_masked(texts: tuple[str, ...]) -> No
     ],
 )
 def test_names_are_kept(name: str) -> None:
-    """They tell one bug from another."""
+    """They distinguish bugs."""
     assert constant(name) == name
 
 
-def test_what_a_message_quotes_tells_bugs_apart() -> None:
-    """A property, a module."""
+def test_quoted_names_are_kept() -> None:
+    """Such as properties and modules."""
     assert constant("undefined (reading 'id')") != constant("undefined (reading 'name')")
     assert constant("Cannot find module './a'") != constant("Cannot find module './b'")
 
@@ -130,8 +130,8 @@ def test_what_a_message_quotes_tells_bugs_apart() -> None:
 @pytest.mark.parametrize(
     "unit", ["a", " ", "\t", "\\", "/", "a://", "a@b.", "A_1", "a-", ".a", "(a) ", ":1", "at ", "'"]
 )
-def test_no_text_takes_long(unit: str, start: str, end: str) -> None:
-    """Linear: a stack of the limit's length takes milliseconds, whatever it consists of."""
+def test_the_time_is_linear_in_the_length(unit: str, start: str, end: str) -> None:
+    """A stack of the maximal length takes milliseconds, whatever its content."""
     text = (start + unit * 2_048)[: 2_048 - len(end)] + end
 
     began = process_time()

@@ -1,4 +1,4 @@
-"""A member of a group through rebalances, on a consumer that does what a test says."""
+"""A group member through rebalances, with a consumer that tests control."""
 
 import asyncio
 from collections import defaultdict
@@ -24,7 +24,7 @@ ZERO, ONE = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
 class Consumer:
-    """Hands out `logs`, of partitions that are assigned and not paused."""
+    """Returns the records of `logs` whose partitions are assigned and not paused."""
 
     def __init__(self) -> None:
         self.logs: defaultdict[TopicPartition, list[Any]] = defaultdict(list)
@@ -42,7 +42,7 @@ class Consumer:
         """Do nothing."""
 
     def subscribe(self, _topics: Sequence[str], *, listener: Any) -> None:
-        """Keep the listener."""
+        """Store the listener."""
         self.listener = listener
 
     def write(self, tp: TopicPartition) -> None:
@@ -59,7 +59,7 @@ class Consumer:
     async def getmany(
         self, *places: TopicPartition, timeout_ms: int, max_records: int | None = None
     ) -> Mapping[TopicPartition, list[Any]]:
-        """Return what there is, when there is something; raise what the group was refused."""
+        """Wait for records and return them; raise the error of the group, if any."""
         del timeout_ms, max_records
         self.fetches += 1
         while True:
@@ -78,42 +78,42 @@ class Consumer:
             await asyncio.sleep(0)
 
     async def position(self, tp: TopicPartition) -> int:
-        """Return what is read next."""
+        """Return the position."""
         return self.positions[tp]
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        """Set what is read next."""
+        """Set the position."""
         self.positions[tp] = offset
 
     def pause(self, *places: TopicPartition) -> None:
-        """Stop reading partitions."""
+        """Pause partitions."""
         self.paused |= set(places)
 
     def resume(self, *places: TopicPartition) -> None:
-        """Continue reading partitions."""
+        """Resume partitions."""
         self.paused -= set(places)
 
     def highwater(self, tp: TopicPartition) -> int:
-        """Return the end of a log."""
+        """Return the high watermark."""
         return len(self.logs[tp])
 
     async def beginning_offsets(
         self, places: Collection[TopicPartition]
     ) -> Mapping[TopicPartition, int]:
-        """Return where logs begin."""
+        """Return the beginning offsets."""
         return dict.fromkeys(places, self.begin)
 
     async def end_offsets(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Return where logs end."""
+        """Return the end offsets."""
         return {tp: len(self.logs[tp]) for tp in places}
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Note offsets."""
+        """Record the committed offsets."""
         self.committed |= offsets
 
 
 class Worker:
-    """Notes the offsets that it was given; a batch takes effect when `may_go_on`."""
+    """Records the offsets of its batches. A batch completes once `may_go_on` is set."""
 
     def __init__(self) -> None:
         self.given: list[tuple[int, int]] = []
@@ -129,14 +129,14 @@ class Worker:
         return True
 
     async def take_over(self, _: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Return where to begin, unless it fails first."""
+        """Return the start offset, or fail."""
         if self.failures:
             raise self.failures.pop()
         return self.starts
 
 
 class _Slow(Worker):
-    """Takes over when it `may_end`, whether it is cancelled or not."""
+    """Takes over once `may_end` is set, even if it is cancelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class _Slow(Worker):
         self.ended = 0
 
     async def take_over(self, owned: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Return where to begin."""
+        """Return the start offset."""
         self.begun.set()
         while not self.may_end.is_set():
             with suppress(asyncio.CancelledError):
@@ -154,7 +154,7 @@ class _Slow(Worker):
 
 
 class _Endless(Worker):
-    """Never takes over."""
+    """Waits for ever in the takeover."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class _Endless(Worker):
 
 @pytest.fixture
 def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
-    """Give the consumer that the member gets."""
+    """Return the consumer of the member."""
     made = Consumer()
 
     async def committed(*_: object) -> Mapping[TopicPartition, int]:
@@ -183,7 +183,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
 
 @asynccontextmanager
 async def running(worker: Worker) -> AsyncIterator[tuple[GroupMember, asyncio.Future[None]]]:
-    """Give a member that has joined, and its run."""
+    """Yield a member that has joined, and its task."""
     member = GroupMember(KafkaSettings(), "app", ["events"], worker.process, worker.take_over)
     run = asyncio.ensure_future(member.run())
     await asyncio.sleep(0)
@@ -202,7 +202,7 @@ async def _given(worker: Worker, *expected: tuple[int, int]) -> None:
 
 
 async def test_a_fetch_does_not_outlive_its_assignment(consumer: Consumer) -> None:
-    """Its records would be taken from the next assignment, and nobody would process them."""
+    """Its records would be skipped in the next assignment."""
     worker = Worker()
     async with running(worker):
         await consumer.assign(ZERO, ONE)
@@ -232,8 +232,8 @@ async def test_a_rebalance_waits_for_the_batch_in_progress_and_commits_it(
         assert consumer.committed == {ZERO: 1}
 
 
-async def test_the_end_commits_what_is_done(consumer: Consumer) -> None:
-    """Also a batch that was in progress."""
+async def test_a_stop_commits_completed_batches(consumer: Consumer) -> None:
+    """Including the batch in progress."""
     worker = Worker()
     async with running(worker):
         await consumer.assign(ZERO)
@@ -243,10 +243,10 @@ async def test_the_end_commits_what_is_done(consumer: Consumer) -> None:
     assert consumer.committed == {ZERO: 1}
 
 
-async def test_reading_begins_where_the_worker_says_but_not_before_the_log(
+async def test_reading_starts_at_the_workers_offset_but_not_before_the_log(
     consumer: Consumer,
 ) -> None:
-    """Retention may have deleted what was wanted."""
+    """Retention may have deleted the record at that offset."""
     worker = Worker()
     worker.starts = {ZERO: 0, ONE: 2}
     consumer.begin = 1
@@ -260,10 +260,10 @@ async def test_reading_begins_where_the_worker_says_but_not_before_the_log(
         assert not member.is_rebalancing
 
 
-async def test_a_take_over_is_tried_again_while_kafka_is_away(
+async def test_a_takeover_is_retried_while_kafka_is_unreachable(
     consumer: Consumer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And nothing is read meanwhile."""
+    """No records are read before it succeeds."""
     worker = Worker()
     worker.failures = [KafkaConnectionError("gone")]
     consumer.write(ZERO)
@@ -274,10 +274,10 @@ async def test_a_take_over_is_tried_again_while_kafka_is_away(
     assert "cannot take over the partitions" in caplog.text
 
 
-async def test_nothing_is_read_before_the_offsets_of_the_group_are_loaded(
+async def test_no_records_are_read_before_the_group_offsets_are_loaded(
     consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without them, a partition would be read from its beginning."""
+    """Otherwise partitions would be read from the beginning."""
     worker = Worker()
     answers: list[Exception | Mapping[TopicPartition, int]]
     answers = [KafkaConnectionError("loading"), {ZERO: 2}]
@@ -298,8 +298,8 @@ async def test_nothing_is_read_before_the_offsets_of_the_group_are_loaded(
     assert not answers
 
 
-async def test_a_take_over_that_another_rebalance_ends_opens_nothing(consumer: Consumer) -> None:
-    """Though what it waits for swallows its cancellation, as closing a consumer can."""
+async def test_a_takeover_cancelled_by_a_rebalance_has_no_effect(consumer: Consumer) -> None:
+    """Also if it swallows the cancellation, as closing a consumer can."""
     worker = _Slow()
     async with running(worker) as (member, _):
         await consumer.assign(ZERO)
@@ -311,10 +311,10 @@ async def test_a_take_over_that_another_rebalance_ends_opens_nothing(consumer: C
         assert member.generation == 1
 
 
-async def test_a_batch_that_outlives_its_assignment_does_not_move_the_next(
+async def test_a_batch_of_a_previous_assignment_does_not_commit(
     consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker may have processed more meanwhile: its commit stays."""
+    """Another worker may have committed a higher offset."""
     monkeypatch.setattr(group, "_DRAIN_SECONDS", 0.0)
     worker = Worker()
     worker.may_go_on.clear()
@@ -334,16 +334,16 @@ async def test_a_batch_that_outlives_its_assignment_does_not_move_the_next(
         assert consumer.committed[ZERO] == 3
 
 
-async def test_what_kafka_refuses_for_good_ends_the_member(consumer: Consumer) -> None:
-    """Also while it waits to join."""
+async def test_a_permanent_error_stops_the_member(consumer: Consumer) -> None:
+    """Also before it has joined."""
     consumer.refusal = GroupAuthorizationFailedError("app")
     async with running(Worker()) as (_, run):
         with pytest.raises(GroupAuthorizationFailedError):
             await run
 
 
-async def test_workers_of_an_earlier_version_are_waited_for(consumer: Consumer) -> None:
-    """They share out partitions in another way: Kafka lets nobody join them."""
+async def test_a_member_waits_for_workers_of_an_earlier_version(consumer: Consumer) -> None:
+    """They use another assignor, so Kafka rejects new members."""
     consumer.refusal = InconsistentGroupProtocolError()
     worker = Worker()
     async with running(worker) as (member, run):
@@ -354,8 +354,8 @@ async def test_workers_of_an_earlier_version_are_waited_for(consumer: Consumer) 
         assert member.problem is None
 
 
-async def test_a_stop_does_not_wait_for_a_take_over(consumer: Consumer) -> None:
-    """Which waits for as long as a changelog has no leader."""
+async def test_a_stop_does_not_wait_for_a_takeover(consumer: Consumer) -> None:
+    """A takeover waits while a changelog partition has no leader."""
     worker = _Endless()
     async with running(worker) as (member, _):
         await consumer.assign(ZERO)

@@ -1,4 +1,4 @@
-"""Partitions without a leader, which a worker waits for, are named to operators."""
+"""Partitions without a leader, which a worker waits for, are reported to operators."""
 
 from typing import Any
 
@@ -52,10 +52,10 @@ def worker() -> Worker:
     return made
 
 
-async def test_a_take_over_reports_partitions_without_a_leader(
+async def test_a_takeover_reports_partitions_without_a_leader(
     admin: Admin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of the input and the changelog, until they have one."""
+    """Of the source topic and the changelog, until they have one."""
     one = worker()
     await one.check_leaders()
 
@@ -72,7 +72,7 @@ async def test_a_take_over_reports_partitions_without_a_leader(
 
 
 async def test_a_worker_reports_an_output_without_a_leader(admin: Admin) -> None:
-    """It waits for the acknowledgement of a batch that it has sent twice."""
+    """It waits for the ack of a batch that it has sent twice."""
     one = worker()
     one.group._open.set()  # noqa: SLF001 - it has its partitions
     await one.check_leaders()
@@ -89,8 +89,8 @@ async def test_a_worker_reports_an_output_without_a_leader(admin: Admin) -> None
     assert one.not_ready is None
 
 
-async def test_a_problem_stays_while_kafka_does_not_answer(admin: Admin) -> None:
-    """Nothing shows that there is a leader again."""
+async def test_a_problem_is_reported_while_kafka_does_not_respond(admin: Admin) -> None:
+    """The partition may still have no leader."""
     one = worker()
     await one.check_leaders()
     before = one.not_ready

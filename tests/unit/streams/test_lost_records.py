@@ -20,7 +20,7 @@ def place(name: str) -> TopicPartition:
 
 
 def logs(committed: dict[str, int], begins: dict[str, int]) -> LogOffsets:
-    """Return logs that end at 100 and begin at 0, unless said otherwise."""
+    """Return logs with the offsets 0 to 100, or those given."""
     places = [TopicPartition(topic, one) for topic in ("raw", *FLOW.routed) for one in PARTITIONS]
     return LogOffsets(
         {place(name): offset for name, offset in committed.items()},
@@ -42,17 +42,17 @@ def logs(committed: dict[str, int], begins: dict[str, int]) -> LogOffsets:
         ({"alert-1": 0}, {"alert-1": 100}, {"alert-1": 100, "raw-0": 0, "raw-1": 0}),
     ],
 )
-def test_what_is_lost_is_routed_again(
+def test_lost_records_are_routed_again(
     committed: dict[str, int], begins: dict[str, int], wanted: dict[str, int]
 ) -> None:
-    """Of the partition itself, or of all for a topic that any of them leads to."""
+    """From the partition itself, or from all partitions for a topic that all feed."""
     found = offsets_to_commit(logs(committed, begins), FLOW)
     assert found == {place(name): offset for name, offset in wanted.items()}
 
 
 @pytest.mark.parametrize("begin", [1, 50, 100])
-def test_a_group_that_follows_the_positions_has_no_gap(begin: int) -> None:
-    """So a worker that is killed right after has nothing to do twice."""
+def test_a_group_that_commits_the_positions_has_no_gap(begin: int) -> None:
+    """So a worker killed right after repeats nothing."""
     before = logs({"session-0": 0, "alert-0": 0}, {"session-0": begin, "alert-0": begin})
     assert expired_counts(before, FLOW.routed) == {
         place("session-0"): begin,
@@ -72,8 +72,8 @@ def test_a_group_that_follows_the_positions_has_no_gap(begin: int) -> None:
         ({"session-0": 1}, {"session-0": 9, "raw-0": 30}, 0),
     ],
 )
-def test_what_expired_before_it_was_routed_is_counted(
+def test_records_that_expired_before_routing_are_counted(
     committed: dict[str, int], begins: dict[str, int], expired: int
 ) -> None:
-    """Of the source alone, and where the group had an offset."""
+    """In the source topic only, and only where the group had an offset."""
     assert expired_unrouted(logs(committed, begins), FLOW.source) == expired

@@ -1,4 +1,4 @@
-"""What a group has committed, while its coordinator loads that and after."""
+"""Committed offsets of a group, while its coordinator loads them and afterwards."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ _LOADING = 14
 
 
 class _Admin:
-    """An admin client that answers as aiokafka's; while offsets are loaded it finds none."""
+    """An admin client that returns no offsets while the coordinator loads them."""
 
     def __init__(self, *error_codes: int) -> None:
         self._error_codes = list(error_codes)
@@ -30,17 +30,17 @@ class _Admin:
         return {} if error else {_PLACE: SimpleNamespace(offset=7)}
 
 
-async def test_offsets_that_are_loaded_are_returned() -> None:
+async def test_loaded_offsets_are_returned() -> None:
     """By partition."""
     assert await committed_offsets(_Admin(0), "group") == {_PLACE: 7}
 
 
-async def test_offsets_that_are_being_loaded_are_not_taken_for_none() -> None:
-    """For then everything would be read again."""
+async def test_offsets_that_are_being_loaded_are_not_missing() -> None:
+    """Otherwise all records would be read again."""
     with pytest.raises(GroupLoadInProgressError):
         await committed_offsets(_Admin(_LOADING), "group")
 
 
-async def test_offsets_that_were_loaded_after_the_first_request_are_returned() -> None:
-    """The group's state does not show what the first request found."""
+async def test_offsets_loaded_after_the_first_request_are_returned() -> None:
+    """The state of the group may have changed since the first request."""
     assert await committed_offsets(_Admin(_LOADING, 0), "group") == {_PLACE: 7}

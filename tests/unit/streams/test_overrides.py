@@ -1,4 +1,4 @@
-"""Every method of a library that a class of ours overrides, with why; libraries change."""
+"""All library methods that our classes override, with reasons, because libraries change."""
 
 import importlib
 import inspect
@@ -14,7 +14,7 @@ _LISTENER = "aiokafka's interface for who must know of a rebalance"
 _TYPE = "SQLAlchemy's interface for types of columns"
 _RESOLVER = "aiohttp's interface for resolvers: ours checks the addresses"
 
-#: What is overridden, and why: interfaces that are made to be implemented, and nothing else.
+#: Overridden methods and reasons. Only interfaces meant for implementation are overridden.
 OVERRIDES = {
     "GroupMember.on_partitions_assigned": _LISTENER,
     "GroupMember.on_partitions_revoked": _LISTENER,
@@ -51,12 +51,12 @@ def _overridden() -> Iterator[tuple[str, object, object]]:
 
 
 def test_each_override_is_listed_with_its_reason() -> None:
-    """What is not listed may be dead code after the next release of the library."""
+    """An unlisted override could be dead code after the next release of the library."""
     assert {name for name, *_ in _overridden()} == OVERRIDES.keys()
 
 
 def test_each_override_has_the_parameters_of_its_base() -> None:
-    """By their names: libraries pass some by name."""
+    """With the same names, because libraries pass some by name."""
     for name, own, base in _overridden():
         assert list(inspect.signature(own).parameters) == list(  # type: ignore[arg-type]
             inspect.signature(base).parameters  # type: ignore[arg-type]

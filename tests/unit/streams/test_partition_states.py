@@ -8,7 +8,7 @@ from tests.component.streams.bench import InRecord
 
 
 def states() -> PartitionStates[str]:
-    """Return the states of a partition without any."""
+    """Return the empty states of a partition."""
     return PartitionStates(lambda value: value.decode())
 
 
@@ -19,7 +19,7 @@ def tombstone(number: int, applied_until: int) -> InRecord:
 
 
 def test_applied_until_is_unknown_at_first_and_never_decreases() -> None:
-    """A batch that is read again after a crash ends at a lower offset."""
+    """A batch that is replayed after a crash ends at a lower offset."""
     empty = states()
     assert empty.applied_until == -1
 
@@ -30,7 +30,7 @@ def test_applied_until_is_unknown_at_first_and_never_decreases() -> None:
 
 @pytest.mark.parametrize("offsets", [(3, 7), (7, 3)])
 def test_restoration_takes_the_highest_offset_of_all_tombstones(offsets: tuple[int, int]) -> None:
-    """In whatever order compaction left them."""
+    """In any order."""
     restored = states()
     restored.recover(tombstone(number, offset) for number, offset in enumerate(offsets))
 

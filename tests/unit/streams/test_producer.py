@@ -1,4 +1,4 @@
-"""Batches of any records go out whole: none is left behind because a batch was full."""
+"""All records are sent, also those that do not fit into the current batch."""
 
 import asyncio
 from typing import Any
@@ -18,18 +18,18 @@ from tests.fixtures.waiting import eventually_async
 
 
 class FakeKafka:
-    """aiokafka's producer, as far as it is asked: takes batches, or fails as told."""
+    """A producer that accepts batches or fails, as the test sets."""
 
     def __init__(self, failures: list[Exception] | None = None) -> None:
         self.batches: list[int] = []
         self._failures = failures or []
 
     def create_batch(self) -> BatchBuilder:
-        """Return a real builder, of 512 KiB as ours."""
+        """Return a batch builder of aiokafka with 512 KiB, as in production."""
         return BatchBuilder(512 * 1024, 0)
 
     async def send_batch(self, builder: Any, *_: object, **__: object) -> Any:
-        """Take a batch."""
+        """Accept a batch."""
         if self._failures:
             raise self._failures.pop()
         self.batches.append(builder.record_count())
@@ -39,7 +39,7 @@ class FakeKafka:
 
 
 def producer_over(kafka: FakeKafka, *, is_stopping: bool = False) -> BatchProducer:
-    """Return our producer over a fake."""
+    """Return the engine's producer with a fake client."""
     producer = BatchProducer(KafkaSettings(bootstrap_servers="nowhere:1"), lambda: is_stopping)
     producer._producer = kafka  # noqa: SLF001 - in the place of a connection
     return producer
@@ -54,8 +54,8 @@ def producer_over(kafka: FakeKafka, *, is_stopping: bool = False) -> BatchProduc
     ],
     ids=["long headers", "nothing but a header", "larger than a batch"],
 )
-async def test_every_record_is_sent_whatever_a_batch_holds(record: OutRecord) -> None:
-    """Sizes are the batch's own business: what it does not take leaves with the next one."""
+async def test_every_record_is_sent_whatever_its_size(record: OutRecord) -> None:
+    """A record that does not fit into a batch is in the next one."""
     kafka = FakeKafka()
 
     count = 20_000 if record.value is None else 1_500
@@ -64,8 +64,8 @@ async def test_every_record_is_sent_whatever_a_batch_holds(record: OutRecord) ->
     assert sum(kafka.batches) == count
 
 
-async def test_a_batch_that_kafka_did_not_take_is_sent_again() -> None:
-    """Trouble that passes is waited out."""
+async def test_a_failed_batch_is_retried() -> None:
+    """After transient errors."""
     kafka = FakeKafka([KafkaTimeoutError(), KafkaTimeoutError()])
 
     producer = producer_over(kafka)
@@ -79,24 +79,24 @@ async def test_a_batch_that_kafka_did_not_take_is_sent_again() -> None:
     assert not producer.unacknowledged
 
 
-async def test_a_record_that_is_too_large_is_not_tried_for_ever() -> None:
-    """No retry mends it."""
+async def test_a_record_that_is_too_large_is_not_retried() -> None:
+    """No retry would succeed."""
     with pytest.raises(MessageSizeTooLargeError):
         await producer_over(FakeKafka([MessageSizeTooLargeError()])).send(
             "topic", 0, [OutRecord(b"k", b"v")]
         )
 
 
-async def test_a_worker_that_ends_does_not_wait_for_kafka_to_come_back() -> None:
-    """What was not sent is read again later."""
+async def test_a_stopping_worker_does_not_wait_for_kafka() -> None:
+    """Unsent records are read again later."""
     kafka = FakeKafka([KafkaTimeoutError()])
 
     with pytest.raises(StoppingError):
         await producer_over(kafka, is_stopping=True).send("topic", 0, [OutRecord(b"k", b"v")])
 
 
-async def test_what_kafka_refuses_is_said_until_it_takes_something() -> None:
-    """An operator may allow it meanwhile, so it is sent again."""
+async def test_a_denied_write_is_reported_until_one_succeeds() -> None:
+    """It is retried, because an operator may grant the access."""
     said: list[str | None] = []
 
     class Watched(FakeKafka):

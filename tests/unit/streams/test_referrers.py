@@ -1,4 +1,4 @@
-"""A site's own hosts are no referrer, however they are written."""
+"""Hosts of the site itself are not referrers, in any notation."""
 
 import pytest
 
@@ -38,8 +38,8 @@ OWN = {"hostname": "shop.example"}
         ("capacitor://localhost/a", {"url": "capacitor://localhost/b"}),
     ],
 )
-def test_a_page_of_the_site_is_no_referrer(referrer: str, site: dict[str, str]) -> None:
-    """With `www.` or without, whatever the case, the port and the scheme."""
+def test_a_page_of_the_site_is_not_a_referrer(referrer: str, site: dict[str, str]) -> None:
+    """With or without `www.`, in any case, with any port and scheme."""
     one = event("a", referrer=referrer, **site)
 
     assert not is_external(referrer, own_hosts(one))
@@ -61,15 +61,15 @@ def test_a_page_of_the_site_is_no_referrer(referrer: str, site: dict[str, str]) 
     ],
 )
 def test_any_other_text_is_a_referrer(referrer: str, host: str | None) -> None:
-    """Also one that names no host, which live counters do not show."""
+    """Also without a host; live counters do not show these."""
     one = event("a", referrer=referrer, **OWN)
 
     assert is_external(referrer, own_hosts(one))
     assert referrer_host(one, own_hosts(one)) == host
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    """Whatever one visit's events name."""
+def test_the_remembered_hosts_are_bounded() -> None:
+    """Whatever hosts the events of a visit contain."""
     many = [f"h{number}.example" for number in range(40)]
     came_from = [Stamped(f"https://{host}/", ts, "") for ts, host in enumerate(many)]
     long = Stamped(f"https://long.example/{'x' * MAX_SPARE_CHARACTERS}", 1, "")
@@ -82,8 +82,8 @@ def test_what_is_remembered_is_bounded() -> None:
     assert external([long, *came_from[2:]], many)[:1] == [long]
 
 
-def test_what_is_longer_than_a_name_in_dns_is_no_host() -> None:
-    """Sessions remember hosts: they would be as long as a URL."""
+def test_a_host_is_no_longer_than_a_dns_name() -> None:
+    """Session states contain hosts, which could otherwise be as long as a URL."""
     long = "a." * 126 + "bc"
     for host, found in ((long[1:], {long[1:]}), (long, set())):
         one = event("a", url=f"https://{host}/", hostname=host, referrer=f"https://{host}/")

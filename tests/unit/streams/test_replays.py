@@ -1,4 +1,4 @@
-"""A dead letter that is replayed has its effect once."""
+"""A replayed dead letter has its effect once."""
 
 from schemas.records import Replay
 from streams.domain.routing.replays import KEPT_MS, ReplayRegistry
@@ -8,30 +8,30 @@ from tests.unit.streams.samples import NOON_MS, source
 _ORIGIN = "events-raw/0/7"
 
 
-def test_a_second_replay_of_one_dead_letter_is_a_repeat() -> None:
-    """For the same stage; what another stage refused is another dead letter."""
-    book = ReplayRegistry(FakeStates(Replay))
+def test_a_second_replay_of_a_dead_letter_is_a_duplicate() -> None:
+    """For the same stage; a dead letter of another stage is another one."""
+    aggregator = ReplayRegistry(FakeStates(Replay))
 
-    assert not book.is_repeat("sessionize", _ORIGIN, source(20))
-    assert book.is_repeat("sessionize", _ORIGIN, source(21))
-    assert not book.is_repeat("aggregate_durations", _ORIGIN, source(22))
-    assert not book.is_repeat("sessionize", "events-raw/0/8", source(23))
-
-
-def test_a_replay_that_is_read_again_after_a_crash_passes() -> None:
-    """It is at the same offset; whether its output left is not known."""
-    book = ReplayRegistry(FakeStates(Replay))
-
-    assert not book.is_repeat("sessionize", _ORIGIN, source(20))
-    assert not book.is_repeat("sessionize", _ORIGIN, source(20))
+    assert not aggregator.is_repeat("sessionize", _ORIGIN, source(20))
+    assert aggregator.is_repeat("sessionize", _ORIGIN, source(21))
+    assert not aggregator.is_repeat("aggregate_durations", _ORIGIN, source(22))
+    assert not aggregator.is_repeat("sessionize", "events-raw/0/8", source(23))
 
 
-def test_what_no_dead_letter_can_ask_for_is_forgotten() -> None:
-    """The successor of a worker knows what is due, too; never in the batch that made it."""
+def test_a_replay_record_passes_again_after_a_crash() -> None:
+    """It has the same offset, and its output may not have been sent."""
+    aggregator = ReplayRegistry(FakeStates(Replay))
+
+    assert not aggregator.is_repeat("sessionize", _ORIGIN, source(20))
+    assert not aggregator.is_repeat("sessionize", _ORIGIN, source(20))
+
+
+def test_replays_expire_with_their_dead_letters() -> None:
+    """Also after a takeover; never in the batch that created the state."""
     states = FakeStates(Replay)
-    book = ReplayRegistry(states)
-    book.is_repeat("sessionize", _ORIGIN, source(20))
-    book.end_batch(NOON_MS + 2 * KEPT_MS)
+    aggregator = ReplayRegistry(states)
+    aggregator.is_repeat("sessionize", _ORIGIN, source(20))
+    aggregator.end_batch(NOON_MS + 2 * KEPT_MS)
     states.write()
     assert len(states.stored()) == 1
     successor = ReplayRegistry(states)

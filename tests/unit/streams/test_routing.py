@@ -6,8 +6,8 @@ from streams.domain.routing import routes as routing
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)
-def test_every_type_has_its_way(name: str) -> None:
-    """All of its topics are served, each by exactly one of the two ways."""
+def test_every_type_is_routed(name: str) -> None:
+    """Each of its topics is fed by exactly one of the two routes."""
     same = routing.same_partition_topics()[name.encode()]
     alerting = name.encode() in routing.alerting_types()
 
@@ -17,7 +17,7 @@ def test_every_type_has_its_way(name: str) -> None:
 
 
 def test_a_new_type_needs_only_its_row() -> None:
-    """The ways are computed from the registry that they are given."""
+    """Routes are computed from the registry of event types."""
     registry = {"play": EventType("play", "", routes=(EVENTS_PAGELEAVE, EVENTS_ALERT))}
 
     assert routing.same_partition_topics(registry) == {b"play": (EVENTS_PAGELEAVE,)}

@@ -6,7 +6,7 @@ from schemas.codec import encode
 from schemas.records import SessionState, Utm
 from schemas.topics import MAX_RECORD_BYTES
 from sinks.rows import session_rows
-from streams.domain.sessions import aggregator
+from streams.domain.sessions import aggregator as aggregator_module
 from streams.domain.sessions.aggregator import SessionAggregator
 from streams.domain.sessions.rules import MAX_TEXT_BYTES
 from streams.domain.sessions.visits import text_bytes
@@ -30,242 +30,244 @@ CLOSES_MS = NOON_MS + 35 * MINUTE_MS
 FORGOTTEN_MS = CLOSES_MS + 25 * HOUR_MS
 
 
-def a_book() -> tuple[FakeStates[SessionState], SessionAggregator]:
-    """Return a table with one visit of one event, and its book."""
+def new_table() -> tuple[FakeStates[SessionState], SessionAggregator]:
+    """Return a table with one visit of one event, and its aggregator."""
     states = FakeStates(SessionState)
-    book = SessionAggregator(states, RULES)
-    tick(book, NOON_MS)
-    book.add(event("a"), source(1))
-    end(states, book)
-    return states, book
+    aggregator = SessionAggregator(states, RULES)
+    tick(aggregator, NOON_MS)
+    aggregator.add(event("a"), source(1))
+    end(states, aggregator)
+    return states, aggregator
 
 
 def successor(states: FakeStates[SessionState]) -> SessionAggregator:
-    """Return the book of the worker that takes over."""
+    """Return the aggregator of the worker that takes over."""
     stored = states.recovered()
-    book = SessionAggregator(states, RULES)
+    aggregator = SessionAggregator(states, RULES)
     for key, state in stored.items():
-        book.restore(key, state)
-    return book
+        aggregator.restore(key, state)
+    return aggregator
 
 
-def tick(book: SessionAggregator, log_ms: int) -> bool:
-    """Let stream time pass, as the records behind the first event tell it."""
-    return book.advance(source(1, log_ms))
+def tick(aggregator: SessionAggregator, log_ms: int) -> bool:
+    """Advance stream time by a record after the first event."""
+    return aggregator.advance(source(1, log_ms))
 
 
-def end(states: FakeStates[SessionState], book: SessionAggregator) -> None:
-    """End the batch and begin the next."""
+def end(states: FakeStates[SessionState], aggregator: SessionAggregator) -> None:
+    """Write the batch and start the next one."""
     states.write()
-    book.evict(MAX_STATES)
+    aggregator.evict(MAX_STATES)
 
 
-def tell(states: FakeStates[SessionState], book: SessionAggregator) -> list[tuple[str, int, int]]:
-    """End the batch, and return state, events and revision of each visit."""
-    end(states, book)
+def published(
+    states: FakeStates[SessionState], aggregator: SessionAggregator
+) -> list[tuple[str, int, int]]:
+    """Write the batch, and return state, events and revision of each visit."""
+    end(states, aggregator)
     found = states.stored().get(KEY)
     return [(one.state, one.events, one.revision) for one in found.visits] if found else []
 
 
-def test_a_visit_closes_when_stream_time_passes_gap_and_lateness() -> None:
-    """Not at it; nobody's event but time alone does it."""
-    states, book = a_book()
+def test_a_visit_closes_after_the_inactivity_gap_and_the_grace_period() -> None:
+    """Of stream time, not exactly then; no event is needed."""
+    states, aggregator = new_table()
 
-    tick(book, CLOSES_MS)
-    assert tell(states, book) == [("open", 1, 1)]
-    tick(book, CLOSES_MS + SECOND_MS)
-    assert tell(states, book) == [("closed", 1, 2)]
+    tick(aggregator, CLOSES_MS)
+    assert published(states, aggregator) == [("open", 1, 1)]
+    tick(aggregator, CLOSES_MS + SECOND_MS)
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
 
-def test_the_events_own_times_close_nothing() -> None:
-    """An event of months ago or of tomorrow leaves other visits as they are."""
-    states, book = a_book()
+def test_event_times_do_not_close_visits() -> None:
+    """An event from months ago or from tomorrow changes no other visit."""
+    states, aggregator = new_table()
     for offset, moment in enumerate((-3_000 * HOUR, 24 * HOUR), start=2):
-        book.add(event(offset, event_ts=NOON + moment), source(offset))
+        aggregator.add(event(offset, event_ts=NOON + moment), source(offset))
 
-    assert {state for state, *_ in tell(states, book)} == {"open"}
-
-
-def test_a_late_event_opens_a_closed_visit_again() -> None:
-    """And it closes again, each with a higher revision."""
-    states, book = a_book()
-    tick(book, CLOSES_MS + SECOND_MS)
-    book.add(event("b"), source(2, CLOSES_MS + SECOND_MS))
-
-    assert tell(states, book) == [("open", 2, 3)]
-    tick(book, CLOSES_MS + SECOND_MS + 36 * MINUTE_MS)
-    assert tell(states, book) == [("closed", 2, 4)]
+    assert {state for state, *_ in published(states, aggregator)} == {"open"}
 
 
-def test_a_visit_is_forgotten_after_the_reach_of_late_events() -> None:
-    """25 hours after it closed, and not before."""
-    states, book = a_book()
-    tick(book, CLOSES_MS + SECOND_MS)
-    end(states, book)
+def test_a_late_event_reopens_a_closed_visit() -> None:
+    """It closes again later. Each change has a higher revision."""
+    states, aggregator = new_table()
+    tick(aggregator, CLOSES_MS + SECOND_MS)
+    aggregator.add(event("b"), source(2, CLOSES_MS + SECOND_MS))
 
-    tick(book, FORGOTTEN_MS)
-    assert tell(states, book) == [("closed", 1, 2)]
-    tick(book, FORGOTTEN_MS + SECOND_MS)
-    assert tell(states, book) == []
-
-
-def test_a_visit_that_closes_late_is_published_before_it_is_forgotten() -> None:
-    """After days of silence both are due at once: a later batch deletes it."""
-    states, book = a_book()
-    tick(book, FORGOTTEN_MS + SECOND_MS)
-    tick(book, FORGOTTEN_MS + 2 * MINUTE_MS)
-    assert tell(states, book) == [("closed", 1, 2)]
-
-    tick(book, FORGOTTEN_MS + 5 * MINUTE_MS)
-    assert tell(states, book) == []
+    assert published(states, aggregator) == [("open", 2, 3)]
+    tick(aggregator, CLOSES_MS + SECOND_MS + 36 * MINUTE_MS)
+    assert published(states, aggregator) == [("closed", 2, 4)]
 
 
-def test_an_old_event_read_again_forgets_nothing_and_begins_nothing() -> None:
-    """The state stays as it was published until time deletes it."""
-    states, book = a_book()
-    tick(book, FORGOTTEN_MS + SECOND_MS)
-    end(states, book)
-    book.add(event("a"), source(1))
+def test_a_visit_expires_after_the_retention_of_closed_visits() -> None:
+    """25 hours after it closed."""
+    states, aggregator = new_table()
+    tick(aggregator, CLOSES_MS + SECOND_MS)
+    end(states, aggregator)
 
-    assert tell(states, book) == [("closed", 1, 2)]
+    tick(aggregator, FORGOTTEN_MS)
+    assert published(states, aggregator) == [("closed", 1, 2)]
+    tick(aggregator, FORGOTTEN_MS + SECOND_MS)
+    assert published(states, aggregator) == []
 
 
-def test_one_of_two_visits_is_forgotten_alone() -> None:
+def test_a_visit_that_closes_late_is_published_before_it_expires() -> None:
+    """After days without records both are due: a later batch deletes it."""
+    states, aggregator = new_table()
+    tick(aggregator, FORGOTTEN_MS + SECOND_MS)
+    tick(aggregator, FORGOTTEN_MS + 2 * MINUTE_MS)
+    assert published(states, aggregator) == [("closed", 1, 2)]
+
+    tick(aggregator, FORGOTTEN_MS + 5 * MINUTE_MS)
+    assert published(states, aggregator) == []
+
+
+def test_a_replayed_old_event_changes_nothing() -> None:
+    """The state stays as published until it expires."""
+    states, aggregator = new_table()
+    tick(aggregator, FORGOTTEN_MS + SECOND_MS)
+    end(states, aggregator)
+    aggregator.add(event("a"), source(1))
+
+    assert published(states, aggregator) == [("closed", 1, 2)]
+
+
+def test_one_of_two_visits_expires() -> None:
     """The other stays, and the smaller state is written."""
-    states, book = a_book()
-    tick(book, CLOSES_MS + SECOND_MS)
+    states, aggregator = new_table()
+    tick(aggregator, CLOSES_MS + SECOND_MS)
     src = source(2, CLOSES_MS + SECOND_MS)
-    book.advance(src)
-    book.add(event("b", event_ts=NOON + 9 * HOUR), src)
-    end(states, book)
-    tick(book, CLOSES_MS + HOUR_MS)
-    assert tell(states, book) == [("closed", 1, 2), ("closed", 1, 2)]
+    aggregator.advance(src)
+    aggregator.add(event("b", event_ts=NOON + 9 * HOUR), src)
+    end(states, aggregator)
+    tick(aggregator, CLOSES_MS + HOUR_MS)
+    assert published(states, aggregator) == [("closed", 1, 2), ("closed", 1, 2)]
 
-    tick(book, FORGOTTEN_MS + SECOND_MS)
-    assert tell(states, book) == [("closed", 1, 2)]
-
-
-def test_a_clock_that_steps_back_closes_nothing_early() -> None:
-    """Log times are a broker's, and another may lead the partition next."""
-    states, book = a_book()
-    book.add(event("b"), source(2, NOON_MS - HOUR_MS))
-    tick(book, CLOSES_MS)
-
-    assert tell(states, book) == [("open", 2, 2)]
+    tick(aggregator, FORGOTTEN_MS + SECOND_MS)
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
 
-def test_a_batch_that_was_taken_back_leaves_nothing_to_close() -> None:
-    """The brake drops what a batch staged."""
-    states, book = a_book()
-    book.add(event("b", session_id="s-2"), source(2))
+def test_a_clock_that_steps_back_closes_no_visit_early() -> None:
+    """Log append times come from the leader, which may change."""
+    states, aggregator = new_table()
+    aggregator.add(event("b"), source(2, NOON_MS - HOUR_MS))
+    tick(aggregator, CLOSES_MS)
+
+    assert published(states, aggregator) == [("open", 2, 2)]
+
+
+def test_a_discarded_batch_leaves_nothing_to_close() -> None:
+    """The circuit breaker discards staged writes."""
+    states, aggregator = new_table()
+    aggregator.add(event("b", session_id="s-2"), source(2))
     states.staged.clear()
-    tick(book, CLOSES_MS + SECOND_MS)
+    tick(aggregator, CLOSES_MS + SECOND_MS)
 
     assert list(states.staged) == [KEY]
 
 
-def test_a_repeat_of_an_older_record_brings_nothing_back() -> None:
-    """Stream time follows it, and the next record again."""
-    states, book = a_book()
-    tick(book, CLOSES_MS + SECOND_MS)
+def test_a_replayed_record_does_not_restore_an_expired_visit() -> None:
+    """Stream time is its log append time, then that of the next record."""
+    states, aggregator = new_table()
+    tick(aggregator, CLOSES_MS + SECOND_MS)
     states.write()
-    book = successor(states)
-    tick(book, CLOSES_MS + SECOND_MS)
-    book.add(event("a"), source(1))
-    tick(book, FORGOTTEN_MS + SECOND_MS)
-    tick(book, NOON_MS)
-    book.advance(source(2, FORGOTTEN_MS + SECOND_MS))
-    book.add(event("b"), source(2, FORGOTTEN_MS + SECOND_MS))
+    aggregator = successor(states)
+    tick(aggregator, CLOSES_MS + SECOND_MS)
+    aggregator.add(event("a"), source(1))
+    tick(aggregator, FORGOTTEN_MS + SECOND_MS)
+    tick(aggregator, NOON_MS)
+    aggregator.advance(source(2, FORGOTTEN_MS + SECOND_MS))
+    aggregator.add(event("b"), source(2, FORGOTTEN_MS + SECOND_MS))
 
-    assert tell(states, book) == [("open", 1, 1)]
+    assert published(states, aggregator) == [("open", 1, 1)]
 
 
-def test_a_state_is_not_deleted_in_a_batch_that_read_its_events_again() -> None:
-    """A crash would have them read once more, with no state that knows them."""
-    states, book = a_book()
-    tick(book, CLOSES_MS + SECOND_MS)
+def test_a_state_is_not_deleted_in_a_batch_that_replays_its_events() -> None:
+    """After another crash they would be replayed without their state."""
+    states, aggregator = new_table()
+    tick(aggregator, CLOSES_MS + SECOND_MS)
     states.write()
-    book = successor(states)
-    tick(book, CLOSES_MS + SECOND_MS)
-    book.add(event("a"), source(1))
-    tick(book, FORGOTTEN_MS + SECOND_MS)
-    assert tell(states, book) == [("closed", 1, 2)]
+    aggregator = successor(states)
+    tick(aggregator, CLOSES_MS + SECOND_MS)
+    aggregator.add(event("a"), source(1))
+    tick(aggregator, FORGOTTEN_MS + SECOND_MS)
+    assert published(states, aggregator) == [("closed", 1, 2)]
 
-    tick(book, FORGOTTEN_MS + 5 * MINUTE_MS)
-    assert tell(states, book) == []
+    tick(aggregator, FORGOTTEN_MS + 5 * MINUTE_MS)
+    assert published(states, aggregator) == []
 
 
 def keys_of(states: FakeStates[SessionState]) -> set[bytes]:
-    """End the batch, and return the sessions that are kept."""
+    """Write the batch, and return the sessions in the table."""
     states.write()
     return set(states.stored())
 
 
-def a_full_book() -> tuple[FakeStates[SessionState], SessionAggregator]:
-    """Return a book of three sessions: 1 began first, but 2 is idle for longest."""
+def full_table() -> tuple[FakeStates[SessionState], SessionAggregator]:
+    """Return a table with three sessions: 1 started first, 2 is idle for longest."""
     states = FakeStates(SessionState)
-    book = SessionAggregator(states, RULES)
+    aggregator = SessionAggregator(states, RULES)
     for offset, number in enumerate((1, 2, 3, 1), start=1):
         moment = NOON_MS + offset * MINUTE_MS
-        book.advance(source(offset, moment))
-        book.add(event(offset, session_id=str(number)), source(offset, moment))
+        aggregator.advance(source(offset, moment))
+        aggregator.add(event(offset, session_id=str(number)), source(offset, moment))
     states.write()
-    return states, book
+    return states, aggregator
 
 
-def test_the_session_idle_for_longest_leaves_when_there_is_no_room() -> None:
+def test_the_session_idle_for_longest_is_evicted() -> None:
     """An open one is closed first, so that its last value is published."""
-    states, book = a_full_book()
+    states, aggregator = full_table()
 
-    assert book.evict(limit=2) == 0
+    assert aggregator.evict(limit=2) == 0
     assert keys_of(states) == {b"shop:1", b"shop:2", b"shop:3"}
     assert states.stored()[b"shop:2"].visits[0].state == "closed"
-    assert book.evict(limit=2) == 1
+    assert aggregator.evict(limit=2) == 1
     assert keys_of(states) == {b"shop:1", b"shop:3"}
-    assert book.evict(limit=2) == 0
+    assert aggregator.evict(limit=2) == 0
     assert keys_of(states) == {b"shop:1", b"shop:3"}
 
 
-def test_closed_sessions_leave_before_open_ones() -> None:
-    """However long ago the open one began."""
-    states, book = a_full_book()
-    tick(book, NOON_MS + 40 * MINUTE_MS - SECOND_MS)
+def test_closed_sessions_are_evicted_before_open_ones() -> None:
+    """However old the open one is."""
+    states, aggregator = full_table()
+    tick(aggregator, NOON_MS + 40 * MINUTE_MS - SECOND_MS)
     assert keys_of(states) == {b"shop:1", b"shop:2", b"shop:3"}
 
-    assert book.evict(limit=1) == 2
+    assert aggregator.evict(limit=1) == 2
     assert keys_of(states) == {b"shop:1"}
 
 
-def test_a_session_that_was_evicted_begins_anew() -> None:
-    """With the next event; what it was before is not counted again."""
-    states, book = a_full_book()
+def test_an_evicted_session_starts_another_visit() -> None:
+    """With the next event; earlier events are not counted again."""
+    states, aggregator = full_table()
     for _ in range(2):
-        book.evict(limit=2)
-        end(states, book)
-    book.add(event("late", session_id="2"), source(5))
+        aggregator.evict(limit=2)
+        end(states, aggregator)
+    aggregator.add(event("late", session_id="2"), source(5))
 
     assert keys_of(states) == {b"shop:1", b"shop:2", b"shop:3"}
     assert [visit.events for visit in states.stored()[b"shop:2"].visits] == [1]
 
 
-def test_events_of_a_session_that_left_change_nothing_when_read_again() -> None:
-    """Also by a successor, which finds no state that knows them."""
-    states, book = a_full_book()
+def test_replayed_events_of_an_evicted_session_change_nothing() -> None:
+    """Also after a takeover without their state."""
+    states, aggregator = full_table()
     for _ in range(2):
-        book.evict(limit=2)
+        aggregator.evict(limit=2)
         states.write()
     published = len(states.published)
 
-    for reader in (book, successor(states)):
+    for reader in (aggregator, successor(states)):
         reader.add(event(2, session_id="2"), source(2))
         assert keys_of(states) == {b"shop:1", b"shop:3"}
     assert len(states.published) == published
 
 
-def test_a_successor_lets_nothing_leave_before_it_has_read_all_again() -> None:
-    """Neither is a closed session deleted, nor an open one closed in its place."""
-    states, book = a_full_book()
-    book.evict(limit=2)
+def test_nothing_is_evicted_during_a_replay() -> None:
+    """A closed session is not deleted, and an open one is not closed instead."""
+    states, aggregator = full_table()
+    aggregator.evict(limit=2)
     states.write()
     again = successor(states)
 
@@ -275,38 +277,38 @@ def test_a_successor_lets_nothing_leave_before_it_has_read_all_again() -> None:
     assert again.evict(limit=1) == 1
 
 
-def test_a_session_that_closed_anew_does_not_leave_first() -> None:
-    """That it was closed before is no reason."""
-    states, book = a_full_book()
-    book.advance(source(4, NOON_MS + 40 * MINUTE_MS))
-    end(states, book)
+def test_a_reopened_session_is_not_evicted_first() -> None:
+    """That it was closed before does not count."""
+    states, aggregator = full_table()
+    aggregator.advance(source(4, NOON_MS + 40 * MINUTE_MS))
+    end(states, aggregator)
     late = source(5, NOON_MS + 41 * MINUTE_MS)
-    book.advance(late)
-    book.add(event("late", session_id="2", event_ts=NOON + MINUTE), late)
-    book.advance(source(6, NOON_MS + 80 * MINUTE_MS))
+    aggregator.advance(late)
+    aggregator.add(event("late", session_id="2", event_ts=NOON + MINUTE), late)
+    aggregator.advance(source(6, NOON_MS + 80 * MINUTE_MS))
     states.write()
 
-    assert book.evict(limit=1) == 2
+    assert aggregator.evict(limit=1) == 2
     assert keys_of(states) == {b"shop:2"}
 
 
-def test_so_many_leave_with_one_batch_that_the_loop_does_not_stand_still(
+def test_the_evictions_of_a_batch_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The others go with the next ones."""
-    monkeypatch.setattr(aggregator, "MAX_EVICTIONS_PER_BATCH", 1)
-    states, book = a_full_book()
-    book.advance(source(4, NOON_MS + 40 * MINUTE_MS))
+    """So that the event loop stays responsive; the next batches evict more."""
+    monkeypatch.setattr(aggregator_module, "MAX_EVICTIONS_PER_BATCH", 1)
+    states, aggregator = full_table()
+    aggregator.advance(source(4, NOON_MS + 40 * MINUTE_MS))
     states.write()
 
-    assert book.evict(limit=1) == 1
+    assert aggregator.evict(limit=1) == 1
     states.write()
-    assert book.evict(limit=1) == 1
+    assert aggregator.evict(limit=1) == 1
 
 
-def test_a_batch_with_hundreds_of_visits_of_a_session_makes_no_large_record() -> None:
-    """An import, or a client that means harm; with the longest texts that the API takes."""
-    (states, book), letters = a_book(), "aé中😀" * 512
+def test_hundreds_of_visits_of_a_session_in_a_batch_fit_into_a_record() -> None:
+    """An import, or a malicious client, with the longest texts that the API accepts."""
+    (states, aggregator), letters = new_table(), "aé中😀" * 512
     texts: dict[str, Any] = {
         "path": letters,
         "visitor_id": letters[:128],
@@ -317,8 +319,8 @@ def test_a_batch_with_hundreds_of_visits_of_a_session_makes_no_large_record() ->
     for number in numbers:
         hosts = {"hostname": f"{number}.example", "url": f"https://{'a.' * 900}{number}/"}
         one = event(number, event_ts=NOON + number * HOUR, **texts, **hosts, referrer=letters)
-        book.add(one, source(number))
-    end(states, book)
+        aggregator.add(one, source(number))
+    end(states, aggregator)
 
     sizes = [len(encode(state)) for _, state in states.published]
     assert max(sizes) < MAX_RECORD_BYTES // 2

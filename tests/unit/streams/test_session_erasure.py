@@ -11,7 +11,7 @@ _SECOND_MS = 1_000
 
 
 def end_batch(states: FakeStates[SessionState], sessions: SessionAggregator) -> None:
-    """Write the changes of the batch, and begin the next."""
+    """Write the batch, and start the next one."""
     states.write()
     sessions.evict(MAX_STATES)
 
@@ -33,7 +33,7 @@ def erase(sessions: SessionAggregator, offset: int) -> None:
 
 
 def test_an_erased_session_is_published_without_visits_and_then_deleted() -> None:
-    """Sinks delete its rows upon the first; the state is gone a moment later."""
+    """Sinks delete the rows when they read the first; the tombstone follows."""
     states, sessions = with_a_visit()
 
     erase(sessions, 2)
@@ -45,7 +45,7 @@ def test_an_erased_session_is_published_without_visits_and_then_deleted() -> Non
     assert states.stored() == {}
 
 
-def test_an_event_after_the_erasure_begins_a_new_visit() -> None:
+def test_an_event_after_the_erasure_starts_a_new_visit() -> None:
     """Also in the same batch: the erasure is published before it."""
     states, sessions = with_a_visit()
 
@@ -59,7 +59,7 @@ def test_an_event_after_the_erasure_begins_a_new_visit() -> None:
 
 
 def test_a_session_without_a_state_is_published_too() -> None:
-    """Its state has expired, but its rows are there."""
+    """Its state has expired, but its rows still exist."""
     states = FakeStates(SessionState)
     sessions = SessionAggregator(states, RULES)
 
@@ -70,7 +70,7 @@ def test_a_session_without_a_state_is_published_too() -> None:
 
 
 def test_an_erasure_is_applied_once() -> None:
-    """A worker that reads it again leaves the later visits as they are."""
+    """A replay does not change later visits."""
     states, sessions = with_a_visit()
     erase(sessions, 2)
     sessions.add(event("b"), source(3))
@@ -88,7 +88,7 @@ def test_an_erasure_is_applied_once() -> None:
 
 
 def test_an_erased_state_is_restored_and_deleted() -> None:
-    """By the worker that takes over between the two."""
+    """By a worker that takes over between the two records."""
     states, sessions = with_a_visit()
     erase(sessions, 2)
     end_batch(states, sessions)

@@ -27,7 +27,7 @@ GAP = 30 * MINUTE
 
 
 def visits_of(*happened: Any) -> list[Visit]:
-    """Return the visits of events, each given as its time or its fields, in this order."""
+    """Return the visits of events in this order, each given by its time or its fields."""
     state: SessionState | None = None
     for offset, one in enumerate(happened):
         fields = one if isinstance(one, dict) else {"event_ts": NOON + one}
@@ -38,13 +38,13 @@ def visits_of(*happened: Any) -> list[Visit]:
 
 @pytest.mark.parametrize(("apart", "visits"), [(GAP - 1, 1), (GAP, 1), (GAP + 1, 2)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_exactly_the_gap_is_still_one_visit(apart: int, visits: int, sign: int) -> None:
-    """Later or earlier by one microsecond more, another begins."""
+def test_events_exactly_one_gap_apart_are_in_one_visit(apart: int, visits: int, sign: int) -> None:
+    """One microsecond more, in either direction, starts another visit."""
     assert len(visits_of(0, sign * apart)) == visits
 
 
-def test_an_event_between_joins_two_visits_into_the_older() -> None:
-    """The younger is withdrawn, without its texts: they are in the other now."""
+def test_an_event_in_between_merges_two_visits_into_the_older() -> None:
+    """The younger is retracted, without its texts."""
     first, second = {"event_ts": NOON + 2 * GAP, "path": "/late"}, {"event_ts": NOON, "path": "/in"}
 
     older, younger = visits_of(first, second, GAP)
@@ -58,15 +58,15 @@ def test_an_event_between_joins_two_visits_into_the_older() -> None:
     assert younger.entry is None
 
 
-def test_an_event_of_a_withdrawn_visits_time_belongs_to_the_one_that_stayed() -> None:
-    """What is withdrawn takes no more events."""
+def test_an_event_in_the_time_of_a_retracted_visit_extends_the_survivor() -> None:
+    """A retracted visit never gets events."""
     visits = visits_of(2 * GAP, 0, GAP, 1)
 
     assert {visit.state: visit.events for visit in visits} == {"withdrawn": 1, "open": 4}
 
 
-def test_texts_are_the_first_that_are_not_empty() -> None:
-    """By time, whatever came first; of one time, by event id."""
+def test_each_text_is_the_first_that_is_not_empty() -> None:
+    """By event time, then by event id, whatever the order of arrival."""
     low, high = sorted([uuid_of("a"), uuid_of("b")])
     (visit,) = visits_of(
         {"event_ts": NOON + 2, "visitor_id": "third", "referrer": "only"},
@@ -92,7 +92,7 @@ def test_texts_are_the_first_that_are_not_empty() -> None:
     ],
 )
 def test_a_bounce_is_one_pageview_and_nothing_active(types: list[str], bounced: bool) -> None:
-    """Leaving a page and its vitals are not of the visitor's doing."""
+    """Page leaves and web vitals are passive."""
     visits = visits_of(*({"type": name} for name in types))
     state = SessionState(site_id="s", session_id="x", src_offset=0, visits=visits)
 
@@ -101,8 +101,8 @@ def test_a_bounce_is_one_pageview_and_nothing_active(types: list[str], bounced: 
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
-def test_passive_events_join_a_visit_whatever_comes_first(order: tuple[int, ...]) -> None:
-    """Its name, extent, numbers and revision are the same, and no row was ever withdrawn."""
+def test_passive_events_join_a_visit_in_any_order_of_arrival(order: tuple[int, ...]) -> None:
+    """Its id, times, counts and revision are the same, and no row was ever retracted."""
     active = {"event_ts": NOON, "event_id": uuid_of("a"), "type": "copy"}
     passive: list[dict[str, Any]] = [
         {"event_ts": NOON + at, "event_id": uuid_of(str(at)), "type": name, "visitor_id": str(at)}
@@ -118,8 +118,8 @@ def test_passive_events_join_a_visit_whatever_comes_first(order: tuple[int, ...]
 
 
 @pytest.mark.parametrize("types", [["pageleave"], ["web_vitals"], ["web_vitals", "pageleave"]])
-def test_passive_events_alone_are_no_visit(types: list[str]) -> None:
-    """Not while they are open, nor when they are closed or evicted."""
+def test_passive_events_alone_are_not_a_visit(types: list[str]) -> None:
+    """Neither open, nor closed, nor evicted."""
     state = _state(visits_of(*({"type": name} for name in types)))
 
     assert session_rows(state) == []
@@ -128,8 +128,8 @@ def test_passive_events_alone_are_no_visit(types: list[str]) -> None:
     assert session_rows(closed) == session_rows(rules.close_all(state)) == []
 
 
-def test_a_passive_event_between_joins_two_visits_as_any_event_does() -> None:
-    """The visit whose first active event came first stays, not the run that did."""
+def test_a_passive_event_in_between_merges_two_visits() -> None:
+    """The visit whose first active event arrived first survives."""
     passive = {"event_ts": NOON - GAP, "type": "web_vitals"}
     late, early = {"event_ts": NOON + 2 * GAP}, {"event_ts": NOON}
     bridge = {"event_ts": NOON + GAP, "type": "pageleave"}
@@ -143,7 +143,7 @@ def test_a_passive_event_between_joins_two_visits_as_any_event_does() -> None:
 
 @pytest.mark.parametrize("own", [{"hostname": "shop.example"}, {"url": "https://shop.example/"}])
 def test_the_first_referrer_that_is_not_the_sites_own_counts(own: dict[str, str]) -> None:
-    """Whatever came first, and though the site's own is the first in time."""
+    """In any order of arrival, also if the site's own is the first in time."""
     happened = [
         {"event_ts": NOON, "referrer": "https://www.shop.example/start", **own},
         {"event_ts": NOON + 1, "referrer": "https://search.example/?q=x", **own},
@@ -155,8 +155,8 @@ def test_the_first_referrer_that_is_not_the_sites_own_counts(own: dict[str, str]
         assert row[12] == "https://search.example/?q=x"
 
 
-def test_a_host_of_any_of_its_events_is_no_referrer_of_a_visit() -> None:
-    """Of a site with two hosts; whatever came first, and when two visits become one."""
+def test_hosts_of_a_visits_events_are_not_its_referrers() -> None:
+    """For a site with two hosts, in any order of arrival, also after a merge."""
     happened = [
         {"event_ts": NOON, "hostname": "shop.example"},
         {"event_ts": NOON + GAP, "hostname": "pay.example", "referrer": "https://shop.example/"},
@@ -173,8 +173,8 @@ def _state(visits: list[Visit]) -> SessionState:
     return SessionState(site_id="s", session_id="x", src_offset=0, visits=visits)
 
 
-def test_an_event_that_was_applied_changes_nothing() -> None:
-    """The very same state comes back, so nothing is written."""
+def test_an_applied_event_changes_nothing() -> None:
+    """The same state object is returned, so that nothing is written."""
     state = rules.apply(None, event("a"), source(5), RULES)
 
     assert rules.apply(state, event("b"), source(5), RULES) is state
@@ -182,7 +182,7 @@ def test_an_event_that_was_applied_changes_nothing() -> None:
 
 
 def test_the_state_of_a_session_fits_into_a_record() -> None:
-    """A day of visits with the longest texts that the API takes, each joined from two."""
+    """A day of visits with the longest texts that the API accepts, each merged from two."""
     long = "😀" * 2_048
     texts: dict[str, Any] = {
         "path": long,
@@ -216,8 +216,8 @@ def test_the_state_of_a_session_fits_into_a_record() -> None:
         assert len(encode(state)) < MAX_RECORD_BYTES
 
 
-def test_the_oldest_closed_visit_leaves_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An open one, however old, still waits for its events; what leaves is told as closed."""
+def test_the_oldest_closed_visit_expires_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open visit stays, however old. An expired one was published as closed."""
     monkeypatch.setattr(rules, "MAX_VISITS", 2)
     monkeypatch.setattr(rules, "FEW_VISITS", 2)
     state = rules.apply(None, event("a", event_ts=NOON + 9 * HOUR), source(1), RULES)
@@ -237,8 +237,8 @@ def test_the_oldest_closed_visit_leaves_first(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
-def test_limits_are_passed_not_reached() -> None:
-    """A visit closes after its deadline; so it is forgotten, and what could not be waits."""
+def test_limits_are_exclusive() -> None:
+    """A visit closes, and expires, after its deadline; what cannot happen yet waits."""
     state = rules.apply(None, event("a"), source(1), RULES)
     closes_ms = rules.closes_at(state, RULES)
     assert closes_ms is not None

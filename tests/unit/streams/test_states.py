@@ -6,8 +6,8 @@ from streams.domain.states import Deadlines
 keys = st.sampled_from([b"a", b"b", b"c"])
 
 
-def test_a_key_comes_up_once_time_has_passed_its_deadline() -> None:
-    """Not at it, and not twice; by whole seconds."""
+def test_a_key_is_due_once_after_its_deadline() -> None:
+    """Not at the deadline, and once; in whole seconds."""
     deadlines = Deadlines()
     deadlines.set(b"a", 1_999)
 
@@ -17,10 +17,10 @@ def test_a_key_comes_up_once_time_has_passed_its_deadline() -> None:
 
 
 @given(st.lists(st.tuples(keys, st.integers(0, 9_000)), max_size=20), st.integers(0, 12_000))
-def test_a_key_comes_up_within_a_second_of_the_first_time_that_it_was_set_to(
+def test_a_key_is_due_within_a_second_of_its_first_deadline(
     calls: list[tuple[bytes, int]], now: int
 ) -> None:
-    """Never early, and once however often it was set."""
+    """Never early, and once, however often its deadline was set."""
     deadlines = Deadlines()
     for key, at in calls:
         deadlines.set(key, at)
@@ -31,8 +31,8 @@ def test_a_key_comes_up_within_a_second_of_the_first_time_that_it_was_set_to(
     assert deadlines.due(now, 100) == []
 
 
-def test_no_more_come_up_than_can_be_dealt_with_in_one_go() -> None:
-    """The others come up the next time, the longest overdue first."""
+def test_the_number_of_keys_due_at_once_is_limited() -> None:
+    """The others are due the next time, the longest overdue first."""
     deadlines = Deadlines()
     for number in (3, 1, 2):
         deadlines.set(b"%d" % number, number * 1_000)
@@ -42,8 +42,8 @@ def test_no_more_come_up_than_can_be_dealt_with_in_one_go() -> None:
     assert deadlines.due(10_000, 2) == []
 
 
-def test_the_first_is_taken_out_before_its_time() -> None:
-    """With when it would have come up, so that its user sees whether it moved on."""
+def test_the_first_key_can_be_removed_before_its_deadline() -> None:
+    """With its deadline, so that the caller sees whether it changed."""
     deadlines = Deadlines()
     deadlines.set(b"later", 7_000)
     deadlines.set(b"first", 1_500)
@@ -53,8 +53,8 @@ def test_the_first_is_taken_out_before_its_time() -> None:
     assert deadlines.first() is None
 
 
-def test_what_is_stale_is_thrown_out_when_it_is_most() -> None:
-    """Of each key that lives its first entry stays; before that nothing is looked at."""
+def test_stale_entries_are_removed_when_they_are_the_majority() -> None:
+    """The first entry of each current key stays."""
     deadlines = Deadlines()
     for number in range(10_002):
         deadlines.set(b"living" if number % 2 else b"gone", number * 1_000)
@@ -67,8 +67,8 @@ def test_what_is_stale_is_thrown_out_when_it_is_most() -> None:
     assert deadlines.first() == (2_000, b"living")
 
 
-def test_a_key_that_is_set_anew_each_time_it_comes_up_is_held_once() -> None:
-    """However often it was set in between: to one time, or to many."""
+def test_a_key_has_one_entry_however_often_its_deadline_is_set() -> None:
+    """To the same or to different deadlines."""
     deadlines = Deadlines()
     for hour in range(1_000):
         now_ms = hour * 3_600_000

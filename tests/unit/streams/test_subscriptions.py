@@ -1,4 +1,4 @@
-"""What changes of subscriptions do to the rules."""
+"""The effect of changed subscriptions on the rules."""
 
 from decimal import Decimal
 
@@ -16,14 +16,14 @@ ONE = subscription("one", "error.rate", {"count": 1})
 
 
 def told_of(subscriptions: Subscriptions) -> list[str | None]:
-    """Return whose `error.rate` alerts one error raises."""
-    book = AlertAggregator(FakeStates(AlertState), subscriptions)
-    raised = book.add(event("e", type="error", error_name="E"), source(1))
+    """Return the subscriptions whose `error.rate` alerts one error raises."""
+    aggregator = AlertAggregator(FakeStates(AlertState), subscriptions)
+    raised = aggregator.add(event("e", type="error", error_name="E"), source(1))
     return [alert.subscription_id for alert in raised if alert.rule == "error.rate"]
 
 
 def with_records(*records: tuple[str, Subscription | None]) -> Subscriptions:
-    """Return what is known after these records of the topic."""
+    """Return the subscriptions after these records of the topic."""
     subscriptions = Subscriptions()
     for name, record in records:
         subscriptions.put(name, record)
@@ -31,19 +31,19 @@ def with_records(*records: tuple[str, Subscription | None]) -> Subscriptions:
 
 
 def test_a_subscription_with_its_own_threshold_has_its_own_alerts() -> None:
-    """They name it."""
+    """They contain its id."""
     assert told_of(with_records((ONE.subscription_id, ONE))) == [ONE.subscription_id]
 
 
 def test_a_payment_is_one_alert_whatever_subscriptions_there_are() -> None:
-    """Which of them are large enough is decided on delivery: rows of alerts count payments."""
+    """`min_amount` applies on delivery, so that the rows of `alerts` count payments."""
     large = subscription("large", "payment", {"min_amount": 100})
     euros = subscription("euros", "payment", {"currency": "EUR"})
     subscriptions = with_records((large.subscription_id, large), (euros.subscription_id, euros))
-    book = AlertAggregator(FakeStates(AlertState), subscriptions)
+    aggregator = AlertAggregator(FakeStates(AlertState), subscriptions)
     paid = event("p", type="payment", amount=Decimal(150), currency="EUR")
 
-    (alert,) = book.add(paid, source(1))
+    (alert,) = aggregator.add(paid, source(1))
     assert alert.subscription_id is None
 
 
@@ -58,23 +58,23 @@ def test_a_payment_is_one_alert_whatever_subscriptions_there_are() -> None:
     ],
     ids=["deleted", "disabled", "larger", "as every site's", "another site"],
 )
-def test_the_last_record_of_a_subscription_holds(last: Subscription | None) -> None:
-    """What it does not ask for any more is not raised."""
+def test_the_last_record_of_a_subscription_applies(last: Subscription | None) -> None:
+    """Alerts of its previous parameters are not raised any more."""
     name = ONE.subscription_id
 
     assert told_of(with_records((name, ONE), (name, last))) == []
 
 
 def test_a_late_copy_of_an_older_record_changes_nothing() -> None:
-    """As when a producer sent one twice."""
+    """Producers may send a record twice."""
     off = subscription("one", "error.rate", {"count": 1}, enabled=False, updated_at=NOON + 1)
     name = ONE.subscription_id
 
     assert told_of(with_records((name, ONE), (name, off), (name, ONE))) == []
 
 
-def test_a_record_with_parameters_that_are_none_leaves_what_was_known() -> None:
-    """It is told in the log by who follows the topic."""
+def test_a_record_with_invalid_parameters_is_skipped() -> None:
+    """The global table logs it."""
     subscriptions = with_records((ONE.subscription_id, ONE))
     bad = subscription("one", "error.rate", {"least": 5}, updated_at=NOON + 1)
 
@@ -84,24 +84,26 @@ def test_a_record_with_parameters_that_are_none_leaves_what_was_known() -> None:
 
 
 def test_errors_of_the_whole_site_are_counted_together() -> None:
-    """Of whatever fingerprint; one alert in a window."""
+    """With any fingerprints; one alert per window."""
     any_two = subscription("two", "error.rate", {"count": 2, "per": "site"})
     subscriptions = with_records((any_two.subscription_id, any_two))
-    book = AlertAggregator(FakeStates(AlertState), subscriptions)
+    aggregator = AlertAggregator(FakeStates(AlertState), subscriptions)
 
     raised = [
         alert.title
         for n in range(4)
-        for alert in book.add(event(n, type="error", error_name=f"E{n}"), source(n))
+        for alert in aggregator.add(event(n, type="error", error_name=f"E{n}"), source(n))
         if alert.subscription_id
     ]
     assert raised == ["2 errors in 5 minutes: E1"]
 
 
-def test_one_error_in_one_minute_is_told_in_good_english() -> None:
-    """Of one there is one."""
+def test_the_title_has_singular_forms() -> None:
+    """For one error in one minute."""
     any_one = subscription("one", "error.rate", {"count": 1, "minutes": 1})
-    book = AlertAggregator(FakeStates(AlertState), with_records((any_one.subscription_id, any_one)))
+    aggregator = AlertAggregator(
+        FakeStates(AlertState), with_records((any_one.subscription_id, any_one))
+    )
 
-    raised = book.add(event(0, type="error", error_name="E"), source(0))
+    raised = aggregator.add(event(0, type="error", error_name="E"), source(0))
     assert "1 error in 1 minute: E" in [alert.title for alert in raised]

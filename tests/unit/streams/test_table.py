@@ -12,25 +12,25 @@ from tests.component.streams.bench import InRecord, NotingProducer
 
 
 def a_table() -> BatchTable[str]:
-    """Return a table of texts."""
+    """Return a table whose states are texts."""
     worker = Worker("bench", KafkaSettings())
     return worker.raw_table(ALERT_STATES, str.encode, lambda value: value.decode())
 
 
 async def write(table: BatchTable[str], offset: int, partition: int = 0) -> list[OutRecord]:
-    """Write what is staged, as a batch that ends at `offset`, and return what was sent."""
+    """Write the staged states as a batch that ends at `offset`; return the sent records."""
     producer: Any = NotingProducer()
     await table.write_staged(partition, offset, producer)
     return [out for outs in producer.sent.values() for out in outs]
 
 
 async def stored(table: BatchTable[str], partition: int = 0) -> dict[bytes, str]:
-    """Return what a partition holds."""
+    """Return the states of a partition."""
     return {key: state async for key, state in table.stored(partition)}
 
 
-async def test_a_batch_sees_what_it_staged_and_others_see_what_was_written() -> None:
-    """One write a key: the last."""
+async def test_a_batch_sees_staged_states_and_others_see_written_ones() -> None:
+    """Only the last state of a key is written."""
     table = a_table()
     states = table.of(0)
     states.put(b"a", "1")
@@ -43,8 +43,8 @@ async def test_a_batch_sees_what_it_staged_and_others_see_what_was_written() -> 
     assert await write(table, 6) == []
 
 
-async def test_partitions_are_apart() -> None:
-    """The same key may be in several."""
+async def test_partitions_are_independent() -> None:
+    """They may contain the same keys."""
     table = a_table()
     table.of(0).put(b"a", "zero")
     await write(table, 1)
@@ -56,7 +56,7 @@ async def test_partitions_are_apart() -> None:
 
 
 async def test_a_key_is_not_deleted_in_the_batch_that_changed_it() -> None:
-    """Its last value must be published; the next batch may."""
+    """Its last value must be published first."""
     table = a_table()
     states = table.of(0)
     states.put(b"a", "1")
@@ -70,8 +70,8 @@ async def test_a_key_is_not_deleted_in_the_batch_that_changed_it() -> None:
     assert await stored(table) == {}
 
 
-async def test_what_is_discarded_was_never_there() -> None:
-    """The brake takes a batch back."""
+async def test_discarded_states_have_no_effect() -> None:
+    """The circuit breaker discards a batch."""
     table = a_table()
     table.of(0).put(b"a", "1")
     table.discard_staged(0)
@@ -80,8 +80,8 @@ async def test_what_is_discarded_was_never_there() -> None:
     assert await write(table, 1) == []
 
 
-async def test_what_could_not_be_sent_is_not_stored() -> None:
-    """The worker ends, and its successor reads the batch again."""
+async def test_states_that_could_not_be_sent_are_not_stored() -> None:
+    """The worker stops, and the next one replays the batch."""
     table = a_table()
     table.of(0).put(b"a", "1")
 
@@ -102,7 +102,7 @@ def fetched(*records: OutRecord) -> list[InRecord]:
 
 
 async def writes(*offsets: int) -> list[OutRecord]:
-    """Return the writes of one key by batches that end at these offsets, each by a new worker."""
+    """Return the records of a key, written by a new worker in each batch."""
     found = []
     for offset in offsets:
         table = a_table()
@@ -112,8 +112,8 @@ async def writes(*offsets: int) -> list[OutRecord]:
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1), (2, 1, 2), (1, 2, 2)])
-async def test_recovery_keeps_the_value_that_knows_most(order: tuple[int, ...]) -> None:
-    """Not the one written last: it may be of a worker that had lost the partition."""
+async def test_recovery_keeps_the_value_with_the_highest_version(order: tuple[int, ...]) -> None:
+    """The last record may come from a zombie worker."""
     table = a_table()
     for record in await writes(*order):
         table.recover(0, fetched(record))
@@ -121,8 +121,8 @@ async def test_recovery_keeps_the_value_that_knows_most(order: tuple[int, ...]) 
     assert await stored(table) == {b"a": "of 2"}
 
 
-async def test_what_is_no_state_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    """Something else wrote to the topic: it takes no state's place, and stops nobody."""
+async def test_recovery_skips_records_that_are_not_states(caplog: pytest.LogCaptureFixture) -> None:
+    """Records of other producers neither replace a state nor stop the worker."""
     (state,) = await writes(5)
     table = a_table()
     garbage = [OutRecord(key, b"\xff\xfe", ()) for key in (b"a", b"b")]
@@ -134,7 +134,7 @@ async def test_what_is_no_state_is_left_out(caplog: pytest.LogCaptureFixture) ->
 
 
 async def test_recovery_deletes_what_was_deleted() -> None:
-    """Unless the tombstone is older than the value."""
+    """Unless the tombstone has a lower version than the value."""
     (late,) = await writes(5)
     table = a_table()
     table.of(0).delete(b"a")
@@ -152,8 +152,8 @@ async def test_recovery_deletes_what_was_deleted() -> None:
     assert await stored(table) == {}
 
 
-async def test_a_successor_writes_as_one_that_knows_more() -> None:
-    """Even when it begins again behind what is there: its writes win over the one before's."""
+async def test_the_next_worker_writes_higher_versions() -> None:
+    """Also if it starts at an earlier offset: its records win over those before."""
     (late,) = await writes(50)
     table = a_table()
     table.recover(0, fetched(late))
@@ -165,8 +165,8 @@ async def test_a_successor_writes_as_one_that_knows_more() -> None:
     assert await stored(other) == {b"a": "mine"}
 
 
-async def test_a_partition_that_moved_away_is_forgotten() -> None:
-    """It is read again when it comes back; others stay."""
+async def test_the_states_of_a_revoked_partition_are_dropped() -> None:
+    """They are read again if it returns. Other partitions keep theirs."""
     table = a_table()
     for partition in (0, 1):
         table.of(partition).put(b"a", "here")
@@ -178,19 +178,19 @@ async def test_a_partition_that_moved_away_is_forgotten() -> None:
 
 
 class _Changelog:
-    """A changelog partition to which others write as well."""
+    """A changelog partition with other writers."""
 
     def __init__(self, end: int) -> None:
         self.end = end
 
     async def send(self, _topic: str, _partition: int, records: Sequence[OutRecord]) -> int:
-        """Append records; return the end."""
+        """Append records; return the end offset."""
         self.end += len(records)
         return self.end
 
 
-async def test_a_changelog_that_another_wrote_to_is_read_again() -> None:
-    """Before this worker's last write, or after it."""
+async def test_a_changelog_with_records_of_another_worker_is_read_again() -> None:
+    """Before or after the last write of this worker."""
     table, changelog = a_table(), _Changelog(end=1)
     producer: Any = changelog
     assert not table.is_complete(0, 0)
@@ -211,8 +211,8 @@ async def test_a_changelog_that_another_wrote_to_is_read_again() -> None:
     assert not table.is_complete(0, changelog.end)
 
 
-async def test_a_recovery_that_begins_forgets() -> None:
-    """What was there is read again."""
+async def test_a_recovery_starts_without_states() -> None:
+    """Previous states are read again."""
     table = a_table()
     table.recover(0, fetched(OutRecord(b"a", b"1")))
     table.end_recovery(0, 1)

@@ -1,8 +1,8 @@
 from streams.engine.versions import Versions
 
 
-def test_an_older_version_is_no_news_an_equal_one_is() -> None:
-    """What a batch wrote twice is the same; each key stands alone."""
+def test_equal_versions_pass_and_lower_ones_do_not() -> None:
+    """A batch may write a key twice. Keys are independent."""
     versions = Versions()
 
     assert versions.is_newest(b"a", 5)
@@ -11,8 +11,8 @@ def test_an_older_version_is_no_news_an_equal_one_is() -> None:
     assert versions.is_newest(b"b", 4)
 
 
-def test_versions_are_remembered_for_so_many_keys_and_not_for_all() -> None:
-    """The last ones always; those of long ago go."""
+def test_the_number_of_remembered_versions_is_bounded() -> None:
+    """The most recent ones are kept."""
     versions = Versions(min_keys=2)
     for key in (b"a", b"b", b"c", b"d"):
         versions.is_newest(key, 9)

@@ -1,4 +1,4 @@
-"""A worker that stands still with work before it ends; one that waits or works does not."""
+"""A worker without progress despite pending records is stopped; a slow or idle one is not."""
 
 import pytest
 from aiokafka import TopicPartition
@@ -9,7 +9,7 @@ PLACE, OTHER = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that tests set."""
 
     now = 0.0
 
@@ -18,8 +18,8 @@ class Clock:
         return self.now
 
 
-def test_work_without_progress_for_too_long_ends_the_worker() -> None:
-    """Up to the limit it may be slow."""
+def test_a_worker_without_progress_is_stopped() -> None:
+    """After the limit, not before."""
     watchdog = Watchdog(clock := Clock())
     watchdog.check({PLACE: 5, OTHER: 9}, {PLACE: 8, OTHER: 9})
     clock.now = LIMIT_SECONDS
@@ -35,10 +35,10 @@ def test_work_without_progress_for_too_long_ends_the_worker() -> None:
     [({PLACE: 6}, {PLACE: 8}), ({PLACE: 8}, {PLACE: 8}), ({}, {}), ({PLACE: 5}, {})],
     ids=["it moved", "no work", "it went away", "the end is not known"],
 )
-def test_the_limit_begins_anew(
+def test_the_limit_restarts(
     done: dict[TopicPartition, int], ends: dict[TopicPartition, int]
 ) -> None:
-    """Progress, no work, no partition, no answer: none of them is standing still."""
+    """After progress, without pending records, without partitions, and without Kafka."""
     watchdog = Watchdog(clock := Clock())
     watchdog.check({PLACE: 5}, {PLACE: 8})
     clock.now = LIMIT_SECONDS
@@ -48,8 +48,8 @@ def test_the_limit_begins_anew(
     watchdog.check({PLACE: 5}, {PLACE: 8})
 
 
-def test_a_partition_that_stands_still_is_a_problem_long_before() -> None:
-    """Readiness shows it, until it moves."""
+def test_a_partition_without_progress_is_reported_before() -> None:
+    """In the readiness, until it makes progress."""
     watchdog = Watchdog(clock := Clock())
     for clock.now in (0, 20):
         watchdog.check({PLACE: 5}, {PLACE: 8})

@@ -1,4 +1,4 @@
-"""Who may read, who wants to be told, and what is on its way to them."""
+"""Add tokens, subscriptions, and deliveries with their attempts."""
 
 import sqlalchemy as sa
 from alembic import op
