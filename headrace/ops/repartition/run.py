@@ -7,7 +7,6 @@ are processed first, keyed states move to the partitions of their keys, and a ne
 last. Before that, workers refuse the topics, or sinks the epoch; the command can be repeated.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +14,9 @@ from dataclasses import dataclass, field
 import msgspec
 import stamina
 from aiokafka import TopicPartition
-from aiokafka.admin import NewPartitions
-from aiokafka.errors import KafkaError
 from sqlalchemy import Connection, update
 
-from headrace.admin.clients import open_admin
 from headrace.admin.database import run_once
-from headrace.admin.topics import read_states as read_topics
 from headrace.errors import UserError
 from headrace.ops.adopt.offsets import StoredOffsets, read_offsets
 from headrace.ops.rebuild.changelog import send
@@ -29,8 +24,8 @@ from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from headrace.ops.repartition.drained import is_tick, records_since, unprocessed
 from headrace.ops.repartition.states import MOVED, move_states, seed_router
+from headrace.ops.repartition.topics import grow, partition_counts
 from schemas.codec import encode
-from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
 from schemas.positions import MAX_EPOCH
 from schemas.records import ClusterEpoch
@@ -56,7 +51,6 @@ from streams.live_app import APP_ID as LIVE
 
 _OFFSETS = table_of(ConsumerOffsetRow)
 _ROUTED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
-_METADATA_SECONDS, _POLL_SECONDS = 60.0, 0.2
 
 Offsets = Mapping[TopicPartition, int]
 
@@ -86,7 +80,7 @@ async def repartition(
     kafka = settings.kafka
     async with open_cluster(settings, "The topics are not ready; run this again") as cluster:
         await cluster.check_stopped((STREAMS, LIVE, SINKS), _still_running)
-        counts = await _partition_counts(kafka)
+        counts = await partition_counts(kafka)
         before = counts[EVENTS_RAW.name]
         if max(counts.values()) > partitions:
             raise UserError(
@@ -168,7 +162,7 @@ class _Repartitioning:
         total = self._result.partitions
         others = [name for name in counts if name != EVENTS_RAW.name]
         self._on_step("adding partitions")
-        await _grow(self._kafka, {name: total for name in others if counts[name] < total})
+        await grow(self._kafka, {name: total for name in others if counts[name] < total})
         async with open_producer(self._settings) as producer:
             self._on_step("moving states")
             for changelog in MOVED:
@@ -182,7 +176,7 @@ class _Repartitioning:
             await self._write_epoch(producer, starts)
         self._on_step("adding partitions to events-raw")
         if self._result.before < total:
-            await _grow(self._kafka, {EVENTS_RAW.name: total})
+            await grow(self._kafka, {EVENTS_RAW.name: total})
         async with open_producer(self._settings) as producer:
             await self._send_again(producer, starts)
         await run_once(
@@ -223,18 +217,6 @@ class _Repartitioning:
             self._result.events += len(found)
 
 
-async def _partition_counts(kafka: KafkaSettings) -> dict[str, int]:
-    """Return the number of partitions of each topic that follows the partitions of keys."""
-    async with open_admin(kafka) as admin:
-        states = await read_topics(admin)
-    missing = [state.topic.name for state in states if state.partitions is None]
-    if missing:
-        raise UserError(f"There is no topic {missing[0]}: run `headrace topics create`")
-    return {
-        state.topic.name: state.partitions or 0 for state in states if not state.topic.is_global
-    }
-
-
 async def _check_cluster(cluster: Cluster, stored: StoredOffsets) -> None:
     cluster_id = await cluster.cluster_id()
     ours = {topic.name for topic in TOPICS}
@@ -245,33 +227,6 @@ async def _check_cluster(cluster: Cluster, stored: StoredOffsets) -> None:
             f"The database belongs to another Kafka cluster than {cluster_id}, or to topics of "
             "another prefix: configure those that belong together, or run `headrace adopt-cluster`"
         )
-
-
-async def _grow(kafka: KafkaSettings, totals: Mapping[str, int]) -> None:
-    """Add partitions to topics up to these numbers, and wait until all brokers report them."""
-    if not totals:
-        return
-    async with open_admin(kafka) as admin:
-        try:
-            await admin.create_partitions({k: NewPartitions(v) for k, v in totals.items()})
-        except KafkaError as error:
-            raise UserError(
-                f"Kafka did not add partitions: {error}. Grant the operation Alter on the topics, "
-                "then run this again"
-            ) from error
-        deadline = time.monotonic() + _METADATA_SECONDS
-        while True:
-            described = await admin.describe_topics(list(totals))
-            behind = [f["topic"] for f in described if len(f["partitions"]) < totals[f["topic"]]]
-            leaderless = [
-                f["topic"] for f in described if any(p["leader"] < 0 for p in f["partitions"])
-            ]
-            if not behind and not leaderless:
-                return
-            if time.monotonic() > deadline:
-                names = ", ".join(sorted({*behind, *leaderless}))
-                raise UserError(f"Kafka has not created all partitions of {names}; run this again")
-            await asyncio.sleep(_POLL_SECONDS)
 
 
 def _begin_epoch(connection: Connection, epoch: int, starts: Offsets) -> None:
