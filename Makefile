@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser pooler unit test faults fuzz bench lint fmt types layers spelling deps lock docs screenshot check
+.PHONY: help setup run browser pooler proxy unit test faults fuzz bench lint fmt types layers spelling deps lock docs screenshot check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -30,6 +30,9 @@ browser: .venv/.ready ## see that there is a Chromium for the tests; apt install
 pooler: .venv/.ready ## see that there is a PgBouncer for the tests; apt installs one
 	@$(BIN)/python -m tests.fixtures.pgbouncer
 
+proxy: .venv/.ready ## see that there is an nginx for the tests; apt installs one
+	@$(BIN)/python -m tests.fixtures.nginx
+
 # The tests start hundreds of Python processes: without this, each compiles headrace and the tests.
 unit test faults: export PYTHONDONTWRITEBYTECODE :=
 
@@ -37,10 +40,10 @@ unit: .venv/.ready ## run what needs no Kafka, no PostgreSQL and no browser, wit
 	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=quick $(or $(ARGS),tests/unit tests/component tests/property \
 	  tests/contract/docs tests/contract/headrace tests/contract/infra tests/contract/producer_api tests/contract/schemas)
 
-test: setup browser pooler ## run all tests that a change needs, in three processes
+test: setup browser pooler proxy ## run all tests that a change needs, in three processes
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
-faults: setup browser pooler ## run the fault suite and all slow tests, some 40 minutes; `make test` runs its fast part
+faults: setup browser pooler proxy ## run the fault suite and all slow tests, some 40 minutes; `make test` runs its fast part
 	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or slow" $(or $(ARGS),tests)
 
 fuzz: .venv/.ready ## fuzz both compiled modules, a million inputs each under AddressSanitizer; needs clang

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -81,10 +81,11 @@ class Query:
         self.proxies = TrustedProxies()
         #: The database and the brokers, for the log message at start.
         self.sources = ""
-        self._sites_task: asyncio.Task[None] | None = None
+        self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._open_services = services
         self._exit_stack = AsyncExitStack()
-        self._metrics = Metrics(registry, lambda: reader.store.size)
+        self._metrics = Metrics(registry, lambda: reader.store.size, lambda: reader.malformed)
         self.streams = Streams(self._metrics)
         self.operations = Operations(registry, [lambda: self.problem], document)
         self.operations.is_authorized = self._may_see_details
@@ -108,7 +109,8 @@ class Query:
         (database, store) = (self._databases[0], self._reader.store)
         app.state.query, app.state.database, app.state.live_store = self, database, store
         app.state.authenticator = Authenticator(self._databases[-1], time.monotonic)
-        app.state.live_feed = LiveFeed(store, time.monotonic)
+        observe_latency = self._metrics.live_latency.observe
+        app.state.live_feed = LiveFeed(store, time.monotonic, observe_latency)
         app.state.alert_feed = AlertFeed(database, time.monotonic)
         app.state.slots, app.state.streams = ListSlots(), self.streams
         return app
@@ -135,7 +137,11 @@ class Query:
         self.operations.describe()
         self.services = await self._exit_stack.enter_async_context(self._open_services())
         self._reader.start(self._now_ms())
-        self._sites_task = asyncio.get_running_loop().create_task(self._log_sites())
+        self._tasks = [asyncio.create_task(run()) for run in (self._log_sites, *self._background)]
+
+    def add_background_task(self, background: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a task from the role's start to its stop; call this before `start`."""
+        self._background.append(background)
 
     def describe(self, address: str) -> list[str]:
         """Return log lines with the URLs of the dashboard and the API."""
@@ -154,9 +160,9 @@ class Query:
 
     async def stop(self) -> None:
         """Stop reading, and close the databases and services."""
-        if self._sites_task is not None:
-            self._sites_task.cancel()
-            await asyncio.wait([self._sites_task])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reader.stop()
         for database in self._databases:
             await database.close()
@@ -219,6 +225,7 @@ class Query:
         path = inner["path"] if inner["path"] in OPERATION_PATHS else "none"
         template = getattr(inner.get("route"), "path", path)
         self._metrics.requests.labels(template, str(status)).inc()
+        self._metrics.seconds.labels(template).observe(seconds)
         log_request(scope, f"{status} {inner['state'].get('code', '')}".rstrip(), seconds)
 
 

@@ -10,6 +10,7 @@ from fastapi.security import APIKeyCookie, APIKeyQuery, HTTPBearer
 from query_api import tokens
 from query_api.errors import ApiError, Route, responses
 from query_api.tokens import Grant
+from schemas.root_path import root_path_of
 from schemas.settings import SITE_ID
 from schemas.trusted_proxies import TrustedProxies
 from sinks.sql.engine import Database
@@ -41,8 +42,8 @@ _SECURITY = [
         APIKeyCookie(
             name=_COOKIE,
             scheme_name="cookie",
-            description="Cookie of the dashboard; _ and the port are appended if the URL has one. "
-            "Behind TLS it has the prefix __Host-.",
+            description="Cookie of the dashboard; the port and the root path are appended if the "
+            "URL has them. With TLS it has the prefix __Host-, below a root path __Secure-.",
             auto_error=False,
         )
     ),
@@ -193,17 +194,18 @@ def require_same_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is None or "authorization" in request.headers:
         return
-    host = request.headers.get("host", "")
+    host = _host_of(request)
     if not host or origin.partition("://")[2] != host:
         raise ApiError("foreign_origin", "A page of another origin cannot make this request")
 
 
 def set_cookie(response: Response, token: str, request: Request) -> None:
-    """Set the token as an HttpOnly cookie."""
+    """Set the token as an HttpOnly cookie of the paths below the root path."""
     response.set_cookie(
         _cookie_name(request),
         token,
         max_age=_COOKIE_SECONDS,
+        path=f"{root_path_of(request.scope)}/",
         secure=_is_https(request),
         httponly=True,
         samesite="strict",
@@ -211,19 +213,36 @@ def set_cookie(response: Response, token: str, request: Request) -> None:
 
 
 def _cookie_name(request: Request) -> str:
-    """Return the cookie name with the port, because all ports of a host share cookies.
+    """Return the cookie name with the port and the root path.
 
-    With TLS, the prefix `__Host-` forbids that another host or a page without TLS sets it.
+    All ports of a host share cookies, and a request has those of all paths above its own. With TLS,
+    the prefix `__Host-` forbids that another host or a page without TLS sets the cookie. It also
+    requires the path /: below a root path, the prefix is `__Secure-`, so that browsers do not send
+    the token to the other applications of the host.
     """
-    port = _PORT.fullmatch(request.headers.get("host", ""))
-    name = f"{_COOKIE}_{port[1]}" if port else _COOKIE
-    return f"__Host-{name}" if _is_https(request) else name
+    port = _PORT.fullmatch(_host_of(request))
+    root_path = root_path_of(request.scope)
+    name = (f"{_COOKIE}_{port[1]}" if port else _COOKIE) + root_path.replace("/", "_")
+    if not _is_https(request):
+        return name
+    return f"__Secure-{name}" if root_path else f"__Host-{name}"
+
+
+def _host_of(request: Request) -> str:
+    """Return the host that the client requested, with the port if the URL has one."""
+    proxies, peer = _proxy_of(request)
+    host = proxies.host(peer, request.scope["headers"])
+    return host or request.headers.get("host", "")
 
 
 def _is_https(request: Request) -> bool:
     """Return True if the client uses TLS, also if it ends at a trusted proxy."""
     if request.scope.get("scheme") == "https":
         return True
-    proxies: TrustedProxies = request.app.state.query.proxies
-    peer = request.client.host if request.client else ""
+    proxies, peer = _proxy_of(request)
     return proxies.is_https(peer, request.scope["headers"])
+
+
+def _proxy_of(request: Request) -> tuple[TrustedProxies, str]:
+    """Return the trusted proxies, and the address of the peer, which may be one of them."""
+    return request.app.state.query.proxies, request.client.host if request.client else ""

@@ -20,14 +20,26 @@ class _Sent(NamedTuple):
     live: Live
     message: bytes
     at: float
+    #: The log time (ms) of the newest event in it.
+    newest_ms: int
 
 
 class LiveFeed:
-    """Merges the live counters of a site once for all of its clients; `clock` is in seconds."""
+    """Merges the live counters of a site once for all of its clients; `clock` is in seconds.
 
-    def __init__(self, store: LiveStore, clock: Callable[[], float]) -> None:
+    `observe_latency` is called with the time (s) from the confirmation of the newest event to the
+    message that contains it.
+    """
+
+    def __init__(
+        self,
+        store: LiveStore,
+        clock: Callable[[], float],
+        observe_latency: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._observe_latency = observe_latency
         self._sent: OrderedDict[tuple[str, bool], _Sent] = OrderedDict()
 
     def watch(self, site_id: str, *, latest: bool) -> sse.Source:
@@ -56,7 +68,11 @@ class LiveFeed:
             self._sent[key] = previous._replace(at=now)
         else:
             message = sse.event("live", msgspec.json.encode(live))
-            self._sent[key] = _Sent(live, message, now)
+            newest_ms = self._store.newest_ms(site_id)
+            # The first message of a stream contains events from before.
+            if previous is not None and newest_ms > previous.newest_ms:
+                self._observe_latency(max(0.0, self._store.now_ms() - newest_ms) / 1_000)
+            self._sent[key] = _Sent(live, message, now, newest_ms)
         self._sent.move_to_end(key)
         if len(self._sent) > _MAX_SITES:
             self._sent.popitem(last=False)

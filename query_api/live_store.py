@@ -31,6 +31,8 @@ class _Partial(NamedTuple):
     at_ms: int
     message: bytes
     activity: Activity
+    #: The log time of the newest event; 0 without one.
+    newest_ms: int
 
 
 class LiveStore:
@@ -42,7 +44,7 @@ class LiveStore:
     """
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._sites: dict[str, dict[int, _Partial]] = {}
         #: For each partition, the time (ms) until which its counters are complete.
         self._complete_until: dict[int, int] = {}
@@ -73,7 +75,8 @@ class LiveStore:
         site_id, partition = counters.site_id, counters.partition
         self._expire()
         old = self._sites.get(site_id, {}).get(partition)
-        partial = _Partial(at_ms, message, activity_of(counters))
+        newest_ms = max((event.at_ms for event in counters.latest), default=0)
+        partial = _Partial(at_ms, message, activity_of(counters), newest_ms)
         growth = len(message) - (len(old.message) if old else 0)
         if not self._fits(site_id, growth) and not self._evict_for(site_id, partial, growth):
             self.rejected += 1
@@ -118,7 +121,7 @@ class LiveStore:
 
     def begin_load(self) -> None:
         """Mark the store as incomplete. Must be called before the first `put`."""
-        self._partitions, self._started_ms = None, self._now_ms()
+        self._partitions, self._started_ms = None, self.now_ms()
 
     def finish_load(self, partitions: Collection[int]) -> None:
         """Mark the existing records of all partitions as loaded."""
@@ -127,7 +130,7 @@ class LiveStore:
     def update_completeness(self, ages_ms: Mapping[int, int], at_ms: int) -> None:
         """Apply a report with the record timestamp `at_ms` (`schemas.headers.unpack_counted`)."""
         for partition, age_ms in ages_ms.items():
-            until_ms = min(at_ms, self._now_ms()) - age_ms
+            until_ms = min(at_ms, self.now_ms()) - age_ms
             previous_ms = self._complete_until.get(partition, 0)
             self._complete_until[partition] = max(until_ms, previous_ms)
 
@@ -137,7 +140,7 @@ class LiveStore:
         If the counters are not up to date, `stalled_since` is the time until which they are
         complete. Otherwise it is None with `latest`, and absent without.
         """
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         partials = self._fresh(site_id, now_ms)
         snapshot = live.merge(site_id, partials, now_ms)
         stalled_since = self._stalled_since(now_ms)
@@ -162,6 +165,11 @@ class LiveStore:
             return None
         return live.iso(until_ms)
 
+    def newest_ms(self, site_id: str) -> int:
+        """Return the log time (ms) of the newest event of a site; 0 if it has no counters."""
+        partials = self._sites.get(site_id, {}).values()
+        return max((partial.newest_ms for partial in partials), default=0)
+
     def sites(self, limit: int, after: str = "") -> list[str]:
         """Return the active sites by name, after `after`."""
         self._expire()
@@ -177,7 +185,7 @@ class LiveStore:
 
     def _expire(self) -> None:
         """Remove expired counters, at most every few seconds."""
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         if now_ms - self._expired_ms < _EXPIRE_EVERY_MS:
             return
         self._expired_ms = now_ms

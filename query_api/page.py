@@ -12,6 +12,7 @@ from query_api.auth import Authenticator, require_same_origin, set_cookie, token
 from query_api.errors import Route, responses
 from query_api.models import PageTokenBody
 from query_api.request_body import JsonBody, openapi_body
+from schemas.root_path import root_path_of
 from sinks.delivery.subscription_spec import parse
 
 TAG = "Dashboard"
@@ -49,7 +50,10 @@ async def show_page(
     del site  # read by the page
     if access_token is not None:
         return await _redirect(request)
-    page = files("query_api").joinpath("page", "index.html").read_bytes()
+    page = files("query_api").joinpath("page", "index.html").read_text("utf-8")
+    if root_path := root_path_of(request.scope):
+        # The URL may lack its trailing slash, to which paths in the page would be relative.
+        page = page.replace('"page/', f'"{root_path}/page/')
     return HTMLResponse(page, headers=_HEADERS)
 
 
@@ -103,7 +107,7 @@ async def _redirect(request: Request) -> Response:
     response = Response(status_code=303, headers={"referrer-policy": "no-referrer"})
     # Not `RedirectResponse`, which quotes non-ASCII characters.
     location = (b"/?" + rest if rest else b"/") + fragment
-    response.headers["location"] = location.decode("latin-1")
+    response.headers["location"] = root_path_of(request.scope) + location.decode("latin-1")
     if is_valid:
         set_cookie(response, token, request)
     return response

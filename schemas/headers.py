@@ -8,6 +8,8 @@ from typing import NamedTuple
 EVENT_ID = "id"
 #: The event type's name, or `tick`.
 TYPE = "type"
+#: The trace that the record is a part of (W3C Trace Context), if that is sampled.
+TRACEPARENT = "traceparent"
 #: Present if the client chose the event id, so that a retry has the same one.
 CLIENT_ID = "client-id"
 #: Present if the event is stored, but not counted; the value is `RawEvent.excluded`.
@@ -39,6 +41,7 @@ COUNTED = "counted"
 
 Headers = Sequence[tuple[str, bytes]]
 
+_TRACEPARENT_PARTS = 4
 _SOURCE = struct.Struct(">iqq")
 _COUNTED = struct.Struct(">iq")
 
@@ -83,6 +86,12 @@ def unpack_counted(value: bytes) -> dict[int, int]:
         return dict(_COUNTED.iter_unpack(value))
     except struct.error as error:
         raise ValueError(f"the header {COUNTED!r} has {len(value)} bytes, not 12 each") from error
+
+
+def trace_id_of(headers: Iterable[tuple[str, bytes]]) -> str:
+    """Return the id of the trace that a record is a part of; empty if it is not traced."""
+    parts = (find(headers, TRACEPARENT) or b"").decode("latin-1").split("-")
+    return parts[1] if len(parts) == _TRACEPARENT_PARTS else ""
 
 
 def find(headers: Iterable[tuple[str, bytes]], name: str) -> bytes | None:

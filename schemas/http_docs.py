@@ -11,6 +11,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from schemas.root_path import root_path_of
+
 Document = dict[str, Any]
 Scope = Mapping[str, Any]
 
@@ -22,7 +24,9 @@ _SCHEMES = frozenset({"http", "https"})
 
 
 def base_of(scope: Scope) -> str:
-    """Return the base URL that the client used; empty if the Host header is missing or invalid.
+    """Return the base URL that the client used, with the root path and without trailing slash.
+
+    Empty if the Host header is missing or invalid.
 
     X-Forwarded-Host and X-Forwarded-Proto are trusted, because only examples depend on it.
     """
@@ -33,22 +37,25 @@ def base_of(scope: Scope) -> str:
 
     host = first(b"x-forwarded-host") or first(b"host")
     scheme = first(b"x-forwarded-proto").lower() or scope.get("scheme", "http")
-    return f"{scheme}://{host}" if _HOST.fullmatch(host) and scheme in _SCHEMES else ""
+    base = f"{scheme}://{host}{root_path_of(scope)}"
+    return base if _HOST.fullmatch(host) and scheme in _SCHEMES else ""
 
 
-def served(document: Document, base: str) -> Document:
-    """Return the document with its `servers`: `base`, and the URL of the document."""
+def served(document: Document, base: str, root_path: str = "") -> Document:
+    """Return the document with its `servers`: `base`, and the root path of the document's host."""
     own = (
         [{"url": base, "description": "This server, at the address of your request."}]
         if base
         else []
     )
-    return {**document, "servers": [*own, {"url": "/", "description": "The document's origin."}]}
+    document_origin = {"url": root_path or "/", "description": "The document's origin."}
+    return {**document, "servers": [*own, document_origin]}
 
 
 def openapi(document: Document, scope: Scope) -> bytes:
     """Return the document for a request, as JSON."""
-    return json.dumps(served(document, base_of(scope)), ensure_ascii=False).encode()
+    described = served(document, base_of(scope), root_path_of(scope))
+    return json.dumps(described, ensure_ascii=False).encode()
 
 
 def page(document: Document, scope: Scope) -> bytes:
@@ -59,6 +66,7 @@ def page(document: Document, scope: Scope) -> bytes:
         "title": escape(document["info"]["title"]),
         "about": escape(document["info"]["description"]),
         "base": escape(base),
+        "root_path": escape(root_path_of(scope)),
         "contents": "".join(_contents(document)),
         "operations": "".join(_operations(document, base)),
         "webhooks": "".join(_webhooks(document)),

@@ -1,5 +1,6 @@
 """The origins whose pages may send events of a site."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,6 +12,9 @@ _MAX_CACHED = 256
 #: The longest host name is 253 characters; a client may send a much longer header.
 _MAX_CHARACTERS = 300
 _WEB = frozenset({"http:", "https:"})
+_EXAMPLES = "https://shop.example, *.shop.example or http://localhost:3000"
+#: Parts of a URL that an origin does not have.
+_MORE = re.compile(r"[/\\?#@]")
 
 
 class Origin(NamedTuple):
@@ -52,15 +56,28 @@ class Origins:
         )
 
 
-def is_pattern(text: str) -> bool:
-    """Return True for an origin without a path, or a host without a port, for `Origins`."""
+def normalized_pattern(text: str) -> str:
+    """Return a pattern for `Origins` as browsers write it: lower case, ASCII, no default port.
+
+    Raises ValueError if it is not an origin without a path, or a host without a port; the message
+    says what is right.
+    """
     pattern = _pattern(text)
-    if not pattern.host or "*" in pattern.host.removeprefix("*."):
-        return False
-    if not pattern.scheme:
-        return text == pattern.host and ("." in text or text == "localhost")
-    shown = f"{pattern.scheme}//{pattern.host}"
-    return text == (f"{shown}:{pattern.port}" if pattern.port else shown)
+    name = pattern.host.removeprefix("*.")
+    is_name = bool(pattern.scheme) or "." in name or name == "localhost"
+    if not name or "*" in name or not is_name:
+        raise ValueError(f"must be an origin, such as {_EXAMPLES}")
+    normal = f"{pattern.scheme}//{pattern.host}" if pattern.scheme else pattern.host
+    if pattern.port:
+        normal += f":{pattern.port}"
+    authority = text.rpartition("://")[2].strip().removesuffix("/")
+    if _MORE.search(authority):
+        raise ValueError(f"must be an origin, without a user, path and query: {normal}")
+    if not pattern.scheme and ":" in authority:
+        raise ValueError(
+            f"must be an origin with a scheme, because it has a port: https://{normal}"
+        )
+    return normal
 
 
 def parse_origin(url: str) -> Origin | None:

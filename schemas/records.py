@@ -123,7 +123,8 @@ class VisitorClient(Struct, kw_only=True, frozen=True, gc=False):
 class Visit(Struct, kw_only=True, gc=False):
     """A session window: a maximal run of events without an inactivity gap (design D9).
 
-    `hosts` are the site's own hosts in its events, without `www.`. `spare_referrers` are later
+    `hosts` are the site's own hosts in its events, without `www.`; those of vouched events have the
+    prefix `key:` or `origin:` (`streams.domain.sessions.referrers`). `spare_referrers` are later
     referrers, which replace `referrer` if it turns out to be one of these hosts.
     `trust` is the highest trust of its events.
     """
@@ -399,6 +400,29 @@ class Salt(Struct, kw_only=True, gc=False):
     created_at: int
 
 
+class RejectionCount(Struct, gc=False):
+    """Events of a site that access control rejected; `site_id` "": of sites not registered."""
+
+    site_id: str
+    reason: str
+    events: int
+
+
+class ProcessStatus(Struct, kw_only=True, gc=False):
+    """What a process reports about itself. `stopped` is True in its last record."""
+
+    process_id: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    started_at: int
+    stopped: bool = False
+    not_ready: str | None = None
+    counters: dict[str, int] = {}
+    rejections: list[RejectionCount] = []
+
+
 Record = (
     RawEvent
     | SessionState
@@ -413,4 +437,5 @@ Record = (
     | Salt
     | BlockedId
     | Site
+    | ProcessStatus
 )

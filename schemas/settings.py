@@ -15,7 +15,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.kafka_settings import KafkaSettings
 from schemas.kubernetes import is_service_variable
+from schemas.observation_settings import LogSettings, MetricsSettings, TracingSettings
 from schemas.postgres_url import parse_postgres_url
+from schemas.root_path import parse_root_path
 from schemas.secret_files import is_readable, read_keys, read_secret_file
 from schemas.sqlite_url import parse_sqlite_url
 
@@ -136,8 +138,18 @@ class ApiSettings(_Group):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="networks of reverse proxies, comma-separated CIDRs, whose X-Forwarded-For or "
-        "Forwarded, X-Forwarded-Proto and country headers are used",
+        "Forwarded, X-Forwarded-Proto, -Host, -Prefix and country headers are used",
     )
+    root_path: str = Field(
+        "",
+        description="path of a reverse proxy below which all roles are reached, such as /headrace; "
+        "without it, the X-Forwarded-Prefix of a trusted proxy",
+    )
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_root_path(cls, path: str) -> str:
+        return parse_root_path(path)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -337,6 +349,9 @@ class Settings(BaseSettings):
     webhooks: WebhooksSettings = WebhooksSettings()
     retention: RetentionSettings = RetentionSettings()
     secrets: SecretsSettings = SecretsSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 #: The groups by their names in environment variables.

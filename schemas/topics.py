@@ -206,6 +206,16 @@ SALTS = Topic(
 )
 
 
+PROCESSES = Topic(
+    "processes",
+    "the status of each process of headrace, every few seconds; read by `headrace status`",
+    key="process_id",
+    record="ProcessStatus",
+    retention_ms=_HOUR_MS,
+    is_global=True,
+)
+
+
 def dead_letters_of(topic: str) -> str:
     """Return the name of the dead letter topic of `topic`."""
     return f"{topic}-dlq"
@@ -246,5 +256,6 @@ TOPICS: tuple[Topic, ...] = (
     CLUSTER_EPOCHS,
     LIVE_COUNTERS,
     SALTS,
+    PROCESSES,
     *DEAD_LETTERS,
 )

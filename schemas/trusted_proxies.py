@@ -1,8 +1,10 @@
 """The client address of a request that trusted reverse proxies forwarded."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+
+from schemas.forwarded import elements_from_end
 
 #: A header of a request: its name in lower case, and its value.
 RawHeader = tuple[bytes, bytes]
@@ -26,13 +28,13 @@ class TrustedProxies:
     def client_address(self, peer: str, headers: Iterable[RawHeader]) -> str:
         """Return the last address of the forwarding chain that is not a trusted proxy.
 
-        `X-Forwarded-For` takes precedence over `Forwarded`. An entry that is not an address ends
-        the search, because nothing before it can be verified.
+        `X-Forwarded-For` takes precedence over `Forwarded` (RFC 7239). An entry that is not an
+        address ends the search, because nothing before it can be verified.
         """
         if not self.trusts(peer):
             return peer
         client = peer
-        for hop in reversed(_hops(headers)):
+        for hop in _hops_from_end(headers):
             if (address := parse_address(hop)) is None:
                 break
             client = str(address)
@@ -42,10 +44,22 @@ class TrustedProxies:
 
     def is_https(self, peer: str, headers: Iterable[RawHeader]) -> bool:
         """Return True if a trusted proxy received the request over TLS."""
-        return self.trusts(peer) and any(
-            name == b"x-forwarded-proto" and value.rpartition(b",")[2].strip().lower() == b"https"
-            for name, value in headers
-        )
+        return self._nearest(peer, headers, b"x-forwarded-proto", "proto").lower() == "https"
+
+    def host(self, peer: str, headers: Iterable[RawHeader]) -> str:
+        """Return the host, with a port if any, that a trusted proxy was asked for; else ""."""
+        return self._nearest(peer, headers, b"x-forwarded-host", "host")
+
+    def _nearest(
+        self, peer: str, headers: Iterable[RawHeader], header: bytes, parameter: str
+    ) -> str:
+        """Return the value that the nearest proxy set in `header`, else in `Forwarded`."""
+        lines = list(headers) if self.trusts(peer) else []
+        if values := _values(lines, header):
+            return values[-1].rpartition(",")[2].strip()
+        for value in _values(lines, b"forwarded")[-1:]:
+            return next(elements_from_end(value), {}).get(parameter, "")
+        return ""
 
     def _search(self, text: str) -> bool:
         address = parse_address(text)
@@ -74,19 +88,15 @@ def is_forwarded(headers: Iterable[RawHeader]) -> bool:
     return any(name in {b"x-forwarded-for", b"forwarded"} for name, _ in headers)
 
 
-def _hops(headers: Iterable[RawHeader]) -> list[str]:
-    """Return the entries of the forwarding headers, the client's first."""
-    values: dict[bytes, list[str]] = {b"x-forwarded-for": [], b"forwarded": []}
-    for name, value in headers:
-        if name in values:
-            values[name] += value.decode("latin-1").split(",")
-    return values[b"x-forwarded-for"] or [_for(element) for element in values[b"forwarded"]]
+def _hops_from_end(headers: Iterable[RawHeader]) -> Iterator[str]:
+    """Yield the entries of the forwarding headers, the nearest proxy's first."""
+    lines = list(headers)
+    if forwarded_for := _values(lines, b"x-forwarded-for"):
+        yield from reversed(",".join(forwarded_for).split(","))
+    for value in reversed(_values(lines, b"forwarded")) if not forwarded_for else ():
+        for parameters in elements_from_end(value):
+            yield parameters.get("for", "")
 
 
-def _for(element: str) -> str:
-    """Return the parameter `for` of an element of `Forwarded` (RFC 7239); empty without one."""
-    for parameter in element.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "for":
-            return value
-    return ""
+def _values(headers: Iterable[RawHeader], wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in headers if name == wanted]

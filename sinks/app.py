@@ -22,6 +22,7 @@ from sinks.delivery.retention import Retention as DeliveryRetention
 from sinks.delivery.secret_box import SecretBox, encrypt_all
 from sinks.delivery.sender import Sender
 from sinks.delivery.service import Subscriptions
+from sinks.metrics import Latencies, SinkMetrics
 from sinks.sites.reconciler import SiteReconciler
 from sinks.sql.digests import DeliveryLimits
 from sinks.sql.engine import Database
@@ -71,15 +72,21 @@ async def _run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker]
     )
     try:
         await writer.check_cluster()
-        worker = _build(kafka, writer)
-        async with _open_delivery(settings, worker, writer), _open_sites(settings, worker, writer):
+        worker, latencies = build(kafka, writer)
+        async with (
+            _open_delivery(settings, worker, writer) as dispatcher,
+            _open_sites(settings, worker, writer),
+        ):
+            worker.metrics.registry.register(SinkMetrics(latencies, writer, dispatcher))
             watch(worker)
             await worker.run(stop)
     finally:
         await writer.close()
 
 
-def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
+def build(kafka: KafkaSettings, writer: Writer) -> tuple[Worker, Latencies]:
+    """Return the worker of the role with its agents, and the latencies that they measure."""
+
     async def start_offsets(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the offsets in `consumer_offsets`, which override the group's (design D10)."""
         ends = await worker.group.end_offsets(sources)
@@ -93,10 +100,10 @@ def _build(kafka: KafkaSettings, writer: Writer) -> Worker:
         kafka,
         positions=start_offsets,
         max_refused_in_a_row=kafka.max_refused_in_a_row,
+        role="sinks",
     )
     worker.checks.append(lambda: writer.problem)
-    sink_agents.register(worker, writer)
-    return worker
+    return worker, sink_agents.register(worker, writer)
 
 
 def delivery_retention(database: Database, settings: Settings) -> DeliveryRetention:
@@ -133,7 +140,9 @@ async def _open_sites(settings: Settings, worker: Worker, writer: Writer) -> Asy
 
 
 @asynccontextmanager
-async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
+async def _open_delivery(
+    settings: Settings, worker: Worker, writer: Writer
+) -> AsyncIterator[Dispatcher]:
     """Run delivery, reconciliation and retention as background jobs of the worker.
 
     They share the writer's database: on SQLite, a second connection would wait seconds for the
@@ -169,6 +178,6 @@ async def _open_delivery(settings: Settings, worker: Worker, writer: Writer) -> 
         for job in (table.run, dispatcher.run, reconcile, purge_deliveries, purge):
             worker.background(job)
         try:
-            yield
+            yield dispatcher
         finally:
             await reader.close()

@@ -50,13 +50,14 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     kafka = settings.kafka
     await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
     epoch = await find_epoch(kafka)
-    worker = _build(settings, epoch)
+    worker = build(settings, epoch)
     watch(worker)
     worker.expired = await route_again(kafka, prefixed(APP_ID), flow(), stop, worker.leaders)
     await worker.run(stop)
 
 
-def _build(settings: Settings, epoch: Epoch) -> Worker:
+def build(settings: Settings, epoch: Epoch) -> Worker:
+    """Return the worker of the role with its agents, for a cluster in this epoch."""
     kafka, session = settings.kafka, settings.session
     worker = Worker(
         prefixed(APP_ID),
@@ -64,6 +65,7 @@ def _build(settings: Settings, epoch: Epoch) -> Worker:
         max_refused_in_a_row=kafka.max_refused_in_a_row,
         capacity=Capacity(settings.streams.max_states, settings.streams.max_state_bytes),
         epoch=epoch.number,
+        role="streams",
     )
     tail = LogTail(kafka, EVENTS_SESSION.name, CLIENT_IDS.limit)
     rules = SessionRules.of_seconds(

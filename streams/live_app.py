@@ -20,6 +20,7 @@ from streams.app import APP_ID as ROUTER_ID
 from streams.engine.cluster import wait_for_cluster
 from streams.engine.offset_range import offset_ranges_since
 from streams.engine.worker import Worker
+from streams.live_metrics import LiveMetrics
 
 #: The consumer group, before its prefix: never renamed.
 APP_ID = "headrace-live"
@@ -35,12 +36,13 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     """
     kafka = settings.kafka
     cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
-    worker = _build(kafka, cluster.epoch)
+    worker = build(kafka, cluster.epoch)
     watch(worker)
     await worker.run(stop)
 
 
-def _build(kafka: KafkaSettings, epoch: int) -> Worker:
+def build(kafka: KafkaSettings, epoch: int) -> Worker:
+    """Return the worker of the role with its agents, for a cluster with this epoch."""
     counting = count_live.Counting()
 
     async def positions(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -52,7 +54,8 @@ def _build(kafka: KafkaSettings, epoch: int) -> Worker:
         begins = counting.assign(ranges)
         return {tp: begins[tp.partition] for tp in sources}
 
-    worker = Worker(prefixed(APP_ID), kafka, positions=positions)
+    worker = Worker(prefixed(APP_ID), kafka, positions=positions, role="live")
     count_live.register(worker, counting)
+    worker.metrics.registry.register(LiveMetrics(counting))
     report_live.register(worker, counting, kafka, prefixed(ROUTER_ID), epoch)
     return worker

@@ -254,8 +254,6 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
     named_by = min(active, key=lambda pair: pair[1].offset)[0]
     name = f"{named_by.site_id}:{named_by.session_id}:{named_by.event_id}"
     utms = [event.utm for event in trusted if event.utm]
-    # Case, port and `www.` do not matter.
-    own = {_plain_host(text) for event in events for text in (event.hostname, event.url)} - {""}
     return {
         "visit_id": str(uuid5(VISIT_IDS, name)),
         "site_id": events[0].site_id,
@@ -270,7 +268,9 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
         "entry_path": page_of(pages[0].path, pages[0].url) if pages else None,
         "exit_path": page_of(last[0].path, last[0].url) if last else None,
         "referrer": _first(
-            event.referrer for event in trusted if _plain_host(event.referrer) not in own
+            event.referrer
+            for event in trusted
+            if _plain_host(event.referrer) not in _own_hosts(event, trusted)
         ),
         "utm_source": _first(utm.source for utm in utms),
         "utm_medium": _first(utm.medium for utm in utms),
@@ -281,6 +281,16 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
         "errors": types.count("error"),
         "payments": types.count("payment"),
     }
+
+
+def _own_hosts(event: RawEvent, all_events: Sequence[RawEvent]) -> set[str]:
+    """Return the hosts that events at least as trusted name as the site's own.
+
+    Case, port and `www.` do not matter.
+    """
+    level = _LEVELS.index(event.trust)
+    named_by = [one for one in all_events if _LEVELS.index(one.trust) <= level]
+    return {_plain_host(text) for one in named_by for text in (one.hostname, one.url)} - {""}
 
 
 def _attributes(trusted: Sequence[RawEvent]) -> Row:

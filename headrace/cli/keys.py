@@ -26,7 +26,8 @@ def create_key(
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Create a site key and print it on the last line. It cannot be shown again."""
-    from headrace.ops.sites import not_registered, use_sites
+    from headrace.ops.services import use_sites
+    from headrace.ops.sites import not_registered
 
     made = asyncio.run(
         use_sites(
@@ -43,7 +44,8 @@ def list_keys(site: _SiteOption, data_dir: DataDirOption = DEFAULT) -> None:
     """List the keys of a site."""
     from rich.table import Table
 
-    from headrace.ops.sites import not_registered, use_sites
+    from headrace.ops.services import use_sites
+    from headrace.ops.sites import not_registered
     from headrace.terminal.tables import table_console, visible
 
     found = asyncio.run(use_sites(data_dir, lambda one: one.get(site), not_registered(site)))
@@ -64,7 +66,7 @@ def revoke_key(
 ) -> None:
     """Revoke a site key. Events with it are rejected within 5 s."""
     from headrace.errors import UserError
-    from headrace.ops.sites import use_sites
+    from headrace.ops.services import use_sites
 
     missing = f"There is no key {key_id}"
 

@@ -14,7 +14,9 @@ from rich.text import Text
 
 from headrace.cli import admin, roles
 from headrace.cli.adopt_cluster import adopt_cluster
+from headrace.cli.alerts import alerts
 from headrace.cli.audit import audit, rebuild
+from headrace.cli.blocks import blocks
 from headrace.cli.demo import demo
 from headrace.cli.dlq import dlq
 from headrace.cli.erase import erase
@@ -61,6 +63,8 @@ app.add_typer(dlq, name="dlq")
 app.add_typer(sites, name="sites")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
+app.add_typer(alerts, name="alerts")
+app.add_typer(blocks, name="blocks")
 app.add_typer(rebuild, name="rebuild")
 app.command(hidden=True)(roles.web)
 

@@ -1,12 +1,15 @@
 """`headrace api`, `query`, `streams`, `live`, `sinks`: run one role in the foreground."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from producer_api.http.server import Application
+    from headrace.roles.web import Web
+    from producer_api.http.app import Api
+    from query_api.app import Query
     from schemas.settings import Settings
 
 _StatusFile = Annotated[Path | None, typer.Option(hidden=True)]
@@ -17,12 +20,18 @@ def api() -> None:
     from prometheus_client import REGISTRY
 
     from headrace.local.data_dir import role_settings
-    from headrace.roles.api import create_api
+    from headrace.roles.api import create_api, report_api
+    from headrace.roles.heartbeat import send_heartbeats
     from headrace.roles.logs import configure_logging
+    from headrace.roles.metrics import ReadyMetrics
 
     settings = role_settings()
-    configure_logging()
-    _serve(create_api(settings, registry=REGISTRY), settings)
+    configure_logging(settings.log, "api")
+    app = create_api(settings, registry=REGISTRY)
+    REGISTRY.register(ReadyMetrics("api", app.operations.checks))
+    read = partial(report_api, app)
+    app.add_background_task(partial(send_heartbeats, settings.kafka, "api", read))
+    _serve(app, settings)
 
 
 def query() -> None:
@@ -30,12 +39,17 @@ def query() -> None:
     from prometheus_client import REGISTRY
 
     from headrace.local.data_dir import role_settings
+    from headrace.roles.heartbeat import Report, send_heartbeats
     from headrace.roles.logs import configure_logging
+    from headrace.roles.metrics import ReadyMetrics
     from query_api.app import create_query
 
     settings = role_settings()
-    configure_logging()
+    configure_logging(settings.log, "query")
     app = create_query(settings, registry=REGISTRY)
+    REGISTRY.register(ReadyMetrics("query", app.operations.checks))
+    read = lambda: Report(app.problem)  # noqa: E731
+    app.add_background_task(partial(send_heartbeats, settings.kafka, "query", read))
     _serve(app, settings)
 
 
@@ -50,20 +64,19 @@ def web(
     `status_dir` is the directory with the status files of the workers of the other roles, which
     are `worker`. `peer` are all web processes that share the port; `name` is this one.
     """
-    from functools import partial
-
     from prometheus_client import REGISTRY, CollectorRegistry
 
     from headrace.local.data_dir import role_settings
     from headrace.local.disk_space import DiskSpace
+    from headrace.roles.heartbeat import send_heartbeats
     from headrace.roles.logs import configure_logging
     from headrace.roles.metrics import RoleMetrics
     from headrace.roles.status import why_not_ready
     from headrace.roles.web import create_web
-    from headrace.roles.web_workers import WorkerMetrics, report_status, write_metrics
+    from headrace.roles.web_workers import WorkerMetrics, keep_metrics, report_status
 
     settings = role_settings()
-    configure_logging()
+    configure_logging(settings.log, "web")
     status_files = [status_dir / f"{one}.json" for one in worker]
     checks = [lambda path=path: why_not_ready(path) for path in status_files]
     # On a full disk, Kafka exits and roles cannot update their status files.
@@ -71,6 +84,7 @@ def web(
     app = create_web(settings, ready_checks=checks, first_checks=[disk.problem], registry=REGISTRY)
     status_file = status_dir / f"{name}.json"
     app.add_background_task(partial(report_status, status_file, app.operations.problem))
+    app.add_background_task(partial(send_heartbeats, settings.kafka, "web", app.report))
     if len(peer) == 1:
         REGISTRY.register(RoleMetrics(status_files))
     else:
@@ -78,7 +92,7 @@ def web(
         app.operations.registry = CollectorRegistry()
         app.operations.registry.register(WorkerMetrics(name, REGISTRY, others))
         app.operations.registry.register(RoleMetrics(status_files))
-        app.add_background_task(partial(write_metrics, status_dir / f"{name}.prom", REGISTRY))
+        app.add_background_task(partial(keep_metrics, REGISTRY, status_file))
     _serve(app, settings, shares_port=len(peer) > 1)
 
 
@@ -137,13 +151,16 @@ def sinks(
         ) from error
 
 
-def _serve(app: "Application", settings: "Settings", *, shares_port: bool = False) -> None:
+def _serve(app: "Api | Query | Web", settings: "Settings", *, shares_port: bool = False) -> None:
     from headrace.local.options import cannot_listen
+    from headrace.roles.metrics_server import serve_metrics
     from producer_api.http.listen import ListenError
     from producer_api.http.server import serve_app
 
+    (registry, checks) = (app.operations.registry, app.operations.checks)
     try:
-        code = serve_app(app, settings.api, shares_port=shares_port)
+        with serve_metrics(registry, checks, settings.metrics):
+            code = serve_app(app, settings.api, shares_port=shares_port)
     except ListenError as error:
         raise cannot_listen(error, "HEADRACE_API__HOST and HEADRACE_API__PORT") from None
     raise typer.Exit(code)

@@ -64,7 +64,8 @@ def add_site(
 ) -> None:
     """Register a site, and print what to put into its pages."""
     from headrace.local.data_dir import read_settings
-    from headrace.ops.sites import public_address, use_sites
+    from headrace.ops.services import use_sites
+    from headrace.ops.sites import public_address
 
     rules = _rules(origin, require_key, events_per_second, count_bots, visitor_ids, opt_out)
     asyncio.run(use_sites(data_dir, lambda service: service.add({"site_id": site, **rules})))
@@ -83,7 +84,7 @@ def list_sites(data_dir: DataDirOption = DEFAULT) -> None:
     """List registered sites."""
     from rich.table import Table
 
-    from headrace.ops.sites import use_sites
+    from headrace.ops.services import use_sites
     from headrace.terminal.tables import table_console
 
     found = asyncio.run(use_sites(data_dir, lambda service: service.list()))
@@ -106,7 +107,8 @@ def list_sites(data_dir: DataDirOption = DEFAULT) -> None:
 @sites.command("show")
 def show_site(site: _Site, data_dir: DataDirOption = DEFAULT) -> None:
     """Show the rules of a site."""
-    from headrace.ops.sites import not_registered, use_sites
+    from headrace.ops.services import use_sites
+    from headrace.ops.sites import not_registered
 
     found = asyncio.run(use_sites(data_dir, lambda one: one.get(site), not_registered(site)))
     limit = found["events_per_second"]
@@ -142,7 +144,8 @@ def update_site(
 ) -> None:
     """Change rules of a site. Given lists replace those that it has."""
     from headrace.errors import UsageError
-    from headrace.ops.sites import not_registered, use_sites
+    from headrace.ops.services import use_sites
+    from headrace.ops.sites import not_registered
 
     if all_origins and origin:
         raise UsageError("Give either --origin or --all-origins")
@@ -173,7 +176,7 @@ def remove_site(
     from headrace.ops.erase import receipt
     from headrace.ops.erase.run import erase
     from headrace.ops.erase.selection import Selection
-    from headrace.ops.sites import use_sites
+    from headrace.ops.services import use_sites
 
     checked_site(site, "SITE")
     if not yes:

@@ -9,30 +9,25 @@ from headrace.local.data_dir_option import DEFAULT, DataDirOption
 
 def status(
     data_dir: DataDirOption = DEFAULT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; with --watch one object per line.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update until Ctrl-C.")] = False,
 ) -> None:
-    """Show problems and their fixes, consumer lag, rates, commits, dead letters and row counts.
+    """Show problems and their fixes, processes, consumer lag, rates, dead letters and row counts.
 
-    Exits with 1 if there is a problem. Rates are measured over three seconds.
+    Covers all processes of a cluster, on all machines. Exits with 1 if there is a problem. Rates
+    are measured over three seconds.
     """
     import asyncio
-    from datetime import UTC, datetime
+    from contextlib import suppress
 
-    import msgspec
-    from rich.console import Console
-    from rich.text import Text
-
-    from headrace.ops.status import table
     from headrace.ops.status.collect import collect_status
-    from headrace.terminal.tables import table_console
+    from headrace.ops.status.screen import show, watching
 
-    with Console(stderr=True).status("Measuring rates, a few seconds …"):
-        report = asyncio.run(collect_status(data_dir))
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
-    else:
-        console = table_console()
-        for part in table.render_status(report, datetime.now(UTC)):
-            console.print(part, soft_wrap=isinstance(part, Text))
-    if report.problems:
+    if watch:
+        with suppress(KeyboardInterrupt), watching(as_json=as_json) as update:
+            while True:
+                update(asyncio.run(collect_status(data_dir)))
+    elif show(lambda: asyncio.run(collect_status(data_dir)), as_json=as_json).problems:
         raise typer.Exit(1)

@@ -14,7 +14,13 @@ from headrace.local.process import read_pid
 from headrace.local.saved_options import Loaded, SavedOptions
 from headrace.local.workers import in_order
 from schemas.kafka_settings import KafkaSettings
-from schemas.settings import DatabaseSettings, Settings, SettingsError, load_settings
+from schemas.settings import (
+    DatabaseSettings,
+    SecretsSettings,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 from schemas.topic_prefix import use_prefix
 
 #: The default number of partitions on one machine.
@@ -101,6 +107,16 @@ class DataDir:
             write_atomically(self._secrets_key, f"{key}\n")
         return self._secrets_key
 
+    def secrets(self) -> SecretsSettings:
+        """Return the settings of the key file; raises UserError if it has no valid keys."""
+        try:
+            return SecretsSettings(key_file=str(self._secrets_key))
+        except ValueError:
+            raise UserError(
+                f"{self._secrets_key} must have a key on each line: 32 random bytes in URL-safe "
+                "Base64. Restore it from a backup, or set HEADRACE_SECRETS__KEY_FILE"
+            ) from None
+
     def status(self, role: str) -> Path:
         """Return the status file of a role, or of one of its workers."""
         return self.root / "run" / f"{role}.json"
@@ -154,7 +170,7 @@ def role_settings() -> Settings:
 
 
 def local_settings(data_dir: Path) -> Settings:
-    """Return the settings; the default broker and database are those of `data_dir`.
+    """Return the settings; the default broker, database and key file are those of `data_dir`.
 
     Raises UserError if no broker is configured and none runs in `data_dir`.
     """
@@ -162,9 +178,11 @@ def local_settings(data_dir: Path) -> Settings:
     kafka = settings.kafka
     if "bootstrap_servers" not in kafka.model_fields_set:
         kafka = with_kafka(kafka, find_address(data_dir), None)
-    return settings.model_copy(
-        update={"kafka": kafka, "database": local_database(settings.database, data_dir)}
-    )
+    local, secrets = DataDir(data_dir), settings.secrets
+    if not secrets.key_file and local.has_secrets_key:
+        secrets = local.secrets()
+    database = local_database(settings.database, data_dir)
+    return settings.model_copy(update={"kafka": kafka, "database": database, "secrets": secrets})
 
 
 def with_kafka(kafka: KafkaSettings, address: str, partitions: int | None) -> KafkaSettings:

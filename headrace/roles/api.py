@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from headrace.roles.heartbeat import Report
+from headrace.roles.tracing import open_tracer
 from producer_api.http.app import Api, create_app
 from schemas.settings import Settings
 from schemas.topics import BLOCKED_IDS, IMPORT_WINDOWS, SALTS, SITES
@@ -36,4 +38,12 @@ def create_api(
     salts = GlobalTable(settings.kafka, SALTS.name, None, api.salts.apply)
     api.add_background_task(salts.run)
     api.keep_salts(salts.complete)
+    if (tracer := open_tracer(settings.tracing, "api")) is not None:
+        api.intake.trace(tracer)
     return api
+
+
+def report_api(api: Api) -> Report:
+    """Return what a heartbeat of the role reports."""
+    counters = {"events_accepted": api.metrics.counters.accepted}
+    return Report(api.problem, counters, api.metrics.rejections.by_site())

@@ -1,5 +1,6 @@
 """The log configuration of a process, with rate limits for messages of libraries."""
 
+import json
 import logging
 import sys
 import threading
@@ -7,10 +8,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.log_context import POSITION, TRACE
+from schemas.observation_settings import LogSettings
 
 #: Libraries, and the module of our Faust app, under whose name Faust logs its lifecycle.
-_ONLY_WARNINGS = ("aiokafka", "alembic", "faust", "mode", "streams.engine.faust_app")
+_ONLY_WARNINGS = ("aiokafka", "alembic", "faust", "mode", "streams.engine.faust_app", "uvicorn")
 _OURS = ("headrace", "kafka_clients", "producer_api", "query_api", "schemas", "sinks", "streams")
+#: The context that a log call may give by `extra`.
+_EXTRA = ("topic", "partition", "offset", "trace_id")
 _FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 
 #: A token bucket for each message: how many pass at once, and the time to refill one.
@@ -20,16 +28,49 @@ REFILL_SECONDS = 10.0
 MAX_MESSAGES = 1_000
 
 
-def configure_logging() -> None:
+class JsonFormatter(logging.Formatter):
+    """Formats an entry as a JSON object in one line, with its context where it is known.
+
+    `time` is in ISO 8601 (UTC). `topic`, `partition` and `offset` are those of the record in
+    question, or of the first record of the batch that is being processed.
+    """
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the entry."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        entry: dict[str, Any] = {
+            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "role": self._role,
+            **POSITION.get(),
+        }
+        if trace_id := TRACE.get():
+            entry["trace_id"] = trace_id
+        entry |= {key: getattr(record, key) for key in _EXTRA if getattr(record, key, "") != ""}
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def configure_logging(settings: LogSettings, role: str) -> None:
     """Log to standard error, in UTC; libraries only from WARNING on."""
     logging.Formatter.converter = time.gmtime
     # Do not print tracebacks about entries that cannot be written, as on a full disk.
     logging.raiseExceptions = False
-    logging.basicConfig(level=logging.INFO, format=_FORMAT, stream=sys.stderr, force=True)
+    level = logging.getLevelNamesMapping()[settings.level]
+    logging.basicConfig(level=level, format=_FORMAT, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:  # a logger's filter ignores its child loggers
         handler.addFilter(RateLimitFilter())
+        if settings.format == "json":
+            handler.setFormatter(JsonFormatter(role))
     for library in _ONLY_WARNINGS:
-        logging.getLogger(library).setLevel(logging.WARNING)
+        logging.getLogger(library).setLevel(max(logging.WARNING, level))
     # The first lookup of the coordinator always fails, and is retried.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
     # stamina logs neither what is retried nor why; the callers do.

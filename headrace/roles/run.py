@@ -8,21 +8,29 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from prometheus_client import REGISTRY
 
 from headrace.errors import UserError
+from headrace.roles.heartbeat import Report, heartbeats
 from headrace.roles.logs import configure_logging
-from headrace.roles.status import RoleStatus, StatusFile
+from headrace.roles.metrics import StatusMetrics, write_metrics
+from headrace.roles.metrics_server import serve_metrics
+from headrace.roles.status import STALE_SECONDS, RoleStatus, StatusFile
+from headrace.roles.tracing import open_tracer
 from kafka_clients.access import check_access
 from kafka_clients.problems import explain_error
-from schemas.kafka_settings import KafkaSettings
 from schemas.settings import Settings
 from schemas.topic_prefix import prefixed
 from schemas.topics import TOPICS
 from streams.engine.cluster import ClusterError
 from streams.engine.producer import StoppingError
 from streams.engine.worker import Worker
+
+if TYPE_CHECKING:
+    from schemas.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +40,8 @@ Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[N
 _STATUS_SECONDS = 1.0
 #: Status updates are more frequent until the role is ready, because `headrace up` waits for it.
 _NOT_READY_SECONDS = 0.1
+#: The interval at which the metrics file is updated.
+_METRICS_SECONDS = 3.0
 #: The interval between two checks of the access to Kafka.
 _ACCESS_CHECK_SECONDS = 2.0
 #: The limit of a graceful shutdown, of which batches in progress may take 15 s. `headrace up` and
@@ -45,7 +55,7 @@ def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> 
     Raises UserError if the cluster or the database does not meet the role's requirements. `status`
     is the status file that `headrace up` reads.
     """
-    configure_logging()
+    configure_logging(settings.log, name)
     # Not uvloop: its transports raise RuntimeError on a write to a closed connection, which stops
     # aiokafka's metadata task, and with it all commits (ADR 51).
     with asyncio.Runner() as runner:
@@ -55,15 +65,13 @@ def run_role(name: str, work: Work, settings: Settings, status: Path | None) -> 
 async def _run(name: str, work: Work, settings: Settings, status: Path | None) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    watchers: list[asyncio.Task[None]] = []
-
-    def watch(worker: Worker) -> None:
-        watchers.append(asyncio.ensure_future(_report_status(name, worker, status)))
-
+    reporter = _Reporter(name, status, open_tracer(settings.tracing, name))
     log.info("%s: starting; Kafka is %s", name, settings.kafka.bootstrap_servers)
     try:
-        await _wait_for_access(name, settings.kafka, stop, status)
-        await work(settings, stop, watch)
+        with serve_metrics(REGISTRY, [reporter.why_not_ready], settings.metrics):
+            async with heartbeats(settings.kafka, name, reporter.heartbeat):
+                await _wait_for_access(name, settings, stop, reporter)
+                await work(settings, stop, reporter.watch)
     except StoppingError as reason:
         log.info("%s: %s", name, reason)
     except (ClusterError, KafkaConnectionError) as error:
@@ -75,25 +83,23 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
             raise
         raise UserError(f"{name}: {problem.sentence}") from error
     finally:
-        for watcher in watchers:
-            watcher.cancel()
+        reporter.stop()
     log.info("%s: stopped", name)
 
 
 async def _wait_for_access(
-    name: str, kafka: KafkaSettings, stop: asyncio.Event, status: Path | None
+    name: str, settings: Settings, stop: asyncio.Event, reporter: "_Reporter"
 ) -> None:
     """Wait until Kafka grants the access that the role needs, or `stop` is set; log denials."""
-    file, logged = None if status is None else StatusFile(status), ""
+    logged = ""
     while not stop.is_set():
-        problem = await check_access(kafka, TOPICS, prefixed(f"headrace-{name}"))
+        problem = await check_access(settings.kafka, TOPICS, prefixed(f"headrace-{name}"))
         if problem is None:
             return
         if problem.sentence != logged:
             logged = problem.sentence
             log.error("%s: %s. Waiting until this is fixed", name, logged)
-        if file is not None:
-            file.write(RoleStatus(logged, 0, 0, time.time()))
+        reporter.update(RoleStatus(logged, 0, 0, time.time()))
         with suppress(TimeoutError):
             async with asyncio.timeout(_ACCESS_CHECK_SECONDS):
                 await stop.wait()
@@ -124,18 +130,68 @@ def _exit_after_timeout() -> None:
     os._exit(0)
 
 
-async def _report_status(name: str, worker: Worker, status: Path | None) -> None:
-    """Update the status file, and log each change of the readiness."""
-    logged: str | None = "not started"
-    file = None if status is None else StatusFile(status)
-    while True:
-        reason = worker.not_ready
-        if reason != logged:
-            log.info("%s: %s", name, reason or "ready")
-            logged = reason
-        if file is not None:
-            file.write(_status_of(worker, reason))
-        await asyncio.sleep(_NOT_READY_SECONDS if reason else _STATUS_SECONDS)
+class _Reporter:
+    """Reports the status of the role: in its log, its status file, metrics and heartbeats."""
+
+    def __init__(self, role: str, status_file: Path | None, tracer: "Tracer | None" = None) -> None:
+        self._role = role
+        self._tracer = tracer
+        self._path = status_file
+        self._file = None if status_file is None else StatusFile(status_file)
+        self._status = RoleStatus(f"{role} is starting", 0, 0, time.time())
+        self._worker: Worker | None = None
+        self._task: asyncio.Task[None] | None = None
+        REGISTRY.register(StatusMetrics(role, lambda: self._status))
+
+    def watch(self, worker: Worker) -> None:
+        """Report the status of a worker until `stop`."""
+        self._worker = worker
+        worker.processor.tracer = self._tracer
+        self._task = asyncio.ensure_future(self._report(worker))
+
+    def stop(self) -> None:
+        """Stop reporting."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def heartbeat(self) -> Report:
+        """Return the report of a heartbeat."""
+        status = self._status
+        counters = {"dead_letters": status.dead_letters, "states_evicted": status.evicted}
+        if self._worker is not None:
+            lags = self._worker.group.lag.measure(self._worker.group.done).values()
+            counters["lag_records"] = sum(lag.records for lag in lags)
+        return Report(status.not_ready, counters)
+
+    def update(self, status: RoleStatus) -> None:
+        """Set the status, and write it to the status file."""
+        self._status = status
+        if self._file is not None:
+            self._file.write(status)
+
+    def why_not_ready(self) -> str | None:
+        """Return why the role is not ready; None if it is. Called in another thread."""
+        age = time.time() - self._status.at
+        if self._worker is not None and age > STALE_SECONDS:
+            return f"{self._role} has not updated its status for {age:.0f} s"
+        return self._status.not_ready
+
+    async def _report(self, worker: Worker) -> None:
+        """Update the status, and log each change of the readiness."""
+        logged: str | None = "not started"
+        metrics_due = 0.0
+        REGISTRY.register(worker.metrics.registry)
+        while True:
+            reason = worker.not_ready
+            if reason != logged:
+                log.info("%s: %s", self._role, reason or "ready")
+                logged = reason
+            self.update(_status_of(worker, reason))
+            if self._path is not None and time.monotonic() >= metrics_due:
+                metrics_due = time.monotonic() + _METRICS_SECONDS
+                with suppress(OSError):  # the status file's log entry says why
+                    write_metrics(worker.metrics.registry, self._path)
+            await asyncio.sleep(_NOT_READY_SECONDS if reason else _STATUS_SECONDS)
 
 
 def _status_of(worker: Worker, not_ready: str | None) -> RoleStatus:

@@ -1,7 +1,7 @@
 """The roles `api` and `query` in one process and on one port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,13 +9,13 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from headrace.roles.api import create_api
+from headrace.roles.api import create_api, report_api
+from headrace.roles.heartbeat import Report
 from producer_api.http import openapi as api_openapi
 from producer_api.http.app import Api
 from producer_api.http.paths import is_event_path, route_path
 from query_api import openapi as query_openapi
 from query_api.app import Query, create_query
-from schemas.operational_endpoints import Operations
 from schemas.settings import Settings
 
 
@@ -26,19 +26,11 @@ class Web:
         self._api = api
         self.intake = api.intake
         self._query = query
+        self.operations = query.operations
+        self.add_background_task = api.add_background_task
         query.operations.document = document
         query.operations.checks = [*api.operations.checks, *query.operations.checks]
-        self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._lifespan = Router(lifespan=self._run)
-
-    @property
-    def operations(self) -> Operations:
-        """The operational endpoints."""
-        return self._query.operations
-
-    def add_background_task(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine function while the application runs."""
-        self._background.append(task)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or the lifespan protocol."""
@@ -49,14 +41,16 @@ class Web:
         else:
             await self._query(scope, receive, send)
 
+    def report(self) -> Report:
+        """Return what a heartbeat reports; the other processes report their own problems."""
+        report = report_api(self._api)
+        return report._replace(not_ready=report.not_ready or self._query.problem)
+
     @asynccontextmanager
     async def _run(self, _: object) -> AsyncIterator[None]:
         await self._api.start()
         await self._query.start()
-        tasks = [asyncio.create_task(task()) for task in self._background]
         yield
-        for task in tasks:
-            task.cancel()
         await asyncio.gather(self._api.stop(), self._query.stop())
 
     async def drain(self) -> None:

@@ -1,6 +1,7 @@
 """Web processes of `headrace up` that share a port: the status and the metrics of each one.
 
-A client reaches any of them, so each one exposes the metrics of all, with the label `worker`.
+A client reaches any of them, so each one exposes the metrics of all. Those of the
+second and further ones have the label `process`, as those of the other roles.
 """
 
 import asyncio
@@ -14,8 +15,8 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from headrace.local.disk_space import write_atomically
 from headrace.local.workers import number_of
+from headrace.roles.metrics import write_metrics
 from headrace.roles.status import STALE_SECONDS, RoleStatus, StatusFile
 
 _STATUS_SECONDS = 1.0
@@ -35,14 +36,14 @@ async def report_status(path: Path, problem: Callable[[], str | None]) -> None:
         await asyncio.sleep(_STATUS_SECONDS if reason is None else _NOT_READY_SECONDS)
 
 
-async def write_metrics(path: Path, registry: CollectorRegistry) -> None:
+async def keep_metrics(registry: CollectorRegistry, status_file: Path) -> None:
     """Write the metrics of this process for the others, until cancelled.
 
     A write that fails, as on a full disk, is repeated with the next one.
     """
     while True:
         with suppress(OSError):
-            write_atomically(path, generate_latest(registry).decode())
+            write_metrics(registry, status_file)
         await asyncio.sleep(_METRICS_SECONDS)
 
 
@@ -66,11 +67,11 @@ class WorkerMetrics(Collector):
                     texts[file.stem] = file.read_text()
         families: dict[str, Metric] = {}
         for name, text in sorted(texts.items(), key=lambda item: number_of(item[0])):
-            worker = {"worker": str(number_of(name))}
+            labels = {} if number_of(name) == 1 else {"process": name}
             for family in text_string_to_metric_families(text):
                 merged = families.setdefault(
                     family.name, Metric(family.name, family.documentation, family.type)
                 )
                 for sample in family.samples:
-                    merged.samples.append(sample._replace(labels={**sample.labels, **worker}))
+                    merged.samples.append(sample._replace(labels={**sample.labels, **labels}))
         yield from families.values()

@@ -112,6 +112,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "API__HOST": settings.api.host,
         "API__PORT": settings.api.port,
         "API__SITES": settings.api.sites,
+        "METRICS__PORT": 0,  # `web` serves the metrics of all roles
         "QUERY__PUBLIC_URL": settings.query.public_url or address_of(settings.api),
     }
     return {f"{PREFIX}{name}": str(value) for name, value in values.items()}

@@ -39,5 +39,7 @@ class BlockedIds:
             return
         if value is not None:
             self._hashes[site_id].add(hashed)
-        elif site_id in self._hashes:
-            self._hashes[site_id].discard(hashed)
+        elif hashes := self._hashes.get(site_id):
+            hashes.discard(hashed)
+            if not hashes:
+                del self._hashes[site_id]

@@ -28,6 +28,8 @@ class Client(msgspec.Struct, frozen=True, gc=False):
     opts_out: bool = False
     #: Whether `address` is the one that a back end with a site key reports for its visitor.
     is_reported: bool = False
+    #: The trace of the request (W3C Trace Context), if traces are enabled.
+    traceparent: str = ""
 
 
 #: The client of a request without headers: of dry runs, and of tests.

@@ -42,7 +42,7 @@ from producer_api.http.routes import pages
 from producer_api.produce.accumulator import Accumulator, Transport
 from producer_api.produce.producer import ReconnectingProducer
 from producer_api.produce.salt_keeper import keep_salts
-from schemas.operational_endpoints import Operations
+from schemas.operational_endpoints import OPERATION_PATHS, Operations
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
 from schemas.topics import EVENTS_RAW
@@ -58,6 +58,8 @@ Background = Callable[[], Coroutine[Any, Any, None]]
 _LINGER_BYTES = 64 * 1024 * 1024
 _LINGER_SECONDS = 10.0
 _STOP_SECONDS = 10.0
+#: The paths that are labels of metrics.
+_COUNTED_PATHS = frozenset((*EVENT_PATHS, *OPERATION_PATHS))
 
 
 class Connection(Transport, Protocol):
@@ -102,7 +104,9 @@ class Api:
         self.blocked_ids = access.blocked_ids
         #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
         self.intake = Intake(context, accumulator, metrics, clients)
-        self.operations = Operations(metrics.registry, [self._own_problem, *ready_checks], document)
+        self.operations = Operations(
+            metrics.registry, [lambda: self.problem, *ready_checks], document
+        )
         self.operations.proxies = clients.proxies
         self._pages = pages(self.operations, metrics, self._lifespan)
         self._background: list[Background] = []
@@ -111,6 +115,11 @@ class Api:
     def keep_salts(self, loaded: Callable[[], Awaitable[None]]) -> None:
         """Create and delete salts in the background; `loaded` is that of `keep_salts`."""
         self.add_background_task(partial(keep_salts, self.salts, self._connection, loaded))
+
+    @property
+    def metrics(self) -> Metrics:
+        """The counters of events, rejections and requests."""
+        return self._metrics
 
     def add_background_task(self, background: Background) -> None:
         """Run a task from the role's start to its stop; call this before `start`."""
@@ -139,7 +148,9 @@ class Api:
         """Return log lines about what is served at this address."""
         return [f"Accepting events at {address}/api/event; try {address}/docs"]
 
-    def _own_problem(self) -> str | None:
+    @property
+    def problem(self) -> str | None:
+        """Why the role is not ready; None if it is."""
         if self.intake.is_draining:
             return "The server is shutting down"
         if problem := self._connection.problem:
@@ -156,13 +167,23 @@ class Api:
         try:
             if is_event_path(path):
                 response = await self._handle(scope, path, receive)
+                self._count(path, response.status)
                 await _send_response(response, receive, send)
             else:
-                await self._pages({**scope, "path": path}, receive, send)
+                count = partial(self._count_page, path, send)
+                await self._pages({**scope, "path": path}, receive, count)
         except Disconnected:
             pass
         finally:
             self.intake.end()
+
+    def _count(self, path: str, status: int) -> None:
+        self._metrics.counters.count_response(path if path in _COUNTED_PATHS else "none", status)
+
+    async def _count_page(self, path: str, send: Send, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._count(path, message["status"])
+        await send(message)
 
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:

@@ -15,6 +15,8 @@ class Clients:
 
     def __init__(self, proxies: TrustedProxies) -> None:
         self.proxies = proxies
+        #: Whether `Client.traceparent` is read.
+        self.reads_traces = False
 
     def read(self, headers: Mapping[bytes, bytes], raw: Collection[RawHeader], peer: str) -> Client:
         """Return the client of a request from the address `peer`.
@@ -37,6 +39,7 @@ class Clients:
             key=authorization[len(_BEARER) :].strip() if is_key else "",
             country=country,
             opts_out=headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1",
+            traceparent=_text(headers, b"traceparent") if self.reads_traces else "",
         )
 
 

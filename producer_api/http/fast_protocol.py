@@ -48,6 +48,8 @@ class DirectProtocol(LimitedProtocol):
     """A connection with the fast path, if its application has an `intake`."""
 
     cycle: Any
+    #: The request targets of the fast path.
+    event_targets: tuple[bytes, ...] = (EVENT_TARGET,)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -95,7 +97,7 @@ class DirectProtocol(LimitedProtocol):
         headers = self._headers = dict(self.headers)
         parser = self.parser
         return (
-            self.url == EVENT_TARGET
+            self.url in self.event_targets
             and _ASGI_HEADERS.isdisjoint(headers)
             and parser.get_method() == b"POST"
             and parser.should_keep_alive()
@@ -141,7 +143,13 @@ class DirectProtocol(LimitedProtocol):
             self._idle_since = time.monotonic()
 
 
-def protocol_with_limits(max_connections: int, per_address: int = 0) -> type[LimitedProtocol]:
-    """Return a protocol class with these connection limits; `per_address` as in `Admission`."""
-    admission = Admission(max_connections, per_address)
-    return type("LimitedDirectProtocol", (DirectProtocol,), {"admission": admission})
+def protocol_with_limits(
+    max_connections: int, per_address: int = 0, root_path: str = ""
+) -> type[LimitedProtocol]:
+    """Return a protocol class with these connection limits; `per_address` as in `Admission`.
+
+    The fast path serves the event path, also below `root_path`.
+    """
+    targets = (EVENT_TARGET, root_path.encode() + EVENT_TARGET) if root_path else (EVENT_TARGET,)
+    members = {"admission": Admission(max_connections, per_address), "event_targets": targets}
+    return type("LimitedDirectProtocol", (DirectProtocol,), members)

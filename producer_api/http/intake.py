@@ -9,7 +9,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from producer_api.events.client import Client
 from producer_api.events.draft import EncodedEvent, EventContext
@@ -20,9 +20,13 @@ from producer_api.http import responses
 from producer_api.http.body import MAX_EVENT_BYTES
 from producer_api.http.clients import Clients
 from producer_api.http.metrics import Metrics
+from producer_api.http.paths import BATCH_PATH, EVENT_PATH
 from producer_api.http.responses import Response
 from producer_api.produce.accumulator import Accumulator
 from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
+
+if TYPE_CHECKING:
+    from schemas.tracing import Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +65,15 @@ class Intake:
         self._context = context
         self._accumulator = accumulator
         self._metrics = metrics
+        self._tracer: Tracer | None = None
         self.is_draining = False
         self._in_flight = 0
         self._all_finished = asyncio.Event()
+
+    def trace(self, tracer: "Tracer") -> None:
+        """Enable traces."""
+        self._tracer = tracer
+        self.clients.reads_traces = True
 
     def begin(self) -> None:
         """Count a request as in flight until `end`."""
@@ -94,7 +104,7 @@ class Intake:
             sent = self.send(raw, client, started_at)
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
-            return responses.error_response(self.reject(error))
+            return self._count(responses.error_response(self.reject(error)))
         self.begin()
         return sent
 
@@ -103,9 +113,14 @@ class Intake:
         self._metrics.counters.observe_request(time.perf_counter() - sent.started_at)
         self.end()
         try:
-            return self.accepted_response(sent)
+            response = self.accepted_response(sent)
         except Rejected as rejected:
-            return responses.error_response(self.reject(rejected))
+            response = responses.error_response(self.reject(rejected))
+        return self._count(response)
+
+    def _count(self, response: Response) -> Response:
+        self._metrics.counters.count_response(EVENT_PATH, response.status)
+        return response
 
     def send(
         self, raw: bytes, client: Client, started_at: float, *, never_clamp: bool = False
@@ -113,7 +128,11 @@ class Intake:
         """Queue an event for Kafka; raises `Rejected`."""
         event = parse_event(raw, self._context, client, never_clamp=never_clamp)
         self._check_capacity(len(event.value))
-        return Sent(event, self._queue(event), started_at)
+        if self._tracer is None:
+            confirmed = self._queue(event)
+        else:
+            (confirmed,) = self._queue_traced(self._tracer, [event], client, EVENT_PATH, started_at)
+        return Sent(event, confirmed, started_at)
 
     def accepted_response(self, sent: Sent) -> Response:
         """Return the 202 response if Kafka confirmed the event; raises `Rejected` otherwise."""
@@ -132,6 +151,7 @@ class Intake:
         self, raws: Sequence[bytes], client: Client, *, never_clamp: bool = False
     ) -> Results:
         """Queue the valid events of a batch, and return the results of all events in order."""
+        started_at = time.perf_counter()
         parsed: list[EncodedEvent | Rejected] = []
         for number, raw in enumerate(raws, 1):
             parsed.append(self._parse(raw, client, never_clamp=never_clamp))
@@ -140,7 +160,11 @@ class Intake:
         valid = [event for event in parsed if isinstance(event, EncodedEvent)]
         if valid:
             self._check_capacity(sum(len(event.value) for event in valid))
-        sent = [self._queue(event) if isinstance(event, EncodedEvent) else None for event in parsed]
+        if self._tracer is None or not valid:
+            queued = iter([self._queue(event) for event in valid])
+        else:
+            queued = iter(self._queue_traced(self._tracer, valid, client, BATCH_PATH, started_at))
+        sent = [next(queued) if isinstance(event, EncodedEvent) else None for event in parsed]
         if confirmations := {confirmed for confirmed in sent if confirmed is not None}:
             await asyncio.wait(confirmations)
         return self._results(
@@ -160,6 +184,28 @@ class Intake:
 
     def _queue(self, event: EncodedEvent) -> asyncio.Future[bool]:
         return self._accumulator.add(event.key, event.value, event.headers)
+
+    def _queue_traced(
+        self,
+        tracer: "Tracer",
+        events: Sequence[EncodedEvent],
+        client: Client,
+        path: str,
+        started_at: float,
+    ) -> list[asyncio.Future[bool]]:
+        """Queue the events of a request with its trace context, and trace it until confirmed."""
+        seconds = time.perf_counter() - started_at
+        span = tracer.begin_request(f"POST {path}", client.traceparent, seconds)
+        more = tracer.record_headers(span)
+        confirmations = [
+            self._accumulator.add(event.key, event.value, [*event.headers, *more])
+            for event in events
+        ]
+        site = events[0].key.decode().partition(":")[0]
+        tracer.end_when_confirmed(
+            span, confirmations, {"headrace.site_id": site, "headrace.events": len(events)}
+        )
+        return confirmations
 
     def _parse(self, raw: bytes, client: Client, *, never_clamp: bool) -> EncodedEvent | Rejected:
         try:

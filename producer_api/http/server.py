@@ -25,7 +25,9 @@ from producer_api.http.connections import (
 )
 from producer_api.http.fast_protocol import protocol_with_limits
 from producer_api.http.listen import ListenError, listen
+from schemas.root_path import RootPath
 from schemas.settings import ApiSettings, Settings
+from schemas.trusted_proxies import TrustedProxies
 
 _log = logging.getLogger(__name__)
 
@@ -90,8 +92,10 @@ class _Server(uvicorn.Server):
     def __init__(self, app: Application, settings: ApiSettings, max_connections: int) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
-                http=protocol_with_limits(max_connections, settings.max_connections_per_address),
+                RootPath(app, settings.root_path, TrustedProxies(settings.trusted_proxies)),
+                http=protocol_with_limits(
+                    max_connections, settings.max_connections_per_address, settings.root_path
+                ),
                 ws="none",
                 lifespan="on",
                 log_config=None,

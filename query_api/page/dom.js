@@ -3,6 +3,9 @@
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "rect", "line", "title"]);
 
+// The URL of the server, without trailing slash, also below the root path of a reverse proxy.
+export const server = new URL("..", import.meta.url).href.slice(0, -1);
+
 export const byId = (id) => document.getElementById(id);
 
 const full = new Intl.NumberFormat("en");

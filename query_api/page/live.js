@@ -1,7 +1,7 @@
 // Selects the site and opens its event streams.
 
 import { SHOWN_ALERTS, addAlerts, clearAlerts } from "./alerts.js";
-import { byId, clock, create, setText } from "./dom.js";
+import { byId, clock, create, server, setText } from "./dom.js";
 import { askForToken, lockedReason, rememberOpened } from "./locked.js";
 import { clearLatest, showLive } from "./now.js";
 import { example, hasEvents, showInvalid, showUnknown } from "./unknown.js";
@@ -46,7 +46,7 @@ function watch(site) {
   close();
   clearAlerts();
   clearLatest();
-  const base = `/api/sites/${encodeURIComponent(site)}`;
+  const base = `${server}/api/sites/${encodeURIComponent(site)}`;
   const live = new EventSource(`${base}/live/stream?latest=1`);
   const alerts = new EventSource(`${base}/alerts/stream`);
   streams = [live, alerts];
@@ -83,7 +83,7 @@ function onError(stream, site) {
   close();
   setTimeout(async () => {
     if (streams.length || document.hidden || current !== site) return;
-    const response = await get("/api/sites");
+    const response = await get(`${server}/api/sites`);
     if (response?.status === 401) showLocked(await lockedReason(response));
     else open(site);
   }, RETRY_MS);
@@ -99,7 +99,7 @@ function showLocked(reason, others = []) {
 }
 
 async function start() {
-  const response = await get(`/api/sites?limit=${MAX_SITES}`);
+  const response = await get(`${server}/api/sites?limit=${MAX_SITES}`);
   if (response?.status === 401) return showLocked(await lockedReason(response));
   const page = response?.ok ? await response.json() : { items: [] };
   sites = page.items.map((item) => item.site_id);
@@ -148,14 +148,14 @@ async function open(site) {
 function showEmpty() {
   setState("live", "Waiting");
   setText(byId("example"), example("my-site"));
-  setText(byId("demo"), `headrace demo --to ${location.origin}`);
+  setText(byId("demo"), `headrace demo --to ${server}`);
   show("empty");
 }
 
 // Adds new sites to the picker.
 async function refreshSites() {
   if (!current || document.activeElement === byId("site")) return;
-  const response = await get(`/api/sites?limit=${MAX_SITES}`);
+  const response = await get(`${server}/api/sites?limit=${MAX_SITES}`);
   if (!response?.ok || !current) return;
   sites = (await response.json()).items.map((item) => item.site_id);
   fillPicker(current);

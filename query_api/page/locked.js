@@ -1,6 +1,6 @@
 // The token form.
 
-import { byId, linkSites, setText } from "./dom.js";
+import { byId, linkSites, server, setText } from "./dom.js";
 
 // The storage key that records that a token was accepted; its cookie expires after 30 days.
 const OPENED = "headrace.opened";
@@ -44,7 +44,7 @@ function setError(reason) {
 }
 
 async function submit(onAccepted) {
-  const response = await fetch("/page/token", {
+  const response = await fetch(`${server}/page/token`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ token: tokenIn(byId("token").value) }),

@@ -1,16 +1,16 @@
 // The message for a site in the URL that has no events or an invalid name.
 
-import { byId, linkSites, setText } from "./dom.js";
+import { byId, linkSites, server, setText } from "./dom.js";
 
 export function example(site) {
-  return `curl ${location.origin}/api/event \\\n`
+  return `curl ${server}/api/event \\\n`
     + `  -d '{"type":"pageview",\n       "site_id":"${site}",\n`
     + `       "session_id":"s1",\n       "path":"/hello"}'`;
 }
 
 // Returns whether a site has events in the last 30 minutes, or visits; or the failed response.
 export async function hasEvents(site, get) {
-  const base = `/api/sites/${encodeURIComponent(site)}`;
+  const base = `${server}/api/sites/${encodeURIComponent(site)}`;
   const live = await get(`${base}/live`);
   if (!live?.ok) return { failed: live };
   if ((await live.json()).per_minute.some((count) => count)) return { found: true };

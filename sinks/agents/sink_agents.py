@@ -1,5 +1,6 @@
 """The sink agents: each writes the records of its topic to a table, one transaction per batch."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES
 from schemas.topics import Topic
 from sinks.agents.compaction_check import CompactionCheck
+from sinks.metrics import Latencies
 from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql.batch import RejectedRecord, SourcedRow
 from sinks.sql.erasure import Erasure, without_erased
@@ -76,13 +78,17 @@ SINKS = {
 }
 
 
-def register(worker: Worker, writer: Writer) -> None:
+def register(worker: Worker, writer: Writer) -> Latencies:
     """Register all sink agents: `events-raw` → `events`, `sessions` → `sessions` and so on."""
+    latencies = Latencies()
     for name, source in SINK_STAGES.items():
-        _register(worker, writer, name, source)
+        _register(worker, writer, name, source, latencies)
+    return latencies
 
 
-def _register(worker: Worker, writer: Writer, name: str, source: Topic) -> None:
+def _register(
+    worker: Worker, writer: Writer, name: str, source: Topic, latencies: Latencies
+) -> None:
     compaction = CompactionCheck() if source.cleanup == "compact" else None
 
     async def store(batch: Batch) -> None:
@@ -94,6 +100,7 @@ def _register(worker: Worker, writer: Writer, name: str, source: Topic) -> None:
             sink = SINKS[sink_name]
             rows[sink.table] = _rows_of(batch, sink, records, writer.epoch, erasures)
         await _write(worker, writer, batch, rows, erasures)
+        latencies.observe(name, batch.records, time.time())
 
     store.__name__ = name
     worker.agent(source)(store)

@@ -38,6 +38,9 @@ MAX_IN_FLIGHT = 500
 #: How many of them are reserved for proven subscriptions, in case receivers hang.
 RESERVED = 100
 
+#: The outcome of an attempt, by the state of its delivery; None: the lease was lost.
+OUTCOMES = {"delivered": "delivered", "pending": "retried", "failed": "failed", None: "lost"}
+
 #: Disables a subscription with a reason; raises if that fails.
 Disable = Callable[[str, str], Awaitable[None]]
 Clock = Callable[[], datetime]
@@ -69,6 +72,8 @@ class Dispatcher:
         #: Subscriptions whose last attempt succeeded.
         self._proven: set[str] = set()
         self._is_stopping = False
+        #: Attempts by outcome: `delivered`, `retried`, `failed` (for good), `lost` (the lease).
+        self.outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES.values(), 0))
 
     @property
     def problem(self) -> str | None:
@@ -159,6 +164,7 @@ class Dispatcher:
         state = await self._write(
             lambda connection: queue.finish(connection, delivery, outcome, next_at, now)
         )
+        self.outcomes[OUTCOMES[state]] += 1
         if state == "failed":
             log.warning(
                 "delivery %s of subscription %s failed permanently after %s (%s)",

@@ -8,7 +8,7 @@ from typing import Any
 from kafka_clients.clients import CLIENT_ERRORS, make_producer
 from schemas.codec import encode
 from schemas.kafka_settings import KafkaSettings
-from schemas.records import BlockedId, ImportWindow, Site, Subscription
+from schemas.records import BlockedId, ImportWindow, ProcessStatus, Site, Subscription
 from schemas.topics import SUBSCRIPTIONS, Topic
 
 _DEADLINE_SECONDS = 8.0
@@ -19,7 +19,7 @@ class Unavailable(Exception):  # noqa: N818 - names the condition
     """Kafka or the database did not respond in time; the change may or may not have been made."""
 
 
-Configuration = Subscription | ImportWindow | Site | BlockedId
+Configuration = Subscription | ImportWindow | Site | BlockedId | ProcessStatus
 #: Publishes a record for a key, None for a tombstone. Returns when all in-sync replicas have it;
 #: raises `Unavailable` if they do not in time.
 PublishConfiguration = Callable[[str, Configuration | None], Awaitable[None]]

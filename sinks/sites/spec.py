@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from schemas.event_types import EVENT_TYPES
-from schemas.origins import is_pattern
+from schemas.origins import normalized_pattern
 from schemas.settings import SITE_ID
 from sinks.delivery.subscription_spec import RequestBody
 
@@ -15,11 +15,21 @@ MAX_NAME_CHARACTERS = 100
 _MAX_EVENTS_PER_SECOND = 1_000_000
 
 
-def _check_origin(text: str) -> str:
-    if not is_pattern(text):
-        example = "https://shop.example, *.shop.example or http://localhost:3000"
-        raise PydanticCustomError("origin", "must be an origin, such as {e}", {"e": example})
-    return text
+def _origin(text: str) -> str:
+    try:
+        return normalized_pattern(text)
+    except ValueError as error:
+        raise PydanticCustomError("origin", "{why}", {"why": str(error)}) from None
+
+
+def _check_id(site_id: str) -> str:
+    if site_id in {".", ".."}:
+        raise PydanticCustomError(
+            "site_id",
+            "{id} cannot be a site: in the path of a URL, it is a directory",
+            {"id": site_id},
+        )
+    return site_id
 
 
 def _check_type(name: str) -> str:
@@ -29,7 +39,7 @@ def _check_type(name: str) -> str:
     return name
 
 
-Origin = Annotated[str, AfterValidator(_check_origin)]
+Origin = Annotated[str, AfterValidator(_origin)]
 Type = Annotated[str, AfterValidator(_check_type)]
 
 
@@ -68,7 +78,7 @@ class SiteChange(RequestBody):
 class NewSite(SiteChange):
     """A site to register."""
 
-    site_id: Annotated[str, Field(pattern=f"^{SITE_ID.pattern}$")]
+    site_id: Annotated[str, Field(pattern=f"^{SITE_ID.pattern}$"), AfterValidator(_check_id)]
 
 
 class NewSiteKey(RequestBody):

@@ -5,6 +5,8 @@ below its offset, write the rows, advance the offset. Records that are written a
 batches, change nothing, and zombie writers are fenced.
 """
 
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -12,6 +14,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
+from schemas.metric_buckets import RESPONSE_SECONDS, Buckets
 from sinks.sql import offsets, transaction
 from sinks.sql.batch import RejectedRecord, SourcedRow
 from sinks.sql.digests import DeliveryLimits
@@ -47,6 +50,21 @@ async def open_writer(
     return writer
 
 
+class TransactionCounters:
+    """The committed transactions of batches: their durations, and their rows by table."""
+
+    def __init__(self) -> None:
+        self.seconds = Buckets(RESPONSE_SECONDS)
+        #: Includes rows that were stored before.
+        self.rows: Counter[str] = Counter()
+
+    def observe(self, batch: Batch, seconds: float) -> None:
+        """Count the transaction of a batch."""
+        self.seconds.observe(seconds)
+        for table, rows in batch.rows:
+            self.rows[table.name] += len(rows)
+
+
 class Writer:
     """Writes batches of rows exactly once. Create it with `open_writer`; bound to an event loop."""
 
@@ -64,6 +82,7 @@ class Writer:
         #: The epoch of the Kafka cluster.
         self.epoch = epoch
         self._retrier = retrier
+        self.counters = TransactionCounters()
 
     @property
     def problem(self) -> str | None:
@@ -121,8 +140,16 @@ class Writer:
 
     async def _try_write(self, batch: Batch, excluded: Collection[int]) -> list[RejectedRecord]:
         """Write the batch and return []; or write nothing and return the rejected records."""
+        work = partial(transaction.write, batch=batch, excluded=excluded)
+
+        async def attempt() -> int:
+            started_at = time.perf_counter()
+            enqueued = await self.database.run(work)
+            self.counters.observe(batch, time.perf_counter() - started_at)
+            return enqueued
+
         try:
-            enqueued = await self._run(partial(transaction.write, batch=batch, excluded=excluded))
+            enqueued = await self._retrier.run(attempt)
         except PoisonFound as poison:
             return poison.rejected
         except Exception as error:

@@ -13,6 +13,7 @@ from schemas.records import RawEvent
 from schemas.topics import EVENTS_SESSION, LIVE_COUNTERS
 from streams.agents.replaying import is_replay
 from streams.domain.live.aggregator import LiveAggregator
+from streams.domain.live.sites import Sites
 from streams.engine.batch import Batch
 from streams.engine.events import now_ms, read_events
 from streams.engine.offset_range import OffsetRange
@@ -83,6 +84,11 @@ class Counting:
         self._times = StreamTime()
         self._counted = asyncio.Event()
         self._sample = Sample(0.0, {}, {}, {})
+
+    @property
+    def sites(self) -> list[Sites]:
+        """The sites of each partition."""
+        return [reading.aggregator.sites for reading in list(self._readings.values())]
 
     def assign(self, ranges: Mapping[int, OffsetRange]) -> dict[int, int]:
         """Replace the assignment, and return the start offset of each partition.

@@ -15,6 +15,7 @@ from schemas.headers import (
     DLQ_STAGE,
     DLQ_TOPIC,
     Headers,
+    trace_id_of,
 )
 from schemas.reject_reasons import DeadLetterReason
 from streams.engine.producer import OutRecord, out_record
@@ -70,6 +71,12 @@ class Batch:
         self.evicted = 0
 
     @property
+    def place(self) -> dict[str, str | int]:
+        """The topic, partition and first offset, for log entries."""
+        first = self.records[0].offset
+        return {"topic": self.topic, "partition": self.partition, "offset": first}
+
+    @property
     def last_offset(self) -> int:
         """The offset of the last record."""
         return self.records[-1].offset
@@ -107,7 +114,13 @@ class Batch:
 
     def reject_poison(self, record: InRecord, error: Exception) -> None:
         """Dead-letter a record on which the agent failed, and log the error with its offset."""
-        log.error("%s failed on %s", self.stage, self._position(record), exc_info=error)
+        log.error(
+            "%s failed on %s",
+            self.stage,
+            self._position(record),
+            exc_info=error,
+            extra={"offset": record.offset, "trace_id": trace_id_of(record.headers)},
+        )
         self.reject(record, DeadLetterReason.RULE_FAILED, repr(error))
 
     def _position(self, record: InRecord) -> str:

@@ -22,6 +22,7 @@ from schemas.kafka_settings import KafkaSettings
 from streams.engine.end_offsets import new_client_reader
 from streams.engine.fetch_sizing import FetchSizing
 from streams.engine.group_offsets import GroupOffsets
+from streams.engine.lag import LagMeter
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self.owned: frozenset[TopicPartition] = frozenset()
         self._offsets = GroupOffsets(kafka, group_id)
         self._read_ends = new_client_reader(kafka)
+        self.lag = LagMeter()
         #: The number of assignments so far.
         self.generation = 0
         #: Set while partitions may be read; `_revoked` is done when the assignment ends.
@@ -208,6 +210,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         for tp in assigned:
             self._consumer.seek(tp, 0)  # else the consumer requests offsets, too
         self._offsets.begin({})  # batches of the previous assignment are ignored
+        self.lag.assign()
         self._taking_over = self._tasks.create_task(self._take_over())
 
     async def _close(self) -> None:
@@ -302,10 +305,13 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         done = self._offsets.done
         for tp, records in fetched.items():
+            self.lag.begin_batch(tp, records)
+        for tp, records in fetched.items():
             if revoked.done():
                 return  # the other batches are read again
             if await self._process(tp, records):
                 self._offsets.note_done(done, tp, records[-1].offset + 1)
+                self.lag.end_batch(tp, records, self._consumer.highwater(tp) or 0)
 
     def _is_behind(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
         """Return True if the partition has records after the fetched ones."""

@@ -7,9 +7,13 @@ only repeats outputs, and every output is idempotent.
 import asyncio
 import inspect
 import logging
+import time
+from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
+from schemas.headers import DLQ_REASON, find
+from schemas.log_context import POSITION
 from schemas.plurals import counted
 from schemas.topics import dead_letters_of
 from streams.engine.agent import Agent
@@ -18,7 +22,11 @@ from streams.engine.capacity import Capacity
 from streams.engine.circuit_breaker import CircuitBreaker, PartitionStoppedError
 from streams.engine.fencing import Fence, FencedError, exit_fenced
 from streams.engine.group import GroupMember
+from streams.engine.metrics import BatchCounters
 from streams.engine.producer import BatchProducer, StoppingError
+
+if TYPE_CHECKING:
+    from schemas.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +48,14 @@ class BatchProcessor:
         self._breaker = breaker
         self._capacity = capacity
         self._gave_up = False
-        #: Records dead-lettered since the start.
-        self.dead_letters = 0
+        self.counters = BatchCounters()
+        #: Set if traces are enabled.
+        self.tracer: Tracer | None = None
+
+    @property
+    def dead_letters(self) -> int:
+        """The number of records dead-lettered since the start."""
+        return self.counters.dead_letters.total()
 
     async def process(self, agent: Agent, batch: Batch) -> bool:
         """Process a batch; return True when its effects are durable.
@@ -50,8 +64,15 @@ class BatchProcessor:
         """
         if self._gave_up:
             return False
+        started_at = time.perf_counter()
+        POSITION.set(batch.place)
         try:
-            await self._run(agent, batch)
+            if self.tracer is None:
+                await self._run(agent, batch)
+            else:
+                with self.tracer.batch(agent.name, batch.topic, batch.partition, batch.records):
+                    await self._run(agent, batch)
+            self.counters.observe(batch, time.perf_counter() - started_at)
             self._breaker.note_processed(batch)
             self._capacity.log_evictions(batch)
         except PartitionStoppedError as stopped:
@@ -98,7 +119,10 @@ class BatchProcessor:
         self.check_owned(batch)
         topic = dead_letters_of(batch.topic)
         await self._producer.send(topic, batch.partition, rejected)
-        self.dead_letters += len(rejected)
+        for letter in rejected:
+            # The last one: a replayed dead letter has the headers of the first one, too.
+            reason = (find(reversed(letter.headers), DLQ_REASON) or b"").decode()
+            self.counters.dead_letters[batch.stage, reason] += 1
         log.warning(
             "%s: %s went to %s; see `headrace dlq list`",
             batch.stage,

@@ -24,17 +24,16 @@ class Restoration:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._offsets = 0
-        self._remaining = 0
+        #: Offsets of the changelogs in the current or last restoration, and those not yet read.
+        self.total = 0
+        self.remaining = 0
 
     @property
     def progress(self) -> str | None:
         """Return the progress as a phrase; None if nothing is being restored."""
-        if not self._remaining:
+        if not self.remaining:
             return None
-        return (
-            f"{self._offsets - self._remaining:,} of {self._offsets:,} changelog records restored"
-        )
+        return f"{self.total - self.remaining:,} of {self.total:,} changelog records restored"
 
     async def run(self, parts: Iterable[tuple[BatchTable[Any], int]]) -> None:
         """Restore partitions of tables up to the end of their changelogs.
@@ -49,7 +48,7 @@ class Restoration:
         try:
             await self._restore(consumer, tables)
         finally:
-            self._remaining = 0
+            self.remaining = 0
             await consumer.stop()
 
     async def _restore(self, consumer: Any, tables: Tables) -> None:
@@ -63,13 +62,13 @@ class Restoration:
             tables[tp].begin_recovery(tp.partition)
             consumer.seek(tp, begins[tp])
         consumer.resume(*incomplete)
-        self._offsets = sum(ends[tp] - begins[tp] for tp in incomplete)
+        self.total = sum(ends[tp] - begins[tp] for tp in incomplete)
         reading = {tp: begins[tp] for tp in incomplete}
         while True:
             for tp in [tp for tp, position in reading.items() if position >= ends[tp]]:
                 consumer.pause(tp)
                 tables[tp].end_recovery(tp.partition, reading.pop(tp))
-            self._remaining = sum(ends[tp] - position for tp, position in reading.items())
+            self.remaining = sum(ends[tp] - position for tp, position in reading.items())
             if not reading:
                 return
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)

@@ -29,6 +29,7 @@ from streams.engine.faust_app import create_app
 from streams.engine.fencing import Fence, FencedError, exit_fenced
 from streams.engine.group import SESSION_TIMEOUT_SECONDS, GroupMember
 from streams.engine.leaders import LeaderCheck
+from streams.engine.metrics import WorkerMetrics
 from streams.engine.processor import BatchProcessor
 from streams.engine.producer import BatchProducer
 from streams.engine.restoration import Restoration
@@ -56,7 +57,7 @@ class Worker:
     """A Faust app, its agents, tables and producer, from start to stop.
 
     `app_id` is the consumer group and never changes. `positions` replaces the group's offsets as
-    start offsets; a worker with it has no tables.
+    start offsets; a worker with it has no tables. The names of the metrics contain `role`.
     """
 
     def __init__(  # noqa: PLR0913 - keyword arguments
@@ -68,6 +69,7 @@ class Worker:
         max_refused_in_a_row: int = MAX_CONSECUTIVE_DEAD_LETTERS,
         capacity: Capacity | None = None,
         epoch: int = 0,
+        role: str = "worker",
     ) -> None:
         self._epoch = epoch
         self.app_id = app_id
@@ -98,6 +100,14 @@ class Worker:
         self._is_draining = False
         self.processor = BatchProcessor(
             self.group, self.producer, self.fence, self.breaker, self.capacity
+        )
+        self.metrics = WorkerMetrics(
+            role,
+            group=self.group,
+            counters=self.processor.counters,
+            breaker=self.breaker,
+            capacity=self.capacity,
+            restoration=self._restoration,
         )
 
     # -- registration
@@ -160,6 +170,7 @@ class Worker:
         """Add an agent to the Faust app."""
         source = agent.source
         self._agents[source.name] = agent
+        self.processor.counters.register(agent.name)
         channel = self._channels[source.name] = self.app.channel(maxsize=_CHANNEL_SIZE)
 
         async def consume(batches: Any) -> None:
@@ -288,11 +299,10 @@ class Worker:
             await asyncio.sleep(_WATCH_SECONDS)
             await self.check_leaders()
             done = dict(self.group.done)
-            ends: Mapping[TopicPartition, int] = {}
+            ends = await first_response(readers, done, _WATCH_SECONDS) if done else {}
+            self.group.lag.update_ends(ends, self.group.done)
             # A worker that waits for a known problem is not stuck.
-            if self._why_waiting is None:
-                ends = await first_response(readers, done, _WATCH_SECONDS)
-            self._watchdog.check(done, ends)
+            self._watchdog.check(done, ends if self._why_waiting is None else {})
 
     async def check_leaders(self) -> None:
         """Report partitions without a leader, if the worker waits for any."""

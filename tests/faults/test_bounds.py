@@ -76,7 +76,7 @@ def test_100000_sessions_exceed_the_limit_of_40000_states(
     scenario.check()
     check_growth(stack, before, MAX_STATES)
     # Counted since `streams` was killed, when the limit was reached.
-    assert metrics(stack)["headrace_streams_states_left_early_total"] > SESSIONS // 4
+    assert metrics(stack)["headrace_streams_states_evicted_total"] > SESSIONS // 4
 
 
 def test_one_session_with_5000_events_per_second_delays_no_other(scenario: Scenario) -> None:

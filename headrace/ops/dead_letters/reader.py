@@ -3,7 +3,6 @@
 They are read without a consumer group, up to the current end offsets.
 """
 
-import asyncio
 import heapq
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
-from headrace.admin.clients import open_clients, read_record
+from headrace.admin.clients import open_clients, read_record, read_records
 from headrace.admin.topics import read_states
 from headrace.errors import UserError
 from headrace.ops.dead_letters.dead_letter import (
@@ -25,11 +24,6 @@ from schemas.codec import CodecError, decode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Replay
 from schemas.topics import DEAD_LETTERS, REPLAYS, Topic, dead_letters_of
-
-#: Timeout of waiting for the next record.
-_READ_TIMEOUT_SECONDS = 30.0
-_POLL_MS = 1_000
-_MAX_POLL_RECORDS = 500
 
 
 class Resolutions(NamedTuple):
@@ -108,7 +102,7 @@ class DeadLetterReader:
 
     async def __aiter__(self) -> AsyncIterator[tuple[Any, DeadLetter]]:
         seen: set[str] = set()
-        async for record in _records(self._consumer, self._partitions, self._since_ms):
+        async for record in read_records(self._consumer, self._partitions, self._since_ms):
             letter = to_letter(record)
             if letter.key not in seen:
                 seen.add(letter.key)
@@ -160,7 +154,7 @@ async def read_letter(kafka: KafkaSettings, letter_id: RecordId) -> tuple[Any, R
 async def _read_resolutions(consumer: Any, partitions: Sequence[TopicPartition]) -> Resolutions:
     """Read the topic `replays`; the last record of a key wins."""
     resolutions = Resolutions({}, {})
-    async for record in _records(consumer, partitions):
+    async for record in read_records(consumer, partitions):
         key = (record.key or b"").decode(errors="replace")
         for by_key in resolutions:
             by_key.pop(key, None)
@@ -191,32 +185,3 @@ def _partitions(
         for topic in topics
         for partition in range(counts[topic] or 0)
     ]
-
-
-async def _records(
-    consumer: Any, partitions: Sequence[TopicPartition], since_ms: int | None = None
-) -> AsyncIterator[Any]:
-    """Yield all records up to the current end offsets, in order of each partition."""
-    starts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    if since_ms is not None:
-        since = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        starts = {tp: at.offset if (at := since.get(tp)) else ends[tp] for tp in partitions}
-    unread = {tp for tp in partitions if starts[tp] < ends[tp]}
-    consumer.assign(list(unread))
-    for tp in unread:
-        consumer.seek(tp, starts[tp])
-    while unread:
-        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
-            fetched: dict[TopicPartition, list[Any]] = {}
-            while not fetched:
-                fetched = await consumer.getmany(
-                    *unread, timeout_ms=_POLL_MS, max_records=_MAX_POLL_RECORDS
-                )
-        for tp, records in fetched.items():
-            for record in records:
-                if record.offset < ends[tp]:
-                    yield record
-            if await consumer.position(tp) >= ends[tp]:
-                unread.discard(tp)
-                consumer.pause(tp)

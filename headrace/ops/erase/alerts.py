@@ -4,21 +4,18 @@ The alert of a payment is deleted. An alert about errors may also be about error
 stays, without the event, its details and its title.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from headrace.ops.audit.alert_check import ERASED_DETAILS
 from schemas.alert_rules import PAYMENT
-from schemas.batched import batched
-from sinks.sql.tables import AlertRow, DeliveryAttemptRow, DeliveryRow, table_of
+from sinks.sql.tables import AlertRow, DeliveryAttemptRow, DeliveryRow, EventRow, table_of
 
-_ALERTS, _DELIVERIES = table_of(AlertRow), table_of(DeliveryRow)
-_ATTEMPTS = table_of(DeliveryAttemptRow)
+_ALERTS, _EVENTS = table_of(AlertRow), table_of(EventRow)
+_DELIVERIES, _ATTEMPTS = table_of(DeliveryRow), table_of(DeliveryAttemptRow)
 _TITLE = "(erased)"
-#: Values per `IN`.
-_IN_SIZE = 500
 
 
 class ErasedAlerts(NamedTuple):
@@ -29,28 +26,45 @@ class ErasedAlerts(NamedTuple):
     deliveries: int = 0
 
 
-def erase_alerts(connection: Connection, site_id: str, event_ids: Iterable[str]) -> ErasedAlerts:
-    """Delete or anonymise the alerts that name these events, and delete their deliveries."""
-    total = ErasedAlerts()
-    for batch in batched(event_ids, _IN_SIZE):
-        named = and_(_ALERTS.c.site_id == site_id, _ALERTS.c.event_id.in_(batch))
-        found = connection.execute(select(_ALERTS.c.alert_id, _ALERTS.c.rule).where(named)).all()
-        ids = [row.alert_id for row in found]
-        payments = [row.alert_id for row in found if row.rule == PAYMENT]
-        others = [row.alert_id for row in found if row.rule != PAYMENT]
-        deliveries = _delete_deliveries(connection, site_id, ids)
-        connection.execute(delete(_ALERTS).where(_ALERTS.c.alert_id.in_(payments)))
-        connection.execute(
-            update(_ALERTS)
-            .where(_ALERTS.c.alert_id.in_(others))
-            .values(event_id=None, details=ERASED_DETAILS, title=_TITLE)
-        )
-        total = ErasedAlerts(
-            total.deleted + len(payments),
-            total.anonymised + len(others),
-            total.deliveries + deliveries,
-        )
-    return total
+class FoundAlert(NamedTuple):
+    """An alert about an event that is to be erased."""
+
+    alert_id: str
+    rule: str
+
+
+def find_alerts(
+    connection: Connection, site_id: str, sessions: Collection[str]
+) -> list[FoundAlert]:
+    """Return the alerts about events of sessions.
+
+    Reads the alerts of the site, and each alert's event by its key: few rows, compared with the
+    events of the site.
+    """
+    of_site = and_(_EVENTS.c.event_id == _ALERTS.c.event_id, _EVENTS.c.site_id == _ALERTS.c.site_id)
+    query = (
+        select(_ALERTS.c.alert_id, _ALERTS.c.rule, _EVENTS.c.session_id)
+        .join_from(_ALERTS, _EVENTS, of_site)
+        .where(_ALERTS.c.site_id == site_id)
+    )
+    rows = connection.execute(query)
+    return [FoundAlert(row.alert_id, row.rule) for row in rows if row.session_id in sessions]
+
+
+def erase_alerts(
+    connection: Connection, site_id: str, alerts: Sequence[FoundAlert]
+) -> ErasedAlerts:
+    """Delete or anonymise alerts, and delete their deliveries."""
+    payments = [one.alert_id for one in alerts if one.rule == PAYMENT]
+    others = [one.alert_id for one in alerts if one.rule != PAYMENT]
+    deliveries = _delete_deliveries(connection, site_id, [*payments, *others])
+    connection.execute(delete(_ALERTS).where(_ALERTS.c.alert_id.in_(payments)))
+    connection.execute(
+        update(_ALERTS)
+        .where(_ALERTS.c.alert_id.in_(others))
+        .values(event_id=None, details=ERASED_DETAILS, title=_TITLE)
+    )
+    return ErasedAlerts(len(payments), len(others), deliveries)
 
 
 def _delete_deliveries(connection: Connection, site_id: str, alert_ids: list[str]) -> int:

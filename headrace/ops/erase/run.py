@@ -18,25 +18,22 @@ from sqlalchemy import Connection, delete
 from headrace.admin.database import connected
 from headrace.errors import UserError
 from headrace.ops.audit.snapshot import read_snapshot
-from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts
+from headrace.ops.blocks import block as block_ids
+from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts, find_alerts
 from headrace.ops.erase.selection import (
     FoundSession,
     Selection,
     count_visits,
-    find_alerting_events,
     find_sessions,
 )
 from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from schemas.batched import batched
-from schemas.blocked_ids import hash_of, key_of
 from schemas.event_types import ERASE
 from schemas.headers import ERASE_FROM, ERASE_UNTIL, TYPE
 from schemas.plurals import counted
-from schemas.records import BlockedId
 from schemas.settings import Settings
-from schemas.topics import BLOCKED_IDS, EVENTS_RAW
-from sinks.delivery.publisher import Unavailable, open_publisher
+from schemas.topics import EVENTS_RAW
 from sinks.sql.retries import Retrier
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 from streams.app import partitioner
@@ -44,8 +41,8 @@ from streams.engine.producer import BatchProducer, OutRecord
 
 T = TypeVar("T")
 
-#: Sessions whose alerts are erased in one transaction.
-_BATCH_SIZE = 200
+#: Alerts that are erased in one transaction.
+_BATCH_SIZE = 500
 #: A person may be active while it runs.
 _ROUNDS = 3
 _APPLIED_TIMEOUT_SECONDS = 60.0
@@ -95,7 +92,7 @@ async def erase(
         open_producer(settings) as producer,
     ):
         if block:
-            await _block(settings, selection)
+            await block_ids(settings.kafka, selection.site_id, selection.ids)
         for _ in range(_ROUNDS):
             on_step("waiting until all events are stored")
             await _wait_until_stored(cluster, settings)
@@ -114,20 +111,6 @@ async def erase(
     return receipt
 
 
-async def _block(settings: Settings, selection: Selection) -> None:
-    """Reject events with these ids from now on, within a few seconds."""
-    site, now = selection.site_id, time.time_ns() // 1_000
-    async with open_publisher(settings.kafka, BLOCKED_IDS) as publish:
-        for kind, value in (("visitor", selection.visitor_id), ("user", selection.user_id)):
-            if value is not None:
-                hashed = hash_of(site, kind, value)
-                record = BlockedId(site_id=site, hash=hashed, created_at=now)
-                try:
-                    await publish(key_of(site, hashed), record)
-                except Unavailable as error:
-                    raise UserError(f"{error}. {_FAILED}") from error
-
-
 async def _wait_until_stored(cluster: Cluster, settings: Settings) -> None:
     if behind := await cluster.wait_until_stored(settings.database, [EVENTS_RAW]):
         raise UserError(
@@ -139,13 +122,12 @@ async def _wait_until_stored(cluster: Cluster, settings: Settings) -> None:
 async def _erase_alerts(
     settings: Settings, selection: Selection, found: Sequence[FoundSession], receipt: Receipt
 ) -> None:
-    site = selection.site_id
-
-    def of_sessions(sessions: Sequence[str], connection: Connection) -> ErasedAlerts:
-        return erase_alerts(connection, site, find_alerting_events(connection, site, sessions))
-
-    for batch in batched((one.session_id for one in found), _BATCH_SIZE):
-        receipt.add_alerts(await _write(settings, partial(of_sessions, batch)))
+    site, sessions = selection.site_id, {one.session_id for one in found}
+    alerts = await _read(settings, partial(find_alerts, site_id=site, sessions=sessions))
+    for batch in batched(alerts, _BATCH_SIZE):
+        receipt.add_alerts(
+            await _write(settings, partial(erase_alerts, site_id=site, alerts=batch))
+        )
 
 
 async def _send(

@@ -40,6 +40,12 @@ class Selection(NamedTuple):
         """Whether everything of the site is meant."""
         return self.visitor_id is None and self.user_id is None and self.before is None
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of the person, by kind."""
+        ids = {"visitor": self.visitor_id, "user": self.user_id}
+        return {kind: value for kind, value in ids.items() if value is not None}
+
 
 class FoundSession(NamedTuple):
     """A session to erase: the number of its events and visits, and their range of time (us)."""
@@ -56,6 +62,7 @@ def find_sessions(connection: Connection, selection: Selection) -> list[FoundSes
 
     All events of such a session are the person's, also those without the id. If the session's
     events carry different ids, those of the highest trust count: anybody can send the others.
+    Reads all events of the site twice, by no index (ADR 67).
     """
     ids = _session_ids(selection)
     events = {
@@ -104,18 +111,6 @@ def count_visits(connection: Connection, site_id: str, found: Sequence[FoundSess
     )
     rows = connection.execute(query)
     return sum(micros(row.ended_at) <= until.get(row.session_id, -1) for row in rows)
-
-
-def find_alerting_events(
-    connection: Connection, site_id: str, sessions: Sequence[str]
-) -> list[str]:
-    """Return the ids of the events of sessions that may have raised alerts."""
-    query = select(_EVENTS.c.event_id).where(
-        _EVENTS.c.site_id == site_id,
-        _EVENTS.c.session_id.in_(sessions),
-        _EVENTS.c.type.in_(("payment", "error")),
-    )
-    return list(connection.execute(query).scalars())
 
 
 def _session_ids(selection: Selection) -> CompoundSelect[Any]:

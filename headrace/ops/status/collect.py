@@ -1,5 +1,6 @@
 """Collect the status of headrace, on this machine or in a cluster."""
 
+import time
 from pathlib import Path
 
 from headrace.admin.database import check_exists
@@ -10,7 +11,7 @@ from headrace.local.process import read_pid
 from headrace.ops.status import database, kafka
 from headrace.ops.status.model import Problem, Role, Status
 from headrace.ops.status.problems import find_problems
-from headrace.ops.status.rejections import read_rejections
+from headrace.ops.status.processes import processes_of, rejections_of
 from headrace.ops.status.slow_codec import slow_codec
 from headrace.roles.status import expired_of, why_not_ready
 from schemas.clock_tolerance import LEAD_MS
@@ -34,14 +35,14 @@ async def collect_status(data_dir: Path) -> Status:
         status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles
         status.consumers, cluster = found.consumers, found.cluster
         status.dead_letters = found.dead_letters
+        status.processes = processes_of(found.heartbeats, time.time())
+        status.rejections = rejections_of(found.heartbeats)
         status.problems += [
             Problem(what=f"There is no topic {name}", do="run `headrace topics create`")
             for name in found.missing
         ]
         status.problems += clock_problems(found.ahead_seconds)
     await _add_database(database_settings(data_dir), status, cluster)
-    if address := DataDir(data_dir).address():
-        status.rejections = await read_rejections(address)
     status.problems += find_problems(status)
     status.notes += notes()
     return status

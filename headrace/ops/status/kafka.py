@@ -17,11 +17,20 @@ from headrace.admin.topics import read_states
 from headrace.errors import KafkaProblemError
 from headrace.ops.status import dead_letters, next_records
 from headrace.ops.status.model import ConsumerProgress, DeadLetterCount, Role
+from headrace.ops.status.processes import Heartbeat, read_heartbeats
 from kafka_clients.access import check_access
 from schemas.kafka_settings import KafkaSettings
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topic_prefix import prefixed
-from schemas.topics import CLUSTER_EPOCHS, DEAD_LETTERS, EVENTS_RAW, EVENTS_SESSION, TOPICS, Topic
+from schemas.topics import (
+    CLUSTER_EPOCHS,
+    DEAD_LETTERS,
+    EVENTS_RAW,
+    EVENTS_SESSION,
+    PROCESSES,
+    TOPICS,
+    Topic,
+)
 from sinks.app import APP_ID as SINKS
 from streams.app import APP_ID as STREAMS
 from streams.engine.cluster import Cluster, read_epoch
@@ -65,6 +74,7 @@ class KafkaStatus:
     missing: list[str]
     cluster: Cluster
     ahead_seconds: float
+    heartbeats: list[Heartbeat]
 
 
 async def read_status(kafka: KafkaSettings) -> KafkaStatus:
@@ -96,13 +106,15 @@ async def read_status(kafka: KafkaSettings) -> KafkaStatus:
         ]
         cluster_id = str((await admin.describe_cluster())["cluster_id"])
         ahead = await _ahead_seconds(consumer, partitions[EVENTS_RAW.name], second.ends)
+        heartbeats = await read_heartbeats(consumer, partitions[PROCESSES.name])
         kept = await _count_records(
             consumer, [tp for topic in DEAD_LETTERS for tp in partitions[topic.name]]
         )
     counts = await dead_letters.counts(kafka, kept) if kept else []
     missing = [name for name, existing in partitions.items() if not existing]
     epoch = 0 if CLUSTER_EPOCHS.name in missing else await read_epoch(kafka)
-    return KafkaStatus(roles, consumers, counts, missing, Cluster(cluster_id, epoch), ahead)
+    cluster = Cluster(cluster_id, epoch)
+    return KafkaStatus(roles, consumers, counts, missing, cluster, ahead, heartbeats)
 
 
 async def _ahead_seconds(

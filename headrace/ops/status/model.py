@@ -62,8 +62,29 @@ class TableCount(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool
 
 
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """A process of the cluster, as it reported itself `seen_at`, by the clock of Kafka.
+
+    `silent_seconds` is the time since then if that is too long, else None. `counters` are counts
+    since its start.
+    """
+
+    role: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    silent_seconds: float | None = None
+    not_ready: str | None = None
+    counters: dict[str, int] = {}
+
+
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """Events that access control rejected since the server's start; `site` "": not registered."""
+    """Events that access control rejected since the start of the running `api` processes.
+
+    `site` is "" for all sites that are not registered.
+    """
 
     site: str
     reason: str
@@ -81,6 +102,7 @@ class Status(msgspec.Struct, kw_only=True):
     """The whole status. `notes` are not problems."""
 
     roles: list[Role] = msgspec.field(default_factory=list)
+    processes: list[Process] = msgspec.field(default_factory=list)
     consumers: list[ConsumerProgress] = msgspec.field(default_factory=list, name="flows")
     dead_letters: list[DeadLetterCount] = msgspec.field(default_factory=list)
     tables: list[TableCount] = msgspec.field(default_factory=list)

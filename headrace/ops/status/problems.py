@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from headrace.ops.status.model import ConsumerProgress, Problem, Role, Status
+from headrace.ops.status.model import ConsumerProgress, Problem, Process, Role, Status
 from schemas.plurals import counted
 
 #: A role whose oldest unprocessed record is older, and whose lag grows, needs more workers.
@@ -21,6 +21,10 @@ def find_problems(status: Status) -> Iterator[Problem]:
         yield from _role_problems(role)
         if role.expired:
             yield _expired_problem(role)
+    local = {role.name for role in status.roles if role.not_ready is not None}
+    for process in status.processes:
+        if process.role not in local:
+            yield from _process_problems(process)
     idle = {role.name for role in status.roles if role.workers == 0}
     for consumer in status.consumers:
         if consumer.role not in idle:
@@ -45,6 +49,15 @@ def _role_problems(role: Role) -> Iterator[Problem]:
         yield Problem(
             what=f"{role.name} is not ready: {role.not_ready}",
             do=f"see its log, logs/{role.name}.log in the data directory",
+        )
+
+
+def _process_problems(process: Process) -> Iterator[Problem]:
+    if process.not_ready is not None and process.silent_seconds is None:
+        yield Problem(
+            what=f"{process.role} on {process.host} (process {process.pid}) is not ready: "
+            f"{process.not_ready}",
+            do="see its log",
         )
 
 

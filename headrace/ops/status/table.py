@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from headrace.ops.status.model import ConsumerProgress, Problem, Role, Status
+from headrace.ops.status.model import ConsumerProgress, Problem, Process, Role, Status
 from headrace.terminal.tables import visible
 from schemas.plurals import counted
 
@@ -19,6 +19,8 @@ def render_status(status: Status, now: datetime) -> Iterator[RenderableType]:
         yield _problem_line(note, "! ", "yellow")
     if status.roles:
         yield _roles(status.roles)
+    if status.processes:
+        yield _processes(status.processes, now)
     if status.consumers:
         yield _consumers(status.consumers, now)
     if status.dead_letters:
@@ -53,6 +55,21 @@ def _roles(roles: list[Role]) -> Table:
     return table
 
 
+def _processes(processes: list[Process], now: datetime) -> Table:
+    table = _table("role", "host", ">process", "version", "started", "seen", "state")
+    for process in processes:
+        if process.silent_seconds is not None:
+            state = Text("silent", style="red")
+        elif process.not_ready is not None:
+            state = Text("not ready", style="red")
+        else:
+            state = Text("ready", style="green")
+        times = (_ago(process.started_at, now), _ago(process.seen_at, now))
+        names = (process.role, visible(process.host), str(process.pid), process.version)
+        table.add_row(*names, *times, state)
+    return table
+
+
 def _consumers(consumers: list[ConsumerProgress], now: datetime) -> Table:
     table = _table("role", "topic", ">lag", ">records/s", "processed until", "last commit")
     for consumer in consumers:
@@ -81,7 +98,7 @@ def _tables(status: Status) -> Table:
 
 
 def _rejections(status: Status) -> Table:
-    table = _table("rejected events of", "reason", ">since the start")
+    table = _table("rejected events of", "reason", ">since their start")
     for count in status.rejections:
         table.add_row(count.site or "sites not registered", count.reason, f"{count.events:,}")
     return table

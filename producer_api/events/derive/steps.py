@@ -100,7 +100,8 @@ def read_headers(d: Derivation) -> None:
     """Set `user_agent` and `language` from the headers of the request."""
     (event, client) = (d.event, d.client)
     if client.language and event.language is None:
-        event.language = d.lookups.language(client.language)
+        # A header can have 64 KiB, and keys of caches stay in memory.
+        event.language = d.lookups.language(client.language.partition(",")[0][:_MAX_CHARACTERS])
     if client.user_agent:
         user_agent = client.user_agent[:_MAX_CHARACTERS].replace("\0", "\ufffd")
         d.requester = d.lookups.browser(user_agent)

@@ -1,14 +1,15 @@
 """Visitor ids without cookies: a keyed hash of site, address and user agent (ADR 64)."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
 
 from producer_api.events.derive.salts import DAY_US, Salts
 
-#: Of ids that are derived, so that they are never those of a client.
 PREFIX = "d-"
 _DIGEST_BYTES = 16
+_DERIVED = re.compile(rf"{PREFIX}[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
 #: Sessions whose visit may cross midnight.
 _MAX_SESSIONS = 100_000
 
@@ -63,6 +64,11 @@ class Visitors:
             return None
         self._sessions[session] = (visitor_id, now)
         return visitor_id
+
+
+def is_derived(visitor_id: str) -> bool:
+    """Return True if an id has the form of derived ids, which are valid for one UTC day."""
+    return _DERIVED.fullmatch(visitor_id) is not None
 
 
 def _hash(salt: bytes, text: str) -> str:

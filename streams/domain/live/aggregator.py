@@ -49,19 +49,19 @@ class LiveAggregator:
     def __init__(self, partition: int) -> None:
         self._partition = partition
         self._clock = StreamClock()
-        self._sites = Sites()
+        self.sites = Sites()
         #: The last applied offset of each source partition, to skip duplicates.
         self._applied: dict[int, int] = {}
         self._until_trim = _TRIM_EVERY
         self._all_published = False
 
     def __len__(self) -> int:
-        return len(self._sites)
+        return len(self.sites)
 
     @property
     def has_published_all(self) -> bool:
         """Whether the counters of all sites were published at least once."""
-        return self._all_published or not self._sites
+        return self._all_published or not self.sites
 
     def apply(self, event: RawEvent | None, src: Source, mono_ms: float) -> None:
         """Count an event once; None is a tick, which only advances stream time."""
@@ -71,24 +71,24 @@ class LiveAggregator:
         self._applied[src.partition] = src.offset
         if not is_recent(event):
             return
-        self._sites.of(event.site_id, src.log_ms).count(event, src.log_ms)
+        self.sites.of(event.site_id, src.log_ms).count(event, src.log_ms)
         self._until_trim -= 1
         if not self._until_trim:
             self._until_trim = _TRIM_EVERY
-            self._sites.trim_sessions()
+            self.sites.trim_sessions()
 
     def due(self, mono_ms: float) -> list[LiveCounters]:
         """Return counters that changed, expired or must be renewed; remove empty sites."""
         now_ms = self._clock.now(mono_ms)
         if now_ms is None:
             return []
-        due = [site for site in self._sites if site.is_due(now_ms, mono_ms)]
+        due = [site for site in self.sites if site.is_due(now_ms, mono_ms)]
         published = []
         for site in nsmallest(MAX_PUBLISHED, due, key=lambda site: site.rank):
             if (counters := site.publish(self._partition, now_ms, mono_ms)) is not None:
                 published.append(counters)
             if site.windows.is_empty:
-                self._sites.remove(site.site_id)
+                self.sites.remove(site.site_id)
         # Newcomers are published last, and new ones may always arrive.
         unpublished = (site for site in due if site.is_settled and site.published_ms is None)
         self._all_published = (

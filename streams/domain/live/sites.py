@@ -81,6 +81,9 @@ class Sites:
         #: Both ordered by the last event.
         self._settled: OrderedDict[str, Site] = OrderedDict()
         self._newcomers: OrderedDict[str, Site] = OrderedDict()
+        #: The numbers of sites and sessions evicted so far.
+        self.evicted = 0
+        self.evicted_sessions = 0
 
     def __iter__(self) -> Iterator[Site]:
         yield from self._settled.values()
@@ -97,6 +100,7 @@ class Sites:
         if (site := self._newcomers.pop(site_id, None)) is None:
             if len(self) >= MAX_SITES:
                 self._newcomers.popitem(last=False)
+                self.evicted += 1
             site = self._newcomers[site_id] = Site(site_id, log_ms)
         elif site.has_returned(log_ms) and self._has_settled_place(log_ms):
             site.is_settled = True
@@ -127,5 +131,7 @@ class Sites:
         """Evict sessions beyond the limit of all sites."""
         while (excess := sum(site.windows.sessions.held for site in self) - MAX_SESSIONS) > 0:
             largest = max(self, key=lambda site: site.windows.sessions.held).windows.sessions
-            for _ in range(min(max(excess, _TRIM_AT_LEAST), largest.held)):
+            count = min(max(excess, _TRIM_AT_LEAST), largest.held)
+            for _ in range(count):
                 largest.forget_oldest()
+            self.evicted_sessions += count

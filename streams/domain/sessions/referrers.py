@@ -1,6 +1,9 @@
 """Referrers of visits, without the site's own hosts.
 
-Own hosts are those in the `hostname` and `url` of events, without `www.` and port.
+Own hosts are those in the `hostname` and `url` of events, without `www.` and port. Anybody may send
+an event that names a host, so a host is own only for referrers whose events have at most the trust
+of the event that names it. A visit has the hosts of vouched events as `key:shop.example` and
+`origin:shop.example`; those of other events have no prefix.
 """
 
 from collections.abc import Collection, Iterable
@@ -21,10 +24,21 @@ MAX_SPARE_CHARACTERS = 512
 
 _WEB = ("https://", "http://")
 
+#: The prefixes of hosts that are own for a referrer of an event with this trust.
+_PREFIXES = {"key": ("key:",), "origin": ("origin:", "key:")}
+_ALL_PREFIXES = ("", "origin:", "key:")
+
 
 def own_hosts(event: RawEvent) -> frozenset[str]:
     """Return the own hosts in an event, without `www.`."""
     return _hosts_of(event.hostname, _origin(event.url))
+
+
+def named_hosts(event: RawEvent) -> frozenset[str]:
+    """Return the own hosts in an event, as a visit has them: with the event's trust."""
+    if event.trust not in _PREFIXES:
+        return own_hosts(event)
+    return _vouched_hosts(event.hostname, _origin(event.url), event.trust)
 
 
 def referrer_host(event: RawEvent, own: Collection[str]) -> str | None:
@@ -38,20 +52,26 @@ def is_own(host: str, own: Collection[str]) -> bool:
     return host.removeprefix("www.") in own
 
 
-def is_external(referrer: str, own: Collection[str]) -> bool:
+def is_external(referrer: str, own: Collection[str], trust: str = "open") -> bool:
     """Return True if a referrer is not a page of a site with the hosts `own`.
 
-    A path without a host belongs to the site itself. Other text without a host is external.
+    `trust` is that of the event that states the referrer. A path without a host belongs to the site
+    itself. Other text without a host is external.
     """
     host = _host_at(_origin(referrer))
     if host is None:
         return referrer.lstrip()[:1] not in {"/", "\\", "?", "#"}
-    return not is_own(host, own)
+    plain = host.removeprefix("www.")
+    for prefix in _PREFIXES.get(trust, _ALL_PREFIXES):  # noqa: SIM110 - called for each event
+        if prefix + plain in own:
+            return False
+    return True
 
 
 def with_hosts(hosts: list[str], more: Collection[str]) -> list[str]:
-    """Return `hosts` and `more`, limited and sorted."""
-    return sorted({*hosts, *list({*more}.difference(hosts))[: MAX_HOSTS - len(hosts)]})
+    """Return `hosts` and `more`, sorted; beyond the limit the most trusted, then `hosts`."""
+    found = [*hosts, *sorted({*more}.difference(hosts))]
+    return sorted(sorted(found, key=_prefix_rank)[:MAX_HOSTS])
 
 
 def external(candidates: Iterable[Stamped], own: Collection[str]) -> list[Stamped]:
@@ -61,7 +81,7 @@ def external(candidates: Iterable[Stamped], own: Collection[str]) -> list[Stampe
     """
     firsts: dict[str, Stamped] = {}
     for one in sorted(candidates, key=order):
-        if is_external(one.value, own):
+        if is_external(one.value, own, one.trust):
             firsts.setdefault(_host_at(_origin(one.value)) or one.value, one)
     found = list(firsts.values())
     spare = [one for one in found[1:] if len(one.value) <= MAX_SPARE_CHARACTERS]
@@ -86,6 +106,16 @@ def _hosts_of(hostname: str | None, origin: str) -> frozenset[str]:
     named = _within_dns(host_of(hostname)) if hostname else None
     hosts = (named, _host_at(origin))
     return frozenset(host.removeprefix("www.") for host in hosts if host is not None)
+
+
+@lru_cache(maxsize=1024)
+def _vouched_hosts(hostname: str | None, origin: str, trust: str) -> frozenset[str]:
+    return frozenset(f"{trust}:{host}" for host in _hosts_of(hostname, origin))
+
+
+def _prefix_rank(host: str) -> int:
+    """Return the sort key of hosts: the most trusted are the lowest."""
+    return next((-n for n in (2, 1) if host.startswith(_ALL_PREFIXES[n])), 0)
 
 
 def _within_dns(host: str | None) -> str | None:

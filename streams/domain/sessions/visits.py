@@ -16,7 +16,7 @@ from schemas.paths import path_of
 from schemas.records import RawEvent, Stamped, Utm, Visit
 from streams.domain.sessions.attributes import client_of, traffic_source_of, values_of
 from streams.domain.sessions.claims import earlier, higher_trust, is_settled, later, stamp
-from streams.domain.sessions.referrers import external, is_external, own_hosts, with_hosts
+from streams.domain.sessions.referrers import external, is_external, named_hosts, with_hosts
 
 #: The namespace of visit ids.
 _VISITS = UUID("5d9e33a5-4f0c-5a0e-9f3c-0d2c5a3b7e11")
@@ -99,9 +99,9 @@ def with_event(visit: Visit, event: RawEvent, src: Source) -> Visit:
         client=client_of(visit.client, event),
         trust=higher_trust(visit.trust, event.trust),
     )
-    own = own_hosts(event)
+    own = named_hosts(event)
     if own.issubset(visit.hosts) and not (
-        event.referrer and is_external(event.referrer, visit.hosts)
+        event.referrer and is_external(event.referrer, visit.hosts, event.trust)
     ):
         return changed  # nearly always
     came_from = [stamp(event.referrer, event)] if event.referrer else []

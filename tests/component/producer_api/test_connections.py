@@ -59,10 +59,10 @@ class Client:
 
 @asynccontextmanager
 async def connected(
-    api: Any, state: ServerState | None = None, limit: int = 10
+    api: Any, state: ServerState | None = None, limit: int = 10, root_path: str = ""
 ) -> AsyncIterator[Client]:
     """Serve the application to up to `limit` connections, and connect to it."""
-    protocol = protocol_with_limits(limit)
+    protocol = protocol_with_limits(limit, root_path=root_path)
     config = uvicorn.Config(
         api, http=protocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
     )

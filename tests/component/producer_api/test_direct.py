@@ -13,6 +13,8 @@ from producer_api.events.fast_parse import read_fast
 from producer_api.http import intake
 from producer_api.http.app import Api
 from producer_api.http.connections import close_slow_connections
+from schemas.root_path import RootPath
+from schemas.trusted_proxies import TrustedProxies
 from tests.component.producer_api.conftest import SHORT_DEADLINE_SECONDS, client_of, new_api
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.component.producer_api.test_connections import EVENT, connected, head
@@ -100,6 +102,16 @@ async def test_the_fast_path_responds_as_asgi_does(
     assert app.requests == (sent not in FAST_REQUESTS)
 
 
+async def test_the_fast_path_also_serves_events_below_the_root_path(app: WithFastPath) -> None:
+    """A proxy may keep the root path or remove it; other spellings go over ASGI."""
+    below = RootPath(app, "/headrace", TrustedProxies())
+    async with connected(below, root_path="/headrace") as client:
+        for path in (b"/headrace/api/event", b"/api/event", b"/headrace//api/event/"):
+            await client.send(request().replace(b"/api/event", path))
+            assert await client.status() == 202
+    assert app.requests == 1
+
+
 @pytest.mark.parametrize("sent", [request(), request(body=b"{}"), request(body=WITH_ID[:-1])])
 async def test_read_fast_is_called_once_per_event(
     app: WithFastPath, monkeypatch: pytest.MonkeyPatch, sent: bytes
@@ -162,6 +174,8 @@ async def test_a_failed_event_gets_500_as_over_asgi(
     assert "headrace_api_events_failed_total 2.0" in text
     assert 'headrace_api_events_accepted_total{type="copy"} 1.0' in text
     assert "headrace_api_request_seconds_count 3.0" in text
+    assert 'headrace_api_requests_total{route="/api/event",status="500"} 2.0' in text
+    assert 'headrace_api_requests_total{route="/api/event",status="202"} 1.0' in text
 
 
 async def test_an_unresponsive_kafka_causes_500_at_the_deadline(fake: FakeKafka) -> None:

@@ -262,3 +262,22 @@ async def test_metrics_count_by_type_and_by_reason(
     assert "headrace_api_request_seconds_count 3.0" in text
     assert all(f'{{type="{name}"}}' in text for name in EVENT_TYPES)
     assert "evil" not in text
+
+
+async def test_responses_are_counted_by_route_and_status(client: httpx.AsyncClient) -> None:
+    """Routes are those of the API; all other paths have one label."""
+    await client.post("/api/events", json=[EVENT, {**EVENT, "type": "evil"}])
+    await client.get("/readyz")
+    for path in ("/evil", "/api/event/evil", "/evil2"):
+        await client.post(path, json=EVENT)
+    lines = [
+        line
+        for line in (await client.get("/metrics")).text.splitlines()
+        if line.startswith("headrace_api_requests_total")
+    ]
+
+    assert sorted(lines) == [
+        'headrace_api_requests_total{route="/api/events",status="207"} 1.0',
+        'headrace_api_requests_total{route="/readyz",status="200"} 1.0',
+        'headrace_api_requests_total{route="none",status="404"} 3.0',
+    ]

@@ -35,6 +35,7 @@ class FakeReader:
     def __init__(self, store: LiveStore) -> None:
         self.store = store
         self.problem: str | None = None
+        self.malformed = 0
 
     def start(self, now_ms: int) -> None:
         """Do nothing."""

@@ -13,8 +13,8 @@ async def test_the_page_is_self_contained(role: Role) -> None:
     """It loads only its own files, and has no inline script or style."""
     async with role.client() as client:
         page = await client.get("/")
-        files = re.findall(r'(?:src|href)="(/[^"]*)"', page.text)
-        answers = [await client.get(file) for file in files]
+        files = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
+        answers = [await client.get(f"/{file}") for file in files]
         modules = {name for a in answers for name in re.findall(r'from "\./([^"]*)"', a.text)}
         answers += [await client.get(f"/page/{name}") for name in modules]
 

@@ -10,11 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.main import app
+from tests.contract.infra.manifests import ROLES, is_setting
 from tests.fixtures import debian
 
 UNITS = Path("infra/systemd")
-#: What the instances of `headrace@.service` may be.
-ROLES = ("api", "streams", "live", "sinks", "query")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,9 @@ def unit(name: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["headrace.service", "headrace@.service"])
+@pytest.mark.parametrize(
+    "name", ["headrace.service", "headrace@.service", "headrace-setup.service"]
+)
 def test_units_are_valid(name: str, analyzer: str, tmp_path: Path) -> None:
     """Each setting and value is known to systemd."""
     verified = subprocess.run(
@@ -59,6 +60,28 @@ def test_units_start_commands_that_exist(command: str) -> None:
     shown = CliRunner().invoke(app, [started.replace("%i", command), "--help"])
 
     assert shown.exit_code == 0, shown.output
+
+
+def test_the_setup_runs_commands_that_exist() -> None:
+    """Before every role of the machine that starts with it."""
+    text = (UNITS / "headrace-setup.service").read_text()
+    commands = re.findall(r"^ExecStart=\S+/headrace (.+)$", text, re.MULTILINE)
+
+    assert commands == ["topics create", "db upgrade"]
+    for command in commands:
+        assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+    (before,) = re.findall(r"^Before=(.+)$", text, re.MULTILINE)
+    assert set(before.split()) == {f"headrace@{role}.service" for role in ROLES}
+
+
+def test_every_variable_of_units_and_of_the_guide_is_a_setting() -> None:
+    """A role with an unknown one would exit at once."""
+    texts = [*(path.read_text() for path in UNITS.iterdir())]
+    texts.append(Path("docs/guides/operate.md").read_text())
+    names = {name for text in texts for name in re.findall(r"(HEADRACE_[A-Z0-9_]+)=", text)}
+
+    assert "HEADRACE_METRICS__PORT" in names
+    assert [name for name in names if not is_setting(name)] == []
 
 
 def test_the_guide_enables_every_role() -> None:

@@ -27,9 +27,11 @@ from schemas.records import (
     MinuteCount,
     PageCount,
     PageDuration,
+    ProcessStatus,
     RawEvent,
     Record,
     ReferrerCount,
+    RejectionCount,
     Replay,
     Salt,
     Screen,
@@ -267,6 +269,21 @@ def _salt() -> Salt:
     return Salt(day="2026-04-01", salt=bytes(range(32)), created_at=_NOON)
 
 
+def _process_status() -> ProcessStatus:
+    return ProcessStatus(
+        process_id="5f" * 16,
+        role="api",
+        host="api-7d4b9c",
+        pid=17,
+        version="0.1.0",
+        started_at=_NOON,
+        stopped=True,
+        not_ready="Kafka at kafka:9092 is not reached yet",
+        counters={"events_accepted": 12_345},
+        rejections=[RejectionCount("shop.example", "rate_limited", 7)],
+    )
+
+
 def _site() -> Site:
     return Site(
         site_id="shop.example",
@@ -299,6 +316,7 @@ MAKERS = {
         (Salt, _salt),
         (BlockedId, _blocked_id),
         (Site, _site),
+        (ProcessStatus, _process_status),
     )
 }
 

@@ -20,6 +20,7 @@ COUNTS = {
     "max_refused_in_a_row",
     "max_states",
     "port",
+    "sample_ratio",
     "max_connections",
     "max_connections_per_address",
     "max_events_per_second_per_address",

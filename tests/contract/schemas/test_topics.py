@@ -9,6 +9,7 @@ from schemas.topics import (
     LIVE_COUNTERS,
     MAX_RECORD_BYTES,
     MIN_COMPACTION_LAG_MS,
+    PROCESSES,
     TOPICS,
     Topic,
     dead_letters_of,
@@ -35,6 +36,7 @@ NAMES = {
     "salts": "day",
     "sites": "site_id",
     "blocked-ids": "site_id:hash",
+    "processes": "process_id",
 }
 
 
@@ -74,6 +76,7 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
         "cluster-epochs",
         "import-windows",
         "live-counters",
+        "processes",
         "replays",
         "salts",
         "sites",
@@ -94,7 +97,7 @@ def test_the_cleanup_policy_of_a_topic(topic: Topic) -> None:
         assert int(configs["segment.ms"]) < MIN_COMPACTION_LAG_MS
     else:
         assert configs["cleanup.policy"] == "delete"
-        minimum_hours = 1 if topic is LIVE_COUNTERS else 24
+        minimum_hours = 1 if topic in (LIVE_COUNTERS, PROCESSES) else 24
         assert int(configs["retention.ms"]) >= minimum_hours * 3_600_000
 
 

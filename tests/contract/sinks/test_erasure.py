@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from headrace.ops.erase.alerts import erase_alerts
+from headrace.ops.erase.alerts import erase_alerts, find_alerts
 from headrace.ops.erase.selection import (
     FoundSession,
     Selection,
     count_visits,
-    find_alerting_events,
     find_sessions,
 )
 from sinks.sql.engine import Database, open_database
@@ -71,10 +70,9 @@ async def _erase(url: str, database: Database, selection: Selection) -> list[Fou
     """Erase as the command and the sinks do, without Kafka."""
     found = await database.run(partial(find_sessions, selection=selection))
     site = selection.site_id
-    ids = await database.run(
-        partial(find_alerting_events, site_id=site, sessions=[one.session_id for one in found])
-    )
-    await database.run(partial(erase_alerts, site_id=site, event_ids=ids))
+    sessions = {one.session_id for one in found}
+    alerts = await database.run(partial(find_alerts, site_id=site, sessions=sessions))
+    await database.run(partial(erase_alerts, site_id=site, alerts=alerts))
     for topic, table in (("raw", _EVENTS), ("visits", _SESSIONS)):
         erasures = [
             Erasure(n, table, site, one.session_id, one.from_ts, one.until_ts)

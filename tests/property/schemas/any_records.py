@@ -18,9 +18,11 @@ from schemas.records import (
     MinuteCount,
     PageCount,
     PageDuration,
+    ProcessStatus,
     RawEvent,
     Record,
     ReferrerCount,
+    RejectionCount,
     Replay,
     Salt,
     Screen,
@@ -121,6 +123,10 @@ RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     ClusterEpoch: built(ClusterEpoch, epoch=ints),
     Salt: built(Salt),
     BlockedId: built(BlockedId),
+    ProcessStatus: built(
+        ProcessStatus,
+        rejections=st.lists(st.builds(RejectionCount, texts, texts, longs), max_size=2),
+    ),
     Site: built(
         Site,
         require_key=st.none() | st.lists(texts, max_size=3),

@@ -1,5 +1,6 @@
-"""The rate limit for log messages of libraries."""
+"""The log: the rate limit for messages of libraries, and entries in JSON."""
 
+import json
 import logging
 
 import pytest
@@ -11,6 +12,8 @@ from headrace.roles.logs import (
     RateLimitFilter,
     configure_logging,
 )
+from schemas.log_context import POSITION, TRACE
+from schemas.observation_settings import LogSettings
 
 UNREACHABLE = "Unable connect to node with id %s: %s"
 
@@ -127,10 +130,78 @@ def test_configure_logging_installs_the_filter(
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
-    configure_logging()
+    configure_logging(LogSettings(), "streams")
     for _ in range(10):
         logging.getLogger("aiokafka.conn").error("again")
         logging.getLogger("headrace.up.run").error("ours")
 
     written = capsys.readouterr().err
     assert (written.count(": again"), written.count(": ours")) == (BURST, 10)
+
+
+def log_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log in JSON, from WARNING on, until the end of the test."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    configure_logging(LogSettings(format="json", level="WARNING"), "sinks")
+
+
+def entries(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    """Return the logged entries."""
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_json_entries_have_the_role_and_what_is_being_processed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`extra` takes precedence; without a context there is none."""
+    log_json(monkeypatch)
+    log = logging.getLogger("sinks.agents")
+    log.warning("before")
+    position = POSITION.set({"topic": "sessions", "partition": 3, "offset": 70})
+    trace = TRACE.set("4bf92f3577b34da6a3ce929d0e0e4736")
+    log.error("%s failed", "it", extra={"offset": 75})
+    POSITION.reset(position)
+    TRACE.reset(trace)
+    (before, failed) = entries(capsys)
+
+    assert failed.pop("time")
+    assert failed == {
+        "level": "ERROR",
+        "logger": "sinks.agents",
+        "message": "it failed",
+        "role": "sinks",
+        "topic": "sessions",
+        "partition": 3,
+        "offset": 75,
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    assert before.keys() == {"time", "level", "logger", "message", "role"}
+
+
+def test_a_json_entry_is_one_line_also_with_an_exception_and_hostile_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the text contains."""
+    log_json(monkeypatch)
+    try:
+        int("two\nlines")
+    except ValueError:
+        logging.getLogger("headrace").exception("a\n\x1b[31m%s", "b")
+    (entry,) = entries(capsys)
+
+    assert entry["message"] == "a\n\x1b[31mb"
+    assert "ValueError: invalid literal" in str(entry["exception"])
+
+
+def test_the_level_also_applies_to_libraries(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lower levels are not written."""
+    log_json(monkeypatch)
+    logging.getLogger("headrace").info("no")
+    logging.getLogger("aiokafka").info("no")
+    logging.getLogger("aiokafka").warning("yes")
+
+    assert [entry["message"] for entry in entries(capsys)] == ["yes"]

@@ -50,7 +50,7 @@ def run(tmp_path: Path, topic: dict[str, Site | None], monkeypatch: pytest.Monke
 
 def test_a_site_is_registered_shown_and_changed(run: Run, topic: dict[str, Site | None]) -> None:
     """The output of `add` has the tag for its pages, and ends with the command of an event."""
-    added = run("sites", "add", "shop", "--origin", "https://shop.example", "--origin",
+    added = run("sites", "add", "shop", "--origin", "HTTPS://Shop.example:443", "--origin",
                 "*.shop.example", "--require-key", "error", "--events-per-second", "9",
                 "--count-bots", "--no-visitor-ids", "--ignore-opt-out")  # fmt: skip
     site = topic["shop"]
@@ -107,6 +107,8 @@ def test_the_key_is_the_last_line(run: Run, topic: dict[str, Site | None]) -> No
         (("sites", "add", "x", "--origin", "https://a.example/path"), "must be an origin"),
         (("sites", "add", "x", "--require-key", "sale"), "must be an event type"),
         (("sites", "add", "a b"), "site_id"),
+        (("sites", "add", "."), "in the path of a URL"),
+        (("sites", "add", ".."), "in the path of a URL"),
         (("keys", "create", "--site", "x"), "headrace sites add x"),
         (("keys", "revoke", "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"), "There is no key"),
     ],

@@ -1,15 +1,12 @@
-"""The metrics of several web processes and workers at one `/metrics`."""
+"""The metrics of several web processes at one `/metrics`."""
 
 import os
 import time
 from pathlib import Path
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from headrace.roles.metrics import RoleMetrics
-from headrace.roles.status import RoleStatus
 from headrace.roles.web_workers import WorkerMetrics
 
 
@@ -31,15 +28,15 @@ def _samples(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_a_web_process_exposes_the_metrics_of_all_by_worker(tmp_path: Path) -> None:
+def test_a_web_process_exposes_the_metrics_of_all_by_process(tmp_path: Path) -> None:
     """Each metric has one family; a process without a file is left out."""
     other = tmp_path / "web-2.prom"
     other.write_bytes(generate_latest(_registry(7)))
     exposed = CollectorRegistry()
     exposed.register(WorkerMetrics("web", _registry(3), [other, tmp_path / "web-3.prom"]))
     assert _samples(exposed) == {
-        ("requests_total", "code=200", "worker=1"): 3,
-        ("requests_total", "code=200", "worker=2"): 7,
+        ("requests_total", "code=200"): 3,
+        ("requests_total", "code=200", "process=web-2"): 7,
     }
 
 
@@ -52,18 +49,3 @@ def test_the_metrics_of_a_process_that_has_exited_are_left_out(tmp_path: Path) -
     exposed = CollectorRegistry()
     exposed.register(WorkerMetrics("web", _registry(3), [other]))
     assert list(_samples(exposed).values()) == [3]
-
-
-def test_several_workers_of_a_role_are_distinguished_by_a_label(tmp_path: Path) -> None:
-    """A role with one worker has no such label."""
-    files = [tmp_path / f"{name}.json" for name in ("streams", "streams-2", "live")]
-    for number, file in enumerate(files):
-        file.write_bytes(msgspec.json.encode(RoleStatus(None, number, 0, time.time())))
-    registry = CollectorRegistry()
-    registry.register(RoleMetrics(files))
-    samples = _samples(registry)
-    assert samples["headrace_streams_dead_letters_total", "worker=1"] == 0
-    assert samples["headrace_streams_dead_letters_total", "worker=2"] == 1
-    assert samples["headrace_live_dead_letters_total",] == 2
-    assert samples["headrace_role_ready", "role=streams", "worker=2"] == 1
-    assert samples["headrace_role_ready", "role=live"] == 1

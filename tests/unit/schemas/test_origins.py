@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.origins import Origins, is_pattern
+from schemas.origins import Origins, normalized_pattern
 
 
 @pytest.mark.parametrize(
@@ -27,17 +27,51 @@ def test_origins_match_as_browsers_write_them(
 ) -> None:
     """Without a scheme, a host matches with any scheme and port."""
     origins = Origins([pattern])
-    assert is_pattern(pattern)
+    assert normalized_pattern(pattern) == pattern
     assert [url for url in allowed + others if origins.allows(url)] == allowed
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "*", "*.", "https://", "https://shop.example/path", "https://a@shop.example",
-     "shop.example:80", "https://*", "ftp://shop.example", "https://Shop.example",
-     "https://shop.example:443", "null", "https://a.*.example", "sh op.example",
-     "https://münchen.example"],
+    ("text", "normal"),
+    [
+        ("https://Shop.EXAMPLE", "https://shop.example"),
+        ("HTTPS://shop.example:443/", "https://shop.example"),
+        ("http://shop.example:443", "http://shop.example:443"),
+        ("http://shop.example:80", "http://shop.example"),
+        ("https://shop.example.", "https://shop.example"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("*.Bücher.example", "*.xn--bcher-kva.example"),
+        ("https://*.BÜCHER.example:8443", "https://*.xn--bcher-kva.example:8443"),
+        ("Shop.Example", "shop.example"),
+        ("LOCALHOST", "localhost"),
+        ("http://[2001:DB8::0]:3000", "http://[2001:db8::]:3000"),
+        (" https://shop.example ", "https://shop.example"),
+    ],
+)
+def test_origins_are_stored_as_browsers_write_them(text: str, normal: str) -> None:
+    """Whatever the case, the script and the port; so a header `Origin` of the browser matches."""
+    assert normalized_pattern(text) == normal
+    assert normalized_pattern(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, "such as https://shop.example") for text in (
+            "", "*", "*.", "https://", "https://*", "ftp://shop.example", "null", "shop",
+            "https://a.*.example", "sh op.example", "https://shop.example:99999",
+            "https:shop.example",
+        )),
+        ("https://Shop.example/path", "without a user, path and query: https://shop.example"),
+        ("https://a@shop.example", "path and query: https://shop.example"),
+        ("https://shop.example?x", "path and query: https://shop.example"),
+        ("shop.example/#x", "path and query: shop.example"),
+        ("shop.example:8080", "because it has a port: https://shop.example:8080"),
+        ("shop.example:443", "because it has a port: https://shop.example"),
+    ],
 )  # fmt: skip
-def test_what_no_browser_sends_is_no_origin(text: str) -> None:
+def test_what_no_browser_sends_is_no_origin(text: str, message: str) -> None:
     """Mistakes are reported at the registration, not by rejected events."""
-    assert not is_pattern(text)
+    with pytest.raises(ValueError, match="must be an origin") as raised:
+        normalized_pattern(text)
+    assert message in str(raised.value)

@@ -47,7 +47,7 @@ class Consumer:
 
     def write(self, tp: TopicPartition) -> None:
         """Append a record to a log."""
-        self.logs[tp].append(SimpleNamespace(offset=len(self.logs[tp])))
+        self.logs[tp].append(SimpleNamespace(offset=len(self.logs[tp]), timestamp=0))
 
     async def assign(self, *owned: TopicPartition) -> None:
         """Rebalance."""

@@ -12,12 +12,16 @@ import streams
 
 _LISTENER = "aiokafka's interface for who must know of a rebalance"
 _TYPE = "SQLAlchemy's interface for types of columns"
+_COLLECTOR = "prometheus_client's interface for metrics that are read when they are exposed"
 _RESOLVER = "aiohttp's interface for resolvers: ours checks the addresses"
 
 #: Overridden methods and reasons. Only interfaces meant for implementation are overridden.
 OVERRIDES = {
     "GroupMember.on_partitions_assigned": _LISTENER,
     "GroupMember.on_partitions_revoked": _LISTENER,
+    "WorkerMetrics.collect": _COLLECTOR,
+    "LiveMetrics.collect": _COLLECTOR,
+    "SinkMetrics.collect": _COLLECTOR,
     "_ByEngine.load_dialect_impl": _TYPE,
     "_ByEngine.process_bind_param": _TYPE,
     "_ByEngine.process_result_value": _TYPE,

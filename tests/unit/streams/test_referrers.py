@@ -8,6 +8,7 @@ from streams.domain.sessions.referrers import (
     MAX_SPARE_CHARACTERS,
     external,
     is_external,
+    named_hosts,
     own_hosts,
     referrer_host,
     with_hosts,
@@ -89,3 +90,39 @@ def test_a_host_is_no_longer_than_a_dns_name() -> None:
         one = event("a", url=f"https://{host}/", hostname=host, referrer=f"https://{host}/")
         assert own_hosts(one) == found
         assert referrer_host(one, ()) == (host if found else None)
+
+
+def test_a_host_is_own_for_referrers_of_at_most_its_trust() -> None:
+    """An event of a stranger that names a search engine as its host hides no vouched referrer."""
+    named = [*named_hosts(event("a", hostname="search.example"))]
+    vouched = [*named_hosts(event("b", hostname="www.shop.example", trust="origin"))]
+
+    assert (named, vouched) == (["search.example"], ["origin:shop.example"])
+    hosts = with_hosts(named, vouched)
+    external_for = {
+        trust: [host for host in ("search.example", "shop.example")
+                if is_external(f"https://{host}/", hosts, trust)]
+        for trust in ("open", "origin", "key")
+    }  # fmt: skip
+    assert external_for == {
+        "open": [],
+        "origin": ["search.example"],
+        "key": ["search.example", "shop.example"],
+    }
+
+
+def test_hosts_of_strangers_do_not_displace_vouched_ones() -> None:
+    """Whatever arrives first."""
+    forged = [f"h{number}.example" for number in range(MAX_HOSTS)]
+    vouched = ["key:shop.example", "origin:shop.example"]
+
+    assert set(vouched) <= set(with_hosts(forged, vouched))
+    assert set(vouched) <= set(with_hosts(vouched, forged))
+
+
+@pytest.mark.parametrize("text", ["key:search.example", "origin:a", "key:", "https://key:a@b/"])
+def test_nobody_can_name_a_vouched_host_in_a_text(text: str) -> None:
+    """The prefixes are no part of any host."""
+    one = event("a", hostname=text, url=text)
+
+    assert not any(":" in host for host in named_hosts(one))
