@@ -61,7 +61,7 @@ class KafkaSettings(BaseModel):
         "the bytes, gzip and lz4 need the most CPU time",
     )
     partitions: int = Field(
-        12, ge=1, le=1000, description="partitions of each topic; fixed when the topics are created"
+        12, ge=1, le=1000, description="partitions of each topic; `headrace repartition` adds more"
     )
     replication_factor: int = Field(
         1, ge=-1, le=7, description="replicas of each partition; -1: the brokers' default"

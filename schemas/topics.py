@@ -55,6 +55,9 @@ class Topic:
     retention_ms: int | None = None
     #: `min.compaction.lag.ms`.
     compaction_lag_ms: int = MIN_COMPACTION_LAG_MS
+    #: Whether every reader reads all partitions. Such a topic keeps its number of partitions when
+    #: the others get more (docs/adr/0074).
+    is_global: bool = False
 
     @property
     def name(self) -> str:
@@ -159,6 +162,7 @@ SUBSCRIPTIONS = Topic(
     key="subscription_id",
     record="Subscription",
     cleanup="compact",
+    is_global=True,
 )
 REPLAYS = Topic(
     "replays",
@@ -173,6 +177,7 @@ IMPORT_WINDOWS = Topic(
     key="site_id:window_id",
     record="ImportWindow",
     cleanup="compact",
+    is_global=True,
     # A window lasts at most a day, so windows that were not closed need no tombstone.
     retention_ms=2 * _DAY_MS,
 )
@@ -182,6 +187,7 @@ SITES = Topic(
     key="site_id",
     record="Site",
     cleanup="compact",
+    is_global=True,
 )
 BLOCKED_IDS = Topic(
     "blocked-ids",
@@ -189,6 +195,7 @@ BLOCKED_IDS = Topic(
     key="site_id:hash",
     record="BlockedId",
     cleanup="compact",
+    is_global=True,
 )
 CLUSTER_EPOCHS = Topic(
     "cluster-epochs",
@@ -196,6 +203,7 @@ CLUSTER_EPOCHS = Topic(
     key="cluster_id",
     record="ClusterEpoch",
     cleanup="compact",
+    is_global=True,
 )
 LIVE_COUNTERS = Topic(
     "live-counters",
@@ -212,6 +220,7 @@ SALTS = Topic(
     key="day",
     record="Salt",
     cleanup="compact",
+    is_global=True,
     # After that, it is impossible to link the visitor ids of that day to addresses.
     retention_ms=2 * _DAY_MS,
     # The first record of a day wins, so the later ones must not replace it.
@@ -225,6 +234,7 @@ PROCESSES = Topic(
     key="process_id",
     record="ProcessStatus",
     retention_ms=_HOUR_MS,
+    is_global=True,
 )
 
 

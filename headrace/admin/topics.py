@@ -80,13 +80,13 @@ async def read_states(admin: AIOKafkaAdminClient) -> list[TopicState]:
 async def _find_missing(admin: AIOKafkaAdminClient, partitions: int) -> list[TopicState]:
     states = await read_states(admin)
     for state in states:
-        if state.partitions not in (None, partitions):
+        if not state.topic.is_global and state.partitions not in (None, partitions):
             raise UserError(
                 f"The topic {state.topic.name} has "
                 f"{counted(state.partitions or 0, 'partition')}, not {partitions}. "
-                "It cannot be changed, because it determines the partition of each session. "
-                f"Use {state.partitions} (`--partitions`, or "
-                "HEADRACE_KAFKA__PARTITIONS), or start with an empty Kafka cluster"
+                "It determines the partition of each session. "
+                f"Use {state.partitions} (`--partitions`, or HEADRACE_KAFKA__PARTITIONS), or run "
+                "`headrace repartition` to get more"
             )
     return [state for state in states if state.partitions is None]
 

@@ -22,6 +22,7 @@ from headrace.cli.dlq import dlq
 from headrace.cli.erase import erase
 from headrace.cli.kafka import kafka
 from headrace.cli.keys import keys
+from headrace.cli.repartition import repartition
 from headrace.cli.replay import replay
 from headrace.cli.schemas import schemas
 from headrace.cli.sites import sites
@@ -53,6 +54,7 @@ for command in (
     status,
     audit,
     erase,
+    repartition,
 ):
     app.command()(command)
 app.command("adopt-cluster")(adopt_cluster)

@@ -124,7 +124,7 @@ class _Adoption:
         self._settings = settings
         self._kafka = settings.kafka
         self._partitions = range(settings.kafka.partitions)
-        self._partition_of_site = partitioner(settings.kafka.partitions)
+        self._partition_of = partitioner(settings.kafka.partitions)
         self._result = result
         self._on_step = on_step
         self._on_rows = on_rows
@@ -186,7 +186,10 @@ class _Adoption:
 
         def work(snapshot: Snapshot) -> None:
             duplicates = chain.from_iterable(one.duplicates for one in self._starts.values())
-            records = seeds.seed_records(chain(seeds.recent_seeds(snapshot, until_ms), duplicates))
+            records = seeds.seed_records(
+                chain(seeds.recent_seeds(snapshot, until_ms), duplicates),
+                self._partition_of,
+            )
             for batch in batched(records, _BATCH_SIZE):
                 sending = send(producer, EVENTS_SESSION, batch)
                 asyncio.run_coroutine_threadsafe(sending, loop).result()
@@ -224,16 +227,14 @@ class _Adoption:
         self._result.alerts = len(computed.missing)
         states = (
             (
-                self._partition_of_site(key.split(b":", 1)[0]),
+                self._partition_of(key.split(b":", 1)[0]),
                 OutRecord(key, value, version_header(-1)),
             )
             for key, value in computed.states.items()
         )
         await send(producer, ALERT_STATES, states)
         missing = (OutRecord(one.site_id.encode(), encode(one)) for one in computed.missing)
-        await send(
-            producer, ALERTS, ((self._partition_of_site(one.key or b""), one) for one in missing)
-        )
+        await send(producer, ALERTS, ((self._partition_of(one.key or b""), one) for one in missing))
 
 
 def _still_running(members: Mapping[str, int]) -> str:

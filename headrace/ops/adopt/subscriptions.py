@@ -2,6 +2,7 @@
 
 import sys
 
+from headrace.admin.clients import open_admin
 from headrace.admin.database import run_once
 from headrace.errors import UserError
 from schemas.settings import Settings
@@ -58,7 +59,9 @@ async def _keys_of(settings: Settings, topic: Topic) -> set[bytes | None]:
     """Return the keys of all records of a topic."""
     tail = LogTail(settings.kafka, topic.name, sys.maxsize)
     keys = set[bytes | None]()
-    for partition in range(settings.kafka.partitions):
+    async with open_admin(settings.kafka) as admin:
+        [found] = await admin.describe_topics([topic.name])
+    for partition in range(len(found["partitions"])):
         async for fetched in tail.catch_up(partition):
             keys |= {record.key for record in fetched}
     return keys
