@@ -1,0 +1,45 @@
+"""Read compacted topics as a whole."""
+
+import logging
+from typing import TypeVar
+
+from aiokafka import TopicPartition
+
+from headrace.admin.clients import open_clients, read_records
+from schemas.codec import CodecError, decode
+from schemas.kafka_settings import KafkaSettings
+from schemas.records import Record
+from schemas.topics import Topic
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Record)
+
+
+async def latest_values(kafka: KafkaSettings, topic: Topic) -> dict[bytes, bytes | None]:
+    """Return the last value of each key of a topic; None for a tombstone.
+
+    Raises `UserError` if Kafka fails.
+    """
+    partitions = [TopicPartition(topic.name, number) for number in range(kafka.partitions)]
+    async with open_clients(kafka) as (_, consumer):
+        return {
+            record.key: record.value
+            async for record in read_records(consumer, partitions)
+            if record.key is not None
+        }
+
+
+async def latest_records(kafka: KafkaSettings, topic: Topic, kind: type[R]) -> dict[str, R]:
+    """Return the last record of each key of a topic that is not deleted.
+
+    Skips and logs records that cannot be decoded.
+    """
+    records: dict[str, R] = {}
+    for key, value in (await latest_values(kafka, topic)).items():
+        try:
+            if value is not None:
+                records[key.decode()] = decode(value, kind)
+        except (CodecError, UnicodeError) as error:
+            log.warning("skipping an invalid record of %s: %r: %s", topic.name, key, error)
+    return records
