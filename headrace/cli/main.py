@@ -16,6 +16,7 @@ from headrace.cli import admin, roles
 from headrace.cli.adopt_cluster import adopt_cluster
 from headrace.cli.alerts import alerts
 from headrace.cli.audit import audit, rebuild
+from headrace.cli.backup import backup, restore
 from headrace.cli.blocks import blocks
 from headrace.cli.demo import demo
 from headrace.cli.dlq import dlq
@@ -52,6 +53,8 @@ for command in (
     status,
     audit,
     erase,
+    backup,
+    restore,
 ):
     app.command()(command)
 app.command("adopt-cluster")(adopt_cluster)
