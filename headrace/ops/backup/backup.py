@@ -10,14 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from headrace.admin.clients import open_admin
-from headrace.admin.topic_records import latest_records
+from headrace.admin.topic_records import count_partitions, latest_records
 from headrace.errors import UserError
 from headrace.ops.backup import postgres, sqlite
 from headrace.ops.backup.archive import FORMAT, Manifest, Topics, new_folder, write_archive
 from schemas.records import BlockedId
 from schemas.settings import Settings
-from schemas.topics import BLOCKED_IDS, ERASURES
+from schemas.topics import BLOCKED_IDS, ERASURES, EVENTS_RAW
 
 
 class BackupResult(NamedTuple):
@@ -37,8 +36,7 @@ async def back_up(settings: Settings, file: Path, on_step: Callable[[str], None]
     database = settings.database
     if not file.parent.is_dir():
         raise UserError(f"{file} cannot be written: {file.parent} is not a directory")
-    async with open_admin(settings.kafka):
-        pass  # report a missing broker before copying the database
+    partitions = await count_partitions(settings.kafka, EVENTS_RAW)  # before the long copy
     created_at = time.time_ns() // 1_000
     with new_folder(file.with_name(f".{file.name}.unfinished")) as folder:
         copy = folder / "database"
@@ -56,7 +54,7 @@ async def back_up(settings: Settings, file: Path, on_step: Callable[[str], None]
             engine="postgresql" if database.is_postgres else "sqlite",
             revision=contents.revision,
             schema=contents.schema,
-            partitions=settings.kafka.partitions,
+            partitions=partitions,
             rows=contents.rows,
         )
         on_step("compressing")
