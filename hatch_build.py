@@ -15,7 +15,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.errors import CompileError, ExecError, LinkError, PlatformError
 
-_MODULES = ("schemas.avro_compiled", "producer_api.events.event_compiled")
+#: The modules and their sources. The one in Python is used as it is without a C compiler.
+_MODULES = {
+    "schemas.avro_compiled": "schemas/avro_compiled.pyx",
+    "producer_api.events.derive.steps": "producer_api/events/derive/steps.py",
+    "producer_api.events.event_compiled": "producer_api/events/event_compiled.pyx",
+}
 _NO_COMPILER = (CompileError, ExecError, LinkError, PlatformError)
 
 
@@ -25,7 +30,8 @@ class CompileCodec(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and say where the extension module belongs."""
         is_editable = version == "editable"
-        targets = [_path_of(module, sysconfig.get_config_var("EXT_SUFFIX")) for module in _MODULES]
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        targets = [module.replace(".", "/") + suffix for module in _MODULES]
         if is_editable:
             for target in targets:
                 Path(self.root, target).unlink(missing_ok=True)  # of an older source
@@ -48,16 +54,12 @@ class CompileCodec(BuildHookInterface[Any]):
         shutil.rmtree(self._folder)
 
 
-def _path_of(module: str, suffix: str) -> str:
-    return module.replace(".", "/") + suffix
-
-
 def _compile(folder: str) -> None:
     """Compile the modules into a folder; one of `_NO_COMPILER` where that is not possible."""
     # Debugging information would hold the folder's name: no two wheels would be the same.
     extensions = [
-        Extension(module, [_path_of(module, ".pyx")], extra_compile_args=["-g0"])
-        for module in _MODULES
+        Extension(module, [source], extra_compile_args=["-g0"])
+        for module, source in _MODULES.items()
     ]
     distribution = Distribution({"ext_modules": cythonize(extensions, build_dir=folder)})
     command = distribution.get_command_obj("build_ext")

@@ -42,7 +42,7 @@ def _context(lookups: Lookups | None) -> EventContext:
     context = EventContext(lambda: _NOW, lambda: next(ids), sites)
     if lookups is None:
         return context
-    return EventContext(context.now, context.new_id, sites, derive=partial(derive, lookups=lookups))
+    return EventContext(context.now, context.new_id, sites, derive=partial(derive, lookups))
 
 
 def _client(number: int) -> Client:

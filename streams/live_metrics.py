@@ -19,7 +19,7 @@ class LiveMetrics(Collector):
         partitions = self._counting.sites
         yield GaugeMetricFamily(
             "headrace_live_sites",
-            "Sites with live counters, of all partitions.",
+            "Sites with live counters, each counted once per partition.",
             value=sum(map(len, partitions)),
         )
         yield CounterMetricFamily(

@@ -15,7 +15,7 @@ from producer_api.events.client import (
     accept_all_ids,
     authorize_all,
 )
-from producer_api.events.derive.steps import BOT, Derived, keep_trust
+from producer_api.events.derive.steps import BOT, Derivation, keep_trust
 from producer_api.events.import_sites import ImportSites
 from producer_api.events.times import Clamped
 from schemas import headers
@@ -40,7 +40,7 @@ class EventContext:
     import_sites: ImportSites
     authorize: Authorize = authorize_all
     check_ids: CheckIds = accept_all_ids
-    derive: Callable[[Any, Client, Grant], Derived] = keep_trust
+    derive: Callable[[Any, Client, Grant], Derivation] = keep_trust
 
 
 @dataclass(slots=True)

@@ -11,11 +11,13 @@ from libc.stdint cimport int64_t, uint32_t, uint8_t
 
 import msgspec
 
+from producer_api.events.derive.steps cimport Derivation
+
 from producer_api.events import fields
 from producer_api.events.draft import EXCLUDED_HEADERS, TYPE_HEADERS, EncodedEvent
 from producer_api.events.event_ids import stored_id
 from producer_api.events.numbers import round_half_up
-from producer_api.events.times import clamp_reason, resolve_event_time
+from producer_api.events.times import MAX_AGE_US, MAX_LEAD_US, clamp_reason, resolve_event_time
 from schemas.headers import CLIENT_ID, EVENT_ID
 
 cdef extern from "Python.h":
@@ -33,6 +35,8 @@ _to_json = msgspec.json.Encoder().encode
 cdef Py_ssize_t MAX_JSON_BYTES = fields.MAX_JSON_BYTES
 cdef Py_ssize_t MAX_PROPERTIES_DEPTH = fields.MAX_PROPERTIES_DEPTH
 cdef Py_ssize_t MAX_STACK_BYTES = fields.MAX_STACK_BYTES
+cdef int64_t MAX_AGE = MAX_AGE_US
+cdef int64_t MAX_LEAD = MAX_LEAD_US
 
 
 cdef class Reader:
@@ -60,6 +64,7 @@ cdef class Reader:
         cdef str event_id, client_id = event.event_id
         cdef str site_id = event.site_id, session_id = event.session_id, name = event.type
         cdef bytes id_bytes
+        cdef Derivation derived
         check_site_id(site_id)
         check_id(session_id)
         check_id(event.visitor_id)
@@ -68,12 +73,13 @@ cdef class Reader:
         event_id = context.new_id() if client_id is None else client_id.lower()
         id_bytes = uuid_bytes(event_id)
         received_at = context.now()
-        (event_ts, source) = resolve_event_time(
-            received_at,
-            microseconds(event.timestamp),
-            microseconds(event.sent_at),
-            site_id in context.import_sites,
-        )
+        timestamp, sent_at = microseconds(event.timestamp), microseconds(event.sent_at)
+        if timestamp is not None and sent_at is None and is_recent(timestamp, received_at):
+            event_ts, source = timestamp, "client"  # import windows change nothing
+        else:
+            (event_ts, source) = resolve_event_time(
+                received_at, timestamp, sent_at, site_id in context.import_sites
+            )
         duration = event.duration
         if duration is not None and type(duration) is not int:
             duration = round_half_up("duration", duration)
@@ -244,6 +250,11 @@ cdef object microseconds(str text):
     else:
         raise ValueError("unsupported UTC offset")
     return (seconds - offset) * 1_000_000 + fraction
+
+
+cdef bint is_recent(int64_t timestamp, int64_t received) noexcept:
+    """Return whether a timestamp is not clamped (`resolve_event_time`)."""
+    return received - MAX_AGE <= timestamp <= received + MAX_LEAD
 
 
 cdef int two_digits(const uint8_t* at, int minimum, int maximum) except -1:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, defstruct
 
 from producer_api.events.client import Client
-from producer_api.events.derive.steps import Derived
+from producer_api.events.derive.steps import DERIVED
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fields import (
     MAX_ID_CHARACTERS,
@@ -78,7 +78,7 @@ def make_reader() -> ReadFast:
         RawEvent,
         (
             *("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
-            *Derived.__struct_fields__,
+            *DERIVED,
         ),
         nulls={"amount", "currency", "extra", "truncated"},
     )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from producer_api.events.client import NO_CLIENT, Client
-from producer_api.events.derive.steps import Derived
+from producer_api.events.derive.steps import DERIVED
 from producer_api.events.draft import (
     EXCLUDED_HEADERS,
     TYPE_HEADERS,
@@ -57,7 +57,7 @@ def parse(raw: bytes, context: EventContext, client: Client = NO_CLIENT) -> Enco
     event = RawEvent(**draft.fields)
     context.check_ids(event.site_id, event.visitor_id, event.user_id)
     derived = context.derive(event, draft.client, draft.grant)
-    for name in Derived.__struct_fields__:
+    for name in DERIVED:
         setattr(event, name, getattr(derived, name))
     id_header = (headers.EVENT_ID, bytes.fromhex(event.event_id.replace("-", "")))
     more = [] if body.get("event_id") is None else [(headers.CLIENT_ID, b"")]

@@ -309,7 +309,7 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         ImportSites(settings.imports.sites, now),
         access.authorize,
         access.blocked_ids.check,
-        partial(derive, lookups=lookups),
+        partial(derive, lookups),
     )
     metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes, access)
     clients = Clients(TrustedProxies(settings.api.trusted_proxies))

@@ -1,8 +1,5 @@
 """Bots and HTTP libraries in user agents."""
 
-from collections.abc import Callable
-from functools import cache
-
 #: HTTP libraries and tools, by the first product of their user agent in lower case: the clients of
 #: back ends. Lists of crawlers have some of them.
 _LIBRARIES = frozenset(
@@ -23,20 +20,8 @@ def is_library(user_agent: str) -> bool:
     return user_agent.partition("/")[0].strip().lower() in _LIBRARIES
 
 
-def is_bot(user_agent: str) -> bool:
-    """Return True for the user agent of a crawler or a headless browser, not of a library."""
-    return not is_library(user_agent) and bool(crawlers()(user_agent))
-
-
-@cache
-def crawlers() -> Callable[[str], list[int] | None]:
-    """Return the search for the patterns of `crawler-user-agents`, which takes 100 ms to build."""
-    import re2  # noqa: PLC0415
+def crawler_patterns() -> list[str]:
+    """Return the patterns of crawlers and headless browsers, for RE2."""
     from crawleruseragents import CRAWLER_USER_AGENTS_DATA  # noqa: PLC0415
 
-    patterns = re2.Set.SearchSet()
-    for entry in CRAWLER_USER_AGENTS_DATA:
-        patterns.Add(entry["pattern"])
-    patterns.Compile()
-    search: Callable[[str], list[int] | None] = patterns.Match
-    return search
+    return [entry["pattern"] for entry in CRAWLER_USER_AGENTS_DATA]

@@ -1,8 +1,5 @@
 """The kind of device in a user agent: desktop, mobile, tablet, tv, console, wearable or other."""
 
-from collections.abc import Callable
-from functools import cache
-
 #: In order, because most user agents have words of several kinds. RE2 has no lookahead.
 _WORDS = {
     "console": ("PlayStation", "Xbox", "Nintendo"),
@@ -23,27 +20,12 @@ _WORDS = {
     "android": ("Android", "Silk"),
     "desktop": ("Windows", "Macintosh", "X11", "Linux", "CrOS", "FreeBSD", "OpenBSD"),
 }
-_KINDS = tuple(_WORDS)
+#: The pattern of each kind, for RE2.
+DEVICE_PATTERNS = ["|".join(words) for words in _WORDS.values()]
+# Only phones have Android and "Mobi".
+_KINDS = ["tablet" if kind == "android" else kind for kind in _WORDS]
 
 
-def device_of(user_agent: str) -> str:
-    """Return the kind of device."""
-    found = words()(user_agent)
-    if not found:
-        return "other"
-    kind = _KINDS[min(found)]
-    # Only phones have Android and "Mobi".
-    return "tablet" if kind == "android" else kind
-
-
-@cache
-def words() -> Callable[[str], list[int] | None]:
-    """Return the search for the words of each kind."""
-    import re2  # noqa: PLC0415
-
-    patterns = re2.Set.SearchSet()
-    for alternatives in _WORDS.values():
-        patterns.Add("|".join(alternatives))
-    patterns.Compile()
-    search: Callable[[str], list[int] | None] = patterns.Match
-    return search
+def device_of(pattern: int) -> str:
+    """Return the kind of device of the first pattern that matches, by index."""
+    return _KINDS[pattern] if pattern < len(_KINDS) else "other"

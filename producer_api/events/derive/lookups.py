@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from producer_api.events.derive import bots, browsers, devices, domains, sources
+from producer_api.events.derive import browsers, domains, sources
 from producer_api.events.derive.browsers import Browser, read_user_agent
-from producer_api.events.derive.channels import Attribution, Trail, attribute
+from producer_api.events.derive.channels import Attribution, attribute
 from producer_api.events.derive.pages import Page, read_page
-from producer_api.events.derive.places import NOWHERE, FindPlace, Place, open_database
+from producer_api.events.derive.places import NOWHERE, FindPlace, open_database
 from producer_api.events.derive.visitors import Visitors
 from schemas.urls import host_of
 
@@ -21,6 +21,8 @@ _LANGUAGE = re.compile(r"\s*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:[,;]|$)")
 
 class Lookups:
     """What an event's texts and the client's address stand for."""
+
+    __slots__ = ("attribution", "browser", "host", "language", "page", "place", "visitor_of")
 
     def __init__(
         self,
@@ -36,8 +38,8 @@ class Lookups:
         self.browser: Callable[[str], Browser] = cached(read_user_agent)
         self.host: Callable[[str], str | None] = cached(host_of)
         self.language: Callable[[str], str | None] = cached(first_language)
-        self.place: Callable[[str], Place] = cached(find_place)
-        self.attribution: Callable[[Trail], Attribution] = cached(attribute)
+        self.place = find_place
+        self.attribution: Callable[..., Attribution] = cached(attribute)
 
 
 def first_language(header: str) -> str | None:
@@ -51,12 +53,6 @@ def load(visitors: Visitors, *, masks_emails: bool, database: str) -> Lookups:
 
     Raises `SettingsError` if the geographical database cannot be read.
     """
-    for data in (
-        bots.crawlers,
-        browsers.parser,
-        devices.words,
-        domains.public_suffixes,
-        sources.listed,
-    ):
+    for data in (browsers.parser, browsers.patterns, domains.public_suffixes, sources.listed):
         data()
     return Lookups(visitors, masks_emails=masks_emails, find_place=open_database(database))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 _NO_COUNTRIES = frozenset({"XX", "T1"})
 #: IPv4 addresses in IPv6 sockets.
 _MAPPED = "::ffff:"
+#: A search in a database takes ten microseconds.
+_ADDRESSES = 10_000
 
 
 class Place(Struct, frozen=True, gc=False):
@@ -40,7 +43,9 @@ def open_database(file: str) -> FindPlace:
     if not file:
         from iptocc import country_code  # noqa: PLC0415
 
-        return lambda address: Place(country_code(address.removeprefix(_MAPPED)))
+        # Not cached by address: the search costs no more than a cache.
+        place_in = cache(Place)
+        return lambda address: place_in(country_code(address.removeprefix(_MAPPED)))
     from maxminddb import InvalidDatabaseError, open_database  # noqa: PLC0415
 
     try:
@@ -50,7 +55,7 @@ def open_database(file: str) -> FindPlace:
             f"{PREFIX}API__GEO_DATABASE names {file}, which cannot be read as a MaxMind database: "
             f"{error}"
         ) from None
-    return lambda address: _from_record(_get(reader, address))
+    return lru_cache(_ADDRESSES)(lambda address: _from_record(_get(reader, address)))
 
 
 def _get(reader: Any, address: str) -> Any:

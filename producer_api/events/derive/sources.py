@@ -76,12 +76,9 @@ def source_of_host(host: str) -> Source:
         if source := sources.hosts.get(domain):
             return source
     bare = host.removeprefix("www.")
-    domain = registrable_domain(host)
-    if bare.removeprefix("m.") == domain and (
-        source := sources.labels.get(domain.partition(".")[0])
-    ):
-        return source
-    return Source(bare)
+    domain = bare.removeprefix("m.")
+    source = sources.labels.get(domain.partition(".")[0])
+    return source if source and domain == registrable_domain(host) else Source(bare)
 
 
 def source_of_name(text: str) -> Source | None:

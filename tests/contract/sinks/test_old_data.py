@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from producer_api.events.derive.steps import Derived
+from producer_api.events.derive.steps import DERIVED
 from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
@@ -21,7 +21,7 @@ _AMOUNTS = (
     *("12345678901234567.890000", "9223372036854775807.999999", "1234567890123.123456"),
 )
 #: Columns that were added to `events` and `sessions` after the second revision.
-_LATER_COLUMNS = ("kafka_epoch", *Derived.__struct_fields__)
+_LATER_COLUMNS = ("kafka_epoch", *DERIVED)
 
 
 async def _fill_first_version(url: str, log: Log, tmp_path: Path) -> None:

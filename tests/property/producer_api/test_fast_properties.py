@@ -1,6 +1,8 @@
 import json
 from datetime import datetime
 from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from producer_api.events.client import NO_CLIENT, OPEN_GRANT, Client, Grant, SitePolicy
+from producer_api.events.derive import steps
 from producer_api.events.derive.steps import derive
 from producer_api.events.draft import EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
+from producer_api.events.rejection import Rejected
 from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
@@ -85,15 +89,20 @@ NEAR = st.fixed_dictionaries(
 )
 
 
-def check(raw: bytes, client: Client = NO_CLIENT, grant: Grant = OPEN_GRANT) -> None:
-    """Check that the fast path returns None, or the same as `parse`."""
-    context = EventContext(
+def context_of(grant: Grant, derive: Any) -> EventContext:
+    """Return a context with these steps of derivation."""
+    return EventContext(
         CONTEXT.now,
         CONTEXT.new_id,
         CONTEXT.import_sites,
         authorize=lambda *_: grant,
-        derive=partial(derive, lookups=LOOKUPS),
+        derive=partial(derive, LOOKUPS),
     )
+
+
+def check(raw: bytes, client: Client = NO_CLIENT, grant: Grant = OPEN_GRANT) -> None:
+    """Check that the fast path returns None, or the same as `parse`."""
+    context = context_of(grant, derive)
     fast = read_fast(raw, context, client)
     if fast is not None:
         assert fast == parse(raw, context, client)
@@ -116,6 +125,35 @@ def test_the_fast_path_agrees_with_parse(fields: dict[str, Any], escaped: bool) 
 def test_both_paths_derive_the_same(fields: dict[str, Any], client: Client, grant: Grant) -> None:
     """For any client, any trust and any policy of the site."""
     check(as_json(fields), client, grant)
+
+
+def interpreted_steps() -> Any:
+    """Return the steps of derivation, not compiled."""
+    spec = spec_from_file_location("steps", Path(steps.__file__).with_name("steps.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+INTERPRETED = interpreted_steps()
+
+
+@given(NEAR, CLIENTS, GRANTS)
+def test_compiled_steps_derive_the_same(
+    fields: dict[str, Any], client: Client, grant: Grant
+) -> None:
+    """As the same source in the interpreter, for events that `parse` accepts."""
+    raw = as_json(fields)
+    try:
+        compiled = parse(raw, context_of(grant, derive), client)
+    except Rejected:
+        return
+
+    assert compiled == parse(raw, context_of(grant, INTERPRETED.derive), client)
+    assert derive is not INTERPRETED.derive
+    assert not steps.__file__.endswith(".py")
 
 
 @settings(max_examples=at_most(50))

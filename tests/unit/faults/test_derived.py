@@ -21,7 +21,7 @@ from tests.unit.producer_api.around import CONTEXT as PLAIN
 from tests.unit.producer_api.around import NOW
 from tests.unit.producer_api.derivation import LOOKUPS
 
-CONTEXT = replace(PLAIN, derive=partial(derive, lookups=LOOKUPS))
+CONTEXT = replace(PLAIN, derive=partial(derive, LOOKUPS))
 _NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 _SECOND = 1_000_000
 _FAULTS = Path(__file__).parents[2] / "faults"

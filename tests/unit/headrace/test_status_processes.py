@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,11 +85,14 @@ def test_watch_updates_until_ctrl_c(as_json: bool, monkeypatch: pytest.MonkeyPat
     """Problems are no reason to exit with 1; with `--json`, each status is one line."""
     updates = iter(["streams", "sinks"])
 
-    async def collect(_: Path) -> Status:
-        if (role := next(updates, None)) is None:
-            raise KeyboardInterrupt
+    async def status_of(role: str) -> Status:
         problem = Problem(what=f"{role} is not ready", do="wait")
         return Status(problems=[problem], processes=processes_of([heartbeat(role, "a")], NOW))
+
+    def collect(_: Path) -> Coroutine[None, None, Status]:
+        if (role := next(updates, None)) is None:
+            raise KeyboardInterrupt  # outside of the event loop
+        return status_of(role)
 
     monkeypatch.setattr("headrace.ops.status.collect.collect_status", collect)
     result = CliRunner().invoke(app, ["status", "--watch", *(["--json"] if as_json else [])])

@@ -9,7 +9,7 @@ from producer_api.events.client import OPEN_GRANT, Client, Grant, SitePolicy
 from producer_api.events.derive import lookups
 from producer_api.events.derive.lookups import Lookups
 from producer_api.events.derive.salts import DAY_US, Salts, day_name
-from producer_api.events.derive.steps import Derived, derive
+from producer_api.events.derive.steps import DERIVED, derive
 from producer_api.events.derive.visitors import Visitors
 from schemas.records import RawEvent
 from tests.unit.producer_api.around import NOW, read
@@ -52,5 +52,5 @@ def derived(
 ) -> RawEvent:
     """Return the record of an event with the required fields and `fields`."""
     event = read(**fields)
-    found: Derived = derive(event, client, grant, with_lookups)
-    return replace(event, **{name: getattr(found, name) for name in Derived.__struct_fields__})
+    found = derive(with_lookups, event, client, grant)
+    return replace(event, **{name: getattr(found, name) for name in DERIVED})

@@ -4,7 +4,7 @@ import pytest
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
 from producer_api.events.client import Client, Grant, SitePolicy
-from producer_api.events.derive.bots import is_bot, is_library
+from producer_api.events.derive.browsers import read_user_agent
 from producer_api.events.draft import EXCLUDED_HEADERS
 from tests.unit.producer_api.derivation import derived
 
@@ -118,7 +118,12 @@ def test_the_carried_user_agent_is_described() -> None:
 def test_nearly_all_listed_crawlers_are_found() -> None:
     """All but HTTP libraries, by the examples of the list."""
     examples = [text for entry in CRAWLER_USER_AGENTS_DATA for text in entry.get("instances", ())]
-    missed = [text for text in examples if not is_bot(text) and not is_library(text)]
+    found = map(read_user_agent, examples)
+    missed = [
+        text
+        for text, said in zip(examples, found, strict=True)
+        if not (said.is_bot or said.is_library)
+    ]
 
     assert len(examples) > 1_000
     assert len(missed) / len(examples) < 0.01, missed
