@@ -111,7 +111,11 @@ def extract(file: Path, manifest: Manifest, database: Path) -> Topics:
 def _open(file: Path) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
     """Yield an archive, and its content, which raises an error at its end if it is damaged."""
     try:
-        with gzip.open(file) as content, tarfile.open(fileobj=content, mode="r:") as archive:
+        opened = gzip.open(file)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    try:
+        with opened as content, tarfile.open(fileobj=content, mode="r:") as archive:
             yield archive, content
     except _DAMAGED as error:
         raise UserError(

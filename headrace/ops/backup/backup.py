@@ -34,8 +34,7 @@ async def back_up(settings: Settings, file: Path, on_step: Callable[[str], None]
     written.
     """
     database = settings.database
-    if not file.parent.is_dir():
-        raise UserError(f"{file} cannot be written: {file.parent} is not a directory")
+    _check_target(file)
     partitions = await count_partitions(settings.kafka, EVENTS_RAW)  # before the long copy
     created_at = time.time_ns() // 1_000
     with new_folder(file.with_name(f".{file.name}.unfinished")) as folder:
@@ -61,3 +60,11 @@ async def back_up(settings: Settings, file: Path, on_step: Callable[[str], None]
         size = write_archive(folder / "archive", manifest, copy, topics)
         (folder / "archive").replace(file)
     return BackupResult(manifest, size, contents.encrypted)
+
+
+def _check_target(file: Path) -> None:
+    """Raise UserError if a file cannot be created, before the long copy."""
+    if file.is_dir():
+        raise UserError(f"{file} is a directory: name a file, such as {file / 'headrace.tar.gz'}")
+    if not file.parent.is_dir():
+        raise UserError(f"{file} cannot be written: {file.parent} is not a directory")

@@ -97,6 +97,13 @@ def test_another_archive_is_no_backup(tmp_path: Path) -> None:
         read_manifest(tmp_path / "a.tar.gz")
 
 
+@pytest.mark.parametrize(("name", "reason"), [("missing", "No such file"), (".", "a directory")])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, reason: str) -> None:
+    """With the reason of the system."""
+    with pytest.raises(UserError, match=f"cannot be read: .*{reason}"):
+        read_manifest(tmp_path / name)
+
+
 def test_a_later_format_is_named(tmp_path: Path) -> None:
     """With the version that can read it."""
     later = msgspec.structs.replace(MANIFEST, format=FORMAT + 1)
