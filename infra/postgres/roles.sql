@@ -19,7 +19,8 @@ BEGIN
     END LOOP;
     -- Bulk inserts use temporary types.
     EXECUTE format(
-        'GRANT TEMPORARY ON DATABASE %I TO headrace_sinks, headrace_admin', current_database()
+        'GRANT TEMPORARY ON DATABASE %I TO headrace_owner, headrace_sinks, headrace_admin',
+        current_database()
     );
 END
 $$;
