@@ -197,6 +197,13 @@ BLOCKED_IDS = Topic(
     cleanup="compact",
     is_global=True,
 )
+ERASURES = Topic(
+    "erasures",
+    "hashes of erased sessions and sites, which are erased again when a database is restored",
+    key="site_id:hash",
+    record="BlockedId",
+    cleanup="compact",
+)
 CLUSTER_EPOCHS = Topic(
     "cluster-epochs",
     "the epoch of this cluster, if a database adopted it; read by each role at start",
@@ -276,6 +283,7 @@ TOPICS: tuple[Topic, ...] = (
     IMPORT_WINDOWS,
     SITES,
     BLOCKED_IDS,
+    ERASURES,
     CLUSTER_EPOCHS,
     LIVE_COUNTERS,
     SALTS,

@@ -16,6 +16,7 @@ from headrace.cli import admin, roles
 from headrace.cli.adopt_cluster import adopt_cluster
 from headrace.cli.alerts import alerts
 from headrace.cli.audit import audit, rebuild
+from headrace.cli.backup import backup, restore
 from headrace.cli.blocks import blocks
 from headrace.cli.demo import demo
 from headrace.cli.dlq import dlq
@@ -55,6 +56,8 @@ for command in (
     audit,
     erase,
     repartition,
+    backup,
+    restore,
 ):
     app.command()(command)
 app.command("adopt-cluster")(adopt_cluster)
