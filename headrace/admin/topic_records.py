@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from aiokafka import TopicPartition
 
-from headrace.admin.clients import open_admin, open_clients, read_records
+from headrace.admin.clients import open_admin, open_clients
+from headrace.admin.records import read_records
 from headrace.admin.topics import read_states
 from headrace.errors import UserError
 from schemas.codec import CodecError, decode
