@@ -43,7 +43,7 @@ def backup(file: _FileArgument, data_dir: DataDirOption = DEFAULT) -> None:
 
 def restore(
     file: _FileArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Replace the database by a backup; visitors that were erased since stay erased.

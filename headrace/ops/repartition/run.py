@@ -4,7 +4,7 @@ The partition of a key changes, and with it the order of positions in `events-ra
 are processed first, keyed states move to the partitions of their keys, and a new epoch begins.
 
 `events-raw` gets its partitions after the other topics, and the rows of `consumer_offsets` change
-last. Before that, workers refuse the topics, or sinks the epoch; the command can be repeated.
+last. Before that, workers reject the topics, or sinks the epoch; the command can be repeated.
 """
 
 import time

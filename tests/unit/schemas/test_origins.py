@@ -62,7 +62,7 @@ def test_origins_are_stored_as_browsers_write_them(text: str, normal: str) -> No
             "https://a.*.example", "sh op.example", "https://shop.example:99999",
             "https:shop.example",
         )),
-        ("https://Shop.example/path", "without a user, path and query: https://shop.example"),
+        ("https://Shop.example/path", "without a user, path or query: https://shop.example"),
         ("https://a@shop.example", "path and query: https://shop.example"),
         ("https://shop.example?x", "path and query: https://shop.example"),
         ("shop.example/#x", "path and query: shop.example"),
