@@ -92,7 +92,7 @@ def _open_stopped(data_dir: Path) -> "Iterator[Settings]":
     from headrace.ops.rebuild.kafka import open_kafka
     from headrace.up.lock import lock
 
-    settings = read_settings()
+    settings = read_settings(data_dir)
     is_local = "bootstrap_servers" not in settings.kafka.model_fields_set
     with ExitStack() as stack:
         if is_local or not settings.database.is_postgres:
