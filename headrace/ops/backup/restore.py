@@ -79,7 +79,7 @@ async def restore(
     on_step: Callable[[str], None],
     on_rows: Callable[[int], None],
 ) -> RestoreResult:
-    """Replace the database by that of a backup, and adopt the cluster. Idempotent.
+    """Replace the database with that of a backup, and adopt the cluster. Idempotent.
 
     Raises `UserError` if workers are running, or Kafka, the database or the backup fails.
     """
