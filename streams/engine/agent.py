@@ -9,7 +9,7 @@ from schemas.topics import Topic
 from streams.engine.aggregator import Aggregator
 from streams.engine.batch import Batch
 from streams.engine.capacity import Capacity
-from streams.engine.events import EventStream, ReadEvent, now_ms
+from streams.engine.events import EventStream, ReadEvent, now_ms, read_events
 from streams.engine.stream_time import StreamTime
 from streams.engine.table import BatchTable
 
@@ -62,6 +62,8 @@ class Aggregation:
     sends_to: Topic | None
     #: Awaited before a partition's first batch.
     needs: Callable[[], Awaitable[None]] | None
+    #: The epoch of the cluster. Events of earlier epochs were applied before it began.
+    epoch: int = 0
     _times: StreamTime = field(default_factory=StreamTime)
     _aggregators: dict[int, Aggregator[Any]] = field(default_factory=dict)
 
@@ -79,7 +81,8 @@ class Aggregation:
         aggregator = self._aggregators[batch.partition]
         limit = self.capacity.limit_of(self.table.of(batch.partition))
         batch.evicted = aggregator.evict(limit, self._times.begin_batch(now_ms()))
-        stream = EventStream(batch, self.read, self._times, aggregator, self.sends_to)
+        events = read_events(batch, self.read, self._times, self.epoch)
+        stream = EventStream(batch, events, aggregator, self.sends_to)
         await stream.run(self.aggregate)
         for number, (key, record) in enumerate(aggregator.flush(), 1):
             stream.send(key, record)

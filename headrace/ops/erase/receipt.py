@@ -21,6 +21,7 @@ def lines(receipt: Receipt) -> Iterator[str]:
     yield f"  alerts: {_until(ALERTS)}"
     yield f"  dead letters (`headrace dlq list`): {_until(DEAD_LETTERS[0])}"
     yield f"  live-counters: {_until(LIVE_COUNTERS)}"
+    yield "Backups made before still contain it; `headrace restore` erases it again."
 
 
 def _until(topic: Topic) -> str:

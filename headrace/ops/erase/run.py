@@ -20,6 +20,7 @@ from headrace.errors import UserError
 from headrace.ops.audit.snapshot import read_snapshot
 from headrace.ops.blocks import block as block_ids
 from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts, find_alerts
+from headrace.ops.erase.erasures import publish_erasures, session_erasure, site_erasure
 from headrace.ops.erase.selection import (
     FoundSession,
     Selection,
@@ -33,7 +34,7 @@ from schemas.event_types import ERASE
 from schemas.headers import ERASE_FROM, ERASE_UNTIL, ERASE_VISITS, TYPE, Headers
 from schemas.plurals import counted
 from schemas.settings import Settings
-from schemas.topics import EVENTS_RAW
+from schemas.topics import ERASURES, EVENTS_RAW
 from sinks.sql.retries import Retrier
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 from streams.app import partitioner
@@ -97,18 +98,25 @@ async def erase(
             await block_ids(settings.kafka, selection.site_id, selection.ids)
         for _ in range(_ROUNDS):
             on_step("waiting until all events are stored")
+            at = time.time_ns() // 1_000
             await _wait_until_stored(cluster, settings)
             found = await _read(settings, partial(find_sessions, selection=selection))
             if not found:
                 break
             receipt.add(found)
+            # Before anything is deleted, so that a backup made meanwhile does not bring it back.
+            site = selection.site_id
+            erasures = (session_erasure(site, one.session_id, at) for one in found)
+            await publish_erasures(producer, len(await cluster.partitions(ERASURES)), erasures)
             on_step("erasing alerts")
             await _erase_alerts(settings, selection, found, receipt)
             on_step("erasing events and visits")
-            await _send(producer, await cluster.partitions(EVENTS_RAW), selection.site_id, found)
+            await _send(producer, await cluster.partitions(EVENTS_RAW), site, found)
             await _wait_until_stored(cluster, settings)
-            await _wait_until_applied(settings, selection.site_id, found)
+            await _wait_until_applied(settings, site, found)
         if selection.is_site:
+            of_site = [site_erasure(selection.site_id, time.time_ns() // 1_000)]
+            await publish_erasures(producer, len(await cluster.partitions(ERASURES)), of_site)
             await _write(settings, partial(_erase_rest, selection, receipt))
     return receipt
 

@@ -37,6 +37,7 @@ NAMES = {
     "salts": "day",
     "sites": "site_id",
     "blocked-ids": "site_id:hash",
+    "erasures": "site_id:hash",
     "processes": "process_id",
 }
 
@@ -75,6 +76,7 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
         "alert-states",
         "blocked-ids",
         "cluster-epochs",
+        "erasures",
         "import-windows",
         "live-counters",
         "processes",
