@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from aiokafka import TopicPartition
 
-from headrace.admin.clients import open_clients, read_records
+from headrace.admin.clients import open_clients
+from headrace.admin.records import read_records
 from headrace.admin.topics import read_states
 from headrace.errors import UserError
 from schemas.blocked_ids import hash_of, key_of
