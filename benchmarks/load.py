@@ -1,9 +1,9 @@
 """An HTTP load generator: each connection sends its next request after the previous response.
 
-`python -m benchmarks.load PID PORT PATH CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the results
-as JSON, with the CPU time of the server, PID. It is a separate process, so that its own CPU time
-does not count. The measurement starts after a warm-up: while 1,000 connections are accepted,
-requests to any server wait for seconds, which would dominate p99.
+`python -m benchmarks.load PIDS PORT PATH CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the results
+as JSON, with the CPU time of the server's processes, PIDS, separated by commas. It is a separate
+process, so that its own CPU time does not count. The measurement starts after a warm-up: while
+1,000 connections are accepted, requests to any server wait for seconds, which would dominate p99.
 """
 
 import asyncio
@@ -93,7 +93,9 @@ class Load:
         if not self._open:
             self._all_closed.set()
 
-    async def run(self, pid: int, port: int, connections: int, seconds: float) -> dict[str, float]:
+    async def run(
+        self, pids: list[int], port: int, connections: int, seconds: float
+    ) -> dict[str, float]:
         """Send for `seconds`, wait for the last responses and return the results."""
         loop = asyncio.get_running_loop()
         self._open = connections
@@ -105,9 +107,9 @@ class Load:
             connection.send()
         await asyncio.sleep(_WARM_UP_SECONDS)
         self._latencies.clear()
-        started_at, cpu = time.perf_counter(), _cpu_seconds(pid)
+        started_at, cpu = time.perf_counter(), _cpu_seconds(pids)
         await asyncio.sleep(seconds)
-        seconds, cpu_seconds = time.perf_counter() - started_at, _cpu_seconds(pid) - cpu
+        seconds, cpu_seconds = time.perf_counter() - started_at, _cpu_seconds(pids) - cpu
         latencies = sorted(self._latencies)
         self.is_running = False
         await self._all_closed.wait()
@@ -121,18 +123,19 @@ class Load:
         }
 
 
-def _cpu_seconds(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+def _cpu_seconds(pids: list[int]) -> float:
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return float(sum(cpu.user + cpu.system for cpu in times))
 
 
 def main() -> None:
     """Run a load and print its results."""
-    pid, port, path, connections, seconds, events = sys.argv[1:]
+    pids, port, path, connections, seconds, events = sys.argv[1:]
 
     async def run() -> None:
         load = Load(path, int(events))
-        print(json.dumps(await load.run(int(pid), int(port), int(connections), float(seconds))))
+        each = [int(pid) for pid in pids.split(",")]
+        print(json.dumps(await load.run(each, int(port), int(connections), float(seconds))))
 
     uvloop.run(run())
 

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import psutil
 
+from benchmarks import scaled_roles
 from benchmarks.backlog import (
     Record,
     batch_producer,
@@ -30,6 +31,7 @@ from benchmarks.backlog import (
 )
 from benchmarks.events import distinct
 from benchmarks.measure import Candidate, Measurement, Workload
+from benchmarks.pinning import all_cores, pin
 from benchmarks.process import ROOT
 from headrace.local.broker.local_kafka import LocalKafka
 from schemas.event_types import EVENT_TYPES
@@ -37,7 +39,7 @@ from schemas.plurals import counted
 from schemas.topics import EVENTS_RAW, EVENTS_SESSION
 from tests.component.streams.bench import raw_record
 
-TITLE = "Scale: from events-raw to sessions, by workers and partitions"
+TITLE = "Scale: one and two workers of a role"
 #: The number of workers, which is also the number of cores, and the number of partitions.
 _VARIANTS = ((1, 12), (2, 12), (1, 4), (1, 48))
 _EVENTS = 80_000
@@ -113,10 +115,10 @@ async def _run(kafka: LocalKafka, workers: int, partitions: int) -> Measurement:
     """Send a backlog to running workers, and measure how long they take."""
     await recreate_topics(kafka.bootstrap, partitions)
     by_partition, routed = _backlog(partitions)
-    cores = _all_cores()[:workers]
+    cores = all_cores()[:workers]
     pinned = await _started(kafka.bootstrap, cores, partitions)
     for pid in (os.getpid(), kafka.process.pid):
-        _pin(pid, cores)
+        pin(pid, cores)
     try:
         async with batch_producer(kafka.bootstrap) as producer:
             batches = [list(make_batches(producer, records)) for records in by_partition]
@@ -129,20 +131,9 @@ async def _run(kafka: LocalKafka, workers: int, partitions: int) -> Measurement:
             return usage.until_now(_EVENTS + routed)
     finally:
         for pid in (os.getpid(), kafka.process.pid):
-            _pin(pid, _all_cores())
+            pin(pid, all_cores())
         for worker in pinned:
             await worker.end()
-
-
-@cache
-def _all_cores() -> list[int]:
-    return sorted(os.sched_getaffinity(0))
-
-
-def _pin(pid: int, cores: Sequence[int]) -> None:
-    """Pin all threads of a process to some cores; new threads inherit it."""
-    for thread in psutil.Process(pid).threads():
-        os.sched_setaffinity(thread.id, cores)
 
 
 class _CpuUsage:
@@ -185,9 +176,10 @@ async def workloads() -> AsyncIterator[list[Workload]]:
                         partial(_run, kafka, workers, partitions),
                     )
                     for workers, partitions in _VARIANTS
-                    if workers <= len(_all_cores())
+                    if workers <= len(all_cores())
                 ],
                 chart_column="events per second",
                 warms_up=False,
-            )
+            ),
+            *scaled_roles.workloads(kafka),
         ]

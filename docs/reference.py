@@ -120,7 +120,9 @@ def _topics() -> Iterator[str]:
         yield f"| `{topic.name}` | {_cell(topic.about)} | {names} | {retention} |"
     yield from ("", "## Schema ids", "")
     yield "Records are written with the newest schema. Older records keep the id of their own."
-    yield "A program reads this table from [`ids.json`](../schemas/avro/ids.json)."
+    yield "A program reads this table from [`ids.json`](../schemas/avro/ids.json);"
+    yield "`headrace schemas export` writes it, and the files. With a schema registry, records have"
+    yield "the ids of the [registry](schema-registry.md)."
     yield ""
     yield from ("| id | schema |", "|---|---|")
     for schema_id, file in SCHEMA_FILES.items():

@@ -18,6 +18,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from kafka_clients.registered_ids import use_registered_ids
+
 _log = logging.getLogger(__name__)
 
 #: Timeout for leaving a group, or sending the last batches, and closing the connections.
@@ -34,8 +36,12 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
     _timeout_seconds = _STOP_SECONDS
 
     async def start(self) -> None:
-        """Connect; close what was opened if that fails."""
+        """Connect; close what was opened if that fails.
+
+        Raises `RegistryError` if a schema registry is configured and its ids cannot be read.
+        """
         try:
+            await use_registered_ids()
             await super().start()
         except BaseException:
             await self.stop()
@@ -56,8 +62,12 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
     """A producer whose `stop` takes at most 5 s."""
 
     async def start(self) -> None:
-        """Connect; close what was opened if that fails."""
+        """Connect; close what was opened if that fails.
+
+        Raises `RegistryError` if a schema registry is configured and its ids cannot be read.
+        """
         try:
+            await use_registered_ids()
             await super().start()
         except BaseException:
             await self.stop()

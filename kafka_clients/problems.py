@@ -63,6 +63,10 @@ class KafkaProblem(NamedTuple):
         return f"{self.message}: {self.hint}"
 
 
+class RegistryError(ConnectionError):
+    """A schema registry cannot be used. The message is a sentence with what to do."""
+
+
 def explain_error(error: BaseException, servers: str, topic: str = "") -> KafkaProblem | None:
     """Explain an error of a client. Return None if it is transient or unrelated to Kafka.
 
@@ -95,7 +99,7 @@ def topic_problems(topic: Topic, configs: Mapping[str, str]) -> Iterator[KafkaPr
         yield KafkaProblem(
             Cause.TOPIC,
             f"The topic {topic.name} has {name}={actual} instead of {expected}, "
-            f"and {_CHECKED[name]}",
+            f"and {CHECKED_CONFIGS[name]}",
             "set it with kafka-configs.sh --alter --entity-type topics --entity-name "
             f"{topic.name} --add-config {name}={value}",
         )
@@ -106,12 +110,14 @@ def wrong_configs(topic: Topic, configs: Mapping[str, str]) -> dict[str, str]:
     return {
         name: expected
         for name, expected in topic.configs().items()
-        if name in _CHECKED and name in configs and not _is_valid(name, configs[name], expected)
+        if name in CHECKED_CONFIGS
+        and name in configs
+        and not _is_valid(name, configs[name], expected)
     }
 
 
 #: The topic configs that results depend on, with the consequence of a wrong value.
-_CHECKED = {
+CHECKED_CONFIGS = {
     "cleanup.policy": "records that are needed would be deleted",
     "message.timestamp.type": "timestamps would be set by producers",
     "max.message.bytes": "large records would be rejected",

@@ -621,9 +621,14 @@ cdef class Encoder:
     cdef tuple arguments
 
     def __init__(self, bytes prefix not None, Record record not None, arguments):
+        self.record, self.arguments = record, tuple(arguments)
+        self.set_prefix(prefix)
+
+    def set_prefix(self, bytes prefix not None):
+        """Write another prefix from now on."""
         if len(prefix) > STACK_BYTES:
             raise ValueError(f"a prefix of {len(prefix)} bytes")
-        self.prefix, self.record, self.arguments = prefix, record, tuple(arguments)
+        self.prefix = prefix
 
     def encode(self, record, *values):
         """Return the bytes of a record."""
@@ -663,7 +668,7 @@ def encoder(schema, prefix, arguments=(), nulls=()):
     """See `schemas.avro_fallback.encoder`."""
     cdef Record record = node_of(schema, {}, None)
     record.set_sources(arguments, nulls)
-    return Encoder(prefix, record, arguments).encode
+    return Encoder(prefix, record, arguments)
 
 
 def decoder(schema, types, optional=None):

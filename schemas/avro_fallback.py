@@ -20,8 +20,6 @@ from schemas.avro_check import check_of
 
 Schema = Any
 
-#: Takes a record, and the values of the fields that are passed as arguments; returns bytes.
-Encoder = Callable[..., bytes]
 #: Takes bytes and the index of a record; returns the record and the index after it.
 Decoder = Callable[[bytes, int], tuple[Any, int]]
 
@@ -29,45 +27,60 @@ Decoder = Callable[[bytes, int], tuple[Any, int]]
 _BUILTIN_TYPES = (bytes, bytearray, Decimal, UUID, datetime, date, time, timedelta)
 
 
-def encoder(
-    schema: Schema, prefix: bytes, arguments: Sequence[str] = (), nulls: Collection[str] = ()
-) -> Encoder:
-    """Return a function that encodes a record after a prefix.
+class Encoder:
+    """Encodes records after a prefix."""
 
-    The record may be any object with the fields as attributes. The fields in `arguments` are
-    passed as arguments after it; those in `nulls` are written as null or as empty lists. The
-    function raises `TypeError` or `ValueError` if a value does not match the schema.
-    """
-    parsed = parse_schema(schema)
-    empty: dict[str, Any] = {
-        field["name"]: None if isinstance(field["type"], list) else []
-        for field in schema["fields"]
-        if field["name"] in nulls
-    }
-    attributes = [
-        field["name"] for field in schema["fields"] if field["name"] not in {*arguments, *nulls}
-    ]
+    def __init__(
+        self, prefix: bytes, schema: Schema, arguments: Sequence[str], nulls: Collection[str]
+    ) -> None:
+        self._prefix = prefix
+        self._name = schema["name"]
+        self._parsed = parse_schema(schema)
+        self._arguments = arguments
+        self._empty: dict[str, Any] = {
+            field["name"]: None if isinstance(field["type"], list) else []
+            for field in schema["fields"]
+            if field["name"] in nulls
+        }
+        self._attributes = [
+            field["name"] for field in schema["fields"] if field["name"] not in {*arguments, *nulls}
+        ]
 
-    def encode(record: Any, *values: Any) -> bytes:
-        if len(values) != len(arguments):
-            raise TypeError(f"{len(values)} arguments, expected {', '.join(arguments)}")
-        out = BytesIO(prefix)
-        out.seek(len(prefix))
+    def set_prefix(self, prefix: bytes) -> None:
+        """Write another prefix from now on."""
+        self._prefix = prefix
+
+    def encode(self, record: Any, *values: Any) -> bytes:
+        """Return the bytes of a record."""
+        if len(values) != len(self._arguments):
+            raise TypeError(f"{len(values)} arguments, expected {', '.join(self._arguments)}")
+        out = BytesIO(self._prefix)
+        out.seek(len(self._prefix))
         try:
-            fields = {name: getattr(record, name) for name in attributes}
-            fields |= zip(arguments, values, strict=True)
-            plain = {**msgspec.to_builtins(fields, builtin_types=_BUILTIN_TYPES), **empty}
+            fields = {name: getattr(record, name) for name in self._attributes}
+            fields |= zip(self._arguments, values, strict=True)
+            plain = {**msgspec.to_builtins(fields, builtin_types=_BUILTIN_TYPES), **self._empty}
             # raise_errors=True is five times slower for valid records: it raises for each null.
-            if not validate(plain, parsed, raise_errors=False, strict=True):
-                validate(plain, parsed, strict=True)
-            schemaless_writer(out, parsed, plain)
+            if not validate(plain, self._parsed, raise_errors=False, strict=True):
+                validate(plain, self._parsed, strict=True)
+            schemaless_writer(out, self._parsed, plain)
         except MemoryError:
             raise
         except Exception as error:  # fastavro raises many types
-            raise TypeError(f"a field of {schema['name']} has a wrong type: {error}") from error
+            raise TypeError(f"a field of {self._name} has a wrong type: {error}") from error
         return out.getvalue()
 
-    return encode
+
+def encoder(
+    schema: Schema, prefix: bytes, arguments: Sequence[str] = (), nulls: Collection[str] = ()
+) -> Encoder:
+    """Return an object whose `encode` encodes a record after a prefix.
+
+    The record may be any object with the fields as attributes. The fields in `arguments` are
+    passed as arguments after it; those in `nulls` are written as null or as empty lists. `encode`
+    raises `TypeError` or `ValueError` if a value does not match the schema.
+    """
+    return Encoder(prefix, schema, arguments, nulls)
 
 
 def decoder(

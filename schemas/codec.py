@@ -2,7 +2,8 @@
 
 A message is `0x00`, the schema id (four bytes, big-endian), and the Avro binary. Ids are assigned
 by hand in `avro/ids.json` and never reused: to change a record, add a new file with a new id.
-Records are written with their newest schema; all schemas can be read.
+Records are written with their newest schema; all schemas can be read. With a schema registry,
+records are written with the ids of the registry, and read with both (`use_registry_ids`).
 
 Avro is implemented by `avro_compiled`, a C extension, or by `avro_fallback` if headrace was
 installed without a C compiler.
@@ -10,7 +11,7 @@ installed without a C compiler.
 
 import json
 import struct
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
@@ -25,6 +26,9 @@ SCHEMA_FILES: dict[int, str] = {
         files("schemas").joinpath("avro", "ids.json").read_text("utf-8")
     ).items()
 }
+
+#: Ids up to this one are assigned to headrace's schemas only, or to none; see docs/adr/0070.
+LAST_ID = 255
 
 _PREFIX = struct.Struct(">bI")
 # Timestamps and UUIDs are kept as integers and strings, which are faster than objects.
@@ -42,6 +46,20 @@ class CodecError(ValueError):
     """The bytes are not a record of the expected type."""
 
 
+class SchemaIdError(ValueError):
+    """A registry's id of a schema cannot be used; the message says why."""
+
+
+class PrefixedEncoder(Protocol):
+    """Encodes records after a prefix."""
+
+    def encode(self, record: Any, *values: Any) -> bytes:
+        """Return the bytes. Raise `ValueError` or `TypeError` if a field has a wrong type."""
+
+    def set_prefix(self, prefix: bytes) -> None:
+        """Write another prefix from now on."""
+
+
 class Avro(Protocol):
     """The interface of `avro_compiled` and `avro_fallback`; the latter documents it."""
 
@@ -51,8 +69,8 @@ class Avro(Protocol):
         prefix: bytes,
         arguments: Sequence[str] = (),
         nulls: Collection[str] = (),
-    ) -> Encoder:
-        """Return a function that encodes a record after a prefix."""
+    ) -> PrefixedEncoder:
+        """Return an encoder of a record."""
 
     def decoder(
         self, schema: Schema, types: Mapping[str, type], optional: Collection[str] | None = None
@@ -67,6 +85,11 @@ class Codec:
         self._avro = avro
         self._encoders: dict[type, Encoder] = {}
         self._decoders: dict[type, dict[bytes, Decoder]] = {}
+        #: The ids that a registry assigned, by our own ids.
+        self._registry_ids: Mapping[int, int] = {}
+        #: All encoders with their schema ids, and all decoders with those of their record.
+        self._made_encoders: list[tuple[int, PrefixedEncoder]] = []
+        self._made_decoders: list[tuple[Sequence[int], dict[bytes, Decoder]]] = []
 
     def encode(self, record: Record) -> bytes:
         """Return the message. Raise `ValueError` or `TypeError` if a field has a wrong type."""
@@ -89,17 +112,19 @@ class Codec:
         The fields in `arguments` are passed as arguments after it, in this order; those in `nulls`
         are written as null or as empty lists.
         """
-        schema_id = _ids_of(record_type.__name__)[-1]
+        schema_id = ids_of(record_type.__name__)[-1]
         _check_fields(schema_id, {*arguments, *nulls})
-        prefix = _PREFIX.pack(0, schema_id)
-        return self._avro.encoder(schema_of(schema_id), prefix, arguments, nulls)
+        prefix = self._prefix(schema_id)
+        encoder = self._avro.encoder(schema_of(schema_id), prefix, arguments, nulls)
+        self._made_encoders.append((schema_id, encoder))
+        return encoder.encode
 
     def projection(self, record_type: type[R], *optional: str) -> Callable[[bytes], R]:
         """Return a `decode` that reads only the required fields and those in `optional`.
 
         The others are skipped and have their default; their strings are not checked to be UTF-8.
         """
-        _check_fields(_ids_of(record_type.__name__)[-1], optional)
+        _check_fields(ids_of(record_type.__name__)[-1], optional)
         decoders = self._decoders_of(record_type, optional)
         return lambda message: _decode(message, record_type, decoders)
 
@@ -107,12 +132,55 @@ class Codec:
         self, record_type: type, optional: Collection[str] | None
     ) -> dict[bytes, Decoder]:
         """Return the decoders of all schemas of a record by message prefix."""
-        return {
+        own_ids = ids_of(record_type.__name__)
+        decoders = {
             _PREFIX.pack(0, schema_id): self._avro.decoder(
                 schema_of(schema_id), vars(records), optional
             )
-            for schema_id in _ids_of(record_type.__name__)
+            for schema_id in own_ids
         }
+        self._made_decoders.append((own_ids, decoders))
+        self._add_registry_ids(own_ids, decoders)
+        return decoders
+
+    def use_registry_ids(self, ids: Mapping[int, int]) -> None:
+        """Write the ids of a schema registry from now on, and read them and our own.
+
+        `ids` are the registry's by our own; schemas that are missing keep their own. Raise
+        `SchemaIdError`, and change nothing, if records could not be told apart.
+        """
+        check_registry_ids(ids)
+        self._registry_ids = {**ids}
+        for schema_id, encoder in self._made_encoders:
+            encoder.set_prefix(self._prefix(schema_id))
+        for own_ids, decoders in self._made_decoders:
+            for prefix in decoders.keys() - {_PREFIX.pack(0, own_id) for own_id in own_ids}:
+                del decoders[prefix]  # of an earlier call
+            self._add_registry_ids(own_ids, decoders)
+
+    def _prefix(self, schema_id: int) -> bytes:
+        """Return the prefix of records that are written with a schema."""
+        return _PREFIX.pack(0, self._registry_ids.get(schema_id, schema_id))
+
+    def _add_registry_ids(
+        self, own_ids: Sequence[int], decoders: MutableMapping[bytes, Decoder]
+    ) -> None:
+        for own_id in own_ids:
+            decoders[self._prefix(own_id)] = decoders[_PREFIX.pack(0, own_id)]
+
+
+def check_registry_ids(ids: Mapping[int, int]) -> None:
+    """Raise `SchemaIdError` if a registry's id is the id of another schema of the same record."""
+    for name in sorted({schema_of(own_id)["name"] for own_id in ids}):
+        schema_ids = {own_id: own_id for own_id in ids_of(name)}
+        for own_id in ids_of(name):
+            registered = ids.get(own_id, own_id)
+            if schema_ids.setdefault(registered, own_id) != own_id:
+                raise SchemaIdError(
+                    f"it has {SCHEMA_FILES[own_id]} under the id {registered}, by which headrace "
+                    f"knows {SCHEMA_FILES[schema_ids[registered]]}, so that records could not be "
+                    "told apart"
+                )
 
 
 def _decode(message: bytes, record_type: type[R], decoders: Mapping[bytes, Decoder]) -> R:
@@ -137,8 +205,8 @@ def _prefix_error(message: bytes, name: str) -> CodecError:
 
 
 @cache
-def _ids_of(name: str) -> tuple[int, ...]:
-    """Return the schema ids of a record, the newest last."""
+def ids_of(name: str) -> tuple[int, ...]:
+    """Return our own schema ids of a record, the newest last."""
     ids = sorted(number for number in SCHEMA_FILES if schema_of(number)["name"] == name)
     if not ids:
         raise CodecError(f"no schema for {name}")
@@ -154,8 +222,12 @@ def _check_fields(schema_id: int, names: Collection[str]) -> None:
 @cache
 def schema_of(schema_id: int) -> Schema:
     """Return a schema without the logical types of timestamps and UUIDs."""
-    text = files("schemas").joinpath("avro", SCHEMA_FILES[schema_id]).read_text("utf-8")
-    return _without_logical_types(json.loads(text))
+    return _without_logical_types(json.loads(schema_text(schema_id)))
+
+
+def schema_text(schema_id: int) -> str:
+    """Return the content of a schema's file."""
+    return files("schemas").joinpath("avro", SCHEMA_FILES[schema_id]).read_text("utf-8")
 
 
 def _without_logical_types(schema: Schema) -> Schema:
@@ -187,3 +259,4 @@ encode = _codec.encode
 decode = _codec.decode
 make_encoder = _codec.make_encoder
 projection = _codec.projection
+use_registry_ids = _codec.use_registry_ids

@@ -4,8 +4,10 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-#: The event's id, 16 bytes.
+#: The event's id, 16 bytes. Agents read this one.
 EVENT_ID = "id"
+#: The event's id as text, for consumers outside this project. Earlier versions did not write it.
+EVENT_ID_TEXT = "event-id"
 #: The event type's name, or `tick`.
 TYPE = "type"
 #: The trace that the record is a part of (W3C Trace Context), if that is sampled.
@@ -17,8 +19,12 @@ EXCLUDED = "excluded"
 #: Headers of erasures: the range of `event_ts` (µs, inclusive) of the events to delete, in digits.
 ERASE_FROM = "erase-from"
 ERASE_UNTIL = "erase-until"
-#: The source of the event in `events-raw` (`Source`), added by the router.
+#: The visits of the session to erase: UUIDs, separated by commas.
+ERASE_VISITS = "erase-visits"
+#: The source of the event in `events-raw` (`Source`), added by the router. Agents read this one.
 SOURCE = "src"
+#: The same as text, `partition/position/log_ms`, for consumers outside this project.
+SOURCE_TEXT = "source-position"
 
 #: Headers of dead letters: reason, source and time.
 DLQ_REASON = "dlq-reason"
@@ -60,6 +66,10 @@ class Source(NamedTuple):
     def pack(self) -> bytes:
         """Return the header's value: big-endian int32, int64, int64."""
         return _SOURCE.pack(*self)
+
+    def headers(self) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+        """Return the headers of a routed record: binary for agents, and as text."""
+        return (SOURCE, _SOURCE.pack(*self)), (SOURCE_TEXT, b"%d/%d/%d" % self)
 
     @classmethod
     def unpack(cls, value: bytes) -> "Source":

@@ -56,14 +56,16 @@ class KafkaSettings(BaseModel):
         "topics are created",
     )
     compression: Compression = Field(
-        "snappy",  # aiokafka uses level 9 for gzip and lz4: up to ten times the CPU time
-        description="of records: `zstd`, `gzip`, `snappy`, `lz4` or `none`; gzip and lz4 need the "
-        "most CPU time",
+        "none",  # as Kafka's producers; all clients can read it (ADR 71)
+        description="of records: `zstd`, `snappy`, `lz4`, `gzip` or `none`; zstd stores a fifth of "
+        "the bytes, gzip and lz4 need the most CPU time",
     )
     partitions: int = Field(
-        12, ge=1, le=1000, description="partitions of each topic; fixed when the topics are created"
+        12, ge=1, le=1000, description="partitions of each topic; `headrace repartition` adds more"
     )
-    replication_factor: int = Field(1, ge=1, le=7, description="replicas of each partition")
+    replication_factor: int = Field(
+        1, ge=-1, le=7, description="replicas of each partition; -1: the brokers' default"
+    )
     min_insync_replicas: int = Field(
         1, ge=1, le=7, description="in-sync replicas required to accept an event"
     )
@@ -99,6 +101,13 @@ class KafkaSettings(BaseModel):
         if file and not is_readable(file):
             raise ValueError("it is not a readable file")
         return file
+
+    @field_validator("replication_factor")
+    @classmethod
+    def _is_not_zero(cls, replicas: int) -> int:
+        if replicas == 0:
+            raise ValueError("must be 1 to 7, or -1 for the brokers' default")
+        return replicas
 
     @field_validator("topic_prefix")
     @classmethod

@@ -63,17 +63,20 @@ class Operations:
             self._described = self.document()
         return self._described
 
+    def problem(self) -> str | None:
+        """Return the first reason why the server is not ready; None if it is."""
+        return next((reason for check in self.checks if (reason := check()) is not None), None)
+
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=_NO_STORE)
 
     async def _ready(self, request: Request) -> Response:
-        for check in self.checks:
-            if (reason := check()) is not None:
-                if not await self._shows_details(request):
-                    reason = "headrace is not ready"
-                content = {"error": reason, "code": "not_ready"}
-                return JSONResponse(content, 503, {**_NO_STORE, "retry-after": "1"})
-        return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+        if (reason := self.problem()) is None:
+            return JSONResponse({"status": "ready"}, headers=_NO_STORE)
+        if not await self._shows_details(request):
+            reason = "headrace is not ready"
+        content = {"error": reason, "code": "not_ready"}
+        return JSONResponse(content, 503, {**_NO_STORE, "retry-after": "1"})
 
     async def _metrics(self, request: Request) -> Response:
         if not await self._shows_details(request):

@@ -175,6 +175,45 @@ class SessionState(Struct, kw_only=True, gc=False):
     visits: list[Visit]
 
 
+class FlatVisit(Struct, kw_only=True, frozen=True, gc=False):
+    """A visit without nested fields, with the columns of the SQL table `sessions`, in their order.
+
+    Strings replace enums, and times are in milliseconds: types that Kafka Connect and Flink SQL
+    read (ADR 71).
+    """
+
+    visit_id: str
+    site_id: str
+    session_id: str
+    visitor_id: str | None = None
+    user_id: str | None = None
+    started_ms: int
+    ended_ms: int
+    duration_ms: int
+    events: int
+    pageviews: int
+    entry_path: str | None = None
+    exit_path: str | None = None
+    referrer: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    source: str | None = None
+    channel: str | None = None
+    country: str | None = None
+    region: str | None = None
+    browser: str | None = None
+    os: str | None = None
+    device: str | None = None
+    trust: str
+    bounced: bool
+    errors: int
+    payments: int
+    state: str
+    close_reason: str | None = None
+    revision: int
+
+
 class PageDuration(Struct, kw_only=True, gc=False):
     """Time on one page in one hour of event time, from the events of one partition."""
 
@@ -426,6 +465,7 @@ class ProcessStatus(Struct, kw_only=True, gc=False):
 Record = (
     RawEvent
     | SessionState
+    | FlatVisit
     | PageDuration
     | AlertState
     | Alert

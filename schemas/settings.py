@@ -17,6 +17,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.kubernetes import is_service_variable
 from schemas.observation_settings import LogSettings, MetricsSettings, TracingSettings
 from schemas.postgres_url import parse_postgres_url
+from schemas.registry_settings import SchemaRegistrySettings
 from schemas.root_path import parse_root_path
 from schemas.secret_files import is_readable, read_keys, read_secret_file
 from schemas.sqlite_url import parse_sqlite_url
@@ -349,6 +350,7 @@ class Settings(BaseSettings):
     webhooks: WebhooksSettings = WebhooksSettings()
     retention: RetentionSettings = RetentionSettings()
     secrets: SecretsSettings = SecretsSettings()
+    schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
@@ -389,7 +391,8 @@ def _sentence(name: str, value: object, message: str) -> str:
     if reason.startswith(PREFIX):  # about several settings, which it names
         return reason
     # A database URL contains a password, and may have been assigned to the wrong setting.
-    is_secret = name.startswith((f"{PREFIX}DATABASE", f"{PREFIX}KAFKA__SASL")) or "@" in str(value)
+    groups = (f"{PREFIX}DATABASE", f"{PREFIX}KAFKA__SASL", f"{PREFIX}SCHEMA_REGISTRY__PASSWORD")
+    is_secret = name.startswith(groups) or "@" in str(value)
     return f"{name} cannot be {'used' if is_secret else repr(value)}: {reason}"
 
 

@@ -27,6 +27,13 @@ _EVENTS_MS = 7 * _DAY_MS
 #: visits is smaller than this, too.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 
+#: Topic configs that a cluster may refuse, with the consequence of another value.
+OPTIONAL_CONFIGS = {
+    "min.compaction.lag.ms": "a role that was down for long may miss deleted states",
+    "segment.ms": "compaction starts later, so the topic needs more disk space",
+    "min.insync.replicas": "acknowledged records may be lost with a broker",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -48,11 +55,20 @@ class Topic:
     retention_ms: int | None = None
     #: `min.compaction.lag.ms`.
     compaction_lag_ms: int = MIN_COMPACTION_LAG_MS
+    #: Whether every reader reads all partitions. Such a topic keeps its number of partitions when
+    #: the others get more (docs/adr/0074).
+    is_global: bool = False
 
     @property
     def name(self) -> str:
         """The name in Kafka, with the topic prefix."""
         return prefixed(self.base_name)
+
+    def required_configs(self) -> dict[str, str]:
+        """Return the topic configs without those of `OPTIONAL_CONFIGS`."""
+        return {
+            name: value for name, value in self.configs().items() if name not in OPTIONAL_CONFIGS
+        }
 
     def configs(self) -> dict[str, str]:
         """Return the topic configs."""
@@ -108,6 +124,15 @@ SESSIONS = Topic(
     record="SessionState",
     cleanup="compact",
 )
+VISITS = Topic(
+    "visits",
+    "one flat record per visit, as in the SQL table sessions; a tombstone deletes an erased visit",
+    key="visit_id",
+    record="FlatVisit",
+    cleanup="compact",
+    # As long as events: a consumer keeps the rows, and erased visits must not stay here.
+    retention_ms=_EVENTS_MS,
+)
 PAGE_DURATIONS = Topic(
     "page-durations",
     "time on page by site, hour and path; the changelog of aggregate_durations",
@@ -137,6 +162,7 @@ SUBSCRIPTIONS = Topic(
     key="subscription_id",
     record="Subscription",
     cleanup="compact",
+    is_global=True,
 )
 REPLAYS = Topic(
     "replays",
@@ -151,6 +177,7 @@ IMPORT_WINDOWS = Topic(
     key="site_id:window_id",
     record="ImportWindow",
     cleanup="compact",
+    is_global=True,
     # A window lasts at most a day, so windows that were not closed need no tombstone.
     retention_ms=2 * _DAY_MS,
 )
@@ -160,10 +187,19 @@ SITES = Topic(
     key="site_id",
     record="Site",
     cleanup="compact",
+    is_global=True,
 )
 BLOCKED_IDS = Topic(
     "blocked-ids",
     "hashes of erased visitors and users whose events are rejected; a global table of api",
+    key="site_id:hash",
+    record="BlockedId",
+    cleanup="compact",
+    is_global=True,
+)
+ERASURES = Topic(
+    "erasures",
+    "hashes of erased sessions and sites, which are erased again when a database is restored",
     key="site_id:hash",
     record="BlockedId",
     cleanup="compact",
@@ -174,6 +210,7 @@ CLUSTER_EPOCHS = Topic(
     key="cluster_id",
     record="ClusterEpoch",
     cleanup="compact",
+    is_global=True,
 )
 LIVE_COUNTERS = Topic(
     "live-counters",
@@ -190,6 +227,7 @@ SALTS = Topic(
     key="day",
     record="Salt",
     cleanup="compact",
+    is_global=True,
     # After that, it is impossible to link the visitor ids of that day to addresses.
     retention_ms=2 * _DAY_MS,
     # The first record of a day wins, so the later ones must not replace it.
@@ -203,6 +241,7 @@ PROCESSES = Topic(
     key="process_id",
     record="ProcessStatus",
     retention_ms=_HOUR_MS,
+    is_global=True,
 )
 
 
@@ -237,12 +276,14 @@ DEAD_LETTERS: tuple[Topic, ...] = tuple(_dead_letter_topic(topic) for topic in _
 #: All topics, in the order of the data flow.
 TOPICS: tuple[Topic, ...] = (
     *_SOURCES,
+    VISITS,
     ALERT_STATES,
     SUBSCRIPTIONS,
     REPLAYS,
     IMPORT_WINDOWS,
     SITES,
     BLOCKED_IDS,
+    ERASURES,
     CLUSTER_EPOCHS,
     LIVE_COUNTERS,
     SALTS,

@@ -130,7 +130,7 @@ async def _open_sites(settings: Settings, worker: Worker, writer: Writer) -> Asy
     kafka, reader = settings.kafka, open_reader(settings.database.url)
     async with open_publisher(kafka, SITES) as publish:
         reconciler = SiteReconciler(writer.database, reader, publish)
-        table = GlobalTable(kafka, SITES.name, kafka.partitions, reconciler.apply)
+        table = GlobalTable(kafka, SITES.name, None, reconciler.apply)
         worker.background(table.run)
         worker.background(partial(reconciler.run, table.complete))
         try:
@@ -171,7 +171,7 @@ async def _open_delivery(
         writer.on_enqueued = dispatcher.wake
         worker.checks.append(lambda: dispatcher.problem)
         reconciler = Reconciler(database, reader, publish)
-        table = GlobalTable(kafka, SUBSCRIPTIONS.name, kafka.partitions, reconciler.apply)
+        table = GlobalTable(kafka, SUBSCRIPTIONS.name, None, reconciler.apply)
         reconcile = partial(reconciler.run, table.complete)
         purge_deliveries = delivery_retention(database, settings).run
         purge = row_retention(database, settings.retention).run

@@ -11,18 +11,17 @@ from typing import Any
 
 import msgspec
 
+from schemas.flat_visits import flat_visits
 from schemas.paths import path_of
 from schemas.records import (
     Alert,
+    FlatVisit,
     PageDuration,
     RawEvent,
     Screen,
     SessionState,
-    Stamped,
-    TrafficSource,
     Utm,
     Visit,
-    VisitorClient,
 )
 from sinks.sql.statements import Row
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
@@ -30,9 +29,8 @@ from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 _DURATION_COLUMNS = table_of(PageDurationRow).columns.keys()
 _ALERT_FIELDS = table_of(AlertRow).columns.keys()[:-1]
 
-#: The defaults for visits without these fields, which earlier versions wrote.
-_NO_SOURCE = TrafficSource(ts=0, event_id="", trust="")
-_NO_CLIENT = VisitorClient(ts=0, event_id="", trust="")
+#: The index of the first of the two times of a visit.
+_TIMES = FlatVisit.__struct_fields__.index("started_ms")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -93,11 +91,20 @@ def event_row(event: RawEvent, partition: int, offset: int, epoch: int = 0) -> R
 
 def session_rows(state: SessionState) -> list[Row]:
     """Return the rows of `sessions`: one for each visit that is not passive."""
-    return [
-        _visit_row(state.site_id, state.session_id, visit)
-        for visit in state.visits
-        if not visit.is_passive
-    ]
+    return [_visit_row(visit, flat) for visit, flat in flat_visits(state)]
+
+
+def flat_visit_of(row: Row) -> FlatVisit:
+    """Return the record of the topic `visits` for a row of `sessions`."""
+    fields = dict(zip(FlatVisit.__struct_fields__, row, strict=True))
+    return FlatVisit(
+        **fields
+        | {
+            "visit_id": str(fields["visit_id"]),
+            "started_ms": fields["started_ms"] // 1_000,
+            "ended_ms": fields["ended_ms"] // 1_000,
+        }
+    )
 
 
 def duration_row(duration: PageDuration) -> Row:
@@ -123,44 +130,10 @@ def path_hash(path: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _visit_row(site_id: str, session_id: str, visit: Visit) -> Row:
-    traffic_source, client = visit.traffic_source or _NO_SOURCE, visit.client or _NO_CLIENT
-    return (
-        visit.visit_id,
-        site_id,
-        session_id,
-        _value(visit.visitor_id),
-        _value(visit.user_id),
-        visit.started_at,
-        visit.ended_at,
-        (visit.ended_at - visit.started_at) // 1000,
-        visit.events,
-        visit.pageviews,
-        _value(visit.entry),
-        _value(visit.exit),
-        _value(visit.referrer),
-        _value(visit.utm_source),
-        _value(visit.utm_medium),
-        _value(visit.utm_campaign),
-        traffic_source.source,
-        traffic_source.channel,
-        client.country,
-        client.region,
-        client.browser,
-        client.os,
-        client.device,
-        visit.trust,
-        visit.pageviews == 1 and visit.engagements == 0,
-        visit.errors,
-        visit.payments,
-        visit.state,
-        visit.close_reason,
-        visit.revision,
-    )
-
-
-def _value(stamped: Stamped | None) -> str | None:
-    return None if stamped is None else stamped.value
+def _visit_row(visit: Visit, flat: FlatVisit) -> Row:
+    """Return the row of a visit: the flat visit with times in microseconds."""
+    values = msgspec.structs.astuple(flat)
+    return (*values[:_TIMES], visit.started_at, visit.ended_at, *values[_TIMES + 2 :])
 
 
 def _fields(struct: Screen | Utm | None) -> str | None:

@@ -23,7 +23,7 @@ from streams.domain.alerts.subscriptions import Subscriptions
 from streams.domain.routing.dedupe import CLIENT_IDS
 from streams.domain.sessions.rules import SessionRules
 from streams.engine.capacity import Capacity
-from streams.engine.cluster import wait_for_cluster
+from streams.engine.cluster import Epoch, find_epoch, wait_for_cluster
 from streams.engine.log_tail import LogTail
 from streams.engine.lost_records import Flow, route_again
 from streams.engine.producer import OutRecord
@@ -48,21 +48,23 @@ async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker],
     `watch` is called with the worker before it starts, to report its readiness.
     """
     kafka = settings.kafka
-    cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
-    worker = build(settings, cluster.epoch)
+    await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
+    epoch = await find_epoch(kafka)
+    worker = build(settings, epoch)
     watch(worker)
     worker.expired = await route_again(kafka, prefixed(APP_ID), flow(), stop, worker.leaders)
     await worker.run(stop)
 
 
-def build(settings: Settings, epoch: int) -> Worker:
-    """Return the worker of the role with its agents, for a cluster with this epoch."""
+def build(settings: Settings, epoch: Epoch) -> Worker:
+    """Return the worker of the role with its agents, for a cluster in this epoch."""
     kafka, session = settings.kafka, settings.session
     worker = Worker(
         prefixed(APP_ID),
         kafka,
         max_refused_in_a_row=kafka.max_refused_in_a_row,
         capacity=Capacity(settings.streams.max_states, settings.streams.max_state_bytes),
+        epoch=epoch.number,
         role="streams",
     )
     tail = LogTail(kafka, EVENTS_SESSION.name, CLIENT_IDS.limit)
@@ -75,7 +77,7 @@ def build(settings: Settings, epoch: int) -> Worker:
     sessionize.register(worker, rules)
     aggregate_durations.register(worker)
     subscriptions = Subscriptions()
-    follower = follow(worker, kafka, kafka.partitions, subscriptions)
+    follower = follow(worker, kafka, subscriptions)
     raise_alerts.register(
         worker, subscriptions, follower.complete, settings.query.public_url or None
     )

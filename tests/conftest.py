@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.kafka",
     "tests.fixtures.pgbouncer",
     "tests.fixtures.postgres",
+    "tests.fixtures.schema_registry",
     "tests.fixtures.secure_kafka",
 ]
 

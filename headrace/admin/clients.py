@@ -1,7 +1,7 @@
 """Kafka clients of commands. Their errors are raised as `UserError`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,14 +11,11 @@ from aiokafka.errors import KafkaError
 from headrace.errors import KafkaProblemError, UserError
 from kafka_clients.access import explain_connection_failure
 from kafka_clients.clients import make_admin, make_consumer
-from kafka_clients.problems import explain_error
+from kafka_clients.problems import RegistryError, explain_error
 from schemas.kafka_settings import KafkaSettings
 
 _REQUEST_TIMEOUT_MS = 30_000
-#: Timeout of waiting for the next record.
 _RECORD_TIMEOUT_SECONDS = 30.0
-_POLL_MS = 1_000
-_MAX_POLL_RECORDS = 500
 
 
 @asynccontextmanager
@@ -54,6 +51,8 @@ async def open_clients(
         try:
             await consumer.start()
             yield admin, consumer
+        except RegistryError as error:
+            raise UserError(str(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:
             if problem := explain_error(error, kafka.bootstrap_servers):
                 raise KafkaProblemError(problem) from error
@@ -76,32 +75,3 @@ async def read_record(consumer: Any, tp: TopicPartition, offset: int) -> Any | N
     consumer.seek(tp, first)
     async with asyncio.timeout(_RECORD_TIMEOUT_SECONDS):
         return await consumer.getone(tp)
-
-
-async def read_records(
-    consumer: Any, partitions: Sequence[TopicPartition], since_ms: int | None = None
-) -> AsyncIterator[Any]:
-    """Yield all records up to the current end offsets, in order of each partition."""
-    starts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    if since_ms is not None:
-        since = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        starts = {tp: at.offset if (at := since.get(tp)) else ends[tp] for tp in partitions}
-    unread = {tp for tp in partitions if starts[tp] < ends[tp]}
-    consumer.assign(list(unread))
-    for tp in unread:
-        consumer.seek(tp, starts[tp])
-    while unread:
-        async with asyncio.timeout(_RECORD_TIMEOUT_SECONDS):
-            fetched: dict[TopicPartition, list[Any]] = {}
-            while not fetched:
-                fetched = await consumer.getmany(
-                    *unread, timeout_ms=_POLL_MS, max_records=_MAX_POLL_RECORDS
-                )
-        for tp, records in fetched.items():
-            for record in records:
-                if record.offset < ends[tp]:
-                    yield record
-            if await consumer.position(tp) >= ends[tp]:
-                unread.discard(tp)
-                consumer.pause(tp)

@@ -25,19 +25,31 @@ async def update_settings(
     Routed topics retain records at least as long as `events-raw` (ADR 42). Raises UserError if
     Kafka rejects the change.
     """
-    found = await _configs(admin, topics)
+    found = await read_configs(admin, topics)
     changed = {}
     for topic in topics:
         configs = {key: value for key, (value, _) in found[topic.name].items()}
         wrong = wrong_configs(topic, configs)
-        if topic in _ROUTED and EVENTS_RAW.name in found:
-            retention, _ = found[EVENTS_RAW.name][_RETENTION]
-            if _retention_ms(configs[_RETENTION]) < _retention_ms(retention):
-                wrong[_RETENTION] = retention
+        raw = {key: value for key, (value, _) in found.get(EVENTS_RAW.name, {}).items()}
+        if raw and (retention := routed_retention(topic, configs, raw)) is not None:
+            wrong[_RETENTION] = retention
         if wrong:
             await _alter(admin, topic, found[topic.name], wrong)
             changed[topic.name] = wrong
     return changed
+
+
+def routed_retention(
+    topic: Topic, configs: Mapping[str, str], raw: Mapping[str, str]
+) -> str | None:
+    """Return the `retention.ms` that a routed topic needs, None if it suffices.
+
+    `raw` are the settings of `events-raw`.
+    """
+    if topic not in _ROUTED:
+        return None
+    is_shorter = _retention_ms(configs[_RETENTION]) < _retention_ms(raw[_RETENTION])
+    return raw[_RETENTION] if is_shorter else None
 
 
 async def _alter(
@@ -61,7 +73,9 @@ def _retention_ms(value: str) -> float:
     return float("inf") if int(value) < 0 else int(value)
 
 
-async def _configs(admin: Any, topics: Collection[Topic]) -> dict[str, dict[str, tuple[str, int]]]:
+async def read_configs(
+    admin: Any, topics: Collection[Topic]
+) -> dict[str, dict[str, tuple[str, int]]]:
     """Return the settings of the topics, with the source of each."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
     found: dict[str, dict[str, tuple[str, int]]] = {}

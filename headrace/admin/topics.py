@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 
 from headrace.admin.clients import open_admin
+from headrace.admin.topic_advice import creation_advice
 from headrace.admin.topic_settings import update_settings
 from headrace.errors import UserError
 from schemas.kafka_settings import KafkaSettings
@@ -23,16 +24,16 @@ class TopicState:
     partitions: int | None
 
 
-async def create_topics(kafka: KafkaSettings) -> list[str]:
+async def create_topics(kafka: KafkaSettings, *, minimal: bool = False) -> list[str]:
     """Create the missing topics; return their names.
 
-    Raises UserError if a topic exists with another number of partitions, or Kafka rejects the
-    request.
+    With `minimal`, the configs of `OPTIONAL_CONFIGS` are left to the cluster. Raises UserError if a
+    topic exists with another number of partitions, or Kafka rejects the request.
     """
     async with open_admin(kafka) as admin:
         missing = [state.topic for state in await _find_missing(admin, kafka.partitions)]
         if missing:
-            await _create(admin, missing, kafka)
+            await _create(admin, missing, kafka, minimal=minimal)
     return [topic.name for topic in missing]
 
 
@@ -79,34 +80,41 @@ async def read_states(admin: AIOKafkaAdminClient) -> list[TopicState]:
 async def _find_missing(admin: AIOKafkaAdminClient, partitions: int) -> list[TopicState]:
     states = await read_states(admin)
     for state in states:
-        if state.partitions not in (None, partitions):
+        if not state.topic.is_global and state.partitions not in (None, partitions):
             raise UserError(
                 f"The topic {state.topic.name} has "
                 f"{counted(state.partitions or 0, 'partition')}, not {partitions}. "
-                "It cannot be changed, because it determines the partition of each session. "
-                f"Use {state.partitions} (`--partitions`, or "
-                "HEADRACE_KAFKA__PARTITIONS), or start with an empty Kafka cluster"
+                "It determines the partition of each session. "
+                f"Use {state.partitions} (`--partitions`, or HEADRACE_KAFKA__PARTITIONS), or run "
+                "`headrace repartition` to get more"
             )
     return [state for state in states if state.partitions is None]
 
 
 async def _create(
-    admin: AIOKafkaAdminClient, topics: Sequence[Topic], kafka: KafkaSettings
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], kafka: KafkaSettings, *, minimal: bool
 ) -> None:
     response = await admin.create_topics(
-        [
-            NewTopic(
-                topic.name,
-                num_partitions=kafka.partitions,
-                replication_factor=kafka.replication_factor,
-                topic_configs=topic.configs()
-                | {"min.insync.replicas": str(kafka.min_insync_replicas)},
-            )
-            for topic in topics
-        ]
+        [_new_topic(topic, kafka, minimal=minimal) for topic in topics]
     )
     for name, code, *rest in response.topic_errors:
         # Another process may have created it in between.
         if code not in (0, TopicAlreadyExistsError.errno):
             detail = rest[0] if rest and rest[0] else for_code(code).__name__
-            raise UserError(f"Kafka did not create the topic {name}: {detail}")
+            advice = creation_advice(code, detail, kafka, minimal=minimal)
+            raise UserError(
+                f"Kafka did not create the topic {name}: {detail.rstrip('.')}. {advice}"
+            )
+
+
+def _new_topic(topic: Topic, kafka: KafkaSettings, *, minimal: bool) -> NewTopic:
+    in_sync = {"min.insync.replicas": str(kafka.min_insync_replicas)}
+    new = NewTopic(
+        topic.name,
+        num_partitions=kafka.partitions,
+        replication_factor=1,
+        topic_configs=topic.required_configs() if minimal else topic.configs() | in_sync,
+    )
+    # Its constructor rejects -1, the default of the brokers.
+    new.replication_factor = kafka.replication_factor
+    return new

@@ -36,27 +36,27 @@ def adopt_cluster(
     from headrace.ops.adopt.run import adopt
     from headrace.ops.audit.listing import ReadingProgress
 
-    with _open_kafka(data_dir) as settings, ReadingProgress(Console(stderr=True), None) as progress:
+    with open_kafka(data_dir) as settings, ReadingProgress(Console(stderr=True), None) as progress:
         work = adopt(settings, force=force, on_step=progress.set_step, on_rows=progress.add_rows)
         done = asyncio.run(work)
     _show(done)
 
 
 @contextmanager
-def _open_kafka(data_dir: Path) -> "Iterator[Settings]":
+def open_kafka(data_dir: Path) -> "Iterator[Settings]":
     """Yield the settings of the cluster; start the local broker if none is configured."""
     from headrace.admin.database import check_exists
     from headrace.local.broker import archive
     from headrace.local.data_dir import local_database, read_settings
-    from headrace.ops.rebuild.kafka import open_kafka
+    from headrace.ops.rebuild import kafka
 
-    settings = read_settings()
+    settings = read_settings(data_dir)
     database = local_database(settings.database, data_dir)
     check_exists(database)
     is_local = "bootstrap_servers" not in settings.kafka.model_fields_set
     if is_local:
         archive.prepare()
-    with open_kafka(data_dir, is_new=is_local) as cluster:
+    with kafka.open_kafka(data_dir, is_new=is_local) as cluster:
         yield cluster
 
 

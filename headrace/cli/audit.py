@@ -47,7 +47,7 @@ def audit(
     from headrace.ops.audit.run import count_events
     from headrace.terminal.tables import table_console
 
-    settings = read_settings()
+    settings = read_settings(data_dir)
     database = local_database(settings.database, data_dir)
     settings = settings.model_copy(update={"database": database})
     with ReadingProgress(Console(stderr=True), asyncio.run(count_events(settings))) as progress:

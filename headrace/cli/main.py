@@ -16,13 +16,16 @@ from headrace.cli import admin, roles
 from headrace.cli.adopt_cluster import adopt_cluster
 from headrace.cli.alerts import alerts
 from headrace.cli.audit import audit, rebuild
+from headrace.cli.backup import backup, restore
 from headrace.cli.blocks import blocks
 from headrace.cli.demo import demo
 from headrace.cli.dlq import dlq
 from headrace.cli.erase import erase
 from headrace.cli.kafka import kafka
 from headrace.cli.keys import keys
+from headrace.cli.repartition import repartition
 from headrace.cli.replay import replay
+from headrace.cli.schemas import schemas
 from headrace.cli.sites import sites
 from headrace.cli.status import status
 from headrace.cli.tokens import tokens
@@ -52,10 +55,14 @@ for command in (
     status,
     audit,
     erase,
+    repartition,
+    backup,
+    restore,
 ):
     app.command()(command)
 app.command("adopt-cluster")(adopt_cluster)
 app.add_typer(admin.topics, name="topics")
+app.add_typer(schemas, name="schemas")
 app.add_typer(admin.db, name="db")
 app.add_typer(dlq, name="dlq")
 app.add_typer(sites, name="sites")

@@ -53,12 +53,18 @@ def query() -> None:
     _serve(app, settings)
 
 
-def web(status_dir: Annotated[Path, typer.Option()]) -> None:
+def web(
+    status_dir: Annotated[Path, typer.Option()],
+    name: Annotated[str, typer.Option()],
+    worker: Annotated[list[str], typer.Option()],
+    peer: Annotated[list[str], typer.Option()],
+) -> None:
     """Run `api` and `query` in one process, for `headrace up`.
 
-    `status_dir` is the directory with the status files of the other roles.
+    `status_dir` is the directory with the status files of the workers of the other roles, which
+    are `worker`. `peer` are all web processes that share the port; `name` is this one.
     """
-    from prometheus_client import REGISTRY
+    from prometheus_client import REGISTRY, CollectorRegistry
 
     from headrace.local.data_dir import role_settings
     from headrace.local.disk_space import DiskSpace
@@ -67,17 +73,27 @@ def web(status_dir: Annotated[Path, typer.Option()]) -> None:
     from headrace.roles.metrics import RoleMetrics
     from headrace.roles.status import why_not_ready
     from headrace.roles.web import create_web
+    from headrace.roles.web_workers import WorkerMetrics, keep_metrics, report_status
 
     settings = role_settings()
     configure_logging(settings.log, "web")
-    status_files = [status_dir / f"{role}.json" for role in ("streams", "live", "sinks")]
-    REGISTRY.register(RoleMetrics(status_files))
+    status_files = [status_dir / f"{one}.json" for one in worker]
     checks = [lambda path=path: why_not_ready(path) for path in status_files]
     # On a full disk, Kafka exits and roles cannot update their status files.
     disk = DiskSpace(status_dir.parent)
     app = create_web(settings, ready_checks=checks, first_checks=[disk.problem], registry=REGISTRY)
+    status_file = status_dir / f"{name}.json"
+    app.add_background_task(partial(report_status, status_file, app.operations.problem))
     app.add_background_task(partial(send_heartbeats, settings.kafka, "web", app.report))
-    _serve(app, settings)
+    if len(peer) == 1:
+        REGISTRY.register(RoleMetrics(status_files))
+    else:
+        others = [status_dir / f"{one}.prom" for one in peer if one != name]
+        app.operations.registry = CollectorRegistry()
+        app.operations.registry.register(WorkerMetrics(name, REGISTRY, others))
+        app.operations.registry.register(RoleMetrics(status_files))
+        app.add_background_task(partial(keep_metrics, REGISTRY, status_file))
+    _serve(app, settings, shares_port=len(peer) > 1)
 
 
 def streams(status_file: _StatusFile = None) -> None:
@@ -135,7 +151,7 @@ def sinks(
         ) from error
 
 
-def _serve(app: "Api | Query | Web", settings: "Settings") -> None:
+def _serve(app: "Api | Query | Web", settings: "Settings", *, shares_port: bool = False) -> None:
     from headrace.local.options import cannot_listen
     from headrace.roles.metrics_server import serve_metrics
     from producer_api.http.listen import ListenError
@@ -144,7 +160,7 @@ def _serve(app: "Api | Query | Web", settings: "Settings") -> None:
     (registry, checks) = (app.operations.registry, app.operations.checks)
     try:
         with serve_metrics(registry, checks, settings.metrics):
-            code = serve_app(app, settings.api)
+            code = serve_app(app, settings.api, shares_port=shares_port)
     except ListenError as error:
         raise cannot_listen(error, "HEADRACE_API__HOST and HEADRACE_API__PORT") from None
     raise typer.Exit(code)

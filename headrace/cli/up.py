@@ -6,6 +6,11 @@ import typer
 
 from headrace.local.data_dir_option import DEFAULT, NewDataDirOption
 
+_Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Workers of the role. (default: by the number of cores)"),
+]
+
 
 def up(
     host: Annotated[str | None, typer.Option(help="Listen address. (default: 127.0.0.1)")] = None,
@@ -31,6 +36,9 @@ def up(
             min=1, max=1000, help="Partitions per topic, fixed at first start. (default: 4)"
         ),
     ] = None,
+    streams: _Workers = None,
+    sinks: _Workers = None,
+    web: _Workers = None,
 ) -> None:
     """Run everything on this machine: broker, topics, database, all roles.
 
@@ -45,7 +53,8 @@ def up(
     from headrace.local.data_dir import DataDir
     from headrace.local.options import UpOptions, up_settings
     from headrace.up.preflight import check_broker, check_database
-    from headrace.up.run import Up
+    from headrace.up.roles import RequestedCounts, available_cores, worker_counts
+    from headrace.up.run import Plan, Up
     from headrace.up.start_screen import Screen
 
     if kafka and kafka_port:
@@ -54,7 +63,9 @@ def up(
             "of them"
         )
     options = UpOptions(host, port, kafka, database, partitions)
-    settings, starts_broker = up_settings(data_dir, options)
+    settings, starts_broker, remembered, saved = up_settings(data_dir, options)
+    requested = RequestedCounts(web, streams, sinks)
+    counts = worker_counts(settings, requested, available_cores())
     if database:
         _hide_arguments()
     check_database(settings.database)
@@ -62,11 +73,12 @@ def up(
         check_broker(settings.kafka)
     screen = Screen(Console())
     screen.title()
+    screen.remembered(remembered, data_dir)
     broker = None
     if starts_broker:
         archive.prepare()
         broker = LocalKafka(data_dir, port=kafka_port)
-    code = Up(settings, DataDir(data_dir), broker, screen).run()
+    code = Up(Plan(settings, counts, saved), DataDir(data_dir), broker, screen).run()
     if code:
         raise typer.Exit(code)
 

@@ -2,13 +2,18 @@
 
 import base64
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from headrace.errors import UserError
+from headrace.local import saved_options
 from headrace.local.broker.address import find_address
 from headrace.local.data_dir_option import default_data_dir
 from headrace.local.disk_space import write_atomically
 from headrace.local.process import read_pid
+from headrace.local.saved_options import Loaded, SavedOptions
+from headrace.local.workers import in_order
+from kafka_clients.registered_ids import use_registry
 from schemas.kafka_settings import KafkaSettings
 from schemas.settings import (
     DatabaseSettings,
@@ -21,6 +26,9 @@ from schemas.topic_prefix import use_prefix
 
 #: The default number of partitions on one machine.
 LOCAL_PARTITIONS = 4
+
+#: The suffixes of a worker's files in `run/`: pid, status, and metrics for the other web processes.
+_WORKER_FILES = frozenset({".pid", ".json", ".prom"})
 
 
 class DataDir:
@@ -49,6 +57,14 @@ class DataDir:
         """Whether `headrace up` has been ready in this directory before."""
         return self.owner_token.exists() or (self.root / "headrace.db").exists()
 
+    @property
+    def kafka_address(self) -> str | None:
+        """The address of the Kafka that `headrace up` used last; None before the first start."""
+        try:
+            return (self.root / "run" / "kafka.address").read_text().strip()
+        except FileNotFoundError:
+            return None
+
     def write_kafka_address(self, address: str) -> None:
         """Write the address of an external Kafka, for commands with `--data-dir`."""
         write_atomically(self.root / "run" / "kafka.address", f"{address}\n")
@@ -59,7 +75,8 @@ class DataDir:
 
     def address(self) -> str | None:
         """Return the base URL of the HTTP server; None if none runs."""
-        if read_pid(self.pid("web")) is None or not self._address.exists():
+        pids = (read_pid(self.pid(name)) for name in self.workers("web"))
+        if not any(pid is not None for pid in pids) or not self._address.exists():
             return None
         return self._address.read_text().strip()
 
@@ -102,12 +119,34 @@ class DataDir:
             ) from None
 
     def status(self, role: str) -> Path:
-        """Return the status file of a role."""
+        """Return the status file of a role, or of one of its workers."""
         return self.root / "run" / f"{role}.json"
 
+    def workers(self, role: str) -> list[str]:
+        """Return the workers of a role that have a pid file; at least the first one."""
+        found = {file.stem for file in (self.root / "run").glob(f"{role}-*.pid")}
+        return in_order({role} | found)
 
-def read_settings() -> Settings:
-    """Read the settings, and apply the topic prefix. Raises UserError for an invalid setting."""
+    def remove_run_files(self, roles: Iterable[str]) -> None:
+        """Remove the files by which the workers of these roles report, and their pid files."""
+        for role in roles:
+            for pattern in (f"{role}.*", f"{role}-*.*"):
+                for file in (self.root / "run").glob(pattern):
+                    if file.suffix in _WORKER_FILES:
+                        file.unlink(missing_ok=True)
+
+
+def read_settings(data_dir: Path | None = None) -> Settings:
+    """Read the settings; apply the topic prefix and the schema registry.
+
+    Raises UserError for an invalid setting. What is not set is taken from the options that
+    `headrace up` has saved in `data_dir`.
+    """
+    return load_saved(data_dir).settings
+
+
+def load_saved(data_dir: Path | None) -> Loaded:
+    """Return what `read_settings` returns, and the saved options that it includes."""
     try:
         settings = load_settings()
         if settings.kafka.security_protocol != "PLAINTEXT":
@@ -117,7 +156,9 @@ def read_settings() -> Settings:
     except SettingsError as error:
         raise UserError(str(error)) from None  # the cause may contain a password
     use_prefix(settings.kafka.topic_prefix)
-    return settings
+    use_registry(settings.schema_registry)
+    saved = SavedOptions() if data_dir is None else saved_options.load(data_dir)
+    return saved_options.with_saved(settings, saved)
 
 
 def role_settings() -> Settings:
@@ -125,8 +166,9 @@ def role_settings() -> Settings:
 
     The default database is the one in the default data directory.
     """
-    settings = read_settings()
-    database = local_database(settings.database, default_data_dir())
+    data_dir = default_data_dir()
+    settings = read_settings(data_dir)
+    database = local_database(settings.database, data_dir)
     return settings.model_copy(update={"database": database})
 
 
@@ -135,7 +177,7 @@ def local_settings(data_dir: Path) -> Settings:
 
     Raises UserError if no broker is configured and none runs in `data_dir`.
     """
-    settings = read_settings()
+    settings = read_settings(data_dir)
     kafka = settings.kafka
     if "bootstrap_servers" not in kafka.model_fields_set:
         kafka = with_kafka(kafka, find_address(data_dir), None)
@@ -164,4 +206,4 @@ def local_database(database: DatabaseSettings, data_dir: Path) -> DatabaseSettin
 
 def database_settings(data_dir: Path) -> DatabaseSettings:
     """Return the database of a command with `--data-dir`."""
-    return local_database(read_settings().database, data_dir)
+    return local_database(read_settings(data_dir).database, data_dir)

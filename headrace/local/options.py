@@ -7,8 +7,10 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from headrace.errors import UsageError, UserError
+from headrace.local import saved_options
 from headrace.local.broker.ports import owner_of
-from headrace.local.data_dir import local_database, read_settings, with_kafka
+from headrace.local.data_dir import load_saved, local_database, read_settings, with_kafka
+from headrace.local.saved_options import SavedOptions
 from producer_api.http.listen import ListenError, listen
 from schemas.brokers import normalize_brokers
 from schemas.settings import ApiSettings, DatabaseSettings, Settings
@@ -24,12 +26,27 @@ class UpOptions(NamedTuple):
     partitions: int | None
 
 
-def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
-    """Return the settings with the options applied, and whether to start a local broker.
+class UpSettings(NamedTuple):
+    """The settings of `headrace up`.
 
-    A local broker is started unless `--kafka` or HEADRACE_KAFKA__BOOTSTRAP_SERVERS is set.
+    `remembered` are the options of an earlier start that apply to this one, and `saved` those to
+    save after this start.
     """
-    settings = read_settings()
+
+    settings: Settings
+    starts_broker: bool
+    remembered: SavedOptions
+    saved: SavedOptions
+
+
+def up_settings(data_dir: Path, options: UpOptions) -> UpSettings:
+    """Return the settings with the options applied.
+
+    A local broker is started unless `--kafka` or HEADRACE_KAFKA__BOOTSTRAP_SERVERS is set, or
+    `--kafka` was given at an earlier start.
+    """
+    is_in_environment = "bootstrap_servers" in read_settings().kafka.model_fields_set
+    settings, used = load_saved(data_dir)
     brokers = options.kafka
     if brokers is None and "bootstrap_servers" in settings.kafka.model_fields_set:
         brokers = settings.kafka.bootstrap_servers
@@ -50,7 +67,19 @@ def up_settings(data_dir: Path, options: UpOptions) -> tuple[Settings, bool]:
         "database": _database(settings, data_dir, options.database),
         "kafka": with_kafka(settings.kafka, _normalized(brokers), options.partitions),
     }
-    return settings.model_copy(update=changed), brokers is None
+    settings = settings.model_copy(update=changed)
+    remembered = SavedOptions(
+        kafka=None if options.kafka else used.kafka,
+        database=None if options.database else used.database,
+    )
+    before = saved_options.load(data_dir)
+    is_other = is_in_environment and not options.kafka
+    saved = SavedOptions(
+        kafka=options.kafka or before.kafka,
+        database=options.database or before.database,
+        partitions=before.partitions if is_other else settings.kafka.partitions,
+    )
+    return UpSettings(settings, brokers is None, remembered, saved)
 
 
 def check_port(api: ApiSettings) -> None:

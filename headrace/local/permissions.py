@@ -11,7 +11,7 @@ UMASK = 0o077
 _DIRECTORIES = ("kafka", "logs", "run")
 _FILES = (
     *("headrace.db", "headrace.db-wal", "headrace.db-shm", "headrace.db-journal"),
-    *("owner.token", "secrets.key"),
+    *("owner.token", "secrets.key", "options.json"),
 )
 
 

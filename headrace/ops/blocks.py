@@ -2,15 +2,10 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
-from aiokafka import TopicPartition
-
-from headrace.admin.clients import open_clients, read_records
-from headrace.admin.topics import read_states
+from headrace.admin.topic_records import latest_records
 from headrace.errors import UserError
 from schemas.blocked_ids import hash_of, key_of
-from schemas.codec import CodecError, decode
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import BlockedId
 from schemas.topics import BLOCKED_IDS
@@ -19,20 +14,8 @@ from sinks.delivery.publisher import Unavailable, open_publisher
 
 async def list_blocked(kafka: KafkaSettings, site_id: str) -> list[BlockedId]:
     """Return the blocked ids of a site, oldest first. Raises `UserError` if Kafka fails."""
-    blocked: dict[bytes, BlockedId | None] = {}
-    async with open_clients(kafka) as (admin, consumer):
-        counts = {state.topic: state.partitions for state in await read_states(admin)}
-        if not (count := counts[BLOCKED_IDS]):
-            raise UserError(
-                f"Kafka at {kafka.bootstrap_servers} has no topic {BLOCKED_IDS.name}: run "
-                "`headrace topics create`"
-            )
-        partitions = [TopicPartition(BLOCKED_IDS.name, number) for number in range(count)]
-        async for record in read_records(consumer, partitions):
-            with suppress(CodecError):  # as in the role `api`
-                value = record.value
-                blocked[record.key] = None if value is None else decode(value, BlockedId)
-    found = [one for one in blocked.values() if one is not None and one.site_id == site_id]
+    blocked = await latest_records(kafka, BLOCKED_IDS, BlockedId)
+    found = [one for one in blocked.values() if one.site_id == site_id]
     return sorted(found, key=lambda one: (one.created_at, one.hash))
 
 

@@ -21,7 +21,9 @@ from headrace.roles.metrics_server import serve_metrics
 from headrace.roles.status import STALE_SECONDS, RoleStatus, StatusFile
 from headrace.roles.tracing import open_tracer
 from kafka_clients.access import check_access
-from kafka_clients.problems import explain_error
+from kafka_clients.problems import RegistryError, explain_error
+from kafka_clients.registered_ids import use_registered_ids
+from schemas.kafka_settings import KafkaSettings
 from schemas.settings import Settings
 from schemas.topic_prefix import prefixed
 from schemas.topics import TOPICS
@@ -90,19 +92,29 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
 async def _wait_for_access(
     name: str, settings: Settings, stop: asyncio.Event, reporter: "_Reporter"
 ) -> None:
-    """Wait until Kafka grants the access that the role needs, or `stop` is set; log denials."""
+    """Wait until `_find_problem` finds none, or `stop` is set; log the problems."""
     logged = ""
     while not stop.is_set():
-        problem = await check_access(settings.kafka, TOPICS, prefixed(f"headrace-{name}"))
+        problem = await _find_problem(name, settings.kafka)
         if problem is None:
             return
-        if problem.sentence != logged:
-            logged = problem.sentence
+        if problem != logged:
+            logged = problem
             log.error("%s: %s. Waiting until this is fixed", name, logged)
         reporter.update(RoleStatus(logged, 0, 0, time.time()))
         with suppress(TimeoutError):
             async with asyncio.timeout(_ACCESS_CHECK_SECONDS):
                 await stop.wait()
+
+
+async def _find_problem(name: str, kafka: KafkaSettings) -> str | None:
+    """Return why the schema registry, if any, or Kafka prevents a role from working, else None."""
+    try:
+        await use_registered_ids()
+    except RegistryError as error:
+        return str(error)
+    problem = await check_access(kafka, TOPICS, prefixed(f"headrace-{name}"))
+    return None if problem is None else problem.sentence
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from headrace.errors import RoleFailedError, UserError
 from headrace.local.data_dir import DataDir
 from headrace.local.options import address_of
+from headrace.local.saved_options import FILE_NAME, SavedOptions
 from headrace.ops.status.slow_codec import slow_codec
 from headrace.up.supervised_process import STOPPED
 from schemas.postgres_url import parse_postgres_url
@@ -81,6 +82,20 @@ class Screen:
         self._print(f"[bold]headrace[/bold] {version('headrace')}")
         if problem := slow_codec():
             self.notify(f"{problem.what}. To fix this, {problem.do}")
+
+    def remembered(self, options: SavedOptions, data_dir: Path) -> None:
+        """Print which options of an earlier start apply, and how to change that."""
+        kafka, database = options.kafka, options.database
+        found = [
+            *([f"--kafka {kafka}"] if kafka else []),
+            *([f"--database {self.shown(database)}"] if database else []),
+        ]
+        if found:
+            file = self.shown(data_dir.absolute() / FILE_NAME)
+            self._print(
+                f"  Using {escape(' '.join(found))} of an earlier start. To use others, give the "
+                f"options again; to use the defaults, delete {escape(file)}"
+            )
 
     def step(self, name: str, work: Callable[[], str]) -> None:
         """Run a step, and print a green tick with its result, or a red cross if it fails.

@@ -26,13 +26,13 @@ STOPPED = "stopped"
 
 
 class SupervisedProcess:
-    """The process of one role, restarted with exponential backoff when it exits.
+    """A named process, restarted with exponential backoff when it exits.
 
     `start` starts the process and returns it; `pid_file` holds its id while it runs.
     """
 
-    def __init__(self, role: str, start: Callable[[], Child], pid_file: Path) -> None:
-        self.role = role
+    def __init__(self, name: str, start: Callable[[], Child], pid_file: Path) -> None:
+        self.name = name
         self._start = start
         self._pid_file = pid_file
         self._process: Child | None = None
@@ -87,7 +87,7 @@ class SupervisedProcess:
         if time.monotonic() - self._started_at > _STABLE_SECONDS:
             self._backoff = 0.0
         self._back_off()
-        return f"{self.role} exited ({_describe(code)}); restarting it in {self._backoff:g} s"
+        return f"{self.name} exited ({_describe(code)}); restarting it in {self._backoff:g} s"
 
     def _restart_after_exit(self) -> str | None:
         try:
@@ -95,9 +95,9 @@ class SupervisedProcess:
         except (OSError, UserError) as error:
             self._back_off()
             previous, self._failure = self._failure, str(error)
-            return None if previous == self._failure else f"{self.role} cannot be started: {error}"
+            return None if previous == self._failure else f"{self.name} cannot be started: {error}"
         self._failure = ""
-        return f"{self.role} restarted"
+        return f"{self.name} restarted"
 
     def _back_off(self) -> None:
         self._backoff = min(max(_MIN_BACKOFF_SECONDS, self._backoff * 2), _MAX_BACKOFF_SECONDS)

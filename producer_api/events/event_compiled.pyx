@@ -18,7 +18,7 @@ from producer_api.events.draft import EXCLUDED_HEADERS, TYPE_HEADERS, EncodedEve
 from producer_api.events.event_ids import stored_id
 from producer_api.events.numbers import round_half_up
 from producer_api.events.times import MAX_AGE_US, MAX_LEAD_US, clamp_reason, resolve_event_time
-from schemas.headers import CLIENT_ID, EVENT_ID
+from schemas.headers import CLIENT_ID, EVENT_ID, EVENT_ID_TEXT
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(str, Py_ssize_t*) except NULL
@@ -111,7 +111,11 @@ cdef class Reader:
             derived.trust,
             derived.excluded,
         )
-        headers = [(EVENT_ID, id_bytes), TYPE_HEADERS[name]]
+        headers = [
+            (EVENT_ID, id_bytes),
+            (EVENT_ID_TEXT, event_id.encode()),
+            TYPE_HEADERS[name],
+        ]
         if client_id is not None:
             headers.append(_CLIENT_ID_HEADER)
         if derived.excluded is not None:

@@ -59,7 +59,8 @@ def parse(raw: bytes, context: EventContext, client: Client = NO_CLIENT) -> Enco
     derived = context.derive(event, draft.client, draft.grant)
     for name in DERIVED:
         setattr(event, name, getattr(derived, name))
-    id_header = (headers.EVENT_ID, bytes.fromhex(event.event_id.replace("-", "")))
+    id_bytes = bytes.fromhex(event.event_id.replace("-", ""))
+    ids = ((headers.EVENT_ID, id_bytes), (headers.EVENT_ID_TEXT, event.event_id.encode()))
     more = [] if body.get("event_id") is None else [(headers.CLIENT_ID, b"")]
     if event.excluded is not None:
         more.append(EXCLUDED_HEADERS[event.excluded])
@@ -68,7 +69,7 @@ def parse(raw: bytes, context: EventContext, client: Client = NO_CLIENT) -> Enco
         event.type,
         f"{event.site_id}:{event.session_id}".encode(),
         codec.encode(event),
-        [id_header, TYPE_HEADERS[event.type], *more],
+        [*ids, TYPE_HEADERS[event.type], *more],
         clamp_reason(event.received_at, event.event_ts, event.time_source),
     )
 

@@ -22,8 +22,12 @@ class ListenError(Exception):
         self.is_in_use = is_in_use
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address or host name; raises `ListenError`."""
+def listen(host: str, port: int, *, shares_port: bool = False) -> socket.socket:
+    """Return a socket that listens on an address or host name; raises `ListenError`.
+
+    With `shares_port`, other processes of this user can listen on it as well (SO_REUSEPORT); the
+    kernel distributes connections among them.
+    """
     if reason := _invalid_host_reason(host):
         raise ListenError(host, port, reason)
     try:
@@ -36,7 +40,9 @@ def listen(host: str, port: int) -> socket.socket:
     if _is_multicast_or_broadcast(ip):
         raise ListenError(host, port, f"{ip} is a multicast or broadcast address. {_HINT}")
     try:
-        return socket.create_server(address, family=family, backlog=_BACKLOG)
+        return socket.create_server(
+            address, family=family, backlog=_BACKLOG, reuse_port=shares_port
+        )
     except OSError as error:
         is_in_use = error.errno == errno.EADDRINUSE
         reason = _error_reason(error, ip, port)

@@ -68,12 +68,13 @@ def serve(settings: Settings) -> int:
         return 1
 
 
-def serve_app(app: Application, settings: ApiSettings) -> int:
+def serve_app(app: Application, settings: ApiSettings, *, shares_port: bool = False) -> int:
     """Serve an application until TERM or Ctrl-C; return the exit code.
 
-    Raises `ListenError` if the address cannot be listened on.
+    `shares_port` lets several processes listen on the same port. Raises `ListenError` if the
+    address cannot be listened on.
     """
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port, shares_port=shares_port)
     limit = _allow_connections(settings.max_connections)
     # Accepted connections inherit these options.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError,
 
 from kafka_clients.access import explain_connection_failure
 from kafka_clients.clients import CLIENT_ERRORS, make_producer
-from kafka_clients.problems import Cause, KafkaProblem, explain_error
+from kafka_clients.problems import Cause, KafkaProblem, RegistryError, explain_error
 from producer_api.produce.accumulator import BatchBuilder, RetriableError
 from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
@@ -128,6 +128,8 @@ class ReconnectingProducer:
                 self._set_problem(
                     refusal.sentence if refusal else self._unreachable("no broker answers")
                 )
+            except RegistryError as error:
+                self._set_problem(str(error))
             except CLIENT_ERRORS as error:
                 self._set_problem(self._unreachable(type(error).__name__))
             await asyncio.sleep(_RECONNECT_SECONDS)

@@ -47,10 +47,10 @@ class _Publisher:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def publish(self, key: str, record: Configuration | None) -> None:
-        value = None if record is None else encode(record)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 producer = await self._connect()
+                value = None if record is None else encode(record)
                 await producer.send_and_wait(self._topic, value, key.encode())
         except CLIENT_ERRORS as error:  # TimeoutError is an OSError
             self._discard_producer()

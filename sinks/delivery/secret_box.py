@@ -67,6 +67,17 @@ class SecretBox:
         return True
 
 
+def count_locked(connection: Connection, box: SecretBox) -> int:
+    """Return the number of secrets that the keys of `box` do not decrypt."""
+    count = 0
+    for secret in connection.execute(select(_TABLE.c.secret)).scalars():
+        try:
+            box.decrypt(secret)
+        except SecretError:
+            count += 1
+    return count
+
+
 def encrypt_all(connection: Connection, box: SecretBox) -> tuple[int, int]:
     """Encrypt all secrets with the first key.
 

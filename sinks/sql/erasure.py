@@ -56,14 +56,16 @@ def without_erased(
     return [(offset, row) for offset, row in rows if not is_erased(offset, row)]
 
 
-def erase(connection: Connection, erasure: Erasure) -> None:
-    """Delete the rows of a session from one table.
+def erase(connection: Connection, erasure: Erasure, *conditions: ColumnElement[bool]) -> None:
+    """Delete the rows of a session from one table, if they satisfy `conditions`.
 
     Hours of deleted page leaves are recorded: the durations that include them stay, as anonymous
     sums, but can no longer be computed from `events`.
     """
     table = erasure.table
-    of_session = and_(table.c.site_id == erasure.site_id, table.c.session_id == erasure.session_id)
+    of_session = and_(
+        table.c.site_id == erasure.site_id, table.c.session_id == erasure.session_id, *conditions
+    )
     if table is _EVENTS:
         ends = (from_micros(erasure.from_ts), from_micros(erasure.until_ts))
         of_session = and_(of_session, table.c.event_ts.between(*ends))

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from sinks.sql.engine import open_database
@@ -23,6 +24,7 @@ T = TypeVar("T")
 #: The key of the PostgreSQL advisory lock that serializes migrations: "headrace" as a number.
 _LOCK_KEY = int.from_bytes(b"headrace", "big")
 _WAL_DEADLINE_SECONDS = 30.0
+_MIGRATIONS = str(Path(__file__).parent / "migrations")
 
 
 def upgrade(url: str) -> None:
@@ -34,6 +36,16 @@ def upgrade(url: str) -> None:
     if url.startswith("sqlite:"):
         _create_sqlite_file(url)
     _run(url, _upgrade)
+
+
+def is_known(revision: str) -> bool:
+    """Return True if this version of headrace can migrate a database of this revision."""
+    config = Config()
+    config.set_main_option("script_location", _MIGRATIONS)
+    try:
+        return ScriptDirectory.from_config(config).get_revision(revision) is not None
+    except CommandError:
+        return False
 
 
 def check(url: str) -> list[str]:
@@ -67,7 +79,7 @@ def _check(connection: Connection) -> list[str]:
 
 def _config(connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", _MIGRATIONS)
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

@@ -13,9 +13,7 @@ from streams.engine.worker import Worker
 log = logging.getLogger(__name__)
 
 
-def follow(
-    worker: Worker, kafka: KafkaSettings, partitions: int, subscriptions: Subscriptions
-) -> GlobalTable:
+def follow(worker: Worker, kafka: KafkaSettings, subscriptions: Subscriptions) -> GlobalTable:
     """Mirror the topic `subscriptions` into memory. Skip and log records that cannot be decoded."""
 
     def apply(key: bytes | None, value: bytes | None) -> None:
@@ -25,6 +23,6 @@ def follow(
         except (CodecError, ValueError) as error:
             log.warning("a record of %s is left out: %r: %s", SUBSCRIPTIONS.name, key, error)
 
-    table = GlobalTable(kafka, SUBSCRIPTIONS.name, partitions, apply)
+    table = GlobalTable(kafka, SUBSCRIPTIONS.name, None, apply)
     worker.background(table.run)
     return table

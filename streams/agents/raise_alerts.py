@@ -42,4 +42,4 @@ def register(
     async def raise_alerts(stream: EventStream, alerts: AlertAggregator) -> None:
         async for event, source in stream.events():
             for alert in alerts.add(event, source):
-                stream.send(alert)
+                stream.send(alert.site_id.encode(), alert)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.headers import EXCLUDED, REPLAY_FOR, REPLAY_OF, SOURCE, Headers, Source, find
+from schemas.headers import EXCLUDED, REPLAY_FOR, REPLAY_OF, Headers, Source, find
 from schemas.positions import position
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES, STAGES
@@ -54,6 +54,6 @@ def _pass_on(batch: Batch, record: InRecord, replays: ReplayRegistry, epoch: int
         return True
     if find(record.headers, EXCLUDED) is not None:
         return False
-    headers = (*record.headers, (SOURCE, src.pack()))
+    headers = (*record.headers, *src.headers())
     batch.emit(topic.name, batch.partition, record.key, record.value, headers)
     return False

@@ -19,6 +19,7 @@ from streams.domain.routing import routes as routing
 from streams.domain.routing.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
 from streams.domain.routing.replays import ReplayRegistry
 from streams.engine.batch import Batch, InRecord
+from streams.engine.cluster import Epoch
 from streams.engine.events import now_ms
 from streams.engine.log_tail import LogTail
 from streams.engine.stream_time import limited
@@ -26,20 +27,23 @@ from streams.engine.table import BatchTable
 from streams.engine.worker import Worker
 
 _TICK, _ERASE = TICK.encode(), ERASE.encode()
+_FIRST = Epoch()
 
 
 def register(
     worker: Worker,
     tail: LogTail,
     partition_of_site: Callable[[bytes], int],
-    epoch: int = 0,
+    cluster_epoch: Epoch = _FIRST,
     raw_tail: LogTail | None = None,
 ) -> None:
     """Register the agent.
 
     `tail` reads the routed events in events-session, `raw_tail` reads events-raw for those that
-    have expired there. `epoch` is the cluster's, a part of each position.
+    have expired there. The number of `cluster_epoch` is a part of each position. Records before
+    its start were routed, with another number of partitions, and are skipped.
     """
+    epoch, starts = cluster_epoch
     routes = routing.same_partition_topics()
     routes[_TICK] = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
     routes[_ERASE] = (EVENTS_SESSION,)
@@ -57,6 +61,8 @@ def register(
         memory = memories[batch.partition]
         memory.now_ms = now_ms()
         for record, headers in to_route(batch, memory.replays, epoch, memory.now_ms):
+            if record.offset < starts.get(batch.partition, 0):
+                continue
             name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
             is_control = name == _TICK or (name == _ERASE and record.key is not None)
             if not is_control and (problem := dead_letter_reason(record.key, record.headers)):
@@ -65,7 +71,7 @@ def register(
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
             if not is_control and memory.is_repeat(record, event_id or b"", src):
                 continue
-            routed = (*headers, (SOURCE, src.pack()))
+            routed = (*headers, *src.headers())
             if find(record.headers, EXCLUDED) is not None:
                 batch.emit(EVENTS_SESSION.name, batch.partition, record.key, None, _tick(routed))
             else:

@@ -1,7 +1,7 @@
-"""events-session → sessions: visits, which are both the state and the result."""
+"""events-session → sessions: visits, which are both the state and the result; and flat visits."""
 
 from schemas.records import SessionState
-from schemas.topics import EVENTS_SESSION, SESSIONS
+from schemas.topics import EVENTS_SESSION, SESSIONS, VISITS
 from streams.domain.sessions.aggregator import SessionAggregator
 from streams.domain.sessions.rules import SessionRules
 from streams.domain.states import States
@@ -26,6 +26,7 @@ def register(worker: Worker, rules: SessionRules) -> None:
         table=worker.table(SESSIONS, SessionState),
         aggregator=aggregator,
         reads=READS,
+        sends_to=VISITS,
     )
     async def sessionize(stream: EventStream, sessions: SessionAggregator) -> None:
         async for event, source in stream.events():

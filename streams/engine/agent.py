@@ -1,5 +1,6 @@
 """Agents: each processes the batches of one source topic."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +9,12 @@ from schemas.topics import Topic
 from streams.engine.aggregator import Aggregator
 from streams.engine.batch import Batch
 from streams.engine.capacity import Capacity
-from streams.engine.events import EventStream, ReadEvent, now_ms
+from streams.engine.events import EventStream, ReadEvent, now_ms, read_events
 from streams.engine.stream_time import StreamTime
 from streams.engine.table import BatchTable
+
+#: Outputs of `flush` that are encoded before other tasks run.
+_OUTPUTS_PER_STEP = 500
 
 #: Processes a batch: a plain function, or a coroutine function, as in the role `sinks`.
 Process = Callable[[Batch], Awaitable[None] | None]
@@ -58,6 +62,8 @@ class Aggregation:
     sends_to: Topic | None
     #: Awaited before a partition's first batch.
     needs: Callable[[], Awaitable[None]] | None
+    #: The epoch of the cluster. Events of earlier epochs were applied before it began.
+    epoch: int = 0
     _times: StreamTime = field(default_factory=StreamTime)
     _aggregators: dict[int, Aggregator[Any]] = field(default_factory=dict)
 
@@ -75,7 +81,10 @@ class Aggregation:
         aggregator = self._aggregators[batch.partition]
         limit = self.capacity.limit_of(self.table.of(batch.partition))
         batch.evicted = aggregator.evict(limit, self._times.begin_batch(now_ms()))
-        stream = EventStream(batch, self.read, self._times, aggregator, self.sends_to)
+        events = read_events(batch, self.read, self._times, self.epoch)
+        stream = EventStream(batch, events, aggregator, self.sends_to)
         await stream.run(self.aggregate)
-        for record in aggregator.flush():
-            stream.send(record)
+        for number, (key, record) in enumerate(aggregator.flush(), 1):
+            stream.send(key, record)
+            if number % _OUTPUTS_PER_STEP == 0:
+                await asyncio.sleep(0)  # so that the fence gets its heartbeats

@@ -1,6 +1,6 @@
 """The protocol of aggregators: the keyed state of one partition."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from schemas.headers import Source
@@ -34,13 +34,16 @@ class Aggregator(Protocol[S_contra]):
     def add(self, event: RawEvent, src: Source) -> object:
         """Apply an event unless it was applied before. If this raises, it is dead-lettered."""
 
-    def flush(self) -> Iterable[Any]:
-        """End a batch; return the records that only the advance of stream time triggers."""
+    def flush(self) -> Iterable[tuple[bytes, Any]]:
+        """End a batch; return its remaining outputs as key and record (None: a tombstone)."""
 
 
 @runtime_checkable
 class Erasing(Protocol):
     """An aggregator whose states can be erased by key."""
 
-    def erase(self, key: bytes, src: Source) -> None:
-        """Apply an erasure: publish a state without results, and delete it later."""
+    def erase(self, key: bytes, src: Source, visit_ids: Sequence[str] = ()) -> None:
+        """Apply an erasure: publish a state without results, and delete it later.
+
+        `visit_ids` are the results to retract, in addition to those in the state.
+        """

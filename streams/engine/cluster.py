@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import msgspec
 from aiokafka.errors import KafkaError
 
 from kafka_clients.clients import make_admin
 from schemas.codec import CodecError, decode
+from schemas.headers import find
 from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
 from schemas.records import ClusterEpoch
@@ -21,6 +23,18 @@ from streams.engine.producer import StoppingError
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.1
+
+
+#: The header of a `ClusterEpoch`: the offset at which the epoch begins in each partition of
+#: `events-raw`, as JSON; without it, 0. It is written by `headrace repartition` (ADR 74).
+EPOCH_STARTS = "starts"
+
+
+class Epoch(NamedTuple):
+    """The epoch of a cluster, and where it begins in each partition of `events-raw`."""
+
+    number: int = 0
+    starts: Mapping[int, int] = {}
 
 
 class Cluster(NamedTuple):
@@ -65,13 +79,25 @@ async def wait_for_cluster(
 
 async def read_epoch(kafka: KafkaSettings) -> int:
     """Return the highest epoch in the cluster's topic; 0 if no database adopted the cluster."""
-    epochs = [0]
+    return (await find_epoch(kafka)).number
+
+
+async def find_epoch(kafka: KafkaSettings) -> Epoch:
+    """Return the highest epoch in the cluster's topic; 0 if no database adopted the cluster."""
+    found = Epoch()
     tail = LogTail(kafka, CLUSTER_EPOCHS.name, sys.maxsize)
     async for records in tail.catch_up(0):
         for record in records:
             with contextlib.suppress(CodecError):
-                epochs.append(decode(record.value or b"", ClusterEpoch).epoch)
-    return max(epochs)
+                number = decode(record.value or b"", ClusterEpoch).epoch
+                if number >= found.number:
+                    found = Epoch(number, _starts(record))
+    return found
+
+
+def _starts(record: Any) -> dict[int, int]:
+    packed = find(record.headers, EPOCH_STARTS)
+    return {} if packed is None else msgspec.json.decode(packed, type=dict[int, int])
 
 
 async def _check(kafka: KafkaSettings, topics: Sequence[Topic], partitions: int) -> Cluster:
@@ -82,15 +108,17 @@ async def _check(kafka: KafkaSettings, topics: Sequence[Topic], partitions: int)
         cluster = await admin.describe_cluster()
     finally:
         await admin.close()
+    keeps_partitions = {topic.name for topic in topics if topic.is_global}
     for found in described:
         if found["error_code"]:
             raise _TopicMissingError(
                 f"The topic {found['topic']} does not exist (`headrace topics create` creates it)"
             )
-        if (count := len(found["partitions"])) != partitions:
+        count = len(found["partitions"])
+        if count != partitions and found["topic"] not in keeps_partitions:
             raise ClusterError(
                 f"The topic {found['topic']} has {counted(count, 'partition')}, but "
-                f"HEADRACE_KAFKA__PARTITIONS is {partitions}: set it to {count} (the number is "
-                "fixed when the topics are created)"
+                f"HEADRACE_KAFKA__PARTITIONS is {partitions}: set it to {count}, or run "
+                "`headrace repartition` again if it did not finish"
             )
     return Cluster(str(cluster["cluster_id"]), await read_epoch(kafka))

@@ -7,7 +7,8 @@ from typing import Any
 
 from schemas.codec import CodecError, encode
 from schemas.event_types import ERASE, TICK
-from schemas.headers import SOURCE, TYPE, Source, find
+from schemas.headers import ERASE_VISITS, SOURCE, TYPE, Source, find
+from schemas.positions import position
 from schemas.records import RawEvent
 from schemas.reject_reasons import DeadLetterReason
 from schemas.topics import Topic
@@ -29,17 +30,21 @@ def now_ms() -> int:
 
 
 def read_events(
-    batch: Batch, read: ReadEvent, times: StreamTime
+    batch: Batch, read: ReadEvent, times: StreamTime, epoch: int = 0
 ) -> Iterator[tuple[InRecord, Source, RawEvent | None]]:
     """Yield each record with its source and its event, None for a tick or an erasure.
 
-    Records that cannot be decoded are rejected. `times` limits the log time of the source.
+    Records that cannot be decoded are rejected, and those of before the `epoch` are skipped.
+    `times` limits the log time of the source.
     """
+    begin = position(epoch, 0)
     for record in batch.records:
         try:
             src = Source.unpack(find(record.headers, SOURCE) or b"")
         except ValueError as error:
             batch.reject(record, DeadLetterReason.BAD_HEADERS, str(error))
+            continue
+        if src.offset < begin:
             continue
         if find(record.headers, TYPE) in _CONTROL:
             yield record, times.limit(src), None
@@ -62,18 +67,17 @@ def _is_key_of(key: bytes | None, event: RawEvent) -> bool:
 
 
 class EventStream:
-    """The events of one batch, for an agent with an aggregator."""
+    """The events of one batch, for an agent with an aggregator; `read` yields its records."""
 
     def __init__(
         self,
         batch: Batch,
-        read: ReadEvent,
-        times: StreamTime,
+        read: Iterator[tuple[InRecord, Source, RawEvent | None]],
         aggregator: Aggregator[Any],
         sends_to: Topic | None,
     ) -> None:
         self._batch = batch
-        self._read = read_events(batch, read, times)
+        self._read = read
         self._aggregator = aggregator
         self._sends_to = sends_to
         self._record: InRecord | None = None
@@ -89,13 +93,14 @@ class EventStream:
                 yield event, src
                 self._record = None
             elif find(record.headers, TYPE) == _ERASE and isinstance(self._aggregator, Erasing):
-                self._aggregator.erase(record.key, src)
+                ids = (find(record.headers, ERASE_VISITS) or b"").decode()
+                self._aggregator.erase(record.key, src, ids.split(",") if ids else ())
 
-    def send(self, record: Any) -> None:
-        """Send a record of the agent's output topic, keyed by its site."""
+    def send(self, key: bytes, record: Any) -> None:
+        """Send a record to the agent's output topic; None is a tombstone."""
         assert self._sends_to is not None  # noqa: S101 - for the type checker
-        key = record.site_id.encode()
-        self._batch.emit(self._sends_to.name, self._batch.partition, key, encode(record))
+        value = None if record is None else encode(record)
+        self._batch.emit(self._sends_to.name, self._batch.partition, key, value)
 
     async def run(self, process: Callable[["EventStream", Any], Awaitable[None]]) -> None:
         """Run the agent on all events.

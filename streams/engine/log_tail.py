@@ -18,13 +18,14 @@ _POLL_MS = 1_000
 class LogTail:
     """Reads the last `limit` offsets of a topic's partitions, in no consumer group.
 
-    The next call continues from the end of the previous one.
+    The next call continues from the end of the previous one. Offsets before `begin` are left out.
     """
 
-    def __init__(self, kafka: KafkaSettings, topic: str, limit: int) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str, limit: int, begin: int = 0) -> None:
         self._kafka = kafka
         self._topic = topic
         self._limit = limit
+        self._begin = begin
         self._next: dict[int, int] = {}
         #: Partitions whose beginning offset was greater than the requested start offset.
         self.expired: set[int] = set()
@@ -38,7 +39,7 @@ class LogTail:
             assign_paused(consumer, [tp])
             end = (await consumer.end_offsets([tp]))[tp]
             begin = (await consumer.beginning_offsets([tp]))[tp]
-            requested = max(0, end - self._limit, self._next.get(partition, 0))
+            requested = max(self._begin, end - self._limit, self._next.get(partition, 0))
             start = max(begin, requested)
             if begin > requested:
                 self.expired.add(partition)

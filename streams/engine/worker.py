@@ -68,8 +68,10 @@ class Worker:
         positions: Positions | None = None,
         max_refused_in_a_row: int = MAX_CONSECUTIVE_DEAD_LETTERS,
         capacity: Capacity | None = None,
+        epoch: int = 0,
         role: str = "worker",
     ) -> None:
+        self._epoch = epoch
         self.app_id = app_id
         self._directory = TemporaryDirectory(prefix="headrace-")
         self.app = create_app(app_id, self._directory.name)
@@ -155,7 +157,10 @@ class Worker:
 
         def register(aggregate: Aggregate) -> Aggregate:
             read = projection(RawEvent, *reads)
-            run = Aggregation(aggregate, table, aggregator, read, self.capacity, sends_to, needs)
+            run = Aggregation(
+                *(aggregate, table, aggregator, read, self.capacity, sends_to, needs),
+                epoch=self._epoch,
+            )
             self.add(Agent(aggregate.__name__, source, run.process, [table], run.prepare))
             return aggregate
 

@@ -19,12 +19,17 @@ import pytest
 
 from tests.e2e.stack import Stack
 from tests.fixtures.markdown import ROOT, blocks, spans
+from tests.fixtures.schema_registry import running
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
 #: The README first, because it expects an empty database.
 DOCUMENTS = ("README.md", "docs/guides/site-owner.md", "docs/guides/operate.md")
+#: For operators; after the others, because they expect a stack with events.
+MORE_DOCUMENTS = ("docs/kafka.md", "docs/schema-registry.md")
+#: The number of schemas of another program in the documented registry.
+_FOREIGN_SCHEMAS = 3
 #: Values that vary.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DONE = "--- done ---"
@@ -90,6 +95,8 @@ class Folder(NamedTuple):
     stack: Stack
     #: The address of a webhook receiver, in place of the documented one.
     webhook: str
+    #: The address of a schema registry, in place of the documented one.
+    registry: str
 
     def run(self, documented: list[Example]) -> None:
         """Run examples in order in one shell; fail if one prints another output."""
@@ -118,6 +125,7 @@ class Folder(NamedTuple):
 
     def _with_addresses(self, text: str) -> str:
         text = text.replace("http://127.0.0.1:8080", self.stack.url)
+        text = text.replace("http://127.0.0.1:8081", self.registry)
         return text.replace("https://example.com/hooks/headrace", self.webhook)
 
 
@@ -159,9 +167,9 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     }
     stack = Stack(tmp_path / ".headrace", settings)
     try:
-        with receiver() as webhook:
+        with receiver() as webhook, running("-foreign", str(_FOREIGN_SCHEMAS)) as registry:
             stack.start()
-            yield Folder(stack, webhook)
+            yield Folder(stack, webhook, registry)
     finally:
         stack.end()
 
@@ -172,6 +180,10 @@ def test_the_examples_print_the_documented_output(folder: Folder) -> None:
         documented = examples(name)
         folder.run(documented)
         assert sum(bool(one.output) for one in documented) >= 2
+    for name in MORE_DOCUMENTS:
+        documented = examples(name)
+        folder.run(documented)
+        assert any(one.output for one in documented)
     with urllib.request.urlopen(f"{folder.stack.url}/metrics", timeout=5) as response:  # noqa: S310
         metrics = response.read().decode()
     named = {name for name in spans(ROOT / DOCUMENTS[-1]) if re.fullmatch("headrace_[a-z_]+", name)}

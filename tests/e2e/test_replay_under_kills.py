@@ -16,6 +16,7 @@ from tests.faults.ledger import Ledger, Outcome
 from tests.faults.quiescence import quiesce
 from tests.faults.tables import rows_of
 from tests.faults.traffic import Sent
+from tests.faults.visits import check_visits
 
 COUNT = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +48,7 @@ def test_a_replayed_clickstream_is_exact_though_streams_and_sinks_are_killed(
     quiesce(stack)
     log = check_exact(stack, Rules(import_sites=frozenset({SITE})), ledger)
 
+    check_visits(stack)
     assert log.dead_letters == []
     assert stack.rows("SELECT * FROM alerts") == []
     at = {row["event_id"]: row["event_ts"] for row in rows_of(stack, EventRow)}

@@ -26,6 +26,8 @@ from tests.fixtures.waiting import eventually
 
 _ARCHIVES = Path(__file__).parents[1] / "data"
 _LATER_SECONDS = 600
+#: The archives, with the number of their subscriptions.
+_SUBSCRIPTIONS = {"first-up": 0, "before-migration-0003": 3, "schema-0013": 1}
 #: The contents of every archive: see its README.
 _EVENTS, _PASSIVE, _REPEATED = 160, 6, 6
 
@@ -35,7 +37,12 @@ class Old(NamedTuple):
 
     stack: Stack
     clock: Clock
-    version: str
+    archive: str
+
+    @property
+    def has_earlier_rules(self) -> bool:
+        """Whether its visits were computed by the rules of an earlier version."""
+        return self.archive in ("first-up", "before-migration-0003")
 
     def headrace(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command with the data directory."""
@@ -56,7 +63,7 @@ class Old(NamedTuple):
             return json.load(response)
 
 
-@pytest.fixture(params=["before-migration-0003", "first-up"])
+@pytest.fixture(params=_SUBSCRIPTIONS)
 def old(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Old]:
     """Yield each extracted archive; it is not started."""
     data_dir = tmp_path / "data"
@@ -83,8 +90,9 @@ def test_a_data_directory_of_an_earlier_version_continues(old: Old) -> None:
     _wait_stored(stack, sent)
     _check_continued(stack)
     audited = old.headrace("audit", "--settle", "2")
-    assert audited.returncode == 1
-    assert "were computed by an earlier version: run `headrace rebuild sessions`" in audited.stdout
+    assert audited.returncode == int(old.has_earlier_rules), audited.stdout
+    hint = "were computed by an earlier version: run `headrace rebuild sessions`"
+    assert (hint in audited.stdout) == old.has_earlier_rules
     assert _lines(audited, "page_durations:", "alerts:") == []
     _check_commands(old)
     assert stack.stop() == 0
@@ -184,12 +192,17 @@ def _check_commands(old: Old) -> None:
         assert old.get(f"/api/sites/shop/{path}?limit=1000", token)["items"], path
     assert old.get("/api/sites/shop/live", token)["site_id"] == "shop"
     subscriptions = old.get("/api/subscriptions", token)["items"]
-    assert len(subscriptions) == (0 if old.version == "first-up" else 3)
-    status = json.loads(old.headrace("status", "--json").stdout)
-    assert sum(flow["lag"] for flow in status["flows"]) == 0
+    assert len(subscriptions) == _SUBSCRIPTIONS[old.archive]
+    eventually(lambda: _lag(old) == 0, within_seconds=60, what="no flow lags behind")
     letters = old.headrace("dlq", "list")
     assert letters.returncode == 0
     assert "undecodable" in letters.stdout
+
+
+def _lag(old: Old) -> int:
+    """Return the total lag in records."""
+    status = json.loads(old.headrace("status", "--json").stdout)
+    return sum(flow["lag"] for flow in status["flows"])
 
 
 def _lines(ended: subprocess.CompletedProcess[str], *prefixes: str) -> list[str]:

@@ -30,6 +30,10 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.brokers = [Broker(number, folder / str(number)) for number in (1, 2, 3)]
 
+    def settings_of(self, broker: Broker) -> str:  # noqa: ARG002 - of subclasses
+        """Return more settings of a broker."""
+        return ""
+
     @property
     def bootstrap(self) -> str:
         """The addresses of all brokers."""
@@ -42,7 +46,7 @@ class Cluster:
         cluster_id = new_cluster_id()
         try:
             for broker in self.brokers:
-                broker.prepare(voters, cluster_id, _SETTINGS)
+                broker.prepare(voters, cluster_id, _SETTINGS + self.settings_of(broker))
             for broker in self.brokers:
                 broker.start()
             for broker in self.brokers:

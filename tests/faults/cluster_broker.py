@@ -36,6 +36,11 @@ class Broker:
         """The address that it listens on."""
         return f"{ports.LOOPBACK}:{self.port}"
 
+    @property
+    def home(self) -> Path:
+        """The working directory of the process."""
+        return self._folder.home
+
     def prepare(self, voters: str, cluster_id: str, settings: str) -> None:
         """Write its settings, with `settings` in addition to those of a stack, and format it."""
         self._folder.lock()

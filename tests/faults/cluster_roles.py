@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -24,9 +25,19 @@ _POLL_SECONDS = 0.5
 
 
 class Roles:
-    """`api`, `streams` and `sinks`; a role that exits is restarted and counted in `restarts`."""
+    """`api`, `streams` and `sinks`; a role that exits is restarted and counted in `restarts`.
 
-    def __init__(self, kafka: str, folder: Path, *, copies: int = 3) -> None:
+    `settings` are added to their environment.
+    """
+
+    def __init__(
+        self,
+        kafka: str,
+        folder: Path,
+        *,
+        copies: int = 3,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.database = folder / "headrace.db"
         self.restarts: Counter[str] = Counter()
         self._port = free_port()
@@ -42,6 +53,7 @@ class Roles:
             "HEADRACE_DATABASE__URL": f"sqlite:///{self.database}",
             "HEADRACE_API__PORT": str(self._port),
             "HEADRACE_API__SITES": "open",
+            **(settings or {}),
         }
 
     @property
@@ -72,6 +84,10 @@ class Roles:
     def is_running(self, role: str) -> bool:
         """Return True if a role's first process is still running."""
         return self._processes[role].poll() is None and not self.restarts[role]
+
+    def kill(self, role: str) -> None:
+        """Kill a role with SIGKILL; it is restarted."""
+        self._processes[role].kill()
 
     async def until_ready(self) -> None:
         """Wait until the API accepts events and the workers are ready."""

@@ -63,11 +63,11 @@ def compute(
             aggregator.advance(src)
             alerts = aggregator.add(event, src)
             missing += [alert for alert in alerts if stored.is_missing(alert, event)]
-        missing += filter(stored.is_digest_missing, aggregator.flush())
+        missing += filter(stored.is_digest_missing, (alert for _, alert in aggregator.flush()))
         _commit(states)
     aggregator.evict(limits.max_states)
     aggregator.advance(Source(0, 0, limits.now_ms))
-    missing += filter(stored.is_digest_missing, aggregator.flush())
+    missing += filter(stored.is_digest_missing, (alert for _, alert in aggregator.flush()))
     _commit(states)
     return Computed(states.stored, missing)
 

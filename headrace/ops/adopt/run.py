@@ -8,11 +8,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from aiokafka import TopicPartition
 
-from headrace.admin.database import run_once
+from headrace.admin.database import connected, run_once
+from headrace.admin.topic_records import latest_records
 from headrace.admin.topics import create_topics
 from headrace.errors import UserError
 from headrace.ops.adopt import alerts, seeds, topics
@@ -21,20 +23,22 @@ from headrace.ops.adopt.start_positions import Start, find_starts
 from headrace.ops.adopt.subscriptions import publish_sites, publish_subscriptions
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
+from headrace.ops.erase.again import erase_again
 from headrace.ops.rebuild.changelog import Changelog, send
-from headrace.ops.rebuild.cluster import Cluster, open_cluster
+from headrace.ops.rebuild.cluster import STOPPED_TIMEOUT_SECONDS, Cluster, open_cluster
 from headrace.ops.rebuild.run import compute, durations_of, open_producer, sessions_of
 from schemas.batched import batched
 from schemas.codec import encode
 from schemas.headers import Source
 from schemas.positions import MAX_EPOCH, position
-from schemas.records import ClusterEpoch
+from schemas.records import BlockedId, ClusterEpoch
 from schemas.settings import Settings
 from schemas.topic_prefix import prefixed
 from schemas.topics import (
     ALERT_STATES,
     ALERTS,
     CLUSTER_EPOCHS,
+    ERASURES,
     EVENTS_RAW,
     EVENTS_SESSION,
     PAGE_DURATIONS,
@@ -43,6 +47,7 @@ from schemas.topics import (
     Topic,
 )
 from sinks.app import APP_ID as SINKS
+from sinks.sql.engine import Database, open_database
 from streams.app import APP_ID as STREAMS
 from streams.app import partitioner
 from streams.engine.changelog_headers import version_header
@@ -70,6 +75,8 @@ class AdoptionResult:
     ids: int = 0
     alerts: int = 0
     subscriptions: int = 0
+    #: How many sessions and sites were in the database although they had been erased.
+    erased: int = 0
 
 
 async def adopt(
@@ -88,7 +95,7 @@ async def adopt(
     """
     await create_topics(settings.kafka)
     async with open_cluster(settings, "The adoption is not complete; run this again") as cluster:
-        await cluster.check_stopped(_GROUPS, _still_running)
+        await check_stopped(cluster)
         stored = await run_once(settings.database, read_offsets)
         cluster_id = await cluster.cluster_id()
         result = AdoptionResult(
@@ -103,10 +110,17 @@ async def adopt(
         result.epoch = max(stored.last_epoch + 1, cluster.epoch)
         if result.epoch > MAX_EPOCH:
             raise UserError(f"No epoch is left: {MAX_EPOCH} clusters have been adopted")
+        on_step("erasing again what the database should not have any more")
+        erasures = await latest_records(settings.kafka, ERASURES, BlockedId)
+        erase = partial(erase_again, erasures=erasures.values())
+        async with connected(settings.database, _without_timeout) as database:
+            result.erased = await database.run(erase)
         adoption = _Adoption(settings, result, on_step, on_rows)
         begins, _ = await cluster.offset_ranges(adoption.raw)
-        await adoption.rebuild_topics(begins, is_other=is_other)
-        await cluster.check_stopped(_GROUPS, _still_running, 0)
+        # Alerts of another cluster are unknown here, and those of erased events must not return.
+        with_alerts = is_other or bool(erasures)
+        await adoption.rebuild_topics(begins, with_alerts=with_alerts)
+        await check_stopped(cluster, 0)
         await adoption.move()
     return result
 
@@ -124,19 +138,21 @@ class _Adoption:
         self._settings = settings
         self._kafka = settings.kafka
         self._partitions = range(settings.kafka.partitions)
-        self._partition_of_site = partitioner(settings.kafka.partitions)
+        self._partition_of = partitioner(settings.kafka.partitions)
         self._result = result
         self._on_step = on_step
         self._on_rows = on_rows
         self._starts: dict[int, Start] = {}
 
-    async def rebuild_topics(self, begins: Mapping[TopicPartition, int], *, is_other: bool) -> None:
+    async def rebuild_topics(
+        self, begins: Mapping[TopicPartition, int], *, with_alerts: bool
+    ) -> None:
         """Delete and recreate the derived topics, and fill them from SQL."""
         self._on_step("looking for events that are already in the database")
         self._starts = await find_starts(self._kafka, self._settings.database, begins)
         self._result.start_offsets = {number: one.offset for number, one in self._starts.items()}
         self._on_step("recreating the topics that are computed from events")
-        await topics.recreate(self._settings.kafka, with_alerts=is_other)
+        await topics.recreate(self._settings.kafka, with_alerts=with_alerts)
         async with open_producer(self._settings) as producer:
             await self._write_epoch(producer)
             self._on_step("copying event ids for the router")
@@ -186,7 +202,10 @@ class _Adoption:
 
         def work(snapshot: Snapshot) -> None:
             duplicates = chain.from_iterable(one.duplicates for one in self._starts.values())
-            records = seeds.seed_records(chain(seeds.recent_seeds(snapshot, until_ms), duplicates))
+            records = seeds.seed_records(
+                chain(seeds.recent_seeds(snapshot, until_ms), duplicates),
+                self._partition_of,
+            )
             for batch in batched(records, _BATCH_SIZE):
                 sending = send(producer, EVENTS_SESSION, batch)
                 asyncio.run_coroutine_threadsafe(sending, loop).result()
@@ -224,16 +243,23 @@ class _Adoption:
         self._result.alerts = len(computed.missing)
         states = (
             (
-                self._partition_of_site(key.split(b":", 1)[0]),
+                self._partition_of(key.split(b":", 1)[0]),
                 OutRecord(key, value, version_header(-1)),
             )
             for key, value in computed.states.items()
         )
         await send(producer, ALERT_STATES, states)
         missing = (OutRecord(one.site_id.encode(), encode(one)) for one in computed.missing)
-        await send(
-            producer, ALERTS, ((self._partition_of_site(one.key or b""), one) for one in missing)
-        )
+        await send(producer, ALERTS, ((self._partition_of(one.key or b""), one) for one in missing))
+
+
+def _without_timeout(url: str) -> Database:
+    return open_database(url, statement_seconds=None)
+
+
+async def check_stopped(cluster: Cluster, seconds: float = STOPPED_TIMEOUT_SECONDS) -> None:
+    """Wait until no workers run; raises `UserError` if some do after `seconds`."""
+    await cluster.check_stopped(_GROUPS, _still_running, seconds)
 
 
 def _still_running(members: Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ The router restores its state from `events-session`. A seed is a punctuation rec
 with the id and position of an event. Consumers of events skip it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from sqlalchemy import func, or_, select
 from headrace.ops.adopt.offsets import EventKey
 from headrace.ops.audit.snapshot import POSITION_COLUMNS, Snapshot, source_of
 from schemas.event_types import TICK
-from schemas.headers import CLIENT_ID, EVENT_ID, SOURCE, TYPE, Source
+from schemas.headers import CLIENT_ID, EVENT_ID, TYPE, Source
 from sinks.sql.tables import EventRow, table_of
 from sinks.sql.types import from_micros
 from streams.domain.routing.dedupe import CLIENT_IDS
@@ -64,13 +64,19 @@ def recent_seeds(snapshot: Snapshot, until_ms: Mapping[int, int]) -> Iterator[Se
         yield Seed(key, src.partition, src.offset, src.log_ms)
 
 
-def seed_records(seeds: Iterable[Seed]) -> Iterator[tuple[int, OutRecord]]:
-    """Yield the record of each seed, with its partition."""
+def seed_records(
+    seeds: Iterable[Seed], partition_of: Callable[[bytes], int]
+) -> Iterator[tuple[int, OutRecord]]:
+    """Yield the record of each seed, with the partition of its key.
+
+    The previous topics may have had fewer partitions.
+    """
     for (event_id, site, session), partition, position, log_ms in seeds:
         headers = (
             (EVENT_ID, UUID(event_id).bytes),
             (TYPE, TICK.encode()),
             (CLIENT_ID, b""),
-            (SOURCE, Source(partition, position, log_ms).pack()),
+            *Source(partition, position, log_ms).headers(),
         )
-        yield partition, OutRecord(f"{site}:{session}".encode(), None, headers)
+        key = f"{site}:{session}".encode()
+        yield partition_of(key), OutRecord(key, None, headers)

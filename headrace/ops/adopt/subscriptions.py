@@ -1,17 +1,15 @@
 """Publish the subscriptions and registered sites in SQL to the topics of a new cluster."""
 
-import sys
-
 from headrace.admin.database import run_once
+from headrace.admin.topic_records import latest_values
 from headrace.errors import UserError
 from schemas.settings import Settings
-from schemas.topics import SITES, SUBSCRIPTIONS, Topic
+from schemas.topics import SITES, SUBSCRIPTIONS
 from sinks.delivery import subscription_store
 from sinks.delivery.publisher import Unavailable, open_publisher
 from sinks.sites import store
 from sinks.sql.types import micros
 from streams.domain.alerts.subscriptions import Subscriptions
-from streams.engine.log_tail import LogTail
 
 
 async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]:
@@ -20,7 +18,7 @@ async def publish_subscriptions(settings: Settings) -> tuple[int, Subscriptions]
     Return their number, and all subscriptions. The sinks reconcile those that the topic has,
     including deleted ones.
     """
-    existing_keys = await _keys_of(settings, SUBSCRIPTIONS)
+    existing_keys = await latest_values(settings.kafka, SUBSCRIPTIONS)
     subscribed, published = Subscriptions(), 0
     async with open_publisher(settings.kafka) as publish:
         for row in await run_once(settings.database, subscription_store.all_rows):
@@ -43,7 +41,7 @@ async def publish_sites(settings: Settings) -> None:
 
     The sinks reconcile those that the topic has, including removed ones.
     """
-    existing_keys = await _keys_of(settings, SITES)
+    existing_keys = await latest_values(settings.kafka, SITES)
     async with open_publisher(settings.kafka, SITES) as publish:
         for site in await run_once(settings.database, store.all_sites):
             if site.site_id.encode() in existing_keys:
@@ -52,13 +50,3 @@ async def publish_sites(settings: Settings) -> None:
                 await publish(site.site_id, site)
             except Unavailable as error:
                 raise UserError(f"{error}: run this again") from error
-
-
-async def _keys_of(settings: Settings, topic: Topic) -> set[bytes | None]:
-    """Return the keys of all records of a topic."""
-    tail = LogTail(settings.kafka, topic.name, sys.maxsize)
-    keys = set[bytes | None]()
-    for partition in range(settings.kafka.partitions):
-        async for fetched in tail.catch_up(partition):
-            keys |= {record.key for record in fetched}
-    return keys

@@ -22,6 +22,7 @@ from schemas.topics import (
     PAGE_DURATIONS,
     SESSIONS,
     TOPICS,
+    VISITS,
     Topic,
     dead_letters_of,
 )
@@ -29,7 +30,10 @@ from schemas.topics import (
 #: The input topics of the stream workers, besides `events-raw`.
 INPUTS = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
 #: The topics that the stream workers derive from `events-raw`.
-DERIVED = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT, SESSIONS, PAGE_DURATIONS, ALERT_STATES)
+DERIVED = (
+    *(EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT),
+    *(SESSIONS, VISITS, PAGE_DURATIONS, ALERT_STATES),
+)
 
 _DELETE_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2

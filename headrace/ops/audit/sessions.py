@@ -23,6 +23,7 @@ from headrace.ops.audit.findings import (
 from headrace.ops.audit.scope import Key, Scope
 from headrace.ops.audit.snapshot import POSITION_COLUMNS, Snapshot, source_of
 from schemas.headers import Source
+from schemas.positions import epoch_of
 from schemas.records import RawEvent, SessionState, Utm, Visit
 from sinks.rows import session_rows
 from sinks.sql.tables import EventRow, SessionRow, table_of
@@ -30,6 +31,9 @@ from sinks.sql.types import micros
 from streams.domain.sessions import rules as sessions
 from streams.domain.sessions.referrers import is_external
 from streams.domain.sessions.rules import SessionRules
+
+#: The order in which the events of a session are applied.
+SESSION_ORDER = ("kafka_epoch", "kafka_partition", "kafka_offset")
 
 _EVENTS, _SESSIONS = table_of(EventRow), table_of(SessionRow)
 _COLUMNS = tuple(_SESSIONS.columns.keys())
@@ -47,7 +51,7 @@ _EVENT_COLUMNS = (
 
 
 class ComputedSession(NamedTuple):
-    """The state of a session, computed from one partition.
+    """The state of a session, in one partition.
 
     `removed` are visits that are no longer in the state but have a row.
     """
@@ -75,7 +79,7 @@ def joined(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Iterator[Jo
     query = select(*(_EVENTS.columns[name] for name in (*POSITION_COLUMNS, *_EVENT_COLUMNS)))
     query = query.where(_EVENTS.c.excluded.is_(None))
     in_order = _within(query, _EVENTS, scope).order_by(
-        *(_EVENTS.columns[name] for name in POSITION_COLUMNS)
+        *(_EVENTS.columns[name] for name in SESSION_ORDER)
     )
     events = snapshot.rows(in_order, counted=True)
     found = snapshot.rows(_within(select(_SESSIONS), _SESSIONS, scope))
@@ -101,36 +105,66 @@ def compare(snapshot: Snapshot, rules: SessionRules, scope: Scope) -> Findings:
     return findings
 
 
-def compute_session(
-    events: Iterable[tuple[RawEvent, Source]], partition: int, rules: SessionRules
-) -> ComputedSession:
-    """Return the session computed from its events, at least one, ordered by offset."""
-    state: SessionState | None = None
-    removed: list[Visit] = []
-    now_ms = 0
-    for event, src in events:
-        now_ms = max(now_ms, src.log_ms)
-        if state is not None:
-            closed = sessions.close_due(state, now_ms, rules)
-            state = sessions.remove_due(closed, now_ms, rules)
+class _Computation:
+    """The computation of a session from its events, ordered by position."""
+
+    def __init__(self, rules: SessionRules) -> None:
+        self._rules = rules
+        self._state: SessionState | None = None
+        self._removed: list[Visit] = []
+        self._now_ms = 0
+        #: The partition and epoch of the last event.
+        self.partition = self.epoch = 0
+
+    def add(self, event: RawEvent, src: Source) -> None:
+        """Apply an event."""
+        self.partition, self.epoch = src.partition, epoch_of(src.offset)
+        self._now_ms = max(self._now_ms, src.log_ms)
+        if (state := self._state) is not None:
+            closed = sessions.close_due(state, self._now_ms, self._rules)
+            state = sessions.remove_due(closed, self._now_ms, self._rules)
             if state is not closed:
-                removed += [visit for visit in closed.visits if visit not in state.visits]
-        state = sessions.apply(state, event, src, rules)
-    assert state is not None  # noqa: S101 - for the type checker
-    return ComputedSession(partition, state, removed)
+                self._removed += [one for one in closed.visits if one not in state.visits]
+        self._state = sessions.apply(state, event, src, self._rules)
+
+    def result(self) -> ComputedSession:
+        """Return the session, of at least one event."""
+        assert self._state is not None  # noqa: S101 - for the type checker
+        return ComputedSession(self.partition, self._state, self._removed)
+
+
+def compute_sessions(
+    events: Iterable[tuple[RawEvent, Source]], rules: SessionRules
+) -> list[ComputedSession]:
+    """Return the states of a session, computed from its events in the order of `SESSION_ORDER`.
+
+    A producer with another partitioner may have sent events of one session to several partitions,
+    each of which has its own state. In a new epoch, the topics may have more partitions, and the
+    state of the session is then in another one.
+    """
+    found: dict[int, _Computation] = {}
+    for event, src in events:
+        if src.partition not in found:
+            moved = _pop_moved(found, epoch_of(src.offset))
+            found[src.partition] = moved or _Computation(rules)
+        found[src.partition].add(event, src)
+    return [one.result() for one in found.values()]
+
+
+def _pop_moved(found: dict[int, _Computation], epoch: int) -> _Computation | None:
+    """Remove and return the only computation if its events are of an earlier epoch."""
+    if len(found) != 1:
+        return None
+    [(partition, only)] = found.items()
+    return found.pop(partition) if only.epoch < epoch else None
 
 
 def _computed(
     rows: Iterable[Row[Any]], rules: SessionRules
 ) -> Iterator[tuple[Key, list[ComputedSession]]]:
     for key, of_session in groupby(rows, key=lambda row: (row.site_id, row.session_id)):
-        yield (
-            key,
-            [
-                compute_session(((_event(row), source_of(row)) for row in some), partition, rules)
-                for partition, some in groupby(of_session, key=lambda row: row.kafka_partition)
-            ],
-        )
+        events = ((_event(row), source_of(row)) for row in of_session)
+        yield key, compute_sessions(events, rules)
 
 
 def _event(row: Row[Any]) -> RawEvent:

@@ -17,7 +17,7 @@ def dead_letter_topics() -> dict[str, Topic]:
 
 
 #: Prefixes of headers that a replay sets itself instead of copying them.
-_REWRITTEN = ("dlq-", "replay-", names.SOURCE)
+_REWRITTEN = ("dlq-", "replay-", names.SOURCE, names.SOURCE_TEXT)
 _ID = re.compile(r"(?P<topic>.+)/(?P<partition>[0-9]+)/(?P<offset>[0-9]+)")
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -14,6 +13,7 @@ from headrace.ops.dead_letters.discard import Selected
 from headrace.ops.dead_letters.reader import Counts, Overview
 from headrace.ops.dead_letters.replay import OnProgress, Report
 from headrace.terminal.tables import visible
+from headrace.terminal.times import utc
 from schemas.plurals import counted
 
 LABELS = ("id", "when (UTC)", "reason", "stage", "source", "detail")
@@ -131,11 +131,3 @@ def render_selection(selected: Sequence[Selected], report: Report) -> Iterator[s
         if count := counts.total():
             was = "was" if count == 1 else "were"
             yield f"{counted(count, 'dead letter')} {was} {outcome} before."
-
-
-def utc(ms: int) -> str:
-    """Format a time (ms) in UTC; return the number if it is out of range."""
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return f"{ms} ms"

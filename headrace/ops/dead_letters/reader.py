@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
-from headrace.admin.clients import open_clients, read_record, read_records
+from headrace.admin.clients import open_clients, read_record
+from headrace.admin.records import read_records
 from headrace.admin.topics import read_states
 from headrace.errors import UserError
 from headrace.ops.dead_letters.dead_letter import (

@@ -2,30 +2,25 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
-from uuid import UUID
+from typing import Any
 
-import msgspec
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from headrace.ops.dead_letters.dead_letter import DeadLetter, dead_letter_topics, to_letter
-from headrace.ops.dead_letters.listing import LABELS, cells, utc
+from headrace.ops.dead_letters.listing import LABELS, cells
 from headrace.ops.dead_letters.reader import Resolutions
+from headrace.ops.record_text import decoded, hex_dump, readable, text_or_hex
 from headrace.terminal.tables import visible
-from schemas import codec, money
-from schemas import headers as names
+from headrace.terminal.times import utc
+from schemas.codec import CodecError
 from schemas.plurals import counted
 from schemas.positions import offset_of
-from schemas.records import RawEvent, Record
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import STAGES
-from schemas.topics import EVENTS_RAW
 
-_RECORDS = {record.__name__: record for record in get_args(Record)}
 _HEX_BYTES = 256
-_HEX_COLUMNS = 16
 
 #: What to do about a dead letter, by its reason.
 NEXT_STEPS: dict[DeadLetterReason, str] = {
@@ -71,7 +66,7 @@ def render_record(record: Any, resolutions: Resolutions) -> Iterator[RenderableT
         table.add_row(visible(name), visible(readable(name, value)))
     yield table if record.headers else "none"
     yield _title("Key")
-    yield "none" if record.key is None else visible(_text_or_hex(record.key))
+    yield "none" if record.key is None else visible(text_or_hex(record.key))
     yield _title("Value")
     yield from _value(record)
     yield _title("What to do")
@@ -98,30 +93,6 @@ def _title(text: str) -> Text:
     return Text(f"\n{text}", style="bold")
 
 
-def readable(name: str, value: bytes) -> str:
-    """Return the value of a header as text, or in hex if it is invalid."""
-    try:
-        if name == names.EVENT_ID:
-            return str(UUID(bytes=value))
-        if name == names.CLIENT_ID:
-            return "the client assigned the event id"
-        if name == names.SOURCE:
-            (partition, offset, log_ms) = names.Source.unpack(value)
-            return f"{EVENTS_RAW.name}/{partition}/{offset}, at {utc(log_ms)}"
-    except ValueError:
-        return value.hex(" ")
-    if name == names.DLQ_AT and value.isdigit():
-        return f"{value.decode()} ({utc(int(value))})"
-    return _text_or_hex(value)
-
-
-def _text_or_hex(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.hex(" ")
-
-
 def _value(record: Any) -> Iterator[RenderableType]:
     if record.value is None:
         yield "none: a tombstone"
@@ -130,25 +101,12 @@ def _value(record: Any) -> Iterator[RenderableType]:
     stage = STAGES.get(to_letter(record).stage)
     name = stage.record if stage else dead_letter_topics()[record.topic].record
     try:
-        content = codec.decode(record.value, _RECORDS[name])
-    except codec.CodecError as error:
+        fields = decoded(record.value, name)
+    except CodecError as error:
         yield visible(f"not a {name} ({counted(len(record.value), 'byte')}): {error}")
         yield hex_dump(record.value[:_HEX_BYTES])
         return
-    fields = msgspec.to_builtins(content)
-    if isinstance(content, RawEvent) and content.amount is not None:
-        fields["amount"] = money.format_decimal(content.amount, content.currency)
     text = json.dumps(fields, indent=2, ensure_ascii=False)
     yield f"a {name}"
     for line in text.splitlines():
         yield visible(line)
-
-
-def hex_dump(data: bytes) -> Text:
-    """Return a hex dump: lines of offset, hex and ASCII."""
-    lines = []
-    for begin in range(0, len(data), _HEX_COLUMNS):
-        part = data[begin : begin + _HEX_COLUMNS]
-        ascii_text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)  # noqa: PLR2004
-        lines.append(f"{begin:04x}  {part.hex(' '):<{_HEX_COLUMNS * 3}} {ascii_text}")
-    return Text("\n".join(lines))

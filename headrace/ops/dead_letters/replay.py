@@ -15,6 +15,7 @@ from headrace.ops.dead_letters.reader import open_reader
 from kafka_clients.clients import make_producer
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_RAW
+from streams.engine.cluster import find_epoch
 
 #: Records sent but not acknowledged.
 _MAX_IN_FLIGHT = 200
@@ -68,6 +69,7 @@ async def replay(
     that were sent before.
     """
     failure = "did not accept all replays. Run this again: it is idempotent"
+    repartitioned = bool((await find_epoch(kafka)).starts)
     letters = aclosing(select_open(kafka, selection, report))
     async with open_sender(kafka, failure) as send, letters as selected:
         async for record, letter in selected:
@@ -79,8 +81,9 @@ async def replay(
                     EVENTS_RAW.name,
                     record.value,
                     key=record.key,
-                    # A source and `events-raw` have the same partitions.
-                    partition=record.partition,
+                    # A source and `events-raw` have the same partitions, unless there are more
+                    # partitions now: then the default partitioner chooses that of the key.
+                    partition=None if repartitioned and record.key else record.partition,
                     headers=replay_headers(record, letter),
                 )
             report.replayed[letter.stage, letter.reason] += 1

@@ -16,10 +16,12 @@ def lines(receipt: Receipt) -> Iterator[str]:
             yield f"  {table:<20} {count:>10,}"
     yield "Time on page stays as sums per hour and path, which identify no person."
     yield "Kafka deletes the records themselves by its retention:"
-    yield f"  events-raw, events-session, events-pageleave, events-alert: {_until(EVENTS_RAW)}"
+    events = "events-raw, events-session, events-pageleave, events-alert"
+    yield f"  {events}, visits: {_until(EVENTS_RAW)}"
     yield f"  alerts: {_until(ALERTS)}"
     yield f"  dead letters (`headrace dlq list`): {_until(DEAD_LETTERS[0])}"
     yield f"  live-counters: {_until(LIVE_COUNTERS)}"
+    yield "Backups made before still contain it; `headrace restore` erases it again."
 
 
 def _until(topic: Topic) -> str:

@@ -8,7 +8,7 @@ changes nothing, and what reads the log again erases again. Each step can be rep
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -20,6 +20,7 @@ from headrace.errors import UserError
 from headrace.ops.audit.snapshot import read_snapshot
 from headrace.ops.blocks import block as block_ids
 from headrace.ops.erase.alerts import ErasedAlerts, erase_alerts, find_alerts
+from headrace.ops.erase.erasures import publish_erasures, session_erasure, site_erasure
 from headrace.ops.erase.selection import (
     FoundSession,
     Selection,
@@ -30,10 +31,10 @@ from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
 from schemas.batched import batched
 from schemas.event_types import ERASE
-from schemas.headers import ERASE_FROM, ERASE_UNTIL, TYPE
+from schemas.headers import ERASE_FROM, ERASE_UNTIL, ERASE_VISITS, TYPE, Headers
 from schemas.plurals import counted
 from schemas.settings import Settings
-from schemas.topics import EVENTS_RAW
+from schemas.topics import ERASURES, EVENTS_RAW
 from sinks.sql.retries import Retrier
 from sinks.sql.tables import AlertRow, PageDurationRow, table_of
 from streams.app import partitioner
@@ -43,6 +44,8 @@ T = TypeVar("T")
 
 #: Alerts that are erased in one transaction.
 _BATCH_SIZE = 500
+#: The ids of a record's visits take 37 KB.
+_VISITS_PER_RECORD = 1_000
 #: A person may be active while it runs.
 _ROUNDS = 3
 _APPLIED_TIMEOUT_SECONDS = 60.0
@@ -95,18 +98,25 @@ async def erase(
             await block_ids(settings.kafka, selection.site_id, selection.ids)
         for _ in range(_ROUNDS):
             on_step("waiting until all events are stored")
+            at = time.time_ns() // 1_000
             await _wait_until_stored(cluster, settings)
             found = await _read(settings, partial(find_sessions, selection=selection))
             if not found:
                 break
             receipt.add(found)
+            # Before anything is deleted, so that a backup made meanwhile does not bring it back.
+            site = selection.site_id
+            erasures = (session_erasure(site, one.session_id, at) for one in found)
+            await publish_erasures(producer, len(await cluster.partitions(ERASURES)), erasures)
             on_step("erasing alerts")
             await _erase_alerts(settings, selection, found, receipt)
             on_step("erasing events and visits")
-            await _send(producer, await cluster.partitions(EVENTS_RAW), selection.site_id, found)
+            await _send(producer, await cluster.partitions(EVENTS_RAW), site, found)
             await _wait_until_stored(cluster, settings)
-            await _wait_until_applied(settings, selection.site_id, found)
+            await _wait_until_applied(settings, site, found)
         if selection.is_site:
+            of_site = [site_erasure(selection.site_id, time.time_ns() // 1_000)]
+            await publish_erasures(producer, len(await cluster.partitions(ERASURES)), of_site)
             await _write(settings, partial(_erase_rest, selection, receipt))
     return receipt
 
@@ -141,14 +151,20 @@ async def _send(
     by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
     for one in found:
         key = f"{site_id}:{one.session_id}".encode()
-        headers = (
-            (TYPE, ERASE.encode()),
-            (ERASE_FROM, str(one.from_ts).encode()),
-            (ERASE_UNTIL, str(one.until_ts).encode()),
-        )
-        by_partition[partition_of(key)].append(OutRecord(key, None, headers))
+        by_partition[partition_of(key)] += (OutRecord(key, None, part) for part in _headers(one))
     for partition, records in by_partition.items():
         await producer.send(EVENTS_RAW.name, partition, records)
+
+
+def _headers(found: FoundSession) -> Iterator[Headers]:
+    """Yield the headers of the records that erase a session: several if it has many visits."""
+    for visit_ids in list(batched(found.visit_ids, _VISITS_PER_RECORD)) or [[]]:
+        yield (
+            (TYPE, ERASE.encode()),
+            (ERASE_FROM, str(found.from_ts).encode()),
+            (ERASE_UNTIL, str(found.until_ts).encode()),
+            (ERASE_VISITS, ",".join(visit_ids).encode()),
+        )
 
 
 async def _wait_until_applied(

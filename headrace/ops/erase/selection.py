@@ -1,5 +1,6 @@
 """What to erase: the sessions of a person or of a site, and their events."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -48,13 +49,18 @@ class Selection(NamedTuple):
 
 
 class FoundSession(NamedTuple):
-    """A session to erase: the number of its events and visits, and their range of time (us)."""
+    """A session to erase: its events and visits, and their range of time (us)."""
 
     session_id: str
     events: int
-    visits: int
+    visit_ids: Sequence[str]
     from_ts: int
     until_ts: int
+
+    @property
+    def visits(self) -> int:
+        """The number of its visits."""
+        return len(self.visit_ids)
 
 
 def find_sessions(connection: Connection, selection: Selection) -> list[FoundSession]:
@@ -79,23 +85,20 @@ def find_sessions(connection: Connection, selection: Selection) -> list[FoundSes
             .group_by(_EVENTS.c.session_id)
         )
     }
-    visits = {
-        row.session_id: row
-        for row in connection.execute(
-            select(
-                _SESSIONS.c.session_id,
-                func.count().label("visits"),
-                func.min(_SESSIONS.c.started_at).label("first"),
-                func.max(_SESSIONS.c.ended_at).label("last"),
-            )
-            .where(_SESSIONS.c.site_id == selection.site_id, _SESSIONS.c.session_id.in_(ids))
-            .group_by(_SESSIONS.c.session_id)
-        )
-    }
+    visits: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(
+        select(
+            _SESSIONS.c.session_id,
+            _SESSIONS.c.visit_id,
+            _SESSIONS.c.started_at.label("first"),
+            _SESSIONS.c.ended_at.label("last"),
+        ).where(_SESSIONS.c.site_id == selection.site_id, _SESSIONS.c.session_id.in_(ids))
+    ):
+        visits[row.session_id].append(row)
     return [
-        _found(session_id, events.get(session_id), visits.get(session_id))
+        _found(session_id, events.get(session_id), visits.get(session_id, []))
         for session_id in sorted(events.keys() | visits.keys())
-        if not _continues(selection, events.get(session_id), visits.get(session_id))
+        if not _continues(selection, events.get(session_id), *visits.get(session_id, []))
         and _is_claimed(selection, events.get(session_id))
     ]
 
@@ -157,12 +160,12 @@ def _continues(selection: Selection, *rows: Any) -> bool:
     return any(row is not None and row.last >= selection.before for row in rows)
 
 
-def _found(session_id: str, events: Any, visits: Any) -> FoundSession:
-    rows = [row for row in (events, visits) if row is not None]
+def _found(session_id: str, events: Any, visits: Sequence[Any]) -> FoundSession:
+    rows = [*visits] if events is None else [events, *visits]
     return FoundSession(
         session_id,
-        events.events if events else 0,
-        visits.visits if visits else 0,
+        0 if events is None else events.events,
+        [str(visit.visit_id) for visit in visits],
         micros(min(row.first for row in rows)),
         micros(max(row.last for row in rows)),
     )

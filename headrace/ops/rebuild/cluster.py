@@ -32,7 +32,7 @@ from streams.engine.offsets import STARTING_ERRORS, committed_offsets
 from streams.engine.stream_time import limited
 
 #: A killed worker remains a member of its group until its session times out after 10 s.
-_STOPPED_TIMEOUT_SECONDS = 11.0
+STOPPED_TIMEOUT_SECONDS = 11.0
 _STORED_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.5
 
@@ -54,7 +54,7 @@ class Cluster:
         self,
         groups: Collection[str],
         still_running: Callable[[Mapping[str, int]], str],
-        seconds: float = _STOPPED_TIMEOUT_SECONDS,
+        seconds: float = STOPPED_TIMEOUT_SECONDS,
     ) -> None:
         """Wait until these consumer groups have no members.
 

@@ -17,7 +17,7 @@ def open_kafka(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
 
     Raises `UserError` if no Kafka is configured and the data directory has none, unless `is_new`.
     """
-    is_configured = "bootstrap_servers" in read_settings().kafka.model_fields_set
+    is_configured = "bootstrap_servers" in read_settings(data_dir).kafka.model_fields_set
     if is_configured or _is_running(data_dir):
         yield local_settings(data_dir)
         return

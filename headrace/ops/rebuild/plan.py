@@ -14,10 +14,12 @@ from headrace.ops.audit.snapshot import Snapshot
 from headrace.ops.rebuild.changelog import Changelog, Put, StateRef
 from headrace.ops.rebuild.cluster import NextEvents
 from schemas.codec import encode
+from schemas.positions import epoch_of
 from schemas.records import PageDuration, SessionState, Visit
 from sinks.rows import duration_row
 from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from sinks.sql.types import micros
+from streams.app import partitioner
 from streams.domain.durations import rules as duration_rules
 from streams.domain.sessions import rules as session_rules
 from streams.domain.sessions.rules import SessionRules
@@ -36,6 +38,7 @@ Joined = tuple[Key, list[M] | None, list[SqlRow] | None]
 class Change:
     """The changes of one key: states to write, rows to write, and primary keys to delete."""
 
+    key: Key
     puts: list[Put] = field(default_factory=list)
     rows: list[SqlRow] = field(default_factory=list)
     deleted: set[SqlRow] = field(default_factory=set)
@@ -123,7 +126,7 @@ def _changes(
         revisions = [*(int(row[-1]) for row in rows or ()), *(one.revision for one in states)]
         revision = 1 + max(revisions, default=0)
         in_topic = {(one.partition, one.key) for one in states}
-        change = Change()
+        change = Change(key)
         for result in results or ():
             put, result_rows, is_needed = compute(result, revision)
             change.rows += result_rows
@@ -147,15 +150,26 @@ def _session(
     def revised(visits: Iterable[Visit]) -> list[Visit]:
         return [replace(visit, revision=revision) for visit in visits]
 
-    next_event = next_events[session.partition]
+    partition = _partition_of(session.state, session.partition, next_events)
+    next_event = next_events[partition]
     state = replace(session.state, visits=revised(session.state.visits))
     state = session_rules.close_due(state, next_event.log_ms, rules)
     rows = ComputedSession(session.partition, state, revised(session.removed)).rows()
     if not state.visits:  # that would be an erasure
         state = replace(state, visits=revised(session.removed[-1:]))
-    put = Put(session.partition, f"{state.site_id}:{state.session_id}".encode(), encode(state))
+    put = Put(partition, f"{state.site_id}:{state.session_id}".encode(), encode(state))
     is_open = bool(session_rules.remove_due(state, next_event.log_ms, rules).visits)
     return put, rows, is_open or state.src_offset >= next_event.offset
+
+
+def _partition_of(state: SessionState, partition: int, next_events: NextEvents) -> int:
+    """Return the partition of a state whose last event was in `partition`.
+
+    If that was in an earlier epoch, the topics may have had fewer partitions.
+    """
+    is_current = epoch_of(state.src_offset) == epoch_of(next_events[partition].offset)
+    key = f"{state.site_id}:{state.session_id}".encode()
+    return partition if is_current else partitioner(len(next_events))(key)
 
 
 def _page(page: PageDuration, next_events: NextEvents) -> Computed:
@@ -181,6 +195,6 @@ def _orphans(changelog: Changelog, scope: Scope) -> Iterator[Change]:
             continue
         if scope.since is not None and int(key[1]) < micros(scope.since):
             continue
-        change = Change()
+        change = Change(key)
         _add_tombstones(change, states)
         yield change

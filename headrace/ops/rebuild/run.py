@@ -18,18 +18,27 @@ from headrace.ops.audit.run import rules_of
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.rebuild import plan as plans
-from headrace.ops.rebuild.changelog import Changelog
+from headrace.ops.rebuild.changelog import Changelog, send
 from headrace.ops.rebuild.cluster import NextEvents, open_cluster
 from headrace.ops.rebuild.plan import Change, Plan
 from headrace.ops.rebuild.row_writer import store
+from headrace.ops.rebuild.visits import visit_records
 from schemas.batched import batched
 from schemas.records import PageDuration, SessionState
 from schemas.settings import Settings
-from schemas.topics import EVENTS_PAGELEAVE, EVENTS_SESSION, PAGE_DURATIONS, SESSIONS, Topic
+from schemas.topics import (
+    EVENTS_PAGELEAVE,
+    EVENTS_SESSION,
+    PAGE_DURATIONS,
+    SESSIONS,
+    VISITS,
+    Topic,
+)
 from sinks.sql.engine import Database, open_database
 from sinks.sql.retention import horizons
 from sinks.sql.tables import PageDurationRow, SessionRow, table_of
 from streams.app import APP_ID as STREAMS
+from streams.app import partitioner
 from streams.engine.producer import BatchProducer
 
 #: Keys written at a time.
@@ -130,7 +139,7 @@ async def compute(  # noqa: PLR0913 - keyword arguments
         open_producer(settings) as producer,
         connected(settings.database, opening) as database,
     ):
-        writer = _Writer(target, changelog, producer, database)
+        writer = _Writer(target, changelog, producer, database, partitioner(len(next_events)))
         loop = asyncio.get_running_loop()
 
         def work(snapshot: Snapshot) -> None:
@@ -145,19 +154,22 @@ async def compute(  # noqa: PLR0913 - keyword arguments
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes changes to the topic and the table of a target, and counts them."""
+    """Writes changes to the topics and the table of a target, and counts them."""
 
     target: Target
     changelog: Changelog
     producer: BatchProducer
     database: Database
+    partition_of: Callable[[bytes], int]
     result: RebuildResult = field(default_factory=RebuildResult)
 
     async def write(self, changes: Sequence[Change]) -> None:
-        """Write changes to the topic, then to the table."""
+        """Write changes to the topics, then to the table."""
         puts = [put for change in changes for put in change.puts]
         rows = [row for change in changes for row in change.rows]
         deleted = [key for change in changes for key in change.deleted]
+        if self.target.topic is SESSIONS:
+            await send(self.producer, VISITS, visit_records(changes, self.partition_of))
         await self.changelog.put(self.producer, puts)
         await self.database.run(
             lambda connection: store(connection, self.target.table, rows, deleted)

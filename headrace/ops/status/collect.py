@@ -6,7 +6,7 @@ from pathlib import Path
 from headrace.admin.database import check_exists
 from headrace.errors import KafkaProblemError, UserError
 from headrace.local import disk_space
-from headrace.local.data_dir import DataDir, local_database, local_settings, read_settings
+from headrace.local.data_dir import DataDir, database_settings, local_settings
 from headrace.local.process import read_pid
 from headrace.ops.status import database, kafka
 from headrace.ops.status.model import Problem, Role, Status
@@ -31,7 +31,7 @@ async def collect_status(data_dir: Path) -> Status:
     except UserError as error:
         status.problems.append(Problem(what=str(error), do="start it, then run this again"))
     else:
-        is_local = "bootstrap_servers" not in read_settings().kafka.model_fields_set
+        is_local = settings.kafka.bootstrap_servers == DataDir(data_dir).kafka_address
         status.roles = _with_processes(found.roles, data_dir) if is_local else found.roles
         status.consumers, cluster = found.consumers, found.cluster
         status.dead_letters = found.dead_letters
@@ -42,7 +42,7 @@ async def collect_status(data_dir: Path) -> Status:
             for name in found.missing
         ]
         status.problems += clock_problems(found.ahead_seconds)
-    await _add_database(local_database(read_settings().database, data_dir), status, cluster)
+    await _add_database(database_settings(data_dir), status, cluster)
     status.problems += find_problems(status)
     status.notes += notes()
     return status
@@ -106,19 +106,29 @@ async def _add_database(
 
 
 def _with_processes(roles: list[Role], data_dir: Path) -> list[Role]:
-    """Add the processes and states of the roles that `headrace up` runs."""
+    """Add the processes and states of the workers that `headrace up` runs.
+
+    A role with several workers has an entry for each; the first one has the size of the group.
+    """
     folder = DataDir(data_dir)
     if not any(folder.pid(role.name).exists() for role in roles):
         return roles  # `headrace kafka`, with roles started separately
-    for role in roles:
-        role.process = read_pid(folder.pid(role.name))
-        role.not_ready = why_not_ready(folder.status(role.name))
-        role.expired = expired_of(folder.status(role.name))
     # With an external Kafka, `headrace up` runs no process for it.
-    names = [name for name in ("kafka", "web") if name != "kafka" or folder.pid(name).exists()]
-    others = [(name, read_pid(folder.pid(name))) for name in names]
+    names = ["kafka"] if folder.pid("kafka").exists() else []
+    others = [(name, read_pid(folder.pid(name))) for name in [*names, *folder.workers("web")]]
     gone = "its process has exited"
     return [
         *(Role(name=name, process=pid, not_ready=None if pid else gone) for name, pid in others),
-        *roles,
+        *(_worker(name, role, folder) for role in roles for name in folder.workers(role.name)),
     ]
+
+
+def _worker(name: str, role: Role, folder: DataDir) -> Role:
+    status = folder.status(name)
+    return Role(
+        name=name,
+        workers=role.workers if name == role.name else None,
+        process=read_pid(folder.pid(name)),
+        not_ready=why_not_ready(status),
+        expired=expired_of(status),
+    )

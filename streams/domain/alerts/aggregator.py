@@ -130,8 +130,8 @@ class AlertAggregator:
         self._put(key, step.state)
         return step.alert
 
-    def flush(self) -> list[Alert]:
-        """Return the digests that are due, and delete states without events for a month."""
+    def flush(self) -> list[tuple[bytes, Alert]]:
+        """Return the digests that are due by site, and delete states without events for a month."""
         raised, now_ms = [], self._now_ms
         for key in self._digests.due(now_ms, _DELETED_AT_ONCE):
             state = self._states.get(key)
@@ -145,7 +145,7 @@ class AlertAggregator:
             self._put(key, state)
             raised.append(alert)
         self._delete_untouched(now_ms)
-        return self._linked(raised)
+        return [(alert.site_id.encode(), alert) for alert in self._linked(raised)]
 
     def _delete_untouched(self, now_ms: int) -> None:
         """Delete the states without events for a month."""

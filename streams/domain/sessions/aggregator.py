@@ -1,16 +1,22 @@
 """The session aggregator: applies events and stream time to the sessions of one partition."""
 
 import sys
+from collections.abc import Iterator, Sequence
 
 from schemas.clock_tolerance import LEAD_MS
+from schemas.flat_visits import flat_visit
 from schemas.headers import Source
-from schemas.records import RawEvent, SessionState
+from schemas.records import FlatVisit, RawEvent, SessionState
 from streams.domain.sessions import rules as sessions
 from streams.domain.sessions.rules import SessionRules
 from streams.domain.states import MAX_EVICTIONS_PER_BATCH, Deadlines, States, evict_while_over
 
 #: Sessions processed at a time, about 30 ms. After an outage a million may be due.
 _AT_ONCE = 1_000
+
+
+#: A record of the topic `visits` by key; None deletes the visit.
+KeyedVisit = tuple[bytes, FlatVisit | None]
 
 
 class SessionAggregator:
@@ -34,6 +40,9 @@ class SessionAggregator:
         self._seen = states.applied_until
         #: The highest source offset in the restored states.
         self._restored_until = -1
+        #: The states that this batch changed, as they were before; None if they are new.
+        self._before: dict[bytes, SessionState | None] = {}
+        self._flat_visits: list[KeyedVisit] = []
 
     def restore(self, key: bytes, state: SessionState) -> None:
         """Restore a state after an assignment."""
@@ -82,7 +91,7 @@ class SessionAggregator:
             if state is not None:
                 limited = sessions.limit_times(state, ceiling_ms)
                 if limited is not state:
-                    self._states.put(key, limited)
+                    self._put(key, state, limited)
                     self._set_deadline(key, limited)
         del self._ahead[-_AT_ONCE:]
 
@@ -111,26 +120,31 @@ class SessionAggregator:
         if state is not None and src.offset <= state.src_offset:
             return
         was_open = state is not None and sessions.is_open(state)
+        before = state
         if state is not None:
             state = self._without_due(key, state)
         changed = sessions.apply(state, event, src, self._rules)
-        self._states.put(key, changed)
+        self._put(key, before, changed)
         if not was_open:
             self._set_deadline(key, changed)
 
-    def erase(self, key: bytes, src: Source) -> None:
+    def erase(self, key: bytes, src: Source, visit_ids: Sequence[str] = ()) -> None:
         """Publish a state without visits, upon which sinks delete the session's rows.
 
         The state is deleted once it is published (design D5). Events that follow begin new visits.
+        `visit_ids` are visits of the session that may no longer be in its state.
         """
         if src.offset <= self._states.applied_until:
             return
         state = self._states.get(key)
         if state is not None and src.offset <= state.src_offset:
             return
+        visits = () if state is None else state.visits
+        ids = dict.fromkeys((*visit_ids, *(one.visit_id for one in visits if not one.is_passive)))
+        self._flat_visits += [(visit_id.encode(), None) for visit_id in ids]
         site, _, session = key.decode().partition(":")
         erased = SessionState(site_id=site, session_id=session, src_offset=src.offset, visits=[])
-        self._states.put(key, erased)
+        self._put(key, state, erased)
         self._states.publish(key)  # even if an event of this batch begins a new visit
         self._to_forget.set(key, self._now_ms)
 
@@ -142,11 +156,33 @@ class SessionAggregator:
             return sessions.expire_due(state, self._now_ms, self._rules)
         # With hundreds of visits in one batch, the state would exceed the size of a record.
         self._states.publish(key)
+        self._flatten(key, state)
         return sessions.remove_due(state, self._now_ms, self._rules)
 
-    def flush(self) -> tuple[()]:
-        """Return no records: closed visits are published with their state."""
-        return ()
+    def flush(self) -> Iterator[KeyedVisit]:
+        """Yield the visits that this batch changed or erased, in order for each visit."""
+        yield from self._flat_visits
+        for key in self._before:
+            self._flat_visits = []
+            state = self._states.get(key)
+            if state is not None:  # always: a changed state is not deleted
+                self._flatten(key, state)
+                yield from self._flat_visits
+        self._flat_visits, self._before = [], {}
+
+    def _put(self, key: bytes, before: SessionState | None, state: SessionState) -> None:
+        self._before.setdefault(key, before)
+        self._states.put(key, state)
+
+    def _flatten(self, key: bytes, state: SessionState) -> None:
+        """Add the visits of a state that have changed since the last call in this batch."""
+        before = self._before[key]
+        self._before[key] = state
+        revisions = {one.visit_id: one.revision for one in before.visits} if before else {}
+        for visit in state.visits:
+            if revisions.get(visit.visit_id) != visit.revision and not visit.is_passive:
+                record = flat_visit(state.site_id, state.session_id, visit)
+                self._flat_visits.append((visit.visit_id.encode(), record))
 
     def _settle(self, key: bytes, *, is_open: bool) -> None:
         """Close and remove the due visits of a state, which was queued as open or as closed."""
@@ -163,7 +199,7 @@ class SessionAggregator:
                 self._to_forget.set(key, self._now_ms + 1)
             return
         if settled is not state:
-            self._states.put(key, settled)
+            self._put(key, state, settled)
         self._set_deadline(key, settled)
 
     @property
@@ -194,7 +230,7 @@ class SessionAggregator:
         if key is None or state is None:
             return False
         closed = sessions.close_all(state)
-        self._states.put(key, closed)
+        self._put(key, state, closed)
         self._set_deadline(key, closed)
         return True
 

@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -39,9 +40,11 @@ async def test_record_headers_contain_id_and_type(
     await client.post("/api/event", json={**EVENT, "event_id": EVENT_ID})
 
     (ours, theirs) = (dict(record.headers) for record in fake.stored)
-    assert ours.keys() == {"id", "type"}
+    assert ours.keys() == {"id", "event-id", "type"}
+    assert str(UUID(bytes=ours["id"])).encode() == ours["event-id"]
     assert theirs == {
         "id": bytes.fromhex(EVENT_ID.replace("-", "")),
+        "event-id": EVENT_ID.lower().encode(),
         "type": b"pageview",
         "client-id": b"",
     }

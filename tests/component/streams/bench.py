@@ -71,8 +71,8 @@ class NotingProducer:
 class Bench(Worker):
     """A worker with one agent, which tests run."""
 
-    def __init__(self, register: Callable[[Worker], None]) -> None:
-        super().__init__("bench", KafkaSettings())
+    def __init__(self, register: Callable[[Worker], None], epoch: int = 0) -> None:
+        super().__init__("bench", KafkaSettings(), epoch=epoch)
         self.noted = NotingProducer()
         register(self)
 

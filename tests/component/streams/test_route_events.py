@@ -12,6 +12,7 @@ from schemas.headers import (
     REPLAY_FOR,
     REPLAY_OF,
     SOURCE,
+    SOURCE_TEXT,
     TYPE,
     Source,
     find,
@@ -21,6 +22,7 @@ from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import EVENTS_ALERT, EVENTS_RAW, EVENTS_SESSION, REPLAYS
 from streams.agents import route_events
 from streams.engine.batch import Batch
+from streams.engine.cluster import Epoch
 from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, InRecord, raw_record, reasons
 from tests.unit.streams.samples import NOON_MS, event
@@ -52,7 +54,7 @@ async def a_router(
     tail: Any = FakeTail(*fetches)
 
     def register(worker: Worker) -> None:
-        route_events.register(worker, tail, lambda site: SITE_PARTITION + len(site), epoch)
+        route_events.register(worker, tail, lambda site: SITE_PARTITION + len(site), Epoch(epoch))
 
     bench = Bench(register)
     assert bench.source is EVENTS_RAW
@@ -79,6 +81,7 @@ async def test_each_type_is_routed_to_the_topics_of_the_registry(name: str) -> N
         assert tuple(out.headers) == (
             *record.headers,
             (SOURCE, Source(3, 5, NOON_MS + 1).pack()),
+            (SOURCE_TEXT, f"3/5/{NOON_MS + 1}".encode()),
         )
     assert batch.dead_letters == []
 
@@ -285,7 +288,7 @@ async def test_a_replay_is_sent_to_its_stage_only_despite_its_id(stage: str) -> 
 
     sent = batch.outputs[STREAM_STAGES[stage].name, 0][-1]
     assert (sent.key, sent.value) == (b"shop", replay.value)
-    assert tuple(sent.headers) == (*replay.headers, (SOURCE, Source(0, 9, NOON_MS).pack()))
+    assert tuple(sent.headers) == (*replay.headers, *Source(0, 9, NOON_MS).headers())
     assert sum(len(outs) for outs in batch.outputs.values()) == 2
 
 
@@ -332,10 +335,25 @@ async def test_a_replay_for_an_unknown_stage_is_dead_lettered() -> None:
 async def test_an_event_of_the_previous_cluster_is_dropped() -> None:
     """Its id was seeded by a tick. Offsets start again, but all positions are higher."""
     known, fresh = event("a"), event("b")
-    [(_, seed)] = seed_records([Seed((known.event_id, "shop", "s-1"), 0, 9_000, NOON_MS)])
+    key = (known.event_id, "shop", "s-1")
+    [(_, seed)] = seed_records([Seed(key, 0, 9_000, NOON_MS)], lambda _: 0)
     bench = await a_router([InRecord(0, seed.key, seed.value, tuple(seed.headers))], epoch=1)
 
     batch = await bench.run_batch(raw_record(0, known, CLIENTS), raw_record(1, fresh, CLIENTS))
 
     [passed] = batch.outputs[EVENTS_SESSION.name, 0]
     assert Source.unpack(find(passed.headers, SOURCE) or b"") == (0, position(1, 1), NOON_MS)
+
+
+async def test_records_before_the_start_of_an_epoch_are_skipped() -> None:
+    """They were routed before the topics got more partitions, with the positions of that epoch."""
+    tail: Any = FakeTail()
+    epoch = Epoch(2, {0: 7})
+    bench = Bench(lambda worker: route_events.register(worker, tail, len, epoch))
+    await bench.assign(0)
+
+    batch = await bench.run_batch(*(raw_record(at, event(f"e{at}")) for at in (5, 6, 7, 8)))
+
+    passed = batch.outputs[EVENTS_SESSION.name, 0]
+    positions = [Source.unpack(find(one.headers, SOURCE) or b"").offset for one in passed]
+    assert positions == [position(2, 7), position(2, 8)]

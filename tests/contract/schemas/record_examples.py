@@ -21,6 +21,7 @@ from schemas.records import (
     ClusterEpoch,
     CountryCount,
     DeviceCount,
+    FlatVisit,
     ImportWindow,
     LatestEvent,
     LiveCounters,
@@ -106,6 +107,41 @@ def _raw_event() -> RawEvent:
         channel="Organic Search",
         trust="key",
         excluded="bot",
+    )
+
+
+def _flat_visit() -> FlatVisit:
+    return FlatVisit(
+        visit_id=_VISIT,
+        site_id="shop.example",
+        session_id="s-1",
+        visitor_id="v-1",
+        user_id="u-1",
+        started_ms=_NOON_MS,
+        ended_ms=_NOON_MS + 60_000,
+        duration_ms=60_000,
+        events=6,
+        pageviews=3,
+        entry_path="/",
+        exit_path="/buy",
+        referrer="https://search.example/",
+        utm_source="news",
+        utm_medium="mail",
+        utm_campaign="spring",
+        source="Google",
+        channel="Organic Search",
+        country="AT",
+        region="AT-9",
+        browser="Firefox",
+        os="Linux",
+        device="desktop",
+        trust="key",
+        bounced=False,
+        errors=1,
+        payments=1,
+        state="closed",
+        close_reason="idle",
+        revision=7,
     )
 
 
@@ -305,6 +341,7 @@ MAKERS = {
     for record, make in (
         (RawEvent, _raw_event),
         (SessionState, _session_state),
+        (FlatVisit, _flat_visit),
         (PageDuration, _page_duration),
         (AlertState, _alert_state),
         (Alert, _alert),

@@ -45,6 +45,7 @@ PUBLISHED = {
     26: ("live_counters.v3.avsc", "bef735ea939c2e3d"),
     27: ("salt.avsc", "e1809d06fb4dae8e"),
     28: ("blocked_id.avsc", "cdfc21763c091ae6"),
+    29: ("flat_visit.avsc", "c79e3a64d79ad450"),
     33: ("process_status.avsc", "198452150b590ffb"),
 }
 

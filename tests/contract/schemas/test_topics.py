@@ -25,6 +25,7 @@ NAMES = {
     "events-pageleave": "site_id:session_id",
     "events-alert": "site_id",
     "sessions": "site_id:session_id",
+    "visits": "visit_id",
     "page-durations": "partition:site_id:hour:path",
     "alert-states": "site_id:rule:subject",
     "subscriptions": "subscription_id",
@@ -36,6 +37,7 @@ NAMES = {
     "salts": "day",
     "sites": "site_id",
     "blocked-ids": "site_id:hash",
+    "erasures": "site_id:hash",
     "processes": "process_id",
 }
 
@@ -74,6 +76,7 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
         "alert-states",
         "blocked-ids",
         "cluster-epochs",
+        "erasures",
         "import-windows",
         "live-counters",
         "processes",
@@ -81,6 +84,7 @@ def test_every_topic_that_agents_read_has_dead_letters() -> None:
         "salts",
         "sites",
         "subscriptions",
+        "visits",
     }
 
 

@@ -16,6 +16,7 @@ from sinks.rows import alert_row, duration_row, event_row, session_rows
 from sinks.sql.batch import SourcedRow
 from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from sinks.sql.writer import Writer
+from streams.app import partitioner
 from streams.domain.alerts.aggregator import AlertAggregator
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.domain.durations.aggregator import DurationAggregator
@@ -33,6 +34,10 @@ _FETCH = 7
 
 
 _TYPES = ["pageview"] * 4 + ["pageleave"] * 3 + ["web_vitals", "button_click", "error", "payment"]
+
+
+#: The partitions of keys in a log.
+PARTITION_OF = partitioner(4)
 
 
 def clickstream(count: int, seed: int) -> Log:
@@ -70,7 +75,8 @@ def clickstream(count: int, seed: int) -> Log:
             currency="EUR",
             **_derived(choose),
         )
-        log.append((made, source(offset, at // 1_000, session % 4)))
+        partition = PARTITION_OF(f"{made.site_id}:{made.session_id}".encode())
+        log.append((made, source(offset, at // 1_000, partition)))
     return log
 
 
@@ -194,6 +200,6 @@ def _raise(states: FakeStates[AlertState], log: Log) -> list[Alert]:
     for event, src in log:
         aggregator.evict(MAX_STATES)
         aggregator.advance(src)
-        raised += [*aggregator.add(event, src), *aggregator.flush()]
+        raised += [*aggregator.add(event, src), *(alert for _, alert in aggregator.flush())]
         states.write()
     return raised

@@ -24,7 +24,7 @@ from sinks.sql.writer import open_writer
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.domain.routing.dedupe import CLIENT_IDS, SeenIds
 from streams.engine.producer import OutRecord
-from tests.contract.sinks.audited import Log, Pipeline, clickstream
+from tests.contract.sinks.audited import PARTITION_OF, Log, Pipeline, clickstream
 from tests.contract.sinks.samples import execute, query
 from tests.contract.sinks.test_audit import run_audit, to_sentences
 from tests.contract.sinks.test_rebuild import rebuild
@@ -74,7 +74,7 @@ async def test_the_router_drops_events_of_the_previous_cluster(database_url: str
 
     def read(snapshot: Snapshot) -> list[tuple[int, OutRecord]]:
         until = dict.fromkeys(range(4), NOON_MS + DAY_MS)
-        return list(seeds.seed_records(seeds.recent_seeds(snapshot, until)))
+        return list(seeds.seed_records(seeds.recent_seeds(snapshot, until), PARTITION_OF))
 
     records = await read_snapshot(DatabaseSettings(url=database_url), read, lambda _: None)
 

@@ -12,7 +12,10 @@ from headrace.ops.rebuild.changelog import Changelog, Put
 from headrace.ops.rebuild.cluster import NextEvents
 from headrace.ops.rebuild.plan import Change, Plan, plan_durations, plan_sessions
 from headrace.ops.rebuild.row_writer import store
+from headrace.ops.rebuild.visits import visit_records
+from schemas.codec import decode
 from schemas.headers import Source
+from schemas.records import FlatVisit
 from schemas.settings import DatabaseSettings, Settings
 from schemas.topics import PAGE_DURATIONS, SESSIONS, Topic
 from sinks.sql.engine import open_database
@@ -44,6 +47,15 @@ async def rebuild(
     url: str, topic: Topic, next_events: NextEvents, scope: Scope | None = None
 ) -> list[Put]:
     """Rebuild the rows as from an empty topic; return the writes to the topic."""
+    return [
+        put for change in await rebuild_rows(url, topic, next_events, scope) for put in change.puts
+    ]
+
+
+async def rebuild_rows(
+    url: str, topic: Topic, next_events: NextEvents, scope: Scope | None = None
+) -> list[Change]:
+    """Rebuild the rows as from an empty topic; return the changes."""
     plan: Plan = SESSION_PLAN if topic is SESSIONS else plan_durations
     changes: list[Change] = []
 
@@ -59,7 +71,7 @@ async def rebuild(
         await database.run(lambda connection: store(connection, table, rows, deleted))
     finally:
         await database.close()
-    return [put for change in changes for put in change.puts]
+    return changes
 
 
 def next_events_after(log: Log) -> dict[int, Source]:
@@ -68,6 +80,34 @@ def next_events_after(log: Log) -> dict[int, Source]:
     return {
         partition: Source(partition, src.offset + 1, src.log_ms) for partition, src in last.items()
     }
+
+
+async def test_a_rebuild_sends_the_flat_visit_of_each_row(database_url: str) -> None:
+    """In the partition of the session, and a tombstone for a row that no event belongs to."""
+    log = clickstream(300, seed=3)
+    await Pipeline(database_url).process(log)
+    [(visit_id,)] = await query(database_url, "SELECT min(CAST(visit_id AS TEXT)) FROM sessions")
+    gone = "0f6a2c1e-5a1d-5c5b-8f5e-0a1b2c3d4e5f"
+    await execute(
+        database_url,
+        f"UPDATE sessions SET visit_id = '{gone}' WHERE visit_id = '{visit_id}'",  # noqa: S608
+    )
+
+    changes = await rebuild_rows(database_url, SESSIONS, next_events_after(log))
+    sent = {
+        (out.key or b"").decode(): (partition, out.value)
+        for partition, out in visit_records(changes, len)
+    }
+
+    rows = await contents(database_url, SessionRow)
+    kept = {key: decode(value, FlatVisit) for key, (_, value) in sent.items() if value is not None}
+    assert sent.keys() - kept.keys() == {gone}
+    assert visit_id in kept
+    assert {(visit.visit_id, visit.revision, visit.events) for visit in kept.values()} == {
+        (str(row["visit_id"]), row["revision"], row["events"]) for row in rows
+    }
+    for key, visit in kept.items():
+        assert sent[key][0] == len(f"{visit.site_id}:{visit.session_id}".encode())
 
 
 @pytest.mark.parametrize("topic", DAMAGES, ids=lambda topic: topic.name)

@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.guides.conftest import OpenGuide
 
 GUIDE = "consume-topics.md"
-SLOW = ("Java", "Go", "Node.js")
+SLOW = ("kcat", "DuckDB", "Java", "Go", "Node.js")
 
 
 @pytest.mark.timeout(900)

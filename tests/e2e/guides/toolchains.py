@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
@@ -21,15 +22,19 @@ from headrace.local.broker import maven
 from headrace.local.broker.jars import cache_directory
 
 _FOLDER = Path(__file__).parent
+_UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
 _POM = "{*}"
 #: What installs each tool.
 _TOOLS = {
+    "kcat": "kcat (Debian: apt install kcat)",
     "node": "Node.js 20 or later (Debian: apt install nodejs npm)",
     "npm": "npm (Debian: apt install npm)",
     "go": "Go 1.26 or later, on the PATH or in /usr/local/go",
     "java": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
     "javac": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
 }
+#: The limit of a file name, less the suffix of a lock.
+_MAX_NAME = 200
 _MORE_PATH = "/usr/local/go/bin"
 
 
@@ -56,10 +61,24 @@ def is_install(commands: str) -> bool:
     return words[0] in _INSTALLERS and words[1] in _SUBCOMMANDS
 
 
-def _install_python(commands: str, _folder: Path) -> None:
-    """Check that the packages are installed; `uv.lock` pins them."""
-    for name in commands.split()[2:]:
-        assert version(name)
+def _install_python(commands: str, folder: Path) -> None:
+    """Check that the packages are installed, which `uv.lock` pins; link those with a version."""
+    for package in commands.split()[2:]:
+        if "==" not in package:
+            assert version(package)
+            continue
+        for path in python_package(package).iterdir():
+            (folder / path.name).symlink_to(path)
+
+
+def python_package(pinned: str) -> Path:
+    """Return a folder with a package, `name==version`, without its dependencies."""
+
+    def download(target: Path) -> None:
+        options = ["--quiet", "--no-deps", "--python", sys.executable, "--target", str(target)]
+        _run([str(_UV), "pip", "install", *options, pinned], target)
+
+    return _cached(f"{pinned.replace('==', '-')}-{sys.implementation.cache_tag}", download)
 
 
 def _install_node(commands: str, folder: Path) -> None:
@@ -101,12 +120,20 @@ def _install_java(_commands: str, folder: Path) -> None:
         for found in pom.iterfind(f"{_POM}dependencies/{_POM}dependency")
     )
 
+    (folder / "libs").symlink_to(jars(endpoint))
+
+
+def jars(endpoint: str) -> Path:
+    """Return a folder with Maven artifacts, `group:artifact:version` joined by `+`."""
+
     def download(target: Path) -> None:
         for jar in maven.download(endpoint, target / "jgo"):
             shutil.copy(jar, target)
         shutil.rmtree(target / "jgo")
 
-    (folder / "libs").symlink_to(_cached(endpoint.replace(":", "-"), download))
+    digest = sha256(endpoint.encode()).hexdigest()[:12]
+    name = endpoint.replace(":", "-")
+    return _cached(name if len(name) < _MAX_NAME else f"jars-{digest}", download)
 
 
 _INSTALLERS = {

@@ -47,22 +47,28 @@ class Roles:
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, *names: str) -> None:
-        """Start roles."""
+    def start(self, *names: str, variables: Mapping[str, str] | None = None) -> None:
+        """Start roles, with `variables` in addition to the environment of all."""
         for name in names:
             with (self._folder / f"{name}.log").open("wb") as out:
                 self._processes[name] = subprocess.Popen(
                     [sys.executable, "-m", "headrace", name],
-                    env={**self._environment, "HEADRACE_API__PORT": str(self.ports[name])},
+                    env={
+                        **self._environment,
+                        "HEADRACE_API__PORT": str(self.ports[name]),
+                        **(variables or {}),
+                    },
                     stdout=out,
                     stderr=subprocess.STDOUT,
                 )
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of headrace until it exits."""
+    def run(
+        self, *command: str, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of headrace until it exits; `variables` are added to its environment."""
         return subprocess.run(
             [sys.executable, "-m", "headrace", *command],
-            env=self._environment,
+            env={**self._environment, **(variables or {})},
             capture_output=True,
             text=True,
             check=False,

@@ -12,6 +12,7 @@ from schemas.records import (
     ClusterEpoch,
     CountryCount,
     DeviceCount,
+    FlatVisit,
     ImportWindow,
     LatestEvent,
     LiveCounters,
@@ -102,6 +103,7 @@ visits = built(
 RECORDS: dict[type[Record], st.SearchStrategy[Any]] = {
     RawEvent: built(RawEvent, time_source=st.sampled_from(["client", "clamped", "server"])),
     SessionState: built(SessionState, visits=st.lists(visits, max_size=2)),
+    FlatVisit: built(FlatVisit),
     PageDuration: built(PageDuration, partition=ints),
     AlertState: built(AlertState),
     Alert: built(Alert),

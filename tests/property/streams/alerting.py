@@ -34,7 +34,7 @@ def raise_alerts(
                 aggregator.advance(src)
                 if happened is not None:
                     sent.extend(aggregator.add(happened, src))
-            sent.extend(aggregator.flush())
+            sent.extend(alert for _, alert in aggregator.flush())
 
         return process
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from schemas.records import RawEvent, SessionState, Utm
-from sinks.rows import session_rows
+from schemas.records import FlatVisit, RawEvent, SessionState, Utm
+from sinks.rows import flat_visit_of, session_rows
 from sinks.sql.tables import SessionRow, table_of
 from streams.domain.sessions import rules
-from streams.domain.sessions.aggregator import SessionAggregator
+from streams.domain.sessions.aggregator import KeyedVisit, SessionAggregator
 from streams.engine.capacity import MAX_STATES
 from tests import reference
 from tests.property.streams.histories import Logged, Shape, Step, events_of, logs, play, steps
@@ -82,8 +82,9 @@ def sessionize(
     plan: Sequence[Step],
     states: FakeStates[SessionState] | None = None,
     limit: int = MAX_STATES,
+    sent: list[KeyedVisit] | None = None,
 ) -> FakeStates[SessionState]:
-    """Process the log as the agent does, and return its table."""
+    """Process the log as the agent does, and return its table. Append flat visits to `sent`."""
     states = states or FakeStates(SessionState)
 
     def take_over() -> Callable[[Sequence[Logged]], None]:
@@ -98,6 +99,9 @@ def sessionize(
                 aggregator.advance(src)
                 if happened is not None:
                     aggregator.add(happened, src)
+            flat_visits = list(aggregator.flush())
+            if sent is not None:
+                sent.extend(flat_visits)
 
         return process
 
@@ -114,6 +118,16 @@ def rows_of(states: FakeStates[SessionState]) -> dict[str, dict[str, Any]]:
             if row["visit_id"] not in rows or rows[row["visit_id"]]["revision"] < row["revision"]:
                 rows[row["visit_id"]] = row
     return rows
+
+
+def upserted(sent: Sequence[KeyedVisit]) -> dict[str, FlatVisit]:
+    """Return the rows of a consumer of `visits` that keeps the last record of each key."""
+    return {visit.visit_id: visit for visit in dict(sent).values() if visit is not None}
+
+
+def flat(rows: dict[str, dict[str, Any]]) -> dict[str, FlatVisit]:
+    """Return the rows of SQL as records of `visits`."""
+    return {visit_id: flat_visit_of(tuple(row.values())) for visit_id, row in rows.items()}
 
 
 def current_visits(rows: dict[str, dict[str, Any]]) -> dict[tuple[str, str, int], dict[str, Any]]:
@@ -134,9 +148,11 @@ def test_batches_crashes_and_replays_do_not_change_visits(
     """The rows equal those of the reference implementation."""
     now_ms = {0: max(src.log_ms for _, src in log)}
 
-    rows = rows_of(sessionize(log, plan))
+    sent: list[KeyedVisit] = []
+    rows = rows_of(sessionize(log, plan, sent=sent))
 
     assert reference.visits(events_of(log), now_ms=now_ms) == current_visits(rows)
+    assert upserted(sent) == flat(rows)
 
 
 @given(st.data())
@@ -240,8 +256,10 @@ def test_each_event_is_in_one_row_when_states_expire_before_a_replay(
     limit: int, log: list[Logged], plan: list[Step]
 ) -> None:
     """Sessions expire or are evicted, and workers read days of records again."""
-    states = sessionize(log, plan, limit=limit)
+    sent: list[KeyedVisit] = []
+    states = sessionize(log, plan, limit=limit, sent=sent)
 
+    assert upserted(sent) == flat(rows_of(states))
     rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)
 
@@ -274,8 +292,10 @@ def test_the_visits_of_a_session_are_bounded_and_none_is_lost(
         patch.setattr(rules, "MAX_EXPIRED", 1)
         patch.setattr(rules, "FEW_VISITS", 0)
         patch.setattr(rules, "MAX_TEXT_BYTES", text_bytes)
-        states = sessionize(log, plan)
+        sent: list[KeyedVisit] = []
+        states = sessionize(log, plan, sent=sent)
 
+    assert upserted(sent) == flat(rows_of(states))
     # A visit that expired and one that a late event started again may start at the same time.
     rows = [row for row in rows_of(states).values() if row["state"] != "withdrawn"]
     assert len(reference.counted(events_of(log))) == sum(row["events"] for row in rows)

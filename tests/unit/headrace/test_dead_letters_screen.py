@@ -12,7 +12,8 @@ from headrace.errors import UserError
 from headrace.ops.dead_letters.dead_letter import DeadLetter, RecordId, replay_headers, to_letter
 from headrace.ops.dead_letters.listing import render_overview
 from headrace.ops.dead_letters.reader import Counts, Overview, Resolutions
-from headrace.ops.dead_letters.record_view import NEXT_STEPS, readable, render_record
+from headrace.ops.dead_letters.record_view import NEXT_STEPS, render_record
+from headrace.ops.record_text import readable
 from schemas import codec
 from schemas.headers import Source
 from schemas.records import RawEvent, Replay
@@ -30,7 +31,7 @@ _EVENT = RawEvent(
 )
 _HEADERS = (
     ("id", bytes(15) + b"\x07"),
-    ("src", Source(3, 7, 0).pack()),
+    *Source(3, 7, 0).headers(),
     ("dlq-reason", b"rule_failed"),
     ("dlq-detail", b"ValueError('\x1b[2J [red]')"),
     ("dlq-stage", b"sessionize"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.local.options import UpOptions, up_settings
-from headrace.up.run import _environment
+from headrace.up.roles import environment
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_any_site_is_accepted_on_loopback_only(
     else:
         monkeypatch.setenv("HEADRACE_API__SITES", setting)
 
-    settings, _ = up_settings(tmp_path, UpOptions(host, None, "127.0.0.1:9092", None, None))
+    settings = up_settings(tmp_path, UpOptions(host, None, "127.0.0.1:9092", None, None)).settings
 
     assert settings.api.sites == sites
-    assert _environment(settings)["HEADRACE_API__SITES"] == sites
+    assert environment(settings)["HEADRACE_API__SITES"] == sites

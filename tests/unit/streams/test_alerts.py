@@ -44,7 +44,7 @@ class Site:
     def passes(self, at_ms: int) -> list[Alert]:
         """Advance stream time by a batch without events, and return the digests."""
         self.aggregator.advance(source(self.offset, at_ms))
-        return self.aggregator.flush()
+        return [alert for _, alert in self.aggregator.flush()]
 
     def happens(self, at_ms: int = NOON_MS, **fields: Any) -> list[Alert]:
         """Apply an event as one batch, and return the alerts."""

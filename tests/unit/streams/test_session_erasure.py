@@ -10,10 +10,17 @@ KEY = b"shop:s-1"
 _SECOND_MS = 1_000
 
 
-def end_batch(states: FakeStates[SessionState], sessions: SessionAggregator) -> None:
-    """Write the batch, and start the next one."""
+def end_batch(
+    states: FakeStates[SessionState], sessions: SessionAggregator
+) -> list[tuple[str, int | None]]:
+    """Write the batch, and start the next one.
+
+    Return the flat visits that were sent, as key and number of events, None for a tombstone.
+    """
+    sent = [(key.decode(), visit.events if visit else None) for key, visit in sessions.flush()]
     states.write()
     sessions.evict(MAX_STATES)
+    return sent
 
 
 def with_a_visit() -> tuple[FakeStates[SessionState], SessionAggregator]:
@@ -149,3 +156,30 @@ def test_the_erased_state_names_its_site_and_session() -> None:
 
     erased = states.stored()[b"shop:a:b"]
     assert (erased.site_id, erased.session_id) == ("shop", "a:b")
+
+
+def test_flat_visits_of_an_erased_session_are_deleted() -> None:
+    """Those of its state, and those that the erasure names because their state has expired."""
+    states, sessions = with_a_visit()
+    [visit] = states.stored()[KEY].visits
+    sessions.add(event("b"), source(2))
+
+    sessions.advance(source(3))
+    sessions.erase(KEY, source(3), ["expired", visit.visit_id])
+    sessions.add(event("c"), source(4))
+    sent = end_batch(states, sessions)
+
+    [later] = states.stored()[KEY].visits
+    assert sent == [("expired", None), (visit.visit_id, None), (later.visit_id, 1)]
+
+
+def test_passive_events_have_no_flat_visit_to_delete() -> None:
+    """They were never sent."""
+    states = FakeStates(SessionState)
+    sessions = SessionAggregator(states, RULES)
+    sessions.advance(source(1))
+    sessions.add(event("a", type="pageleave"), source(1))
+    assert end_batch(states, sessions) == []
+
+    erase(sessions, 2)
+    assert end_batch(states, sessions) == []

@@ -1,0 +1,1 @@
+"""`headrace topics cat`: print the decoded records of a topic."""
