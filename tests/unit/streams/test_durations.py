@@ -3,8 +3,6 @@ import pytest
 from schemas.records import PageDuration
 from streams.domain.durations import rules
 from streams.domain.durations.aggregator import DurationAggregator
-from streams.domain.durations.candidate_paths import CandidatePaths
-from streams.domain.durations.rules import Page
 from streams.engine.capacity import MAX_STATES
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import HOUR, HOUR_MS, NOON, NOON_MS, event, source
@@ -282,37 +280,6 @@ def test_an_hour_ahead_of_the_clock_expires_like_one_that_ends_in_two_hours(
     state = rules.add(None, page, [rules.Leave(1_000, source(1, NOON_MS))])
 
     assert rules.deadline(state) == NOON_MS + (2 + 26) * HOUR_MS
-
-
-def test_a_leave_without_a_path_counts_for_the_path_of_its_url() -> None:
-    """Without its query."""
-    page = rules.page_of(event("a", path=None, url="https://shop.example/cart?x=1"))
-
-    assert page.path == "/cart"
-
-
-@pytest.mark.parametrize(("free", "path"), [(1, "/new"), (0, rules.OTHER_PATHS)])
-def test_the_number_of_confirmed_paths_is_limited(free: int, path: str) -> None:
-    """Further ones are aggregated as `(other)`, whatever the number of sessions."""
-    candidates = CandidatePaths()
-    candidates.is_confirmed("/new", "s-1")
-    paths = rules.MAX_PATHS + rules.MAX_CONFIRMED_PATHS - free
-
-    bounded = rules.bounded(Page("shop", NOON, "/new"), "s-2", paths, lambda: candidates)
-
-    assert bounded == Page("shop", NOON, path)
-
-
-def test_the_last_log_time_is_the_highest() -> None:
-    """Of all leaves, also if the clock of the broker goes back."""
-    page = rules.page_of(event(1))
-    leaves = [rules.Leave(1, source(1, NOON_MS + 5)), rules.Leave(1, source(2, NOON_MS + 3))]
-    state = rules.add(None, page, leaves)
-    assert state.last_log_ms == NOON_MS + 5
-
-    assert rules.add(state, page, [rules.Leave(1, source(3))]).last_log_ms == NOON_MS + 5
-    later = rules.add(state, page, [rules.Leave(1, source(3, NOON_MS + 9))])
-    assert (later.last_log_ms, later.leaves, later.src_offset) == (NOON_MS + 9, 3, 3)
 
 
 @pytest.mark.parametrize(("is_written", "evicted"), [(True, 0), (False, 1)])

@@ -2,6 +2,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.codec import encode
 from schemas.records import SessionState, Utm, Visit
@@ -289,3 +290,14 @@ def test_log_times_ahead_of_the_ceiling_are_limited_to_it() -> None:
     assert [visit.last_log_ms for visit in limited.visits] == [NOON_MS + 5, NOON_MS + 6]
     assert [visit.revision for visit in limited.visits] == [1, 1]
     assert (limited.session_id, limited.src_offset) == ("s-1", 2)
+
+
+@pytest.mark.parametrize(("visits", "expired", "many"), [(1, 0, 0), (17, 16, 0), (17, 17, 1)])
+def test_a_state_with_more_than_sixteen_expired_visits_is_published(
+    visits: int, expired: int, many: int
+) -> None:
+    """Others stay in the batch."""
+    [visit] = visits_of(0)
+    state = _state([replace(visit, leaving=number < expired) for number in range(visits)])
+
+    assert rules.has_many_expired(state) is bool(many)
