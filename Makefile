@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser pooler proxy unit test faults mutants fuzz bench lint fmt types layers spelling deps lock docs screenshot check
+.PHONY: help setup run browser pooler proxy unit test faults mutants mutant fuzz bench lint fmt types layers spelling deps lock docs screenshot check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -47,10 +47,14 @@ test: setup browser pooler proxy ## run all tests that a change needs, in three 
 faults: setup browser pooler proxy ## run the fault suite and all slow tests, some 40 minutes; `make test` runs its fast part
 	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or slow" $(or $(ARGS),tests)
 
-# mutmut imports the tests, so it needs this environment: an overlay of it that uv caches.
-mutants: .venv/.ready ## change the code in small ways and see which tests notice; ARGS="streams.domain.sessions*"
-	@$(UV) run --frozen --no-sync --with "mutmut==$(MUTMUT_VERSION)" mutmut run --max-children 2 $(or $(ARGS),"streams.domain.*")
-	@$(UV) run --frozen --no-sync --with "mutmut==$(MUTMUT_VERSION)" mutmut results
+# In an overlay of .venv that uv caches, because mutmut runs the tests in its own process.
+MUTMUT := $(UV) run --frozen --no-sync --with "mutmut==$(MUTMUT_VERSION)" mutmut
+mutants: .venv/.ready ## change the rules in small ways and list what no test notices; ARGS="streams.domain.sessions*"
+	@$(MUTMUT) run --max-children 2 $(or $(ARGS),"streams.domain.*")
+	@$(MUTMUT) results
+
+mutant: .venv/.ready ## show one mutant: make mutant ARGS=NAME
+	@$(MUTMUT) show $(ARGS)
 
 fuzz: .venv/.ready ## fuzz both compiled modules, a million inputs each under AddressSanitizer; needs clang
 	@tests/fuzz/run $(ARGS)
