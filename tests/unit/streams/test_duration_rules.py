@@ -37,3 +37,11 @@ def test_the_last_log_time_is_the_highest() -> None:
     assert rules.add(state, page, [rules.Leave(1, source(3))]).last_log_ms == NOON_MS + 5
     later = rules.add(state, page, [rules.Leave(1, source(3, NOON_MS + 9))])
     assert (later.last_log_ms, later.leaves, later.src_offset) == (NOON_MS + 9, 3, 3)
+
+
+def test_a_first_leave_of_no_duration_counts() -> None:
+    """The revision is the number of leaves, and nothing else than zero was measured."""
+    state = rules.add(None, rules.page_of(event(1)), [rules.Leave(0, source(7))])
+
+    assert (state.revision, state.leaves, state.generation, state.src_offset) == (1, 1, 7, 7)
+    assert (state.min_ms, state.max_ms, state.total_ms) == (0, 0, 0)

@@ -6,7 +6,7 @@ from streams.domain.routing.random_ids import is_bundle_hash, is_id, is_joined_i
 
 
 @pytest.mark.parametrize(
-    "part", ["1T11", "rgRq0X", "cart0d50", "Total1view2id3", "f6fZKOenJogQfva5U"]
+    "part", ["1T11", "rgRq0X", "cart0d50", "Total1view2id3", "f6fZKOenJogQfva5U", "BcBxaxEaEcdedb"]
 )
 def test_random_text_is_an_id_without_a_prefix(part: str) -> None:
     """It changes its kind of characters often, or has at least three numbers in 14 characters."""
