@@ -43,6 +43,8 @@ class SessionAggregator:
         #: The states that this batch changed, as they were before; None if they are new.
         self._before: dict[bytes, SessionState | None] = {}
         self._flat_visits: list[KeyedVisit] = []
+        #: The states that this batch evicted.
+        self._evicted: dict[bytes, SessionState] = {}
 
     def restore(self, key: bytes, state: SessionState) -> None:
         """Restore a state after an assignment."""
@@ -66,6 +68,7 @@ class SessionAggregator:
         because their last state must be published (design D5).
         """
         self._states.applied_until = self._seen
+        self._evicted = {}
         for deadlines in (self._to_close, self._to_forget):
             deadlines.drop_stale(self._states, len(self._states))
         evicted = self._evict(limit)
@@ -116,7 +119,7 @@ class SessionAggregator:
         key = f"{event.site_id}:{event.session_id}".encode()
         if src.offset <= self._states.applied_until:
             return  # applied; the session may have been deleted since
-        state = self._states.get(key)
+        state = self._state_of(key)
         if state is not None and src.offset <= state.src_offset:
             return
         was_open = state is not None and sessions.is_open(state)
@@ -136,7 +139,7 @@ class SessionAggregator:
         """
         if src.offset <= self._states.applied_until:
             return
-        state = self._states.get(key)
+        state = self._state_of(key)
         if state is not None and src.offset <= state.src_offset:
             return
         visits = () if state is None else state.visits
@@ -147,6 +150,13 @@ class SessionAggregator:
         self._put(key, state, erased)
         self._states.publish(key)  # even if an event of this batch begins a new visit
         self._to_forget.set(key, self._now_ms)
+
+    def _state_of(self, key: bytes) -> SessionState | None:
+        """Return a state, also if this batch evicted it: an event then cancels the eviction.
+
+        Otherwise it would begin another visit, which a replay, that evicts nothing, does not.
+        """
+        return self._states.get(key) or self._evicted.get(key)
 
     def _without_due(self, key: bytes, state: SessionState) -> SessionState:
         """Return the state without visits that no event can reach, if they are published."""
@@ -213,9 +223,11 @@ class SessionAggregator:
     def _delete_first(self) -> bool:
         """Delete the session that was closed first; return False if there is none."""
         key = self._to_forget.earliest(self._forgotten_at)
-        if key is not None:
-            self._states.delete(key)
-        return key is not None
+        if key is None or (state := self._states.get(key)) is None:
+            return False
+        self._states.delete(key)
+        self._evicted[key] = state
+        return True
 
     def _forgotten_at(self, key: bytes) -> int | None:
         state = self._states.get(key)

@@ -250,6 +250,18 @@ def test_an_evicted_session_starts_another_visit() -> None:
     assert [visit.events for visit in states.stored()[b"shop:2"].visits] == [1]
 
 
+def test_an_event_in_the_batch_of_an_eviction_cancels_it() -> None:
+    """After a crash of that batch a replay evicts nothing, and must find the same visit."""
+    states, aggregator = full_table()
+    aggregator.evict(limit=2)
+    end(states, aggregator)
+    assert aggregator.evict(limit=2) == 1
+    aggregator.add(event("late", session_id="2"), source(5))
+
+    assert keys_of(states) == {b"shop:1", b"shop:2", b"shop:3"}
+    assert [visit.events for visit in states.stored()[b"shop:2"].visits] == [2]
+
+
 def test_replayed_events_of_an_evicted_session_change_nothing() -> None:
     """Also after a takeover without their state."""
     states, aggregator = full_table()
