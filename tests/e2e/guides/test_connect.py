@@ -1,0 +1,124 @@
+"""Kafka Connect writes the topics of a real stack to PostgreSQL as documented."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.e2e.guides.conftest import OpenGuide
+from tests.e2e.guides.registry import running_registry
+from tests.e2e.guides.snippets import snippets
+from tests.e2e.stack import Stack
+from tests.fixtures.markdown import ROOT
+from tests.fixtures.waiting import NotInTimeError, eventually
+
+_GUIDE = "consume-topics.md"
+_SECONDS = 180
+#: The documented address of PostgreSQL.
+_POSTGRES = "127.0.0.1:5432"
+
+
+class Warehouse:
+    """The database and the user of the guide, on the server at `address`, `host:port`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def run(self, command: str) -> set[str]:
+        """Run a documented command; return the lines that it prints, none without the table."""
+        command = command.replace(_POSTGRES, self.address)
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        return set(done.stdout.splitlines())
+
+    def sites(self, table: str) -> set[str]:
+        """Return the sites of the rows of a table."""
+        url = f"postgresql://connect:secret@{self.address}/warehouse"
+        return self.run(f"psql {url} -At -c 'SELECT DISTINCT site_id FROM {table}'")
+
+
+@pytest.fixture
+def warehouse(
+    postgres_server: str, postgres_path: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    """Yield the warehouse, which is empty."""
+    monkeypatch.setenv("PATH", postgres_path)
+
+    def execute(*statements: str) -> None:
+        options = [part for statement in statements for part in ("-c", statement)]
+        subprocess.run(["psql", "-q", postgres_server, *options], check=True, timeout=60)
+
+    role = "CREATE ROLE connect LOGIN PASSWORD 'secret'"
+    execute(role, "CREATE DATABASE warehouse OWNER connect")
+    url = make_url(postgres_server)
+    try:
+        yield Warehouse(f"{url.host}:{url.port}")
+    finally:
+        execute("DROP DATABASE warehouse WITH (FORCE)", "DROP ROLE connect")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_connect_keeps_tables_of_visits_and_events(
+    open_guide: OpenGuide, stack: Stack, tmp_path: Path, warehouse: Warehouse
+) -> None:
+    """The documented rows; an erased visit is deleted, and the connectors continue after that."""
+    with running_registry() as registry:
+        addresses = {_POSTGRES: warehouse.address, "127.0.0.1:8081": registry}
+        guide = open_guide(_GUIDE, addresses=addresses)
+        guide.run("Send something to read")
+        guide.run("Kafka Connect")
+        try:
+            check_documented_rows(warehouse)
+            check_erasure(warehouse, stack)
+        except NotInTimeError:
+            log = (tmp_path / "connect.log").read_text("utf-8").splitlines()
+            print(*(line for line in log if "INFO" not in line), sep="\n")  # noqa: T201
+            raise
+
+
+def check_documented_rows(warehouse: Warehouse) -> None:
+    """Check what the documented queries print."""
+    for query in snippets(ROOT / "docs" / "guides" / _GUIDE):
+        if query.section == "Query the tables":
+            eventually(
+                lambda query=query: set(query.output.splitlines()) <= warehouse.run(query.text),
+                within_seconds=_SECONDS,
+                what=query.text,
+            )
+
+
+def check_erasure(warehouse: Warehouse, stack: Stack) -> None:
+    """Check that the tombstone deletes the row, and that later events arrive nevertheless."""
+    send_pageview(stack, "connect-erased")
+    wait_for_rows(warehouse, "connect-erased")
+
+    erase = ("erase", "--site", "connect-erased", "--yes", "--data-dir", str(stack.data_dir))
+    subprocess.run([sys.executable, "-m", "headrace", *erase], check=True, timeout=120)
+    eventually(
+        lambda: "connect-erased" not in warehouse.sites("visits"),
+        within_seconds=_SECONDS,
+        what="the erased visit is deleted",
+    )
+
+    # The same session, so the same partition: its punctuation and erasure records come first.
+    send_pageview(stack, "connect-erased")
+    wait_for_rows(warehouse, "connect-erased")
+
+
+def send_pageview(stack: Stack, site: str) -> None:
+    """Send a page view in the site's only session."""
+    event = {"type": "pageview", "site_id": site, "session_id": "reader", "path": "/"}
+    assert stack.post(event)[0] == 202
+
+
+def wait_for_rows(warehouse: Warehouse, site: str) -> None:
+    """Wait until both tables have rows of a site."""
+    for table in ("visits", "events"):
+        eventually(
+            lambda table=table: site in warehouse.sites(table),
+            within_seconds=_SECONDS,
+            what=f"{table} has {site}",
+        )
