@@ -50,12 +50,12 @@ class CompileCodec(BuildHookInterface[Any]):
                 build_data["force_include"][str(output)] = target
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's signature
-        """Remove what is not needed any more."""
+        """Remove temporary files."""
         shutil.rmtree(self._folder)
 
 
 def _compile(folder: str) -> None:
-    """Compile the modules into a folder; one of `_NO_COMPILER` where that is not possible."""
+    """Compile the modules into a folder; raises one of `_NO_COMPILER` if that is not possible."""
     # Debugging information would hold the folder's name: no two wheels would be the same.
     extensions = [
         Extension(module, [source], extra_compile_args=["-g0"])

@@ -29,10 +29,10 @@ JOBS = {
     "table": "Count events by key, in a table with a changelog",
     "recover": "Recover a table from its changelog",
 }
-#: It recovers only changelogs in its own format.
+#: Quix Streams recovers only changelogs in its own format.
 _UNABLE = ("Quix Streams", "recover")
 EVENTS, KEYS, KEYS_TO_RECOVER = 400_000, 10_000, 100_000
-#: For all events, plain Faust would take 90 s and Quix Streams 6 s.
+#: With all events, plain Faust would take 90 s and Quix Streams 6 s.
 _FEWER = {"plain Faust": 10_000, "Quix Streams": 100_000}
 _COMPACT = {"cleanup.policy": "compact"}
 

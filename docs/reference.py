@@ -119,7 +119,7 @@ def _topics() -> Iterator[str]:
         names = f"`{topic.key}` | `{topic.record}`"
         yield f"| `{topic.name}` | {_cell(topic.about)} | {names} | {retention} |"
     yield from ("", "## Schema ids", "")
-    yield "Records are written with the newest schema. Older records keep the id of their own."
+    yield "Records are written with the newest schema. Older records keep the id of their schema."
     yield "A program reads this table from [`ids.json`](../schemas/avro/ids.json);"
     yield "`headrace schemas export` writes it, and the files. With a schema registry, records have"
     yield "the ids of the [registry](schema-registry.md)."

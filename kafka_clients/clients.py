@@ -28,7 +28,7 @@ def make_producer(kafka: KafkaSettings, **options: Any) -> Any:
     """Return a producer, not started, with `acks=all`. `options` are passed to `AIOKafkaProducer`.
 
     It is not idempotent, because a broker outage leaves futures of an idempotent aiokafka producer
-    pending for ever. Retries can duplicate records, so consumers must deduplicate.
+    pending forever. Retries can duplicate records, so consumers must deduplicate.
     """
     compression = None if kafka.compression == "none" else kafka.compression
     defaults = _options(kafka, acks="all", enable_idempotence=False, compression_type=compression)

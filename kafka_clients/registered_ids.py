@@ -1,4 +1,4 @@
-"""The process's use of a schema registry, if one is configured."""
+"""The schema registry that this process uses, if one is configured."""
 
 from typing import TYPE_CHECKING
 

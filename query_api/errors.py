@@ -101,7 +101,7 @@ def _routing_error(request: Request, error: Exception) -> ApiError:
         allowed = allowed_methods(request.app.state.routes, request)
         (path, method) = (truncated(request.scope["path"]), truncated(request.state.method))
         return ApiError(
-            "method_not_allowed", f"{path} takes {allowed}, not {method}", allow=allowed
+            "method_not_allowed", f"{path} supports {allowed}, not {method}", allow=allowed
         )
     return not_found(request)
 

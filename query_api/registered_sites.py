@@ -73,9 +73,9 @@ async def change_site(site_id: AllowedManager, service: Service, body: JsonBody)
 
 @router.delete(_SITE, status_code=204, response_class=Response, summary="Remove a site.")
 async def remove_site(site_id: AllowedManager, service: Service) -> None:
-    """Delete its registration, keys, tokens and subscriptions; `headrace sites remove` also data.
+    """Delete its registration, keys, tokens and subscriptions.
 
-    Also succeeds if the site is not registered.
+    Also succeeds if the site is not registered. `headrace sites remove` also deletes its data.
     """
     await service.remove(site_id)
 

@@ -34,7 +34,7 @@ def normalize_brokers(text: str) -> str:
 
 def _broker(entry: str) -> tuple[str, int]:
     if not entry:
-        raise ValueError("names no broker, or has one comma too many: write host:port,host:port")
+        raise ValueError("names no broker, or has an extra comma: write host:port,host:port")
     if "://" in entry:
         raise ValueError(f"has a scheme, {entry.partition('://')[0]}://: write only host:port")
     if entry[0] in "\"'`" or entry[-1] in "\"'`":

@@ -1,7 +1,7 @@
 """The registry of event types.
 
 Types and fields are those of the Revlytics event API ("Event ingestion"); `inp` and the fields of
-`payment` are our extensions. To add a type, add a row here and an example in
+`payment` are extensions. To add a type, add a row here and an example in
 `examples/valid/<type>/`; contract tests report what is missing.
 """
 
@@ -65,7 +65,7 @@ EVENT_TYPES: dict[str, EventType] = {
 #: A visit of one pageview and otherwise only these types is a bounce.
 PASSIVE_TYPES = frozenset(name for name, event_type in EVENT_TYPES.items() if event_type.is_passive)
 
-#: The `type` header of a tick: a heartbeat record without key and value that advances the stream
+#: The `type` header of a punctuation record, which has no key and no value, and advances the stream
 #: time of an idle partition (design D8).
 TICK = "tick"
 #: The `type` header of an erasure: a record without value that deletes the results of the session

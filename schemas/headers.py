@@ -8,7 +8,7 @@ from typing import NamedTuple
 EVENT_ID = "id"
 #: The event's id as text, for consumers outside this project. Earlier versions did not write it.
 EVENT_ID_TEXT = "event-id"
-#: The event type's name, or `tick`.
+#: The event type's name, `erase`, or `tick` for a punctuation record.
 TYPE = "type"
 #: The trace that the record is a part of (W3C Trace Context), if that is sampled.
 TRACEPARENT = "traceparent"

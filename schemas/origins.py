@@ -60,7 +60,7 @@ def normalized_pattern(text: str) -> str:
     """Return a pattern for `Origins` as browsers write it: lower case, ASCII, no default port.
 
     Raises ValueError if it is not an origin without a path, or a host without a port; the message
-    says what is right.
+    says what is allowed.
     """
     pattern = _pattern(text)
     name = pattern.host.removeprefix("*.")
@@ -72,7 +72,7 @@ def normalized_pattern(text: str) -> str:
         normal += f":{pattern.port}"
     authority = text.rpartition("://")[2].strip().removesuffix("/")
     if _MORE.search(authority):
-        raise ValueError(f"must be an origin, without a user, path and query: {normal}")
+        raise ValueError(f"must be an origin, without a user, path or query: {normal}")
     if not pattern.scheme and ":" in authority:
         raise ValueError(
             f"must be an origin with a scheme, because it has a port: https://{normal}"
@@ -81,7 +81,7 @@ def normalized_pattern(text: str) -> str:
 
 
 def parse_origin(url: str) -> Origin | None:
-    """Return the origin of an absolute http or https URL; None for other texts."""
+    """Return the origin of an absolute http or https URL; None for other text."""
     try:
         parts = can_ada.parse(url)
     except (ValueError, TypeError):  # TypeError: lone surrogates

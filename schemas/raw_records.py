@@ -12,7 +12,7 @@ _ID_BYTES = 16
 
 
 def dead_letter_reason(key: bytes | None, headers: Headers) -> tuple[DeadLetterReason, str] | None:
-    """Return why a record is not an event, as reason and detail; None if it is. Excludes ticks."""
+    """Return why a record that is no punctuation is not an event, as reason and detail, or None."""
     name, event_id = find(headers, TYPE), find(headers, EVENT_ID)
     if name is None:
         return DeadLetterReason.BAD_HEADERS, f"no header {TYPE!r}"

@@ -12,7 +12,7 @@ _URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
 
 
 class SchemaRegistrySettings(BaseModel):
-    """A schema registry, whose schema ids records are then written with."""
+    """A schema registry. Records are written with its schema ids."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -218,7 +218,7 @@ class StreamsSettings(_Group):
         30.0,
         gt=0,
         le=3600,
-        description="interval of the ticks that advance the stream time of idle partitions",
+        description="interval of the punctuation that advances the stream time of idle partitions",
     )
     max_states: int = Field(
         250_000,
@@ -298,7 +298,7 @@ class WebhooksSettings(_Group):
 
 
 class RetentionSettings(_Group):
-    """Retention in SQL, purged hourly by the role `sinks`. 0 keeps rows for ever."""
+    """Retention in SQL, purged hourly by the role `sinks`. 0 keeps rows forever."""
 
     events_days: int = Field(0, ge=0, le=36_500, description="how many days events are kept")
     sessions_days: int = Field(

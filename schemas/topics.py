@@ -27,7 +27,7 @@ _EVENTS_MS = 7 * _DAY_MS
 #: visits is smaller than this, too.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 
-#: Topic configs that a cluster may refuse, with the consequence of another value.
+#: Topic configs that a cluster may reject, with the consequence of another value.
 OPTIONAL_CONFIGS = {
     "min.compaction.lag.ms": "a role that was down for long may miss deleted states",
     "segment.ms": "compaction starts later, so the topic needs more disk space",
@@ -40,7 +40,7 @@ class Topic:
     """A topic: its name, key format, Avro record and cleanup policy.
 
     With `retention_ms`, a compacted topic keeps the last record of each key for that long,
-    otherwise for ever.
+    otherwise forever.
 
     Timestamps are `LogAppendTime`, so stream time and retention depend on the broker's clock only.
     With `CreateTime`, it would reject batches of clients whose clock is an hour ahead.
@@ -91,28 +91,28 @@ _BY_SESSION = "site_id:session_id"
 
 EVENTS_RAW = Topic(
     "events-raw",
-    "accepted events, and the ticks that advance the stream time of idle partitions",
+    "accepted events, and punctuation records, which advance the stream time of idle partitions",
     key=_BY_SESSION,
     record="RawEvent",
     retention_ms=_EVENTS_MS,
 )
 EVENTS_SESSION = Topic(
     "events-session",
-    "deduplicated events, for sessions and live counters, and ticks",
+    "deduplicated events, for sessions and live counters, and punctuation records",
     key=_BY_SESSION,
     record="RawEvent",
     retention_ms=_EVENTS_MS,
 )
 EVENTS_PAGELEAVE = Topic(
     "events-pageleave",
-    "pageleave events, for time on page, and ticks",
+    "pageleave events, for time on page, and punctuation records",
     key=_BY_SESSION,
     record="RawEvent",
     retention_ms=_EVENTS_MS,
 )
 EVENTS_ALERT = Topic(
     "events-alert",
-    "payments and errors, for alerts, and ticks",
+    "payments and errors, for alerts, and punctuation records",
     key="site_id",
     record="RawEvent",
     retention_ms=_EVENTS_MS,

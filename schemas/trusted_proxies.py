@@ -47,7 +47,7 @@ class TrustedProxies:
         return self._nearest(peer, headers, b"x-forwarded-proto", "proto").lower() == "https"
 
     def host(self, peer: str, headers: Iterable[RawHeader]) -> str:
-        """Return the host, with a port if any, that a trusted proxy was asked for; else ""."""
+        """Return the host, with a port if any, that the client requested from a proxy; else ""."""
         return self._nearest(peer, headers, b"x-forwarded-host", "host")
 
     def _nearest(

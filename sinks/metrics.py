@@ -20,7 +20,7 @@ class Latencies:
         self.by_agent = {agent: Buckets(LATENCY_SECONDS) for agent in SINK_STAGES}
 
     def observe(self, agent: str, records: Iterable[Any], now: float) -> None:
-        """Count records that were committed at `now` (s), without ticks and tombstones."""
+        """Count records committed at `now` (s), without punctuation records and tombstones."""
         buckets = self.by_agent[agent]
         # Records that Kafka appended together have the same time.
         times = Counter(record.timestamp for record in records if record.value is not None)

@@ -1,4 +1,4 @@
-"""The role `streams`: its agents on one worker, and the ticks."""
+"""The role `streams`: its agents on one worker, and the punctuation."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,12 +29,12 @@ from streams.engine.lost_records import Flow, route_again
 from streams.engine.producer import OutRecord
 from streams.engine.worker import Worker
 
-#: The consumer group, before its prefix: never renamed.
+#: The consumer group, without prefix. Never rename it.
 APP_ID = "headrace-streams"
 
 
 def flow() -> Flow:
-    """Return what the router reads, and where it sends it; only alerts leave the partition."""
+    """Return the router's source and output topics; only events for alerts change the partition."""
     return Flow(
         EVENTS_RAW.name,
         [EVENTS_SESSION.name, EVENTS_PAGELEAVE.name, EVENTS_ALERT.name],
@@ -43,9 +43,9 @@ def flow() -> Flow:
 
 
 async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
-    """Work until `stop` is set; raises what ended it when it was something else.
+    """Run the role until `stop` is set; raises fatal errors.
 
-    `watch` is called with the worker before it starts, to report its readiness.
+    Calls `watch` with the worker before it starts, for readiness checks.
     """
     kafka = settings.kafka
     await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
@@ -82,14 +82,14 @@ def build(settings: Settings, epoch: Epoch) -> Worker:
         worker, subscriptions, follower.complete, settings.query.public_url or None
     )
     count_discarded.register(worker, kafka, kafka.partitions)
-    _tick(worker, settings.streams.tick_seconds)
+    _punctuate(worker, settings.streams.tick_seconds)
     return worker
 
 
-def _tick(worker: Worker, seconds: float) -> None:
-    """Send ticks to the partitions that this worker owns, behind whatever waits there."""
+def _punctuate(worker: Worker, seconds: float) -> None:
+    """Send punctuation records to the partitions of `events-raw` that this worker owns."""
 
-    async def tick() -> None:
+    async def punctuate() -> None:
         record = OutRecord(None, None, ((TYPE, TICK.encode()),))
         await asyncio.gather(
             *(
@@ -98,7 +98,7 @@ def _tick(worker: Worker, seconds: float) -> None:
             )
         )
 
-    worker.every(seconds, tick)
+    worker.every(seconds, punctuate)
 
 
 def partitioner(partitions: int) -> Callable[[bytes], int]:

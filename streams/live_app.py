@@ -1,7 +1,7 @@
-"""The role `live`: live counters, on a worker of its own.
+"""The role `live`: live counters, on a separate worker.
 
-Its group's offsets mean nothing: it begins where the last 30 minutes begin, so its windows are
-right after any restart, and neither holds back nor restarts the exact jobs.
+It ignores the offsets of its group: after each assignment it reads the last 30 minutes, so its
+windows are complete after any restart. It does not delay the role `streams`.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from streams.engine.offset_range import offset_ranges_since
 from streams.engine.worker import Worker
 from streams.live_metrics import LiveMetrics
 
-#: The consumer group, before its prefix: never renamed.
+#: The consumer group, without prefix. Never rename it.
 APP_ID = "headrace-live"
 
-#: A minute more than is counted: this clock may not be the broker's.
+#: A minute more than is counted, because the clocks of worker and broker may differ.
 _BACK_MS = (LIVE_MINUTES + 1) * 60_000
 
 
 async def run(settings: Settings, stop: asyncio.Event, watch: Callable[[Worker], None]) -> None:
-    """Count until `stop` is set; raises what ended it when it was something else.
+    """Run the role until `stop` is set; raises fatal errors.
 
-    `watch` is called with the worker before it starts, to report its readiness.
+    Calls `watch` with the worker before it starts, for readiness checks.
     """
     kafka = settings.kafka
     cluster = await wait_for_cluster(kafka, TOPICS, kafka.partitions, stop)
@@ -46,7 +46,7 @@ def build(kafka: KafkaSettings, epoch: int) -> Worker:
     counting = count_live.Counting()
 
     async def positions(sources: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Read from where the windows begin; what was committed says nothing."""
+        """Return the offsets at which the windows begin, instead of the committed ones."""
         since_ms = int(time.time() * 1_000) - _BACK_MS
         ranges = await offset_ranges_since(
             kafka, EVENTS_SESSION.name, [tp.partition for tp in sources], since_ms

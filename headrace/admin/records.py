@@ -51,7 +51,7 @@ async def records_between(
 
 
 async def records_from(consumer: Any, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
-    """Yield the records from `starts` on, for ever, in order of each partition."""
+    """Yield the records from `starts` on, forever, in order of each partition."""
     _seek(consumer, starts)
     while True:
         fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_POLL_RECORDS)

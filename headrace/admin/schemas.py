@@ -147,7 +147,7 @@ async def _reserve(registry: SchemaRegistry) -> bool:
             if await registry.register(RESERVED, _placeholder(LAST_ID), LAST_ID) == LAST_ID:
                 return True
     except RegistryError:
-        pass  # it lets nobody choose, or the id is taken
+        pass  # the registry does not allow chosen ids, or the id is taken
     for number in range(2 * LAST_ID):
         if await registry.register(RESERVED, _placeholder(number)) > LAST_ID:
             return False

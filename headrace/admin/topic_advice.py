@@ -1,4 +1,4 @@
-"""What to do if Kafka refuses to create a topic."""
+"""What to do if Kafka rejects the creation of a topic."""
 
 from aiokafka.errors import (
     InvalidPartitionsError,
@@ -41,7 +41,7 @@ def _config_advice(refused: str | None, kafka: KafkaSettings, *, minimal: bool) 
     if refused is not None:
         return f"headrace needs {refused}: let the cluster's administrator create the topic"
     if minimal:
-        return "The administrator of the cluster can tell which config it refuses"
+        return "The administrator of the cluster can say which config it rejects"
     names = ", ".join(OPTIONAL_CONFIGS)
     return f"`headrace topics create --minimal` leaves {names} to the cluster"
 

@@ -65,8 +65,8 @@ def _differences(
         yield Difference(
             topic.name,
             f"has {counted(len(partitions), 'partition')}, not {kafka.partitions}",
-            f"set HEADRACE_KAFKA__PARTITIONS to {len(partitions)} if all topics have as many; the "
-            "number is fixed when the topics are created",
+            f"set HEADRACE_KAFKA__PARTITIONS to {len(partitions)} if all topics have as many; "
+            "`headrace repartition` adds partitions",
         )
     replicas = min(len(one["replicas"]) for one in partitions)
     if replicas < kafka.replication_factor:

@@ -1,4 +1,4 @@
-"""Read compacted topics as a whole."""
+"""Read the last record of each key of compacted topics."""
 
 import logging
 from typing import TypeVar
@@ -47,7 +47,7 @@ async def latest_values(kafka: KafkaSettings, topic: Topic) -> dict[bytes, bytes
 
 
 async def latest_records(kafka: KafkaSettings, topic: Topic, kind: type[R]) -> dict[str, R]:
-    """Return the last record of each key of a topic that is not deleted.
+    """Return the last record of each key of a topic, without deleted keys.
 
     Skips and logs records that cannot be decoded.
     """

@@ -42,9 +42,9 @@ async def update_settings(
 def routed_retention(
     topic: Topic, configs: Mapping[str, str], raw: Mapping[str, str]
 ) -> str | None:
-    """Return the `retention.ms` that a routed topic needs, None if it suffices.
+    """Return the `retention.ms` to set on a routed topic; None if the present one suffices.
 
-    `raw` are the settings of `events-raw`.
+    `raw` contains the settings of `events-raw`.
     """
     if topic not in _ROUTED:
         return None

@@ -84,7 +84,7 @@ async def _find_missing(admin: AIOKafkaAdminClient, partitions: int) -> list[Top
             raise UserError(
                 f"The topic {state.topic.name} has "
                 f"{counted(state.partitions or 0, 'partition')}, not {partitions}. "
-                "It determines the partition of each session. "
+                "The number determines the partition of each session. "
                 f"Use {state.partitions} (`--partitions`, or HEADRACE_KAFKA__PARTITIONS), or run "
                 "`headrace repartition` to get more"
             )
@@ -98,7 +98,7 @@ async def _create(
         [_new_topic(topic, kafka, minimal=minimal) for topic in topics]
     )
     for name, code, *rest in response.topic_errors:
-        # Another process may have created it in between.
+        # Another process may have created it in the meantime.
         if code not in (0, TopicAlreadyExistsError.errno):
             detail = rest[0] if rest and rest[0] else for_code(code).__name__
             advice = creation_advice(code, detail, kafka, minimal=minimal)

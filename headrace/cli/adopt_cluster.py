@@ -20,7 +20,7 @@ def adopt_cluster(
         bool,
         typer.Option(
             "--force",
-            help="Adopt the cluster even if the database belongs to it: topics were recreated.",
+            help="Adopt the cluster even if the database belongs to it, if topics were recreated.",
         ),
     ] = False,
     data_dir: DataDirOption = DEFAULT,

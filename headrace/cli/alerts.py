@@ -109,21 +109,21 @@ def send_test_message(subscription_id: _Id, data_dir: DataDirOption = DEFAULT) -
 
 @alerts.command("pause")
 def pause_subscription(subscription_id: _Id, data_dir: DataDirOption = DEFAULT) -> None:
-    """Send no more messages, also not those that are waiting, until `headrace alerts resume`."""
+    """Stop sending messages, including pending ones, until `headrace alerts resume`."""
     _change(data_dir, subscription_id, {"enabled": False})
     typer.echo(f"{subscription_id} is paused.")
 
 
 @alerts.command("resume")
 def resume_subscription(subscription_id: _Id, data_dir: DataDirOption = DEFAULT) -> None:
-    """Send messages again, of alerts from now on."""
+    """Send messages again, for alerts from now on."""
     _change(data_dir, subscription_id, {"enabled": True})
     typer.echo(f"{subscription_id} is enabled; it takes effect within 5 s.")
 
 
 @alerts.command("remove")
 def remove_subscription(subscription_id: _Id, data_dir: DataDirOption = DEFAULT) -> None:
-    """Delete a subscription, and cancel its messages that are waiting."""
+    """Delete a subscription, and cancel its pending messages."""
     from headrace.ops.services import use_subscriptions
 
     name = str(subscription_id)
@@ -145,7 +145,7 @@ def _missing(subscription_id: str) -> str:
 
 
 def _params(given: list[str]) -> dict[str, Any]:
-    """Return the parameters of `NAME=VALUE`; a value that is no JSON is a text."""
+    """Return the parameters of `NAME=VALUE`; a value that is not JSON is a string."""
     import msgspec
 
     params: dict[str, Any] = {}

@@ -43,10 +43,10 @@ def backup(file: _FileArgument, data_dir: DataDirOption = DEFAULT) -> None:
 
 def restore(
     file: _FileArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Replace the database by a backup; visitors that were erased since stay erased.
+    """Replace the database with a backup; visitors that were erased since then stay erased.
 
     Stop all roles first. The local broker is started if needed. Safe to repeat. Needs pg_restore
     and psql if the database is PostgreSQL.
@@ -64,8 +64,8 @@ def restore(
     database = database_settings(data_dir)
     if not yes and asyncio.run(ops.has_events(database)):
         typer.confirm(
-            f"Replace the database {database.redacted} by the backup {_describe(manifest)}? What "
-            "it has beyond the backup, and Kafka does not have any more, is lost.",
+            f"Replace the database {database.redacted} with the backup {_describe(manifest)}? Data "
+            "that is newer than the backup, and no longer in Kafka, is lost.",
             abort=True,
         )
     with _open_stopped(data_dir) as settings:

@@ -1,4 +1,4 @@
-"""`headrace blocks`: visitors and users whose events `headrace erase --block` rejects."""
+"""`headrace blocks`: the visitors and users that `headrace erase --block` has blocked."""
 
 import asyncio
 from typing import Annotated
@@ -9,7 +9,7 @@ from headrace.cli.target import checked_site
 from headrace.local.data_dir_option import DEFAULT, DataDirOption
 
 blocks = typer.Typer(
-    help="List and remove blocks, by which the events of erased persons are rejected.",
+    help="List and remove blocks, which reject the events of erased persons.",
     no_args_is_help=True,
 )
 

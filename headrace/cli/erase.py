@@ -30,12 +30,12 @@ def erase(
             "--block", help="Reject later events with these ids, until `headrace blocks remove`."
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Delete a person's sessions, or with --site alone everything of a site.
 
-    Rows in SQL and state in Kafka, while everything runs. Safe to repeat.
+    Deletes rows in SQL and state in Kafka while headrace runs. Safe to repeat.
     """
     import asyncio
 

@@ -1,4 +1,4 @@
-"""`headrace repartition`: more partitions in the same cluster."""
+"""`headrace repartition`: add partitions to the topics of a cluster."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

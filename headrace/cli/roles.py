@@ -61,8 +61,8 @@ def web(
 ) -> None:
     """Run `api` and `query` in one process, for `headrace up`.
 
-    `status_dir` is the directory with the status files of the workers of the other roles, which
-    are `worker`. `peer` are all web processes that share the port; `name` is this one.
+    `status_dir` has the status files of the workers of the other roles, whose names are `worker`.
+    `peer` are the names of all web processes that share the port, `name` that of this process.
     """
     from prometheus_client import REGISTRY, CollectorRegistry
 

@@ -25,7 +25,7 @@ RegistryOption = Annotated[
 
 @schemas.command("list")
 def list_schemas() -> None:
-    """Show the schemas: id, record, file, and the topics whose records have it."""
+    """List the schemas with their ids, records, files and topics."""
     from rich.table import Table
 
     from headrace.local.data_dir import read_settings
@@ -77,11 +77,11 @@ def register_schemas(registry: RegistryOption = None) -> None:
     settings = admin.with_url(read_settings().schema_registry, registry)
     (ids, added) = asyncio.run(admin.register_schemas(settings))
     others = {own: registered for own, registered in ids.items() if own != registered}
-    typer.echo(f"{counted(added, 'schema')} registered; {len(ids) - added} were already.")
+    typer.echo(f"{counted(added, 'schema')} registered; {len(ids) - added} existed already.")
     if not others:
         typer.echo("All have headrace's ids.")
         return
-    table = Table("id of headrace", "id of the registry", "file")
+    table = Table("headrace's id", "the registry's id", "file")
     for own, registered in others.items():
         table.add_row(str(own), str(registered), SCHEMA_FILES[own])
     table_console().print(table)

@@ -20,7 +20,7 @@ _Origins = Annotated[
         "--origin",
         metavar="ORIGIN",
         help="An origin whose pages may send events: https://shop.example, or *.shop.example for "
-        "subdomains; may be repeated. Without it, pages of all origins may.",
+        "subdomains; may be repeated. (default at registration: all origins)",
     ),
 ]
 _RequireKey = Annotated[
@@ -72,7 +72,7 @@ def add_site(
     url = public_address(data_dir, read_settings())
     event = {"type": "pageview", "site_id": site, "session_id": "s1", "path": "/hello"}
     typer.echo(f"{site} is registered; its events are accepted within 5 s.\n")
-    typer.echo("The tag for its pages, for later: this version does not serve the script yet.\n")
+    typer.echo("The tag for its pages (not usable yet: this version does not serve the script):\n")
     typer.echo(f'  <script defer src="{url}/script.js" data-site="{site}"></script>\n')
     typer.echo("An event from the command line:\n")
     header = "-H 'Content-Type: application/json'"
@@ -142,7 +142,7 @@ def update_site(
     opt_out: _OptOut = None,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Change rules of a site. Given lists replace those that it has."""
+    """Change the rules of a site. A list that is given replaces the existing one."""
     from headrace.errors import UsageError
     from headrace.ops.services import use_sites
     from headrace.ops.sites import not_registered
@@ -156,18 +156,18 @@ def update_site(
         raise UsageError("Nothing to change: give at least one option")
     missing = not_registered(site)
     asyncio.run(use_sites(data_dir, lambda service: service.update(site, rules), missing))
-    typer.echo(f"{site} is changed; it takes effect within 5 s.")
+    typer.echo(f"The rules of {site} are changed, with effect within 5 s.")
 
 
 @sites.command("remove")
 def remove_site(
     site: _Site,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
     """Delete a site with its keys, tokens, subscriptions and all of its data.
 
-    headrace has to run. Safe to repeat.
+    headrace must be running. Safe to repeat.
     """
     from rich.console import Console
 
@@ -199,7 +199,7 @@ def _rules(
     visitor_ids: bool | None,
     opt_out: bool | None,
 ) -> dict[str, Any]:
-    """Return the rules that options give, as the body of a request."""
+    """Return the rules that the options set, as a request body."""
     rules = {
         "origins": origins,
         "require_key": [] if require_key == ["none"] else require_key,

@@ -33,7 +33,7 @@ def up(
     partitions: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1000, help="Partitions per topic, fixed at first start. (default: 4)"
+            min=1, max=1000, help="Partitions per topic, at the first start. (default: 4)"
         ),
     ] = None,
     streams: _Workers = None,

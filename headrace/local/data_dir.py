@@ -128,7 +128,7 @@ class DataDir:
         return in_order({role} | found)
 
     def remove_run_files(self, roles: Iterable[str]) -> None:
-        """Remove the files by which the workers of these roles report, and their pid files."""
+        """Remove the status, metrics and pid files of the workers of these roles."""
         for role in roles:
             for pattern in (f"{role}.*", f"{role}-*.*"):
                 for file in (self.root / "run").glob(pattern):
@@ -139,14 +139,14 @@ class DataDir:
 def read_settings(data_dir: Path | None = None) -> Settings:
     """Read the settings; apply the topic prefix and the schema registry.
 
-    Raises UserError for an invalid setting. What is not set is taken from the options that
-    `headrace up` has saved in `data_dir`.
+    Settings that are not set default to the options that `headrace up` has saved in `data_dir`.
+    Raises UserError for an invalid setting.
     """
     return load_saved(data_dir).settings
 
 
 def load_saved(data_dir: Path | None) -> Loaded:
-    """Return what `read_settings` returns, and the saved options that it includes."""
+    """Read the settings like `read_settings`; also return the saved options in effect."""
     try:
         settings = load_settings()
         if settings.kafka.security_protocol != "PLAINTEXT":

@@ -1,4 +1,4 @@
-"""The options of `headrace up` that its data directory remembers, for all commands with it."""
+"""The options of `headrace up` that are saved for all commands with its data directory."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -11,7 +11,7 @@ from sinks.paging import Slice
 #: The receiver has 15 s to respond.
 _TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.2
-#: The test delivery is among so many that are newest.
+#: How many of the newest deliveries are searched for the test delivery.
 _NEWEST = 1_000
 
 

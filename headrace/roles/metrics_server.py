@@ -1,4 +1,4 @@
-"""The server of `/healthz`, `/readyz` and `/metrics` on a port of its own.
+"""The server of `/healthz`, `/readyz` and `/metrics` on a separate port.
 
 It runs in a thread, so that it responds while the role's event loop is busy.
 """
@@ -25,7 +25,7 @@ def serve_metrics(
     """Serve while the context is open, if the settings have a port.
 
     `/readyz` responds with the first reason of `checks`, which are called in another
-    thread. Raises `UserError` if the address cannot be listened on.
+    thread. Raises `UserError` if it cannot listen on the address.
     """
     if not settings.port:
         yield

@@ -39,7 +39,7 @@ class SiteRules:
 class Sites:
     """The rules by site id, updated from the topic `sites`. Reading them does no I/O.
 
-    `is_loaded` is False until the topic was read to its end: then a site that is not here is not
+    `is_loaded` is False until the topic was read to its end: after that, a missing site is not
     registered.
     """
 

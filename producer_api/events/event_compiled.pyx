@@ -257,7 +257,7 @@ cdef object microseconds(str text):
 
 
 cdef bint is_recent(int64_t timestamp, int64_t received) noexcept:
-    """Return whether a timestamp is not clamped (`resolve_event_time`)."""
+    """Return True if a timestamp is not clamped (`resolve_event_time`)."""
     return received - MAX_AGE <= timestamp <= received + MAX_LEAD
 
 

@@ -11,7 +11,7 @@ _COUNTRY_HEADERS = (b"cf-ipcountry", b"x-vercel-ip-country", b"cloudfront-viewer
 
 
 class Clients:
-    """Reads the clients of requests. Headers about them count from trusted proxies only."""
+    """Reads the clients of requests. Forwarding headers are trusted from proxies only."""
 
     def __init__(self, proxies: TrustedProxies) -> None:
         self.proxies = proxies
@@ -21,7 +21,7 @@ class Clients:
     def read(self, headers: Mapping[bytes, bytes], raw: Collection[RawHeader], peer: str) -> Client:
         """Return the client of a request from the address `peer`.
 
-        Names of headers are in lower case; `raw` has those that are repeated.
+        `headers` has lower-case names; `raw` also has repeated headers.
         """
         authorization = _text(headers, b"authorization")
         is_key = authorization[: len(_BEARER)].lower() == _BEARER

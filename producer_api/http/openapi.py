@@ -56,7 +56,7 @@ _SEND: Schema = {
     ],
 }
 _ERROR_MEMBERS: Schema = {
-    "error": {**_TEXT, "description": "A message for people."},
+    "error": {**_TEXT, "description": "A message for humans."},
     "code": {
         **_TEXT,
         "enum": [reason.code for reason in RejectReason],
@@ -239,7 +239,7 @@ def _send_many() -> Schema:
     return {
         **_SEND,
         "operationId": "send_events",
-        "summary": "Send a batch of events; each is validated on its own.",
+        "summary": "Send a batch of events; each is validated separately.",
         "description": f"At most {MAX_EVENTS:,} events and {MAX_BATCH_BYTES:,} bytes.",
         "requestBody": _body("Batch", [_EXAMPLE], "application/json", "application/x-ndjson"),
         "responses": {

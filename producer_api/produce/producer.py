@@ -29,7 +29,7 @@ _STALE_SECONDS = 30.0
 #: As well as errors whose `retriable` is true.
 _ALSO_RETRIABLE = (KafkaTimeoutError, ProducerClosed)
 
-#: How long a refusal is reported after the last batch that was refused.
+#: How long a rejection is reported after the last batch that was rejected.
 _REFUSED_SECONDS = 30.0
 _REASONS = {
     Cause.LOGIN: RejectReason.KAFKA_LOGIN_FAILED,

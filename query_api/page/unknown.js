@@ -20,7 +20,7 @@ export async function hasEvents(site, get) {
 }
 
 export function showUnknown(site, others) {
-  setText(byId("unknown-title"), `No events of “${site}” yet`);
+  setText(byId("unknown-title"), `No events from “${site}” yet`);
   setText(byId("unknown-why"), "Is this the site_id that your tracker sends? "
     + "The dashboard appears as soon as its first event arrives.");
   linkSites(byId("unknown-sites"), others);

@@ -52,7 +52,7 @@ def _rows_of_event(event: RawEvent, record: InRecord, partition: int, epoch: int
 
 
 def _erasure_of_events(_: object, record: InRecord) -> Erasure | None:
-    """Return the erasure that a record of `events-raw` requests; None for a tick."""
+    """Return the erasure that a record of `events-raw` requests; None for a punctuation record."""
     if find(record.headers, TYPE) != ERASE.encode():
         return None
     site, _, session = record.key.decode().partition(":")
@@ -141,8 +141,8 @@ def _rows_of(
 ) -> list[SourcedRow]:
     """Return the rows of records with their offsets; dead-letter records that cannot be decoded.
 
-    Append erasures to `erasures`, and omit earlier rows that they erase. Skip tombstones and ticks,
-    which have no value.
+    Append erasures to `erasures`, and omit earlier rows that they erase. Skip tombstones and
+    punctuation records, which have no value.
     """
     rows: list[SourcedRow] = []
     own: list[Erasure] = []

@@ -21,7 +21,7 @@ class Unavailable(Exception):  # noqa: N818 - names the condition
 
 Configuration = Subscription | ImportWindow | Site | BlockedId | ProcessStatus
 #: Publishes a record for a key, None for a tombstone. Returns when all in-sync replicas have it;
-#: raises `Unavailable` if they do not in time.
+#: raises `Unavailable` after a timeout.
 PublishConfiguration = Callable[[str, Configuration | None], Awaitable[None]]
 Publish = Callable[[str, Subscription | None], Awaitable[None]]
 

@@ -84,7 +84,7 @@ class Horizons(NamedTuple):
 
 
 class Retention:
-    """Purges old rows every hour. `days` maps names to retention periods; 0 means for ever."""
+    """Purges old rows every hour. `days` maps names to retention periods; 0 means forever."""
 
     def __init__(
         self,

@@ -174,7 +174,7 @@ class AlertRow(_Table, table=True):
         Index(None, "site_id", "seq", unique=True, **_ONLY_LISTED),
         Index("ix_alerts_site_id_raised_at", "site_id", "raised_at", "seq", **_ONLY_LISTED),
         Index("ix_alerts_site_id_rule", "site_id", "rule", "raised_at", "seq", **_ONLY_LISTED),
-        # Of all alerts, for their retention.
+        # Includes unlisted alerts; for the retention.
         Index("ix_alerts_site_id_raised_at_all", "site_id", "raised_at"),
         _STRICT,
     )

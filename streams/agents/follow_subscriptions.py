@@ -1,4 +1,4 @@
-"""subscriptions → the rules of raise_alerts: each worker knows all of them."""
+"""subscriptions → the rules of raise_alerts: each worker has all of them."""
 
 import logging
 
@@ -21,7 +21,7 @@ def follow(worker: Worker, kafka: KafkaSettings, subscriptions: Subscriptions) -
             name = (key or b"").decode()
             subscriptions.put(name, None if value is None else decode(value, Subscription))
         except (CodecError, ValueError) as error:
-            log.warning("a record of %s is left out: %r: %s", SUBSCRIPTIONS.name, key, error)
+            log.warning("skipping a record of %s: %r: %s", SUBSCRIPTIONS.name, key, error)
 
     table = GlobalTable(kafka, SUBSCRIPTIONS.name, None, apply)
     worker.background(table.run)

@@ -1,4 +1,4 @@
-"""events-alert → alerts: payments, new errors, too many errors; as subscriptions want them, too."""
+"""events-alert → alerts: payments, new errors and error rates, also those of subscriptions."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ from streams.domain.states import States
 from streams.engine.events import EventStream
 from streams.engine.worker import Worker
 
-#: The fields that the rules read, next to those that every event has.
+#: The fields that the rules read, in addition to those of every event.
 READS = (
     *("visitor_id", "user_id", "url", "path", "error_name", "error_message", "error_stack"),
     *("provider", "amount", "currency", "trust"),
@@ -23,7 +23,7 @@ def register(
     complete: Callable[[], Awaitable[None]],
     public_url: str | None = None,
 ) -> None:
-    """Register the agent and its table; no batch comes before `subscriptions` are `complete`.
+    """Register the agent and its table. Batches are processed once `subscriptions` are `complete`.
 
     Alerts link to the dashboard at `public_url`.
     """

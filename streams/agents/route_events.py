@@ -73,7 +73,8 @@ def register(
                 continue
             routed = (*headers, *src.headers())
             if find(record.headers, EXCLUDED) is not None:
-                batch.emit(EVENTS_SESSION.name, batch.partition, record.key, None, _tick(routed))
+                punctuation = _punctuation_headers(routed)
+                batch.emit(EVENTS_SESSION.name, batch.partition, record.key, None, punctuation)
             else:
                 for topic in routes[name or b""]:
                     batch.emit(topic.name, batch.partition, record.key, record.value, routed)
@@ -83,8 +84,8 @@ def register(
                     batch.emit(*place, site, record.value, routed)
 
 
-def _tick(routed: Headers) -> Headers:
-    """Return the headers of a tick with the id of an event that is stored, but not counted.
+def _punctuation_headers(routed: Headers) -> Headers:
+    """Return the headers of a punctuation record with the id of an event that is not counted.
 
     It restores the id after a restart: of several events with one id, the first one decides whether
     it counts, as in SQL.

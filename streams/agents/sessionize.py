@@ -8,7 +8,7 @@ from streams.domain.states import States
 from streams.engine.events import EventStream, now_ms
 from streams.engine.worker import Worker
 
-#: The fields that the rules read, next to those that every event has.
+#: The fields that the rules read, in addition to those of every event.
 READS = (
     *("visitor_id", "user_id", "url", "path", "hostname", "referrer", "utm", "trust"),
     *("source", "channel", "country", "region", "browser", "os", "device"),

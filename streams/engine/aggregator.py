@@ -26,7 +26,7 @@ class Aggregator(Protocol[S_contra]):
         """
 
     def advance(self, src: Source) -> bool:
-        """Advance stream time, for each event and tick.
+        """Advance stream time, for each event and punctuation record.
 
         Return True if more states may be due: it is then called again.
         """

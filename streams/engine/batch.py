@@ -38,11 +38,11 @@ class InRecord(Protocol):
 
     @property
     def key(self) -> Any:
-        """The key (bytes); None for a tick, or a record that headrace did not write."""
+        """The key (bytes); None for punctuation, or a record that headrace did not write."""
 
     @property
     def value(self) -> bytes | None:
-        """The value; None for a tombstone or a tick."""
+        """The value; None for a tombstone or punctuation."""
 
     @property
     def headers(self) -> Headers:

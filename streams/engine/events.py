@@ -1,4 +1,4 @@
-"""Decode the records of a routed topic: events with their source offset, ticks and erasures."""
+"""Decode the records of a routed topic: events with their source, punctuation and erasures."""
 
 import asyncio
 import time
@@ -32,9 +32,9 @@ def now_ms() -> int:
 def read_events(
     batch: Batch, read: ReadEvent, times: StreamTime, epoch: int = 0
 ) -> Iterator[tuple[InRecord, Source, RawEvent | None]]:
-    """Yield each record with its source and its event, None for a tick or an erasure.
+    """Yield each record with its source and its event, None for punctuation or an erasure.
 
-    Records that cannot be decoded are rejected, and those of before the `epoch` are skipped.
+    Records that cannot be decoded are rejected, those of epochs before `epoch` are skipped.
     `times` limits the log time of the source.
     """
     begin = position(epoch, 0)

@@ -16,7 +16,7 @@ _POLL_MS = 1_000
 
 
 class LogTail:
-    """Reads the last `limit` offsets of a topic's partitions, in no consumer group.
+    """Reads the last `limit` offsets of a topic's partitions, without a consumer group.
 
     The next call continues from the end of the previous one. Offsets before `begin` are left out.
     """

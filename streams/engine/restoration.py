@@ -1,4 +1,4 @@
-"""Restoration of tables from their changelogs, with a consumer that is in no group."""
+"""Restoration of tables from their changelogs, with a consumer without a group."""
 
 import asyncio
 from collections.abc import Iterable

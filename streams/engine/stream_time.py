@@ -40,7 +40,7 @@ class StreamTime:
 
         A time ahead of both other clocks is reduced to 5 minutes ahead of them. A time more than 5
         minutes before those of earlier records, after a clock was set back, is raised to 5 minutes
-        before both. `received_ms` is None for a tick.
+        before both. `received_ms` is None for punctuation.
         """
         partition, offset, log_ms = src
         last, peak_ms, before_ms = self._seen.get(partition, (-1, 0, 0))

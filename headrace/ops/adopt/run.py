@@ -110,7 +110,7 @@ async def adopt(
         result.epoch = max(stored.last_epoch + 1, cluster.epoch)
         if result.epoch > MAX_EPOCH:
             raise UserError(f"No epoch is left: {MAX_EPOCH} clusters have been adopted")
-        on_step("erasing again what the database should not have any more")
+        on_step("repeating erasures of data that the database still has")
         erasures = await latest_records(settings.kafka, ERASURES, BlockedId)
         erase = partial(erase_again, erasures=erasures.values())
         async with connected(settings.database, _without_timeout) as database:

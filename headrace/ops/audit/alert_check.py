@@ -43,7 +43,7 @@ def is_erased(row: Row[Any]) -> bool:
 
 
 def hours_around(at_us: int) -> tuple[int, int, int]:
-    """Return the hours, by the broker's clock, in which a time of a server's clock can be."""
+    """Return the hours by the broker's clock in which a time by a server's clock can fall."""
     hour = at_us // 3_600_000_000
     return hour - 1, hour, hour + 1
 

@@ -39,7 +39,7 @@ class ReadingProgress(Progress):
 
     def show_retry(self, differing: int) -> None:
         """Show that rows are compared again."""
-        self.set_step(f"{counted(differing, 'row')} to compare again, once the sinks have settled")
+        self.set_step(f"{counted(differing, 'row')} to compare again, after a pause for the sinks")
 
 
 def verdict(findings: Sequence[Findings]) -> str:

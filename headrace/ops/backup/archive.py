@@ -127,7 +127,7 @@ def _open(file: Path) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Create an empty folder that only its owner can read, and delete it at the end.
 
-    What a killed command has left there is deleted before.
+    Deletes first what a killed command has left there.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)

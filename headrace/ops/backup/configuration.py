@@ -24,7 +24,7 @@ from sinks.sql.types import micros
 async def publish_topics(settings: Settings, topics: Topics) -> None:
     """Publish the blocked ids and erasures of a backup that the topics do not have.
 
-    Ids that were unblocked since stay so, until compaction removes their tombstones.
+    Ids that were unblocked since then stay unblocked, until compaction removes their tombstones.
     """
     blocked = await latest_values(settings.kafka, BLOCKED_IDS)
     erased = await latest_records(settings.kafka, ERASURES, BlockedId)
@@ -43,8 +43,8 @@ async def publish_topics(settings: Settings, topics: Topics) -> None:
 async def reconcile(settings: Settings, manifest: Manifest) -> None:
     """Make the topics of sites and subscriptions agree with the restored database.
 
-    What was deleted since the backup is published again, except of sites that were erased since:
-    they are removed from the database. What was changed since stays changed, such as revoked keys.
+    Sites and subscriptions that were deleted since the backup are published again, except erased
+    sites, which are removed from the database. Later changes stay, such as revoked keys.
     """
     removed = await _removed_sites(settings, manifest)
     await run_once(settings.database, partial(_remove_sites, site_ids=removed))

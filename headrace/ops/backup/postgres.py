@@ -50,7 +50,7 @@ async def dump(database: DatabaseSettings, copy: Path) -> Contents:
 
 
 async def replace(database: DatabaseSettings, copy: Path, statements: Sequence[str]) -> None:
-    """Replace headrace's tables by those of a dump, and run statements, in one transaction."""
+    """Replace headrace's tables with those of a dump, and run statements, in one transaction."""
     script = copy.with_suffix(".sql")
     options = ["--clean", "--if-exists", "--no-owner", "--no-privileges"]
     await asyncio.to_thread(_run, database, "pg_restore", [*options, f"--file={script}", str(copy)])

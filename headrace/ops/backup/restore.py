@@ -1,4 +1,4 @@
-"""Restore a backup: replace the database, then compute what Kafka has from it (ADR 77).
+"""Restore a backup: replace the database, then rebuild the derived topics from it (ADR 77).
 
 Until the end the database names no cluster that exists, so the sinks reject it. A restore that was
 interrupted can be repeated, or completed by `headrace adopt-cluster`.
@@ -27,8 +27,8 @@ from sinks.sql.tables import EventRow, TokenRow, table_of
 from sinks.sql.types import now_utc
 
 _EVENTS, _TOKENS = table_of(EventRow), table_of(TokenRow)
-#: What is changed in a restored database, in the schema `{0}`. Its cluster is one that does not
-#: exist, so the sinks reject it. Alerts get higher numbers than those since the backup, which
+#: The changes to a restored database, in the schema `{0}`. They assign it to a cluster that does
+#: not exist, so the sinks reject it. Alerts get higher numbers than those since the backup, which
 #: clients may have seen: they resume streams after the last one.
 _CHANGES = (
     "UPDATE {0}consumer_offsets SET cluster_id = '(restored from a backup)'",
@@ -79,7 +79,7 @@ async def restore(
     on_step: Callable[[str], None],
     on_rows: Callable[[int], None],
 ) -> RestoreResult:
-    """Replace the database by that of a backup, and adopt the cluster. Idempotent.
+    """Replace the database with that of a backup, and adopt the cluster. Idempotent.
 
     Raises `UserError` if workers are running, or Kafka, the database or the backup fails.
     """

@@ -21,7 +21,7 @@ _IN_USE = (
 async def dump(database: DatabaseSettings, copy: Path) -> Contents:
     """Copy the database to a new file, from one snapshot and without blocking writers.
 
-    The copy has no free pages, in which deleted rows could still be read.
+    The copy has no free pages, which could contain deleted rows.
     """
     check_exists(database)
     await asyncio.to_thread(_copy, sqlite_path(database.url), copy)
@@ -45,7 +45,7 @@ def check_integrity(path: Path) -> None:
 
 
 def replace(database: DatabaseSettings, copy: Path) -> None:
-    """Put a copy, which nothing has open, in the place of the database. Atomic.
+    """Replace the database with a copy that no process has open. Atomic.
 
     The write-ahead log of the replaced database is written back before, because SQLite would
     apply it to the new one. Raises UserError if a process has the database open.

@@ -52,7 +52,7 @@ def find_topic(name: str) -> Topic:
 async def read_topic(
     kafka: KafkaSettings, topic: Topic, start: Start, *, partition: int | None, follow: bool
 ) -> AsyncGenerator[Any]:
-    """Yield the records up to the current end, or for ever; in order of each partition.
+    """Yield the records up to the current end, or forever; in order of each partition.
 
     Raises UserError if Kafka fails, or the topic or partition does not exist; UsageError for an
     offset without a partition.

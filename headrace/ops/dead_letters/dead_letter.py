@@ -67,7 +67,7 @@ class DeadLetter:
 
     @property
     def is_replayable(self) -> bool:
-        """Whether a stage of headrace wrote it, which can process its record again."""
+        """Whether a stage of headrace wrote it, and can process its record again."""
         topic = STAGES.get(self.stage)
         if topic is None or self.origin is None:
             return False
@@ -75,7 +75,7 @@ class DeadLetter:
 
 
 def to_letter(record: Any) -> DeadLetter:
-    """Convert a record of a dead letter topic. Any header may be missing in foreign records."""
+    """Convert a record of a dead letter topic. Records of other programs may lack any header."""
     values = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     at_ms = _number(values.get(names.DLQ_AT))
     partition = _number(values.get(names.DLQ_PARTITION))

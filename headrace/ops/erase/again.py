@@ -1,6 +1,6 @@
 """Erase again, in a database that was restored from a backup.
 
-The roles are stopped: rows are deleted directly. What Kafka has is computed from them afterwards
+The roles are stopped: rows are deleted directly. The derived topics are rebuilt afterwards
 (`headrace.ops.adopt`).
 """
 

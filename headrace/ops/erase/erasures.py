@@ -30,7 +30,7 @@ def session_hash(site_id: str, session_id: str) -> str:
 
 
 def site_hash(site_id: str) -> str:
-    """Return the hash that stands for all of a site."""
+    """Return the hash that represents a whole site."""
     return hash_of(site_id, "site", "")
 
 

@@ -1,8 +1,8 @@
 """Erase a person or a site: alerts in SQL, then sessions and events through the log (ADR 67).
 
 An erasure is a record in `events-raw` for each session. The sinks delete the events, `sessionize`
-deletes the state, and the sinks delete the visits upon that. So nothing has to stop, a crash
-changes nothing, and what reads the log again erases again. Each step can be repeated.
+deletes the state, and then the sinks delete the visits. So no role has to stop, a crash loses
+nothing, and consumers that read the log again erase again. Each step can be repeated.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ T = TypeVar("T")
 _BATCH_SIZE = 500
 #: The ids of a record's visits take 37 KB.
 _VISITS_PER_RECORD = 1_000
-#: A person may be active while it runs.
+#: Repetitions, because a person may be active during the erasure.
 _ROUNDS = 3
 _APPLIED_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -87,7 +87,7 @@ async def erase(
     """Erase the selection while the pipeline runs; idempotent.
 
     `block` rejects later events with the ids. `on_step` is called with each step. Raises
-    `UserError` if the sinks or the streams do not run, or if Kafka or the database fails.
+    `UserError` if the sinks or the streams are not running, or if Kafka or the database fails.
     """
     receipt = Receipt()
     async with (
@@ -104,7 +104,7 @@ async def erase(
             if not found:
                 break
             receipt.add(found)
-            # Before anything is deleted, so that a backup made meanwhile does not bring it back.
+            # Before anything is deleted, so that a backup made in between does not restore it.
             site = selection.site_id
             erasures = (session_erasure(site, one.session_id, at) for one in found)
             await publish_erasures(producer, len(await cluster.partitions(ERASURES)), erasures)
@@ -146,7 +146,7 @@ async def _send(
     site_id: str,
     found: Sequence[FoundSession],
 ) -> None:
-    """Write an erasure for each session, behind all of its events."""
+    """Write an erasure for each session, after all of its events."""
     partition_of = partitioner(len(partitions))
     by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
     for one in found:
@@ -197,7 +197,7 @@ async def _write(settings: Settings, work: Callable[[Connection], T]) -> T:
 
 
 def _erase_rest(selection: Selection, receipt: Receipt, connection: Connection) -> None:
-    """Delete what is of a site, but of no session."""
+    """Delete the rows of a site that belong to no session."""
     for model in (PageDurationRow, AlertRow):
         table = table_of(model)
         gone = connection.execute(delete(table).where(table.c.site_id == selection.site_id))

@@ -23,7 +23,7 @@ def open_kafka(data_dir: Path, *, is_new: bool = False) -> Iterator[Settings]:
         return
     if not is_new and not (data_dir / "kafka" / "data").exists():
         raise UserError(
-            f"{data_dir.absolute()} has no data of Kafka: specify the --data-dir of `headrace up`, "
+            f"{data_dir.absolute()} has no Kafka data: specify the --data-dir of `headrace up`, "
             "or set HEADRACE_KAFKA__BOOTSTRAP_SERVERS"
         )
     with LocalKafka(data_dir):

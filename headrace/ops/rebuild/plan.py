@@ -106,7 +106,7 @@ def describe_page(state: PageDuration) -> tuple[Key, int]:
 def _complete(
     joined: Iterable[Joined[M]], began: Callable[[M], int], time_column: int, complete_from: int
 ) -> Iterator[Joined[M]]:
-    """Leave out the keys whose events may have been purged, and rows of before."""
+    """Leave out the keys whose events may have been purged, and their older rows."""
     for key, results, rows in joined:
         if all(began(result) >= complete_from for result in results or ()):
             left = [row for row in rows or () if row[time_column] >= complete_from]

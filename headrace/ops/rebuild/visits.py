@@ -13,7 +13,7 @@ def visit_records(
 ) -> Iterator[tuple[int, OutRecord]]:
     """Yield the flat visit of each row, and a tombstone for each deleted row, with its partition.
 
-    As the stream workers do, in the partition of the session.
+    The partition is that of the session, as for the stream workers.
     """
     for change in changes:
         partition = partition_of(":".join(map(str, change.key)).encode())

@@ -14,7 +14,7 @@ from streams.engine.log_tail import LogTail
 _TICK = TICK.encode()
 
 
-def is_tick(record: Any) -> bool:
+def is_punctuation(record: Any) -> bool:
     """Return True if a record only advances stream time."""
     return find(record.headers, TYPE) == _TICK
 
@@ -27,8 +27,8 @@ async def unprocessed(
 ) -> list[str]:
     """Return the partitions with unprocessed records, as phrases.
 
-    `next_offsets` are the offsets of the role, `ends` the end offsets. Ticks do not count: the
-    last ones follow the last record that a worker reads before it stops.
+    `next_offsets` are the offsets of the role, `ends` the end offsets. Punctuation does not
+    count: it may follow the last record that a worker reads before it stops.
     """
     behind = []
     for tp in partitions:
@@ -37,7 +37,7 @@ async def unprocessed(
             continue
         count = 0
         async for record in records_since(kafka, tp, begin):
-            count += record.offset < ends[tp] and not is_tick(record)
+            count += record.offset < ends[tp] and not is_punctuation(record)
         if count:
             behind.append(f"{count:,} in {tp.topic}/{tp.partition}")
     return behind

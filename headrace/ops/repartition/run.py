@@ -4,7 +4,7 @@ The partition of a key changes, and with it the order of positions in `events-ra
 are processed first, keyed states move to the partitions of their keys, and a new epoch begins.
 
 `events-raw` gets its partitions after the other topics, and the rows of `consumer_offsets` change
-last. Before that, workers refuse the topics, or sinks the epoch; the command can be repeated.
+last. Before that, workers reject the topics, or sinks the epoch; the command can be repeated.
 """
 
 import time
@@ -22,7 +22,7 @@ from headrace.ops.adopt.offsets import StoredOffsets, read_offsets
 from headrace.ops.rebuild.changelog import send
 from headrace.ops.rebuild.cluster import Cluster, open_cluster
 from headrace.ops.rebuild.run import open_producer
-from headrace.ops.repartition.drained import is_tick, records_since, unprocessed
+from headrace.ops.repartition.drained import is_punctuation, records_since, unprocessed
 from headrace.ops.repartition.states import MOVED, move_states, seed_router
 from headrace.ops.repartition.topics import grow, partition_counts
 from schemas.codec import encode
@@ -158,7 +158,7 @@ class _Repartitioning:
                 )
 
     async def run(self, counts: Mapping[str, int]) -> None:
-        """Add the partitions, move what belongs to keys, and begin the epoch."""
+        """Add the partitions, move states and ids by key, and begin the epoch."""
         total = self._result.partitions
         others = [name for name in counts if name != EVENTS_RAW.name]
         self._on_step("adding partitions")
@@ -201,7 +201,7 @@ class _Repartitioning:
             found = [
                 record
                 async for record in records_since(self._kafka, tp, self._stored.get(tp, 0))
-                if record.offset < start and not is_tick(record)
+                if record.offset < start and not is_punctuation(record)
             ]
             await send(
                 producer,

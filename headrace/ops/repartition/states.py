@@ -19,7 +19,7 @@ _BATCH_SIZE = 5_000
 
 
 class Moved(NamedTuple):
-    """A changelog whose states follow their keys; `part_of` returns the part that decides."""
+    """A changelog whose states follow their keys; `part_of` returns the deciding part of a key."""
 
     topic: Topic
     part_of: Callable[[bytes], bytes]

@@ -11,7 +11,7 @@ from headrace.errors import UserError
 MAX_LINE = 256 * 1024
 
 _BUFFER_BYTES = 256 * 1024
-#: UTF-32 before UTF-16: the mark of UTF-32-LE begins with that of UTF-16-LE.
+#: UTF-32 before UTF-16: the byte order mark of UTF-32-LE begins with that of UTF-16-LE.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -79,7 +79,7 @@ def _encoding(beginning: bytes) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if beginning.startswith(mark):
             return encoding
-    # Without a mark, assume that the file begins with ASCII characters.
+    # Without a byte order mark, assume that the file begins with ASCII characters.
     (first, second) = (beginning[:4:2], beginning[1:4:2])
     if len(second) == 2 and first.isascii() and second.isascii():  # noqa: PLR2004 - two characters
         if all(first) and not any(second):

@@ -11,14 +11,14 @@ from producer_api.events.derive.devices import DEVICE_PATTERNS, device_of
 
 
 class Browser(Struct, frozen=True, gc=False):
-    """What a user agent says."""
+    """The browser, operating system and device of a user agent."""
 
     name: str | None = None
     version: str | None = None
     os: str | None = None
     device: str | None = None
     is_bot: bool = False
-    #: Whether it is that of an HTTP library: its request is not that of a visitor.
+    #: Whether it is an HTTP library, whose requests are not those of visitors.
     is_library: bool = False
 
 
@@ -26,7 +26,7 @@ NO_BROWSER = Browser(is_library=True)
 
 
 def read_user_agent(user_agent: str) -> Browser:
-    """Return what a user agent says, which is never empty."""
+    """Parse a user agent, which must not be empty."""
     extractors = parser()
     browser = extractors.ua.extract(user_agent)
     system = extractors.os.extract(user_agent)

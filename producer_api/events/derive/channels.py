@@ -34,7 +34,7 @@ _REFERRAL = frozenset({"referral", "app", "link"})
 class Visitor(Struct, frozen=True, gc=False):
     """How a visitor came to the site. Texts are in lower case, and empty if absent.
 
-    It has no name of the source, so that visitors from many referrers are equal.
+    It does not contain the source's name, so that visitors from many referrers are equal.
     """
 
     has_source: bool = False

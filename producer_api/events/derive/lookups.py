@@ -20,7 +20,7 @@ _LANGUAGE = re.compile(r"\s*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:[,;]|$)")
 
 
 class Lookups:
-    """What an event's texts and the client's address stand for."""
+    """Looks up the meaning of an event's texts and of the client's address."""
 
     __slots__ = ("attribution", "browser", "host", "language", "page", "place", "visitor_of")
 

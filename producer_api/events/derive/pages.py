@@ -1,4 +1,4 @@
-"""What the URL of a page and of its referrer say: host, path, campaign and click ids."""
+"""The parts of the URLs of a page and its referrer: host, path, campaign and click ids."""
 
 from urllib.parse import unquote_plus
 

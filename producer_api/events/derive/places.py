@@ -1,4 +1,4 @@
-"""Country and region of an IP address, by an offline database."""
+"""Country and region of an IP address, from an offline database."""
 
 import re
 from collections.abc import Callable
@@ -30,13 +30,13 @@ FindPlace = Callable[[str], Place]
 
 
 def country_code(text: str) -> str | None:
-    """Return the country that a proxy reports; None if it is no ISO 3166-1 code."""
+    """Return the country that a proxy reports; None if it is not an ISO 3166-1 code."""
     code = text.strip().upper()
     return code if _COUNTRY.fullmatch(code) and code not in _NO_COUNTRIES else None
 
 
 def open_database(file: str) -> FindPlace:
-    """Return the lookup in a MaxMind database, or without one in the registries' allocations.
+    """Return the lookup in a MaxMind database; in the registries' allocations if `file` is empty.
 
     Raises `SettingsError` if the file is not a MaxMind database.
     """

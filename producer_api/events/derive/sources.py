@@ -18,7 +18,7 @@ _PAID_NAME = re.compile(r"(.+?)[-_ ]?ads?")
 _PAID_NAMES = frozenset({"adwords"})
 #: What GA4 calls the source of visitors without one.
 _NO_SOURCES = frozenset({"", "(direct)", "(none)", "(not set)"})
-#: The sources that a click id is of, if the event names no other; the surest first.
+#: The sources of click ids, used if the event names no source; the most reliable first.
 CLICK_SOURCES = {
     **dict.fromkeys(("gclid", "gbraid", "wbraid", "dclid"), "Google"),
     "msclkid": "Bing",

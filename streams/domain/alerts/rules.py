@@ -164,7 +164,7 @@ def is_over(quota: AlertState, src: Source) -> bool:
 def digest(quota: AlertState) -> tuple[AlertState, Alert]:
     """Return the state after the digest, and the alert that counts the errors over the quota.
 
-    Its event is that of the first of them.
+    Its event is the first of these errors.
     """
     count, site_id = len(quota.unseen), quota.site_id
     least = "At least " if count >= MAX_UNSEEN else ""

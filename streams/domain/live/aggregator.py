@@ -64,7 +64,7 @@ class LiveAggregator:
         return self._all_published or not self.sites
 
     def apply(self, event: RawEvent | None, src: Source, mono_ms: float) -> None:
-        """Count an event once; None is a tick, which only advances stream time."""
+        """Count an event once; None is punctuation, which only advances stream time."""
         self._clock.observe(src, mono_ms)
         if event is None or src.offset <= self._applied.get(src.partition, -1):
             return

@@ -31,7 +31,7 @@ class _Labels(NamedTuple):
     source: str | None = None
 
     def with_event(self, event: RawEvent) -> "_Labels":
-        """Return the labels with those of an event that were not known."""
+        """Return the labels, with the missing ones taken from an event."""
         found = (
             self.country or event.country,
             self.device or event.device,
@@ -171,9 +171,9 @@ def _with_event(run: _PassiveRun, event: RawEvent, seen: Seen, log_ms: int) -> _
 
 
 def _origin(known: _Session | _PassiveRun, event: RawEvent) -> tuple[str | None, frozenset[str]]:
-    """Return the host that a session came from, and the site's own hosts, with an event more.
+    """Return the referrer host of a session and the site's own hosts, after one more event.
 
-    The first that came counts, unless it turns out to be one of the site.
+    The first referrer counts, unless its host turns out to be one of the site.
     """
     came_from, own = known.came_from, known.own
     if not (named := own_hosts(event)) <= own:

@@ -174,7 +174,7 @@ async def test_allow_lists_all_methods_of_a_path(
         answer = await client.request(method, path)
 
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
-    assert method == "HEAD" or f"takes {allowed}, not {method}" in answer.json()["error"]
+    assert method == "HEAD" or f"supports {allowed}, not {method}" in answer.json()["error"]
 
 
 async def test_an_exception_is_logged_and_reported(

@@ -146,7 +146,7 @@ async def test_the_seq_of_a_deleted_alert_is_not_reused(writer: Writer, database
 
 
 async def test_a_batch_without_rows_advances_the_offset(writer: Writer) -> None:
-    """For example a batch of ticks."""
+    """For example a batch of punctuation records."""
     await writer.write(TOPIC, 0, 5, {}, expect_no_rejection)
 
     assert await writer.assign(TOPIC, 0) == 5

@@ -98,7 +98,7 @@ def test_an_unknown_site_is_reported_until_its_first_event(
     page.post("known", "s1")
     site_id = f"unknown-{theme}-{size[0]}"
     page.chrome.get(f"{page.address}&site={site_id}")
-    _until(page, "#unknown-title", f"No events of “{site_id}” yet")
+    _until(page, "#unknown-title", f"No events from “{site_id}” yet")
     _until(page, "#unknown-sites", "known")
     assert f'"site_id":"{site_id}"' in page.text("#unknown-example")
     assert page.text("#visitors") == ""

@@ -202,7 +202,7 @@ def test_the_commands_say_what_to_do(
 
     (code, shown) = run("register", "--registry", url)
     assert code == 0
-    assert f"{len(SCHEMA_FILES)} schemas registered; 0 were already." in shown
+    assert f"{len(SCHEMA_FILES)} schemas registered; 0 existed already." in shown
     assert f"Set HEADRACE_SCHEMA_REGISTRY__URL={url}" in shown
 
     monkeypatch.setenv("HEADRACE_SCHEMA_REGISTRY__URL", url)

@@ -69,7 +69,7 @@ def test_a_site_is_registered_shown_and_changed(run: Run, topic: dict[str, Site 
                   "--events-per-second", "0", "--exclude-bots")  # fmt: skip
     assert (changed.exit_code, changed.stdout) == (
         0,
-        "shop is changed; it takes effect within 5 s.\n",
+        "The rules of shop are changed, with effect within 5 s.\n",
     )
     site = topic["shop"]
     assert site is not None

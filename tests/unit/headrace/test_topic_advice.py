@@ -1,4 +1,4 @@
-"""What to do if a cluster refuses to create a topic."""
+"""What to do if a cluster rejects the creation of a topic."""
 
 import pytest
 from aiokafka.errors import (

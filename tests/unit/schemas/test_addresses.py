@@ -73,7 +73,7 @@ def test_a_broker_list_is_normalized(text: str, normalized: str) -> None:
     [
         ("", "names no broker"),
         (",", "names no broker"),
-        ("a:1,,b:2", "one comma too many"),
+        ("a:1,,b:2", "an extra comma"),
         ("a:0", "port"),
         ("a:70000", "port"),
         ("a:abc", "port"),

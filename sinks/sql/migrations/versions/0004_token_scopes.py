@@ -1,4 +1,4 @@
-"""Add the scope of tokens; existing tokens keep what they could do, which is `manage`."""
+"""Add the scope of tokens; existing tokens keep their rights, which are those of `manage`."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The default is for processes of the version before, which insert no scope.
+    # The default is for processes of the previous version, which insert no scope.
     op.add_column("tokens", sa.Column("scope", sa.Text(), nullable=False, server_default="read"))
     op.execute("UPDATE tokens SET scope = 'manage'")

@@ -1,4 +1,4 @@
-"""Add what the server derives from a request (ADR 64).
+"""Add the fields that the server derives from a request (ADR 64).
 
 Constant defaults rewrite no row on either engine.
 """
