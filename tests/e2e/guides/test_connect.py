@@ -33,10 +33,11 @@ class Warehouse:
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
         return set(done.stdout.splitlines())
 
-    def sites(self, table: str) -> set[str]:
-        """Return the sites of the rows of a table."""
+    def paths(self, column: str) -> set[str]:
+        """Return the values of a column, `TABLE.NAME`."""
         url = f"postgresql://connect:secret@{self.address}/warehouse"
-        return self.run(f"psql {url} -At -c 'SELECT DISTINCT site_id FROM {table}'")
+        (table, _, name) = column.partition(".")
+        return self.run(f"psql {url} -At -c 'SELECT {name} FROM {table}'")
 
 
 @pytest.fixture
@@ -92,33 +93,27 @@ def check_documented_rows(warehouse: Warehouse) -> None:
 
 def check_erasure(warehouse: Warehouse, stack: Stack) -> None:
     """Check that the tombstone deletes the row, and that later events arrive nevertheless."""
-    send_pageview(stack, "connect-erased")
-    wait_for_rows(warehouse, "connect-erased")
+    send_pageview(warehouse, stack, "/before-erasure")
 
     erase = ("erase", "--site", "connect-erased", "--yes", "--data-dir", str(stack.data_dir))
     subprocess.run([sys.executable, "-m", "headrace", *erase], check=True, timeout=120)
     eventually(
-        lambda: "connect-erased" not in warehouse.sites("visits"),
+        lambda: "/before-erasure" not in warehouse.paths("visits.entry_path"),
         within_seconds=_SECONDS,
         what="the erased visit is deleted",
     )
 
     # The same session, so the same partition: its punctuation and erasure records come first.
-    send_pageview(stack, "connect-erased")
-    wait_for_rows(warehouse, "connect-erased")
+    send_pageview(warehouse, stack, "/after-erasure")
 
 
-def send_pageview(stack: Stack, site: str) -> None:
-    """Send a page view in the site's only session."""
-    event = {"type": "pageview", "site_id": site, "session_id": "reader", "path": "/"}
+def send_pageview(warehouse: Warehouse, stack: Stack, path: str) -> None:
+    """Send a page view, and wait until both tables have it."""
+    event = {"type": "pageview", "site_id": "connect-erased", "session_id": "reader", "path": path}
     assert stack.post(event)[0] == 202
-
-
-def wait_for_rows(warehouse: Warehouse, site: str) -> None:
-    """Wait until both tables have rows of a site."""
-    for table in ("visits", "events"):
+    for column in ("visits.entry_path", "events.path"):
         eventually(
-            lambda table=table: site in warehouse.sites(table),
+            lambda column=column: path in warehouse.paths(column),
             within_seconds=_SECONDS,
-            what=f"{table} has {site}",
+            what=f"{path} is in {column}",
         )
