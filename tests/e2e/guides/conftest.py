@@ -1,8 +1,8 @@
 """One stack for all guides; each guide uses its own folder."""
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import pytest
@@ -26,9 +26,7 @@ _NO_ADDRESSES: Mapping[str, str] = MappingProxyType({})
 class OpenGuide(Protocol):
     """Opens a guide; what it started is ended with the test."""
 
-    def __call__(
-        self, name: str, url: str = ..., addresses: Mapping[str, str] = ...
-    ) -> Guide:
+    def __call__(self, name: str, url: str = ..., addresses: Mapping[str, str] = ...) -> Guide:
         """Return the guide, with another URL of headrace, and replacements for other addresses."""
 
 

@@ -19,10 +19,17 @@ _GUIDE = "consume-topics.md"
 _SECONDS = 180
 #: The documented address of PostgreSQL.
 _POSTGRES = "127.0.0.1:5432"
+_PATHS_OF_VISITS = (
+    "psql postgresql://connect:secret@127.0.0.1:5432/warehouse -At"
+    " -c 'SELECT entry_path FROM visits'"
+)
+_PATHS_OF_EVENTS = (
+    "psql postgresql://connect:secret@127.0.0.1:5432/warehouse -At -c 'SELECT path FROM events'"
+)
 
 
 class Warehouse:
-    """The database and the user of the guide, on the server at `address`, `host:port`."""
+    """The database of the guide, on the server at `address`, `host:port`."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -33,11 +40,11 @@ class Warehouse:
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
         return set(done.stdout.splitlines())
 
-    def paths(self, column: str) -> set[str]:
-        """Return the values of a column, `TABLE.NAME`."""
-        url = f"postgresql://connect:secret@{self.address}/warehouse"
-        (table, _, name) = column.partition(".")
-        return self.run(f"psql {url} -At -c 'SELECT {name} FROM {table}'")
+    def wait_for(self, command: str, lines: set[str]) -> None:
+        """Wait until a command prints these lines, and maybe others."""
+        eventually(
+            lambda: lines <= self.run(command), within_seconds=_SECONDS, what=f"{command}: {lines}"
+        )
 
 
 @pytest.fixture
@@ -84,11 +91,7 @@ def check_documented_rows(warehouse: Warehouse) -> None:
     """Check what the documented queries print."""
     for query in snippets(ROOT / "docs" / "guides" / _GUIDE):
         if query.section == "Query the tables":
-            eventually(
-                lambda query=query: set(query.output.splitlines()) <= warehouse.run(query.text),
-                within_seconds=_SECONDS,
-                what=query.text,
-            )
+            warehouse.wait_for(query.text, set(query.output.splitlines()))
 
 
 def check_erasure(warehouse: Warehouse, stack: Stack) -> None:
@@ -97,10 +100,14 @@ def check_erasure(warehouse: Warehouse, stack: Stack) -> None:
 
     erase = ("erase", "--site", "connect-erased", "--yes", "--data-dir", str(stack.data_dir))
     subprocess.run([sys.executable, "-m", "headrace", *erase], check=True, timeout=120)
+
+    def remaining() -> set[str]:
+        return warehouse.run(_PATHS_OF_VISITS) & {"/pricing", "/before-erasure"}
+
     eventually(
-        lambda: "/before-erasure" not in warehouse.paths("visits.entry_path"),
+        lambda: remaining() == {"/pricing"},
         within_seconds=_SECONDS,
-        what="the erased visit is deleted",
+        what="only the erased visit is deleted",
     )
 
     # The same session, so the same partition: its punctuation and erasure records come first.
@@ -111,9 +118,5 @@ def send_pageview(warehouse: Warehouse, stack: Stack, path: str) -> None:
     """Send a page view, and wait until both tables have it."""
     event = {"type": "pageview", "site_id": "connect-erased", "session_id": "reader", "path": path}
     assert stack.post(event)[0] == 202
-    for column in ("visits.entry_path", "events.path"):
-        eventually(
-            lambda column=column: path in warehouse.paths(column),
-            within_seconds=_SECONDS,
-            what=f"{path} is in {column}",
-        )
+    warehouse.wait_for(_PATHS_OF_VISITS, {path})
+    warehouse.wait_for(_PATHS_OF_EVENTS, {path})
