@@ -5,6 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 
 UV_VERSION := 0.13.9
+MUTMUT_VERSION := 3.8.1
 UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
@@ -12,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser pooler proxy unit test faults fuzz bench lint fmt types layers spelling deps lock docs screenshot check
+.PHONY: help setup run browser pooler proxy unit test faults mutants mutant fuzz bench lint fmt types layers spelling deps lock docs screenshot check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -34,7 +35,7 @@ proxy: .venv/.ready ## see that there is an nginx for the tests; apt installs on
 	@$(BIN)/python -m tests.fixtures.nginx
 
 # The tests start hundreds of Python processes: without this, each compiles headrace and the tests.
-unit test faults: export PYTHONDONTWRITEBYTECODE :=
+unit test faults mutants: export PYTHONDONTWRITEBYTECODE :=
 
 unit: .venv/.ready ## run what needs no Kafka, no PostgreSQL and no browser, with few examples of each property
 	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=quick $(or $(ARGS),tests/unit tests/component tests/property \
@@ -45,6 +46,15 @@ test: setup browser pooler proxy ## run all tests that a change needs, in three 
 
 faults: setup browser pooler proxy ## run the fault suite and all slow tests, some 40 minutes; `make test` runs its fast part
 	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or slow" $(or $(ARGS),tests)
+
+# In an overlay of .venv that uv caches, because mutmut runs the tests in its own process.
+MUTMUT := $(UV) run --frozen --no-sync --with "mutmut==$(MUTMUT_VERSION)" mutmut
+mutants: .venv/.ready ## change the rules in small ways and list what no test notices; ARGS="streams.domain.sessions*"
+	@$(MUTMUT) run --max-children 2 $(or $(ARGS),"streams.domain.*")
+	@$(MUTMUT) results
+
+mutant: .venv/.ready ## show one mutant: make mutant ARGS=NAME
+	@$(MUTMUT) show $(ARGS)
 
 fuzz: .venv/.ready ## fuzz both compiled modules, a million inputs each under AddressSanitizer; needs clang
 	@tests/fuzz/run $(ARGS)

@@ -27,6 +27,10 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=3_000)
 # `make unit`: fast feedback; `make test` tries all examples.
 settings.register_profile("quick", deadline=None, max_examples=10)
+# `make mutants`: each mutant runs the tests again, so that the same examples must find it.
+settings.register_profile(
+    "mutants", deadline=None, max_examples=15, derandomize=True, database=None
+)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

@@ -1,6 +1,6 @@
 """Rejections of events and requests, each with a reason and an error message."""
 
-from typing import Any
+from typing import Any, Self
 
 from schemas.reject_reasons import RejectReason
 
@@ -35,6 +35,14 @@ class Rejected(Exception):  # noqa: N818 - an outcome, not a failure
     def sentence(self) -> str:
         """Return the error message."""
         return self._sentence or self.reason.sentence.format(field=self.field, **self.details)
+
+    def without_frames(self) -> Self:
+        """Return the rejection without traceback and context, to be stored.
+
+        Their frames refer to the caller, so a caller that stored it would be in a reference cycle.
+        """
+        self.__context__ = None
+        return self.with_traceback(None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the members of the JSON error, `error` and `code` first."""

@@ -211,7 +211,7 @@ class Intake:
         try:
             return parse_event(raw, self._context, client, never_clamp=never_clamp)
         except Rejected as rejected:
-            return rejected
+            return rejected.without_frames()
         except Exception as error:  # noqa: BLE001 - must not affect the other events
             return _internal_error(error)
 

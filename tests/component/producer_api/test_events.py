@@ -1,9 +1,11 @@
+import gc
 import json
 from typing import Any
 
 import httpx
 import pytest
 
+from producer_api.http.app import Api
 from schemas import codec
 from schemas.records import RawEvent
 from tests.component.producer_api.fake_kafka import FakeKafka
@@ -175,3 +177,15 @@ async def test_a_client_can_disable_clamping(client: httpx.AsyncClient, fake: Fa
     assert (response.status_code, codes) == (207, ["would_be_clamped", None, "would_be_clamped"])
     assert (single.status_code, single.json()["field"]) == (409, "timestamp")
     assert len(fake.stored) == 1
+
+
+async def test_the_rejected_events_of_a_batch_are_in_no_reference_cycle(api: Api) -> None:
+    """Garbage collections are rare, so their frames would take the memory of many batches."""
+    bodies = (b"{", b'{"type":"copy"}', b'{"type":"?","site_id":"s","session_id":"s"}', b"[]")
+    client = api.intake.clients.read({}, [], "127.0.0.1")
+    await api.intake.send_batch(bodies, client)  # what is loaded at the first event
+    gc.collect()
+
+    await api.intake.send_batch(bodies * 50, client)
+
+    assert gc.collect() < len(bodies)

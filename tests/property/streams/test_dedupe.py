@@ -66,3 +66,37 @@ def test_a_lower_offset_than_the_remembered_one_passes() -> None:
 
     assert not seen.is_repeat(b"a", b"k:1", 3, 0)
     assert seen.is_repeat(b"a", b"k:1", 7, 0)
+
+
+def seen_at(limits: Limits, *log_ms: int) -> SeenIds:
+    """Return the ids `b"0"`, `b"1"` and so on, one seen at each log time."""
+    seen = SeenIds(limits)
+    for number, at_ms in enumerate(log_ms):
+        assert not seen.is_repeat(b"%d" % number, b"k:1", number, at_ms)
+    return seen
+
+
+def test_exactly_the_limit_of_ids_is_remembered() -> None:
+    """One more evicts the oldest."""
+    assert len(seen_at(Limits(0, 1_000_000, 3), 0, 0, 0)) == 3
+    assert len(seen_at(Limits(0, 1_000_000, 3), 0, 0, 0, 0)) == 3
+
+
+def test_an_id_is_kept_for_its_time_and_up_to_a_second_more() -> None:
+    """Spans of log time expire, each with all of its ids."""
+    limits = Limits(keep=0, keep_ms=10_000, limit=100)
+
+    assert len(seen_at(limits, 0, 11_000)) == 2
+    assert len(seen_at(limits, 0, 11_001)) == 1
+    assert len(seen_at(limits, 0, 500, 1_000, 11_001)) == 1
+    assert len(seen_at(limits, 0, 500, 1_001, 11_001)) == 2
+    assert len(seen_at(limits, 0, 1_001, 2_002, 12_001)) == 3
+
+
+def test_evicted_ids_leave_the_others_their_time() -> None:
+    """An eviction takes one id out of a span, and the span ends with its last id."""
+    limits = Limits(keep=0, keep_ms=10_000, limit=3)
+
+    assert len(seen_at(limits, 0, 0, 0, 5_000)) == 3
+    assert len(seen_at(limits, 0, 0, 0, 5_000, 11_001)) == 2
+    assert len(seen_at(limits, 0, 0, 0, 5_000, 5_000, 5_000, 11_001, 16_001)) == 2

@@ -280,3 +280,23 @@ def test_an_hour_ahead_of_the_clock_expires_like_one_that_ends_in_two_hours(
     state = rules.add(None, page, [rules.Leave(1_000, source(1, NOON_MS))])
 
     assert rules.deadline(state) == NOON_MS + (2 + 26) * HOUR_MS
+
+
+@pytest.mark.parametrize(("is_written", "evicted"), [(True, 0), (False, 1)])
+def test_hours_that_are_due_make_room_for_the_others(is_written: bool, evicted: int) -> None:
+    """They count towards the excess, but an hour of a discarded batch does not."""
+    states, aggregator = new_table()
+    leave(aggregator, 1, event_ts=NOON - 3 * HOUR, path="/due")
+    if not is_written:
+        states.staged.clear()
+    states.write()
+    leave(aggregator, 2, path="/first")
+    states.write()
+    if not is_written:
+        leave(aggregator, 3, path="/second")
+        states.write()
+    aggregator.advance(source(3, NOON_MS + 25 * HOUR_MS))
+
+    assert aggregator.evict(limit=1) == evicted
+    states.write()
+    assert len(states.stored()) == 1

@@ -44,3 +44,18 @@ def test_replays_expire_with_their_dead_letters() -> None:
     successor.end_batch(NOON_MS + KEPT_MS + 1_000)
     states.write()
     assert states.stored() == {}
+
+
+def test_a_replay_of_this_batch_is_kept_and_expires_later() -> None:
+    """Without a restart: its state may be written before the next `end_batch`."""
+    states = FakeStates(Replay)
+    aggregator = ReplayRegistry(states)
+    aggregator.is_repeat("sessionize", _ORIGIN, source(20))
+    aggregator.end_batch(NOON_MS + 2 * KEPT_MS)
+    states.write()
+
+    aggregator.end_batch(NOON_MS + 3 * KEPT_MS)
+    assert states.staged == {}
+    aggregator.end_batch(NOON_MS + 3 * KEPT_MS + 1_000)
+    states.write()
+    assert states.stored() == {}

@@ -306,6 +306,20 @@ def test_the_evictions_of_a_batch_are_bounded(
     assert aggregator.evict(limit=1) == 1
 
 
+def test_several_open_sessions_are_closed_in_one_batch() -> None:
+    """As many as exceed the limit, those idle for longest first."""
+    states, aggregator = full_table()
+
+    assert aggregator.evict(limit=1) == 0
+    states.write()
+
+    assert {key: state.visits[0].state for key, state in states.stored().items()} == {
+        b"shop:1": "open",
+        b"shop:2": "closed",
+        b"shop:3": "closed",
+    }
+
+
 def test_hundreds_of_visits_of_a_session_in_a_batch_fit_into_a_record() -> None:
     """An import, or a malicious client, with the longest texts that the API accepts."""
     (states, aggregator), letters = new_table(), "aé中😀" * 512

@@ -33,6 +33,16 @@ def with_a_visit() -> tuple[FakeStates[SessionState], SessionAggregator]:
     return states, sessions
 
 
+def successor_of(states: FakeStates[SessionState]) -> SessionAggregator:
+    """Return the aggregator of the worker that takes over."""
+    recovered = states.recovered()
+    sessions = SessionAggregator(states, RULES)
+    for key, state in recovered.items():
+        sessions.restore(key, state)
+    sessions.evict(MAX_STATES)
+    return sessions
+
+
 def erase(sessions: SessionAggregator, offset: int) -> None:
     """Apply an erasure at an offset."""
     sessions.advance(source(offset))
@@ -83,10 +93,7 @@ def test_an_erasure_is_applied_once() -> None:
     sessions.add(event("b"), source(3))
     end_batch(states, sessions)
     before = states.stored()
-    successor = SessionAggregator(states, RULES)
-    for key, state in states.recovered().items():
-        successor.restore(key, state)
-    successor.evict(MAX_STATES)
+    successor = successor_of(states)
 
     erase(successor, 2)
     end_batch(states, successor)
@@ -99,10 +106,7 @@ def test_an_erased_state_is_restored_and_deleted() -> None:
     states, sessions = with_a_visit()
     erase(sessions, 2)
     end_batch(states, sessions)
-    successor = SessionAggregator(states, RULES)
-    for key, state in states.recovered().items():
-        successor.restore(key, state)
-    successor.evict(MAX_STATES)
+    successor = successor_of(states)
 
     for offset in (2, 3):
         successor.advance(source(offset, NOON_MS + 60 * _SECOND_MS * offset))
@@ -111,6 +115,47 @@ def test_an_erased_state_is_restored_and_deleted() -> None:
     end_batch(states, successor)
 
     assert states.stored() == {}
+
+
+def test_the_event_at_the_offset_of_an_erasure_is_not_applied_twice() -> None:
+    """An erasure that was applied at this offset is not published again."""
+    states, sessions = with_a_visit()
+    erase(sessions, 2)
+    end_batch(states, sessions)
+    published = len(states.published)
+
+    erase(successor_of(states), 2)
+    states.write()
+
+    assert len(states.published) == published
+
+
+def test_a_replayed_erasure_of_a_deleted_session_publishes_nothing() -> None:
+    """The tombstone records that it was applied."""
+    states, sessions = with_a_visit()
+    erase(sessions, 2)
+    end_batch(states, sessions)
+    sessions.advance(source(2, NOON_MS + 2 * _SECOND_MS))
+    end_batch(states, sessions)
+    assert states.stored() == {}
+    published = len(states.published)
+
+    erase(successor_of(states), 2)
+    states.write()
+
+    assert len(states.published) == published
+
+
+def test_the_erased_state_names_its_site_and_session() -> None:
+    """A session id may contain colons, a site id may not."""
+    states = FakeStates(SessionState)
+    sessions = SessionAggregator(states, RULES)
+    sessions.advance(source(1))
+    sessions.erase(b"shop:a:b", source(1))
+    states.write()
+
+    erased = states.stored()[b"shop:a:b"]
+    assert (erased.site_id, erased.session_id) == ("shop", "a:b")
 
 
 def test_flat_visits_of_an_erased_session_are_deleted() -> None:

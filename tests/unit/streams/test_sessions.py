@@ -2,6 +2,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.codec import encode
 from schemas.records import SessionState, Utm, Visit
@@ -253,3 +254,50 @@ def test_limits_are_exclusive() -> None:
     assert rules.remove_due(closed, forgotten_ms + 1, RULES).visits == []
     assert rules.expire_due(closed, forgotten_ms + 1, RULES).visits[0].leaving
     assert rules.removed_at(closed, forgotten_ms + 1, RULES) > forgotten_ms + 1
+
+
+def test_settings_in_seconds_become_limits() -> None:
+    """The gap is in microseconds of event time, the others are in milliseconds of log time."""
+    limits = rules.SessionRules.of_seconds(gap=2, lateness=3, retention=7)
+
+    assert (limits.gap_us, limits.close_after_ms, limits.retention_ms) == (2_000_000, 5_000, 7_000)
+
+
+def test_an_eviction_closes_open_visits_only() -> None:
+    """A closed one keeps its revision, so that its row is not written again."""
+    state = rules.apply(None, event("a"), source(1), RULES)
+    state = rules.close_due(state, NOON_MS + DAY_MS, RULES)
+    later = event("b", event_ts=NOON + 9 * HOUR)
+    state = rules.apply(state, later, source(2, NOON_MS + DAY_MS), RULES)
+
+    closed = rules.close_all(state)
+
+    assert closed.visits[0] == state.visits[0]
+    assert [(visit.state, visit.revision) for visit in closed.visits] == [
+        ("closed", 2),
+        ("closed", 2),
+    ]
+
+
+def test_log_times_ahead_of_the_ceiling_are_limited_to_it() -> None:
+    """Those of each visit; everything else stays, and nothing is written without need."""
+    state = rules.apply(None, event("a"), source(1, NOON_MS + 5), RULES)
+    state = rules.apply(state, event("b", event_ts=NOON + 9 * HOUR), source(2, NOON_MS + 7), RULES)
+    assert rules.limit_times(state, NOON_MS + 7) is state
+
+    limited = rules.limit_times(state, NOON_MS + 6)
+
+    assert [visit.last_log_ms for visit in limited.visits] == [NOON_MS + 5, NOON_MS + 6]
+    assert [visit.revision for visit in limited.visits] == [1, 1]
+    assert (limited.session_id, limited.src_offset) == ("s-1", 2)
+
+
+@pytest.mark.parametrize(("visits", "expired", "many"), [(1, 0, 0), (17, 16, 0), (17, 17, 1)])
+def test_a_state_with_more_than_sixteen_expired_visits_is_published(
+    visits: int, expired: int, many: int
+) -> None:
+    """Others stay in the batch."""
+    [visit] = visits_of(0)
+    state = _state([replace(visit, leaving=number < expired) for number in range(visits)])
+
+    assert rules.has_many_expired(state) is bool(many)
