@@ -1,7 +1,8 @@
 """One stack for all guides; each guide uses its own folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import pytest
@@ -19,11 +20,14 @@ _SETTINGS = {
 }
 
 
+_NO_ADDRESSES: Mapping[str, str] = MappingProxyType({})
+
+
 class OpenGuide(Protocol):
     """Opens a guide; what it started is ended with the test."""
 
-    def __call__(self, name: str, url: str = ...) -> Guide:
-        """Return the guide, with another URL of headrace than that of the stack."""
+    def __call__(self, name: str, url: str = ..., addresses: Mapping[str, str] = ...) -> Guide:
+        """Return the guide, with another URL of headrace, and replacements for other addresses."""
 
 
 @pytest.fixture(scope="package")
@@ -43,13 +47,16 @@ def open_guide(stack: Stack, tmp_path: Path) -> Iterator[OpenGuide]:
     guides: list[Guide] = []
     (tmp_path / ".headrace").symlink_to(stack.data_dir)
 
-    def open_guide(name: str, url: str = stack.url) -> Guide:
-        addresses = {
+    def open_guide(
+        name: str, url: str = stack.url, addresses: Mapping[str, str] = _NO_ADDRESSES
+    ) -> Guide:
+        replaced = {
             "http://127.0.0.1:8080": url,
             "127.0.0.1:9092": stack.kafka,
-            **{port: str(free_port()) for port in ("3000", "8000", "9000")},
+            **{port: str(free_port()) for port in ("3000", "8000", "8083", "9000")},
+            **addresses,
         }
-        guides.append(Guide(name, tmp_path, addresses))
+        guides.append(Guide(name, tmp_path, replaced))
         return guides[-1]
 
     yield open_guide

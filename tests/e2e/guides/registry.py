@@ -12,7 +12,7 @@ from schemas.codec import SCHEMA_FILES
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Respond to Confluent's `/schemas/ids/ID`, and Apicurio's `/ids/globalIds/ID`."""
+        """Respond to Confluent's `/schemas/ids/ID`, and Apicurio's `/ids/contentIds/ID`."""
         path = self.path.partition("?")[0]
         (*_, schema_id) = path.removesuffix("/references").split("/")
         file = SCHEMA_FILES.get(int(schema_id)) if schema_id.isdigit() else None
@@ -22,7 +22,7 @@ class _Handler(BaseHTTPRequestHandler):
         schema = files("schemas").joinpath("avro", file).read_text("utf-8")
         if path.endswith("/references"):
             schema = "[]"
-        self._respond(200, schema if "globalIds" in path else json.dumps({"schema": schema}))
+        self._respond(200, schema if "contentIds" in path else json.dumps({"schema": schema}))
 
     def _respond(self, status: int, body: str) -> None:
         self.send_response(status)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -23,7 +22,6 @@ from headrace.local.broker.jars import cache_directory
 
 _FOLDER = Path(__file__).parent
 _UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
-_POM = "{*}"
 #: What installs each tool.
 _TOOLS = {
     "kcat": "kcat (Debian: apt install kcat)",
@@ -32,6 +30,7 @@ _TOOLS = {
     "go": "Go 1.26 or later, on the PATH or in /usr/local/go",
     "java": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
     "javac": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
+    "mvn": "Maven (Debian: apt install maven)",
 }
 #: The limit of a file name, less the suffix of a lock.
 _MAX_NAME = 200
@@ -110,17 +109,17 @@ def _install_go(commands: str, folder: Path) -> None:
     _run(["go", "mod", "download"], folder)
 
 
-def _install_java(_commands: str, folder: Path) -> None:
-    """Link the jars of `pom.xml` and their dependencies."""
-    require("java", "javac")
-    pom = ET.parse(folder / "pom.xml")  # noqa: S314 - from our guide
-    names = ("groupId", "artifactId", "version")
-    endpoint = "+".join(
-        ":".join(str(found.findtext(_POM + name)) for name in names)
-        for found in pom.iterfind(f"{_POM}dependencies/{_POM}dependency")
-    )
+def _install_java(commands: str, folder: Path) -> None:
+    """Link the folder `libs` that Maven fills for `pom.xml`, whose versions are pinned."""
+    require("java", "javac", "mvn")
+    pom = (folder / "pom.xml").read_bytes()
 
-    (folder / "libs").symlink_to(jars(endpoint))
+    def download(target: Path) -> None:
+        (target / "pom.xml").write_bytes(pom)
+        _run(["mvn", "--batch-mode", "--quiet", *commands.split()[1:]], target)
+
+    cached = _cached(f"maven-{sha256(pom).hexdigest()[:12]}", download)
+    (folder / "libs").symlink_to(cached / "libs")
 
 
 def jars(endpoint: str) -> Path:
