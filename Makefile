@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run browser pooler proxy unit test faults mutants mutant fuzz bench lint fmt types layers spelling deps lock docs screenshot check
+.PHONY: help setup run browser programs unit test faults mutants mutant fuzz bench lint fmt types layers spelling deps lock docs screenshot check
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -28,11 +28,8 @@ run: setup ## run everything on this machine until Ctrl-C
 browser: .venv/.ready ## see that there is a Chromium for the tests; apt installs one
 	@$(BIN)/python -m tests.fixtures.chromium
 
-pooler: .venv/.ready ## see that there is a PgBouncer for the tests; apt installs one
-	@$(BIN)/python -m tests.fixtures.pgbouncer
-
-proxy: .venv/.ready ## see that there is an nginx for the tests; apt installs one
-	@$(BIN)/python -m tests.fixtures.nginx
+programs: .venv/.ready ## see that there are the other programs that the tests need; apt, npm and Go install them
+	@$(BIN)/python -m tests.fixtures.programs
 
 # The tests start hundreds of Python processes: without this, each compiles headrace and the tests.
 unit test faults mutants: export PYTHONDONTWRITEBYTECODE :=
@@ -41,10 +38,10 @@ unit: .venv/.ready ## run what needs no Kafka, no PostgreSQL and no browser, wit
 	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=quick $(or $(ARGS),tests/unit tests/component tests/property \
 	  tests/contract/docs tests/contract/headrace tests/contract/infra tests/contract/producer_api tests/contract/schemas)
 
-test: setup browser pooler proxy ## run all tests that a change needs, in three processes
+test: setup browser programs ## run all tests that a change needs, in three processes
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
-faults: setup browser pooler proxy ## run the fault suite and all slow tests, some 40 minutes; `make test` runs its fast part
+faults: setup browser programs ## run the fault suite and all slow tests, some 40 minutes; `make test` runs its fast part
 	@$(BIN)/pytest -n 3 --dist worksteal -m "fault or slow" $(or $(ARGS),tests)
 
 # In an overlay of .venv that uv caches, because mutmut runs the tests in its own process.
