@@ -254,6 +254,7 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
     named_by = min(active, key=lambda pair: pair[1].offset)[0]
     name = f"{named_by.site_id}:{named_by.session_id}:{named_by.event_id}"
     utms = [event.utm for event in trusted if event.utm]
+    own_hosts = {trust: _own_hosts(trust, trusted) for trust in _LEVELS}
     return {
         "visit_id": str(uuid5(VISIT_IDS, name)),
         "site_id": events[0].site_id,
@@ -270,7 +271,7 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
         "referrer": _first(
             event.referrer
             for event in trusted
-            if _plain_host(event.referrer) not in _own_hosts(event, trusted)
+            if _plain_host(event.referrer) not in own_hosts[event.trust]
         ),
         "utm_source": _first(utm.source for utm in utms),
         "utm_medium": _first(utm.medium for utm in utms),
@@ -283,12 +284,12 @@ def _visit(run: list[tuple[RawEvent, Source]]) -> Row:
     }
 
 
-def _own_hosts(event: RawEvent, all_events: Sequence[RawEvent]) -> set[str]:
-    """Return the hosts that events at least as trusted name as the site's own.
+def _own_hosts(trust: str, all_events: Sequence[RawEvent]) -> set[str]:
+    """Return the hosts that events with at least this trust name as the site's own.
 
     Case, port and `www.` do not matter.
     """
-    level = _LEVELS.index(event.trust)
+    level = _LEVELS.index(trust)
     named_by = [one for one in all_events if _LEVELS.index(one.trust) <= level]
     return {_plain_host(text) for one in named_by for text in (one.hostname, one.url)} - {""}
 

@@ -120,7 +120,7 @@ def test_the_memory_of_web_reaches_a_plateau(make_stack: MakeStack) -> None:
 
     print("resident bytes after each round:", sizes)  # noqa: T201 - the result
     assert sizes[-1] - sizes[-2] < _MAX_GROWTH_BYTES, sizes
-    assert _series(stack) == series
+    assert len(_series(stack) - series) < REQUESTS  # of routes and lag, which are bounded
     eventually(
         lambda: stack.rows("SELECT count(*) AS n FROM events") == [{"n": EVENTS + 1}],
         within_seconds=120,

