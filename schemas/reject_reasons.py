@@ -58,6 +58,11 @@ class RejectReason(Enum):
     )
     ERASED = (403, "The {field} of this event was erased from the site, and is not accepted again")
     RATE_LIMITED = (429, "Too many events per second; try again in {retry_after} s")
+    DIALECT_DISABLED = (
+        403,
+        "Requests of {title} clients are disabled: add {name} to HEADRACE_API__DIALECTS ({now})",
+    )
+    NO_DIALECT = (400, "No known client sends such a request to {path}; see docs/dialects.md")
     NOT_FOUND = (404, "{path} does not exist; send events to POST /api/event")
     METHOD_NOT_ALLOWED = (405, "{path} does not support {method}; allowed: {allowed}")
     BAD_REQUEST = (400, "This is not a valid HTTP request")

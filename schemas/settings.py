@@ -141,6 +141,11 @@ class ApiSettings(_Group):
         description="networks of reverse proxies, comma-separated CIDRs, whose X-Forwarded-For or "
         "Forwarded, X-Forwarded-Proto, -Host, -Prefix and country headers are used",
     )
+    dialects: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("all",),
+        description="the formats of other clients that are accepted, comma-separated, such as "
+        "`plausible,umami`; `all` or `none`",
+    )
     root_path: str = Field(
         "",
         description="path of a reverse proxy below which all roles are reached, such as /headrace; "
@@ -152,7 +157,7 @@ class ApiSettings(_Group):
     def _is_root_path(cls, path: str) -> str:
         return parse_root_path(path)
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "dialects", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _split_at_commas(value)

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
-from hashlib import sha256
 
 from producer_api.access.addresses import address_key, is_public
 from producer_api.access.blocked_ids import BlockedIds
@@ -16,6 +15,7 @@ from producer_api.events.rejection import Rejected
 from schemas.records import Trust
 from schemas.reject_reasons import RejectReason
 from schemas.settings import ApiSettings
+from schemas.site_keys import key_hash
 from schemas.urls import location_of
 
 #: The limit of a globally routable address, in events per second.
@@ -99,7 +99,7 @@ def _trust_of(rules: SiteRules, site_id: str, url: str | None, client: Client) -
     header with each event.
     """
     if client.key:
-        if sha256(client.key.encode("utf-8", "surrogatepass")).hexdigest() in rules.key_hashes:
+        if key_hash(client.key) in rules.key_hashes:
             return "key"
         raise Rejected(RejectReason.BAD_KEY, site_id=site_id)
     if not rules.origins:

@@ -8,6 +8,7 @@ from producer_api.events.client import Grant, SitePolicy
 from schemas.codec import CodecError, decode
 from schemas.origins import Origins
 from schemas.records import Site, Trust
+from schemas.site_keys import key_hash
 from schemas.topics import SITES
 
 _log = logging.getLogger(__name__)
@@ -46,10 +47,15 @@ class Sites:
     def __init__(self) -> None:
         self.is_loaded = True
         self._rules: dict[str, SiteRules] = {}
+        self._site_of_hash: dict[str, str] = {}
 
     def get(self, site_id: str) -> SiteRules | None:
         """Return the rules of a site; None if it is not registered."""
         return self._rules.get(site_id)
+
+    def site_of(self, key: str) -> str | None:
+        """Return the id of the registered site that a site key belongs to; None for other keys."""
+        return self._site_of_hash.get(key_hash(key))
 
     def __contains__(self, site_id: object) -> bool:
         return site_id in self._rules
@@ -66,8 +72,11 @@ class Sites:
             _log.warning("skipping a record of %s: %r: %s", SITES.name, key, error)
             return
         before = self._rules.pop(site_id, None)
+        for hash_ in before.key_hashes if before else ():
+            self._site_of_hash.pop(hash_, None)
         if site is None:
             return
         rules = self._rules[site_id] = SiteRules(site)
+        self._site_of_hash.update(dict.fromkeys(rules.key_hashes, site_id))
         if before is not None and before.events_per_second == rules.events_per_second:
             rules.bucket = before.bucket  # a change of another rule grants no second burst

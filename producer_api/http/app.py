@@ -26,17 +26,28 @@ from producer_api.events.derive.lookups import load as load_lookups
 from producer_api.events.derive.salts import Salts
 from producer_api.events.derive.steps import derive
 from producer_api.events.derive.visitors import Visitors
+from producer_api.events.dialects.completion import Completion
+from producer_api.events.dialects.registry import enabled
 from producer_api.events.draft import EventContext
 from producer_api.events.import_sites import ImportSites
-from producer_api.events.rejection import RejectedEarly, shorten
+from producer_api.events.rejection import Rejected, RejectedEarly, shorten
+from producer_api.events.request import Request
 from producer_api.http import body, cors, responses
 from producer_api.http.body import Disconnected, Receive
 from producer_api.http.clients import Clients
+from producer_api.http.dialects import DialectIntake
 from producer_api.http.fast_protocol import NEVER_CLAMP
 from producer_api.http.intake import Intake
 from producer_api.http.metrics import Metrics
 from producer_api.http.openapi import document
-from producer_api.http.paths import EVENT_PATH, EVENT_PATHS, is_event_path, route_path
+from producer_api.http.paths import (
+    BATCH_PATH,
+    EVENT_PATH,
+    allowed_methods,
+    is_event_path,
+    metric_label,
+    route_path,
+)
 from producer_api.http.responses import Response
 from producer_api.http.routes import pages
 from producer_api.produce.accumulator import Accumulator, Transport
@@ -58,8 +69,6 @@ Background = Callable[[], Coroutine[Any, Any, None]]
 _LINGER_BYTES = 64 * 1024 * 1024
 _LINGER_SECONDS = 10.0
 _STOP_SECONDS = 10.0
-#: The paths that are labels of metrics.
-_COUNTED_PATHS = frozenset((*EVENT_PATHS, *OPERATION_PATHS))
 
 
 class Connection(Transport, Protocol):
@@ -90,6 +99,7 @@ class Api:
         clients: Clients,
         access: AccessControl,
         salts: Salts,
+        dialects: Callable[[Intake], DialectIntake],
     ) -> None:
         self._connection = connection
         self._accumulator = accumulator
@@ -104,6 +114,7 @@ class Api:
         self.blocked_ids = access.blocked_ids
         #: Used by `direct.DirectProtocol` for requests that bypass ASGI.
         self.intake = Intake(context, accumulator, metrics, clients)
+        self._dialects = dialects(self.intake)
         self.operations = Operations(
             metrics.registry, [lambda: self.problem, *ready_checks], document
         )
@@ -178,7 +189,8 @@ class Api:
             self.intake.end()
 
     def _count(self, path: str, status: int) -> None:
-        self._metrics.counters.count_response(path if path in _COUNTED_PATHS else "none", status)
+        label = path if path in OPERATION_PATHS else metric_label(path)
+        self._metrics.counters.count_response(label, status)
 
     async def _count_page(self, path: str, send: Send, message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -208,42 +220,65 @@ class Api:
     async def _route(
         self, scope: Mapping[str, Any], path: str, headers: Headers, receive: Receive
     ) -> Response:
-        if path not in EVENT_PATHS:
+        allowed = allowed_methods(path)
+        if not allowed:
             raise RejectedEarly(RejectReason.NOT_FOUND, path=shorten(path))
         method = scope["method"]
         if method == "OPTIONS":
-            return cors.preflight(headers)
-        if method != "POST":
+            return cors.preflight(headers, allowed)
+        if method not in allowed.split(", "):
             raise RejectedEarly(
-                RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=cors.METHODS, method=method
+                RejectReason.METHOD_NOT_ALLOWED, path=path, allowed=allowed, method=method
             )
         started_at = time.perf_counter()
         try:
             peer = (scope.get("client") or ("",))[0]
             client = self.intake.clients.read(headers, scope["headers"], peer)
-            return await self._ingest(path, headers, client, receive, started_at)
+            if self.intake.is_draining:
+                raise RejectedEarly(RejectReason.SHUTTING_DOWN)
+            limit = body.MAX_EVENT_BYTES if path == EVENT_PATH else body.MAX_BATCH_BYTES
+            content = await body.read_body(receive, headers, limit)
+            query = scope["query_string"].decode("latin-1")
+            request = Request(method, path, query, headers, content)
+            return await self._ingest(request, client, started_at)
         finally:
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
 
-    async def _ingest(
-        self, path: str, headers: Headers, client: Client, receive: Receive, started_at: float
-    ) -> Response:
-        if self.intake.is_draining:
-            raise RejectedEarly(RejectReason.SHUTTING_DOWN)
-        (name, never) = NEVER_CLAMP
-        never_clamp = headers.get(name, b"").lower() == never
-        if path == EVENT_PATH:
-            event = await body.read_body(receive, headers, body.MAX_EVENT_BYTES)
-            sent = self.intake.send(event, client, started_at, never_clamp=never_clamp)
-            await asyncio.wait([sent.confirmed])
-            return self.intake.accepted_response(sent)
-        batch = await body.read_body(receive, headers, body.MAX_BATCH_BYTES)
-        events = split(batch, headers.get(b"content-type", b""))
+    async def _ingest(self, request: Request, client: Client, started_at: float) -> Response:
+        if request.path == EVENT_PATH:
+            return await self._ingest_event(request, client, started_at)
+        if request.path == BATCH_PATH:
+            return await self._ingest_batch(request, client)
+        if response := await self._dialects.respond(request, client):
+            return response
+        raise Rejected(RejectReason.NO_DIALECT, path=request.path)
+
+    async def _ingest_event(self, request: Request, client: Client, started_at: float) -> Response:
+        never_clamp = _never_clamps(request)
+        try:
+            sent = self.intake.send(request.body, client, started_at, never_clamp=never_clamp)
+        except Rejected as rejected:
+            if rejected.reason is not RejectReason.MISSING_FIELDS:
+                raise
+            if response := await self._dialects.respond(request, client):
+                return response
+            raise
+        await asyncio.wait([sent.confirmed])
+        return self.intake.accepted_response(sent)
+
+    async def _ingest_batch(self, request: Request, client: Client) -> Response:
+        events = split(request.body, request.headers.get(b"content-type", b""))
+        never_clamp = _never_clamps(request)
         results = await self.intake.send_batch(events, client, never_clamp=never_clamp)
         response = responses.json(results.status, results.body)
         if results.retry_after:
             return response.with_headers(responses.retry_after(results.retry_after))
         return response
+
+
+def _never_clamps(request: Request) -> bool:
+    (name, never) = NEVER_CLAMP
+    return request.headers.get(name, b"").lower() == never
 
 
 async def _send_response(response: Response, receive: Receive, send: Send) -> None:
@@ -322,4 +357,9 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         clients=clients,
         access=access,
         salts=salts,
+        dialects=partial(
+            DialectIntake,
+            enabled=enabled(settings.api.dialects),
+            completion=Completion(access.sites, visitors.id_of),
+        ),
     )

@@ -10,8 +10,6 @@ from producer_api.http.responses import Headers, Response
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{1,1024}")
 _A_DAY = b"86400"
 
-METHODS = "POST, OPTIONS"
-
 
 def origin_headers(request: Mapping[bytes, bytes]) -> Headers:
     """Return the headers that let a page of the request's origin read the response."""
@@ -31,7 +29,7 @@ def response_headers(path: str, request: Mapping[bytes, bytes]) -> Headers:
     return origin_headers(request) if is_event_path(path) else []
 
 
-def preflight(request: Mapping[bytes, bytes]) -> Response:
+def preflight(request: Mapping[bytes, bytes], methods: str) -> Response:
     """Return the response to a preflight, without `origin_headers`, which every response gets."""
     requested = request.get(b"access-control-request-headers", b"")
     if not _PRINTABLE.fullmatch(requested):
@@ -39,8 +37,8 @@ def preflight(request: Mapping[bytes, bytes]) -> Response:
     return Response(
         204,
         [
-            (b"allow", METHODS.encode()),
-            (b"access-control-allow-methods", METHODS.encode()),
+            (b"allow", methods.encode()),
+            (b"access-control-allow-methods", methods.encode()),
             (b"access-control-allow-headers", requested),
             (b"access-control-max-age", _A_DAY),
         ],

@@ -94,8 +94,8 @@ class Intake:
     def accept(self, raw: bytes, client: Client) -> Sent | Response | None:
         """Queue the event of a fast-path request, or return the response that rejects it.
 
-        Call `respond` when `Sent.confirmed` is done. Return None while the server drains: the ASGI
-        application then rejects the request and closes the connection.
+        Call `respond` when `Sent.confirmed` is done. Return None for requests that the ASGI
+        application handles: all while the server drains, and those of other systems' clients.
         """
         if self.is_draining:
             return None
@@ -103,6 +103,8 @@ class Intake:
         try:
             sent = self.send(raw, client, started_at)
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
+            if isinstance(error, Rejected) and error.reason is RejectReason.MISSING_FIELDS:
+                return None  # it may be the event of another system's client
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
             return self._count(responses.error_response(self.reject(error)))
         self.begin()

@@ -1,12 +1,30 @@
-"""The paths that accept events."""
+"""The paths that accept events, also in the formats of other clients."""
 
+from producer_api.events.dialects.registry import DIALECTS, Routes
 from schemas.asgi_extensions import canonical_path
 
 EVENT_PATH = "/api/event"
 BATCH_PATH = "/api/events"
 EVENT_PATHS = frozenset({EVENT_PATH, BATCH_PATH})
+#: The endpoints of all dialects, also of disabled ones.
+DIALECT_ROUTES = Routes(DIALECTS)
 
 _BELOW = tuple(f"{path}/" for path in EVENT_PATHS)
+
+
+def allowed_methods(path: str) -> str:
+    """Return the methods of a canonical path that accepts events, separated by commas; or ""."""
+    if path in EVENT_PATHS:
+        return "POST, OPTIONS"
+    methods = {method for route in DIALECT_ROUTES.at(path) for method in route.endpoint.methods}
+    return ", ".join([*sorted(methods), "OPTIONS"]) if methods else ""
+
+
+def metric_label(path: str) -> str:
+    """Return the label of a canonical path that accepts events; "none" for others."""
+    if path in EVENT_PATHS:
+        return path
+    return next((route.endpoint.path for route in DIALECT_ROUTES.at(path)), "none")
 
 
 def route_path(path: str) -> str:
@@ -15,5 +33,5 @@ def route_path(path: str) -> str:
 
 
 def is_event_path(path: str) -> bool:
-    """Return True if a canonical path accepts events, or is below one that does."""
-    return path in EVENT_PATHS or path.startswith(_BELOW)
+    """Return True if a canonical path accepts events, is below one that does, or a dialect's."""
+    return path in EVENT_PATHS or path.startswith(_BELOW) or bool(DIALECT_ROUTES.at(path))

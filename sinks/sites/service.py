@@ -4,7 +4,6 @@ Each change is published to the topic first, which is authoritative, and then wr
 `SiteReconciler` repairs partial changes.
 """
 
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +16,7 @@ from sqlalchemy import Connection
 
 from schemas.records import Site, SiteKey
 from schemas.settings import Settings
+from schemas.site_keys import KEY_PREFIX, key_hash
 from schemas.topics import SITES
 from sinks.delivery.publisher import PublishConfiguration, Unavailable, open_publisher
 from sinks.delivery.service import NotFound, open_subscriptions, run_in_time
@@ -30,7 +30,6 @@ T = TypeVar("T")
 JsonObject = dict[str, Any]
 
 MAX_KEYS = 100
-_KEY_PREFIX = "hrk_"
 _KEY_BYTES = 32
 #: Attempts at a change, in case of concurrent changes of the same site.
 _ATTEMPTS = 5
@@ -105,8 +104,8 @@ class SiteService:
 
     async def create_key(self, site_id: str, body: Body) -> JsonObject:
         """Create a site key, and return it with its text in `key`, which is not stored."""
-        name, text = parse(NewSiteKey, body).name, _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        name, text = parse(NewSiteKey, body).name, KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+        digest = key_hash(text)
         now = micros(now_utc())
         key = SiteKey(key_id=str(uuid4()), name=name, hash=digest, created_at=now)
 

@@ -18,6 +18,8 @@ INDEPENDENT_OF_BODY = frozenset(
     {
         RejectReason.NOT_FOUND,
         RejectReason.METHOD_NOT_ALLOWED,
+        RejectReason.DIALECT_DISABLED,
+        RejectReason.NO_DIALECT,
         RejectReason.BAD_REQUEST,
         RejectReason.REQUEST_TOO_SLOW,
         RejectReason.HEADERS_TOO_LARGE,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from producer_api.events.decompression import decompress
 from producer_api.events.rejection import Rejected
-from producer_api.http.body import Disconnected, Receive, decompress, read_body
+from producer_api.http.body import Disconnected, Receive, read_body
 from schemas.reject_reasons import RejectReason
 
 

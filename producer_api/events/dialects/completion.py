@@ -1,0 +1,75 @@
+"""Fills in what the API requires and clients of other systems do not send."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from producer_api.events.client import Client
+from producer_api.events.dialects.fitting import event_uuid, fit
+from producer_api.events.dialects.model import Event
+from producer_api.events.rejection import Rejected
+from schemas.reject_reasons import RejectReason
+from schemas.site_keys import KEY_PREFIX
+
+#: Returns the visitor id of a site, a session, an address and a user agent; None without a salt.
+VisitorOf = Callable[[str, str, str, str], str | None]
+
+_SESSION_PREFIX = "s"
+_NO_SITE = "The request does not say which site its events belong to: {names} is missing"
+_UNKNOWN_KEY = "The site key of the request is not one of a registered site"
+_NO_SALT = "The salts of session ids are being read from Kafka"
+
+
+class SitesByKey(Protocol):
+    """Finds the site of a key."""
+
+    def site_of(self, key: str) -> str | None:
+        """Return the site id that a key belongs to; None if there is none."""
+
+
+class Completion:
+    """Replaces site keys by sites, and completes ids of sessions and events."""
+
+    def __init__(self, sites: SitesByKey, visitor_of: VisitorOf) -> None:
+        self._sites = sites
+        self._visitor_of = visitor_of
+
+    def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
+        """Return the events as the API accepts them, and the client with the site key.
+
+        Raises `Rejected` if an event names no site, or a key of no site.
+        """
+        completed = []
+        for event in events:
+            site_id = str(event.get("site_id") or "")
+            if site_id.startswith(KEY_PREFIX):
+                client = replace(client, key=site_id)
+                site_id = self._site_of(site_id)
+            completed.append(self._complete(event, site_id, client))
+        return completed, client
+
+    def _complete(self, event: Event, site_id: str, client: Client) -> Event:
+        event = fit({**event, "site_id": site_id})
+        if "event_id" in event:
+            event["event_id"] = event_uuid(site_id, event["event_id"])
+        if "session_id" not in event:
+            # The gap of inactivity separates the visits of one id.
+            known = event.get("visitor_id") or event.get("user_id")
+            event["session_id"] = known or self._session_of(site_id, event, client)
+        return event
+
+    def _site_of(self, key: str) -> str:
+        site_id = self._sites.site_of(key)
+        if site_id is None:
+            raise Rejected(RejectReason.BAD_KEY, sentence=_UNKNOWN_KEY)
+        return site_id
+
+    def _session_of(self, site_id: str, event: Event, client: Client) -> str:
+        """Return the id of the visitor of today, as a session id."""
+        address = str(event.get("ip") or client.address) if client.key else client.address
+        user_agent = str(event.get("user_agent") or client.user_agent)
+        visitor_id = self._visitor_of(site_id, f"{address}\0{user_agent}", address, user_agent)
+        if visitor_id is None:
+            raise Rejected(RejectReason.NOT_READY, why=_NO_SALT)
+        return _SESSION_PREFIX + visitor_id

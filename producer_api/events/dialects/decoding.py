@@ -1,0 +1,79 @@
+"""The encodings in which clients send JSON: gzip without a header, base64, forms, CESU-8."""
+
+import base64
+import binascii
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from producer_api.events.decompression import decompress
+from producer_api.events.parse import read_json
+from producer_api.events.rejection import Rejected, kind_of
+from producer_api.events.request import Request
+from schemas.reject_reasons import RejectReason
+
+#: The limit of a batch, also when it is compressed twice.
+_MAX_BYTES = 2 * 1024 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def unpacked(body: bytes) -> bytes:
+    """Return the body, decompressed if it is gzip although no header says so."""
+    return decompress(body, _MAX_BYTES) if body.startswith(_GZIP_MAGIC) else body
+
+
+def form(request: Request) -> dict[str, str]:
+    """Return the parameters of the query and of an urlencoded body, which has priority."""
+    text = unpacked(request.body).decode(errors="replace")
+    return {**request.parameters, **dict(parse_qsl(text, keep_blank_values=True))}
+
+
+def json_of(data: bytes) -> Any:
+    """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
+    try:
+        return read_json(data)
+    except Rejected as rejected:
+        if rejected.reason not in (RejectReason.INVALID_UTF8, RejectReason.LONE_SURROGATE):
+            raise
+        return _json_of_surrogates(data)
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """Decode a JSON object as `json_of`; raises `Rejected` for other values."""
+    value = json_of(data)
+    if not isinstance(value, dict):
+        raise Rejected(RejectReason.NOT_AN_OBJECT, kind=kind_of(value))
+    return value
+
+
+def json_or_base64(text: str) -> Any:
+    """Decode JSON, or base64 of JSON, also URL-safe and without padding; raises `Rejected`."""
+    text = text.strip()
+    if text[:1] in ("{", "["):
+        return json_of(text.encode("utf-8", "surrogatepass"))
+    return json_of(unpacked(from_base64(text)))
+
+
+def from_base64(text: str) -> bytes:
+    """Decode base64, also URL-safe and without padding; raises `Rejected`."""
+    # A plus sign of a form that was not percent-encoded arrives as a space.
+    standard = text.strip().translate(str.maketrans("-_ ", "+/+"))
+    try:
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        sentence = "The data are neither JSON nor base64 of JSON"
+        raise Rejected(RejectReason.INVALID_JSON, sentence=sentence) from None
+
+
+def _json_of_surrogates(data: bytes) -> Any:
+    """Decode JSON with surrogates, raw or escaped; those of a pair are joined."""
+    try:
+        text = data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text = data.decode(errors="replace")
+    try:
+        # Python's own parser accepts surrogates, and keeps integers of any size.
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        raise Rejected(RejectReason.INVALID_JSON, detail=str(error)) from None
+    return read_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
