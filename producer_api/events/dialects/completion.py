@@ -16,7 +16,6 @@ from schemas.site_keys import KEY_PREFIX
 VisitorOf = Callable[[str, str, str, str], str | None]
 
 _SESSION_PREFIX = "s"
-_NO_SITE = "The request does not say which site its events belong to: {names} is missing"
 _UNKNOWN_KEY = "The site key of the request is not one of a registered site"
 _NO_SALT = "The salts of session ids are being read from Kafka"
 
@@ -38,7 +37,7 @@ class Completion:
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
         """Return the events as the API accepts them, and the client with the site key.
 
-        Raises `Rejected` if an event names no site, or a key of no site.
+        Raises `Rejected` if an event names a key of no site.
         """
         completed = []
         for event in events:

@@ -5,11 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from producer_api.events.dialects.goatcounter import GOATCOUNTER
 from producer_api.events.dialects.model import Dialect, Endpoint
 from producer_api.events.dialects.plausible import PLAUSIBLE
 from schemas.settings import SettingsError
 
-DIALECTS: tuple[Dialect, ...] = (PLAUSIBLE,)
+DIALECTS: tuple[Dialect, ...] = (
+    PLAUSIBLE,
+    GOATCOUNTER,
+)
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 
