@@ -30,6 +30,11 @@ class Outcome(msgspec.Struct, frozen=True):
         """Whether all events were accepted; also if there were none."""
         return all(result["status"] == "accepted" for result in self.results)
 
+    @property
+    def session_id(self) -> str:
+        """The session of the first event; empty if there is none."""
+        return next((event["session_id"] for event in self.events), "")
+
 
 class Reply(msgspec.Struct, frozen=True):
     """The response that the client of a dialect expects."""

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from producer_api.events.dialects.model import Dialect, Endpoint
+from producer_api.events.dialects.openpanel import OPENPANEL
 from producer_api.events.dialects.plausible import PLAUSIBLE
+from producer_api.events.dialects.rybbit import RYBBIT
+from producer_api.events.dialects.umami import UMAMI
 from schemas.settings import SettingsError
 
-DIALECTS: tuple[Dialect, ...] = (PLAUSIBLE,)
+DIALECTS: tuple[Dialect, ...] = (PLAUSIBLE, UMAMI, OPENPANEL, RYBBIT)
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 
