@@ -40,6 +40,9 @@ class Completion:
         Raises `Rejected` if an event names a key of no site.
         """
         completed = []
+        if not client.key.startswith(KEY_PREFIX):
+            # A credential of the other system, such as the token of a login.
+            client = replace(client, key="")
         for event in events:
             site_id = str(event.get("site_id") or "")
             if site_id.startswith(KEY_PREFIX):
@@ -53,7 +56,10 @@ class Completion:
         if "event_id" in event:
             event["event_id"] = event_uuid(site_id, event["event_id"])
         if "session_id" not in event:
-            known = event.get("visitor_id") or event.get("user_id")
+            known = event.get("visitor_id")
+            if not client.origin:
+                # In a browser, the user id would end the visit in which the visitor logs in.
+                known = known or event.get("user_id")
             if known and not client.opts_out:
                 # The inactivity gap separates the visits of one id. It is hashed, because it may
                 # be a mail address, which belongs into no other field.

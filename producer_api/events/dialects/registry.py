@@ -7,12 +7,19 @@ from typing import NamedTuple
 
 from producer_api.events.dialects.goatcounter import GOATCOUNTER
 from producer_api.events.dialects.model import Dialect, Endpoint
+from producer_api.events.dialects.openpanel import OPENPANEL
 from producer_api.events.dialects.plausible import PLAUSIBLE
+from producer_api.events.dialects.rybbit import RYBBIT
+from producer_api.events.dialects.umami import UMAMI
 from schemas.settings import SettingsError
 
+#: In the order of matching: endpoints of several dialects may share a path.
 DIALECTS: tuple[Dialect, ...] = (
     PLAUSIBLE,
+    UMAMI,
     GOATCOUNTER,
+    OPENPANEL,
+    RYBBIT,
 )
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
