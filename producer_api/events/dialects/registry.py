@@ -5,11 +5,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from producer_api.events.dialects.jitsu import JITSU
 from producer_api.events.dialects.model import Dialect, Endpoint
 from producer_api.events.dialects.plausible import PLAUSIBLE
+from producer_api.events.dialects.rudderstack import RUDDERSTACK
+from producer_api.events.dialects.segment import SEGMENT
 from schemas.settings import SettingsError
 
-DIALECTS: tuple[Dialect, ...] = (PLAUSIBLE,)
+#: Of dialects that share a path, the first whose request it is.
+DIALECTS: tuple[Dialect, ...] = (
+    PLAUSIBLE,
+    JITSU,
+    RUDDERSTACK,
+    SEGMENT,
+)
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 
