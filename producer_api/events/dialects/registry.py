@@ -5,11 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from producer_api.events.dialects.matomo import MATOMO
 from producer_api.events.dialects.model import Dialect, Endpoint
 from producer_api.events.dialects.plausible import PLAUSIBLE
+from producer_api.events.dialects.snowplow import SNOWPLOW
 from schemas.settings import SettingsError
 
-DIALECTS: tuple[Dialect, ...] = (PLAUSIBLE,)
+DIALECTS: tuple[Dialect, ...] = (PLAUSIBLE, MATOMO, SNOWPLOW)
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 
