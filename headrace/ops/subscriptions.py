@@ -18,9 +18,9 @@ _NEWEST = 1_000
 
 
 async def send_test(service: Subscriptions, subscription_id: str) -> dict[str, Any]:
-    """Send a test message; return the first attempt that has a result. Raises UserError if it fails.
+    """Send a test message, and return its first result. Raises UserError if it is a failure.
 
-    An attempt without one is in progress, or its process died, and the next follows.
+    An attempt without a result is in progress, or its process died, and the next follows.
     """
     delivery_id = (await service.test(subscription_id))["delivery_id"]
     deadline = time.monotonic() + _TIMEOUT_SECONDS
