@@ -147,7 +147,7 @@ class Codec:
         """Write the ids of a schema registry from now on, and read them and our own.
 
         `ids` are the registry's by our own; schemas that are missing keep their own. Raise
-        `SchemaIdError`, and change nothing, if records could not be told apart.
+        `SchemaIdError`, and change nothing, if records would be ambiguous.
         """
         check_registry_ids(ids)
         self._registry_ids = {**ids}
@@ -178,8 +178,8 @@ def check_registry_ids(ids: Mapping[int, int]) -> None:
             if schema_ids.setdefault(registered, own_id) != own_id:
                 raise SchemaIdError(
                     f"it has {SCHEMA_FILES[own_id]} under the id {registered}, by which headrace "
-                    f"knows {SCHEMA_FILES[schema_ids[registered]]}, so that records could not be "
-                    "told apart"
+                    f"knows {SCHEMA_FILES[schema_ids[registered]]}, so that records "
+                    "would be ambiguous"
                 )
 
 

@@ -5,6 +5,7 @@ The topic is written first and is authoritative.
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -25,7 +26,7 @@ _INTERVAL_SECONDS = 30.0
 R = TypeVar("R", bound=Record)
 
 
-class TopicReconciler(Generic[R]):
+class TopicReconciler(ABC, Generic[R]):
     """Mirrors a topic into memory, and periodically compares the tables with it."""
 
     def __init__(
@@ -61,9 +62,9 @@ class TopicReconciler(Generic[R]):
                 )
             await asyncio.sleep(_INTERVAL_SECONDS)
 
+    @abstractmethod
     async def reconcile(self) -> None:
         """Compare tables and topic once, and repair the differences."""
-        raise NotImplementedError
 
     def is_settled(self, changed: datetime) -> bool:
         """Return False if a change of this time may still be written to SQL or read from Kafka."""

@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from producer_api.events.client import Client
-from producer_api.events.dialects.fitting import event_uuid, fit
+from producer_api.events.dialects.fitting import event_uuid, fit, hashed_id
 from producer_api.events.dialects.model import Event
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
@@ -54,9 +54,13 @@ class Completion:
         if "event_id" in event:
             event["event_id"] = event_uuid(site_id, event["event_id"])
         if "session_id" not in event:
-            # The gap of inactivity separates the visits of one id.
             known = event.get("visitor_id") or event.get("user_id")
-            event["session_id"] = known or self._session_of(site_id, event, client)
+            if known and not client.opts_out:
+                # The inactivity gap separates the visits of one id. It is hashed, because it may
+                # be a mail address, which belongs into no other field.
+                event["session_id"] = hashed_id(site_id, known)
+            else:
+                event["session_id"] = self._session_of(site_id, event, client)
         return event
 
     def _site_of(self, key: str) -> str:

@@ -58,12 +58,13 @@ def event_uuid(site_id: str, event_id: Any) -> str:
     """Return an event id as a UUID: the same one, or a UUIDv5 of the site and the id."""
     text = event_id if isinstance(event_id, str) else to_json_text(event_id)
     try:
-        return str(UUID(text)) if len(text) == len(str(_NAMESPACE)) else _hashed(site_id, text)
+        return str(UUID(text)) if len(text) == len(str(_NAMESPACE)) else hashed_id(site_id, text)
     except ValueError:
-        return _hashed(site_id, text)
+        return hashed_id(site_id, text)
 
 
-def _hashed(site_id: str, text: str) -> str:
+def hashed_id(site_id: str, text: str) -> str:
+    """Return the UUIDv5 of a site and an id of one of its clients."""
     return str(uuid5(_NAMESPACE, f"{site_id}:{text}"))
 
 

@@ -21,6 +21,7 @@ from tests.contract.infra.manifests import (
     schema_errors,
 )
 from tests.fixtures import caddy
+from tests.fixtures.installed import find_installed
 from tests.fixtures.promtool import promtool
 
 COMPOSE: dict[str, Any] = read_yaml(INFRA / "compose.yaml")
@@ -152,7 +153,7 @@ def test_the_proxy_is_valid_and_forwards_each_path_to_its_role(tmp_path: Path) -
     config = caddy.CADDYFILE
     home = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     validated = subprocess.run(
-        [caddy.find(), "validate", "--adapter", "caddyfile", "--config", str(config)],
+        [find_installed("caddy"), "validate", "--adapter", "caddyfile", "--config", str(config)],
         env=home,
         capture_output=True,
         text=True,

@@ -1,22 +1,16 @@
 """`headrace alerts`, with a topic in memory."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from headrace.cli.main import app
 from headrace.errors import UserError
 from headrace.local.data_dir import DataDir
 from schemas.records import Subscription
 from sinks.delivery import service
-from sinks.delivery.publisher import PublishConfiguration
-from sinks.sql.migrate import upgrade
+from tests.unit.headrace.commands import Run, command_runner, replace_topic
 
-Run = Callable[..., Result]
 URL = "https://1.1.1.1/hooks?a=b"
 ADD = ("alerts", "add", "--site", "shop", "--rule", "payment", "--url", URL)
 UNKNOWN = "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"
@@ -25,17 +19,7 @@ UNKNOWN = "0197c2a4-7d1b-7c3e-9a55-2b8f6d0e4c11"
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> dict[str, Subscription | None]:
     """Return the topic `subscriptions`, which needs no Kafka."""
-    records: dict[str, Any] = {}
-
-    async def publish(key: str, record: Any) -> None:
-        records[key] = record
-
-    @asynccontextmanager
-    async def open_publisher(*_: object) -> AsyncIterator[PublishConfiguration]:
-        yield publish
-
-    monkeypatch.setattr(service, "open_publisher", open_publisher)
-    return records
+    return replace_topic(monkeypatch, service)
 
 
 @pytest.fixture
@@ -44,13 +28,7 @@ def run(
 ) -> Run:
     """Return a function that runs a command on a migrated database."""
     del topic
-    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    upgrade(f"sqlite:///{tmp_path}/headrace.db")
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, "--data-dir", str(tmp_path)])
-
-    return run
+    return command_runner(monkeypatch, tmp_path)
 
 
 def _only(topic: dict[str, Subscription | None]) -> Subscription:

@@ -1,51 +1,27 @@
 """`headrace sites` and `headrace keys`, with a topic in memory."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from headrace.cli.main import app
 from headrace.errors import UserError
 from schemas.records import Site
-from sinks.delivery.publisher import PublishConfiguration
 from sinks.sites import service
-from sinks.sql.migrate import upgrade
-
-Run = Callable[..., Result]
+from tests.unit.headrace.commands import Run, command_runner, replace_topic
 
 
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> dict[str, Site | None]:
     """Return the topic `sites`, which needs no Kafka."""
-    records: dict[str, Any] = {}
-
-    async def publish(key: str, record: Any) -> None:
-        records[key] = record
-
-    @asynccontextmanager
-    async def open_publisher(*_: object) -> AsyncIterator[PublishConfiguration]:
-        yield publish
-
-    monkeypatch.setattr(service, "open_publisher", open_publisher)
-    return records
+    return replace_topic(monkeypatch, service)
 
 
 @pytest.fixture
 def run(tmp_path: Path, topic: dict[str, Site | None], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a command on a migrated database."""
     del topic
-    monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("HEADRACE_QUERY__PUBLIC_URL", "https://collect.example")
-    upgrade(f"sqlite:///{tmp_path}/headrace.db")
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, "--data-dir", str(tmp_path)])
-
-    return run
+    return command_runner(monkeypatch, tmp_path)
 
 
 def test_a_site_is_registered_shown_and_changed(run: Run, topic: dict[str, Site | None]) -> None:
