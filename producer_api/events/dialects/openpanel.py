@@ -117,8 +117,10 @@ def _event(kind: str, payload: Members) -> tuple[Event, Members]:
         event |= {"type": "payment", "amount": _major(reserved.pop("__revenue"))}
         event["currency"] = properties.pop("currency", None)
     # An identity has the same members in both.
-    event["properties"] = {**payload, **properties}
-    hidden = {name: value for name, value in payload.items() if event["properties"][name] != value}
+    hidden = {
+        name: value for name, value in payload.items() if properties.get(name, value) != value
+    }
+    event["properties"] = {**payload, **properties} or None
     return event, reserved | hidden
 
 
