@@ -3,14 +3,12 @@
 A guide's install commands download nothing in the tests: they are checked against the pins.
 """
 
-import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from headrace.local.broker import maven
-from headrace.local.broker.jars import cache_directory
+from tests.fixtures.downloads import cached, node_packages
 
 _FOLDER = Path(__file__).parent
 _UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
@@ -75,9 +73,9 @@ def python_package(pinned: str) -> Path:
 
     def download(target: Path) -> None:
         options = ["--quiet", "--no-deps", "--python", sys.executable, "--target", str(target)]
-        _run([str(_UV), "pip", "install", *options, pinned], target)
+        run([str(_UV), "pip", "install", *options, pinned], target)
 
-    return _cached(f"{pinned.replace('==', '-')}-{sys.implementation.cache_tag}", download)
+    return cached(f"{pinned.replace('==', '-')}-{sys.implementation.cache_tag}", download)
 
 
 def _install_node(commands: str, folder: Path) -> None:
@@ -87,15 +85,7 @@ def _install_node(commands: str, folder: Path) -> None:
     for package in commands.split()[2:]:
         (name, _, number) = package.rpartition("@")
         assert pins[name] == number, f"{package} is not in tests/e2e/guides/node/package.json"
-    lock = (_FOLDER / "node" / "package-lock.json").read_bytes()
-
-    def download(target: Path) -> None:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(_FOLDER / "node" / name, target)
-        _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target)
-
-    cached = _cached(f"node-{sha256(lock).hexdigest()[:12]}", download)
-    (folder / "node_modules").symlink_to(cached / "node_modules")
+    (folder / "node_modules").symlink_to(node_packages(_FOLDER / "node", run))
 
 
 def _install_go(commands: str, folder: Path) -> None:
@@ -106,7 +96,7 @@ def _install_go(commands: str, folder: Path) -> None:
         assert f"{name} {number}\n" in pins, f"{name}@{number} is not in tests/e2e/guides/go/go.mod"
     for name in ("go.mod", "go.sum"):
         shutil.copy(_FOLDER / "go" / name, folder)
-    _run(["go", "mod", "download"], folder)
+    run(["go", "mod", "download"], folder)
 
 
 def _install_java(commands: str, folder: Path) -> None:
@@ -116,10 +106,10 @@ def _install_java(commands: str, folder: Path) -> None:
 
     def download(target: Path) -> None:
         (target / "pom.xml").write_bytes(pom)
-        _run(["mvn", "--batch-mode", "--quiet", *commands.split()[1:]], target)
+        run(["mvn", "--batch-mode", "--quiet", *commands.split()[1:]], target)
 
-    cached = _cached(f"maven-{sha256(pom).hexdigest()[:12]}", download)
-    (folder / "libs").symlink_to(cached / "libs")
+    fetched = cached(f"maven-{sha256(pom).hexdigest()[:12]}", download)
+    (folder / "libs").symlink_to(fetched / "libs")
 
 
 def jars(endpoint: str) -> Path:
@@ -132,7 +122,7 @@ def jars(endpoint: str) -> Path:
 
     digest = sha256(endpoint.encode()).hexdigest()[:12]
     name = endpoint.replace(":", "-")
-    return _cached(name if len(name) < _MAX_NAME else f"jars-{digest}", download)
+    return cached(name if len(name) < _MAX_NAME else f"jars-{digest}", download)
 
 
 _INSTALLERS = {
@@ -144,23 +134,8 @@ _INSTALLERS = {
 _SUBCOMMANDS = {"install", "mod", "get", "dependency:copy-dependencies"}
 
 
-def _cached(name: str, download: Callable[[Path], None]) -> Path:
-    """Return the folder of this name in the user's cache; `download` fills it the first time."""
-    base = cache_directory() / "guides"
-    base.mkdir(parents=True, exist_ok=True)
-    target = base / name
-    with (base / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.exists():
-            scratch = base / f"{name}.partial"
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
-            download(scratch)
-            scratch.rename(target)
-    return target
-
-
-def _run(command: list[str], folder: Path) -> None:
+def run(command: list[str], folder: Path) -> None:
+    """Run a command in a folder; fail the test with its output if it fails."""
     environment = {**os.environ, "PATH": search_path()}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
