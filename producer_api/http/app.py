@@ -37,7 +37,7 @@ from producer_api.http.body import Disconnected, Receive
 from producer_api.http.clients import Clients
 from producer_api.http.dialects import DialectIntake
 from producer_api.http.fast_protocol import NEVER_CLAMP
-from producer_api.http.intake import Intake
+from producer_api.http.intake import Intake, Parse, parse_event
 from producer_api.http.metrics import Metrics
 from producer_api.http.openapi import document
 from producer_api.http.paths import (
@@ -254,9 +254,8 @@ class Api:
         raise Rejected(RejectReason.NO_DIALECT, path=request.path)
 
     async def _ingest_event(self, request: Request, client: Client, started_at: float) -> Response:
-        never_clamp = _never_clamps(request)
         try:
-            sent = self.intake.send(request.body, client, started_at, never_clamp=never_clamp)
+            sent = self.intake.send(request.body, client, started_at, _parser_of(request))
         except Rejected as rejected:
             if rejected.reason is not RejectReason.MISSING_FIELDS:
                 raise
@@ -268,17 +267,18 @@ class Api:
 
     async def _ingest_batch(self, request: Request, client: Client) -> Response:
         events = split(request.body, request.headers.get(b"content-type", b""))
-        never_clamp = _never_clamps(request)
-        results = await self.intake.send_batch(events, client, never_clamp=never_clamp)
+        results = await self.intake.send_batch(events, client, _parser_of(request))
         response = responses.json(results.status, results.body)
         if results.retry_after:
             return response.with_headers(responses.retry_after(results.retry_after))
         return response
 
 
-def _never_clamps(request: Request) -> bool:
+def _parser_of(request: Request) -> Parse:
     (name, never) = NEVER_CLAMP
-    return request.headers.get(name, b"").lower() == never
+    if request.headers.get(name, b"").lower() == never:
+        return partial(parse_event, never_clamp=True)
+    return parse_event
 
 
 async def _send_response(response: Response, receive: Receive, send: Send) -> None:
