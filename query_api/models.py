@@ -280,7 +280,9 @@ class Attempt(BaseModel):
     at: Time
     status: int | None
     error: str | None
-    duration_ms: int | None
+    duration_ms: int | None = Field(
+        description="Null while the attempt is in progress, and if its process died."
+    )
 
 
 class Delivery(BaseModel):

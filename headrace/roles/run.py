@@ -46,6 +46,8 @@ _NOT_READY_SECONDS = 0.1
 _METRICS_SECONDS = 3.0
 #: The interval between two checks of the access to Kafka.
 _ACCESS_CHECK_SECONDS = 2.0
+#: The pause before a role that could not reach Kafka starts again.
+_RESTART_SECONDS = 1.0
 #: The limit of a graceful shutdown, of which batches in progress may take 15 s. `headrace up` and
 #: service managers send SIGKILL after 30 s.
 _SHUTDOWN_SECONDS = 20.0
@@ -72,11 +74,10 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
     try:
         with serve_metrics(REGISTRY, [reporter.why_not_ready], settings.metrics):
             async with heartbeats(settings.kafka, name, reporter.heartbeat):
-                await _wait_for_access(name, settings, stop, reporter)
-                await work(settings, stop, reporter.watch)
+                await _work(name, work, settings, stop, reporter)
     except StoppingError as reason:
         log.info("%s: %s", name, reason)
-    except (ClusterError, KafkaConnectionError) as error:
+    except ClusterError as error:
         raise UserError(f"{name}: {error}") from error
     except KafkaError as error:
         # The access was revoked after the start; the restarted role waits for it.
@@ -87,6 +88,29 @@ async def _run(name: str, work: Work, settings: Settings, status: Path | None) -
     finally:
         reporter.stop()
     log.info("%s: stopped", name)
+
+
+async def _work(
+    name: str, work: Work, settings: Settings, stop: asyncio.Event, reporter: "_Reporter"
+) -> None:
+    """Run the role; start again if Kafka cannot be reached, as when a busy broker is slow."""
+    while True:
+        await _wait_for_access(name, settings, stop, reporter)
+        try:
+            await work(settings, stop, reporter.watch)
+        except KafkaConnectionError as error:
+            log.warning("%s: Kafka does not answer (%s); starting again", name, error)
+            reporter.unwatch(f"Kafka does not answer at {settings.kafka.bootstrap_servers}")
+            await _pause(stop, _RESTART_SECONDS)
+        else:
+            return
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait, unless `stop` is set before."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def _wait_for_access(
@@ -102,9 +126,7 @@ async def _wait_for_access(
             logged = problem
             log.error("%s: %s. Waiting until this is fixed", name, logged)
         reporter.update(RoleStatus(logged, 0, 0, time.time()))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ACCESS_CHECK_SECONDS):
-                await stop.wait()
+        await _pause(stop, _ACCESS_CHECK_SECONDS)
 
 
 async def _find_problem(name: str, kafka: KafkaSettings) -> str | None:
@@ -161,6 +183,12 @@ class _Reporter:
         worker.processor.tracer = self._tracer
         self._task = asyncio.ensure_future(self._report(worker))
 
+    def unwatch(self, not_ready: str) -> None:
+        """Stop reporting the worker, which has stopped; `watch` is called with the next one."""
+        self.stop()
+        self._worker = None
+        self.update(RoleStatus(not_ready, 0, 0, time.time()))
+
     def stop(self) -> None:
         """Stop reporting."""
         if self._task is not None:
@@ -190,9 +218,15 @@ class _Reporter:
 
     async def _report(self, worker: Worker) -> None:
         """Update the status, and log each change of the readiness."""
+        REGISTRY.register(worker.metrics.registry)
+        try:
+            await self._report_changes(worker)
+        finally:
+            REGISTRY.unregister(worker.metrics.registry)
+
+    async def _report_changes(self, worker: Worker) -> None:
         logged: str | None = "not started"
         metrics_due = 0.0
-        REGISTRY.register(worker.metrics.registry)
         while True:
             reason = worker.not_ready
             if reason != logged:

@@ -34,14 +34,14 @@ def register(
     """Register the report; the worker is not ready before all its partitions were complete once."""
 
     async def report() -> None:
-        offsets = ClusterOffsets(kafka, _places(range(kafka.partitions)))
+        offsets: ClusterOffsets | None = None
+        failed = False
         try:
-            await offsets.start()
-            failed = False
             while True:
                 try:
                     # A delayed report would be taken for a current one.
                     async with asyncio.timeout(2 * COUNTED_SECONDS):
+                        offsets = offsets or await _connect(kafka)
                         await take_sample(offsets)
                         await send()
                     failed = False
@@ -52,7 +52,8 @@ def register(
                 starting = not counting.ages_ms() or counting.incomplete() is not None
                 await asyncio.sleep(_STARTING_SECONDS if starting else COUNTED_SECONDS)
         finally:
-            await offsets.stop()
+            if offsets is not None:
+                await offsets.stop()
 
     async def take_sample(offsets: ClusterOffsets) -> None:
         partitions = worker.partitions_of(EVENTS_SESSION)
@@ -69,6 +70,16 @@ def register(
 
     worker.checks.append(counting.incomplete)
     worker.background(report)
+
+
+async def _connect(kafka: KafkaSettings) -> ClusterOffsets:
+    offsets = ClusterOffsets(kafka, _places(range(kafka.partitions)))
+    try:
+        await offsets.start()
+    except BaseException:
+        await offsets.stop()
+        raise
+    return offsets
 
 
 async def _sample(

@@ -31,8 +31,8 @@ class Load:
     """A load on a stack during the block.
 
     One in 20 acknowledged requests is sent again with the same event ids, and half of those with an
-    unknown outcome. `url` is another server to send to. A response `internal_error`, which is a bug
-    of the server, fails the test.
+    unknown outcome. Each goes to the current URL of the stack, or to `url`, another server. A
+    response `internal_error`, which is a bug of the server, fails the test.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Load:
         #: The longest response time.
         self.slowest_seconds = 0.0
         self._stack = stack
-        self._url = url or stack.url
+        self._url = url
         self._traffic = Traffic(seed)
         self._choose = random.Random(seed)  # noqa: S311
         self._resends: deque[list[Sent]] = deque()
@@ -130,7 +130,7 @@ class Load:
         path, body = ("/api/event", bodies[0]) if is_single else ("/api/events", bodies)
         sent_at = time.monotonic()
         try:
-            async with session.post(self._url + path, json=body) as response:
+            async with session.post((self._url or self._stack.url) + path, json=body) as response:
                 content: Any = await response.json()
                 status = response.status
                 assert "internal_error" not in await response.text(), content

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,10 +26,24 @@ time.time_ns = lambda: _time_ns() + {seconds} * 1_000_000_000
 """
 
 
-class RoleProcess:
-    """`headrace <role>` with the Kafka and the database of a stack; its output is in a file."""
+#: The command `headrace` of this version.
+HEADRACE = (sys.executable, "-m", "headrace")
 
-    def __init__(self, stack: Stack, role: str, log: Path, settings: Mapping[str, str]) -> None:
+
+class RoleProcess:
+    """`headrace <role>` with the Kafka and the database of a stack; its output is in a file.
+
+    `headrace` is the command of its version.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        role: str,
+        log: Path,
+        settings: Mapping[str, str],
+        headrace: Sequence[str] = HEADRACE,
+    ) -> None:
         self.log = log
         environment = {
             **os.environ,
@@ -42,7 +56,7 @@ class RoleProcess:
         }
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "headrace", role],
+                [*headrace, role],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -81,10 +95,15 @@ class Workers:
         self._stack = stack
         self.started: list[RoleProcess] = []
 
-    def start(self, role: str, settings: Mapping[str, str] | None = None) -> RoleProcess:
-        """Start another process of a role."""
+    def start(
+        self,
+        role: str,
+        settings: Mapping[str, str] | None = None,
+        headrace: Sequence[str] = HEADRACE,
+    ) -> RoleProcess:
+        """Start another process of a role, with the command `headrace` of its version."""
         log = self._stack.data_dir.with_suffix(f".{role}-{len(self.started)}")
-        self.started.append(RoleProcess(self._stack, role, log, settings or {}))
+        self.started.append(RoleProcess(self._stack, role, log, settings or {}, headrace))
         return self.started[-1]
 
     def wrong_clock(self, seconds: int) -> dict[str, str]:
