@@ -5,7 +5,7 @@ import msgspec
 from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
-from producer_api.events.dialects.model import Endpoint, Outcome, Reply
+from producer_api.events.dialects.model import Endpoint, Explain, Outcome, Reply
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
@@ -34,6 +34,15 @@ class DialectIntake:
         endpoint = self._find(request)
         if endpoint is None:
             return None
+        try:
+            return await self._accept(endpoint, request, client)
+        except Rejected as rejected:
+            status = rejected.reason.status
+            explained = endpoint.explain(status, rejected.reason.code, rejected.sentence())
+            rejected.foreign_json = explained
+            raise
+
+    async def _accept(self, endpoint: Endpoint, request: Request, client: Client) -> Response:
         events = endpoint.translate(request)
         if len(events) > MAX_EVENTS:
             raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
@@ -42,7 +51,7 @@ class DialectIntake:
         (events, client) = self._completion.complete(events, client)
         raws = [msgspec.json.encode(event) for event in events]
         results = await self._intake.send_batch(raws, client)
-        if failed := _retriable(results):
+        if failed := _retriable(results, endpoint.explain):
             return failed
         outcome = Outcome(_status(results), results.body["results"], events)
         return _response(endpoint.respond(request, outcome))
@@ -62,12 +71,12 @@ class DialectIntake:
         return None
 
 
-def _retriable(results: Results) -> Response | None:
+def _retriable(results: Results, explain: Explain) -> Response | None:
     """Return the error of the first event that should be sent again, None if there is none."""
     for result in results.body["results"]:
         if result["status"] == "failed" or result.get("code") in _RETRIABLE:
             status = RejectReason[result["code"].upper()].status
-            response = responses.json(status, {"error": result["error"], "code": result["code"]})
+            response = responses.json(status, explain(status, result["code"], result["error"]))
             if status == RejectReason.RATE_LIMITED.status:
                 return response.with_headers(responses.retry_after(results.retry_after))
             return response

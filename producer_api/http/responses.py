@@ -62,7 +62,7 @@ def retry_after(seconds: int) -> tuple[bytes, bytes]:
 
 def error_response(rejected: Rejected) -> Response:
     """Return the error response for a rejection."""
-    response = json(rejected.reason.status, rejected.to_json())
+    response = json(rejected.reason.status, rejected.foreign_json or rejected.to_json())
     if "retry_after" in rejected.details:
         return response.with_headers(retry_after(rejected.details["retry_after"]))
     if rejected.reason is RejectReason.BAD_KEY:
