@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from producer_api.events.client import NO_CLIENT, Grant, SitePolicy
+from producer_api.events.derive.privacy import mask_emails
 from producer_api.events.dialects.model import Event
 from producer_api.events.draft import Draft
 from producer_api.events.fields import (
@@ -34,6 +35,9 @@ _TIMES = ("timestamp", "sent_at")
 _VOUCHED = Grant("key", SitePolicy())
 #: Characters that are kept of a property that is too large or too deep, as JSON.
 _KEPT_CHARACTERS = 512
+#: Less than `extra` may have, which also has their names.
+_MAX_UNMAPPED_BYTES = MAX_JSON_BYTES - 512
+_MAX_UNMAPPED_DEPTH = 32
 
 
 def fit(event: Event) -> Event:
@@ -51,6 +55,8 @@ def fit(event: Event) -> Event:
     draft = Draft(msgspec.json.encode(event), event, 0, NO_CLIENT, _VOUCHED)
     for name in [name for name in event if not _is_readable(draft, name)]:
         _unmap(event, name)
+    if UNMAPPED in event:
+        _fit_unmapped(event)
     return event
 
 
@@ -90,19 +96,49 @@ def _fit_properties(event: Event) -> None:
     if not isinstance(properties, dict):
         event["properties"] = {"value": properties}
         return
-    sizes = {name: len(to_json_text(value).encode()) for name, value in properties.items()}
-    excess = len(to_json_text(properties).encode()) - MAX_JSON_BYTES
-    cut = {}
-    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        is_too_deep = is_deeper_than(properties[name], MAX_PROPERTIES_DEPTH - 1)
-        if is_too_deep or (excess > 0 and size > _KEPT_CHARACTERS):
-            cut[name] = to_json_text(properties[name])[:_KEPT_CHARACTERS]
-            excess -= size - len(to_json_text(cut[name]).encode())
+    (members, cut, excess) = _cut(properties, MAX_JSON_BYTES, MAX_PROPERTIES_DEPTH)
     if cut:
-        event["properties"] = {**properties, **cut}
-        event[UNMAPPED] = {**event.get(UNMAPPED, {}), "cut_properties": sorted(cut)}
+        event["properties"] = members
+        event[UNMAPPED] = {**event.get(UNMAPPED, {}), "cut_properties": cut}
     if excess > 0:  # of many small properties
         _unmap(event, "properties")
+
+
+def _fit_unmapped(event: Event) -> None:
+    """Cut the largest members, so that the others are stored, and mask e-mail addresses in URLs."""
+    (members, cut, _) = _cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES, _MAX_UNMAPPED_DEPTH)
+    event[UNMAPPED] = _masked({**members, "cut_unmapped": cut} if cut else members)
+
+
+def _cut(
+    members: dict[str, Any], max_bytes: int, max_depth: int
+) -> tuple[dict[str, Any], list[str], int]:
+    """Cut members that are too deep, and the largest ones, to texts.
+
+    Return the members, the names of those that were cut, and how many bytes are still too many.
+    """
+    excess = len(to_json_text(members).encode()) - max_bytes
+    too_deep = [name for name in members if is_deeper_than(members[name], max_depth - 1)]
+    if excess <= 0 and not too_deep:
+        return members, [], excess
+    sizes = {name: len(to_json_text(value).encode()) for name, value in members.items()}
+    cut = {}
+    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        if name in too_deep or (excess > 0 and size > _KEPT_CHARACTERS):
+            cut[name] = to_json_text(members[name])[:_KEPT_CHARACTERS]
+            excess -= size - len(to_json_text(cut[name]).encode())
+    return {**members, **cut}, sorted(cut), excess
+
+
+def _masked(value: Any) -> Any:
+    """Return the value with e-mail addresses masked in the queries of its texts and names."""
+    if isinstance(value, str):
+        return mask_emails(value)
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if isinstance(value, dict):
+        return {mask_emails(name): _masked(item) for name, item in value.items()}
+    return value
 
 
 def _fit_amount(event: Event) -> None:
