@@ -1,8 +1,10 @@
 """The actions of Matomo's Tracking HTTP API: the parameters of a request as events."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import Event
@@ -62,6 +64,17 @@ _JSON = frozenset(
 #: Custom variables: objects of numbered pairs of a name and a value.
 _VARIABLES = ("_cvar", "cvar", "e_cvar")
 _ERRORS = "JavaScript Errors"
+#: Campaign parameters of page URLs after the prefix; those of other systems are derived later.
+_CAMPAIGN = {
+    "campaign": "campaign",
+    "source": "source",
+    "medium": "medium",
+    "keyword": "term",
+    "kwd": "term",
+    "content": "content",
+}
+_CAMPAIGN_PREFIXES = frozenset({"mtm", "matomo", "pk", "piwik"})
+_MILLISECONDS = re.compile(r"[0-9]{1,7}")
 #: What differs between two attempts to send a request.
 _OF_AN_ATTEMPT = frozenset({"send_image", "cdo"})
 
@@ -79,8 +92,10 @@ def _event(rest: Parameters) -> Event:
     action = next((action for name, action in _ACTIONS if _is_set(rest, name)), _view)
     event = action(rest)
     visitor_id = rest.pop("cid", "") or rest.pop("_id", "")
-    event |= {"visitor_id": visitor_id or None}
+    event["visitor_id"] = visitor_id or None
     event |= {field: rest.pop(name) for name, field in _MEMBERS.items() if rest.get(name)}
+    if campaign := _campaign(event.get("url", "")):
+        event["utm"] = campaign
     if resolution := size(rest.get("res")):
         event["screen"] = dict(zip(("width", "height"), resolution, strict=True))
         del rest["res"]
@@ -91,6 +106,22 @@ def _event(rest: Parameters) -> Event:
     if rest:
         event[UNMAPPED] = rest
     return event
+
+
+def _campaign(url: str) -> dict[str, str]:
+    """Return the UTM members of Matomo's campaign parameters, unless the URL has UTM parameters."""
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return {}
+    if "utm_" in query:
+        return {}
+    named = [(*name.partition("_")[::2], value) for name, value in parse_qsl(query)]
+    return {
+        _CAMPAIGN[name]: value
+        for prefix, name, value in named
+        if prefix in _CAMPAIGN_PREFIXES and name in _CAMPAIGN
+    }
 
 
 def _is_set(parameters: Parameters, name: str) -> bool:
@@ -213,7 +244,7 @@ def _performance(parameters: Parameters, event: Event) -> list[Event]:
     navigation until all are complete; the id makes them count once.
     """
     times = [parameters.get(name, "") for name in ("pf_net", "pf_srv")]
-    if not all(time.isdecimal() for time in times):
+    if not all(map(_MILLISECONDS.fullmatch, times)):
         return []
     known = ("site_id", "visitor_id", "user_id", "url", "title", "user_agent", "ip", "timestamp")
     vitals = {

@@ -189,7 +189,8 @@ def _self_describing(rest: Row, entities: Entities) -> Event:
     (schema, data) = _self_described(_document(rest, "ue_pr", "ue_px").get("data"))
     rest["schema"] = schema
     name = _name_of(schema)
-    if kind := _KINDS.get(name):
+    kind = _KINDS.get(name) if schema.startswith(_VENDORS) else None
+    if kind:
         return kind(data, rest, entities)
     return {"type": "custom_event", "event_name": name, "properties": data}
 
@@ -253,7 +254,9 @@ def _ecommerce(data: Row, _: Row, entities: Entities) -> Event:
     return {"type": "custom_event", "event_name": kind, "properties": data}
 
 
-#: Schemas with a type of ours, or a better name than their own.
+#: The vendors of the schemas in the trackers and their plugins.
+_VENDORS = ("iglu:com.snowplowanalytics.", "iglu:com.google.analytics.")
+#: Their schemas with a type of ours, or a better name than their own.
 _KINDS: dict[str, Callable[[Row, Row, Entities], Event]] = {
     "link_click": _link_click,
     "button_click": _button_click,

@@ -7,12 +7,11 @@ from producer_api.events.fields import MAX_JSON_BYTES
 
 
 def test_the_largest_unmapped_members_are_cut() -> None:
-    """The others are stored, and the names of the cut ones."""
+    """The others are stored."""
     event = fit({"type": "error", UNMAPPED: {"frames": ["x" * 9000], "version": "1.2"}})
 
     unmapped = event[UNMAPPED]
     assert unmapped["version"] == "1.2"
-    assert unmapped["cut_unmapped"] == ["frames"]
     assert unmapped["frames"].startswith('["xxx')
     assert len(json.dumps(event)) < MAX_JSON_BYTES
 
@@ -25,7 +24,7 @@ def test_deeply_nested_unmapped_members_are_cut() -> None:
 
     event = fit({UNMAPPED: {"nested": nested, "version": "1.2"}})
 
-    assert event[UNMAPPED]["cut_unmapped"] == ["nested"]
+    assert isinstance(event[UNMAPPED]["nested"], str)
     assert event[UNMAPPED]["version"] == "1.2"
 
 
@@ -37,20 +36,3 @@ def test_email_addresses_in_unmapped_urls_are_masked() -> None:
     event = fit({UNMAPPED: {"entry": [{"url": url, url: 1}], "email": "ada@shop.example"}})
 
     assert event[UNMAPPED] == {"entry": [{"url": masked, masked: 1}], "email": "ada@shop.example"}
-
-
-def test_large_properties_are_cut() -> None:
-    """And named in `unmapped`."""
-    event = fit({"properties": {"long": "x" * 9000, "plan": "pro"}})
-
-    assert event["properties"]["plan"] == "pro"
-    assert len(event["properties"]["long"]) == 512
-    assert event[UNMAPPED] == {"cut_properties": ["long"]}
-
-
-def test_many_small_properties_are_cut_as_a_whole() -> None:
-    """There is no largest one."""
-    event = fit({"properties": {f"name_{number}": "x" * 20 for number in range(500)}})
-
-    assert "properties" not in event
-    assert event[UNMAPPED]["cut_unmapped"] == ["properties"]
