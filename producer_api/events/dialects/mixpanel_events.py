@@ -107,7 +107,7 @@ def _identities(name: str, properties: dict[str, Any]) -> Event:
         user_id = distinct_id
     visitor_id = device_id or distinct_id
     if properties.get("$anon_distinct_id") in (visitor_id, f"{_DEVICE}{visitor_id}"):
-        del properties["$anon_distinct_id"]
+        properties.pop("$anon_distinct_id", None)
     return {"visitor_id": visitor_id, "user_id": user_id}
 
 

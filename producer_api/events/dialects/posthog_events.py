@@ -127,7 +127,7 @@ def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) ->
         user_id = user_id or distinct_id
     visitor_id = device_id or distinct_id
     if properties.get("$anon_distinct_id") == visitor_id:
-        del properties["$anon_distinct_id"]
+        properties.pop("$anon_distinct_id", None)
     return {**event, "visitor_id": visitor_id, "user_id": user_id}
 
 
