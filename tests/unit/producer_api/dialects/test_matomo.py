@@ -195,11 +195,11 @@ def test_a_site_key_is_sent_as_the_token(request_: Request) -> None:
 
 def test_a_token_of_matomo_is_not_stored() -> None:
     """It is a password of another system."""
-    token = "0123456789abcdef"
-    event = _event(token_auth=token)
+    sent = "0123456789abcdef"
+    event = _event(token_auth=sent)
 
     assert event["site_id"] == "shop"
-    assert token not in json.dumps(event)
+    assert sent not in json.dumps(event)
 
 
 def test_an_urlencoded_body_precedes_the_query() -> None:
