@@ -11,6 +11,7 @@ from producer_api.events.dialects.model import Event
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 from schemas.site_keys import KEY_PREFIX
+from schemas.urls import location_of
 
 #: Returns the visitor id of a site, a session, an address and a user agent; None without a salt.
 VisitorOf = Callable[[str, str, str, str], str | None]
@@ -55,6 +56,9 @@ class Completion:
         event = fit({**event, "site_id": site_id})
         if "event_id" in event:
             event["event_id"] = event_uuid(site_id, event["event_id"])
+        if client.origin and not event.get("url") and "hostname" not in event:
+            # Else a referrer of the site itself looks like another site.
+            event["hostname"] = location_of(client.origin).host
         if "session_id" not in event:
             known = event.get("visitor_id")
             if not client.origin:

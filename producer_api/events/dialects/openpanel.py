@@ -7,6 +7,7 @@ back/forward cache only if its URL is another one.
 """
 
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 from msgspec.structs import replace
@@ -117,8 +118,10 @@ def _event(kind: str, payload: Members) -> tuple[Event, Members]:
         event |= {"type": "payment", "amount": _major(reserved.pop("__revenue"))}
         event["currency"] = properties.pop("currency", None)
     # An identity has the same members in both.
-    event["properties"] = {**payload, **properties}
-    hidden = {name: value for name, value in payload.items() if event["properties"][name] != value}
+    hidden = {
+        name: value for name, value in payload.items() if properties.get(name, value) != value
+    }
+    event["properties"] = {**payload, **properties} or None
     return event, reserved | hidden
 
 
@@ -134,9 +137,10 @@ def _read_name(event: Event, name: Any, properties: Members) -> None:
 def _major(minor: Any) -> Any:
     """Return an amount of minor units in major ones, or the value if it is not a number."""
     try:
-        return float(Decimal(str(minor)) / _MINOR_UNITS)
-    except (InvalidOperation, OverflowError):
+        major = float(Decimal(str(minor)) / _MINOR_UNITS)
+    except InvalidOperation:
         return minor
+    return major if isfinite(major) else minor
 
 
 def respond(_: Request, outcome: Outcome) -> Reply:

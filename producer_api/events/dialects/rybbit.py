@@ -145,6 +145,7 @@ def _read_error(event: Event, name: Any) -> None:
     if isinstance(properties, dict):
         for member, field in _ERROR_FIELDS.items():
             event[field] = properties.pop(member, None)
+        event["properties"] = properties or None
     event["error_name"] = event.get("error_name") or name
     if name != event["error_name"]:
         event["event_name"] = name

@@ -69,3 +69,18 @@ def test_a_visitor_id_determines_the_session_in_a_browser_too() -> None:
     event, _ = _complete({**_VIEW, "visitor_id": "v1"}, browser)
 
     assert event["session_id"] not in ("v1", _VISIT)
+
+
+@pytest.mark.parametrize(
+    ("event", "hostname"),
+    [
+        (_VIEW, "shop.example"),
+        ({**_VIEW, "hostname": "www.shop.example"}, "www.shop.example"),
+        ({**_VIEW, "url": "https://www.shop.example/"}, None),
+    ],
+)
+def test_an_event_without_a_page_is_of_the_origin(event: Event, hostname: str | None) -> None:
+    """Else its referrer, a page of the site, is taken for another site."""
+    completed, _ = _complete(event, Client(origin="https://shop.example"))
+
+    assert completed.get("hostname") == hostname
