@@ -1,6 +1,7 @@
 """The events of the Snowplow tracker protocol: a row of a batch as events."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -126,12 +127,14 @@ def _times(rest: Row) -> Event:
     """Take the time that the site knows to be true, or the times of the client's clock."""
     if "ttm" in rest:
         return {"timestamp": iso_time(rest.pop("ttm"), _MILLISECOND)}
-    created = iso_time(rest.pop("dtm", None), _MILLISECOND)
-    sent = iso_time(rest.pop("stm", None), _MILLISECOND)
-    if isinstance(created, str) and isinstance(sent, str):
+    (created, sent) = (rest.pop("dtm", None), rest.pop("stm", None))
+    with suppress(TypeError, ValueError):
         # The Python tracker sends whole seconds, which may be before the event.
-        sent = max(created, sent)
-    return {"timestamp": created, "sent_at": sent}
+        sent = max(float(created), float(sent))
+    return {
+        "timestamp": iso_time(created, _MILLISECOND),
+        "sent_at": iso_time(sent, _MILLISECOND),
+    }
 
 
 def _typed(rest: Row, entities: Entities) -> Event:

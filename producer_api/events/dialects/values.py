@@ -14,7 +14,7 @@ _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 def iso_time(number: Any, unit: timedelta) -> Any:
     """Return a number of units since the epoch in ISO 8601, or the value if it is not a number."""
     try:
-        return (_EPOCH + float(number) * unit).isoformat(timespec="milliseconds")
+        return (_EPOCH + float(number) * unit).isoformat()
     except (TypeError, ValueError, OverflowError):
         return number
 

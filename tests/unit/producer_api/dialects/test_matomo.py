@@ -108,7 +108,7 @@ def test_what_the_site_says_is_in_the_properties(
 @pytest.mark.parametrize(
     ("cdt", "timestamp"),
     [
-        ("1769860800", "2026-01-31T12:00:00.000+00:00"),
+        ("1769860800", "2026-01-31T12:00:00+00:00"),
         ("2026-01-31 12:00:00", "2026-01-31 12:00:00"),
         ("yesterday", "yesterday"),
         ("9" * 400, "9" * 400),

@@ -219,8 +219,8 @@ def test_the_time_is_corrected_by_the_clock_at_sending() -> None:
     event = _event(e="pv", dtm="1769860800500", stm="1769860801000")
     cut = _event(e="pv", dtm="1769860800500", stm="1769860800000")
 
-    assert event["timestamp"] == cut["timestamp"] == "2026-01-31T12:00:00.500+00:00"
-    assert event["sent_at"] == "2026-01-31T12:00:01.000+00:00"
+    assert event["timestamp"] == cut["timestamp"] == "2026-01-31T12:00:00.500000+00:00"
+    assert event["sent_at"] == "2026-01-31T12:00:01+00:00"
     assert cut["sent_at"] == cut["timestamp"]
 
 
@@ -228,7 +228,7 @@ def test_a_true_timestamp_is_not_corrected() -> None:
     """The site knows it from elsewhere."""
     event = _event(e="pv", ttm="1769860800500", dtm="1", stm="2")
 
-    assert event["timestamp"] == "2026-01-31T12:00:00.500+00:00"
+    assert event["timestamp"] == "2026-01-31T12:00:00.500000+00:00"
     assert "sent_at" not in event
     assert (event[UNMAPPED]["dtm"], event[UNMAPPED]["stm"]) == ("1", "2")
 
