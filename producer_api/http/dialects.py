@@ -5,7 +5,7 @@ import msgspec
 from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
-from producer_api.events.dialects.model import Endpoint, Outcome, Reply
+from producer_api.events.dialects.model import Endpoint, Event, Outcome, Reply
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
@@ -15,7 +15,8 @@ from producer_api.http.responses import Response
 from schemas.reject_reasons import RejectReason
 
 #: Results of events that the client should send again.
-_RETRIABLE = frozenset({RejectReason.RATE_LIMITED.code, RejectReason.NOT_READY.code})
+_RETRIABLE = frozenset({RejectReason.RATE_LIMITED, RejectReason.NOT_READY})
+_RETRIABLE_CODES = frozenset(reason.code for reason in _RETRIABLE)
 
 
 class DialectIntake:
@@ -29,23 +30,39 @@ class DialectIntake:
     async def respond(self, request: Request, client: Client) -> Response | None:
         """Queue the events of a request, and return the response when Kafka has them.
 
-        Return None if the request is none of a dialect. Raises `Rejected`.
+        The dialect responds to permanent rejections, also of the whole request. Return None if the
+        request is none of a dialect. Raises `Rejected` if the client should retry, or if the
+        dialect is disabled.
         """
         endpoint = self._find(request)
         if endpoint is None:
             return None
-        events = endpoint.translate(request)
-        if len(events) > MAX_EVENTS:
-            raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+        try:
+            (events, client) = self._events(endpoint, request, client)
+        except Rejected as rejected:
+            if rejected.reason in _RETRIABLE:
+                raise
+            self._intake.reject(rejected)
+            result = {"index": 0, "status": "rejected", **rejected.to_json()}
+            outcome = Outcome(rejected.reason.status, [result])
+            return _response(endpoint.respond(request, outcome))
         if not events:
             return _response(endpoint.respond(request, Outcome(202)))
-        (events, client) = self._completion.complete(events, client)
         raws = [msgspec.json.encode(event) for event in events]
         results = await self._intake.send_batch(raws, client)
         if failed := _retriable(results):
             return failed
         outcome = Outcome(_status(results), results.body["results"], events)
         return _response(endpoint.respond(request, outcome))
+
+    def _events(
+        self, endpoint: Endpoint, request: Request, client: Client
+    ) -> tuple[list[Event], Client]:
+        """Return the events of a request, and the client with the site key. Raises `Rejected`."""
+        events = endpoint.translate(request)
+        if len(events) > MAX_EVENTS:
+            raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+        return self._completion.complete(events, client)
 
     def _find(self, request: Request) -> Endpoint | None:
         for dialect, endpoint in DIALECT_ROUTES.at(request.path):
@@ -65,7 +82,7 @@ class DialectIntake:
 def _retriable(results: Results) -> Response | None:
     """Return the error of the first event that should be sent again, None if there is none."""
     for result in results.body["results"]:
-        if result["status"] == "failed" or result.get("code") in _RETRIABLE:
+        if result["status"] == "failed" or result.get("code") in _RETRIABLE_CODES:
             status = RejectReason[result["code"].upper()].status
             response = responses.json(status, {"error": result["error"], "code": result["code"]})
             if status == RejectReason.RATE_LIMITED.status:
