@@ -1,15 +1,17 @@
-"""`python -m docs.reference` (`make docs`): generate the reference documents in `docs/`.
+"""`python -m docs.reference` (`make docs`): generate the references and tables in `docs/`.
 
 A contract test fails if a generated document is outdated.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from producer_api.events.dialects.registry import DIALECTS
 from schemas.codec import SCHEMA_FILES
 from schemas.event_types import EVENT_TYPES
 from schemas.reject_reasons import DeadLetterReason, RejectReason
@@ -21,12 +23,14 @@ _EMPTY_DEFAULTS = ((), "", SecretStr(""))
 
 DOCS = Path(__file__).parent
 
+_DIALECTS = ("<!-- dialects -->\n", "<!-- /dialects -->\n")
 _GENERATED = "<!-- Generated from the code by `make docs`. Do not edit. -->"
 
 
 def references() -> dict[Path, str]:
     """Return the content of each generated document, by path."""
     return {
+        DOCS / "dialects.md": _with_dialects((DOCS / "dialects.md").read_text("utf-8")),
         DOCS / "event-reference.md": "\n".join(_event_reference()) + "\n",
         DOCS / "settings.md": "\n".join(_settings()) + "\n",
         DOCS / "topics.md": "\n".join(_topics()) + "\n",
@@ -37,6 +41,18 @@ def main() -> None:
     """Write the generated documents."""
     for path, text in references().items():
         path.write_text(text, "utf-8")
+
+
+def _with_dialects(text: str) -> str:
+    """Return the text with the table of dialects between its marks."""
+    (begin, end) = _DIALECTS
+    (before, _, rest) = text.partition(begin)
+    rows = [begin + "| client | setting | endpoints |", "|---|---|---|"]
+    for dialect in DIALECTS:
+        anchor = re.sub(r"[^\w-]", "", dialect.title.lower().replace(" ", "-"))
+        paths = ", ".join(f"`{endpoint.path}`" for endpoint in dialect.endpoints)
+        rows.append(f"| [{dialect.title}](#{anchor}) | `{dialect.name}` | {paths} |")
+    return before + "\n".join(rows) + "\n" + end + rest.partition(end)[2]
 
 
 def _event_reference() -> Iterator[str]:
@@ -98,7 +114,9 @@ def _settings() -> Iterator[str]:
             is_empty = (
                 field.is_required() or field.default_factory or field.default in _EMPTY_DEFAULTS
             )
-            default = "" if is_empty else f"`{field.default}`"
+            value = field.default
+            shown = ",".join(value) if isinstance(value, tuple) else value
+            default = "" if is_empty else f"`{shown}`"
             setting = f"{PREFIX}{group}__{name.upper()}"
             yield f"| `{setting}` | {default} | {_cell(field.description or '')} |"
 

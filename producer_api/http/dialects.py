@@ -44,7 +44,7 @@ class DialectIntake:
         results = await self._intake.send_batch(raws, client)
         if failed := _retriable(results):
             return failed
-        outcome = Outcome(_status(results), results.body["results"])
+        outcome = Outcome(_status(results), results.body["results"], events)
         return _response(endpoint.respond(request, outcome))
 
     def _find(self, request: Request) -> Endpoint | None:

@@ -1,10 +1,12 @@
 """Bots and HTTP libraries in user agents."""
 
 #: HTTP libraries and tools, by the first product of their user agent in lower case: the clients of
-#: back ends. Lists of crawlers have some of them.
+#: back ends, also those of Segment and RudderStack. Lists of crawlers have some of them.
 _LIBRARIES = frozenset(
     {
-        *("ahc", "akka-http", "aiohttp", "apache-httpclient", "axios", "bun", "curl", "dart"),
+        *("ahc", "akka-http", "aiohttp", "analytics-java", "analytics-net", "analytics-node"),
+        *("analytics-node-next", "analytics-php", "analytics-python", "analytics-ruby"),
+        *("apache-httpclient", "axios", "bun", "curl", "dart"),
         *("deno", "faraday", "fasthttp", "go-http-client", "got", "guzzlehttp", "hackney"),
         *("httpie", "insomnia", "java", "java-http-client", "k6", "libcurl", "libwww-perl"),
         *("node", "node-fetch", "okhttp", "php-curl-class", "postmanruntime", "python"),

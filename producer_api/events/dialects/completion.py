@@ -11,12 +11,12 @@ from producer_api.events.dialects.model import Event
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 from schemas.site_keys import KEY_PREFIX
+from schemas.urls import location_of
 
 #: Returns the visitor id of a site, a session, an address and a user agent; None without a salt.
 VisitorOf = Callable[[str, str, str, str], str | None]
 
 _SESSION_PREFIX = "s"
-_NO_SITE = "The request does not say which site its events belong to: {names} is missing"
 _UNKNOWN_KEY = "The site key of the request is not one of a registered site"
 _NO_SALT = "The salts of session ids are being read from Kafka"
 
@@ -38,9 +38,12 @@ class Completion:
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
         """Return the events as the API accepts them, and the client with the site key.
 
-        Raises `Rejected` if an event names no site, or a key of no site.
+        Raises `Rejected` if an event names a key of no site.
         """
         completed = []
+        if not client.key.startswith(KEY_PREFIX):
+            # A credential of the other system, such as the token of a login.
+            client = replace(client, key="")
         for event in events:
             site_id = str(event.get("site_id") or "")
             if site_id.startswith(KEY_PREFIX):
@@ -53,8 +56,14 @@ class Completion:
         event = fit({**event, "site_id": site_id})
         if "event_id" in event:
             event["event_id"] = event_uuid(site_id, event["event_id"])
+        if client.origin and not event.get("url") and "hostname" not in event:
+            # Else a referrer of the site itself looks like another site.
+            event["hostname"] = location_of(client.origin).host
         if "session_id" not in event:
-            known = event.get("visitor_id") or event.get("user_id")
+            known = event.get("visitor_id")
+            if not client.origin:
+                # In a browser, the user id would end the visit in which the visitor logs in.
+                known = known or event.get("user_id")
             if known and not client.opts_out:
                 # The inactivity gap separates the visits of one id. It is hashed, because it may
                 # be a mail address, which belongs into no other field.

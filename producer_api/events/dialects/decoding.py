@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from producer_api.events.decompression import decompress
+from producer_api.events.fields import is_deeper_than
 from producer_api.events.parse import read_json
 from producer_api.events.rejection import Rejected, kind_of
 from producer_api.events.request import Request
@@ -15,6 +16,8 @@ from schemas.reject_reasons import RejectReason
 #: The limit of a batch, also when it is compressed twice.
 _MAX_BYTES = 2 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
+#: Levels of objects and arrays. More would exceed the recursion limits of what encodes them again.
+_MAX_DEPTH = 64
 
 
 def unpacked(body: bytes) -> bytes:
@@ -30,6 +33,14 @@ def form(request: Request) -> dict[str, str]:
 
 def json_of(data: bytes) -> Any:
     """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
+    value = _decoded(data)
+    # Nearly all bodies have fewer brackets than the levels that are allowed.
+    if data.count(b"[") + data.count(b"{") > _MAX_DEPTH and is_deeper_than(value, _MAX_DEPTH):
+        raise Rejected(RejectReason.INVALID_JSON, detail="it is nested too deeply")
+    return value
+
+
+def _decoded(data: bytes) -> Any:
     try:
         return read_json(data)
     except Rejected as rejected:

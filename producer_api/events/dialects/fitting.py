@@ -3,8 +3,7 @@
 The clients of other systems have no such rules, and an event is worth more than one of its members.
 """
 
-from contextlib import suppress
-from math import isfinite
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -17,6 +16,7 @@ from producer_api.events.fields import (
     FIELDS,
     MAX_JSON_BYTES,
     MAX_PROPERTIES_DEPTH,
+    MAX_STACK_BYTES,
     TEXTS,
     is_deeper_than,
     read_id,
@@ -32,8 +32,12 @@ _NAMESPACE = UUID("5a0c9a5e-5a8f-5d0e-8f5b-6f1c39b4c0de")
 _IDS = ("session_id", "visitor_id", "user_id")
 _TIMES = ("timestamp", "sent_at")
 _VOUCHED = Grant("key", SitePolicy())
-#: Characters that are kept of a property that is too large or too deep, as JSON.
+#: Longer texts are truncated by the parser, which names them: the rest need not get there.
+_TEXTS = {**TEXTS, "error_stack": MAX_STACK_BYTES}
+#: Characters that are kept of a member that is too large or too deep, as JSON.
 _KEPT_CHARACTERS = 512
+#: `extra` contains the name as well.
+_MAX_UNMAPPED_BYTES = MAX_JSON_BYTES - 64
 
 
 def fit(event: Event) -> Event:
@@ -41,9 +45,9 @@ def fit(event: Event) -> Event:
     event = {name: value for name, value in event.items() if value is not None}
     for name in [name for name in _IDS if name in event]:
         _fit_id(event, name)
-    for name in TEXTS:
-        if not isinstance(event.get(name, ""), str):
-            event[name] = to_json_text(event[name])
+    for name in [name for name in _TEXTS if name in event]:
+        text = event[name] if isinstance(event[name], str) else to_json_text(event[name])
+        event[name] = text[: _TEXTS[name] + 1]
     if "properties" in event:
         _fit_properties(event)
     if isinstance(event.get("amount"), str):
@@ -51,6 +55,8 @@ def fit(event: Event) -> Event:
     draft = Draft(msgspec.json.encode(event), event, 0, NO_CLIENT, _VOUCHED)
     for name in [name for name in event if not _is_readable(draft, name)]:
         _unmap(event, name)
+    if UNMAPPED in event:
+        event[UNMAPPED] = _cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES)[0]
     return event
 
 
@@ -86,29 +92,36 @@ def _fit_id(event: Event, name: str) -> None:
 
 def _fit_properties(event: Event) -> None:
     """Cut properties that are too deep, and the largest ones, to texts; name them."""
-    properties = event["properties"]
-    if not isinstance(properties, dict):
-        event["properties"] = {"value": properties}
-        return
-    sizes = {name: len(to_json_text(value).encode()) for name, value in properties.items()}
-    excess = len(to_json_text(properties).encode()) - MAX_JSON_BYTES
+    if not isinstance(event["properties"], dict):
+        event["properties"] = {"value": event["properties"]}
+    (event["properties"], cut) = _cut(event["properties"], MAX_JSON_BYTES)
+    if cut:
+        event[UNMAPPED] = {**event.get(UNMAPPED, {}), "cut_properties": cut}
+
+
+def _cut(members: dict[str, Any], limit: int) -> tuple[dict[str, Any], list[str]]:
+    """Return the members within a limit of bytes, and the names of those that were cut to texts."""
+    sizes = {name: len(to_json_text(value).encode()) for name, value in members.items()}
+    excess = len(to_json_text(members).encode()) - limit
     cut = {}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        is_too_deep = is_deeper_than(properties[name], MAX_PROPERTIES_DEPTH - 1)
+        is_too_deep = is_deeper_than(members[name], MAX_PROPERTIES_DEPTH - 1)
         if is_too_deep or (excess > 0 and size > _KEPT_CHARACTERS):
-            cut[name] = to_json_text(properties[name])[:_KEPT_CHARACTERS]
+            cut[name] = to_json_text(members[name])[:_KEPT_CHARACTERS]
             excess -= size - len(to_json_text(cut[name]).encode())
-    if cut:
-        event["properties"] = {**properties, **cut}
-        event[UNMAPPED] = {**event.get(UNMAPPED, {}), "cut_properties": sorted(cut)}
-    if excess > 0:  # of many small properties
-        _unmap(event, "properties")
+    if excess > 0:  # many small members
+        return {"cut": to_json_text(members)[: limit // 8]}, [f"{len(members)} members"]
+    return {**members, **cut}, sorted(cut)
 
 
 def _fit_amount(event: Event) -> None:
-    with suppress(ValueError):
-        amount = float(event["amount"])
-        event["amount"] = amount if isfinite(amount) else event["amount"]
+    """Write an amount as the API reads it, without losing a digit."""
+    try:
+        amount = Decimal(event["amount"].strip())
+    except InvalidOperation:
+        return
+    if amount.is_finite():
+        event["amount"] = str(amount)
 
 
 def _is_readable(draft: Draft, name: str) -> bool:

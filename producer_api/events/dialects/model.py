@@ -18,16 +18,22 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `status` is that of a native batch (202, 207, 400, 500), or that of the only rejection. Each of
     `results` is one of `POST /api/events`: `{"index", "status", "event_id"}` if accepted, else with
-    `error` and `code`.
+    `error` and `code`. `events` are those that the results are of, with their session ids.
     """
 
     status: int
     results: Sequence[Mapping[str, Any]] = ()
+    events: Sequence[Event] = ()
 
     @property
     def is_accepted(self) -> bool:
         """Whether all events were accepted; also if there were none."""
         return all(result["status"] == "accepted" for result in self.results)
+
+    @property
+    def session_id(self) -> str:
+        """The session of the first event; empty if there is none."""
+        return next((event["session_id"] for event in self.events), "")
 
 
 class Reply(msgspec.Struct, frozen=True):

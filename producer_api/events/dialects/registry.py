@@ -5,11 +5,32 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from producer_api.events.dialects.goatcounter import GOATCOUNTER
+from producer_api.events.dialects.jitsu import JITSU
+from producer_api.events.dialects.matomo import MATOMO
 from producer_api.events.dialects.model import Dialect, Endpoint
+from producer_api.events.dialects.openpanel import OPENPANEL
 from producer_api.events.dialects.plausible import PLAUSIBLE
+from producer_api.events.dialects.rudderstack import RUDDERSTACK
+from producer_api.events.dialects.rybbit import RYBBIT
+from producer_api.events.dialects.segment import SEGMENT
+from producer_api.events.dialects.snowplow import SNOWPLOW
+from producer_api.events.dialects.umami import UMAMI
 from schemas.settings import SettingsError
 
-DIALECTS: tuple[Dialect, ...] = (PLAUSIBLE,)
+#: In the order of matching: endpoints of several dialects may share a path.
+DIALECTS: tuple[Dialect, ...] = (
+    PLAUSIBLE,
+    UMAMI,
+    JITSU,
+    RUDDERSTACK,
+    SEGMENT,
+    MATOMO,
+    GOATCOUNTER,
+    SNOWPLOW,
+    OPENPANEL,
+    RYBBIT,
+)
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 

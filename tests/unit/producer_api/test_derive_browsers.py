@@ -62,6 +62,7 @@ BOTS = [
 LIBRARIES = [
     *("curl/8.5.0", "python-requests/2.32.3", "Python/3.11 aiohttp/3.14.1", "python-httpx/0.27"),
     *("Python-urllib/3.11", "Go-http-client/2.0", "axios/1.7.2", "okhttp/4.12.0", "node"),
+    *("analytics-node-next/latest", "analytics-node/3.0.13", "analytics-python/2.4.0"),
 ]
 
 

@@ -80,17 +80,25 @@ class Replay:
         self._now = 0
         self.kafka = FakeKafka()
         settings = Settings(api=ApiSettings(sites="open", **api))
-        self._api = create_app(settings, connection=self.kafka, now=lambda: self._now)
+        self.api = create_app(settings, connection=self.kafka, now=lambda: self._now)
+
+    async def start(self) -> None:
+        """Connect to Kafka."""
+        await self.api.start()
+
+    def set_clock(self, now: int) -> None:
+        """Set the time, in microseconds since the epoch, and create the salt of its day."""
+        self._now = now
+        for day in self.api.salts.missing():
+            self.api.salts.apply(day_name(day).encode(), self.api.salts.candidate(day))
 
     async def send(self, file: Path) -> list[httpx.Response]:
         """Send the requests of a session, and return the responses."""
-        await self._api.start()
+        await self.start()
         responses = []
-        async with client_of(self._api) as client:
+        async with client_of(self.api) as client:
             for request in requests(file):
-                self._now = request.at
-                for day in self._api.salts.missing():
-                    self._api.salts.apply(day_name(day).encode(), self._api.salts.candidate(day))
+                self.set_clock(request.at)
                 responses.append(
                     await client.request(
                         request.method, request.path, headers=request.headers, content=request.body

@@ -1,0 +1,105 @@
+"""Matomo, formerly Piwik: `matomo.js`, its SDKs and the Tracking HTTP API.
+
+Sources of the parameters: https://developer.matomo.org/api-reference/tracking-api, the published
+`matomo.js`, and the recorded requests. `matomo.js` counts the views that the site's code reports:
+none for a page that the browser restores (bfcache), for the hash, or for `history.back()`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from producer_api.events.dialects.decoding import form, json_object, unpacked
+from producer_api.events.dialects.matomo_actions import Parameters, events_of
+from producer_api.events.dialects.model import (
+    PIXEL,
+    Dialect,
+    Endpoint,
+    Event,
+    Outcome,
+    Reply,
+    accepted_or_error,
+    json_reply,
+)
+from producer_api.events.fields import to_json_text
+from producer_api.events.request import Request
+from schemas.site_keys import KEY_PREFIX
+
+_NO_CONTENT = Reply(204)
+
+
+def translate(request: Request) -> list[Event]:
+    """Return the events of a request, or of the requests in a bulk request."""
+    return [event for parameters in _requests(request) for event in events_of(parameters)]
+
+
+def _requests(request: Request) -> Iterator[Parameters]:
+    """Yield the parameters of each request, with the site key as `idsite` if there is one."""
+    bulk = _json_body(request)
+    if bulk is None:
+        parameters = form(request)
+        if parameters:
+            yield _with_site(parameters, {})
+        return
+    common = {**request.parameters, **bulk}
+    requests = common.pop("requests", None)
+    if requests is None:
+        yield _with_site(_texts(common), {})
+        return
+    for one in requests if isinstance(requests, list) else [requests]:
+        yield _with_site(_parameters(one), common)
+
+
+def _json_body(request: Request) -> dict[str, Any] | None:
+    """Return the body if it is JSON, whatever its content type says: `matomo.js` sends none."""
+    body = unpacked(request.body)
+    return json_object(body) if body.lstrip()[:1] in (b"{", b"[") else None
+
+
+def _parameters(one: Any) -> Parameters:
+    """Return the parameters of a request in a bulk request: a URL, a query, or an object."""
+    if isinstance(one, dict):
+        return _texts(one)
+    (_, mark, query) = str(one).partition("?")
+    return dict(parse_qsl(query if mark else str(one), keep_blank_values=True))
+
+
+def _texts(members: Mapping[str, Any]) -> Parameters:
+    return {
+        name: value if isinstance(value, str) else to_json_text(value)
+        for name, value in members.items()
+        if value is not None
+    }
+
+
+def _with_site(parameters: Parameters, common: Mapping[str, Any]) -> Parameters:
+    """Replace the site by a site key in `token_auth`; other tokens are secrets of a Matomo."""
+    tokens = (parameters.pop("token_auth", ""), str(common.get("token_auth", "")))
+    key = next((token for token in tokens if token.startswith(KEY_PREFIX)), None)
+    return {**parameters, "idsite": key} if key else parameters
+
+
+def respond(request: Request, outcome: Outcome) -> Reply:
+    """Return the image, nothing if the client wants none, or the counts of a bulk request."""
+    bulk = _json_body(request)
+    send_image = (bulk or form(request)).get("send_image")
+    if str(send_image) == "0":
+        return accepted_or_error(outcome, _NO_CONTENT)
+    if bulk is None:
+        return accepted_or_error(outcome, PIXEL)
+    invalid = sum(result["status"] != "accepted" for result in outcome.results)
+    tracked = len(outcome.results) - invalid
+    counts = {"status": "success", "tracked": tracked, "invalid": invalid}
+    return accepted_or_error(outcome, json_reply(counts))
+
+
+_METHODS = ("GET", "POST")
+
+MATOMO = Dialect(
+    "matomo",
+    "Matomo",
+    (
+        Endpoint("/matomo.php", translate, respond, _METHODS),
+        Endpoint("/piwik.php", translate, respond, _METHODS),
+    ),
+)

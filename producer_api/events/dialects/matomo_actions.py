@@ -1,0 +1,258 @@
+"""The actions of Matomo's Tracking HTTP API: the parameters of a request as events."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from producer_api.events.dialects.fitting import UNMAPPED
+from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.values import iso_time, json_or_text, size
+from producer_api.events.fields import to_json_text
+
+Parameters = dict[str, str]
+
+#: Parameters that are members of the event, whatever its type.
+_MEMBERS = {
+    "idsite": "site_id",
+    "url": "url",
+    "urlref": "referrer",
+    "action_name": "title",
+    "uid": "user_id",
+    "lang": "language",
+    "ua": "user_agent",
+    "cip": "ip",
+}
+#: Parameters with what the site says about the action, and the name of their property.
+_PROPERTIES = {
+    "download": "url",
+    "link": "url",
+    "e_c": "category",
+    "e_a": "action",
+    "e_n": "name",
+    "e_v": "value",
+    "search": "keyword",
+    "search_cat": "category",
+    "search_count": "count",
+    "c_n": "content_name",
+    "c_p": "content_piece",
+    "c_t": "content_target",
+    "c_i": "content_interaction",
+    "cra_ct": "category",
+    "cra_ru": "resource",
+    "cra_rl": "line",
+    "cra_rc": "column",
+    "idgoal": "goal_id",
+    "revenue": "revenue",
+    "ec_id": "order_id",
+    "ec_st": "subtotal",
+    "ec_tx": "tax",
+    "ec_sh": "shipping",
+    "ec_dt": "discount",
+    "ec_items": "items",
+    "_pkc": "product_category",
+    "_pks": "product_sku",
+    "_pkn": "product_name",
+    "_pkp": "product_price",
+}
+#: Properties that are numbers, lists or objects, written as JSON.
+_JSON = frozenset(
+    {"e_v", "search_count", "cra_rl", "cra_rc", "revenue", "ec_st", "ec_tx", "ec_sh", "ec_dt"}
+    | {"ec_items", "_pkc", "_pkp"}
+)
+#: Custom variables: objects of numbered pairs of a name and a value.
+_VARIABLES = ("_cvar", "cvar", "e_cvar")
+_ERRORS = "JavaScript Errors"
+#: Campaign parameters of page URLs after the prefix; those of other systems are derived later.
+_CAMPAIGN = {
+    "campaign": "campaign",
+    "source": "source",
+    "medium": "medium",
+    "keyword": "term",
+    "kwd": "term",
+    "content": "content",
+}
+_CAMPAIGN_PREFIXES = frozenset({"mtm", "matomo", "pk", "piwik"})
+_MILLISECONDS = re.compile(r"[0-9]{1,7}")
+#: What differs between two attempts to send a request.
+_OF_AN_ATTEMPT = frozenset({"send_image", "cdo"})
+
+
+def events_of(parameters: Parameters) -> list[Event]:
+    """Return the event of a request, and the performance of the page if the request reports it."""
+    event = _event(dict(parameters))
+    if (event_id := _event_id(parameters)) is not None:
+        event["event_id"] = event_id
+    return [event, *_performance(parameters, event)]
+
+
+def _event(rest: Parameters) -> Event:
+    """Return the event of the parameters; those that have no field are unmapped."""
+    action = next((action for name, action in _ACTIONS if _is_set(rest, name)), _view)
+    event = action(rest)
+    visitor_id = rest.pop("cid", "") or rest.pop("_id", "")
+    event["visitor_id"] = visitor_id or None
+    event |= {field: rest.pop(name) for name, field in _MEMBERS.items() if rest.get(name)}
+    if campaign := _campaign(event.get("url", "")):
+        event["utm"] = campaign
+    if resolution := size(rest.get("res")):
+        event["screen"] = dict(zip(("width", "height"), resolution, strict=True))
+        del rest["res"]
+    if moment := rest.pop("cdt", ""):
+        event["timestamp"] = iso_time(moment, timedelta(seconds=1))
+    if properties := _properties(rest):
+        event["properties"] = properties
+    if rest:
+        event[UNMAPPED] = rest
+    return event
+
+
+def _campaign(url: str) -> dict[str, str]:
+    """Return the UTM members of Matomo's campaign parameters, unless the URL has UTM parameters."""
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return {}
+    if "utm_" in query:
+        return {}
+    named = [(*name.partition("_")[::2], value) for name, value in parse_qsl(query)]
+    return {
+        _CAMPAIGN[name]: value
+        for prefix, name, value in named
+        if prefix in _CAMPAIGN_PREFIXES and name in _CAMPAIGN
+    }
+
+
+def _is_set(parameters: Parameters, name: str) -> bool:
+    """Return True if a parameter has a value; 0 is none, except the goal of orders."""
+    return parameters.get(name, "") not in (("",) if name == "idgoal" else ("", "0"))
+
+
+def _view(_: Parameters) -> Event:
+    return {"type": "pageview"}
+
+
+def _ping(rest: Parameters) -> Event:
+    # A heartbeat is sent when the page loses the focus, and has no duration.
+    del rest["ping"]
+    return {"type": "pageleave"}
+
+
+def _conversion(rest: Parameters) -> Event:
+    """Return a goal, an order, or the update of a cart, whose value is no revenue."""
+    is_cart = rest["idgoal"] == "0" and not rest.get("ec_id")
+    name = "goal"
+    if rest["idgoal"] == "0":
+        del rest["idgoal"]
+        name = "cart_update" if is_cart else "order"
+    if is_cart or not _is_set(rest, "revenue"):
+        return {"type": "custom_event", "event_name": name}
+    # Matomo's currency is a setting of its site; ours may be appended to the tracking URL.
+    currency = rest.pop("currency", None)
+    amount = rest.pop("revenue")
+    return {"type": "payment", "event_name": name, "amount": amount, "currency": currency}
+
+
+def _download(_: Parameters) -> Event:
+    return {"type": "custom_event", "event_name": "download"}
+
+
+def _link(_: Parameters) -> Event:
+    return {"type": "external_link"}
+
+
+def _named(rest: Parameters) -> Event:
+    if rest["e_c"] == _ERRORS:
+        return {"type": "error", "error_message": rest.pop("e_n", None)}
+    return {"type": "custom_event", "event_name": rest.pop("e_a", None)}
+
+
+def _search(_: Parameters) -> Event:
+    return {"type": "custom_event", "event_name": "site_search"}
+
+
+def _content(rest: Parameters) -> Event:
+    kind = "interaction" if _is_set(rest, "c_i") else "impression"
+    return {"type": "custom_event", "event_name": f"content_{kind}"}
+
+
+def _crash(rest: Parameters) -> Event:
+    return {
+        "type": "error",
+        "error_name": rest.pop("cra_tp", None),
+        "error_message": rest.pop("cra"),
+        "error_stack": rest.pop("cra_st", None),
+    }
+
+
+def _custom(_: Parameters) -> Event:
+    return {"type": "custom_event", "event_name": "custom_action"}
+
+
+#: The parameter that makes a request one of an action; the first that is set decides.
+_ACTIONS: tuple[tuple[str, Callable[[Parameters], Event]], ...] = (
+    ("ping", _ping),
+    ("idgoal", _conversion),
+    ("download", _download),
+    ("link", _link),
+    ("e_c", _named),
+    ("search", _search),
+    ("c_n", _content),
+    ("cra", _crash),
+    ("ca", _custom),
+)
+
+
+def _properties(rest: Parameters) -> dict[str, Any]:
+    """Take the parameters with what the site says, as properties."""
+    properties: dict[str, Any] = {}
+    for name in _VARIABLES:
+        if name in rest:
+            properties |= _variables(json_or_text(rest.pop(name)), name)
+    if "data" in rest:
+        data = json_or_text(rest.pop("data"))
+        properties |= data if isinstance(data, dict) else {"data": data}
+    for name in [name for name in rest if name.startswith("dimension")]:
+        properties[name] = rest.pop(name)
+    for name in [name for name in rest if name in _PROPERTIES]:
+        value = rest.pop(name)
+        properties[_PROPERTIES[name]] = json_or_text(value) if name in _JSON else value
+    return properties
+
+
+def _variables(variables: Any, name: str) -> dict[str, Any]:
+    try:
+        return {str(pair[0]): pair[1] for pair in variables.values()}
+    except (AttributeError, TypeError, KeyError, IndexError):
+        return {name: variables}
+
+
+def _event_id(parameters: Parameters) -> str | None:
+    """Return the request without what differs between attempts, if it has its random number."""
+    if not (parameters.get("r") or parameters.get("rand")):
+        return None
+    return to_json_text(
+        sorted(item for item in parameters.items() if item[0] not in _OF_AN_ATTEMPT)
+    )
+
+
+def _performance(parameters: Parameters, event: Event) -> list[Event]:
+    """Return the time to the first byte: connecting, and waiting for the response.
+
+    It lacks redirects, which Matomo does not report. `matomo.js` repeats the timings of a
+    navigation until all are complete; the id makes them count once.
+    """
+    times = [parameters.get(name, "") for name in ("pf_net", "pf_srv")]
+    if not all(map(_MILLISECONDS.fullmatch, times)):
+        return []
+    known = ("site_id", "visitor_id", "user_id", "url", "title", "user_agent", "ip", "timestamp")
+    vitals = {
+        "type": "web_vitals",
+        "vitals": {"ttfb": sum(map(int, times))},
+        **{name: event[name] for name in known if name in event},
+    }
+    if visitor_id := event.get("visitor_id"):
+        names = ("pf_net", "pf_srv", "pf_tfr", "pf_dm1")
+        vitals["event_id"] = ":".join([visitor_id, *(parameters.get(name, "") for name in names)])
+    return [vitals]

@@ -1,0 +1,156 @@
+"""Segment: `@segment/analytics-next`, `@segment/analytics-node`, `segment-analytics-python`.
+
+Its other libraries for apps and servers send the same messages. The write key is the site, or a
+site key. analytics-next sends nothing before it has its settings, which name the host for events.
+It counts the pages that the site calls `page()` for: restores from the back/forward cache are none.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from producer_api.events.dialects.decoding import (
+    from_base64,
+    json_object,
+    json_or_base64,
+    unpacked,
+)
+from producer_api.events.dialects.model import (
+    PIXEL,
+    Dialect,
+    Endpoint,
+    Event,
+    Outcome,
+    Reply,
+    accepted_or_error,
+    json_reply,
+    no_events,
+)
+from producer_api.events.dialects.segment_schema import event_of
+from producer_api.events.rejection import Rejected
+from producer_api.events.request import Request
+from schemas.site_keys import KEY_PREFIX
+
+#: The types of messages, by the last segment of the path.
+_KINDS = {
+    kind: kind for kind in ("page", "track", "identify", "group", "alias", "screen", "merge")
+} | {"p": "page", "t": "track", "i": "identify", "g": "group", "a": "alias", "s": "screen"}
+#: The paths of the HTTP API, of which the letters are those of the clients of browsers and apps.
+PATHS = tuple(f"/v1/{name}" for name in (*_KINDS, "b", "batch", "import"))
+#: Members of a batch that are those of each of its messages, unless these have their own.
+_SHARED = ("sentAt", "integrations")
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_BASIC = "basic "
+
+
+def translate(request: Request) -> list[Event]:
+    """Return the events of a message, or of a batch."""
+    return _events(request, json_object(unpacked(request.body)))
+
+
+def _events(request: Request, body: dict[str, Any]) -> list[Event]:
+    kind = _KINDS.get(request.path.rpartition("/")[2], "")
+    if not isinstance(body.get("batch"), list):
+        return [_event(request, body, body, kind)]
+    return [_event(request, body, _with_shared(body, message), kind) for message in body["batch"]]
+
+
+def _with_shared(body: dict[str, Any], item: Any) -> dict[str, Any]:
+    """Return a message of a batch, with the members that the batch has for all messages."""
+    if not isinstance(item, dict):
+        return {"message": item}  # rejected, because it has no type
+    message = {name: body[name] for name in _SHARED if name in body} | item
+    if isinstance(context := body.get("context"), dict):
+        own = message.get("context")
+        message["context"] = {**context, **own} if isinstance(own, dict) else context
+    return message
+
+
+def _event(request: Request, body: dict[str, Any], message: dict[str, Any], kind: str) -> Event:
+    keys = (write_key(request), message.get("writeKey"), body.get("writeKey"))
+    key = next((key for key in keys if key), "")
+    return {**event_of(message, kind), "site_id": site_of(str(key))}
+
+
+def write_key(request: Request) -> str:
+    """Return the write key of the headers or of the query, "" if there is none."""
+    if key := request.headers.get(b"x-write-key", b"").decode("latin-1"):
+        return key
+    authorization = request.headers.get(b"authorization", b"").decode("latin-1")
+    if authorization[: len(_BASIC)].lower() == _BASIC:
+        with suppress(Rejected):
+            return from_base64(authorization[len(_BASIC) :]).decode(errors="replace")
+    return request.parameters.get("writeKey", "")
+
+
+def site_of(key: str) -> str:
+    """Return the site that a write key names: its part before a colon, or a site key after it.
+
+    A user name of Basic authentication and a write key of Jitsu are followed by a colon.
+    """
+    (name, _, secret) = key.partition(":")
+    return secret if secret.startswith(KEY_PREFIX) else name
+
+
+def _translate_pixel(request: Request) -> list[Event]:
+    body = json_or_base64(request.parameters.get("data", ""))
+    return _events(request, body if isinstance(body, dict) else {"message": body})
+
+
+def _respond_pixel(_request: Request, _outcome: Outcome) -> Reply:
+    return PIXEL
+
+
+def respond(_: Request, outcome: Outcome) -> Reply:
+    """Return an error if all events were rejected: the clients report it, and do not retry."""
+    rejected = [result for result in outcome.results if result["status"] != "accepted"]
+    if rejected and len(rejected) == len(outcome.results):
+        return accepted_or_error(outcome, json_reply({"success": False}))
+    return json_reply({"success": True, **errors(outcome)})
+
+
+def errors(outcome: Outcome) -> dict[str, Any]:
+    """Return how many events were rejected, and why the first one was; {} if none was."""
+    rejected = [result for result in outcome.results if result["status"] != "accepted"]
+    if not rejected:
+        return {}
+    return {
+        "rejected": len(rejected),
+        "error": rejected[0]["error"],
+        "code": rejected[0]["code"],
+    }
+
+
+def _respond_settings(request: Request, _: Outcome) -> Reply:
+    """Return what analytics-next needs to start: the destination of events, and no others."""
+    key = request.path.split("/")[3]
+    host = request.headers.get(b"host", b"").decode("latin-1")
+    destination = {"apiKey": key, "apiHost": f"{host}/v1", "addBundledMetadata": True}
+    if host.rpartition(":")[0] in _LOOPBACK or host in _LOOPBACK:
+        destination["protocol"] = "http"
+    enabled = {"__default": {"enabled": True}}
+    return json_reply(
+        {
+            "integrations": {"Segment.io": destination},
+            "plan": {"track": enabled, "identify": enabled, "group": enabled},
+            "edgeFunction": {},
+            "analyticsNextEnabled": True,
+            "middlewareSettings": {},
+            "enabledMiddleware": {},
+            "metrics": {"sampleRate": 0},
+            "legacyVideoPluginsEnabled": False,
+            "remotePlugins": [],
+        }
+    )
+
+
+SEGMENT = Dialect(
+    "segment",
+    "Segment",
+    (
+        *(Endpoint(path, translate, respond) for path in PATHS),
+        Endpoint("/v1/pixel/{kind}", _translate_pixel, _respond_pixel, ("GET",)),
+        Endpoint("/v1/projects/{key}/settings", no_events, _respond_settings, ("GET",)),
+        # Measurements of the client about itself, which the settings turn off.
+        Endpoint("/v1/m", no_events, respond),
+    ),
+)

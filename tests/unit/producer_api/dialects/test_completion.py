@@ -1,0 +1,86 @@
+"""What the framework adds to translated events: sites of keys, and session ids."""
+
+import pytest
+
+from producer_api.events.client import Client
+from producer_api.events.dialects.completion import Completion
+from producer_api.events.dialects.model import Event
+from producer_api.events.rejection import Rejected
+
+_KEY = "hrk_0123456789"
+_VIEW: Event = {"type": "pageview", "site_id": "shop"}
+_VISIT = "sd-visitor"
+
+
+class _Sites:
+    def site_of(self, key: str) -> str | None:
+        return "shop" if key == _KEY else None
+
+
+def _complete(event: Event, client: Client) -> tuple[Event, Client]:
+    completion = Completion(_Sites(), lambda *_: "d-visitor")
+    ([event], client) = completion.complete([event], client)
+    return event, client
+
+
+def test_the_key_of_a_site_stands_for_the_site() -> None:
+    """It also vouches for the event."""
+    event, client = _complete({**_VIEW, "site_id": _KEY}, Client())
+
+    assert (event["site_id"], client.key) == ("shop", _KEY)
+
+
+def test_an_unknown_key_is_rejected() -> None:
+    """It must not become the id of a site."""
+    with pytest.raises(Rejected):
+        _complete({**_VIEW, "site_id": "hrk_other"}, Client())
+
+
+@pytest.mark.parametrize(("sent", "used"), [(_KEY, _KEY), ("None", ""), ("eyJhbGciOi.e30", "")])
+def test_a_bearer_token_of_another_system_is_no_site_key(sent: str, used: str) -> None:
+    """Umami (PyPI) sends `Bearer None` before its login, and a JWT after it."""
+    _, client = _complete(_VIEW, Client(key=sent))
+
+    assert client.key == used
+
+
+def test_a_visit_in_a_browser_continues_when_the_visitor_logs_in() -> None:
+    """The user id comes with the login only."""
+    browser = Client(origin="https://shop.example")
+
+    before, _ = _complete(_VIEW, browser)
+    after, _ = _complete({**_VIEW, "user_id": "ada"}, browser)
+
+    assert before["session_id"] == after["session_id"] == _VISIT
+
+
+def test_the_users_of_a_back_end_have_sessions_of_their_own() -> None:
+    """They all have its address and user agent."""
+    ada, _ = _complete({**_VIEW, "user_id": "ada"}, Client())
+    grace, _ = _complete({**_VIEW, "user_id": "grace"}, Client())
+
+    assert len({ada["session_id"], grace["session_id"], _VISIT}) == 3
+
+
+def test_a_visitor_id_determines_the_session_in_a_browser_too() -> None:
+    """Clients that have one keep it over networks and days."""
+    browser = Client(origin="https://shop.example")
+
+    event, _ = _complete({**_VIEW, "visitor_id": "v1"}, browser)
+
+    assert event["session_id"] not in ("v1", _VISIT)
+
+
+@pytest.mark.parametrize(
+    ("event", "hostname"),
+    [
+        (_VIEW, "shop.example"),
+        ({**_VIEW, "hostname": "www.shop.example"}, "www.shop.example"),
+        ({**_VIEW, "url": "https://www.shop.example/"}, None),
+    ],
+)
+def test_an_event_without_a_page_is_of_the_origin(event: Event, hostname: str | None) -> None:
+    """Else its referrer, a page of the site, is taken for another site."""
+    completed, _ = _complete(event, Client(origin="https://shop.example"))
+
+    assert completed.get("hostname") == hostname
