@@ -55,7 +55,10 @@ def fit(event: Event) -> Event:
         _fit_amount(event)
     draft = Draft(msgspec.json.encode(event), event, 0, NO_CLIENT, _VOUCHED)
     for name in [name for name in event if not _is_readable(draft, name)]:
-        _unmap(event, name)
+        if name == "ip":  # addresses are never stored, also misspelled ones
+            del event[name]
+        else:
+            _unmap(event, name)
     if UNMAPPED in event:
         # Masked last, when nothing is nested deeply.
         event[UNMAPPED] = _masked(_cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES)[0])
