@@ -20,11 +20,14 @@ VisitorOf = Callable[[str, str, str, str], str | None]
 
 _SESSION_PREFIX = "s"
 _UNKNOWN_KEY = "The site key of the request is not one of a registered site"
+_NO_SITES = "The registered sites are being read from Kafka"
 _NO_SALT = "The salts of session ids are being read from Kafka"
 
 
 class SitesByKey(Protocol):
-    """Finds the site of a key."""
+    """Finds the site of a key, once all sites are loaded."""
+
+    is_loaded: bool
 
     def site_of(self, key: str) -> str | None:
         """Return the site id that a key belongs to; None if there is none."""
@@ -40,7 +43,7 @@ class Completion:
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
         """Return the events with all ids, and the client with the site key.
 
-        Raises `Rejected` if an event names a key of no site.
+        Raises `Rejected` if an event names a key of no site, or if what completes it is not loaded.
         """
         completed = []
         if not client.key.startswith(KEY_PREFIX):
@@ -78,6 +81,8 @@ class Completion:
 
     def _site_of(self, key: str) -> str:
         site_id = self._sites.site_of(key)
+        if site_id is None and not self._sites.is_loaded:
+            raise Rejected(RejectReason.NOT_READY, why=_NO_SITES)
         if site_id is None:
             raise Rejected(RejectReason.BAD_KEY, sentence=_UNKNOWN_KEY)
         return site_id

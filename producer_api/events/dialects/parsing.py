@@ -17,7 +17,7 @@ _MAX_BYTES = 64 * 1024
 
 def parse_translated(event: Event, context: EventContext, client: Client) -> EncodedEvent:
     """Parse and encode an event of a dialect; raises `Rejected`."""
-    raw = _plain(event)
+    raw = plain_json(event)
     if raw is not None and (encoded := read_translated(raw, context, client)):
         return encoded
     raw = msgspec.json.encode(fit(event))
@@ -26,13 +26,15 @@ def parse_translated(event: Event, context: EventContext, client: Client) -> Enc
     return parse(raw, context, client)
 
 
-def _plain(event: Event) -> bytes | None:
-    """Return the JSON for the compiled reader; None if `extra` is too large or too deep for it."""
+def plain_json(event: Event) -> bytes | None:
+    """Return the JSON for the compiled reader; None if `extra` has to be changed first."""
     if UNMAPPED in event:
         extra = msgspec.json.encode({UNMAPPED: event[UNMAPPED]})
         # An upper bound of the depth, because brackets in strings count as well.
         brackets = extra.count(b"{") + extra.count(b"[")
         if len(extra) > MAX_JSON_BYTES or brackets > MAX_PROPERTIES_DEPTH:
+            return None
+        if any(at in extra for at in (b"@", b"%40", b"%2540")):  # `fit` masks addresses
             return None
         event = {**event, "extra": extra.decode()}
         del event[UNMAPPED]
