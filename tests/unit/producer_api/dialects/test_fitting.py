@@ -45,7 +45,6 @@ def stored(**members: Any) -> RawEvent:
         ("timestamp", 7),
         ("sent_at", {}),
         ("error_stack", None),
-        ("ip", "unknown"),
         ("visitor_id", ["a"]),
         ("user_id", True),
     ],
