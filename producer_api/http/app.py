@@ -192,6 +192,11 @@ class Api:
         label = path if path in OPERATION_PATHS else metric_label(path)
         self._metrics.counters.count_response(label, status)
 
+    def count_unserved(self, path: str, reason: RejectReason) -> None:
+        """Count a response of the server to a request that did not reach the application."""
+        self._metrics.rejections.count(reason)
+        self._count(path, reason.status)
+
     async def _count_page(self, path: str, send: Send, message: Any) -> None:
         if message["type"] == "http.response.start":
             self._count(path, message["status"])

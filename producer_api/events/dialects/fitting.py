@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from producer_api.events.client import NO_CLIENT, Grant, SitePolicy
+from producer_api.events.derive.privacy import mask_emails
 from producer_api.events.dialects.model import Event
 from producer_api.events.draft import Draft
 from producer_api.events.fields import (
@@ -59,7 +60,8 @@ def fit(event: Event) -> Event:
         else:
             _unmap(event, name)
     if UNMAPPED in event:
-        event[UNMAPPED] = _cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES)[0]
+        # Masked last, when nothing is nested deeply.
+        event[UNMAPPED] = _masked(_cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES)[0])
     return event
 
 
@@ -115,6 +117,17 @@ def _cut(members: dict[str, Any], limit: int) -> tuple[dict[str, Any], list[str]
     if excess > 0:  # many small members
         return {"cut": to_json_text(members)[: limit // 8]}, [f"{len(members)} members"]
     return {**members, **cut}, sorted(cut)
+
+
+def _masked(value: Any) -> Any:
+    """Return the value with e-mail addresses masked in the queries of its texts and names."""
+    if isinstance(value, str):
+        return mask_emails(value)
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if isinstance(value, dict):
+        return {mask_emails(name): _masked(item) for name, item in value.items()}
+    return value
 
 
 def _fit_amount(event: Event) -> None:
