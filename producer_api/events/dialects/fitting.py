@@ -101,8 +101,10 @@ def _fit_properties(event: Event) -> None:
 
 def _cut(members: dict[str, Any], limit: int) -> tuple[dict[str, Any], list[str]]:
     """Return the members within a limit of bytes, and the names of those that were cut to texts."""
-    sizes = {name: len(to_json_text(value).encode()) for name, value in members.items()}
     excess = len(to_json_text(members).encode()) - limit
+    if excess <= 0 and not is_deeper_than(members, MAX_PROPERTIES_DEPTH):
+        return members, []
+    sizes = {name: len(to_json_text(value).encode()) for name, value in members.items()}
     cut = {}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         is_too_deep = is_deeper_than(members[name], MAX_PROPERTIES_DEPTH - 1)
