@@ -11,7 +11,14 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 #: First segments of the paths that the roles serve. A root path cannot begin with one: a proxy may
 #: remove the root path or keep it, and `/api/event` would have two meanings.
-RESERVED = frozenset({"api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"})
+RESERVED = frozenset(
+    {
+        *("api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"),
+        # Endpoints of other systems' clients.
+        *("beacon", "com.snowplowanalytics.snowplow", "count", "i", "matomo.php", "piwik.php"),
+        *("sourceConfig", "track", "v1"),
+    }
+)
 
 _STATE = "headrace.root_path"
 _SEGMENTS = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
