@@ -1,11 +1,14 @@
 """Serves the requests of other systems' clients: translate, ingest as a batch, reply."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
-from producer_api.events.dialects.model import Endpoint, Outcome, Reply
+from producer_api.events.dialects.model import Endpoint, Event, Explain, Outcome, Reply
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
@@ -15,7 +18,8 @@ from producer_api.http.responses import Response
 from schemas.reject_reasons import RejectReason
 
 #: Results of events that the client should send again.
-_RETRIABLE = frozenset({RejectReason.RATE_LIMITED.code, RejectReason.NOT_READY.code})
+_RETRIABLE = frozenset({RejectReason.RATE_LIMITED, RejectReason.NOT_READY})
+_RETRIABLE_CODES = frozenset(reason.code for reason in _RETRIABLE)
 
 
 class DialectIntake:
@@ -29,23 +33,38 @@ class DialectIntake:
     async def respond(self, request: Request, client: Client) -> Response | None:
         """Queue the events of a request, and return the response when Kafka has them.
 
-        Return None if the request is none of a dialect. Raises `Rejected`.
+        The dialect responds to permanent rejections, also of the whole request. Return None if the
+        request is none of a dialect. Raises `Rejected` if the dialect is disabled.
         """
         endpoint = self._find(request)
         if endpoint is None:
             return None
-        events = endpoint.translate(request)
-        if len(events) > MAX_EVENTS:
-            raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+        try:
+            (events, client) = self._events(endpoint, request, client)
+        except Rejected as rejected:
+            self._intake.reject(rejected)
+            result = {"index": 0, "status": "rejected", **rejected.to_json()}
+            if rejected.reason in _RETRIABLE:
+                return _error(result, endpoint.explain, 0)
+            outcome = Outcome(rejected.reason.status, [result])
+            return _response(endpoint.respond(request, outcome))
         if not events:
             return _response(endpoint.respond(request, Outcome(202)))
-        (events, client) = self._completion.complete(events, client)
         raws = [msgspec.json.encode(event) for event in events]
         results = await self._intake.send_batch(raws, client)
-        if failed := _retriable(results):
+        if failed := _retriable(results, endpoint.explain):
             return failed
         outcome = Outcome(_status(results), results.body["results"], events)
         return _response(endpoint.respond(request, outcome))
+
+    def _events(
+        self, endpoint: Endpoint, request: Request, client: Client
+    ) -> tuple[list[Event], Client]:
+        """Return the events of a request, and the client with the site key. Raises `Rejected`."""
+        events = endpoint.translate(request)
+        if len(events) > MAX_EVENTS:
+            raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+        return self._completion.complete(events, client)
 
     def _find(self, request: Request) -> Endpoint | None:
         for dialect, endpoint in DIALECT_ROUTES.at(request.path):
@@ -62,16 +81,20 @@ class DialectIntake:
         return None
 
 
-def _retriable(results: Results) -> Response | None:
+def _retriable(results: Results, explain: Explain) -> Response | None:
     """Return the error of the first event that should be sent again, None if there is none."""
     for result in results.body["results"]:
-        if result["status"] == "failed" or result.get("code") in _RETRIABLE:
-            status = RejectReason[result["code"].upper()].status
-            response = responses.json(status, {"error": result["error"], "code": result["code"]})
-            if status == RejectReason.RATE_LIMITED.status:
-                return response.with_headers(responses.retry_after(results.retry_after))
-            return response
+        if result["status"] == "failed" or result.get("code") in _RETRIABLE_CODES:
+            return _error(result, explain, results.retry_after)
     return None
+
+
+def _error(result: Mapping[str, Any], explain: Explain, retry_after: int) -> Response:
+    status = RejectReason[result["code"].upper()].status
+    response = responses.json(status, explain(status, result["code"], result["error"]))
+    if status == RejectReason.RATE_LIMITED.status:
+        return response.with_headers(responses.retry_after(retry_after))
+    return response
 
 
 def _status(results: Results) -> int:

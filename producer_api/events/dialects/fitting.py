@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from producer_api.events.client import NO_CLIENT, Grant, SitePolicy
+from producer_api.events.derive.privacy import mask_emails
 from producer_api.events.dialects.model import Event
 from producer_api.events.draft import Draft
 from producer_api.events.fields import (
@@ -54,9 +55,13 @@ def fit(event: Event) -> Event:
         _fit_amount(event)
     draft = Draft(msgspec.json.encode(event), event, 0, NO_CLIENT, _VOUCHED)
     for name in [name for name in event if not _is_readable(draft, name)]:
-        _unmap(event, name)
+        if name == "ip":  # addresses are never stored, also misspelled ones
+            del event[name]
+        else:
+            _unmap(event, name)
     if UNMAPPED in event:
-        event[UNMAPPED] = _cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES)[0]
+        # Masked last, when nothing is nested deeply.
+        event[UNMAPPED] = _masked(_cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES)[0])
     return event
 
 
@@ -112,6 +117,17 @@ def _cut(members: dict[str, Any], limit: int) -> tuple[dict[str, Any], list[str]
     if excess > 0:  # many small members
         return {"cut": to_json_text(members)[: limit // 8]}, [f"{len(members)} members"]
     return {**members, **cut}, sorted(cut)
+
+
+def _masked(value: Any) -> Any:
+    """Return the value with e-mail addresses masked in the queries of its texts and names."""
+    if isinstance(value, str):
+        return mask_emails(value)
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if isinstance(value, dict):
+        return {mask_emails(name): _masked(item) for name, item in value.items()}
+    return value
 
 
 def _fit_amount(event: Event) -> None:

@@ -178,7 +178,7 @@ def respond_with_errors(_: Request, outcome: Outcome) -> Reply:
         if result["status"] != "accepted"
     }
     if errors:
-        return json_reply({"errors": errors}, 400)
+        return json_reply({"errors": errors}, max(outcome.status, 400))
     if not outcome.results:
         return json_reply({"error": "no hits"}, 400)
     return json_reply({"status": "ok"}, 202)

@@ -42,10 +42,10 @@ def _requests(request: Request) -> Iterator[Parameters]:
             yield _with_site(parameters, {})
         return
     common = {**request.parameters, **bulk}
-    requests = common.pop("requests", None)
-    if requests is None:
+    if "requests" not in common:
         yield _with_site(_texts(common), {})
         return
+    requests = common["requests"] or []
     for one in requests if isinstance(requests, list) else [requests]:
         yield _with_site(_parameters(one), common)
 

@@ -10,7 +10,8 @@ import pytest
 from producer_api.access.control import MAX_BUCKETS
 from producer_api.events.client import Client
 from producer_api.events.derive.salts import DAY_US, day_name
-from producer_api.http.app import Api, create_app
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
 from producer_api.http.intake import Sent
 from schemas import codec
 from schemas.settings import ApiSettings, Settings

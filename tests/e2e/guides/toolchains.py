@@ -21,7 +21,7 @@ from headrace.local.broker import maven
 from headrace.local.broker.jars import cache_directory
 
 _FOLDER = Path(__file__).parent
-_UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
+UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
 #: What installs each tool.
 _TOOLS = {
     "kcat": "kcat (Debian: apt install kcat)",
@@ -75,9 +75,9 @@ def python_package(pinned: str) -> Path:
 
     def download(target: Path) -> None:
         options = ["--quiet", "--no-deps", "--python", sys.executable, "--target", str(target)]
-        _run([str(_UV), "pip", "install", *options, pinned], target)
+        run([str(UV), "pip", "install", *options, pinned], target)
 
-    return _cached(f"{pinned.replace('==', '-')}-{sys.implementation.cache_tag}", download)
+    return cached(f"{pinned.replace('==', '-')}-{sys.implementation.cache_tag}", download)
 
 
 def _install_node(commands: str, folder: Path) -> None:
@@ -92,10 +92,10 @@ def _install_node(commands: str, folder: Path) -> None:
     def download(target: Path) -> None:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(_FOLDER / "node" / name, target)
-        _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target)
+        run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target)
 
-    cached = _cached(f"node-{sha256(lock).hexdigest()[:12]}", download)
-    (folder / "node_modules").symlink_to(cached / "node_modules")
+    downloaded = cached(f"node-{sha256(lock).hexdigest()[:12]}", download)
+    (folder / "node_modules").symlink_to(downloaded / "node_modules")
 
 
 def _install_go(commands: str, folder: Path) -> None:
@@ -106,7 +106,7 @@ def _install_go(commands: str, folder: Path) -> None:
         assert f"{name} {number}\n" in pins, f"{name}@{number} is not in tests/e2e/guides/go/go.mod"
     for name in ("go.mod", "go.sum"):
         shutil.copy(_FOLDER / "go" / name, folder)
-    _run(["go", "mod", "download"], folder)
+    run(["go", "mod", "download"], folder)
 
 
 def _install_java(commands: str, folder: Path) -> None:
@@ -116,10 +116,10 @@ def _install_java(commands: str, folder: Path) -> None:
 
     def download(target: Path) -> None:
         (target / "pom.xml").write_bytes(pom)
-        _run(["mvn", "--batch-mode", "--quiet", *commands.split()[1:]], target)
+        run(["mvn", "--batch-mode", "--quiet", *commands.split()[1:]], target)
 
-    cached = _cached(f"maven-{sha256(pom).hexdigest()[:12]}", download)
-    (folder / "libs").symlink_to(cached / "libs")
+    downloaded = cached(f"maven-{sha256(pom).hexdigest()[:12]}", download)
+    (folder / "libs").symlink_to(downloaded / "libs")
 
 
 def jars(endpoint: str) -> Path:
@@ -132,7 +132,7 @@ def jars(endpoint: str) -> Path:
 
     digest = sha256(endpoint.encode()).hexdigest()[:12]
     name = endpoint.replace(":", "-")
-    return _cached(name if len(name) < _MAX_NAME else f"jars-{digest}", download)
+    return cached(name if len(name) < _MAX_NAME else f"jars-{digest}", download)
 
 
 _INSTALLERS = {
@@ -144,7 +144,7 @@ _INSTALLERS = {
 _SUBCOMMANDS = {"install", "mod", "get", "dependency:copy-dependencies"}
 
 
-def _cached(name: str, download: Callable[[Path], None]) -> Path:
+def cached(name: str, download: Callable[[Path], None]) -> Path:
     """Return the folder of this name in the user's cache; `download` fills it the first time."""
     base = cache_directory() / "guides"
     base.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,8 @@ def _cached(name: str, download: Callable[[Path], None]) -> Path:
     return target
 
 
-def _run(command: list[str], folder: Path) -> None:
+def run(command: list[str], folder: Path) -> None:
+    """Run a command in a folder; it must succeed."""
     environment = {**os.environ, "PATH": search_path()}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

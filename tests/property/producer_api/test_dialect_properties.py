@@ -158,11 +158,11 @@ def translated(request: Recorded) -> list[Any]:
     plain = Request(request.method, route_path(path), query, headers, request.body)
     translations: list[Any] = []
     for _, endpoint in DIALECT_ROUTES.at(plain.path):
-        if endpoint.matches(plain):
-            try:
+        try:
+            if endpoint.matches(plain):
                 translations.append(endpoint.translate(plain))
-            except Rejected:
-                translations.append(None)
+        except Rejected:
+            translations.append(None)
     return translations
 
 
