@@ -15,6 +15,9 @@ RESERVED = frozenset(
     {
         *("api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"),
         *("script.js", "script.full.js"),
+        # Endpoints of other systems' clients.
+        *("beacon", "com.snowplowanalytics.snowplow", "count", "i", "matomo.php", "piwik.php"),
+        *("sourceConfig", "track", "v1"),
     }
 )
 
@@ -48,8 +51,9 @@ class RootPath:
         self._app = app
         self._root_path = root_path
         self._proxies = proxies
-        #: See `fast_protocol`.
+        #: See `fast_protocol` and `connections`.
         self.intake = getattr(app, "intake", None)
+        self.count_unserved = getattr(app, "count_unserved", None)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, or the lifespan protocol."""

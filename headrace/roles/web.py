@@ -11,11 +11,12 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.roles.api import create_api, report_api
 from headrace.roles.heartbeat import Report
+from headrace.roles.query import create_query
 from producer_api.http import openapi as api_openapi
 from producer_api.http.app import Api
 from producer_api.http.paths import is_api_path, route_path
 from query_api import openapi as query_openapi
-from query_api.app import Query, create_query
+from query_api.app import Query
 from schemas.settings import Settings
 
 
@@ -25,6 +26,7 @@ class Web:
     def __init__(self, api: Api, query: Query) -> None:
         self._api = api
         self.intake = api.intake
+        self.count_unserved = api.count_unserved
         self._query = query
         self.operations = query.operations
         self.add_background_task = api.add_background_task

@@ -3,12 +3,14 @@
 A guide's install commands download nothing in the tests: they are checked against the pins.
 """
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -16,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from headrace.local.broker import maven
-from tests.fixtures.downloads import cached, node_packages
+from headrace.local.broker.jars import cache_directory
 
 _FOLDER = Path(__file__).parent
-_UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
+UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
 #: What installs each tool.
 _TOOLS = {
     "kcat": "kcat (Debian: apt install kcat)",
@@ -73,7 +75,7 @@ def python_package(pinned: str) -> Path:
 
     def download(target: Path) -> None:
         options = ["--quiet", "--no-deps", "--python", sys.executable, "--target", str(target)]
-        run([str(_UV), "pip", "install", *options, pinned], target)
+        run([str(UV), "pip", "install", *options, pinned], target)
 
     return cached(f"{pinned.replace('==', '-')}-{sys.implementation.cache_tag}", download)
 
@@ -85,7 +87,19 @@ def _install_node(commands: str, folder: Path) -> None:
     for package in commands.split()[2:]:
         (name, _, number) = package.rpartition("@")
         assert pins[name] == number, f"{package} is not in tests/e2e/guides/node/package.json"
-    (folder / "node_modules").symlink_to(node_packages(_FOLDER / "node", run))
+    (folder / "node_modules").symlink_to(node_packages(_FOLDER / "node"))
+
+
+def node_packages(project: Path) -> Path:
+    """Return the folder `node_modules` with what a project's `package-lock.json` pins."""
+    lock = (project / "package-lock.json").read_bytes()
+
+    def download(target: Path) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(project / name, target)
+        run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target)
+
+    return cached(f"node-{sha256(lock).hexdigest()[:12]}", download) / "node_modules"
 
 
 def _install_go(commands: str, folder: Path) -> None:
@@ -108,8 +122,8 @@ def _install_java(commands: str, folder: Path) -> None:
         (target / "pom.xml").write_bytes(pom)
         run(["mvn", "--batch-mode", "--quiet", *commands.split()[1:]], target)
 
-    fetched = cached(f"maven-{sha256(pom).hexdigest()[:12]}", download)
-    (folder / "libs").symlink_to(fetched / "libs")
+    downloaded = cached(f"maven-{sha256(pom).hexdigest()[:12]}", download)
+    (folder / "libs").symlink_to(downloaded / "libs")
 
 
 def jars(endpoint: str) -> Path:
@@ -134,8 +148,24 @@ _INSTALLERS = {
 _SUBCOMMANDS = {"install", "mod", "get", "dependency:copy-dependencies"}
 
 
+def cached(name: str, download: Callable[[Path], None]) -> Path:
+    """Return the folder of this name in the user's cache; `download` fills it the first time."""
+    base = cache_directory() / "guides"
+    base.mkdir(parents=True, exist_ok=True)
+    target = base / name
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            scratch = base / f"{name}.partial"
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            download(scratch)
+            scratch.rename(target)
+    return target
+
+
 def run(command: list[str], folder: Path) -> None:
-    """Run a command in a folder; fail the test with its output if it fails."""
+    """Run a command in a folder; it must succeed."""
     environment = {**os.environ, "PATH": search_path()}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

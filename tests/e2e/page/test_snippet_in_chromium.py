@@ -1,41 +1,17 @@
 """The snippet of the guide for site owners, in a page of another origin."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.page.live_page import LivePage
 from tests.fixtures.markdown import ROOT, blocks
+from tests.fixtures.static_files import served_folder
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
 _PAGE = '<!doctype html><title>Prices</title><link rel="icon" href="data:,">'
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    """Serves files without a log."""
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-@contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_the_snippet_sends_page_views_of_one_session(page: LivePage, tmp_path: Path) -> None:
@@ -50,7 +26,7 @@ def test_the_snippet_sends_page_views_of_one_session(page: LivePage, tmp_path: P
     for name in ("pricing", "buy"):
         (tmp_path / f"{name}.html").write_text(f"{_PAGE}{snippet}<a href=/buy.html>Buy</a>")
 
-    with _served(tmp_path) as url:
+    with served_folder(tmp_path) as url:
         page.chrome.get(f"{url}/pricing.html")
         page.chrome.find_element("tag name", "a").click()
         rows = eventually(

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from producer_api.tracker.scripts import NAMES, load
-from tests.e2e.guides.toolchains import require, run, search_path
-from tests.fixtures.downloads import node_packages
+from tests.e2e.guides.toolchains import node_packages, require, run, search_path
 
 _PROJECT = Path(__file__).parents[3] / "producer_api" / "tracker"
 _UNIT_TESTS = Path(__file__).parent / "unit"
@@ -21,7 +20,7 @@ def project(tmp_path: Path) -> Path:
     require("node", "npm")
     ignore = shutil.ignore_patterns("node_modules", "__pycache__")
     project = Path(shutil.copytree(_PROJECT, tmp_path / "tracker", ignore=ignore))
-    (project / "node_modules").symlink_to(node_packages(_PROJECT, run))
+    (project / "node_modules").symlink_to(node_packages(_PROJECT))
     return project
 
 
