@@ -6,6 +6,8 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
 from producer_api.events.parse import read_json
@@ -62,6 +64,14 @@ def json_or_base64(text: str) -> Any:
     if text.lstrip()[:1] in ("{", "["):
         return json_of(text.encode("utf-8", "surrogatepass"))
     return json_of(unpacked(from_base64(text)))
+
+
+def member_names(body: bytes) -> frozenset[str]:
+    """Return the names of the members of a JSON object; none of a body that is not one."""
+    try:
+        return frozenset(msgspec.json.decode(unpacked(body), type=dict[str, msgspec.Raw]))
+    except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return frozenset()
 
 
 def from_base64(text: str) -> bytes:

@@ -50,6 +50,8 @@ _BAD_REQUEST = 400
 Translate = Callable[[Request], list[Event]]
 #: Returns the response for events that are all accepted, or permanently rejected in part.
 Respond = Callable[[Request, Outcome], Reply]
+#: Returns the JSON of an error that has a status, a code and a sentence.
+Explain = Callable[[int, str, str], Any]
 
 
 def json_reply(content: Any, status: int = 200) -> Reply:
@@ -79,6 +81,11 @@ def always(_: Request) -> bool:
     return True
 
 
+def explain_as_native(_: int, code: str, sentence: str) -> Any:
+    """Return the JSON error of our own API."""
+    return {"error": sentence, "code": code}
+
+
 def no_events(_: Request) -> list[Event]:
     """Return no events: the request asks for a configuration."""
     return []
@@ -88,7 +95,8 @@ def no_events(_: Request) -> list[Event]:
 class Endpoint:
     """A path of a dialect. A segment of the path in braces, such as `{key}`, matches any segment.
 
-    `matches` distinguishes dialects that share a path, by the content of the request.
+    `matches` distinguishes dialects that share a path, by the content of the request. `explain`
+    returns what the client expects of an error, also of one that it should send again after.
     """
 
     path: str
@@ -96,6 +104,7 @@ class Endpoint:
     respond: Respond
     methods: tuple[str, ...] = ("POST",)
     matches: Callable[[Request], bool] = always
+    explain: Explain = explain_as_native
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from producer_api.events.dialects.amplitude import AMPLITUDE
 from producer_api.events.dialects.goatcounter import GOATCOUNTER
 from producer_api.events.dialects.jitsu import JITSU
 from producer_api.events.dialects.matomo import MATOMO
+from producer_api.events.dialects.mixpanel import MIXPANEL
 from producer_api.events.dialects.model import Dialect, Endpoint
 from producer_api.events.dialects.openpanel import OPENPANEL
 from producer_api.events.dialects.plausible import PLAUSIBLE
+from producer_api.events.dialects.posthog import POSTHOG
 from producer_api.events.dialects.rudderstack import RUDDERSTACK
 from producer_api.events.dialects.rybbit import RYBBIT
 from producer_api.events.dialects.segment import SEGMENT
@@ -30,6 +33,9 @@ DIALECTS: tuple[Dialect, ...] = (
     SNOWPLOW,
     OPENPANEL,
     RYBBIT,
+    POSTHOG,
+    MIXPANEL,
+    AMPLITUDE,
 )
 
 _VARIABLE = re.compile(r"\\\{\w+\\\}")

@@ -114,6 +114,18 @@ async def test_a_compressed_body_needs_no_header(
     assert event.user_id is None
 
 
+@pytest.mark.parametrize("address", ["192.0.2.7", "192.0.2.7, 10.0.0.1", "not one", ["192.0.2.7"]])
+async def test_an_address_is_never_stored(
+    client: httpx.AsyncClient, fake: FakeKafka, address: Any
+) -> None:
+    """Even if it cannot be read."""
+    await send(client, SEGMENT, {"type": "page", "context": {"ip": address}})
+
+    (record,) = fake.stored
+    assert b"192.0.2" not in record.value
+    assert b'"ip"' not in record.value
+
+
 async def test_a_pixel_is_an_image(client: httpx.AsyncClient, fake: FakeKafka) -> None:
     """Its message is base64."""
     message = {"writeKey": "shop", "userId": "u1", "event": "Opened"}
@@ -159,10 +171,8 @@ async def test_settings_of_segment_name_this_server(
     assert destination.get("protocol") == protocol
 
 
-async def test_the_configuration_of_rudderstack_does_not_repeat_a_site_key(
-    client: httpx.AsyncClient,
-) -> None:
-    """It is in the request already."""
+async def test_the_source_of_rudderstack_has_no_destinations(client: httpx.AsyncClient) -> None:
+    """The client would load their scripts."""
     response = await client.get("/sourceConfig/", params={"writeKey": "shop"})
 
     source = response.json()["source"]

@@ -180,7 +180,7 @@ def test_revenue_is_a_payment(
 def test_properties_of_a_page_override_the_page_of_the_context() -> None:
     """And what they repeat of it is stored once."""
     context = {"page": {"url": URL, "path": "/pricing", "title": "Prices", "referrer": ""}}
-    said = {"path": "/virtual", "title": "Prices", "search": "?a=b", "color": "red"}
+    said = {"path": "/virtual", "title": "Prices", "color": "red"}
 
     event = one({"type": "page", "name": "Pricing", "properties": said, "context": context})
 
@@ -188,6 +188,17 @@ def test_properties_of_a_page_override_the_page_of_the_context() -> None:
     assert event["properties"] == {"color": "red", "name": "Pricing"}
     assert "referrer" not in event
     assert UNMAPPED not in event
+
+
+def test_the_query_of_a_page_is_stored_with_its_url_alone() -> None:
+    """There, e-mail addresses are masked. Another `search` is a property of the site."""
+    query = "?email=ada%40example.com"
+    page = {"url": URL + query, "search": query}
+
+    assert one({"type": "page", "properties": page}).get("properties") is None
+    assert one({"type": "page", "properties": {**page, "search": "shoes"}})["properties"] == {
+        "search": "shoes"
+    }
 
 
 def test_a_property_named_url_is_not_the_page_of_an_event() -> None:

@@ -1,0 +1,88 @@
+"""Members of foreign events, whose types nobody has checked."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.values import iso_time
+
+SECOND = timedelta(seconds=1)
+MILLISECOND = timedelta(milliseconds=1)
+
+#: In seconds this is the year 5138, in milliseconds 1973.
+_FIRST_MILLISECONDS = 10**11
+#: Events of e-commerce with the revenue of an order that is not paid by them.
+_UNPAID = frozenset({"checkout started", "order updated", "order refunded", "order cancelled"})
+
+
+def iso_time_of_seconds(value: Any) -> Any:
+    """Return seconds since the epoch, or obviously milliseconds, as `iso_time` does."""
+    try:
+        is_milliseconds = float(value) > _FIRST_MILLISECONDS
+    except (TypeError, ValueError, OverflowError):
+        return value
+    return iso_time(value, MILLISECOND if is_milliseconds else SECOND)
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Return a copy of an object; another value becomes the member `value` of one."""
+    if value is None:
+        return {}
+    return dict(value) if isinstance(value, dict) else {"value": value}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a list; another value becomes its only item."""
+    return value if isinstance(value, list) else [value]
+
+
+def without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that are not null."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def pop_fields(members: dict[str, Any], fields: Mapping[str, str]) -> Event:
+    """Remove the members that `fields` names, and return them under the names of our fields.
+
+    Of several members of a field, the first in `fields` counts. Nulls do not.
+    """
+    event: Event = {}
+    for name, field in fields.items():
+        if (value := members.pop(name, None)) is not None:
+            event.setdefault(field, value)
+    return event
+
+
+def pop_members(members: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Remove members, and return those that there were."""
+    return {name: members.pop(name) for name in names if name in members}
+
+
+def is_of_another_host(url: Any, page: Any) -> bool:
+    """Return True if an absolute URL of the Web has another host than the page."""
+    if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
+        return False
+    try:
+        return urlsplit(url).hostname != urlsplit(str(page)).hostname
+    except ValueError:
+        return False
+
+
+def payment_of(name: str, properties: Mapping[str, Any]) -> Event:
+    """Return type, amount and currency of a payment; none if the event has no revenue.
+
+    `revenue` is one, unless the name says that the order is not paid. `amount` is one if it has a
+    currency, as it may also be a quantity.
+    """
+    currency = properties.get("currency")
+    if name.lower().replace("_", " ") in _UNPAID:
+        return {}
+    for member in ("revenue", "$revenue", *(["amount"] if currency else [])):
+        amount = properties.get(member)
+        with suppress(TypeError, ValueError, OverflowError):
+            if not isinstance(amount, bool) and float(amount or 0) > 0:
+                return {"type": "payment", "amount": amount, "currency": currency}
+    return {}

@@ -1,0 +1,115 @@
+"""Mixpanel: `mixpanel-browser`, `mixpanel` for Node.js and for Python, and its ingestion API.
+
+A body is JSON, or a form with JSON or base64 in `data`; servers also send `data` in the query of a
+GET. Events go to `/track` and `/import`, changes of profiles to `/engage` and `/groups`. Sources:
+https://developer.mixpanel.com/reference, the published clients and the recorded requests.
+
+Pages that are hidden send their queue by beacon, and again from the next page, with the same
+`$insert_id`. Changes of profiles have no id.
+"""
+
+from typing import Any
+
+from producer_api.events.dialects.decoding import (
+    form,
+    json_of,
+    json_or_base64,
+    member_names,
+    unpacked,
+)
+from producer_api.events.dialects.members import MILLISECOND, as_list
+from producer_api.events.dialects.mixpanel_events import event_of, group_of, profile_of
+from producer_api.events.dialects.model import (
+    PIXEL,
+    Dialect,
+    Endpoint,
+    Event,
+    Outcome,
+    Reply,
+    json_reply,
+    no_events,
+)
+from producer_api.events.dialects.values import iso_time
+from producer_api.events.request import Request
+
+_BAD_REQUEST = 400
+_OF_JSON = (b"{", b"[")
+_NDJSON = b"ndjson"
+
+
+def translate_events(request: Request) -> list[Event]:
+    """Return the events of a request; raises `Rejected`."""
+    # Service accounts name their project, but its events have the token all the same.
+    project = request.parameters.get("project_id")
+    return [event_of(sent, project, _sent_at(request)) for sent in _updates(request)]
+
+
+def translate_profiles(request: Request) -> list[Event]:
+    """Return an event for each change of a profile; raises `Rejected`."""
+    return [profile_of(change, _sent_at(request)) for change in _updates(request)]
+
+
+def translate_groups(request: Request) -> list[Event]:
+    """Return an event for each change of a group; raises `Rejected`."""
+    return [group_of(change) for change in _updates(request)]
+
+
+def _updates(request: Request) -> list[Any]:
+    body = unpacked(request.body)
+    if _NDJSON in request.headers.get(b"content-type", b""):
+        return [json_of(line) for line in body.splitlines() if line.strip()]
+    if body.lstrip()[:1] in _OF_JSON:
+        return as_list(json_of(body))
+    return as_list(json_or_base64(form(request).get("data", "")))
+
+
+def _sent_at(request: Request) -> Any:
+    return iso_time(request.parameters.get("_"), MILLISECOND)
+
+
+def is_mixpanel(request: Request) -> bool:
+    """Return True unless a request to `/track` is a JSON object that is no event of Mixpanel."""
+    return not request.body.lstrip().startswith(b"{") or "event" in member_names(request.body)
+
+
+def respond(request: Request, outcome: Outcome) -> Reply:
+    """Return 1, or the JSON that says so; of rejected events, the first error."""
+    for result in outcome.results:
+        if result["status"] != "accepted":
+            status = max(outcome.status, _BAD_REQUEST)
+            return json_reply(explain(status, result["code"], result["error"]), status)
+    parameters = request.parameters
+    if parameters.get("img") == "1":
+        return PIXEL
+    if parameters.get("strict") == "1":
+        records = {"num_records_imported": len(outcome.results)}
+        return json_reply({"code": 200, "status": "OK", **records})
+    # Python sends this parameter in its form.
+    if (parameters.get("verbose") or form(request).get("verbose")) == "1":
+        return json_reply({"status": 1, "error": None})
+    return Reply(200, b"1", "text/plain; charset=utf-8")
+
+
+def explain(_: int, __: str, sentence: str) -> Any:
+    """Return the JSON of an error. The client for Python raises an exception with its text."""
+    return {"status": 0, "error": sentence}
+
+
+def respond_recording(_: Request, __: Outcome) -> Reply:
+    """Return that a part of a session recording was accepted, which is not stored."""
+    return json_reply({"code": 200, "status": "OK"})
+
+
+_BOTH = ("GET", "POST")
+
+MIXPANEL = Dialect(
+    "mixpanel",
+    "Mixpanel",
+    (
+        Endpoint("/track", translate_events, respond, _BOTH, is_mixpanel, explain),
+        Endpoint("/import", translate_events, respond, explain=explain),
+        Endpoint("/engage", translate_profiles, respond, _BOTH, explain=explain),
+        Endpoint("/groups", translate_groups, respond, _BOTH, explain=explain),
+        Endpoint("/record", no_events, respond_recording),
+    ),
+)

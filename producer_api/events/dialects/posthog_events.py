@@ -1,0 +1,236 @@
+"""The events of PostHog's clients.
+
+- `$pageleave` and later page views of a single-page application have `$prev_pageview_duration`,
+  which includes the time in which the page was hidden; after a restore from the back/forward
+  cache, it also includes the visit before. It is the duration all the same, as nothing else is
+  known. A page view that has it means two events: the last page was left, and this one shown.
+- `$referrer` is that of the session's first page.
+- `$$heatmap`, `$rageclick` and the like are custom events of that name.
+"""
+
+from typing import Any
+
+from producer_api.events.derive.privacy import CLICK_IDS
+from producer_api.events.dialects.fitting import UNMAPPED
+from producer_api.events.dialects.members import (
+    SECOND,
+    as_object,
+    payment_of,
+    pop_fields,
+    pop_members,
+    without_nulls,
+)
+from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.posthog_exceptions import error_of
+from producer_api.events.dialects.values import iso_time
+
+_TYPES = {
+    "$pageview": "pageview",
+    "$screen": "pageview",
+    "$pageleave": "pageleave",
+    "$web_vitals": "web_vitals",
+    "$exception": "error",
+    "$copy_autocapture": "copy",
+    "$identify": "identify",
+    "$set": "identify",
+    "$create_alias": "identify",
+    "$merge_dangerously": "identify",
+}
+_CLICKS = {"click": "button_click", "submit": "form_submit"}
+#: Types whose name is that of the client, and no information.
+_UNNAMED = frozenset({"pageview", "pageleave", "web_vitals", "error", "identify", "copy"})
+
+_FIELDS = {
+    "$current_url": "url",
+    "$host": "hostname",
+    "$pathname": "path",
+    "$screen_name": "title",
+    "$session_entry_referrer": "referrer",
+    "$referrer": "referrer",
+    "$raw_user_agent": "user_agent",
+    "$useragent": "user_agent",
+    "$browser_language": "language",
+    "$locale": "language",
+    "$ip": "ip",
+    "$session_id": "session_id",
+}
+_SCREEN = {
+    "$screen_width": "width",
+    "$screen_height": "height",
+    "$viewport_width": "viewport_width",
+    "$viewport_height": "viewport_height",
+}
+_UTM = ("source", "medium", "campaign", "term", "content")
+_ENTRY = "$session_entry_"
+_VITALS = ("LCP", "CLS", "FCP", "INP", "TTFB")
+#: What an event of the client itself is about.
+_OF_THE_EVENT = (
+    *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
+    *("$selected_content", "$copy_type", "$heatmap_data"),
+    *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
+    *("$group_type", "$group_key", "$group_set"),
+)
+#: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
+_OF_THE_BROWSER = CLICK_IDS | {
+    *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),
+    *("gad_source", "gclsrc", "mc_cid", "qclid", "oppref", "bfcid", "irclid", "_kx"),
+}
+_DIRECT = "$direct"
+
+
+def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
+    """Return what one event of a request means."""
+    outer = as_object(sent)
+    properties = as_object(outer.pop("properties", None))
+    own_site = _first(outer, "api_key", "token")
+    token = properties.pop("token", None)
+    outer.pop("type", None)  # "capture", of old server clients
+    name = str(outer.pop("event", ""))
+    event = {
+        "site_id": site_id or own_site or token,
+        **_identities(name, outer, properties),
+        **_times(outer, properties, sent_at),
+        **_page(name, properties),
+    }
+    event |= _content(name, outer, properties)
+    event[UNMAPPED] = without_nulls({**properties, **outer})
+    leave = _leave(event)
+    return [leave, event] if leave else [event]
+
+
+def _first(members: dict[str, Any], *names: str) -> Any:
+    return next(iter(pop_members(members, names).values()), None)
+
+
+def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
+    """Return the ids of the event, the visitor and the user.
+
+    A browser sends `$device_id`. An id from a server belongs to a user, unless its events have no
+    person. Without cookies, the server has to make the ids.
+    """
+    inner = properties.pop("distinct_id", None)
+    distinct_id = outer.pop("distinct_id", None) or inner
+    own_id = properties.pop("$insert_id", None)
+    event: Event = {"event_id": outer.pop("uuid", None) or own_id}
+    user_id = properties.pop("$user_id", None)
+    if properties.get("$cookieless_mode"):
+        return {**event, "user_id": user_id}
+    device_id = properties.pop("$device_id", None)
+    is_user = properties.get("$is_identified")
+    if not isinstance(is_user, bool):
+        is_user = (
+            distinct_id != device_id and properties.get("$process_person_profile") is not False
+        )
+    if name == "$create_alias":
+        user_id = properties.pop("alias", None)
+    elif is_user or name == "$identify":
+        user_id = user_id or distinct_id
+    visitor_id = device_id or distinct_id
+    if properties.get("$anon_distinct_id") == visitor_id:
+        properties.pop("$anon_distinct_id", None)
+    return {**event, "visitor_id": visitor_id, "user_id": user_id}
+
+
+def _times(outer: dict[str, Any], properties: dict[str, Any], sent_at: Any) -> Event:
+    time = iso_time(properties.pop("$time", None), SECOND)
+    timestamp = outer.pop("timestamp", None) or properties.pop("timestamp", None) or time
+    offset = outer.get("offset")
+    if timestamp is None and isinstance(offset, int):  # milliseconds between event and request
+        return {"timestamp": iso_time(0, SECOND), "sent_at": iso_time(offset / 1000, SECOND)}
+    corrects = not properties.get("$ignore_sent_at")
+    return {"timestamp": timestamp, "sent_at": sent_at if corrects else None}
+
+
+def _page(name: str, properties: dict[str, Any]) -> Event:
+    page = pop_fields(properties, _FIELDS)
+    if name == "$screen":  # of an app, which has a name instead of a path
+        page["path"] = page.get("title")
+    if "url" in page:  # which has more of them
+        page.pop("hostname", None)
+        page.pop("path", None)
+    if page.get("referrer") == _DIRECT:
+        del page["referrer"]
+    if name == "$pageview":
+        page["title"] = properties.pop("title", None)
+    if screen := pop_fields(properties, _SCREEN):
+        page["screen"] = screen
+    utm = {field: properties.pop(f"{_ENTRY}utm_{field}", None) for field in _UTM}
+    clicks = {field: properties.pop(f"{_ENTRY}{field}", None) for field in CLICK_IDS}
+    if any(utm.values()):
+        page["utm"] = utm
+    if any(clicks.values()):
+        page["ad_click_ids"] = clicks
+    return page
+
+
+def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
+    """Return the type and what belongs to it; the rest stays in `properties`."""
+    kind = _TYPES.get(name, "custom_event")
+    own = _properties(properties)
+    if name == "$autocapture":
+        is_outbound = "$external_click_url" in own
+        kind = _CLICKS.get(str(own.get("$event_type")), kind)
+        kind = "external_link" if kind == "button_click" and is_outbound else kind
+    event: Event = {"type": kind, "properties": own}
+    if kind not in _UNNAMED:
+        event["event_name"] = own.get("$el_text") if kind == "button_click" else None
+        event["event_name"] = event["event_name"] or name
+    if kind == "error":
+        event |= error_of(properties)
+    elif kind == "web_vitals":
+        event["vitals"] = _vitals(properties)
+    elif kind == "identify":
+        # `$set_once` of a browser has what the client knows of the first visit.
+        for members in (as_object(properties.pop("$set_once", None)), outer.pop("$set_once", None)):
+            own |= _properties(as_object(members))
+        own |= as_object(properties.pop("$set", None)) | as_object(outer.pop("$set", None))
+    elif not name.startswith("$"):
+        event |= payment_of(name, own)
+    return event
+
+
+def _properties(properties: dict[str, Any]) -> dict[str, Any]:
+    """Remove and return what the site said, or an event of the client is about."""
+    is_browser = properties.get("$lib") == "web"
+    names = [
+        name
+        for name in properties
+        if name in _OF_THE_EVENT
+        or (not name.startswith("$") and not (is_browser and name in _OF_THE_BROWSER))
+    ]
+    return pop_members(properties, names)
+
+
+def _vitals(properties: dict[str, Any]) -> dict[str, Any]:
+    vitals = {}
+    for vital in _VITALS:
+        measured = as_object(properties.get(f"$web_vitals_{vital}_event"))
+        value = properties.pop(f"$web_vitals_{vital}_value", measured.get("value"))
+        if value is not None:
+            vitals[vital.lower()] = value
+        # Each repeats the page and the session.
+        kept = pop_members(measured, ("rating", "navigationType", "attribution", "id", "delta"))
+        if kept:
+            properties[f"$web_vitals_{vital}_event"] = kept
+    return vitals
+
+
+def _leave(event: Event) -> Event | None:
+    """Return the leave that a page view also reports; write that of a leave to itself."""
+    unmapped = event[UNMAPPED]
+    seconds = unmapped.pop("$prev_pageview_duration", None)
+    path = unmapped.pop("$prev_pageview_pathname", None)
+    scroll = unmapped.pop("$prev_pageview_max_scroll_percentage", None)
+    if not isinstance(seconds, int | float) or event["type"] not in ("pageview", "pageleave"):
+        return None
+    ids = ("site_id", "visitor_id", "user_id", "session_id", "timestamp", "sent_at", "user_agent")
+    left = event
+    if event["type"] == "pageview":
+        left = {name: event.get(name) for name in (*ids, "ip", "language", "screen")}
+        left |= {"type": "pageleave", "properties": {}}
+        if event["event_id"] is not None:
+            left["event_id"] = f"{event['event_id']}:leave"
+    left |= {"path": path, "duration": seconds * 1000}
+    if isinstance(scroll, int | float):
+        left["properties"]["scroll"] = round(scroll * 100)
+    return left if left is not event else None
