@@ -15,6 +15,9 @@ RESERVED = frozenset(
     {
         *("api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"),
         *("script.js", "script.full.js"),
+        # Endpoints of other systems' clients.
+        *("beacon", "com.snowplowanalytics.snowplow", "count", "i", "matomo.php", "piwik.php"),
+        *("sourceConfig", "track", "v1"),
     }
 )
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from producer_api.events.derive.salts import day_name
-from producer_api.http.app import Api, create_app
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
 from schemas import codec
 from schemas.records import RawEvent
 from schemas.settings import ApiSettings, Settings

@@ -233,6 +233,15 @@ def test_the_client_gets_what_it_asks_for(request_: Request, status: int, body: 
     assert (reply.status, reply.body) == (status, body)
 
 
+def test_a_rejection_is_an_error_with_its_reason() -> None:
+    """Also of a body that is no JSON."""
+    rejected = Outcome(400, [{"status": "rejected", "error": "No", "code": "invalid_json"}])
+
+    for request in (_get(**_PAGE), Request("POST", "/matomo.php", body=b"{")):
+        reply = respond(request, rejected)
+        assert (reply.status, reply.body) == (400, b'{"error":"No","code":"invalid_json"}')
+
+
 def test_a_request_without_parameters_has_no_events() -> None:
     """Monitoring requests the path alone."""
     assert translate(_get()) == []
