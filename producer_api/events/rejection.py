@@ -31,8 +31,6 @@ class Rejected(Exception):  # noqa: N818 - an outcome, not a failure
         self.field = field
         self.details = details
         self._sentence = sentence
-        #: The JSON error that the client of another system expects instead of ours.
-        self.foreign_json: Any = None
 
     def sentence(self) -> str:
         """Return the error message."""

@@ -34,15 +34,6 @@ class DialectIntake:
         endpoint = self._find(request)
         if endpoint is None:
             return None
-        try:
-            return await self._accept(endpoint, request, client)
-        except Rejected as rejected:
-            status = rejected.reason.status
-            explained = endpoint.explain(status, rejected.reason.code, rejected.sentence())
-            rejected.foreign_json = explained
-            raise
-
-    async def _accept(self, endpoint: Endpoint, request: Request, client: Client) -> Response:
         events = endpoint.translate(request)
         if len(events) > MAX_EVENTS:
             raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
