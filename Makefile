@@ -46,7 +46,9 @@ faults: setup browser programs ## run the fault suite and all slow tests, some 4
 
 # In an overlay of .venv that uv caches, because mutmut runs the tests in its own process.
 MUTMUT := $(UV) run --frozen --no-sync --with "mutmut==$(MUTMUT_VERSION)" mutmut
+# The overlay's directory has copies of the compiled modules, which a rebuild outdates.
 mutants: .venv/.ready ## change the rules in small ways and list what no test notices; ARGS="streams.domain.sessions*"
+	@if [ .venv/.ready -nt mutants ]; then rm -rf mutants; fi
 	@$(MUTMUT) run --max-children 2 $(or $(ARGS),"streams.domain.*")
 	@$(MUTMUT) results
 

@@ -1,4 +1,4 @@
-"""HTTP to Kafka: one or 100 events per request, with 202 after the ack."""
+"""HTTP to Kafka: one or 100 events per request, answered after the ack; also other formats."""
 
 import asyncio
 import json
@@ -28,7 +28,22 @@ _SECONDS = 3
 _TOPIC = "tutorial"
 _PARTITIONS = 4
 _EMPTY = "an empty handler (no Kafka)"
+#: The role as `headrace api` runs it, with the salts that session ids of other clients need.
+_ROLE = """
+import sys
+from prometheus_client import REGISTRY
+from headrace.roles.api import create_api
+from producer_api.http.server import serve_app
+from schemas.settings import load_settings
+settings = load_settings()
+sys.exit(serve_app(create_api(settings, registry=REGISTRY), settings.api))
+"""
 _UVICORN = {"FastAPI, send_and_wait": "tutorial", _EMPTY: "empty"}
+#: What is also sent to headrace, by the number of events per request.
+_FORMATS = {
+    1: ("headrace, an event of Plausible", "plausible"),
+    100: ("headrace, a batch of Segment", "segment"),
+}
 _GO_NAME = "Go, net/http and franz-go"
 _GO = Path(__file__).parent / "peers" / "go"
 
@@ -41,15 +56,19 @@ class _Server(NamedTuple):
 
 
 def _candidate(
-    name: str, server: _Server | PeerUnavailable, connections: int, events: int
+    name: str,
+    server: _Server | PeerUnavailable,
+    connections: int,
+    events: int,
+    form: str = "native",
 ) -> Candidate:
     if isinstance(server, PeerUnavailable):
         return unavailable(name, server)
 
     async def run() -> Measurement:
-        load = await _load(server, connections, events)
+        load = await _load(server, connections, events, form)
         if load["others"]:
-            raise RuntimeError(f"{name}: {load['others']} responses did not have status 202")
+            raise RuntimeError(f"{name}: {load['others']} events were not accepted")
         count = int(load["accepted"]) * events
         latencies = (load["p50_ms"], load["p99_ms"])
         return Measurement(count, load["seconds"], load["cpu_seconds"], latencies)
@@ -57,9 +76,8 @@ def _candidate(
     return Candidate(name, run)
 
 
-async def _load(server: _Server, connections: int, events: int) -> Mapping[str, float]:
-    path = "/api/event" if events == 1 else "/api/events"
-    arguments = (server.pid, server.port, path, connections, _SECONDS, events)
+async def _load(server: _Server, connections: int, events: int, form: str) -> Mapping[str, float]:
+    arguments = (server.pid, server.port, form, connections, _SECONDS, events)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.load", *map(str, arguments)),
         stdout=asyncio.subprocess.PIPE,
@@ -110,7 +128,7 @@ async def workloads() -> AsyncIterator[list[Workload]]:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         kafka = stack.enter_context(LocalKafka(folder / "kafka")).bootstrap
         await _create_topics(kafka)
-        role = stack.enter_context(running(kafka, folder, MAX_CONNECTIONS="2000"))
+        role = stack.enter_context(running(kafka, folder, _ROLE, MAX_CONNECTIONS="2000"))
         await asyncio.to_thread(
             eventually,
             lambda: responds_ok(role, "/readyz"),
@@ -130,20 +148,19 @@ async def workloads() -> AsyncIterator[list[Workload]]:
             servers[_GO_NAME] = stack.enter_context(_peer(kafka, command, free_port()))
         await asyncio.sleep(2)  # peers have no readiness check
         yield [
-            Workload(
-                f"One event per request, {connections} connections",
-                [_candidate(name, server, connections, 1) for name, server in servers.items()],
-                warms_up=False,  # each load has its own warm-up
-            )
+            _workload(f"One event per request, {connections} connections", servers, connections, 1)
             for connections in (64, 256, 1_000)
-        ] + [
-            Workload(
-                "100 events per request, 16 connections",
-                [
-                    _candidate(name, server, 16, 100)
-                    for name, server in servers.items()
-                    if name != _EMPTY
-                ],
-                warms_up=False,
-            )
-        ]
+        ] + [_workload("100 events per request, 16 connections", servers, 16, 100)]
+
+
+def _workload(
+    title: str, servers: Mapping[str, _Server | PeerUnavailable], connections: int, events: int
+) -> Workload:
+    candidates = [
+        _candidate(name, server, connections, events)
+        for name, server in servers.items()
+        if events == 1 or name != _EMPTY
+    ]
+    (name, form) = _FORMATS[events]
+    candidates.append(_candidate(name, servers["headrace"], connections, events, form))
+    return Workload(title, candidates, warms_up=False)  # each load has its own warm-up

@@ -1,9 +1,10 @@
 """An HTTP load generator: each connection sends its next request after the previous response.
 
-`python -m benchmarks.load PIDS PORT PATH CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the results
-as JSON, with the CPU time of the server's processes, PIDS, separated by commas. It is a separate
-process, so that its own CPU time does not count. The measurement starts after a warm-up: while
-1,000 connections are accepted, requests to any server wait for seconds, which would dominate p99.
+`python -m benchmarks.load PIDS PORT FORMAT CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the
+results as JSON, with the CPU time of the server's processes, PIDS, separated by commas. It is a
+separate process, so that its own CPU time does not count. The measurement starts after a warm-up:
+while 1,000 connections are accepted, requests to any server wait for seconds, which would dominate
+p99.
 """
 
 import asyncio
@@ -13,22 +14,29 @@ import time
 from itertools import cycle
 from typing import Any
 
+import msgspec
 import psutil
 import uvloop
 
 from benchmarks.events import bodies
+from benchmarks.formats import FORMATS
 
 _DISTINCT = 2_000
 _WARM_UP_SECONDS = 1.0
+_SUCCESS = (b"200", b"202")
 
 
-def requests(path: str, events_per_request: int) -> list[bytes]:
-    """Return requests as bytes."""
-    sample = bodies(_DISTINCT)
+def requests(name: str, events_per_request: int) -> list[bytes]:
+    """Return requests in a format as bytes."""
+    form = FORMATS[name]
+    sample = [form.write(json.loads(body)) for body in bodies(_DISTINCT)]
     encoded = []
     for start in range(0, len(sample), events_per_request):
         part = sample[start : start + events_per_request]
-        body = part[0] if events_per_request == 1 else b"[" + b",".join(part) + b"]"
+        (path, content) = (form.path, part[0])
+        if events_per_request > 1:
+            (path, content) = (form.batch_path, form.write_batch(part))
+        body = msgspec.json.encode(content)
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         encoded.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return encoded
@@ -54,7 +62,7 @@ class Connection(asyncio.Protocol):
         if len(rest) < length:
             return
         self._read = b""
-        self._load.record(b" 202 " in head.split(b"\r\n")[0] + b" ", self._sent_at)
+        self._load.record(lines[0].split()[1] in _SUCCESS, self._sent_at)
         if self._load.is_running:
             self.send()
         else:
@@ -72,8 +80,8 @@ class Connection(asyncio.Protocol):
 class Load:
     """All connections."""
 
-    def __init__(self, path: str, events_per_request: int) -> None:
-        self.requests = cycle(requests(path, events_per_request))
+    def __init__(self, name: str, events_per_request: int) -> None:
+        self.requests = cycle(requests(name, events_per_request))
         self.is_running = True
         self._others = self._open = 0
         #: Of accepted requests since the warm-up.
@@ -130,10 +138,10 @@ def _cpu_seconds(pids: list[int]) -> float:
 
 def main() -> None:
     """Run a load and print its results."""
-    pids, port, path, connections, seconds, events = sys.argv[1:]
+    pids, port, name, connections, seconds, events = sys.argv[1:]
 
     async def run() -> None:
-        load = Load(path, int(events))
+        load = Load(name, int(events))
         each = [int(pid) for pid in pids.split(",")]
         print(json.dumps(await load.run(each, int(port), int(connections), float(seconds))))
 

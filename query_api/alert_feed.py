@@ -5,7 +5,10 @@ one number: all later alerts are read from SQL, without queues and without gaps.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -18,17 +21,31 @@ INTERVAL_SECONDS = 0.5
 PAGE_SIZE = 200
 #: Maximum number of cached reads.
 _MAX_CACHED_READS = 1_000
+#: Maximum number of sites whose latency is measured.
+_MAX_SITES = 2_000
 
 #: Encoded messages, and the `seq` up to which they are complete.
 _Messages = tuple[bytes, int]
 
 
 class AlertFeed:
-    """Polls the newest `seq` and shares reads among clients. `clock` is in seconds."""
+    """Polls the newest `seq` and shares reads among clients. `clock` is in seconds.
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    `observe_latency` is called once for each new alert of a watched site, with the time at which it
+    was raised, when it is read for the first time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        observe_latency: Callable[[datetime], None] = lambda _: None,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._observe_latency = observe_latency
+        #: The `seq` up to which alerts of a site were observed, or raised before it was watched.
+        self._observed: OrderedDict[str, int] = OrderedDict()
         self._newest = 0
         self._polled_at = float("-inf")
         self._polling = asyncio.Lock()
@@ -73,6 +90,10 @@ class AlertFeed:
         """
         newest = await self.newest()
         seq = newest if last_seen is None or last_seen > newest else last_seen
+        self._observed[site_id] = newest
+        self._observed.move_to_end(site_id)
+        if len(self._observed) > _MAX_SITES:
+            self._observed.popitem(last=False)
 
         async def next_messages() -> bytes:
             nonlocal seq
@@ -90,6 +111,13 @@ class AlertFeed:
         alerts = await self._database.run(
             lambda connection: queries.alerts_after(connection, site_id, seq, newest, PAGE_SIZE)
         )
+        self._observe(site_id, alerts)
         messages = [sse.event("alert", msgspec.json.encode(a), str(a["seq"])) for a in alerts]
         until = alerts[-1]["seq"] if len(alerts) == PAGE_SIZE else newest
         return b"".join(messages), until
+
+    def _observe(self, site_id: str, alerts: Iterable[Mapping[str, Any]]) -> None:
+        for alert in alerts:
+            if alert["seq"] > self._observed.get(site_id, alert["seq"]):
+                self._observed[site_id] = alert["seq"]
+                self._observe_latency(datetime.fromisoformat(alert["raised_at"]))

@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
@@ -25,8 +26,10 @@ from query_api.live_store import LiveStore
 from query_api.metrics import Metrics
 from query_api.openapi import ROUTERS, document
 from query_api.sse import Streams
+from query_api.tracing import span_of
 from schemas.asgi_extensions import canonical_path
 from schemas.operational_endpoints import OPERATION_PATHS, Operations
+from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
 from schemas.topics import IMPORT_WINDOWS
 from schemas.trusted_proxies import TrustedProxies
@@ -36,6 +39,9 @@ from sinks.sites.service import SiteService, open_sites
 from sinks.sql.engine import Database
 from sinks.sql.errors import explain
 from sinks.sql.reader import open_reader
+
+if TYPE_CHECKING:
+    from schemas.tracing import RequestSpan, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +85,8 @@ class Query:
         self._reader = reader
         self._now_ms = now_ms
         self.proxies = TrustedProxies()
+        #: Set if traces are enabled.
+        self.tracer: Tracer | None = None
         #: The database and the brokers, for the log message at start.
         self.sources = ""
         self._background: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -111,9 +119,17 @@ class Query:
         app.state.authenticator = Authenticator(self._databases[-1], time.monotonic)
         observe_latency = self._metrics.live_latency.observe
         app.state.live_feed = LiveFeed(store, time.monotonic, observe_latency)
-        app.state.alert_feed = AlertFeed(database, time.monotonic)
+        app.state.alert_feed = AlertFeed(database, time.monotonic, self._observe_alert)
         app.state.slots, app.state.streams = ListSlots(), self.streams
         return app
+
+    def _observe_alert(self, raised_at: datetime) -> None:
+        seconds = self._now_ms() / 1_000 - raised_at.timestamp()
+        self._metrics.alert_latency.observe(max(0.0, seconds))
+
+    def count_unserved(self, _path: str, reason: RejectReason) -> None:
+        """Count a response of the server to a request that did not reach the application."""
+        self._metrics.requests.labels("none", str(reason.status)).inc()
 
     async def _may_see_details(self, request: Request) -> bool:
         """Return True if the request has a token of all sites."""
@@ -189,13 +205,16 @@ class Query:
             return
         self._in_flight += 1
         try:
-            await self._serve(scope, receive, send)
+            with span_of(self.tracer, scope) as span:
+                await self._serve(scope, receive, send, span)
         finally:
             self._in_flight -= 1
             if self.is_stopping and not self._in_flight:
                 self._drained.set()
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, span: "RequestSpan | None"
+    ) -> None:
         """Serve, log and count a request. HEAD is served as GET; the server omits the body."""
         started = time.perf_counter()
         method = scope["method"]
@@ -213,20 +232,26 @@ class Query:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = with_default_headers(message["headers"])
                 is_stream = dict(headers).get(b"content-type") == b"text/event-stream"
-                self._record(scope, inner, message["status"], time.perf_counter() - started)
+                template = self._record(
+                    scope, inner, message["status"], time.perf_counter() - started
+                )
+                if span is not None:
+                    span.end(template, message["status"])
             await send(message)
 
         await self._app(inner, receive, observe)
         if is_stream and method != "HEAD":
             log_stream_end(scope, time.perf_counter() - started)
 
-    def _record(self, scope: Scope, inner: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, inner: Scope, status: int, seconds: float) -> str:
+        """Count and log a response; return the path template of its route."""
         # The label is the path template of the route, to limit its cardinality.
         path = inner["path"] if inner["path"] in OPERATION_PATHS else "none"
-        template = getattr(inner.get("route"), "path", path)
+        template = str(getattr(inner.get("route"), "path", path))
         self._metrics.requests.labels(template, str(status)).inc()
         self._metrics.seconds.labels(template).observe(seconds)
         log_request(scope, f"{status} {inner['state'].get('code', '')}".rstrip(), seconds)
+        return template
 
 
 @asynccontextmanager

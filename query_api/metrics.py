@@ -36,6 +36,12 @@ class Metrics:
             registry=registry,
             buckets=LATENCY_SECONDS,
         )
+        self.alert_latency = Histogram(
+            "headrace_query_alert_latency_seconds",
+            "Time from the 202 of the event that raised an alert until an alert stream sends it.",
+            registry=registry,
+            buckets=LATENCY_SECONDS,
+        )
         self.streams = Gauge("headrace_query_streams", "Open streams.", registry=registry)
         self.dropped = Counter(
             "headrace_query_streams_dropped_total",

@@ -11,7 +11,15 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 #: First segments of the paths that the roles serve. A root path cannot begin with one: a proxy may
 #: remove the root path or keep it, and `/api/event` would have two meanings.
-RESERVED = frozenset({"api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"})
+RESERVED = frozenset(
+    {
+        *("api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"),
+        *("script.js", "script.full.js"),
+        # Endpoints of other systems' clients.
+        *("beacon", "com.snowplowanalytics.snowplow", "count", "i", "matomo.php", "piwik.php"),
+        *("sourceConfig", "track", "v1"),
+    }
+)
 
 _STATE = "headrace.root_path"
 _SEGMENTS = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
@@ -43,8 +51,9 @@ class RootPath:
         self._app = app
         self._root_path = root_path
         self._proxies = proxies
-        #: See `fast_protocol`.
+        #: See `fast_protocol` and `connections`.
         self.intake = getattr(app, "intake", None)
+        self.count_unserved = getattr(app, "count_unserved", None)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request, or the lifespan protocol."""

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -18,7 +18,24 @@ from schemas.log_context import TRACE
 #: The spans of one batch. Of more traced records, the first ones have a span.
 MAX_SPANS_PER_BATCH = 100
 
+#: The first HTTP status that is the server's fault.
+_SERVER_ERROR = 500
 _PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class RequestSpan(NamedTuple):
+    """The span of a request to `query`."""
+
+    span: Span
+    method: str
+
+    def end(self, route: str, status: int) -> None:
+        """Name the span after the route, a path template, and end it."""
+        self.span.update_name(f"{self.method} {route}")
+        self.span.set_attributes({"http.route": route, "http.response.status_code": status})
+        if status >= _SERVER_ERROR:
+            self.span.set_status(Status(StatusCode.ERROR))
+        self.span.end()
 
 
 class Tracer:
@@ -59,6 +76,19 @@ class Tracer:
 
         for confirmed in tuple(pending):
             confirmed.add_done_callback(on_done)
+
+    @contextmanager
+    def request(self, method: str, traceparent: str) -> Iterator[RequestSpan]:
+        """Trace a request with its `traceparent`, or "", until its response begins."""
+        span = self.begin_request(method, traceparent, 0.0)
+        token = TRACE.set(_trace_id(span) if span.is_recording() else "")
+        try:
+            yield RequestSpan(span, method)
+        finally:
+            TRACE.reset(token)
+            if span.is_recording():  # without a response
+                span.set_status(Status(StatusCode.ERROR, "No response"))
+                span.end()
 
     @contextmanager
     def batch(

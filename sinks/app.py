@@ -13,7 +13,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
 from schemas.settings import RetentionSettings, Settings
 from schemas.topic_prefix import prefixed
-from schemas.topics import SITES, SUBSCRIPTIONS, TOPICS
+from schemas.topics import BLOCKED_IDS, SITES, SUBSCRIPTIONS, TOPICS
 from sinks.agents import sink_agents
 from sinks.delivery.dispatcher import Dispatcher
 from sinks.delivery.publisher import open_publisher
@@ -23,6 +23,7 @@ from sinks.delivery.secret_box import SecretBox, encrypt_all
 from sinks.delivery.sender import Sender
 from sinks.delivery.service import Subscriptions
 from sinks.metrics import Latencies, SinkMetrics
+from sinks.sites.blocked_ids import BlockReconciler
 from sinks.sites.reconciler import SiteReconciler
 from sinks.sql.digests import DeliveryLimits
 from sinks.sql.engine import Database
@@ -126,13 +127,19 @@ def row_retention(database: Database, settings: RetentionSettings) -> Retention:
 
 @asynccontextmanager
 async def _open_sites(settings: Settings, worker: Worker, writer: Writer) -> AsyncIterator[None]:
-    """Reconcile registered sites as a background job of the worker."""
+    """Reconcile registered sites and blocked ids as background jobs of the worker."""
     kafka, reader = settings.kafka, open_reader(settings.database.url)
-    async with open_publisher(kafka, SITES) as publish:
-        reconciler = SiteReconciler(writer.database, reader, publish)
-        table = GlobalTable(kafka, SITES.name, None, reconciler.apply)
-        worker.background(table.run)
-        worker.background(partial(reconciler.run, table.complete))
+    async with (
+        open_publisher(kafka, SITES) as publish_site,
+        open_publisher(kafka, BLOCKED_IDS) as publish_blocked,
+    ):
+        for topic, reconciler in (
+            (SITES, SiteReconciler(writer.database, reader, publish_site)),
+            (BLOCKED_IDS, BlockReconciler(writer.database, reader, publish_blocked)),
+        ):
+            table = GlobalTable(kafka, topic.name, None, reconciler.apply)
+            worker.background(table.run)
+            worker.background(partial(reconciler.run, table.complete))
         try:
             yield
         finally:

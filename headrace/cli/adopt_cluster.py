@@ -87,5 +87,8 @@ def _show(done: "AdoptionResult") -> None:
         f"  written:      {counted(done.states, 'state')}, {counted(done.ids, 'event id')}, "
         f"{counted(done.alerts, 'missing alert')}, {counted(done.subscriptions, 'subscription')}"
     )
-    typer.echo("  next:         start `headrace up` or the roles, then run `headrace audit`.")
+    typer.echo(
+        "  next:         start `headrace up` or the roles, with HEADRACE_KAFKA__PARTITIONS="
+        f"{done.partitions}, then run `headrace audit`."
+    )
     typer.echo("                Import windows are not carried over: open them again.")

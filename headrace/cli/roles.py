@@ -42,7 +42,7 @@ def query() -> None:
     from headrace.roles.heartbeat import Report, send_heartbeats
     from headrace.roles.logs import configure_logging
     from headrace.roles.metrics import ReadyMetrics
-    from query_api.app import create_query
+    from headrace.roles.query import create_query
 
     settings = role_settings()
     configure_logging(settings.log, "query")

@@ -66,14 +66,15 @@ def add_site(
     from headrace.local.data_dir import read_settings
     from headrace.ops.services import use_sites
     from headrace.ops.sites import public_address
+    from producer_api.tracker.scripts import load
 
     rules = _rules(origin, require_key, events_per_second, count_bots, visitor_ids, opt_out)
     asyncio.run(use_sites(data_dir, lambda service: service.add({"site_id": site, **rules})))
     url = public_address(data_dir, read_settings())
     event = {"type": "pageview", "site_id": site, "session_id": "s1", "path": "/hello"}
     typer.echo(f"{site} is registered; its events are accepted within 5 s.\n")
-    typer.echo("The tag for its pages (not usable yet: this version does not serve the script):\n")
-    typer.echo(f'  <script defer src="{url}/script.js" data-site="{site}"></script>\n')
+    typer.echo("The tag for its pages; script.full.js also reports errors and web vitals:\n")
+    typer.echo(f"  {load().tag(url, site)}\n")
     typer.echo("An event from the command line:\n")
     header = "-H 'Content-Type: application/json'"
     typer.echo(f"  curl {url}/api/event {header} \\\n    -d '{json.dumps(event)}'")
@@ -106,9 +107,11 @@ def list_sites(data_dir: DataDirOption = DEFAULT) -> None:
 
 @sites.command("show")
 def show_site(site: _Site, data_dir: DataDirOption = DEFAULT) -> None:
-    """Show the rules of a site."""
+    """Show the rules of a site, and the tags for its pages."""
+    from headrace.local.data_dir import read_settings
     from headrace.ops.services import use_sites
-    from headrace.ops.sites import not_registered
+    from headrace.ops.sites import not_registered, public_address
+    from producer_api.tracker.scripts import NAMES, load
 
     found = asyncio.run(use_sites(data_dir, lambda one: one.get(site), not_registered(site)))
     limit = found["events_per_second"]
@@ -126,6 +129,10 @@ def show_site(site: _Site, data_dir: DataDirOption = DEFAULT) -> None:
     typer.echo(site)
     for name, value in lines.items():
         typer.echo(f"  {name:<14}{value}")
+    url = public_address(data_dir, read_settings())
+    for script in map(load, NAMES):
+        typer.echo(f"\n{script.path[1:]}\n  {script.tag(url, site)}")
+        typer.echo(f"This version only, verified by the browser:\n  {script.pinned_tag(url, site)}")
 
 
 @sites.command("update")

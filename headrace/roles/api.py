@@ -6,7 +6,8 @@ from prometheus_client import CollectorRegistry
 
 from headrace.roles.heartbeat import Report
 from headrace.roles.tracing import open_tracer
-from producer_api.http.app import Api, create_app
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
 from schemas.settings import Settings
 from schemas.topics import BLOCKED_IDS, IMPORT_WINDOWS, SALTS, SITES
 from streams.engine.global_table import GlobalTable

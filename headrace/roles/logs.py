@@ -73,6 +73,8 @@ def configure_logging(settings: LogSettings, role: str) -> None:
         logging.getLogger(library).setLevel(max(logging.WARNING, level))
     # The first lookup of the coordinator always fails, and is retried.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+    # The sender of a batch logs why Kafka did not acknowledge it.
+    logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     # stamina logs neither what is retried nor why; the callers do.
     logging.getLogger("stamina").setLevel(logging.ERROR)
 

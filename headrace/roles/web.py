@@ -11,20 +11,22 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.roles.api import create_api, report_api
 from headrace.roles.heartbeat import Report
+from headrace.roles.query import create_query
 from producer_api.http import openapi as api_openapi
 from producer_api.http.app import Api
-from producer_api.http.paths import is_event_path, route_path
+from producer_api.http.paths import is_api_path, route_path
 from query_api import openapi as query_openapi
-from query_api.app import Query, create_query
+from query_api.app import Query
 from schemas.settings import Settings
 
 
 class Web:
-    """An ASGI application for both roles: `Api` serves the event paths, `Query` the rest."""
+    """An ASGI application for both roles: `Api` serves events and scripts, `Query` the rest."""
 
     def __init__(self, api: Api, query: Query) -> None:
         self._api = api
         self.intake = api.intake
+        self.count_unserved = api.count_unserved
         self._query = query
         self.operations = query.operations
         self.add_background_task = api.add_background_task
@@ -36,7 +38,7 @@ class Web:
         """Serve a request or the lifespan protocol."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif is_event_path(route_path(scope["path"])):
+        elif is_api_path(route_path(scope["path"])):
             await self._api(scope, receive, send)
         else:
             await self._query(scope, receive, send)

@@ -2,7 +2,7 @@
 -- `headrace db upgrade` and `headrace restore`; safe to repeat.
 
 -- The role sinks.
-GRANT SELECT, INSERT, DELETE ON events, alerts, site_keys TO headrace_sinks;
+GRANT SELECT, INSERT, DELETE ON events, alerts, site_keys, blocked_ids TO headrace_sinks;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sessions, page_durations, deliveries, delivery_attempts, sites
     TO headrace_sinks;
 GRANT SELECT, INSERT, UPDATE ON alert_sequence, consumer_offsets TO headrace_sinks;
@@ -20,8 +20,8 @@ GRANT SELECT, INSERT, DELETE ON site_keys TO headrace_query;
 
 -- Commands.
 GRANT SELECT, INSERT, UPDATE, DELETE ON events, sessions, page_durations, alerts, alert_sequence,
-    consumer_offsets, erased_hours, retention, tokens, sites, site_keys, subscriptions, deliveries,
-    delivery_attempts TO headrace_admin;
+    consumer_offsets, erased_hours, retention, tokens, sites, site_keys, blocked_ids, subscriptions,
+    deliveries, delivery_attempts TO headrace_admin;
 GRANT SELECT ON page_durations_hourly, alembic_version TO headrace_admin;
 
 -- BI tools.

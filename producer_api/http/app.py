@@ -15,21 +15,11 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 
-import uuid_utils
-from prometheus_client import CollectorRegistry
-
 from producer_api.access.control import AccessControl
-from producer_api.access.sites import Sites
 from producer_api.events.batch import split
 from producer_api.events.client import Client
-from producer_api.events.derive.lookups import load as load_lookups
 from producer_api.events.derive.salts import Salts
-from producer_api.events.derive.steps import derive
-from producer_api.events.derive.visitors import Visitors
-from producer_api.events.dialects.completion import Completion
-from producer_api.events.dialects.registry import enabled
 from producer_api.events.draft import EventContext
-from producer_api.events.import_sites import ImportSites
 from producer_api.events.rejection import Rejected, RejectedEarly, shorten
 from producer_api.events.request import Request
 from producer_api.http import body, cors, responses
@@ -37,7 +27,8 @@ from producer_api.http.body import Disconnected, Receive
 from producer_api.http.clients import Clients
 from producer_api.http.dialects import DialectIntake
 from producer_api.http.fast_protocol import NEVER_CLAMP
-from producer_api.http.intake import Intake
+from producer_api.http.intake import Intake, Parse, parse_event
+from producer_api.http.lingering import Send, send_response
 from producer_api.http.metrics import Metrics
 from producer_api.http.openapi import document
 from producer_api.http.paths import (
@@ -52,23 +43,14 @@ from producer_api.http.paths import (
 from producer_api.http.responses import Response
 from producer_api.http.routes import pages
 from producer_api.produce.accumulator import Accumulator, Transport
-from producer_api.produce.producer import ReconnectingProducer
 from producer_api.produce.salt_keeper import keep_salts
 from schemas.operational_endpoints import OPERATION_PATHS, Operations
 from schemas.reject_reasons import RejectReason
-from schemas.settings import Settings
-from schemas.topics import EVENTS_RAW
-from schemas.trusted_proxies import TrustedProxies
 
-Send = Callable[[Any], Any]
 Headers = Mapping[bytes, bytes]
 #: A task that runs from the role's start until it is cancelled.
 Background = Callable[[], Coroutine[Any, Any, None]]
 
-#: The rest of a rejected request that is read and discarded, because most clients read the response
-#: only after they have sent everything.
-_LINGER_BYTES = 64 * 1024 * 1024
-_LINGER_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 
@@ -121,11 +103,13 @@ class Api:
         )
         self.operations.proxies = clients.proxies
         self._pages = pages(self.operations, metrics, self._lifespan)
+        self._keeps_salts = False
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def keep_salts(self, loaded: Callable[[], Awaitable[None]]) -> None:
         """Create and delete salts in the background; `loaded` is that of `keep_salts`."""
+        self._keeps_salts = True
         self.add_background_task(partial(keep_salts, self.salts, self._connection, loaded))
 
     @property
@@ -167,7 +151,11 @@ class Api:
             return "The server is shutting down"
         if problem := self._connection.problem:
             return problem
-        return None if self.sites.is_loaded else "The registered sites are being read from Kafka"
+        if not self.sites.is_loaded:
+            return "The registered sites are being read from Kafka"
+        if self._keeps_salts and not self.salts.has_today():
+            return "The salts of visitor ids are being read from Kafka"
+        return None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -180,7 +168,7 @@ class Api:
             if is_event_path(path):
                 response = await self._handle(scope, path, receive)
                 self._count(path, response.status)
-                await _send_response(response, receive, send)
+                await send_response(response, receive, send)
             else:
                 count = partial(self._count_page, path, send)
                 await self._pages({**scope, "path": path}, receive, count)
@@ -192,6 +180,11 @@ class Api:
     def _count(self, path: str, status: int) -> None:
         label = path if path in OPERATION_PATHS else metric_label(path)
         self._metrics.counters.count_response(label, status)
+
+    def count_unserved(self, path: str, reason: RejectReason) -> None:
+        """Count a response of the server to a request that did not reach the application."""
+        self._metrics.rejections.count(reason)
+        self._count(path, reason.status)
 
     async def _count_page(self, path: str, send: Send, message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -255,9 +248,8 @@ class Api:
         raise Rejected(RejectReason.NO_DIALECT, path=request.path)
 
     async def _ingest_event(self, request: Request, client: Client, started_at: float) -> Response:
-        never_clamp = _never_clamps(request)
         try:
-            sent = self.intake.send(request.body, client, started_at, never_clamp=never_clamp)
+            sent = self.intake.send(request.body, client, started_at, _parser_of(request))
         except Rejected as rejected:
             if rejected.reason is not RejectReason.MISSING_FIELDS:
                 raise
@@ -269,98 +261,19 @@ class Api:
 
     async def _ingest_batch(self, request: Request, client: Client) -> Response:
         events = split(request.body, request.headers.get(b"content-type", b""))
-        never_clamp = _never_clamps(request)
-        results = await self.intake.send_batch(events, client, never_clamp=never_clamp)
+        results = await self.intake.send_batch(events, client, _parser_of(request))
         response = responses.json(results.status, results.body)
         if results.retry_after:
             return response.with_headers(responses.retry_after(results.retry_after))
         return response
 
 
-def _never_clamps(request: Request) -> bool:
+def _parser_of(request: Request) -> Parse:
     (name, never) = NEVER_CLAMP
-    return request.headers.get(name, b"").lower() == never
-
-
-async def _send_response(response: Response, receive: Receive, send: Send) -> None:
-    await send(
-        {"type": "http.response.start", "status": response.status, "headers": response.headers}
-    )
-    if not response.closes:
-        await send({"type": "http.response.body", "body": response.body})
-        return
-    # Closing a socket with unread input resets the connection, and the client may lose the
-    # response.
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_SECONDS):
-            await _discard(receive)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _discard(receive: Receive) -> None:
-    discarded = 0
-    while discarded < _LINGER_BYTES:
-        message = await receive()
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return
-        discarded += len(message.get("body", b""))
+    if request.headers.get(name, b"").lower() == never:
+        return partial(parse_event, never_clamp=True)
+    return parse_event
 
 
 def _has_body(headers: Headers) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-
-
-def create_app(  # noqa: PLR0913 - tests replace the dependencies
-    settings: Settings,
-    *,
-    ready_checks: Sequence[Callable[[], str | None]] = (),
-    registry: CollectorRegistry | None = None,
-    connection: Connection | None = None,
-    now: Callable[[], int] = lambda: time.time_ns() // 1000,
-    clock: Callable[[], float] = time.monotonic,
-) -> Api:
-    """Create the application of the role `api`.
-
-    Each of `ready_checks` returns why another role is not ready, or None. `registry` is exposed at
-    /metrics; `now` returns microseconds since the epoch, `clock` monotonic seconds.
-    """
-    deadline = settings.api.deadline_seconds
-    producer = connection or ReconnectingProducer(settings.kafka, EVENTS_RAW.name, deadline)
-    accumulator = Accumulator(
-        EVENTS_RAW.name,
-        producer,
-        deadline_seconds=deadline,
-        max_waiting_bytes=settings.api.max_waiting_bytes,
-    )
-    salts = Salts(now)
-    visitors = Visitors(salts, now, settings.session.gap_seconds * 1_000_000)
-    lookups = load_lookups(
-        visitors, masks_emails=settings.api.mask_emails, database=settings.api.geo_database
-    )
-    access = AccessControl(settings.api, Sites(), lambda: producer.failure, clock)
-    context = EventContext(
-        now,
-        lambda: str(uuid_utils.uuid7()),
-        ImportSites(settings.imports.sites, now),
-        access.authorize,
-        access.blocked_ids.check,
-        partial(derive, lookups),
-    )
-    metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes, access)
-    clients = Clients(TrustedProxies(settings.api.trusted_proxies))
-    return Api(
-        producer,
-        accumulator,
-        context,
-        metrics,
-        ready_checks,
-        clients=clients,
-        access=access,
-        salts=salts,
-        dialects=partial(
-            DialectIntake,
-            enabled=enabled(settings.api.dialects),
-            completion=Completion(access.sites, visitors.id_of),
-        ),
-    )

@@ -4,7 +4,7 @@ uvicorn enforces none of these, and an ASGI application cannot.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -41,17 +41,25 @@ _LINGER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
 
 
+#: Counts a response that the application does not see, by canonical path and reason.
+CountUnserved = Callable[[str, RejectReason], None]
+
+
 class _HeadTooLargeError(Exception):
     """Stops the parser."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection. Over a limit of `admission`, it gets one error response."""
+    """One connection. Over a limit of `admission`, it gets one error response.
+
+    Error responses that the application does not see are passed to its `count_unserved`, if any.
+    """
 
     admission: Admission
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._count_unserved: CountUnserved | None = getattr(self.app, "count_unserved", None)
         self._receiving_since: float | None = None
         self.parser: Any = UpgradeIgnoringParser(self)
         #: Of the request that is being received; uvicorn resets both when it starts.
@@ -82,7 +90,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._address = self.client[0] if self.client else ""
         if not self.admission.admit(self, self._address):
             self._over_limit = True
-            self.app = reject_over_limit(self.app)
+            self.app = reject_over_limit(self.app, self.count_unserved)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Disconnect all requests of the pipeline."""
@@ -237,9 +245,16 @@ class LimitedProtocol(HttpToolsProtocol):
             self._write_error(rejected)
         self.transport.close()
 
+    def count_unserved(self, path: str, reason: RejectReason) -> None:
+        """Count a response that the application does not see."""
+        if self._count_unserved is not None:
+            self._count_unserved(path, reason)
+
     def _write_error(self, rejected: Rejected) -> None:
         """Write the connection's last response, with CORS headers if the request's are known."""
-        cors_headers = cors.response_headers(target_path(self.url), dict(self.headers))
+        path = target_path(self.url)
+        self.count_unserved(path, rejected.reason)
+        cors_headers = cors.response_headers(path, dict(self.headers))
         self.transport.write(
             serialize(responses.error_response(rejected), cors_headers, closes=True)
         )

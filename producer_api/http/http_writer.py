@@ -1,7 +1,7 @@
 """Writing to a connection and configuring its socket without uvicorn."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
@@ -31,8 +31,11 @@ def limit_send_buffer(transport: Any) -> None:
     transport.set_write_buffer_limits(high=0)
 
 
-def reject_over_limit(app: Any) -> Any:
-    """Wrap an application for a connection over the limit: API requests get 503, others pass."""
+def reject_over_limit(app: Any, count: Callable[[str, RejectReason], None]) -> Any:
+    """Wrap an application for a connection over the limit: API requests get 503, others pass.
+
+    `count` is called with the path and the reason of each 503.
+    """
 
     async def rejecting(scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         path = route_path(scope["path"])
@@ -41,6 +44,7 @@ def reject_over_limit(app: Any) -> Any:
         if is_preflight or not path.startswith("/api/"):
             await app(scope, receive, send)
             return
+        count(path, RejectReason.OVERLOADED)
         response = responses.error_response(Rejected(RejectReason.OVERLOADED))
         response = response.with_headers(*cors.response_headers(path, dict(scope["headers"])))
         await send(

@@ -17,6 +17,7 @@ from producer_api.events.fields import (
 from producer_api.events.parse import REQUIRED
 from producer_api.events.times import Clamped
 from producer_api.http.body import MAX_BATCH_BYTES, MAX_EVENT_BYTES
+from producer_api.tracker.scripts import NAMES, Script, load
 from schemas.event_types import EVENT_TYPES
 from schemas.operational_endpoints import machine_paths
 from schemas.reject_reasons import RejectReason
@@ -84,6 +85,7 @@ def document() -> Schema:
         "paths": {
             "/api/event": {"post": _send_one(), "options": _preflight("event")},
             "/api/events": {"post": _send_many(), "options": _preflight("events")},
+            **{script.path: {"get": _script(script)} for script in map(load, NAMES)},
             **machine_paths(),
         },
         "components": {
@@ -256,6 +258,20 @@ def _preflight(name: str) -> Schema:
         "operationId": f"preflight_{name}",
         "summary": "CORS preflight: every origin and header is allowed, for a day.",
         "responses": {"204": {"description": "Allowed."}},
+    }
+
+
+def _script(script: Script) -> Schema:
+    name = script.path[1:]
+    content = {"text/javascript": {"schema": _TEXT}}
+    return {
+        **_PUBLIC,
+        "operationId": f"get_{name.replace('.', '_')}",
+        "summary": f"The tracker, {name}: see docs/tracker.md.",
+        "responses": {
+            "200": {"description": "The script.", "content": content},
+            "304": {"description": "The client has this version."},
+        },
     }
 
 

@@ -1,9 +1,10 @@
-"""The paths that accept events, also in the formats of other clients."""
+"""The paths of the role `api` but for the operational ones: events and the tracker's scripts."""
 
 from typing import Any
 
 from producer_api.events.dialects.registry import DIALECTS, Routes
 from producer_api.events.rejection import Rejected
+from producer_api.http.scripts import SCRIPT_PATHS
 from schemas.asgi_extensions import canonical_path
 
 EVENT_PATH = "/api/event"
@@ -36,9 +37,11 @@ def error_members(path: str, rejected: Rejected) -> dict[str, Any]:
 
 
 def metric_label(path: str) -> str:
-    """Return the label of a canonical path that accepts events; "none" for others."""
+    """Return the label of a canonical path of this module; "none" for others."""
     if path in EVENT_PATHS:
         return path
+    if path in SCRIPT_PATHS:
+        return SCRIPT_PATHS[path]
     return next((route.endpoint.path for route in DIALECT_ROUTES.at(path)), "none")
 
 
@@ -50,3 +53,8 @@ def route_path(path: str) -> str:
 def is_event_path(path: str) -> bool:
     """Return True if a canonical path accepts events, is below one that does, or a dialect's."""
     return path in EVENT_PATHS or path.startswith(_BELOW) or bool(DIALECT_ROUTES.at(path))
+
+
+def is_api_path(path: str) -> bool:
+    """Return True if the role `api` serves a canonical path, also next to the role `query`."""
+    return is_event_path(path) or path in SCRIPT_PATHS

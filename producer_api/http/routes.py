@@ -1,4 +1,4 @@
-"""The routes of the role `api` other than ingestion: health, metrics and documentation."""
+"""The routes of the role `api` other than ingestion: scripts, health, metrics and documentation."""
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -9,6 +9,7 @@ from starlette.types import Lifespan
 from producer_api.events.rejection import Rejected, shorten
 from producer_api.http import responses
 from producer_api.http.metrics import Metrics
+from producer_api.http.scripts import routes
 from schemas.operational_endpoints import Operations, allowed_methods
 from schemas.reject_reasons import RejectReason
 
@@ -35,7 +36,7 @@ def pages(operations: Operations, metrics: Metrics, lifespan: Lifespan[Starlette
         return Response(error_response.body, error_response.status, headers)
 
     return Starlette(
-        routes=operations.routes(),
+        routes=[*routes(), *operations.routes()],
         exception_handlers={HTTPException: reject},
         lifespan=lifespan,
     )

@@ -16,13 +16,13 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from producer_api.http.admission import MAX_OVER_LIMIT
-from producer_api.http.app import create_app
 from producer_api.http.body import Receive
 from producer_api.http.connections import (
     SEND_BUFFER_BYTES,
     close_slow_connections,
     close_unfinished_connections,
 )
+from producer_api.http.create_app import create_app
 from producer_api.http.fast_protocol import protocol_with_limits
 from producer_api.http.listen import ListenError, listen
 from schemas.root_path import RootPath

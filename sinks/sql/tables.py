@@ -288,6 +288,17 @@ class SiteKeyRow(_Table, table=True):
     created_at: datetime = Field(sa_type=UtcTime)
 
 
+class BlockedIdRow(_Table, table=True):
+    """A blocked visitor or user of a site, as a hash, written to Kafka only (`BlockedId`)."""
+
+    __tablename__ = "blocked_ids"
+    __table_args__ = _STRICT
+
+    site_id: str = Field(sa_type=Text, primary_key=True)
+    hash: str = Field(sa_type=Text, primary_key=True)
+    created_at: datetime = Field(sa_type=UtcTime)
+
+
 class SubscriptionRow(_Table, table=True):
     """A subscription to alerts. All but the channel and the secret is written to Kafka first."""
 

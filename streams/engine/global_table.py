@@ -42,6 +42,8 @@ class GlobalTable:
         self._apply = apply
         self._next: dict[TopicPartition, int] = {}
         self._complete = asyncio.Event()
+        #: The error that was logged last, until the topic can be read again.
+        self._logged: type[Exception] | None = None
         self._ended = False
 
     async def complete(self) -> None:
@@ -60,7 +62,9 @@ class GlobalTable:
                 try:
                     await self._read_all()
                 except CLIENT_ERRORS as error:
-                    log.warning("%s cannot be read (%r); retrying", self._topic, error)
+                    if type(error) is not self._logged:
+                        log.warning("%s cannot be read (%r); retrying", self._topic, error)
+                    self._logged = type(error)
                 await asyncio.sleep(_RETRY_SECONDS)
         finally:
             self._ended = True
@@ -87,6 +91,7 @@ class GlobalTable:
             for tp in self._tps:
                 consumer.seek(tp, self._next.setdefault(tp, starts[tp]))
             consumer.resume(*self._tps)
+            self._logged = None
             async for fetched in fetches(consumer, self._wait_ms):
                 await self._apply_all(consumer, fetched)
                 if not self._complete.is_set() and self._has_reached(ends):

@@ -13,16 +13,28 @@ from tests.faults.kafka_log import KafkaLog, read_log
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.quiescence import quiesce
+from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
+EVENT = {"type": "pageview", "site_id": "shop", "session_id": "s"}
 #: Acknowledged events per cluster. The same traffic is sent again each time, and more of it.
 _EVENTS = (300, 700, 1_100)
 
 
 def test_a_database_adopts_an_empty_cluster_twice(make_stack: MakeStack, seed: int) -> None:
-    """Visits continue across clusters, and repeats of earlier clusters' events do not count."""
+    """Visits continue across clusters, and repeats of earlier clusters' events do not count.
+
+    An erased visitor stays blocked.
+    """
     stack = make_stack({"HEADRACE_STREAMS__TICK_SECONDS": "1"})
+    blocked = _headrace(stack, "erase", "--site", "shop", "--visitor", "erased", "--block", "--yes")
+    assert blocked.returncode == 0, blocked.stderr
+    eventually(
+        lambda: stack.rows("SELECT 1 FROM blocked_ids"),
+        within_seconds=60,
+        what="the blocked id is in SQL",
+    )
     ledger, logs = Ledger(), list[KafkaLog]()
     for count in _EVENTS:
         if logs:
@@ -41,6 +53,8 @@ def test_a_database_adopts_an_empty_cluster_twice(make_stack: MakeStack, seed: i
         assert "Workers are running" in _headrace(stack, "adopt-cluster", "--force").stderr
         audited = _headrace(stack, "audit")
         assert audited.returncode == 0, audited.stdout
+        status, content = stack.post({**EVENT, "visitor_id": "erased"})
+        assert (status, content["code"]) == (403, "erased")
         logs.append(read_log(stack.kafka, [KafkaLog([], [], [], 0)] * len(logs)))
 
 

@@ -41,8 +41,9 @@ class StoredOffsets(NamedTuple):
 
     @property
     def partitions(self) -> int | None:
-        """The number of partitions of `events-raw`, or None if unknown."""
-        found = [tp.partition for tp in self.next_offsets if tp.topic == EVENTS_RAW.name]
+        """The number of partitions of `events-raw` with any prefix, or None if unknown."""
+        name = EVENTS_RAW.base_name
+        found = [tp.partition for tp in self.next_offsets if tp.topic.endswith(name)]
         return 1 + max(found) if found else None
 
     def check_partitions(self, partitions: int) -> None:

@@ -18,9 +18,13 @@ from headrace.admin.topic_records import latest_records
 from headrace.admin.topics import create_topics
 from headrace.errors import UserError
 from headrace.ops.adopt import alerts, seeds, topics
+from headrace.ops.adopt.configuration import (
+    publish_blocked_ids,
+    publish_sites,
+    publish_subscriptions,
+)
 from headrace.ops.adopt.offsets import StoredOffsets, read_offsets, replace_offsets
 from headrace.ops.adopt.start_positions import Start, find_starts
-from headrace.ops.adopt.subscriptions import publish_sites, publish_subscriptions
 from headrace.ops.audit.scope import Scope
 from headrace.ops.audit.snapshot import Snapshot, read_snapshot
 from headrace.ops.erase.again import erase_again
@@ -66,6 +70,8 @@ class AdoptionResult:
     cluster_id: str
     epoch: int
     is_new: bool
+    #: The number of partitions of the cluster's topics.
+    partitions: int
     previous_clusters: frozenset[tuple[str, int]] = frozenset()
     previous_offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
     #: For each partition of `events-raw`, the offset that the workers start from.
@@ -93,13 +99,18 @@ async def adopt(
     Raises `UserError` if workers are running, the number of partitions differs, or Kafka or the
     database fails.
     """
+    stored = await run_once(settings.database, read_offsets)
+    settings = await topics.with_partitions(settings, stored.partitions)
     await create_topics(settings.kafka)
     async with open_cluster(settings, "The adoption is not complete; run this again") as cluster:
         await check_stopped(cluster)
-        stored = await run_once(settings.database, read_offsets)
         cluster_id = await cluster.cluster_id()
         result = AdoptionResult(
-            cluster_id, cluster.epoch, is_new=False, previous_clusters=stored.clusters
+            cluster_id,
+            cluster.epoch,
+            is_new=False,
+            partitions=settings.kafka.partitions,
+            previous_clusters=stored.clusters,
         )
         is_empty = not stored.has_events and not stored.next_offsets
         if is_empty or (not force and await _is_current(cluster, cluster_id, stored)):
@@ -230,6 +241,7 @@ class _Adoption:
     async def _compute_alerts(self, producer: BatchProducer) -> None:
         settings = self._settings
         await publish_sites(settings)
+        await publish_blocked_ids(settings)
         self._result.subscriptions, subscribed = await publish_subscriptions(settings)
         now_ms = min(one.log_ms for one in self._starts.values())
         limits = alerts.Limits(now_ms, settings.streams.max_states)

@@ -9,15 +9,17 @@ from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 from headrace.admin.clients import open_admin
-from headrace.admin.topics import create_topics
+from headrace.admin.topics import create_topics, describe_topics
 from headrace.errors import UserError
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
+from schemas.settings import Settings
 from schemas.topics import (
     ALERT_STATES,
     ALERTS,
     EVENTS_ALERT,
     EVENTS_PAGELEAVE,
+    EVENTS_RAW,
     EVENTS_SESSION,
     PAGE_DURATIONS,
     SESSIONS,
@@ -37,6 +39,18 @@ DERIVED = (
 
 _DELETE_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
+
+
+async def with_partitions(settings: Settings, previous: int | None) -> Settings:
+    """Return the settings with the number of partitions that the topics have.
+
+    Topics that do not exist yet get the number of the `previous` cluster, if it is known.
+    """
+    states = await describe_topics(settings.kafka)
+    existing = next(state.partitions for state in states if state.topic is EVENTS_RAW)
+    partitions = existing or previous or settings.kafka.partitions
+    kafka = settings.kafka.model_copy(update={"partitions": partitions})
+    return settings.model_copy(update={"kafka": kafka})
 
 
 async def recreate(kafka: KafkaSettings, *, with_alerts: bool) -> None:

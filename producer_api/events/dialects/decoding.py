@@ -61,8 +61,7 @@ def json_object(data: bytes) -> dict[str, Any]:
 
 def json_or_base64(text: str) -> Any:
     """Decode JSON, or base64 of JSON, also URL-safe and without padding; raises `Rejected`."""
-    text = text.strip()
-    if text[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "["):
         return json_of(text.encode("utf-8", "surrogatepass"))
     return json_of(unpacked(from_base64(text)))
 
@@ -78,7 +77,7 @@ def member_names(body: bytes) -> frozenset[str]:
 def from_base64(text: str) -> bytes:
     """Decode base64, also URL-safe and without padding; raises `Rejected`."""
     # A plus sign of a form that was not percent-encoded arrives as a space.
-    standard = text.strip().translate(str.maketrans("-_ ", "+/+"))
+    standard = text.strip("\t\r\n").translate(str.maketrans("-_ ", "+/+"))
     try:
         return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):

@@ -42,10 +42,10 @@ def _requests(request: Request) -> Iterator[Parameters]:
             yield _with_site(parameters, {})
         return
     common = {**request.parameters, **bulk}
-    requests = common.pop("requests", None)
-    if requests is None:
+    if "requests" not in common:
         yield _with_site(_texts(common), {})
         return
+    requests = common["requests"] or []
     for one in requests if isinstance(requests, list) else [requests]:
         yield _with_site(_parameters(one), common)
 
@@ -81,16 +81,16 @@ def _with_site(parameters: Parameters, common: Mapping[str, Any]) -> Parameters:
 
 def respond(request: Request, outcome: Outcome) -> Reply:
     """Return the image, nothing if the client wants none, or the counts of a bulk request."""
-    bulk = _json_body(request)
-    send_image = (bulk or form(request)).get("send_image")
-    if str(send_image) == "0":
+    if not outcome.is_accepted:
         return accepted_or_error(outcome, _NO_CONTENT)
+    bulk = _json_body(request)
+    if str((bulk or form(request)).get("send_image")) == "0":
+        return _NO_CONTENT
     if bulk is None:
-        return accepted_or_error(outcome, PIXEL)
-    invalid = sum(result["status"] != "accepted" for result in outcome.results)
-    tracked = len(outcome.results) - invalid
-    counts = {"status": "success", "tracked": tracked, "invalid": invalid}
-    return accepted_or_error(outcome, json_reply(counts))
+        return PIXEL
+    requests = bulk.get("requests")
+    tracked = len(requests) if isinstance(requests, list) else 1
+    return json_reply({"status": "success", "tracked": tracked, "invalid": 0})
 
 
 _METHODS = ("GET", "POST")

@@ -22,6 +22,7 @@ from producer_api.events.dialects.model import (
     Reply,
     accepted_or_error,
     json_reply,
+    no_events,
 )
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
@@ -151,5 +152,11 @@ def respond(_: Request, outcome: Outcome) -> Reply:
 
 
 OPENPANEL = Dialect(
-    "openpanel", "OpenPanel", (Endpoint("/track", translate, respond, matches=is_openpanel),)
+    "openpanel",
+    "OpenPanel",
+    (
+        Endpoint("/track", translate, respond, matches=is_openpanel),
+        # Earlier SDKs ask for the device before they send events.
+        Endpoint("/track/device-id", no_events, respond, methods=("GET",)),
+    ),
 )

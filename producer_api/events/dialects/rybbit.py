@@ -21,6 +21,7 @@ from producer_api.events.dialects.model import (
     json_reply,
     no_events,
 )
+from producer_api.events.dialects.pages import path_with_fragment
 from producer_api.events.dialects.values import json_or_text
 from producer_api.events.request import Request
 from schemas.site_keys import KEY_PREFIX
@@ -68,7 +69,9 @@ def translate(request: Request) -> list[Event]:
     """Return the event of a message."""
     rest = json_object(unpacked(request.body))
     event = _common(rest)
-    event["url"] = _url(request, event.get("hostname"), rest)
+    event["url"] = url = _url(request, event.get("hostname"), rest)
+    if url and "#/" in url:
+        event["path"] = path_with_fragment(url)
     kind = rest.pop("type", None) or "pageview"
     name = rest.pop("event_name", None) or None
     event["properties"] = _properties(rest.pop("properties", None))

@@ -49,9 +49,14 @@ def translate(request: Request) -> list[Event]:
 
 def _events(request: Request, body: dict[str, Any]) -> list[Event]:
     kind = _KINDS.get(request.path.rpartition("/")[2], "")
-    if not isinstance(body.get("batch"), list):
-        return [_event(request, body, body, kind)]
-    return [_event(request, body, _with_shared(body, message), kind) for message in body["batch"]]
+    batch = body.get("batch")
+    messages = [_with_shared(body, item) for item in batch] if isinstance(batch, list) else [body]
+    key = write_key(request)
+    events = []
+    for message in messages:
+        site = key or message.get("writeKey") or body.get("writeKey") or ""
+        events.append({**event_of(message, kind), "site_id": site_of(str(site))})
+    return events
 
 
 def _with_shared(body: dict[str, Any], item: Any) -> dict[str, Any]:
@@ -63,12 +68,6 @@ def _with_shared(body: dict[str, Any], item: Any) -> dict[str, Any]:
         own = message.get("context")
         message["context"] = {**context, **own} if isinstance(own, dict) else context
     return message
-
-
-def _event(request: Request, body: dict[str, Any], message: dict[str, Any], kind: str) -> Event:
-    keys = (write_key(request), message.get("writeKey"), body.get("writeKey"))
-    key = next((key for key in keys if key), "")
-    return {**event_of(message, kind), "site_id": site_of(str(key))}
 
 
 def write_key(request: Request) -> str:

@@ -57,9 +57,12 @@ def _read_page(rest: Members, context: Members) -> Event:
     properties = {
         name: value
         for name, value in _object(rest.pop("properties", None)).items()
-        if name not in _REPEATED and (name not in said or said[name] != value)
+        if name not in said or said[name] != value
     }
     page |= _without_empty(_take(properties, _PAGE))
+    for name in _REPEATED:
+        if str(properties.get(name, "")) in f"{page.get('url')} {page.get('referrer')}":
+            properties.pop(name, None)
     for name in ("name", "category"):
         if value := rest.pop(name, None):
             properties.setdefault(name, value)

@@ -150,6 +150,8 @@ def respond(_: Request, outcome: Outcome) -> Reply:
 
 def respond_to_batch(_: Request, outcome: Outcome) -> Reply:
     """Return the response of `/api/batch`, which counts rejected events."""
+    if outcome.results and not outcome.events:  # the request cannot be read
+        return accepted_or_error(outcome, Reply())
     rejected = [
         {"index": result["index"], "response": {name: result[name] for name in ("error", "code")}}
         for result in outcome.results

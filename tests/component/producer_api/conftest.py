@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from producer_api.http.app import Api, create_app
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
 from schemas.settings import ApiSettings, ImportSettings, Settings
 from tests.component.producer_api.fake_kafka import FakeKafka
 

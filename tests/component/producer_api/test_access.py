@@ -10,7 +10,8 @@ import pytest
 from prometheus_client import generate_latest
 
 from producer_api.access.control import MAX_BUCKETS
-from producer_api.http.app import Api, create_app
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
 from schemas import codec
 from schemas.blocked_ids import hash_of, key_of
 from schemas.codec import decode

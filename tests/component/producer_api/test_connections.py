@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import uvicorn
+from prometheus_client import generate_latest
 from uvicorn.server import ServerState
 
 from producer_api.http import connections
@@ -255,3 +257,41 @@ async def test_over_the_connection_limit_preflights_pass_and_503_has_cors_header
             response = (await client._reader.readuntil(BLANK * 2)).lower()  # noqa: SLF001
         assert response.split()[1] == status
         assert ECHO in response
+
+
+async def test_responses_before_the_application_are_counted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By route, if the path was parsed before the error, by status and by reason."""
+    for sent in (
+        _raw(b"/api/event", b"X: " + b"x" * 70_000 + b"\r\n\r\n"),
+        _raw(b"/evil", b"Bad header: 1\r\n\r\n"),
+        b"nonsense\r\n\r\n",
+    ):
+        async with connected(api) as client:
+            await client.send(sent)
+            await client.response()
+    async with connected(api, limit=0) as client:
+        await client.send(_raw(b"/api/events", BLANK))
+        await client.response()
+    monkeypatch.setattr(connections, "RECEIVE_SECONDS", 0.0)
+    state = ServerState()
+    async with connected(api, state) as client:
+        await client.send(head() + EVENT[:5])
+        connections.close_slow_connections(state.connections)
+        await client.response()
+
+    text = generate_latest(api.metrics.registry).decode()
+    assert sorted(re.findall(r"headrace_api_requests_total({.*)", text)) == [
+        '{route="/api/event",status="408"} 1.0',
+        '{route="/api/event",status="431"} 1.0',
+        '{route="/api/events",status="503"} 1.0',
+        '{route="none",status="400"} 2.0',
+    ]
+    rejected = re.findall(r'headrace_api_events_rejected_total{reason="(.*)"} ([1-9].*)', text)
+    assert dict(rejected) == {
+        "bad_request": "2.0",
+        "headers_too_large": "1.0",
+        "overloaded": "1.0",
+        "request_too_slow": "1.0",
+    }

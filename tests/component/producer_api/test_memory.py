@@ -10,7 +10,8 @@ import pytest
 from producer_api.access.control import MAX_BUCKETS
 from producer_api.events.client import Client
 from producer_api.events.derive.salts import DAY_US, day_name
-from producer_api.http.app import Api, create_app
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
 from producer_api.http.intake import Sent
 from schemas import codec
 from schemas.settings import ApiSettings, Settings
@@ -60,7 +61,7 @@ def event(number: int, **fields: object) -> bytes:
 async def flood(api: Api, fake: FakeKafka, numbers: range) -> None:
     """Send accepted events, and those of unknown sites, wrong keys and invalid texts."""
     for number in numbers:
-        sent = api.intake.accept(event(number), client(api, number))
+        sent = api.intake.accept(event(number), client(api, number), {})
         assert isinstance(sent, Sent)
         await sent.confirmed
         api.intake.respond(sent)
@@ -71,7 +72,7 @@ async def flood(api: Api, fake: FakeKafka, numbers: range) -> None:
             (event(number, type=f"type-{number}"), client(api, number)),
             (b'{"type":"%d' % number, client(api, number)),
         ):
-            assert not isinstance(api.intake.accept(body, sender), Sent)
+            assert not isinstance(api.intake.accept(body, sender, {}), Sent)
     fake.stored.clear()
 
 

@@ -3,7 +3,7 @@ import re
 import httpx
 import pytest
 
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.fake_kafka import FakeKafka

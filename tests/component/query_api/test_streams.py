@@ -257,3 +257,26 @@ async def test_the_live_stream_ignores_the_last_event_id(role: Role) -> None:
     await watching.task
 
     assert watching.status == 200
+
+
+async def test_the_latency_of_new_alerts_is_measured_once(role: Role) -> None:
+    """Not that of alerts from before the stream, nor again for a client that resumes."""
+    await role.alert(0)
+    token = await role.token("shop")
+    watching = [Watching(role.query, ALERTS, token) for _ in range(2)]
+    await eventually_async(
+        lambda: all(one.sent for one in watching), within_seconds=15, what="they are open"
+    )
+    await role.alert(1)
+    await role.alert(2)
+    for one in watching:
+        await _until_sent(one, "alert", 2)
+    watching.append(Watching(role.query, ALERTS, token, last_event_id="0"))
+    await _until_sent(watching[-1], "alert", 3)
+    for one in watching:
+        one.disconnect()
+        await one.task
+    async with role.client(await role.token()) as client:
+        metrics = (await client.get("/metrics")).text
+
+    assert "headrace_query_alert_latency_seconds_count 2.0" in metrics

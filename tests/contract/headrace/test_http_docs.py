@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from headrace.roles.web import Web, document
 from producer_api.http.app import Api
 from producer_api.http.openapi import document as api_document
+from producer_api.tracker.scripts import NAMES
 from query_api.app import Query
 from query_api.live_store import LiveStore
 from query_api.openapi import document as query_document
@@ -30,6 +31,7 @@ DOCUMENTS = {"api": cache(api_document), "query": cache(query_document), "up": c
 PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
 PAGE = {"/", "/page/token"}
 EVENTS = {"/api/event", "/api/events"}
+SCRIPTS = {f"/{name}" for name in NAMES}
 
 
 @asynccontextmanager
@@ -97,8 +99,8 @@ def test_each_served_path_is_described() -> None:
     spec = DOCUMENTS["query"]()["paths"]
 
     assert spec.keys() >= PUBLIC | PAGE
-    assert DOCUMENTS["api"]()["paths"].keys() == PUBLIC | EVENTS
-    assert DOCUMENTS["up"]()["paths"].keys() == spec.keys() | EVENTS
+    assert DOCUMENTS["api"]()["paths"].keys() == PUBLIC | EVENTS | SCRIPTS
+    assert DOCUMENTS["up"]()["paths"].keys() == spec.keys() | EVENTS | SCRIPTS
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -1,6 +1,7 @@
 """The deployment files, as the tests read them."""
 
 import json
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from headrace.roles.web import document
+from producer_api.events.dialects.registry import DIALECTS
 from schemas.settings import GROUPS, PREFIX
 from tests.fixtures import helm
 
@@ -72,6 +74,13 @@ def is_setting(name: str) -> bool:
     group, _, field = name.removeprefix(PREFIX).partition("__")
     has_field = group in GROUPS and field.lower() in GROUPS[group].model_fields
     return name == f"{PREFIX}DATA_DIR" or has_field
+
+
+def paths_of_api() -> list[str]:
+    """Return the paths of `api`: events, the tracker, operation, and other systems' clients."""
+    endpoints = (endpoint.path for dialect in DIALECTS for endpoint in dialect.endpoints)
+    own = ("/api/event", "/api/events", "/api/event/", "/script.js", "/script.full.js", "/docs")
+    return [*own, "/healthz", *(re.sub(r"{\w+}", "com", path) for path in endpoints)]
 
 
 def paths_of_query() -> list[str]:

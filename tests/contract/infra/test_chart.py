@@ -15,6 +15,7 @@ from tests.contract.infra.manifests import (
     Manifest,
     is_setting,
     of_kind,
+    paths_of_api,
     paths_of_query,
     read_yaml,
     render,
@@ -241,8 +242,8 @@ def test_the_ingress_forwards_each_path_to_its_role(root_path: str) -> None:
 
     paths = paths_of_query()
     assert {path: role_of(f"{root_path}{path}") for path in paths} == dict.fromkeys(paths, "query")
-    others = ("/api/event", "/api/events", "/api/event/", "/script.js", "/i/v0/e/", "/docs")
-    assert {role_of(f"{root_path}{path}") for path in others} == {"api"}
+    others = paths_of_api()
+    assert {path: role_of(f"{root_path}{path}") for path in others} == dict.fromkeys(others, "api")
     for pod in pods(manifests).values():
         assert environment(pod).get("HEADRACE_API__ROOT_PATH", "") == root_path
         url = environment(pod)["HEADRACE_QUERY__PUBLIC_URL"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from schemas.event_types import EVENT_TYPES, EventType
 from schemas.reject_reasons import RejectReason
 from schemas.settings import ApiSettings, Settings

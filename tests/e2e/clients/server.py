@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from producer_api.events.derive.salts import day_name
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from schemas import codec
 from schemas.records import RawEvent
 from schemas.settings import ApiSettings, Settings

@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.clients import packages
 from tests.e2e.clients.conftest import OpenPage, problems
 from tests.e2e.clients.server import Server
+from tests.fixtures.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -94,3 +95,18 @@ def test_analytics_js(server: Server, open_page: OpenPage, failures: int) -> Non
     assert types == [*2 * ["identify"], *2 * ["pageview"], *2 * ["payment"]]
     assert {event.site_id for event in events} == {"shop"}
     assert len({event.session_id for event in events}) == 1
+
+
+def test_analytics_js_with_beacons(server: Server, open_page: OpenPage) -> None:
+    """Its times on the page become page leaves."""
+    options = "autoTrack: { enabled: true }, useBeacon: true"
+    script = _BROWSER.replace("configUrl: COLLECTOR", f"configUrl: COLLECTOR, {options}")
+    script += "analytics.ready(() => { document.title = 'Ready' })"
+
+    chrome = open_page(script, "@rudderstack/analytics-js@3.34.1")
+    eventually(lambda: chrome.title == "Ready", within_seconds=60, what="the client started")
+    chrome.get(chrome.current_url.replace("first", "second"))
+    events = {event.type: event for event in server.wait_for(4)}
+
+    assert set(events) == {"pageview", "identify", "payment", "pageleave"}
+    assert (events["pageleave"].duration_ms or 0) > 0

@@ -23,7 +23,7 @@ from headrace.admin.topics import create_topics
 from headrace.cli.main import app
 from headrace.errors import UserError
 from headrace.local.broker.ports import LOOPBACK, free_port
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from schemas import codec
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import RawEvent

@@ -17,7 +17,7 @@ from tests.integration.producer_api.serving import Role, responds_ok, running
 
 _RUN = """
 import logging, sys
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from producer_api.http.server import serve_app
 from schemas.settings import load_settings
 from tests.component.producer_api.fake_kafka import FakeKafka

@@ -20,7 +20,7 @@ from tests.fixtures.waiting import eventually
 from tests.integration.producer_api.serving import Role, responds_ok, running
 
 API = """
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from tests.component.producer_api.fake_kafka import FakeKafka
 app = create_app(settings, connection=FakeKafka())
 """

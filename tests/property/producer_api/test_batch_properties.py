@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from schemas import codec
 from schemas.records import RawEvent
 from schemas.settings import ApiSettings, Settings

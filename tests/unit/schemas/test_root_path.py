@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from producer_api.events.dialects.registry import DIALECTS
 from producer_api.http.openapi import document as api_document
 from query_api.openapi import document as query_document
 from schemas.root_path import RESERVED, RootPath, parse_root_path, root_path_of
@@ -91,6 +92,8 @@ def test_a_root_path_has_no_trailing_slash() -> None:
 
 
 def test_the_first_segment_of_each_path_is_reserved() -> None:
-    """Otherwise a root path could hide it."""
-    paths = {*api_document()["paths"], *query_document()["paths"]}
-    assert {path.split("/")[1] for path in paths} - {""} <= RESERVED
+    """Otherwise a root path could hide it, also the endpoints of other systems' clients."""
+    endpoints = {endpoint.path for dialect in DIALECTS for endpoint in dialect.endpoints}
+    paths = {*api_document()["paths"], *query_document()["paths"], *endpoints}
+    firsts = {path.split("/")[1] for path in paths if not path.startswith("/{")}
+    assert firsts - {""} <= RESERVED

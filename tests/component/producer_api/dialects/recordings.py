@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from producer_api.events.derive.salts import day_name
-from producer_api.http.app import create_app
+from producer_api.http.create_app import create_app
 from schemas import codec, headers
 from schemas.records import RawEvent
 from schemas.settings import ApiSettings, Settings

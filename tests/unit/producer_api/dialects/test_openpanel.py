@@ -196,6 +196,11 @@ def test_members_of_a_wrong_kind_do_not_reject_an_event(message: dict[str, Any])
     assert event["site_id"] == "shop"
 
 
+def test_before_the_first_event_there_are_no_ids() -> None:
+    """Earlier SDKs ask for them."""
+    assert json.loads(respond(_REQUEST, NOTHING).body) == {"deviceId": "", "sessionId": ""}
+
+
 def test_a_permanent_rejection_ends_the_attempts() -> None:
     """The SDKs send again after each error but 401."""
     reply = respond(_REQUEST, REJECTED)

@@ -61,6 +61,15 @@ def test_the_url_of_a_page(message: dict[str, str], url: str) -> None:
     assert _event(**message)["url"] == f"https://{url}"
 
 
+def test_a_route_in_the_fragment_is_part_of_the_path() -> None:
+    """An anchor is not: it is a place on the page."""
+    route = _event(hostname="a.example", pathname="/b#/plans", querystring="?c")
+    anchor = _event(hostname="a.example", pathname="/b#plans")
+
+    assert (route["path"], route["url"]) == ("/b#/plans", "https://a.example/b?c#/plans")
+    assert "path" not in anchor
+
+
 @pytest.mark.parametrize(
     ("origin", "url"),
     [

@@ -209,3 +209,10 @@ def test_the_reply_to_an_empty_batch() -> None:
         "details": [],
         "cache": None,
     }
+
+
+def test_the_reply_to_a_batch_that_cannot_be_read() -> None:
+    """It is an error, as nothing was processed."""
+    reply = respond_to_batch(_REQUEST, Outcome(400, REJECTED.results))
+
+    assert (reply.status, json.loads(reply.body)["code"]) == (400, "unknown_site")

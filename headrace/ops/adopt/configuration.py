@@ -1,13 +1,15 @@
-"""Publish the subscriptions and registered sites in SQL to the topics of a new cluster."""
+"""Publish subscriptions, registered sites and blocked ids in SQL to the topics of a new cluster."""
+
+from collections.abc import Mapping
 
 from headrace.admin.database import run_once
 from headrace.admin.topic_records import latest_values
 from headrace.errors import UserError
 from schemas.settings import Settings
-from schemas.topics import SITES, SUBSCRIPTIONS
+from schemas.topics import BLOCKED_IDS, SITES, SUBSCRIPTIONS, Topic
 from sinks.delivery import subscription_store
-from sinks.delivery.publisher import Unavailable, open_publisher
-from sinks.sites import store
+from sinks.delivery.publisher import Configuration, Unavailable, open_publisher
+from sinks.sites import blocked_ids, store
 from sinks.sql.types import micros
 from streams.domain.alerts.subscriptions import Subscriptions
 
@@ -41,12 +43,25 @@ async def publish_sites(settings: Settings) -> None:
 
     The sinks reconcile those that the topic has, including removed ones.
     """
-    existing_keys = await latest_values(settings.kafka, SITES)
-    async with open_publisher(settings.kafka, SITES) as publish:
-        for site in await run_once(settings.database, store.all_sites):
-            if site.site_id.encode() in existing_keys:
+    sites = await run_once(settings.database, store.all_sites)
+    await _publish_missing(settings, SITES, {site.site_id: site for site in sites})
+
+
+async def publish_blocked_ids(settings: Settings) -> None:
+    """Publish the blocked ids that the topic does not have, so that erased persons stay blocked."""
+    blocked = await run_once(settings.database, blocked_ids.all_blocked)
+    await _publish_missing(settings, BLOCKED_IDS, blocked)
+
+
+async def _publish_missing(
+    settings: Settings, topic: Topic, records: Mapping[str, Configuration]
+) -> None:
+    existing_keys = await latest_values(settings.kafka, topic)
+    async with open_publisher(settings.kafka, topic) as publish:
+        for key, record in records.items():
+            if key.encode() in existing_keys:
                 continue
             try:
-                await publish(site.site_id, site)
+                await publish(key, record)
             except Unavailable as error:
                 raise UserError(f"{error}: run this again") from error

@@ -1,0 +1,2 @@
+export { create } from "./tracker.js";
+export { full } from "./full.js";

@@ -1,0 +1,4 @@
+import { full } from "./full.js";
+import { run } from "./page.js";
+
+run(full);

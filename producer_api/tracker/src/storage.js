@@ -1,0 +1,26 @@
+/**
+ * Return the JSON value of a key, or null. Storage can be disabled or damaged.
+ * @param {string} area localStorage, sessionStorage, or another word for no storage.
+ * @param {string} key
+ */
+export const read = (area, key) => {
+  try {
+    return JSON.parse(/** @type {any} */ (window)[area][key] || null);
+  } catch {
+    return null;
+  }
+};
+
+/**
+ * Store a JSON value. Storage can be disabled or full: the caller goes on without.
+ * @param {string} area
+ * @param {string} key
+ * @param {unknown} value
+ */
+export const write = (area, key, value) => {
+  try {
+    /** @type {any} */ (window)[area][key] = JSON.stringify(value);
+  } catch {
+    // The value is in memory.
+  }
+};

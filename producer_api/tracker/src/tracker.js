@@ -1,0 +1,244 @@
+import { createClock } from "./engagement.js";
+import { uuid7 } from "./ids.js";
+import { interactions } from "./interactions.js";
+import { createQueue } from "./queue.js";
+import { createSession } from "./session.js";
+import { read } from "./storage.js";
+import { cleanUrl } from "./urls.js";
+
+/**
+ * @typedef {Record<string, any>} Fields
+ * @typedef {object} Context What a plugin gets.
+ * @property {(type: string, fields: Fields, at?: number) => any} track
+ * @property {(target: EventTarget, type: string, listener: (event: any) => void) => void} listen
+ * @property {Fields} options
+ * @property {string[]} off Types and names of events that are not sent.
+ * @property {string[]} domains More host names of the site.
+ * @property {(name: string) => string} key Returns a key of the site in storage.
+ * @property {Record<string, (first: any, second: any, at: number) => void>} commands
+ *
+ * @typedef {(name: "event" | "view" | "leave" | "hide", event?: Fields) => void} Plugin
+ * Called with each event before it is sent, when a page view has begun, when it is left or hidden,
+ * and, before that, when the page is hidden.
+ */
+
+/** Less than the time for which the queue gathers events. */
+const TITLE_MS = 90;
+
+/** @param {unknown} value */
+export const words = (value) => `${value || ""}`.split(/[\s,]+/);
+/** An attribute without a value is "". @param {unknown} value */
+const isSet = (value) => /^(true)?$/.test(`${value}`);
+/**
+ * Return properties that were given as such, or as a member next to others.
+ * @param {any} [given]
+ */
+export const flat = ({ properties, ...rest } = {}) => ({ ...rest, ...properties });
+
+/**
+ * JSON has no BigInt, and the server rejects lone surrogates.
+ * @param {string} _
+ * @param {any} value
+ */
+const toJson = (_, value) =>
+  typeof value === "bigint" ? `${value}` : value && value.toWellFormed ? value.toWellFormed() : value;
+
+/**
+ * Track a site on this page. `script.js`, which has no plugins, is built without what is labelled
+ * `PLUGINS`.
+ * @param {Fields} given
+ * @param {((context: Context) => Plugin)[]} [plugins]
+ */
+export const create = (given, plugins = []) => {
+  const off = words(given.off);
+  const hasHash = isSet(given.hash);
+  const isManual = isSet(given.manual);
+  const key = (/** @type {string} */ name) => `headrace.${given.site}.${name}`;
+  const log = isSet(given.debug) ? console.log : () => {};
+  const safely = (/** @type {() => void} */ action) => {
+    try {
+      action();
+    } catch (error) {
+      log(error);
+    }
+  };
+  /** @type {Context["listen"]} */
+  const listen = (target, type, listener) =>
+    target.addEventListener(type, (event) => safely(() => listener(event)), {
+      passive: true,
+      capture: true,
+    });
+  const page = /** @type {any} */ (document);
+  const browser = /** @type {any} */ (navigator);
+
+  /** The page view; undefined before the page is shown. @type {any} */
+  let view;
+  /** The URL of the view. */
+  let url = "";
+  let clock = createClock();
+  /** Milliseconds that were reported; -1: even a leave that took no time is to be reported. */
+  let reported = -1;
+  let depth = 0;
+  let isShown = false;
+  /** The time since when it is visible. */
+  let shownAt = 0;
+  /** Calls while the page is prerendered. @type {(() => void)[] | undefined} */
+  let held = [];
+  /** @type {Plugin[]} */
+  let handlers = [];
+
+  /** @type {Plugin} */
+  const emit = (name, event) => handlers.forEach((handler) => handler(name, event));
+  const address = () => cleanUrl(location.href) + (hasHash ? location.hash : "");
+  const session = createSession(given.storage || "localStorage", key("session"));
+  const [add, setLeaving] = createQueue(given.api, key("queue"), log);
+
+  /** @type {(type: string, fields: Fields, at?: number, user?: string) => any} */
+  const track = (type, fields, at = Date.now(), user) => {
+    if (
+      read("localStorage", "headrace_ignore") ||
+      (isSet(given.optOut) && (browser.globalPrivacyControl || browser.doNotTrack > 0)) ||
+      off.includes(type) ||
+      off.includes(fields.event_name)
+    )
+      return log("not sent", type);
+    const { id, user_id } = session(at, user);
+    const here = url || address();
+    const event = {
+      type,
+      site_id: given.site,
+      session_id: id,
+      user_id,
+      event_id: uuid7(at),
+      timestamp: new Date(at).toISOString(),
+      url: here,
+      path: hasHash ? here.replace(/^.*?:\/\/[^/]*|\?[^#]*/g, "") : undefined,
+      ...fields,
+    };
+    PLUGINS: emit("event", event);
+    const sent = JSON.parse(JSON.stringify(event, toJson));
+    add(sent);
+    return sent;
+  };
+
+  const leave = (/** @type {number} */ now) => {
+    PLUGINS: emit("leave");
+    const total = clock(now, isShown);
+    const scroll = Math.round((100 * (depth + innerHeight)) / page.documentElement.scrollHeight);
+    if (total > reported)
+      track("pageleave", {
+        duration: total - Math.max(0, reported),
+        properties: { scroll: Math.min(100, scroll) },
+      });
+    reported = total;
+  };
+  /** Begin a page view; the time is that since when it is visible. */
+  const enter = (/** @type {any} */ fields, now = performance.now()) => {
+    const referrer = cleanUrl(view ? url : page.referrer) || undefined;
+    if (view) leave(now);
+    url = address();
+    clock = createClock();
+    clock(now, isShown);
+    reported = -1;
+    depth = scrollY;
+    view = track("pageview", {
+      referrer,
+      title: page.title,
+      screen: {
+        width: screen.width,
+        height: screen.height,
+        viewport_width: innerWidth,
+        viewport_height: innerHeight,
+      },
+      properties: browser.webdriver ? { automation: true } : undefined,
+      ...fields,
+    });
+    // Many applications set the title after the URL. The event is sent a moment later.
+    setTimeout(() => view && (view.title = page.title), TITLE_MS);
+    PLUGINS: emit("view");
+  };
+  const follow = () => {
+    if (view && !isManual && address() !== url) enter({});
+  };
+
+  /** Note that the page is shown or hidden. */
+  const toggle = (shows = !page.hidden, now = performance.now()) => {
+    isShown = shows;
+    shownAt = now;
+    if (!shows) {
+      PLUGINS: emit("hide");
+      if (view) leave(now);
+    }
+    setLeaving(!shows);
+    if (shows && !view && !isManual) enter({}, now);
+    clock(now, shows);
+  };
+
+  /** @type {Record<string, any>} */
+  const commands = {
+    __proto__: null,
+    pageview: (/** @type {any} */ fields) => enter(fields),
+    identify(/** @type {any} */ id, /** @type {any} */ traits, /** @type {number} */ at) {
+      const { user_id, ...properties } = flat(id.user_id ? id : { ...flat(traits), user_id: id });
+      track("identify", { properties }, at, `${user_id}`);
+    },
+    payment(/** @type {any} */ fields, /** @type {any} */ _, /** @type {number} */ at) {
+      const { amount, currency, provider, ...properties } = flat(fields);
+      track("payment", { amount, currency, provider, properties }, at);
+    },
+    reset: () => session(Date.now(), null),
+  };
+
+  const call = (
+    /** @type {string} */ name,
+    /** @type {any} */ first,
+    /** @type {any} */ second,
+    at = Date.now(),
+  ) => {
+    const act = () =>
+      safely(() =>
+        commands[name]
+          ? commands[name](first, second, at)
+          : track("custom_event", { event_name: name, properties: flat(first) }, at),
+      );
+    if (held) held.push(act);
+    else act();
+  };
+
+  const activate = () => {
+    const context = { track, listen, key, commands, off, options: given, domains: words(given.domains) };
+    PLUGINS: handlers = plugins.map((plugin) => plugin(context));
+    listen(page, "visibilitychange", () => toggle());
+    listen(window, "pagehide", () => toggle(false));
+    listen(window, "pageshow", ({ persisted }) => {
+      if (!persisted) return;
+      view = undefined;
+      toggle(true, isShown ? shownAt : undefined);
+    });
+    listen(window, "popstate", follow);
+    for (const type of ["pushState", "replaceState"]) {
+      const original = /** @type {any} */ (history)[type];
+      /** @type {any} */ (history)[type] = function () {
+        const result = original.apply(this, arguments);
+        safely(follow);
+        return result;
+      };
+    }
+    for (const type of ["scroll", "keydown", "pointerdown"])
+      listen(window, type, () => {
+        clock(performance.now(), isShown, true);
+        depth = Math.max(depth, scrollY);
+      });
+    interactions(context);
+
+    const [navigation] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
+    if (!page.hidden) toggle(true, (navigation && navigation.activationStart) || 0);
+    const acts = held || [];
+    held = undefined;
+    acts.forEach((act) => act());
+  };
+
+  if (page.prerendering) listen(page, "prerenderingchange", activate);
+  else safely(activate);
+  return call;
+};

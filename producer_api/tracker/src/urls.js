@@ -1,0 +1,24 @@
+/** A name, an `@` that is percent-encoded up to twice, and a domain. */
+const EMAIL = /.(@|%(25)?40).+\../i;
+const FILES =
+  /\.(7z|apk|csv|deb|dmg|docx?|epub|exe|gz|iso|mp[34]|msi|pdf|pkg|pptx?|rar|rpm|tgz|txt|xlsx?|zip)$/i;
+
+/**
+ * Remove the fragment of a URL, and mask query values that contain an e-mail address.
+ * @param {string} url
+ */
+export const cleanUrl = (url) =>
+  url.replace(/#.*/, "").replace(/([?&][^=&]+=)([^&]+)/g, (pair, start, value) =>
+    EMAIL.test(value) ? start + "***" : pair,
+  );
+
+/**
+ * Return "download" or "outbound" for links to report, otherwise undefined.
+ * @param {{protocol: string, hostname: string, pathname: string}} link
+ * @param {string[]} own The host names of the site; their subdomains belong to it.
+ */
+export const linkKind = ({ protocol, hostname, pathname }, own) => {
+  if (!/^(https?|mailto|tel):/.test(protocol)) return;
+  if (hostname && FILES.test(pathname)) return "download";
+  if (!own.some((host) => `.${hostname}`.endsWith(host.replace(/^(www\.)?/, ".")))) return "outbound";
+};
