@@ -28,6 +28,16 @@ _SECONDS = 3
 _TOPIC = "tutorial"
 _PARTITIONS = 4
 _EMPTY = "an empty handler (no Kafka)"
+#: The role as `headrace api` runs it, with the salts that session ids of other clients need.
+_ROLE = """
+import sys
+from prometheus_client import REGISTRY
+from headrace.roles.api import create_api
+from producer_api.http.server import serve_app
+from schemas.settings import load_settings
+settings = load_settings()
+sys.exit(serve_app(create_api(settings, registry=REGISTRY), settings.api))
+"""
 _UVICORN = {"FastAPI, send_and_wait": "tutorial", _EMPTY: "empty"}
 #: What is also sent to headrace, by the number of events per request.
 _FORMATS = {
@@ -118,7 +128,7 @@ async def workloads() -> AsyncIterator[list[Workload]]:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         kafka = stack.enter_context(LocalKafka(folder / "kafka")).bootstrap
         await _create_topics(kafka)
-        role = stack.enter_context(running(kafka, folder, MAX_CONNECTIONS="2000"))
+        role = stack.enter_context(running(kafka, folder, _ROLE, MAX_CONNECTIONS="2000"))
         await asyncio.to_thread(
             eventually,
             lambda: responds_ok(role, "/readyz"),

@@ -1,9 +1,12 @@
 """Ids of events by who vouches for them."""
 
+import re
 from uuid import UUID, uuid5
 
 from producer_api.events.client import Grant
 
+#: The form of `event_id`.
+UUID_TEXT = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 #: The namespace of ids that are not vouched for. Never changes: a retry must get the same id.
 _NAMESPACE = UUID("3c5a1f0e-7d0b-5b7e-9f43-0d6c2c1a8e57")
 

@@ -4,7 +4,7 @@
 that both produce the same record. See docs/adr/0015 and 0062.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -43,24 +43,23 @@ def _struct(name: str, required: dict[str, Any], optional: dict[str, Any]) -> ty
 
 _Screen = _struct("_Screen", {}, dict.fromkeys(SCREEN_PIXELS, _Whole) | {"pixel_ratio": _Number})
 _Utm = _struct("_Utm", {}, dict.fromkeys(UTM, _Short))
-#: The JSON of an event, without the fields of payments, which are rare. Fields of `RawEvent` have
-#: the same names here, so that the event can be encoded without creating one.
-_Event = _struct(
-    "_Event",
-    {"type": _Type, "site_id": str, "session_id": _Id},
-    {
-        **dict.fromkeys(("event_id", "timestamp", "sent_at"), str),
-        **dict.fromkeys(("visitor_id", "user_id"), _Id),
-        **{name: Annotated[str, Meta(max_length=limit)] for name, limit in TEXTS.items()},
-        "error_stack": Annotated[str, Meta(max_length=MAX_STACK_BYTES)],
-        "screen": _Screen,
-        "utm": _Utm,
-        "ad_click_ids": Annotated[dict[_Short, _Short], Meta(min_length=1)],
-        "duration": _Milliseconds,
-        "properties": dict[str, Any],
-        "vitals": Annotated[dict[_Vital, _Number], Meta(min_length=1)],
-    },
-)
+#: Fields of `RawEvent` have the same names here, so that the event can be encoded without creating
+#: one. Those of payments, which are rare, are missing.
+_REQUIRED = {"type": _Type, "site_id": str, "session_id": _Id}
+_OPTIONAL = {
+    **dict.fromkeys(("event_id", "timestamp", "sent_at"), str),
+    **dict.fromkeys(("visitor_id", "user_id"), _Id),
+    **{name: Annotated[str, Meta(max_length=limit)] for name, limit in TEXTS.items()},
+    "error_stack": Annotated[str, Meta(max_length=MAX_STACK_BYTES)],
+    "screen": _Screen,
+    "utm": _Utm,
+    "ad_click_ids": Annotated[dict[_Short, _Short], Meta(min_length=1)],
+    "duration": _Milliseconds,
+    "properties": dict[str, Any],
+    "vitals": Annotated[dict[_Vital, _Number], Meta(min_length=1)],
+}
+_Event = _struct("_Event", _REQUIRED, _OPTIONAL)
+_Translated = _struct("_Translated", _REQUIRED, {**_OPTIONAL, "extra": str})
 
 
 #: Returns the encoded event of a client; None if `parse.py` must handle it. Raises `Rejected` if
@@ -68,8 +67,11 @@ _Event = _struct(
 ReadFast = Callable[[bytes, EventContext, Client], EncodedEvent | None]
 
 
-def make_reader() -> ReadFast:
-    """Return the compiled reader; if it was not compiled, a function that always returns None."""
+def make_reader(event: type[Struct] = _Event, nulls: Sequence[str] = ("extra",)) -> ReadFast:
+    """Return the compiled reader; if it was not compiled, a function that always returns None.
+
+    `event` is what the JSON is decoded to; it does not have the fields in `nulls`.
+    """
     try:
         from producer_api.events.event_compiled import Reader  # noqa: PLC0415
     except ImportError:
@@ -80,9 +82,11 @@ def make_reader() -> ReadFast:
             *("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
             *DERIVED,
         ),
-        nulls={"amount", "currency", "extra", "truncated"},
+        nulls={"amount", "currency", "truncated", *nulls},
     )
-    return Reader(msgspec.json.Decoder(_Event).decode, encode, _Screen(), _Utm()).read
+    return Reader(msgspec.json.Decoder(event).decode, encode, _Screen(), _Utm()).read
 
 
 read_fast = make_reader()
+#: As `read_fast`, for translated events of other systems' clients, whose `extra` is the record's.
+read_translated = make_reader(_Translated, nulls=())

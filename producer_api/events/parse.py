@@ -5,7 +5,6 @@ handles those that are stored unchanged.
 """
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from producer_api.events.draft import (
     EncodedEvent,
     EventContext,
 )
-from producer_api.events.event_ids import stored_id
+from producer_api.events.event_ids import UUID_TEXT, stored_id
 from producer_api.events.fields import FIELDS, MAX_JSON_BYTES, is_deeper_than, read_id, to_json_text
 from producer_api.events.rejection import Rejected, kind_of, shorten, wrong_kind
 from producer_api.events.times import clamp_reason, microseconds, resolve_event_time
@@ -36,7 +35,6 @@ _READ_BY_STEPS = frozenset({*REQUIRED, "event_id", "timestamp", "sent_at"})
 #: Within the recursion limits of all consumers.
 _MAX_EXTRA_DEPTH = 64
 
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _EMPTY = "The body is empty; send an event as a JSON object, or a batch of them to /api/events"
 _TOO_LARGE = "The body contains a number that is too large: over 1.7e308"
@@ -172,7 +170,7 @@ def read_event_id(draft: Draft, context: EventContext) -> None:
         return
     if not isinstance(event_id, str):
         raise wrong_kind("event_id", "a string", event_id)
-    if not _UUID.fullmatch(event_id):
+    if not UUID_TEXT.fullmatch(event_id):
         raise Rejected(RejectReason.BAD_EVENT_ID, "event_id")
     draft.fields["event_id"] = stored_id(event_id.lower(), draft.fields["site_id"], draft.grant)
 

@@ -27,7 +27,7 @@ from producer_api.http.body import Disconnected, Receive
 from producer_api.http.clients import Clients
 from producer_api.http.dialects import DialectIntake
 from producer_api.http.fast_protocol import NEVER_CLAMP
-from producer_api.http.intake import Intake
+from producer_api.http.intake import Intake, Parse, parse_event
 from producer_api.http.lingering import Send, send_response
 from producer_api.http.metrics import Metrics
 from producer_api.http.openapi import document
@@ -35,6 +35,7 @@ from producer_api.http.paths import (
     BATCH_PATH,
     EVENT_PATH,
     allowed_methods,
+    error_members,
     is_event_path,
     metric_label,
     route_path,
@@ -102,11 +103,13 @@ class Api:
         )
         self.operations.proxies = clients.proxies
         self._pages = pages(self.operations, metrics, self._lifespan)
+        self._keeps_salts = False
         self._background: list[Background] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def keep_salts(self, loaded: Callable[[], Awaitable[None]]) -> None:
         """Create and delete salts in the background; `loaded` is that of `keep_salts`."""
+        self._keeps_salts = True
         self.add_background_task(partial(keep_salts, self.salts, self._connection, loaded))
 
     @property
@@ -148,7 +151,11 @@ class Api:
             return "The server is shutting down"
         if problem := self._connection.problem:
             return problem
-        return None if self.sites.is_loaded else "The registered sites are being read from Kafka"
+        if not self.sites.is_loaded:
+            return "The registered sites are being read from Kafka"
+        if self._keeps_salts and not self.salts.has_today():
+            return "The salts of visitor ids are being read from Kafka"
+        return None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -198,7 +205,7 @@ class Api:
             raise
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
             rejected = self.intake.reject(error)
-            response = responses.error_response(rejected)
+            response = responses.error_response(rejected, error_members(path, rejected))
             if isinstance(rejected, RejectedEarly) and _has_body(headers):
                 response = response.closing()
         cors_headers = cors.response_headers(path, headers)
@@ -241,9 +248,8 @@ class Api:
         raise Rejected(RejectReason.NO_DIALECT, path=request.path)
 
     async def _ingest_event(self, request: Request, client: Client, started_at: float) -> Response:
-        never_clamp = _never_clamps(request)
         try:
-            sent = self.intake.send(request.body, client, started_at, never_clamp=never_clamp)
+            sent = self.intake.send(request.body, client, started_at, _parser_of(request))
         except Rejected as rejected:
             if rejected.reason is not RejectReason.MISSING_FIELDS:
                 raise
@@ -255,17 +261,18 @@ class Api:
 
     async def _ingest_batch(self, request: Request, client: Client) -> Response:
         events = split(request.body, request.headers.get(b"content-type", b""))
-        never_clamp = _never_clamps(request)
-        results = await self.intake.send_batch(events, client, never_clamp=never_clamp)
+        results = await self.intake.send_batch(events, client, _parser_of(request))
         response = responses.json(results.status, results.body)
         if results.retry_after:
             return response.with_headers(responses.retry_after(results.retry_after))
         return response
 
 
-def _never_clamps(request: Request) -> bool:
+def _parser_of(request: Request) -> Parse:
     (name, never) = NEVER_CLAMP
-    return request.headers.get(name, b"").lower() == never
+    if request.headers.get(name, b"").lower() == never:
+        return partial(parse_event, never_clamp=True)
+    return parse_event
 
 
 def _has_body(headers: Headers) -> bool:

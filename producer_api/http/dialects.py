@@ -1,25 +1,25 @@
 """Serves the requests of other systems' clients: translate, ingest as a batch, reply."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
-
-import msgspec
 
 from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
 from producer_api.events.dialects.model import Endpoint, Event, Explain, Outcome, Reply
+from producer_api.events.dialects.parsing import parse_translated
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
-from producer_api.http.intake import Intake, Results
+from producer_api.http.intake import Intake, Results, Sent
 from producer_api.http.paths import DIALECT_ROUTES
 from producer_api.http.responses import Response
 from schemas.reject_reasons import RejectReason
 
 #: Results of events that the client should send again.
-_RETRIABLE = frozenset({RejectReason.RATE_LIMITED, RejectReason.NOT_READY})
-_RETRIABLE_CODES = frozenset(reason.code for reason in _RETRIABLE)
+_RETRIABLE = frozenset({RejectReason.RATE_LIMITED.code, RejectReason.NOT_READY.code})
+_ACCEPTED = 202
 
 
 class DialectIntake:
@@ -29,6 +29,7 @@ class DialectIntake:
         self._intake = intake
         self._enabled = enabled
         self._completion = completion
+        intake.accept_other = self.accept
 
     async def respond(self, request: Request, client: Client) -> Response | None:
         """Queue the events of a request, and return the response when Kafka has them.
@@ -42,20 +43,33 @@ class DialectIntake:
         try:
             (events, client) = self._events(endpoint, request, client)
         except Rejected as rejected:
-            self._intake.reject(rejected)
-            result = {"index": 0, "status": "rejected", **rejected.to_json()}
-            if rejected.reason in _RETRIABLE:
-                return _error(result, endpoint.explain, 0)
-            outcome = Outcome(rejected.reason.status, [result])
-            return _response(endpoint.respond(request, outcome))
+            return self._reject(endpoint, request, rejected)
         if not events:
-            return _response(endpoint.respond(request, Outcome(202)))
-        raws = [msgspec.json.encode(event) for event in events]
-        results = await self._intake.send_batch(raws, client)
-        if failed := _retriable(results, endpoint.explain):
-            return failed
-        outcome = Outcome(_status(results), results.body["results"], events)
-        return _response(endpoint.respond(request, outcome))
+            return _response(endpoint.respond(request, Outcome(_ACCEPTED)))
+        results = await self._intake.send_batch(events, client, parse_translated)
+        return _respond(endpoint, request, events, results)
+
+    def accept(self, request: Request, client: Client, started_at: float) -> Sent | Response | None:
+        """Queue the only event of a request, or return the response that rejects it.
+
+        Return None if the request is none of a dialect, or has not exactly one event. Raises
+        `Rejected` if the dialect is disabled.
+        """
+        endpoint = self._find(request)
+        if endpoint is None:
+            return None
+        try:
+            (events, client) = self._events(endpoint, request, client)
+            if len(events) != 1:
+                return None
+            sent = self._intake.send(events[0], client, started_at, parse_translated)
+        except Rejected as rejected:
+            return self._reject(endpoint, request, rejected)
+        return sent._replace(accepted=partial(_accepted, endpoint, request, events))
+
+    def _reject(self, endpoint: Endpoint, request: Request, rejected: Rejected) -> Response:
+        results = self._intake.results([rejected.without_frames()])
+        return _respond(endpoint, request, (), results)
 
     def _events(
         self, endpoint: Endpoint, request: Request, client: Client
@@ -81,12 +95,23 @@ class DialectIntake:
         return None
 
 
-def _retriable(results: Results, explain: Explain) -> Response | None:
-    """Return the error of the first event that should be sent again, None if there is none."""
+def _respond(
+    endpoint: Endpoint, request: Request, events: Sequence[Event], results: Results
+) -> Response:
+    """Return the response of the dialect, or the error of an event that should be sent again."""
     for result in results.body["results"]:
-        if result["status"] == "failed" or result.get("code") in _RETRIABLE_CODES:
-            return _error(result, explain, results.retry_after)
-    return None
+        if result["status"] == "failed" or result.get("code") in _RETRIABLE:
+            return _error(result, endpoint.explain, results.retry_after)
+    outcome = Outcome(_status(results), results.body["results"], events)
+    return _response(endpoint.respond(request, outcome))
+
+
+def _accepted(
+    endpoint: Endpoint, request: Request, events: Sequence[Event], event_id: str
+) -> Response:
+    """Return the response of the dialect to its only event."""
+    result = {"index": 0, "status": "accepted", "event_id": event_id}
+    return _response(endpoint.respond(request, Outcome(_ACCEPTED, [result], events)))
 
 
 def _error(result: Mapping[str, Any], explain: Explain, retry_after: int) -> Response:

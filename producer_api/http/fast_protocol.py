@@ -86,7 +86,7 @@ class DirectProtocol(LimitedProtocol):
             if intake and len(body) <= MAX_EVENT_BYTES:
                 peer = self.client[0] if self.client else ""
                 client = intake.clients.read(self._headers, self.headers, peer)
-                if accepted := intake.accept(body, client):
+                if accepted := intake.accept(body, client, self._headers):
                     self._chunks = None
                     self._respond_to(intake, accepted)
                     return

@@ -8,7 +8,7 @@ import logging
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from producer_api.events.client import Client
@@ -16,6 +16,7 @@ from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
+from producer_api.events.request import Request
 from producer_api.http import responses
 from producer_api.http.body import MAX_EVENT_BYTES
 from producer_api.http.clients import Clients
@@ -37,11 +38,15 @@ _FAILURES = NOT_IN_KAFKA | {RejectReason.INTERNAL_ERROR}
 
 
 class Sent(NamedTuple):
-    """An event that was queued for Kafka. Its request started at `started_at` (`perf_counter`)."""
+    """An event that was queued for Kafka. Its request started at `started_at` (`perf_counter`).
+
+    `accepted` returns the response for its id when Kafka has it.
+    """
 
     event: EncodedEvent
     confirmed: asyncio.Future[bool]
     started_at: float
+    accepted: Callable[[str], Response] = responses.accepted
 
 
 class Results(NamedTuple):
@@ -55,6 +60,25 @@ class Results(NamedTuple):
     retry_after: int
 
 
+def parse_event(
+    raw: bytes, context: EventContext, client: Client, *, never_clamp: bool = False
+) -> EncodedEvent:
+    """Parse an event of at most `MAX_EVENT_BYTES`; raises `Rejected`."""
+    if len(raw) > MAX_EVENT_BYTES:
+        raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
+    event = read_fast(raw, context, client) or parse(raw, context, client)
+    if never_clamp and event.clamped:
+        raise Rejected(RejectReason.WOULD_BE_CLAMPED, "timestamp")
+    return event
+
+
+#: Parses an event: JSON, or what a dialect made of it; raises `Rejected`.
+Parse = Callable[[Any, EventContext, Client], EncodedEvent]
+#: Queues the event of a request to our own path in the format of another client. Returns None if
+#: it is none, or if the application must handle it. Raises `Rejected`.
+AcceptOther = Callable[[Request, Client, float], Sent | Response | None]
+
+
 class Intake:
     """Accepts single events and batches until the server drains; counts requests in flight."""
 
@@ -66,6 +90,8 @@ class Intake:
         self._accumulator = accumulator
         self._metrics = metrics
         self._tracer: Tracer | None = None
+        #: Set by `DialectIntake`.
+        self.accept_other: AcceptOther = lambda _request, _client, _started_at: None
         self.is_draining = False
         self._in_flight = 0
         self._all_finished = asyncio.Event()
@@ -91,24 +117,39 @@ class Intake:
         if self._in_flight:
             await self._all_finished.wait()
 
-    def accept(self, raw: bytes, client: Client) -> Sent | Response | None:
+    def accept(
+        self, raw: bytes, client: Client, headers: Mapping[bytes, bytes]
+    ) -> Sent | Response | None:
         """Queue the event of a fast-path request, or return the response that rejects it.
 
         Call `respond` when `Sent.confirmed` is done. Return None for requests that the ASGI
-        application handles: all while the server drains, and those of other systems' clients.
+        application handles: all while the server drains, and events without the required fields.
         """
         if self.is_draining:
             return None
         started_at = time.perf_counter()
         try:
-            sent = self.send(raw, client, started_at)
+            accepted = self._send_any(raw, client, headers, started_at)
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
-            if isinstance(error, Rejected) and error.reason is RejectReason.MISSING_FIELDS:
-                return None  # it may be the event of another system's client
+            accepted = responses.error_response(self.reject(error))
+        if isinstance(accepted, Sent):
+            self.begin()
+        elif accepted is not None:
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
-            return self._count(responses.error_response(self.reject(error)))
-        self.begin()
-        return sent
+            self._count(accepted)
+        return accepted
+
+    def _send_any(
+        self, raw: bytes, client: Client, headers: Mapping[bytes, bytes], started_at: float
+    ) -> Sent | Response | None:
+        """Queue an event, also one in the format of another system's client."""
+        try:
+            return self.send(raw, client, started_at)
+        except Rejected as rejected:
+            if rejected.reason is not RejectReason.MISSING_FIELDS:
+                raise
+        request = Request("POST", EVENT_PATH, headers=headers, body=raw)
+        return self.accept_other(request, client, started_at)
 
     def respond(self, sent: Sent) -> Response:
         """Return the response to a request of `accept`; call it once."""
@@ -124,11 +165,9 @@ class Intake:
         self._metrics.counters.count_response(EVENT_PATH, response.status)
         return response
 
-    def send(
-        self, raw: bytes, client: Client, started_at: float, *, never_clamp: bool = False
-    ) -> Sent:
+    def send(self, raw: Any, client: Client, started_at: float, parse: Parse = parse_event) -> Sent:
         """Queue an event for Kafka; raises `Rejected`."""
-        event = parse_event(raw, self._context, client, never_clamp=never_clamp)
+        event = parse(raw, self._context, client)
         self._check_capacity(len(event.value))
         if self._tracer is None:
             confirmed = self._queue(event)
@@ -141,7 +180,7 @@ class Intake:
         if not sent.confirmed.result():
             raise self._failed()
         self._metrics.counters.count_accepted(sent.event.type)
-        return responses.accepted(sent.event.event_id)
+        return sent.accepted(sent.event.event_id)
 
     def reject(self, error: Exception) -> Rejected:
         """Count a rejection by its reason; log any other exception as an internal error."""
@@ -150,13 +189,13 @@ class Intake:
         return rejected
 
     async def send_batch(
-        self, raws: Sequence[bytes], client: Client, *, never_clamp: bool = False
+        self, raws: Sequence[Any], client: Client, parse: Parse = parse_event
     ) -> Results:
         """Queue the valid events of a batch, and return the results of all events in order."""
         started_at = time.perf_counter()
         parsed: list[EncodedEvent | Rejected] = []
         for number, raw in enumerate(raws, 1):
-            parsed.append(self._parse(raw, client, never_clamp=never_clamp))
+            parsed.append(self._parse(raw, client, parse))
             if number % _EVENTS_PER_SLICE == 0:
                 await asyncio.sleep(0)
         valid = [event for event in parsed if isinstance(event, EncodedEvent)]
@@ -169,7 +208,7 @@ class Intake:
         sent = [next(queued) if isinstance(event, EncodedEvent) else None for event in parsed]
         if confirmations := {confirmed for confirmed in sent if confirmed is not None}:
             await asyncio.wait(confirmations)
-        return self._results(
+        return self.results(
             [
                 event if confirmed is None or confirmed.result() else self._failed()
                 for event, confirmed in zip(parsed, sent, strict=True)
@@ -209,15 +248,16 @@ class Intake:
         )
         return confirmations
 
-    def _parse(self, raw: bytes, client: Client, *, never_clamp: bool) -> EncodedEvent | Rejected:
+    def _parse(self, raw: Any, client: Client, parse: Parse) -> EncodedEvent | Rejected:
         try:
-            return parse_event(raw, self._context, client, never_clamp=never_clamp)
+            return parse(raw, self._context, client)
         except Rejected as rejected:
             return rejected.without_frames()
         except Exception as error:  # noqa: BLE001 - must not affect the other events
             return _internal_error(error)
 
-    def _results(self, outcomes: Sequence[EncodedEvent | Rejected]) -> Results:
+    def results(self, outcomes: Sequence[EncodedEvent | Rejected]) -> Results:
+        """Count events as accepted or rejected, and return the results of all in order."""
         accepted = Counter(event.type for event in outcomes if isinstance(event, EncodedEvent))
         for name, count in accepted.items():
             self._metrics.counters.count_accepted(name, count)
@@ -234,18 +274,6 @@ class Intake:
         counts = Counter(result["status"] for result in results)
         retry_after = max(result.get("retry_after", 0) for result in results)
         return Results(_status(counts), _summary(counts, results), retry_after)
-
-
-def parse_event(
-    raw: bytes, context: EventContext, client: Client, *, never_clamp: bool
-) -> EncodedEvent:
-    """Parse an event of at most `MAX_EVENT_BYTES`; raises `Rejected`."""
-    if len(raw) > MAX_EVENT_BYTES:
-        raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=MAX_EVENT_BYTES)
-    event = read_fast(raw, context, client) or parse(raw, context, client)
-    if never_clamp and event.clamped:
-        raise Rejected(RejectReason.WOULD_BE_CLAMPED, "timestamp")
-    return event
 
 
 def _internal_error(error: Exception) -> Rejected:

@@ -13,6 +13,7 @@ for (const name of ["script.js", "script.full.js"]) {
     format: "esm",
     target: "es2019",
     minifySyntax: true,
+    dropLabels: name === "script.js" ? ["PLUGINS"] : [],
   });
   // After gzip, functions without inlining are smaller.
   const { code } = await minify(bundle.outputFiles[0].text, {

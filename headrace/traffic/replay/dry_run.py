@@ -22,7 +22,7 @@ def dry_run(*, clamps: bool) -> Send:
     async def send(events: Sequence[bytes], on_result: OnResult) -> None:
         for index, event in enumerate(events):
             try:
-                encoded = parse_event(event, context, NO_CLIENT, never_clamp=False)
+                encoded = parse_event(event, context, NO_CLIENT)
             except Rejected as rejected:
                 on_result(index, Result("rejected", rejected.reason.code, rejected.sentence()))
             else:

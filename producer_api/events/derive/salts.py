@@ -50,6 +50,10 @@ class Salts:
         elif salt and day > self._today() - _DAYS:
             self._salts.setdefault(day, salt)
 
+    def has_today(self) -> bool:
+        """Return True if the salt of today is loaded."""
+        return self._today() in self._salts
+
     def missing(self) -> list[int]:
         """Return the days that need a salt now: today, and tomorrow an hour before midnight."""
         today = self._today()

@@ -1,12 +1,14 @@
 """Fills in what the API requires and clients of other systems do not send."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
 from producer_api.events.client import Client
-from producer_api.events.dialects.fitting import event_uuid, fit, hashed_id
+from producer_api.events.dialects.fitting import event_uuid, hashed_id, with_ids
 from producer_api.events.dialects.model import Event
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
@@ -18,11 +20,14 @@ VisitorOf = Callable[[str, str, str, str], str | None]
 
 _SESSION_PREFIX = "s"
 _UNKNOWN_KEY = "The site key of the request is not one of a registered site"
+_NO_SITES = "The registered sites are being read from Kafka"
 _NO_SALT = "The salts of session ids are being read from Kafka"
 
 
 class SitesByKey(Protocol):
-    """Finds the site of a key."""
+    """Finds the site of a key, once all sites are loaded."""
+
+    is_loaded: bool
 
     def site_of(self, key: str) -> str | None:
         """Return the site id that a key belongs to; None if there is none."""
@@ -36,9 +41,9 @@ class Completion:
         self._visitor_of = visitor_of
 
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
-        """Return the events as the API accepts them, and the client with the site key.
+        """Return the events with all ids, and the client with the site key.
 
-        Raises `Rejected` if an event names a key of no site.
+        Raises `Rejected` if an event names a key of no site, or if what completes it is not loaded.
         """
         completed = []
         if not client.key.startswith(KEY_PREFIX):
@@ -53,7 +58,9 @@ class Completion:
         return completed, client
 
     def _complete(self, event: Event, site_id: str, client: Client) -> Event:
-        event = fit({**event, "site_id": site_id})
+        event = with_ids({**event, "site_id": site_id})
+        if not client.key:
+            event.pop("ip", None)  # nobody vouches for it
         if "event_id" in event:
             event["event_id"] = event_uuid(site_id, event["event_id"])
         if client.origin and not event.get("url") and "hostname" not in event:
@@ -74,15 +81,24 @@ class Completion:
 
     def _site_of(self, key: str) -> str:
         site_id = self._sites.site_of(key)
+        if site_id is None and not self._sites.is_loaded:
+            raise Rejected(RejectReason.NOT_READY, why=_NO_SITES)
         if site_id is None:
             raise Rejected(RejectReason.BAD_KEY, sentence=_UNKNOWN_KEY)
         return site_id
 
     def _session_of(self, site_id: str, event: Event, client: Client) -> str:
         """Return the id of the visitor of today, as a session id."""
-        address = str(event.get("ip") or client.address) if client.key else client.address
+        address = _address(event.get("ip")) or client.address
         user_agent = str(event.get("user_agent") or client.user_agent)
         visitor_id = self._visitor_of(site_id, f"{address}\0{user_agent}", address, user_agent)
         if visitor_id is None:
             raise Rejected(RejectReason.NOT_READY, why=_NO_SALT)
         return _SESSION_PREFIX + visitor_id
+
+
+def _address(value: Any) -> str:
+    """Return an address that a back end reports; empty if it is none."""
+    with suppress(ValueError):
+        return str(ip_address(str(value).strip()))
+    return ""

@@ -5,14 +5,15 @@ The clients of other systems have no such rules, and an event is worth more than
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from uuid import UUID, uuid5
 
 import msgspec
+from uuid_utils import UUID, uuid5
 
 from producer_api.events.client import NO_CLIENT, Grant, SitePolicy
 from producer_api.events.derive.privacy import mask_emails
 from producer_api.events.dialects.model import Event
 from producer_api.events.draft import Draft
+from producer_api.events.event_ids import UUID_TEXT
 from producer_api.events.fields import (
     FIELDS,
     MAX_JSON_BYTES,
@@ -41,11 +42,18 @@ _KEPT_CHARACTERS = 512
 _MAX_UNMAPPED_BYTES = MAX_JSON_BYTES - 64
 
 
-def fit(event: Event) -> Event:
-    """Return the event without nulls; members that the API would reject are in `unmapped`."""
+def with_ids(event: Event) -> Event:
+    """Return the event without nulls, with ids as the API accepts them."""
     event = {name: value for name, value in event.items() if value is not None}
-    for name in [name for name in _IDS if name in event]:
-        _fit_id(event, name)
+    for name in _IDS:
+        if name in event:
+            _fit_id(event, name)
+    return event
+
+
+def fit(event: Event) -> Event:
+    """Return an event of `with_ids`; members that the API would reject are in `unmapped`."""
+    event = dict(event)
     for name in [name for name in _TEXTS if name in event]:
         text = event[name] if isinstance(event[name], str) else to_json_text(event[name])
         event[name] = text[: _TEXTS[name] + 1]
@@ -68,10 +76,7 @@ def fit(event: Event) -> Event:
 def event_uuid(site_id: str, event_id: Any) -> str:
     """Return an event id as a UUID: the same one, or a UUIDv5 of the site and the id."""
     text = event_id if isinstance(event_id, str) else to_json_text(event_id)
-    try:
-        return str(UUID(text)) if len(text) == len(str(_NAMESPACE)) else hashed_id(site_id, text)
-    except ValueError:
-        return hashed_id(site_id, text)
+    return text.lower() if UUID_TEXT.fullmatch(text) else hashed_id(site_id, text)
 
 
 def hashed_id(site_id: str, text: str) -> str:
@@ -106,8 +111,10 @@ def _fit_properties(event: Event) -> None:
 
 def _cut(members: dict[str, Any], limit: int) -> tuple[dict[str, Any], list[str]]:
     """Return the members within a limit of bytes, and the names of those that were cut to texts."""
-    sizes = {name: len(to_json_text(value).encode()) for name, value in members.items()}
     excess = len(to_json_text(members).encode()) - limit
+    if excess <= 0 and not is_deeper_than(members, MAX_PROPERTIES_DEPTH):
+        return members, []
+    sizes = {name: len(to_json_text(value).encode()) for name, value in members.items()}
     cut = {}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         is_too_deep = is_deeper_than(members[name], MAX_PROPERTIES_DEPTH - 1)

@@ -10,10 +10,9 @@ Source: https://www.goatcounter.com/api, https://www.goatcounter.com/help, recor
 
 import re
 from typing import Any
-from uuid import UUID, uuid5
 
 from producer_api.events.dialects.decoding import json_object, unpacked
-from producer_api.events.dialects.fitting import UNMAPPED
+from producer_api.events.dialects.fitting import UNMAPPED, hashed_id
 from producer_api.events.dialects.model import (
     PIXEL,
     Dialect,
@@ -48,8 +47,6 @@ _ORIGIN = re.compile(r"https?://[^\s/?#]+")
 _COUNT = "/count"
 _NO_SITE = "The request does not say which site it belongs to: send it to /count/SITE"
 _NO_KEY = "The API token must be a site key, Authorization: Bearer hrk_..."
-#: The namespace of session ids of hits without one. Never changes: a retry gets the same id.
-_NAMESPACE = UUID("0d3f6c80-6c4b-5a43-9d3c-3f4c8f0c6b1e")
 #: Headers of the request that name the page; a browser sends only one of them in full.
 _PAGE_HEADERS = (b"origin", b"referer")
 
@@ -82,7 +79,7 @@ def translate_hits(request: Request) -> list[Event]:
         event = _event(dict(hit), "", "") | {"site_id": key}
         if body.get("no_sessions") is True and not hit.get("session"):
             # GoatCounter counts each of these hits as a visit of its own.
-            event["session_id"] = str(uuid5(_NAMESPACE, f"{index}:{to_json_text(hit)}"))
+            event["session_id"] = hashed_id(key, f"{index}:{to_json_text(hit)}")
         events.append(event)
     return events
 

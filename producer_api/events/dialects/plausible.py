@@ -26,18 +26,18 @@ from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from schemas.urls import location_of
 
-#: The names of each member; of several the first one that is there counts.
-_NAMES = {
-    "name": ("n", "name"),
-    "url": ("u", "url"),
-    "domain": ("d", "domain"),
-    "referrer": ("r", "referrer"),
-    "props": ("m", "meta", "p", "props"),
-    "revenue": ("$", "revenue"),
-    "hash": ("h", "hashMode"),
-    "engaged": ("e",),
-    "scroll": ("sd",),
-    "width": ("w",),
+#: What each name means. Of several names of a member the first one counts.
+_MEMBERS = {
+    **dict.fromkeys(("n", "name"), "name"),
+    **dict.fromkeys(("u", "url"), "url"),
+    **dict.fromkeys(("d", "domain"), "domain"),
+    **dict.fromkeys(("r", "referrer"), "referrer"),
+    **dict.fromkeys(("m", "meta", "p", "props"), "props"),
+    **dict.fromkeys(("$", "revenue"), "revenue"),
+    **dict.fromkeys(("h", "hashMode"), "hash"),
+    "e": "engaged",
+    "sd": "scroll",
+    "w": "width",
 }
 #: Names of events that have a type of ours; all others are custom events.
 _TYPES = {
@@ -57,68 +57,70 @@ def is_plausible(request: Request) -> bool:
         body = json_of(unpacked(request.body))
     except Rejected:
         return False
-    return (
-        isinstance(body, dict)
-        and "type" not in body
-        and "site_id" not in body
-        and _has(body, "name")
-        and (_has(body, "domain") or _has(body, "url"))
-    )
-
-
-def _has(body: dict[str, Any], member: str) -> bool:
-    return any(name in body for name in _NAMES[member])
+    if not isinstance(body, dict) or "type" in body or "site_id" in body:
+        return False
+    members = {_MEMBERS.get(name) for name in body}
+    return "name" in members and not members.isdisjoint({"domain", "url"})
 
 
 def translate(request: Request) -> list[Event]:
     """Return an event for each of the sites, which are separated by commas."""
-    unmapped = json_object(unpacked(request.body))
-    members = {}
-    for member, names in _NAMES.items():
-        name = next((name for name in names if unmapped.get(name) is not None), None)
-        members[member] = None if name is None else unmapped.pop(name)
+    members: dict[str, Any] = {}
+    unmapped: dict[str, Any] = {}
+    for name, value in json_object(unpacked(request.body)).items():
+        if value is not None:
+            member = _MEMBERS.get(name)
+            if member is None or member in members:
+                unmapped[name] = value
+            else:
+                members[member] = value
     event = _event(members, unmapped)
-    if unmapped := {name: value for name, value in unmapped.items() if value is not None}:
+    if unmapped:
         event[UNMAPPED] = unmapped
     return [{**event, "site_id": site} for site in _sites(members)]
 
 
 def _event(members: dict[str, Any], unmapped: dict[str, Any]) -> Event:
     """Return the event of the members; those that do not fit are added to `unmapped`."""
-    name = members["name"]
-    event: Event = {
-        "type": _TYPES.get(str(name), "custom_event"),
-        "url": members["url"],
-        "referrer": members["referrer"],
-        "properties": _decoded(members["props"]) or None,
-    }
+    get = members.get
+    name = get("name")
+    event: Event = {"type": _TYPES.get(str(name), "custom_event")}
+    event |= {"url": get("url"), "referrer": get("referrer")}
     if event["type"] not in _WITHOUT_NAME:
         event["event_name"] = name
-    if members["hash"] == 1:
-        event["path"] = path_with_fragment(str(members["url"]))
-    if members["width"] is not None:
-        event["screen"] = {"viewport_width": members["width"]}
-    if (scroll := members["scroll"]) is not None:
-        event["properties"] = {**(event["properties"] or {}), "scroll": scroll}
-    engaged = members["engaged"]
+    properties = _decoded(get("props"))
+    if (scroll := get("scroll")) is not None:
+        properties["scroll"] = scroll
+    if properties:
+        event["properties"] = properties
+    if get("hash") == 1:
+        event["path"] = path_with_fragment(str(get("url")))
+    if (width := get("width")) is not None:
+        event["screen"] = {"viewport_width": width}
+    engaged = get("engaged")
     if isinstance(engaged, int | float) and engaged < _MAX_ENGAGED_MS:
         event["duration"] = engaged
     elif engaged is not None:
         unmapped["e"] = engaged
-    if revenue := _decoded(members["revenue"]):
-        if _is_amount(revenue.get("amount")):
-            event |= {"type": "payment", "amount": revenue.pop("amount")}
-            event["currency"] = revenue.pop("currency", None)
-        if revenue:
-            unmapped["$"] = revenue
+    if revenue := _decoded(get("revenue")):
+        _read_revenue(event, revenue, unmapped)
     return event
+
+
+def _read_revenue(event: Event, revenue: dict[str, Any], unmapped: dict[str, Any]) -> None:
+    """Make an event with an amount a payment."""
+    if _is_amount(revenue.get("amount")):
+        event |= {"type": "payment", "amount": revenue.pop("amount")}
+        event["currency"] = revenue.pop("currency", None)
+    if revenue:
+        unmapped["$"] = revenue
 
 
 def _sites(members: dict[str, Any]) -> list[str]:
     """Return the sites; without a domain it is the host of the page, without `www.`."""
-    domain = members["domain"]
+    domain = members.get("domain")
     if domain is None:
-        return [(location_of(str(members["url"])).host or "").removeprefix("www.")]
+        return [(location_of(str(members.get("url"))).host or "").removeprefix("www.")]
     return list(dict.fromkeys(site.strip() for site in str(domain).split(",")))
 
 

@@ -6,6 +6,8 @@ code reports: none for a page that the browser restores (bfcache), for the hash,
 `history.back()`.
 """
 
+from msgspec.structs import replace
+
 from producer_api.events.dialects.decoding import json_object, unpacked
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import (
@@ -24,6 +26,9 @@ from producer_api.events.request import Request
 
 _PAYLOAD = "/payload_data/"
 _OK = json_reply({"status": "ok"})
+_BAD_REQUEST = 400
+#: The errors after which trackers do not send a batch again.
+_FINAL = frozenset({_BAD_REQUEST, 401, 403, 410, 422})
 
 
 def is_payload(request: Request) -> bool:
@@ -54,11 +59,11 @@ def translate(request: Request) -> list[Event]:
 
 
 def respond(request: Request, outcome: Outcome) -> Reply:
-    """Return the response of a collector.
-
-    Trackers send a batch again unless the status is 2xx, 400, 401, 403, 410 or 422.
-    """
-    return accepted_or_error(outcome, PIXEL if request.method == "GET" else _OK)
+    """Return the response of a collector; after that to a rejection, no tracker sends again."""
+    if outcome.is_accepted:
+        return PIXEL if request.method == "GET" else _OK
+    error = accepted_or_error(outcome, _OK)
+    return error if error.status in _FINAL else replace(error, status=_BAD_REQUEST)
 
 
 SNOWPLOW = Dialect(

@@ -11,19 +11,22 @@ const MAX_EVENTS = 1000;
 /** Requests that outlive their page share 64 KiB. */
 const MAX_BODY = 60 * 1024;
 const MAX_BATCH = 100;
+const TIMEOUT_MS = 15e3;
+const SLOW_MS = 3e3;
 /** Events of this long go into one request. */
 const GATHER_MS = 100;
 
 /**
- * Return the first events that fit into one request.
+ * Return the first events that fit into one request, without those that fit into none.
  * @param {Event[]} events
  */
 export const nextBatch = (events) => {
   let size = 0;
   return events.slice(0, MAX_BATCH).filter((event) => {
     // UTF-8 has at most three bytes per UTF-16 unit; 40 are for the time of sending.
-    size += JSON.stringify(event).replace(/[^ -~]/g, "...").length + 40;
-    return size < MAX_BODY;
+    const next = size + JSON.stringify(event).replace(/[^ -~]/g, "...").length + 40;
+    if (next < MAX_BODY) size = next;
+    return next < MAX_BODY;
   });
 };
 
@@ -64,6 +67,7 @@ export const createQueue = (api, key, log) => {
   /** Seconds between attempts. */
   let wait = 1;
   let retryAt = 0;
+  let sentAt = 0;
   let timer = 0;
   let isLeaving = false;
   let release = () => {};
@@ -76,12 +80,15 @@ export const createQueue = (api, key, log) => {
   };
 
   const send = async () => {
+    const now = Date.now();
     timer = 0;
     if (isLeaving) store(new Map([...stored(), ...events]));
-    // At the end of a page, requests do not wait for the one before.
-    if (isLeaving ? Date.now() < retryAt : inFlight.size) return;
+    // At the end of a page, a request does not wait for the one before, unless the host is slow.
+    if (isLeaving ? now < retryAt : inFlight.size) return;
+    if (inFlight.size && now > sentAt + SLOW_MS) return;
     const batch = nextBatch([...events.values()].filter((event) => !inFlight.has(event)));
     if (!batch.length) return release();
+    sentAt = now;
     batch.forEach((event) => inFlight.add(event));
     await post(batch);
     batch.forEach((event) => inFlight.delete(event));
@@ -102,7 +109,14 @@ export const createQueue = (api, key, log) => {
       if (isLeaving && !("keepalive" in Request.prototype)) navigator.sendBeacon(url, body);
       else {
         // Without a content type, a string is text/plain, which needs no preflight.
-        const response = await fetch(url, { method: "POST", body, keepalive: true, credentials: "omit" });
+        const response = await fetch(url, {
+          method: "POST",
+          body,
+          keepalive: true,
+          credentials: "omit",
+          // A host that never responds would keep the connections that the page needs.
+          signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT_MS),
+        });
         status = response.status;
         seconds = +(/** @type {any} */ (response.headers.get("retry-after")));
         answer = await response.json();
@@ -125,7 +139,7 @@ export const createQueue = (api, key, log) => {
     });
     store(all);
     wait = hasFailed ? Math.min(60, wait * 2) : 1;
-    retryAt = hasFailed ? Date.now() + 1e3 * (seconds || wait * (0.75 + Math.random() / 2)) : 0;
+    if (hasFailed) retryAt = Date.now() + 1e3 * (seconds || wait * (0.5 + Math.random()));
   };
 
   /** @param {Event} event */

@@ -12,6 +12,7 @@ import { cleanUrl } from "./urls.js";
  * @property {(type: string, fields: Fields, at?: number) => any} track
  * @property {(target: EventTarget, type: string, listener: (event: any) => void) => void} listen
  * @property {Fields} options
+ * @property {string[]} off Types and names of events that are not sent.
  * @property {string[]} domains More host names of the site.
  * @property {(name: string) => string} key Returns a key of the site in storage.
  * @property {Record<string, (first: any, second: any, at: number) => void>} commands
@@ -25,7 +26,7 @@ import { cleanUrl } from "./urls.js";
 const TITLE_MS = 90;
 
 /** @param {unknown} value */
-export const words = (value) => `${value || ""}`.split(/[\s,]+/);
+export const words = (value) => (value ? `${value}`.split(/[\s,]+/) : []);
 /** An attribute without a value is "". @param {unknown} value */
 const isSet = (value) => /^(true)?$/.test(`${value}`);
 /**
@@ -43,7 +44,8 @@ const toJson = (_, value) =>
   typeof value === "bigint" ? `${value}` : value && value.toWellFormed ? value.toWellFormed() : value;
 
 /**
- * Track a site on this page.
+ * Track a site on this page. `script.js`, which has no plugins, is built without what is labelled
+ * `PLUGINS`.
  * @param {Fields} given
  * @param {((context: Context) => Plugin)[]} [plugins]
  */
@@ -93,34 +95,34 @@ export const create = (given, plugins = []) => {
 
   /** @type {(type: string, fields: Fields, at?: number, user?: string) => any} */
   const track = (type, fields, at = Date.now(), user) => {
+    if (
+      read("localStorage", "headrace_ignore") ||
+      (isSet(given.optOut) && (browser.globalPrivacyControl || browser.doNotTrack > 0)) ||
+      off.includes(type) ||
+      off.includes(fields.event_name)
+    )
+      return log("not sent", type);
     const { id, user_id } = session(at, user);
     const here = url || address();
     const event = {
       type,
       site_id: given.site,
       session_id: id,
-      user_id,
+      user_id: user_id || undefined,
       event_id: uuid7(at),
       timestamp: new Date(at).toISOString(),
       url: here,
       path: hasHash ? here.replace(/^.*?:\/\/[^/]*|\?[^#]*/g, "") : undefined,
       ...fields,
     };
-    emit("event", event);
+    PLUGINS: emit("event", event);
     const sent = JSON.parse(JSON.stringify(event, toJson));
-    if (
-      read("localStorage", "headrace_ignore") ||
-      (isSet(given.optOut) && (browser.globalPrivacyControl || browser.doNotTrack > 0)) ||
-      off.includes(type) ||
-      off.includes(sent.event_name)
-    )
-      log("not sent", sent);
-    else add(sent);
+    add(sent);
     return sent;
   };
 
   const leave = (/** @type {number} */ now) => {
-    emit("leave");
+    PLUGINS: emit("leave");
     const total = clock(now, isShown);
     const scroll = Math.round((100 * (depth + innerHeight)) / page.documentElement.scrollHeight);
     if (total > reported)
@@ -152,23 +154,24 @@ export const create = (given, plugins = []) => {
       ...fields,
     });
     // Many applications set the title after the URL. The event is sent a moment later.
-    setTimeout(() => (view.title = page.title), TITLE_MS);
-    emit("view");
+    setTimeout(() => view && (view.title = page.title), TITLE_MS);
+    PLUGINS: emit("view");
   };
   const follow = () => {
     if (view && !isManual && address() !== url) enter({});
   };
 
-  const toggle = ({ timeStamp = 0 }, shows = !page.hidden) => {
+  /** Note that the page is shown or hidden. */
+  const toggle = (shows = !page.hidden, now = performance.now()) => {
     isShown = shows;
-    shownAt = timeStamp;
+    shownAt = now;
     if (!shows) {
-      emit("hide");
-      if (view) leave(timeStamp);
+      PLUGINS: emit("hide");
+      if (view) leave(now);
     }
     setLeaving(!shows);
-    if (shows && !view && !isManual) enter({}, timeStamp);
-    clock(timeStamp, shows);
+    if (shows && !view && !isManual) enter({}, now);
+    clock(now, shows);
   };
 
   /** @type {Record<string, any>} */
@@ -203,14 +206,14 @@ export const create = (given, plugins = []) => {
   };
 
   const activate = () => {
-    const context = { track, listen, key, commands, options: given, domains: words(given.domains) };
-    handlers = plugins.map((plugin) => plugin(context));
-    listen(page, "visibilitychange", (event) => toggle(event));
-    listen(window, "pagehide", (event) => toggle(event, false));
-    listen(window, "pageshow", ({ persisted, timeStamp }) => {
+    const context = { track, listen, key, commands, off, options: given, domains: words(given.domains) };
+    PLUGINS: handlers = plugins.map((plugin) => plugin(context));
+    listen(page, "visibilitychange", () => toggle());
+    listen(window, "pagehide", () => toggle(false));
+    listen(window, "pageshow", ({ persisted }) => {
       if (!persisted) return;
       view = undefined;
-      toggle({ timeStamp: isShown ? shownAt : timeStamp }, true);
+      toggle(true, isShown ? shownAt : undefined);
     });
     listen(window, "popstate", follow);
     for (const type of ["pushState", "replaceState"]) {
@@ -222,14 +225,14 @@ export const create = (given, plugins = []) => {
       };
     }
     for (const type of ["scroll", "keydown", "pointerdown"])
-      listen(window, type, ({ timeStamp }) => {
-        clock(timeStamp, isShown, true);
+      listen(window, type, () => {
+        clock(performance.now(), isShown, true);
         depth = Math.max(depth, scrollY);
       });
     interactions(context);
 
     const [navigation] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
-    if (!page.hidden) toggle({ timeStamp: (navigation && navigation.activationStart) || 0 });
+    if (!page.hidden) toggle(true, (navigation && navigation.activationStart) || 0);
     const acts = held || [];
     held = undefined;
     acts.forEach((act) => act());

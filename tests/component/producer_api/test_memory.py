@@ -61,7 +61,7 @@ def event(number: int, **fields: object) -> bytes:
 async def flood(api: Api, fake: FakeKafka, numbers: range) -> None:
     """Send accepted events, and those of unknown sites, wrong keys and invalid texts."""
     for number in numbers:
-        sent = api.intake.accept(event(number), client(api, number))
+        sent = api.intake.accept(event(number), client(api, number), {})
         assert isinstance(sent, Sent)
         await sent.confirmed
         api.intake.respond(sent)
@@ -72,7 +72,7 @@ async def flood(api: Api, fake: FakeKafka, numbers: range) -> None:
             (event(number, type=f"type-{number}"), client(api, number)),
             (b'{"type":"%d' % number, client(api, number)),
         ):
-            assert not isinstance(api.intake.accept(body, sender), Sent)
+            assert not isinstance(api.intake.accept(body, sender, {}), Sent)
     fake.stored.clear()
 
 

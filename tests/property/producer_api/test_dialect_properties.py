@@ -4,15 +4,25 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from producer_api.access.sites import Sites
+from producer_api.events.client import Client
+from producer_api.events.derive.steps import derive
+from producer_api.events.dialects.completion import Completion
+from producer_api.events.dialects.fitting import fit
+from producer_api.events.dialects.parsing import plain_json
 from producer_api.events.dialects.registry import DIALECTS
+from producer_api.events.fast_parse import read_translated
+from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http.paths import DIALECT_ROUTES, route_path
@@ -21,9 +31,11 @@ from schemas.records import RawEvent
 from tests.component.producer_api.conftest import client_of
 from tests.component.producer_api.dialects.recordings import Recorded, Replay, recordings, requests
 from tests.fixtures.examples import at_most
-from tests.property.producer_api.test_parse_properties import JSON, NOW, TEXTS
+from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, TEXTS
+from tests.unit.producer_api.derivation import CHROME, LOOKUPS
 
 _INTERNAL_ERROR = 500
+CLIENT = Client(address="8.8.8.8", user_agent=CHROME, language="de-AT,de")
 
 RECORDED = [
     request for file in recordings() for request in requests(file) if request.method != "OPTIONS"
@@ -184,3 +196,24 @@ def test_a_translation_is_repeatable_and_raises_only_rejections(request: Recorde
 def test_any_request_is_accepted_or_rejected(application: Application, request: Recorded) -> None:
     """Never with an internal error; the same request is stored as the same events."""
     assert application.events_of(request) == application.events_of(request)
+
+
+COMPLETION = Completion(Sites(), LOOKUPS.visitor_of)
+
+
+@given(st.one_of(mutated(), invented()))
+def test_the_compiled_reader_agrees_with_the_parser(request: Recorded) -> None:
+    """On translated events, which only the parser gets after `fit`."""
+    context = replace(CONTEXT, derive=partial(derive, LOOKUPS))
+    for events in translated(request):
+        for event in completed(events or []):
+            if (raw := plain_json(event)) and (fast := read_translated(raw, context, CLIENT)):
+                assert fast == parse(msgspec.json.encode(fit(event)), context, CLIENT)
+
+
+def completed(events: list[Any]) -> list[Any]:
+    """Return the events with ids; none if their site key is unknown."""
+    try:
+        return COMPLETION.complete(events, CLIENT)[0]
+    except Rejected:
+        return []

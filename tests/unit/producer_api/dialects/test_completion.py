@@ -13,6 +13,8 @@ _VISIT = "sd-visitor"
 
 
 class _Sites:
+    is_loaded = True
+
     def site_of(self, key: str) -> str | None:
         return "shop" if key == _KEY else None
 
@@ -34,6 +36,37 @@ def test_an_unknown_key_is_rejected() -> None:
     """It must not become the id of a site."""
     with pytest.raises(Rejected):
         _complete({**_VIEW, "site_id": "hrk_other"}, Client())
+
+
+def test_a_key_may_be_one_of_a_site_that_is_not_loaded_yet() -> None:
+    """So the client has to send the event again."""
+    sites = _Sites()
+    sites.is_loaded = False
+    completion = Completion(sites, lambda *_: None)
+
+    assert completion.complete([{**_VIEW, "site_id": _KEY, "session_id": "s"}], Client())
+    with pytest.raises(Rejected, match="not_ready"):
+        completion.complete([{**_VIEW, "site_id": "hrk_other"}], Client())
+
+
+@pytest.mark.parametrize(
+    ("ip", "key", "session"),
+    [
+        ("203.0.113.7", _KEY, "203.0.113.7"),
+        (" 2001:db8::1 ", _KEY, "2001:db8::1"),
+        ("unknown", _KEY, "192.0.2.1"),
+        ({}, _KEY, "192.0.2.1"),
+        ("203.0.113.7", "", "192.0.2.1"),
+    ],
+)
+def test_a_back_end_with_a_key_reports_addresses(ip: object, key: str, session: str) -> None:
+    """An address that nobody vouches for is dropped, and an invalid one is not used."""
+    completion = Completion(_Sites(), lambda _site, _session, address, _user_agent: address)
+
+    (event,), _ = completion.complete([{**_VIEW, "ip": ip}], Client(key=key, address="192.0.2.1"))
+
+    assert event["session_id"] == f"s{session}"
+    assert ("ip" in event) == bool(key)
 
 
 @pytest.mark.parametrize(("sent", "used"), [(_KEY, _KEY), ("None", ""), ("eyJhbGciOi.e30", "")])

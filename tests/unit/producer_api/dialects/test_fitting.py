@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from producer_api.events.dialects.fitting import UNMAPPED, event_uuid, fit, hashed_id
+from producer_api.events.dialects.fitting import UNMAPPED, event_uuid, fit, hashed_id, with_ids
 from producer_api.events.fields import MAX_JSON_BYTES, TEXTS
 from schemas.records import RawEvent
 from tests.unit.producer_api.around import REQUIRED, read_json
@@ -17,13 +17,13 @@ LARGE = "x" * 20_000
 
 def fitted(**members: Any) -> dict[str, Any]:
     """Return the members of a fitted event, without the required ones."""
-    event = fit(REQUIRED | members)
+    event = fit(with_ids(REQUIRED | members))
     return {name: value for name, value in event.items() if name not in REQUIRED}
 
 
 def stored(**members: Any) -> RawEvent:
     """Return the record of a fitted event."""
-    return read_json(msgspec.json.encode(fit(REQUIRED | members)))
+    return read_json(msgspec.json.encode(fit(with_ids(REQUIRED | members))))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,6 @@ def stored(**members: Any) -> RawEvent:
         ("timestamp", 7),
         ("sent_at", {}),
         ("error_stack", None),
-        ("ip", "unknown"),
         ("visitor_id", ["a"]),
         ("user_id", True),
     ],
@@ -56,6 +55,12 @@ def test_members_that_the_api_rejects_are_unmapped(name: str, value: Any) -> Non
     found = {} if extra is None else json.loads(extra)
 
     assert found == ({} if value is None else {UNMAPPED: {name: value}})
+
+
+@pytest.mark.parametrize("ip", ["203.0.113", "203.0.113.7:80", "unknown"])
+def test_an_address_is_not_stored(ip: str) -> None:
+    """Also if it is misspelled."""
+    assert stored(ip=ip).extra is None
 
 
 @pytest.mark.parametrize(
@@ -93,12 +98,12 @@ def test_long_texts_are_truncated_as_those_of_the_api(name: str) -> None:
 @pytest.mark.parametrize("name", ["session_id", "visitor_id", "user_id"])
 def test_ids_are_texts(name: str) -> None:
     """Numbers are written as such; ids that are invalid get another one, the same each time."""
-    assert fit({name: 7})[name] == "7"
-    assert fit({name: 2.5})[name] == "2.5"
-    assert name not in fit({name: ""})
+    assert with_ids({name: 7})[name] == "7"
+    assert with_ids({name: 2.5})[name] == "2.5"
+    assert name not in with_ids({name: ""})
     for invalid in ("a" * 129, "a\nb"):
-        replaced = fit({name: invalid})[name]
-        assert str(UUID(replaced)) == replaced == fit({name: invalid})[name]
+        replaced = with_ids({name: invalid})[name]
+        assert str(UUID(replaced)) == replaced == with_ids({name: invalid})[name]
 
 
 @pytest.mark.parametrize(

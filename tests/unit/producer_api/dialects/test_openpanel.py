@@ -72,9 +72,12 @@ def test_revenue_is_in_hundredths(minor: Any, currency: str | None, amount: floa
 
 
 @pytest.mark.parametrize("minor", ["many", None, [1], True, "1e999999", "Infinity", "9" * 400])
-def test_revenue_that_is_no_number_is_kept(minor: Any) -> None:
-    """The framework moves it to what has no field."""
-    assert _track("revenue", __revenue=minor).get("amount") == minor
+def test_revenue_that_is_no_number_is_no_payment(minor: Any) -> None:
+    """It is kept as what has no field."""
+    event = _track("revenue", __revenue=minor, currency="EUR")
+
+    assert (event["type"], event["properties"]) == ("custom_event", {"currency": "EUR"})
+    assert event.get(UNMAPPED) == (None if minor is None else {"__revenue": minor})
 
 
 def test_a_back_end_adds_to_the_session_of_the_page() -> None:
@@ -194,6 +197,11 @@ def test_members_of_a_wrong_kind_do_not_reject_an_event(message: dict[str, Any])
     [event] = translate(post(message, **_ID))
 
     assert event["site_id"] == "shop"
+
+
+def test_before_the_first_event_there_are_no_ids() -> None:
+    """Earlier SDKs ask for them."""
+    assert json.loads(respond(_REQUEST, NOTHING).body) == {"deviceId": "", "sessionId": ""}
 
 
 def test_a_permanent_rejection_ends_the_attempts() -> None:

@@ -272,11 +272,13 @@ def test_the_tracker_gets_an_image_or_json() -> None:
     accepted = Outcome(202, [{"status": "accepted"}])
     rejected = Outcome(403, [{"status": "rejected", "error": "No", "code": "unknown_site"}])
     mixed = Outcome(207, [{"status": "accepted"}, *rejected.results])
+    too_many = Outcome(413, rejected.results)
 
     assert respond(Request("GET", "/i", "e=pv"), accepted) == PIXEL
     assert respond(_post(), accepted).body == b'{"status":"ok"}'
     assert respond(_post(), rejected).status == 403
     assert respond(_post(), mixed).status == 400
+    assert respond(_post(), too_many).status == 400
 
 
 def test_endpoints() -> None:

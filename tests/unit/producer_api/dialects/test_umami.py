@@ -105,7 +105,15 @@ def test_revenue_is_a_payment() -> None:
     }
 
 
-@pytest.mark.parametrize("data", [{"revenue": 29.5}, {"revenue": 0, "currency": "EUR"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"revenue": 29.5},
+        {"revenue": 0, "currency": "EUR"},
+        {"revenue": "much", "currency": "EUR"},
+        {"revenue": "Infinity", "currency": "EUR"},
+    ],
+)
 def test_data_that_umami_does_not_count_as_revenue(data: dict[str, Any]) -> None:
     """They remain the properties of a custom event."""
     assert _event(name="order", data=data)["properties"] == data
@@ -209,3 +217,10 @@ def test_the_reply_to_an_empty_batch() -> None:
         "details": [],
         "cache": None,
     }
+
+
+def test_the_reply_to_a_batch_that_cannot_be_read() -> None:
+    """It is an error, as nothing was processed."""
+    reply = respond_to_batch(_REQUEST, Outcome(400, REJECTED.results))
+
+    assert (reply.status, json.loads(reply.body)["code"]) == (400, "unknown_site")

@@ -1,0 +1,42 @@
+"""Parses translated events: as they are if the API accepts them, else after `fit`."""
+
+import msgspec
+
+from producer_api.events.client import Client
+from producer_api.events.dialects.fitting import UNMAPPED, fit
+from producer_api.events.dialects.model import Event
+from producer_api.events.draft import EncodedEvent, EventContext
+from producer_api.events.fast_parse import read_translated
+from producer_api.events.fields import MAX_JSON_BYTES, MAX_PROPERTIES_DEPTH
+from producer_api.events.parse import parse
+from producer_api.events.rejection import Rejected
+from schemas.reject_reasons import RejectReason
+
+_MAX_BYTES = 64 * 1024
+
+
+def parse_translated(event: Event, context: EventContext, client: Client) -> EncodedEvent:
+    """Parse and encode an event of a dialect; raises `Rejected`."""
+    raw = plain_json(event)
+    if raw is not None and (encoded := read_translated(raw, context, client)):
+        return encoded
+    raw = msgspec.json.encode(fit(event))
+    if len(raw) > _MAX_BYTES:
+        raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=_MAX_BYTES)
+    return parse(raw, context, client)
+
+
+def plain_json(event: Event) -> bytes | None:
+    """Return the JSON for the compiled reader; None if `extra` has to be changed first."""
+    if UNMAPPED in event:
+        extra = msgspec.json.encode({UNMAPPED: event[UNMAPPED]})
+        # An upper bound of the depth, because brackets in strings count as well.
+        brackets = extra.count(b"{") + extra.count(b"[")
+        if len(extra) > MAX_JSON_BYTES or brackets > MAX_PROPERTIES_DEPTH:
+            return None
+        if any(at in extra for at in (b"@", b"%40", b"%2540")):  # `fit` masks addresses
+            return None
+        event = {**event, "extra": extra.decode()}
+        del event[UNMAPPED]
+    raw = msgspec.json.encode(event)
+    return raw if len(raw) <= _MAX_BYTES else None

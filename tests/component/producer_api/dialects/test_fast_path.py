@@ -1,0 +1,124 @@
+"""Events of Plausible on the fast path, compared with the same requests over ASGI."""
+
+import json
+from typing import Any
+
+import pytest
+
+from producer_api.events.derive.salts import day_name
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
+from schemas import codec
+from schemas.records import RawEvent
+from schemas.settings import ApiSettings, Settings
+from tests.component.producer_api.conftest import NOW, client_of, new_api
+from tests.component.producer_api.fake_kafka import FakeKafka
+from tests.component.producer_api.test_connections import connected
+from tests.component.producer_api.test_direct import AsgiOnly, WithFastPath, request
+
+VIEW = {"n": "pageview", "u": "https://shop.example/a", "d": "shop", "v": 36, "r": None}
+ONE_EVENT = [
+    VIEW,
+    {**VIEW, "p": {"plan": "pro"}, "$": {"amount": 5, "currency": "EUR"}},
+    {**VIEW, "n": "engagement", "e": "long"},
+    {**VIEW, "d": "no site"},
+    {**VIEW, "d": "hrk_unknown"},
+    {**VIEW, "p": {"deep": [[[[[[[[[[1]]]]]]]]]]}},
+]
+OTHERS = [{**VIEW, "d": "shop,blog"}, {"n": "pageview"}]
+
+
+def raw(body: Any) -> bytes:
+    """Return a request of the script."""
+    return request(b"Origin: https://shop.example\r\n", body=json.dumps(body).encode())
+
+
+@pytest.fixture
+async def api(fake: FakeKafka) -> Api:
+    """Return the started application, with the salt of today."""
+    api = new_api(fake)
+    for day in api.salts.missing():
+        api.salts.apply(day_name(day).encode(), api.salts.candidate(day))
+    await api.start()
+    return api
+
+
+def stored(fake: FakeKafka) -> list[RawEvent]:
+    """Return the events in Kafka with the same id."""
+    events = [codec.decode(record.value, RawEvent) for record in fake.stored]
+    for event in events:
+        event.event_id = ""
+    return events
+
+
+@pytest.mark.parametrize("body", [*ONE_EVENT, *OTHERS])
+async def test_the_fast_path_responds_as_asgi_does(api: Api, fake: FakeKafka, body: Any) -> None:
+    """Byte for byte; the same events are stored. Several events of a request go over ASGI."""
+    app = WithFastPath(api)
+    async with connected(app) as client, connected(AsgiOnly(api)) as other:
+        await client.send(raw(body))
+        response = await client.response()
+        by_fast_path = stored(fake)
+        fake.stored.clear()
+        await other.send(raw(body))
+
+        assert response == await other.response()
+    assert by_fast_path == stored(fake)
+    assert app.requests == (body in OTHERS)
+
+
+async def test_responses_and_rejections_are_counted_once(api: Api) -> None:
+    """Also those of a dialect."""
+    async with connected(WithFastPath(api)) as client:
+        for body in (VIEW, ONE_EVENT[3]):
+            await client.send(raw(body))
+            await client.response()
+
+    async with client_of(api) as http:
+        text = (await http.get("/metrics")).text
+    assert 'headrace_api_events_accepted_total{type="pageview"} 1.0' in text
+    assert 'headrace_api_events_rejected_total{reason="bad_site_id"} 1.0' in text
+    assert "headrace_api_request_seconds_count 2.0" in text
+    for status in (202, 400):
+        expected = f'headrace_api_requests_total{{route="/api/event",status="{status}"}} 1.0'
+        assert expected in text
+
+
+async def test_a_failed_event_is_to_be_sent_again(api: Api, fake: FakeKafka) -> None:
+    """As over ASGI."""
+    fake.fails = True
+    async with connected(WithFastPath(api)) as client, connected(AsgiOnly(api)) as other:
+        await client.send(raw(VIEW))
+        await other.send(raw(VIEW))
+        response = await client.response()
+
+        assert (b" 500 " in response, b"retry-after: 1" in response) == (True, True)
+        assert response == await other.response()
+
+
+async def test_a_session_id_needs_a_salt(fake: FakeKafka) -> None:
+    """Until it is loaded, the event is to be sent again."""
+    api = new_api(fake)
+    await api.start()
+    async with connected(WithFastPath(api)) as client, connected(AsgiOnly(api)) as other:
+        await client.send(raw(VIEW))
+        await other.send(raw(VIEW))
+        response = await client.response()
+
+        assert (b" 503 " in response, b"retry-after: 1" in response) == (True, True)
+        assert response == await other.response()
+
+
+async def test_a_disabled_dialect_is_an_error_on_the_fast_path(fake: FakeKafka) -> None:
+    """That the page can read."""
+    settings = Settings(api=ApiSettings(sites="open", dialects=("none",)))
+    api = create_app(settings, connection=fake, now=lambda: NOW)
+    await api.start()
+    async with connected(WithFastPath(api)) as client, connected(AsgiOnly(api)) as other:
+        await client.send(raw(VIEW))
+        await other.send(raw(VIEW))
+        response = await client.response()
+
+        assert b" 403 " in response
+        assert b"access-control-allow-origin: https://shop.example" in response
+        assert response == await other.response()
