@@ -149,6 +149,17 @@ async def test_a_session_needs_the_salt_of_the_day(api: Api, kafka: FakeKafka) -
         assert (await send(client, "shop")).status_code == 202
 
 
+async def test_the_role_is_ready_when_it_has_a_salt(api: Api) -> None:
+    """Clients that send nothing twice would lose events before."""
+    assert api.problem is None
+
+    api.keep_salts(api.drain)
+
+    assert api.problem == "The salts of visitor ids are being read from Kafka"
+    add_salts(api)
+    assert api.problem is None
+
+
 @pytest.mark.parametrize(
     ("headers", "same"),
     [

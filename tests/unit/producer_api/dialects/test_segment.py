@@ -54,6 +54,7 @@ def basic(text: str) -> str:
         ({"writeKey": "body"}, {"authorization": "Bearer token"}, "body"),
         ({"writeKey": "kid:***"}, {"x_write_key": "kid:secret"}, "kid"),
         ({"writeKey": "***"}, {"x_write_key": "kid:hrk_abc"}, "hrk_abc"),
+        ({}, {"authorization": basic("kid:hrk_abc:")}, "hrk_abc"),
         ({}, {"authorization": basic("hrk_abc:")}, "hrk_abc"),
         ({"writeKey": 7}, {}, "7"),
         ({}, {}, ""),
@@ -67,6 +68,16 @@ def test_the_site_is_the_write_key(
 
     assert event["site_id"] == site
     assert "writeKey" not in json.dumps(event)
+
+
+def test_an_image_may_have_the_members_of_a_message() -> None:
+    """One by one, or with some in base64."""
+    data = base64.b64encode(b'{"event":"Opened"}').decode()
+    request = Request("GET", "/api/px/track", f"writekey=kid:x&userId=u1&data={data}")
+
+    (event,) = segment.translate_pixel(request)
+
+    assert (event["site_id"], event["user_id"], event["event_name"]) == ("kid", "u1", "Opened")
 
 
 def test_the_query_may_have_the_write_key() -> None:
