@@ -4,7 +4,6 @@ import base64
 import binascii
 import json
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -12,7 +11,7 @@ from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
 from producer_api.events.parse import read_json
 from producer_api.events.rejection import Rejected, kind_of
-from producer_api.events.request import Request
+from producer_api.events.request import Request, parameters_of
 from schemas.reject_reasons import RejectReason
 
 #: The limit of a batch, also when it is compressed twice.
@@ -31,7 +30,7 @@ def unpacked(body: bytes) -> bytes:
 def form(request: Request) -> dict[str, str]:
     """Return the parameters of the query and of an urlencoded body, which has priority."""
     text = unpacked(request.body).decode(errors="replace")
-    return {**request.parameters, **dict(parse_qsl(text, keep_blank_values=True))}
+    return {**request.parameters, **parameters_of(text)}
 
 
 def json_of(data: bytes) -> Any:
