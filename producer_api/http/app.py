@@ -35,6 +35,7 @@ from producer_api.http.paths import (
     BATCH_PATH,
     EVENT_PATH,
     allowed_methods,
+    error_members,
     is_event_path,
     metric_label,
     route_path,
@@ -204,7 +205,7 @@ class Api:
             raise
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
             rejected = self.intake.reject(error)
-            response = responses.error_response(rejected)
+            response = responses.error_response(rejected, error_members(path, rejected))
             if isinstance(rejected, RejectedEarly) and _has_body(headers):
                 response = response.closing()
         cors_headers = cors.response_headers(path, headers)

@@ -1,6 +1,9 @@
 """The paths of the role `api` but for the operational ones: events and the tracker's scripts."""
 
+from typing import Any
+
 from producer_api.events.dialects.registry import DIALECTS, Routes
+from producer_api.events.rejection import Rejected
 from producer_api.http.scripts import SCRIPT_PATHS
 from schemas.asgi_extensions import canonical_path
 
@@ -19,6 +22,18 @@ def allowed_methods(path: str) -> str:
         return "POST, OPTIONS"
     methods = {method for route in DIALECT_ROUTES.at(path) for method in route.endpoint.methods}
     return ", ".join([*sorted(methods), "OPTIONS"]) if methods else ""
+
+
+def error_members(path: str, rejected: Rejected) -> dict[str, Any]:
+    """Return what the clients of other systems at this path read from an error.
+
+    Several dialects may share the path: which of them a request is of may not be known.
+    """
+    (reason, sentence) = (rejected.reason, rejected.sentence())
+    members: dict[str, Any] = {}
+    for route in DIALECT_ROUTES.at(path):
+        members |= route.endpoint.explain(reason.status, reason.code, sentence)
+    return members
 
 
 def metric_label(path: str) -> str:

@@ -60,9 +60,9 @@ def retry_after(seconds: int) -> tuple[bytes, bytes]:
     return (b"retry-after", b"%d" % seconds)
 
 
-def error_response(rejected: Rejected) -> Response:
-    """Return the error response for a rejection."""
-    response = json(rejected.reason.status, rejected.to_json())
+def error_response(rejected: Rejected, members: dict[str, Any] | None = None) -> Response:
+    """Return the error response for a rejection; `members` are more of its JSON, or override it."""
+    response = json(rejected.reason.status, rejected.to_json() | (members or {}))
     if "retry_after" in rejected.details:
         return response.with_headers(retry_after(rejected.details["retry_after"]))
     if rejected.reason is RejectReason.BAD_KEY:

@@ -57,7 +57,7 @@ def respond(request: Request, outcome: Outcome) -> Reply:
     )
 
 
-def explain(status: int, _: str, sentence: str) -> Any:
+def explain(status: int, _: str, sentence: str) -> dict[str, Any]:
     """Return the JSON of an error: the clients drop events that will not be accepted later."""
     error: dict[str, Any] = {"code": status, "error": sentence}
     if status == _TOO_MANY_REQUESTS:

@@ -90,7 +90,7 @@ def respond(request: Request, outcome: Outcome) -> Reply:
     return Reply(200, b"1", "text/plain; charset=utf-8")
 
 
-def explain(_: int, __: str, sentence: str) -> Any:
+def explain(_: int, __: str, sentence: str) -> dict[str, Any]:
     """Return the JSON of an error. The client for Python raises an exception with its text."""
     return {"status": 0, "error": sentence}
 
@@ -107,7 +107,7 @@ MIXPANEL = Dialect(
     "Mixpanel",
     (
         Endpoint("/track", translate_events, respond, _BOTH, is_mixpanel, explain),
-        Endpoint("/import", translate_events, respond, explain=explain),
+        Endpoint("/import", translate_events, respond, _BOTH, explain=explain),
         Endpoint("/engage", translate_profiles, respond, _BOTH, explain=explain),
         Endpoint("/groups", translate_groups, respond, _BOTH, explain=explain),
         Endpoint("/record", no_events, respond_recording),

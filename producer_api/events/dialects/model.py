@@ -50,8 +50,8 @@ _BAD_REQUEST = 400
 Translate = Callable[[Request], list[Event]]
 #: Returns the response for events that are all accepted, or permanently rejected in part.
 Respond = Callable[[Request, Outcome], Reply]
-#: Returns the JSON of an error that has a status, a code and a sentence.
-Explain = Callable[[int, str, str], Any]
+#: Returns the JSON of an error with a status, a code and a sentence.
+Explain = Callable[[int, str, str], dict[str, Any]]
 
 
 def json_reply(content: Any, status: int = 200) -> Reply:
@@ -81,7 +81,7 @@ def always(_: Request) -> bool:
     return True
 
 
-def explain_as_native(_: int, code: str, sentence: str) -> Any:
+def explain_as_native(_: int, code: str, sentence: str) -> dict[str, Any]:
     """Return the JSON error of our own API."""
     return {"error": sentence, "code": code}
 

@@ -47,7 +47,6 @@ _CONFIG = {
     "captureDeadClicks": False,
     "heatmaps": False,
     "sessionRecording": False,
-    "surveys": False,
     "productTours": False,
     "conversations": False,
     "defaultIdentifiedOnly": True,
