@@ -135,6 +135,7 @@ def _screen(size: Any) -> dict[str, float]:
         numbers[:2] = [round(pixels) for pixels in numbers[:2]]
     except (TypeError, ValueError, OverflowError):
         return {}
+    numbers = [int(number) if number.is_integer() else number for number in numbers]
     return dict(zip(_SCREEN, numbers, strict=False)) if len(numbers) <= len(_SCREEN) else {}
 
 
