@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from producer_api.http.app import Api, create_app
+from producer_api.http.app import Api
+from producer_api.http.create_app import create_app
 from schemas.codec import decode
 from schemas.records import RawEvent
 from schemas.settings import ApiSettings, Settings
