@@ -24,6 +24,7 @@ _EMPTY_DEFAULTS = ((), "", SecretStr(""))
 DOCS = Path(__file__).parent
 
 _DIALECTS = ("<!-- dialects -->\n", "<!-- /dialects -->\n")
+_SHOWN_ENDPOINTS = 6
 _GENERATED = "<!-- Generated from the code by `make docs`. Do not edit. -->"
 
 
@@ -50,7 +51,9 @@ def _with_dialects(text: str) -> str:
     rows = [begin + "| client | setting | endpoints |", "|---|---|---|"]
     for dialect in DIALECTS:
         anchor = re.sub(r"[^\w-]", "", dialect.title.lower().replace(" ", "-"))
-        paths = ", ".join(f"`{endpoint.path}`" for endpoint in dialect.endpoints)
+        names = [f"`{endpoint.path}`" for endpoint in dialect.endpoints]
+        more = len(names) - _SHOWN_ENDPOINTS
+        paths = ", ".join(names[:_SHOWN_ENDPOINTS]) + (f", and {more} more" if more > 0 else "")
         rows.append(f"| [{dialect.title}](#{anchor}) | `{dialect.name}` | {paths} |")
     return before + "\n".join(rows) + "\n" + end + rest.partition(end)[2]
 

@@ -16,8 +16,9 @@ RESERVED = frozenset(
         *("api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"),
         *("script.js", "script.full.js"),
         # Endpoints of other systems' clients.
-        *("beacon", "com.snowplowanalytics.snowplow", "count", "i", "matomo.php", "piwik.php"),
-        *("sourceConfig", "track", "v1"),
+        *("2", "array", "batch", "beacon", "capture", "com.snowplowanalytics.snowplow", "count"),
+        *("decide", "e", "engage", "flags", "groups", "i", "import", "matomo.php", "piwik.php"),
+        *("record", "s", "sourceConfig", "track", "v1"),
     }
 )
 

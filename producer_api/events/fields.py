@@ -47,6 +47,7 @@ SCREEN_PIXELS = ("width", "height", "viewport_width", "viewport_height")
 UTM = ("source", "medium", "campaign", "term", "content")
 VITALS = ("lcp", "fid", "cls", "fcp", "ttfb", "inp")
 
+_CONTAINERS = (dict, list)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 #: Replaces NUL characters, which PostgreSQL cannot store in a text.
@@ -205,18 +206,17 @@ def to_json_text(value: Any) -> str:
 
 def is_deeper_than(value: Any, limit: int) -> bool:
     """Return True if objects and arrays are nested more than `limit` levels, including `value`."""
-    level = [value]
+    level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(limit):
-        level = [child for parent in level for child in _children(parent)]
         if not level:
             return False
-    return any(isinstance(value, dict | list) for value in level)
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, _CONTAINERS)
+        ]
+    return bool(level)
 
 
 def _replace_nul_in_all(value: Any) -> Any:

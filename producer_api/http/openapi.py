@@ -3,6 +3,7 @@
 from typing import Any, get_args
 
 from producer_api.events.batch import MAX_EVENTS
+from producer_api.events.dialects.registry import DIALECTS
 from producer_api.events.fields import (
     FIELDS,
     MAX_ID_CHARACTERS,
@@ -28,7 +29,9 @@ Schema = dict[str, Any]
 _SENDING = (
     "A 202 response means that Kafka has confirmed the event. With your own event_id, it is safe"
     " to send the event again. Who may send is configured by site: docs/access.md. Duplicate and"
-    " trailing slashes in the path are ignored. Every error has a message and a code."
+    " trailing slashes in the path are ignored. Every error has a message and a code.\n\nThe server"
+    " also accepts what the clients of other systems send to their own paths, and responds as they"
+    f" expect: {', '.join(dialect.title for dialect in DIALECTS)}; see docs/dialects.md."
 )
 _EXAMPLE: Schema = {
     "type": "pageview",

@@ -132,7 +132,8 @@ def _screen(size: Any) -> dict[str, float]:
     parts = size if isinstance(size, list) else _text(size).split(",")
     try:
         numbers = [float(part) for part in parts]
-    except (TypeError, ValueError):
+        numbers[:2] = [round(pixels) for pixels in numbers[:2]]
+    except (TypeError, ValueError, OverflowError):
         return {}
     return dict(zip(_SCREEN, numbers, strict=False)) if len(numbers) <= len(_SCREEN) else {}
 

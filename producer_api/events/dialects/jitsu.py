@@ -52,6 +52,7 @@ JITSU = Dialect(
     "Jitsu",
     (
         *(Endpoint(path, translate, respond, matches=is_jitsu) for path in segment.PATHS),
+        Endpoint("/api/px/{kind}", segment.translate_pixel, segment.respond_pixel, ("GET",)),
         Endpoint("/api/s/{kind}", translate, respond),
         Endpoint("/api/s/s2s/{kind}", translate, respond),
     ),

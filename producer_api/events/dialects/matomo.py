@@ -5,12 +5,12 @@ Sources of the parameters: https://developer.matomo.org/api-reference/tracking-a
 none for a page that the browser restores (bfcache), for the hash, or for `history.back()`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from producer_api.events.dialects.decoding import form, json_object, unpacked
-from producer_api.events.dialects.matomo_actions import Parameters, events_of
+from producer_api.events.dialects.matomo_actions import Parameters, event_of
 from producer_api.events.dialects.model import (
     PIXEL,
     Dialect,
@@ -22,15 +22,31 @@ from producer_api.events.dialects.model import (
     json_reply,
 )
 from producer_api.events.fields import to_json_text
-from producer_api.events.request import Request
+from producer_api.events.request import Request, parameters_of
 from schemas.site_keys import KEY_PREFIX
 
 _NO_CONTENT = Reply(204)
+#: What differs between two attempts to send a request.
+_OF_AN_ATTEMPT = frozenset({"send_image", "cdo"})
+#: What the performance of a page has in common with the event of its request.
+_OF_A_PAGE = (
+    *("site_id", "visitor_id", "user_id", "url", "title", "user_agent", "ip"),
+    *("timestamp", "sent_at"),
+)
+_MILLISECONDS = re.compile(r"[0-9]{1,7}")
 
 
 def translate(request: Request) -> list[Event]:
     """Return the events of a request, or of the requests in a bulk request."""
-    return [event for parameters in _requests(request) for event in events_of(parameters)]
+    return [event for parameters in _requests(request) for event in _events(parameters)]
+
+
+def _events(parameters: Parameters) -> list[Event]:
+    """Return the event of a request, and the performance of the page if the request reports it."""
+    event = event_of(dict(parameters))
+    if (event_id := _event_id(parameters)) is not None:
+        event["event_id"] = event_id
+    return [event, *_performance(parameters, event)]
 
 
 def _requests(request: Request) -> Iterator[Parameters]:
@@ -61,7 +77,7 @@ def _parameters(one: Any) -> Parameters:
     if isinstance(one, dict):
         return _texts(one)
     (_, mark, query) = str(one).partition("?")
-    return dict(parse_qsl(query if mark else str(one), keep_blank_values=True))
+    return parameters_of(query if mark else str(one))
 
 
 def _texts(members: Mapping[str, Any]) -> Parameters:
@@ -77,6 +93,32 @@ def _with_site(parameters: Parameters, common: Mapping[str, Any]) -> Parameters:
     tokens = (parameters.pop("token_auth", ""), str(common.get("token_auth", "")))
     key = next((token for token in tokens if token.startswith(KEY_PREFIX)), None)
     return {**parameters, "idsite": key} if key else parameters
+
+
+def _event_id(parameters: Parameters) -> str | None:
+    """Return the request without what differs between attempts, if it has its random number."""
+    if not (parameters.get("r") or parameters.get("rand")):
+        return None
+    return to_json_text(
+        sorted(item for item in parameters.items() if item[0] not in _OF_AN_ATTEMPT)
+    )
+
+
+def _performance(parameters: Parameters, event: Event) -> list[Event]:
+    """Return the time to the first byte: connecting, and waiting for the response.
+
+    It lacks redirects, which Matomo does not report. `matomo.js` repeats the timings of a
+    navigation until all are complete; the id makes them count once.
+    """
+    times = [parameters.get(name, "") for name in ("pf_net", "pf_srv")]
+    if not all(map(_MILLISECONDS.fullmatch, times)):
+        return []
+    vitals = {name: event[name] for name in _OF_A_PAGE if name in event}
+    vitals |= {"type": "web_vitals", "vitals": {"ttfb": sum(map(int, times))}}
+    if visitor_id := event.get("visitor_id"):
+        names = ("pf_net", "pf_srv", "pf_tfr", "pf_dm1")
+        vitals["event_id"] = ":".join([visitor_id, *(parameters.get(name, "") for name in names)])
+    return [vitals]
 
 
 def respond(request: Request, outcome: Outcome) -> Reply:

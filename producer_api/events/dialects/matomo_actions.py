@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.values import iso_time, json_or_text, size
-from producer_api.events.fields import to_json_text
 
 Parameters = dict[str, str]
 
@@ -74,21 +73,12 @@ _CAMPAIGN = {
     "content": "content",
 }
 _CAMPAIGN_PREFIXES = frozenset({"mtm", "matomo", "pk", "piwik"})
-_MILLISECONDS = re.compile(r"[0-9]{1,7}")
-#: What differs between two attempts to send a request.
-_OF_AN_ATTEMPT = frozenset({"send_image", "cdo"})
+_SECOND = timedelta(seconds=1)
+_SECONDS = re.compile(r"[0-9]{1,7}")
 
 
-def events_of(parameters: Parameters) -> list[Event]:
-    """Return the event of a request, and the performance of the page if the request reports it."""
-    event = _event(dict(parameters))
-    if (event_id := _event_id(parameters)) is not None:
-        event["event_id"] = event_id
-    return [event, *_performance(parameters, event)]
-
-
-def _event(rest: Parameters) -> Event:
-    """Return the event of the parameters; those that have no field are unmapped."""
+def event_of(rest: Parameters) -> Event:
+    """Return the event of the parameters, and take them; those without a field are unmapped."""
     action = next((action for name, action in _ACTIONS if _is_set(rest, name)), _view)
     event = action(rest)
     visitor_id = rest.pop("cid", "") or rest.pop("_id", "")
@@ -99,13 +89,21 @@ def _event(rest: Parameters) -> Event:
     if resolution := size(rest.get("res")):
         event["screen"] = dict(zip(("width", "height"), resolution, strict=True))
         del rest["res"]
-    if moment := rest.pop("cdt", ""):
-        event["timestamp"] = iso_time(moment, timedelta(seconds=1))
+    event |= _times(rest)
     if properties := _properties(rest):
         event["properties"] = properties
     if rest:
         event[UNMAPPED] = rest
     return event
+
+
+def _times(rest: Parameters) -> Event:
+    """Take the time that the client says, or the time that it kept the request while offline."""
+    if moment := rest.pop("cdt", ""):
+        return {"timestamp": iso_time(moment, _SECOND)}
+    if _SECONDS.fullmatch(rest.get("cdo", "")):
+        return {"timestamp": iso_time(0, _SECOND), "sent_at": iso_time(rest.pop("cdo"), _SECOND)}
+    return {}
 
 
 def _campaign(url: str) -> dict[str, str]:
@@ -226,33 +224,3 @@ def _variables(variables: Any, name: str) -> dict[str, Any]:
         return {str(pair[0]): pair[1] for pair in variables.values()}
     except (AttributeError, TypeError, KeyError, IndexError):
         return {name: variables}
-
-
-def _event_id(parameters: Parameters) -> str | None:
-    """Return the request without what differs between attempts, if it has its random number."""
-    if not (parameters.get("r") or parameters.get("rand")):
-        return None
-    return to_json_text(
-        sorted(item for item in parameters.items() if item[0] not in _OF_AN_ATTEMPT)
-    )
-
-
-def _performance(parameters: Parameters, event: Event) -> list[Event]:
-    """Return the time to the first byte: connecting, and waiting for the response.
-
-    It lacks redirects, which Matomo does not report. `matomo.js` repeats the timings of a
-    navigation until all are complete; the id makes them count once.
-    """
-    times = [parameters.get(name, "") for name in ("pf_net", "pf_srv")]
-    if not all(map(_MILLISECONDS.fullmatch, times)):
-        return []
-    known = ("site_id", "visitor_id", "user_id", "url", "title", "user_agent", "ip", "timestamp")
-    vitals = {
-        "type": "web_vitals",
-        "vitals": {"ttfb": sum(map(int, times))},
-        **{name: event[name] for name in known if name in event},
-    }
-    if visitor_id := event.get("visitor_id"):
-        names = ("pf_net", "pf_srv", "pf_tfr", "pf_dm1")
-        vitals["event_id"] = ":".join([visitor_id, *(parameters.get(name, "") for name in names)])
-    return [vitals]

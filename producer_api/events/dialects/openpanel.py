@@ -115,8 +115,9 @@ def _event(kind: str, payload: Members) -> tuple[Event, Members]:
     elif kind != "identify":
         event["event_name"] = kind
         payload = {kind: payload}
-    if "__revenue" in reserved:
-        event |= {"type": "payment", "amount": _major(reserved.pop("__revenue"))}
+    if (amount := _major(reserved.get("__revenue"))) is not None:
+        del reserved["__revenue"]
+        event |= {"type": "payment", "amount": amount}
         event["currency"] = properties.pop("currency", None)
     # An identity has the same members in both.
     hidden = {
@@ -135,13 +136,13 @@ def _read_name(event: Event, name: Any, properties: Members) -> None:
         event["event_name"] = name
 
 
-def _major(minor: Any) -> Any:
-    """Return an amount of minor units in major ones, or the value if it is not a number."""
+def _major(minor: Any) -> float | None:
+    """Return an amount of minor units in major ones; None if it is not a number."""
     try:
         major = float(Decimal(str(minor)) / _MINOR_UNITS)
     except InvalidOperation:
-        return minor
-    return major if isfinite(major) else minor
+        return None
+    return major if isfinite(major) else None
 
 
 def respond(_: Request, outcome: Outcome) -> Reply:

@@ -40,6 +40,8 @@ PATHS = tuple(f"/v1/{name}" for name in (*_KINDS, "b", "batch", "import"))
 _SHARED = ("sentAt", "integrations")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _BASIC = "basic "
+#: The parameters of the query with a write key; Jitsu's is in lower case.
+_KEYS = ("writeKey", "writekey")
 
 
 def translate(request: Request) -> list[Event]:
@@ -78,24 +80,29 @@ def write_key(request: Request) -> str:
     if authorization[: len(_BASIC)].lower() == _BASIC:
         with suppress(Rejected):
             return from_base64(authorization[len(_BASIC) :]).decode(errors="replace")
-    return request.parameters.get("writeKey", "")
+    return next((request.parameters[name] for name in _KEYS if name in request.parameters), "")
 
 
 def site_of(key: str) -> str:
     """Return the site that a write key names: its part before a colon, or a site key after it.
 
-    A user name of Basic authentication and a write key of Jitsu are followed by a colon.
+    In Basic authentication the key is followed by a colon.
     """
-    (name, _, secret) = key.partition(":")
+    (name, _, secret) = key.strip().removesuffix(":").partition(":")
     return secret if secret.startswith(KEY_PREFIX) else name
 
 
-def _translate_pixel(request: Request) -> list[Event]:
-    body = json_or_base64(request.parameters.get("data", ""))
-    return _events(request, body if isinstance(body, dict) else {"message": body})
+def translate_pixel(request: Request) -> list[Event]:
+    """Return the event of an image's URL: a message as base64, or its members one by one."""
+    body = {name: value for name, value in request.parameters.items() if name not in _KEYS}
+    if data := body.pop("data", ""):
+        message = json_or_base64(data)
+        body |= message if isinstance(message, dict) else {"message": message}
+    return _events(request, body)
 
 
-def _respond_pixel(_request: Request, _outcome: Outcome) -> Reply:
+def respond_pixel(_request: Request, _outcome: Outcome) -> Reply:
+    """Return an image, also to rejected events."""
     return PIXEL
 
 
@@ -147,7 +154,7 @@ SEGMENT = Dialect(
     "Segment",
     (
         *(Endpoint(path, translate, respond) for path in PATHS),
-        Endpoint("/v1/pixel/{kind}", _translate_pixel, _respond_pixel, ("GET",)),
+        Endpoint("/v1/pixel/{kind}", translate_pixel, respond_pixel, ("GET",)),
         Endpoint("/v1/projects/{key}/settings", no_events, _respond_settings, ("GET",)),
         # Measurements of the client about itself, which the settings turn off.
         Endpoint("/v1/m", no_events, respond),

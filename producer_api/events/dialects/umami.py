@@ -7,6 +7,7 @@ in `performance`: until the page is hidden for the first time, or ten seconds af
 """
 
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 from producer_api.events.dialects.decoding import json_object, json_of, unpacked
@@ -117,7 +118,11 @@ def _event(event: Event, rest: Members) -> Event:
 
 def _is_revenue(properties: Members) -> bool:
     """Return True if Umami counts an event with these data as revenue."""
-    return bool(properties.get("revenue")) and bool(properties.get("currency"))
+    try:
+        revenue = float(str(properties.get("revenue")))
+    except ValueError:
+        return False
+    return 0 < revenue < inf and bool(properties.get("currency"))
 
 
 def _identify(event: Event, rest: Members) -> Event:

@@ -12,7 +12,8 @@ export const errorFields = (error, message) => {
   const isError = error && typeof error.message === "string";
   return {
     error_name: `${(isError && error.name) || "Error"}`,
-    error_message: (isError ? error.message : message || describe(error)).slice(0, 1024),
+    // The browser's message about what is no error has a prefix, such as "Uncaught".
+    error_message: (isError ? error.message : (error == null && message) || describe(error)).slice(0, 1024),
     error_stack: (isError && `${error.stack || ""}`.slice(0, MAX_STACK)) || undefined,
   };
 };

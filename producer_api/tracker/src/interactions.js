@@ -1,4 +1,4 @@
-import { cleanUrl, linkKind } from "./urls.js";
+import { cleanUrl, linkEvent } from "./urls.js";
 
 /**
  * Return the name and the properties in the attributes `data-hr-*` of an element.
@@ -29,13 +29,8 @@ export const interactions = ({ track, listen, domains }) => {
     if (event.button > 1) return;
     if (marked) track("button_click", marks(marked));
     if (!link) return;
-    const url = new URL(link.href.baseVal || link.href, document.baseURI);
-    const kind = link.hasAttribute("download")
-      ? "download"
-      : linkKind(url, [location.hostname, ...domains]);
-    const properties = { href: cleanUrl(url.href) };
-    if (kind === "outbound") track("external_link", { properties });
-    else if (kind) track("custom_event", { event_name: kind, properties });
+    const [type, event_name] = linkEvent(link, [location.hostname, ...domains]) || [];
+    if (type) track(type, { event_name, properties: { href: cleanUrl(link.href) } });
   };
   listen(document, "click", click);
   listen(document, "auxclick", click);

@@ -23,7 +23,7 @@ export const missingPages = ({ track }) => {
  * @returns {import("./tracker.js").Plugin}
  */
 export const masks = ({ options }) => {
-  const names = words(options.mask).filter(Boolean);
+  const names = words(options.mask);
   const mask = (/** @type {string | undefined} */ url) =>
     url &&
     url.replace(/([?&]([^=&]+)=)[^&#]+/g, (pair, start, name) =>

@@ -73,7 +73,7 @@ export const payments = ({ track, options, key, commands }) => {
 
   return (hook) => {
     if (hook === "view") {
-      const found = paymentOf(location.search, words(options.payments).filter(Boolean));
+      const found = paymentOf(location.search, words(options.payments));
       open = found && { ...found, name: nameOf(found.provider, found.id) };
       if (open && isPaid(open.name)) open = undefined;
       const payment = open;

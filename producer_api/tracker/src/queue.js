@@ -17,15 +17,16 @@ const SLOW_MS = 3e3;
 const GATHER_MS = 100;
 
 /**
- * Return the first events that fit into one request.
+ * Return the first events that fit into one request, without those that fit into none.
  * @param {Event[]} events
  */
 export const nextBatch = (events) => {
   let size = 0;
   return events.slice(0, MAX_BATCH).filter((event) => {
     // UTF-8 has at most three bytes per UTF-16 unit; 40 are for the time of sending.
-    size += JSON.stringify(event).replace(/[^ -~]/g, "...").length + 40;
-    return size < MAX_BODY;
+    const next = size + JSON.stringify(event).replace(/[^ -~]/g, "...").length + 40;
+    if (next < MAX_BODY) size = next;
+    return next < MAX_BODY;
   });
 };
 

@@ -26,7 +26,7 @@ import { cleanUrl } from "./urls.js";
 const TITLE_MS = 90;
 
 /** @param {unknown} value */
-export const words = (value) => `${value || ""}`.split(/[\s,]+/);
+export const words = (value) => (value ? `${value}`.split(/[\s,]+/) : []);
 /** An attribute without a value is "". @param {unknown} value */
 const isSet = (value) => /^(true)?$/.test(`${value}`);
 /**
@@ -108,7 +108,7 @@ export const create = (given, plugins = []) => {
       type,
       site_id: given.site,
       session_id: id,
-      user_id,
+      user_id: user_id || undefined,
       event_id: uuid7(at),
       timestamp: new Date(at).toISOString(),
       url: here,

@@ -13,12 +13,14 @@ export const cleanUrl = (url) =>
   );
 
 /**
- * Return "download" or "outbound" for links to report, otherwise undefined.
- * @param {{protocol: string, hostname: string, pathname: string}} link
+ * Return the type and the name of the event of a link that is a download, or leads to another site;
+ * undefined for other links.
+ * @param {Pick<HTMLAnchorElement, "protocol" | "hostname" | "pathname" | "hasAttribute">} link
  * @param {string[]} own The host names of the site; their subdomains belong to it.
  */
-export const linkKind = ({ protocol, hostname, pathname }, own) => {
+export const linkEvent = (link, own) => {
+  const { protocol, hostname, pathname } = link;
   if (!/^(https?|mailto|tel):/.test(protocol)) return;
-  if (hostname && FILES.test(pathname)) return "download";
-  if (!own.some((host) => `.${hostname}`.endsWith(host.replace(/^(www\.)?/, ".")))) return "outbound";
+  if (link.hasAttribute("download") || (hostname && FILES.test(pathname))) return ["custom_event", "download"];
+  if (!own.some((host) => `.${hostname}`.endsWith(host.replace(/^(www\.)?/, ".")))) return ["external_link"];
 };

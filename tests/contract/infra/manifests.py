@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 
 from headrace.roles.web import document
 from producer_api.events.dialects.registry import DIALECTS
+from producer_api.http import openapi
 from schemas.settings import GROUPS, PREFIX
 from tests.fixtures import helm
 
@@ -85,9 +86,5 @@ def paths_of_api() -> list[str]:
 
 def paths_of_query() -> list[str]:
     """Return the paths that a proxy must forward to `query`, with values for the parameters."""
-    paths = document()["paths"]
-    operations = [path for path in paths if path not in ("/healthz", "/readyz", "/metrics")]
-    documents = ("/docs", "/openapi.json", "/api/event", "/api/events")
-    return [
-        path.replace("{", "").replace("}", "") for path in operations if path not in documents
-    ] + ["/page/live.js"]
+    paths = document()["paths"].keys() - openapi.document()["paths"].keys()
+    return [*(re.sub(r"[{}]", "", path) for path in sorted(paths)), "/page/live.js"]

@@ -12,10 +12,12 @@ from tests.e2e.clients.server import Server
 from tests.fixtures import chromium
 from tests.fixtures.serving import served
 from tests.fixtures.static_files import served_folder
+from tests.fixtures.waiting import eventually
 
 #: Opens a page with a script and its packages, as `packages.bundle`; returns the browser.
 OpenPage = Callable[..., Chrome]
 
+_SECONDS = 60.0
 _PAGE = (
     '<!doctype html><title>{0}</title><link rel="icon" href="data:,">'
     '<script src="client.js"></script>'
@@ -45,6 +47,18 @@ def open_page(server: Server, tmp_path: Path) -> Iterator[OpenPage]:
             return chrome
 
         yield open_
+
+
+def expect_statuses(server: Server, expected: list[int]) -> None:
+    """Wait until the responses to POST requests have these statuses, in ascending order.
+
+    An event is in Kafka before its response is sent.
+    """
+    eventually(
+        lambda: sorted(server.statuses()) == expected,
+        within_seconds=_SECONDS,
+        what=f"the statuses of all responses are {expected}",
+    )
 
 
 def problems(chrome: Chrome) -> list[str]:

@@ -87,15 +87,19 @@ def _install_node(commands: str, folder: Path) -> None:
     for package in commands.split()[2:]:
         (name, _, number) = package.rpartition("@")
         assert pins[name] == number, f"{package} is not in tests/e2e/guides/node/package.json"
-    lock = (_FOLDER / "node" / "package-lock.json").read_bytes()
+    (folder / "node_modules").symlink_to(node_packages(_FOLDER / "node"))
+
+
+def node_packages(project: Path) -> Path:
+    """Return the folder `node_modules` with what a project's `package-lock.json` pins."""
+    lock = (project / "package-lock.json").read_bytes()
 
     def download(target: Path) -> None:
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(_FOLDER / "node" / name, target)
+            shutil.copy(project / name, target)
         run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], target)
 
-    downloaded = cached(f"node-{sha256(lock).hexdigest()[:12]}", download)
-    (folder / "node_modules").symlink_to(downloaded / "node_modules")
+    return cached(f"node-{sha256(lock).hexdigest()[:12]}", download) / "node_modules"
 
 
 def _install_go(commands: str, folder: Path) -> None:

@@ -122,6 +122,15 @@ def test_the_time_is_that_of_the_client_or_none(cdt: str, timestamp: str) -> Non
     assert "timestamp" not in _event(h="12", m="0", s="0")
 
 
+def test_a_request_that_waited_offline_says_for_how_long() -> None:
+    """The difference of both times is that of the event to its arrival."""
+    event = _event(cdo="90")
+
+    assert event["timestamp"] == "1970-01-01T00:00:00+00:00"
+    assert event["sent_at"] == "1970-01-01T00:01:30+00:00"
+    assert _event(cdo="soon")[UNMAPPED]["cdo"] == "soon"
+
+
 def test_a_forced_visitor_id_precedes_the_one_of_the_cookie() -> None:
     """`cid` is what a back end knows."""
     assert _event(_id="a" * 16)["visitor_id"] == "a" * 16

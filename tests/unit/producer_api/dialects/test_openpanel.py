@@ -72,9 +72,12 @@ def test_revenue_is_in_hundredths(minor: Any, currency: str | None, amount: floa
 
 
 @pytest.mark.parametrize("minor", ["many", None, [1], True, "1e999999", "Infinity", "9" * 400])
-def test_revenue_that_is_no_number_is_kept(minor: Any) -> None:
-    """The framework moves it to what has no field."""
-    assert _track("revenue", __revenue=minor).get("amount") == minor
+def test_revenue_that_is_no_number_is_no_payment(minor: Any) -> None:
+    """It is kept as what has no field."""
+    event = _track("revenue", __revenue=minor, currency="EUR")
+
+    assert (event["type"], event["properties"]) == ("custom_event", {"currency": "EUR"})
+    assert event.get(UNMAPPED) == (None if minor is None else {"__revenue": minor})
 
 
 def test_a_back_end_adds_to_the_session_of_the_page() -> None:

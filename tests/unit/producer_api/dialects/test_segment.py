@@ -54,6 +54,7 @@ def basic(text: str) -> str:
         ({"writeKey": "body"}, {"authorization": "Bearer token"}, "body"),
         ({"writeKey": "kid:***"}, {"x_write_key": "kid:secret"}, "kid"),
         ({"writeKey": "***"}, {"x_write_key": "kid:hrk_abc"}, "hrk_abc"),
+        ({}, {"authorization": basic("kid:hrk_abc:")}, "hrk_abc"),
         ({}, {"authorization": basic("hrk_abc:")}, "hrk_abc"),
         ({"writeKey": 7}, {}, "7"),
         ({}, {}, ""),
@@ -67,6 +68,16 @@ def test_the_site_is_the_write_key(
 
     assert event["site_id"] == site
     assert "writeKey" not in json.dumps(event)
+
+
+def test_an_image_may_have_the_members_of_a_message() -> None:
+    """One by one, or with some in base64."""
+    data = base64.b64encode(b'{"event":"Opened"}').decode()
+    request = Request("GET", "/api/px/track", f"writekey=kid:x&userId=u1&data={data}")
+
+    (event,) = segment.translate_pixel(request)
+
+    assert (event["site_id"], event["user_id"], event["event_name"]) == ("kid", "u1", "Opened")
 
 
 def test_the_query_may_have_the_write_key() -> None:
@@ -290,14 +301,24 @@ def test_rudderstack_measures_time_on_a_page() -> None:
 
 
 def test_rudderstack_calls_an_absent_referrer_direct() -> None:
-    """A page has none, and the session has an id."""
-    page = {"referrer": "$direct", "url": URL}
-    message = {"type": "page", "context": {"page": page, "sessionId": 1_795_943_228_798}}
+    """A page has none."""
+    message = {"type": "page", "context": {"page": {"referrer": "$direct", "url": URL}}}
 
     (event,) = rudderstack.translate(_request(message, "/v1/page"))
 
     assert event["referrer"] is None
-    assert event["session_id"] == 1_795_943_228_798
+
+
+def test_sessions_that_began_in_the_same_millisecond_are_two() -> None:
+    """RudderStack's session id is that time: it counts with the visitor."""
+
+    def session_id(visitor_id: str) -> str:
+        context = {"sessionId": 1_795_943_228_798}
+        message = {"type": "page", "anonymousId": visitor_id, "context": context}
+        (event,) = rudderstack.translate(_request(message, "/v1/page"))
+        return str(event["session_id"])
+
+    assert session_id("ada") == session_id("ada") != session_id("grace")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,15 @@ def test_revenue_is_a_payment() -> None:
     }
 
 
-@pytest.mark.parametrize("data", [{"revenue": 29.5}, {"revenue": 0, "currency": "EUR"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"revenue": 29.5},
+        {"revenue": 0, "currency": "EUR"},
+        {"revenue": "much", "currency": "EUR"},
+        {"revenue": "Infinity", "currency": "EUR"},
+    ],
+)
 def test_data_that_umami_does_not_count_as_revenue(data: dict[str, Any]) -> None:
     """They remain the properties of a custom event."""
     assert _event(name="order", data=data)["properties"] == data

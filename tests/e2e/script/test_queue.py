@@ -1,0 +1,134 @@
+"""What the script does when its events do not arrive, in Chromium."""
+
+from typing import Any
+
+from selenium.webdriver import Chrome
+
+from tests.e2e.script.pages import Event, Page, Pages
+from tests.fixtures.waiting import eventually
+
+_SECONDS = 20
+
+
+def ids_of(post: list[Event]) -> list[str]:
+    """Return the ids of a request's events."""
+    return [event["event_id"] for event in post]
+
+
+def wait_for_posts(pages: Pages, count: int) -> list[list[Event]]:
+    """Wait until this number of requests have arrived; return them."""
+    return eventually(
+        lambda: found if len(found := list(pages.posts)) >= count else [],
+        within_seconds=_SECONDS,
+        what=f"{count} requests",
+    )
+
+
+def stored(chrome: Chrome) -> Any:
+    """Return the events in the storage of the page's origin."""
+    return chrome.execute_script("return JSON.parse(localStorage['headrace.shop.queue'] || '[]')")
+
+
+def test_one_event_is_a_plain_request_and_several_are_a_batch(chrome: Chrome, pages: Pages) -> None:
+    """Neither needs a preflight."""
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    chrome.execute_script("for (let n = 0; n < 12; n += 1) headrace('n', {n})")
+
+    first, second = wait_for_posts(pages, 2)
+    assert (len(first), [event["properties"]["n"] for event in second]) == (1, [*range(12)])
+    assert [request["path"] for request in pages.requests] == ["/api/event", "/api/events"]
+    assert {request["Content-Type"] for request in pages.requests} == {"text/plain;charset=UTF-8"}
+
+
+def test_a_lost_request_is_sent_again_with_the_same_ids(chrome: Chrome, pages: Pages) -> None:
+    """And a new time of sending."""
+    # Chromium itself repeats a request once if the connection is closed without a response.
+    pages.answers = [None, None]
+    chrome.get(pages.url)
+
+    posts = wait_for_posts(pages, 3)
+    assert len({*map(str, map(ids_of, posts))}) == 1
+    assert posts[0][0]["sent_at"] < posts[-1][0]["sent_at"]
+    assert posts[0][0]["timestamp"] == posts[-1][0]["timestamp"]
+    eventually(lambda: stored(chrome) == [], within_seconds=_SECONDS, what="nothing is stored")
+
+
+def test_a_server_that_is_busy_gets_the_event_later(chrome: Chrome, pages: Pages) -> None:
+    """When it asks for it."""
+    pages.answers = [(503, {"retry-after": "1"}, {}), (429, {"retry-after": "1"}, {})]
+    chrome.get(pages.url)
+
+    first, second, third = wait_for_posts(pages, 3)
+    assert ids_of(first) == ids_of(second) == ids_of(third)
+
+
+def test_a_rejected_event_is_not_sent_again(chrome: Chrome, pages: Pages) -> None:
+    """The next one is."""
+    pages.answers = [(403, {}, {"error": "unknown", "code": "unknown_site"})]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    chrome.execute_script("headrace('next')")
+
+    second = wait_for_posts(pages, 2)[1]
+    assert [event["type"] for event in second] == ["custom_event"]
+
+
+def test_of_a_batch_only_what_failed_is_sent_again(chrome: Chrome, pages: Pages) -> None:
+    """Not what was accepted, nor what was rejected."""
+    results = [{"status": "accepted"}, {"status": "failed"}, {"status": "rejected"}]
+    pages.answers = [(202, {}, {}), (207, {"retry-after": "1"}, {"results": results})]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    chrome.execute_script("for (const n of [0, 1, 2]) headrace('n', {n})")
+
+    assert [event["properties"]["n"] for event in wait_for_posts(pages, 3)[2]] == [1]
+
+
+def test_the_next_page_sends_what_was_left(chrome: Chrome, pages: Pages) -> None:
+    """Once, and not what is older than a day."""
+    pages.answers = [(503, {"retry-after": "60"}, {})]
+    chrome.get(f"{pages.url}/a")
+    wait_for_posts(pages, 1)
+    chrome.execute_script("headrace('left')")
+    chrome.get("about:blank")
+    assert len(pages.posts) == 1
+    pages.pages["/b"] = Page(
+        head="""<script>
+        const queue = JSON.parse(localStorage["headrace.shop.queue"]);
+        const [id, event] = queue[0];
+        const old = {...event, event_id: "old", timestamp: "2020-01-01T00:00:00.000Z"};
+        localStorage["headrace.shop.queue"] = JSON.stringify([["old", old], ...queue]);
+        </script>"""
+    )
+    chrome.get(f"{pages.url}/b")
+
+    second = wait_for_posts(pages, 2)[1]
+    assert sorted(event["type"] for event in second) == [
+        *("custom_event", "pageleave", "pageview", "pageview"),
+    ]
+    assert "old" not in ids_of(second)
+    eventually(lambda: stored(chrome) == [], within_seconds=_SECONDS, what="nothing is stored")
+
+
+def test_damaged_and_missing_storage_do_no_harm(chrome: Chrome, pages: Pages) -> None:
+    """Events are sent without it."""
+    damage = "<script>for (const key of ['queue', 'session']) localStorage[`headrace.shop.${key}`]"
+    pages.pages["/damaged"] = Page(head=f"{damage} = '{{'</script>")
+    pages.pages["/sandboxed"] = Page(headers={"content-security-policy": "sandbox allow-scripts"})
+    for count, path in enumerate(("/damaged", "/sandboxed"), 1):
+        chrome.get(f"{pages.url}{path}")
+        assert pages.wait_for("pageview", count)[-1]["url"] == f"{pages.url}{path}"
+
+
+def test_a_batch_stays_below_the_limit_of_requests_that_outlive_a_page(
+    chrome: Chrome, pages: Pages
+) -> None:
+    """Each event arrives."""
+    chrome.get(pages.url)
+    chrome.execute_script(
+        "for (let n = 0; n < 30; n += 1) headrace('n', {n, text: 'ü'.repeat(3500)})"
+    )
+
+    assert len(pages.wait_for("custom_event", 30)) == 30
+    assert max(int(request["Content-Length"]) for request in pages.requests) < 60 * 1024
