@@ -23,6 +23,7 @@ from producer_api.events.dialects.members import (
 from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.posthog_exceptions import error_of
 from producer_api.events.dialects.values import iso_time
+from producer_api.events.fields import UTM
 
 _TYPES = {
     "$pageview": "pageview",
@@ -36,10 +37,7 @@ _TYPES = {
     "$create_alias": "identify",
     "$merge_dangerously": "identify",
 }
-_CLICKS = {"click": "button_click", "submit": "form_submit"}
-#: Types whose name is that of the client, and no information.
-_UNNAMED = frozenset({"pageview", "pageleave", "web_vitals", "error", "identify", "copy"})
-
+_INTERACTIONS = {"click": "button_click", "submit": "form_submit"}
 _FIELDS = {
     "$current_url": "url",
     "$host": "hostname",
@@ -60,21 +58,24 @@ _SCREEN = {
     "$viewport_width": "viewport_width",
     "$viewport_height": "viewport_height",
 }
-_UTM = ("source", "medium", "campaign", "term", "content")
-_ENTRY = "$session_entry_"
+_UTM = {f"$session_entry_utm_{field}": field for field in UTM}
+_CLICK_IDS = {f"$session_entry_{name}": name for name in CLICK_IDS}
 _VITALS = ("LCP", "CLS", "FCP", "INP", "TTFB")
 #: What an event of the client itself is about.
-_OF_THE_EVENT = (
-    *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
-    *("$selected_content", "$copy_type", "$heatmap_data"),
-    *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
-    *("$group_type", "$group_key", "$group_set"),
+_OF_THE_EVENT = frozenset(
+    {
+        *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
+        *("$selected_content", "$copy_type"),
+        *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
+        *("$group_type", "$group_key", "$group_set"),
+    }
 )
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),
     *("gad_source", "gclsrc", "mc_cid", "qclid", "oppref", "bfcid", "irclid", "_kx"),
 }
+_NOTHING: frozenset[str] = frozenset()
 _DIRECT = "$direct"
 
 
@@ -154,11 +155,9 @@ def _page(name: str, properties: dict[str, Any]) -> Event:
         page["title"] = properties.pop("title", None)
     if screen := pop_fields(properties, _SCREEN):
         page["screen"] = screen
-    utm = {field: properties.pop(f"{_ENTRY}utm_{field}", None) for field in _UTM}
-    clicks = {field: properties.pop(f"{_ENTRY}{field}", None) for field in CLICK_IDS}
-    if any(utm.values()):
+    if utm := pop_fields(properties, _UTM):
         page["utm"] = utm
-    if any(clicks.values()):
+    if clicks := pop_fields(properties, _CLICK_IDS):
         page["ad_click_ids"] = clicks
     return page
 
@@ -166,39 +165,49 @@ def _page(name: str, properties: dict[str, Any]) -> Event:
 def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
     """Return the type and what belongs to it; the rest stays in `properties`."""
     kind = _TYPES.get(name, "custom_event")
-    own = _properties(properties)
-    if name == "$autocapture":
-        is_outbound = "$external_click_url" in own
-        kind = _CLICKS.get(str(own.get("$event_type")), kind)
-        kind = "external_link" if kind == "button_click" and is_outbound else kind
+    is_browser = properties.get("$lib") == "web"
+    own = _pop_own(properties, is_browser)
     event: Event = {"type": kind, "properties": own}
-    if kind not in _UNNAMED:
-        event["event_name"] = own.get("$el_text") if kind == "button_click" else None
-        event["event_name"] = event["event_name"] or name
+    if name == "$autocapture":
+        event["type"] = _type_of_interaction(own)
+    if kind == "custom_event":
+        event["event_name"] = name
+    if event["type"] == "button_click":
+        event["event_name"] = own.get("$el_text") or name
     if kind == "error":
         event |= error_of(properties)
     elif kind == "web_vitals":
         event["vitals"] = _vitals(properties)
     elif kind == "identify":
-        # `$set_once` of a browser has what the client knows of the first visit.
-        for members in (as_object(properties.pop("$set_once", None)), outer.pop("$set_once", None)):
-            own |= _properties(as_object(members))
-        own |= as_object(properties.pop("$set", None)) | as_object(outer.pop("$set", None))
+        own |= _traits(properties, is_browser) | _traits(outer, is_browser)
     elif not name.startswith("$"):
         event |= payment_of(name, own)
     return event
 
 
-def _properties(properties: dict[str, Any]) -> dict[str, Any]:
+def _type_of_interaction(own: dict[str, Any]) -> str:
+    kind = _INTERACTIONS.get(str(own.get("$event_type")), "custom_event")
+    is_outbound = kind == "button_click" and "$external_click_url" in own
+    return "external_link" if is_outbound else kind
+
+
+def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     """Remove and return what the site said, or an event of the client is about."""
-    is_browser = properties.get("$lib") == "web"
+    of_client = _OF_THE_BROWSER if is_browser else _NOTHING
     names = [
         name
-        for name in properties
-        if name in _OF_THE_EVENT
-        or (not name.startswith("$") and not (is_browser and name in _OF_THE_BROWSER))
+        for name in members
+        if (name in _OF_THE_EVENT if name[:1] == "$" else name not in of_client)
     ]
-    return pop_members(properties, names)
+    return pop_members(members, names)
+
+
+def _traits(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
+    """Remove and return traits of the user; what a browser knows of the first visit stays."""
+    once = as_object(members.pop("$set_once", None))
+    traits = _pop_own(once, is_browser)
+    members["$set_once"] = once or None
+    return traits | as_object(members.pop("$set", None))
 
 
 def _vitals(properties: dict[str, Any]) -> dict[str, Any]:
@@ -218,11 +227,12 @@ def _vitals(properties: dict[str, Any]) -> dict[str, Any]:
 def _leave(event: Event) -> Event | None:
     """Return the leave that a page view also reports; write that of a leave to itself."""
     unmapped = event[UNMAPPED]
-    seconds = unmapped.pop("$prev_pageview_duration", None)
-    path = unmapped.pop("$prev_pageview_pathname", None)
-    scroll = unmapped.pop("$prev_pageview_max_scroll_percentage", None)
+    seconds = unmapped.get("$prev_pageview_duration")
     if not isinstance(seconds, int | float) or event["type"] not in ("pageview", "pageleave"):
         return None
+    del unmapped["$prev_pageview_duration"]
+    path = unmapped.pop("$prev_pageview_pathname", None)
+    scroll = unmapped.pop("$prev_pageview_max_scroll_percentage", None)
     ids = ("site_id", "visitor_id", "user_id", "session_id", "timestamp", "sent_at", "user_agent")
     left = event
     if event["type"] == "pageview":
