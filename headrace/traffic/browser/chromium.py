@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,19 +63,27 @@ def find() -> str:
 async def started(path: str) -> AsyncIterator[DevTools]:
     """Yield the connection to a new headless browser with an empty profile."""
     with TemporaryDirectory(prefix="headrace-demo-", ignore_cleanup_errors=True) as folder:
-        # The browser leaves files in the temporary directory.
-        environment = {**os.environ, "TMPDIR": folder}
-        log = Path(folder) / "browser.log"
-        process = spawn(_command(path, folder), log=log, env=environment)
+        process = spawn(_command(path, folder), log=Path(folder) / "browser.log")
         try:
             url = await _devtools_url(process, Path(folder))
             async with (
                 aiohttp.ClientSession() as session,
                 session.ws_connect(url, max_msg_size=0) as socket,
             ):
-                yield DevTools(socket)
+                try:
+                    yield DevTools(socket)
+                finally:
+                    await _close(socket, process)
         finally:
             terminate(process, _STOP_SECONDS)
+
+
+async def _close(socket: aiohttp.ClientWebSocketResponse, process: subprocess.Popen[bytes]) -> None:
+    """Let the browser end and remove its temporary files; no longer than `_STOP_SECONDS`."""
+    with suppress(ConnectionError):
+        await socket.send_json({"id": 0, "method": "Browser.close"})
+    with suppress(subprocess.TimeoutExpired):
+        await asyncio.to_thread(process.wait, _STOP_SECONDS)
 
 
 def _command(path: str, folder: str) -> list[str]:
