@@ -69,10 +69,9 @@ export const payments = ({ track, options, key, commands }) => {
     const names = [name, found && found.name].filter(Boolean);
     isOpen = false;
     if (name && isPaid(name)) return;
-    remember(names);
     const event_id = name ? await uuid5(name) : undefined;
     const fields = { amount, currency, provider, properties: rest };
-    track("payment", event_id ? { ...fields, event_id } : fields, at);
+    if (track("payment", event_id ? { ...fields, event_id } : fields, at)) remember(names);
   };
 
   return (hook) => {
@@ -88,8 +87,8 @@ export const payments = ({ track, options, key, commands }) => {
         });
     } else if (hook === "leave" && isOpen) {
       isOpen = false;
-      remember([found.name]);
-      track("payment", { provider: found.provider, properties: { id: found.id }, ...found.ids });
+      const fields = { provider: found.provider, properties: { id: found.id }, ...found.ids };
+      if (track("payment", fields)) remember([found.name]);
     }
   };
 };
