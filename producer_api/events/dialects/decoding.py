@@ -4,7 +4,6 @@ import base64
 import binascii
 import json
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -12,7 +11,7 @@ from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
 from producer_api.events.parse import read_json
 from producer_api.events.rejection import Rejected, kind_of
-from producer_api.events.request import Request
+from producer_api.events.request import Request, parameters_of
 from schemas.reject_reasons import RejectReason
 
 #: The limit of a batch, also when it is compressed twice.
@@ -31,28 +30,28 @@ def unpacked(body: bytes) -> bytes:
 def form(request: Request) -> dict[str, str]:
     """Return the parameters of the query and of an urlencoded body, which has priority."""
     text = unpacked(request.body).decode(errors="replace")
-    return {**request.parameters, **dict(parse_qsl(text, keep_blank_values=True))}
+    return {**request.parameters, **parameters_of(text)}
 
 
 def json_of(data: bytes) -> Any:
     """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
     value = _decoded(data)
-    if _may_be_deep(data) and is_deeper_than(value, _MAX_DEPTH):
+    if may_be_deeper(data, _MAX_DEPTH) and is_deeper_than(value, _MAX_DEPTH):
         raise Rejected(RejectReason.INVALID_JSON, detail="it is nested too deeply")
     return value
 
 
-def _may_be_deep(data: bytes) -> bool:
-    """Return False if JSON has few levels: remove the innermost brackets, once for each.
+def may_be_deeper(data: bytes, levels: int) -> bool:
+    """Return False if JSON is not nested deeper: remove the innermost brackets, level by level.
 
     It may return True for brackets in texts. Visiting all values would cost as much as decoding.
     """
     brackets = data.translate(None, _NO_BRACKETS)
-    for _ in range(_MAX_DEPTH):
+    for _ in range(levels):
         if not brackets:
             return False
         brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
-    return True
+    return bool(brackets)
 
 
 def _decoded(data: bytes) -> Any:

@@ -134,6 +134,7 @@ def _screen(size: Any) -> dict[str, float]:
         numbers = [float(part) for part in parts]
     except (TypeError, ValueError):
         return {}
+    numbers = [int(number) if number.is_integer() else number for number in numbers]
     return dict(zip(_SCREEN, numbers, strict=False)) if len(numbers) <= len(_SCREEN) else {}
 
 

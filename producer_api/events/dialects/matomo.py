@@ -8,7 +8,6 @@ none for a page that the browser restores (bfcache), for the hash, or for `histo
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from producer_api.events.dialects.decoding import form, json_object, unpacked
 from producer_api.events.dialects.matomo_actions import Parameters, event_of
@@ -23,7 +22,7 @@ from producer_api.events.dialects.model import (
     json_reply,
 )
 from producer_api.events.fields import to_json_text
-from producer_api.events.request import Request
+from producer_api.events.request import Request, parameters_of
 from schemas.site_keys import KEY_PREFIX
 
 _NO_CONTENT = Reply(204)
@@ -78,7 +77,7 @@ def _parameters(one: Any) -> Parameters:
     if isinstance(one, dict):
         return _texts(one)
     (_, mark, query) = str(one).partition("?")
-    return dict(parse_qsl(query if mark else str(one), keep_blank_values=True))
+    return parameters_of(query if mark else str(one))
 
 
 def _texts(members: Mapping[str, Any]) -> Parameters:

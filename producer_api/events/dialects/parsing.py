@@ -1,17 +1,22 @@
 """Parses translated events: as they are if the API accepts them, else after `fit`."""
 
+import re
+
 import msgspec
 
 from producer_api.events.client import Client
-from producer_api.events.dialects.fitting import UNMAPPED, fit
+from producer_api.events.dialects.decoding import may_be_deeper
+from producer_api.events.dialects.fitting import MAX_UNMAPPED_BYTES, UNMAPPED, fit
 from producer_api.events.dialects.model import Event
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fast_parse import read_translated
-from producer_api.events.fields import MAX_JSON_BYTES, MAX_PROPERTIES_DEPTH
+from producer_api.events.fields import MAX_PROPERTIES_DEPTH
 from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 
+#: What `fit` may have to mask: an e-mail address in the query or fragment of a URL, in JSON.
+_ADDRESS = re.compile(rb'[?#][^"]*(?:@|%(?:25)?40)')
 _MAX_BYTES = 64 * 1024
 
 
@@ -30,11 +35,9 @@ def plain_json(event: Event) -> bytes | None:
     """Return the JSON for the compiled reader; None if `extra` has to be changed first."""
     if UNMAPPED in event:
         extra = msgspec.json.encode({UNMAPPED: event[UNMAPPED]})
-        # An upper bound of the depth, because brackets in strings count as well.
-        brackets = extra.count(b"{") + extra.count(b"[")
-        if len(extra) > MAX_JSON_BYTES or brackets > MAX_PROPERTIES_DEPTH:
+        if len(extra) > MAX_UNMAPPED_BYTES or may_be_deeper(extra, MAX_PROPERTIES_DEPTH):
             return None
-        if any(at in extra for at in (b"@", b"%40", b"%2540")):  # `fit` masks addresses
+        if _ADDRESS.search(extra):
             return None
         event = {**event, "extra": extra.decode()}
         del event[UNMAPPED]

@@ -36,10 +36,7 @@ _TYPES = {
     "$create_alias": "identify",
     "$merge_dangerously": "identify",
 }
-_CLICKS = {"click": "button_click", "submit": "form_submit"}
-#: Types whose name is that of the client, and no information.
-_UNNAMED = frozenset({"pageview", "pageleave", "web_vitals", "error", "identify", "copy"})
-
+_INTERACTIONS = {"click": "button_click", "submit": "form_submit"}
 _FIELDS = {
     "$current_url": "url",
     "$host": "hostname",
@@ -166,39 +163,49 @@ def _page(name: str, properties: dict[str, Any]) -> Event:
 def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
     """Return the type and what belongs to it; the rest stays in `properties`."""
     kind = _TYPES.get(name, "custom_event")
-    own = _properties(properties)
-    if name == "$autocapture":
-        is_outbound = "$external_click_url" in own
-        kind = _CLICKS.get(str(own.get("$event_type")), kind)
-        kind = "external_link" if kind == "button_click" and is_outbound else kind
+    is_browser = properties.get("$lib") == "web"
+    own = _pop_own(properties, is_browser)
     event: Event = {"type": kind, "properties": own}
-    if kind not in _UNNAMED:
-        event["event_name"] = own.get("$el_text") if kind == "button_click" else None
-        event["event_name"] = event["event_name"] or name
+    if name == "$autocapture":
+        event["type"] = _type_of_interaction(own)
+    if kind == "custom_event":
+        event["event_name"] = name
+    if event["type"] == "button_click":
+        event["event_name"] = own.get("$el_text") or name
     if kind == "error":
         event |= error_of(properties)
     elif kind == "web_vitals":
         event["vitals"] = _vitals(properties)
     elif kind == "identify":
-        # `$set_once` of a browser has what the client knows of the first visit.
-        for members in (as_object(properties.pop("$set_once", None)), outer.pop("$set_once", None)):
-            own |= _properties(as_object(members))
-        own |= as_object(properties.pop("$set", None)) | as_object(outer.pop("$set", None))
+        own |= _traits(properties, is_browser) | _traits(outer, is_browser)
     elif not name.startswith("$"):
         event |= payment_of(name, own)
     return event
 
 
-def _properties(properties: dict[str, Any]) -> dict[str, Any]:
+def _type_of_interaction(own: dict[str, Any]) -> str:
+    kind = _INTERACTIONS.get(str(own.get("$event_type")), "custom_event")
+    is_outbound = kind == "button_click" and "$external_click_url" in own
+    return "external_link" if is_outbound else kind
+
+
+def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     """Remove and return what the site said, or an event of the client is about."""
-    is_browser = properties.get("$lib") == "web"
     names = [
         name
-        for name in properties
+        for name in members
         if name in _OF_THE_EVENT
         or (not name.startswith("$") and not (is_browser and name in _OF_THE_BROWSER))
     ]
-    return pop_members(properties, names)
+    return pop_members(members, names)
+
+
+def _traits(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
+    """Remove and return traits of the user; what a browser knows of the first visit stays."""
+    once = as_object(members.pop("$set_once", None))
+    traits = _pop_own(once, is_browser)
+    members["$set_once"] = once or None
+    return traits | as_object(members.pop("$set", None))
 
 
 def _vitals(properties: dict[str, Any]) -> dict[str, Any]:
@@ -218,11 +225,12 @@ def _vitals(properties: dict[str, Any]) -> dict[str, Any]:
 def _leave(event: Event) -> Event | None:
     """Return the leave that a page view also reports; write that of a leave to itself."""
     unmapped = event[UNMAPPED]
-    seconds = unmapped.pop("$prev_pageview_duration", None)
-    path = unmapped.pop("$prev_pageview_pathname", None)
-    scroll = unmapped.pop("$prev_pageview_max_scroll_percentage", None)
+    seconds = unmapped.get("$prev_pageview_duration")
     if not isinstance(seconds, int | float) or event["type"] not in ("pageview", "pageleave"):
         return None
+    del unmapped["$prev_pageview_duration"]
+    path = unmapped.pop("$prev_pageview_pathname", None)
+    scroll = unmapped.pop("$prev_pageview_max_scroll_percentage", None)
     ids = ("site_id", "visitor_id", "user_id", "session_id", "timestamp", "sent_at", "user_agent")
     left = event
     if event["type"] == "pageview":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from producer_api.events.dialects.fitting import UNMAPPED
+from producer_api.events.dialects.fitting import UNMAPPED, hashed_id
 from producer_api.events.dialects.model import Event
 
 Members = dict[str, Any]
@@ -39,15 +39,26 @@ def event_of(message: Members, kind: str) -> Event:
         "event_id": rest.pop("messageId", None) or None,
         "timestamp": rest.pop("originalTimestamp", None) or rest.pop("timestamp", None),
         "sent_at": rest.pop("sentAt", None),
+        "session_id": _session_id(context, rest),
         "visitor_id": rest.pop("anonymousId", None),
         "user_id": rest.pop("userId", None),
-        "session_id": context.pop("sessionId", None),
         **_READERS.get(kind, _read_other(kind))(rest, context),
     }
     event |= _environment(context, event)
     if unmapped := _non_empty({**rest, "context": _non_empty(context)}):
         event[UNMAPPED] = unmapped
     return event
+
+
+def _session_id(context: Members, rest: Members) -> Any:
+    """Return the id of a session.
+
+    RudderStack's is the time in milliseconds at which it began, which is unique on one device only.
+    """
+    session_id = context.pop("sessionId", None)
+    if isinstance(session_id, int):
+        return hashed_id("", f"{rest.get('anonymousId')}.{session_id}")
+    return session_id
 
 
 def _read_page(rest: Members, context: Members) -> Event:

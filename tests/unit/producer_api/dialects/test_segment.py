@@ -301,14 +301,24 @@ def test_rudderstack_measures_time_on_a_page() -> None:
 
 
 def test_rudderstack_calls_an_absent_referrer_direct() -> None:
-    """A page has none, and the session has an id."""
-    page = {"referrer": "$direct", "url": URL}
-    message = {"type": "page", "context": {"page": page, "sessionId": 1_795_943_228_798}}
+    """A page has none."""
+    message = {"type": "page", "context": {"page": {"referrer": "$direct", "url": URL}}}
 
     (event,) = rudderstack.translate(_request(message, "/v1/page"))
 
     assert event["referrer"] is None
-    assert event["session_id"] == 1_795_943_228_798
+
+
+def test_sessions_that_began_in_the_same_millisecond_are_two() -> None:
+    """RudderStack's session id is that time: it counts with the visitor."""
+
+    def session_id(visitor_id: str) -> str:
+        context = {"sessionId": 1_795_943_228_798}
+        message = {"type": "page", "anonymousId": visitor_id, "context": context}
+        (event,) = rudderstack.translate(_request(message, "/v1/page"))
+        return str(event["session_id"])
+
+    assert session_id("ada") == session_id("ada") != session_id("grace")
 
 
 @pytest.mark.parametrize(
