@@ -75,6 +75,8 @@ def add_site(
     typer.echo(f"{site} is registered; its events are accepted within 5 s.\n")
     typer.echo("The tag for its pages; script.full.js also reports errors and web vitals:\n")
     typer.echo(f"  {load().tag(url, site)}\n")
+    typer.echo("Or, for this version only, verified by the browser:\n")
+    typer.echo(f"  {load().pinned_tag(url, site)}\n")
     typer.echo("An event from the command line:\n")
     header = "-H 'Content-Type: application/json'"
     typer.echo(f"  curl {url}/api/event {header} \\\n    -d '{json.dumps(event)}'")
@@ -131,8 +133,8 @@ def show_site(site: _Site, data_dir: DataDirOption = DEFAULT) -> None:
         typer.echo(f"  {name:<14}{value}")
     url = public_address(data_dir, read_settings())
     for script in map(load, NAMES):
-        typer.echo(f"\n{script.path[1:]}\n  {script.tag(url, site)}")
-        typer.echo(f"This version only, verified by the browser:\n  {script.pinned_tag(url, site)}")
+        typer.echo(f"\n  {script.path[1:]}, the current version and this one only:\n")
+        typer.echo(f"  {script.tag(url, site)}\n  {script.pinned_tag(url, site)}")
 
 
 @sites.command("update")

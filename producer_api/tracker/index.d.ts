@@ -48,6 +48,8 @@ export interface Tracker {
   (name: "error", error: unknown, properties?: Properties): void;
   /** Full only. */
   (name: "consent", granted: boolean): void;
+  /** Full only: write to the console what the tracker does. */
+  (name: "status"): void;
   /** Forget the session and the user. */
   (name: "reset"): void;
   /** A custom event. */

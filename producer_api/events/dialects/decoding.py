@@ -36,22 +36,22 @@ def form(request: Request) -> dict[str, str]:
 def json_of(data: bytes) -> Any:
     """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
     value = _decoded(data)
-    if _may_be_deep(data) and is_deeper_than(value, _MAX_DEPTH):
+    if may_be_deeper(data, _MAX_DEPTH) and is_deeper_than(value, _MAX_DEPTH):
         raise Rejected(RejectReason.INVALID_JSON, detail="it is nested too deeply")
     return value
 
 
-def _may_be_deep(data: bytes) -> bool:
-    """Return False if JSON has few levels: remove the innermost brackets, once for each.
+def may_be_deeper(data: bytes, levels: int) -> bool:
+    """Return False if JSON is not nested deeper: remove the innermost brackets, level by level.
 
     It may return True for brackets in texts. Visiting all values would cost as much as decoding.
     """
     brackets = data.translate(None, _NO_BRACKETS)
-    for _ in range(_MAX_DEPTH):
+    for _ in range(levels):
         if not brackets:
             return False
         brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
-    return True
+    return bool(brackets)
 
 
 def _decoded(data: bytes) -> Any:

@@ -32,6 +32,8 @@ UNMAPPED = "unmapped"
 #: The namespace of ids that are not UUIDs, or too long. Never changes: a retry gets the same id.
 _NAMESPACE = UUID("5a0c9a5e-5a8f-5d0e-8f5b-6f1c39b4c0de")
 _IDS = ("session_id", "visitor_id", "user_id")
+#: Objects whose nulls mean the same as missing members.
+_MAPS = ("ad_click_ids", "vitals")
 _TIMES = ("timestamp", "sent_at")
 _VOUCHED = Grant("key", SitePolicy())
 #: Longer texts are truncated by the parser, which names them: the rest need not get there.
@@ -39,7 +41,7 @@ _TEXTS = {**TEXTS, "error_stack": MAX_STACK_BYTES}
 #: Characters that are kept of a member that is too large or too deep, as JSON.
 _KEPT_CHARACTERS = 512
 #: `extra` contains the name as well.
-_MAX_UNMAPPED_BYTES = MAX_JSON_BYTES - 64
+MAX_UNMAPPED_BYTES = MAX_JSON_BYTES - 64
 
 
 def with_ids(event: Event) -> Event:
@@ -48,6 +50,9 @@ def with_ids(event: Event) -> Event:
     for name in _IDS:
         if name in event:
             _fit_id(event, name)
+    for name in _MAPS:
+        if isinstance(event.get(name), dict):
+            event[name] = {key: value for key, value in event[name].items() if value is not None}
     return event
 
 
@@ -69,7 +74,7 @@ def fit(event: Event) -> Event:
             _unmap(event, name)
     if UNMAPPED in event:
         # Masked last, when nothing is nested deeply.
-        event[UNMAPPED] = _masked(_cut(event[UNMAPPED], _MAX_UNMAPPED_BYTES)[0])
+        event[UNMAPPED] = _masked(_cut(event[UNMAPPED], MAX_UNMAPPED_BYTES)[0])
     return event
 
 

@@ -132,9 +132,9 @@ def _screen(size: Any) -> dict[str, float]:
     parts = size if isinstance(size, list) else _text(size).split(",")
     try:
         numbers = [float(part) for part in parts]
-        numbers[:2] = [round(pixels) for pixels in numbers[:2]]
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError):
         return {}
+    numbers = [int(number) if number.is_integer() else number for number in numbers]
     return dict(zip(_SCREEN, numbers, strict=False)) if len(numbers) <= len(_SCREEN) else {}
 
 

@@ -7,6 +7,8 @@ import { create } from "./tracker.js";
 export const run = (plugins) => {
   const page = /** @type {any} */ (window);
   const tag = /** @type {HTMLScriptElement} */ (document.currentScript);
+  // A module, or code that was copied into another script.
+  if (!tag) return;
   const stub = page.headrace || 0;
   const sites = stub.sites || {};
   const make = (/** @type {any} */ options) =>

@@ -50,40 +50,45 @@ export const payments = ({ track, options, key, commands }) => {
   const area = options.storage || "localStorage";
   /** @type {string[]} */
   let paid = [];
-  /** The payment of the page's URL that was not reported yet. @type {any} */
-  let open;
+  /** The payment that the page's URL names. @type {any} */
+  let found;
+  let isOpen = false;
 
   const nameOf = (/** @type {string | undefined} */ provider, /** @type {string} */ id) =>
     [options.site, provider || "", id].join(":");
-  const isPaid = (/** @type {string} */ name) => (paid = read(area, key("payments")) || paid).includes(name);
+  const isPaid = (/** @type {string} */ name) =>
+    (paid = read(area, key("payments")) || paid).includes(name);
   const remember = (/** @type {string[]} */ names) =>
     write(area, key("payments"), (paid = [...paid, ...names].slice(-MAX_REMEMBERED)));
 
   commands.payment = async (given, _, at) => {
-    const { amount, currency, provider = open && open.provider, ...properties } = flat(given);
-    const inUrl = open;
-    open = undefined;
-    const id = properties.order_id || properties.transaction_id || (inUrl && inUrl.id);
+    const { amount, currency, ...properties } = flat(given);
+    const { provider = found && found.provider, ...rest } = properties;
+    const id = rest.order_id || rest.transaction_id || (found && found.id);
     const name = id && nameOf(provider, id);
+    const names = [name, found && found.name].filter(Boolean);
+    isOpen = false;
     if (name && isPaid(name)) return;
-    remember([name, inUrl && inUrl.name].filter(Boolean));
     const event_id = name ? await uuid5(name) : undefined;
-    track("payment", { amount, currency, provider, properties, ...(event_id && { event_id }) }, at);
+    const fields = { amount, currency, provider, properties: rest };
+    if (track("payment", event_id ? { ...fields, event_id } : fields, at)) remember(names);
   };
 
   return (hook) => {
     if (hook === "view") {
-      const found = paymentOf(location.search, words(options.payments));
-      open = found && { ...found, name: nameOf(found.provider, found.id) };
-      if (open && isPaid(open.name)) open = undefined;
-      const payment = open;
+      const payment = paymentOf(location.search, words(options.payments));
+      found = payment && { ...payment, name: nameOf(payment.provider, payment.id) };
+      isOpen = !!found && !isPaid(found.name);
+      const { name } = found || {};
       // Computed now: at the end of a page there is no time for it.
-      if (payment) uuid5(payment.name).then((event_id) => (payment.fields = event_id && { event_id }));
-    } else if (hook === "leave" && open) {
-      const { provider, id, name, fields } = open;
-      open = undefined;
-      remember([name]);
-      track("payment", { provider, properties: { id }, ...fields });
+      if (isOpen)
+        uuid5(name).then((event_id) => {
+          if (event_id && found && found.name === name) found.ids = { event_id };
+        });
+    } else if (hook === "leave" && isOpen) {
+      isOpen = false;
+      const fields = { provider: found.provider, properties: { id: found.id }, ...found.ids };
+      if (track("payment", fields)) remember([found.name]);
     }
   };
 };

@@ -9,6 +9,7 @@ import pytest
 
 from headrace.roles.web import Web, document
 from producer_api.http.openapi import document as api_document
+from producer_api.http.scripts import SCRIPT_PATHS
 from query_api.live_store import LiveStore
 from schemas.reject_reasons import RejectReason
 from tests.component.producer_api.conftest import new_api
@@ -31,12 +32,13 @@ async def client(tmp_path: Path) -> httpx.AsyncClient:
 
 
 async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> None:
-    """Event paths by `api`, all others by `query`."""
+    """Event paths and scripts by `api`, all others by `query`."""
     origin = {"origin": "https://shop.example"}
     accepted = await client.post("/api/event", json=EVENT, headers=origin)
     page = await client.get("/")
     live = await client.get("/api/sites/shop/live", headers=origin)
     health = [await client.get(path) for path in ("/healthz", "/readyz", "/metrics", "/docs")]
+    scripts = [await client.get(path) for path in SCRIPT_PATHS]
     nowhere = await client.get("/nowhere")
 
     assert accepted.status_code == 202
@@ -45,6 +47,9 @@ async def test_each_path_is_answered_by_its_role(client: httpx.AsyncClient) -> N
     assert (live.status_code, live.json()["code"]) == (401, "unauthorized")
     assert "access-control-allow-origin" not in live.headers
     assert [answer.status_code for answer in health] == [200] * 4
+    assert [answer.headers["content-type"] for answer in scripts] == [
+        "text/javascript; charset=utf-8"
+    ] * len(SCRIPT_PATHS)
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, RejectReason.NOT_FOUND.code)
 
 

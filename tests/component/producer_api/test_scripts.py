@@ -5,7 +5,10 @@ import hashlib
 import httpx
 import pytest
 
+from producer_api.http.app import Api
 from producer_api.tracker.scripts import NAMES, Script, load
+from schemas.root_path import RootPath
+from schemas.trusted_proxies import TrustedProxies
 
 SCRIPTS = [load(name) for name in NAMES]
 PATHS = [path for script in SCRIPTS for path in (script.path, script.versioned_path)]
@@ -84,6 +87,15 @@ async def test_other_versions_and_methods_are_rejected(client: httpx.AsyncClient
     assert (rejected.status_code, rejected.headers["allow"]) == (405, "GET, HEAD")
     head = await client.head("/script.js", headers={"accept-encoding": "identity"})
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(load().content)))
+
+
+@pytest.mark.parametrize("path", ["/stats/script.js", "/script.js"])
+async def test_scripts_are_served_below_a_root_path(api: Api, path: str) -> None:
+    """Whether the proxy keeps the path or removes it."""
+    below = RootPath(api, "/stats", TrustedProxies())
+    transport = httpx.ASGITransport(below)
+    async with httpx.AsyncClient(transport=transport, base_url="http://headrace") as client:
+        assert (await client.get(path)).content == load().content
 
 
 @pytest.mark.parametrize(("name", "limit"), [("script.js", 3_500), ("script.full.js", 6_500)])

@@ -1,15 +1,28 @@
 """What the script reports besides views, in Chromium."""
 
+import json
 import re
+import time
 
 import pytest
+import uuid_utils
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 
+from producer_api.events.client import NO_CLIENT
+from producer_api.events.dialects.fitting import event_uuid
+from producer_api.events.draft import EventContext
+from producer_api.events.fast_parse import read_fast
+from producer_api.events.import_sites import ImportSites
 from tests.e2e.script.pages import Page, Pages
 
 FULL = "script.full.js"
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def now_us() -> int:
+    """Return the time in microseconds."""
+    return time.time_ns() // 1000
 
 
 def click(chrome: Chrome, selector: str) -> None:
@@ -105,6 +118,107 @@ def test_calls_of_the_site(chrome: Chrome, pages: Pages) -> None:
     assert late["session_id"] == payment["session_id"] != after["session_id"]
     assert "user_id" not in after
     assert all(_UUID7.fullmatch(event["event_id"]) for event in pages.events)
+
+
+def test_events_take_the_fast_path_of_the_server(chrome: Chrome, pages: Pages) -> None:
+    """All but payments, as their amounts are exact."""
+    pages.pages["/"] = Page(
+        """<a href="/list.pdf">List</a><button data-hr-event="buy">Buy</button>
+        <script>
+          addEventListener("click", (event) => event.preventDefault());
+          addEventListener("load", () => { broken(); });
+        </script>""",
+        script=FULL,
+    )
+    chrome.get(f"{pages.url}/?utm_source=news&gclid=g-1")
+    click(chrome, "a")
+    click(chrome, "button")
+    chrome.execute_script("headrace('identify', 'u-1', {plan: 'pro'}); headrace('signup')")
+    chrome.get("about:blank")
+    chrome.get(f"{pages.url}/next")
+    pages.wait_for("web_vitals")
+
+    context = EventContext(now_us, lambda: str(uuid_utils.uuid7()), ImportSites((), now_us))
+    slow = [
+        event["type"]
+        for event in pages.events
+        if read_fast(json.dumps(event).encode(), context, NO_CLIENT) is None
+    ]
+    assert slow == []
+    assert {event["type"] for event in pages.events} == {
+        *("pageview", "pageleave", "custom_event", "button_click", "identify"),
+        *("error", "web_vitals"),
+    }
+
+
+def test_what_the_full_script_adds(chrome: Chrome, pages: Pages) -> None:
+    """Campaigns, masks, ids of browsers, pages that were not found, errors and vitals."""
+    attributes = 'data-mask="token" data-visitor'
+    pages.pages["/"] = Page("<p>Welcome</p>", script=FULL, attributes=attributes)
+    pages.pages["/gone"] = Page(
+        "<script>addEventListener('load', () => { throw 'text'; })</script>",
+        script=FULL,
+        attributes=attributes,
+        status=404,
+    )
+    chrome.get(f"{pages.url}/?utm_source=news&token=secret&fbclid=f-1")
+    pages.wait_for("pageview")
+    chrome.get(f"{pages.url}/gone?utm_source=inner")
+
+    first, gone = pages.wait_for("pageview", 2)
+    assert "secret" not in str(pages.posts)
+    assert first["url"] == f"{pages.url}/?utm_source=news&token=***&fbclid=f-1"
+    assert [view["utm"] for view in (first, gone)] == [{"source": "news"}] * 2
+    assert [view["ad_click_ids"] for view in (first, gone)] == [{"fbclid": "f-1"}] * 2
+    assert _UUID7.fullmatch(first["visitor_id"])
+    assert first["visitor_id"] == gone["visitor_id"]
+    (missing,) = pages.wait_for("custom_event")
+    assert (missing["event_name"], missing["properties"]) == ("404", {"path": "/gone"})
+    (error,) = pages.wait_for("error")
+    assert error["error_message"] == "text"
+    (vitals,) = pages.wait_for("web_vitals")
+    assert vitals["url"] == first["url"]
+    assert vitals["properties"] == {"navigation_type": "navigate"}
+    assert vitals["vitals"].keys() >= {"cls", "fcp", "lcp", "ttfb"}
+
+
+def test_a_payment_counts_once(chrome: Chrome, pages: Pages) -> None:
+    """The one of the URL when the page is left, unless the page reports it; also after a reload."""
+    pages.pages["/paid"] = Page(script=FULL)
+    call = "headrace('payment', {amount: '9.50', currency: 'EUR', order_id: 'o-1'})"
+    pages.pages["/called"] = Page(
+        f"<script>addEventListener('load', () => {call})</script>", script=FULL
+    )
+    for path in ("/paid?session_id=cs_1", "/paid?session_id=cs_1", "/called?session_id=cs_2"):
+        chrome.get(f"{pages.url}{path}")
+        pages.wait_for("pageview")
+    chrome.get(f"{pages.url}/called?session_id=cs_2&again")
+    chrome.get(f"{pages.url}/end")
+    pages.wait_for("pageview", 5)
+
+    in_url, called = pages.wait_for("payment", 2)
+    assert in_url["properties"] == {"id": "cs_1"}
+    assert in_url["event_id"] == event_uuid("shop", "stripe:cs_1")
+    assert (called["amount"], called["provider"]) == ("9.50", "stripe")
+    assert called["event_id"] == event_uuid("shop", "stripe:o-1")
+    assert len(pages.of_type("payment")) == 2
+
+
+def test_consent_begins_and_ends_tracking(chrome: Chrome, pages: Pages) -> None:
+    """With a view, and without anything stored."""
+    pages.pages["/"] = Page(script=FULL, attributes='data-consent="required"')
+    chrome.get(pages.url)
+    chrome.execute_script("headrace('before'); headrace('consent', true); headrace('after')")
+    pages.wait_for("custom_event")
+    chrome.execute_script("headrace('consent', false); headrace('denied')")
+    stored = chrome.execute_script("return Object.keys(localStorage)")
+    chrome.execute_script("headrace('consent', true); headrace('again')")
+
+    events = pages.wait_for("custom_event", 2)
+    assert [event["event_name"] for event in events] == ["after", "again"]
+    assert stored == []
+    assert len(pages.of_type("pageview")) == 2
+    assert pages.of_type("pageleave") == []
 
 
 def test_a_session_is_shared_by_tabs_and_ends_after_half_an_hour(

@@ -4,7 +4,7 @@ from typing import Any
 
 from selenium.webdriver import Chrome
 
-from tests.e2e.script.pages import Event, Page, Pages
+from tests.e2e.script.pages import SITE, Event, Page, Pages
 from tests.fixtures.waiting import eventually
 
 _SECONDS = 20
@@ -109,6 +109,39 @@ def test_the_next_page_sends_what_was_left(chrome: Chrome, pages: Pages) -> None
     ]
     assert "old" not in ids_of(second)
     eventually(lambda: stored(chrome) == [], within_seconds=_SECONDS, what="nothing is stored")
+
+
+def test_only_one_tab_sends_what_was_left(chrome: Chrome, pages: Pages) -> None:
+    """Others leave it to the tab that has begun."""
+    pages.answers = [(503, {"retry-after": "60"}, {})]
+    chrome.get(f"{pages.url}/a")
+    wait_for_posts(pages, 1)
+    chrome.get("about:blank")
+    # The lock of the storage is that of another tab until it lets go.
+    hold = f"navigator.locks.request('headrace.{SITE}.queue', () => new Promise((done) => {{"
+    pages.pages["/b"] = Page(head=f"<script>{hold} window.release = done; }}))</script>")
+    chrome.get(f"{pages.url}/b")
+    second = wait_for_posts(pages, 2)[1]
+    assert [event["url"] for event in second] == [f"{pages.url}/b"]
+
+    chrome.execute_script("release()")
+    chrome.get(f"{pages.url}/c")
+    eventually(
+        lambda: f"{pages.url}/a" in [event["url"] for post in pages.posts[2:] for event in post],
+        within_seconds=_SECONDS,
+        what="the next page sends it",
+    )
+
+
+def test_without_keepalive_a_beacon_is_sent_at_the_end(chrome: Chrome, pages: Pages) -> None:
+    """As in Firefox before 133."""
+    pages.pages["/a"] = Page(head="<script>delete Request.prototype.keepalive</script>")
+    chrome.get(f"{pages.url}/a")
+    pages.wait_for("pageview")
+    chrome.get("about:blank")
+
+    pages.wait_for("pageleave")
+    assert pages.requests[-1]["Sec-Fetch-Mode"] == "no-cors"
 
 
 def test_damaged_and_missing_storage_do_no_harm(chrome: Chrome, pages: Pages) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import UserError
+from producer_api.tracker.scripts import NAMES, load
 from schemas.records import Site
 from sinks.sites import service
 from tests.unit.headrace.commands import Run, command_runner, replace_topic
@@ -39,6 +40,7 @@ def test_a_site_is_registered_shown_and_changed(run: Run, topic: dict[str, Site 
     assert (site.counts_bots, site.derives_visitors, site.honours_opt_out) == (True, False, False)
     tag = '<script defer src="https://collect.example/script.js" data-site="shop"></script>'
     assert tag in added.stdout
+    assert load().pinned_tag("https://collect.example", "shop") in added.stdout
     assert "curl https://collect.example/api/event" in added.stdout.splitlines()[-2]
 
     changed = run("sites", "update", "shop", "--all-origins", "--require-key", "none",
@@ -53,6 +55,9 @@ def test_a_site_is_registered_shown_and_changed(run: Run, topic: dict[str, Site 
     assert (site.counts_bots, site.derives_visitors) == (False, False)
     shown = run("sites", "show", "shop").stdout
     assert "needs a key   no type" in shown
+    for script in map(load, NAMES):
+        assert script.tag("https://collect.example", "shop") in shown
+        assert f'integrity="{script.integrity}"' in shown
     assert "shop" in run("sites", "list").stdout
 
 

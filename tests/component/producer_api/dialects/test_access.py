@@ -158,3 +158,66 @@ async def test_the_role_is_ready_when_it_has_a_salt(api: Api) -> None:
     problems.append(api.problem)
 
     assert problems == [None, "The salts of visitor ids are being read from Kafka", None]
+
+
+@pytest.mark.parametrize(
+    ("headers", "same"),
+    [
+        ({}, True),
+        ({"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0"}, False),
+    ],
+)
+async def test_sessions_are_by_address_and_user_agent(
+    client: httpx.AsyncClient, kafka: FakeKafka, headers: dict[str, str], same: bool
+) -> None:
+    """Of clients that have no session ids."""
+    await client.post("/count/shop?p=/", headers={"User-Agent": CHROME})
+    await client.post("/count/shop?p=/a", headers={"User-Agent": CHROME, **headers})
+
+    (one, other) = stored(kafka)
+    assert (one.session_id == other.session_id) is same
+
+
+async def test_a_back_end_reports_addresses_of_visitors(
+    client: httpx.AsyncClient, kafka: FakeKafka
+) -> None:
+    """Its site key vouches for them, so that each visitor has a session."""
+    hits = [{"path": "/", "ip": ip, "user_agent": CHROME} for ip in ("8.8.8.8", "1.1.1.1")]
+
+    response = await client.post(
+        "/api/v0/count", json={"hits": hits}, headers={"Authorization": f"Bearer {KEY}"}
+    )
+
+    assert (response.status_code, response.json()) == (202, {"status": "ok"})
+    (one, other) = stored(kafka)
+    assert one.session_id != other.session_id
+    assert {one.country, other.country} != {None}
+
+
+async def test_a_batch_may_have_only_a_thousand_events(client: httpx.AsyncClient) -> None:
+    """As one of our own API."""
+    response = await client.post(
+        "/api/v0/count", json={"hits": [{}] * 1_001}, headers={"Authorization": f"Bearer {KEY}"}
+    )
+
+    assert response.status_code == 413
+    assert response.json() == {"errors": {"0": "A batch has at most 1,000 events, not 1,001"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("OPTIONS", "/count/shop", 204, "GET, POST, OPTIONS"),
+        ("OPTIONS", "/api/v0/count/", 204, "POST, OPTIONS"),
+        ("GET", "/api/v0/count", 405, "POST, OPTIONS"),
+        ("DELETE", "/count", 405, "GET, POST, OPTIONS"),
+        ("GET", "/count/a/b", 404, None),
+    ],
+)
+async def test_methods_are_those_of_the_endpoints(
+    client: httpx.AsyncClient, method: str, path: str, status: int, allow: str | None
+) -> None:
+    """Preflights are answered for each."""
+    response = await client.request(method, path, headers={"Origin": "https://shop.example"})
+
+    assert (response.status_code, response.headers.get("allow")) == (status, allow)

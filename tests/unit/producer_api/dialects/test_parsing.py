@@ -1,63 +1,88 @@
-"""Translated events that the compiled reader can take as they are."""
+"""Translated events are read by the compiled reader, or fitted and parsed, with the same result."""
 
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from producer_api.events.dialects.fitting import UNMAPPED
-from producer_api.events.dialects.parsing import plain_json
-from producer_api.events.request import parameters_of
-from tests.unit.producer_api.around import REQUIRED
+from producer_api.events.dialects import parsing
+from producer_api.events.dialects.fitting import MAX_UNMAPPED_BYTES, UNMAPPED, fit, with_ids
+from producer_api.events.dialects.parsing import parse_translated, plain_json
+from producer_api.events.draft import EncodedEvent
+from producer_api.events.fast_parse import read_translated
+from producer_api.events.parse import parse
+from producer_api.events.rejection import Rejected
+from tests.unit.producer_api.around import CONTEXT, REQUIRED
+from tests.unit.producer_api.derivation import BROWSER
 
+pytest.importorskip("producer_api.events.event_compiled", reason="no C compiler")
 
-def plain(**members: Any) -> Any:
-    """Return what the compiled reader gets of an event; None if it gets none."""
-    raw = plain_json({**REQUIRED, **members})
-    return None if raw is None else msgspec.json.decode(raw)
-
-
-def test_nulls_are_no_values() -> None:
-    """Neither in the event, nor in the fields that are objects."""
-    assert plain(title=None, vitals={"lcp": 1, "inp": None}, ad_click_ids={"gclid": None}) == {
-        **REQUIRED,
-        "vitals": {"lcp": 1},
-    }
+parsed = partial(parse_translated, context=CONTEXT, client=BROWSER)
 
 
-@pytest.mark.parametrize(
-    "unmapped",
-    [
-        {"library": "@jitsu/js"},
-        {"email": "ada@shop.example"},
-        {"brands": [{"name": "a"}] * 20},
-        {"text": "{[{[{[{[{[{["},
-    ],
-)
-def test_most_of_what_is_unmapped_is_stored_unchanged(unmapped: dict[str, Any]) -> None:
-    """As a text in `extra`."""
-    assert msgspec.json.decode(plain(**{UNMAPPED: unmapped})["extra"]) == {UNMAPPED: unmapped}
+def is_read(event: dict[str, Any]) -> bool:
+    """Return True if the compiled reader takes an event."""
+    raw = plain_json(event)
+    return raw is not None and read_translated(raw, CONTEXT, BROWSER) is not None
+
+
+def fitted(event: dict[str, Any]) -> EncodedEvent:
+    """Return what the parser makes of a fitted event."""
+    return parse(msgspec.json.encode(fit(event)), CONTEXT, BROWSER)
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """Return nested objects."""
+    return {"a": deep(levels - 1)} if levels > 1 else {}
 
 
 @pytest.mark.parametrize(
-    "unmapped",
+    ("members", "expected"),
     [
-        {"url": "https://shop.example/thanks?name=a&email=ada%40shop.example"},
-        {"url": "https://shop.example/#/thanks?email=ada@shop.example"},
-        {"html": "x" * 9_000},
-        {"deep": [[[[[[[[["a"]]]]]]]]]},
+        ({}, True),
+        ({"properties": {"plan": "pro"}, UNMAPPED: {"v": 36}}, True),
+        ({"vitals": {"lcp": 1, "inp": None}, "ad_click_ids": {"gclid": None, "fbclid": "a"}}, True),
+        ({UNMAPPED: deep(7)}, True),
+        ({UNMAPPED: deep(8)}, False),
+        ({UNMAPPED: {"text": "{" * 100}}, False),
+        ({UNMAPPED: {"text": "x" * (MAX_UNMAPPED_BYTES - 40)}}, True),
+        ({UNMAPPED: {"text": "x" * MAX_UNMAPPED_BYTES}}, False),
+        ({UNMAPPED: {"library": "@segment/analytics-next", "url": "/a?b"}}, True),
+        ({UNMAPPED: {"url": "/a?email=ada@shop.example"}}, False),
+        ({UNMAPPED: {"url": "/a#ada%2540shop.example"}}, False),
+        ({UNMAPPED: {"text": "a\0b"}}, False),
+        ({"amount": 5, "currency": "EUR"}, False),
+        ({"title": 404}, False),
+        ({"title": "x" * 2_000}, False),
+        ({"own": 1}, False),
+        ({"ip": "203.0.113.7"}, False),
+        ({"duration": -1}, False),
+        ({"title": "x" * 70_000}, False),
     ],
 )
-def test_the_rest_is_fitted(unmapped: dict[str, Any]) -> None:
-    """Addresses in URLs are masked, and large and deep values cut."""
-    assert plain(**{UNMAPPED: unmapped}) is None
+def test_both_ways_have_the_same_result(members: dict[str, Any], expected: bool) -> None:
+    """The compiled reader takes what `fit` would not change."""
+    event = with_ids(REQUIRED | members)
+
+    assert is_read(event) is expected
+    assert parsed(event) == fitted(event)
 
 
-@given(st.text("ab=&+%20?;", max_size=20) | st.text(max_size=20))
-@example("a=1&a=2&&=&b&c=%41%zz+d&%E2%82=")
-def test_parameters_are_those_of_the_standard_library(query: str) -> None:
-    """For any query."""
-    assert parameters_of(query) == dict(parse_qsl(query, keep_blank_values=True))
+def test_an_event_that_is_still_too_large_is_rejected() -> None:
+    """As one of our own API."""
+    click_ids = {f"network {number}": "x" * 500 for number in range(200)}
+
+    with pytest.raises(Rejected, match="event_too_large"):
+        parsed(with_ids(REQUIRED | {"ad_click_ids": click_ids}))
+
+
+def test_without_the_compiled_module_the_result_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then every event is fitted and parsed."""
+    event = with_ids(REQUIRED | {"properties": {"plan": "pro"}, UNMAPPED: {"v": 36}})
+    compiled = parsed(event)
+    monkeypatch.setattr(parsing, "read_translated", lambda _raw, _context, _client: None)
+
+    assert parsed(event) == compiled
