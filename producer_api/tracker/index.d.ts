@@ -41,8 +41,15 @@ export interface Payment {
 }
 
 export interface Tracker {
-  (name: "pageview", fields?: { url?: string; path?: string; title?: string; properties?: Properties }): void;
-  (name: "identify", user: string | { user_id: string; [trait: string]: unknown }, traits?: Properties): void;
+  (
+    name: "pageview",
+    fields?: { url?: string; path?: string; title?: string; properties?: Properties },
+  ): void;
+  (
+    name: "identify",
+    user: string | { user_id: string; [trait: string]: unknown },
+    traits?: Properties,
+  ): void;
   (name: "payment", payment: Payment): void;
   /** Full only: an error that the page handled. */
   (name: "error", error: unknown, properties?: Properties): void;

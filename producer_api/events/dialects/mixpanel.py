@@ -73,19 +73,24 @@ def is_mixpanel(request: Request) -> bool:
 
 
 def respond(request: Request, outcome: Outcome) -> Reply:
-    """Return 1, or the JSON that says so; of rejected events, the first error."""
-    for result in outcome.results:
-        if result["status"] != "accepted":
-            status = max(outcome.status, _BAD_REQUEST)
-            return json_reply(explain(status, result["code"], result["error"]), status)
+    """Return 1, or the JSON that says so; of rejected events, the first error.
+
+    The client for Python would raise an exception for an error, in what the site does, and send the
+    events again for ever: they count as accepted.
+    """
     parameters = request.parameters
+    error = next((result for result in outcome.results if result["status"] != "accepted"), None)
+    if "verbose" not in parameters and form(request).get("verbose") == "1":
+        return json_reply({"status": 1, "error": error and error["error"]})
+    if error:
+        status = max(outcome.status, _BAD_REQUEST)
+        return json_reply(explain(status, error["code"], error["error"]), status)
     if parameters.get("img") == "1":
         return PIXEL
     if parameters.get("strict") == "1":
         records = {"num_records_imported": len(outcome.results)}
         return json_reply({"code": 200, "status": "OK", **records})
-    # Python sends this parameter in its form.
-    if (parameters.get("verbose") or form(request).get("verbose")) == "1":
+    if parameters.get("verbose") == "1":
         return json_reply({"status": 1, "error": None})
     return Reply(200, b"1", "text/plain; charset=utf-8")
 

@@ -130,6 +130,7 @@ def respond_recording(_: Request, __: Outcome) -> Reply:
 
 
 _EVENTS = ("/e", "/i/v0/e", "/capture", "/i/v0/ai/batch")
+_DEFINITIONS = ("/flags/definitions", "/api/feature_flag/local_evaluation")
 _BOTH = ("GET", "POST")
 
 POSTHOG = Dialect(
@@ -140,7 +141,7 @@ POSTHOG = Dialect(
         Endpoint("/batch", translate, respond, matches=is_posthog_batch),
         *(Endpoint(path, no_events, respond_recording) for path in ("/s", "/i/v0/s")),
         *(Endpoint(path, no_events, respond_flags, _BOTH) for path in ("/flags", "/decide")),
-        Endpoint("/flags/definitions", no_events, respond_definitions, ("GET",)),
+        *(Endpoint(path, no_events, respond_definitions, ("GET",)) for path in _DEFINITIONS),
         Endpoint("/array/{key}/config", no_events, respond_config, ("GET",)),
         Endpoint("/array/{key}/config.js", no_events, respond_config_script, ("GET",)),
     ),

@@ -23,6 +23,7 @@ from producer_api.events.dialects.members import (
 from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.posthog_exceptions import error_of
 from producer_api.events.dialects.values import iso_time
+from producer_api.events.fields import UTM
 
 _TYPES = {
     "$pageview": "pageview",
@@ -57,21 +58,24 @@ _SCREEN = {
     "$viewport_width": "viewport_width",
     "$viewport_height": "viewport_height",
 }
-_UTM = ("source", "medium", "campaign", "term", "content")
-_ENTRY = "$session_entry_"
+_UTM = {f"$session_entry_utm_{field}": field for field in UTM}
+_CLICK_IDS = {f"$session_entry_{name}": name for name in CLICK_IDS}
 _VITALS = ("LCP", "CLS", "FCP", "INP", "TTFB")
 #: What an event of the client itself is about.
-_OF_THE_EVENT = (
-    *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
-    *("$selected_content", "$copy_type", "$heatmap_data"),
-    *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
-    *("$group_type", "$group_key", "$group_set"),
+_OF_THE_EVENT = frozenset(
+    {
+        *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
+        *("$selected_content", "$copy_type"),
+        *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
+        *("$group_type", "$group_key", "$group_set"),
+    }
 )
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),
     *("gad_source", "gclsrc", "mc_cid", "qclid", "oppref", "bfcid", "irclid", "_kx"),
 }
+_NOTHING: frozenset[str] = frozenset()
 _DIRECT = "$direct"
 
 
@@ -151,11 +155,9 @@ def _page(name: str, properties: dict[str, Any]) -> Event:
         page["title"] = properties.pop("title", None)
     if screen := pop_fields(properties, _SCREEN):
         page["screen"] = screen
-    utm = {field: properties.pop(f"{_ENTRY}utm_{field}", None) for field in _UTM}
-    clicks = {field: properties.pop(f"{_ENTRY}{field}", None) for field in CLICK_IDS}
-    if any(utm.values()):
+    if utm := pop_fields(properties, _UTM):
         page["utm"] = utm
-    if any(clicks.values()):
+    if clicks := pop_fields(properties, _CLICK_IDS):
         page["ad_click_ids"] = clicks
     return page
 
@@ -191,11 +193,11 @@ def _type_of_interaction(own: dict[str, Any]) -> str:
 
 def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     """Remove and return what the site said, or an event of the client is about."""
+    of_client = _OF_THE_BROWSER if is_browser else _NOTHING
     names = [
         name
         for name in members
-        if name in _OF_THE_EVENT
-        or (not name.startswith("$") and not (is_browser and name in _OF_THE_BROWSER))
+        if (name in _OF_THE_EVENT if name[:1] == "$" else name not in of_client)
     ]
     return pop_members(members, names)
 

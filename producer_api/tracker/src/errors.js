@@ -13,7 +13,10 @@ export const errorFields = (error, message) => {
   return {
     error_name: `${(isError && error.name) || "Error"}`,
     // The browser's message about what is no error has a prefix, such as "Uncaught".
-    error_message: (isError ? error.message : (error == null && message) || describe(error)).slice(0, 1024),
+    error_message: (isError ? error.message : (error == null && message) || describe(error)).slice(
+      0,
+      1024,
+    ),
     error_stack: (isError && `${error.stack || ""}`.slice(0, MAX_STACK)) || undefined,
   };
 };
@@ -53,7 +56,11 @@ export const errors = ({ track, listen, commands }) => {
     // The browser hides errors of scripts from other origins without CORS.
     const cross_origin = (!error && /^Script error/.test(message)) || undefined;
     const source = (filename || "").replace(/[?#].*/, "") || undefined;
-    report(error, { source, line: lineno || undefined, column: colno || undefined, cross_origin }, message);
+    report(
+      error,
+      { source, line: lineno || undefined, column: colno || undefined, cross_origin },
+      message,
+    );
   });
   listen(window, "unhandledrejection", ({ reason }) => {
     if (!(reason && EXTENSION.test((/[a-z-]+:\/\/\S+/.exec(reason.stack) || [""])[0])))

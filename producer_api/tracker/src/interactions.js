@@ -8,7 +8,8 @@ const marks = (element) => {
   /** @type {Record<string, any>} */
   const found = {};
   for (const name of element.getAttributeNames())
-    if (/^data-hr-/.test(name)) found[name.slice(8).replace(/-/g, "_")] = element.getAttribute(name);
+    if (/^data-hr-/.test(name))
+      found[name.slice(8).replace(/-/g, "_")] = element.getAttribute(name);
   const { event, ...properties } = found;
   return { event_name: event, properties };
 };

@@ -34,6 +34,7 @@ export const masks = ({ options }) => {
     event.url = mask(event.url);
     event.referrer = mask(event.referrer);
     const { properties } = event;
-    if (properties && properties.href) event.properties = { ...properties, href: mask(properties.href) };
+    if (properties && properties.href)
+      event.properties = { ...properties, href: mask(properties.href) };
   };
 };

@@ -11,7 +11,9 @@ const MAX_REMEMBERED = 20;
  */
 export const uuid5 = async (name) => {
   if (!crypto.subtle) return undefined;
-  const namespace = /** @type {string[]} */ (NAMESPACE.match(/../g)).map((byte) => parseInt(byte, 16));
+  const namespace = /** @type {string[]} */ (NAMESPACE.match(/../g)).map((byte) =>
+    parseInt(byte, 16),
+  );
   const input = new Uint8Array([...namespace, ...new TextEncoder().encode(name)]);
   const bytes = new Uint8Array(await crypto.subtle.digest("SHA-1", input));
   bytes[6] = (bytes[6] & 15) | 80;

@@ -73,7 +73,13 @@ export const createQueue = (api, key, log) => {
   let release = () => {};
 
   /** @returns {Events} */
-  const stored = () => new Map(storable(read("localStorage", key) || []));
+  const stored = () => {
+    try {
+      return new Map(storable(read("localStorage", key)));
+    } catch {
+      return new Map(); // there is nothing, or it is damaged
+    }
+  };
   const store = (/** @type {Events} */ all) => write("localStorage", key, storable([...all]));
   const schedule = () => {
     timer = timer || window.setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
@@ -166,7 +172,8 @@ export const createQueue = (api, key, log) => {
   };
   if (stored().size) {
     // One tab at a time.
-    if (navigator.locks) navigator.locks.request(key, { ifAvailable: true }, (lock) => lock && take());
+    if (navigator.locks)
+      navigator.locks.request(key, { ifAvailable: true }, (lock) => lock && take());
     else take();
   }
 

@@ -33,7 +33,10 @@ const isSet = (value) => /^(true)?$/.test(`${value}`);
  * Return properties that were given as such, or as a member next to others.
  * @param {any} [given]
  */
-export const flat = ({ properties, ...rest } = {}) => ({ ...rest, ...properties });
+export const flat = (given) => {
+  const { properties, ...rest } = given || {};
+  return { ...rest, ...properties };
+};
 
 /**
  * JSON has no BigInt, and the server rejects lone surrogates.
@@ -41,7 +44,11 @@ export const flat = ({ properties, ...rest } = {}) => ({ ...rest, ...properties 
  * @param {any} value
  */
 const toJson = (_, value) =>
-  typeof value === "bigint" ? `${value}` : value && value.toWellFormed ? value.toWellFormed() : value;
+  typeof value === "bigint"
+    ? `${value}`
+    : value && value.toWellFormed
+      ? value.toWellFormed()
+      : value;
 
 /**
  * Track a site on this page. `script.js`, which has no plugins, is built without what is labelled
@@ -133,7 +140,7 @@ export const create = (given, plugins = []) => {
     reported = total;
   };
   /** Begin a page view; the time is that since when it is visible. */
-  const enter = (/** @type {any} */ fields, now = performance.now()) => {
+  const enter = (/** @type {any} */ fields = {}, now = performance.now()) => {
     const referrer = cleanUrl(view ? url : page.referrer) || undefined;
     if (view) leave(now);
     url = address();
@@ -154,11 +161,11 @@ export const create = (given, plugins = []) => {
       ...fields,
     });
     // Many applications set the title after the URL. The event is sent a moment later.
-    setTimeout(() => view && (view.title = page.title), TITLE_MS);
+    setTimeout(() => view && (view.title = fields.title || page.title), TITLE_MS);
     PLUGINS: emit("view");
   };
   const follow = () => {
-    if (view && !isManual && address() !== url) enter({});
+    if (view && !isManual && address() !== url) enter();
   };
 
   /** Note that the page is shown or hidden. */
@@ -170,7 +177,7 @@ export const create = (given, plugins = []) => {
       if (view) leave(now);
     }
     setLeaving(!shows);
-    if (shows && !view && !isManual) enter({}, now);
+    if (shows && !view && !isManual) enter(undefined, now);
     clock(now, shows);
   };
 
@@ -206,7 +213,15 @@ export const create = (given, plugins = []) => {
   };
 
   const activate = () => {
-    const context = { track, listen, key, commands, off, options: given, domains: words(given.domains) };
+    const context = {
+      track,
+      listen,
+      key,
+      commands,
+      off,
+      options: given,
+      domains: words(given.domains),
+    };
     PLUGINS: handlers = plugins.map((plugin) => plugin(context));
     listen(page, "visibilitychange", () => toggle());
     listen(window, "pagehide", () => toggle(false));

@@ -95,7 +95,7 @@ def test_calls_of_the_site(chrome: Chrome, pages: Pages) -> None:
         headrace("toString", {big: 10n ** 20n, broken: "\\ud800", emoji: "👩‍🚀", none: null});
         headrace("identify", "u-1", {plan: "pro"});
         headrace("payment", {amount: 9.5, currency: "EUR", provider: "stripe", order_id: "o-1"});
-        headrace("reset"); headrace("after");""")
+        headrace("reset"); headrace("after", null);""")
 
     early, late, odd, after = pages.wait_for("custom_event", 4)
     assert [one["event_name"] for one in (early, late, odd, after)] == [

@@ -4,6 +4,7 @@ from typing import Any
 
 from selenium.webdriver import Chrome
 
+from producer_api.tracker.scripts import NAMES
 from tests.e2e.script.pages import SITE, Event, Page, Pages
 from tests.fixtures.waiting import eventually
 
@@ -146,10 +147,17 @@ def test_without_keepalive_a_beacon_is_sent_at_the_end(chrome: Chrome, pages: Pa
 
 def test_damaged_and_missing_storage_do_no_harm(chrome: Chrome, pages: Pages) -> None:
     """Events are sent without it."""
-    damage = "<script>for (const key of ['queue', 'session']) localStorage[`headrace.shop.${key}`]"
-    pages.pages["/damaged"] = Page(head=f"{damage} = '{{'</script>")
+    keys = "['queue', 'session', 'campaign', 'payments', 'visitor']"
+    values = ["{", "[1]", "5", "null", "[[]]", '{"id": 1}']
+    for number, value in enumerate(values):
+        damage = f"<script>for (const key of {keys}) localStorage[`headrace.shop.${{key}}`]"
+        pages.pages[f"/{number}"] = Page(
+            head=f"{damage} = '{value}'</script>", attributes="data-visitor", script=NAMES[1]
+        )
     pages.pages["/sandboxed"] = Page(headers={"content-security-policy": "sandbox allow-scripts"})
-    for count, path in enumerate(("/damaged", "/sandboxed"), 1):
+    for count, path in enumerate(
+        (*(f"/{number}" for number in range(len(values))), "/sandboxed"), 1
+    ):
         chrome.get(f"{pages.url}{path}")
         assert pages.wait_for("pageview", count)[-1]["url"] == f"{pages.url}{path}"
 

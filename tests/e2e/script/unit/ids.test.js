@@ -15,7 +15,10 @@ test("a payment has the id that the server's uuid5 computes", async () => {
 });
 
 test("a URL names a checkout session of Stripe, or the parameters that the site lists", () => {
-  assert.deepEqual(paymentOf("?session_id=cs_live_1&order_id=7", ["order_id"]), { provider: "stripe", id: "cs_live_1" });
+  assert.deepEqual(paymentOf("?session_id=cs_live_1&order_id=7", ["order_id"]), {
+    provider: "stripe",
+    id: "cs_live_1",
+  });
   assert.deepEqual(paymentOf("?session_id=abc&order_id=7", ["order_id"]), { id: "7" });
   assert.equal(paymentOf("?session_id=abc&order_id=7", []), undefined);
 });

@@ -320,12 +320,20 @@ def test_responses(query: str, body: bytes, expected: bytes) -> None:
 
 
 def test_errors_have_a_status_that_the_client_for_python_reads() -> None:
-    """Also those after which it should send again."""
+    """In errors after which it should send again; others for other clients."""
     reply = respond(post({}), REJECTED)
 
     assert reply.status == 403
     assert json.loads(reply.body) == {"status": 0, "error": "Not registered"}
     assert explain(503, "not_ready", "Wait") == {"status": 0, "error": "Wait"}
+
+
+def test_the_client_for_python_gets_no_error_that_is_permanent() -> None:
+    """It would raise an exception, and send the events again for ever."""
+    reply = respond(post(b"data=x&verbose=1&ip=0"), REJECTED)
+
+    assert reply.status == 200
+    assert json.loads(reply.body) == {"status": 1, "error": "Not registered"}
 
 
 def test_recordings_are_accepted() -> None:
