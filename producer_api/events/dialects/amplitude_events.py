@@ -5,7 +5,7 @@ Every visit begins with a custom event `session_start` and an `$identify`, and e
 and errors are not measured.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from producer_api.events.derive.privacy import CLICK_IDS
@@ -194,5 +194,5 @@ def _product(price: Any, quantity: Any) -> Any:
     """Return the product without binary rounding; the price itself if it is no number."""
     try:
         return str(Decimal(str(price)) * Decimal(str(quantity)))
-    except InvalidOperation:
+    except DecimalException:
         return price

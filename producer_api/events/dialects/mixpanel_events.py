@@ -83,6 +83,8 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     if "url" in event:  # which has more of them
         event.pop("hostname", None)
         event.pop("path", None)
+        # Parts of the URL, in which alone e-mail addresses are masked.
+        pop_members(properties, _REPEATED)
     if screen := pop_fields(properties, _SCREEN):
         event["screen"] = screen
     own = _own_properties(properties)

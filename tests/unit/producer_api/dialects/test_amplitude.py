@@ -204,6 +204,7 @@ def test_types(name: str, kind: str) -> None:
         ({}, {"price": 9.99, "quantity": 2}, "19.98"),
         ({}, {"revenue": 12.5}, 12.5),
         ({"$price": "cheap"}, {}, "cheap"),
+        ({"$price": "1E+999999", "$quantity": "1E+999999"}, {}, "1E+999999"),
         ({"$price": 29, "$quantity": None}, {}, 29),
     ],
 )

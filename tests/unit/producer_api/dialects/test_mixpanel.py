@@ -86,6 +86,15 @@ def test_a_page_view_of_a_server() -> None:
     assert "current_url" in _event("a", current_url=_URL)["properties"]
 
 
+def test_parts_of_the_url_are_no_properties() -> None:
+    """E-mail addresses are masked in the URL only."""
+    parts = {"current_url_search": "?email=ada%40shop.example", "current_url_protocol": "https:"}
+
+    event = _event("$mp_web_page_view", **parts, **{"$current_url": _URL})
+
+    assert not parts.keys() & event.get("properties", {}).keys()
+
+
 @pytest.mark.parametrize(
     ("properties", "visitor_id", "user_id"),
     [
