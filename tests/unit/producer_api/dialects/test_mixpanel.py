@@ -51,6 +51,7 @@ def test_a_page_view_of_a_browser() -> None:
             "$referrer": "https://news.example/",
             "current_page_title": "A",
             "current_domain": "shop.example",
+            "current_url_search": "?b=c",
             "$screen_width": 1920,
             "$screen_height": 1080,
             "distinct_id": "$device:d1",
@@ -72,7 +73,7 @@ def test_a_page_view_of_a_browser() -> None:
         "screen": {"width": 1920, "height": 1080},
         "visitor_id": "d1",
         "properties": {"plan": "pro", "nothing": None},
-        UNMAPPED: {"mp_lib": "web", "utm_source": "of last week"},
+        UNMAPPED: {"mp_lib": "web", "utm_source": "of last week", "current_url_search": "?b=c"},
     }
 
 
