@@ -10,7 +10,7 @@ export interface Options {
   manual?: boolean;
   /** Write to the console what is sent, and what is not. */
   debug?: boolean;
-  /** Send nothing if the browser sends Global Privacy Control or Do Not Track. */
+  /** Full only: send nothing if the browser sends Global Privacy Control or Do Not Track. */
   optOut?: boolean;
   /** Where the session is kept: shared by tabs (default), in one tab, or nowhere. */
   storage?: "localStorage" | "sessionStorage" | "none";

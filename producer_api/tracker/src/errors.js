@@ -1,6 +1,8 @@
 const MAX_STACK = 2048;
 /** Reports of the same message on a page. */
 const MAX_SAME = 5;
+/** Reports of all messages on a page. */
+const MAX_ALL = 100;
 const EXTENSION = /^(chrome|moz|safari(-web)?)-extension:/;
 
 /**
@@ -38,16 +40,20 @@ const describe = (value) => {
 export const errors = ({ track, listen, commands }) => {
   /** @type {Record<string, number>} */
   const counts = {};
+  let all = 0;
   const report = (
     /** @type {any} */ error,
     /** @type {any} */ properties,
     /** @type {string} */ message = "",
     at = Date.now(),
   ) => {
+    if (all >= MAX_ALL) return;
     const fields = errorFields(error, message);
     const same = `${fields.error_name}:${fields.error_message}`;
     counts[same] = (counts[same] || 0) + 1;
-    if (counts[same] <= MAX_SAME) track("error", { ...fields, properties }, at);
+    if (counts[same] > MAX_SAME) return;
+    all += 1;
+    track("error", { ...fields, properties }, at);
   };
 
   listen(window, "error", ({ error, message, filename, lineno, colno, target }) => {

@@ -16,9 +16,11 @@ const marks = (element) => {
 
 /**
  * Report marked elements, downloads and outbound links that are clicked, forms and copies.
- * @param {import("./tracker.js").Context} context
+ * @param {import("./tracker.js").Context["track"]} track
+ * @param {import("./tracker.js").Context["listen"]} listen
+ * @param {string[]} domains More host names of the site.
  */
-export const interactions = ({ track, listen, domains }) => {
+export const interactions = (track, listen, domains) => {
   const click = (/** @type {MouseEvent} */ event) => {
     const find = (/** @type {string} */ selector) =>
       /** @type {any} */ (

@@ -32,6 +32,7 @@ export const masks = ({ options }) => {
   return (name, event) => {
     if (name !== "event" || !event || !names.length) return;
     event.url = mask(event.url);
+    event.path = mask(event.path);
     event.referrer = mask(event.referrer);
     const { properties } = event;
     if (properties && properties.href)

@@ -13,7 +13,7 @@ import { cleanUrl } from "./urls.js";
  * @property {(target: EventTarget, type: string, listener: (event: any) => void) => void} listen
  * @property {Fields} options
  * @property {string[]} off Types and names of events that are not sent.
- * @property {string[]} domains More host names of the site.
+ * @property {() => void} forget Forgets the events that were not sent.
  * @property {(name: string) => string} key Returns a key of the site in storage.
  * @property {Record<string, (first: any, second: any, at: number) => void>} commands
  *
@@ -28,7 +28,7 @@ const TITLE_MS = 90;
 /** @param {unknown} value */
 export const words = (value) => (value ? `${value}`.split(/[\s,]+/) : []);
 /** An attribute without a value is "". @param {unknown} value */
-const isSet = (value) => /^(true)?$/.test(`${value}`);
+export const isSet = (value) => /^(true)?$/.test(`${value}`);
 /**
  * Return properties that were given as such, or as a member next to others.
  * @param {any} [given]
@@ -96,15 +96,14 @@ export const create = (given, plugins = []) => {
 
   /** @type {Plugin} */
   const emit = (name, event) => handlers.forEach((handler) => handler(name, event));
-  const address = () => cleanUrl(location.href) + (hasHash ? location.hash : "");
+  const address = () => cleanUrl(location.href, hasHash);
   const session = createSession(given.storage || "localStorage", key("session"));
-  const [add, setLeaving] = createQueue(given.api, key("queue"), log);
+  const queue = createQueue(given.api.replace(/\/$/, ""), key("queue"), log);
 
   /** @type {(type: string, fields: Fields, at?: number, user?: string) => any} */
   const track = (type, fields, at = Date.now(), user) => {
     if (
       read("localStorage", "headrace_ignore") ||
-      (isSet(given.optOut) && (browser.globalPrivacyControl || browser.doNotTrack > 0)) ||
       off.includes(type) ||
       off.includes(fields.event_name)
     )
@@ -124,7 +123,7 @@ export const create = (given, plugins = []) => {
     };
     PLUGINS: emit("event", event);
     const sent = JSON.parse(JSON.stringify(event, toJson));
-    add(sent);
+    queue.add(sent);
     return sent;
   };
 
@@ -176,7 +175,7 @@ export const create = (given, plugins = []) => {
       PLUGINS: emit("hide");
       if (view) leave(now);
     }
-    setLeaving(!shows);
+    queue.leave(!shows);
     if (shows && !view && !isManual) enter(undefined, now);
     clock(now, shows);
   };
@@ -213,16 +212,10 @@ export const create = (given, plugins = []) => {
   };
 
   const activate = () => {
-    const context = {
-      track,
-      listen,
-      key,
-      commands,
-      off,
-      options: given,
-      domains: words(given.domains),
-    };
-    PLUGINS: handlers = plugins.map((plugin) => plugin(context));
+    PLUGINS: {
+      const context = { track, listen, key, commands, off, options: given, forget: queue.clear };
+      handlers = plugins.map((plugin) => plugin(context));
+    }
     listen(page, "visibilitychange", () => toggle());
     listen(window, "pagehide", () => toggle(false));
     listen(window, "pageshow", ({ persisted }) => {
@@ -244,7 +237,7 @@ export const create = (given, plugins = []) => {
         clock(performance.now(), isShown, true);
         depth = Math.max(depth, scrollY);
       });
-    interactions(context);
+    interactions(track, listen, words(given.domains));
 
     const [navigation] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
     if (!page.hidden) toggle(true, (navigation && navigation.activationStart) || 0);

@@ -4,15 +4,15 @@ const FILES =
   /\.(7z|apk|csv|deb|dmg|docx?|exe|iso|mp[34]|msi|pdf|pkg|pptx?|rar|rpm|t?gz|txt|xlsx?|zip)$/i;
 
 /**
- * Remove the fragment of a URL, and mask query values that contain an e-mail address.
+ * Remove the fragment of a URL unless it is a route, and mask query values with an e-mail address.
  * @param {string} url
+ * @param {boolean} [hasRoute]
  */
-export const cleanUrl = (url) =>
-  url
-    .replace(/#.*/, "")
-    .replace(/([?&][^=&]+=)([^&]+)/g, (pair, start, value) =>
-      EMAIL.test(value) ? start + "***" : pair,
-    );
+export const cleanUrl = (url, hasRoute) =>
+  (hasRoute ? url : url.replace(/#.*/, "")).replace(
+    /([?&][^=&#]+=)([^&#]+)/g,
+    (pair, start, value) => (EMAIL.test(value) ? start + "***" : pair),
+  );
 
 /**
  * Return the type and the name of the event of a link that is a download, or leads to another site;

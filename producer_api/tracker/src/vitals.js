@@ -61,7 +61,10 @@ export const vitals = ({ track }) => {
       const each = (/** @type {PerformanceEntryList} */ entries) => entries.forEach(take);
       const observer = new PerformanceObserver((list) => each(list.getEntries()));
       observer.observe({ type, buffered: true, ...more });
-      flushes.push(() => each(observer.takeRecords()));
+      flushes.push(() => {
+        each(observer.takeRecords());
+        observer.disconnect();
+      });
     } catch {
       // Not supported.
     }

@@ -64,6 +64,61 @@ def test_a_server_that_is_busy_gets_the_event_later(chrome: Chrome, pages: Pages
     assert ids_of(first) == ids_of(second) == ids_of(third)
 
 
+def test_a_server_that_is_busy_for_long_is_left_alone(chrome: Chrome, pages: Pages) -> None:
+    """Also if the delay exceeds that of timers, and other events are added meanwhile."""
+    pages.answers = [(503, {"retry-after": "99999999"}, {})]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    eventually(lambda: stored(chrome), within_seconds=_SECONDS, what="the response is known")
+    # A retry would be due after 100 ms, and timers run in order.
+    chrome.execute_async_script("headrace('more'); setTimeout(arguments[0], 200)")
+
+    assert len(pages.posts) == 1
+
+
+def test_a_response_that_is_no_object_is_accepted(chrome: Chrome, pages: Pages) -> None:
+    """Of something between the page and the server."""
+    pages.answers = [(200, {}, None), (200, {}, [1])]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    for count in (2, 3):
+        chrome.execute_script("headrace('next')")
+        wait_for_posts(pages, count)
+
+    assert [len(post) for post in pages.posts] == [1, 1, 1]
+
+
+def test_an_event_that_is_too_large_harms_no_other(chrome: Chrome, pages: Pages) -> None:
+    """Neither those that are sent, nor those that are stored."""
+    pages.answers = [(503, {"retry-after": "60"}, {})]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    chrome.execute_script("headrace('small'); headrace('large', {text: 'x'.repeat(200000)})")
+    chrome.get("about:blank")
+    chrome.get(f"{pages.url}/next")
+
+    second = wait_for_posts(pages, 2)[1]
+    assert [event["event_name"] for event in second if "event_name" in event] == ["small"]
+
+
+def test_nothing_is_sent_of_earlier_pages_after_an_opt_out(chrome: Chrome, pages: Pages) -> None:
+    """It stays where it is."""
+    pages.answers = [(503, {"retry-after": "60"}, {})]
+    chrome.get(f"{pages.url}/a")
+    wait_for_posts(pages, 1)
+    chrome.get("about:blank")
+    ignore = "<script>localStorage.headrace_ignore = 'yes'</script>"
+    pages.pages["/b"] = Page("<a href='/c'>On</a>", head=ignore)
+    chrome.get(f"{pages.url}/b")
+    chrome.execute_script("headrace('ignored')")
+    chrome.get("about:blank")
+    pages.pages["/c"] = Page(head="<script>delete localStorage.headrace_ignore</script>")
+    chrome.get(f"{pages.url}/c")
+
+    second = wait_for_posts(pages, 2)[1]
+    assert {event["url"] for event in second} == {f"{pages.url}/a", f"{pages.url}/c"}
+
+
 def test_a_rejected_event_is_not_sent_again(chrome: Chrome, pages: Pages) -> None:
     """The next one is."""
     pages.answers = [(403, {}, {"error": "unknown", "code": "unknown_site"})]

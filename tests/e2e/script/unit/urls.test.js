@@ -15,6 +15,13 @@ test("query values that contain an e-mail address are masked, and the fragment i
     assert.equal(cleanUrl(kept), kept);
 });
 
+test("the fragment of a route is kept, and masked like a query", () => {
+  assert.equal(
+    cleanUrl("https://x.example/?a=1#/r?m=a@b.de&n=2", true),
+    "https://x.example/?a=1#/r?m=***&n=2",
+  );
+});
+
 test("a link is a download by its extension, and outbound by its host or scheme", () => {
   const own = ["www.shop.example", "pay.example"];
   const link = (href, isMarked = false) =>
