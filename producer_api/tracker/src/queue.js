@@ -69,6 +69,7 @@ export const createQueue = (api, key, log) => {
   let wait = 1;
   let retryAt = 0;
   let sentAt = 0;
+  /** @type {any} */
   let timer = 0;
   let isLeaving = false;
   let isOpen = false;
@@ -84,7 +85,7 @@ export const createQueue = (api, key, log) => {
   };
   const store = (/** @type {Events} */ all) => write("localStorage", key, storable([...all]));
   const schedule = () => {
-    timer = timer || window.setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
+    timer = timer || setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
   };
 
   const send = async () => {
@@ -185,9 +186,10 @@ export const createQueue = (api, key, log) => {
     leave(isEnd) {
       isLeaving = isEnd;
       schedule();
-      if (!isEnd) return;
-      send();
-      release();
+      if (isEnd) {
+        send();
+        release();
+      }
     },
 
     /** Forget all events. */
