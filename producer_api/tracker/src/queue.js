@@ -69,6 +69,7 @@ export const createQueue = (api, key, log) => {
   let wait = 1;
   let retryAt = 0;
   let sentAt = 0;
+  /** @type {any} */
   let timer = 0;
   let isLeaving = false;
   let isOpen = false;
@@ -83,11 +84,8 @@ export const createQueue = (api, key, log) => {
     }
   };
   const store = (/** @type {Events} */ all) => write("localStorage", key, storable([...all]));
-  /** @type {(restarts?: unknown) => void} */
-  const schedule = (restarts) => {
-    if (timer && !restarts) return;
-    clearTimeout(timer);
-    timer = window.setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
+  const schedule = () => {
+    timer = timer || setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
   };
 
   const send = async () => {
@@ -177,9 +175,8 @@ export const createQueue = (api, key, log) => {
       }
       isOpen = true;
       if (events.size < MAX_EVENTS && nextBatch([event]).length) events.set(event.event_id, event);
-      // A view waits for its title, which can change a moment later.
       if (isLeaving) send();
-      else schedule(event.title);
+      else schedule();
     },
 
     /**
@@ -189,9 +186,10 @@ export const createQueue = (api, key, log) => {
     leave(isEnd) {
       isLeaving = isEnd;
       schedule();
-      if (!isEnd) return;
-      send();
-      release();
+      if (isEnd) {
+        send();
+        release();
+      }
     },
 
     /** Forget all events. */

@@ -22,7 +22,6 @@ import { cleanUrl } from "./urls.js";
  * and, before that, when the page is hidden.
  */
 
-/** Less than the time for which the queue gathers events. */
 const TITLE_MS = 90;
 
 /** @param {unknown} value */
@@ -80,6 +79,8 @@ export const create = (given, plugins = []) => {
 
   /** The page view; undefined before the page is shown. @type {any} */
   let view;
+  /** The view until it is sent. @type {any} */
+  let pending;
   /** The URL of the view. */
   let url = "";
   let clock = createClock();
@@ -123,13 +124,27 @@ export const create = (given, plugins = []) => {
     };
     PLUGINS: emit("event", event);
     const sent = JSON.parse(JSON.stringify(event, toJson));
-    queue.add(sent);
+    if (type !== "pageview") queue.add(sent);
     return sent;
   };
 
+  /**
+   * Send the view a moment after it began, or at its end. Many applications set the title after the
+   * URL, and to read sizes before would make the browser compute the layout twice.
+   */
+  const finish = (/** @type {any} */ begun) => {
+    if (!begun || begun !== pending) return;
+    const { width, height } = screen;
+    begun.screen = { width, height, viewport_width: innerWidth, viewport_height: innerHeight };
+    begun.title = begun.title || page.title;
+    queue.add(begun);
+    pending = 0;
+  };
   const leave = (/** @type {number} */ now) => {
+    finish(pending);
     PLUGINS: emit("leave");
     const total = clock(now, isShown);
+    depth = Math.max(depth, scrollY);
     const scroll = Math.round((100 * (depth + innerHeight)) / page.documentElement.scrollHeight);
     if (total > reported)
       track("pageleave", {
@@ -139,28 +154,20 @@ export const create = (given, plugins = []) => {
     reported = total;
   };
   /** Begin a page view; the time is that since when it is visible. */
-  const enter = (/** @type {any} */ fields = {}, now = performance.now()) => {
+  const enter = (/** @type {any} */ fields, now = performance.now()) => {
     const referrer = cleanUrl(view ? url : page.referrer) || undefined;
     if (view) leave(now);
     url = address();
     clock = createClock();
     clock(now, isShown);
     reported = -1;
-    depth = scrollY;
-    view = track("pageview", {
+    depth = 0;
+    view = pending = track("pageview", {
       referrer,
-      title: page.title,
-      screen: {
-        width: screen.width,
-        height: screen.height,
-        viewport_width: innerWidth,
-        viewport_height: innerHeight,
-      },
       properties: browser.webdriver ? { automation: true } : undefined,
       ...fields,
     });
-    // Many applications set the title after the URL. The event is sent a moment later.
-    setTimeout(() => view && (view.title = fields.title || page.title), TITLE_MS);
+    setTimeout(finish, TITLE_MS, view);
     PLUGINS: emit("view");
   };
   const follow = (/** @type {number} */ now = performance.now()) => {
@@ -213,7 +220,8 @@ export const create = (given, plugins = []) => {
 
   const activate = () => {
     PLUGINS: {
-      const context = { track, listen, key, commands, off, options: given, forget: queue.clear };
+      const forget = () => ((pending = 0), queue.clear());
+      const context = { track, listen, key, commands, off, options: given, forget };
       handlers = plugins.map((plugin) => plugin(context));
     }
     // The time of an event, not that of its listeners: the page can be busy.
@@ -234,9 +242,9 @@ export const create = (given, plugins = []) => {
       };
     }
     for (const type of ["scroll", "keydown", "pointerdown"])
-      listen(window, type, () => {
-        clock(performance.now(), isShown, true);
+      listen(window, type, ({ timeStamp }) => {
         depth = Math.max(depth, scrollY);
+        clock(timeStamp, isShown, true);
       });
     interactions(track, listen, words(given.domains));
 

@@ -53,6 +53,38 @@ def test_the_title_is_that_of_a_moment_later(chrome: Chrome, pages: Pages) -> No
     assert pages.wait_for("pageview", 2)[1]["title"] == "A"
 
 
+def test_a_view_is_sent_with_its_title_although_other_events_wait(
+    chrome: Chrome, pages: Pages
+) -> None:
+    """They do not take it along."""
+    chrome.get(f"{pages.url}/app")
+    pages.wait_for("pageview")
+    chrome.execute_script(
+        """headrace("before");
+        setTimeout(() => history.pushState({}, "", "/app/a"), 60);
+        setTimeout(() => { document.title = "A"; }, 130);"""
+    )
+
+    assert pages.wait_for("pageview", 2)[1]["title"] == "A"
+
+
+def test_the_start_of_a_page_does_not_wait_for_its_layout(chrome: Chrome, pages: Pages) -> None:
+    """Sizes and positions are read later: of a large page, they take the time of a long task."""
+    pages.pages["/"] = Page(
+        head="""<script>early = []; for (const name of ["scrollY", "innerWidth", "innerHeight"]) {
+        const {get} = Object.getOwnPropertyDescriptor(window, name);
+        Object.defineProperty(window, name, {get() {
+          if (document.currentScript) early.push(name);
+          return get.call(window);
+        }}) }</script>"""
+    )
+    chrome.get(pages.url)
+
+    (view,) = pages.wait_for("pageview")
+    assert chrome.execute_script("return early") == []
+    assert view["screen"]["viewport_width"] == chrome.execute_script("return innerWidth")
+
+
 @pytest.mark.parametrize(("attributes", "views"), [("", 1), ("data-hash", 3)])
 def test_fragments_are_views_by_option(
     chrome: Chrome, pages: Pages, attributes: str, views: int
