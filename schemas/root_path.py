@@ -18,7 +18,7 @@ RESERVED = frozenset(
         # Endpoints of other systems' clients.
         *("2", "array", "batch", "beacon", "capture", "com.snowplowanalytics.snowplow", "count"),
         *("decide", "e", "engage", "flags", "groups", "i", "import", "matomo.php", "piwik.php"),
-        *("record", "s", "sourceConfig", "track", "v1"),
+        *("pixel", "record", "s", "sourceConfig", "track", "v1"),
     }
 )
 

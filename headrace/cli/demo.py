@@ -23,11 +23,24 @@ def demo(
     to: ToOption = None,
     data_dir: TargetDataDirOption = None,
     site_id: Annotated[str, typer.Option(help="The site_id of all events.")] = "demo",
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser",
+            help="Visit a small site that has the tag in a real browser (Chromium or Chrome), "
+            "instead of sending events.",
+        ),
+    ] = False,
 ) -> None:
     """Simulate visitors of a web shop: page views, errors, payments and more.
 
-    Events are marked as simulated, in `user_agent` and by the property `simulated`.
+    Events are marked as simulated, in `user_agent` and by the property `simulated`; with --browser,
+    in `user_agent` only.
     """
+    if browser:
+        site = checked_site(site_id) or site_id
+        _browse(base_url(to, data_dir), site, has_limits=bool(rate or events))
+        return
     import asyncio
 
     from rich.console import Console
@@ -56,3 +69,31 @@ def demo(
     finally:
         if report.sent:
             table_console().print(report.table())
+
+
+def _browse(base: str, site_id: str, *, has_limits: bool) -> None:
+    """Visit the demo site in a browser until Ctrl-C."""
+    import asyncio
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from headrace.errors import UsageError
+    from headrace.traffic.browser.run import browse
+
+    if has_limits:
+        raise UsageError("--rate and --events cannot be used with --browser")
+    console = Console(stderr=True)
+
+    def announce(url: str) -> None:
+        console.print(f"The demo site is {url}: visit it, too. Ctrl-C ends it.", soft_wrap=True)
+
+    try:
+        with console.status("the first visitors are on their way") as status:
+
+            def show(text: str) -> None:
+                status.update(Text(f"A visitor {text}"))
+
+            asyncio.run(browse(base, site_id, announce, show))
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)

@@ -19,7 +19,7 @@ for (const name of ["script.js", "script.full.js"]) {
   const { code } = await minify(bundle.outputFiles[0].text, {
     ecma: 2019,
     module: true,
-    compress: { passes: 3, inline: 0, reduce_funcs: false, unsafe_arrows: true },
+    compress: { passes: 3, inline: 0, keep_fargs: false, reduce_funcs: false, unsafe_arrows: true },
     format: { ascii_only: true, wrap_func_args: false },
   });
   // Its names are not the page's.

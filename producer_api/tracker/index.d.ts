@@ -10,7 +10,7 @@ export interface Options {
   manual?: boolean;
   /** Write to the console what is sent, and what is not. */
   debug?: boolean;
-  /** Send nothing if the browser sends Global Privacy Control or Do Not Track. */
+  /** Full only: send nothing if the browser sends Global Privacy Control or Do Not Track. */
   optOut?: boolean;
   /** Where the session is kept: shared by tabs (default), in one tab, or nowhere. */
   storage?: "localStorage" | "sessionStorage" | "none";
@@ -41,8 +41,15 @@ export interface Payment {
 }
 
 export interface Tracker {
-  (name: "pageview", fields?: { url?: string; path?: string; title?: string; properties?: Properties }): void;
-  (name: "identify", user: string | { user_id: string; [trait: string]: unknown }, traits?: Properties): void;
+  (
+    name: "pageview",
+    fields?: { url?: string; path?: string; title?: string; properties?: Properties },
+  ): void;
+  (
+    name: "identify",
+    user: string | { user_id: string; [trait: string]: unknown },
+    traits?: Properties,
+  ): void;
   (name: "payment", payment: Payment): void;
   /** Full only: an error that the page handled. */
   (name: "error", error: unknown, properties?: Properties): void;

@@ -4,7 +4,8 @@ import { SHOWN_ALERTS, addAlerts, clearAlerts } from "./alerts.js";
 import { byId, clock, create, server, setText } from "./dom.js";
 import { askForToken, lockedReason, rememberOpened } from "./locked.js";
 import { clearLatest, showLive } from "./now.js";
-import { example, hasEvents, showInvalid, showUnknown } from "./unknown.js";
+import { showFirstEvent, showInstallation, showTagDialog } from "./tag.js";
+import { hasEvents, showInvalid, showUnknown } from "./unknown.js";
 
 const RETRY_MS = 2000;
 const REFRESH_SITES_MS = 30000;
@@ -18,11 +19,14 @@ let current = null;
 let sites = [];
 let retryTimer = null;
 let receivedAt = null;
+// Whether the page has waited for the first event of the site.
+let isNew = false;
 // The time until which the counters are complete, if they are stalled.
 let stalledSince = null;
 
 function show(id) {
   for (const main of document.querySelectorAll("main")) main.hidden = main.id !== id;
+  byId("show-tag").hidden = id !== "now";
 }
 
 function setState(name, text) {
@@ -55,6 +59,10 @@ function watch(site) {
     const counters = JSON.parse(event.data);
     stalledSince = counters.stalled_since && new Date(counters.stalled_since);
     showLive(counters);
+    if (isNew && counters.latest.length) {
+      isNew = false;
+      showFirstEvent(counters.latest.at(-1));
+    }
     onOpen();
   });
   alerts.addEventListener("alert", (event) => addAlerts([JSON.parse(event.data)], true));
@@ -139,6 +147,7 @@ async function open(site) {
   }
   if (failed === undefined) {
     setState("live", "Waiting");
+    isNew = true;
     showUnknown(site, others);
     show("unknown");
   } else setLost();
@@ -147,8 +156,8 @@ async function open(site) {
 
 function showEmpty() {
   setState("live", "Waiting");
-  setText(byId("example"), example("my-site"));
-  setText(byId("demo"), `headrace demo --to ${server}`);
+  isNew = true;
+  showInstallation();
   show("empty");
 }
 
@@ -176,10 +185,12 @@ function onSelect() {
   url.searchParams.set("site", byId("site").value);
   history.replaceState(null, "", url);
   localStorage.setItem(SELECTED_SITE, byId("site").value);
+  isNew = false;
   open(byId("site").value);
 }
 
 byId("site").addEventListener("change", onSelect);
+byId("show-tag").addEventListener("click", () => showTagDialog(current));
 setInterval(refreshSites, REFRESH_SITES_MS);
 // Hidden tabs close their streams: browsers limit the connections to a host.
 document.addEventListener("visibilitychange", () => {

@@ -130,8 +130,12 @@ export function clearLatest() {
   latest = new Map();
 }
 
+const eventName = (type) => EVENT_NAMES[type]?.[0] ?? type;
+
+export const describeEvent = (event) => `${eventName(event.type)} ${event.detail}`.trim();
+
 function newEvent(event, fresh) {
-  const name = EVENT_NAMES[event.type]?.[0] ?? event.type;
+  const name = eventName(event.type);
   return create("li", fresh ? { class: "fresh" } : {},
     create("time", { datetime: event.at }, clock(new Date(event.at), true)),
     create("span", { class: "type", "data-type": event.type }, name),

@@ -1,12 +1,7 @@
 // The message for a site in the URL that has no events or an invalid name.
 
 import { byId, linkSites, server, setText } from "./dom.js";
-
-export function example(site) {
-  return `curl ${server}/api/event \\\n`
-    + `  -d '{"type":"pageview",\n       "site_id":"${site}",\n`
-    + `       "session_id":"s1",\n       "path":"/hello"}'`;
-}
+import { showTag } from "./tag.js";
 
 // Returns whether a site has events in the last 30 minutes, or visits; or the failed response.
 export async function hasEvents(site, get) {
@@ -21,11 +16,10 @@ export async function hasEvents(site, get) {
 
 export function showUnknown(site, others) {
   setText(byId("unknown-title"), `No events from “${site}” yet`);
-  setText(byId("unknown-why"), "Is this the site_id that your tracker sends? "
-    + "The dashboard appears as soon as its first event arrives.");
+  setText(byId("unknown-why"), "Is this the site_id that your pages send?");
   linkSites(byId("unknown-sites"), others);
   byId("unknown-begin").hidden = false;
-  setText(byId("unknown-example"), example(site));
+  showTag(byId("unknown-begin").querySelector(".place"), site);
 }
 
 export function showInvalid(site, others) {

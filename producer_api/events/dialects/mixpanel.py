@@ -11,13 +11,14 @@ Pages that are hidden send their queue by beacon, and again from the next page, 
 from typing import Any
 
 from producer_api.events.dialects.decoding import (
+    batch_of,
     form,
     json_of,
     json_or_base64,
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND, as_list
+from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.mixpanel_events import event_of, group_of, profile_of
 from producer_api.events.dialects.model import (
     PIXEL,
@@ -57,10 +58,11 @@ def translate_groups(request: Request) -> list[Event]:
 def _updates(request: Request) -> list[Any]:
     body = unpacked(request.body)
     if _NDJSON in request.headers.get(b"content-type", b""):
-        return [json_of(line) for line in body.splitlines() if line.strip()]
+        lines = batch_of([line for line in body.splitlines() if line.strip()])
+        return [json_of(line) for line in lines]
     if body.lstrip()[:1] in _OF_JSON:
-        return as_list(json_of(body))
-    return as_list(json_or_base64(form(request).get("data", "")))
+        return batch_of(json_of(body))
+    return batch_of(json_or_base64(form(request).get("data", "")))
 
 
 def _sent_at(request: Request) -> Any:
@@ -73,19 +75,24 @@ def is_mixpanel(request: Request) -> bool:
 
 
 def respond(request: Request, outcome: Outcome) -> Reply:
-    """Return 1, or the JSON that says so; of rejected events, the first error."""
-    for result in outcome.results:
-        if result["status"] != "accepted":
-            status = max(outcome.status, _BAD_REQUEST)
-            return json_reply(explain(status, result["code"], result["error"]), status)
+    """Return 1, or the JSON that says so; of rejected events, the first error.
+
+    The client for Python would raise an exception for an error, in what the site does, and send the
+    events again for ever: they count as accepted.
+    """
     parameters = request.parameters
+    error = next((result for result in outcome.results if result["status"] != "accepted"), None)
+    if "verbose" not in parameters and form(request).get("verbose") == "1":
+        return json_reply({"status": 1, "error": error and error["error"]})
+    if error:
+        status = max(outcome.status, _BAD_REQUEST)
+        return json_reply(explain(status, error["code"], error["error"]), status)
     if parameters.get("img") == "1":
         return PIXEL
     if parameters.get("strict") == "1":
         records = {"num_records_imported": len(outcome.results)}
         return json_reply({"code": 200, "status": "OK", **records})
-    # Python sends this parameter in its form.
-    if (parameters.get("verbose") or form(request).get("verbose")) == "1":
+    if parameters.get("verbose") == "1":
         return json_reply({"status": 1, "error": None})
     return Reply(200, b"1", "text/plain; charset=utf-8")
 

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from producer_api.events.dialects.decoding import (
+    batch_of,
     form,
     json_of,
     json_or_base64,
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND, as_list, as_object
+from producer_api.events.dialects.members import MILLISECOND, as_object
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,
@@ -67,7 +68,7 @@ def translate(request: Request) -> list[Event]:
     body = _body(request)
     batch = as_object(body) if not isinstance(body, list) else {"batch": body}
     site_id = batch.get("api_key") or batch.get("token") or request.parameters.get("token")
-    sent = as_list(batch.get("batch")) if "batch" in batch else [batch]
+    sent = batch_of(batch.get("batch")) if "batch" in batch else [batch]
     sent_at = batch.pop("sent_at", None) or _query_time(request)
     if batch.get("historical_migration"):
         sent_at = None  # the events are old, and their times exact
@@ -130,6 +131,7 @@ def respond_recording(_: Request, __: Outcome) -> Reply:
 
 
 _EVENTS = ("/e", "/i/v0/e", "/capture", "/i/v0/ai/batch")
+_DEFINITIONS = ("/flags/definitions", "/api/feature_flag/local_evaluation")
 _BOTH = ("GET", "POST")
 
 POSTHOG = Dialect(
@@ -140,7 +142,7 @@ POSTHOG = Dialect(
         Endpoint("/batch", translate, respond, matches=is_posthog_batch),
         *(Endpoint(path, no_events, respond_recording) for path in ("/s", "/i/v0/s")),
         *(Endpoint(path, no_events, respond_flags, _BOTH) for path in ("/flags", "/decide")),
-        Endpoint("/flags/definitions", no_events, respond_definitions, ("GET",)),
+        *(Endpoint(path, no_events, respond_definitions, ("GET",)) for path in _DEFINITIONS),
         Endpoint("/array/{key}/config", no_events, respond_config, ("GET",)),
         Endpoint("/array/{key}/config.js", no_events, respond_config_script, ("GET",)),
     ),

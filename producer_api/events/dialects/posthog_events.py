@@ -11,18 +11,19 @@
 from typing import Any
 
 from producer_api.events.derive.privacy import CLICK_IDS
-from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.members import (
     SECOND,
     as_object,
     payment_of,
     pop_fields,
     pop_members,
+    unmapped,
     without_nulls,
 )
 from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.posthog_exceptions import error_of
 from producer_api.events.dialects.values import iso_time
+from producer_api.events.fields import UTM
 
 _TYPES = {
     "$pageview": "pageview",
@@ -57,21 +58,24 @@ _SCREEN = {
     "$viewport_width": "viewport_width",
     "$viewport_height": "viewport_height",
 }
-_UTM = ("source", "medium", "campaign", "term", "content")
-_ENTRY = "$session_entry_"
+_UTM = {f"$session_entry_utm_{field}": field for field in UTM}
+_CLICK_IDS = {f"$session_entry_{name}": name for name in CLICK_IDS}
 _VITALS = ("LCP", "CLS", "FCP", "INP", "TTFB")
 #: What an event of the client itself is about.
-_OF_THE_EVENT = (
-    *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
-    *("$selected_content", "$copy_type", "$heatmap_data"),
-    *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
-    *("$group_type", "$group_key", "$group_set"),
+_OF_THE_EVENT = frozenset(
+    {
+        *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
+        *("$selected_content", "$copy_type"),
+        *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
+        *("$group_type", "$group_key", "$group_set"),
+    }
 )
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),
     *("gad_source", "gclsrc", "mc_cid", "qclid", "oppref", "bfcid", "irclid", "_kx"),
 }
+_NOTHING: frozenset[str] = frozenset()
 _DIRECT = "$direct"
 
 
@@ -90,8 +94,10 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
         **_page(name, properties),
     }
     event |= _content(name, outer, properties)
-    event[UNMAPPED] = without_nulls({**properties, **outer})
-    leave = _leave(event)
+    if "$set_once" in outer:  # of which a browser sends all names
+        outer["$set_once"] = without_nulls(as_object(outer["$set_once"])) or None
+    leave = _leave(event, properties)
+    event |= unmapped(properties, outer)
     return [leave, event] if leave else [event]
 
 
@@ -151,11 +157,9 @@ def _page(name: str, properties: dict[str, Any]) -> Event:
         page["title"] = properties.pop("title", None)
     if screen := pop_fields(properties, _SCREEN):
         page["screen"] = screen
-    utm = {field: properties.pop(f"{_ENTRY}utm_{field}", None) for field in _UTM}
-    clicks = {field: properties.pop(f"{_ENTRY}{field}", None) for field in CLICK_IDS}
-    if any(utm.values()):
+    if utm := pop_fields(properties, _UTM):
         page["utm"] = utm
-    if any(clicks.values()):
+    if clicks := pop_fields(properties, _CLICK_IDS):
         page["ad_click_ids"] = clicks
     return page
 
@@ -168,6 +172,8 @@ def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Ev
     event: Event = {"type": kind, "properties": own}
     if name == "$autocapture":
         event["type"] = _type_of_interaction(own)
+    if event["type"] == "external_link":
+        own["url"] = own["$external_click_url"]
     if kind == "custom_event":
         event["event_name"] = name
     if event["type"] == "button_click":
@@ -191,11 +197,11 @@ def _type_of_interaction(own: dict[str, Any]) -> str:
 
 def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     """Remove and return what the site said, or an event of the client is about."""
+    of_client = _OF_THE_BROWSER if is_browser else _NOTHING
     names = [
         name
         for name in members
-        if name in _OF_THE_EVENT
-        or (not name.startswith("$") and not (is_browser and name in _OF_THE_BROWSER))
+        if (name in _OF_THE_EVENT if name[:1] == "$" else name not in of_client)
     ]
     return pop_members(members, names)
 
@@ -204,7 +210,7 @@ def _traits(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     """Remove and return traits of the user; what a browser knows of the first visit stays."""
     once = as_object(members.pop("$set_once", None))
     traits = _pop_own(once, is_browser)
-    members["$set_once"] = once or None
+    members["$set_once"] = without_nulls(once) or None
     return traits | as_object(members.pop("$set", None))
 
 
@@ -222,15 +228,14 @@ def _vitals(properties: dict[str, Any]) -> dict[str, Any]:
     return vitals
 
 
-def _leave(event: Event) -> Event | None:
+def _leave(event: Event, properties: dict[str, Any]) -> Event | None:
     """Return the leave that a page view also reports; write that of a leave to itself."""
-    unmapped = event[UNMAPPED]
-    seconds = unmapped.get("$prev_pageview_duration")
+    seconds = properties.get("$prev_pageview_duration")
     if not isinstance(seconds, int | float) or event["type"] not in ("pageview", "pageleave"):
         return None
-    del unmapped["$prev_pageview_duration"]
-    path = unmapped.pop("$prev_pageview_pathname", None)
-    scroll = unmapped.pop("$prev_pageview_max_scroll_percentage", None)
+    del properties["$prev_pageview_duration"]
+    path = properties.pop("$prev_pageview_pathname", None)
+    scroll = properties.pop("$prev_pageview_max_scroll_percentage", None)
     ids = ("site_id", "visitor_id", "user_id", "session_id", "timestamp", "sent_at", "user_agent")
     left = event
     if event["type"] == "pageview":

@@ -12,7 +12,11 @@ export const campaignOf = (query) => {
   /** @type {Record<string, Record<string, string>>} */
   const found = {};
   const values = new URLSearchParams(query);
-  const put = (/** @type {string} */ field, /** @type {string} */ name, /** @type {string} */ value) => {
+  const put = (
+    /** @type {string} */ field,
+    /** @type {string} */ name,
+    /** @type {string} */ value,
+  ) => {
     if (value) found[field] = { ...found[field], [name]: value.slice(0, 512) };
   };
   put("utm", "source", values.get("ref") || values.get("source") || "");

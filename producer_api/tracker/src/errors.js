@@ -1,6 +1,8 @@
 const MAX_STACK = 2048;
 /** Reports of the same message on a page. */
 const MAX_SAME = 5;
+/** Reports of all messages on a page. */
+const MAX_ALL = 100;
 const EXTENSION = /^(chrome|moz|safari(-web)?)-extension:/;
 
 /**
@@ -13,7 +15,10 @@ export const errorFields = (error, message) => {
   return {
     error_name: `${(isError && error.name) || "Error"}`,
     // The browser's message about what is no error has a prefix, such as "Uncaught".
-    error_message: (isError ? error.message : (error == null && message) || describe(error)).slice(0, 1024),
+    error_message: (isError ? error.message : (error == null && message) || describe(error)).slice(
+      0,
+      1024,
+    ),
     error_stack: (isError && `${error.stack || ""}`.slice(0, MAX_STACK)) || undefined,
   };
 };
@@ -35,16 +40,20 @@ const describe = (value) => {
 export const errors = ({ track, listen, commands }) => {
   /** @type {Record<string, number>} */
   const counts = {};
+  let all = 0;
   const report = (
     /** @type {any} */ error,
     /** @type {any} */ properties,
     /** @type {string} */ message = "",
     at = Date.now(),
   ) => {
+    if (all >= MAX_ALL) return;
     const fields = errorFields(error, message);
     const same = `${fields.error_name}:${fields.error_message}`;
     counts[same] = (counts[same] || 0) + 1;
-    if (counts[same] <= MAX_SAME) track("error", { ...fields, properties }, at);
+    if (counts[same] > MAX_SAME) return;
+    all += 1;
+    track("error", { ...fields, properties }, at);
   };
 
   listen(window, "error", ({ error, message, filename, lineno, colno, target }) => {
@@ -53,7 +62,11 @@ export const errors = ({ track, listen, commands }) => {
     // The browser hides errors of scripts from other origins without CORS.
     const cross_origin = (!error && /^Script error/.test(message)) || undefined;
     const source = (filename || "").replace(/[?#].*/, "") || undefined;
-    report(error, { source, line: lineno || undefined, column: colno || undefined, cross_origin }, message);
+    report(
+      error,
+      { source, line: lineno || undefined, column: colno || undefined, cross_origin },
+      message,
+    );
   });
   listen(window, "unhandledrejection", ({ reason }) => {
     if (!(reason && EXTENSION.test((/[a-z-]+:\/\/\S+/.exec(reason.stack) || [""])[0])))

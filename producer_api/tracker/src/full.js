@@ -7,4 +7,14 @@ import { status } from "./status.js";
 import { vitals } from "./vitals.js";
 
 /** What `script.full.js` has on top of `script.js`. */
-export const full = [consent, visitor, campaign, masks, missingPages, payments, errors, vitals, status];
+export const full = [
+  consent,
+  visitor,
+  campaign,
+  masks,
+  missingPages,
+  payments,
+  errors,
+  vitals,
+  status,
+];

@@ -8,16 +8,19 @@ const marks = (element) => {
   /** @type {Record<string, any>} */
   const found = {};
   for (const name of element.getAttributeNames())
-    if (/^data-hr-/.test(name)) found[name.slice(8).replace(/-/g, "_")] = element.getAttribute(name);
+    if (/^data-hr-/.test(name))
+      found[name.slice(8).replace(/-/g, "_")] = element.getAttribute(name);
   const { event, ...properties } = found;
   return { event_name: event, properties };
 };
 
 /**
  * Report marked elements, downloads and outbound links that are clicked, forms and copies.
- * @param {import("./tracker.js").Context} context
+ * @param {import("./tracker.js").Context["track"]} track
+ * @param {import("./tracker.js").Context["listen"]} listen
+ * @param {string[]} domains More host names of the site.
  */
-export const interactions = ({ track, listen, domains }) => {
+export const interactions = (track, listen, domains) => {
   const click = (/** @type {MouseEvent} */ event) => {
     const find = (/** @type {string} */ selector) =>
       /** @type {any} */ (

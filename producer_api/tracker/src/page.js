@@ -13,7 +13,8 @@ export const run = (plugins) => {
   const sites = stub.sites || {};
   const make = (/** @type {any} */ options) =>
     (sites[options.site] =
-      sites[options.site] || create({ api: tag.src.replace(/\/[^/]*$/, ""), ...options }, plugins));
+      sites[options.site] ||
+      create({ api: tag.src.replace(/\/[^/]*$/, ""), ...tag.dataset, ...options }, plugins));
   const tracker = make(tag.dataset);
   if (stub.sites) return;
   page.headrace = Object.assign(tracker, { create: make, sites });

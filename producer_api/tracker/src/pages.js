@@ -32,8 +32,10 @@ export const masks = ({ options }) => {
   return (name, event) => {
     if (name !== "event" || !event || !names.length) return;
     event.url = mask(event.url);
+    event.path = mask(event.path);
     event.referrer = mask(event.referrer);
     const { properties } = event;
-    if (properties && properties.href) event.properties = { ...properties, href: mask(properties.href) };
+    if (properties && properties.href)
+      event.properties = { ...properties, href: mask(properties.href) };
   };
 };

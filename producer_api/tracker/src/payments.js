@@ -11,7 +11,9 @@ const MAX_REMEMBERED = 20;
  */
 export const uuid5 = async (name) => {
   if (!crypto.subtle) return undefined;
-  const namespace = /** @type {string[]} */ (NAMESPACE.match(/../g)).map((byte) => parseInt(byte, 16));
+  const namespace = /** @type {string[]} */ (NAMESPACE.match(/../g)).map((byte) =>
+    parseInt(byte, 16),
+  );
   const input = new Uint8Array([...namespace, ...new TextEncoder().encode(name)]);
   const bytes = new Uint8Array(await crypto.subtle.digest("SHA-1", input));
   bytes[6] = (bytes[6] & 15) | 80;
@@ -61,7 +63,7 @@ export const payments = ({ track, options, key, commands }) => {
   const remember = (/** @type {string[]} */ names) =>
     write(area, key("payments"), (paid = [...paid, ...names].slice(-MAX_REMEMBERED)));
 
-  commands.payment = async (given, _, at) => {
+  const pay = async (/** @type {any} */ given, /** @type {number} */ at) => {
     const { amount, currency, ...properties } = flat(given);
     const { provider = found && found.provider, ...rest } = properties;
     const id = rest.order_id || rest.transaction_id || (found && found.id);
@@ -72,6 +74,11 @@ export const payments = ({ track, options, key, commands }) => {
     const event_id = name ? await uuid5(name) : undefined;
     const fields = { amount, currency, provider, properties: rest };
     if (track("payment", event_id ? { ...fields, event_id } : fields, at)) remember(names);
+  };
+
+  commands.payment = (given, _, at) => {
+    // Such as properties that are no JSON.
+    pay(given, at).catch(() => {});
   };
 
   return (hook) => {

@@ -12,6 +12,8 @@ const MAX_EVENTS = 1000;
 const MAX_BODY = 60 * 1024;
 const MAX_BATCH = 100;
 const TIMEOUT_MS = 15e3;
+/** Timers overflow after 24 days. */
+const MAX_WAIT_S = 3600;
 const SLOW_MS = 3e3;
 /** Events of this long go into one request. */
 const GATHER_MS = 100;
@@ -57,7 +59,6 @@ export const isRetriable = (status, result) =>
  * @param {string} api The base of the API's paths.
  * @param {string} key The key in localStorage.
  * @param {(...words: unknown[]) => void} log
- * @returns The functions that add an event, and that begin (true) and end the end of the page.
  */
 export const createQueue = (api, key, log) => {
   /** What has no final response yet. @type {Events} */
@@ -70,10 +71,17 @@ export const createQueue = (api, key, log) => {
   let sentAt = 0;
   let timer = 0;
   let isLeaving = false;
+  let isOpen = false;
   let release = () => {};
 
   /** @returns {Events} */
-  const stored = () => new Map(storable(read("localStorage", key) || []));
+  const stored = () => {
+    try {
+      return new Map(storable(read("localStorage", key)));
+    } catch {
+      return new Map(); // there is nothing, or it is damaged
+    }
+  };
   const store = (/** @type {Events} */ all) => write("localStorage", key, storable([...all]));
   const schedule = () => {
     timer = timer || window.setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
@@ -82,10 +90,10 @@ export const createQueue = (api, key, log) => {
   const send = async () => {
     const now = Date.now();
     timer = 0;
-    if (isLeaving) store(new Map([...stored(), ...events]));
+    if (isLeaving && events.size) store(new Map([...stored(), ...events]));
+    if (now < retryAt) return schedule();
     // At the end of a page, a request does not wait for the one before, unless the host is slow.
-    if (isLeaving ? now < retryAt : inFlight.size) return;
-    if (inFlight.size && now > sentAt + SLOW_MS) return;
+    if (inFlight.size && (!isLeaving || now > sentAt + SLOW_MS)) return;
     const batch = nextBatch([...events.values()].filter((event) => !inFlight.has(event)));
     if (!batch.length) return release();
     sentAt = now;
@@ -106,8 +114,11 @@ export const createQueue = (api, key, log) => {
     /** @type {{results?: any[]}} */
     let answer = {};
     try {
-      if (isLeaving && !("keepalive" in Request.prototype)) navigator.sendBeacon(url, body);
-      else {
+      if (isLeaving && !("keepalive" in Request.prototype)) {
+        navigator.sendBeacon(url, body);
+        // There is no response: the next page sends them again.
+        seconds = MAX_WAIT_S;
+      } else {
         // Without a content type, a string is text/plain, which needs no preflight.
         const response = await fetch(url, {
           method: "POST",
@@ -119,7 +130,7 @@ export const createQueue = (api, key, log) => {
         });
         status = response.status;
         seconds = +(/** @type {any} */ (response.headers.get("retry-after")));
-        answer = await response.json();
+        answer = (await response.json()) || {};
       }
     } catch {
       // No response, or one of something between here and the server.
@@ -129,6 +140,7 @@ export const createQueue = (api, key, log) => {
     const { results = [] } = answer;
     let hasFailed = false;
     batch.forEach((event, index) => {
+      if (!events.has(event.event_id)) return;
       if (isRetriable(status, results[index])) {
         all.set(event.event_id, event);
         hasFailed = true;
@@ -139,23 +151,8 @@ export const createQueue = (api, key, log) => {
     });
     store(all);
     wait = hasFailed ? Math.min(60, wait * 2) : 1;
-    if (hasFailed) retryAt = Date.now() + 1e3 * (seconds || wait * (0.5 + Math.random()));
-  };
-
-  /** @param {Event} event */
-  const add = (event) => {
-    if (events.size < MAX_EVENTS) events.set(event.event_id, event);
-    if (isLeaving) send();
-    else schedule();
-  };
-
-  /** Send at the end of a page, and keep for the next page what has no response; or continue. */
-  const setLeaving = (/** @type {boolean} */ isEnd) => {
-    isLeaving = isEnd;
-    schedule();
-    if (!isEnd) return;
-    send();
-    release();
+    if (hasFailed)
+      retryAt = Date.now() + 1e3 * Math.min(seconds || wait * (0.5 + Math.random()), MAX_WAIT_S);
   };
 
   /** Send what earlier pages left behind. */
@@ -164,11 +161,36 @@ export const createQueue = (api, key, log) => {
     schedule();
     return new Promise((resolve) => (release = /** @type {() => void} */ (resolve)));
   };
-  if (stored().size) {
-    // One tab at a time.
-    if (navigator.locks) navigator.locks.request(key, { ifAvailable: true }, (lock) => lock && take());
-    else take();
-  }
 
-  return /** @type {const} */ ([add, setLeaving]);
+  return {
+    /** @param {Event} event */
+    add(event) {
+      // Not before: nothing is sent for visitors who opted out.
+      if (!isOpen && stored().size) {
+        // One tab at a time.
+        if (navigator.locks)
+          navigator.locks.request(key, { ifAvailable: true }, (lock) => lock && take());
+        else take();
+      }
+      isOpen = true;
+      if (events.size < MAX_EVENTS && nextBatch([event]).length) events.set(event.event_id, event);
+      if (isLeaving) send();
+      else schedule();
+    },
+
+    /**
+     * Send at the end of a page, and keep for the next page what has no response; or continue.
+     * @param {boolean} isEnd
+     */
+    leave(isEnd) {
+      isLeaving = isEnd;
+      schedule();
+      if (!isEnd) return;
+      send();
+      release();
+    },
+
+    /** Forget all events. */
+    clear: () => events.clear(),
+  };
 };

@@ -8,7 +8,7 @@ const IDLE_MS = 30 * 60e3;
  * @typedef {object} Session
  * @property {string} [id]
  * @property {number} at The time of its latest event.
- * @property {string} [user_id]
+ * @property {string | null} [user_id]
  */
 
 /**
@@ -21,12 +21,13 @@ const IDLE_MS = 30 * 60e3;
 export const createSession = (area, key) => {
   /** @type {Session} */
   let session = { at: 0 };
-  return (at, user_id = session.user_id) => {
+  return (at, user_id) => {
     const current = read(area, key) || session;
-    session =
-      user_id !== null && at - current.at < IDLE_MS
-        ? { ...current, user_id: user_id || current.user_id, at }
-        : { id: uuid7(at), user_id, at };
+    // A clock that was ahead does not make a session endless.
+    const isActive = user_id !== null && Math.abs(at - current.at) < IDLE_MS;
+    // After inactivity, a tab keeps its user, unless another tab has ended the session.
+    if (user_id === undefined && (isActive || current.id === session.id)) user_id = current.user_id;
+    session = { id: isActive ? current.id : uuid7(at), user_id, at };
     write(area, key, session);
     return session;
   };

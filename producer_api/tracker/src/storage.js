@@ -1,13 +1,15 @@
 /**
- * Return the JSON value of a key, or null. Storage can be disabled or damaged.
+ * Return the JSON value of a key, or the text if it is not JSON. Storage can be disabled.
  * @param {string} area localStorage, sessionStorage, or another word for no storage.
  * @param {string} key
  */
 export const read = (area, key) => {
+  let text;
   try {
-    return JSON.parse(/** @type {any} */ (window)[area][key] || null);
+    text = /** @type {any} */ (window)[area][key] || null;
+    return JSON.parse(text);
   } catch {
-    return null;
+    return text;
   }
 };
 

@@ -13,7 +13,7 @@ import { cleanUrl } from "./urls.js";
  * @property {(target: EventTarget, type: string, listener: (event: any) => void) => void} listen
  * @property {Fields} options
  * @property {string[]} off Types and names of events that are not sent.
- * @property {string[]} domains More host names of the site.
+ * @property {() => void} forget Forgets the events that were not sent.
  * @property {(name: string) => string} key Returns a key of the site in storage.
  * @property {Record<string, (first: any, second: any, at: number) => void>} commands
  *
@@ -28,12 +28,15 @@ const TITLE_MS = 90;
 /** @param {unknown} value */
 export const words = (value) => (value ? `${value}`.split(/[\s,]+/) : []);
 /** An attribute without a value is "". @param {unknown} value */
-const isSet = (value) => /^(true)?$/.test(`${value}`);
+export const isSet = (value) => /^(true)?$/.test(`${value}`);
 /**
  * Return properties that were given as such, or as a member next to others.
  * @param {any} [given]
  */
-export const flat = ({ properties, ...rest } = {}) => ({ ...rest, ...properties });
+export const flat = (given) => {
+  const { properties, ...rest } = given || {};
+  return { ...rest, ...properties };
+};
 
 /**
  * JSON has no BigInt, and the server rejects lone surrogates.
@@ -41,7 +44,11 @@ export const flat = ({ properties, ...rest } = {}) => ({ ...rest, ...properties 
  * @param {any} value
  */
 const toJson = (_, value) =>
-  typeof value === "bigint" ? `${value}` : value && value.toWellFormed ? value.toWellFormed() : value;
+  typeof value === "bigint"
+    ? `${value}`
+    : value && value.toWellFormed
+      ? value.toWellFormed()
+      : value;
 
 /**
  * Track a site on this page. `script.js`, which has no plugins, is built without what is labelled
@@ -89,15 +96,14 @@ export const create = (given, plugins = []) => {
 
   /** @type {Plugin} */
   const emit = (name, event) => handlers.forEach((handler) => handler(name, event));
-  const address = () => cleanUrl(location.href) + (hasHash ? location.hash : "");
+  const address = () => cleanUrl(location.href, hasHash);
   const session = createSession(given.storage || "localStorage", key("session"));
-  const [add, setLeaving] = createQueue(given.api, key("queue"), log);
+  const queue = createQueue(given.api.replace(/\/$/, ""), key("queue"), log);
 
   /** @type {(type: string, fields: Fields, at?: number, user?: string) => any} */
   const track = (type, fields, at = Date.now(), user) => {
     if (
       read("localStorage", "headrace_ignore") ||
-      (isSet(given.optOut) && (browser.globalPrivacyControl || browser.doNotTrack > 0)) ||
       off.includes(type) ||
       off.includes(fields.event_name)
     )
@@ -117,7 +123,7 @@ export const create = (given, plugins = []) => {
     };
     PLUGINS: emit("event", event);
     const sent = JSON.parse(JSON.stringify(event, toJson));
-    add(sent);
+    queue.add(sent);
     return sent;
   };
 
@@ -133,7 +139,7 @@ export const create = (given, plugins = []) => {
     reported = total;
   };
   /** Begin a page view; the time is that since when it is visible. */
-  const enter = (/** @type {any} */ fields, now = performance.now()) => {
+  const enter = (/** @type {any} */ fields = {}, now = performance.now()) => {
     const referrer = cleanUrl(view ? url : page.referrer) || undefined;
     if (view) leave(now);
     url = address();
@@ -154,11 +160,11 @@ export const create = (given, plugins = []) => {
       ...fields,
     });
     // Many applications set the title after the URL. The event is sent a moment later.
-    setTimeout(() => view && (view.title = page.title), TITLE_MS);
+    setTimeout(() => view && (view.title = fields.title || page.title), TITLE_MS);
     PLUGINS: emit("view");
   };
   const follow = () => {
-    if (view && !isManual && address() !== url) enter({});
+    if (view && !isManual && address() !== url) enter();
   };
 
   /** Note that the page is shown or hidden. */
@@ -169,8 +175,8 @@ export const create = (given, plugins = []) => {
       PLUGINS: emit("hide");
       if (view) leave(now);
     }
-    setLeaving(!shows);
-    if (shows && !view && !isManual) enter({}, now);
+    queue.leave(!shows);
+    if (shows && !view && !isManual) enter(undefined, now);
     clock(now, shows);
   };
 
@@ -206,8 +212,10 @@ export const create = (given, plugins = []) => {
   };
 
   const activate = () => {
-    const context = { track, listen, key, commands, off, options: given, domains: words(given.domains) };
-    PLUGINS: handlers = plugins.map((plugin) => plugin(context));
+    PLUGINS: {
+      const context = { track, listen, key, commands, off, options: given, forget: queue.clear };
+      handlers = plugins.map((plugin) => plugin(context));
+    }
     listen(page, "visibilitychange", () => toggle());
     listen(window, "pagehide", () => toggle(false));
     listen(window, "pageshow", ({ persisted }) => {
@@ -229,7 +237,7 @@ export const create = (given, plugins = []) => {
         clock(performance.now(), isShown, true);
         depth = Math.max(depth, scrollY);
       });
-    interactions(context);
+    interactions(track, listen, words(given.domains));
 
     const [navigation] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
     if (!page.hidden) toggle(true, (navigation && navigation.activationStart) || 0);

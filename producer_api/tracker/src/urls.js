@@ -1,15 +1,17 @@
 /** A name, an `@` that is percent-encoded up to twice, and a domain. */
 const EMAIL = /.(@|%(25)?40).+\../i;
 const FILES =
-  /\.(7z|apk|csv|deb|dmg|docx?|epub|exe|gz|iso|mp[34]|msi|pdf|pkg|pptx?|rar|rpm|tgz|txt|xlsx?|zip)$/i;
+  /\.(7z|apk|csv|deb|dmg|docx?|exe|iso|mp[34]|msi|pdf|pkg|pptx?|rar|rpm|t?gz|txt|xlsx?|zip)$/i;
 
 /**
- * Remove the fragment of a URL, and mask query values that contain an e-mail address.
+ * Remove the fragment of a URL unless it is a route, and mask query values with an e-mail address.
  * @param {string} url
+ * @param {boolean} [hasRoute]
  */
-export const cleanUrl = (url) =>
-  url.replace(/#.*/, "").replace(/([?&][^=&]+=)([^&]+)/g, (pair, start, value) =>
-    EMAIL.test(value) ? start + "***" : pair,
+export const cleanUrl = (url, hasRoute) =>
+  (hasRoute ? url : url.replace(/#.*/, "")).replace(
+    /([?&][^=&#]+=)([^&#]+)/g,
+    (pair, start, value) => (EMAIL.test(value) ? start + "***" : pair),
   );
 
 /**
@@ -21,6 +23,8 @@ export const cleanUrl = (url) =>
 export const linkEvent = (link, own) => {
   const { protocol, hostname, pathname } = link;
   if (!/^(https?|mailto|tel):/.test(protocol)) return;
-  if (link.hasAttribute("download") || (hostname && FILES.test(pathname))) return ["custom_event", "download"];
-  if (!own.some((host) => `.${hostname}`.endsWith(host.replace(/^(www\.)?/, ".")))) return ["external_link"];
+  if (link.hasAttribute("download") || (hostname && FILES.test(pathname)))
+    return ["custom_event", "download"];
+  if (!own.some((host) => `.${hostname}`.endsWith(host.replace(/^(www\.)?/, "."))))
+    return ["external_link"];
 };

@@ -61,7 +61,10 @@ export const vitals = ({ track }) => {
       const each = (/** @type {PerformanceEntryList} */ entries) => entries.forEach(take);
       const observer = new PerformanceObserver((list) => each(list.getEntries()));
       observer.observe({ type, buffered: true, ...more });
-      flushes.push(() => each(observer.takeRecords()));
+      flushes.push(() => {
+        each(observer.takeRecords());
+        observer.disconnect();
+      });
     } catch {
       // Not supported.
     }
@@ -85,7 +88,8 @@ export const vitals = ({ track }) => {
   /** The page's fields, which are not those of a later view. @type {import("./tracker.js").Fields} */
   let page = {};
   return (name, event) => {
-    if (event && event.type === "pageview" && !page.url) page = { url: event.url, path: event.path };
+    if (event && event.type === "pageview" && !page.url)
+      page = { url: event.url, path: event.path };
     if (name !== "hide" || isDone) return;
     isDone = true;
     flushes.forEach((flush) => flush());
@@ -94,6 +98,7 @@ export const vitals = ({ track }) => {
     if (interactions.size) found.inp = interactionToNextPaint([...interactions.values()], count);
     for (const vital of Object.keys(found)) found[vital] = Math.round(found[vital] * 1e4) / 1e4;
     const navigation_type = start ? "prerender" : navigation && navigation.type;
-    if (Object.keys(found).length) track("web_vitals", { ...page, vitals: found, properties: { navigation_type } });
+    if (Object.keys(found).length)
+      track("web_vitals", { ...page, vitals: found, properties: { navigation_type } });
   };
 };

@@ -14,6 +14,7 @@ NAME = "query_api.access_log"
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Return the log from here on."""
+    caplog.set_level(logging.WARNING)  # the client of the tests logs URLs, too
     caplog.set_level(logging.INFO, "query_api")
     return caplog
 

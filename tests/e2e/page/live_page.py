@@ -114,6 +114,11 @@ class LivePage:
         """Return the visible text of an element."""
         return self.chrome.find_element(By.CSS_SELECTOR, selector).text
 
+    def tag(self, selector: str) -> str:
+        """Return the tag that is shown in an element; empty before it is shown."""
+        shown = self.chrome.find_elements(By.CSS_SELECTOR, f"{selector} .tag code")
+        return "".join(element.text for element in shown)
+
     def rows(self, selector: str) -> list[list[str]]:
         """Return the texts of each row of a list."""
         script = """return [...document.querySelectorAll(`${arguments[0]} > li`)].map(
@@ -174,6 +179,11 @@ class LivePage:
         with urllib.request.urlopen(f"{self.stack.url}/metrics", timeout=5) as response:  # noqa: S310
             (found,) = re.findall(rb"^headrace_query_streams (\S+)", response.read(), re.MULTILINE)
         return float(found)
+
+
+def tag_of(page: LivePage, site_id: str, script: str = "script.js") -> str:
+    """Return the tag that the page shows for a site."""
+    return f'<script defer src="{page.stack.url}/{script}"\n  data-site="{site_id}"></script>'
 
 
 def _luminance(color: str) -> float:

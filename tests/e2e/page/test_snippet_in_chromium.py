@@ -22,7 +22,7 @@ def test_the_snippet_sends_page_views_of_one_session(page: LivePage, tmp_path: P
         if block.language == "html"
     )
     snippet = snippet.replace("http://127.0.0.1:8080", page.stack.url)
-    snippet = snippet.replace("my-site", "pasted")
+    snippet = snippet.replace("my-site", "snippet")
     for name in ("pricing", "buy"):
         (tmp_path / f"{name}.html").write_text(f"{_PAGE}{snippet}<a href=/buy.html>Buy</a>")
 
@@ -32,13 +32,14 @@ def test_the_snippet_sends_page_views_of_one_session(page: LivePage, tmp_path: P
         rows = eventually(
             lambda: page.stack.rows(
                 "SELECT pageviews, entry_path, exit_path FROM sessions"
-                " WHERE site_id = 'pasted' AND pageviews = 2"
+                " WHERE site_id = 'snippet' AND pageviews = 2"
             ),
             within_seconds=30,
             what="both page views are in one session",
         )
         (event, _) = page.stack.rows(
-            "SELECT title, referrer FROM events WHERE site_id = 'pasted' ORDER BY path"
+            "SELECT title, referrer FROM events WHERE site_id = 'snippet'"
+            " AND type = 'pageview' ORDER BY path"
         )
 
     assert rows == [{"pageviews": 2, "entry_path": "/pricing.html", "exit_path": "/buy.html"}]

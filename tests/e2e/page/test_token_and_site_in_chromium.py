@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.page.live_page import SCREENS, LivePage
+from tests.e2e.page.live_page import SCREENS, LivePage, tag_of
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -93,14 +93,18 @@ def test_a_token_of_another_site_says_which_it_is_for(
 def test_an_unknown_site_is_reported_until_its_first_event(
     page: LivePage, size: tuple[int, int], theme: str
 ) -> None:
-    """Instead of zeros, with an example and the known sites."""
+    """Instead of zeros, with its tag and the known sites."""
     page.set_screen(size, theme)
     page.post("known", "s1")
     site_id = f"unknown-{theme}-{size[0]}"
     page.chrome.get(f"{page.address}&site={site_id}")
     _until(page, "#unknown-title", f"No events from “{site_id}” yet")
     _until(page, "#unknown-sites", "known")
-    assert f'"site_id":"{site_id}"' in page.text("#unknown-example")
+    eventually(
+        lambda: page.tag("#unknown") == tag_of(page, site_id),
+        within_seconds=30,
+        what="the page shows the tag",
+    )
     assert page.text("#visitors") == ""
     assert page.violations() == []
 
@@ -118,7 +122,7 @@ def test_an_invalid_site_is_reported(page: LivePage, name: str) -> None:
     page.chrome.execute_script("location.search = new URLSearchParams({site: arguments[0]})", name)
     _until(page, "#unknown-title", f"“{name}” is not a valid site_id")
     _until(page, "#unknown-why", "A site_id is 1 to 64 characters")
-    assert page.text("#unknown-example") == ""
+    assert page.text("#unknown-begin") == ""
     assert page.violations() == []
     _expect_rejections(page, "400", "404")
 

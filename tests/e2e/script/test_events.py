@@ -95,7 +95,7 @@ def test_calls_of_the_site(chrome: Chrome, pages: Pages) -> None:
         headrace("toString", {big: 10n ** 20n, broken: "\\ud800", emoji: "👩‍🚀", none: null});
         headrace("identify", "u-1", {plan: "pro"});
         headrace("payment", {amount: 9.5, currency: "EUR", provider: "stripe", order_id: "o-1"});
-        headrace("reset"); headrace("after");""")
+        headrace("reset"); headrace("after", null);""")
 
     early, late, odd, after = pages.wait_for("custom_event", 4)
     assert [one["event_name"] for one in (early, late, odd, after)] == [
@@ -286,6 +286,31 @@ def test_two_sites_on_one_page(chrome: Chrome, pages: Pages) -> None:
         ("shop", "mine"),
         ("third", "theirs"),
     }
+
+
+def test_the_base_of_the_api_is_an_option(chrome: Chrome, pages: Pages) -> None:
+    """With or without a slash; trackers of `create` have the options of the tag."""
+    pages.pages["/"] = Page(attributes='data-api="/stats/" data-off="copy"')
+    chrome.get(pages.url)
+    chrome.execute_script("headrace.create({site: 'other'})")
+
+    pages.wait_for("pageview", 2)
+    assert [request["path"] for request in pages.requests] == ["/stats/api/event"] * 2
+
+
+def test_errors_are_limited(chrome: Chrome, pages: Pages) -> None:
+    """The same ones, and all of a page."""
+    pages.pages["/"] = Page(
+        "<script>function fail(text) { headrace('error', new Error(text)); }</script>", script=FULL
+    )
+    chrome.get(pages.url)
+    chrome.execute_script("for (let n = 0; n < 9; n += 1) fail('same'); headrace('first')")
+    pages.wait_for("custom_event")
+    assert len(pages.of_type("error")) == 5
+    chrome.execute_script("for (let n = 0; n < 200; n += 1) fail(`${n}`); headrace('second')")
+
+    pages.wait_for("custom_event", 2)
+    assert len(pages.of_type("error")) == 100
 
 
 def test_the_script_works_under_a_strict_policy(chrome: Chrome, pages: Pages) -> None:

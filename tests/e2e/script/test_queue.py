@@ -4,6 +4,7 @@ from typing import Any
 
 from selenium.webdriver import Chrome
 
+from producer_api.tracker.scripts import NAMES
 from tests.e2e.script.pages import SITE, Event, Page, Pages
 from tests.fixtures.waiting import eventually
 
@@ -61,6 +62,61 @@ def test_a_server_that_is_busy_gets_the_event_later(chrome: Chrome, pages: Pages
 
     first, second, third = wait_for_posts(pages, 3)
     assert ids_of(first) == ids_of(second) == ids_of(third)
+
+
+def test_a_server_that_is_busy_for_long_is_left_alone(chrome: Chrome, pages: Pages) -> None:
+    """Also if the delay exceeds that of timers, and other events are added meanwhile."""
+    pages.answers = [(503, {"retry-after": "99999999"}, {})]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    eventually(lambda: stored(chrome), within_seconds=_SECONDS, what="the response is known")
+    # A retry would be due after 100 ms, and timers run in order.
+    chrome.execute_async_script("headrace('more'); setTimeout(arguments[0], 200)")
+
+    assert len(pages.posts) == 1
+
+
+def test_a_response_that_is_no_object_is_accepted(chrome: Chrome, pages: Pages) -> None:
+    """Of something between the page and the server."""
+    pages.answers = [(200, {}, None), (200, {}, [1])]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    for count in (2, 3):
+        chrome.execute_script("headrace('next')")
+        wait_for_posts(pages, count)
+
+    assert [len(post) for post in pages.posts] == [1, 1, 1]
+
+
+def test_an_event_that_is_too_large_harms_no_other(chrome: Chrome, pages: Pages) -> None:
+    """Neither those that are sent, nor those that are stored."""
+    pages.answers = [(503, {"retry-after": "60"}, {})]
+    chrome.get(pages.url)
+    wait_for_posts(pages, 1)
+    chrome.execute_script("headrace('small'); headrace('large', {text: 'x'.repeat(200000)})")
+    chrome.get("about:blank")
+    chrome.get(f"{pages.url}/next")
+
+    second = wait_for_posts(pages, 2)[1]
+    assert [event["event_name"] for event in second if "event_name" in event] == ["small"]
+
+
+def test_nothing_is_sent_of_earlier_pages_after_an_opt_out(chrome: Chrome, pages: Pages) -> None:
+    """It stays where it is."""
+    pages.answers = [(503, {"retry-after": "60"}, {})]
+    chrome.get(f"{pages.url}/a")
+    wait_for_posts(pages, 1)
+    chrome.get("about:blank")
+    ignore = "<script>localStorage.headrace_ignore = 'yes'</script>"
+    pages.pages["/b"] = Page("<a href='/c'>On</a>", head=ignore)
+    chrome.get(f"{pages.url}/b")
+    chrome.execute_script("headrace('ignored')")
+    chrome.get("about:blank")
+    pages.pages["/c"] = Page(head="<script>delete localStorage.headrace_ignore</script>")
+    chrome.get(f"{pages.url}/c")
+
+    second = wait_for_posts(pages, 2)[1]
+    assert {event["url"] for event in second} == {f"{pages.url}/a", f"{pages.url}/c"}
 
 
 def test_a_rejected_event_is_not_sent_again(chrome: Chrome, pages: Pages) -> None:
@@ -146,10 +202,17 @@ def test_without_keepalive_a_beacon_is_sent_at_the_end(chrome: Chrome, pages: Pa
 
 def test_damaged_and_missing_storage_do_no_harm(chrome: Chrome, pages: Pages) -> None:
     """Events are sent without it."""
-    damage = "<script>for (const key of ['queue', 'session']) localStorage[`headrace.shop.${key}`]"
-    pages.pages["/damaged"] = Page(head=f"{damage} = '{{'</script>")
+    keys = "['queue', 'session', 'campaign', 'payments', 'visitor']"
+    values = ["{", "[1]", "5", "null", "[[]]", '{"id": 1}']
+    for number, value in enumerate(values):
+        damage = f"<script>for (const key of {keys}) localStorage[`headrace.shop.${{key}}`]"
+        pages.pages[f"/{number}"] = Page(
+            head=f"{damage} = '{value}'</script>", attributes="data-visitor", script=NAMES[1]
+        )
     pages.pages["/sandboxed"] = Page(headers={"content-security-policy": "sandbox allow-scripts"})
-    for count, path in enumerate(("/damaged", "/sandboxed"), 1):
+    for count, path in enumerate(
+        (*(f"/{number}" for number in range(len(values))), "/sandboxed"), 1
+    ):
         chrome.get(f"{pages.url}{path}")
         assert pages.wait_for("pageview", count)[-1]["url"] == f"{pages.url}{path}"
 

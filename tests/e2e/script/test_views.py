@@ -142,9 +142,10 @@ def test_a_page_can_count_its_own_views(chrome: Chrome, pages: Pages) -> None:
     pages.pages["/"] = Page(attributes="data-manual")
     chrome.get(pages.url)
     chrome.execute_script(
-        "history.pushState({}, '', '/x'); headrace('pageview', {path: '/one'}); headrace('end')"
+        "history.pushState({}, '', '/x'); headrace('pageview', {path: '/one', title: 'One'});"
+        "headrace('end')"
     )
 
     pages.wait_for("custom_event")
     (view,) = pages.of_type("pageview")
-    assert (view["path"], view["url"]) == ("/one", f"{pages.url}/x")
+    assert (view["path"], view["title"], view["url"]) == ("/one", "One", f"{pages.url}/x")

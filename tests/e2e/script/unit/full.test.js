@@ -2,13 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { campaignOf } from "../../../../producer_api/tracker/src/campaign.js";
 import { errorFields } from "../../../../producer_api/tracker/src/errors.js";
-import { createShifts, interactionToNextPaint } from "../../../../producer_api/tracker/src/vitals.js";
+import {
+  createShifts,
+  interactionToNextPaint,
+} from "../../../../producer_api/tracker/src/vitals.js";
 
 test("a campaign has the five UTM parameters and click ids", () => {
-  assert.deepEqual(campaignOf("?utm_source=news&utm_medium=email&utm_id=9&utm_term=&gclid=g1&fbclid=f&id=3"), {
-    utm: { source: "news", medium: "email" },
-    ad_click_ids: { gclid: "g1", fbclid: "f" },
-  });
+  assert.deepEqual(
+    campaignOf("?utm_source=news&utm_medium=email&utm_id=9&utm_term=&gclid=g1&fbclid=f&id=3"),
+    {
+      utm: { source: "news", medium: "email" },
+      ad_click_ids: { gclid: "g1", fbclid: "f" },
+    },
+  );
   assert.deepEqual(campaignOf("?ref=hn"), { utm: { source: "hn" } });
   assert.deepEqual(campaignOf("?ref=hn&utm_source=news"), { utm: { source: "news" } });
   assert.deepEqual(campaignOf("?page=2"), {});

@@ -38,8 +38,10 @@ test("events are stored for a day, at most 100, at most 128 KiB, the latest", ()
 });
 
 test("events are sent again without a response, and if the server may accept them later", () => {
-  for (const status of [0, 408, 429, 500, 502, 503, 599]) assert.ok(isRetriable(status), `${status}`);
-  for (const status of [200, 202, 204, 400, 401, 403, 404, 413]) assert.ok(!isRetriable(status), `${status}`);
+  for (const status of [0, 408, 429, 500, 502, 503, 599])
+    assert.ok(isRetriable(status), `${status}`);
+  for (const status of [200, 202, 204, 400, 401, 403, 404, 413])
+    assert.ok(!isRetriable(status), `${status}`);
 });
 
 test("of a batch, those are sent again that failed or exceeded the rate limit", () => {

@@ -4,14 +4,28 @@ import { cleanUrl, linkEvent } from "../../../../producer_api/tracker/src/urls.j
 
 test("query values that contain an e-mail address are masked, and the fragment is removed", () => {
   const url = "https://shop.example/thanks";
-  for (const value of ["ada@example.com", "ada%40example.com", "ada%2540example.co.uk", "Ada+%3Cada@x.de%3E"])
+  for (const value of [
+    "ada@example.com",
+    "ada%40example.com",
+    "ada%2540example.co.uk",
+    "Ada+%3Cada@x.de%3E",
+  ])
     assert.equal(cleanUrl(`${url}?a=1&mail=${value}&b=2#top`), `${url}?a=1&mail=***&b=2`);
-  for (const kept of [url, `${url}?a=@&b=@ada&c=1.5`, `${url}/ada@home?x=1`]) assert.equal(cleanUrl(kept), kept);
+  for (const kept of [url, `${url}?a=@&b=@ada&c=1.5`, `${url}/ada@home?x=1`])
+    assert.equal(cleanUrl(kept), kept);
+});
+
+test("the fragment of a route is kept, and masked like a query", () => {
+  assert.equal(
+    cleanUrl("https://x.example/?a=1#/r?m=a@b.de&n=2", true),
+    "https://x.example/?a=1#/r?m=***&n=2",
+  );
 });
 
 test("a link is a download by its extension, and outbound by its host or scheme", () => {
   const own = ["www.shop.example", "pay.example"];
-  const link = (href, isMarked = false) => Object.assign(new URL(href), { hasAttribute: () => isMarked });
+  const link = (href, isMarked = false) =>
+    Object.assign(new URL(href), { hasAttribute: () => isMarked });
   const kind = (href) => (linkEvent(link(href), own) || []).join(" ");
   for (const [href, expected] of [
     ["https://shop.example/list.pdf?x=1", "custom_event download"],
@@ -28,5 +42,8 @@ test("a link is a download by its extension, and outbound by its host or scheme"
     assert.equal(kind(href), expected, href);
   for (const href of ["javascript:void(0)", "blob:https://shop.example/1.pdf", "data:text/plain,x"])
     assert.equal(kind(href), "", href);
-  assert.deepEqual(linkEvent(link("https://shop.example/data", true), own), ["custom_event", "download"]);
+  assert.deepEqual(linkEvent(link("https://shop.example/data", true), own), [
+    "custom_event",
+    "download",
+  ]);
 });

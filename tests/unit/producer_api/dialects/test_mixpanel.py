@@ -51,6 +51,7 @@ def test_a_page_view_of_a_browser() -> None:
             "$referrer": "https://news.example/",
             "current_page_title": "A",
             "current_domain": "shop.example",
+            "current_url_search": "?b=c",
             "$screen_width": 1920,
             "$screen_height": 1080,
             "distinct_id": "$device:d1",
@@ -72,7 +73,7 @@ def test_a_page_view_of_a_browser() -> None:
         "screen": {"width": 1920, "height": 1080},
         "visitor_id": "d1",
         "properties": {"plan": "pro", "nothing": None},
-        UNMAPPED: {"mp_lib": "web", "utm_source": "of last week"},
+        UNMAPPED: {"mp_lib": "web", "utm_source": "of last week", "current_url_search": "?b=c"},
     }
 
 
@@ -83,6 +84,15 @@ def test_a_page_view_of_a_server() -> None:
     assert (event["hostname"], event["path"], event["ip"]) == ("shop.example", "/a", "::1")
     assert _event("$mp_web_page_view", current_url=_URL)["url"] == _URL
     assert "current_url" in _event("a", current_url=_URL)["properties"]
+
+
+def test_parts_of_the_url_are_no_properties() -> None:
+    """E-mail addresses are masked in the URL only."""
+    parts = {"current_url_search": "?email=ada%40shop.example", "current_url_protocol": "https:"}
+
+    event = _event("$mp_web_page_view", **parts, **{"$current_url": _URL})
+
+    assert not parts.keys() & event.get("properties", {}).keys()
 
 
 @pytest.mark.parametrize(
@@ -320,12 +330,20 @@ def test_responses(query: str, body: bytes, expected: bytes) -> None:
 
 
 def test_errors_have_a_status_that_the_client_for_python_reads() -> None:
-    """Also those after which it should send again."""
+    """In errors after which it should send again; others for other clients."""
     reply = respond(post({}), REJECTED)
 
     assert reply.status == 403
     assert json.loads(reply.body) == {"status": 0, "error": "Not registered"}
     assert explain(503, "not_ready", "Wait") == {"status": 0, "error": "Wait"}
+
+
+def test_the_client_for_python_gets_no_error_that_is_permanent() -> None:
+    """It would raise an exception, and send the events again for ever."""
+    reply = respond(post(b"data=x&verbose=1&ip=0"), REJECTED)
+
+    assert reply.status == 200
+    assert json.loads(reply.body) == {"status": 1, "error": "Not registered"}
 
 
 def test_recordings_are_accepted() -> None:

@@ -67,7 +67,7 @@ def test_a_page_view_of_a_browser() -> None:
                 "$time": 1.5,
                 "plan": "pro",
             },
-            "$set_once": {"$initial_pathname": "/"},
+            "$set_once": {"$initial_pathname": "/", "$initial_gclid": None},
         }
     )
 
@@ -88,17 +88,10 @@ def test_a_page_view_of_a_browser() -> None:
         "screen": {"width": 1920, "viewport_width": 800},
         "session_id": "s1",
         "visitor_id": "d1",
-        "utm": {
-            "source": "newsletter",
-            "medium": None,
-            "campaign": None,
-            "term": None,
-            "content": None,
-        },
-        "ad_click_ids": event["ad_click_ids"],
+        "utm": {"source": "newsletter"},
+        "ad_click_ids": {"gclid": "g1"},
         "properties": {"plan": "pro"},
     }
-    assert event["ad_click_ids"]["gclid"] == "g1"
 
 
 def test_a_page_without_a_url_has_its_parts() -> None:
@@ -308,6 +301,7 @@ def test_captured_interactions(properties: dict[str, Any], kind: str, name: str)
     event = _event("$autocapture", **properties, **{"$elements_chain": "a"})
 
     assert (event["type"], event["event_name"]) == (kind, name)
+    assert event["properties"].pop("url", None) == properties.get("$external_click_url")
     assert event["properties"] == {**properties, "$elements_chain": "a"}
 
 

@@ -1,0 +1,1 @@
+"""`headrace demo --browser`: a browser that visits a small site with the tag."""
