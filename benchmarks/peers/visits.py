@@ -86,7 +86,8 @@ def _app() -> faust.App:
     engine = create_async_engine(os.environ["DATABASE"])
     topic = os.environ["TOPIC"]
     source = app.topic(topic, key_type=bytes, value_type=bytes, value_serializer="raw")
-    visits = app.Table("visits", default=dict, key_type=str, partitions=4)
+    # With the partitioner, because `take` yields no events, whose partition would be used.
+    visits = app.Table("visits", default=dict, key_type=str, partitions=4, use_partitioner=True)
 
     @app.task  # type: ignore[untyped-decorator]
     async def create_table() -> None:

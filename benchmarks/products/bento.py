@@ -18,7 +18,7 @@ from tests.fixtures.waiting import eventually
 _FILES = Path(__file__).parents[1] / "peers" / "bento"
 MODULE = GoModule(
     "github.com/warpstreamlabs/bento",
-    "v1.18.1",
+    "v1.20.0",
     "./cmd/peer",
     "BENCH_BENTO",
     {"cmd/peer/main.go": _FILES / "main.go"},

@@ -19,7 +19,7 @@ from benchmarks.measure import PeerUnavailable
 from headrace.local.broker.jars import cache_directory
 
 #: One package at a time, because the compiler takes much memory.
-_ENVIRONMENT = {"GOFLAGS": "-p=1 -mod=readonly"}
+_FLAGS = "-p=1 -mod=readonly"
 
 
 class GoModule(NamedTuple):
@@ -76,7 +76,7 @@ def _run(command: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[
     done = subprocess.run(  # noqa: S603
         ("nice", "-n", "19", *command),  # noqa: S607
         cwd=folder,
-        env={**os.environ, **_ENVIRONMENT},
+        env={**os.environ, "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} {_FLAGS}"},
         capture_output=True,
         text=True,
         check=False,

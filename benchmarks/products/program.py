@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -62,17 +63,19 @@ class Program:
 
 def cpu_seconds(pids: Sequence[int]) -> float:
     """Return the CPU time of processes and of their descendants, ended ones included."""
-    times = [process.cpu_times() for process in _trees(pids)]
-    return sum(
-        float(cpu.user + cpu.system + cpu.children_user + cpu.children_system) for cpu in times
-    )
+    return _sum(pids, lambda process: sum(process.cpu_times()[:4]))
 
 
 def megabytes(pids: Sequence[int]) -> float:
     """Return the memory of processes and their descendants; shared pages are divided (PSS)."""
-    return sum(float(process.memory_full_info().pss) for process in _trees(pids)) / 1e6
+    return _sum(pids, lambda process: process.memory_full_info().pss) / 1e6
 
 
-def _trees(pids: Sequence[int]) -> list[psutil.Process]:
-    roots = [psutil.Process(pid) for pid in pids]
-    return [process for root in roots for process in (root, *root.children(recursive=True))]
+def _sum(pids: Sequence[int], value: Callable[[psutil.Process], float]) -> float:
+    """Return the sum of a value of processes and their descendants."""
+    total = 0.0
+    for root in map(psutil.Process, pids):
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # such as a worker of PostgreSQL that has ended
+                total += value(process)
+    return total

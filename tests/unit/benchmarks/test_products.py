@@ -113,8 +113,10 @@ async def test_rows_are_counted_and_found_by_the_id_of_their_event(tmp_path: Pat
 
 def test_a_killed_program_is_started_again(tmp_path: Path) -> None:
     """Its CPU time and memory include those of its children."""
-    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
-    program = Program((sys.executable, "-c", child), tmp_path / "log", {})
+    # The child ends with its parent, which holds its standard input open.
+    child = "subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE).wait()"
+    argv = (sys.executable, "-c", f"import subprocess, sys; {child}")
+    program = Program(argv, tmp_path / "log", {})
     program.start()
     first = program.pid
     try:
