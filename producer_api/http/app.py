@@ -27,7 +27,7 @@ from producer_api.http.body import Disconnected, Receive
 from producer_api.http.clients import Clients
 from producer_api.http.dialects import DialectIntake
 from producer_api.http.fast_protocol import NEVER_CLAMP
-from producer_api.http.intake import Intake, Parse, parse_event
+from producer_api.http.intake import MAYBE_OTHER, Intake, Parse, parse_event
 from producer_api.http.lingering import Send, send_response
 from producer_api.http.metrics import Metrics
 from producer_api.http.openapi import document
@@ -251,7 +251,7 @@ class Api:
         try:
             sent = self.intake.send(request.body, client, started_at, _parser_of(request))
         except Rejected as rejected:
-            if rejected.reason is not RejectReason.MISSING_FIELDS:
+            if rejected.reason not in MAYBE_OTHER:
                 raise
             if response := await self._dialects.respond(request, client):
                 return response

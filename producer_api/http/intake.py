@@ -33,6 +33,11 @@ _log = logging.getLogger(__name__)
 
 #: Events of a batch that are parsed before the event loop runs other tasks.
 _EVENTS_PER_SLICE = 50
+#: Rejections of bodies that may be those of another client: its dialect replaces what cannot be
+#: encoded, such as half of an emoji.
+MAYBE_OTHER = frozenset(
+    {RejectReason.MISSING_FIELDS, RejectReason.LONE_SURROGATE, RejectReason.INVALID_UTF8}
+)
 #: Errors of the server or of Kafka: the event may be valid.
 _FAILURES = NOT_IN_KAFKA | {RejectReason.INTERNAL_ERROR}
 
@@ -146,7 +151,7 @@ class Intake:
         try:
             return self.send(raw, client, started_at)
         except Rejected as rejected:
-            if rejected.reason is not RejectReason.MISSING_FIELDS:
+            if rejected.reason not in MAYBE_OTHER:
                 raise
         request = Request("POST", EVENT_PATH, headers=headers, body=raw)
         return self.accept_other(request, client, started_at)

@@ -83,7 +83,7 @@ def fit(event: Event, *, opts_out: bool = False) -> Event:
             ids = {event[name] for name in ("visitor_id", "user_id") if name in event}
             event[UNMAPPED] = _anonymous(event[UNMAPPED], ids)
         # Masked last, when nothing is nested deeply.
-        event[UNMAPPED] = _masked(_cut(event[UNMAPPED], MAX_UNMAPPED_BYTES)[0])
+        event[UNMAPPED] = masked(_cut(event[UNMAPPED], MAX_UNMAPPED_BYTES)[0])
     return event
 
 
@@ -140,14 +140,14 @@ def _cut(members: dict[str, Any], limit: int) -> tuple[dict[str, Any], list[str]
     return {**members, **cut}, sorted(cut)
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
     """Return the value with e-mail addresses masked in the queries of its texts and names."""
     if isinstance(value, str):
         return mask_emails(value)
     if isinstance(value, list):
-        return [_masked(item) for item in value]
+        return [masked(item) for item in value]
     if isinstance(value, dict):
-        return {mask_emails(name): _masked(item) for name, item in value.items()}
+        return {mask_emails(name): masked(item) for name, item in value.items()}
     return value
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.decoding import may_be_deeper
-from producer_api.events.dialects.fitting import MAX_UNMAPPED_BYTES, UNMAPPED, fit
+from producer_api.events.dialects.fitting import MAX_UNMAPPED_BYTES, UNMAPPED, fit, masked
 from producer_api.events.dialects.model import Event
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fast_parse import read_translated
@@ -15,7 +15,7 @@ from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 
-#: What `fit` may have to mask: an e-mail address in the query or fragment of a URL, in JSON. Each
+#: What has to be masked: an e-mail address in the query or fragment of a URL, in JSON. Each
 #: character is visited for one `?` or `#` only, so that many of them do not take quadratic time.
 _ADDRESS = re.compile(rb'[?#][^"?#]*(?:@|%(?:25)?40)')
 _MAX_BYTES = 64 * 1024
@@ -38,13 +38,13 @@ def parse_translated(event: Event, context: EventContext, client: Client) -> Enc
 
 
 def plain_json(event: Event) -> bytes | None:
-    """Return the JSON for the compiled reader; None if `extra` has to be changed first."""
+    """Return the JSON for the compiled reader; None if `extra` has to be cut first."""
     if UNMAPPED in event:
         extra = msgspec.json.encode({UNMAPPED: event[UNMAPPED]})
         if len(extra) > MAX_UNMAPPED_BYTES or may_be_deeper(extra, MAX_PROPERTIES_DEPTH):
             return None
         if _ADDRESS.search(extra):
-            return None
+            extra = msgspec.json.encode({UNMAPPED: masked(event[UNMAPPED])})
         event = {**event, "extra": extra.decode()}
         del event[UNMAPPED]
     raw = msgspec.json.encode(event)

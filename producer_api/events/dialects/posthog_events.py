@@ -77,6 +77,8 @@ _OF_THE_BROWSER = CLICK_IDS | {
 }
 _NOTHING: frozenset[str] = frozenset()
 _DIRECT = "$direct"
+#: The share of the page that was scrolled is 1 at most, or little more.
+_MAX_SCROLL = 100
 
 
 def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
@@ -244,6 +246,6 @@ def _leave(event: Event, properties: dict[str, Any]) -> Event | None:
         if event["event_id"] is not None:
             left["event_id"] = f"{event['event_id']}:leave"
     left |= {"path": path, "duration": seconds * 1000}
-    if isinstance(scroll, int | float):
+    if isinstance(scroll, int | float) and abs(scroll) < _MAX_SCROLL:
         left["properties"]["scroll"] = round(scroll * 100)
     return left if left is not event else None

@@ -83,8 +83,11 @@ export const createQueue = (api, key, log) => {
     }
   };
   const store = (/** @type {Events} */ all) => write("localStorage", key, storable([...all]));
-  const schedule = () => {
-    timer = timer || window.setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
+  /** @type {(restarts?: unknown) => void} */
+  const schedule = (restarts) => {
+    if (timer && !restarts) return;
+    clearTimeout(timer);
+    timer = window.setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
   };
 
   const send = async () => {
@@ -174,8 +177,9 @@ export const createQueue = (api, key, log) => {
       }
       isOpen = true;
       if (events.size < MAX_EVENTS && nextBatch([event]).length) events.set(event.event_id, event);
+      // A view waits for its title, which can change a moment later.
       if (isLeaving) send();
-      else schedule();
+      else schedule(event.title);
     },
 
     /**

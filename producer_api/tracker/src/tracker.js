@@ -163,12 +163,12 @@ export const create = (given, plugins = []) => {
     setTimeout(() => view && (view.title = fields.title || page.title), TITLE_MS);
     PLUGINS: emit("view");
   };
-  const follow = () => {
-    if (view && !isManual && address() !== url) enter();
+  const follow = (/** @type {number} */ now = performance.now()) => {
+    if (view && !isManual && address() !== url) enter(undefined, now);
   };
 
   /** Note that the page is shown or hidden. */
-  const toggle = (shows = !page.hidden, now = performance.now()) => {
+  const toggle = (/** @type {boolean} */ shows, /** @type {number} */ now) => {
     isShown = shows;
     shownAt = now;
     if (!shows) {
@@ -216,14 +216,15 @@ export const create = (given, plugins = []) => {
       const context = { track, listen, key, commands, off, options: given, forget: queue.clear };
       handlers = plugins.map((plugin) => plugin(context));
     }
-    listen(page, "visibilitychange", () => toggle());
-    listen(window, "pagehide", () => toggle(false));
-    listen(window, "pageshow", ({ persisted }) => {
+    // The time of an event, not that of its listeners: the page can be busy.
+    listen(page, "visibilitychange", ({ timeStamp }) => toggle(!page.hidden, timeStamp));
+    listen(window, "pagehide", ({ timeStamp }) => toggle(false, timeStamp));
+    listen(window, "pageshow", ({ persisted, timeStamp }) => {
       if (!persisted) return;
       view = undefined;
-      toggle(true, isShown ? shownAt : undefined);
+      toggle(true, isShown ? shownAt : timeStamp);
     });
-    listen(window, "popstate", follow);
+    listen(window, "popstate", ({ timeStamp }) => follow(timeStamp));
     for (const type of ["pushState", "replaceState"]) {
       const original = /** @type {any} */ (history)[type];
       /** @type {any} */ (history)[type] = function () {

@@ -12,9 +12,9 @@ _TOLERANCE_MS = 50
 #: The visible time of the page, as its own script measures it.
 _MEASURE = """<script>
 visible = 0; since = 0;
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) visible += performance.now() - since;
-  else since = performance.now();
+document.addEventListener("visibilitychange", ({ timeStamp }) => {
+  if (document.hidden) visible += timeStamp - since;
+  else since = timeStamp;
 });
 </script>"""
 

@@ -23,6 +23,7 @@ ONE_EVENT = [
     {**VIEW, "n": "engagement", "e": "long"},
     {**VIEW, "d": "no site"},
     {**VIEW, "d": "hrk_unknown"},
+    {**VIEW, "p": {"half an emoji": "\ud83d"}},
     {**VIEW, "p": {"deep": [[[[[[[[[[1]]]]]]]]]]}},
 ]
 OTHERS = [{**VIEW, "d": "shop,blog"}, {"n": "pageview"}]
@@ -65,6 +66,16 @@ async def test_the_fast_path_responds_as_asgi_does(api: Api, fake: FakeKafka, bo
         assert response == await other.response()
     assert by_fast_path == stored(fake)
     assert app.requests == (body in OTHERS)
+
+
+async def test_half_an_emoji_is_replaced(api: Api, fake: FakeKafka) -> None:
+    """JavaScript cuts texts between the halves; our own format rejects what cannot be encoded."""
+    async with connected(WithFastPath(api)) as client:
+        await client.send(raw({**VIEW, "p": {"note": "a\ud83d"}}))
+        response = await client.response()
+
+    assert response.startswith(b"HTTP/1.1 202 ")
+    assert [event.properties for event in stored(fake)] == ['{"note":"a\ufffd"}']
 
 
 async def test_responses_and_rejections_are_counted_once(api: Api) -> None:

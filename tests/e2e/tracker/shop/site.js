@@ -17,12 +17,13 @@ window.headrace = window.headrace || function () { (window.headrace.q = window.h
 
 report("start");
 for (const type of ["pageshow", "pagehide"]) {
-  addEventListener(type, (event) => report(type, { persisted: event.persisted }));
+  addEventListener(type, (event) => report(type, { persisted: event.persisted, at: event.timeStamp }));
 }
-document.addEventListener("visibilitychange", () => report("visibilitychange"));
-document.addEventListener("prerenderingchange", () => report("prerenderingchange"));
+for (const type of ["visibilitychange", "prerenderingchange"]) {
+  document.addEventListener(type, (event) => report(type, { at: event.timeStamp }));
+}
 addEventListener("load", () => report("load"));
-addEventListener("popstate", () => report("route"));
+addEventListener("popstate", (event) => report("route", { at: event.timeStamp }));
 
 // Both pages of the test of prerendering.
 if (location.pathname === "/before") fetch("/next").then(() => location.assign("/prerendered"));

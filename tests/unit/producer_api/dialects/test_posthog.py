@@ -197,6 +197,17 @@ def test_the_leave_of_a_page() -> None:
     assert event["properties"] == {"scroll": 26}
 
 
+@pytest.mark.parametrize("scroll", [1e308, "far"])
+def test_a_scroll_that_is_no_share_is_ignored(scroll: Any) -> None:
+    """The duration counts."""
+    members = {"$prev_pageview_duration": 1, "$prev_pageview_max_scroll_percentage": scroll}
+
+    event = _event("$pageleave", **members)
+
+    assert event["duration"] == 1000
+    assert "scroll" not in event.get("properties", {})
+
+
 def test_a_page_view_in_an_application_is_also_a_leave() -> None:
     """Of the page before, with an id of its own."""
     sent = {
