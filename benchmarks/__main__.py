@@ -17,13 +17,15 @@ from benchmarks.measure import measure
 #: In the order of execution and of the report.
 NAMES = (
     *("codec", "derive", "rules", "state", "http", "engine", "agents"),
-    *("sinks", "live", "whole", "scale", "start"),
+    *("sinks", "live", "whole", "peers", "scale", "start"),
 )
+#: `benchmarks.peers` has the code of the peers.
+_MODULES = {"peers": "products"}
 
 
 async def _run(name: str, rounds: int) -> list[str]:
     """Run a benchmark and save its results; return the names of failed candidates."""
-    bench = import_module(f"benchmarks.{name}")
+    bench = import_module(f"benchmarks.{_MODULES.get(name, name)}")
     print(f"{name}: {bench.TITLE}", flush=True)
     started_at, environment = time.perf_counter(), report.environment()
     async with bench.workloads() as workloads:

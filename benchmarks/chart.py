@@ -14,6 +14,8 @@ def render(workloads: Sequence[Mapping[str, Any]]) -> str:
     """Return the chart, with one group of bars per workload, each with its own scale."""
     y, parts = 8, []
     for workload in workloads:
+        if not workload.get("is_charted", True):
+            continue
         parts += _group(workload, y)
         y += _HEAD + _ROW * len(_measured(workload)) + _GAP
     return (

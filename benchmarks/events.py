@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count, cycle, islice
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -29,6 +30,13 @@ def timed_events(number: int, sites: int = 4) -> list[TimedEvent]:
     ]
     interleaved = (event for group in zip(*simulations, strict=True) for event in group)
     return list(islice(interleaved, number))
+
+
+def numbered_event(number: int) -> dict[str, Any]:
+    """Return event `number` with an id of its own; repetitions have new sessions and visitors."""
+    event = timed_events(_DISTINCT)[number % _DISTINCT].event
+    names = {key: f"{event[key]}-{number // _DISTINCT}" for key in ("session_id", "visitor_id")}
+    return {**event, **names, "event_id": str(UUID(int=number * 0x9E3779B97F4A7C15, version=4))}
 
 
 @cache

@@ -55,6 +55,9 @@ class Workload(NamedTuple):
     chart_column: str = ""
     #: False if each run is a new process.
     warms_up: bool = True
+    is_charted: bool = True
+    #: None for as many as requested.
+    rounds: int | None = None
 
 
 def unavailable(name: str, reason: PeerUnavailable) -> Candidate:
@@ -96,6 +99,7 @@ async def measure(workload: Workload, rounds: int) -> dict[str, Any]:
     A candidate that fails is excluded from later rounds. If the first candidate fails, its error
     is raised.
     """
+    rounds = workload.rounds or rounds
     random = Random(rounds)  # noqa: S311 - an order, not a secret
     runs = _Runs(workload)
     if workload.warms_up:
@@ -108,6 +112,7 @@ async def measure(workload: Workload, rounds: int) -> dict[str, Any]:
     return {
         "title": workload.title,
         "chart_column": workload.chart_column,
+        "is_charted": workload.is_charted,
         "candidates": runs.results(),
     }
 

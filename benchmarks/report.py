@@ -24,7 +24,8 @@ section names its commit and machine. Figures are medians over the rounds, with 
 the candidates run in shuffled order. Absolute figures depend on the machine and its other load, so
 compare candidates of the same run: the third column is the CPU time relative to the first
 candidate's in the same round. CPU time is that of all processes of a candidate, without the load
-generator, Kafka and PostgreSQL. The start benchmark has no peers and counts all processes.
+generator, Kafka and PostgreSQL. The start benchmark has no peers and counts all processes, as does
+the comparison with whole products.
 """
 
 

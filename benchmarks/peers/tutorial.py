@@ -15,7 +15,7 @@ from fastavro import parse_schema, schemaless_writer
 from pydantic import BaseModel, Field
 
 _TEXTS = ("visitor_id", "user_id", "url", "path", "hostname", "title", "referrer", "language")
-_SCHEMA = parse_schema(
+SCHEMA = parse_schema(
     {
         "type": "record",
         "name": "Event",
@@ -82,7 +82,7 @@ app = FastAPI(lifespan=lifespan)
 
 async def _send(event: Event) -> None:
     out = BytesIO()
-    schemaless_writer(out, _SCHEMA, {**event.model_dump(), "received_at": datetime.now(UTC)})
+    schemaless_writer(out, SCHEMA, {**event.model_dump(), "received_at": datetime.now(UTC)})
     key = f"{event.site_id}:{event.session_id}".encode()
     await producer.send_and_wait(os.environ["TOPIC"], out.getvalue(), key=key)
 

@@ -67,6 +67,14 @@ async def test_a_chart_shows_measured_candidates_only() -> None:
     assert chart.render([with_it, without]) == chart.render([without, without])
 
 
+async def test_a_chart_leaves_out_workloads_that_are_not_charted() -> None:
+    """For example those whose figures are all 0."""
+    work = Workload("Kill", [_working("headrace")], warms_up=False, is_charted=False)
+    charted = await _measured()
+
+    assert chart.render([charted, await measure(work, 1)]) == chart.render([charted])
+
+
 @pytest.mark.parametrize("on_run", [1, 3])
 async def test_a_failing_peer_is_excluded_and_reported(
     on_run: int, capsys: pytest.CaptureFixture[str]
