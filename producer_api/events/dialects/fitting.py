@@ -48,8 +48,11 @@ MAX_UNMAPPED_BYTES = MAX_JSON_BYTES - 64
 
 
 def with_ids(event: Event) -> Event:
-    """Return the event without nulls, with ids as the API accepts them."""
+    """Return the event without nulls and empty properties, with ids as the API accepts them."""
     event = {name: value for name, value in event.items() if value is not None}
+    for name in ("properties", UNMAPPED):
+        if event.get(name) == {}:
+            del event[name]
     for name in _IDS:
         if name in event:
             _fit_id(event, name)

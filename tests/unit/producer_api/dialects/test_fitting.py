@@ -185,6 +185,13 @@ def test_what_has_no_field_fits_into_extra(unmapped: dict[str, Any]) -> None:
     assert (json.loads(event.extra or "")[UNMAPPED].get("plan") == "pro") is ("plan" in unmapped)
 
 
+def test_empty_properties_are_not_stored() -> None:
+    """Dialects need not check whether anything is left over."""
+    record = stored(properties={}, **{UNMAPPED: {}})
+
+    assert (record.properties, record.extra) == (None, None)
+
+
 def test_a_visitor_who_opts_out_is_not_in_extra() -> None:
     """The members that dialects do not map repeat the ids that the API drops."""
     unmapped = {
