@@ -45,11 +45,13 @@ function newPanel(site) {
     if (panel.dataset.site !== site) return;
     setText(panel.querySelector(".tag code"), tag);
     setText(panel.querySelector(".curl code"), curl(site));
+    setText(panel.querySelector(".remote code"), `headrace sites add ${site}`);
     checked.closest("li").hidden = !checkedScripts.get(full.checked ? "script.full.js" : "script.js");
   };
   for (const option of [full, checked]) option.addEventListener("change", update);
   makeCopyable(panel);
   panel.querySelector(".local").hidden = !isLocal;
+  panel.querySelector(".remote").hidden = isLocal;
   panel.setSite = (name) => {
     if (panel.dataset.site === name) return;
     panel.dataset.site = name;

@@ -7,8 +7,7 @@ requests. The clients read the `code` of the body, not only the status.
 from typing import Any
 
 from producer_api.events.dialects.amplitude_events import event_of
-from producer_api.events.dialects.decoding import json_object, member_names, unpacked
-from producer_api.events.dialects.members import as_list
+from producer_api.events.dialects.decoding import batch_of, json_object, member_names, unpacked
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,
@@ -29,7 +28,7 @@ _ALL_EVENTS = list(range(1000))
 def translate(request: Request) -> list[Event]:
     """Return the events of a request; raises `Rejected`."""
     body = json_object(unpacked(request.body))
-    events = as_list(body.get("events") or [])
+    events = batch_of(body.get("events") or [])
     return [event_of(sent, body.get("api_key"), body.get("client_upload_time")) for sent in events]
 
 

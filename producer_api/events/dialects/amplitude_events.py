@@ -5,18 +5,18 @@ Every visit begins with a custom event `session_start` and an `$identify`, and e
 and errors are not measured.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from producer_api.events.derive.privacy import CLICK_IDS
-from producer_api.events.dialects.fitting import UNMAPPED, hashed_id
+from producer_api.events.dialects.fitting import hashed_id
 from producer_api.events.dialects.members import (
     MILLISECOND,
     as_object,
     is_of_another_host,
     pop_fields,
     pop_members,
-    without_nulls,
+    unmapped,
 )
 from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.values import iso_time
@@ -94,8 +94,9 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     if kind == "button_click":
         event |= _click(name, own, event)
     event |= _payment(outer, own)
-    event |= {"properties": own, UNMAPPED: without_nulls({**properties, **outer})}
-    return event
+    if name == "$groupidentify":
+        own |= pop_members(outer, ("groups", "group_properties"))
+    return {**event, "properties": own, **unmapped(properties, outer)}
 
 
 def _identities(event: Event, outer: dict[str, Any]) -> Event:
@@ -193,5 +194,5 @@ def _product(price: Any, quantity: Any) -> Any:
     """Return the product without binary rounding; the price itself if it is no number."""
     try:
         return str(Decimal(str(price)) * Decimal(str(quantity)))
-    except InvalidOperation:
+    except DecimalException:
         return price

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
 from producer_api.events.parse import read_json
@@ -19,6 +20,13 @@ _MAX_BYTES = 2 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 #: Levels of objects and arrays. More would exceed the recursion limits of what encodes them again.
 _MAX_DEPTH = 64
+#: Parameters of a form. The clients send less than a hundred.
+_MAX_PARAMETERS = 1000
+_TOO_MANY_PARAMETERS = "A form has at most 1,000 parameters"
+#: A body of 2 MiB can have a million objects or other values, which take seconds; batches of the
+#: clients have a few thousand.
+_MAX_BRACKETS = 100_000
+_MAX_COMMAS = 200_000
 _NO_BRACKETS = bytes(set(range(256)).difference(b"[]{}"))
 
 
@@ -29,24 +37,34 @@ def unpacked(body: bytes) -> bytes:
 
 def form(request: Request) -> dict[str, str]:
     """Return the parameters of the query and of an urlencoded body, which has priority."""
-    text = unpacked(request.body).decode(errors="replace")
+    body = unpacked(request.body)
+    if body.count(b"&") >= _MAX_PARAMETERS:  # 2 MiB can have a million, which take a second
+        raise Rejected(RejectReason.BODY_TOO_LARGE, sentence=_TOO_MANY_PARAMETERS)
+    text = body.decode(errors="replace")
     return {**request.parameters, **parameters_of(text)}
 
 
 def json_of(data: bytes) -> Any:
     """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
+    brackets = data.translate(None, _NO_BRACKETS)
+    if len(brackets) > _MAX_BRACKETS or data.count(b",") > _MAX_COMMAS:
+        raise Rejected(RejectReason.INVALID_JSON, detail="it has too many values")
     value = _decoded(data)
-    if may_be_deeper(data, _MAX_DEPTH) and is_deeper_than(value, _MAX_DEPTH):
+    if _are_deeper(brackets, _MAX_DEPTH) and is_deeper_than(value, _MAX_DEPTH):
         raise Rejected(RejectReason.INVALID_JSON, detail="it is nested too deeply")
     return value
 
 
 def may_be_deeper(data: bytes, levels: int) -> bool:
-    """Return False if JSON is not nested deeper: remove the innermost brackets, level by level.
+    """Return False if JSON is not nested deeper; it may return True for brackets in texts.
 
-    It may return True for brackets in texts. Visiting all values would cost as much as decoding.
+    Visiting all values would cost as much as decoding.
     """
-    brackets = data.translate(None, _NO_BRACKETS)
+    return _are_deeper(data.translate(None, _NO_BRACKETS), levels)
+
+
+def _are_deeper(brackets: bytes, levels: int) -> bool:
+    """Remove the innermost brackets, level by level."""
     for _ in range(levels):
         if not brackets:
             return False
@@ -76,6 +94,17 @@ def json_or_base64(text: str) -> Any:
     if text.lstrip()[:1] in ("{", "["):
         return json_of(text.encode("utf-8", "surrogatepass"))
     return json_of(unpacked(from_base64(text)))
+
+
+def batch_of(value: Any) -> list[Any]:
+    """Return the events of a list; another value is the only one. Raises `Rejected`.
+
+    A body can have a million, whose translation would take ten seconds.
+    """
+    events = value if isinstance(value, list) else [value]
+    if len(events) > MAX_EVENTS:
+        raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+    return events
 
 
 def member_names(body: bytes) -> frozenset[str]:

@@ -3,6 +3,7 @@
 The clients of other systems have no such rules, and an event is worth more than one of its members.
 """
 
+from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 from uuid_utils import UUID, uuid5
 
 from producer_api.events.client import NO_CLIENT, Grant, SitePolicy
-from producer_api.events.derive.privacy import mask_emails
+from producer_api.events.derive.privacy import CLICK_IDS, mask_emails, without_click_ids
 from producer_api.events.dialects.model import Event
 from producer_api.events.draft import Draft
 from producer_api.events.event_ids import UUID_TEXT
@@ -38,6 +39,8 @@ _TIMES = ("timestamp", "sent_at")
 _VOUCHED = Grant("key", SitePolicy())
 #: Longer texts are truncated by the parser, which names them: the rest need not get there.
 _TEXTS = {**TEXTS, "error_stack": MAX_STACK_BYTES}
+#: Members of `unmapped` that identify a visitor who opts out.
+_OF_THE_VISITOR = CLICK_IDS | {"traits"}
 #: Characters that are kept of a member that is too large or too deep, as JSON.
 _KEPT_CHARACTERS = 512
 #: `extra` contains the name as well.
@@ -56,8 +59,11 @@ def with_ids(event: Event) -> Event:
     return event
 
 
-def fit(event: Event) -> Event:
-    """Return an event of `with_ids`; members that the API would reject are in `unmapped`."""
+def fit(event: Event, *, opts_out: bool = False) -> Event:
+    """Return an event of `with_ids`; members that the API would reject are in `unmapped`.
+
+    If the visitor opts out, ids of the visitor, the user and clicks are not in `unmapped`.
+    """
     event = dict(event)
     for name in [name for name in _TEXTS if name in event]:
         text = event[name] if isinstance(event[name], str) else to_json_text(event[name])
@@ -73,6 +79,9 @@ def fit(event: Event) -> Event:
         else:
             _unmap(event, name)
     if UNMAPPED in event:
+        if opts_out:
+            ids = {event[name] for name in ("visitor_id", "user_id") if name in event}
+            event[UNMAPPED] = _anonymous(event[UNMAPPED], ids)
         # Masked last, when nothing is nested deeply.
         event[UNMAPPED] = _masked(_cut(event[UNMAPPED], MAX_UNMAPPED_BYTES)[0])
     return event
@@ -140,6 +149,25 @@ def _masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {mask_emails(name): _masked(item) for name, item in value.items()}
     return value
+
+
+def _anonymous(value: Any, ids: Collection[str]) -> Any:
+    """Return the value without click ids, traits, and members that are one of the ids."""
+    if isinstance(value, str):
+        return without_click_ids(value)
+    if isinstance(value, list):
+        return [_anonymous(item, ids) for item in value if not _is_one_of(item, ids)]
+    if isinstance(value, dict):
+        return {
+            name: _anonymous(item, ids)
+            for name, item in value.items()
+            if not (_is_one_of(item, ids) or name.rpartition("initial_")[2] in _OF_THE_VISITOR)
+        }
+    return value
+
+
+def _is_one_of(value: Any, ids: Collection[str]) -> bool:
+    return isinstance(value, str) and value in ids
 
 
 def _fit_amount(event: Event) -> None:

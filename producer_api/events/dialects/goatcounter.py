@@ -11,7 +11,7 @@ Source: https://www.goatcounter.com/api, https://www.goatcounter.com/help, recor
 import re
 from typing import Any
 
-from producer_api.events.dialects.decoding import json_object, unpacked
+from producer_api.events.dialects.decoding import batch_of, json_object, unpacked
 from producer_api.events.dialects.fitting import UNMAPPED, hashed_id
 from producer_api.events.dialects.model import (
     PIXEL,
@@ -73,7 +73,7 @@ def translate_hits(request: Request) -> list[Event]:
     if not key.startswith(KEY_PREFIX):
         raise Rejected(RejectReason.BAD_KEY, sentence=_NO_KEY)
     events = []
-    for index, hit in enumerate(hits):
+    for index, hit in enumerate(batch_of(hits)):
         if not isinstance(hit, dict):
             raise Rejected(RejectReason.NOT_AN_OBJECT, kind="another value")
         event = _event(dict(hit), "", "") | {"site_id": key}
@@ -103,7 +103,7 @@ def _event(hit: dict[str, Any], origin: str, referrer: str) -> Event:
         url = _url(origin, path, query) if path else referrer
         event |= {"type": "pageview", "url": url, "path": path_with_fragment(url)}
     if query and query not in str(event.get("url")):
-        hit["query"] = query
+        hit["query"] = f"?{query}"  # in which e-mail addresses are masked
     if screen := _screen(hit.get("size")):
         event["screen"] = screen
         del hit["size"]

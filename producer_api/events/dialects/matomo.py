@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from producer_api.events.dialects.decoding import form, json_object, unpacked
+from producer_api.events.dialects.decoding import batch_of, form, json_object, unpacked
 from producer_api.events.dialects.matomo_actions import Parameters, event_of
 from producer_api.events.dialects.model import (
     PIXEL,
@@ -61,8 +61,7 @@ def _requests(request: Request) -> Iterator[Parameters]:
     if "requests" not in common:
         yield _with_site(_texts(common), {})
         return
-    requests = common["requests"] or []
-    for one in requests if isinstance(requests, list) else [requests]:
+    for one in batch_of(common["requests"] or []):
         yield _with_site(_parameters(one), common)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.values import iso_time
 
@@ -42,6 +43,12 @@ def as_list(value: Any) -> list[Any]:
 def without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members that are not null."""
     return {name: value for name, value in members.items() if value is not None}
+
+
+def unmapped(*groups: Mapping[str, Any]) -> Event:
+    """Return the event's member for what has no field, without nulls; none if there is nothing."""
+    rest = {name: value for members in groups for name, value in without_nulls(members).items()}
+    return {UNMAPPED: rest} if rest else {}
 
 
 def pop_fields(members: dict[str, Any], fields: Mapping[str, str]) -> Event:

@@ -11,13 +11,14 @@ Pages that are hidden send their queue by beacon, and again from the next page, 
 from typing import Any
 
 from producer_api.events.dialects.decoding import (
+    batch_of,
     form,
     json_of,
     json_or_base64,
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND, as_list
+from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.mixpanel_events import event_of, group_of, profile_of
 from producer_api.events.dialects.model import (
     PIXEL,
@@ -57,10 +58,11 @@ def translate_groups(request: Request) -> list[Event]:
 def _updates(request: Request) -> list[Any]:
     body = unpacked(request.body)
     if _NDJSON in request.headers.get(b"content-type", b""):
-        return [json_of(line) for line in body.splitlines() if line.strip()]
+        lines = batch_of([line for line in body.splitlines() if line.strip()])
+        return [json_of(line) for line in lines]
     if body.lstrip()[:1] in _OF_JSON:
-        return as_list(json_of(body))
-    return as_list(json_or_base64(form(request).get("data", "")))
+        return batch_of(json_of(body))
+    return batch_of(json_or_base64(form(request).get("data", "")))
 
 
 def _sent_at(request: Request) -> Any:

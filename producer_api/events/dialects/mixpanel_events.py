@@ -7,7 +7,6 @@ the visitor scrolled, and only if heatmaps are enabled.
 from typing import Any
 
 from producer_api.events.derive.privacy import CLICK_IDS
-from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.members import (
     as_object,
     is_of_another_host,
@@ -15,7 +14,7 @@ from producer_api.events.dialects.members import (
     payment_of,
     pop_fields,
     pop_members,
-    without_nulls,
+    unmapped,
 )
 from producer_api.events.dialects.model import Event
 
@@ -43,6 +42,8 @@ _PAGE = {
     "current_domain": "hostname",
     "current_url_path": "path",
 }
+#: They repeat parts of the URL.
+_REPEATED = ("current_url_protocol", "current_url_search")
 _SCREEN = {
     "$screen_width": "width",
     "$screen_height": "height",
@@ -78,9 +79,12 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     }
     if kind == "pageview":
         event = {**pop_fields(properties, _PAGE), **event}
+        outer |= pop_members(properties, _REPEATED)
     if "url" in event:  # which has more of them
         event.pop("hostname", None)
         event.pop("path", None)
+        # Parts of the URL, in which alone e-mail addresses are masked.
+        pop_members(properties, _REPEATED)
     if screen := pop_fields(properties, _SCREEN):
         event["screen"] = screen
     own = _own_properties(properties)
@@ -90,8 +94,7 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
         event |= _click(name, own, properties, event.get("url"))
     elif not name.startswith("$"):
         event |= payment_of(name, own)
-    event |= {"properties": own, UNMAPPED: without_nulls({**properties, **outer})}
-    return event
+    return {**event, "properties": own, **unmapped(properties, outer)}
 
 
 def _identities(name: str, properties: dict[str, Any]) -> Event:
@@ -159,7 +162,7 @@ def profile_of(change: Any, sent_at: Any) -> Event:
     for setter in _SETTERS:
         traits |= as_object(members.pop(setter, None))
     of_client = pop_members(traits, [name for name in traits if name.startswith(_OF_PROFILES)])
-    return {**event, "properties": {**traits, **members}, UNMAPPED: without_nulls(of_client)}
+    return {**event, "properties": {**traits, **members}, **unmapped(of_client)}
 
 
 def _payment(charge: dict[str, Any]) -> Event:

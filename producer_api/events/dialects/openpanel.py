@@ -6,7 +6,7 @@ The browser SDK counts a changed fragment as a page view, and a page that is res
 back/forward cache only if its URL is another one.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from math import isfinite
 from typing import Any
 
@@ -140,7 +140,7 @@ def _major(minor: Any) -> float | None:
     """Return an amount of minor units in major ones; None if it is not a number."""
     try:
         major = float(Decimal(str(minor)) / _MINOR_UNITS)
-    except InvalidOperation:
+    except DecimalException:
         return None
     return major if isfinite(major) else None
 

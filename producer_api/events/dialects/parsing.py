@@ -15,17 +15,23 @@ from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 
-#: What `fit` may have to mask: an e-mail address in the query or fragment of a URL, in JSON.
-_ADDRESS = re.compile(rb'[?#][^"]*(?:@|%(?:25)?40)')
+#: What `fit` may have to mask: an e-mail address in the query or fragment of a URL, in JSON. Each
+#: character is visited for one `?` or `#` only, so that many of them do not take quadratic time.
+_ADDRESS = re.compile(rb'[?#][^"?#]*(?:@|%(?:25)?40)')
 _MAX_BYTES = 64 * 1024
+#: Members of a larger event are cut. One that is larger than this is not worth the time.
+_MAX_SENT_BYTES = 4 * _MAX_BYTES
 
 
 def parse_translated(event: Event, context: EventContext, client: Client) -> EncodedEvent:
     """Parse and encode an event of a dialect; raises `Rejected`."""
-    raw = plain_json(event)
+    is_anonymous = client.opts_out and UNMAPPED in event
+    raw = None if is_anonymous else plain_json(event)
     if raw is not None and (encoded := read_translated(raw, context, client)):
         return encoded
-    raw = msgspec.json.encode(fit(event))
+    if len(msgspec.json.encode(event)) > _MAX_SENT_BYTES:
+        raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=_MAX_SENT_BYTES)
+    raw = msgspec.json.encode(fit(event, opts_out=client.opts_out))
     if len(raw) > _MAX_BYTES:
         raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=_MAX_BYTES)
     return parse(raw, context, client)

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from producer_api.events.dialects.decoding import (
+    batch_of,
     form,
     json_of,
     json_or_base64,
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND, as_list, as_object
+from producer_api.events.dialects.members import MILLISECOND, as_object
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,
@@ -67,7 +68,7 @@ def translate(request: Request) -> list[Event]:
     body = _body(request)
     batch = as_object(body) if not isinstance(body, list) else {"batch": body}
     site_id = batch.get("api_key") or batch.get("token") or request.parameters.get("token")
-    sent = as_list(batch.get("batch")) if "batch" in batch else [batch]
+    sent = batch_of(batch.get("batch")) if "batch" in batch else [batch]
     sent_at = batch.pop("sent_at", None) or _query_time(request)
     if batch.get("historical_migration"):
         sent_at = None  # the events are old, and their times exact

@@ -11,13 +11,13 @@
 from typing import Any
 
 from producer_api.events.derive.privacy import CLICK_IDS
-from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.members import (
     SECOND,
     as_object,
     payment_of,
     pop_fields,
     pop_members,
+    unmapped,
     without_nulls,
 )
 from producer_api.events.dialects.model import Event
@@ -94,8 +94,10 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
         **_page(name, properties),
     }
     event |= _content(name, outer, properties)
-    event[UNMAPPED] = without_nulls({**properties, **outer})
-    leave = _leave(event)
+    if "$set_once" in outer:  # of which a browser sends all names
+        outer["$set_once"] = without_nulls(as_object(outer["$set_once"])) or None
+    leave = _leave(event, properties)
+    event |= unmapped(properties, outer)
     return [leave, event] if leave else [event]
 
 
@@ -170,6 +172,8 @@ def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Ev
     event: Event = {"type": kind, "properties": own}
     if name == "$autocapture":
         event["type"] = _type_of_interaction(own)
+    if event["type"] == "external_link":
+        own["url"] = own["$external_click_url"]
     if kind == "custom_event":
         event["event_name"] = name
     if event["type"] == "button_click":
@@ -206,7 +210,7 @@ def _traits(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     """Remove and return traits of the user; what a browser knows of the first visit stays."""
     once = as_object(members.pop("$set_once", None))
     traits = _pop_own(once, is_browser)
-    members["$set_once"] = once or None
+    members["$set_once"] = without_nulls(once) or None
     return traits | as_object(members.pop("$set", None))
 
 
@@ -224,15 +228,14 @@ def _vitals(properties: dict[str, Any]) -> dict[str, Any]:
     return vitals
 
 
-def _leave(event: Event) -> Event | None:
+def _leave(event: Event, properties: dict[str, Any]) -> Event | None:
     """Return the leave that a page view also reports; write that of a leave to itself."""
-    unmapped = event[UNMAPPED]
-    seconds = unmapped.get("$prev_pageview_duration")
+    seconds = properties.get("$prev_pageview_duration")
     if not isinstance(seconds, int | float) or event["type"] not in ("pageview", "pageleave"):
         return None
-    del unmapped["$prev_pageview_duration"]
-    path = unmapped.pop("$prev_pageview_pathname", None)
-    scroll = unmapped.pop("$prev_pageview_max_scroll_percentage", None)
+    del properties["$prev_pageview_duration"]
+    path = properties.pop("$prev_pageview_pathname", None)
+    scroll = properties.pop("$prev_pageview_max_scroll_percentage", None)
     ids = ("site_id", "visitor_id", "user_id", "session_id", "timestamp", "sent_at", "user_agent")
     left = event
     if event["type"] == "pageview":

@@ -5,13 +5,18 @@ from typing import Any
 from producer_api.events.dialects.members import as_list, as_object
 from producer_api.events.dialects.model import Event
 
+#: More than fit into a stack, which is truncated.
+_MAX_ERRORS = 100
+_MAX_FRAMES = 200
+
 
 def error_of(properties: dict[str, Any]) -> Event:
     """Return the fields of an error; members that are wholly in them are removed.
 
     The first of `$exception_list` is the error, the others are its causes.
     """
-    errors = [as_object(error) for error in as_list(properties.get("$exception_list") or [])]
+    listed = as_list(properties.get("$exception_list") or [])
+    errors = [as_object(error) for error in listed[:_MAX_ERRORS]]
     if not errors:  # of clients before 2024
         return {
             "error_name": properties.pop("$exception_type", None),
@@ -31,7 +36,7 @@ def _stack(error: dict[str, Any]) -> list[str]:
     frames = as_list(as_object(error.get("stacktrace")).get("frames") or [])
     if not frames:
         return []
-    lines = [_line(as_object(frame)) for frame in reversed(frames)]
+    lines = [_line(as_object(frame)) for frame in frames[: -_MAX_FRAMES - 1 : -1]]
     return [f"{error.get('type')}: {error.get('value')}", *lines]
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from producer_api.events.dialects.decoding import (
+    batch_of,
     from_base64,
     json_object,
     json_or_base64,
@@ -52,7 +53,11 @@ def translate(request: Request) -> list[Event]:
 def _events(request: Request, body: dict[str, Any]) -> list[Event]:
     kind = _KINDS.get(request.path.rpartition("/")[2], "")
     batch = body.get("batch")
-    messages = [_with_shared(body, item) for item in batch] if isinstance(batch, list) else [body]
+    messages = (
+        [_with_shared(body, item) for item in batch_of(batch)]
+        if isinstance(batch, list)
+        else [body]
+    )
     key = write_key(request)
     events = []
     for message in messages:

@@ -8,7 +8,7 @@ code reports: none for a page that the browser restores (bfcache), for the hash,
 
 from msgspec.structs import replace
 
-from producer_api.events.dialects.decoding import json_object, unpacked
+from producer_api.events.dialects.decoding import batch_of, json_object, unpacked
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import (
     PIXEL,
@@ -50,8 +50,7 @@ def translate(request: Request) -> list[Event]:
     if request.method == "GET":
         rows = [request.parameters] if request.parameters else []
     else:
-        data = json_object(unpacked(request.body)).get("data") or []
-        rows = data if isinstance(data, list) else [data]
+        rows = batch_of(json_object(unpacked(request.body)).get("data") or [])
     events = [event for row in rows for event in events_of(row, request.parameters)]
     if b"sp-anonymous" in request.headers:
         return [{**event, UNMAPPED: {**event[UNMAPPED], "anonymous": True}} for event in events]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from math import inf
 from typing import Any
 
-from producer_api.events.dialects.decoding import json_object, json_of, unpacked
+from producer_api.events.dialects.decoding import batch_of, json_object, json_of, unpacked
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import (
     Dialect,
@@ -51,9 +51,7 @@ def translate(request: Request) -> list[Event]:
 
 def translate_batch(request: Request) -> list[Event]:
     """Return the events of an array of messages."""
-    messages = json_of(unpacked(request.body))
-    if not isinstance(messages, list):
-        messages = [messages]
+    messages = batch_of(json_of(unpacked(request.body)))
     return [event for message in messages for event in _events(message)]
 
 

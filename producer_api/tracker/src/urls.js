@@ -1,7 +1,7 @@
 /** A name, an `@` that is percent-encoded up to twice, and a domain. */
 const EMAIL = /.(@|%(25)?40).+\../i;
 const FILES =
-  /\.(7z|apk|csv|deb|dmg|docx?|exe|iso|mp[34]|msi|pdf|pkg|pptx?|rar|rpm|t?gz|txt|xlsx?|zip)$/i;
+  /\.(apk|csv|dmg|docx?|exe|iso|mp[34]|msi|pdf|pkg|pptx?|rar|t?gz|txt|xlsx?|zip)$/i;
 
 /**
  * Remove the fragment of a URL unless it is a route, and mask query values with an e-mail address.

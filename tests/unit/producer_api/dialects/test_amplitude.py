@@ -136,6 +136,16 @@ def test_a_server_removes_a_trait() -> None:
     assert event["properties"] == {"$unset": {"plan": "-"}}
 
 
+def test_a_group() -> None:
+    """A custom event, whose properties are those of the group."""
+    change = {"groups": {"company": "acme"}, "group_properties": {"$set": {"seats": 3}}}
+
+    event = _event("$groupidentify", user_id="u1", **change)
+
+    assert (event["type"], event["event_name"]) == ("custom_event", "$groupidentify")
+    assert event["properties"] == change
+
+
 def test_vitals() -> None:
     """Each is a measurement."""
     event = _event(
@@ -194,6 +204,7 @@ def test_types(name: str, kind: str) -> None:
         ({}, {"price": 9.99, "quantity": 2}, "19.98"),
         ({}, {"revenue": 12.5}, 12.5),
         ({"$price": "cheap"}, {}, "cheap"),
+        ({"$price": "1E+999999", "$quantity": "1E+999999"}, {}, "1E+999999"),
         ({"$price": 29, "$quantity": None}, {}, 29),
     ],
 )

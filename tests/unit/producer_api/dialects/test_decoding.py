@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from producer_api.events.dialects.decoding import (
+    batch_of,
     form,
     from_base64,
     json_object,
@@ -142,3 +143,27 @@ def test_other_texts_are_no_base64(text: str) -> None:
         from_base64(text)
 
     assert "base64" in caught.value.sentence()
+
+
+@pytest.mark.parametrize("data", [b"[" + b"[]," * 60_000 + b"1]", b"[" + b"1," * 210_000 + b"1]"])
+def test_json_with_more_values_than_clients_send_is_rejected(data: bytes) -> None:
+    """Decoding and translating a million of them would take seconds."""
+    with pytest.raises(Rejected) as rejected:
+        json_of(data)
+    assert "too many values" in rejected.value.sentence()
+
+
+def test_a_form_with_more_parameters_than_clients_send_is_rejected() -> None:
+    """Its size alone does not limit their number."""
+    with pytest.raises(Rejected) as rejected:
+        form(Request("POST", "/", body=b"a=b&" * 1000))
+    assert rejected.value.reason.code == "body_too_large"
+
+
+def test_a_batch_has_at_most_a_thousand_events() -> None:
+    """Another value than a list is one event."""
+    assert batch_of({}) == [{}]
+    assert len(batch_of([1] * 1000)) == 1000
+    with pytest.raises(Rejected) as rejected:
+        batch_of([1] * 1001)
+    assert rejected.value.sentence() == "A batch has at most 1,000 events, not 1,001"

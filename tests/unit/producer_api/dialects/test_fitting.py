@@ -185,6 +185,25 @@ def test_what_has_no_field_fits_into_extra(unmapped: dict[str, Any]) -> None:
     assert (json.loads(event.extra or "")[UNMAPPED].get("plan") == "pro") is ("plan" in unmapped)
 
 
+def test_a_visitor_who_opts_out_is_not_in_extra() -> None:
+    """The members that dialects do not map repeat the ids that the API drops."""
+    unmapped = {
+        "msclkid": "x",
+        "$set_once": {"$initial_gclid": "x", "browser": "Chrome"},
+        "page": "https://shop.example/?gclid=x&a=b",
+        "session": {"userId": "v1", "alias": ["u1", "u2"]},
+        "traits": {"email": "ada@shop.example"},
+    }
+    event = REQUIRED | {"visitor_id": "v1", "user_id": "u1", UNMAPPED: unmapped}
+
+    assert fit(event)[UNMAPPED] == unmapped
+    assert fit(event, opts_out=True)[UNMAPPED] == {
+        "$set_once": {"browser": "Chrome"},
+        "page": "https://shop.example/?a=b",
+        "session": {"alias": ["u2"]},
+    }
+
+
 def test_event_ids_are_uuids() -> None:
     """Any other one becomes the UUIDv5 of site and id."""
     uuid = "0197C2A4-7d1b-7c3e-9a55-2b8f6d0e4c11"

@@ -103,6 +103,13 @@ def test_the_path_of_an_event_is_its_name(referer: bytes, page: dict[str, str]) 
     assert {name: event[name] for name in ("hostname", "url") if name in event} == page
 
 
+def test_the_query_of_an_event_is_that_of_a_url() -> None:
+    """So that e-mail addresses in it are masked."""
+    event = hit(headers=ORIGIN, p="buy", e="true", q="email=ada%40shop.example")
+
+    assert event[UNMAPPED]["query"] == "?email=ada%40shop.example"
+
+
 @pytest.mark.parametrize(
     ("size", "screen"),
     [

@@ -51,6 +51,7 @@ def test_a_page_view_of_a_browser() -> None:
             "$referrer": "https://news.example/",
             "current_page_title": "A",
             "current_domain": "shop.example",
+            "current_url_search": "?b=c",
             "$screen_width": 1920,
             "$screen_height": 1080,
             "distinct_id": "$device:d1",
@@ -72,7 +73,7 @@ def test_a_page_view_of_a_browser() -> None:
         "screen": {"width": 1920, "height": 1080},
         "visitor_id": "d1",
         "properties": {"plan": "pro", "nothing": None},
-        UNMAPPED: {"mp_lib": "web", "utm_source": "of last week"},
+        UNMAPPED: {"mp_lib": "web", "utm_source": "of last week", "current_url_search": "?b=c"},
     }
 
 
@@ -83,6 +84,15 @@ def test_a_page_view_of_a_server() -> None:
     assert (event["hostname"], event["path"], event["ip"]) == ("shop.example", "/a", "::1")
     assert _event("$mp_web_page_view", current_url=_URL)["url"] == _URL
     assert "current_url" in _event("a", current_url=_URL)["properties"]
+
+
+def test_parts_of_the_url_are_no_properties() -> None:
+    """E-mail addresses are masked in the URL only."""
+    parts = {"current_url_search": "?email=ada%40shop.example", "current_url_protocol": "https:"}
+
+    event = _event("$mp_web_page_view", **parts, **{"$current_url": _URL})
+
+    assert not parts.keys() & event.get("properties", {}).keys()
 
 
 @pytest.mark.parametrize(

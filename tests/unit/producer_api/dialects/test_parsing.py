@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from producer_api.events.client import Client
 from producer_api.events.dialects import parsing
 from producer_api.events.dialects.fitting import MAX_UNMAPPED_BYTES, UNMAPPED, fit, with_ids
 from producer_api.events.dialects.parsing import parse_translated, plain_json
@@ -13,6 +14,8 @@ from producer_api.events.draft import EncodedEvent
 from producer_api.events.fast_parse import read_translated
 from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
+from schemas import codec
+from schemas.records import RawEvent
 from tests.unit.producer_api.around import CONTEXT, REQUIRED
 from tests.unit.producer_api.derivation import BROWSER
 
@@ -51,6 +54,8 @@ def deep(levels: int) -> dict[str, Any]:
         ({UNMAPPED: {"library": "@segment/analytics-next", "url": "/a?b"}}, True),
         ({UNMAPPED: {"url": "/a?email=ada@shop.example"}}, False),
         ({UNMAPPED: {"url": "/a#ada%2540shop.example"}}, False),
+        ({UNMAPPED: {"url": "/a?b#c?email=ada%40shop.example"}}, False),
+        ({UNMAPPED: {"a": "???###", "b": "ada@shop.example"}}, True),
         ({UNMAPPED: {"text": "a\0b"}}, False),
         ({"amount": 5, "currency": "EUR"}, False),
         ({"title": 404}, False),
@@ -75,6 +80,22 @@ def test_an_event_that_is_still_too_large_is_rejected() -> None:
 
     with pytest.raises(Rejected, match="event_too_large"):
         parsed(with_ids(REQUIRED | {"ad_click_ids": click_ids}))
+
+
+def test_a_visitor_who_opts_out_is_not_in_extra() -> None:
+    """The compiled reader does not take such events."""
+    event = REQUIRED | {UNMAPPED: {"gclid": "x", "os": "Linux"}}
+
+    record = codec.decode(parsed(event, client=Client(opts_out=True)).value, RawEvent)
+
+    assert record.extra == '{"unmapped":{"os":"Linux"}}'
+
+
+def test_an_event_that_is_many_times_too_large_is_rejected() -> None:
+    """Although its properties could be cut."""
+    with pytest.raises(Rejected) as rejected:
+        parsed(REQUIRED | {"properties": {"text": "x" * 300_000}})
+    assert rejected.value.reason.code == "event_too_large"
 
 
 def test_without_the_compiled_module_the_result_is_the_same(

@@ -67,7 +67,7 @@ def test_a_page_view_of_a_browser() -> None:
                 "$time": 1.5,
                 "plan": "pro",
             },
-            "$set_once": {"$initial_pathname": "/"},
+            "$set_once": {"$initial_pathname": "/", "$initial_gclid": None},
         }
     )
 
@@ -301,6 +301,7 @@ def test_captured_interactions(properties: dict[str, Any], kind: str, name: str)
     event = _event("$autocapture", **properties, **{"$elements_chain": "a"})
 
     assert (event["type"], event["event_name"]) == (kind, name)
+    assert event["properties"].pop("url", None) == properties.get("$external_click_url")
     assert event["properties"] == {**properties, "$elements_chain": "a"}
 
 
