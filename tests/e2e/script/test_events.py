@@ -210,6 +210,7 @@ def test_consent_begins_and_ends_tracking(chrome: Chrome, pages: Pages) -> None:
     chrome.get(pages.url)
     chrome.execute_script("headrace('before'); headrace('consent', true); headrace('after')")
     pages.wait_for("custom_event")
+    pages.wait_for("pageview")
     chrome.execute_script("headrace('consent', false); headrace('denied')")
     stored = chrome.execute_script("return Object.keys(localStorage)")
     chrome.execute_script("headrace('consent', true); headrace('again')")
@@ -217,7 +218,7 @@ def test_consent_begins_and_ends_tracking(chrome: Chrome, pages: Pages) -> None:
     events = pages.wait_for("custom_event", 2)
     assert [event["event_name"] for event in events] == ["after", "again"]
     assert stored == []
-    assert len(pages.of_type("pageview")) == 2
+    assert len(pages.wait_for("pageview", 2)) == 2
     assert pages.of_type("pageleave") == []
 
 

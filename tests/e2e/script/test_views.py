@@ -179,5 +179,5 @@ def test_a_page_can_count_its_own_views(chrome: Chrome, pages: Pages) -> None:
     )
 
     pages.wait_for("custom_event")
-    (view,) = pages.of_type("pageview")
+    (view,) = pages.wait_for("pageview")
     assert (view["path"], view["title"], view["url"]) == ("/one", "One", f"{pages.url}/x")
