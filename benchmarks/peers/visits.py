@@ -15,7 +15,7 @@ import faust
 import uvloop
 from fastavro import schemaless_reader
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -70,7 +70,7 @@ async def _store(session: AsyncSession, rows: Sequence[Event], visits: Sequence[
     await session.commit()
 
 
-def _app() -> faust.App:
+def _app(engine: AsyncEngine) -> faust.App:
     app = faust.App(
         "visits",
         broker=f"kafka://{os.environ['KAFKA']}",
@@ -83,16 +83,10 @@ def _app() -> faust.App:
         topic_partitions=4,
         datadir=os.environ["DATA"],
     )
-    engine = create_async_engine(os.environ["DATABASE"])
     topic = os.environ["TOPIC"]
     source = app.topic(topic, key_type=bytes, value_type=bytes, value_serializer="raw")
     # With the partitioner, because `take` yields no events, whose partition would be used.
     visits = app.Table("visits", default=dict, key_type=str, partitions=4, use_partitioner=True)
-
-    @app.task  # type: ignore[untyped-decorator]
-    async def create_table() -> None:
-        async with engine.begin() as connection:
-            await connection.run_sync(SQLModel.metadata.create_all)
 
     @app.agent(source)  # type: ignore[untyped-decorator]
     async def store(stream: Any) -> None:
@@ -113,7 +107,10 @@ def _app() -> faust.App:
 async def main() -> None:
     """Run the worker."""
     logging.basicConfig(level=logging.WARNING)  # logs why the agent crashed
-    await run_app(_app())
+    engine = create_async_engine(os.environ["DATABASE"])
+    async with engine.begin() as connection:
+        await connection.run_sync(SQLModel.metadata.create_all)
+    await run_app(_app(engine))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ _PRODUCTS: Mapping[str, type[Product]] = {
 
 async def _measure(product: Product, killed: Sequence[str]) -> dict[str, _Result]:
     """Return the results of all loads, by workload and killed process."""
-    measuring, share = Measuring(product), 0.2 if product.is_slow else 1.0
+    measuring, share = Measuring(product), 0.1 if product.is_slow else 1.0
     await measuring.warm_up(_WARM_UP)
     results: dict[str, _Result] = {
         _SINGLE: await measuring.flood(round(_SINGLE_EVENTS * share), 1, 64),

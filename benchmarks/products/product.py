@@ -20,7 +20,7 @@ Event = dict[str, Any]
 class Product(ABC):
     """A product with a new data directory, `folder`; a context manager."""
 
-    #: If it is slow, a flood has a fifth of the events, and there is no steady load in batches.
+    #: If it is slow, a flood has a tenth of the events, and there is no steady load in batches.
     is_slow = False
     #: True if it stores events of requests that it does not accept.
     stores_rejected = False
