@@ -155,7 +155,7 @@ def test_the_next_page_sends_what_was_left(chrome: Chrome, pages: Pages) -> None
     """Once, and not what is older than a day."""
     pages.answers = [(503, {"retry-after": "60"}, {})]
     chrome.get(f"{pages.url}/a")
-    wait_for_posts(pages, 1)
+    eventually(lambda: stored(chrome), within_seconds=_SECONDS, what="the response has arrived")
     chrome.execute_script("headrace('left')")
     chrome.get("about:blank")
     assert len(pages.posts) == 1
