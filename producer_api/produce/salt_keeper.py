@@ -12,6 +12,8 @@ from schemas.topics import SALTS
 _log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 30.0
+#: After a failure: the role is not ready without the salt of today.
+_RETRY_SECONDS = 5.0
 
 
 class Writer(Protocol):
@@ -43,12 +45,14 @@ async def keep_salts(
         await writer.ready()
         tombstones = [(day, None) for day in salts.expire()]
         created = [(day, salts.candidate(day)) for day in salts.missing()]
+        pause = check_seconds
         for day, value in [*tombstones, *created]:
             try:
                 await _write(writer, day, value)
-            except Exception as error:  # noqa: BLE001 - the next check tries again
+            except Exception as error:  # noqa: BLE001 - tried again after a pause
                 _log.warning("%s cannot be written: %s", SALTS.name, type(error).__name__)
-        await asyncio.sleep(check_seconds)
+                pause = min(check_seconds, _RETRY_SECONDS)
+        await asyncio.sleep(pause)
 
 
 async def _write(writer: Writer, day: int, value: bytes | None) -> None:

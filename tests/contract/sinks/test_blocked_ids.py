@@ -9,12 +9,13 @@ from sinks.sites.blocked_ids import BlockReconciler, all_blocked
 from sinks.sql.engine import Database, open_database
 from sinks.sql.types import micros, now_utc
 
-OLD = micros(now_utc() - timedelta(hours=1))
+NOW = now_utc()
+OLD = micros(NOW - timedelta(hours=1))
 KEPT, REMOVED, LOST, ADDED = (
     BlockedId(site_id="shop", hash=name, created_at=OLD)
     for name in ("kept", "removed", "lost", "added")
 )
-NEW = BlockedId(site_id="blog", hash="new", created_at=micros(now_utc()))
+NEW = BlockedId(site_id="blog", hash="new", created_at=micros(NOW))
 
 
 def key(record: BlockedId) -> str:
@@ -31,7 +32,7 @@ async def reconcile(
     async def publish(name: str, record: object) -> None:
         published[name] = record
 
-    reconciler = BlockReconciler(database, database, publish)
+    reconciler = BlockReconciler(database, database, publish, clock=lambda: NOW)
     for record in (*records, *removed):
         reconciler.apply(key(record).encode(), encode(record))
     for record in removed:

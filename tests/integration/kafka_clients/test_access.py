@@ -168,5 +168,10 @@ async def test_roles_report_a_missing_acl_and_recover_when_it_is_added(
                 return (await client.post("/api/event", json=event)).status_code == 202
 
             await eventually_async(accepted, within_seconds=30, what="the event is accepted")
-            assert (await client.get("/readyz")).status_code == 200
+
+            async def ready_again() -> bool:
+                return (await client.get("/readyz")).status_code == 200
+
+            # It also needs the salt of today, which could not be written before.
+            await eventually_async(ready_again, within_seconds=30, what="the role is ready")
         roles.wait_for({"streams": READY["streams"]})
