@@ -132,7 +132,7 @@ def _screen(size: Any) -> dict[str, float]:
     parts = size if isinstance(size, list) else _text(size).split(",")
     try:
         numbers = [float(part) for part in parts]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return {}
     numbers = [int(number) if number.is_integer() else number for number in numbers]
     return dict(zip(_SCREEN, numbers, strict=False)) if len(numbers) <= len(_SCREEN) else {}

@@ -128,7 +128,7 @@ def _times(rest: Row) -> Event:
     if "ttm" in rest:
         return {"timestamp": iso_time(rest.pop("ttm"), _MILLISECOND)}
     (created, sent) = (rest.pop("dtm", None), rest.pop("stm", None))
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, OverflowError):
         # The Python tracker sends whole seconds, which may be before the event.
         sent = max(float(created), float(sent))
     return {

@@ -201,6 +201,7 @@ def test_any_request_is_accepted_or_rejected(application: Application, request: 
 COMPLETION = Completion(Sites(), LOOKUPS.visitor_of)
 
 
+@settings(max_examples=at_most(60))
 @given(st.one_of(mutated(), invented()))
 def test_the_compiled_reader_agrees_with_the_parser(request: Recorded) -> None:
     """On translated events, which only the parser gets after `fit`."""

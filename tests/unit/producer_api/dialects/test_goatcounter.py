@@ -199,7 +199,7 @@ def test_hits_must_be_an_array(many: Any) -> None:
         hits(many or 1)
 
 
-@pytest.mark.parametrize("value", [None, 1, True, [], {}])
+@pytest.mark.parametrize("value", [None, 1, 10**400, True, [], [10**400], {}])
 def test_members_of_other_kinds_are_no_error(value: Any) -> None:
     """Most are made texts when the event is completed."""
     members = ("path", "query", "title", "ref", "size", "session", "user_agent", "ip", "event")

@@ -224,6 +224,14 @@ def test_the_time_is_corrected_by_the_clock_at_sending() -> None:
     assert cut["sent_at"] == cut["timestamp"]
 
 
+@pytest.mark.parametrize("huge", [10**400, "9" * 400])
+def test_a_time_beyond_all_numbers_is_no_error(huge: Any) -> None:
+    """It is kept as it is, and unmapped when the event is completed."""
+    event = _event(e="pv", dtm=huge, stm="1795942704371")
+
+    assert event["timestamp"] == huge
+
+
 def test_a_true_timestamp_is_not_corrected() -> None:
     """The site knows it from elsewhere."""
     event = _event(e="pv", ttm="1769860800500", dtm="1", stm="2")
