@@ -33,7 +33,7 @@ def timed_events(number: int, sites: int = 4) -> list[TimedEvent]:
 
 
 def numbered_event(number: int) -> dict[str, Any]:
-    """Return event `number` with an id of its own; repetitions have new sessions and visitors."""
+    """Return event `number` with a unique id; repetitions have new sessions and visitors."""
     event = timed_events(_DISTINCT)[number % _DISTINCT].event
     names = {key: f"{event[key]}-{number // _DISTINCT}" for key in ("session_id", "visitor_id")}
     return {**event, **names, "event_id": str(UUID(int=number * 0x9E3779B97F4A7C15, version=4))}

@@ -1,4 +1,4 @@
-"""The table of events of the peers that have none of their own."""
+"""The table of events for peers that do not create one."""
 
 import asyncio
 

@@ -6,7 +6,6 @@ because the subscription has no secret to sign deliveries with.
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,10 +13,8 @@ from typing import Any
 from schemas.records import Subscription
 from schemas.topics import SUBSCRIPTIONS
 from sinks.delivery import queue, subscription_store
-from sinks.delivery.publisher import Publish
 from sinks.delivery.topic_reconciler import TopicReconciler
-from sinks.sql.engine import Database
-from sinks.sql.types import micros, now_utc
+from sinks.sql.types import micros
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +24,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Reconciler(TopicReconciler[Subscription]):
     """Mirrors the topic into memory, and periodically compares the table with it."""
 
-    def __init__(
-        self,
-        database: Database,
-        reader: Database,
-        publish: Publish,
-        clock: Callable[[], datetime] = now_utc,
-    ) -> None:
-        super().__init__(SUBSCRIPTIONS, Subscription, clock)
-        self._database = database
-        #: Comparing reads the whole table, without blocking writers.
-        self._reader = reader
-        self._publish = publish
+    topic = SUBSCRIPTIONS
+    record_type = Subscription
 
     async def reconcile(self) -> None:
         """Compare table and topic once, and repair the differences."""

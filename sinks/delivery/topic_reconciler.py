@@ -8,12 +8,13 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.codec import CodecError, decode
 from schemas.records import Record
 from schemas.topics import Topic
 from sinks.delivery.publisher import Unavailable
+from sinks.sql.engine import Database
 from sinks.sql.errors import DATABASE_ERRORS
 from sinks.sql.types import now_utc
 
@@ -29,11 +30,21 @@ R = TypeVar("R", bound=Record)
 class TopicReconciler(ABC, Generic[R]):
     """Mirrors a topic into memory, and periodically compares the tables with it."""
 
+    #: Set by each subclass: the topic, and the type of its records.
+    topic: ClassVar[Topic]
+    record_type: type[R]
+
     def __init__(
-        self, topic: Topic, record_type: type[R], clock: Callable[[], datetime] = now_utc
+        self,
+        database: Database,
+        reader: Database,
+        publish: Callable[[str, Any], Awaitable[None]],
+        clock: Callable[[], datetime] = now_utc,
     ) -> None:
-        self._topic = topic
-        self._record_type = record_type
+        self._database = database
+        #: Comparing reads whole tables, without blocking writers.
+        self._reader = reader
+        self._publish = publish
         self._clock = clock
         #: By key; None for a tombstone.
         self._records: dict[str, R | None] = {}
@@ -42,11 +53,11 @@ class TopicReconciler(ABC, Generic[R]):
         """Apply the next record of the topic; skip and log records that cannot be decoded."""
         try:
             name = (key or b"").decode()
-            self._records[name] = None if value is None else decode(value, self._record_type)
+            self._records[name] = None if value is None else decode(value, self.record_type)
         except (CodecError, UnicodeError) as error:
             log.warning(
                 "skipping an invalid record of the %s topic: %r: %s",
-                *(self._topic.base_name, key, error),
+                *(self.topic.base_name, key, error),
             )
 
     async def run(self, complete: Callable[[], Awaitable[None]]) -> None:
@@ -58,7 +69,7 @@ class TopicReconciler(ABC, Generic[R]):
             except (Unavailable, *DATABASE_ERRORS) as error:
                 log.warning(
                     "cannot reconcile %s: %s; retrying",
-                    *(self._topic.base_name, type(error).__name__),
+                    *(self.topic.base_name, type(error).__name__),
                 )
             await asyncio.sleep(_INTERVAL_SECONDS)
 

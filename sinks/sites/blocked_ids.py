@@ -4,19 +4,16 @@
 """
 
 import logging
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Collection
 
 from sqlalchemy import Connection, delete, insert, select
 
 from schemas.blocked_ids import key_of
 from schemas.records import BlockedId
 from schemas.topics import BLOCKED_IDS
-from sinks.delivery.publisher import PublishConfiguration
 from sinks.delivery.topic_reconciler import TopicReconciler
-from sinks.sql.engine import Database
 from sinks.sql.tables import BlockedIdRow, table_of
-from sinks.sql.types import from_micros, micros, now_utc
+from sinks.sql.types import from_micros, micros
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +33,8 @@ def all_blocked(connection: Connection) -> dict[str, BlockedId]:
 class BlockReconciler(TopicReconciler[BlockedId]):
     """Mirrors the topic into SQL. Rows that a new topic does not have are published."""
 
-    def __init__(
-        self,
-        database: Database,
-        reader: Database,
-        publish: PublishConfiguration,
-        clock: Callable[[], datetime] = now_utc,
-    ) -> None:
-        super().__init__(BLOCKED_IDS, BlockedId, clock)
-        self._database = database
-        self._reader = reader
-        self._publish = publish
+    topic = BLOCKED_IDS
+    record_type = BlockedId
 
     async def reconcile(self) -> None:
         """Compare table and topic once, and repair the differences."""

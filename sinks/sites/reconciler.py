@@ -5,18 +5,14 @@ topic, such as in a new topic, is published.
 """
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
 
 from sqlalchemy import Connection
 
 from schemas.records import Site
 from schemas.topics import SITES
-from sinks.delivery.publisher import PublishConfiguration
 from sinks.delivery.topic_reconciler import TopicReconciler
 from sinks.sites import store
-from sinks.sql.engine import Database
-from sinks.sql.types import from_micros, now_utc
+from sinks.sql.types import from_micros
 
 log = logging.getLogger(__name__)
 
@@ -24,17 +20,8 @@ log = logging.getLogger(__name__)
 class SiteReconciler(TopicReconciler[Site]):
     """Mirrors the topic into memory, and periodically compares the tables with it."""
 
-    def __init__(
-        self,
-        database: Database,
-        reader: Database,
-        publish: PublishConfiguration,
-        clock: Callable[[], datetime] = now_utc,
-    ) -> None:
-        super().__init__(SITES, Site, clock)
-        self._database = database
-        self._reader = reader
-        self._publish = publish
+    topic = SITES
+    record_type = Site
 
     async def reconcile(self) -> None:
         """Compare tables and topic once, and repair the differences."""

@@ -1,4 +1,4 @@
-"""A visit of the demo site: a walk by clicks, in a browser context of its own."""
+"""A visit of the demo site: clicks from page to page in a separate browser context."""
 
 import asyncio
 from collections.abc import Callable

@@ -73,7 +73,7 @@ class Completion:
                 known = known or event.get("user_id")
             if known and not client.opts_out:
                 # The inactivity gap separates the visits of one id. It is hashed, because it may
-                # be a mail address, which belongs into no other field.
+                # be a mail address, which belongs in no other field.
                 event["session_id"] = hashed_id(site_id, known)
             else:
                 event["session_id"] = self._session_of(site_id, event, client)

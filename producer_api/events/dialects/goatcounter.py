@@ -78,7 +78,7 @@ def translate_hits(request: Request) -> list[Event]:
             raise Rejected(RejectReason.NOT_AN_OBJECT, kind="another value")
         event = _event(dict(hit), "", "") | {"site_id": key}
         if body.get("no_sessions") is True and not hit.get("session"):
-            # GoatCounter counts each of these hits as a visit of its own.
+            # GoatCounter counts each of these hits as a separate visit.
             event["session_id"] = hashed_id(key, f"{index}:{to_json_text(hit)}")
         events.append(event)
     return events

@@ -1,7 +1,7 @@
 """RudderStack: `@rudderstack/analytics-js`, `@rudderstack/rudder-sdk-node`, `rudder-sdk-python`.
 
-They send the messages of Segment to the same paths, which are told apart by members that only one
-of them has. analytics-js sends nothing before it has its source configuration. Its sessions are the
+They send the messages of Segment to the same paths; members that only one of them has distinguish
+the two. analytics-js sends nothing before it has its source configuration. Its sessions are the
 milliseconds of their start. "Page Unloaded" has the time since the page was loaded, also hidden.
 
 A rejection is answered with 200: rudder-sdk-node ends its process at a 4xx, and rudder-sdk-python

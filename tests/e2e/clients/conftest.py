@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 
+from schemas.records import RawEvent
 from tests.e2e.clients import packages
 from tests.e2e.clients.server import Server
 from tests.fixtures import chromium
@@ -16,6 +17,9 @@ from tests.fixtures.waiting import eventually
 
 #: Opens a page with a script and its packages, as `packages.bundle`; returns the browser.
 OpenPage = Callable[..., Chrome]
+
+#: A test runs with all requests accepted, and with a 503 for the first.
+after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 _SECONDS = 60.0
 _PAGE = (
@@ -59,6 +63,20 @@ def expect_statuses(server: Server, expected: list[int]) -> None:
         within_seconds=_SECONDS,
         what=f"the statuses of all responses are {expected}",
     )
+
+
+def events_of_two_pages(server: Server, chrome: Chrome) -> list[RawEvent]:
+    """Open the second page when the events of the first are stored; return those of both.
+
+    On each, the client identifies its user, and reports a page view and a payment.
+    """
+    server.wait_for(3)
+    chrome.get(chrome.current_url.replace("first", "second"))
+    events = server.wait_for(6)
+    assert problems(chrome) == []
+    types = sorted(event.type for event in events)
+    assert types == [*2 * ["identify"], *2 * ["pageview"], *2 * ["payment"]]
+    return events
 
 
 def problems(chrome: Chrome) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import packages
-from tests.e2e.clients.conftest import OpenPage, problems
+from tests.e2e.clients.conftest import OpenPage, after_failures, problems
 from tests.e2e.clients.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -61,8 +61,6 @@ amplitude.init('shop', 'u1', { serverUrl, ...quiet, autocapture: { attribution: 
 amplitude.revenue(new amplitude.Revenue().setPrice(29).setCurrency('EUR'))
 """
 _SERVER_TYPES = [*(["custom_event"] * 40), "identify", "pageview", "payment"]
-
-after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 
 @after_failures

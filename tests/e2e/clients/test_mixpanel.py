@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import packages
-from tests.e2e.clients.conftest import OpenPage, problems
+from tests.e2e.clients.conftest import OpenPage, after_failures, problems
 from tests.e2e.clients.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -62,8 +62,6 @@ mixpanel.people.set({ plan: 'pro' })
 mixpanel.track('Purchase', { amount: 29, currency: 'EUR' })
 """
 _SERVER_TYPES = {"custom_event": 62, "identify": 1, "pageview": 1, "payment": 1}
-
-after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 
 def _types(server: Server, count: int) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.clients.conftest import OpenPage, expect_statuses, problems
+from tests.e2e.clients.conftest import OpenPage, after_failures, expect_statuses, problems
 from tests.e2e.clients.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -19,8 +19,6 @@ const plausible = Plausible({ domain: 'shop', apiHost: COLLECTOR, trackLocalhost
 plausible.trackPageview()
 plausible.trackEvent('signup', { props: { plan: 'pro' } })
 """
-
-after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 
 @after_failures

@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from tests.e2e.clients import packages
-from tests.e2e.clients.conftest import OpenPage, problems
+from tests.e2e.clients.conftest import OpenPage, after_failures, problems
 from tests.e2e.clients.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -63,8 +63,6 @@ _SERVER_TYPES = [
     *(["custom_event"] * 41),
     *("error", "identify", "pageview", "payment"),
 ]
-
-after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 
 @after_failures

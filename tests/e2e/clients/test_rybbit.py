@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import packages
-from tests.e2e.clients.conftest import OpenPage, problems
+from tests.e2e.clients.conftest import OpenPage, after_failures, problems
 from tests.e2e.clients.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -25,8 +25,6 @@ rybbit.init({ analyticsHost: `${COLLECTOR}/api`, siteId: 'shop' }).then(() => {
   rybbit.error(new Error('boom'))
 })
 """
-
-after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 
 @after_failures

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.records import RawEvent
 from tests.e2e.clients import packages
-from tests.e2e.clients.conftest import OpenPage, problems
+from tests.e2e.clients.conftest import OpenPage, after_failures, problems
 from tests.e2e.clients.server import Server
 from tests.fixtures.waiting import eventually
 
@@ -70,8 +70,6 @@ const signup = { schema: 'iglu:com.acme/signup/jsonschema/1-0-0', data: { plan: 
 trackSelfDescribingEvent({ event: signup })
 trackStructEvent({ category: 'app', action: 'signup', value: 3 })
 """
-
-after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 
 @after_failures

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import packages
+from tests.e2e.clients.conftest import after_failures
 from tests.e2e.clients.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -41,8 +42,6 @@ send(umami.new_page_view, "Pricing", url="/pricing")
 send(umami.new_event, "signup", custom_data={"plan": "pro"}, distinct_id="ada")
 send(umami.new_revenue_event, 29.5, "EUR", event_name="order", distinct_id="ada")
 """
-
-after_failures = pytest.mark.parametrize("failures", [0, 1])
 
 
 @after_failures

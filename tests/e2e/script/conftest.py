@@ -1,4 +1,4 @@
-"""One browser for all tests of the script; each test has a site of its own."""
+"""One browser for all tests of the script; each test has a separate site."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def chrome(browser: Chrome) -> Iterator[Chrome]:
 
 @pytest.fixture
 def pages(chrome: Chrome) -> Iterator[Pages]:
-    """Yield a site on an origin of its own, and so with an empty storage."""
+    """Yield a site on a new origin, whose storage is therefore empty."""
     del chrome  # it leaves the site first
     with serving() as pages:
         yield pages

@@ -104,7 +104,7 @@ async def test_rejections_are_those_of_our_own_api(
 async def test_each_of_several_sites_gets_the_event(
     client: httpx.AsyncClient, kafka: FakeKafka
 ) -> None:
-    """In sessions of their own."""
+    """In separate sessions."""
     response = await send(client, "shop,blog")
 
     events = stored(kafka)

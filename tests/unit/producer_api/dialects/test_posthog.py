@@ -1,25 +1,15 @@
-import base64
-import gzip
-import json
+"""Events of PostHog's clients by kind."""
+
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from producer_api.events.dialects.fitting import UNMAPPED
-from producer_api.events.dialects.model import Event, Outcome
+from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.posthog import (
-    is_posthog_batch,
-    respond,
-    respond_config,
-    respond_config_script,
-    respond_definitions,
-    respond_flags,
-    respond_recording,
     translate,
 )
-from producer_api.events.request import Request
-from tests.unit.producer_api.dialects.requests import ACCEPTED, NOTHING, REJECTED, post
+from tests.unit.producer_api.dialects.requests import post
 
 _URL = "https://shop.example/a?b=c"
 
@@ -209,7 +199,7 @@ def test_a_scroll_that_is_no_share_is_ignored(scroll: Any) -> None:
 
 
 def test_a_page_view_in_an_application_is_also_a_leave() -> None:
-    """Of the page before, with an id of its own."""
+    """Of the page before, with another id."""
     sent = {
         "event": "$pageview",
         "uuid": "0190d6e0-0000-7000-8000-000000000001",
@@ -343,131 +333,3 @@ def test_revenue_is_a_payment() -> None:
         "currency": "EUR",
         "properties": {"revenue": 29, "currency": "EUR", "plan": "pro"},
     }
-
-
-_BATCH = {"api_key": "shop", "batch": [{"event": "a"}, {"event": "b"}]}
-_PLAIN = json.dumps(_BATCH).encode()
-_BASE64 = base64.b64encode(_PLAIN).decode()
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        post(_PLAIN),
-        post(b" " + _PLAIN),
-        post(gzip.compress(_PLAIN)),
-        post(f"data={quote(_BASE64)}".encode()),
-        post(f"data={quote(_PLAIN)}&compression=".encode()),
-        post(_BASE64.encode()),
-        Request("GET", "/e", f"data={quote(_BASE64)}&ip=1"),
-        post([{"event": "a", "api_key": "shop"}, {"event": "b", "properties": {"token": "shop"}}]),
-    ],
-)
-def test_encodings(request_: Request) -> None:
-    """As clients of all versions send them."""
-    events = translate(request_)
-
-    assert [(event["site_id"], event["event_name"]) for event in events] == [
-        ("shop", "a"),
-        ("shop", "b"),
-    ]
-
-
-def test_a_single_event() -> None:
-    """The capture API of servers."""
-    [event] = translate(
-        post({"type": "capture", "api_key": "shop", "event": "a", "distinct_id": "u1"})
-    )
-
-    assert (event["site_id"], event["type"], event["user_id"]) == ("shop", "custom_event", "u1")
-
-
-@pytest.mark.parametrize(
-    ("members", "query", "sent_at"),
-    [
-        ({"sent_at": "2026-11-29T09:00:02Z"}, "_=1000", "2026-11-29T09:00:02Z"),
-        ({}, "_=1500", "1970-01-01T00:00:01.500000+00:00"),
-        ({}, "", None),
-        ({"sent_at": "2026-11-29T09:00:02Z", "historical_migration": True}, "", None),
-    ],
-)
-def test_the_time_of_sending(members: dict[str, Any], query: str, sent_at: str | None) -> None:
-    """It does not correct the times of old events."""
-    body = json.dumps({**_BATCH, **members}).encode()
-
-    events = translate(Request("POST", "/batch", query, body=body))
-
-    assert [event["sent_at"] for event in events] == [sent_at, sent_at]
-
-
-def test_a_client_may_turn_off_the_correction_of_its_clock() -> None:
-    """By a property."""
-    event = {"event": "a", "properties": {"$ignore_sent_at": True}}
-
-    [event] = translate(post({**_BATCH, "batch": [event], "sent_at": "2026-11-29T09:00:02Z"}))
-
-    assert event["sent_at"] is None
-
-
-def test_an_offset_is_the_age_of_an_event() -> None:
-    """As clients send it that keep events while they are offline."""
-    [event] = _events({"event": "a", "offset": 2500})
-
-    assert event["timestamp"] == "1970-01-01T00:00:00+00:00"
-    assert event["sent_at"] == "1970-01-01T00:00:02.500000+00:00"
-
-
-@pytest.mark.parametrize(
-    "batch",
-    [None, [], 1, "a", [None], [[]], ["a"], [{"event": None, "properties": "a"}], {"event": 1}],
-)
-def test_wrong_types_are_events_all_the_same(batch: Any) -> None:
-    """No value is an error."""
-    translate(post({"api_key": "shop", "batch": batch}))
-    translate(post({"api_key": batch, "batch": [{"event": batch, "timestamp": batch}]}))
-
-
-def test_batches_are_told_from_those_of_amplitude() -> None:
-    """They share a path."""
-    assert is_posthog_batch(post(_BATCH))
-    assert is_posthog_batch(post(b"\x1f\x8b"))
-    assert not is_posthog_batch(post({"api_key": "shop", "events": []}))
-
-
-@pytest.mark.parametrize("outcome", [ACCEPTED, NOTHING])
-def test_the_response(outcome: Outcome) -> None:
-    """Only 200 counts as success."""
-    reply = respond(post({}), outcome)
-
-    assert (reply.status, json.loads(reply.body)) == (200, {"status": 1})
-
-
-def test_the_response_to_a_rejection() -> None:
-    """A status that the clients do not retry."""
-    assert respond(post({}), REJECTED).status == 403
-
-
-def test_the_configuration_enables_nothing_that_needs_more_programs() -> None:
-    """A member for surveys would make the client load one."""
-    request = Request("GET", "/array/shop/config")
-
-    config = json.loads(respond_config(request, NOTHING).body)
-
-    assert config["analytics"] == {"endpoint": "/i/v0/e/"}
-    assert not config["sessionRecording"]
-    assert "surveys" not in config
-
-
-def test_the_configuration_as_a_script() -> None:
-    """The key is that of any request, so it is escaped."""
-    reply = respond_config_script(Request("GET", '/array/"x/config.js'), NOTHING)
-
-    assert reply.content_type == "application/javascript"
-    assert b'["\\"x"]={"config":{' in reply.body
-
-
-def test_feature_flags_and_recordings() -> None:
-    """There are none."""
-    assert json.loads(respond_flags(post({}), NOTHING).body)["flags"] == {}
-    assert json.loads(respond_definitions(post({}), NOTHING).body)["flags"] == []
-    assert respond_recording(post({}), NOTHING).status == 200

@@ -86,7 +86,7 @@ def test_members_with_a_field() -> None:
 
 @pytest.mark.parametrize("source", ["website", "link", "pixel"])
 def test_links_and_pixels_are_sites(source: str) -> None:
-    """Each has an id of its own."""
+    """Each has a unique id."""
     [event] = translate(post({"type": "event", "payload": {source: "a1"}}))
 
     assert event["site_id"] == "a1"
