@@ -108,11 +108,11 @@ def test_calls_of_the_site(chrome: Chrome, pages: Pages) -> None:
         "emoji": "👩‍🚀",
         "none": None,
     }
-    (view,) = pages.of_type("pageview")
+    (view,) = pages.wait_for("pageview")
     assert early["timestamp"] < view["timestamp"]
-    (user,) = pages.of_type("identify")
+    (user,) = pages.wait_for("identify")
     assert (user["user_id"], user["properties"]) == ("u-1", {"plan": "pro"})
-    (payment,) = pages.of_type("payment")
+    (payment,) = pages.wait_for("payment")
     assert (payment["amount"], payment["currency"], payment["provider"]) == (9.5, "EUR", "stripe")
     assert (payment["user_id"], payment["properties"]) == ("u-1", {"order_id": "o-1"})
     assert late["session_id"] == payment["session_id"] != after["session_id"]
