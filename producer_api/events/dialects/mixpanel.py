@@ -102,6 +102,21 @@ def explain(_: int, __: str, sentence: str) -> dict[str, Any]:
     return {"status": 0, "error": sentence}
 
 
+def respond_flags(_: Request, __: Outcome) -> Reply:
+    """Return no feature flags."""
+    return json_reply({"flags": {}})
+
+
+def respond_settings(_: Request, __: Outcome) -> Reply:
+    """Return no remote settings, with which the client keeps those of the page."""
+    return json_reply({})
+
+
+def is_of_mixpanel(request: Request) -> bool:
+    """Return True if a request for feature flags is not one of PostHog."""
+    return "mp_lib" in request.parameters
+
+
 def respond_recording(_: Request, __: Outcome) -> Reply:
     """Return that a part of a session recording was accepted, which is not stored."""
     return json_reply({"code": 200, "status": "OK"})
@@ -118,5 +133,7 @@ MIXPANEL = Dialect(
         Endpoint("/engage", translate_profiles, respond, _BOTH, explain=explain),
         Endpoint("/groups", translate_groups, respond, _BOTH, explain=explain),
         Endpoint("/record", no_events, respond_recording),
+        Endpoint("/flags", no_events, respond_flags, ("GET",), is_of_mixpanel),
+        Endpoint("/settings", no_events, respond_settings, ("GET",), is_of_mixpanel),
     ),
 )

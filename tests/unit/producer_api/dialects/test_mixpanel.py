@@ -349,3 +349,10 @@ def test_the_client_for_python_gets_no_error_that_is_permanent() -> None:
 def test_recordings_are_accepted() -> None:
     """They are not stored."""
     assert respond_recording(post({}), NOTHING).status == 200
+
+
+def test_the_seconds_of_a_timed_event_are_a_property() -> None:
+    """The site calls `time_event` to measure them."""
+    event = _event("timed", **{"$duration": 1.5, "mp_lib": "web"})
+
+    assert event["properties"] == {"$duration": 1.5}
