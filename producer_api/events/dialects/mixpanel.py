@@ -8,6 +8,7 @@ Pages that are hidden send their queue by beacon, and again from the next page, 
 `$insert_id`. Changes of profiles have no id.
 """
 
+import re
 from typing import Any
 
 from producer_api.events.dialects.decoding import (
@@ -21,6 +22,7 @@ from producer_api.events.dialects.decoding import (
 from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.mixpanel_events import event_of, group_of, profile_of
 from producer_api.events.dialects.model import (
+    JAVASCRIPT,
     PIXEL,
     Dialect,
     Endpoint,
@@ -36,6 +38,8 @@ from producer_api.events.request import Request
 _BAD_REQUEST = 400
 _OF_JSON = (b"{", b"[")
 _NDJSON = b"ndjson"
+#: Such as `mixpanel._jsc['1234']`.
+_FUNCTION = re.compile(r"[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*|\[(?:'\w*'|\"\w*\"|\d+)\])*")
 
 
 def translate_events(request: Request) -> list[Event]:
@@ -75,6 +79,13 @@ def is_mixpanel(request: Request) -> bool:
 
 
 def respond(request: Request, outcome: Outcome) -> Reply:
+    """Return what `_reply` does, as a script if the request says the name of a function."""
+    reply = _reply(request, outcome)
+    callback = request.parameters.get("callback", "")
+    return _as_script(reply, callback) if callback else reply
+
+
+def _reply(request: Request, outcome: Outcome) -> Reply:
     """Return 1, or the JSON that says so; of rejected events, the first error.
 
     The client for Python would raise an exception for an error, in what the site does, and send the
@@ -95,6 +106,13 @@ def respond(request: Request, outcome: Outcome) -> Reply:
     if parameters.get("verbose") == "1":
         return json_reply({"status": 1, "error": None})
     return Reply(200, b"1", "text/plain; charset=utf-8")
+
+
+def _as_script(reply: Reply, callback: str) -> Reply:
+    """Return a reply as a call of a function (JSONP), for browsers without CORS."""
+    if not _FUNCTION.fullmatch(callback):
+        return reply
+    return Reply(reply.status, b"%s(%s);" % (callback.encode(), reply.body), JAVASCRIPT)
 
 
 def explain(_: int, __: str, sentence: str) -> dict[str, Any]:
