@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from producer_api.events.dialects.fitting import UNMAPPED
-from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.model import AGE, Event
 from producer_api.events.dialects.values import iso_time, json_or_text, size
 
 Parameters = dict[str, str]
@@ -102,7 +102,7 @@ def _times(rest: Parameters) -> Event:
     if moment := rest.pop("cdt", ""):
         return {"timestamp": iso_time(moment, _SECOND)}
     if _SECONDS.fullmatch(rest.get("cdo", "")):
-        return {"timestamp": iso_time(0, _SECOND), "sent_at": iso_time(rest.pop("cdo"), _SECOND)}
+        return {AGE: int(rest.pop("cdo")) * 1000}
     return {}
 
 

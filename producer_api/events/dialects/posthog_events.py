@@ -20,7 +20,7 @@ from producer_api.events.dialects.members import (
     unmapped,
     without_nulls,
 )
-from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.model import AGE, Event
 from producer_api.events.dialects.posthog_exceptions import error_of
 from producer_api.events.dialects.values import iso_time
 from producer_api.events.fields import UTM
@@ -34,6 +34,7 @@ _TYPES = {
     "$copy_autocapture": "copy",
     "$identify": "identify",
     "$set": "identify",
+    "$set_once": "identify",
     "$create_alias": "identify",
     "$merge_dangerously": "identify",
 }
@@ -67,8 +68,14 @@ _OF_THE_EVENT = frozenset(
         *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
         *("$selected_content", "$copy_type"),
         *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
-        *("$group_type", "$group_key", "$group_set"),
+        *("$group_type", "$group_key", "$group_set", "$groups"),
     }
+)
+#: Prefixes of the same: of calls of language models, and of responses to the questions of a survey.
+_OF_THE_EVENT_BY_PREFIX = ("$ai_", "$survey_")
+#: The servers' clients whose alias is the earlier id; that of all others is the user's.
+_WITH_EARLIER_ALIAS = frozenset(
+    f"posthog-{name}" for name in ("node", "go", "php", "ruby", "java", "dotnet", "rs", "elixir")
 )
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
@@ -77,6 +84,7 @@ _OF_THE_BROWSER = CLICK_IDS | {
 }
 _NOTHING: frozenset[str] = frozenset()
 _DIRECT = "$direct"
+_TIMES = ("timestamp", "sent_at", AGE)
 #: The share of the page that was scrolled is 1 at most, or little more.
 _MAX_SCROLL = 100
 
@@ -88,6 +96,8 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     own_site = _first(outer, "api_key", "token")
     token = properties.pop("token", None)
     outer.pop("type", None)  # "capture", of old server clients
+    if isinstance(context := outer.get("context"), dict):  # of the same
+        properties.setdefault("$ip", context.pop("ip", None))
     name = str(outer.pop("event", ""))
     event = {
         "site_id": site_id or own_site or token,
@@ -104,7 +114,8 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
 
 
 def _first(members: dict[str, Any], *names: str) -> Any:
-    return next(iter(pop_members(members, names).values()), None)
+    """Remove members, and return the first value that is not empty."""
+    return next(filter(None, pop_members(members, names).values()), None)
 
 
 def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
@@ -116,7 +127,7 @@ def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) ->
     inner = properties.pop("distinct_id", None)
     distinct_id = outer.pop("distinct_id", None) or inner
     own_id = properties.pop("$insert_id", None)
-    event: Event = {"event_id": outer.pop("uuid", None) or own_id}
+    event: Event = {"event_id": _first(outer, "uuid", "messageId") or own_id}
     user_id = properties.pop("$user_id", None)
     if properties.get("$cookieless_mode"):
         return {**event, "user_id": user_id}
@@ -128,6 +139,10 @@ def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) ->
         )
     if name == "$create_alias":
         user_id = properties.pop("alias", None)
+        if properties.get("$lib") in _WITH_EARLIER_ALIAS:
+            (distinct_id, user_id) = (user_id, distinct_id)
+    elif name == "$groupidentify" and distinct_id == _group(properties):
+        distinct_id = None  # what stands for a visitor in an event without one
     elif is_user or name == "$identify":
         user_id = user_id or distinct_id
     visitor_id = device_id or distinct_id
@@ -136,12 +151,16 @@ def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) ->
     return {**event, "visitor_id": visitor_id, "user_id": user_id}
 
 
+def _group(properties: dict[str, Any]) -> str:
+    return f"${properties.get('$group_type')}_{properties.get('$group_key')}"
+
+
 def _times(outer: dict[str, Any], properties: dict[str, Any], sent_at: Any) -> Event:
     time = iso_time(properties.pop("$time", None), SECOND)
     timestamp = outer.pop("timestamp", None) or properties.pop("timestamp", None) or time
     offset = outer.get("offset")
     if timestamp is None and isinstance(offset, int):  # milliseconds between event and request
-        return {"timestamp": iso_time(0, SECOND), "sent_at": iso_time(offset / 1000, SECOND)}
+        return {AGE: outer.pop("offset")}
     corrects = not properties.get("$ignore_sent_at")
     return {"timestamp": timestamp, "sent_at": sent_at if corrects else None}
 
@@ -188,6 +207,9 @@ def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Ev
         own |= _traits(properties, is_browser) | _traits(outer, is_browser)
     elif not name.startswith("$"):
         event |= payment_of(name, own)
+    if kind != "identify" and not is_browser:
+        for members in (outer, properties):
+            own |= pop_members(members, ("$set", "$set_once"))
     return event
 
 
@@ -203,7 +225,11 @@ def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     names = [
         name
         for name in members
-        if (name in _OF_THE_EVENT if name[:1] == "$" else name not in of_client)
+        if (
+            name in _OF_THE_EVENT or name.startswith(_OF_THE_EVENT_BY_PREFIX)
+            if name[:1] == "$"
+            else name not in of_client
+        )
     ]
     return pop_members(members, names)
 
@@ -238,10 +264,10 @@ def _leave(event: Event, properties: dict[str, Any]) -> Event | None:
     del properties["$prev_pageview_duration"]
     path = properties.pop("$prev_pageview_pathname", None)
     scroll = properties.pop("$prev_pageview_max_scroll_percentage", None)
-    ids = ("site_id", "visitor_id", "user_id", "session_id", "timestamp", "sent_at", "user_agent")
+    ids = ("site_id", "visitor_id", "user_id", "session_id", "user_agent", *_TIMES)
     left = event
     if event["type"] == "pageview":
-        left = {name: event.get(name) for name in (*ids, "ip", "language", "screen")}
+        left = {name: event[name] for name in (*ids, "ip", "language", "screen") if name in event}
         left |= {"type": "pageleave", "properties": {}}
         if event["event_id"] is not None:
             left["event_id"] = f"{event['event_id']}:leave"
