@@ -31,6 +31,7 @@ _TYPES = {
 }
 _FIELDS = {
     "insert_id": "event_id",
+    "uuid": "event_id",  # of the first SDKs
     "user_id": "user_id",
     "language": "language",
     "user_agent": "user_agent",
@@ -76,7 +77,7 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     event: Event = {
         "type": kind,
         "site_id": site_id,
-        "timestamp": iso_time(outer.pop("time", None), MILLISECOND),
+        "timestamp": iso_time(_time(outer), MILLISECOND),
         "sent_at": sent_at,
         **pop_fields(outer, _FIELDS),
         **_page(properties, is_browser),
@@ -97,6 +98,23 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     if name == "$groupidentify":
         own |= pop_members(outer, ("groups", "group_properties"))
     return {**event, "properties": own, **unmapped(properties, outer)}
+
+
+def _time(outer: dict[str, Any]) -> Any:
+    """Return milliseconds since the epoch; the first SDKs named them `timestamp`."""
+    return outer.pop("time" if "time" in outer else "timestamp", None)
+
+
+def identification_of(sent: Any, site_id: Any) -> Event:
+    """Return the event of the Identify API, of which plain members of the user are traits, too."""
+    return event_of({**as_object(sent), "event_type": "$identify"}, site_id, None)
+
+
+def group_of(sent: Any, site_id: Any) -> Event:
+    """Return the event of the Group Identify API, which is not about a visitor."""
+    members = as_object(sent)
+    groups = {str(members.pop("group_type", "group")): members.pop("group_value", None)}
+    return event_of({**members, "event_type": "$groupidentify", "groups": groups}, site_id, None)
 
 
 def _identities(event: Event, outer: dict[str, Any]) -> Event:
