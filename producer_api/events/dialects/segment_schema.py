@@ -37,7 +37,8 @@ def event_of(message: Members, kind: str) -> Event:
     event = {
         # An empty id is none: it would make all events one.
         "event_id": rest.pop("messageId", None) or None,
-        "timestamp": rest.pop("originalTimestamp", None) or rest.pop("timestamp", None),
+        # RudderStack's clients write their clock to the other, also if the site says a time.
+        "timestamp": rest.pop("timestamp", None) or rest.pop("originalTimestamp", None),
         "sent_at": rest.pop("sentAt", None),
         "session_id": _session_id(context, rest),
         "visitor_id": rest.pop("anonymousId", None),

@@ -45,7 +45,8 @@ def _event(**parameters: str) -> Event:
         ({"idgoal": "3", "revenue": "5"}, "payment", "goal"),
         ({"idgoal": "0", "ec_id": "o-1", "revenue": "29"}, "payment", "order"),
         ({"idgoal": "0", "revenue": "29"}, "custom_event", "cart_update"),
-        ({"ca": "1", "ma_id": "x"}, "custom_event", "custom_action"),
+        ({"ma_id": "x", "ma_st": "10"}, "custom_event", "media"),
+        ({"ca": "1", "fa_vid": "x"}, "custom_event", "custom_action"),
     ],
 )
 def test_the_parameters_say_what_the_visitor_did(

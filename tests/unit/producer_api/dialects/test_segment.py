@@ -70,6 +70,16 @@ def test_the_site_is_the_write_key(
     assert "writeKey" not in json.dumps(event)
 
 
+def test_a_time_of_the_site_precedes_the_clock_of_the_client() -> None:
+    """Which RudderStack's client for Node.js sends with it."""
+    times = {"timestamp": "2026-03-01T10:00:00Z", "originalTimestamp": "2026-12-01T10:00:00Z"}
+
+    event = one({"type": "track", "event": "x", **times})
+
+    assert event["timestamp"] == times["timestamp"]
+    assert event[UNMAPPED] == {"originalTimestamp": times["originalTimestamp"]}
+
+
 def test_an_image_may_have_the_members_of_a_message() -> None:
     """One by one, or with some in base64."""
     data = base64.b64encode(b'{"event":"Opened"}').decode()
