@@ -1,8 +1,9 @@
 """Amplitude: its SDKs for browsers, Node.js and Python, and its HTTP APIs.
 
-Sources: https://amplitude.com/docs/apis/analytics/http-v2, the APIs `identify`, `group-identify` and
-the deprecated `http-v1` next to it, the published clients and the recorded requests. The clients
-read the `code` of the body, not only the status. The older APIs take forms, and answer with a word.
+Sources: https://amplitude.com/docs/apis/analytics/http-v2, the APIs `identify`, `group-identify`
+and the deprecated `http-v1` next to it, the published clients and the recorded requests. The
+clients read the `code` of the body, not only the status. The older APIs take forms, and answer with
+a word.
 """
 
 from collections.abc import Mapping
@@ -47,9 +48,7 @@ def translate(request: Request) -> list[Event]:
 
 def translate_form(request: Request) -> list[Event]:
     """Return the events of the first HTTP API, whose names of parameters old SDKs shorten."""
-    return [
-        event_of(sent, key, uploaded_at) for sent, key, uploaded_at in _listed(request, "event", "e")
-    ]
+    return [event_of(*listed) for listed in _listed(request, "event", "e")]
 
 
 def translate_identifications(request: Request) -> list[Event]:

@@ -14,6 +14,7 @@ from producer_api.events.dialects.members import (
     MILLISECOND,
     as_object,
     is_of_another_host,
+    is_zero,
     pop_fields,
     pop_members,
     unmapped,
@@ -196,14 +197,17 @@ def _is_of_client(name: str, is_browser: bool) -> bool:
 
 
 def _payment(outer: dict[str, Any], own: dict[str, Any]) -> Event:
-    """Return the payment of the API's members, or of a `Revenue` object of the clients."""
+    """Return the payment of the API's members, or of a `Revenue` object of the clients.
+
+    Some programs send a revenue of 0 with every event. A negative one is a refund.
+    """
     currency = outer.get("currency") or own.get("$currency")
     revenue = outer.get("revenue", own.get("$revenue"))
     price = outer.get("price", own.get("$price"))
     quantity = outer.get("quantity", own.get("$quantity", 1))
     if revenue is None and price is not None:
         revenue = _product(price, quantity)
-    if revenue is None:
+    if revenue is None or is_zero(revenue):
         return {}
     return {"type": "payment", "amount": revenue, "currency": currency}
 

@@ -41,9 +41,7 @@ class Completion:
     `now` returns microseconds since the epoch.
     """
 
-    def __init__(
-        self, sites: SitesByKey, visitor_of: VisitorOf, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, sites: SitesByKey, visitor_of: VisitorOf, now: Callable[[], int]) -> None:
         self._sites = sites
         self._visitor_of = visitor_of
         self._now = now

@@ -22,6 +22,7 @@ from producer_api.events.dialects.members import (
 )
 from producer_api.events.dialects.model import AGE, Event
 from producer_api.events.dialects.posthog_exceptions import error_of
+from producer_api.events.dialects.posthog_identities import identities
 from producer_api.events.dialects.values import iso_time
 from producer_api.events.fields import UTM
 
@@ -73,10 +74,6 @@ _OF_THE_EVENT = frozenset(
 )
 #: Prefixes of the same: of calls of language models, and of responses to the questions of a survey.
 _OF_THE_EVENT_BY_PREFIX = ("$ai_", "$survey_")
-#: The servers' clients whose alias is the earlier id; that of all others is the user's.
-_WITH_EARLIER_ALIAS = frozenset(
-    f"posthog-{name}" for name in ("node", "go", "php", "ruby", "java", "dotnet", "rs", "elixir")
-)
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),
@@ -84,6 +81,7 @@ _OF_THE_BROWSER = CLICK_IDS | {
 }
 _NOTHING: frozenset[str] = frozenset()
 _DIRECT = "$direct"
+_TRAITS = ("$set", "$set_once")
 _TIMES = ("timestamp", "sent_at", AGE)
 #: The share of the page that was scrolled is 1 at most, or little more.
 _MAX_SCROLL = 100
@@ -93,7 +91,7 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     """Return what one event of a request means."""
     outer = as_object(sent)
     properties = as_object(outer.pop("properties", None))
-    own_site = _first(outer, "api_key", "token")
+    own_site = next(iter(pop_members(outer, ("api_key", "token")).values()), None)
     token = properties.pop("token", None)
     outer.pop("type", None)  # "capture", of old server clients
     if isinstance(context := outer.get("context"), dict):  # of the same
@@ -101,7 +99,7 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     name = str(outer.pop("event", ""))
     event = {
         "site_id": site_id or own_site or token,
-        **_identities(name, outer, properties),
+        **identities(name, outer, properties),
         **_times(outer, properties, sent_at),
         **_page(name, properties),
     }
@@ -111,48 +109,6 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     leave = _leave(event, properties)
     event |= unmapped(properties, outer)
     return [leave, event] if leave else [event]
-
-
-def _first(members: dict[str, Any], *names: str) -> Any:
-    """Remove members, and return the first value that is not empty."""
-    return next(filter(None, pop_members(members, names).values()), None)
-
-
-def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
-    """Return the ids of the event, the visitor and the user.
-
-    A browser sends `$device_id`. An id from a server belongs to a user, unless its events have no
-    person. Without cookies, the server has to make the ids.
-    """
-    inner = properties.pop("distinct_id", None)
-    distinct_id = outer.pop("distinct_id", None) or inner
-    own_id = properties.pop("$insert_id", None)
-    event: Event = {"event_id": _first(outer, "uuid", "messageId") or own_id}
-    user_id = properties.pop("$user_id", None)
-    if properties.get("$cookieless_mode"):
-        return {**event, "user_id": user_id}
-    device_id = properties.pop("$device_id", None)
-    is_user = properties.get("$is_identified")
-    if not isinstance(is_user, bool):
-        is_user = (
-            distinct_id != device_id and properties.get("$process_person_profile") is not False
-        )
-    if name == "$create_alias":
-        user_id = properties.pop("alias", None)
-        if properties.get("$lib") in _WITH_EARLIER_ALIAS:
-            (distinct_id, user_id) = (user_id, distinct_id)
-    elif name == "$groupidentify" and distinct_id == _group(properties):
-        distinct_id = None  # what stands for a visitor in an event without one
-    elif is_user or name == "$identify":
-        user_id = user_id or distinct_id
-    visitor_id = device_id or distinct_id
-    if properties.get("$anon_distinct_id") == visitor_id:
-        properties.pop("$anon_distinct_id", None)
-    return {**event, "visitor_id": visitor_id, "user_id": user_id}
-
-
-def _group(properties: dict[str, Any]) -> str:
-    return f"${properties.get('$group_type')}_{properties.get('$group_key')}"
 
 
 def _times(outer: dict[str, Any], properties: dict[str, Any], sent_at: Any) -> Event:
@@ -190,6 +146,10 @@ def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Ev
     kind = _TYPES.get(name, "custom_event")
     is_browser = properties.get("$lib") == "web"
     own = _pop_own(properties, is_browser)
+    if kind == "identify":
+        own |= _traits(properties, is_browser) | _traits(outer, is_browser)
+    elif not is_browser:
+        own |= pop_members(outer, _TRAITS) | pop_members(properties, _TRAITS)
     event: Event = {"type": kind, "properties": own}
     if name == "$autocapture":
         event["type"] = _type_of_interaction(own)
@@ -203,13 +163,8 @@ def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Ev
         event |= error_of(properties)
     elif kind == "web_vitals":
         event["vitals"] = _vitals(properties)
-    elif kind == "identify":
-        own |= _traits(properties, is_browser) | _traits(outer, is_browser)
     elif not name.startswith("$"):
         event |= payment_of(name, own)
-    if kind != "identify" and not is_browser:
-        for members in (outer, properties):
-            own |= pop_members(members, ("$set", "$set_once"))
     return event
 
 

@@ -220,6 +220,15 @@ def test_payments(properties: dict[str, Any], members: dict[str, Any], amount: A
     assert event["event_name"] == "revenue_amount"
 
 
+@pytest.mark.parametrize(
+    "members", [{"revenue": 0}, {"revenue": "0.0"}, {"price": 0, "quantity": 2}]
+)
+def test_a_revenue_of_zero_is_no_payment(members: dict[str, Any]) -> None:
+    """Some programs send it with every event."""
+    assert _event("a", **members)["type"] == "custom_event"
+    assert _event("refund", revenue=-5)["type"] == "payment"
+
+
 def test_the_time_of_upload_corrects_the_clock() -> None:
     """The client for Python does not send it."""
     body = {"api_key": "shop", "events": [{}], "client_upload_time": "2026-11-29T09:00:00Z"}

@@ -63,7 +63,7 @@ def test_a_key_may_be_one_of_a_site_that_is_not_loaded_yet() -> None:
 )
 def test_a_back_end_with_a_key_reports_addresses(ip: object, key: str, session: str) -> None:
     """An address that nobody vouches for is dropped, and an invalid one is not used."""
-    completion = Completion(_Sites(), lambda _site, _session, address, _user_agent: address, lambda: _NOW)
+    completion = Completion(_Sites(), lambda _, __, address, ___: address, lambda: _NOW)
 
     (event,), _ = completion.complete([{**_VIEW, "ip": ip}], Client(key=key, address="192.0.2.1"))
 

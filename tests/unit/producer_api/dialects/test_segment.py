@@ -169,6 +169,7 @@ def test_an_unknown_type_is_a_custom_event() -> None:
         ("Order Completed", {"revenue": 29}, "payment", 29),
         ("Order Completed", {"revenue": 29, "total": 35}, "payment", 29),
         ("Order Completed", {"total": 35}, "payment", 35),
+        ("Order Completed", {"revenue": "29,90", "total": 35}, "payment", 35),
         ("order_completed", {"value": "35.5"}, "payment", "35.5"),
         ("Completed Order", {"revenue": 0}, "payment", 0),
         ("Order Completed", {}, "payment", None),
