@@ -78,6 +78,14 @@ def is_of_another_host(url: Any, page: Any) -> bool:
         return False
 
 
+def is_zero(amount: Any) -> bool:
+    """Return True for a number that is 0, also as a text."""
+    try:
+        return float(amount) == 0
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 def payment_of(name: str, properties: Mapping[str, Any]) -> Event:
     """Return type, amount and currency of a payment; none if the event has no revenue.
 

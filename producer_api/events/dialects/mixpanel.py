@@ -5,7 +5,7 @@ GET. Events go to `/track` and `/import`, changes of profiles to `/engage` and `
 https://developer.mixpanel.com/reference, the published clients and the recorded requests.
 
 Pages that are hidden send their queue by beacon, and again from the next page, with the same
-`$insert_id`. Changes of profiles have no id.
+`$insert_id`. Changes of profiles have no id: those with a time count once.
 """
 
 from typing import Any
@@ -52,7 +52,7 @@ def translate_profiles(request: Request) -> list[Event]:
 
 def translate_groups(request: Request) -> list[Event]:
     """Return an event for each change of a group; raises `Rejected`."""
-    return [group_of(change) for change in _updates(request)]
+    return [group_of(change, _sent_at(request)) for change in _updates(request)]
 
 
 def _updates(request: Request) -> list[Any]:
