@@ -52,7 +52,7 @@ class Completion:
         Raises `Rejected` if an event names a key of no site, or if what completes it is not loaded.
         """
         completed = []
-        if not client.key.startswith(KEY_PREFIX):
+        if client.key and not client.key.startswith(KEY_PREFIX):
             # A credential of the other system, such as the token of a login.
             client = replace(client, key="")
         for event in events:
@@ -107,6 +107,8 @@ class Completion:
 
 def _address(value: Any) -> str:
     """Return an address that a back end reports; empty if it is none."""
+    if value is None:
+        return ""
     with suppress(ValueError):
         return str(ip_address(str(value).strip()))
     return ""

@@ -47,7 +47,9 @@ def without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
 
 def unmapped(*groups: Mapping[str, Any]) -> Event:
     """Return the event's member for what has no field, without nulls; none if there is nothing."""
-    rest = {name: value for members in groups for name, value in without_nulls(members).items()}
+    rest = {
+        name: value for members in groups for name, value in members.items() if value is not None
+    }
     return {UNMAPPED: rest} if rest else {}
 
 

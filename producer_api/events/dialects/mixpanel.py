@@ -36,6 +36,7 @@ from producer_api.events.request import Request
 _BAD_REQUEST = 400
 _OF_JSON = (b"{", b"[")
 _NDJSON = b"ndjson"
+_VERBOSE = b"&verbose=1&"
 
 
 def translate_events(request: Request) -> list[Event]:
@@ -82,7 +83,8 @@ def respond(request: Request, outcome: Outcome) -> Reply:
     """
     parameters = request.parameters
     error = next((result for result in outcome.results if result["status"] != "accepted"), None)
-    if "verbose" not in parameters and form(request).get("verbose") == "1":
+    # A form, which is not parsed once more for this.
+    if "verbose" not in parameters and _VERBOSE in b"&%b&" % unpacked(request.body):
         return json_reply({"status": 1, "error": error and error["error"]})
     if error:
         status = max(outcome.status, _BAD_REQUEST)

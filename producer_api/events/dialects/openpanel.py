@@ -69,7 +69,8 @@ def is_openpanel(request: Request) -> bool:
     if _ID_HEADER in request.headers:
         return True
     try:
-        body = json_of(unpacked(request.body))
+        content = unpacked(request.body)
+        body = json_of(content) if content.lstrip().startswith(b"{") else None
     except Rejected:
         return False
     return isinstance(body, dict) and body.keys() >= {"type", "payload"}
