@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 from streams.engine.end_offsets import new_client_reader
-from streams.engine.fetch_sizing import FetchSizing
+from streams.engine.fetch_sizing import FetchDelay, FetchRate
 from streams.engine.group_offsets import GroupOffsets
 from streams.engine.lag import LagMeter
 
@@ -42,6 +42,8 @@ _PARTITION_BYTES = 256 * 1024
 #: `max.poll.records`. Without a limit, small records of one batch could block the event loop, which
 #: also sends the heartbeats.
 _MAX_RECORDS = 5_000
+#: Batches of a topic that are processed concurrently, each of another partition.
+CONCURRENT_BATCHES = 4
 #: A broker that has just started may not know all topics yet, and the group assigns only those
 #: that it knows until the metadata is refreshed, by default after five minutes.
 _METADATA_MAX_AGE_MS = 15_000
@@ -89,6 +91,12 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._taking_over: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._consumer: Any = None
+        self._rate = FetchRate()
+        self._delay = FetchDelay(self._pause_current, self._resume_all)
+        #: The topics whose last fetch did not reach the end offsets.
+        self._topics_behind: set[str] = set()
+        #: Partitions that are not read until the next assignment.
+        self._stopped: set[TopicPartition] = set()
         #: Why the worker cannot join its group, as a sentence.
         self.problem: str | None = None
 
@@ -143,7 +151,8 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     async def drain(self, topics: Collection[str], seconds: float) -> bool:
         """Read only `topics`, to their end offsets; return False if `seconds` do not suffice."""
         last = [tp for tp in self.owned if tp.topic in topics]
-        self._consumer.pause(*self.owned.difference(last))
+        self._stopped.update(self.owned.difference(last))
+        self._consumer.pause(*self._stopped)
         try:
             async with asyncio.timeout(seconds):
                 while not await self._has_drained(last):  # noqa: ASYNC110 - Kafka has no notification
@@ -184,6 +193,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     def pause(self, tp: TopicPartition) -> None:
         """Stop reading a partition until it is assigned again."""
         if tp in self._consumer.assignment():
+            self._stopped.add(tp)
             self._consumer.pause(tp)
 
     async def end_offsets(
@@ -205,6 +215,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self.problem = None
         self.owned = frozenset(assigned)
+        self._stopped.clear()
         # Offset requests would wait for a fetch in flight: a broker answers in order.
         self._consumer.pause(*assigned)
         for tp in assigned:
@@ -216,6 +227,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _close(self) -> None:
         """Stop reading, wait for the batches in progress up to a limit, and commit."""
         self._open.clear()
+        self._delay.cancel()
         if self._revoked is not None and not self._revoked.done():
             self._revoked.set_result(None)
         if self._taking_over is not None:
@@ -240,7 +252,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         task = asyncio.current_task()
         if task is None or task.cancelling():  # aiokafka swallows some cancellations
             return
-        self._consumer.resume(*self.owned)
+        self._resume_all()
         self._offsets.begin(positions)
         self._revoked = asyncio.get_running_loop().create_future()
         self.generation += 1
@@ -249,7 +261,6 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- reading
 
     async def _read(self, topic: str) -> None:
-        sizing = FetchSizing()
         while True:
             await self._open.wait()
             revoked = self._revoked
@@ -269,10 +280,8 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._idle.set()
             if revoked.done():
                 continue
-            is_behind = any(self._is_behind(tp, records) for tp, records in fetched.items())
-            seconds = sizing.delay_after(sum(map(len, fetched.values())), is_behind=is_behind)
-            if seconds:
-                await asyncio.wait([revoked], timeout=seconds)
+            if topic not in self._topics_behind:
+                await self._delay.wait()
 
     async def _fetch(
         self, partitions: Sequence[TopicPartition], revoked: asyncio.Future[None]
@@ -281,9 +290,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
 
         A fetch that outlived its assignment would consume records of the next one, and drop them.
         """
-        fetching = asyncio.ensure_future(
-            self._consumer.getmany(*partitions, timeout_ms=_IDLE_MS, max_records=_MAX_RECORDS)
-        )
+        fetching = asyncio.ensure_future(self._next(partitions))
         try:
             await asyncio.wait((fetching, revoked), return_when=asyncio.FIRST_COMPLETED)
             if revoked.done():
@@ -300,20 +307,47 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             fetching.cancel()
 
+    async def _next(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Return the next records of a topic, and delay the next fetch at high rates."""
+        fetched: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
+            *partitions, timeout_ms=_IDLE_MS, max_records=_MAX_RECORDS
+        )
+        is_high = self._rate.add(sum(map(len, fetched.values())))
+        is_behind = any(self._is_behind(tp, records) for tp, records in fetched.items())
+        (self._topics_behind.add if is_behind else self._topics_behind.discard)(partitions[0].topic)
+        if is_high and fetched and not is_behind and self._open.is_set():
+            self._consumer.pause(*partitions)  # before the consumer fetches again
+            self._delay.begin()
+        return fetched
+
     async def _handle(
         self, fetched: Mapping[TopicPartition, Sequence[Any]], revoked: asyncio.Future[None]
     ) -> None:
-        done = self._offsets.done
+        """Process the batches of several partitions at a time, so that they share requests."""
+        done, slots = self._offsets.done, asyncio.Semaphore(CONCURRENT_BATCHES)
+
+        async def handle(tp: TopicPartition, records: Sequence[Any]) -> None:
+            async with slots:
+                if revoked.done():
+                    return  # it is read again
+                if await self._process(tp, records):
+                    self._offsets.note_done(done, tp, records[-1].offset + 1)
+                    self.lag.end_batch(tp, records, self._consumer.highwater(tp) or 0)
+
         for tp, records in fetched.items():
             self.lag.begin_batch(tp, records)
-        for tp, records in fetched.items():
-            if revoked.done():
-                return  # the other batches are read again
-            if await self._process(tp, records):
-                self._offsets.note_done(done, tp, records[-1].offset + 1)
-                self.lag.end_batch(tp, records, self._consumer.highwater(tp) or 0)
+        await asyncio.gather(*(handle(tp, records) for tp, records in fetched.items()))
 
     def _is_behind(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
         """Return True if the partition has records after the fetched ones."""
         end = self._consumer.highwater(tp)
         return end is not None and records[-1].offset + 1 < end
+
+    def _pause_current(self) -> None:
+        """Pause all partitions, except those of topics that have a backlog."""
+        self._consumer.pause(*(tp for tp in self.owned if tp.topic not in self._topics_behind))
+
+    def _resume_all(self) -> None:
+        self._consumer.resume(*(self.owned - self._stopped))
