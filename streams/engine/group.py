@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 from streams.engine.end_offsets import new_client_reader
-from streams.engine.fetch_sizing import FetchDelay, FetchRate
+from streams.engine.fetches import IDLE_MS, Fetch, Fetches
 from streams.engine.group_offsets import GroupOffsets
 from streams.engine.lag import LagMeter
 
@@ -32,16 +32,11 @@ SESSION_TIMEOUT_SECONDS = 10.0
 _DRAIN_SECONDS = 15.0
 _DRAIN_POLL_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
-#: New records, errors and rebalances end this wait.
-_IDLE_MS = 30_000
 #: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker. Partitions whose agent was busy
 #: for 0.1 s are not in it, and wait until it returns: with other records, or after this time.
 _FETCH_WAIT_MS = 1_000
 #: `max.partition.fetch.bytes`; uncompressed records use about ten times as much memory.
 _PARTITION_BYTES = 256 * 1024
-#: `max.poll.records`. Without a limit, small records of one batch could block the event loop, which
-#: also sends the heartbeats.
-_MAX_RECORDS = 5_000
 #: Batches of a topic that are processed concurrently, each of another partition.
 CONCURRENT_BATCHES = 4
 #: A broker that has just started may not know all topics yet, and the group assigns only those
@@ -91,12 +86,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._taking_over: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._consumer: Any = None
-        self._rate = FetchRate()
-        self._delay = FetchDelay(self._pause_current, self._resume_all)
-        #: The topics whose last fetch did not reach the end offsets.
-        self._topics_behind: set[str] = set()
-        #: Partitions that are not read until the next assignment.
-        self._stopped: set[TopicPartition] = set()
+        self._fetches = Fetches()
         #: Why the worker cannot join its group, as a sentence.
         self.problem: str | None = None
 
@@ -124,12 +114,12 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
-            consumer_timeout_ms=_IDLE_MS,  # the default wakes it up five times a second
+            consumer_timeout_ms=IDLE_MS,  # the default wakes it up five times a second
             max_partition_fetch_bytes=_PARTITION_BYTES,
             # The same partitions of all topics go to one worker.
             partition_assignment_strategy=(RangePartitionAssignor,),
         )
-        self._offsets.consumer = self._consumer
+        self._offsets.consumer = self._fetches.consumer = self._consumer
         await self._consumer.start()
         self._consumer.subscribe(list(self._topics), listener=self)
         try:
@@ -151,8 +141,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     async def drain(self, topics: Collection[str], seconds: float) -> bool:
         """Read only `topics`, to their end offsets; return False if `seconds` do not suffice."""
         last = [tp for tp in self.owned if tp.topic in topics]
-        self._stopped.update(self.owned.difference(last))
-        self._consumer.pause(*self._stopped)
+        self._fetches.stop(self.owned.difference(last))
         try:
             async with asyncio.timeout(seconds):
                 while not await self._has_drained(last):  # noqa: ASYNC110 - Kafka has no notification
@@ -173,7 +162,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         none = TopicPartition("", 0)
         while True:
             try:
-                await self._consumer.getmany(none, timeout_ms=_IDLE_MS)
+                await self._consumer.getmany(none, timeout_ms=IDLE_MS)
             except InconsistentGroupProtocolError:
                 self.problem = (
                     f"workers of an earlier version are in the group {self._group_id}, with "
@@ -192,9 +181,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def pause(self, tp: TopicPartition) -> None:
         """Stop reading a partition until it is assigned again."""
-        if tp in self._consumer.assignment():
-            self._stopped.add(tp)
-            self._consumer.pause(tp)
+        self._fetches.stop([tp])
 
     async def end_offsets(
         self, partitions: Collection[TopicPartition]
@@ -215,9 +202,8 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self.problem = None
         self.owned = frozenset(assigned)
-        self._stopped.clear()
         # Offset requests would wait for a fetch in flight: a broker answers in order.
-        self._consumer.pause(*assigned)
+        self._fetches.assign(assigned)
         for tp in assigned:
             self._consumer.seek(tp, 0)  # else the consumer requests offsets, too
         self._offsets.begin({})  # batches of the previous assignment are ignored
@@ -227,7 +213,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _close(self) -> None:
         """Stop reading, wait for the batches in progress up to a limit, and commit."""
         self._open.clear()
-        self._delay.cancel()
+        self._fetches.close()
         if self._revoked is not None and not self._revoked.done():
             self._revoked.set_result(None)
         if self._taking_over is not None:
@@ -252,7 +238,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         task = asyncio.current_task()
         if task is None or task.cancelling():  # aiokafka swallows some cancellations
             return
-        self._resume_all()
+        self._fetches.open()
         self._offsets.begin(positions)
         self._revoked = asyncio.get_running_loop().create_future()
         self.generation += 1
@@ -280,22 +266,21 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._idle.set()
             if revoked.done():
                 continue
-            if topic not in self._topics_behind:
-                await self._delay.wait()
+            await self._fetches.wait(topic)
 
     async def _fetch(
         self, partitions: Sequence[TopicPartition], revoked: asyncio.Future[None]
-    ) -> Mapping[TopicPartition, Sequence[Any]]:
+    ) -> Fetch:
         """Return the next records; {} when the partitions are revoked before.
 
         A fetch that outlived its assignment would consume records of the next one, and drop them.
         """
-        fetching = asyncio.ensure_future(self._next(partitions))
+        fetching = asyncio.ensure_future(self._fetches.next(partitions))
         try:
             await asyncio.wait((fetching, revoked), return_when=asyncio.FIRST_COMPLETED)
             if revoked.done():
                 return {}
-            fetched: Mapping[TopicPartition, Sequence[Any]] = fetching.result()
+            fetched = fetching.result()
         except KafkaError as error:
             if not error.retriable:
                 raise
@@ -307,24 +292,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             fetching.cancel()
 
-    async def _next(
-        self, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, Sequence[Any]]:
-        """Return the next records of a topic, and delay the next fetch at high rates."""
-        fetched: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
-            *partitions, timeout_ms=_IDLE_MS, max_records=_MAX_RECORDS
-        )
-        is_high = self._rate.add(sum(map(len, fetched.values())))
-        is_behind = any(self._is_behind(tp, records) for tp, records in fetched.items())
-        (self._topics_behind.add if is_behind else self._topics_behind.discard)(partitions[0].topic)
-        if is_high and fetched and not is_behind and self._open.is_set():
-            self._consumer.pause(*partitions)  # before the consumer fetches again
-            self._delay.begin()
-        return fetched
-
-    async def _handle(
-        self, fetched: Mapping[TopicPartition, Sequence[Any]], revoked: asyncio.Future[None]
-    ) -> None:
+    async def _handle(self, fetched: Fetch, revoked: asyncio.Future[None]) -> None:
         """Process the batches of several partitions at a time, so that they share requests."""
         done, slots = self._offsets.done, asyncio.Semaphore(CONCURRENT_BATCHES)
 
@@ -339,15 +307,3 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         for tp, records in fetched.items():
             self.lag.begin_batch(tp, records)
         await asyncio.gather(*(handle(tp, records) for tp, records in fetched.items()))
-
-    def _is_behind(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
-        """Return True if the partition has records after the fetched ones."""
-        end = self._consumer.highwater(tp)
-        return end is not None and records[-1].offset + 1 < end
-
-    def _pause_current(self) -> None:
-        """Pause all partitions, except those of topics that have a backlog."""
-        self._consumer.pause(*(tp for tp in self.owned if tp.topic not in self._topics_behind))
-
-    def _resume_all(self) -> None:
-        self._consumer.resume(*(self.owned - self._stopped))

@@ -34,7 +34,10 @@ async def test_an_agent_processes_batches_of_several_partitions_concurrently() -
     try:
         async with asyncio.timeout(10):
             done = await asyncio.gather(
-                *(bench.handle(tp, [routed(1, event("a"), partition=tp.partition)]) for tp in places)
+                *(
+                    bench.handle(tp, [routed(1, event("a"), partition=tp.partition)])
+                    for tp in places
+                )
             )
     finally:
         await bench.app.stop()
