@@ -19,7 +19,10 @@ async def test_an_agent_processes_batches_of_several_partitions_concurrently() -
     async def meet(_: Batch) -> None:
         await together.wait()
 
-    bench = Bench(lambda worker: worker.agent(EVENTS_SESSION)(meet))
+    def register(worker: Worker) -> None:
+        worker.agent(EVENTS_SESSION)(meet)
+
+    bench = Bench(register)
     producer: Any = bench.noted
     bench.processor = BatchProcessor(
         bench.group, producer, bench.fence, bench.breaker, bench.capacity
