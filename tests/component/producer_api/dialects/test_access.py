@@ -76,8 +76,8 @@ async def test_each_event_of_a_batch_may_have_its_own_site_key(
 ) -> None:
     """The key of one event neither vouches for another, nor rejects it."""
     sites = (KEY, _OTHER_KEY, "shop")
-    batch = [{"event": "$pageview", "distinct_id": "u", "api_key": key} for key in sites]
-    batch[2]["properties"] = {"$current_url": _URL}
+    view = {"event": "$pageview", "distinct_id": "u", "properties": {"$current_url": _URL}}
+    batch = [{**view, "api_key": key} for key in sites]
 
     response = await client.post("/batch/", json={"batch": batch})
 
