@@ -56,10 +56,17 @@ def _send(stack: Stack, *visitors: str) -> None:
     for visitor in visitors:
         status, content = stack.post(_events(visitor), "/api/events")
         assert status == 202, content
+    _wait_for_results(stack, *visitors)
+
+
+def _wait_for_results(stack: Stack, *visitors: str) -> None:
+    """Wait until the events, the session and both alerts of each visitor are stored."""
+    results = {"events": 1, "sessions": 1, "alerts": 2}
     eventually(
-        lambda: (
-            all(_count(stack, "alerts", visitor) >= 2 for visitor in visitors)
-            and all(_count(stack, "sessions", visitor) for visitor in visitors)
+        lambda: all(
+            _count(stack, table, visitor) >= count
+            for visitor in visitors
+            for table, count in results.items()
         ),
         within_seconds=60,
         what=f"results of {visitors}",
@@ -127,7 +134,7 @@ def test_who_was_erased_after_the_backup_stays_erased(make_stack: MakeStack) -> 
     [token] = stack.rows("SELECT revoked_at FROM tokens WHERE name = 'partner'")
     assert token["revoked_at"] is not None
     stack.start()
-    eventually(lambda: _count(stack, "alerts", "eve") >= 2, within_seconds=60, what="all is stored")
+    _wait_for_results(stack, "bob", "dan", "eve")
     _check(stack, {"bob", "dan", "eve"}, {"ann", "cid"})
     status, content = stack.post(_events("ann")[0])
     assert status == 403, content

@@ -59,9 +59,14 @@ def test_an_import_keeps_its_times_and_counts_once(make_stack: MakeStack, tmp_pa
         within_seconds=30,
         what="the visit is stored once",
     )
-    rows = stack.rows("SELECT event_ts, time_source FROM events WHERE site_id = 'imp'")
-    assert len(rows) == 3
-    assert {row["time_source"] for row in rows} == {"client"}
+    eventually(
+        lambda: (
+            [row["time_source"] for row in stack.rows("SELECT * FROM events WHERE site_id = 'imp'")]
+            == ["client"] * 3
+        ),
+        within_seconds=30,
+        what="the events are stored once",
+    )
     assert stack.rows("SELECT * FROM alerts") == []
     eventually(
         lambda: _is_clamped(stack, "imp"), within_seconds=5, what="the import window is closed"

@@ -14,6 +14,7 @@ from producer_api.events.dialects.members import (
     MILLISECOND,
     as_object,
     is_of_another_host,
+    is_zero,
     pop_fields,
     pop_members,
     unmapped,
@@ -31,6 +32,7 @@ _TYPES = {
 }
 _FIELDS = {
     "insert_id": "event_id",
+    "uuid": "event_id",  # of the first SDKs
     "user_id": "user_id",
     "language": "language",
     "user_agent": "user_agent",
@@ -76,7 +78,7 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     event: Event = {
         "type": kind,
         "site_id": site_id,
-        "timestamp": iso_time(outer.pop("time", None), MILLISECOND),
+        "timestamp": iso_time(_time(outer), MILLISECOND),
         "sent_at": sent_at,
         **pop_fields(outer, _FIELDS),
         **_page(properties, is_browser),
@@ -97,6 +99,23 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     if name == "$groupidentify":
         own |= pop_members(outer, ("groups", "group_properties"))
     return {**event, "properties": own, **unmapped(properties, outer)}
+
+
+def _time(outer: dict[str, Any]) -> Any:
+    """Return milliseconds since the epoch; the first SDKs named them `timestamp`."""
+    return outer.pop("time" if "time" in outer else "timestamp", None)
+
+
+def identification_of(sent: Any, site_id: Any) -> Event:
+    """Return the event of the Identify API, of which plain members of the user are traits, too."""
+    return event_of({**as_object(sent), "event_type": "$identify"}, site_id, None)
+
+
+def group_of(sent: Any, site_id: Any) -> Event:
+    """Return the event of the Group Identify API, which is not about a visitor."""
+    members = as_object(sent)
+    groups = {str(members.pop("group_type", "group")): members.pop("group_value", None)}
+    return event_of({**members, "event_type": "$groupidentify", "groups": groups}, site_id, None)
 
 
 def _identities(event: Event, outer: dict[str, Any]) -> Event:
@@ -178,14 +197,17 @@ def _is_of_client(name: str, is_browser: bool) -> bool:
 
 
 def _payment(outer: dict[str, Any], own: dict[str, Any]) -> Event:
-    """Return the payment of the API's members, or of a `Revenue` object of the clients."""
+    """Return the payment of the API's members, or of a `Revenue` object of the clients.
+
+    Some programs send a revenue of 0 with every event. A negative one is a refund.
+    """
     currency = outer.get("currency") or own.get("$currency")
     revenue = outer.get("revenue", own.get("$revenue"))
     price = outer.get("price", own.get("$price"))
     quantity = outer.get("quantity", own.get("$quantity", 1))
     if revenue is None and price is not None:
         revenue = _product(price, quantity)
-    if revenue is None:
+    if revenue is None or is_zero(revenue):
         return {}
     return {"type": "payment", "amount": revenue, "currency": currency}
 

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.fitting import event_uuid, hashed_id, with_ids
-from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.members import MILLISECOND
+from producer_api.events.dialects.model import AGE, Event
+from producer_api.events.dialects.values import iso_time
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 from schemas.site_keys import KEY_PREFIX
@@ -34,11 +36,15 @@ class SitesByKey(Protocol):
 
 
 class Completion:
-    """Replaces site keys by sites, and completes ids of sessions and events."""
+    """Replaces site keys by sites, and completes times, and ids of sessions and events.
 
-    def __init__(self, sites: SitesByKey, visitor_of: VisitorOf) -> None:
+    `now` returns microseconds since the epoch.
+    """
+
+    def __init__(self, sites: SitesByKey, visitor_of: VisitorOf, now: Callable[[], int]) -> None:
         self._sites = sites
         self._visitor_of = visitor_of
+        self._now = now
 
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
         """Return the events with all ids, and the client with the site key.
@@ -46,7 +52,7 @@ class Completion:
         Raises `Rejected` if an event names a key of no site, or if what completes it is not loaded.
         """
         completed = []
-        if not client.key.startswith(KEY_PREFIX):
+        if client.key and not client.key.startswith(KEY_PREFIX):
             # A credential of the other system, such as the token of a login.
             client = replace(client, key="")
         for event in events:
@@ -63,6 +69,8 @@ class Completion:
             event.pop("ip", None)  # nobody vouches for it
         if "event_id" in event:
             event["event_id"] = event_uuid(site_id, event["event_id"])
+        if AGE in event:
+            event["timestamp"] = iso_time(self._now() / 1000 - event.pop(AGE), MILLISECOND)
         if client.origin and not event.get("url") and "hostname" not in event:
             # Else a referrer of the site itself looks like another site.
             event["hostname"] = location_of(client.origin).host
@@ -99,6 +107,8 @@ class Completion:
 
 def _address(value: Any) -> str:
     """Return an address that a back end reports; empty if it is none."""
+    if value is None:
+        return ""
     with suppress(ValueError):
         return str(ip_address(str(value).strip()))
     return ""

@@ -5,7 +5,7 @@ GET. Events go to `/track` and `/import`, changes of profiles to `/engage` and `
 https://developer.mixpanel.com/reference, the published clients and the recorded requests.
 
 Pages that are hidden send their queue by beacon, and again from the next page, with the same
-`$insert_id`. Changes of profiles have no id.
+`$insert_id`. Changes of profiles have no id: those with a time count once.
 """
 
 from typing import Any
@@ -36,6 +36,7 @@ from producer_api.events.request import Request
 _BAD_REQUEST = 400
 _OF_JSON = (b"{", b"[")
 _NDJSON = b"ndjson"
+_VERBOSE = b"&verbose=1&"
 
 
 def translate_events(request: Request) -> list[Event]:
@@ -52,7 +53,7 @@ def translate_profiles(request: Request) -> list[Event]:
 
 def translate_groups(request: Request) -> list[Event]:
     """Return an event for each change of a group; raises `Rejected`."""
-    return [group_of(change) for change in _updates(request)]
+    return [group_of(change, _sent_at(request)) for change in _updates(request)]
 
 
 def _updates(request: Request) -> list[Any]:
@@ -82,7 +83,8 @@ def respond(request: Request, outcome: Outcome) -> Reply:
     """
     parameters = request.parameters
     error = next((result for result in outcome.results if result["status"] != "accepted"), None)
-    if "verbose" not in parameters and form(request).get("verbose") == "1":
+    # A form, which is not parsed once more for this.
+    if "verbose" not in parameters and _VERBOSE in b"&%b&" % unpacked(request.body):
         return json_reply({"status": 1, "error": error and error["error"]})
     if error:
         status = max(outcome.status, _BAD_REQUEST)

@@ -9,8 +9,11 @@ import msgspec
 from producer_api.events.request import Request
 
 #: An event as a JSON object of `POST /api/event`. Unlike there, `site_id` may be a site key,
-#: `session_id` may be missing, and `event_id` may be any text: `complete.py` replaces them.
+#: `session_id` may be missing, `event_id` may be any text, and `timestamp` may be replaced by AGE:
+#: `completion.py` makes an event of the API of it.
 Event = dict[str, Any]
+#: The milliseconds between an event and its request, of clients that do not send their clock.
+AGE = "age_ms"
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -43,9 +43,14 @@ def plain_json(event: Event) -> bytes | None:
         extra = msgspec.json.encode({UNMAPPED: event[UNMAPPED]})
         if len(extra) > MAX_UNMAPPED_BYTES or may_be_deeper(extra, MAX_PROPERTIES_DEPTH):
             return None
-        if _ADDRESS.search(extra):
+        if _has_at(extra) and _ADDRESS.search(extra):
             extra = msgspec.json.encode({UNMAPPED: masked(event[UNMAPPED])})
         event = {**event, "extra": extra.decode()}
         del event[UNMAPPED]
     raw = msgspec.json.encode(event)
     return raw if len(raw) <= _MAX_BYTES else None
+
+
+def _has_at(extra: bytes) -> bool:
+    """Return True if there is a character of all addresses, which most events do not have."""
+    return b"@" in extra or (b"%" in extra and (b"%40" in extra or b"%2540" in extra))

@@ -69,7 +69,7 @@ def translate(request: Request) -> list[Event]:
     batch = as_object(body) if not isinstance(body, list) else {"batch": body}
     site_id = batch.get("api_key") or batch.get("token") or request.parameters.get("token")
     sent = batch_of(batch.get("batch")) if "batch" in batch else [batch]
-    sent_at = batch.pop("sent_at", None) or _query_time(request)
+    sent_at = batch.pop("sent_at", None) or batch.pop("sentAt", None) or _query_time(request)
     if batch.get("historical_migration"):
         sent_at = None  # the events are old, and their times exact
     return [event for one in sent for event in events_of(one, site_id, sent_at)]
