@@ -18,7 +18,6 @@ from producer_api.events.dialects.decoding import (
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,
@@ -28,7 +27,7 @@ from producer_api.events.dialects.model import (
     accepted_or_error,
     json_reply,
 )
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.request import Request
 
 _BAD_REQUEST = 400

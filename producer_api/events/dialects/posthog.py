@@ -21,7 +21,9 @@ from producer_api.events.dialects.decoding import (
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND, as_object
+from producer_api.events.dialects.members import (
+    as_object,
+)
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,
@@ -33,7 +35,7 @@ from producer_api.events.dialects.model import (
     no_events,
 )
 from producer_api.events.dialects.posthog_events import events_of
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.request import Request
 
 _OK = json_reply({"status": 1})
