@@ -35,7 +35,7 @@ _SUCCESS = Reply(200, b"success", "text/plain; charset=utf-8")
 _INTERNAL_ERROR = 500
 _TOO_MANY_REQUESTS = 429
 #: The clients wait 30 seconds before they send these again.
-_ALL_EVENTS = list(range(1000))
+_ALL_EVENTS = list(range(2000))
 
 
 def translate(request: Request) -> list[Event]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
 from producer_api.events.parse import read_json
@@ -17,6 +16,9 @@ from schemas.reject_reasons import RejectReason
 
 #: The limit of a batch, also when it is compressed twice.
 _MAX_BYTES = 2 * 1024 * 1024
+#: The limit of Mixpanel's import and of Amplitude's batches, which their clients may be set to.
+_MAX_EVENTS = 2_000
+_TOO_MANY_EVENTS = "A request has at most {limit:,} events, not {count:,}"
 _GZIP_MAGIC = b"\x1f\x8b"
 #: Levels of objects and arrays. More would exceed the recursion limits of what encodes them again.
 _MAX_DEPTH = 64
@@ -102,9 +104,15 @@ def batch_of(value: Any) -> list[Any]:
     A body can have a million, whose translation would take ten seconds.
     """
     events = value if isinstance(value, list) else [value]
-    if len(events) > MAX_EVENTS:
-        raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+    check_count(len(events), _MAX_EVENTS)
     return events
+
+
+def check_count(count: int, limit: int = 2 * _MAX_EVENTS) -> None:
+    """Raise `Rejected` if there are too many events; each that is sent may mean two."""
+    if count > limit:
+        sentence = _TOO_MANY_EVENTS.format(limit=limit, count=count)
+        raise Rejected(RejectReason.TOO_MANY_EVENTS, sentence=sentence, count=count)
 
 
 def member_names(body: bytes) -> frozenset[str]:

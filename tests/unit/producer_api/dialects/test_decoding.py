@@ -160,10 +160,10 @@ def test_a_form_with_more_parameters_than_clients_send_is_rejected() -> None:
     assert rejected.value.reason.code == "body_too_large"
 
 
-def test_a_batch_has_at_most_a_thousand_events() -> None:
+def test_a_batch_has_at_most_two_thousand_events() -> None:
     """Another value than a list is one event."""
     assert batch_of({}) == [{}]
-    assert len(batch_of([1] * 1000)) == 1000
+    assert len(batch_of([1] * 2000)) == 2000
     with pytest.raises(Rejected) as rejected:
-        batch_of([1] * 1001)
-    assert rejected.value.sentence() == "A batch has at most 1,000 events, not 1,001"
+        batch_of([1] * 2001)
+    assert rejected.value.sentence() == "A request has at most 2,000 events, not 2,001"
