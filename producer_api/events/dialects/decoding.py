@@ -1,8 +1,10 @@
-"""The encodings in which clients send JSON: gzip without a header, base64, forms, CESU-8."""
+"""The encodings in which clients send JSON: gzip without a header, base64, forms, CESU-8, NaN."""
 
 import base64
 import binascii
 import json
+import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,17 +26,24 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_DEPTH = 64
 #: Parameters of a form. The clients send less than a hundred.
 _MAX_PARAMETERS = 1000
+#: Why JSON of some clients is rejected that Python's own parser accepts.
+_LENIENT = (RejectReason.INVALID_UTF8, RejectReason.LONE_SURROGATE)
 _TOO_MANY_PARAMETERS = "A form has at most 1,000 parameters"
 #: A body of 2 MiB can have a million objects or other values, which take seconds; batches of the
 #: clients have a few thousand.
 _MAX_BRACKETS = 100_000
 _MAX_COMMAS = 200_000
+#: Numbers that are no JSON, as Python writes them.
+_NO_NUMBER = re.compile(rb"\b(?:NaN|Infinity)\b")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_BRACKETS = bytes(set(range(256)).difference(b"[]{}"))
 
 
 def unpacked(body: bytes) -> bytes:
     """Return the body, decompressed if it is gzip although no header says so."""
-    return decompress(body, _MAX_BYTES) if body.startswith(_GZIP_MAGIC) else body
+    if body.startswith(_GZIP_MAGIC):
+        body = decompress(body, _MAX_BYTES)
+    return body.removeprefix(_BYTE_ORDER_MARK)
 
 
 def form(request: Request) -> dict[str, str]:
@@ -47,7 +56,10 @@ def form(request: Request) -> dict[str, str]:
 
 
 def json_of(data: bytes) -> Any:
-    """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
+    """Decode JSON in UTF-8 or CESU-8; raises `Rejected`.
+
+    Unpaired surrogates become U+FFFD. NaN and infinity become null, as JavaScript writes them.
+    """
     brackets = data.translate(None, _NO_BRACKETS)
     if len(brackets) > _MAX_BRACKETS or data.count(b",") > _MAX_COMMAS:
         raise Rejected(RejectReason.INVALID_JSON, detail="it has too many values")
@@ -78,9 +90,9 @@ def _decoded(data: bytes) -> Any:
     try:
         return read_json(data)
     except Rejected as rejected:
-        if rejected.reason not in (RejectReason.INVALID_UTF8, RejectReason.LONE_SURROGATE):
+        if rejected.reason not in _LENIENT and not _NO_NUMBER.search(data):
             raise
-        return _json_of_surrogates(data)
+        return _lenient_json(data)
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -117,10 +129,13 @@ def check_count(count: int, limit: int = 2 * _MAX_EVENTS) -> None:
 
 def member_names(body: bytes) -> frozenset[str]:
     """Return the names of the members of a JSON object; none of a body that is not one."""
-    try:
-        return frozenset(msgspec.json.decode(unpacked(body), type=dict[str, msgspec.Raw]))
-    except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return frozenset()
+    with suppress(Rejected):
+        body = unpacked(body)
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return frozenset(msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+        if body.lstrip().startswith(b"{"):
+            return frozenset(json_object(body))
+    return frozenset()
 
 
 def from_base64(text: str) -> bytes:
@@ -134,15 +149,15 @@ def from_base64(text: str) -> bytes:
         raise Rejected(RejectReason.INVALID_JSON, sentence=sentence) from None
 
 
-def _json_of_surrogates(data: bytes) -> Any:
-    """Decode JSON with surrogates, raw or escaped; those of a pair are joined."""
+def _lenient_json(data: bytes) -> Any:
+    """Decode JSON with NaN, or with surrogates, raw or escaped; those of a pair are joined."""
     try:
         text = data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         text = data.decode(errors="replace")
     try:
         # Python's own parser accepts surrogates, and keeps integers of any size.
-        text = json.dumps(json.loads(text), ensure_ascii=False)
+        text = json.dumps(json.loads(text, parse_constant=lambda _: None), ensure_ascii=False)
     except (ValueError, RecursionError) as error:
         raise Rejected(RejectReason.INVALID_JSON, detail=str(error)) from None
     return read_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())

@@ -39,6 +39,8 @@ from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.request import Request
 
 _OK = json_reply({"status": 1})
+#: The members and parameters with the project.
+_KEYS = ("api_key", "token")
 _CONFIG = {
     "supportedCompression": ["gzip", "gzip-js"],
     "hasFeatureFlags": False,
@@ -69,7 +71,8 @@ def translate(request: Request) -> list[Event]:
     """Return the events of a request; raises `Rejected`."""
     body = _body(request)
     batch = as_object(body) if not isinstance(body, list) else {"batch": body}
-    site_id = batch.get("api_key") or batch.get("token") or request.parameters.get("token")
+    sources = (batch, request.parameters)
+    site_id = next(filter(None, (source.get(key) for source in sources for key in _KEYS)), None)
     sent = batch_of(batch.get("batch")) if "batch" in batch else [batch]
     sent_at = batch.pop("sent_at", None) or batch.pop("sentAt", None) or _query_time(request)
     if batch.get("historical_migration"):
