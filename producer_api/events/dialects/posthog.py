@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from producer_api.events.dialects import posthog_v1
 from producer_api.events.dialects.decoding import (
     batch_of,
     form,
@@ -145,6 +146,7 @@ POSTHOG = Dialect(
     (
         *(Endpoint(path, translate, respond, _BOTH) for path in _EVENTS),
         Endpoint("/batch", translate, respond, matches=is_posthog_batch),
+        Endpoint("/i/v1/analytics/events", posthog_v1.translate, posthog_v1.respond),
         *(Endpoint(path, no_events, respond_recording) for path in ("/s", "/i/v0/s")),
         *(Endpoint(path, no_events, respond_flags, _BOTH) for path in ("/flags", "/decide")),
         *(Endpoint(path, no_events, respond_definitions, ("GET",)) for path in _DEFINITIONS),
