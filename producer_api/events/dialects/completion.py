@@ -9,9 +9,8 @@ from msgspec.structs import replace
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.fitting import event_uuid, hashed_id, with_ids
-from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.model import AGE, SITE_KEY, Event
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 from schemas.site_keys import KEY_PREFIX

@@ -19,7 +19,6 @@ from producer_api.events.dialects.decoding import (
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.mixpanel_events import event_of, group_of, profile_of
 from producer_api.events.dialects.model import (
     JAVASCRIPT,
@@ -32,7 +31,7 @@ from producer_api.events.dialects.model import (
     json_reply,
     no_events,
 )
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.request import Request
 
 _BAD_REQUEST = 400
