@@ -74,9 +74,10 @@ class Completion:
             event["event_id"] = event_uuid(site_id, event["event_id"])
         if AGE in event:
             event["timestamp"] = iso_time(self._now() / 1000 - event.pop(AGE), MILLISECOND)
-        if client.origin and "hostname" not in event:
+        url = event.get("url")
+        if client.origin and "hostname" not in event and (not url or str(url)[:1] == "/"):
             # Else a referrer of the site itself looks like another site.
-            event |= _page_of(client.origin, event.get("url"))
+            event |= _page_of(client.origin, url)
         if "session_id" not in event:
             known = event.get("visitor_id")
             if not client.origin:
@@ -109,11 +110,14 @@ class Completion:
 
 
 def _page_of(origin: str, url: Any) -> Event:
-    """Return the host of an event without a URL; of one with a path, the URL."""
-    if not url:
-        return {"hostname": location_of(origin).host}
-    is_path = isinstance(url, str) and url.startswith("/") and not url.startswith("//")
-    return {"url": f"{origin}{url}"} if is_path else {}
+    """Return the host of an event without a URL; of one with a path, the URL.
+
+    The origin of a page without a host, such as a file, is `null`.
+    """
+    host = location_of(origin).host
+    if not url or not host:
+        return {"hostname": host}
+    return {} if url.startswith("//") else {"url": f"{origin}{url}"}
 
 
 def _address(value: Any) -> str:

@@ -147,3 +147,10 @@ def test_an_event_has_the_time_of_its_request_less_its_age(age: float, timestamp
 
     assert event["timestamp"] == timestamp
     assert AGE not in event
+
+
+def test_a_path_of_a_page_without_a_host_stays_a_path() -> None:
+    """Such as one in a file, or in a sandboxed frame."""
+    event, _ = _complete({**_VIEW, "url": "/pricing"}, Client(origin="null"))
+
+    assert event["url"] == "/pricing"
