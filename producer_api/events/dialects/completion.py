@@ -21,7 +21,6 @@ from schemas.urls import location_of
 VisitorOf = Callable[[str, str, str, str], str | None]
 
 _SESSION_PREFIX = "s"
-_UNKNOWN_KEY = "The site key of the request is not one of a registered site"
 _NO_SITES = "The registered sites are being read from Kafka"
 _NO_SALT = "The salts of session ids are being read from Kafka"
 
@@ -49,8 +48,8 @@ class Completion:
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
         """Return the events with all ids, and the client without credentials of other systems.
 
-        An event with a site key in place of its site has it as SITE_KEY. Raises `Rejected` if an
-        event names a key of no site, or if what completes it is not loaded.
+        An event with a site key in place of its site has it as SITE_KEY, and an empty site if no
+        site has the key. Raises `Rejected` if what completes an event is not loaded.
         """
         completed = []
         if client.key and not client.key.startswith(KEY_PREFIX):
@@ -95,9 +94,7 @@ class Completion:
         site_id = self._sites.site_of(key)
         if site_id is None and not self._sites.is_loaded:
             raise Rejected(RejectReason.NOT_READY, why=_NO_SITES)
-        if site_id is None:
-            raise Rejected(RejectReason.BAD_KEY, sentence=_UNKNOWN_KEY)
-        return site_id
+        return site_id or ""
 
     def _session_of(self, site_id: str, event: Event, client: Client) -> str:
         """Return the id of the visitor of today, as a session id."""
