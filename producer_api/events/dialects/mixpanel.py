@@ -127,13 +127,13 @@ def respond_flags(_: Request, __: Outcome) -> Reply:
 
 
 def respond_settings(_: Request, __: Outcome) -> Reply:
-    """Return no remote settings, with which the client keeps those of the page."""
+    """Return no remote settings and no messages; the client keeps the settings of the page."""
     return json_reply({})
 
 
 def is_of_mixpanel(request: Request) -> bool:
     """Return True if a request for feature flags is not one of PostHog."""
-    return "mp_lib" in request.parameters
+    return not request.parameters.keys().isdisjoint(("mp_lib", "lib"))
 
 
 def respond_recording(_: Request, __: Outcome) -> Reply:
@@ -153,6 +153,8 @@ MIXPANEL = Dialect(
         Endpoint("/groups", translate_groups, respond, _BOTH, explain=explain),
         Endpoint("/record", no_events, respond_recording),
         Endpoint("/flags", no_events, respond_flags, ("GET",), is_of_mixpanel),
+        # Messages in the page, of earlier versions.
+        Endpoint("/decide", no_events, respond_settings, ("GET",), is_of_mixpanel),
         Endpoint("/settings", no_events, respond_settings, ("GET",), is_of_mixpanel),
     ),
 )

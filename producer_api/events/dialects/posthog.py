@@ -160,7 +160,7 @@ def respond_script(_: Request, __: Outcome) -> Reply:
 
 def is_of_posthog(request: Request) -> bool:
     """Return True if a request for feature flags is not one of Mixpanel."""
-    return "mp_lib" not in request.parameters
+    return request.parameters.keys().isdisjoint(("mp_lib", "lib"))
 
 
 _EVENTS = ("/e", "/i/v0/e", "/capture", "/i/v0/ai/batch")
@@ -177,8 +177,10 @@ POSTHOG = Dialect(
         Endpoint("/batch", translate, respond, matches=is_posthog_batch),
         Endpoint("/i/v1/analytics/events", posthog_v1.translate, posthog_v1.respond),
         *(Endpoint(path, no_events, respond_unstored) for path in _UNSTORED),
-        Endpoint("/flags", no_events, respond_flags, _BOTH, is_of_posthog),
-        Endpoint("/decide", no_events, respond_flags, _BOTH),
+        *(
+            Endpoint(path, no_events, respond_flags, _BOTH, is_of_posthog)
+            for path in ("/flags", "/decide")
+        ),
         *(Endpoint(path, no_events, respond_list, ("GET",)) for path in _LISTS),
         *(Endpoint(path, no_events, respond_script, ("GET",)) for path in _SCRIPTS),
         *(Endpoint(path, no_events, respond_definitions, ("GET",)) for path in _DEFINITIONS),

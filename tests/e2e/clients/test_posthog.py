@@ -63,6 +63,8 @@ const filter = { opt_out_useragent_filter: true }
 posthog.init('shop', { api_host: COLLECTOR, defaults: '2025-11-30', ...filter })
 posthog.identify('u1', { plan: 'pro' })
 posthog.capture('purchase', { revenue: 29, currency: 'EUR' })
+posthog.getSurveys(() => {}, true)
+posthog.getEarlyAccessFeatures(() => {}, true)
 const button = document.createElement('button')
 button.textContent = 'Buy'
 document.documentElement.append(button)
@@ -121,6 +123,8 @@ def test_posthog_js(server: Server, open_page: OpenPage, failures: int) -> None:
     assert {(exchange.path, exchange.status) for exchange in server.exchanges} <= {
         ("/array/shop/config.js", 200),
         ("/flags/", 200),
+        ("/api/surveys/", 200),
+        ("/api/early_access_features/", 200),
         ("/e/", 200),
         ("/i/v0/e/", 200),
         *([("/e/", 503)] * failures),
