@@ -38,12 +38,24 @@ _FIELDS = {
     "user_agent": "user_agent",
     "ip": "ip",
 }
+#: What the client for browsers counts in a page view, whose name the site may choose.
+_PAGE_COUNTER = "[Amplitude] Page Counter"
+#: The name of a page view of its first major version, which has no counter.
+_PAGE_VIEW = "Page View"
 _PAGE = {
     "[Amplitude] Page Location": "url",
     "[Amplitude] Page URL": "url",
     "[Amplitude] Page Domain": "hostname",
     "[Amplitude] Page Path": "path",
     "[Amplitude] Page Title": "title",
+}
+#: The same of a page view of the first major version.
+_FIRST_PAGE = {
+    "page_location": "url",
+    "page_url": "url",
+    "page_domain": "hostname",
+    "page_path": "path",
+    "page_title": "title",
 }
 _SCREEN = {
     "[Amplitude] Viewport Width": "viewport_width",
@@ -73,15 +85,15 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     outer = as_object(sent)
     properties = as_object(outer.pop("event_properties", None))
     name = str(outer.pop("event_type", ""))
-    kind = _TYPES.get(name, "custom_event")
     is_browser = outer.get("platform") == "Web"
+    kind = _type_of(name, properties)
     event: Event = {
         "type": kind,
         "site_id": site_id,
         "timestamp": iso_time(_time(outer), MILLISECOND),
         "sent_at": sent_at,
         **pop_fields(outer, _FIELDS),
-        **_page(properties, is_browser),
+        **_page(name, properties, is_browser),
     }
     event |= _identities(event, outer)
     if event.get("ip") == _REMOTE:
@@ -91,7 +103,7 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
         event["vitals"] = _vitals(own)
     elif kind == "identify":
         own |= _traits(outer, is_browser)
-    elif kind != "pageview":
+    elif name not in _TYPES or kind != "pageview":
         event["event_name"] = name
     if kind == "button_click":
         event |= _click(name, own, event)
@@ -131,8 +143,13 @@ def _identities(event: Event, outer: dict[str, Any]) -> Event:
     return ids
 
 
-def _page(properties: dict[str, Any], is_browser: bool) -> Event:
-    page = pop_fields(properties, _PAGE)
+def _type_of(name: str, properties: dict[str, Any]) -> str:
+    is_view = _PAGE_COUNTER in properties or (name == _PAGE_VIEW and "page_location" in properties)
+    return _TYPES.get(name, "pageview" if is_view else "custom_event")
+
+
+def _page(name: str, properties: dict[str, Any], is_browser: bool) -> Event:
+    page = pop_fields(properties, {**_PAGE, **(_FIRST_PAGE if name == _PAGE_VIEW else {})})
     if "url" in page:  # which has more of them
         page.pop("hostname", None)
         page.pop("path", None)

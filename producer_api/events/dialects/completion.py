@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from producer_api.events.client import Client
 from producer_api.events.dialects.fitting import event_uuid, hashed_id, with_ids
 from producer_api.events.dialects.members import MILLISECOND
-from producer_api.events.dialects.model import AGE, Event
+from producer_api.events.dialects.model import AGE, SITE_KEY, Event
 from producer_api.events.dialects.values import iso_time
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
@@ -47,9 +47,10 @@ class Completion:
         self._now = now
 
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
-        """Return the events with all ids, and the client with the site key.
+        """Return the events with all ids, and the client without credentials of other systems.
 
-        Raises `Rejected` if an event names a key of no site, or if what completes it is not loaded.
+        An event with a site key in place of its site has it as SITE_KEY. Raises `Rejected` if an
+        event names a key of no site, or if what completes it is not loaded.
         """
         completed = []
         if client.key and not client.key.startswith(KEY_PREFIX):
@@ -58,9 +59,11 @@ class Completion:
         for event in events:
             site_id = str(event.get("site_id") or "")
             if site_id.startswith(KEY_PREFIX):
-                client = replace(client, key=site_id)
-                site_id = self._site_of(site_id)
-            completed.append(self._complete(event, site_id, client))
+                keyed = {**event, SITE_KEY: site_id}
+                of_key = replace(client, key=site_id)
+                completed.append(self._complete(keyed, self._site_of(site_id), of_key))
+            else:
+                completed.append(self._complete(event, site_id, client))
         return completed, client
 
     def _complete(self, event: Event, site_id: str, client: Client) -> Event:
@@ -71,9 +74,9 @@ class Completion:
             event["event_id"] = event_uuid(site_id, event["event_id"])
         if AGE in event:
             event["timestamp"] = iso_time(self._now() / 1000 - event.pop(AGE), MILLISECOND)
-        if client.origin and not event.get("url") and "hostname" not in event:
+        if client.origin and "hostname" not in event:
             # Else a referrer of the site itself looks like another site.
-            event["hostname"] = location_of(client.origin).host
+            event |= _page_of(client.origin, event.get("url"))
         if "session_id" not in event:
             known = event.get("visitor_id")
             if not client.origin:
@@ -103,6 +106,14 @@ class Completion:
         if visitor_id is None:
             raise Rejected(RejectReason.NOT_READY, why=_NO_SALT)
         return _SESSION_PREFIX + visitor_id
+
+
+def _page_of(origin: str, url: Any) -> Event:
+    """Return the host of an event without a URL; of one with a path, the URL."""
+    if not url:
+        return {"hostname": location_of(origin).host}
+    is_path = isinstance(url, str) and url.startswith("/") and not url.startswith("//")
+    return {"url": f"{origin}{url}"} if is_path else {}
 
 
 def _address(value: Any) -> str:

@@ -52,8 +52,11 @@ _SCREEN = {
     "$viewportHeight": "viewport_height",
 }
 _DEVICE = "$device:"
-#: What an autocaptured event is about, or a union of ids.
-_OF_THE_EVENT = ("$el_", "$attr-", "$scroll_", "$max_scroll", "$event_type", "$distinct_ids")
+#: What an autocaptured event is about, a union of ids, and the seconds of `time_event`.
+_OF_THE_EVENT = (
+    *("$el_", "$attr-", "$scroll_", "$max_scroll", "$event_type"),
+    *("$distinct_ids", "$duration"),
+)
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),

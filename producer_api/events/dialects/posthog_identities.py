@@ -13,8 +13,9 @@ _WITH_EARLIER_ALIAS = frozenset(
 def identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
     """Return the ids of the event, the visitor and the user.
 
-    A browser sends `$device_id`. An id from a server belongs to a user, unless its events have no
-    person. Without cookies, the server has to make the ids.
+    A browser sends `$device_id`, and `$user_id` of an identified person. An id from a server
+    belongs to a user, unless its events have no person. Without cookies, the server has to make
+    the ids.
     """
     inner = properties.pop("distinct_id", None)
     distinct_id = outer.pop("distinct_id", None) or inner
@@ -27,8 +28,11 @@ def identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> 
     device_id = properties.pop("$device_id", None)
     is_user = properties.get("$is_identified")
     if not isinstance(is_user, bool):
+        # Browsers before 2024: after a `reset`, another anonymous id belongs to the same device.
         is_user = (
-            distinct_id != device_id and properties.get("$process_person_profile") is not False
+            properties.get("$lib") != "web"
+            and distinct_id != device_id
+            and properties.get("$process_person_profile") is not False
         )
     if name == "$create_alias":
         user_id = properties.pop("alias", None)

@@ -66,13 +66,14 @@ def _session_id(context: Members, rest: Members) -> Any:
 def _read_page(rest: Members, context: Members) -> Event:
     """Read a page view. The properties of the call override `context.page`."""
     said = _object(context.get("page"))
-    page = _page(context)
+    properties = _object(rest.pop("properties", None))
+    own = _without_empty(_take(properties, _PAGE))
+    page = {**_page(context), **own}
+    if "url" in own:
+        page.pop("hostname", None)
     properties = {
-        name: value
-        for name, value in _object(rest.pop("properties", None)).items()
-        if name not in said or said[name] != value
+        name: value for name, value in properties.items() if name not in said or said[name] != value
     }
-    page |= _without_empty(_take(properties, _PAGE))
     for name in _REPEATED:
         if str(properties.get(name, "")) in f"{page.get('url')} {page.get('referrer')}":
             properties.pop(name, None)

@@ -87,6 +87,28 @@ def test_a_page_view_of_a_server() -> None:
     assert event["properties"] == {"referrer": "x"}
 
 
+@pytest.mark.parametrize(
+    ("name", "properties"),
+    [
+        ("View", {"[Amplitude] Page Location": _URL, "[Amplitude] Page Counter": 1}),
+        ("Page View", {"page_location": _URL, "page_path": "/a", "page_title": "A"}),
+    ],
+)
+def test_a_page_view_may_have_a_name_of_the_site(name: str, properties: dict[str, Any]) -> None:
+    """An option of the client for browsers; its first major version has other names, too."""
+    event = _event(name, properties, platform="Web")
+
+    assert (event["type"], event["event_name"], event["url"]) == ("pageview", name, _URL)
+    assert "properties" not in event
+
+
+def test_a_page_view_of_the_site_is_an_event() -> None:
+    """Only those that the client captures have its properties."""
+    event = _event("Page View", {"page": "/a"}, platform="Web")
+
+    assert (event["type"], event["properties"]) == ("custom_event", {"page": "/a"})
+
+
 def test_the_page_before_is_the_referrer() -> None:
     """Of views in an application."""
     properties = {"[Amplitude] Previous Page Location": _URL}

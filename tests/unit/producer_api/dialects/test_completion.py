@@ -4,7 +4,7 @@ import pytest
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
-from producer_api.events.dialects.model import AGE, Event
+from producer_api.events.dialects.model import AGE, SITE_KEY, Event
 from producer_api.events.rejection import Rejected
 
 _KEY = "hrk_0123456789"
@@ -31,7 +31,7 @@ def test_the_key_of_a_site_stands_for_the_site() -> None:
     """It also vouches for the event."""
     event, client = _complete({**_VIEW, "site_id": _KEY}, Client())
 
-    assert (event["site_id"], client.key) == ("shop", _KEY)
+    assert (event["site_id"], event[SITE_KEY], client.key) == ("shop", _KEY, "")
 
 
 def test_an_unknown_key_is_rejected() -> None:
@@ -119,6 +119,22 @@ def test_an_event_without_a_page_is_of_the_origin(event: Event, hostname: str | 
     completed, _ = _complete(event, Client(origin="https://shop.example"))
 
     assert completed.get("hostname") == hostname
+
+
+@pytest.mark.parametrize(
+    ("url", "completed"),
+    [
+        ("/pricing?x=1", "https://shop.example/pricing?x=1"),
+        ("//other.example/", "//other.example/"),
+        ("https://shop.example/", "https://shop.example/"),
+        (7, 7),
+    ],
+)
+def test_a_path_is_of_the_origin(url: object, completed: object) -> None:
+    """Sites with their own routes report these, such as to `screenView` of OpenPanel."""
+    event, _ = _complete({**_VIEW, "url": url}, Client(origin="https://shop.example"))
+
+    assert event["url"] == completed
 
 
 @pytest.mark.parametrize(

@@ -386,3 +386,25 @@ def test_the_client_for_python_gets_no_error_that_is_permanent() -> None:
 def test_recordings_are_accepted() -> None:
     """They are not stored."""
     assert respond_recording(post({}), NOTHING).status == 200
+
+
+def test_the_seconds_of_a_timed_event_are_a_property() -> None:
+    """The site calls `time_event` to measure them."""
+    event = _event("timed", **{"$duration": 1.5, "mp_lib": "web"})
+
+    assert event["properties"] == {"$duration": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("callback", "body"),
+    [
+        ("mixpanel._jsc['1234']", b"mixpanel._jsc['1234'](1);"),
+        ("mixpanel.one._jsc[1234]", b"mixpanel.one._jsc[1234](1);"),
+        ("alert(1)//", b"1"),
+    ],
+)
+def test_a_script_calls_the_function_of_the_request(callback: str, body: bytes) -> None:
+    """In browsers without CORS. Nothing else gets into the script."""
+    reply = respond(Request("GET", "/track", f"data=x&callback={quote(callback)}"), ACCEPTED)
+
+    assert reply.body == body

@@ -121,6 +121,7 @@ def test_the_title_of_other_events_is_a_property() -> None:
         ({"distinct_id": "u1", "$device_id": "d1"}, "d1", "u1"),
         ({"distinct_id": "b1", "$device_id": "d1", "$is_identified": False}, "d1", None),
         ({"distinct_id": "u1", "$device_id": "d1", "$user_id": "u2"}, "d1", "u2"),
+        ({"distinct_id": "after-reset", "$device_id": "d1", "$lib": "web"}, "d1", None),
         ({"distinct_id": "$posthog_cookieless", "$cookieless_mode": True}, None, None),
         ({}, None, None),
     ],

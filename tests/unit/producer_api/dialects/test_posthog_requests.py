@@ -16,7 +16,9 @@ from producer_api.events.dialects.posthog import (
     respond_config_script,
     respond_definitions,
     respond_flags,
-    respond_recording,
+    respond_list,
+    respond_script,
+    respond_unstored,
     translate,
 )
 from producer_api.events.request import Request
@@ -159,4 +161,28 @@ def test_feature_flags_and_recordings() -> None:
     """There are none."""
     assert json.loads(respond_flags(post({}), NOTHING).body)["flags"] == {}
     assert json.loads(respond_definitions(post({}), NOTHING).body)["flags"] == []
-    assert respond_recording(post({}), NOTHING).status == 200
+    assert respond_unstored(post({}), NOTHING).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/api/surveys", "surveys"),
+        ("/api/early_access_features", "earlyAccessFeatures"),
+        ("/api/product_tours", "product_tours"),
+        ("/api/web_experiments", "experiments"),
+    ],
+)
+def test_what_a_site_configures_in_posthog_is_empty(path: str, name: str) -> None:
+    """The client logs an error without the list."""
+    reply = respond_list(Request("GET", path, "token=shop"), NOTHING)
+
+    assert json.loads(reply.body) == {name: []}
+
+
+def test_a_program_that_is_not_served_logs_an_error() -> None:
+    """In the console of the page, which shows no body of a failed request."""
+    reply = respond_script(Request("GET", "/static/array.js"), NOTHING)
+
+    assert reply.status == 200
+    assert b'console.error("headrace does not serve' in reply.body

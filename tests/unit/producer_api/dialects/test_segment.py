@@ -370,3 +370,18 @@ def test_jitsu_replaces_the_url_of_the_page_by_a_property_of_this_name() -> None
         "shop.example",
         "/pricing",
     )
+
+
+def test_jitsu_lets_the_site_say_the_url_of_a_page_view() -> None:
+    """It is the page then, also if another host serves it."""
+    properties = {"url": "https://shop.example/own", "path": "/own", "title": "Own"}
+    page = {**properties, "host": "app.shop.example"}
+    message = {"properties": properties, "context": {"page": page}}
+
+    (event,) = jitsu.translate(_request(message, "/api/s/page"))
+
+    assert {name: event.get(name) for name in (*properties, "hostname", "properties")} == {
+        **properties,
+        "hostname": None,
+        "properties": None,
+    }
