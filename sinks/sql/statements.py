@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, Tab
 
 from sinks.sql.conversion import convert, iso_utc
 from sinks.sql.types import (
+    IS_CONSTANT,
     Amount,
     Flag,
     JsonText,
@@ -165,14 +166,18 @@ def columns_of(table: Table) -> Columns:
 
 
 def _on_conflict(table: Table) -> str:
-    """Return the `ON CONFLICT` action: keep facts, overwrite rows that have an older revision."""
+    """Return the `ON CONFLICT` action: keep facts, overwrite rows that have an older revision.
+
+    Constant columns are not assigned, because SQLite writes the index entries of all assigned
+    columns again, changed or not.
+    """
     key = ", ".join(column.name for column in table.primary_key)
     if "revision" not in table.columns:
         return f"ON CONFLICT ({key}) DO NOTHING"
     assignments = ", ".join(
         f'"{column.name}" = excluded."{column.name}"'
         for column in table.columns
-        if not column.primary_key
+        if not (column.primary_key or IS_CONSTANT in column.info)
     )
     return (
         f"ON CONFLICT ({key}) DO UPDATE SET {assignments} "

@@ -32,6 +32,9 @@ BigInt = BigInteger().with_variant(Integer(), "sqlite")
 #: PostgreSQL database (ADR 40).
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
+#: The key in `Column.info` of columns that are the same in all revisions of a row.
+IS_CONSTANT = "headrace.is_constant"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS = timedelta(microseconds=1)
 
