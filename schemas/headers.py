@@ -104,6 +104,11 @@ def trace_id_of(headers: Iterable[tuple[str, bytes]]) -> str:
     return parts[1] if len(parts) == _TRACEPARENT_PARTS else ""
 
 
+def by_name(headers: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+    """Return the values by name, as `find` does; for more than two names it takes less time."""
+    return dict(reversed(headers))
+
+
 def find(headers: Iterable[tuple[str, bytes]], name: str) -> bytes | None:
     """Return the value of the first header with this name, or None."""
     for key, value in headers:

@@ -13,7 +13,13 @@ _ID_BYTES = 16
 
 def dead_letter_reason(key: bytes | None, headers: Headers) -> tuple[DeadLetterReason, str] | None:
     """Return why a record that is no punctuation is not an event, as reason and detail, or None."""
-    name, event_id = find(headers, TYPE), find(headers, EVENT_ID)
+    return problem_of(key, find(headers, TYPE), find(headers, EVENT_ID))
+
+
+def problem_of(
+    key: bytes | None, name: bytes | None, event_id: bytes | None
+) -> tuple[DeadLetterReason, str] | None:
+    """Return the same, given the headers with the type's name and the event's id."""
     if name is None:
         return DeadLetterReason.BAD_HEADERS, f"no header {TYPE!r}"
     if name not in _NAMES:

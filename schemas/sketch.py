@@ -6,7 +6,7 @@ ascending order, with zeros first in the bin `null`. It does not depend on the o
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import ceil, log, log1p
 
@@ -24,8 +24,10 @@ _decoder = msgspec.msgpack.Decoder(list[_Bin])
 
 def add(sketch: bytes, values: Iterable[float]) -> bytes:
     """Return the sketch with values added; b"" is an empty sketch. Values must not be negative."""
-    bins = Counter(dict(_read(sketch)))
-    bins.update(_bin(value) if value > 0 else None for value in values)
+    bins = dict(_read(sketch))
+    for value in values:
+        bin_ = _bin(value) if value > 0 else None
+        bins[bin_] = bins.get(bin_, 0) + 1
     return _write(bins)
 
 
@@ -43,7 +45,7 @@ def quantile(sketch: bytes, q: float) -> float | None:
     It uses the nearest rank: the smallest of `n` values that is at least as large as `q * n` of
     them. The result represents a bin, so it may be up to 1 % outside the range of the values.
     """
-    bins = list(_read(sketch))
+    bins = _read(sketch)
     # A fraction, because the float 0.9 is more than nine tenths, so the rank could be one too high.
     rank = max(1, ceil(Fraction(str(q)) * sum(count for _, count in bins)))
     cumulative = 0
@@ -70,14 +72,15 @@ def _value(bin_: int) -> float:
     return float(2.0 ** (bin_ / _BINS_PER_OCTAVE)) * (2 / (1 + _GAMMA))
 
 
-def _read(sketch: bytes) -> Iterator[tuple[_Bin, int]]:
+def _read(sketch: bytes) -> list[tuple[_Bin, int]]:
     if not sketch:
-        return
-    flat = iter(_decoder.decode(sketch))
-    for bin_, count in zip(flat, flat, strict=True):
-        yield bin_, count or 0
+        return []
+    flat = _decoder.decode(sketch)
+    return [(bin_, count or 0) for bin_, count in zip(flat[::2], flat[1::2], strict=True)]
 
 
-def _write(bins: Counter[_Bin]) -> bytes:
-    ordered = sorted(bins.items(), key=lambda item: (item[0] is not None, item[0] or 0))
-    return msgspec.msgpack.encode([part for item in ordered for part in item])
+def _write(bins: Mapping[_Bin, int]) -> bytes:
+    flat: list[_Bin] = [None, bins[None]] if None in bins else []
+    for bin_ in sorted(bin_ for bin_ in bins if bin_ is not None):
+        flat += (bin_, bins[bin_])
+    return msgspec.msgpack.encode(flat)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Index, Integer, LargeBinary, MetaData, Table, event, false, text
 from sqlmodel import Field, SQLModel
 
-from sinks.sql.types import Amount, BigInt, Flag, JsonText, Text, UtcTime, UuidText
+from sinks.sql.types import IS_CONSTANT, Amount, BigInt, Flag, JsonText, Text, UtcTime, UuidText
 
 _STRICT = {"sqlite_strict": True}
 
@@ -40,6 +40,11 @@ def _epoch() -> Any:
 def _trust() -> Any:
     """Return a column for the trust in an event; older rows are `open`."""
     return Field(sa_type=Text, sa_column_kwargs={"server_default": "open"})
+
+
+def _constant() -> Any:
+    """Return a text column that later revisions of the row do not overwrite."""
+    return Field(sa_type=Text, sa_column_kwargs={"info": {IS_CONSTANT: True}})
 
 
 class EventRow(_Table, table=True):
@@ -108,8 +113,9 @@ class SessionRow(_Table, table=True):
     )
 
     visit_id: str = Field(sa_type=UuidText, primary_key=True)
-    site_id: str = Field(sa_type=Text)
-    session_id: str = Field(sa_type=Text)
+    # The visit id is derived from both.
+    site_id: str = _constant()
+    session_id: str = _constant()
     visitor_id: str | None = Field(sa_type=Text)
     user_id: str | None = Field(sa_type=Text)
     started_at: datetime = Field(sa_type=UtcTime)

@@ -113,8 +113,10 @@ class Counting:
             # A replayed dead letter of sessionize was counted before.
             counted = None if is_replay(record) else event
             reading.raw_offset = max(reading.raw_offset, src.offset)
-            with batch.rejecting(record):
+            try:
                 reading.aggregator.apply(counted, src, mono_ms)
+            except Exception as error:  # noqa: BLE001 - it is logged
+                batch.reject_poison(record, error)
         reading.next_offset = batch.last_offset + 1
         self._counted.set()
         # sessionize rejects the same records; this agent reads them again at each start.

@@ -1,8 +1,8 @@
 """Replayed dead letters in `events-raw`: each is routed to its stage."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from schemas.headers import EXCLUDED, REPLAY_FOR, REPLAY_OF, Headers, Source, find
+from schemas.headers import EXCLUDED, REPLAY_FOR, REPLAY_OF, Headers, Source, by_name, find
 from schemas.positions import position
 from schemas.reject_reasons import DeadLetterReason
 from schemas.stages import ROUTER, SINK_STAGES, STAGES
@@ -18,29 +18,35 @@ def is_replay(record: InRecord) -> bool:
 
 def to_route(
     batch: Batch, replays: ReplayRegistry, epoch: int, now_ms: int
-) -> Iterator[tuple[InRecord, Headers]]:
-    """Yield the records to route with their headers; send replays to their stages.
+) -> Iterator[tuple[InRecord, Headers, Mapping[str, bytes]]]:
+    """Yield the records to route with their headers, also by name; send replays to their stages.
 
     A replay for the router is yielded like a new record. `now_ms` is the worker's clock.
     """
     for record in batch.records:
-        if not is_replay(record):
-            yield record, record.headers
-        elif _pass_on(batch, record, replays, epoch):
+        named = by_name(record.headers)
+        if named.get(REPLAY_FOR) is None:
+            yield record, record.headers, named
+        elif _pass_on(batch, record, named, replays, epoch):
             own = [pair for pair in record.headers if pair[0] not in (REPLAY_FOR, REPLAY_OF)]
-            yield record, own
+            yield record, own, named
     replays.end_batch(limited(batch.records[-1].timestamp, now_ms))
 
 
-def _pass_on(batch: Batch, record: InRecord, replays: ReplayRegistry, epoch: int) -> bool:
+def _pass_on(
+    batch: Batch,
+    record: InRecord,
+    named: Mapping[str, bytes],
+    replays: ReplayRegistry,
+    epoch: int,
+) -> bool:
     """Send a replay to the topic of its stage, once; return True if the router must route it.
 
     Sinks read their replays from `events-raw`. Excluded events are only stored; an earlier version
     may have routed them.
     """
     stage, origin = (
-        (find(record.headers, name) or b"").decode("utf-8", "replace")
-        for name in (REPLAY_FOR, REPLAY_OF)
+        (named.get(name) or b"").decode("utf-8", "replace") for name in (REPLAY_FOR, REPLAY_OF)
     )
     topic = STAGES.get(stage)
     if topic is None or not origin:
@@ -52,7 +58,7 @@ def _pass_on(batch: Batch, record: InRecord, replays: ReplayRegistry, epoch: int
         return False
     if stage == ROUTER:
         return True
-    if find(record.headers, EXCLUDED) is not None:
+    if named.get(EXCLUDED) is not None:
         return False
     headers = (*record.headers, *src.headers())
     batch.emit(topic.name, batch.partition, record.key, record.value, headers)

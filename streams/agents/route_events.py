@@ -5,16 +5,26 @@ letters are routed to their stages, too.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from schemas.event_types import ERASE, TICK
-from schemas.headers import CLIENT_ID, EVENT_ID, EXCLUDED, SOURCE, TYPE, Headers, Source, find
+from schemas.headers import (
+    CLIENT_ID,
+    EVENT_ID,
+    EXCLUDED,
+    REPLAY_FOR,
+    SOURCE,
+    TYPE,
+    Headers,
+    Source,
+    by_name,
+)
 from schemas.positions import position
-from schemas.raw_records import dead_letter_reason, site_of
+from schemas.raw_records import problem_of, site_of
 from schemas.records import Replay
 from schemas.topics import EVENTS_ALERT, EVENTS_PAGELEAVE, EVENTS_RAW, EVENTS_SESSION, REPLAYS
-from streams.agents.replaying import is_replay, to_route
+from streams.agents.replaying import to_route
 from streams.domain.routing import routes as routing
 from streams.domain.routing.dedupe import CLIENT_IDS, SERVER_IDS, SeenIds
 from streams.domain.routing.replays import ReplayRegistry
@@ -44,9 +54,10 @@ def register(
     its start were routed, with another number of partitions, and are skipped.
     """
     epoch, starts = cluster_epoch
-    routes = routing.same_partition_topics()
-    routes[_TICK] = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
-    routes[_ERASE] = (EVENTS_SESSION,)
+    topics = routing.same_partition_topics()
+    topics[_TICK] = (EVENTS_SESSION, EVENTS_PAGELEAVE, EVENTS_ALERT)
+    topics[_ERASE] = (EVENTS_SESSION,)
+    routes = {name: [topic.name for topic in same] for name, same in topics.items()}
     alerting = routing.alerting_types()
     replays = worker.table(REPLAYS, Replay)
     memories: dict[int, _Memory] = {}
@@ -60,24 +71,27 @@ def register(
     def route_events(batch: Batch) -> None:
         memory = memories[batch.partition]
         memory.now_ms = now_ms()
-        for record, headers in to_route(batch, memory.replays, epoch, memory.now_ms):
-            if record.offset < starts.get(batch.partition, 0):
+        start = starts.get(batch.partition, 0)
+        for record, headers, named in to_route(batch, memory.replays, epoch, memory.now_ms):
+            if record.offset < start:
                 continue
-            name, event_id = find(record.headers, TYPE), find(record.headers, EVENT_ID)
+            name = named.get(TYPE)
             is_control = name == _TICK or (name == _ERASE and record.key is not None)
-            if not is_control and (problem := dead_letter_reason(record.key, record.headers)):
+            if not is_control and (problem := problem_of(record.key, name, named.get(EVENT_ID))):
                 batch.reject(record, *problem)
                 continue
             src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
-            if not is_control and memory.is_repeat(record, event_id or b"", src):
+            if not is_control and memory.is_repeat(record.key, named, src):
                 continue
-            routed = (*headers, *src.headers())
-            if find(record.headers, EXCLUDED) is not None:
+            # First, because agents search for it in each record.
+            packed, text = src.headers()
+            routed = (packed, *headers, text)
+            if named.get(EXCLUDED) is not None:
                 punctuation = _punctuation_headers(routed)
                 batch.emit(EVENTS_SESSION.name, batch.partition, record.key, None, punctuation)
             else:
                 for topic in routes[name or b""]:
-                    batch.emit(topic.name, batch.partition, record.key, record.value, routed)
+                    batch.emit(topic, batch.partition, record.key, record.value, routed)
                 if name in alerting:
                     site = site_of(record.key)
                     place = (EVENTS_ALERT.name, partition_of_site(site))
@@ -126,9 +140,11 @@ class _Memory:
         #: The worker's clock (ms), which limits log times.
         self.now_ms = 0
 
-    def is_repeat(self, record: InRecord, event_id: bytes, src: Source) -> bool:
+    def is_repeat(self, key: bytes | None, named: Mapping[str, bytes], src: Source) -> bool:
+        """Return True if the id of an event with these headers was seen at a lower offset."""
+        ids = self._servers if named.get(CLIENT_ID) is None else self._clients
         log_ms = limited(src.log_ms, self.now_ms)
-        return self._ids(record).is_repeat(event_id, record.key, src.offset, log_ms)
+        return ids.is_repeat(named[EVENT_ID], key or b"", src.offset, log_ms)
 
     @property
     def covers_a_day(self) -> bool:
@@ -139,26 +155,22 @@ class _Memory:
         """Remember events of events-raw; those that are not routed yet are still routed."""
         self.now_ms = now_ms()
         for record in fetched:
-            event_id = find(record.headers, EVENT_ID)
-            is_event = (
-                event_id is not None and dead_letter_reason(record.key, record.headers) is None
-            )
-            if is_event and not is_replay(record):
+            named = by_name(record.headers)
+            problem = problem_of(record.key, named.get(TYPE), named.get(EVENT_ID))
+            if problem is None and named.get(REPLAY_FOR) is None:
                 src = Source(partition, position(epoch, record.offset), record.timestamp)
-                self.is_repeat(record, event_id or b"", src)
+                self.is_repeat(record.key, named, src)
 
     def remember(self, fetched: list[InRecord]) -> None:
         """Remember events of events-session, including those of a previous cluster."""
         self.now_ms = now_ms()
         for record in fetched:
-            event_id, packed = find(record.headers, EVENT_ID), find(record.headers, SOURCE)
-            if event_id is not None and packed is not None:
+            named = by_name(record.headers)
+            packed = named.get(SOURCE)
+            if named.get(EVENT_ID) is not None and packed is not None:
                 with suppress(ValueError):  # not written by the router; sessionize rejects it
                     src = Source.unpack(packed)
                     log_ms = limited(src.log_ms, self.now_ms)
                     self._first_ms = min(self._first_ms, log_ms)
                     self._last_ms = max(self._last_ms, log_ms)
-                    self.is_repeat(record, event_id, src)
-
-    def _ids(self, record: InRecord) -> SeenIds:
-        return self._servers if find(record.headers, CLIENT_ID) is None else self._clients
+                    self.is_repeat(record.key, named, src)

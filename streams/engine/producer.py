@@ -102,15 +102,25 @@ class BatchProducer:
         self, topic: str, partition: int, records: Sequence[OutRecord], start: int
     ) -> tuple[int, int]:
         """Send one batch of records from `start` on; return its size and the offset after it."""
+        try:  # without stamina, which takes longer than sending a small batch
+            return await self._send_batch(topic, partition, records, start)
+        except Exception as error:
+            if not self._is_retriable(error):
+                raise
+        self.unacknowledged.add((topic, partition))
+        return await self._send_again(topic, partition, records, start)
+
+    async def _send_again(
+        self, topic: str, partition: int, records: Sequence[OutRecord], start: int
+    ) -> tuple[int, int]:
+        """Send a failed batch until it is acknowledged, at once and then with increasing delays."""
         async for attempt in stamina.retry_context(
             on=self._is_retriable, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         ):
             with attempt:
-                if attempt.num > 1:
-                    self.unacknowledged.add((topic, partition))
-                    if self._is_stopping():
-                        count = counted(len(records) - start, "record")
-                        raise StoppingError(f"{count} for {topic} not sent")
+                if self._is_stopping():
+                    count = counted(len(records) - start, "record")
+                    raise StoppingError(f"{count} for {topic} not sent")
                 return await self._send_batch(topic, partition, records, start)
         raise AssertionError("an unlimited retry ended")
 

@@ -17,7 +17,7 @@ from schemas.records import Alert, AlertState, RawEvent
 from sinks.sql.tables import AlertRow, EventRow, table_of
 from sinks.sql.types import from_micros, micros
 from streams.domain.alerts.aggregator import KEPT_MS, AlertAggregator
-from streams.domain.alerts.rules import DIGEST, DIGEST_AFTER_MS, MAX_NEW_PER_HOUR
+from streams.domain.alerts.new_errors import DIGEST, DIGEST_AFTER_MS, MAX_NEW_PER_HOUR
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.partition_states import PartitionStates
 

@@ -14,9 +14,11 @@ from schemas.alert_rules import ERROR_NEW, ERROR_RATE, PAYMENT
 from schemas.headers import Source
 from schemas.records import Alert, AlertState, RawEvent
 from sinks.sql.types import micros
-from streams.domain.alerts import rules
+from streams.domain.alerts import error_rates, new_errors
+from streams.domain.alerts.alert import LINK, is_recent
 from streams.domain.alerts.fingerprints import fingerprint
-from streams.domain.alerts.rules import DIGEST, MAX_UNSEEN
+from streams.domain.alerts.new_errors import DIGEST, MAX_UNSEEN
+from streams.domain.alerts.payments import payment_alert
 
 #: The columns of `events` that alert rules read.
 EVENT_COLUMNS = (
@@ -58,7 +60,7 @@ def check(row: Row[Any], events: Sequence[RawEvent]) -> str | None:
 
 def check_payment(row: Row[Any], event: RawEvent) -> str | None:
     """Return how the alert of a payment differs from the one that the rule raises, or None."""
-    expected = rules.payment(event, _src(row))
+    expected = payment_alert(event, _src(row))
     problem = _difference(row, expected)
     return problem and _difference(row, _as_of_version_0_1(expected, event)) and problem
 
@@ -90,7 +92,7 @@ def _why_not_raised(event: RawEvent) -> str | None:
     """Return why no event like this one raises alerts, or None."""
     if event.excluded is not None:
         return f"is excluded ({event.excluded})"
-    return None if rules.is_recent(event) else "was too old to raise an alert"
+    return None if is_recent(event) else "was too old to raise an alert"
 
 
 def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
@@ -98,10 +100,10 @@ def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
     if row.rule == ERROR_NEW and row.subject == DIGEST:
         return _expected_digest(row)
     if row.rule == ERROR_NEW:
-        return rules.error_new(None, event, row.subject, _src(row)).alert
+        return new_errors.apply(None, event, row.subject, _src(row)).alert
     if row.rule != ERROR_RATE:
         return None
-    rate, src = rules.every_sites_rate(), _src(row)
+    rate, src = error_rates.every_sites_rate(), _src(row)
     counted = row.details.get("count") if isinstance(row.details, dict) else None
     before = AlertState(
         site_id=event.site_id,
@@ -112,7 +114,7 @@ def _expected(row: Row[Any], event: RawEvent) -> Alert | None:
         slot_ms=[src.log_ms],
         slot_counts=[max(counted if isinstance(counted, int) else 0, rate.count) - 1],
     )
-    return rules.error_rate(before, event, row.subject, src, rate).alert
+    return error_rates.apply(before, event, row.subject, src, rate).alert
 
 
 def _expected_digest(row: Row[Any]) -> Alert:
@@ -131,7 +133,7 @@ def _expected_digest(row: Row[Any]) -> Alert:
         unseen_event_id=row.event_id,
         unseen_titles=titles if isinstance(titles, list) else [],
     )
-    return rules.digest(hour)[1]
+    return new_errors.digest(hour)[1]
 
 
 def _difference(row: Row[Any], alert: Alert) -> str | None:
@@ -144,7 +146,7 @@ def _difference(row: Row[Any], alert: Alert) -> str | None:
             expected["alert_id"] = row.alert_id  # depends on the window, by the broker's clock
     elif isinstance(row.details, dict):
         # The address of the dashboard may have changed since.
-        found["details"] = {name: row.details[name] for name in row.details if name != rules.LINK}
+        found["details"] = {name: row.details[name] for name in row.details if name != LINK}
         if "trust" not in row.details:  # raised by an earlier version
             expected["details"].pop("trust", None)
     return difference(_COMPARED, expected, found)

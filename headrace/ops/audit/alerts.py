@@ -23,10 +23,10 @@ from schemas.alert_rules import ERROR_NEW, PAYMENT
 from schemas.records import RawEvent
 from sinks.sql.tables import AlertRow, EventRow, table_of
 from sinks.sql.types import micros
-from streams.domain.alerts import rules
 from streams.domain.alerts.aggregator import MAX_FINGERPRINTS
+from streams.domain.alerts.alert import is_recent
 from streams.domain.alerts.fingerprints import fingerprint
-from streams.domain.alerts.rules import DIGEST, MAX_NEW_PER_HOUR, NEW_AFTER_MS
+from streams.domain.alerts.new_errors import DIGEST, MAX_NEW_PER_HOUR, NEW_AFTER_MS
 
 _ALERTS, _EVENTS = table_of(AlertRow), table_of(EventRow)
 _HOUR_US = 3_600_000_000
@@ -55,7 +55,7 @@ def _compare_payments(snapshot: Snapshot, scope: Scope, findings: Findings) -> N
     expected_payments: Iterator[tuple[Key, RawEvent]] = (
         ((event.site_id, event.event_id, event.session_id), event)
         for event in map(to_event, snapshot.rows(payments, counted=True))
-        if rules.is_recent(event)
+        if is_recent(event)
     )
     stored_payments: Iterator[tuple[Key, list[Row[Any]]]] = (
         (key, list(group))
@@ -124,7 +124,7 @@ class _SiteErrors:
     def add(self, row: Row[Any]) -> None:
         """Process an error of the site."""
         event = to_event(row)
-        if not rules.is_recent(event):
+        if not is_recent(event):
             return
         subject = fingerprint(event)
         if subject in self._reported or subject in self._over_limit:

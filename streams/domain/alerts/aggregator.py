@@ -3,9 +3,13 @@
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE, PAYMENT
 from schemas.headers import Source
 from schemas.records import Alert, AlertState, RawEvent
-from streams.domain.alerts import rules
+from streams.domain.alerts import error_rates, new_errors
+from streams.domain.alerts.alert import is_recent, with_link
+from streams.domain.alerts.error_rates import Rate
 from streams.domain.alerts.fingerprints import fingerprint
-from streams.domain.alerts.rules import NEW_AFTER_MS, Rate
+from streams.domain.alerts.new_errors import NEW_AFTER_MS
+from streams.domain.alerts.payments import payment_alert
+from streams.domain.alerts.rule_state import limit_times
 from streams.domain.alerts.subjects import Subjects
 from streams.domain.alerts.subscriptions import Subscriptions, is_custom
 from streams.domain.states import Deadlines, States, evict_while_over
@@ -81,11 +85,11 @@ class AlertAggregator:
 
     def add(self, event: RawEvent, src: Source) -> list[Alert]:
         """Apply the rules to an event and return the alerts that it raises."""
-        if not rules.is_recent(event):
+        if not is_recent(event):
             return []
         raised: list[Alert] = []
         if event.type == PAYMENT:
-            raised = [rules.payment(event, src)]
+            raised = [payment_alert(event, src)]
         elif event.type == "error":
             raised = self._apply_error(event, src)
         return self._linked(raised)
@@ -93,7 +97,7 @@ class AlertAggregator:
     def _apply_error(self, event: RawEvent, src: Source) -> list[Alert]:
         subject = fingerprint(event)
         raised = self._apply_new(event, subject, src)
-        raised.append(self._count(event, subject, src, rules.every_sites_rate()))
+        raised.append(self._count(event, subject, src, error_rates.every_sites_rate()))
         is_seen = self._states.get(_key(event.site_id, ERROR_NEW, subject)) is not None
         self._seen.see(event.site_id, subject, is_established=is_seen)
         self._limit_fingerprints(event.site_id)
@@ -107,26 +111,26 @@ class AlertAggregator:
     def _apply_new(self, event: RawEvent, subject: str, src: Source) -> list[Alert | None]:
         seen_key = _key(event.site_id, ERROR_NEW, subject)
         known = self._get(seen_key)
-        if not rules.error_is_new(known, src):
-            self._put(seen_key, rules.error_seen(known, event, subject, src))
+        if not new_errors.is_new(known, src):
+            self._put(seen_key, new_errors.see(known, event, subject, src))
             return []
         quota_key = _key(event.site_id, ERROR_NEW, "")
         raised: list[Alert | None] = []
         quota = self._get(quota_key)
-        if quota is not None and quota.unseen and rules.is_over(quota, src):
-            quota, digest = rules.digest(quota)
+        if quota is not None and quota.unseen and new_errors.is_over(quota, src):
+            quota, digest = new_errors.digest(quota)
             raised.append(digest)
-        quota, alert = rules.error_new(quota, event, subject, src)
+        quota, alert = new_errors.apply(quota, event, subject, src)
         self._put(quota_key, quota)
         if len(quota.unseen) == 1:
             self._set_digest(quota_key, quota)
-        if rules.has_raised(quota, subject):
-            self._put(seen_key, rules.error_seen(known, event, subject, src))
+        if new_errors.has_raised(quota, subject):
+            self._put(seen_key, new_errors.see(known, event, subject, src))
         return [*raised, alert]
 
     def _count(self, event: RawEvent, subject: str, src: Source, rate: Rate) -> Alert | None:
         key = _key(event.site_id, ERROR_RATE, subject)
-        step = rules.error_rate(self._get(key), event, subject, src, rate)
+        step = error_rates.apply(self._get(key), event, subject, src, rate)
         self._put(key, step.state)
         return step.alert
 
@@ -135,13 +139,13 @@ class AlertAggregator:
         raised, now_ms = [], self._now_ms
         for key in self._digests.due(now_ms, _DELETED_AT_ONCE):
             state = self._states.get(key)
-            at_ms = None if state is None else rules.digest_at(state)
+            at_ms = None if state is None else new_errors.digest_at(state)
             if state is None or at_ms is None:
                 continue
             if at_ms > now_ms:
                 self._digests.set(key, at_ms)
                 continue
-            state, alert = rules.digest(state)
+            state, alert = new_errors.digest(state)
             self._put(key, state)
             raised.append(alert)
         self._delete_untouched(now_ms)
@@ -159,14 +163,14 @@ class AlertAggregator:
             self._delete(key, state)
 
     def _set_digest(self, key: bytes, state: AlertState) -> None:
-        at_ms = rules.digest_at(state)
+        at_ms = new_errors.digest_at(state)
         if at_ms is not None:
             self._digests.set(key, at_ms)
 
     def _linked(self, raised: list[Alert]) -> list[Alert]:
         if self._public_url is None:
             return raised
-        return [rules.with_link(alert, self._public_url) for alert in raised]
+        return [with_link(alert, self._public_url) for alert in raised]
 
     def _delete(self, key: bytes, state: AlertState) -> None:
         self._states.delete(key)
@@ -184,7 +188,7 @@ class AlertAggregator:
         state = self._states.get(key)
         if state is None or self._ceiling_ms is None:
             return state
-        return rules.limit_times(state, self._ceiling_ms)
+        return limit_times(state, self._ceiling_ms)
 
     def _put(self, key: bytes, state: AlertState) -> None:
         if self._states.get(key) is None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from schemas.alert_rules import ErrorRateParams, non_defaults, read_params
 from schemas.records import Subscription
-from streams.domain.alerts.rules import Rate
+from streams.domain.alerts.error_rates import Rate
 
 _MINUTE_MS = 60_000
 #: Separates the subscription's id from the rest of the subject; not part of fingerprints.

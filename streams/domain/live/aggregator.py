@@ -9,7 +9,7 @@ from math import inf
 
 from schemas.headers import Source
 from schemas.records import LiveCounters, RawEvent
-from streams.domain.alerts.rules import is_recent
+from streams.domain.alerts.alert import is_recent
 from streams.domain.live.sites import Sites
 
 #: Limit of counters published at a time, about 20 ms; the others follow in the next call.

@@ -23,20 +23,28 @@ class NameCounts:
 
     def move(self, old: int | None, name: str | None) -> int | None:
         """Move a session from one name, given by its hash, to another; return the new hash."""
-        if old is not None:
-            self._counts[old] -= 1
-            if not self._counts[old]:
-                del self._counts[old]
-                self._names.pop(old, None)
         if name is None:
+            if old is not None:
+                self._remove(old)
             return None
         shown = name[:MAX_NAME_CHARACTERS]
         new = hash(shown)
-        self._counts[new] += 1
+        if new != old:
+            if old is not None:
+                self._remove(old)
+            self._counts[new] += 1
         self._names[new] = shown
         if len(self._names) > MAX_NAMES:
             self._evict_rare(new)
         return new
+
+    def _remove(self, old: int) -> None:
+        count = self._counts[old] - 1
+        if count:
+            self._counts[old] = count
+        else:
+            del self._counts[old]
+            self._names.pop(old, None)
 
     def replace(self, old: str | None, new: str | None) -> None:
         """Move a session from one name to another."""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from sys import intern
 from typing import NamedTuple, TypeVar
 
@@ -32,19 +33,26 @@ class _Labels(NamedTuple):
 
     def with_event(self, event: RawEvent) -> "_Labels":
         """Return the labels, with the missing ones taken from an event."""
+        if (
+            (self.country or not event.country)
+            and (self.device or not event.device)
+            and (self.source or not event.source)
+        ):
+            return self  # nearly always
         found = (
             self.country or event.country,
             self.device or event.device,
             self.source or event.source,
         )
         # Interned, because many sessions share them.
-        return self if found == self else _Labels(*(name and intern(name) for name in found))
+        return _Labels(*(name and intern(name) for name in found))
 
 
 _NO_LABELS = _Labels()
 
 
-class _Session(NamedTuple):
+@dataclass(slots=True)
+class _Session:
     last_ms: int
     page: int | None = None
     host: int | None = None
@@ -98,8 +106,9 @@ class ActiveSessions:
         name = event.session_id
         seen = (event.visitor_id or name, log_ms // 1_000)
         visitors: Sequence[Seen] = (seen,)
-        known = self._sessions.pop(name, None)
+        known = self._sessions.get(name)
         if known is not None and known.last_ms <= log_ms - ACTIVE_MS:
+            del self._sessions[name]
             self._stop_counting(known)
             known = None
         if known is None:
@@ -110,20 +119,31 @@ class ActiveSessions:
                 self._passive[name] = _with_event(run, event, seen, log_ms)
                 return ()
             visitors = (*run.visitors, seen)
-            host = self.referrers.move(None, run.came_from)
-            known = _Session(run.last_ms, None, host, run.came_from, run.own, run.labels)
-            self._count_labels(_NO_LABELS, run.labels)
-        last_ms, page, host, _, _, _ = known
+            known = self._sessions[name] = self._begin(run)
+        else:
+            self._sessions.move_to_end(name)
+        self._update(known, event, log_ms)
+        return visitors
+
+    def _begin(self, run: _PassiveRun) -> _Session:
+        """Return a new session with the events of a passive run, and count its origin."""
+        host = self.referrers.move(None, run.came_from)
+        self._count_labels(_NO_LABELS, run.labels)
+        return _Session(run.last_ms, None, host, run.came_from, run.own, run.labels)
+
+    def _update(self, known: _Session, event: RawEvent, log_ms: int) -> None:
+        """Add an event to a counted session."""
+        known.last_ms = max(known.last_ms, log_ms)
         if event.type == "pageview":
-            page = self.pages.move(page, path_of(event.path, event.url))
-        came_from, own = _origin(known, event)
+            known.page = self.pages.move(known.page, path_of(event.path, event.url))
+        came_from, known.own = _origin(known, event)
         if came_from != known.came_from:
-            host = self.referrers.move(host, came_from)
+            known.host = self.referrers.move(known.host, came_from)
+            known.came_from = came_from
         labels = known.labels.with_event(event)
         if labels is not known.labels:
             self._count_labels(known.labels, labels)
-        self._sessions[name] = _Session(max(last_ms, log_ms), page, host, came_from, own, labels)
-        return visitors
+            known.labels = labels
 
     def decay(self, now_ms: int) -> bool:
         """Remove sessions that are idle; return True if any of them was counted."""
@@ -176,8 +196,10 @@ def _origin(known: _Session | _PassiveRun, event: RawEvent) -> tuple[str | None,
     The first referrer counts, unless its host turns out to be one of the site.
     """
     came_from, own = known.came_from, known.own
-    if not (named := own_hosts(event)) <= own:
-        own = frozenset(with_hosts(sorted(own), named))
+    named = own_hosts(event)
+    if named is not own and not named <= own:
+        # All sessions with the same hosts share the set in the cache.
+        own = frozenset(with_hosts(sorted(own), named)) if own else named
         came_from = None if came_from and is_own(came_from, own) else came_from
     if came_from is None and event.referrer:
         came_from = referrer_host(event, own)

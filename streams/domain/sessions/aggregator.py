@@ -116,9 +116,9 @@ class SessionAggregator:
 
     def add(self, event: RawEvent, src: Source) -> None:
         """Apply an event to its session, unless it was applied before."""
-        key = f"{event.site_id}:{event.session_id}".encode()
         if src.offset <= self._states.applied_until:
             return  # applied; the session may have been deleted since
+        key = f"{event.site_id}:{event.session_id}".encode()
         state = self._state_of(key)
         if state is not None and src.offset <= state.src_offset:
             return
@@ -160,6 +160,8 @@ class SessionAggregator:
 
     def _without_due(self, key: bytes, state: SessionState) -> SessionState:
         """Return the state without visits that no event can reach, if they are published."""
+        if sessions.are_all_open(state):  # nearly always
+            return state
         if not self._states.is_changed(key):
             return sessions.remove_due(state, self._now_ms, self._rules)
         if not sessions.has_many_expired(state):

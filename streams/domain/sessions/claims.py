@@ -50,6 +50,8 @@ def later(one: C | None, other: C | None) -> C | None:
     """Return the claim with the higher trust, of equals the later one; None if there is none."""
     if one is None or other is None:
         return one or other
+    if one.trust == other.trust:  # nearly always
+        return other if (other.ts, other.event_id) > (one.ts, one.event_id) else one
     (rank, *time), (other_rank, *other_time) = order(one), order(other)
     return other if (-other_rank, *other_time) > (-rank, *time) else one
 

@@ -71,7 +71,9 @@ def is_external(referrer: str, own: Collection[str], trust: str = "open") -> boo
 def with_hosts(hosts: list[str], more: Collection[str]) -> list[str]:
     """Return `hosts` and `more`, sorted; beyond the limit the most trusted, then `hosts`."""
     found = [*hosts, *sorted({*more}.difference(hosts))]
-    return sorted(sorted(found, key=_prefix_rank)[:MAX_HOSTS])
+    if len(found) > MAX_HOSTS:
+        found = sorted(found, key=_prefix_rank)[:MAX_HOSTS]
+    return sorted(found)
 
 
 def external(candidates: Iterable[Stamped], own: Collection[str]) -> list[Stamped]:

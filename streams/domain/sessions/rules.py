@@ -65,7 +65,9 @@ def apply(
         return state
     visits = state.visits
     # Nearly always: the result of `_placed` in half the time (docs/adr/0018).
-    if len(visits) == 1 and touches(visits[0], event.event_ts, rules.gap_us):
+    if not visits:
+        visits = [with_event(begin(event, src), event, src)]
+    elif len(visits) == 1 and touches(visits[0], event.event_ts, rules.gap_us):
         visits = [with_event(visits[0], event, src)]
     else:
         visits = _placed(visits, event, src, rules.gap_us)
@@ -134,6 +136,14 @@ def is_open(state: SessionState) -> bool:
         if visit.state == "open":
             return True
     return False
+
+
+def are_all_open(state: SessionState) -> bool:
+    """Return True if all visits are open, so that none is out of reach of late events."""
+    for visit in state.visits:  # noqa: SIM110 - called for each event, as `is_open`
+        if visit.state != "open":
+            return False
+    return True
 
 
 def closes_at(state: SessionState, rules: SessionRules) -> int | None:

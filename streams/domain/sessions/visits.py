@@ -6,14 +6,14 @@ trust and time of its event, so that the order of arrival does not matter (`clai
 
 from collections.abc import Collection, Iterable
 from typing import Any, Literal
-from uuid import UUID, uuid5
 
 from msgspec.structs import replace
+from uuid_utils import UUID, uuid5
 
 from schemas.event_types import PASSIVE_TYPES
 from schemas.headers import Source
 from schemas.paths import path_of
-from schemas.records import RawEvent, Stamped, Utm, Visit
+from schemas.records import RawEvent, Stamped, Visit
 from streams.domain.sessions.attributes import client_of, traffic_source_of, values_of
 from streams.domain.sessions.claims import earlier, higher_trust, is_settled, later, stamp
 from streams.domain.sessions.referrers import external, is_external, named_hosts, with_hosts
@@ -29,8 +29,6 @@ _FIRSTS: tuple[
 
 #: Fields of one event, in a struct.
 _ATTRIBUTES: tuple[Literal["traffic_source", "client"], ...] = ("traffic_source", "client")
-
-_NO_UTM = Utm()
 
 
 def touches(visit: Visit, ts: int, gap_us: int) -> bool:
@@ -66,39 +64,22 @@ def with_event(visit: Visit, event: RawEvent, src: Source) -> Visit:
     The first applied event that is not passive turns a passive sequence into a visit and determines
     its id, whatever passive events arrived before.
     """
-    ts, kind = event.event_ts, event.type
-    is_active = kind not in PASSIVE_TYPES
-    if is_active and visit.is_passive:
-        visit = replace(visit, visit_id=_visit_id(event), began_offset=src.offset)
-    entry, exit_ = visit.entry, visit.exit
-    if kind == "pageview":
-        page = stamp(path_of(event.path, event.url), event)
-        entry, exit_ = earlier(entry, page), later(exit_, page)
-    utm = event.utm or _NO_UTM
-    changed = replace(
-        visit,
-        started_at=min(visit.started_at, ts),
-        ended_at=max(visit.ended_at, ts),
-        last_log_ms=max(visit.last_log_ms, src.log_ms),
-        state="open",
-        close_reason=None,
-        revision=visit.revision + 1,
-        events=visit.events + 1,
-        pageviews=visit.pageviews + (kind == "pageview"),
-        errors=visit.errors + (kind == "error"),
-        payments=visit.payments + (kind == "payment"),
-        engagements=visit.engagements + (is_active and kind != "pageview"),
-        entry=entry,
-        exit=exit_,
-        visitor_id=_first(visit.visitor_id, event.visitor_id, event),
-        user_id=_first(visit.user_id, event.user_id, event),
-        utm_source=_first(visit.utm_source, utm.source, event),
-        utm_medium=_first(visit.utm_medium, utm.medium, event),
-        utm_campaign=_first(visit.utm_campaign, utm.campaign, event),
-        traffic_source=traffic_source_of(visit.traffic_source, event),
-        client=client_of(visit.client, event),
-        trust=higher_trust(visit.trust, event.trust),
-    )
+    # A copy with some assignments takes half the time of `replace` with all fields.
+    changed = replace(visit, state="open", close_reason=None, events=visit.events + 1)
+    changed.revision += 1
+    if src.log_ms > visit.last_log_ms:
+        changed.last_log_ms = src.log_ms
+    if event.event_ts < visit.started_at:
+        changed.started_at = event.event_ts
+    elif event.event_ts > visit.ended_at:
+        changed.ended_at = event.event_ts
+    if event.trust != visit.trust:
+        changed.trust = higher_trust(visit.trust, event.trust)
+    # An empty visit was begun with this event.
+    if visit.events and visit.is_passive and event.type not in PASSIVE_TYPES:
+        changed.visit_id, changed.began_offset = _visit_id(event), src.offset
+    _count(changed, event)
+    _claim(changed, event)
     own = named_hosts(event)
     if own.issubset(visit.hosts) and not (
         event.referrer and is_external(event.referrer, visit.hosts, event.trust)
@@ -106,6 +87,33 @@ def with_event(visit: Visit, event: RawEvent, src: Source) -> Visit:
         return changed  # nearly always
     came_from = [stamp(event.referrer, event)] if event.referrer else []
     return _with_referrers(changed, own, came_from)
+
+
+def _count(changed: Visit, event: RawEvent) -> None:
+    """Count an event by its type, and set the first and the last page of a new visit object."""
+    kind = event.type
+    if kind == "pageview":
+        changed.pageviews += 1
+        page = stamp(path_of(event.path, event.url), event)
+        changed.entry, changed.exit = earlier(changed.entry, page), later(changed.exit, page)
+    elif kind not in PASSIVE_TYPES:
+        changed.engagements += 1
+        changed.errors += kind == "error"
+        changed.payments += kind == "payment"
+
+
+def _claim(changed: Visit, event: RawEvent) -> None:
+    """Set the claims of an event that win in a new visit object."""
+    if event.visitor_id:
+        changed.visitor_id = _first(changed.visitor_id, event.visitor_id, event)
+    if event.user_id:
+        changed.user_id = _first(changed.user_id, event.user_id, event)
+    if (utm := event.utm) is not None:
+        changed.utm_source = _first(changed.utm_source, utm.source, event)
+        changed.utm_medium = _first(changed.utm_medium, utm.medium, event)
+        changed.utm_campaign = _first(changed.utm_campaign, utm.campaign, event)
+    changed.traffic_source = traffic_source_of(changed.traffic_source, event)
+    changed.client = client_of(changed.client, event)
 
 
 def join(older: Visit, younger: Visit) -> Visit:
@@ -141,7 +149,8 @@ def _with_referrers(visit: Visit, own: Collection[str], more: Iterable[Stamped])
     """Return the visit with additional hosts of its site, and additional referrers."""
     hosts = with_hosts(visit.hosts, own)
     known = () if visit.referrer is None else (visit.referrer, *visit.spare_referrers)
-    found = external([*known, *more], hosts)
+    candidates = [*known, *more]
+    found = external(candidates, hosts) if candidates else []
     referrer = found[0] if found else None
     return replace(visit, hosts=hosts, referrer=referrer, spare_referrers=found[1:])
 

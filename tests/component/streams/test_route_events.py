@@ -79,11 +79,22 @@ async def test_each_type_is_routed_to_the_topics_of_the_registry(name: str) -> N
         assert out.key == (b"shop" if is_alert else b"shop:s-1")
         assert out.value == record.value
         assert tuple(out.headers) == (
-            *record.headers,
             (SOURCE, Source(3, 5, NOON_MS + 1).pack()),
+            *record.headers,
             (SOURCE_TEXT, f"3/5/{NOON_MS + 1}".encode()),
         )
     assert batch.dead_letters == []
+
+
+async def test_a_source_in_an_accepted_event_is_not_believed() -> None:
+    """Agents read the router's, which is the first one."""
+    router = await a_router()
+    record = raw_record(5, event("a"), (SOURCE, Source(0, 999, NOON_MS).pack()))
+
+    batch = await router.run_batch(record)
+
+    (out,) = batch.outputs[EVENTS_SESSION.name, 0]
+    assert find(out.headers, SOURCE) == Source(0, 5, NOON_MS).pack()
 
 
 async def test_ticks_are_forwarded_to_agents_that_need_time() -> None:

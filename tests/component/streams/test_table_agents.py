@@ -19,7 +19,7 @@ from schemas.topics import (
     SESSIONS,
 )
 from streams.agents import aggregate_durations, raise_alerts, sessionize
-from streams.domain.alerts.rules import DIGEST, DIGEST_AFTER_MS, MAX_NEW_PER_HOUR
+from streams.domain.alerts.new_errors import DIGEST, DIGEST_AFTER_MS, MAX_NEW_PER_HOUR
 from streams.domain.alerts.subscriptions import Subscriptions
 from tests.component.streams.bench import Bench, reasons, routed, routed_tick
 from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE, NOON, NOON_MS, RULES, event

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.headers import Source, find
+from schemas.headers import Source, by_name, find
 
 sources = st.builds(
     Source,
@@ -34,3 +34,13 @@ def test_the_first_header_with_a_name_is_returned() -> None:
     assert find(iter(headers), "a") == b"1"
     assert find(headers, "c") is None
     assert find((), "a") is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=2))))
+def test_headers_by_name_are_those_that_are_found(headers: list[tuple[str, bytes]]) -> None:
+    """The first one with each name."""
+    named = by_name(headers)
+
+    assert {name: find(headers, name) for name in "abc"} == {
+        name: named.get(name) for name in "abc"
+    }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from schemas.alert_rules import ERROR_NEW, ERROR_RATE
 from schemas.records import Alert, RawEvent
 from streams.domain.alerts import aggregator as aggregator_module
-from streams.domain.alerts import rules
+from streams.domain.alerts import error_rates, new_errors
 from streams.domain.alerts.fingerprints import fingerprint
 from tests import reference
 from tests.property.streams.alerting import raise_alerts
@@ -68,7 +68,7 @@ def test_new_errors_over_the_limit_are_in_a_digest_and_stay_new(
     last = max(src.offset for _, src in log), max(src.log_ms for _, src in log)
     later = source(last[0] + 1, last[1] + 3 * HOUR_MS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "MAX_NEW_PER_HOUR", share)
+        patch.setattr(new_errors, "MAX_NEW_PER_HOUR", share)
         sent = raise_alerts([*log, (None, later)], plan)
 
     assert reference.alerts(events_of(log), fingerprint, share=share) == by_id(sent)
@@ -80,7 +80,7 @@ def test_a_higher_threshold_never_raises_more_alerts(log: list[Logged]) -> None:
     counts = []
     for threshold in (1, 2, 4, 8):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rules, "RATE_COUNT", threshold)
+            patch.setattr(error_rates, "RATE_COUNT", threshold)
             sent = raise_alerts(log, [])
         counts.append(sum(alert.rule == ERROR_RATE for alert in sent))
 
@@ -119,5 +119,5 @@ def test_the_number_of_fingerprints_is_bounded(
     for name in errors:
         new += name not in recent
         recent = [*(other for other in recent if other != name), name][-bound:]
-    assert len(one_by_one) == min(new, rules.MAX_NEW_PER_HOUR)
+    assert len(one_by_one) == min(new, new_errors.MAX_NEW_PER_HOUR)
     assert len(sent) <= len(one_by_one)

@@ -39,7 +39,9 @@ def test_facts_are_kept_and_newer_revisions_overwrite() -> None:
         assert insert(table_of(EventRow)).endswith(
             "ON CONFLICT (event_id, site_id, session_id) DO NOTHING"
         )
-        assert insert(table_of(SessionRow)).endswith("WHERE excluded.revision > sessions.revision")
+        upsert = insert(table_of(SessionRow))
+        assert upsert.endswith("WHERE excluded.revision > sessions.revision")
+        assert 'SET "visitor_id" = excluded."visitor_id", ' in upsert  # not the constant columns
 
 
 def test_sqlite_receives_only_native_types() -> None:

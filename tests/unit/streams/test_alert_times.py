@@ -10,7 +10,7 @@ from schemas.alert_rules import ERROR_RATE, RATE_COUNT, RATE_MINUTES
 from schemas.records import AlertState
 from streams.domain.alerts.aggregator import AlertAggregator
 from streams.domain.alerts.fingerprints import fingerprint
-from streams.domain.alerts.rules import limit_times
+from streams.domain.alerts.rule_state import limit_times
 from streams.domain.alerts.subscriptions import Subscriptions
 from tests.unit.streams.fake_states import FakeStates
 from tests.unit.streams.samples import MINUTE_MS, NOON_MS, event, source
