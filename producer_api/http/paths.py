@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from producer_api.events.dialects.registry import DIALECTS, Routes
 from producer_api.events.rejection import Rejected
-from producer_api.http.scripts import SCRIPT_PATHS
+from producer_api.http.scripts import SCRIPT_PATHS, is_script_path
 from schemas.asgi_extensions import canonical_path
 
 EVENT_PATH = "/api/event"
@@ -90,4 +90,4 @@ def is_event_path(path: str) -> bool:
 
 def is_api_path(path: str) -> bool:
     """Return True if the role `api` serves a canonical path, also next to the role `query`."""
-    return is_event_path(path) or path in SCRIPT_PATHS
+    return is_event_path(path) or is_script_path(path)

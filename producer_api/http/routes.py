@@ -9,7 +9,7 @@ from starlette.types import Lifespan
 from producer_api.events.rejection import Rejected, shorten
 from producer_api.http import responses
 from producer_api.http.metrics import Metrics
-from producer_api.http.scripts import routes
+from producer_api.http.scripts import ANY_ORIGIN, missing_version, routes
 from schemas.operational_endpoints import Operations, allowed_methods
 from schemas.reject_reasons import RejectReason
 
@@ -19,7 +19,8 @@ def pages(operations: Operations, metrics: Metrics, lifespan: Lifespan[Starlette
 
     async def reject(request: Request, error: Exception) -> Response:
         path = shorten(request.scope["path"])
-        rejected = Rejected(RejectReason.NOT_FOUND, path=path)
+        sentence = missing_version(path)
+        rejected = Rejected(RejectReason.NOT_FOUND, sentence=sentence, path=path)
         if (
             isinstance(error, HTTPException)
             and error.status_code == RejectReason.METHOD_NOT_ALLOWED.status
@@ -33,6 +34,8 @@ def pages(operations: Operations, metrics: Metrics, lifespan: Lifespan[Starlette
         if _has_body(request):  # it is not read
             error_response = error_response.closing()
         headers = {name.decode(): value.decode() for name, value in error_response.headers}
+        if sentence is not None:
+            headers |= ANY_ORIGIN
         return Response(error_response.body, error_response.status, headers)
 
     return Starlette(

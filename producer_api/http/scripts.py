@@ -1,5 +1,6 @@
 """Serves the tracker's scripts to the pages of any site."""
 
+import re
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -17,6 +18,25 @@ _SCRIPTS = tuple(map(load, NAMES))
 SCRIPT_PATHS = {
     path: script.path for script in _SCRIPTS for path in (script.path, script.versioned_path)
 }
+_ANY_VERSION = re.compile(r"(/script(?:\.full)?)\.[0-9a-f]+\.js")
+#: Of responses that pages with `crossorigin` can read, and whose status their console shows.
+ANY_ORIGIN = {"access-control-allow-origin": "*"}
+
+
+def missing_version(path: str) -> str | None:
+    """Return the error message for another version of a script; None if the path is of none."""
+    if not (found := _ANY_VERSION.fullmatch(path)):
+        return None
+    current = load(f"{found[1][1:]}.js").versioned_path
+    return (
+        f"There is no {path}: the server has only its current version, {current}; "
+        "`headrace sites show SITE` prints the tag"
+    )
+
+
+def is_script_path(path: str) -> bool:
+    """Return True if a canonical path is that of a script, in any version."""
+    return path in SCRIPT_PATHS or _ANY_VERSION.fullmatch(path) is not None
 
 
 def routes() -> list[Route]:
@@ -42,7 +62,7 @@ def _endpoint(script: Script, cache_control: str) -> Endpoint:
             # Relative: the server can be below a path of a proxy.
             "content-location": script.versioned_path[1:],
             # For pages with `crossorigin`, which `integrity` needs, and with COEP.
-            "access-control-allow-origin": "*",
+            **ANY_ORIGIN,
             "access-control-expose-headers": "content-location",
             "cross-origin-resource-policy": "cross-origin",
             "timing-allow-origin": "*",

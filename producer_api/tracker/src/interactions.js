@@ -27,13 +27,16 @@ export const interactions = (track, listen, domains) => {
         event.composedPath().find((node) => node instanceof Element && node.matches(selector))
       );
     const marked = find("[data-hr-event]:not(form)");
-    const link = find("a[href],area[href]");
+    const link = find(":any-link");
     // 1 is the middle button.
     if (event.button > 1) return;
     if (marked) track("button_click", marks(marked));
     if (!link) return;
-    const [type, event_name] = linkEvent(link, [location.hostname, ...domains]) || [];
-    if (type) track(type, { event_name, properties: { href: cleanUrl(link.href) } });
+    // In SVG, `href` is an object, and its text can be relative.
+    const url = new URL(link.href.baseVal || link.href, link.baseURI);
+    const isDownload = link.hasAttribute("download");
+    const [type, event_name] = linkEvent(url, isDownload, [location.hostname, ...domains]);
+    if (type) track(type, { event_name, properties: { href: cleanUrl(url.href) } });
   };
   listen(document, "click", click);
   listen(document, "auxclick", click);

@@ -5,11 +5,11 @@ import { create } from "./tracker.js";
  * @param {any[]} plugins
  */
 export const run = (plugins) => {
-  const page = /** @type {any} */ (window);
-  const tag = /** @type {HTMLScriptElement} */ (document.currentScript);
-  // A module, or code that was copied into another script.
-  if (!tag) return;
-  const stub = page.headrace || 0;
+  const tag = /** @type {HTMLScriptElement} */ (
+    // A module has no current script.
+    document.currentScript || document.querySelector("script[data-site]")
+  );
+  const stub = /** @type {any} */ (window).headrace || 0;
   const sites = stub.sites || {};
   const make = (/** @type {any} */ options) =>
     (sites[options.site] =
@@ -17,6 +17,6 @@ export const run = (plugins) => {
       create({ api: tag.src.replace(/\/[^/]*$/, ""), ...tag.dataset, ...options }, plugins));
   const tracker = make(tag.dataset);
   if (stub.sites) return;
-  page.headrace = Object.assign(tracker, { create: make, sites });
+  /** @type {any} */ (window).headrace = Object.assign(tracker, { create: make, sites });
   for (const call of stub.q || []) tracker(call[0], call[1], call[2], call.at);
 };

@@ -27,8 +27,7 @@ export const nextBatch = (events) => {
   return events.slice(0, MAX_BATCH).filter((event) => {
     // UTF-8 has at most three bytes per UTF-16 unit; 40 are for the time of sending.
     const next = size + JSON.stringify(event).replace(/[^ -~]/g, "...").length + 40;
-    if (next < MAX_BODY) size = next;
-    return next < MAX_BODY;
+    return next < MAX_BODY && (size = next);
   });
 };
 
@@ -50,9 +49,7 @@ export const storable = (entries, now = Date.now()) => {
  * @param {any} [result] That of the event, if the response has one.
  */
 export const isRetriable = (status, result) =>
-  result
-    ? result.status === "failed" || result.code === "rate_limited"
-    : /^(0|408|429|5..)$/.test(`${status}`);
+  /^(0|408|429|5..)$|failed|rate_limited/.test(`${result ? result.status + result.code : status}`);
 
 /**
  * Return a queue that sends events, again after a failure, and on the next page if necessary.
@@ -88,7 +85,7 @@ export const createQueue = (api, key, log) => {
     timer = timer || setTimeout(send, Math.max(GATHER_MS, retryAt - Date.now()));
   };
 
-  const send = async () => {
+  const send = () => {
     const now = Date.now();
     timer = 0;
     if (isLeaving && events.size) store(new Map([...stored(), ...events]));
@@ -99,13 +96,11 @@ export const createQueue = (api, key, log) => {
     if (!batch.length) return release();
     sentAt = now;
     batch.forEach((event) => inFlight.add(event));
-    await post(batch);
-    batch.forEach((event) => inFlight.delete(event));
-    schedule();
+    post(batch);
   };
 
   const post = async (/** @type {Event[]} */ batch) => {
-    const sent_at = new Date().toISOString();
+    const sent_at = new Date();
     const sent = batch.map((event) => ({ ...event, sent_at }));
     const isOne = sent.length < 2;
     const url = `${api}/api/event${isOne ? "" : "s"}`;
@@ -136,24 +131,28 @@ export const createQueue = (api, key, log) => {
     } catch {
       // No response, or one of something between here and the server.
     }
-    log(status, answer, sent);
+    // Rejected events are not sent again: the console shows why, as it shows failed requests.
+    (status > 202 ? console.warn : log)("headrace", status, answer, sent);
     const all = stored();
     const { results = [] } = answer;
     let hasFailed = false;
     batch.forEach((event, index) => {
-      if (!events.has(event.event_id)) return;
-      if (isRetriable(status, results[index])) {
-        all.set(event.event_id, event);
+      const id = event.event_id;
+      inFlight.delete(event);
+      // It can have been forgotten.
+      if (events.has(id) && isRetriable(status, results[index])) {
+        all.set(id, event);
         hasFailed = true;
       } else {
-        all.delete(event.event_id);
-        events.delete(event.event_id);
+        all.delete(id);
+        events.delete(id);
       }
     });
     store(all);
     wait = hasFailed ? Math.min(60, wait * 2) : 1;
     if (hasFailed)
       retryAt = Date.now() + 1e3 * Math.min(seconds || wait * (0.5 + Math.random()), MAX_WAIT_S);
+    schedule();
   };
 
   /** Send what earlier pages left behind. */
@@ -164,6 +163,8 @@ export const createQueue = (api, key, log) => {
   };
 
   return {
+    events,
+
     /** @param {Event} event */
     add(event) {
       // Not before: nothing is sent for visitors who opted out.
@@ -191,8 +192,5 @@ export const createQueue = (api, key, log) => {
         release();
       }
     },
-
-    /** Forget all events. */
-    clear: () => events.clear(),
   };
 };

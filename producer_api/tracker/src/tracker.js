@@ -10,7 +10,8 @@ import { cleanUrl } from "./urls.js";
  * @typedef {Record<string, any>} Fields
  * @typedef {object} Context What a plugin gets.
  * @property {(type: string, fields: Fields, at?: number) => any} track
- * @property {(target: EventTarget, type: string, listener: (event: any) => void) => void} listen
+ * @property {(target: EventTarget, type: string, listener: (event: any, now: number) => void) => void} listen
+ * Calls the listener with an event and its `timeStamp`.
  * @property {Fields} options
  * @property {string[]} off Types and names of events that are not sent.
  * @property {() => void} forget Forgets the events that were not sent.
@@ -70,14 +71,11 @@ export const create = (given, plugins = []) => {
   };
   /** @type {Context["listen"]} */
   const listen = (target, type, listener) =>
-    target.addEventListener(type, (event) => safely(() => listener(event)), {
-      passive: true,
-      capture: true,
-    });
+    // Captured, so that the page cannot stop it.
+    target.addEventListener(type, (event) => safely(() => listener(event, event.timeStamp)), true);
   const page = /** @type {any} */ (document);
-  const browser = /** @type {any} */ (navigator);
 
-  /** The page view; undefined before the page is shown. @type {any} */
+  /** The page view; falsy before the page is shown. @type {any} */
   let view;
   /** The view until it is sent. @type {any} */
   let pending;
@@ -90,7 +88,7 @@ export const create = (given, plugins = []) => {
   let isShown = false;
   /** The time since when it is visible. */
   let shownAt = 0;
-  /** Calls while the page is prerendered. @type {(() => void)[] | undefined} */
+  /** Calls before the first view. @type {(() => void)[] | 0} */
   let held = [];
   /** @type {Plugin[]} */
   let handlers = [];
@@ -117,7 +115,7 @@ export const create = (given, plugins = []) => {
       session_id: id,
       user_id: user_id || undefined,
       event_id: uuid7(at),
-      timestamp: new Date(at).toISOString(),
+      timestamp: new Date(at),
       url: here,
       path: hasHash ? here.replace(/^.*?:\/\/[^/]*|\?[^#]*/g, "") : undefined,
       ...fields,
@@ -134,8 +132,12 @@ export const create = (given, plugins = []) => {
    */
   const finish = (/** @type {any} */ begun) => {
     if (!begun || begun !== pending) return;
-    const { width, height } = screen;
-    begun.screen = { width, height, viewport_width: innerWidth, viewport_height: innerHeight };
+    begun.screen = {
+      width: screen.width,
+      height: screen.height,
+      viewport_width: innerWidth,
+      viewport_height: innerHeight,
+    };
     begun.title = begun.title || page.title;
     queue.add(begun);
     pending = 0;
@@ -164,18 +166,19 @@ export const create = (given, plugins = []) => {
     depth = 0;
     view = pending = track("pageview", {
       referrer,
-      properties: browser.webdriver ? { automation: true } : undefined,
+      properties: navigator.webdriver ? { automation: true } : undefined,
       ...fields,
     });
     setTimeout(finish, TITLE_MS, view);
     PLUGINS: emit("view");
   };
-  const follow = (/** @type {number} */ now = performance.now()) => {
-    if (view && !isManual && address() !== url) enter(undefined, now);
+  const follow = (/** @type {number | undefined} */ now = undefined) => {
+    if (view && !isManual && address() !== url) enter({}, now);
   };
 
   /** Note that the page is shown or hidden. */
   const toggle = (/** @type {boolean} */ shows, /** @type {number} */ now) => {
+    start();
     isShown = shows;
     shownAt = now;
     if (!shows) {
@@ -183,7 +186,7 @@ export const create = (given, plugins = []) => {
       if (view) leave(now);
     }
     queue.leave(!shows);
-    if (shows && !view && !isManual) enter(undefined, now);
+    if (shows && !view && !isManual) enter({}, now);
     clock(now, shows);
   };
 
@@ -218,41 +221,52 @@ export const create = (given, plugins = []) => {
     else act();
   };
 
+  /**
+   * Begin the first view, unless the page is hidden, and make the calls that were held. This is not
+   * part of the script's evaluation, so that no task is long; but it is done before the page
+   * changes, or another event.
+   */
+  const start = () => {
+    const calls = held;
+    if (!calls) return;
+    held = 0;
+    const navigation = /** @type {any} */ (performance.getEntriesByType("navigation")[0] || 0);
+    if (isShown) toggle(true, navigation.activationStart || 0);
+    calls.forEach((call) => call());
+  };
+
   const activate = () => {
+    isShown = !page.hidden;
     PLUGINS: {
-      const forget = () => ((pending = 0), queue.clear());
+      const forget = () => ((pending = 0), queue.events.clear());
       const context = { track, listen, key, commands, off, options: given, forget };
       handlers = plugins.map((plugin) => plugin(context));
     }
     // The time of an event, not that of its listeners: the page can be busy.
-    listen(page, "visibilitychange", ({ timeStamp }) => toggle(!page.hidden, timeStamp));
-    listen(window, "pagehide", ({ timeStamp }) => toggle(false, timeStamp));
-    listen(window, "pageshow", ({ persisted, timeStamp }) => {
+    listen(page, "visibilitychange", (_, now) => toggle(!page.hidden, now));
+    listen(window, "pagehide", (_, now) => toggle(false, now));
+    listen(window, "pageshow", ({ persisted }, now) => {
       if (!persisted) return;
-      view = undefined;
-      toggle(true, isShown ? shownAt : timeStamp);
+      view = 0;
+      toggle(true, isShown ? shownAt : now);
     });
-    listen(window, "popstate", ({ timeStamp }) => follow(timeStamp));
+    listen(window, "popstate", (_, now) => follow(now));
     for (const type of ["pushState", "replaceState"]) {
       const original = /** @type {any} */ (history)[type];
       /** @type {any} */ (history)[type] = function () {
+        safely(start);
         const result = original.apply(this, arguments);
         safely(follow);
         return result;
       };
     }
     for (const type of ["scroll", "keydown", "pointerdown"])
-      listen(window, type, ({ timeStamp }) => {
+      listen(window, type, (_, now) => {
         depth = Math.max(depth, scrollY);
-        clock(timeStamp, isShown, true);
+        clock(now, isShown, true);
       });
     interactions(track, listen, words(given.domains));
-
-    const [navigation] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
-    if (!page.hidden) toggle(true, (navigation && navigation.activationStart) || 0);
-    const acts = held || [];
-    held = undefined;
-    acts.forEach((act) => act());
+    setTimeout(() => safely(start));
   };
 
   if (page.prerendering) listen(page, "prerenderingchange", activate);

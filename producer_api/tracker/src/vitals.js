@@ -52,6 +52,7 @@ export const vitals = ({ track }) => {
   const flushes = [];
   const [navigation] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
   const start = (navigation && navigation.activationStart) || 0;
+  let isStarted = false;
   let isDone = document.visibilityState === "hidden";
 
   /** @type {(type: string, take: (entry: any) => void, more?: object) => void} */
@@ -70,20 +71,27 @@ export const vitals = ({ track }) => {
     }
   };
   const since = (/** @type {number} */ time) => Math.max(0, time - start);
-  observe("paint", ({ name, startTime }) => {
-    if (name === "first-contentful-paint") found.fcp = since(startTime);
-  });
-  observe("largest-contentful-paint", ({ startTime }) => (found.lcp = since(startTime)));
-  if (PerformanceObserver.supportedEntryTypes.includes("layout-shift")) found.cls = 0;
-  observe("layout-shift", ({ hadRecentInput, startTime, value }) => {
-    if (!hadRecentInput) found.cls = shift(startTime, value);
-  });
   const interact = (/** @type {any} */ { interactionId, duration }) => {
     if (interactionId)
       interactions.set(interactionId, Math.max(duration, interactions.get(interactionId) || 0));
   };
-  observe("event", interact, { durationThreshold: 40 });
-  observe("first-input", interact);
+  /** Observe from now on, and what the browser has recorded before. */
+  const begin = () => {
+    if (isStarted) return;
+    isStarted = true;
+    observe("paint", ({ name, startTime }) => {
+      if (name === "first-contentful-paint") found.fcp = since(startTime);
+    });
+    observe("largest-contentful-paint", ({ startTime }) => (found.lcp = since(startTime)));
+    if (PerformanceObserver.supportedEntryTypes.includes("layout-shift")) found.cls = 0;
+    observe("layout-shift", ({ hadRecentInput, startTime, value }) => {
+      if (!hadRecentInput) found.cls = shift(startTime, value);
+    });
+    observe("event", interact, { durationThreshold: 40 });
+    observe("first-input", interact);
+  };
+  // Not part of the script's evaluation, so that no task is long.
+  setTimeout(begin);
 
   /** The page's fields, which are not those of a later view. @type {import("./tracker.js").Fields} */
   let page = {};
@@ -92,6 +100,7 @@ export const vitals = ({ track }) => {
       page = { url: event.url, path: event.path };
     if (name !== "hide" || isDone) return;
     isDone = true;
+    begin();
     flushes.forEach((flush) => flush());
     if (navigation && navigation.responseStart > 0) found.ttfb = since(navigation.responseStart);
     const count = /** @type {any} */ (performance).interactionCount || interactions.size;

@@ -80,9 +80,18 @@ async def test_a_script_is_gzipped_if_the_client_accepts_it(
     assert response.content == load().content
 
 
-async def test_other_versions_and_methods_are_rejected(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_another_version_names_the_current_one(client: httpx.AsyncClient, name: str) -> None:
+    """The console of a page with `crossorigin` shows the status, instead of an error of CORS."""
+    response = await client.get(f"/{name.removesuffix('.js')}.0123456789ab.js")
+
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert f"current version, {load(name).versioned_path};" in response.json()["error"]
+    assert response.headers["access-control-allow-origin"] == "*"
+
+
+async def test_other_methods_are_rejected(client: httpx.AsyncClient) -> None:
     """With the errors of all paths; HEAD is allowed."""
-    assert (await client.get("/script.0123456789ab.js")).status_code == 404
     rejected = await client.post("/script.js")
     assert (rejected.status_code, rejected.headers["allow"]) == (405, "GET, HEAD")
     head = await client.head("/script.js", headers={"accept-encoding": "identity"})

@@ -15,7 +15,7 @@ from tests.fixtures.waiting import eventually
 SITE = "shop"
 _SECONDS = 20
 _PAGE = """<!doctype html><title>{title}</title>{head}
-<script defer src="/{script}" data-site="shop" {attributes}></script>
+{tag}
 <body style="height: 300vh">{body}"""
 
 Event = dict[str, Any]
@@ -33,8 +33,10 @@ class Page:
         script: str = NAMES[0],
         headers: Mapping[str, str] = MappingProxyType({}),
         status: int = 200,
+        tag: str = '<script defer src="/{script}" data-site="shop" {attributes}></script>',
     ) -> None:
-        self.parts = {"body": body, "attributes": attributes, "head": head, "script": script}
+        tag = tag.format(script=script, attributes=attributes)
+        self.parts = {"body": body, "head": head, "tag": tag}
         self.headers = headers
         self.status = status
 

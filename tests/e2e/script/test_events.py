@@ -61,6 +61,27 @@ def test_links_downloads_and_marked_elements(chrome: Chrome, pages: Pages) -> No
     assert (button["event_name"], button["properties"]) == ("buy", {"plan_name": "pro"})
 
 
+def test_links_in_svg(chrome: Chrome, pages: Pages) -> None:
+    """With the attribute of HTML or of XLink; relative ones too."""
+    pages.pages["/"] = Page("""
+        <svg width="300" height="100">
+        <a href="https://other.example/map"><rect id="out" width="90" height="90"/></a>
+        <a xlink:href="/plan.pdf"><rect id="pdf" x="100" width="90" height="90"/></a>
+        <a href="/next"><rect id="in" x="200" width="90" height="90"/></a></svg>
+        <script>addEventListener("click", (event) => event.preventDefault());</script>""")
+    chrome.get(pages.url)
+    for selector in ("#in", "#out", "#pdf"):
+        click(chrome, selector)
+
+    (download,) = pages.wait_for("custom_event")
+    (link,) = pages.of_type("external_link")
+    assert link["properties"] == {"href": "https://other.example/map"}
+    assert (download["event_name"], download["properties"]) == (
+        "download",
+        {"href": f"{pages.url}/plan.pdf"},
+    )
+
+
 def test_forms_and_copies_without_their_contents(chrome: Chrome, pages: Pages) -> None:
     """Names of fields, also of those that hide members of the form, and a length."""
     pages.pages["/"] = Page("""<p>Copy me</p>
@@ -286,6 +307,26 @@ def test_two_sites_on_one_page(chrome: Chrome, pages: Pages) -> None:
         ("shop", "mine"),
         ("third", "theirs"),
     }
+
+
+def test_the_tag_can_be_a_module_or_be_inserted_by_a_script(chrome: Chrome, pages: Pages) -> None:
+    """As tag managers insert it."""
+    pages.pages["/"] = Page(
+        "<script type='module' src='/script.js' data-site='shop'></script>", tag=""
+    )
+    pages.pages["/inserted"] = Page(
+        """<script>
+        const tag = document.createElement("script");
+        Object.assign(tag, { src: "/script.js" }).dataset.site = "shop";
+        document.body.append(tag);
+        </script>""",
+        tag="",
+    )
+    for count, path in enumerate(pages.pages, 1):
+        chrome.get(pages.url + path)
+        views = pages.wait_for("pageview", count)
+
+    assert [view["site_id"] for view in views] == ["shop", "shop"]
 
 
 def test_the_base_of_the_api_is_an_option(chrome: Chrome, pages: Pages) -> None:

@@ -130,14 +130,20 @@ def test_nothing_is_sent_of_earlier_pages_after_an_opt_out(chrome: Chrome, pages
 
 
 def test_a_rejected_event_is_not_sent_again(chrome: Chrome, pages: Pages) -> None:
-    """The next one is."""
-    pages.answers = [(403, {}, {"error": "unknown", "code": "unknown_site"})]
+    """The next one is. The console shows the reason."""
+    rejection = {"error": "The site shop is not registered", "code": "unknown_site"}
+    pages.answers = [(403, {}, rejection)]
+    pages.pages["/"] = Page(
+        head="<script>warned = []; console.warn = (...words) => { warned.push(words); }</script>"
+    )
     chrome.get(pages.url)
     wait_for_posts(pages, 1)
     chrome.execute_script("headrace('next')")
 
     second = wait_for_posts(pages, 2)[1]
     assert [event["type"] for event in second] == ["custom_event"]
+    ((*words, _),) = chrome.execute_script("return warned")
+    assert words == ["headrace", 403, rejection]
 
 
 def test_of_a_batch_only_what_failed_is_sent_again(chrome: Chrome, pages: Pages) -> None:

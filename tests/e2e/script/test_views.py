@@ -43,6 +43,28 @@ def test_each_view_of_an_application_counts(chrome: Chrome, pages: Pages) -> Non
     assert [leave["url"] for leave in leaves] == [view["url"] for view in views[:4]]
 
 
+def test_a_page_that_changes_at_once_has_a_first_view(chrome: Chrome, pages: Pages) -> None:
+    """By its next script, before a timer of the tracker: it changes the URL, or is left."""
+    call = (
+        "<script>window.headrace = function () { (headrace.q = [arguments]); }; headrace('early')"
+    )
+    pages.pages["/app"] = Page(
+        "<script type='module'>history.pushState({}, '', '/app/a')</script>",
+        head=f"{call}</script>",
+    )
+    pages.pages["/left"] = Page(
+        "<script type='module'>dispatchEvent(new Event('pagehide'))</script>"
+    )
+    chrome.get(f"{pages.url}/app")
+    pages.wait_for("pageview", 2)
+    chrome.get(f"{pages.url}/left")
+
+    pages.wait_for("pageleave", 3)
+    assert paths(pages) == ["/app", "/app/a", "/left"]
+    (early,) = pages.of_type("custom_event")
+    assert early["url"] == f"{pages.url}/app"
+
+
 def test_the_title_is_that_of_a_moment_later(chrome: Chrome, pages: Pages) -> None:
     """Applications set it after the URL."""
     chrome.get(f"{pages.url}/app")
