@@ -97,7 +97,8 @@ screenshot: setup browser ## write docs/images/dashboard.png: a dashboard with s
 check: lint types layers spelling deps lock ## all that needs no broker: the six before this
 
 # Reinstall headrace itself: it is compiled, and uv may have cached the build of another clone.
-COMPILED := schemas/avro_compiled.pyx $(addprefix producer_api/events/,event_compiled.pyx derive/steps.py derive/steps.pxd)
+COMPILED := schemas/avro_compiled.pyx $(addprefix producer_api/events/,event_compiled.pyx derive/steps.py derive/steps.pxd) \
+  sinks/sql/conversion.py sinks/sql/conversion.pxd
 .venv/.ready: pyproject.toml uv.lock hatch_build.py $(COMPILED) .tools/$(UV_VERSION)
 	@$(UV) sync --frozen --quiet --python "$$(command -v $(PYTHON))" --reinstall-package headrace
 	@touch $@

@@ -15,11 +15,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.errors import CompileError, ExecError, LinkError, PlatformError
 
-#: The modules and their sources. The one in Python is used as it is without a C compiler.
+#: The modules and their sources. Those in Python are used as they are without a C compiler.
 _MODULES = {
     "schemas.avro_compiled": "schemas/avro_compiled.pyx",
     "producer_api.events.derive.steps": "producer_api/events/derive/steps.py",
     "producer_api.events.event_compiled": "producer_api/events/event_compiled.pyx",
+    "sinks.sql.conversion": "sinks/sql/conversion.py",
 }
 _NO_COMPILER = (CompileError, ExecError, LinkError, PlatformError)
 

@@ -1,4 +1,4 @@
-"""HTTP to Kafka: one or 100 events per request, answered after the ack; also other formats."""
+"""HTTP to Kafka: one or 100 events per request, answered after the ack; also of other clients."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from benchmarks.dialects import dialect_workloads
 from benchmarks.measure import Candidate, Measurement, PeerUnavailable, Workload, unavailable
 from benchmarks.process import prepared_command
 from headrace.admin.topics import create_topics
@@ -39,11 +40,6 @@ settings = load_settings()
 sys.exit(serve_app(create_api(settings, registry=REGISTRY), settings.api))
 """
 _UVICORN = {"FastAPI, send_and_wait": "tutorial", _EMPTY: "empty"}
-#: What is also sent to headrace, by the number of events per request.
-_FORMATS = {
-    1: ("headrace, an event of Plausible", "plausible"),
-    100: ("headrace, a batch of Segment", "segment"),
-}
 _GO_NAME = "Go, net/http and franz-go"
 _GO = Path(__file__).parent / "peers" / "go"
 
@@ -56,17 +52,13 @@ class _Server(NamedTuple):
 
 
 def _candidate(
-    name: str,
-    server: _Server | PeerUnavailable,
-    connections: int,
-    events: int,
-    form: str = "native",
+    name: str, server: _Server | PeerUnavailable, connections: int, events: int
 ) -> Candidate:
     if isinstance(server, PeerUnavailable):
         return unavailable(name, server)
 
     async def run() -> Measurement:
-        load = await _load(server, connections, events, form)
+        load = await _load(server, connections, events)
         if load["others"]:
             raise RuntimeError(f"{name}: {load['others']} events were not accepted")
         count = int(load["accepted"]) * events
@@ -76,8 +68,8 @@ def _candidate(
     return Candidate(name, run)
 
 
-async def _load(server: _Server, connections: int, events: int, form: str) -> Mapping[str, float]:
-    arguments = (server.pid, server.port, form, connections, _SECONDS, events)
+async def _load(server: _Server, connections: int, events: int) -> Mapping[str, float]:
+    arguments = (server.pid, server.port, connections, _SECONDS, events)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.load", *map(str, arguments)),
         stdout=asyncio.subprocess.PIPE,
@@ -148,9 +140,13 @@ async def workloads() -> AsyncIterator[list[Workload]]:
             servers[_GO_NAME] = stack.enter_context(_peer(kafka, command, free_port()))
         await asyncio.sleep(2)  # peers have no readiness check
         yield [
-            _workload(f"One event per request, {connections} connections", servers, connections, 1)
-            for connections in (64, 256, 1_000)
-        ] + [_workload("100 events per request, 16 connections", servers, 16, 100)]
+            *(
+                _workload(f"One event per request, {number} connections", servers, number, 1)
+                for number in (64, 256, 1_000)
+            ),
+            _workload("100 events per request, 16 connections", servers, 16, 100),
+            *dialect_workloads(role.process.pid, role.port),
+        ]
 
 
 def _workload(
@@ -161,6 +157,4 @@ def _workload(
         for name, server in servers.items()
         if events == 1 or name != _EMPTY
     ]
-    (name, form) = _FORMATS[events]
-    candidates.append(_candidate(name, servers["headrace"], connections, events, form))
     return Workload(title, candidates, warms_up=False)  # each load has its own warm-up

@@ -1,6 +1,6 @@
 """An HTTP load generator: each connection sends its next request after the previous response.
 
-`python -m benchmarks.load PIDS PORT FORMAT CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the
+`python -m benchmarks.load PIDS PORT CONNECTIONS SECONDS EVENTS_PER_REQUEST` prints the
 results as JSON, with the CPU time of the server's processes, PIDS, separated by commas. It is a
 separate process, so that its own CPU time does not count. The measurement starts after a warm-up:
 while 1,000 connections are accepted, requests to any server wait for seconds, which would dominate
@@ -14,29 +14,26 @@ import time
 from itertools import cycle
 from typing import Any
 
-import msgspec
 import psutil
 import uvloop
 
 from benchmarks.events import bodies
-from benchmarks.formats import FORMATS
+from producer_api.http.paths import BATCH_PATH, EVENT_PATH
 
 _DISTINCT = 2_000
 _WARM_UP_SECONDS = 1.0
 _SUCCESS = (b"200", b"202")
 
 
-def requests(name: str, events_per_request: int) -> list[bytes]:
-    """Return requests in a format as bytes."""
-    form = FORMATS[name]
-    sample = [form.write(json.loads(body)) for body in bodies(_DISTINCT)]
+def requests(events_per_request: int) -> list[bytes]:
+    """Return requests as bytes."""
+    sample = bodies(_DISTINCT)
     encoded = []
     for start in range(0, len(sample), events_per_request):
-        part = sample[start : start + events_per_request]
-        (path, content) = (form.path, part[0])
+        (path, body) = (EVENT_PATH, sample[start])
         if events_per_request > 1:
-            (path, content) = (form.batch_path, form.write_batch(part))
-        body = msgspec.json.encode(content)
+            part = sample[start : start + events_per_request]
+            (path, body) = (BATCH_PATH, b"[%b]" % b",".join(part))
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         encoded.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return encoded
@@ -80,8 +77,8 @@ class Connection(asyncio.Protocol):
 class Load:
     """All connections."""
 
-    def __init__(self, name: str, events_per_request: int) -> None:
-        self.requests = cycle(requests(name, events_per_request))
+    def __init__(self, events_per_request: int) -> None:
+        self.requests = cycle(requests(events_per_request))
         self.is_running = True
         self._others = self._open = 0
         #: Of accepted requests since the warm-up.
@@ -115,9 +112,9 @@ class Load:
             connection.send()
         await asyncio.sleep(_WARM_UP_SECONDS)
         self._latencies.clear()
-        started_at, cpu = time.perf_counter(), _cpu_seconds(pids)
+        started_at, cpu = time.perf_counter(), cpu_time(pids)
         await asyncio.sleep(seconds)
-        seconds, cpu_seconds = time.perf_counter() - started_at, _cpu_seconds(pids) - cpu
+        seconds, cpu_seconds = time.perf_counter() - started_at, cpu_time(pids) - cpu
         latencies = sorted(self._latencies)
         self.is_running = False
         await self._all_closed.wait()
@@ -131,17 +128,18 @@ class Load:
         }
 
 
-def _cpu_seconds(pids: list[int]) -> float:
+def cpu_time(pids: list[int]) -> float:
+    """Return the CPU time of processes, in seconds."""
     times = [psutil.Process(pid).cpu_times() for pid in pids]
     return float(sum(cpu.user + cpu.system for cpu in times))
 
 
 def main() -> None:
     """Run a load and print its results."""
-    pids, port, name, connections, seconds, events = sys.argv[1:]
+    pids, port, connections, seconds, events = sys.argv[1:]
 
     async def run() -> None:
-        load = Load(name, int(events))
+        load = Load(int(events))
         each = [int(pid) for pid in pids.split(",")]
         print(json.dumps(await load.run(each, int(port), int(connections), float(seconds))))
 

@@ -25,17 +25,17 @@ class LoadedStack:
     async def send(
         self, bodies: Sequence[bytes], batch: int, rate: int, connections: int = 1
     ) -> tuple[float, list[float]]:
-        """Send bodies of `batch` events each, at `rate` events per second.
+        """Send bodies of `batch` events each, at `rate` events per second; 1: single events.
 
         Return the start time, and when each body got its response.
         """
         clock = asyncio.get_running_loop().time
+        url = f"{self.stack.url}/api/{'event' if batch == 1 else 'events'}"
         started_at, times, due = clock(), [0.0] * len(bodies), iter(enumerate(bodies))
 
         async def send_due(http: aiohttp.ClientSession) -> None:
             for number, body in due:
                 await asyncio.sleep(started_at + number * batch / rate - clock())
-                url = f"{self.stack.url}/api/events"
                 async with http.post(url, data=body, headers=_JSON) as response:
                     if response.status != 202:
                         raise RuntimeError(f"a batch got status {response.status}")

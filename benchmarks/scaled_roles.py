@@ -134,7 +134,7 @@ async def _run_web(kafka: LocalKafka, workers: int) -> Measurement:
             within_seconds=_READY_SECONDS,
             what="all web processes accept events",
         )
-        arguments = (",".join(map(str, pids)), port, "native", _CONNECTIONS, _LOAD_SECONDS)
+        arguments = (",".join(map(str, pids)), port, _CONNECTIONS, _LOAD_SECONDS)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.load", *map(str, arguments)),
             str(_EVENTS_PER_REQUEST),

@@ -27,10 +27,11 @@ from benchmarks.events import events
 from benchmarks.measure import Candidate, Measurement, Workload
 from schemas.topics import EVENTS_RAW
 from sinks.rows import event_row
+from sinks.sql.conversion import iso_utc
 from sinks.sql.migrate import upgrade
 from sinks.sql.statements import Row
 from sinks.sql.tables import EventRow, table_of
-from sinks.sql.types import JsonText, UtcTime, iso_utc
+from sinks.sql.types import JsonText, UtcTime
 from sinks.sql.writer import open_writer
 from tests.contract.sinks.samples import expect_no_rejection
 from tests.fixtures.postgres import LocalPostgres

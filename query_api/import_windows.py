@@ -11,7 +11,7 @@ from query_api.request_body import JsonBody, openapi_body
 from schemas.records import ImportWindow as Record
 from schemas.settings import SITE_ID
 from sinks.delivery.subscription_spec import Invalid, parse
-from sinks.sql.types import iso_utc
+from sinks.sql.conversion import iso_utc
 
 #: Its paths write to the topic `import-windows`; the role `api` applies a change within 5 s.
 router = make_router("/api/sites/{site_id}/import-windows", "Imports")

@@ -1,10 +1,14 @@
 """Fixtures of all tests, and the profiles of property tests."""
 
+import gc
 import os
 import signal
 from typing import Any
 
+import pytest
 from hypothesis import settings
+
+from tests.fixtures import distribution
 
 pytest_plugins = [
     "tests.fixtures.kafka",
@@ -13,6 +17,10 @@ pytest_plugins = [
     "tests.fixtures.schema_registry",
     "tests.fixtures.secure_kafka",
 ]
+
+# Collecting creates millions of objects that are used until the end. The garbage collector would
+# visit them again and again: for a quarter of the time of collecting, and during each test.
+gc.disable()
 
 # Background processes of a script ignore SIGINT, those of `nohup` SIGHUP, and child processes
 # inherit this: a stack that a test starts would not stop on these signals.
@@ -32,6 +40,21 @@ settings.register_profile(
     "mutants", deadline=None, max_examples=15, derandomize=True, database=None
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_finish() -> None:
+    """Exclude everything so far from garbage collection."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests for the processes of pytest-xdist; one process keeps the order."""
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes > 1:
+        order = distribution.order([item.nodeid for item in items], processes)
+        items[:] = [items[position] for position in order]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -118,7 +118,7 @@ def _key_file(settings: "Settings", data_dir: Path) -> str:
 
 
 def _describe(manifest: "Manifest") -> str:
-    from sinks.sql.types import iso_utc
+    from sinks.sql.conversion import iso_utc
 
     counts = ", ".join(
         counted(manifest.rows[name], word)

@@ -25,7 +25,7 @@ def list_blocks(site: _SiteOption, data_dir: DataDirOption = DEFAULT) -> None:
     from headrace.ops.blocks import list_blocked
     from headrace.terminal.tables import table_console
     from schemas.plurals import counted
-    from sinks.sql.types import iso_utc
+    from sinks.sql.conversion import iso_utc
 
     checked_site(site, "--site")
     found = asyncio.run(list_blocked(local_settings(data_dir).kafka, site))

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import unquote_plus
+
+from yarl import URL
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,9 @@ class Request:
 def parameters_of(query: str) -> dict[str, str]:
     """Return the parameters of a query or an urlencoded body; of duplicate ones the last.
 
-    As `dict(parse_qsl(query, keep_blank_values=True))`, which takes twice as long.
+    As `dict(parse_qsl(query, keep_blank_values=True))`, which takes four times as long.
     """
-    parameters = {}
-    for part in query.split("&"):
-        if part:
-            (name, _, value) = part.partition("=")
-            if "%" in part or "+" in part:
-                (name, value) = (unquote_plus(name), unquote_plus(value))
-            parameters[name] = value
-    return parameters
+    if "%" in query or "+" in query:
+        return dict(URL.build(query_string=query, encoded=True).query.items())
+    pairs = (part.partition("=") for part in query.split("&") if part)
+    return {name: value for name, _, value in pairs}

@@ -78,6 +78,6 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         dialects=partial(
             DialectIntake,
             enabled=enabled(settings.api.dialects),
-            completion=Completion(access.sites, visitors.id_of),
+            completion=Completion(access.sites, visitors.id_of, now),
         ),
     )

@@ -1,8 +1,9 @@
 """Serves the requests of other systems' clients: translate, ingest as a batch, reply."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.client import Client
@@ -12,7 +13,7 @@ from producer_api.events.dialects.parsing import parse_translated
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
-from producer_api.http.intake import Intake, Results, Sent
+from producer_api.http.intake import Intake, Pending, Results, SentBatch
 from producer_api.http.paths import DIALECT_ROUTES
 from producer_api.http.responses import Response
 from schemas.reject_reasons import RejectReason
@@ -20,6 +21,15 @@ from schemas.reject_reasons import RejectReason
 #: Results of events that the client should send again.
 _RETRIABLE = frozenset({RejectReason.RATE_LIMITED.code, RejectReason.NOT_READY.code})
 _ACCEPTED = 202
+
+
+class _Translated(NamedTuple):
+    """The events of a request."""
+
+    endpoint: Endpoint
+    request: Request
+    events: list[Event]
+    client: Client
 
 
 class DialectIntake:
@@ -37,6 +47,32 @@ class DialectIntake:
         The dialect responds to permanent rejections, also of the whole request. Return None if the
         request is none of a dialect. Raises `Rejected` if the dialect is disabled.
         """
+        translated = self._translate(request, client)
+        if isinstance(translated, _Translated):
+            return await self._send(translated)
+        return translated
+
+    def accept(
+        self, request: Request, client: Client, started_at: float
+    ) -> Pending | Response | None:
+        """As `respond`, but return before Kafka has the events."""
+        translated = self._translate(request, client)
+        if not isinstance(translated, _Translated):
+            return translated
+        if len(translated.events) > 1:
+            response = asyncio.create_task(self._send(translated))
+            return SentBatch(response, started_at, request.path)
+        (endpoint, _, events, client) = translated
+        rejected = partial(self._reject, endpoint, request)
+        try:
+            sent = self._intake.send(events[0], client, started_at, parse_translated)
+        except Rejected as error:
+            return rejected(error)
+        accepted = partial(_accepted, endpoint, request, events)
+        return sent._replace(path=request.path, accepted=accepted, rejected=rejected)
+
+    def _translate(self, request: Request, client: Client) -> _Translated | Response | None:
+        """Return the events of a request; without any, its response, or None as `respond`."""
         endpoint = self._find(request)
         if endpoint is None:
             return None
@@ -46,26 +82,12 @@ class DialectIntake:
             return self._reject(endpoint, request, rejected)
         if not events:
             return _response(endpoint.respond(request, Outcome(_ACCEPTED)))
+        return _Translated(endpoint, request, events, client)
+
+    async def _send(self, translated: _Translated) -> Response:
+        (endpoint, request, events, client) = translated
         results = await self._intake.send_batch(events, client, parse_translated)
         return _respond(endpoint, request, events, results)
-
-    def accept(self, request: Request, client: Client, started_at: float) -> Sent | Response | None:
-        """Queue the only event of a request, or return the response that rejects it.
-
-        Return None if the request is none of a dialect, or has not exactly one event. Raises
-        `Rejected` if the dialect is disabled.
-        """
-        endpoint = self._find(request)
-        if endpoint is None:
-            return None
-        try:
-            (events, client) = self._events(endpoint, request, client)
-            if len(events) != 1:
-                return None
-            sent = self._intake.send(events[0], client, started_at, parse_translated)
-        except Rejected as rejected:
-            return self._reject(endpoint, request, rejected)
-        return sent._replace(accepted=partial(_accepted, endpoint, request, events))
 
     def _reject(self, endpoint: Endpoint, request: Request, rejected: Rejected) -> Response:
         results = self._intake.results([rejected.without_frames()])

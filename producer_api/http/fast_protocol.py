@@ -1,9 +1,10 @@
-"""The fast path of `POST /api/event`: from uvicorn's parser to the accumulator, without ASGI.
+"""The fast path of events: from uvicorn's parser to the accumulator, without ASGI.
 
 ASGI needs a task, a scope, an asyncio event and four messages per request, which take more CPU
 than the event itself. Most requests are handled here when their last byte is received, and get
 their response when Kafka confirms the event. The ASGI application handles all others, and all
-requests under another server. Reasons and measurements: docs/adr/0020.
+requests under another server. The events are those of `POST /api/event`, and of the paths of other
+systems' clients. Reasons and measurements: docs/adr/0020 and 0083.
 """
 
 import asyncio
@@ -11,13 +12,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from producer_api.events.request import Request
 from producer_api.http import cors
 from producer_api.http.admission import Admission
 from producer_api.http.body import MAX_EVENT_BYTES
 from producer_api.http.connections import LimitedProtocol
 from producer_api.http.http_writer import serialize
-from producer_api.http.intake import Intake, Sent
-from producer_api.http.paths import EVENT_PATH
+from producer_api.http.intake import Intake, Pending
+from producer_api.http.paths import EVENT_PATH, Target, dialect_target
 from producer_api.http.responses import Response
 
 EVENT_TARGET = EVENT_PATH.encode()
@@ -48,8 +50,10 @@ class DirectProtocol(LimitedProtocol):
     """A connection with the fast path, if its application has an `intake`."""
 
     cycle: Any
-    #: The request targets of the fast path.
+    #: The targets of our own events.
     event_targets: tuple[bytes, ...] = (EVENT_TARGET,)
+    #: What a proxy may keep before the targets of dialects.
+    target_prefix = b""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -57,6 +61,8 @@ class DirectProtocol(LimitedProtocol):
         #: The body of a fast-path request so far; None for other requests.
         self._chunks: list[bytes] | None = None
         self._headers: Mapping[bytes, bytes] = {}
+        #: The target of a dialect's request on the fast path; None for an event of our own.
+        self._target: Target | None = None
 
     def data_received(self, data: bytes) -> None:
         """Parse a chunk; leave a request that it does not complete to the application."""
@@ -86,7 +92,12 @@ class DirectProtocol(LimitedProtocol):
             if intake and len(body) <= MAX_EVENT_BYTES:
                 peer = self.client[0] if self.client else ""
                 client = intake.clients.read(self._headers, self.headers, peer)
-                if accepted := intake.accept(body, client, self._headers):
+                accepted = (
+                    intake.accept(body, client, self._headers)
+                    if self._target is None
+                    else intake.accept_request(self._request(self._target, body), client)
+                )
+                if accepted:
                     self._chunks = None
                     self._respond_to(intake, accepted)
                     return
@@ -97,9 +108,8 @@ class DirectProtocol(LimitedProtocol):
         headers = self._headers = dict(self.headers)
         parser = self.parser
         return (
-            self.url in self.event_targets
+            self._has_target(parser.get_method())
             and _ASGI_HEADERS.isdisjoint(headers)
-            and parser.get_method() == b"POST"
             and parser.should_keep_alive()
             # Only 1.1 is kept alive without this header; reading the version costs 2 us.
             and (b"connection" not in headers or parser.get_http_version() == "1.1")
@@ -108,13 +118,25 @@ class DirectProtocol(LimitedProtocol):
             and not self._over_limit
         )
 
+    def _has_target(self, method: bytes) -> bool:
+        """Return True for targets of the fast path; keep a dialect's in `_target`."""
+        self._target = None
+        if self.url in self.event_targets:
+            return method == b"POST"
+        self._target = dialect_target(self.url.removeprefix(self.target_prefix))
+        return self._target is not None and method in self._target.methods
+
+    def _request(self, target: Target, body: bytes) -> Request:
+        method = self.parser.get_method().decode()
+        return Request(method, target.path, target.query, self._headers, body)
+
     def _fall_back_to_asgi(self) -> None:
         (chunks, self._chunks) = (self._chunks or [], None)
         super().begin_request()
         for chunk in chunks:
             super().on_body(chunk)
 
-    def _respond_to(self, intake: Intake, accepted: Sent | Response) -> None:
+    def _respond_to(self, intake: Intake, accepted: Pending | Response) -> None:
         """Write the response, now or when Kafka confirms the event."""
         cycle = self.cycle = _Cycle()
         more = cors.origin_headers(self._headers)
@@ -148,8 +170,12 @@ def protocol_with_limits(
 ) -> type[LimitedProtocol]:
     """Return a protocol class with these connection limits; `per_address` as in `Admission`.
 
-    The fast path serves the event path, also below `root_path`.
+    The fast path serves its paths also below `root_path`.
     """
     targets = (EVENT_TARGET, root_path.encode() + EVENT_TARGET) if root_path else (EVENT_TARGET,)
-    members = {"admission": Admission(max_connections, per_address), "event_targets": targets}
+    members = {
+        "admission": Admission(max_connections, per_address),
+        "event_targets": targets,
+        "target_prefix": root_path.encode(),
+    }
     return type("LimitedDirectProtocol", (DirectProtocol,), members)

@@ -21,7 +21,7 @@ from producer_api.http import responses
 from producer_api.http.body import MAX_EVENT_BYTES
 from producer_api.http.clients import Clients
 from producer_api.http.metrics import Metrics
-from producer_api.http.paths import BATCH_PATH, EVENT_PATH
+from producer_api.http.paths import BATCH_PATH, EVENT_PATH, error_members, metric_label
 from producer_api.http.responses import Response
 from producer_api.produce.accumulator import Accumulator
 from schemas.reject_reasons import NOT_IN_KAFKA, RejectReason
@@ -45,13 +45,28 @@ _FAILURES = NOT_IN_KAFKA | {RejectReason.INTERNAL_ERROR}
 class Sent(NamedTuple):
     """An event that was queued for Kafka. Its request started at `started_at` (`perf_counter`).
 
-    `accepted` returns the response for its id when Kafka has it.
+    `path` is that of the request. `accepted` returns the response for the event's id when Kafka has
+    it; `rejected` counts a rejection and returns its response, if it is not that of our own API.
     """
 
     event: EncodedEvent
     confirmed: asyncio.Future[bool]
     started_at: float
+    path: str = EVENT_PATH
     accepted: Callable[[str], Response] = responses.accepted
+    rejected: Callable[[Rejected], Response] | None = None
+
+
+class SentBatch(NamedTuple):
+    """Several events of a request of another system's client; `confirmed` has its response."""
+
+    confirmed: asyncio.Future[Response]
+    started_at: float
+    path: str
+
+
+#: A request of the fast path: call `Intake.respond` when `confirmed` is done.
+Pending = Sent | SentBatch
 
 
 class Results(NamedTuple):
@@ -79,9 +94,9 @@ def parse_event(
 
 #: Parses an event: JSON, or what a dialect made of it; raises `Rejected`.
 Parse = Callable[[Any, EventContext, Client], EncodedEvent]
-#: Queues the event of a request to our own path in the format of another client. Returns None if
-#: it is none, or if the application must handle it. Raises `Rejected`.
-AcceptOther = Callable[[Request, Client, float], Sent | Response | None]
+#: Queues the events of a request in the format of another system's client. Returns None if it is
+#: in none. Raises `Rejected`.
+AcceptOther = Callable[[Request, Client, float], Pending | Response | None]
 
 
 class Intake:
@@ -124,11 +139,11 @@ class Intake:
 
     def accept(
         self, raw: bytes, client: Client, headers: Mapping[bytes, bytes]
-    ) -> Sent | Response | None:
+    ) -> Pending | Response | None:
         """Queue the event of a fast-path request, or return the response that rejects it.
 
-        Call `respond` when `Sent.confirmed` is done. Return None for requests that the ASGI
-        application handles: all while the server drains, and events without the required fields.
+        Call `respond` when `confirmed` is done. Return None for requests that the ASGI application
+        handles: all while the server drains, and events without the required fields.
         """
         if self.is_draining:
             return None
@@ -136,17 +151,34 @@ class Intake:
         try:
             accepted = self._send_any(raw, client, headers, started_at)
         except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
-            accepted = responses.error_response(self.reject(error))
-        if isinstance(accepted, Sent):
-            self.begin()
-        elif accepted is not None:
+            accepted = self._error_response(EVENT_PATH, error)
+        return self._begun(accepted, started_at, EVENT_PATH)
+
+    def accept_request(self, request: Request, client: Client) -> Pending | Response | None:
+        """As `accept`, for a request to a path of dialects; None if it is of none of them."""
+        if self.is_draining:
+            return None
+        started_at = time.perf_counter()
+        try:
+            accepted = self.accept_other(request, client, started_at)
+        except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
+            accepted = self._error_response(request.path, error)
+        return self._begun(accepted, started_at, request.path)
+
+    def _begun(
+        self, accepted: Pending | Response | None, started_at: float, path: str
+    ) -> Pending | Response | None:
+        """Count a request as in flight, or its response; return what was accepted."""
+        if isinstance(accepted, Response):
             self._metrics.counters.observe_request(time.perf_counter() - started_at)
-            self._count(accepted)
+            return self._count(accepted, metric_label(path))
+        if accepted is not None:
+            self.begin()
         return accepted
 
     def _send_any(
         self, raw: bytes, client: Client, headers: Mapping[bytes, bytes], started_at: float
-    ) -> Sent | Response | None:
+    ) -> Pending | Response | None:
         """Queue an event, also one in the format of another system's client."""
         try:
             return self.send(raw, client, started_at)
@@ -156,18 +188,27 @@ class Intake:
         request = Request("POST", EVENT_PATH, headers=headers, body=raw)
         return self.accept_other(request, client, started_at)
 
-    def respond(self, sent: Sent) -> Response:
+    def respond(self, sent: Pending) -> Response:
         """Return the response to a request of `accept`; call it once."""
         self._metrics.counters.observe_request(time.perf_counter() - sent.started_at)
         self.end()
         try:
-            response = self.accepted_response(sent)
-        except Rejected as rejected:
-            response = responses.error_response(self.reject(rejected))
-        return self._count(response)
+            if isinstance(sent, SentBatch):
+                response = sent.confirmed.result()
+            elif sent.rejected is None or sent.confirmed.result():
+                response = self.accepted_response(sent)
+            else:
+                response = sent.rejected(self._failed())
+        except Exception as error:  # noqa: BLE001 - counted, logged and returned as an error
+            response = self._error_response(sent.path, error)
+        return self._count(response, metric_label(sent.path))
 
-    def _count(self, response: Response) -> Response:
-        self._metrics.counters.count_response(EVENT_PATH, response.status)
+    def _error_response(self, path: str, error: Exception) -> Response:
+        rejected = self.reject(error)
+        return responses.error_response(rejected, error_members(path, rejected))
+
+    def _count(self, response: Response, label: str) -> Response:
+        self._metrics.counters.count_response(label, response.status)
         return response
 
     def send(self, raw: Any, client: Client, started_at: float, parse: Parse = parse_event) -> Sent:

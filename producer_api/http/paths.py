@@ -1,6 +1,7 @@
 """The paths of the role `api` but for the operational ones: events and the tracker's scripts."""
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from producer_api.events.dialects.registry import DIALECTS, Routes
 from producer_api.events.rejection import Rejected
@@ -14,6 +15,34 @@ EVENT_PATHS = frozenset({EVENT_PATH, BATCH_PATH})
 DIALECT_ROUTES = Routes(DIALECTS)
 
 _BELOW = tuple(f"{path}/" for path in EVENT_PATHS)
+
+
+class Target(NamedTuple):
+    """The target of a request to a path of dialects, which is canonical; and its methods."""
+
+    path: str
+    query: str
+    methods: frozenset[bytes]
+
+
+def dialect_target(target: bytes) -> Target | None:
+    """Return a target of dialects in origin form whose path is not encoded; None for others.
+
+    `/api/event` is none, because an event of our own comes first there.
+    """
+    (raw_path, _, query) = target.partition(b"?")
+    if b"%" in raw_path or b"#" in target or not target.isascii():
+        return None
+    path = route_path(raw_path.decode())
+    if path in EVENT_PATHS or not (methods := _methods(path)):
+        return None
+    return Target(path, query.decode(), methods)
+
+
+@lru_cache(maxsize=256)
+def _methods(path: str) -> frozenset[bytes]:
+    routes = DIALECT_ROUTES.at(path)
+    return frozenset(one.encode() for route in routes for one in route.endpoint.methods)
 
 
 def allowed_methods(path: str) -> str:

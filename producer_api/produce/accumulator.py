@@ -1,8 +1,8 @@
 """Batches records for Kafka: one queue per partition, driven by acks (design D1).
 
-Records that arrive while a partition's micro-batch is in flight form the next one; there is no
-linger. All records of a micro-batch share one future and one deadline. Concurrent `send()` calls
-would wake each other instead, which costs ten times the CPU.
+Records that arrive while a partition's micro-batch is in flight form the next one; at moderate
+rates, they also linger for some milliseconds. All records of a micro-batch share one future and one
+deadline. Concurrent `send()` calls would wake each other instead, which costs ten times the CPU.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from aiokafka import partitioner
 
 from producer_api.events.rejection import Rejected
+from producer_api.produce.linger import Linger
 from schemas.headers import Headers
 from schemas.reject_reasons import RejectReason
 
@@ -115,6 +116,7 @@ class Accumulator:
         self.topic = topic
         self.transport = transport
         self.waiting_bytes = 0
+        self.linger = Linger()
         self._deadline_seconds = deadline_seconds
         self._max_waiting_bytes = max_waiting_bytes
         self._queues: list[_PartitionQueue] = []
@@ -171,6 +173,7 @@ class _PartitionQueue:
             if size is None:
                 raise ValueError("the record does not fit into an empty batch")
         self._accumulator.waiting_bytes += size
+        self._accumulator.linger.add()
         if self.task is None:
             self.task = asyncio.get_running_loop().create_task(self._send_all())
         return self._waiting[-1].confirmed
@@ -178,6 +181,7 @@ class _PartitionQueue:
     async def _send_all(self) -> None:
         while self._waiting:
             await self._accumulator.transport.ready()
+            await self._accumulator.linger.wait()
             batch = self._waiting.popleft()
             if not batch.confirmed.done():
                 await self._send(batch)

@@ -23,8 +23,9 @@ from sinks.delivery.service import NotFound, open_subscriptions, run_in_time
 from sinks.delivery.subscription_spec import Body, Invalid, parse
 from sinks.sites import store
 from sinks.sites.spec import NewSite, NewSiteKey, SiteChange
+from sinks.sql.conversion import iso_utc
 from sinks.sql.engine import Database, open_database
-from sinks.sql.types import iso_utc, micros, now_utc
+from sinks.sql.types import micros, now_utc
 
 T = TypeVar("T")
 JsonObject = dict[str, Any]

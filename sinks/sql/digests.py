@@ -14,9 +14,9 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, select, update
 
 from schemas.alert_rules import Params
+from sinks.sql.conversion import iso_utc
 from sinks.sql.statements import Row
 from sinks.sql.tables import DeliveryRow, table_of
-from sinks.sql.types import iso_utc
 
 #: Namespace of the digests' UUIDv5 ids.
 _DIGEST_IDS = UUID("2f6f2b0c-7f3e-5d0b-9c55-0d8a1e7c4b92")

@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, case, func, select, true
@@ -34,6 +34,8 @@ from sinks.sql.types import from_micros, micros, now_utc
 _DELIVERY_IDS = UUID("6f0e2c1b-93a7-5d0c-8a41-52c6b7d9f0e8")
 _ALERTS, _DELIVERIES = table_of(AlertRow), table_of(DeliveryRow)
 _SUBSCRIPTIONS = table_of(SubscriptionRow)
+#: The index of `site_id` in a row of `alerts`.
+_SITE = _ALERTS.columns.keys().index("site_id")
 #: Values per `IN`: SQLite is limited to 32,766 parameters and plans long lists badly.
 _CHUNK_SIZE = 500
 
@@ -46,29 +48,46 @@ Delivered = tuple[str, int]
 Match = tuple[Alert, Subscriber]
 
 
-def existing_alerts(connection: Connection, alert_ids: Sequence[str]) -> set[str]:
-    """Return the ids that are already in the table; call it before the batch is inserted."""
+class Recipients(NamedTuple):
+    """The enabled subscriptions of the sites of alerts, and the alerts that are stored already."""
+
+    subscribers: Sequence[Subscriber]
+    existing: frozenset[str] = frozenset()
+
+
+def recipients_of(connection: Connection, alert_rows: Sequence[Row]) -> Recipients:
+    """Return the recipients of alerts; call it before the alerts are inserted."""
+    subscribers = _subscribers(connection, {row[_SITE] for row in alert_rows})
+    if not subscribers:  # most often: nothing is delivered
+        return Recipients(())
     key = _ALERTS.c.alert_id
-    return {
+    existing = frozenset(
         alert_id
-        for chunk in batched(alert_ids, _CHUNK_SIZE)
+        for chunk in batched([row[0] for row in alert_rows], _CHUNK_SIZE)
         for alert_id in connection.execute(select(key).where(key.in_(chunk))).scalars()
-    }
+    )
+    return Recipients(subscribers, existing)
 
 
 def delivery_rows(
-    connection: Connection, alert_rows: Iterable[Row], existing: set[str], limits: DeliveryLimits
+    connection: Connection,
+    alert_rows: Iterable[Row],
+    recipients: Recipients,
+    limits: DeliveryLimits,
 ) -> list[Row]:
-    """Return the rows of `deliveries` for the alerts that are not in `existing`.
+    """Return the rows of `deliveries` for the alerts that were not stored before.
 
     Alerts over a subscription's limits are counted in a digest: a new row, or a pending one that
     is updated.
     """
     names = _ALERTS.columns.keys()
     alerts = (dict(zip(names, row, strict=True)) for row in alert_rows)
-    new = [alert for alert in alerts if alert["alert_id"] not in existing]
-    subscribers = _subscribers(connection, {alert["site_id"] for alert in new})
-    matches = [(alert, each) for alert in new for each in subscribers if _matches(each, alert)]
+    new = [alert for alert in alerts if alert["alert_id"] not in recipients.existing]
+    matches = [
+        (alert, each) for alert in new for each in recipients.subscribers if _matches(each, alert)
+    ]
+    if not matches:
+        return []
     now = micros(now_utc())
     delivered = _delivered(connection, matches)
     subscription_ids = {subscriber.subscription_id for _, subscriber in matches}

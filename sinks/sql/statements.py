@@ -6,39 +6,45 @@ are text, flags are `bool`, amounts are `Decimal`. SQLite gets one `executemany`
 statement whose parameter is an array of a composite type (ADR 24).
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, Table, Text
 
-from sinks.sql.types import Amount, Flag, JsonText, UtcTime, UuidText, amount_text, iso_utc
+from sinks.sql.conversion import convert, iso_utc
+from sinks.sql.types import (
+    Amount,
+    Flag,
+    JsonText,
+    UtcTime,
+    UuidText,
+    amount_text,
+    fits_amount,
+    fits_time,
+)
 
 Row = tuple[Any, ...]
 
 #: The key in `Connection.info` that holds whether the PostgreSQL session has the row types.
 HAS_ROW_TYPES = "headrace.has_row_types"
-Values = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnEncoding:
-    """How the values of a column are sent to the engines.
+    """How the values of a column are checked and sent to the engines.
 
     PostgreSQL receives them as `pg_type` and converts them by the SQL expression
-    `pg_expression`. SQLite receives the results of `to_sqlite`, which is not called for NULL.
+    `pg_expression`. SQLite receives the results of `to_sqlite`. `fits` returns False for values
+    that only one engine could store; texts are checked for NUL. Neither is called for NULL.
     """
 
     pg_type: str
     pg_expression: str = "{0}"
     to_sqlite: Callable[[Any], Any] | None = None
-    is_time: bool = False
+    fits: Callable[[Any], bool] | None = None
 
-
-#: SQLite stores NaN as NULL. It is bound faster than None, for which sqlite3 looks up an adapter.
-_NULL = math.nan
 
 # asyncpg encodes integers and text several times faster than datetimes and JSON. Seconds and
 # microseconds are added separately, because an interval is multiplied by a double, which would
@@ -50,11 +56,11 @@ _ENCODINGS: dict[type[Any], ColumnEncoding] = {
         "timestamptz 'epoch' + {0} / 1000000 * interval '1 second'"
         " + {0} % 1000000 * interval '1 microsecond'",
         to_sqlite=iso_utc,
-        is_time=True,
+        fits=fits_time,
     ),
     JsonText: ColumnEncoding("text", "{0}::json"),
     Flag: ColumnEncoding("bool", to_sqlite=int),
-    Amount: ColumnEncoding("numeric", to_sqlite=amount_text),
+    Amount: ColumnEncoding("numeric", to_sqlite=amount_text, fits=fits_amount),
     Text: ColumnEncoding("text"),
     BigInteger: ColumnEncoding("int8"),
     Integer: ColumnEncoding("int4"),
@@ -134,20 +140,28 @@ def create_postgres_types(tables: Iterable[Table]) -> str:
 
 
 def sqlite_rows(table: Table, rows: Sequence[Row]) -> list[Row]:
-    """Convert rows to the values that SQLite stores; column by column, which is faster."""
-    converted = [
-        _to_sqlite(encoding_of(column).to_sqlite, values)
-        for column, values in zip(table.columns, zip(*rows, strict=True), strict=True)
-    ]
-    return list(zip(*converted, strict=True))
+    """Convert rows to the values that SQLite stores; NULL is bound as NaN."""
+    return convert(rows, columns_of(table).conversions)
 
 
-def _to_sqlite(convert: Callable[[Any], Any] | None, values: Values) -> Values:
-    if convert is not None:
-        return [_NULL if value is None else convert(value) for value in values]
-    if None in values:
-        return [_NULL if value is None else value for value in values]
-    return values
+class Columns(NamedTuple):
+    """The indexes of the columns of a table that are checked or converted."""
+
+    texts: tuple[int, ...]
+    checks: tuple[tuple[int, Callable[[Any], bool]], ...]
+    #: For SQLite.
+    conversions: tuple[tuple[int, Callable[[Any], Any]], ...]
+
+
+@cache
+def columns_of(table: Table) -> Columns:
+    """Return the columns of a table that are checked or converted."""
+    encodings = list(enumerate(map(encoding_of, table.columns)))
+    return Columns(
+        tuple(index for index, encoding in encodings if encoding.pg_type == "text"),
+        tuple((index, encoding.fits) for index, encoding in encodings if encoding.fits),
+        tuple((index, encoding.to_sqlite) for index, encoding in encodings if encoding.to_sqlite),
+    )
 
 
 def _on_conflict(table: Table) -> str:

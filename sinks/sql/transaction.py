@@ -116,12 +116,12 @@ def _insert(connection: Connection, part: TableRows, limits: DeliveryLimits) -> 
     if table is not _ALERTS:
         insert_rows(connection, table, rows)
         return 0
-    existing = outbox.existing_alerts(connection, [row[0] for row in rows])
+    recipients = outbox.recipients_of(connection, rows)
     last_seq = connection.exec_driver_sql(_ALLOCATE_SEQ.format(count=len(rows))).scalar_one()
     first_seq = last_seq - len(rows) + 1
     with_seq = [(*row, seq) for seq, row in enumerate(rows, first_seq)]
     insert_rows(connection, table, with_seq)
-    if deliveries := outbox.delivery_rows(connection, with_seq, existing, limits):
+    if deliveries := outbox.delivery_rows(connection, with_seq, recipients, limits):
         insert_rows(connection, _DELIVERIES, deliveries)
     return len(deliveries)
 

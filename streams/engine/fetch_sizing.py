@@ -1,29 +1,79 @@
 """Fetch sizing: delay fetches so that records accumulate at the broker into larger batches."""
 
+import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-#: Records per second from which fetches are delayed: batches of a few records each would use all of
-#: the CPU (docs/adr/0022). At lower rates, records are fetched immediately.
-_MIN_RATE = 100
-_DELAY_SECONDS = 0.1
+#: Records per second, of all topics of a worker, from which fetches are delayed: batches of a few
+#: records each would use all of the CPU (docs/adr/0087). At lower rates, records are fetched
+#: immediately.
+_MIN_RATE = 50
+_PERIOD_SECONDS = 0.2
 _MEASURE_SECONDS = 0.6
 
 
-class FetchSizing:
-    """Measures the rate of a topic, and returns how long to delay its next fetch."""
+class FetchRate:
+    """Measures the rate of records of a worker."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._since = clock()
         self._records = 0
-        self._is_fast = False
+        self._is_high = False
 
-    def delay_after(self, records: int, *, is_behind: bool) -> float:
-        """Return the delay (s) after a fetch of `records` records; 0.0 while there is a backlog."""
+    def add(self, records: int) -> bool:
+        """Count fetched records; return True if fetches should be delayed."""
         self._records += records
         seconds = self._clock() - self._since
         if seconds >= _MEASURE_SECONDS:
-            self._is_fast = self._records / seconds >= _MIN_RATE
+            self._is_high = self._records / seconds >= _MIN_RATE
             self._since, self._records = self._clock(), 0
-        return _DELAY_SECONDS if self._is_fast and not is_behind else 0.0
+        return self._is_high
+
+
+class FetchDelay:
+    """Suspends the fetches of all topics of a worker together, for a period after records arrived.
+
+    A broker answers a fetch as soon as one partition has a record. Without the delay, each record
+    is a batch; with a delay per topic, a fetch of the quiet topics would hold up the others.
+    `pause` suspends the fetches of all partitions, `resume` ends that.
+    """
+
+    def __init__(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        self._pause = pause
+        self._resume = resume
+        self._handles: list[asyncio.Handle] = []
+        self._is_over = asyncio.Event()
+        self._is_over.set()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether fetches are suspended."""
+        return not self._is_over.is_set()
+
+    def begin(self) -> None:
+        """Suspend fetches for one period; no effect while they are suspended."""
+        if self.is_active:
+            return
+        self._is_over.clear()
+        loop = asyncio.get_running_loop()
+        # First the readers of other topics take their records of the same fetch: the consumer drops
+        # those of a paused partition. This is still before it sends the next fetch.
+        self._handles = [
+            loop.call_soon(self._pause),
+            loop.call_later(_PERIOD_SECONDS, self._end),
+        ]
+
+    async def wait(self) -> None:
+        """Return when fetches are not suspended."""
+        await self._is_over.wait()
+
+    def cancel(self) -> None:
+        """End the period without resuming fetches, because the assignment ends."""
+        for handle in self._handles:
+            handle.cancel()
+        self._is_over.set()
+
+    def _end(self) -> None:
+        self._resume()
+        self._is_over.set()

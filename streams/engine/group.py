@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 from streams.engine.end_offsets import new_client_reader
-from streams.engine.fetch_sizing import FetchSizing
+from streams.engine.fetches import IDLE_MS, Fetch, Fetches
 from streams.engine.group_offsets import GroupOffsets
 from streams.engine.lag import LagMeter
 
@@ -32,16 +32,13 @@ SESSION_TIMEOUT_SECONDS = 10.0
 _DRAIN_SECONDS = 15.0
 _DRAIN_POLL_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
-#: New records, errors and rebalances end this wait.
-_IDLE_MS = 30_000
 #: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker. Partitions whose agent was busy
 #: for 0.1 s are not in it, and wait until it returns: with other records, or after this time.
 _FETCH_WAIT_MS = 1_000
 #: `max.partition.fetch.bytes`; uncompressed records use about ten times as much memory.
 _PARTITION_BYTES = 256 * 1024
-#: `max.poll.records`. Without a limit, small records of one batch could block the event loop, which
-#: also sends the heartbeats.
-_MAX_RECORDS = 5_000
+#: Batches of a topic that are processed concurrently, each of another partition.
+CONCURRENT_BATCHES = 4
 #: A broker that has just started may not know all topics yet, and the group assigns only those
 #: that it knows until the metadata is refreshed, by default after five minutes.
 _METADATA_MAX_AGE_MS = 15_000
@@ -89,6 +86,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._taking_over: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._consumer: Any = None
+        self._fetches = Fetches()
         #: Why the worker cannot join its group, as a sentence.
         self.problem: str | None = None
 
@@ -116,12 +114,12 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
-            consumer_timeout_ms=_IDLE_MS,  # the default wakes it up five times a second
+            consumer_timeout_ms=IDLE_MS,  # the default wakes it up five times a second
             max_partition_fetch_bytes=_PARTITION_BYTES,
             # The same partitions of all topics go to one worker.
             partition_assignment_strategy=(RangePartitionAssignor,),
         )
-        self._offsets.consumer = self._consumer
+        self._offsets.consumer = self._fetches.consumer = self._consumer
         await self._consumer.start()
         self._consumer.subscribe(list(self._topics), listener=self)
         try:
@@ -143,7 +141,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     async def drain(self, topics: Collection[str], seconds: float) -> bool:
         """Read only `topics`, to their end offsets; return False if `seconds` do not suffice."""
         last = [tp for tp in self.owned if tp.topic in topics]
-        self._consumer.pause(*self.owned.difference(last))
+        self._fetches.stop(self.owned.difference(last))
         try:
             async with asyncio.timeout(seconds):
                 while not await self._has_drained(last):  # noqa: ASYNC110 - Kafka has no notification
@@ -164,7 +162,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         none = TopicPartition("", 0)
         while True:
             try:
-                await self._consumer.getmany(none, timeout_ms=_IDLE_MS)
+                await self._consumer.getmany(none, timeout_ms=IDLE_MS)
             except InconsistentGroupProtocolError:
                 self.problem = (
                     f"workers of an earlier version are in the group {self._group_id}, with "
@@ -183,8 +181,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def pause(self, tp: TopicPartition) -> None:
         """Stop reading a partition until it is assigned again."""
-        if tp in self._consumer.assignment():
-            self._consumer.pause(tp)
+        self._fetches.stop([tp])
 
     async def end_offsets(
         self, partitions: Collection[TopicPartition]
@@ -206,7 +203,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self.problem = None
         self.owned = frozenset(assigned)
         # Offset requests would wait for a fetch in flight: a broker answers in order.
-        self._consumer.pause(*assigned)
+        self._fetches.assign(assigned)
         for tp in assigned:
             self._consumer.seek(tp, 0)  # else the consumer requests offsets, too
         self._offsets.begin({})  # batches of the previous assignment are ignored
@@ -216,6 +213,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _close(self) -> None:
         """Stop reading, wait for the batches in progress up to a limit, and commit."""
         self._open.clear()
+        self._fetches.close()
         if self._revoked is not None and not self._revoked.done():
             self._revoked.set_result(None)
         if self._taking_over is not None:
@@ -240,7 +238,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         task = asyncio.current_task()
         if task is None or task.cancelling():  # aiokafka swallows some cancellations
             return
-        self._consumer.resume(*self.owned)
+        self._fetches.open()
         self._offsets.begin(positions)
         self._revoked = asyncio.get_running_loop().create_future()
         self.generation += 1
@@ -249,7 +247,6 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- reading
 
     async def _read(self, topic: str) -> None:
-        sizing = FetchSizing()
         while True:
             await self._open.wait()
             revoked = self._revoked
@@ -269,26 +266,21 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._idle.set()
             if revoked.done():
                 continue
-            is_behind = any(self._is_behind(tp, records) for tp, records in fetched.items())
-            seconds = sizing.delay_after(sum(map(len, fetched.values())), is_behind=is_behind)
-            if seconds:
-                await asyncio.wait([revoked], timeout=seconds)
+            await self._fetches.wait(topic)
 
     async def _fetch(
         self, partitions: Sequence[TopicPartition], revoked: asyncio.Future[None]
-    ) -> Mapping[TopicPartition, Sequence[Any]]:
+    ) -> Fetch:
         """Return the next records; {} when the partitions are revoked before.
 
         A fetch that outlived its assignment would consume records of the next one, and drop them.
         """
-        fetching = asyncio.ensure_future(
-            self._consumer.getmany(*partitions, timeout_ms=_IDLE_MS, max_records=_MAX_RECORDS)
-        )
+        fetching = asyncio.ensure_future(self._fetches.next(partitions))
         try:
             await asyncio.wait((fetching, revoked), return_when=asyncio.FIRST_COMPLETED)
             if revoked.done():
                 return {}
-            fetched: Mapping[TopicPartition, Sequence[Any]] = fetching.result()
+            fetched = fetching.result()
         except KafkaError as error:
             if not error.retriable:
                 raise
@@ -300,20 +292,18 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             fetching.cancel()
 
-    async def _handle(
-        self, fetched: Mapping[TopicPartition, Sequence[Any]], revoked: asyncio.Future[None]
-    ) -> None:
-        done = self._offsets.done
+    async def _handle(self, fetched: Fetch, revoked: asyncio.Future[None]) -> None:
+        """Process the batches of several partitions at a time, so that they share requests."""
+        done, slots = self._offsets.done, asyncio.Semaphore(CONCURRENT_BATCHES)
+
+        async def handle(tp: TopicPartition, records: Sequence[Any]) -> None:
+            async with slots:
+                if revoked.done():
+                    return  # it is read again
+                if await self._process(tp, records):
+                    self._offsets.note_done(done, tp, records[-1].offset + 1)
+                    self.lag.end_batch(tp, records, self._consumer.highwater(tp) or 0)
+
         for tp, records in fetched.items():
             self.lag.begin_batch(tp, records)
-        for tp, records in fetched.items():
-            if revoked.done():
-                return  # the other batches are read again
-            if await self._process(tp, records):
-                self._offsets.note_done(done, tp, records[-1].offset + 1)
-                self.lag.end_batch(tp, records, self._consumer.highwater(tp) or 0)
-
-    def _is_behind(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
-        """Return True if the partition has records after the fetched ones."""
-        end = self._consumer.highwater(tp)
-        return end is not None and records[-1].offset + 1 < end
+        await asyncio.gather(*(handle(tp, records) for tp, records in fetched.items()))

@@ -27,7 +27,7 @@ from streams.engine.circuit_breaker import MAX_CONSECUTIVE_DEAD_LETTERS, Circuit
 from streams.engine.end_offsets import first_response, new_client_reader
 from streams.engine.faust_app import create_app
 from streams.engine.fencing import Fence, FencedError, exit_fenced
-from streams.engine.group import SESSION_TIMEOUT_SECONDS, GroupMember
+from streams.engine.group import CONCURRENT_BATCHES, SESSION_TIMEOUT_SECONDS, GroupMember
 from streams.engine.leaders import LeaderCheck
 from streams.engine.metrics import WorkerMetrics
 from streams.engine.processor import BatchProcessor
@@ -186,7 +186,12 @@ class Worker:
                 finally:
                     result.cancel()  # if the agent was cancelled
 
-        self.app.agent(channel, name=agent.name, supervisor_strategy=CrashingSupervisor)(consume)
+        self.app.agent(
+            channel,
+            name=agent.name,
+            concurrency=CONCURRENT_BATCHES,
+            supervisor_strategy=CrashingSupervisor,
+        )(consume)
 
     def every(self, seconds: float, job: Job, *, due: Job | None = None) -> None:
         """Run `job` every `seconds` while the worker runs, each time after `due` has returned."""

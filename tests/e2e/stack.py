@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from sqlalchemy import Connection, CursorResult, Executable
+from typer.testing import CliRunner
 
+from headrace.cli.main import app
 from headrace.local.broker.ports import free_port
 from sinks.sql.reader import open_reader
 from tests.fixtures.waiting import eventually
@@ -148,6 +151,19 @@ class Stack:
             except psutil.Error:
                 continue
         return found
+
+    def headrace(self, *command: str) -> str:
+        """Run a command on its data directory to success; return the standard output.
+
+        In this process, because a new one imports for a second. Tests of error messages, which
+        `main` prints, start a process.
+        """
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.settings.items():
+                patch.setenv(name, value)
+            done = CliRunner().invoke(app, [*command, "--data-dir", str(self.data_dir)])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.stdout
 
     def post(self, event: object, path: str = "/api/event") -> tuple[int, Any]:
         """Post a JSON value, or bytes; return the status and the JSON of the response."""

@@ -1,8 +1,6 @@
 """An address that other machines can reach: nothing can be read without a token."""
 
 import json
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,11 +20,7 @@ def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeS
     event = {"type": "pageview", "site_id": "shop", "session_id": "s"}
     (status, rejection) = stack.post(event)
     assert (status, rejection["code"]) == (403, "unknown_site")
-    subprocess.run(
-        [sys.executable, "-m", "headrace", "sites", "add", "shop", "--data-dir", stack.data_dir],
-        check=True,
-        capture_output=True,
-    )
+    stack.headrace("sites", "add", "shop")
     eventually(lambda: stack.post(event)[0] == 202, within_seconds=5, what="the site is accepted")
     screen = " ".join(stack.screen.split())
     assert (
@@ -43,11 +37,7 @@ def test_nothing_is_read_without_a_token_where_others_reach_it(make_stack: MakeS
         (path, 401) for _, path in protected
     }
 
-    create = ["tokens", "create", "--all", "--data-dir", str(stack.data_dir)]
-    created = subprocess.run(
-        [sys.executable, "-m", "headrace", *create], check=True, capture_output=True, text=True
-    )
-    token = created.stdout.splitlines()[-1]
+    token = stack.headrace("tokens", "create", "--all").splitlines()[-1]
     assert _status(stack, "GET", "/api/sites/shop/live", token) == 200
 
 

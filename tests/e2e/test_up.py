@@ -30,27 +30,6 @@ def _up(data_dir: Path, port: int, **settings: str) -> subprocess.CompletedProce
     )
 
 
-def _run_files(stack: Stack) -> dict[str, int]:
-    return {path.name: path.stat().st_ino for path in (stack.data_dir / "run").glob("*.pid")}
-
-
-def test_a_second_up_in_a_data_directory_fails_without_effect(
-    make_stack: MakeStack,
-) -> None:
-    """On another port, and on the same; the roles keep running."""
-    stack = make_stack({})
-    before = _run_files(stack)
-    for port in (free_port(), stack.port):
-        result = _up(stack.data_dir, port)
-        assert result.returncode == 1
-        assert f"headrace already runs in {stack.data_dir} at {stack.url}" in result.stderr
-        assert "Traceback" not in result.stderr
-        for role in ("streams", "live", "sinks"):
-            assert (stack.data_dir / "run" / f"{role}.json").exists()
-    assert _run_files(stack) == before
-    assert "ready" in stack.why_not_ready
-
-
 @pytest.mark.slow
 def test_the_second_start_prints_no_introduction_even_after_a_crash(
     make_stack: MakeStack,

@@ -1,5 +1,6 @@
 """`headrace up` with several workers of a role."""
 
+import signal
 import time
 import urllib.request
 from functools import partial
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.timeout(480)
 
 _OPTIONS = ("--web", "2", "--streams", "2", "--sinks", "2")
 _WORKERS = ("web", "web-2", "streams", "streams-2", "live", "sinks", "sinks-2")
+#: Workers that die at the same time, while others of their role continue.
+_DYING = (("web", "streams", "live", "sinks"), ("web-2", "streams-2", "sinks-2"))
 
 
 def _accepted(stack: Stack) -> dict[str, float]:
@@ -48,16 +51,21 @@ def test_any_worker_may_die_and_every_event_counts_once(make_stack: MakeStack) -
     )
     assert set(_accepted(stack)) == {"web", "web-2"}
     sent = 2_000
-    for worker in _WORKERS:
+    for dying in _DYING:
         post_good(stack)
         sent += 200
-        stack.kill(worker)
+        before = {worker: stack.pid(worker) for worker in dying}
+        for worker in dying:
+            stack.send(worker, signal.SIGKILL)
+        for worker, pid in before.items():
+            stack.until_replaced(worker, pid)
         restarted_at = time.time()
-        eventually(
-            partial(_is_ready, stack, worker, restarted_at),
-            within_seconds=90,
-            what=f"{worker} is ready after it was killed",
-        )
+        for worker in dying:
+            eventually(
+                partial(_is_ready, stack, worker, restarted_at),
+                within_seconds=90,
+                what=f"{worker} is ready after it was killed",
+            )
     eventually(lambda: has_good(stack, sent), within_seconds=90, what=f"{sent} events are counted")
 
     roles = {role["name"]: role for role in status(stack)[1]["roles"]}

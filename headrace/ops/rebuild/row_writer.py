@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, Table, delete, tuple_
 
 from schemas.batched import batched
-from sinks.sql.statements import Row, encoding_of, insert_rows
-from sinks.sql.types import from_micros
+from sinks.sql.statements import Row, insert_rows
+from sinks.sql.types import UtcTime, from_micros
 
 #: Keys per `IN`.
 _IN_SIZE = 500
@@ -17,7 +17,7 @@ def store(
 ) -> None:
     """Write rows, and delete those with the primary keys `deleted`."""
     key = list(table.primary_key)
-    is_time = [encoding_of(column).is_time for column in key]
+    is_time = [isinstance(column.type, UtcTime) for column in key]
     for batch in batched(sorted(deleted), _IN_SIZE):
         keys = [
             tuple(from_micros(one) if time else one for one, time in zip(row, is_time, strict=True))

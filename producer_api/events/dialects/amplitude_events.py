@@ -14,6 +14,7 @@ from producer_api.events.dialects.members import (
     MILLISECOND,
     as_object,
     is_of_another_host,
+    is_zero,
     pop_fields,
     pop_members,
     unmapped,
@@ -31,17 +32,30 @@ _TYPES = {
 }
 _FIELDS = {
     "insert_id": "event_id",
+    "uuid": "event_id",  # of the first SDKs
     "user_id": "user_id",
     "language": "language",
     "user_agent": "user_agent",
     "ip": "ip",
 }
+#: What the client for browsers counts in a page view, whose name the site may choose.
+_PAGE_COUNTER = "[Amplitude] Page Counter"
+#: The name of a page view of its first major version, which has no counter.
+_PAGE_VIEW = "Page View"
 _PAGE = {
     "[Amplitude] Page Location": "url",
     "[Amplitude] Page URL": "url",
     "[Amplitude] Page Domain": "hostname",
     "[Amplitude] Page Path": "path",
     "[Amplitude] Page Title": "title",
+}
+#: The same of a page view of the first major version.
+_FIRST_PAGE = {
+    "page_location": "url",
+    "page_url": "url",
+    "page_domain": "hostname",
+    "page_path": "path",
+    "page_title": "title",
 }
 _SCREEN = {
     "[Amplitude] Viewport Width": "viewport_width",
@@ -71,15 +85,15 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     outer = as_object(sent)
     properties = as_object(outer.pop("event_properties", None))
     name = str(outer.pop("event_type", ""))
-    kind = _TYPES.get(name, "custom_event")
     is_browser = outer.get("platform") == "Web"
+    kind = _type_of(name, properties)
     event: Event = {
         "type": kind,
         "site_id": site_id,
-        "timestamp": iso_time(outer.pop("time", None), MILLISECOND),
+        "timestamp": iso_time(_time(outer), MILLISECOND),
         "sent_at": sent_at,
         **pop_fields(outer, _FIELDS),
-        **_page(properties, is_browser),
+        **_page(name, properties, is_browser),
     }
     event |= _identities(event, outer)
     if event.get("ip") == _REMOTE:
@@ -89,7 +103,7 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
         event["vitals"] = _vitals(own)
     elif kind == "identify":
         own |= _traits(outer, is_browser)
-    elif kind != "pageview":
+    elif name not in _TYPES or kind != "pageview":
         event["event_name"] = name
     if kind == "button_click":
         event |= _click(name, own, event)
@@ -97,6 +111,23 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
     if name == "$groupidentify":
         own |= pop_members(outer, ("groups", "group_properties"))
     return {**event, "properties": own, **unmapped(properties, outer)}
+
+
+def _time(outer: dict[str, Any]) -> Any:
+    """Return milliseconds since the epoch; the first SDKs named them `timestamp`."""
+    return outer.pop("time" if "time" in outer else "timestamp", None)
+
+
+def identification_of(sent: Any, site_id: Any) -> Event:
+    """Return the event of the Identify API, of which plain members of the user are traits, too."""
+    return event_of({**as_object(sent), "event_type": "$identify"}, site_id, None)
+
+
+def group_of(sent: Any, site_id: Any) -> Event:
+    """Return the event of the Group Identify API, which is not about a visitor."""
+    members = as_object(sent)
+    groups = {str(members.pop("group_type", "group")): members.pop("group_value", None)}
+    return event_of({**members, "event_type": "$groupidentify", "groups": groups}, site_id, None)
 
 
 def _identities(event: Event, outer: dict[str, Any]) -> Event:
@@ -112,8 +143,13 @@ def _identities(event: Event, outer: dict[str, Any]) -> Event:
     return ids
 
 
-def _page(properties: dict[str, Any], is_browser: bool) -> Event:
-    page = pop_fields(properties, _PAGE)
+def _type_of(name: str, properties: dict[str, Any]) -> str:
+    is_view = _PAGE_COUNTER in properties or (name == _PAGE_VIEW and "page_location" in properties)
+    return _TYPES.get(name, "pageview" if is_view else "custom_event")
+
+
+def _page(name: str, properties: dict[str, Any], is_browser: bool) -> Event:
+    page = pop_fields(properties, {**_PAGE, **(_FIRST_PAGE if name == _PAGE_VIEW else {})})
     if "url" in page:  # which has more of them
         page.pop("hostname", None)
         page.pop("path", None)
@@ -178,14 +214,17 @@ def _is_of_client(name: str, is_browser: bool) -> bool:
 
 
 def _payment(outer: dict[str, Any], own: dict[str, Any]) -> Event:
-    """Return the payment of the API's members, or of a `Revenue` object of the clients."""
+    """Return the payment of the API's members, or of a `Revenue` object of the clients.
+
+    Some programs send a revenue of 0 with every event. A negative one is a refund.
+    """
     currency = outer.get("currency") or own.get("$currency")
     revenue = outer.get("revenue", own.get("$revenue"))
     price = outer.get("price", own.get("$price"))
     quantity = outer.get("quantity", own.get("$quantity", 1))
     if revenue is None and price is not None:
         revenue = _product(price, quantity)
-    if revenue is None:
+    if revenue is None or is_zero(revenue):
         return {}
     return {"type": "payment", "amount": revenue, "currency": currency}
 

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.fitting import event_uuid, hashed_id, with_ids
-from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.members import MILLISECOND
+from producer_api.events.dialects.model import AGE, SITE_KEY, Event
+from producer_api.events.dialects.values import iso_time
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 from schemas.site_keys import KEY_PREFIX
@@ -34,27 +36,34 @@ class SitesByKey(Protocol):
 
 
 class Completion:
-    """Replaces site keys by sites, and completes ids of sessions and events."""
+    """Replaces site keys by sites, and completes times, and ids of sessions and events.
 
-    def __init__(self, sites: SitesByKey, visitor_of: VisitorOf) -> None:
+    `now` returns microseconds since the epoch.
+    """
+
+    def __init__(self, sites: SitesByKey, visitor_of: VisitorOf, now: Callable[[], int]) -> None:
         self._sites = sites
         self._visitor_of = visitor_of
+        self._now = now
 
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
-        """Return the events with all ids, and the client with the site key.
+        """Return the events with all ids, and the client without credentials of other systems.
 
-        Raises `Rejected` if an event names a key of no site, or if what completes it is not loaded.
+        An event with a site key in place of its site has it as SITE_KEY. Raises `Rejected` if an
+        event names a key of no site, or if what completes it is not loaded.
         """
         completed = []
-        if not client.key.startswith(KEY_PREFIX):
+        if client.key and not client.key.startswith(KEY_PREFIX):
             # A credential of the other system, such as the token of a login.
             client = replace(client, key="")
         for event in events:
             site_id = str(event.get("site_id") or "")
             if site_id.startswith(KEY_PREFIX):
-                client = replace(client, key=site_id)
-                site_id = self._site_of(site_id)
-            completed.append(self._complete(event, site_id, client))
+                keyed = {**event, SITE_KEY: site_id}
+                of_key = replace(client, key=site_id)
+                completed.append(self._complete(keyed, self._site_of(site_id), of_key))
+            else:
+                completed.append(self._complete(event, site_id, client))
         return completed, client
 
     def _complete(self, event: Event, site_id: str, client: Client) -> Event:
@@ -63,9 +72,11 @@ class Completion:
             event.pop("ip", None)  # nobody vouches for it
         if "event_id" in event:
             event["event_id"] = event_uuid(site_id, event["event_id"])
-        if client.origin and not event.get("url") and "hostname" not in event:
+        if AGE in event:
+            event["timestamp"] = iso_time(self._now() / 1000 - event.pop(AGE), MILLISECOND)
+        if client.origin and "hostname" not in event:
             # Else a referrer of the site itself looks like another site.
-            event["hostname"] = location_of(client.origin).host
+            event |= _page_of(client.origin, event.get("url"))
         if "session_id" not in event:
             known = event.get("visitor_id")
             if not client.origin:
@@ -97,8 +108,18 @@ class Completion:
         return _SESSION_PREFIX + visitor_id
 
 
+def _page_of(origin: str, url: Any) -> Event:
+    """Return the host of an event without a URL; of one with a path, the URL."""
+    if not url:
+        return {"hostname": location_of(origin).host}
+    is_path = isinstance(url, str) and url.startswith("/") and not url.startswith("//")
+    return {"url": f"{origin}{url}"} if is_path else {}
+
+
 def _address(value: Any) -> str:
     """Return an address that a back end reports; empty if it is none."""
+    if value is None:
+        return ""
     with suppress(ValueError):
         return str(ip_address(str(value).strip()))
     return ""

@@ -28,6 +28,9 @@ _TOO_MANY_PARAMETERS = "A form has at most 1,000 parameters"
 _MAX_BRACKETS = 100_000
 _MAX_COMMAS = 200_000
 _NO_BRACKETS = bytes(set(range(256)).difference(b"[]{}"))
+#: To standard base64 from its URL-safe form. A plus sign of a form that was not percent-encoded
+#: arrives as a space.
+_STANDARD_BASE64 = bytes.maketrans(b"-_ ", b"+/+")
 
 
 def unpacked(body: bytes) -> bytes:
@@ -46,11 +49,12 @@ def form(request: Request) -> dict[str, str]:
 
 def json_of(data: bytes) -> Any:
     """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
-    brackets = data.translate(None, _NO_BRACKETS)
-    if len(brackets) > _MAX_BRACKETS or data.count(b",") > _MAX_COMMAS:
+    if len(data) > _MAX_BRACKETS and (
+        len(_brackets(data)) > _MAX_BRACKETS or data.count(b",") > _MAX_COMMAS
+    ):
         raise Rejected(RejectReason.INVALID_JSON, detail="it has too many values")
     value = _decoded(data)
-    if _are_deeper(brackets, _MAX_DEPTH) and is_deeper_than(value, _MAX_DEPTH):
+    if may_be_deeper(data, _MAX_DEPTH) and is_deeper_than(value, _MAX_DEPTH):
         raise Rejected(RejectReason.INVALID_JSON, detail="it is nested too deeply")
     return value
 
@@ -58,18 +62,21 @@ def json_of(data: bytes) -> Any:
 def may_be_deeper(data: bytes, levels: int) -> bool:
     """Return False if JSON is not nested deeper; it may return True for brackets in texts.
 
-    Visiting all values would cost as much as decoding.
+    Visiting all values would cost as much as decoding. Most events do not even have so many
+    brackets.
     """
-    return _are_deeper(data.translate(None, _NO_BRACKETS), levels)
-
-
-def _are_deeper(brackets: bytes, levels: int) -> bool:
-    """Remove the innermost brackets, level by level."""
-    for _ in range(levels):
+    if data.count(b"{") + data.count(b"[") <= levels:
+        return False
+    brackets = _brackets(data)
+    for _ in range(levels):  # remove the innermost ones
         if not brackets:
             return False
         brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
     return bool(brackets)
+
+
+def _brackets(data: bytes) -> bytes:
+    return data.translate(None, _NO_BRACKETS)
 
 
 def _decoded(data: bytes) -> Any:
@@ -117,10 +124,9 @@ def member_names(body: bytes) -> frozenset[str]:
 
 def from_base64(text: str) -> bytes:
     """Decode base64, also URL-safe and without padding; raises `Rejected`."""
-    # A plus sign of a form that was not percent-encoded arrives as a space.
-    standard = text.strip("\t\r\n").translate(str.maketrans("-_ ", "+/+"))
     try:
-        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+        standard = text.strip("\t\r\n").encode("ascii").translate(_STANDARD_BASE64)
+        return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):
         sentence = "The data are neither JSON nor base64 of JSON"
         raise Rejected(RejectReason.INVALID_JSON, sentence=sentence) from None

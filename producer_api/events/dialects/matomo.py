@@ -12,6 +12,7 @@ from typing import Any
 from producer_api.events.dialects.decoding import batch_of, form, json_object, unpacked
 from producer_api.events.dialects.matomo_actions import Parameters, event_of
 from producer_api.events.dialects.model import (
+    AGE,
     PIXEL,
     Dialect,
     Endpoint,
@@ -31,7 +32,7 @@ _OF_AN_ATTEMPT = frozenset({"send_image", "cdo"})
 #: What the performance of a page has in common with the event of its request.
 _OF_A_PAGE = (
     *("site_id", "visitor_id", "user_id", "url", "title", "user_agent", "ip"),
-    *("timestamp", "sent_at"),
+    *("timestamp", AGE),
 )
 _MILLISECONDS = re.compile(r"[0-9]{1,7}")
 

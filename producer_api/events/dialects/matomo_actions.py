@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from producer_api.events.dialects.fitting import UNMAPPED
-from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.model import AGE, Event
 from producer_api.events.dialects.values import iso_time, json_or_text, size
 
 Parameters = dict[str, str]
@@ -63,6 +63,8 @@ _JSON = frozenset(
 #: Custom variables: objects of numbered pairs of a name and a value.
 _VARIABLES = ("_cvar", "cvar", "e_cvar")
 _ERRORS = "JavaScript Errors"
+#: Properties that keep their names: custom dimensions, and the plugin for media.
+_OF_PLUGINS = ("dimension", "ma_")
 #: Campaign parameters of page URLs after the prefix; those of other systems are derived later.
 _CAMPAIGN = {
     "campaign": "campaign",
@@ -102,7 +104,7 @@ def _times(rest: Parameters) -> Event:
     if moment := rest.pop("cdt", ""):
         return {"timestamp": iso_time(moment, _SECOND)}
     if _SECONDS.fullmatch(rest.get("cdo", "")):
-        return {"timestamp": iso_time(0, _SECOND), "sent_at": iso_time(rest.pop("cdo"), _SECOND)}
+        return {AGE: int(rest.pop("cdo")) * 1000}
     return {}
 
 
@@ -184,6 +186,10 @@ def _crash(rest: Parameters) -> Event:
     }
 
 
+def _media(_: Parameters) -> Event:
+    return {"type": "custom_event", "event_name": "media"}
+
+
 def _custom(_: Parameters) -> Event:
     return {"type": "custom_event", "event_name": "custom_action"}
 
@@ -198,6 +204,7 @@ _ACTIONS: tuple[tuple[str, Callable[[Parameters], Event]], ...] = (
     ("search", _search),
     ("c_n", _content),
     ("cra", _crash),
+    ("ma_id", _media),
     ("ca", _custom),
 )
 
@@ -211,7 +218,7 @@ def _properties(rest: Parameters) -> dict[str, Any]:
     if "data" in rest:
         data = json_or_text(rest.pop("data"))
         properties |= data if isinstance(data, dict) else {"data": data}
-    for name in [name for name in rest if name.startswith("dimension")]:
+    for name in [name for name in rest if name.startswith(_OF_PLUGINS)]:
         properties[name] = rest.pop(name)
     for name in [name for name in rest if name in _PROPERTIES]:
         value = rest.pop(name)

@@ -47,7 +47,9 @@ def without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
 
 def unmapped(*groups: Mapping[str, Any]) -> Event:
     """Return the event's member for what has no field, without nulls; none if there is nothing."""
-    rest = {name: value for members in groups for name, value in without_nulls(members).items()}
+    rest = {
+        name: value for members in groups for name, value in members.items() if value is not None
+    }
     return {UNMAPPED: rest} if rest else {}
 
 
@@ -75,6 +77,14 @@ def is_of_another_host(url: Any, page: Any) -> bool:
     try:
         return urlsplit(url).hostname != urlsplit(str(page)).hostname
     except ValueError:
+        return False
+
+
+def is_zero(amount: Any) -> bool:
+    """Return True for a number that is 0, also as a text."""
+    try:
+        return float(amount) == 0
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

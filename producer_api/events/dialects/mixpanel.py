@@ -5,9 +5,10 @@ GET. Events go to `/track` and `/import`, changes of profiles to `/engage` and `
 https://developer.mixpanel.com/reference, the published clients and the recorded requests.
 
 Pages that are hidden send their queue by beacon, and again from the next page, with the same
-`$insert_id`. Changes of profiles have no id.
+`$insert_id`. Changes of profiles have no id: those with a time count once.
 """
 
+import re
 from typing import Any
 
 from producer_api.events.dialects.decoding import (
@@ -21,6 +22,7 @@ from producer_api.events.dialects.decoding import (
 from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.mixpanel_events import event_of, group_of, profile_of
 from producer_api.events.dialects.model import (
+    JAVASCRIPT,
     PIXEL,
     Dialect,
     Endpoint,
@@ -36,6 +38,9 @@ from producer_api.events.request import Request
 _BAD_REQUEST = 400
 _OF_JSON = (b"{", b"[")
 _NDJSON = b"ndjson"
+_VERBOSE = b"&verbose=1&"
+#: Such as `mixpanel._jsc['1234']`.
+_FUNCTION = re.compile(r"[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*|\[(?:'\w*'|\"\w*\"|\d+)\])*")
 
 
 def translate_events(request: Request) -> list[Event]:
@@ -52,7 +57,7 @@ def translate_profiles(request: Request) -> list[Event]:
 
 def translate_groups(request: Request) -> list[Event]:
     """Return an event for each change of a group; raises `Rejected`."""
-    return [group_of(change) for change in _updates(request)]
+    return [group_of(change, _sent_at(request)) for change in _updates(request)]
 
 
 def _updates(request: Request) -> list[Any]:
@@ -75,6 +80,13 @@ def is_mixpanel(request: Request) -> bool:
 
 
 def respond(request: Request, outcome: Outcome) -> Reply:
+    """Return what `_reply` does, as a script if the request says the name of a function."""
+    reply = _reply(request, outcome)
+    callback = request.parameters.get("callback", "")
+    return _as_script(reply, callback) if callback else reply
+
+
+def _reply(request: Request, outcome: Outcome) -> Reply:
     """Return 1, or the JSON that says so; of rejected events, the first error.
 
     The client for Python would raise an exception for an error, in what the site does, and send the
@@ -82,7 +94,8 @@ def respond(request: Request, outcome: Outcome) -> Reply:
     """
     parameters = request.parameters
     error = next((result for result in outcome.results if result["status"] != "accepted"), None)
-    if "verbose" not in parameters and form(request).get("verbose") == "1":
+    # A form, which is not parsed once more for this.
+    if "verbose" not in parameters and _VERBOSE in b"&%b&" % unpacked(request.body):
         return json_reply({"status": 1, "error": error and error["error"]})
     if error:
         status = max(outcome.status, _BAD_REQUEST)
@@ -97,9 +110,31 @@ def respond(request: Request, outcome: Outcome) -> Reply:
     return Reply(200, b"1", "text/plain; charset=utf-8")
 
 
+def _as_script(reply: Reply, callback: str) -> Reply:
+    """Return a reply as a call of a function (JSONP), for browsers without CORS."""
+    if not _FUNCTION.fullmatch(callback):
+        return reply
+    return Reply(reply.status, b"%s(%s);" % (callback.encode(), reply.body), JAVASCRIPT)
+
+
 def explain(_: int, __: str, sentence: str) -> dict[str, Any]:
     """Return the JSON of an error. The client for Python raises an exception with its text."""
     return {"status": 0, "error": sentence}
+
+
+def respond_flags(_: Request, __: Outcome) -> Reply:
+    """Return no feature flags."""
+    return json_reply({"flags": {}})
+
+
+def respond_settings(_: Request, __: Outcome) -> Reply:
+    """Return no remote settings, with which the client keeps those of the page."""
+    return json_reply({})
+
+
+def is_of_mixpanel(request: Request) -> bool:
+    """Return True if a request for feature flags is not one of PostHog."""
+    return "mp_lib" in request.parameters
 
 
 def respond_recording(_: Request, __: Outcome) -> Reply:
@@ -118,5 +153,7 @@ MIXPANEL = Dialect(
         Endpoint("/engage", translate_profiles, respond, _BOTH, explain=explain),
         Endpoint("/groups", translate_groups, respond, _BOTH, explain=explain),
         Endpoint("/record", no_events, respond_recording),
+        Endpoint("/flags", no_events, respond_flags, ("GET",), is_of_mixpanel),
+        Endpoint("/settings", no_events, respond_settings, ("GET",), is_of_mixpanel),
     ),
 )

@@ -17,6 +17,7 @@ from producer_api.events.dialects.members import (
     unmapped,
 )
 from producer_api.events.dialects.model import Event
+from producer_api.events.fields import to_json_text
 
 _TYPES = {
     "$mp_web_page_view": "pageview",
@@ -51,8 +52,11 @@ _SCREEN = {
     "$viewportHeight": "viewport_height",
 }
 _DEVICE = "$device:"
-#: What an autocaptured event is about.
-_OF_THE_EVENT = ("$el_", "$attr-", "$scroll_", "$max_scroll", "$event_type")
+#: What an autocaptured event is about, a union of ids, and the seconds of `time_event`.
+_OF_THE_EVENT = (
+    *("$el_", "$attr-", "$scroll_", "$max_scroll", "$event_type"),
+    *("$distinct_ids", "$duration"),
+)
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),
@@ -100,8 +104,8 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
 def _identities(name: str, properties: dict[str, Any]) -> Event:
     """Return the ids of the visitor and the user. An id from a server belongs to a user."""
     distinct_id = properties.pop("distinct_id", None)
-    device_id = properties.pop("$device_id", None)
-    user_id = properties.pop("$user_id", None)
+    device_id = properties.pop("$device_id", None) or properties.pop("$anon_id", None)
+    user_id = properties.pop("$user_id", None) or properties.pop("$identified_id", None)
     if isinstance(distinct_id, str) and distinct_id.startswith(_DEVICE):
         distinct_id = device_id = distinct_id.removeprefix(_DEVICE)
     if name == "$create_alias":
@@ -145,13 +149,11 @@ def _click(name: str, own: dict[str, Any], properties: dict[str, Any], page: Any
 def profile_of(change: Any, sent_at: Any) -> Event:
     """Return the identification, or the payment, that a change of a profile means."""
     members = as_object(change)
+    common = _common(members, sent_at)
     ids = pop_members(members, ("$distinct_id", "$device_id", "$user_id"))
     event: Event = {
         "type": "identify",
-        "site_id": members.pop("$token", None),
-        "timestamp": iso_time_of_seconds(members.pop("$time", None)),
-        "sent_at": sent_at,
-        "ip": members.pop("$ip", None),
+        **common,
         **_identities("", {name.replace("$distinct", "distinct"): ids[name] for name in ids}),
     }
     appended = as_object(members.get("$append"))
@@ -165,6 +167,21 @@ def profile_of(change: Any, sent_at: Any) -> Event:
     return {**event, "properties": {**traits, **members}, **unmapped(of_client)}
 
 
+def _common(members: dict[str, Any], sent_at: Any) -> Event:
+    """Remove and return the fields of all changes.
+
+    The time is that of the call, so that a change with a time has an id when it is sent again.
+    """
+    event_id = to_json_text(members) if "$time" in members else None
+    return {
+        "event_id": event_id,
+        "site_id": members.pop("$token", None),
+        "timestamp": iso_time_of_seconds(members.pop("$time", None)),
+        "sent_at": sent_at,
+        "ip": members.pop("$ip", None),
+    }
+
+
 def _payment(charge: dict[str, Any]) -> Event:
     payment = {"type": "payment", "amount": charge.get("$amount")}
     if (time := charge.get("$time")) is not None:
@@ -172,13 +189,8 @@ def _payment(charge: dict[str, Any]) -> Event:
     return payment
 
 
-def group_of(change: Any) -> Event:
+def group_of(change: Any, sent_at: Any) -> Event:
     """Return a custom event with the change of a group, which is not about a visitor."""
     members = as_object(change)
-    site_id = members.pop("$token", None)
-    return {
-        "type": "custom_event",
-        "event_name": "$groups",
-        "site_id": site_id,
-        "properties": members,
-    }
+    common = _common(members, sent_at)
+    return {"type": "custom_event", "event_name": "$groups", **common, "properties": members}

@@ -9,8 +9,13 @@ import msgspec
 from producer_api.events.request import Request
 
 #: An event as a JSON object of `POST /api/event`. Unlike there, `site_id` may be a site key,
-#: `session_id` may be missing, and `event_id` may be any text: `complete.py` replaces them.
+#: `session_id` may be missing, `event_id` may be any text, and `timestamp` may be replaced by AGE:
+#: `completion.py` makes an event of the API of it.
 Event = dict[str, Any]
+#: The milliseconds between an event and its request, of clients that do not send their clock.
+AGE = "age_ms"
+#: The member of a completed event with its own site key: each event of a batch may have another.
+SITE_KEY = "site_key"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -68,12 +73,18 @@ def accepted_or_error(outcome: Outcome, accepted: Reply) -> Reply:
     return accepted
 
 
+JAVASCRIPT = "text/javascript; charset=utf-8"
 #: The smallest GIF: one transparent pixel.
 PIXEL = Reply(
     200,
     b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;",
     "image/gif",
 )
+
+
+def script_error(sentence: str) -> Reply:
+    """Return a script that logs an error. A page shows no body of a failed request."""
+    return Reply(200, b"console.error(%s)" % msgspec.json.encode(sentence), JAVASCRIPT)
 
 
 def always(_: Request) -> bool:

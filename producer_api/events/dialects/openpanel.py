@@ -32,6 +32,8 @@ Members = dict[str, Any]
 
 _ID_HEADER = b"openpanel-client-id"
 _SECRET_HEADER = b"openpanel-client-secret"
+#: The address of a back end's visitor.
+_ADDRESS_HEADER = b"x-client-ip"
 #: Reserved properties that have a field of the same meaning.
 _FIELDS = {
     "__path": "url",
@@ -39,6 +41,7 @@ _FIELDS = {
     "__title": "title",
     "__timestamp": "timestamp",
     "__ip": "ip",
+    "__userAgent": "user_agent",
     # What a page passes to its back end: the id of the session in our replies.
     "__deviceId": "session_id",
 }
@@ -53,6 +56,8 @@ _KINDS = {
     "group": "custom_event",
 }
 _TYPES = {"screen_view": "pageview", "link_out": "external_link"}
+#: Properties of a page view with a field, which OpenPanel reads with and without underscores.
+_PAGE = {"path": "url", "title": "title", "referrer": "referrer"}
 #: OpenPanel divides every amount by this, whatever the minor unit of the currency is.
 _MINOR_UNITS = 100
 #: The only error after which the SDKs do not send a request three more times.
@@ -64,7 +69,8 @@ def is_openpanel(request: Request) -> bool:
     if _ID_HEADER in request.headers:
         return True
     try:
-        body = json_of(unpacked(request.body))
+        content = unpacked(request.body)
+        body = json_of(content) if content.lstrip().startswith(b"{") else None
     except Rejected:
         return False
     return isinstance(body, dict) and body.keys() >= {"type", "payload"}
@@ -83,6 +89,8 @@ def translate(request: Request) -> list[Event]:
     if not isinstance(kind, str) or kind not in _KINDS:
         (kind, message["type"]) = ("track", kind)
     event, rest = _event(kind, payload)
+    if address := _header(request, _ADDRESS_HEADER):
+        event.setdefault("ip", address)
     unmapped = {name: value for name, value in (message | rest).items() if value is not None}
     return [{**event, "site_id": site_id, **({UNMAPPED: unmapped} if unmapped else {})}]
 
@@ -130,8 +138,8 @@ def _event(kind: str, payload: Members) -> tuple[Event, Members]:
 def _read_name(event: Event, name: Any, properties: Members) -> None:
     event["type"] = _TYPES.get(str(name), event["type"])
     if event["type"] == "pageview":
-        # OpenPanel, too, reads both names of the path.
-        event.setdefault("url", properties.get("path"))
+        for member, field in _PAGE.items():
+            event.setdefault(field, properties.get(member))
     elif event["type"] == "custom_event":
         event["event_name"] = name
 

@@ -6,7 +6,7 @@ is one event, a list of them, or `{"api_key", "batch": [...]}`. Sources: https:/
 
 Only the status 200 counts as success. The configuration that browsers request enables what needs
 no program of PostHog's servers: autocapture, but neither session recordings, nor surveys, nor
-heatmaps. Recordings that are sent all the same are accepted and not stored.
+heatmaps. Recordings, logs and metrics that are sent all the same are accepted and not stored.
 """
 
 from typing import Any
@@ -31,12 +31,24 @@ from producer_api.events.dialects.model import (
     accepted_or_error,
     json_reply,
     no_events,
+    script_error,
 )
 from producer_api.events.dialects.posthog_events import events_of
 from producer_api.events.dialects.values import iso_time
 from producer_api.events.request import Request
 
 _OK = json_reply({"status": 1})
+#: What the site configures in PostHog, of which there is nothing: a list with a name.
+_LISTS = {
+    "/api/surveys": "surveys",
+    "/api/early_access_features": "earlyAccessFeatures",
+    "/api/product_tours": "product_tours",
+    "/api/web_experiments": "experiments",
+}
+_NO_SCRIPT = (
+    "headrace does not serve PostHog's programs. Install the package posthog-js, or "
+    "serve a copy of this file at this path"
+)
 _CONFIG = {
     "supportedCompression": ["gzip", "gzip-js"],
     "hasFeatureFlags": False,
@@ -69,7 +81,7 @@ def translate(request: Request) -> list[Event]:
     batch = as_object(body) if not isinstance(body, list) else {"batch": body}
     site_id = batch.get("api_key") or batch.get("token") or request.parameters.get("token")
     sent = batch_of(batch.get("batch")) if "batch" in batch else [batch]
-    sent_at = batch.pop("sent_at", None) or _query_time(request)
+    sent_at = batch.pop("sent_at", None) or batch.pop("sentAt", None) or _query_time(request)
     if batch.get("historical_migration"):
         sent_at = None  # the events are old, and their times exact
     return [event for one in sent for event in events_of(one, site_id, sent_at)]
@@ -125,12 +137,29 @@ def respond_definitions(_: Request, __: Outcome) -> Reply:
     return json_reply({"flags": [], "group_type_mapping": {}, "cohorts": {}})
 
 
-def respond_recording(_: Request, __: Outcome) -> Reply:
-    """Return that a part of a session recording was accepted, which is not stored."""
+def respond_unstored(_: Request, __: Outcome) -> Reply:
+    """Return that a part of a session recording, logs or metrics were accepted."""
     return _OK
 
 
+def respond_list(request: Request, _: Outcome) -> Reply:
+    """Return an empty list of what a site configures in PostHog."""
+    return json_reply({_LISTS[request.path]: []})
+
+
+def respond_script(_: Request, __: Outcome) -> Reply:
+    """Return the error that this program is not served."""
+    return script_error(_NO_SCRIPT)
+
+
+def is_of_posthog(request: Request) -> bool:
+    """Return True if a request for feature flags is not one of Mixpanel."""
+    return "mp_lib" not in request.parameters
+
+
 _EVENTS = ("/e", "/i/v0/e", "/capture", "/i/v0/ai/batch")
+_UNSTORED = ("/s", "/i/v0/s", "/i/v1/logs", "/i/v1/metrics")
+_SCRIPTS = ("/static/{name}", "/static/{version}/{name}")
 _DEFINITIONS = ("/flags/definitions", "/api/feature_flag/local_evaluation")
 _BOTH = ("GET", "POST")
 
@@ -140,8 +169,11 @@ POSTHOG = Dialect(
     (
         *(Endpoint(path, translate, respond, _BOTH) for path in _EVENTS),
         Endpoint("/batch", translate, respond, matches=is_posthog_batch),
-        *(Endpoint(path, no_events, respond_recording) for path in ("/s", "/i/v0/s")),
-        *(Endpoint(path, no_events, respond_flags, _BOTH) for path in ("/flags", "/decide")),
+        *(Endpoint(path, no_events, respond_unstored) for path in _UNSTORED),
+        Endpoint("/flags", no_events, respond_flags, _BOTH, is_of_posthog),
+        Endpoint("/decide", no_events, respond_flags, _BOTH),
+        *(Endpoint(path, no_events, respond_list, ("GET",)) for path in _LISTS),
+        *(Endpoint(path, no_events, respond_script, ("GET",)) for path in _SCRIPTS),
         *(Endpoint(path, no_events, respond_definitions, ("GET",)) for path in _DEFINITIONS),
         Endpoint("/array/{key}/config", no_events, respond_config, ("GET",)),
         Endpoint("/array/{key}/config.js", no_events, respond_config_script, ("GET",)),

@@ -20,8 +20,9 @@ from producer_api.events.dialects.members import (
     unmapped,
     without_nulls,
 )
-from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.model import AGE, Event
 from producer_api.events.dialects.posthog_exceptions import error_of
+from producer_api.events.dialects.posthog_identities import identities
 from producer_api.events.dialects.values import iso_time
 from producer_api.events.fields import UTM
 
@@ -34,6 +35,7 @@ _TYPES = {
     "$copy_autocapture": "copy",
     "$identify": "identify",
     "$set": "identify",
+    "$set_once": "identify",
     "$create_alias": "identify",
     "$merge_dangerously": "identify",
 }
@@ -67,9 +69,11 @@ _OF_THE_EVENT = frozenset(
         *("$el_text", "$event_type", "$elements", "$elements_chain", "$external_click_url"),
         *("$selected_content", "$copy_type"),
         *("$feature_flag", "$feature_flag_response", "$survey_id", "$survey_response"),
-        *("$group_type", "$group_key", "$group_set"),
+        *("$group_type", "$group_key", "$group_set", "$groups"),
     }
 )
+#: Prefixes of the same: of calls of language models, and of responses to the questions of a survey.
+_OF_THE_EVENT_BY_PREFIX = ("$ai_", "$survey_")
 #: Names without a dollar sign that the client adds, with the campaign of an earlier visit.
 _OF_THE_BROWSER = CLICK_IDS | {
     *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "utm_id"),
@@ -77,6 +81,8 @@ _OF_THE_BROWSER = CLICK_IDS | {
 }
 _NOTHING: frozenset[str] = frozenset()
 _DIRECT = "$direct"
+_TRAITS = ("$set", "$set_once")
+_TIMES = ("timestamp", "sent_at", AGE)
 #: The share of the page that was scrolled is 1 at most, or little more.
 _MAX_SCROLL = 100
 
@@ -85,13 +91,15 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     """Return what one event of a request means."""
     outer = as_object(sent)
     properties = as_object(outer.pop("properties", None))
-    own_site = _first(outer, "api_key", "token")
+    own_site = next(iter(pop_members(outer, ("api_key", "token")).values()), None)
     token = properties.pop("token", None)
     outer.pop("type", None)  # "capture", of old server clients
+    if isinstance(context := outer.get("context"), dict):  # of the same
+        properties.setdefault("$ip", context.pop("ip", None))
     name = str(outer.pop("event", ""))
     event = {
         "site_id": site_id or own_site or token,
-        **_identities(name, outer, properties),
+        **identities(name, outer, properties),
         **_times(outer, properties, sent_at),
         **_page(name, properties),
     }
@@ -103,45 +111,12 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     return [leave, event] if leave else [event]
 
 
-def _first(members: dict[str, Any], *names: str) -> Any:
-    return next(iter(pop_members(members, names).values()), None)
-
-
-def _identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Event:
-    """Return the ids of the event, the visitor and the user.
-
-    A browser sends `$device_id`. An id from a server belongs to a user, unless its events have no
-    person. Without cookies, the server has to make the ids.
-    """
-    inner = properties.pop("distinct_id", None)
-    distinct_id = outer.pop("distinct_id", None) or inner
-    own_id = properties.pop("$insert_id", None)
-    event: Event = {"event_id": outer.pop("uuid", None) or own_id}
-    user_id = properties.pop("$user_id", None)
-    if properties.get("$cookieless_mode"):
-        return {**event, "user_id": user_id}
-    device_id = properties.pop("$device_id", None)
-    is_user = properties.get("$is_identified")
-    if not isinstance(is_user, bool):
-        is_user = (
-            distinct_id != device_id and properties.get("$process_person_profile") is not False
-        )
-    if name == "$create_alias":
-        user_id = properties.pop("alias", None)
-    elif is_user or name == "$identify":
-        user_id = user_id or distinct_id
-    visitor_id = device_id or distinct_id
-    if properties.get("$anon_distinct_id") == visitor_id:
-        properties.pop("$anon_distinct_id", None)
-    return {**event, "visitor_id": visitor_id, "user_id": user_id}
-
-
 def _times(outer: dict[str, Any], properties: dict[str, Any], sent_at: Any) -> Event:
     time = iso_time(properties.pop("$time", None), SECOND)
     timestamp = outer.pop("timestamp", None) or properties.pop("timestamp", None) or time
     offset = outer.get("offset")
     if timestamp is None and isinstance(offset, int):  # milliseconds between event and request
-        return {"timestamp": iso_time(0, SECOND), "sent_at": iso_time(offset / 1000, SECOND)}
+        return {AGE: outer.pop("offset")}
     corrects = not properties.get("$ignore_sent_at")
     return {"timestamp": timestamp, "sent_at": sent_at if corrects else None}
 
@@ -171,6 +146,10 @@ def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Ev
     kind = _TYPES.get(name, "custom_event")
     is_browser = properties.get("$lib") == "web"
     own = _pop_own(properties, is_browser)
+    if kind == "identify":
+        own |= _traits(properties, is_browser) | _traits(outer, is_browser)
+    elif not is_browser:
+        own |= pop_members(outer, _TRAITS) | pop_members(properties, _TRAITS)
     event: Event = {"type": kind, "properties": own}
     if name == "$autocapture":
         event["type"] = _type_of_interaction(own)
@@ -184,8 +163,6 @@ def _content(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> Ev
         event |= error_of(properties)
     elif kind == "web_vitals":
         event["vitals"] = _vitals(properties)
-    elif kind == "identify":
-        own |= _traits(properties, is_browser) | _traits(outer, is_browser)
     elif not name.startswith("$"):
         event |= payment_of(name, own)
     return event
@@ -203,7 +180,11 @@ def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     names = [
         name
         for name in members
-        if (name in _OF_THE_EVENT if name[:1] == "$" else name not in of_client)
+        if (
+            name in _OF_THE_EVENT or name.startswith(_OF_THE_EVENT_BY_PREFIX)
+            if name[:1] == "$"
+            else name not in of_client
+        )
     ]
     return pop_members(members, names)
 
@@ -238,10 +219,10 @@ def _leave(event: Event, properties: dict[str, Any]) -> Event | None:
     del properties["$prev_pageview_duration"]
     path = properties.pop("$prev_pageview_pathname", None)
     scroll = properties.pop("$prev_pageview_max_scroll_percentage", None)
-    ids = ("site_id", "visitor_id", "user_id", "session_id", "timestamp", "sent_at", "user_agent")
+    ids = ("site_id", "visitor_id", "user_id", "session_id", "user_agent", *_TIMES)
     left = event
     if event["type"] == "pageview":
-        left = {name: event.get(name) for name in (*ids, "ip", "language", "screen")}
+        left = {name: event[name] for name in (*ids, "ip", "language", "screen") if name in event}
         left |= {"type": "pageleave", "properties": {}}
         if event["event_id"] is not None:
             left["event_id"] = f"{event['event_id']}:leave"

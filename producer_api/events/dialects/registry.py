@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from producer_api.events.dialects.amplitude import AMPLITUDE
@@ -38,6 +39,7 @@ DIALECTS: tuple[Dialect, ...] = (
     AMPLITUDE,
 )
 
+_CACHED_PATHS = 256
 _VARIABLE = re.compile(r"\\\{\w+\\\}")
 
 
@@ -75,8 +77,14 @@ class Routes:
                 else:
                     self._exact[endpoint.path].append(route)
 
+        #: Few paths are requested often.
+        self._cached = lru_cache(maxsize=_CACHED_PATHS)(self._at)
+
     def at(self, path: str) -> Sequence[Route]:
         """Return the endpoints of a canonical path, in the order of the table."""
+        return self._cached(path)
+
+    def _at(self, path: str) -> Sequence[Route]:
         if path in self._exact:
             return self._exact[path]
         return [route for pattern, route in self._patterns if pattern.fullmatch(path)]

@@ -82,6 +82,7 @@ RUDDERSTACK = Dialect(
         *(Endpoint(path, translate, respond, matches=is_rudderstack) for path in segment.PATHS),
         Endpoint("/beacon/v1/batch", translate, respond),
         Endpoint("/pixel/v1/{kind}", segment.translate_pixel, segment.respond_pixel, ("GET",)),
-        Endpoint("/sourceConfig", no_events, _respond_configuration, ("GET",)),
+        # By HEAD the client detects blockers of advertisements.
+        Endpoint("/sourceConfig", no_events, _respond_configuration, ("GET", "HEAD")),
     ),
 )

@@ -47,6 +47,8 @@ _TYPES = {
 }
 _SAME_TYPES = ("pageview", "custom_event", "error", "button_click", "copy", "form_submit")
 _ERROR_FIELDS = {"error_name": "error_name", "message": "error_message", "stack": "error_stack"}
+#: The referrer of a page that has none, of the first versions of `@rybbit/js`.
+_DIRECT = "direct"
 _SCREEN = {"screenWidth": "width", "screenHeight": "height"}
 _VITALS = ("lcp", "cls", "inp", "fcp", "ttfb")
 #: What a site chooses in Rybbit's settings: everything that headrace has a type for.
@@ -97,6 +99,8 @@ def identify(request: Request) -> list[Event]:
 def _common(rest: Members) -> Event:
     """Move the members that need no translation from `rest` to a new event."""
     event = {field: rest.pop(name) or None for name, field in _FIELDS.items() if name in rest}
+    if event.get("referrer") == _DIRECT:
+        event["referrer"] = None
     event["site_id"] = rest.pop("site_id", None)
     # Keys of Rybbit are secret, and must not be stored.
     key = str(rest.pop("api_key", ""))

@@ -25,6 +25,7 @@ from producer_api.events.dialects.model import (
     accepted_or_error,
     json_reply,
     no_events,
+    script_error,
 )
 from producer_api.events.dialects.segment_schema import event_of
 from producer_api.events.rejection import Rejected
@@ -39,6 +40,10 @@ _KINDS = {
 PATHS = tuple(f"/v1/{name}" for name in (*_KINDS, "b", "batch", "import"))
 #: Members of a batch that are those of each of its messages, unless these have their own.
 _SHARED = ("sentAt", "integrations")
+_NO_SCRIPT = (
+    "headrace does not serve Segment's programs. Install the package @segment/analytics-next, or "
+    "serve a copy of this file at this path"
+)
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _BASIC = "basic "
 #: The parameters of the query with a write key; Jitsu's is in lower case.
@@ -154,6 +159,10 @@ def _respond_settings(request: Request, _: Outcome) -> Reply:
     )
 
 
+def _respond_script(_: Request, __: Outcome) -> Reply:
+    return script_error(_NO_SCRIPT)
+
+
 SEGMENT = Dialect(
     "segment",
     "Segment",
@@ -161,6 +170,7 @@ SEGMENT = Dialect(
         *(Endpoint(path, translate, respond) for path in PATHS),
         Endpoint("/v1/pixel/{kind}", translate_pixel, respond_pixel, ("GET",)),
         Endpoint("/v1/projects/{key}/settings", no_events, _respond_settings, ("GET",)),
+        Endpoint("/analytics.js/v1/{key}/{name}", no_events, _respond_script, ("GET",)),
         # Measurements of the client about itself, which the settings turn off.
         Endpoint("/v1/m", no_events, respond),
     ),

@@ -6,6 +6,7 @@ goes to `properties` if the site said it, and to `extra` if the client said it.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 from producer_api.events.dialects.fitting import UNMAPPED, hashed_id
@@ -37,7 +38,8 @@ def event_of(message: Members, kind: str) -> Event:
     event = {
         # An empty id is none: it would make all events one.
         "event_id": rest.pop("messageId", None) or None,
-        "timestamp": rest.pop("originalTimestamp", None) or rest.pop("timestamp", None),
+        # RudderStack's clients write their clock to the other, also if the site says a time.
+        "timestamp": rest.pop("timestamp", None) or rest.pop("originalTimestamp", None),
         "sent_at": rest.pop("sentAt", None),
         "session_id": _session_id(context, rest),
         "visitor_id": rest.pop("anonymousId", None),
@@ -64,13 +66,14 @@ def _session_id(context: Members, rest: Members) -> Any:
 def _read_page(rest: Members, context: Members) -> Event:
     """Read a page view. The properties of the call override `context.page`."""
     said = _object(context.get("page"))
-    page = _page(context)
+    properties = _object(rest.pop("properties", None))
+    own = _without_empty(_take(properties, _PAGE))
+    page = {**_page(context), **own}
+    if "url" in own:
+        page.pop("hostname", None)
     properties = {
-        name: value
-        for name, value in _object(rest.pop("properties", None)).items()
-        if name not in said or said[name] != value
+        name: value for name, value in properties.items() if name not in said or said[name] != value
     }
-    page |= _without_empty(_take(properties, _PAGE))
     for name in _REPEATED:
         if str(properties.get(name, "")) in f"{page.get('url')} {page.get('referrer')}":
             properties.pop(name, None)
@@ -98,6 +101,7 @@ def _read_track(rest: Members, context: Members) -> Event:
     known = str(name).lower().replace("_", " ")
     if known in _ORDERS:
         amounts = [properties[name] for name in _AMOUNTS if properties.get(name) is not None]
+        amounts.sort(key=_is_no_number)  # "29,90" has another meaning in each country
         event |= {"type": "payment", "amount": next(iter(amounts), None)}
     elif known not in _UNPAID and _is_positive(properties.get("revenue")):
         event |= {"type": "payment", "amount": properties["revenue"]}
@@ -194,6 +198,13 @@ def _without_empty(members: Members) -> Members:
 def _non_empty(members: Mapping[str, Any]) -> Members:
     """Return the members that say something."""
     return {name: value for name, value in members.items() if value not in (None, "", {}, [])}
+
+
+def _is_no_number(value: Any) -> bool:
+    try:
+        return not isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return True
 
 
 def _is_positive(value: Any) -> bool:

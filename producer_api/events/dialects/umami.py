@@ -175,6 +175,7 @@ UMAMI = Dialect(
     (
         Endpoint("/api/send", translate, respond),
         Endpoint("/api/batch", translate_batch, respond_to_batch),
-        Endpoint("/api/heartbeat", no_events, _respond_to_heartbeat, methods=("GET",)),
+        # Earlier clients for Python post.
+        Endpoint("/api/heartbeat", no_events, _respond_to_heartbeat, methods=("GET", "POST")),
     ),
 )

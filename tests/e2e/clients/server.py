@@ -33,6 +33,7 @@ class Server:
         self.url = ""
         self._api = create_app(Settings(api=ApiSettings(sites="open")), connection=self.kafka)
         self._failures = 0
+        self._in_progress = 0
 
     def fail(self, times: int) -> None:
         """Respond with 503 to the next POST requests."""
@@ -59,9 +60,11 @@ class Server:
                 self.exchanges.append(exchange)
             await send(message)
 
+        self._in_progress += 1
         try:
             await self._api(scope, receive, record)
         finally:
+            self._in_progress -= 1
             self._api.intake.is_draining = False
 
     def events(self) -> list[RawEvent]:
@@ -69,10 +72,13 @@ class Server:
         return [codec.decode(record.value, RawEvent) for record in self.kafka.stored]
 
     def wait_for(self, count: int) -> list[RawEvent]:
-        """Return the events when there are at least so many; no two have the same id."""
+        """Return the events when there are at least so many; no two have the same id.
+
+        Also wait for the responses: an event is in Kafka before its response is sent.
+        """
 
         def enough() -> bool:
-            return len(self.kafka.stored) >= count
+            return len(self.kafka.stored) >= count and not self._in_progress
 
         eventually(enough, within_seconds=_SECONDS, what=f"{count} events are stored")
         events = self.events()

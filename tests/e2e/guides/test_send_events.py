@@ -108,7 +108,11 @@ def test_a_page_sends_events_again_that_were_not_accepted(
     chrome.refresh()
 
     _until_sent(stack, session, ["button_click", "pageview", "pageview"])
-    assert chrome.execute_script("return localStorage.queue") is None
+    eventually(
+        lambda: chrome.execute_script("return localStorage.queue") is None,
+        within_seconds=60,
+        what="the queue is empty",
+    )
 
 
 def _opens(chrome: Chrome, url: str) -> bool:

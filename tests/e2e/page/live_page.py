@@ -9,9 +9,7 @@ from urllib.parse import quote
 import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
-from typer.testing import CliRunner
 
-from headrace.cli.main import app
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
@@ -52,16 +50,14 @@ class LivePage:
 
     def token(self, *options: str) -> str:
         """Return a new token."""
-        argv = ["tokens", "create", "--data-dir", str(self.stack.data_dir), *options]
-        return self._headrace(*argv).split()[-1]
+        return self.stack.headrace("tokens", "create", *options).split()[-1]
 
     def revoke(self, site_id: str) -> None:
         """Revoke the token of this site."""
-        data_dir = ["--data-dir", str(self.stack.data_dir)]
-        listed = self._headrace("tokens", "list", *data_dir)
+        listed = self.stack.headrace("tokens", "list")
         (line,) = (line for line in listed.splitlines() if site_id in line.split())
         (token_id,) = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", line)
-        self._headrace("tokens", "revoke", token_id, *data_dir)
+        self.stack.headrace("tokens", "revoke", token_id)
 
     def enter(self, token: str) -> None:
         """Type a token into the focused field, and press Enter."""
@@ -69,13 +65,6 @@ class LivePage:
         assert (field.get_attribute("id"), field.accessible_name) == ("token", "Token")
         field.clear()
         field.send_keys(token, Keys.ENTER)
-
-    @staticmethod
-    def _headrace(*argv: str) -> str:
-        # In this process: a new one imports for a second.
-        result = CliRunner().invoke(app, argv)
-        assert result.exit_code == 0, result.output
-        return result.stdout
 
     def set_screen(
         self, size: tuple[int, int] = DESKTOP, theme: str = "light", motion: str = ""

@@ -37,10 +37,15 @@ def test_the_snippet_sends_page_views_of_one_session(page: LivePage, tmp_path: P
             within_seconds=30,
             what="both page views are in one session",
         )
-        (event, _) = page.stack.rows(
-            "SELECT title, referrer FROM events WHERE site_id = 'snippet'"
-            " AND type = 'pageview' ORDER BY path"
+        events = eventually(
+            lambda: page.stack.rows(
+                "SELECT title, referrer FROM events WHERE site_id = 'snippet'"
+                " AND type = 'pageview' AND path = '/pricing.html'"
+            ),
+            within_seconds=30,
+            what="the first page view is stored",
         )
 
     assert rows == [{"pageviews": 2, "entry_path": "/pricing.html", "exit_path": "/buy.html"}]
+    (event,) = events
     assert event == {"title": "Prices", "referrer": f"{url}/pricing.html"}

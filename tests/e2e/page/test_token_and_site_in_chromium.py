@@ -44,7 +44,7 @@ def test_the_token_field_opens_the_site_of_the_address(page: LivePage) -> None:
     page.enter(page.address)
     _until(page, "#state", "Live")
     assert page.chrome.current_url == f"{page.stack.url}/?site=fields&a=%2F"
-    assert page.text("#visitors") == "1"
+    _until(page, "#visitors", "1")
     _expect_rejections(page, "401")
 
 

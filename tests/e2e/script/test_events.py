@@ -136,7 +136,9 @@ def test_events_take_the_fast_path_of_the_server(chrome: Chrome, pages: Pages) -
     chrome.execute_script("headrace('identify', 'u-1', {plan: 'pro'}); headrace('signup')")
     chrome.get("about:blank")
     chrome.get(f"{pages.url}/next")
-    pages.wait_for("web_vitals")
+    types = ("pageview", "pageleave", "custom_event", "button_click", "identify", "error")
+    for event_type in (*types, "web_vitals"):
+        pages.wait_for(event_type)
 
     context = EventContext(now_us, lambda: str(uuid_utils.uuid7()), ImportSites((), now_us))
     slow = [
@@ -145,10 +147,7 @@ def test_events_take_the_fast_path_of_the_server(chrome: Chrome, pages: Pages) -
         if read_fast(json.dumps(event).encode(), context, NO_CLIENT) is None
     ]
     assert slow == []
-    assert {event["type"] for event in pages.events} == {
-        *("pageview", "pageleave", "custom_event", "button_click", "identify"),
-        *("error", "web_vitals"),
-    }
+    assert {event["type"] for event in pages.events} == {*types, "web_vitals"}
 
 
 def test_what_the_full_script_adds(chrome: Chrome, pages: Pages) -> None:
@@ -307,11 +306,11 @@ def test_errors_are_limited(chrome: Chrome, pages: Pages) -> None:
     chrome.get(pages.url)
     chrome.execute_script("for (let n = 0; n < 9; n += 1) fail('same'); headrace('first')")
     pages.wait_for("custom_event")
-    assert len(pages.of_type("error")) == 5
+    assert len(pages.wait_for("error", 5)) == 5
     chrome.execute_script("for (let n = 0; n < 200; n += 1) fail(`${n}`); headrace('second')")
 
     pages.wait_for("custom_event", 2)
-    assert len(pages.of_type("error")) == 100
+    assert len(pages.wait_for("error", 100)) == 100
 
 
 def test_the_script_works_under_a_strict_policy(chrome: Chrome, pages: Pages) -> None:

@@ -100,7 +100,8 @@ def test_fragments_are_views_by_option(
     assert len(found) == views
     if views > 1:
         assert [view["path"] for view in found] == ["/#/", "/#/cart", "/#/pay"]
-        assert [leave["path"] for leave in pages.of_type("pageleave")] == ["/#/", "/#/cart"]
+        leaves = pages.wait_for("pageleave", 2)
+        assert [leave["path"] for leave in leaves] == ["/#/", "/#/cart"]
 
 
 def test_a_page_that_the_browser_restores_is_a_view(chrome: Chrome, pages: Pages) -> None:

@@ -41,6 +41,21 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def shared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the data directory of a broker that several tests use."""
+    path = tmp_path_factory.mktemp("running")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def running(shared_directory: Path) -> Iterator[LocalKafka]:
+    """Yield this broker."""
+    with LocalKafka(shared_directory) as broker:
+        yield broker
+
+
 async def test_a_record_is_written_and_read(kafka: str) -> None:
     """By an ordinary client, in the broker that all tests share."""
     topic = f"infra-{uuid4().hex}"
@@ -96,14 +111,13 @@ async def test_the_broker_dies_with_a_killed_parent_and_loses_nothing(directory:
         assert await read(broker.bootstrap, "kept") == b"before the kill"
 
 
-def test_it_is_small_and_listens_on_loopback_only(directory: Path) -> None:
+def test_it_is_small_and_listens_on_loopback_only(running: LocalKafka) -> None:
     """Measured: 210 MB fresh, 290 MB after a million records; 512 MB is the limit."""
-    with LocalKafka(directory) as broker:
-        jvm = psutil.Process(broker.process.pid)
-        listening = [c for c in jvm.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    jvm = psutil.Process(running.process.pid)
+    listening = [c for c in jvm.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
 
-        assert {str(c.laddr[0]).removeprefix("::ffff:") for c in listening} == {LOOPBACK}
-        assert jvm.memory_info().rss < 400 * 2**20
+    assert {str(c.laddr[0]).removeprefix("::ffff:") for c in listening} == {LOOPBACK}
+    assert jvm.memory_info().rss < 400 * 2**20
 
 
 def test_the_owner_of_a_port_in_use_is_named(directory: Path) -> None:
@@ -117,15 +131,13 @@ def test_the_owner_of_a_port_in_use_is_named(directory: Path) -> None:
     assert not list((directory / "run").glob("kafka.[ap]*"))
 
 
-def test_a_directory_has_one_broker(directory: Path) -> None:
+def test_a_directory_has_one_broker(running: LocalKafka, shared_directory: Path) -> None:
     """A second one fails; the first one continues."""
-    first = LocalKafka(directory)
-    with first:
-        with pytest.raises(UserError, match="already runs the broker"), LocalKafka(directory):
-            pass
+    with pytest.raises(UserError, match="already runs the broker"), LocalKafka(shared_directory):
+        pass
 
-        assert first.process.poll() is None
-        assert find_address(directory) == first.bootstrap
+    assert running.process.poll() is None
+    assert find_address(shared_directory) == running.bootstrap
 
 
 def test_a_failed_start_is_explained(directory: Path) -> None:

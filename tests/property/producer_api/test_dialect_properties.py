@@ -198,7 +198,7 @@ def test_any_request_is_accepted_or_rejected(application: Application, request: 
     assert application.events_of(request) == application.events_of(request)
 
 
-COMPLETION = Completion(Sites(), LOOKUPS.visitor_of)
+COMPLETION = Completion(Sites(), LOOKUPS.visitor_of, lambda: NOW)
 
 
 @settings(max_examples=at_most(60))

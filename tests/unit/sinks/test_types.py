@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.sql.types import EARLIEST_MICROS, LATEST_MICROS, iso_utc
+from sinks.sql.conversion import iso_utc
+from sinks.sql.types import EARLIEST_MICROS, LATEST_MICROS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _micros = st.integers(EARLIEST_MICROS, LATEST_MICROS)

@@ -1,4 +1,9 @@
-from streams.engine.fetch_sizing import FetchSizing
+import asyncio
+
+import pytest
+
+from streams.engine import fetch_sizing
+from streams.engine.fetch_sizing import FetchDelay, FetchRate
 
 
 class Fetches:
@@ -6,45 +11,90 @@ class Fetches:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.sizing = FetchSizing(lambda: self.now)
+        self.rate = FetchRate(lambda: self.now)
 
-    def bring(self, records: int, seconds: float, *, is_behind: bool = False) -> float:
-        """Let a fetch return records after some time; return the pause before the next fetch."""
+    def bring(self, records: int, seconds: float) -> bool:
+        """Let a fetch return records after some time; return whether the next one is delayed."""
         self.now += seconds
-        return self.sizing.delay_after(records, is_behind=is_behind)
+        return self.rate.add(records)
+
+
+class Calls:
+    """A delay, and the calls of `pause` and `resume`."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.delay = FetchDelay(
+            lambda: self.names.append("pause"), lambda: self.names.append("resume")
+        )
 
 
 def test_rare_records_are_fetched_immediately() -> None:
     """Also while there are none."""
     fetches = Fetches()
 
-    assert [fetches.bring(records, 1) for records in (10, 0, 99)] == [0, 0, 0]
+    assert not any(fetches.bring(records, 1) for records in (10, 0, 49))
 
 
-def test_at_high_rates_fetches_wait_for_larger_batches() -> None:
-    """From 100 records/s on, single or in batches."""
+def test_at_high_rates_fetches_are_delayed() -> None:
+    """From 50 records/s on, single or in batches."""
     by_few, by_many = Fetches(), Fetches()
 
-    paused = [by_few.bring(6, 0.01) for _ in range(61)]
+    delayed = [by_few.bring(6, 0.01) for _ in range(61)]
 
-    assert paused[0] == 0
-    assert paused[-1] == by_many.bring(2_000, 1) > 0
-
-
-def test_a_backlog_is_fetched_without_a_pause() -> None:
-    """All records are there already."""
-    fetches = Fetches()
-
-    assert fetches.bring(2_000, 1, is_behind=True) == 0
-    assert fetches.bring(2_000, 0.1) > 0
+    assert not delayed[0]
+    assert delayed[-1]
+    assert by_many.bring(2_000, 1)
 
 
-def test_the_pauses_end_as_soon_as_the_rate_drops() -> None:
+def test_delays_end_as_soon_as_the_rate_drops() -> None:
     """So the last of many records is processed soon."""
     fetches = Fetches()
     fetches.bring(2_000, 1)
 
-    paused = [fetches.bring(10, 0.15) for _ in range(6)]
+    delayed = [fetches.bring(5, 0.15) for _ in range(6)]
 
-    assert paused[0] > 0
-    assert paused[-1] == 0
+    assert delayed[0]
+    assert not delayed[-1]
+
+
+async def test_a_delay_suspends_the_fetches_of_all_topics_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many topics begin it."""
+    monkeypatch.setattr(fetch_sizing, "_PERIOD_SECONDS", 0.0)
+    calls = Calls()
+
+    calls.delay.begin()
+    calls.delay.begin()
+    await calls.delay.wait()
+
+    assert calls.names == ["pause", "resume"]
+
+
+async def test_readers_take_the_records_of_a_fetch_before_their_partitions_are_paused() -> None:
+    """The consumer drops records of paused partitions."""
+    calls = Calls()
+    other = asyncio.get_running_loop().create_task(_note(calls.names, "other reader"))
+
+    calls.delay.begin()
+    await other
+    await asyncio.sleep(0)
+
+    assert calls.names == ["other reader", "pause"]
+    calls.delay.cancel()
+
+
+async def test_the_end_of_an_assignment_cancels_a_delay() -> None:
+    """Readers go on, and partitions stay as they are."""
+    calls = Calls()
+
+    calls.delay.begin()
+    calls.delay.cancel()
+    await calls.delay.wait()
+
+    assert calls.names == []
+
+
+async def _note(names: list[str], name: str) -> None:
+    names.append(name)

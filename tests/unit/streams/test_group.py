@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 
 from schemas.kafka_settings import KafkaSettings
-from streams.engine import group, group_offsets
+from streams.engine import fetch_sizing, group, group_offsets
 from streams.engine.group import GroupMember
 from tests.fixtures.waiting import eventually_async
 
@@ -77,6 +77,10 @@ class Consumer:
                 return found
             await asyncio.sleep(0)
 
+    def assignment(self) -> set[TopicPartition]:
+        """Return the assigned partitions."""
+        return set(self.positions)
+
     async def position(self, tp: TopicPartition) -> int:
         """Return the position."""
         return self.positions[tp]
@@ -133,6 +137,25 @@ class Worker:
         if self.failures:
             raise self.failures.pop()
         return self.starts
+
+
+class _Counting(Worker):
+    """Records how many batches it processes concurrently."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: list[TopicPartition] = []
+        self.repeated: list[TopicPartition] = []
+        self.most = 0
+
+    async def process(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
+        """Process a batch."""
+        self.repeated += [tp] if tp in self.running else []
+        self.running.append(tp)
+        self.most = max(self.most, len(self.running))
+        done = await super().process(tp, records)
+        self.running.remove(tp)
+        return done
 
 
 class _Slow(Worker):
@@ -332,6 +355,68 @@ async def test_a_batch_of_a_previous_assignment_does_not_commit(
         await consumer.assign(ONE)
 
         assert consumer.committed[ZERO] == 3
+
+
+async def test_partitions_are_processed_concurrently_up_to_a_limit(consumer: Consumer) -> None:
+    """Each has one batch in progress, because its batches must take effect in order."""
+    worker, partitions = _Counting(), [TopicPartition("events", number) for number in range(9)]
+    for tp in partitions * 2:
+        consumer.write(tp)
+    worker.may_go_on.clear()
+    async with running(worker):
+        await consumer.assign(*partitions)
+        await eventually_async(
+            lambda: len(worker.running) == group.CONCURRENT_BATCHES,
+            within_seconds=10,
+            what="the limit is reached",
+        )
+        for tp in partitions:
+            consumer.write(tp)
+        worker.may_go_on.set()
+        await eventually_async(lambda: len(worker.given) == 27, within_seconds=10, what="all read")
+
+    assert worker.most == group.CONCURRENT_BATCHES
+    assert not worker.repeated
+
+
+async def test_at_high_rates_all_partitions_are_paused_for_a_period(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those without records, whose fetch would hold up the others."""
+    monkeypatch.setattr(fetch_sizing, "_MIN_RATE", 0)
+    monkeypatch.setattr(fetch_sizing, "_MEASURE_SECONDS", 0.0)
+    worker = Worker()
+    async with running(worker):
+        await consumer.assign(ZERO, ONE)
+        consumer.write(ZERO)
+        await eventually_async(
+            lambda: consumer.paused == {ZERO, ONE}, within_seconds=10, what="both are paused"
+        )
+        consumer.write(ONE)
+
+        await _given(worker, (0, 0), (1, 0))
+
+
+async def test_a_delay_does_not_resume_a_stopped_partition(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The circuit breaker has stopped it until the next assignment."""
+    monkeypatch.setattr(fetch_sizing, "_MIN_RATE", 0)
+    monkeypatch.setattr(fetch_sizing, "_MEASURE_SECONDS", 0.0)
+    worker = Worker()
+    async with running(worker) as (member, _):
+        await consumer.assign(ZERO, ONE)
+        member.pause(ONE)
+        for number in range(2):
+            consumer.write(ONE)
+            consumer.write(ZERO)
+            await _given(worker, *((0, offset) for offset in range(number + 1)))
+        assert ONE in consumer.paused
+
+        await consumer.assign(ZERO, ONE)
+        await eventually_async(
+            lambda: (1, 1) in worker.given, within_seconds=10, what="it is read again"
+        )
 
 
 async def test_a_permanent_error_stops_the_member(consumer: Consumer) -> None:

@@ -73,6 +73,14 @@ def requests(file: Path) -> Iterator[Recorded]:
         yield Recorded(at, row["method"], row["path"], sent, content)
 
 
+def as_bytes(request: Recorded) -> bytes:
+    """Return a request as it is sent over a connection."""
+    lines = [f"{request.method} {request.path} HTTP/1.1", "host: headrace"]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    lines += [f"content-length: {len(request.body)}", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + request.body
+
+
 class Replay:
     """An application that recorded requests are sent to, at their own time."""
 

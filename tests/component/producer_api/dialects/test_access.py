@@ -71,6 +71,24 @@ def stored(kafka: FakeKafka) -> list[RawEvent]:
     return [codec.decode(record.value, RawEvent) for record in kafka.stored]
 
 
+async def test_each_event_of_a_batch_may_have_its_own_site_key(
+    client: httpx.AsyncClient, kafka: FakeKafka
+) -> None:
+    """The key of one event neither vouches for another, nor rejects it."""
+    sites = (KEY, _OTHER_KEY, "shop")
+    view = {"event": "$pageview", "distinct_id": "u", "properties": {"$current_url": _URL}}
+    batch = [{**view, "api_key": key} for key in sites]
+
+    response = await client.post("/batch/", json={"batch": batch})
+
+    assert response.status_code == 200, response.text
+    assert [(event.site_id, event.trust) for event in stored(kafka)] == [
+        ("shop", "key"),
+        ("blog", "key"),
+        ("shop", "open"),
+    ]
+
+
 async def test_a_site_key_stands_for_its_site(client: httpx.AsyncClient, kafka: FakeKafka) -> None:
     """The event is one of the back end, which may send payments."""
     response = await send(client, KEY, **{"$": {"amount": 5, "currency": "EUR"}})

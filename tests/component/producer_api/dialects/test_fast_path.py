@@ -1,6 +1,8 @@
-"""Events of Plausible on the fast path, compared with the same requests over ASGI."""
+"""Requests of dialects on the fast path, compared with the same requests over ASGI."""
 
 import json
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +14,19 @@ from schemas import codec
 from schemas.records import RawEvent
 from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import NOW, client_of, new_api
+from tests.component.producer_api.dialects.recordings import (
+    Recorded,
+    as_bytes,
+    label,
+    recordings,
+    requests,
+)
 from tests.component.producer_api.fake_kafka import FakeKafka
 from tests.component.producer_api.test_connections import connected
 from tests.component.producer_api.test_direct import AsgiOnly, WithFastPath, request
 
 VIEW = {"n": "pageview", "u": "https://shop.example/a", "d": "shop", "v": 36, "r": None}
-ONE_EVENT = [
+READ = [
     VIEW,
     {**VIEW, "p": {"plan": "pro"}, "$": {"amount": 5, "currency": "EUR"}},
     {**VIEW, "n": "engagement", "e": "long"},
@@ -25,8 +34,11 @@ ONE_EVENT = [
     {**VIEW, "d": "hrk_unknown"},
     {**VIEW, "p": {"half an emoji": "\ud83d"}},
     {**VIEW, "p": {"deep": [[[[[[[[[[1]]]]]]]]]]}},
+    {**VIEW, "d": "shop,blog"},
 ]
-OTHERS = [{**VIEW, "d": "shop,blog"}, {"n": "pageview"}]
+#: Of each recorded session.
+_REQUESTS = 8
+OTHERS = [{"n": "pageview"}]
 
 
 def raw(body: Any) -> bytes:
@@ -52,9 +64,9 @@ def stored(fake: FakeKafka) -> list[RawEvent]:
     return events
 
 
-@pytest.mark.parametrize("body", [*ONE_EVENT, *OTHERS])
+@pytest.mark.parametrize("body", [*READ, *OTHERS])
 async def test_the_fast_path_responds_as_asgi_does(api: Api, fake: FakeKafka, body: Any) -> None:
-    """Byte for byte; the same events are stored. Several events of a request go over ASGI."""
+    """Byte for byte; the same events are stored. Only what no dialect reads goes over ASGI."""
     app = WithFastPath(api)
     async with connected(app) as client, connected(AsgiOnly(api)) as other:
         await client.send(raw(body))
@@ -66,6 +78,47 @@ async def test_the_fast_path_responds_as_asgi_does(api: Api, fake: FakeKafka, bo
         assert response == await other.response()
     assert by_fast_path == stored(fake)
     assert app.requests == (body in OTHERS)
+
+
+def needs_asgi(sent: Recorded) -> bool:
+    """Return True for preflights and compressed bodies."""
+    return sent.method == "OPTIONS" or "content-encoding" in map(str.lower, sent.headers)
+
+
+@pytest.mark.parametrize("file", recordings(), ids=label)
+async def test_recorded_requests_take_the_fast_path(api: Api, fake: FakeKafka, file: Path) -> None:
+    """They get the same responses as over ASGI, byte for byte, and the same events are stored."""
+    app = WithFastPath(api)
+    sample = list(islice(requests(file), _REQUESTS))
+    async with connected(app) as client, connected(AsgiOnly(api)) as other:
+        for sent in sample:
+            client.writer.write(as_bytes(sent))
+            response = await client.response()
+            by_fast_path = stored(fake)
+            fake.stored.clear()
+            other.writer.write(as_bytes(sent))
+
+            assert response == await other.response()
+            assert by_fast_path == stored(fake)
+            fake.stored.clear()
+    assert app.requests == sum(map(needs_asgi, sample))
+
+
+async def test_other_spellings_of_a_target(api: Api) -> None:
+    """An encoded path, an absolute URL and another method go over ASGI, with equal responses."""
+    app = WithFastPath(api)
+    get = b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n"
+    fast = [get % path for path in (b"//matomo.php/", b"/count/shop?p=/a", b"/track?data=e30%3D")]
+    slow = [
+        get % path for path in (b"/%63ount?p=/a", b"http://h/count?p=/a", b"/batch", b"/docs/x")
+    ]
+    async with connected(app) as client, connected(AsgiOnly(api)) as other:
+        for sent in (*fast, *slow):
+            client.writer.write(sent)
+            other.writer.write(sent)
+
+            assert await client.response() == await other.response()
+    assert app.requests == len(slow)
 
 
 async def test_half_an_emoji_is_replaced(api: Api, fake: FakeKafka) -> None:
@@ -81,7 +134,7 @@ async def test_half_an_emoji_is_replaced(api: Api, fake: FakeKafka) -> None:
 async def test_responses_and_rejections_are_counted_once(api: Api) -> None:
     """Also those of a dialect."""
     async with connected(WithFastPath(api)) as client:
-        for body in (VIEW, ONE_EVENT[3]):
+        for body in (VIEW, READ[3]):
             await client.send(raw(body))
             await client.response()
 
@@ -95,12 +148,13 @@ async def test_responses_and_rejections_are_counted_once(api: Api) -> None:
         assert expected in text
 
 
-async def test_a_failed_event_is_to_be_sent_again(api: Api, fake: FakeKafka) -> None:
-    """As over ASGI."""
+@pytest.mark.parametrize("body", [VIEW, {**VIEW, "d": "shop,blog"}])
+async def test_a_failed_event_is_to_be_sent_again(api: Api, fake: FakeKafka, body: Any) -> None:
+    """As over ASGI, also if it is one of several."""
     fake.fails = True
     async with connected(WithFastPath(api)) as client, connected(AsgiOnly(api)) as other:
-        await client.send(raw(VIEW))
-        await other.send(raw(VIEW))
+        await client.send(raw(body))
+        await other.send(raw(body))
         response = await client.response()
 
         assert (b" 500 " in response, b"retry-after: 1" in response) == (True, True)

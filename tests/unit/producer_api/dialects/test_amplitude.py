@@ -1,6 +1,7 @@
 import gzip
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -9,9 +10,12 @@ from producer_api.events.dialects.amplitude import (
     is_amplitude_batch,
     respond,
     translate,
+    translate_form,
+    translate_groups,
+    translate_identifications,
 )
 from producer_api.events.dialects.fitting import UNMAPPED
-from producer_api.events.dialects.model import Event, Outcome
+from producer_api.events.dialects.model import Event, Outcome, Translate
 from tests.unit.producer_api.dialects.requests import ACCEPTED, NOTHING, REJECTED, post
 
 _URL = "https://shop.example/a?b=c"
@@ -81,6 +85,28 @@ def test_a_page_view_of_a_server() -> None:
 
     assert (event["hostname"], event["path"], event["ip"]) == ("shop.example", "/a", "203.0.113.7")
     assert event["properties"] == {"referrer": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "properties"),
+    [
+        ("View", {"[Amplitude] Page Location": _URL, "[Amplitude] Page Counter": 1}),
+        ("Page View", {"page_location": _URL, "page_path": "/a", "page_title": "A"}),
+    ],
+)
+def test_a_page_view_may_have_a_name_of_the_site(name: str, properties: dict[str, Any]) -> None:
+    """An option of the client for browsers; its first major version has other names, too."""
+    event = _event(name, properties, platform="Web")
+
+    assert (event["type"], event["event_name"], event["url"]) == ("pageview", name, _URL)
+    assert "properties" not in event
+
+
+def test_a_page_view_of_the_site_is_an_event() -> None:
+    """Only those that the client captures have its properties."""
+    event = _event("Page View", {"page": "/a"}, platform="Web")
+
+    assert (event["type"], event["properties"]) == ("custom_event", {"page": "/a"})
 
 
 def test_the_page_before_is_the_referrer() -> None:
@@ -216,6 +242,15 @@ def test_payments(properties: dict[str, Any], members: dict[str, Any], amount: A
     assert event["event_name"] == "revenue_amount"
 
 
+@pytest.mark.parametrize(
+    "members", [{"revenue": 0}, {"revenue": "0.0"}, {"price": 0, "quantity": 2}]
+)
+def test_a_revenue_of_zero_is_no_payment(members: dict[str, Any]) -> None:
+    """Some programs send it with every event."""
+    assert _event("a", **members)["type"] == "custom_event"
+    assert _event("refund", revenue=-5)["type"] == "payment"
+
+
 def test_the_time_of_upload_corrects_the_clock() -> None:
     """The client for Python does not send it."""
     body = {"api_key": "shop", "events": [{}], "client_upload_time": "2026-11-29T09:00:00Z"}
@@ -238,6 +273,74 @@ def test_wrong_types_are_events_all_the_same(value: Any) -> None:
     body = {"api_key": value, "events": [event, value, vitals, identify]}
 
     assert len(translate(post(json.dumps(body).encode()))) == 4
+
+
+def _of_form(translate: Translate, **parameters: str) -> list[Event]:
+    events = translate(post(urlencode({"api_key": "shop", **parameters}).encode()))
+    assert {event.pop("site_id") for event in events} == {"shop"}
+    return [{name: value for name, value in event.items() if value} for event in events]
+
+
+def test_the_first_http_api() -> None:
+    """A form with an event, or a list of them."""
+    one = {"event_type": "a", "user_id": "u1", "time": 1795943065758, "insert_id": "i1"}
+
+    [event] = _of_form(translate_form, event=json.dumps(one))
+    two = _of_form(translate_form, event=json.dumps([one, one]))
+
+    assert event == two[1]
+    assert event == {
+        "type": "custom_event",
+        "event_name": "a",
+        "visitor_id": "u1",
+        "user_id": "u1",
+        "event_id": "i1",
+        "timestamp": "2026-11-29T09:04:25.758000+00:00",
+    }
+
+
+def test_the_first_sdks() -> None:
+    """They shorten names, and the time of the upload corrects the clock."""
+    sent = [{"event_type": "a", "device_id": "d1", "timestamp": 1000, "uuid": "i1"}]
+    parameters = {"client": "shop", "e": json.dumps(sent), "v": "2", "upload_time": "2000"}
+
+    [event] = translate_form(post(urlencode(parameters).encode()))
+
+    assert event["site_id"] == "shop"
+    assert event["event_id"] == "i1"
+    assert event["timestamp"] == "1970-01-01T00:00:01+00:00"
+    assert event["sent_at"] == "1970-01-01T00:00:02+00:00"
+
+
+def test_the_identify_api() -> None:
+    """Members of the user that are no operations are traits."""
+    traits = {"plan": "pro", "$set": {"age": 25}}
+    sent = {"user_id": "u1", "device_id": "d1", "user_properties": traits}
+
+    [event] = _of_form(translate_identifications, identification=json.dumps(sent))
+
+    assert (event["type"], event["user_id"], event["visitor_id"]) == ("identify", "u1", "d1")
+    assert event["properties"] == {"plan": "pro", "age": 25}
+
+
+def test_the_group_identify_api() -> None:
+    """It is not about a visitor."""
+    sent = [{"group_type": "company", "group_value": "acme", "group_properties": {"seats": 3}}]
+
+    [event] = _of_form(translate_groups, identification=json.dumps(sent))
+
+    assert event == {
+        "type": "custom_event",
+        "event_name": "$groupidentify",
+        "properties": {"groups": {"company": "acme"}, "group_properties": {"seats": 3}},
+    }
+
+
+@pytest.mark.parametrize("translate", [translate_form, translate_identifications, translate_groups])
+@pytest.mark.parametrize("body", [b"", b"{}", b"event=[1]", b'{"identification":[[]]}'])
+def test_forms_without_events(translate: Translate, body: bytes) -> None:
+    """They have none, or those that are rejected."""
+    assert len(translate(post(body))) <= 1
 
 
 def test_batches_are_told_from_those_of_posthog() -> None:

@@ -4,12 +4,14 @@ import pytest
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
-from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.model import AGE, SITE_KEY, Event
 from producer_api.events.rejection import Rejected
 
 _KEY = "hrk_0123456789"
 _VIEW: Event = {"type": "pageview", "site_id": "shop"}
 _VISIT = "sd-visitor"
+#: 2026-12-01, in microseconds.
+_NOW = 1_796_083_200_000_000
 
 
 class _Sites:
@@ -20,7 +22,7 @@ class _Sites:
 
 
 def _complete(event: Event, client: Client) -> tuple[Event, Client]:
-    completion = Completion(_Sites(), lambda *_: "d-visitor")
+    completion = Completion(_Sites(), lambda *_: "d-visitor", lambda: _NOW)
     ([event], client) = completion.complete([event], client)
     return event, client
 
@@ -29,7 +31,7 @@ def test_the_key_of_a_site_stands_for_the_site() -> None:
     """It also vouches for the event."""
     event, client = _complete({**_VIEW, "site_id": _KEY}, Client())
 
-    assert (event["site_id"], client.key) == ("shop", _KEY)
+    assert (event["site_id"], event[SITE_KEY], client.key) == ("shop", _KEY, "")
 
 
 def test_an_unknown_key_is_rejected() -> None:
@@ -42,7 +44,7 @@ def test_a_key_may_be_one_of_a_site_that_is_not_loaded_yet() -> None:
     """So the client has to send the event again."""
     sites = _Sites()
     sites.is_loaded = False
-    completion = Completion(sites, lambda *_: None)
+    completion = Completion(sites, lambda *_: None, lambda: _NOW)
 
     assert completion.complete([{**_VIEW, "site_id": _KEY, "session_id": "s"}], Client())
     with pytest.raises(Rejected, match="not_ready"):
@@ -61,7 +63,7 @@ def test_a_key_may_be_one_of_a_site_that_is_not_loaded_yet() -> None:
 )
 def test_a_back_end_with_a_key_reports_addresses(ip: object, key: str, session: str) -> None:
     """An address that nobody vouches for is dropped, and an invalid one is not used."""
-    completion = Completion(_Sites(), lambda _site, _session, address, _user_agent: address)
+    completion = Completion(_Sites(), lambda _, __, address, ___: address, lambda: _NOW)
 
     (event,), _ = completion.complete([{**_VIEW, "ip": ip}], Client(key=key, address="192.0.2.1"))
 
@@ -117,3 +119,31 @@ def test_an_event_without_a_page_is_of_the_origin(event: Event, hostname: str | 
     completed, _ = _complete(event, Client(origin="https://shop.example"))
 
     assert completed.get("hostname") == hostname
+
+
+@pytest.mark.parametrize(
+    ("url", "completed"),
+    [
+        ("/pricing?x=1", "https://shop.example/pricing?x=1"),
+        ("//other.example/", "//other.example/"),
+        ("https://shop.example/", "https://shop.example/"),
+        (7, 7),
+    ],
+)
+def test_a_path_is_of_the_origin(url: object, completed: object) -> None:
+    """Sites with their own routes report these, such as to `screenView` of OpenPanel."""
+    event, _ = _complete({**_VIEW, "url": url}, Client(origin="https://shop.example"))
+
+    assert event["url"] == completed
+
+
+@pytest.mark.parametrize(
+    ("age", "timestamp"),
+    [(1500, "2026-11-30T23:59:58.500000+00:00"), (-1000, "2026-12-01T00:00:01+00:00")],
+)
+def test_an_event_has_the_time_of_its_request_less_its_age(age: float, timestamp: str) -> None:
+    """Also of a site with an import window, which keeps times as they are."""
+    event, _ = _complete({**_VIEW, AGE: age}, Client())
+
+    assert event["timestamp"] == timestamp
+    assert AGE not in event

@@ -218,6 +218,7 @@ def test_a_profile_identifies_a_user() -> None:
         time=1795943030000,
     )
 
+    event.pop("event_id")
     assert event == {
         "type": "identify",
         "visitor_id": "d1",
@@ -237,6 +238,42 @@ def test_a_charge_is_a_payment() -> None:
     assert (event["type"], event["amount"]) == ("payment", 29)
     assert event["timestamp"] == "2026-11-29T09:00:00"
     assert event["properties"] == charge
+
+
+def test_a_change_that_is_sent_again_counts_once() -> None:
+    """If it has the time of the call, as those of the client for Python have."""
+    charge = {"distinct_id": "u1", "append": {"$transactions": {"$amount": 29}}}
+
+    (first, again, other) = (_profile(**charge, time=time) for time in (1.25, 1.25, 1.5))
+
+    assert first["event_id"] == again["event_id"] != other["event_id"]
+    assert "event_id" not in _profile(**charge)
+
+
+@pytest.mark.parametrize(
+    ("name", "properties", "ids"),
+    [
+        ("$identify", {"$anon_id": "a1", "$identified_id": "u1"}, ("a1", "u1")),
+        ("$merge", {"$distinct_ids": ["a1", "u1"]}, (None, None)),
+    ],
+)
+def test_unions_of_ids_by_servers(
+    name: str, properties: dict[str, Any], ids: tuple[str | None, str | None]
+) -> None:
+    """Of two ids in a list, nobody says which is the user's."""
+    event = _event(name, **properties)
+
+    assert event["type"] == "identify"
+    assert (event.get("visitor_id"), event.get("user_id")) == ids
+    assert event.get("properties", properties) == properties
+
+
+def test_a_group_change_has_its_time() -> None:
+    """And no property of it."""
+    [event] = translate_groups(post({"$token": "shop", "$time": 1795943030, "$set": {"a": 1}}))
+
+    assert event["timestamp"] == "2026-11-29T09:03:50+00:00"
+    assert event["properties"] == {"$set": {"a": 1}}
 
 
 def test_a_group() -> None:
@@ -349,3 +386,25 @@ def test_the_client_for_python_gets_no_error_that_is_permanent() -> None:
 def test_recordings_are_accepted() -> None:
     """They are not stored."""
     assert respond_recording(post({}), NOTHING).status == 200
+
+
+def test_the_seconds_of_a_timed_event_are_a_property() -> None:
+    """The site calls `time_event` to measure them."""
+    event = _event("timed", **{"$duration": 1.5, "mp_lib": "web"})
+
+    assert event["properties"] == {"$duration": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("callback", "body"),
+    [
+        ("mixpanel._jsc['1234']", b"mixpanel._jsc['1234'](1);"),
+        ("mixpanel.one._jsc[1234]", b"mixpanel.one._jsc[1234](1);"),
+        ("alert(1)//", b"1"),
+    ],
+)
+def test_a_script_calls_the_function_of_the_request(callback: str, body: bytes) -> None:
+    """In browsers without CORS. Nothing else gets into the script."""
+    reply = respond(Request("GET", "/track", f"data=x&callback={quote(callback)}"), ACCEPTED)
+
+    assert reply.body == body

@@ -46,8 +46,20 @@ def test_a_screen_view_is_a_page_view() -> None:
 
 def test_the_path_of_a_screen_view_may_have_its_other_name() -> None:
     """OpenPanel reads both; of other events, it is a property like any other."""
-    assert _track("screen_view", path="/a")["url"] == "/a"
+    event = _track("screen_view", path="/a", title="A", referrer="https://news.example/")
+
+    assert (event["url"], event["title"], event["referrer"]) == ("/a", "A", "https://news.example/")
     assert "url" not in _track("upload", path="/a")
+
+
+def test_a_back_end_reports_the_client_of_its_visitor() -> None:
+    """In properties, or in a header as OpenPanel's API documents."""
+    [event] = translate(
+        post({"type": "track", "payload": {"name": "a"}}, **_ID, x_client_ip="203.0.113.7")
+    )
+
+    assert event["ip"] == "203.0.113.7"
+    assert _track("a", __userAgent="Mozilla/5.0")["user_agent"] == "Mozilla/5.0"
 
 
 def test_an_outgoing_link() -> None:

@@ -121,6 +121,7 @@ def test_the_title_of_other_events_is_a_property() -> None:
         ({"distinct_id": "u1", "$device_id": "d1"}, "d1", "u1"),
         ({"distinct_id": "b1", "$device_id": "d1", "$is_identified": False}, "d1", None),
         ({"distinct_id": "u1", "$device_id": "d1", "$user_id": "u2"}, "d1", "u2"),
+        ({"distinct_id": "after-reset", "$device_id": "d1", "$lib": "web"}, "d1", None),
         ({"distinct_id": "$posthog_cookieless", "$cookieless_mode": True}, None, None),
         ({}, None, None),
     ],
@@ -167,6 +168,62 @@ def test_an_alias_is_the_user() -> None:
     event = _event("$create_alias", distinct_id="a1", alias="u1")
 
     assert (event["type"], event["visitor_id"], event["user_id"]) == ("identify", "a1", "u1")
+
+
+@pytest.mark.parametrize("library", ["posthog-node", "posthog-php", "posthog-go"])
+def test_an_alias_of_most_servers_is_the_earlier_id(library: str) -> None:
+    """That of Python is the user, as in browsers."""
+    alias = {"distinct_id": "u1", "alias": "a1", "$lib": library}
+
+    event = _event("$create_alias", **alias)
+
+    assert (event["visitor_id"], event["user_id"]) == ("a1", "u1")
+    event = _event("$create_alias", distinct_id="a1", alias="u1", **{"$lib": "posthog-python"})
+    assert (event["visitor_id"], event["user_id"]) == ("a1", "u1")
+
+
+def test_traits_that_are_set_once_identify() -> None:
+    """`set_once` of servers is an event."""
+    [event] = _events({"event": "$set_once", "distinct_id": "u1", "$set_once": {"first": "x"}})
+
+    assert (event["type"], event["user_id"]) == ("identify", "u1")
+    assert event["properties"] == {"first": "x"}
+
+
+def test_traits_in_the_event_of_a_server_are_properties() -> None:
+    """They are not about the client."""
+    event = _event("signup", **{"$set": {"plan": "pro"}, "$set_once": {"a": 1}, "$lib": "x"})
+
+    assert event["properties"] == {"$set": {"plan": "pro"}, "$set_once": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    "properties", [{"$groups": {"company": "acme"}}, {"$ai_model": "m", "$ai_trace_id": "t"}]
+)
+def test_reserved_names_that_a_site_uses_are_properties(properties: dict[str, Any]) -> None:
+    """Such as groups, and what clients of language models measure."""
+    assert _event("$ai_generation", **properties)["properties"] == properties
+
+
+def test_a_group_is_no_visitor() -> None:
+    """Unless the event names one."""
+    group = {"$group_type": "company", "$group_key": "acme", "$group_set": {"seats": 3}}
+
+    event = _event("$groupidentify", distinct_id="$company_acme", **group)
+    of_user = _event("$groupidentify", distinct_id="u1", **group)
+
+    assert "visitor_id" not in event
+    assert "user_id" not in event
+    assert event["properties"] == group
+    assert of_user["user_id"] == "u1"
+
+
+def test_the_first_clients_of_servers() -> None:
+    """Addresses were in a context, and ids had another name."""
+    [event] = _events({"event": "a", "messageId": "m1", "context": {"ip": "203.0.113.7", "x": 1}})
+
+    assert (event["event_id"], event["ip"]) == ("m1", "203.0.113.7")
+    assert event[UNMAPPED] == {"context": {"x": 1}}
 
 
 def test_the_leave_of_a_page() -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from producer_api.events.dialects.model import Event, Outcome
+from producer_api.events.dialects.model import AGE, Event, Outcome
 from producer_api.events.dialects.posthog import (
     is_posthog_batch,
     respond,
@@ -16,7 +16,9 @@ from producer_api.events.dialects.posthog import (
     respond_config_script,
     respond_definitions,
     respond_flags,
-    respond_recording,
+    respond_list,
+    respond_script,
+    respond_unstored,
     translate,
 )
 from producer_api.events.request import Request
@@ -102,8 +104,8 @@ def test_an_offset_is_the_age_of_an_event() -> None:
     """As clients send it that keep events while they are offline."""
     [event] = _events({"event": "a", "offset": 2500})
 
-    assert event["timestamp"] == "1970-01-01T00:00:00+00:00"
-    assert event["sent_at"] == "1970-01-01T00:00:02.500000+00:00"
+    assert event[AGE] == 2500
+    assert "timestamp" not in event
 
 
 @pytest.mark.parametrize(
@@ -159,4 +161,28 @@ def test_feature_flags_and_recordings() -> None:
     """There are none."""
     assert json.loads(respond_flags(post({}), NOTHING).body)["flags"] == {}
     assert json.loads(respond_definitions(post({}), NOTHING).body)["flags"] == []
-    assert respond_recording(post({}), NOTHING).status == 200
+    assert respond_unstored(post({}), NOTHING).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/api/surveys", "surveys"),
+        ("/api/early_access_features", "earlyAccessFeatures"),
+        ("/api/product_tours", "product_tours"),
+        ("/api/web_experiments", "experiments"),
+    ],
+)
+def test_what_a_site_configures_in_posthog_is_empty(path: str, name: str) -> None:
+    """The client logs an error without the list."""
+    reply = respond_list(Request("GET", path, "token=shop"), NOTHING)
+
+    assert json.loads(reply.body) == {name: []}
+
+
+def test_a_program_that_is_not_served_logs_an_error() -> None:
+    """In the console of the page, which shows no body of a failed request."""
+    reply = respond_script(Request("GET", "/static/array.js"), NOTHING)
+
+    assert reply.status == 200
+    assert b'console.error("headrace does not serve' in reply.body

@@ -185,3 +185,9 @@ def test_replies() -> None:
     """The clients read the status at most."""
     assert json.loads(respond(_REQUEST, ACCEPTED).body) == {"success": True}
     assert respond(_REQUEST, REJECTED).status == 403
+
+
+def test_a_page_without_a_referrer_has_none() -> None:
+    """The first versions of the client say "direct"."""
+    assert "referrer" not in _event(referrer="direct")
+    assert _event(referrer="https://direct.example/")["referrer"] == "https://direct.example/"

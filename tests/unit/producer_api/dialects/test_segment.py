@@ -70,6 +70,16 @@ def test_the_site_is_the_write_key(
     assert "writeKey" not in json.dumps(event)
 
 
+def test_a_time_of_the_site_precedes_the_clock_of_the_client() -> None:
+    """Which RudderStack's client for Node.js sends with it."""
+    times = {"timestamp": "2026-03-01T10:00:00Z", "originalTimestamp": "2026-12-01T10:00:00Z"}
+
+    event = one({"type": "track", "event": "x", **times})
+
+    assert event["timestamp"] == times["timestamp"]
+    assert event[UNMAPPED] == {"originalTimestamp": times["originalTimestamp"]}
+
+
 def test_an_image_may_have_the_members_of_a_message() -> None:
     """One by one, or with some in base64."""
     data = base64.b64encode(b'{"event":"Opened"}').decode()
@@ -159,6 +169,7 @@ def test_an_unknown_type_is_a_custom_event() -> None:
         ("Order Completed", {"revenue": 29}, "payment", 29),
         ("Order Completed", {"revenue": 29, "total": 35}, "payment", 29),
         ("Order Completed", {"total": 35}, "payment", 35),
+        ("Order Completed", {"revenue": "29,90", "total": 35}, "payment", 35),
         ("order_completed", {"value": "35.5"}, "payment", "35.5"),
         ("Completed Order", {"revenue": 0}, "payment", 0),
         ("Order Completed", {}, "payment", None),
@@ -359,3 +370,18 @@ def test_jitsu_replaces_the_url_of_the_page_by_a_property_of_this_name() -> None
         "shop.example",
         "/pricing",
     )
+
+
+def test_jitsu_lets_the_site_say_the_url_of_a_page_view() -> None:
+    """It is the page then, also if another host serves it."""
+    properties = {"url": "https://shop.example/own", "path": "/own", "title": "Own"}
+    page = {**properties, "host": "app.shop.example"}
+    message = {"properties": properties, "context": {"page": page}}
+
+    (event,) = jitsu.translate(_request(message, "/api/s/page"))
+
+    assert {name: event.get(name) for name in (*properties, "hostname", "properties")} == {
+        **properties,
+        "hostname": None,
+        "properties": None,
+    }

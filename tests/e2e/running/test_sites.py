@@ -1,15 +1,12 @@
 """Registered sites in a running `headrace up`."""
 
 import json
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
@@ -17,12 +14,8 @@ pytestmark = pytest.mark.timeout(300)
 
 #: A change takes effect in every process within this time.
 _EFFECTIVE_SECONDS = 5
-_PAYMENT = {"type": "payment", "site_id": "shop", "session_id": "s", "amount": 5, "currency": "EUR"}
-
-
-def _headrace(stack: Stack, *arguments: str) -> list[str]:
-    argv = [sys.executable, "-m", "headrace", *arguments, "--data-dir", str(stack.data_dir)]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()
+_SITE = "registered"
+_PAYMENT = {"type": "payment", "site_id": _SITE, "session_id": "s", "amount": 5, "currency": "EUR"}
 
 
 def _send(stack: Stack, event: dict[str, Any], **headers: str) -> str:
@@ -44,33 +37,32 @@ def _until(stack: Stack, code: str, event: dict[str, Any], **headers: str) -> No
     )
 
 
-def test_a_site_gets_rules_and_a_key_while_it_runs(make_stack: MakeStack) -> None:
+def _rows(stack: Stack, table: str) -> list[dict[str, Any]]:
+    return stack.rows(f"SELECT * FROM {table} WHERE site_id = ?", [_SITE])  # noqa: S608
+
+
+def test_a_site_gets_rules_and_a_key_while_it_runs(stack: Stack) -> None:
     """Any site is accepted at first; rules, keys and their removal take effect within 5 s."""
-    stack = make_stack({})
     assert "Any site id is accepted" in stack.screen
     assert _send(stack, _PAYMENT) == "accepted"
 
-    _headrace(stack, "sites", "add", "shop", "--origin", "https://shop.example")
-    view = {"type": "pageview", "site_id": "shop", "session_id": "s"}
+    stack.headrace("sites", "add", _SITE, "--origin", "https://shop.example")
+    view = {"type": "pageview", "site_id": _SITE, "session_id": "s"}
     _until(stack, "origin_not_allowed", view, Origin="https://evil.example")
     assert _send(stack, view, Origin="https://shop.example") == "accepted"
 
-    key = _headrace(stack, "keys", "create", "--site", "shop")[-1]
+    key = stack.headrace("keys", "create", "--site", _SITE).split()[-1]
     _until(stack, "key_required", _PAYMENT, Origin="https://shop.example")
     assert _send(stack, _PAYMENT, Authorization=f"Bearer {key}") == "accepted"
     assert _send(stack, _PAYMENT, Authorization="Bearer hrk_wrong") == "bad_key"
     eventually(
-        lambda: (
-            {row["trust"] for row in stack.rows("SELECT trust FROM events")}
-            == {"open", "origin", "key"}
-        ),
+        lambda: {row["trust"] for row in _rows(stack, "events")} == {"open", "origin", "key"},
         within_seconds=30,
         what="the events are stored with their trust",
     )
-    assert stack.rows("SELECT site_id FROM sites") == [{"site_id": "shop"}]
+    assert len(_rows(stack, "sites")) == 1
 
-    _headrace(stack, "sites", "remove", "shop", "--yes")
-    assert stack.rows("SELECT site_id FROM sites") == []
-    assert stack.rows("SELECT site_id FROM site_keys") == []
-    assert stack.rows("SELECT event_id FROM events") == []
+    stack.headrace("sites", "remove", _SITE, "--yes")
+    for table in ("sites", "site_keys", "events"):
+        assert _rows(stack, table) == []
     _until(stack, "accepted", view, Origin="https://evil.example")

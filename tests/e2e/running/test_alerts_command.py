@@ -6,24 +6,19 @@ import sys
 
 import pytest
 
-from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import Stack
 from tests.integration.sinks.receivers import good, receiving
 
 pytestmark = pytest.mark.timeout(300)
 
-_PRIVATE = {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"}
 
-
-async def test_a_subscription_is_added_and_tested_from_the_command_line(
-    make_stack: MakeStack,
-) -> None:
+async def test_a_subscription_is_added_and_tested_from_the_command_line(stack: Stack) -> None:
     """A test message is delivered and signed; that of a receiver that is gone is reported."""
-    stack = await asyncio.to_thread(make_stack, _PRIVATE)
 
     async def headrace(*arguments: str) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "headrace", *arguments, "--data-dir", str(stack.data_dir)),
-            env={**os.environ, **_PRIVATE},
+            env={**os.environ, **stack.settings},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -31,7 +26,7 @@ async def test_a_subscription_is_added_and_tested_from_the_command_line(
         return process.returncode, output.decode().strip()
 
     async with receiving(good) as receiver:
-        options = ("--site", "shop", "--rule", "payment", "--url", receiver.url)
+        options = ("--site", "by-command", "--rule", "payment", "--url", receiver.url)
         code, output = await headrace("alerts", "add", *options)
         assert code == 0, output
         (name, *_), secret = output.split(), output.splitlines()[-1]

@@ -11,7 +11,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.codec import decode
 from schemas.records import Subscription
 from schemas.topics import SUBSCRIPTIONS
-from tests.e2e.conftest import MakeStack
 from tests.e2e.site import Site
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually_async
@@ -51,10 +50,9 @@ class Payments:
 
 
 async def test_a_subscription_with_a_gone_receiver_is_disabled_until_it_is_enabled(
-    make_stack: MakeStack,
+    stack: Stack,
 ) -> None:
     """In the API, in SQL and in the topic; no delivery is attempted."""
-    stack = await asyncio.to_thread(make_stack, {"HEADRACE_WEBHOOKS__ALLOW_PRIVATE": "true"})
     site, is_gone = Site(stack), asyncio.Event()
 
     async def behave(_number: int, _request: web.Request) -> web.StreamResponse:
