@@ -19,18 +19,20 @@ import pytest
 
 from headrace.local.broker import maven
 from headrace.local.broker.jars import cache_directory
+from tests.fixtures import debian
+from tests.fixtures.installed import MissingError
 
 _FOLDER = Path(__file__).parent
 UV = _FOLDER.parents[2] / ".tools" / "bin" / "uv"
-#: What installs each tool.
+#: Debian's packages by tool; None if Debian has none that is new enough.
 _TOOLS = {
-    "kcat": "kcat (Debian: apt install kcat)",
-    "node": "Node.js 20 or later (Debian: apt install nodejs npm)",
-    "npm": "npm (Debian: apt install npm)",
-    "go": "Go 1.26 or later, on the PATH or in /usr/local/go",
-    "java": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
-    "javac": "a JDK of Java 17 or later (Debian: apt install default-jdk-headless)",
-    "mvn": "Maven (Debian: apt install maven)",
+    "kcat": "kcat",
+    "node": "nodejs",
+    "npm": "npm",
+    "go": None,
+    "java": "default-jdk-headless",
+    "javac": "default-jdk-headless",
+    "mvn": "maven",
 }
 #: The limit of a file name, less the suffix of a lock.
 _MAX_NAME = 200
@@ -43,10 +45,18 @@ def search_path() -> str:
 
 
 def require(*words: str) -> None:
-    """Fail the test with instructions if a tool among these words is not installed."""
-    for tool in _TOOLS.keys() & set(words):
-        if shutil.which(tool, path=search_path()) is None:
-            pytest.fail(f"The guides need {tool}, which is not on the PATH: install {_TOOLS[tool]}")
+    """Install the tools among these words that this machine lacks; fail with instructions."""
+    for tool in sorted(_TOOLS.keys() & set(words)):
+        if shutil.which(tool, path=search_path()) is not None:
+            continue
+        package = _TOOLS[tool]
+        if package is None:
+            pytest.fail(f"The guides need {tool}, which is neither on the PATH nor in {_MORE_PATH}")
+        advice = f"The guides need {tool}, which is not on the PATH (Debian: apt install {package})"
+        try:
+            debian.install((package,), MissingError(advice))
+        except MissingError as error:
+            pytest.fail(str(error))
 
 
 def install(commands: str, folder: Path) -> None:
