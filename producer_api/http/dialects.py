@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
+from producer_api.events.dialects.decoding import check_count
 from producer_api.events.dialects.model import Endpoint, Event, Explain, Outcome, Reply
 from producer_api.events.dialects.parsing import parse_translated
 from producer_api.events.rejection import Rejected
@@ -98,8 +98,7 @@ class DialectIntake:
     ) -> tuple[list[Event], Client]:
         """Return the events of a request, and the client with the site key. Raises `Rejected`."""
         events = endpoint.translate(request)
-        if len(events) > MAX_EVENTS:
-            raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+        check_count(len(events))
         return self._completion.complete(events, client)
 
     def _find(self, request: Request) -> Endpoint | None:

@@ -18,7 +18,10 @@ _BELOW = tuple(f"{path}/" for path in EVENT_PATHS)
 
 
 class Target(NamedTuple):
-    """The target of a request to a path of dialects, which is canonical; and its methods."""
+    """The target of a request to a path of dialects, which is canonical; and its methods.
+
+    HEAD is none of them: the server of the ASGI application omits the bodies of its responses.
+    """
 
     path: str
     query: str
@@ -42,7 +45,8 @@ def dialect_target(target: bytes) -> Target | None:
 @lru_cache(maxsize=256)
 def _methods(path: str) -> frozenset[bytes]:
     routes = DIALECT_ROUTES.at(path)
-    return frozenset(one.encode() for route in routes for one in route.endpoint.methods)
+    methods = {method for route in routes for method in route.endpoint.methods}
+    return frozenset(method.encode() for method in methods - {"HEAD"})
 
 
 def allowed_methods(path: str) -> str:

@@ -180,8 +180,8 @@ class _PartitionQueue:
 
     async def _send_all(self) -> None:
         while self._waiting:
-            await self._accumulator.transport.ready()
             await self._accumulator.linger.wait()
+            await self._accumulator.transport.ready()
             batch = self._waiting.popleft()
             if not batch.confirmed.done():
                 await self._send(batch)

@@ -18,7 +18,6 @@ from producer_api.events.dialects.decoding import (
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,
@@ -28,7 +27,7 @@ from producer_api.events.dialects.model import (
     accepted_or_error,
     json_reply,
 )
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.request import Request
 
 _BAD_REQUEST = 400
@@ -36,7 +35,7 @@ _SUCCESS = Reply(200, b"success", "text/plain; charset=utf-8")
 _INTERNAL_ERROR = 500
 _TOO_MANY_REQUESTS = 429
 #: The clients wait 30 seconds before they send these again.
-_ALL_EVENTS = list(range(1000))
+_ALL_EVENTS = list(range(2000))
 
 
 def translate(request: Request) -> list[Event]:

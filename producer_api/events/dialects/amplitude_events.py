@@ -11,7 +11,6 @@ from typing import Any
 from producer_api.events.derive.privacy import CLICK_IDS
 from producer_api.events.dialects.fitting import hashed_id
 from producer_api.events.dialects.members import (
-    MILLISECOND,
     as_object,
     is_of_another_host,
     is_zero,
@@ -20,7 +19,7 @@ from producer_api.events.dialects.members import (
     unmapped,
 )
 from producer_api.events.dialects.model import Event
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 
 _PREFIX = "[Amplitude] "
 _TYPES = {

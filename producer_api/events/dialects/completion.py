@@ -9,9 +9,8 @@ from msgspec.structs import replace
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.fitting import event_uuid, hashed_id, with_ids
-from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.model import AGE, SITE_KEY, Event
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 from schemas.site_keys import KEY_PREFIX
@@ -21,7 +20,6 @@ from schemas.urls import location_of
 VisitorOf = Callable[[str, str, str, str], str | None]
 
 _SESSION_PREFIX = "s"
-_UNKNOWN_KEY = "The site key of the request is not one of a registered site"
 _NO_SITES = "The registered sites are being read from Kafka"
 _NO_SALT = "The salts of session ids are being read from Kafka"
 
@@ -49,8 +47,8 @@ class Completion:
     def complete(self, events: Sequence[Event], client: Client) -> tuple[list[Event], Client]:
         """Return the events with all ids, and the client without credentials of other systems.
 
-        An event with a site key in place of its site has it as SITE_KEY. Raises `Rejected` if an
-        event names a key of no site, or if what completes it is not loaded.
+        An event with a site key in place of its site has it as SITE_KEY, and an empty site if no
+        site has the key. Raises `Rejected` if what completes an event is not loaded.
         """
         completed = []
         if client.key and not client.key.startswith(KEY_PREFIX):
@@ -74,9 +72,10 @@ class Completion:
             event["event_id"] = event_uuid(site_id, event["event_id"])
         if AGE in event:
             event["timestamp"] = iso_time(self._now() / 1000 - event.pop(AGE), MILLISECOND)
-        if client.origin and "hostname" not in event:
+        url = event.get("url")
+        if client.origin and "hostname" not in event and (not url or str(url)[:1] == "/"):
             # Else a referrer of the site itself looks like another site.
-            event |= _page_of(client.origin, event.get("url"))
+            event |= _page_of(client.origin, url)
         if "session_id" not in event:
             known = event.get("visitor_id")
             if not client.origin:
@@ -94,9 +93,7 @@ class Completion:
         site_id = self._sites.site_of(key)
         if site_id is None and not self._sites.is_loaded:
             raise Rejected(RejectReason.NOT_READY, why=_NO_SITES)
-        if site_id is None:
-            raise Rejected(RejectReason.BAD_KEY, sentence=_UNKNOWN_KEY)
-        return site_id
+        return site_id or ""
 
     def _session_of(self, site_id: str, event: Event, client: Client) -> str:
         """Return the id of the visitor of today, as a session id."""
@@ -109,11 +106,14 @@ class Completion:
 
 
 def _page_of(origin: str, url: Any) -> Event:
-    """Return the host of an event without a URL; of one with a path, the URL."""
-    if not url:
-        return {"hostname": location_of(origin).host}
-    is_path = isinstance(url, str) and url.startswith("/") and not url.startswith("//")
-    return {"url": f"{origin}{url}"} if is_path else {}
+    """Return the host of an event without a URL; of one with a path, the URL.
+
+    The origin of a page without a host, such as a file, is `null`.
+    """
+    host = location_of(origin).host
+    if not url or not host:
+        return {"hostname": host}
+    return {} if url.startswith("//") else {"url": f"{origin}{url}"}
 
 
 def _address(value: Any) -> str:

@@ -1,13 +1,14 @@
-"""The encodings in which clients send JSON: gzip without a header, base64, forms, CESU-8."""
+"""The encodings in which clients send JSON: gzip without a header, base64, forms, CESU-8, NaN."""
 
 import base64
 import binascii
 import json
+import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
 from producer_api.events.parse import read_json
@@ -17,16 +18,24 @@ from schemas.reject_reasons import RejectReason
 
 #: The limit of a batch, also when it is compressed twice.
 _MAX_BYTES = 2 * 1024 * 1024
+#: The limit of Mixpanel's import and of Amplitude's batches, which their clients may be set to.
+_MAX_EVENTS = 2_000
+_TOO_MANY_EVENTS = "A request has at most {limit:,} events, not {count:,}"
 _GZIP_MAGIC = b"\x1f\x8b"
 #: Levels of objects and arrays. More would exceed the recursion limits of what encodes them again.
 _MAX_DEPTH = 64
 #: Parameters of a form. The clients send less than a hundred.
 _MAX_PARAMETERS = 1000
+#: Why JSON of some clients is rejected that Python's own parser accepts.
+_LENIENT = (RejectReason.INVALID_UTF8, RejectReason.LONE_SURROGATE)
 _TOO_MANY_PARAMETERS = "A form has at most 1,000 parameters"
 #: A body of 2 MiB can have a million objects or other values, which take seconds; batches of the
 #: clients have a few thousand.
 _MAX_BRACKETS = 100_000
 _MAX_COMMAS = 200_000
+#: Numbers that are no JSON, as Python writes them.
+_NO_NUMBER = re.compile(rb"\b(?:NaN|Infinity)\b")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_BRACKETS = bytes(set(range(256)).difference(b"[]{}"))
 #: To standard base64 from its URL-safe form. A plus sign of a form that was not percent-encoded
 #: arrives as a space.
@@ -35,7 +44,9 @@ _STANDARD_BASE64 = bytes.maketrans(b"-_ ", b"+/+")
 
 def unpacked(body: bytes) -> bytes:
     """Return the body, decompressed if it is gzip although no header says so."""
-    return decompress(body, _MAX_BYTES) if body.startswith(_GZIP_MAGIC) else body
+    if body.startswith(_GZIP_MAGIC):
+        body = decompress(body, _MAX_BYTES)
+    return body.removeprefix(_BYTE_ORDER_MARK)
 
 
 def form(request: Request) -> dict[str, str]:
@@ -48,7 +59,10 @@ def form(request: Request) -> dict[str, str]:
 
 
 def json_of(data: bytes) -> Any:
-    """Decode JSON in UTF-8 or CESU-8; unpaired surrogates become U+FFFD. Raises `Rejected`."""
+    """Decode JSON in UTF-8 or CESU-8; raises `Rejected`.
+
+    Unpaired surrogates become U+FFFD. NaN and infinity become null, as JavaScript writes them.
+    """
     if len(data) > _MAX_BRACKETS and (
         len(_brackets(data)) > _MAX_BRACKETS or data.count(b",") > _MAX_COMMAS
     ):
@@ -83,9 +97,9 @@ def _decoded(data: bytes) -> Any:
     try:
         return read_json(data)
     except Rejected as rejected:
-        if rejected.reason not in (RejectReason.INVALID_UTF8, RejectReason.LONE_SURROGATE):
+        if rejected.reason not in _LENIENT and not _NO_NUMBER.search(data):
             raise
-        return _json_of_surrogates(data)
+        return _lenient_json(data)
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -109,17 +123,26 @@ def batch_of(value: Any) -> list[Any]:
     A body can have a million, whose translation would take ten seconds.
     """
     events = value if isinstance(value, list) else [value]
-    if len(events) > MAX_EVENTS:
-        raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{len(events):,}")
+    check_count(len(events), _MAX_EVENTS)
     return events
+
+
+def check_count(count: int, limit: int = 2 * _MAX_EVENTS) -> None:
+    """Raise `Rejected` if there are too many events; each that is sent may mean two."""
+    if count > limit:
+        sentence = _TOO_MANY_EVENTS.format(limit=limit, count=count)
+        raise Rejected(RejectReason.TOO_MANY_EVENTS, sentence=sentence, count=count)
 
 
 def member_names(body: bytes) -> frozenset[str]:
     """Return the names of the members of a JSON object; none of a body that is not one."""
-    try:
-        return frozenset(msgspec.json.decode(unpacked(body), type=dict[str, msgspec.Raw]))
-    except (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return frozenset()
+    with suppress(Rejected):
+        body = unpacked(body)
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return frozenset(msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+        if body.lstrip().startswith(b"{"):
+            return frozenset(json_object(body))
+    return frozenset()
 
 
 def from_base64(text: str) -> bytes:
@@ -132,15 +155,15 @@ def from_base64(text: str) -> bytes:
         raise Rejected(RejectReason.INVALID_JSON, sentence=sentence) from None
 
 
-def _json_of_surrogates(data: bytes) -> Any:
-    """Decode JSON with surrogates, raw or escaped; those of a pair are joined."""
+def _lenient_json(data: bytes) -> Any:
+    """Decode JSON with NaN, or with surrogates, raw or escaped; those of a pair are joined."""
     try:
         text = data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         text = data.decode(errors="replace")
     try:
         # Python's own parser accepts surrogates, and keeps integers of any size.
-        text = json.dumps(json.loads(text), ensure_ascii=False)
+        text = json.dumps(json.loads(text, parse_constant=lambda _: None), ensure_ascii=False)
     except (ValueError, RecursionError) as error:
         raise Rejected(RejectReason.INVALID_JSON, detail=str(error)) from None
     return read_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())

@@ -13,6 +13,7 @@ from uuid_utils import UUID, uuid5
 from producer_api.events.client import NO_CLIENT, Grant, SitePolicy
 from producer_api.events.derive.privacy import CLICK_IDS, mask_emails, without_click_ids
 from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.values import other_time
 from producer_api.events.draft import Draft
 from producer_api.events.event_ids import UUID_TEXT
 from producer_api.events.fields import (
@@ -75,6 +76,8 @@ def fit(event: Event, *, opts_out: bool = False) -> Event:
         _fit_properties(event)
     if isinstance(event.get("amount"), str):
         _fit_amount(event)
+    for name in [name for name in _TIMES if name in event and not _is_time(name, event[name])]:
+        event[name] = other_time(event[name])
     draft = Draft(msgspec.json.encode(event), event, 0, NO_CLIENT, _VOUCHED)
     for name in [name for name in event if not _is_readable(draft, name)]:
         if name == "ip":  # addresses are never stored, also misspelled ones
@@ -188,9 +191,17 @@ def _is_readable(draft: Draft, name: str) -> bool:
     value = draft.body[name]
     try:
         if name in _TIMES:
-            microseconds(name, value)
-        elif name in FIELDS:
+            return _is_time(name, value)
+        if name in FIELDS:
             FIELDS[name](draft, name, value)
+    except Rejected:
+        return False
+    return True
+
+
+def _is_time(name: str, value: Any) -> bool:
+    try:
+        microseconds(name, value)
     except Rejected:
         return False
     return True

@@ -2,30 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import Event
-from producer_api.events.dialects.values import iso_time
 
-SECOND = timedelta(seconds=1)
-MILLISECOND = timedelta(milliseconds=1)
-
-#: In seconds this is the year 5138, in milliseconds 1973.
-_FIRST_MILLISECONDS = 10**11
 #: Events of e-commerce with the revenue of an order that is not paid by them.
 _UNPAID = frozenset({"checkout started", "order updated", "order refunded", "order cancelled"})
-
-
-def iso_time_of_seconds(value: Any) -> Any:
-    """Return seconds since the epoch, or obviously milliseconds, as `iso_time` does."""
-    try:
-        is_milliseconds = float(value) > _FIRST_MILLISECONDS
-    except (TypeError, ValueError, OverflowError):
-        return value
-    return iso_time(value, MILLISECOND if is_milliseconds else SECOND)
 
 
 def as_object(value: Any) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from producer_api.events.dialects.decoding import (
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND
 from producer_api.events.dialects.mixpanel_events import event_of, group_of, profile_of
 from producer_api.events.dialects.model import (
     JAVASCRIPT,
@@ -32,7 +31,7 @@ from producer_api.events.dialects.model import (
     json_reply,
     no_events,
 )
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.request import Request
 
 _BAD_REQUEST = 400
@@ -128,13 +127,13 @@ def respond_flags(_: Request, __: Outcome) -> Reply:
 
 
 def respond_settings(_: Request, __: Outcome) -> Reply:
-    """Return no remote settings, with which the client keeps those of the page."""
+    """Return no remote settings and no messages; the client keeps the settings of the page."""
     return json_reply({})
 
 
 def is_of_mixpanel(request: Request) -> bool:
     """Return True if a request for feature flags is not one of PostHog."""
-    return "mp_lib" in request.parameters
+    return not request.parameters.keys().isdisjoint(("mp_lib", "lib"))
 
 
 def respond_recording(_: Request, __: Outcome) -> Reply:
@@ -154,6 +153,8 @@ MIXPANEL = Dialect(
         Endpoint("/groups", translate_groups, respond, _BOTH, explain=explain),
         Endpoint("/record", no_events, respond_recording),
         Endpoint("/flags", no_events, respond_flags, ("GET",), is_of_mixpanel),
+        # Messages in the page, of earlier versions.
+        Endpoint("/decide", no_events, respond_settings, ("GET",), is_of_mixpanel),
         Endpoint("/settings", no_events, respond_settings, ("GET",), is_of_mixpanel),
     ),
 )

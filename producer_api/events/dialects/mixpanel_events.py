@@ -10,13 +10,13 @@ from producer_api.events.derive.privacy import CLICK_IDS
 from producer_api.events.dialects.members import (
     as_object,
     is_of_another_host,
-    iso_time_of_seconds,
     payment_of,
     pop_fields,
     pop_members,
     unmapped,
 )
 from producer_api.events.dialects.model import Event
+from producer_api.events.dialects.values import iso_time_of_seconds
 from producer_api.events.fields import to_json_text
 
 _TYPES = {

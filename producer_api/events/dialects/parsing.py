@@ -16,6 +16,7 @@ from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from schemas.reject_reasons import RejectReason
 
+_UNKNOWN_KEY = "The site key of the event is not one of a registered site"
 #: What has to be masked: an e-mail address in the query or fragment of a URL, in JSON. Each
 #: character is visited for one `?` or `#` only, so that many of them do not take quadratic time.
 _ADDRESS = re.compile(rb'[?#][^"?#]*(?:@|%(?:25)?40)')
@@ -29,6 +30,8 @@ def parse_translated(event: Event, context: EventContext, client: Client) -> Enc
     if SITE_KEY in event:
         event = dict(event)
         client = replace(client, key=event.pop(SITE_KEY))
+        if not event["site_id"]:
+            raise Rejected(RejectReason.BAD_KEY, sentence=_UNKNOWN_KEY)
     is_anonymous = client.opts_out and UNMAPPED in event
     raw = None if is_anonymous else plain_json(event)
     if raw is not None and (encoded := read_translated(raw, context, client)):

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from producer_api.events.dialects import posthog_v1
 from producer_api.events.dialects.decoding import (
     batch_of,
     form,
@@ -21,7 +22,9 @@ from producer_api.events.dialects.decoding import (
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import MILLISECOND, as_object
+from producer_api.events.dialects.members import (
+    as_object,
+)
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,
@@ -34,7 +37,7 @@ from producer_api.events.dialects.model import (
     script_error,
 )
 from producer_api.events.dialects.posthog_events import events_of
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import MILLISECOND, iso_time
 from producer_api.events.request import Request
 
 _OK = json_reply({"status": 1})
@@ -49,6 +52,8 @@ _NO_SCRIPT = (
     "headrace does not serve PostHog's programs. Install the package posthog-js, or "
     "serve a copy of this file at this path"
 )
+#: The members and parameters with the project.
+_KEYS = ("api_key", "token")
 _CONFIG = {
     "supportedCompression": ["gzip", "gzip-js"],
     "hasFeatureFlags": False,
@@ -79,7 +84,8 @@ def translate(request: Request) -> list[Event]:
     """Return the events of a request; raises `Rejected`."""
     body = _body(request)
     batch = as_object(body) if not isinstance(body, list) else {"batch": body}
-    site_id = batch.get("api_key") or batch.get("token") or request.parameters.get("token")
+    sources = (batch, request.parameters)
+    site_id = next(filter(None, (source.get(key) for source in sources for key in _KEYS)), None)
     sent = batch_of(batch.get("batch")) if "batch" in batch else [batch]
     sent_at = batch.pop("sent_at", None) or batch.pop("sentAt", None) or _query_time(request)
     if batch.get("historical_migration"):
@@ -154,7 +160,7 @@ def respond_script(_: Request, __: Outcome) -> Reply:
 
 def is_of_posthog(request: Request) -> bool:
     """Return True if a request for feature flags is not one of Mixpanel."""
-    return "mp_lib" not in request.parameters
+    return request.parameters.keys().isdisjoint(("mp_lib", "lib"))
 
 
 _EVENTS = ("/e", "/i/v0/e", "/capture", "/i/v0/ai/batch")
@@ -169,9 +175,12 @@ POSTHOG = Dialect(
     (
         *(Endpoint(path, translate, respond, _BOTH) for path in _EVENTS),
         Endpoint("/batch", translate, respond, matches=is_posthog_batch),
+        Endpoint("/i/v1/analytics/events", posthog_v1.translate, posthog_v1.respond),
         *(Endpoint(path, no_events, respond_unstored) for path in _UNSTORED),
-        Endpoint("/flags", no_events, respond_flags, _BOTH, is_of_posthog),
-        Endpoint("/decide", no_events, respond_flags, _BOTH),
+        *(
+            Endpoint(path, no_events, respond_flags, _BOTH, is_of_posthog)
+            for path in ("/flags", "/decide")
+        ),
         *(Endpoint(path, no_events, respond_list, ("GET",)) for path in _LISTS),
         *(Endpoint(path, no_events, respond_script, ("GET",)) for path in _SCRIPTS),
         *(Endpoint(path, no_events, respond_definitions, ("GET",)) for path in _DEFINITIONS),

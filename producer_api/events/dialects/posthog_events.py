@@ -12,7 +12,6 @@ from typing import Any
 
 from producer_api.events.derive.privacy import CLICK_IDS
 from producer_api.events.dialects.members import (
-    SECOND,
     as_object,
     payment_of,
     pop_fields,
@@ -23,7 +22,7 @@ from producer_api.events.dialects.members import (
 from producer_api.events.dialects.model import AGE, Event
 from producer_api.events.dialects.posthog_exceptions import error_of
 from producer_api.events.dialects.posthog_identities import identities
-from producer_api.events.dialects.values import iso_time
+from producer_api.events.dialects.values import SECOND, iso_time
 from producer_api.events.fields import UTM
 
 _TYPES = {

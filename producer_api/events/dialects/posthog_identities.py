@@ -3,6 +3,7 @@
 from typing import Any
 
 from producer_api.events.dialects.model import Event
+from producer_api.events.event_ids import UUID_TEXT
 
 #: The servers' clients whose alias is the earlier id; that of all others is the user's.
 _WITH_EARLIER_ALIAS = frozenset(
@@ -38,8 +39,8 @@ def identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> 
         user_id = properties.pop("alias", None)
         if properties.get("$lib") in _WITH_EARLIER_ALIAS:
             (distinct_id, user_id) = (user_id, distinct_id)
-    elif name == "$groupidentify" and distinct_id == _group(properties):
-        distinct_id = None  # what stands for a visitor in an event without one
+    elif name == "$groupidentify" and _stands_for_nobody(distinct_id, properties):
+        distinct_id = None
     elif is_user or name == "$identify":
         user_id = user_id or distinct_id
     visitor_id = device_id or distinct_id
@@ -48,5 +49,12 @@ def identities(name: str, outer: dict[str, Any], properties: dict[str, Any]) -> 
     return {**event, "visitor_id": visitor_id, "user_id": user_id}
 
 
-def _group(properties: dict[str, Any]) -> str:
-    return f"${properties.get('$group_type')}_{properties.get('$group_key')}"
+def _stands_for_nobody(distinct_id: Any, properties: dict[str, Any]) -> bool:
+    """Return True for the id in the event of a group that a program did not say a visitor of.
+
+    It is that of the group; the client for Python makes a random one.
+    """
+    if properties.get("$lib") == "posthog-python" and UUID_TEXT.fullmatch(str(distinct_id)):
+        return True
+    group = f"${properties.get('$group_type')}_{properties.get('$group_key')}"
+    return isinstance(distinct_id, str) and distinct_id == group

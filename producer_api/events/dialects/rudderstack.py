@@ -23,6 +23,9 @@ from producer_api.events.request import Request
 
 #: The referrer of a page that has none.
 _DIRECT = "$direct"
+#: The category of page views that the client reports of itself: that it detects a blocker of
+#: advertisements (`sendAdblockPage`).
+_OF_THE_CLIENT = "RudderJS-Initiated"
 _UPDATED_AT = "2026-01-01T00:00:00.000Z"
 
 
@@ -48,6 +51,8 @@ def _refine(event: Event) -> Event:
     if event.get("event_name") == "Page Unloaded" and "timeOnPage" in properties:
         event |= {"type": "pageleave", "event_name": None, "duration": properties.pop("timeOnPage")}
         event["properties"] = properties or None
+    if event.get("type") == "pageview" and properties.get("category") == _OF_THE_CLIENT:
+        event |= {"type": "custom_event", "event_name": properties.pop("name", None), "path": None}
     return event
 
 

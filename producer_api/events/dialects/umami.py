@@ -37,7 +37,12 @@ _FIELDS = {
     "ip": "ip",
     "userAgent": "user_agent",
     "data": "properties",
+    "event_data": "properties",  # of version 1
 }
+#: The name of an event, which versions up to 1.32 called its value.
+_NAMES = ("name", "event_name", "event_value")
+#: Types that say no more than the other members do; the last one is of version 1.
+_PLAIN = ("event", "pageview")
 #: Members of which one says whose event it is.
 _SOURCES = ("website", "link", "pixel")
 _VITALS = ("lcp", "inp", "cls", "fcp", "ttfb")
@@ -68,7 +73,7 @@ def _events(message: Any) -> list[Event]:
     elif kind == "identify":
         events = [_identify(event, rest)]
     else:
-        unmapped |= {} if kind == "event" else {"type": kind}
+        unmapped |= {} if kind in _PLAIN else {"type": kind}
         events = [_event(event, rest)]
     if unmapped := {name: value for name, value in (unmapped | rest).items() if value is not None}:
         events[0][UNMAPPED] = unmapped
@@ -104,7 +109,7 @@ def _absolute(url: Any, hostname: Any) -> Any:
 
 
 def _event(event: Event, rest: Members) -> Event:
-    name = rest.pop("name", None) or None
+    name = next(filter(None, (rest.pop(name, None) for name in _NAMES)), None)
     event |= {"type": "custom_event" if name else "pageview", "event_name": name}
     properties = event.get("properties")
     if name and isinstance(properties, dict) and _is_revenue(properties):
@@ -174,6 +179,8 @@ UMAMI = Dialect(
     "Umami",
     (
         Endpoint("/api/send", translate, respond),
+        # The path of version 1.
+        Endpoint("/api/collect", translate, respond),
         Endpoint("/api/batch", translate_batch, respond_to_batch),
         # Earlier clients for Python post.
         Endpoint("/api/heartbeat", no_events, _respond_to_heartbeat, methods=("GET", "POST")),

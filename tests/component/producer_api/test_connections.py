@@ -44,9 +44,13 @@ class Client:
             await self.writer.drain()
             await asyncio.sleep(0.02)
 
+    async def head(self) -> bytes:
+        """Read one response up to its body."""
+        return await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
+
     async def response(self) -> bytes:
         """Read one response."""
-        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
+        head = await self.head()
         (_, _, length) = head.lower().partition(b"content-length: ")
         return head + await self._reader.readexactly(int(length.partition(b"\r\n")[0] or 0))
 

@@ -11,8 +11,14 @@ from tests.e2e.clients.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+#: Of the capture API.
+of_both_versions = pytest.mark.parametrize("version", ["v0", "v1"])
+
 _NODE = """
 import { PostHog } from 'posthog-node'
+process.env.POSTHOG_CAPTURE_MODE = 'VERSION'
+// Node.js ends while the client waits before it sends again.
+const alive = setInterval(() => {}, 1000)
 const client = new PostHog('shop', { host: process.env.COLLECTOR, fetchRetryDelay: 100 })
 client.on('error', error => { console.error(error); process.exitCode = 1 })
 const $current_url = 'https://shop.example/pricing'
@@ -26,6 +32,7 @@ for (let i = 0; i < 40; i++) client.capture({ distinctId: 'u1', event: 'burst' }
 await client.flush()
 console.log(JSON.stringify(await client.getAllFlags('u1')))
 await client.shutdown(60000)
+clearInterval(alive)
 """
 _PYTHON = """
 import os
@@ -35,7 +42,8 @@ def fail(error, batch):
     print(error)
     os._exit(1)
 
-client = Posthog("shop", host=os.environ["COLLECTOR"], gzip=True, on_error=fail)
+url = os.environ["COLLECTOR"]
+client = Posthog("shop", host=url, gzip=True, on_error=fail, capture_mode="VERSION")
 page = {"$current_url": "https://shop.example/pricing"}
 client.capture("$pageview", distinct_id="u1", properties=page)
 client.set(distinct_id="u1", properties={"plan": "pro"})
@@ -55,6 +63,8 @@ const filter = { opt_out_useragent_filter: true }
 posthog.init('shop', { api_host: COLLECTOR, defaults: '2025-11-30', ...filter })
 posthog.identify('u1', { plan: 'pro' })
 posthog.capture('purchase', { revenue: 29, currency: 'EUR' })
+posthog.getSurveys(() => {}, true)
+posthog.getEarlyAccessFeatures(() => {}, true)
 const button = document.createElement('button')
 button.textContent = 'Buy'
 document.documentElement.append(button)
@@ -65,23 +75,27 @@ _SERVER_TYPES = [
 ]
 
 
+@of_both_versions
 @after_failures
-def test_posthog_node(server: Server, tmp_path: Path, failures: int) -> None:
+def test_posthog_node(server: Server, tmp_path: Path, failures: int, version: str) -> None:
     """It evaluates no feature flags, without an error."""
     server.fail(failures)
 
-    said = packages.node(_NODE, tmp_path, server.url, "posthog-node@5.70.0")
+    script = _NODE.replace("VERSION", version)
+    said = packages.node(script, tmp_path, server.url, "posthog-node@5.70.0")
 
     assert said == "{}\n"
     assert sorted(event.type for event in server.wait_for(45)) == _SERVER_TYPES
 
 
+@of_both_versions
 @after_failures
-def test_posthog_python(server: Server, tmp_path: Path, failures: int) -> None:
+def test_posthog_python(server: Server, tmp_path: Path, failures: int, version: str) -> None:
     """Compressed requests."""
     server.fail(failures)
 
-    said = packages.python(_PYTHON, tmp_path, server.url, "posthog==7.91.1")
+    script = _PYTHON.replace("VERSION", version)
+    said = packages.python(script, tmp_path, server.url, "posthog==7.91.1")
 
     assert said == "{}\n"
     assert sorted(event.type for event in server.wait_for(45)) == _SERVER_TYPES
@@ -109,6 +123,8 @@ def test_posthog_js(server: Server, open_page: OpenPage, failures: int) -> None:
     assert {(exchange.path, exchange.status) for exchange in server.exchanges} <= {
         ("/array/shop/config.js", 200),
         ("/flags/", 200),
+        ("/api/surveys/", 200),
+        ("/api/early_access_features/", 200),
         ("/e/", 200),
         ("/i/v0/e/", 200),
         *([("/e/", 503)] * failures),

@@ -74,14 +74,14 @@ def stored(kafka: FakeKafka) -> list[RawEvent]:
 async def test_each_event_of_a_batch_may_have_its_own_site_key(
     client: httpx.AsyncClient, kafka: FakeKafka
 ) -> None:
-    """The key of one event neither vouches for another, nor rejects it."""
-    sites = (KEY, _OTHER_KEY, "shop")
+    """The key of one event neither vouches for another, nor rejects it, even if no site has it."""
+    sites = (KEY, "hrk_unknown", _OTHER_KEY, "shop")
     view = {"event": "$pageview", "distinct_id": "u", "properties": {"$current_url": _URL}}
     batch = [{**view, "api_key": key} for key in sites]
 
     response = await client.post("/batch/", json={"batch": batch})
 
-    assert response.status_code == 200, response.text
+    assert response.json()["code"] == "bad_key"
     assert [(event.site_id, event.trust) for event in stored(kafka)] == [
         ("shop", "key"),
         ("blog", "key"),
@@ -212,14 +212,26 @@ async def test_a_back_end_reports_addresses_of_visitors(
     assert {one.country, other.country} != {None}
 
 
-async def test_a_batch_may_have_only_a_thousand_events(client: httpx.AsyncClient) -> None:
-    """As one of our own API."""
+async def test_events_that_mean_two_do_not_exceed_the_limit(
+    client: httpx.AsyncClient, kafka: FakeKafka
+) -> None:
+    """A page view of PostHog may be the leave of the page before, too."""
+    view = {"event": "$pageview", "properties": {"$prev_pageview_duration": 1.5}}
+
+    response = await client.post("/batch/", json={"api_key": KEY, "batch": [view] * 1_001})
+
+    assert response.status_code == 200
+    assert len(stored(kafka)) == 2_002
+
+
+async def test_a_batch_may_have_two_thousand_events(client: httpx.AsyncClient) -> None:
+    """As those of Mixpanel and Amplitude."""
     response = await client.post(
-        "/api/v0/count", json={"hits": [{}] * 1_001}, headers={"Authorization": f"Bearer {KEY}"}
+        "/api/v0/count", json={"hits": [{}] * 2_001}, headers={"Authorization": f"Bearer {KEY}"}
     )
 
     assert response.status_code == 413
-    assert response.json() == {"errors": {"0": "A batch has at most 1,000 events, not 1,001"}}
+    assert response.json() == {"errors": {"0": "A request has at most 2,000 events, not 2,001"}}
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def needs_asgi(sent: Recorded) -> bool:
 async def test_recorded_requests_take_the_fast_path(api: Api, fake: FakeKafka, file: Path) -> None:
     """They get the same responses as over ASGI, byte for byte, and the same events are stored."""
     app = WithFastPath(api)
-    sample = list(islice(requests(file), _REQUESTS))
+    # A response to HEAD has a length, but no body to read.
+    sample = [one for one in islice(requests(file), _REQUESTS) if one.method != "HEAD"]
     async with connected(app) as client, connected(AsgiOnly(api)) as other:
         for sent in sample:
             client.writer.write(as_bytes(sent))
@@ -102,6 +103,16 @@ async def test_recorded_requests_take_the_fast_path(api: Api, fake: FakeKafka, f
             assert by_fast_path == stored(fake)
             fake.stored.clear()
     assert app.requests == sum(map(needs_asgi, sample))
+
+
+async def test_a_response_to_head_has_no_body(api: Api) -> None:
+    """Else the next response would start with it."""
+    async with connected(WithFastPath(api)) as client:
+        await client.send(b"HEAD /sourceConfig/ HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.head()
+        await client.send(b"GET /sourceConfig/ HTTP/1.1\r\nHost: h\r\n\r\n")
+
+        assert (await client.response()).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_other_spellings_of_a_target(api: Api) -> None:

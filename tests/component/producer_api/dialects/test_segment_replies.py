@@ -179,27 +179,3 @@ async def test_the_source_of_rudderstack_has_no_destinations(client: httpx.Async
     assert source["enabled"]
     assert source["destinations"] == []
     assert source["id"] == "shop"
-
-
-async def test_rudderstack_detects_no_blocker_of_advertisements(client: httpx.AsyncClient) -> None:
-    """Else it reports another page view of every visitor."""
-    response = await client.head("/sourceConfig/?view=ad")
-
-    assert (response.status_code, response.content) == (200, b"")
-
-
-async def test_the_script_of_segment_logs_what_to_do(client: httpx.AsyncClient) -> None:
-    """In the console of the page, by the address that the snippet of a proxy has."""
-    response = await client.get("/analytics.js/v1/shop/analytics.min.js")
-
-    assert response.headers["content-type"] == "text/javascript; charset=utf-8"
-    assert "Install the package @segment/analytics-next" in response.text
-
-
-@pytest.mark.parametrize("path", ["/flags/", "/settings/"])
-async def test_mixpanel_gets_no_flags_and_no_settings(client: httpx.AsyncClient, path: str) -> None:
-    """Its client for browsers logs an error for any other status."""
-    response = await client.get(f"{path}?mp_lib=web&token=shop")
-
-    assert response.status_code == 200
-    assert response.json() in ({"flags": {}}, {})

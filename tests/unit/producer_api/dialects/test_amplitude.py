@@ -381,4 +381,4 @@ def test_errors_after_which_the_clients_send_again() -> None:
     """They wait longer if the events are named."""
     assert explain(503, "not_ready", "Wait") == {"code": 503, "error": "Wait"}
     limited = explain(429, "rate_limited", "Wait")
-    assert (limited["code"], len(limited["throttled_events"])) == (429, 1000)
+    assert (limited["code"], len(limited["throttled_events"])) == (429, 2000)

@@ -34,10 +34,11 @@ def test_the_key_of_a_site_stands_for_the_site() -> None:
     assert (event["site_id"], event[SITE_KEY], client.key) == ("shop", _KEY, "")
 
 
-def test_an_unknown_key_is_rejected() -> None:
-    """It must not become the id of a site."""
-    with pytest.raises(Rejected):
-        _complete({**_VIEW, "site_id": "hrk_other"}, Client())
+def test_an_unknown_key_is_the_id_of_no_site() -> None:
+    """The event is rejected when it is parsed, without the others of its batch."""
+    event, _ = _complete({**_VIEW, "site_id": "hrk_other"}, Client())
+
+    assert (event["site_id"], event[SITE_KEY]) == ("", "hrk_other")
 
 
 def test_a_key_may_be_one_of_a_site_that_is_not_loaded_yet() -> None:
@@ -147,3 +148,10 @@ def test_an_event_has_the_time_of_its_request_less_its_age(age: float, timestamp
 
     assert event["timestamp"] == timestamp
     assert AGE not in event
+
+
+def test_a_path_of_a_page_without_a_host_stays_a_path() -> None:
+    """Such as one in a file, or in a sandboxed frame."""
+    event, _ = _complete({**_VIEW, "url": "/pricing"}, Client(origin="null"))
+
+    assert event["url"] == "/pricing"

@@ -256,3 +256,31 @@ def test_email_addresses_in_unmapped_urls_are_masked() -> None:
     event = fit({UNMAPPED: {"entry": [{"url": url, url: 1}], "email": "ada@shop.example"}})
 
     assert event[UNMAPPED] == {"entry": [{"url": masked, masked: 1}], "email": "ada@shop.example"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        (1796083200, "2026-12-01T00:00:00+00:00"),
+        (1796083200500, "2026-12-01T00:00:00.500000+00:00"),
+        ("1796083200", "2026-12-01T00:00:00+00:00"),
+        ("Tue, 01 Dec 2026 01:00:00 +0100", "2026-12-01T01:00:00+01:00"),
+        ("Tue, 01 Dec 2026 00:00:00 GMT", "2026-12-01T00:00:00+00:00"),
+        (
+            "Tue Dec 01 2026 01:00:00 GMT+0100 (Central European Standard Time)",
+            "2026-12-01T01:00:00+01:00",
+        ),
+        ("2026-12-01 00:00:00 UTC", "2026-12-01 00:00:00Z"),
+        ("2026-12-01 01:00:00.5 +0100", "2026-12-01 01:00:00.5+0100"),
+        ("20261201", "20261201"),
+    ],
+)
+def test_times_that_are_no_iso_8601(sent: object, stored: str) -> None:
+    """As programs pass them to clients that check none."""
+    assert fit({"timestamp": sent, "sent_at": sent}) == {"timestamp": stored, "sent_at": stored}
+
+
+@pytest.mark.parametrize("sent", ["yesterday", "", "7", "1e999", "9" * 400, True, [1], {}])
+def test_what_is_no_time_is_unmapped(sent: object) -> None:
+    """The event has the time of its arrival."""
+    assert fit({"timestamp": sent})[UNMAPPED]["timestamp"] == sent

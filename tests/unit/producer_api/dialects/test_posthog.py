@@ -216,6 +216,9 @@ def test_a_group_is_no_visitor() -> None:
     assert "user_id" not in event
     assert event["properties"] == group
     assert of_user["user_id"] == "u1"
+    random_id = "0adab5c0-0265-4879-8d5c-0789839eb503"
+    of_python = {"distinct_id": random_id, "$lib": "posthog-python", **group}
+    assert "visitor_id" not in _event("$groupidentify", **of_python)
 
 
 def test_the_first_clients_of_servers() -> None:

@@ -385,3 +385,15 @@ def test_jitsu_lets_the_site_say_the_url_of_a_page_view() -> None:
         "hostname": None,
         "properties": None,
     }
+
+
+def test_a_blocker_that_rudderstack_detects_is_no_page_view() -> None:
+    """The client reports it as a page of its own, next to the real one."""
+    properties = {"category": "RudderJS-Initiated", "path": "/ad-blocked", "url": URL}
+    message = {"type": "page", "name": "ad-block page request", "properties": properties}
+
+    (event,) = rudderstack.translate(_request(message, "/v1/page"))
+
+    assert (event["type"], event["event_name"]) == ("custom_event", "ad-block page request")
+    assert (event["url"], event["path"]) == (URL, None)
+    assert event["properties"] == {"category": "RudderJS-Initiated"}

@@ -39,6 +39,27 @@ def test_an_event_without_a_name_is_a_page_view() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "members", "expected"),
+    [
+        ("pageview", {}, {"type": "pageview"}),
+        (
+            "event",
+            {"event_name": "signup", "event_data": {"plan": "pro"}},
+            {"type": "custom_event", "event_name": "signup", "properties": {"plan": "pro"}},
+        ),
+        (
+            "event",
+            {"event_type": "click", "event_value": "signup"},
+            {"type": "custom_event", "event_name": "signup", UNMAPPED: {"event_type": "click"}},
+        ),
+    ],
+)
+def test_version_1_has_other_names(kind: str, members: Any, expected: Event) -> None:
+    """Its pages stay in use after an upgrade of the server."""
+    assert _event(kind, **members) == expected
+
+
+@pytest.mark.parametrize(
     ("url", "hostname", "expected"),
     [
         ("/pricing?utm_source=x", "shop.example", "https://shop.example/pricing?utm_source=x"),
