@@ -84,7 +84,8 @@ class MicroBatch:
 
     def append(self, key: bytes, value: bytes, headers: Headers) -> int | None:
         """Add a record and return its size in bytes; None if the batch is full or too old."""
-        if time.monotonic() > self._appends_until:
+        # The first record is never too late: the process may have been paused since.
+        if self.bytes and time.monotonic() > self._appends_until:
             return None
         metadata = self.builder.append(key=key, value=value, timestamp=None, headers=headers)
         if metadata is None:

@@ -40,10 +40,10 @@ def test_the_snippet_sends_page_views_of_one_session(page: LivePage, tmp_path: P
         events = eventually(
             lambda: page.stack.rows(
                 "SELECT title, referrer FROM events WHERE site_id = 'snippet'"
-                " AND type = 'pageview' AND path = '/pricing.html'"
+                " AND type = 'pageview' AND path = '/buy.html'"
             ),
             within_seconds=30,
-            what="the first page view is stored",
+            what="the second page view is stored",
         )
 
     assert rows == [{"pageviews": 2, "entry_path": "/pricing.html", "exit_path": "/buy.html"}]

@@ -55,6 +55,17 @@ async def test_a_full_batch_is_followed_by_another() -> None:
     assert fake.batches == 8
 
 
+async def test_the_first_record_of_a_batch_is_never_too_late() -> None:
+    """It is sent, although the process was paused after the batch was created."""
+    fake = FakeKafka()
+    accumulator = open_accumulator(fake, deadline_seconds=0)
+
+    await accumulator.add(b"k", b"first", [])
+    await accumulator.drain()
+
+    assert [record.value for record in fake.stored] == [b"first"]
+
+
 async def test_a_blocked_partition_does_not_block_the_others() -> None:
     """Each partition has its own queue."""
     fake = FakeKafka()
