@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -98,7 +99,7 @@ async def test_a_missing_database_is_not_retried(url: str) -> None:
 _REFUSED_BY_POSTGRES: dict[str, tuple[dict[str, Any], str]] = {
     "text that is not JSON": ({"properties": "{nope"}, "json"),
     "an id that is no UUID": ({"event_id": "nope"}, "(?i)uuid"),
-    "an amount over 25 digits": ({"amount": 10**30}, "overflow"),
+    "an amount over 25 digits": ({"amount": Decimal(10**30)}, "overflow"),
     "a key over an index entry": ({"session_id": "".join(map(str, range(9999)))}, "index row"),
 }
 
