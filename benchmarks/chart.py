@@ -6,7 +6,7 @@ from typing import Any
 
 _WIDTH, _LEFT, _RIGHT = 760, 250, 90
 _ROW, _HEAD, _GAP = 24, 26, 14
-_BAR, _FIRST, _OTHER = 14, "#2a6f97", "#a9b4bd"
+_BAR, _OURS, _OTHER = 14, "#2a6f97", "#a9b4bd"
 _STYLE = "text{font:13px system-ui,sans-serif;fill:#333}.title{font-weight:600}"
 
 
@@ -26,6 +26,11 @@ def render(workloads: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def short(number: float) -> str:
+    """Format a figure for readers, with three digits at least."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def _group(workload: Mapping[str, Any], y: int) -> list[str]:
     candidates = _measured(workload)
     column = workload["chart_column"] or next(iter(candidates[0]["figures"]))
@@ -34,7 +39,8 @@ def _group(workload: Mapping[str, Any], y: int) -> list[str]:
     title = escape(f"{workload['title']}: {column}")
     parts = [f'<text class="title" x="8" y="{y + 16}">{title}</text>']
     for index, candidate in enumerate(candidates):
-        color = _OTHER if index else _FIRST
+        is_ours = index == 0 or candidate["name"].startswith("headrace")
+        color = _OURS if is_ours else _OTHER
         figure, top = candidate["figures"][column], y + _HEAD + _ROW * index
         parts += _bar(candidate["name"], figure, scale, top, color)
     return parts
@@ -51,5 +57,5 @@ def _bar(name: str, figure: Mapping[str, float], scale: float, y: int, color: st
         f'<text x="{_LEFT - 8}" y="{y + 12}" text-anchor="end">{escape(name)}</text>',
         f'<rect x="{_LEFT}" y="{y}" width="{middle - _LEFT:.1f}" height="{_BAR}" fill="{color}"/>',
         f'<path d="M{low:.1f} {line}H{high:.1f}" stroke="#333"/>',
-        f'<text x="{high + 6:.1f}" y="{y + 12}">{figure["median"]:.3g}</text>',
+        f'<text x="{high + 6:.1f}" y="{y + 12}">{short(figure["median"])}</text>',
     ]

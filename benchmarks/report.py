@@ -79,11 +79,8 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def _spread(figure: Mapping[str, float]) -> str:
-    return f"{_short(figure['median'])} ({_short(figure['low'])}–{_short(figure['high'])})"  # noqa: RUF001
-
-
-def _short(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    median, low, high = (chart.short(figure[key]) for key in ("median", "low", "high"))
+    return f"{median} ({low}–{high})"  # noqa: RUF001
 
 
 def _section(name: str, results: Mapping[str, Any]) -> str:
