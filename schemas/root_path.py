@@ -16,17 +16,10 @@ RESERVED = frozenset(
         *("api", "docs", "healthz", "metrics", "openapi.json", "page", "readyz"),
         *("script.js", "script.full.js"),
         # Endpoints of other systems' clients.
-        *("2", "analytics.js", "array", "batch", "beacon", "capture", "count", "decide", "e"),
-        *(
-            "com.snowplowanalytics.snowplow",
-            "engage",
-            "flags",
-            "groupidentify",
-            "groups",
-            "httpapi",
-        ),
-        *("i", "identify", "import", "matomo.php", "piwik.php", "pixel", "record", "s", "settings"),
-        *("sourceConfig", "static", "track", "v1"),
+        *("2", "analytics.js", "array", "batch", "beacon", "capture"),
+        *("com.snowplowanalytics.snowplow", "count", "decide", "e", "engage", "flags"),
+        *("groupidentify", "groups", "httpapi", "i", "identify", "import", "matomo.php"),
+        *("piwik.php", "pixel", "record", "s", "settings", "sourceConfig", "static", "track", "v1"),
     }
 )
 

@@ -21,6 +21,10 @@ class Request:
     #: Decompressed if the request has `Content-Encoding: gzip`.
     body: bytes = b""
 
+    def header(self, name: bytes) -> str:
+        """Return the value of a header; "" if there is none."""
+        return self.headers.get(name, b"").decode("latin-1")
+
     @cached_property
     def parameters(self) -> dict[str, str]:
         """The parameters of the query; of duplicate ones the last."""

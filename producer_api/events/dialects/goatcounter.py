@@ -56,10 +56,10 @@ def translate_hit(request: Request) -> list[Event]:
     parameters = dict(request.parameters)
     nonce = parameters.pop("rnd", "")
     hit = {_MEMBERS.get(name, name): value for name, value in parameters.items()}
-    event = _event(hit, _origin(request), _header(request, b"referer"))
+    event = _event(hit, _origin(request), request.header(b"referer"))
     event["site_id"] = _site(request)
     if nonce:
-        event["event_id"] = f"{_header(request, b'user-agent')} {request.query}"
+        event["event_id"] = f"{request.header(b'user-agent')} {request.query}"
     return [event]
 
 
@@ -69,7 +69,7 @@ def translate_hits(request: Request) -> list[Event]:
     hits = body.get("hits")
     if not isinstance(hits, list):
         raise wrong_kind("hits", "an array", hits)
-    key = _header(request, b"authorization").removeprefix("Bearer ").strip()
+    key = request.header(b"authorization").removeprefix("Bearer ").strip()
     if not key.startswith(KEY_PREFIX):
         raise Rejected(RejectReason.BAD_KEY, sentence=_NO_KEY)
     events = []
@@ -144,13 +144,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else to_json_text(value)
 
 
-def _header(request: Request, name: bytes) -> str:
-    return request.headers.get(name, b"").decode("latin-1")
-
-
 def _origin(request: Request) -> str:
     """Return the origin of the page, as far as the browser says it."""
-    found = (_ORIGIN.match(_header(request, name)) for name in _PAGE_HEADERS)
+    found = (_ORIGIN.match(request.header(name)) for name in _PAGE_HEADERS)
     return next((match[0] for match in found if match), "")
 
 

@@ -89,7 +89,7 @@ def translate(request: Request) -> list[Event]:
     if not isinstance(kind, str) or kind not in _KINDS:
         (kind, message["type"]) = ("track", kind)
     event, rest = _event(kind, payload)
-    if address := _header(request, _ADDRESS_HEADER):
+    if address := request.header(_ADDRESS_HEADER):
         event.setdefault("ip", address)
     unmapped = {name: value for name, value in (message | rest).items() if value is not None}
     return [{**event, "site_id": site_id, **({UNMAPPED: unmapped} if unmapped else {})}]
@@ -97,14 +97,10 @@ def translate(request: Request) -> list[Event]:
 
 def _site(request: Request, message: Members) -> Any:
     """Return the client id, or the secret if it is a site key; neither stays in the message."""
-    ids = (_header(request, _ID_HEADER), message.pop("clientId", None))
-    secrets = (_header(request, _SECRET_HEADER), str(message.pop("clientSecret", "")))
+    ids = (request.header(_ID_HEADER), message.pop("clientId", None))
+    secrets = (request.header(_SECRET_HEADER), str(message.pop("clientSecret", "")))
     keys = [secret for secret in secrets if secret.startswith(KEY_PREFIX)]
     return next(filter(None, [*keys, *ids]), None)
-
-
-def _header(request: Request, name: bytes) -> str:
-    return request.headers.get(name, b"").decode("latin-1")
 
 
 def _event(kind: str, payload: Members) -> tuple[Event, Members]:

@@ -22,9 +22,7 @@ from producer_api.events.dialects.decoding import (
     member_names,
     unpacked,
 )
-from producer_api.events.dialects.members import (
-    as_object,
-)
+from producer_api.events.dialects.members import as_object
 from producer_api.events.dialects.model import (
     Dialect,
     Endpoint,

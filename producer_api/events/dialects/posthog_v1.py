@@ -33,23 +33,19 @@ _OPTIONS = {
 def translate(request: Request) -> list[Event]:
     """Return the events of a request; raises `Rejected`."""
     body = json_object(unpacked(request.body))
-    authorization = _header(request, b"authorization")
+    authorization = request.header(b"authorization")
     is_bearer = authorization.lower().startswith(_BEARER)
     site_id = authorization[len(_BEARER) :].strip() if is_bearer else None
-    sent_at = _header(request, b"posthog-request-timestamp") or None
+    sent_at = request.header(b"posthog-request-timestamp") or None
     if body.get("historical_migration"):
         sent_at = None  # the events are old, and their times exact
-    (library, _, version) = _header(request, b"posthog-sdk-info").partition("/")
+    (library, _, version) = request.header(b"posthog-sdk-info").partition("/")
     client = {"$lib": library, "$lib_version": version} if library else {}
     return [
         event
         for sent in batch_of(body.get("batch") or [])
         for event in events_of(_first_version(as_object(sent), client), site_id, sent_at)
     ]
-
-
-def _header(request: Request, name: bytes) -> str:
-    return request.headers.get(name, b"").decode("latin-1")
 
 
 def _first_version(event: Event, client: dict[str, str]) -> Event:

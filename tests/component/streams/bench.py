@@ -2,9 +2,12 @@
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from aiokafka import TopicPartition
 
 from schemas.codec import encode
 from schemas.event_types import TICK
@@ -14,6 +17,7 @@ from schemas.records import RawEvent
 from schemas.topics import Topic
 from streams.engine.agent import Agent
 from streams.engine.batch import Batch
+from streams.engine.processor import BatchProcessor
 from streams.engine.producer import OutRecord
 from streams.engine.worker import Worker
 from tests.unit.streams.samples import NOON_MS, source
@@ -101,6 +105,22 @@ class Bench(Worker):
         for table in self.one.tables:
             await table.write_staged(first.partition, batch.last_offset, noted)
         return batch
+
+    @asynccontextmanager
+    async def started(self, *places: TopicPartition) -> AsyncIterator["Bench"]:
+        """Run the agent in Faust with partitions, without Kafka: call `handle` for batches."""
+        noted: Any = self.noted
+        self.processor = BatchProcessor(self.group, noted, self.fence, self.breaker, self.capacity)
+        self.group.owned = frozenset(places)
+        super().add(self.one)
+        self.fence.begin()
+        self.app.finalize()
+        await self.app.start()
+        self.app.flow_control.resume()
+        try:
+            yield self
+        finally:
+            await self.app.stop()
 
     def written(self, topic: Topic, partition: int = 0) -> list[tuple[bytes | None, bytes | None]]:
         """Return the keys and values sent to a table's topic."""

@@ -1,12 +1,10 @@
 import asyncio
-from typing import Any
 
 from aiokafka import TopicPartition
 
 from schemas.topics import EVENTS_SESSION
 from streams.engine.batch import Batch
 from streams.engine.group import CONCURRENT_BATCHES
-from streams.engine.processor import BatchProcessor
 from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, routed
 from tests.unit.streams.samples import event
@@ -23,26 +21,10 @@ async def test_an_agent_processes_batches_of_several_partitions_concurrently() -
         worker.agent(EVENTS_SESSION)(meet)
 
     bench = Bench(register)
-    producer: Any = bench.noted
-    bench.processor = BatchProcessor(
-        bench.group, producer, bench.fence, bench.breaker, bench.capacity
-    )
     places = [TopicPartition(EVENTS_SESSION.name, number) for number in range(CONCURRENT_BATCHES)]
-    bench.group.owned = frozenset(places)
-    Worker.add(bench, bench.one)
-    bench.fence.begin()
-    bench.app.finalize()
-    await bench.app.start()
-    bench.app.flow_control.resume()
-    try:
-        async with asyncio.timeout(10):
-            done = await asyncio.gather(
-                *(
-                    bench.handle(tp, [routed(1, event("a"), partition=tp.partition)])
-                    for tp in places
-                )
-            )
-    finally:
-        await bench.app.stop()
+    async with bench.started(*places), asyncio.timeout(10):
+        done = await asyncio.gather(
+            *(bench.handle(tp, [routed(1, event("a"), partition=tp.partition)]) for tp in places)
+        )
 
     assert done == [True] * CONCURRENT_BATCHES

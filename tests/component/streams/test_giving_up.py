@@ -7,9 +7,7 @@ from aiokafka import TopicPartition
 from schemas.codec import decode
 from schemas.records import SessionState
 from schemas.topics import EVENTS_SESSION, SESSIONS
-from streams.engine.processor import BatchProcessor
 from streams.engine.producer import StoppingError
-from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, NotingProducer, routed
 from tests.component.streams.test_table_agents import SESSIONIZE, a_bench
 from tests.unit.streams.samples import MINUTE, NOON, event
@@ -35,20 +33,8 @@ async def ending(producer: NotingProducer) -> AsyncIterator[Bench]:
     """Yield a worker without Kafka, whose agent has a partition."""
     bench = await a_bench(SESSIONIZE)
     bench.noted = producer
-    anything: Any = producer
-    bench.processor = BatchProcessor(
-        bench.group, anything, bench.fence, bench.breaker, bench.capacity
-    )
-    bench.group.owned = frozenset([PLACE])
-    Worker.add(bench, bench.one)
-    bench.fence.begin()
-    bench.app.finalize()
-    await bench.app.start()
-    bench.app.flow_control.resume()
-    try:
+    async with bench.started(PLACE):
         yield bench
-    finally:
-        await bench.app.stop()
 
 
 async def test_no_batch_is_processed_after_an_abandoned_one() -> None:

@@ -1,8 +1,6 @@
 import json
 from datetime import datetime
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from schemas import codec
 from schemas.headers import CLIENT_ID, find
 from schemas.records import RawEvent
 from tests.fixtures.examples import at_most
+from tests.fixtures.interpreted import interpreted
 from tests.property.producer_api.test_parse_properties import CONTEXT, JSON, NOW, PLAUSIBLE, as_json
 from tests.unit.producer_api.derivation import CHROME, LOOKUPS
 
@@ -127,17 +126,7 @@ def test_both_paths_derive_the_same(fields: dict[str, Any], client: Client, gran
     check(as_json(fields), client, grant)
 
 
-def interpreted_steps() -> Any:
-    """Return the steps of derivation, not compiled."""
-    spec = spec_from_file_location("steps", Path(steps.__file__).with_name("steps.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-INTERPRETED = interpreted_steps()
+INTERPRETED = interpreted(steps)
 
 
 @given(NEAR, CLIENTS, GRANTS)

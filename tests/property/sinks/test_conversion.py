@@ -1,8 +1,6 @@
 """Checks and conversions of rows: the compiled module and its source have the same results."""
 
 from decimal import Decimal
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from sinks.sql import conversion
 from sinks.sql.statements import Row, columns_of
 from sinks.sql.tables import EventRow, table_of
 from sinks.sql.types import EARLIEST_MICROS, LATEST_MICROS, Amount, Flag, UtcTime
+from tests.fixtures.interpreted import interpreted
 
 EVENTS = table_of(EventRow)
 #: A little more than what can be stored.
@@ -28,18 +27,7 @@ ROWS = st.lists(
 )
 
 
-def interpreted_source() -> Any:
-    """Return the module, not compiled."""
-    source = Path(conversion.__file__).with_name("conversion.py")
-    spec = spec_from_file_location("conversion", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-INTERPRETED = interpreted_source()
+INTERPRETED = interpreted(conversion)
 
 
 @given(ROWS)

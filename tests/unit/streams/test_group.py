@@ -382,12 +382,16 @@ async def test_partitions_are_processed_concurrently_up_to_a_limit(consumer: Con
     assert not worker.repeated
 
 
-async def test_at_high_rates_all_partitions_are_paused_for_a_period(
-    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also those without records, whose fetch would hold up the others."""
+@pytest.fixture
+def high_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delay the fetches after all records."""
     monkeypatch.setattr(fetch_sizing, "_MIN_RATE", 0)
     monkeypatch.setattr(fetch_sizing, "_MEASURE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("high_rate")
+async def test_at_high_rates_all_partitions_are_paused_for_a_period(consumer: Consumer) -> None:
+    """Also those without records, whose fetch would hold up the others."""
     worker = Worker()
     async with running(worker):
         await consumer.assign(ZERO, ONE)
@@ -404,12 +408,9 @@ async def test_at_high_rates_all_partitions_are_paused_for_a_period(
         await _given(worker, (0, 0), (1, 0))
 
 
-async def test_a_delay_does_not_resume_a_stopped_partition(
-    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("high_rate")
+async def test_a_delay_does_not_resume_a_stopped_partition(consumer: Consumer) -> None:
     """The circuit breaker has stopped it until the next assignment."""
-    monkeypatch.setattr(fetch_sizing, "_MIN_RATE", 0)
-    monkeypatch.setattr(fetch_sizing, "_MEASURE_SECONDS", 0.0)
     worker = Worker()
     async with running(worker) as (member, _):
         await consumer.assign(ZERO, ONE)
