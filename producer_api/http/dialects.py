@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from producer_api.events.client import Client
@@ -13,7 +13,7 @@ from producer_api.events.dialects.parsing import parse_translated
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
-from producer_api.http.intake import Intake, Pending, Results, SentBatch
+from producer_api.http.intake import Intake, Pending, Results, Sent, SentBatch
 from producer_api.http.paths import DIALECT_ROUTES
 from producer_api.http.responses import Response
 from schemas.reject_reasons import RejectReason
@@ -69,7 +69,7 @@ class DialectIntake:
         except Rejected as error:
             return rejected(error)
         accepted = partial(_accepted, endpoint, request, events)
-        return sent._replace(path=request.path, accepted=accepted, rejected=rejected)
+        return Sent(sent.event, sent.confirmed, started_at, request.path, accepted, rejected)
 
     def _translate(self, request: Request, client: Client) -> _Translated | Response | None:
         """Return the events of a request; without any, its response, or None as `respond`."""
@@ -151,6 +151,8 @@ def _status(results: Results) -> int:
     return results.status
 
 
+#: Most clients expect the same response to all of their requests.
+@lru_cache(maxsize=64)
 def _response(reply: Reply) -> Response:
     response = responses.plain(reply.status, reply.content_type.encode(), reply.body)
     if reply.content_type:

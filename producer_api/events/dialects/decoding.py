@@ -1,6 +1,5 @@
 """The encodings in which clients send JSON: gzip without a header, base64, forms, CESU-8, NaN."""
 
-import base64
 import binascii
 import json
 import re
@@ -8,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+import pybase64
 
 from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
@@ -148,8 +148,10 @@ def member_names(body: bytes) -> frozenset[str]:
 def from_base64(text: str) -> bytes:
     """Decode base64, also URL-safe and without padding; raises `Rejected`."""
     try:
-        standard = text.strip("\t\r\n").encode("ascii").translate(_STANDARD_BASE64)
-        return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
+        standard = text.strip("\t\r\n").encode("ascii")
+        if any(character in standard for character in b"-_ "):
+            standard = standard.translate(_STANDARD_BASE64)
+        return pybase64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):
         sentence = "The data are neither JSON nor base64 of JSON"
         raise Rejected(RejectReason.INVALID_JSON, sentence=sentence) from None

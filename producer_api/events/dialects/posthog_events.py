@@ -111,8 +111,9 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
 
 
 def _times(outer: dict[str, Any], properties: dict[str, Any], sent_at: Any) -> Event:
-    time = iso_time(properties.pop("$time", None), SECOND)
-    timestamp = outer.pop("timestamp", None) or properties.pop("timestamp", None) or time
+    time = properties.pop("$time", None)
+    timestamp = outer.pop("timestamp", None) or properties.pop("timestamp", None)
+    timestamp = timestamp or iso_time(time, SECOND)
     offset = outer.get("offset")
     if timestamp is None and isinstance(offset, int):  # milliseconds between event and request
         return {AGE: outer.pop("offset")}
@@ -179,12 +180,11 @@ def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     names = [
         name
         for name in members
-        if (
-            name in _OF_THE_EVENT or name.startswith(_OF_THE_EVENT_BY_PREFIX)
-            if name[:1] == "$"
-            else name not in of_client
-        )
+        if (name in _OF_THE_EVENT if name[:1] == "$" else name not in of_client)
     ]
+    all_names = " ".join(members)  # few events have one of the prefixes in any of 80 names
+    if any(prefix in all_names for prefix in _OF_THE_EVENT_BY_PREFIX):
+        names += [name for name in members if name.startswith(_OF_THE_EVENT_BY_PREFIX)]
     return pop_members(members, names)
 
 

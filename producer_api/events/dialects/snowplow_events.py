@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 from producer_api.events.dialects.decoding import json_or_base64
@@ -14,10 +13,9 @@ from producer_api.events.dialects.snowplow_schemas import (
     entities_of,
     self_describing_event,
 )
-from producer_api.events.dialects.values import iso_time, json_or_text, size
+from producer_api.events.dialects.values import MILLISECOND, iso_time, json_or_text, size
 from producer_api.events.rejection import Rejected
 
-_MILLISECOND = timedelta(milliseconds=1)
 #: Parameters that are members of the event, whatever its type.
 _MEMBERS = {
     "aid": "site_id",
@@ -126,14 +124,14 @@ def _common(rest: Row, entities: Entities) -> Event:
 def _times(rest: Row) -> Event:
     """Take the time that the site knows to be true, or the times of the client's clock."""
     if "ttm" in rest:
-        return {"timestamp": iso_time(rest.pop("ttm"), _MILLISECOND)}
+        return {"timestamp": iso_time(rest.pop("ttm"), MILLISECOND)}
     (created, sent) = (rest.pop("dtm", None), rest.pop("stm", None))
     with suppress(TypeError, ValueError, OverflowError):
         # The Python tracker sends whole seconds, which may be before the event.
         sent = max(float(created), float(sent))
     return {
-        "timestamp": iso_time(created, _MILLISECOND),
-        "sent_at": iso_time(sent, _MILLISECOND),
+        "timestamp": iso_time(created, MILLISECOND),
+        "sent_at": iso_time(sent, MILLISECOND),
     }
 
 
