@@ -30,6 +30,9 @@ class Client(msgspec.Struct, frozen=True, gc=False):
     is_reported: bool = False
     #: The trace of the request (W3C Trace Context), if traces are enabled.
     traceparent: str = ""
+    #: Whether an event of the same request was within the rate limits: the others count against
+    #: them and are accepted, because their client would send all of them again.
+    is_admitted: bool = False
 
 
 #: The client of a request without headers: of dry runs, and of tests.

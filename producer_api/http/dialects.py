@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
 from producer_api.events.dialects.decoding import check_count
 from producer_api.events.dialects.model import Endpoint, Event, Explain, Outcome, Reply
 from producer_api.events.dialects.parsing import parse_translated
+from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
-from producer_api.http.intake import Intake, Pending, Results, Sent, SentBatch
+from producer_api.http.intake import Intake, Parse, Pending, Results, Sent, SentBatch
 from producer_api.http.paths import DIALECT_ROUTES
 from producer_api.http.responses import Response
 from schemas.reject_reasons import RejectReason
@@ -86,7 +89,7 @@ class DialectIntake:
 
     async def _send(self, translated: _Translated) -> Response:
         (endpoint, request, events, client) = translated
-        results = await self._intake.send_batch(events, client, parse_translated)
+        results = await self._intake.send_batch(events, client, _parser_of_batch())
         return _respond(endpoint, request, events, results)
 
     def _reject(self, endpoint: Endpoint, request: Request, rejected: Rejected) -> Response:
@@ -114,6 +117,25 @@ class DialectIntake:
                     )
                 return endpoint
         return None
+
+
+def _parser_of_batch() -> Parse:
+    """Return a parser that admits all events once one of them is within the rate limits.
+
+    The client sends the whole batch again if one is not. If it is larger than the burst of a limit,
+    it would never be complete.
+    """
+    is_admitted = False
+
+    def parse(event: Event, context: EventContext, client: Client) -> EncodedEvent:
+        nonlocal is_admitted
+        if is_admitted:
+            client = replace(client, is_admitted=True)
+        encoded = parse_translated(event, context, client)
+        is_admitted = True
+        return encoded
+
+    return parse
 
 
 def _respond(

@@ -251,3 +251,18 @@ async def test_methods_are_those_of_the_endpoints(
     response = await client.request(method, path, headers={"Origin": "https://shop.example"})
 
     assert (response.status_code, response.headers.get("allow")) == (status, allow)
+
+
+async def test_a_batch_over_the_burst_is_complete_once_a_token_is_left(
+    client: httpx.AsyncClient, kafka: FakeKafka
+) -> None:
+    """Its client would send all of it again, for ever. The next request waits for longer."""
+    batch = {"batch": [{"event": "a", "distinct_id": "u"}] * 50, "api_key": "blog"}
+
+    response = await client.post("/batch/", json=batch)
+
+    assert response.status_code == 200
+    assert len(kafka.stored) == 50  # the burst of one event a second is 10
+    response = await client.post("/batch/", json=batch)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "41")
+    assert len(kafka.stored) == 50
