@@ -93,6 +93,8 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     own_site = next(iter(pop_members(outer, ("api_key", "token")).values()), None)
     token = properties.pop("token", None)
     outer.pop("type", None)  # "capture", of old server clients
+    if "$lib" in outer:  # of the client for Java
+        properties.setdefault("$lib", outer.pop("$lib"))
     if isinstance(context := outer.get("context"), dict):  # of the same
         properties.setdefault("$ip", context.pop("ip", None))
     name = str(outer.pop("event", ""))

@@ -57,8 +57,23 @@ _OF_THE_CLIENT = frozenset(
     {"web_page", "browser_context", "http_client_hints", "client_session", "mobile_context"}
     | {"application", "geolocation_context", "PerformanceTiming", "PerformanceNavigationTiming"}
 )
+#: Parameters that say whose event it is.
+_OF_THE_VISITOR = ("uid", "duid", "tnuid", "sid", "ip", "ua")
 #: The visitor of a tracker that may not identify any.
 _NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def with_orders(rows: list[Any]) -> list[Any]:
+    """Return the rows; those of items have the ids of their order, which the Java tracker omits."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    orders = {str(row.get("tr_id")): row for row in objects if row.get("e") == "tr"}
+    if not orders:
+        return rows
+    for number, row in enumerate(rows):
+        if isinstance(row, dict) and row.get("e") == "ti":
+            order = orders.get(str(row.get("ti_id")), {})
+            rows[number] = {**{name: order.get(name) for name in _OF_THE_VISITOR}, **row}
+    return rows
 
 
 def events_of(row: Any, query: Mapping[str, str]) -> list[Event]:
