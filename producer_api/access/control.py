@@ -65,7 +65,8 @@ class AccessControl:
                 _check_type(rules, site_id, event_type)
                 self._limit_client(client)
             if rules.bucket is not None:
-                _check_wait(rules.bucket.take(self._clock(), borrows=client.is_admitted))
+                borrows = site_id in client.admitted_sites
+                _check_wait(rules.bucket.take(self._clock(), borrows=borrows))
         except Rejected as rejected:
             self.rejections[site_id, rejected.reason.code] += 1
             raise

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
 from producer_api.events.dialects.decoding import check_count
-from producer_api.events.dialects.model import Endpoint, Event, Explain, Outcome, Reply
+from producer_api.events.dialects.model import SITE_KEY, Endpoint, Event, Explain, Outcome, Reply
 from producer_api.events.dialects.parsing import parse_translated
 from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.rejection import Rejected
@@ -120,19 +120,20 @@ class DialectIntake:
 
 
 def _parser_of_batch() -> Parse:
-    """Return a parser that admits all events once one of them is within the rate limits.
+    """Return a parser that admits all events once one of them is within a rate limit.
 
     The client sends the whole batch again if one is not. If it is larger than the burst of a limit,
-    it would never be complete.
+    it would never be complete. An event with a site key is not one of its address.
     """
+    sites: set[str] = set()
     is_admitted = False
 
     def parse(event: Event, context: EventContext, client: Client) -> EncodedEvent:
         nonlocal is_admitted
-        if is_admitted:
-            client = replace(client, is_admitted=True)
+        client = replace(client, is_admitted=is_admitted, admitted_sites=sites)
         encoded = parse_translated(event, context, client)
-        is_admitted = True
+        sites.add(event["site_id"])
+        is_admitted = is_admitted or not (client.key or SITE_KEY in event)
         return encoded
 
     return parse
