@@ -179,13 +179,18 @@ def register(worker: Worker, counting: Counting) -> None:
     """Register the agent and the publication of its counters."""
 
     async def publish() -> None:
-        for partition in counting.publishable:
-            # Only the owner of a partition publishes its counters.
-            if partition not in worker.partitions_of(EVENTS_SESSION):
-                continue
-            worker.fence.check()
-            if records := counting.due(partition):
-                await worker.producer.send(LIVE_COUNTERS.name, partition, records)
+        # Only the owner of a partition publishes its counters.
+        owned = set(worker.partitions_of(EVENTS_SESSION)).intersection(counting.publishable)
+        worker.fence.check()
+        due = {partition: counting.due(partition) for partition in owned}
+        # Concurrently, so that they share a request.
+        await asyncio.gather(
+            *(
+                worker.producer.send(LIVE_COUNTERS.name, partition, records)
+                for partition, records in due.items()
+                if records
+            )
+        )
 
     worker.agent(EVENTS_SESSION)(counting.count_live)
     worker.checks.append(counting.catching_up)
