@@ -63,12 +63,17 @@ class _Reading:
     def has_caught_up(self) -> bool:
         return self.next_offset >= self.behind_until
 
+    def has_read(self, before: Sample, partition: int) -> bool:
+        """Return True if the last record of `events-raw` in a sample has been read here."""
+        raw_end = before.raw_ends.get(partition)
+        return raw_end is not None and self.raw_offset + 1 >= raw_end
+
     def has_counted(self, before: Sample, now: Sample, partition: int) -> bool:
         """Return True if all events up to the previous sample are counted."""
         raw_end = before.raw_ends.get(partition)
         if raw_end is None or not self.has_caught_up or not self.aggregator.has_published_all:
             return False
-        if self.raw_offset + 1 >= raw_end:
+        if self.has_read(before, partition):
             return True
         # Duplicates, for example, are processed by the router but never read here.
         return now.routed[partition] >= raw_end and self.next_offset >= now.ends[partition]
@@ -135,6 +140,12 @@ class Counting:
             if partition in sample.ends and reading.has_counted(self._sample, sample, partition):
                 reading.counted_at = self._sample.at
         self._sample = sample
+
+    @property
+    def has_read_samples(self) -> bool:
+        """Whether the next sample needs no `routed`: all records up to the last one were read."""
+        readings = self._readings.items()
+        return all(reading.has_read(self._sample, partition) for partition, reading in readings)
 
     def ages_ms(self) -> dict[int, int]:
         """Return how long ago (ms) each partition was complete, without those that never were."""
