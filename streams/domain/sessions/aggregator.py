@@ -43,6 +43,9 @@ class SessionAggregator:
         #: The states that this batch changed, as they were before; None if they are new.
         self._before: dict[bytes, SessionState | None] = {}
         self._flat_visits: list[KeyedVisit] = []
+        #: States that `add` created in this batch, and that nothing else refers to. They are
+        #: changed in place, as long as they are the current states of their keys.
+        self._own: dict[bytes, SessionState] = {}
         #: The states that this batch evicted.
         self._evicted: dict[bytes, SessionState] = {}
 
@@ -68,7 +71,7 @@ class SessionAggregator:
         because their last state must be published (design D5).
         """
         self._states.applied_until = self._seen
-        self._evicted = {}
+        self._evicted, self._own = {}, {}
         for deadlines in (self._to_close, self._to_forget):
             deadlines.drop_stale(self._states, len(self._states))
         evicted = self._evict(limit)
@@ -120,16 +123,22 @@ class SessionAggregator:
             return  # applied; the session may have been deleted since
         key = f"{event.site_id}:{event.session_id}".encode()
         state = self._state_of(key)
-        if state is not None and src.offset <= state.src_offset:
-            return
-        was_open = state is not None and sessions.is_open(state)
         before = state
         if state is not None:
+            if src.offset <= state.src_offset or self._extend(key, state, event, src):
+                return
             state = self._without_due(key, state)
         changed = sessions.apply(state, event, src, self._rules)
         self._put(key, before, changed)
-        if not was_open:
+        self._own[key] = changed
+        if before is None or not sessions.is_open(before):
             self._set_deadline(key, changed)
+
+    def _extend(self, key: bytes, state: SessionState, event: RawEvent, src: Source) -> bool:
+        """Apply an event in place; return False if that is not possible."""
+        return self._own.get(key) is state and sessions.apply_in_place(
+            state, event, src, self._rules
+        )
 
     def erase(self, key: bytes, src: Source, visit_ids: Sequence[str] = ()) -> None:
         """Publish a state without visits, upon which sinks delete the session's rows.
@@ -168,6 +177,7 @@ class SessionAggregator:
             return sessions.expire_due(state, self._now_ms, self._rules)
         # With hundreds of visits in one batch, the state would exceed the size of a record.
         self._states.publish(key)
+        self._own.pop(key, None)  # the published state must not change
         self._flatten(key, state)
         return sessions.remove_due(state, self._now_ms, self._rules)
 
@@ -180,7 +190,7 @@ class SessionAggregator:
             if state is not None:  # always: a changed state is not deleted
                 self._flatten(key, state)
                 yield from self._flat_visits
-        self._flat_visits, self._before = [], {}
+        self._flat_visits, self._before, self._own = [], {}, {}
 
     def _put(self, key: bytes, before: SessionState | None, state: SessionState) -> None:
         self._before.setdefault(key, before)
