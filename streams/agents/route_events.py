@@ -144,7 +144,9 @@ class _Memory:
     def is_repeat(self, key: bytes | None, named: Mapping[str, bytes], src: Source) -> bool:
         """Return True if the id of an event with these headers was seen at a lower offset."""
         ids = self._servers if named.get(CLIENT_ID) is None else self._clients
-        log_ms = limited(src.log_ms, self.now_ms)
+        log_ms = src.log_ms
+        if log_ms > self.now_ms:
+            log_ms = limited(log_ms, self.now_ms)
         return ids.is_repeat(named[EVENT_ID], key or b"", src.offset, log_ms)
 
     @property

@@ -78,10 +78,10 @@ def apply(
 def apply_in_place(state: SessionState, event: RawEvent, src: Source, rules: SessionRules) -> bool:
     """Apply an event to a state that only the caller has, and whose only visit is open.
 
-    Return False, and change nothing, if that is not so, or `apply` must decide.
+    Return False, and change nothing, if that is not so, or if `apply` must decide.
     """
     visits = state.visits
-    if len(visits) != 1 or visits[0].state != "open":
+    if src.offset <= state.src_offset or len(visits) != 1 or visits[0].state != "open":
         return False
     if not touches(visits[0], event.event_ts, rules.gap_us) or not extend(visits[0], event, src):
         return False

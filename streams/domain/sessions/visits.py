@@ -87,9 +87,11 @@ def extend(visit: Visit, event: RawEvent, src: Source) -> bool:
 
 def _has_known_hosts(visit: Visit, event: RawEvent, own: frozenset[str]) -> bool:
     """Return True if the visit has the event's `own` hosts, and its referrer is one of them."""
-    return own.issubset(visit.hosts) and not (
-        event.referrer and is_external(event.referrer, visit.hosts, event.trust)
-    )
+    hosts = visit.hosts
+    for host in own:
+        if host not in hosts:
+            return False
+    return not (event.referrer and is_external(event.referrer, hosts, event.trust))
 
 
 def _add(changed: Visit, event: RawEvent, src: Source) -> None:
@@ -126,16 +128,19 @@ def _count(changed: Visit, event: RawEvent) -> None:
 
 def _claim(changed: Visit, event: RawEvent) -> None:
     """Set the claims of an event that win."""
-    if event.visitor_id:
+    # The calls are skipped nearly always.
+    if event.visitor_id and not is_settled(changed.visitor_id, event):
         changed.visitor_id = _first(changed.visitor_id, event.visitor_id, event)
-    if event.user_id:
+    if event.user_id and not is_settled(changed.user_id, event):
         changed.user_id = _first(changed.user_id, event.user_id, event)
     if (utm := event.utm) is not None:
         changed.utm_source = _first(changed.utm_source, utm.source, event)
         changed.utm_medium = _first(changed.utm_medium, utm.medium, event)
         changed.utm_campaign = _first(changed.utm_campaign, utm.campaign, event)
-    changed.traffic_source = traffic_source_of(changed.traffic_source, event)
-    changed.client = client_of(changed.client, event)
+    if not is_settled(changed.traffic_source, event):
+        changed.traffic_source = traffic_source_of(changed.traffic_source, event)
+    if not is_settled(changed.client, event):
+        changed.client = client_of(changed.client, event)
 
 
 def join(older: Visit, younger: Visit) -> Visit:
