@@ -133,7 +133,7 @@ class LocalKafka:
         self._folder.lock()
         try:
             port = self._choose_port()
-            self._folder.write_settings(port, ports.free_port(other_than=port))
+            self._folder.write_settings(port, ports.free_port())
             run = [str(java), *JVM_OPTIONS, *self._folder.jvm_options]
             options = [*class_archive.options(java), *self._options]
             # Not on the command line, where it would fill the output of `ps`.

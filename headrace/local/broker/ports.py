@@ -2,6 +2,7 @@
 
 import random
 import socket
+import sys
 
 import psutil
 
@@ -13,13 +14,36 @@ LOOPBACK = "127.0.0.1"
 _PORTS = range(20000, 32000)
 _ATTEMPTS = 100
 
+#: The reserved ports of this process; the sockets hold the reservations until it exits.
+_reservations: dict[int, socket.socket] = {}
 
-def free_port(other_than: int | None = None) -> int:
-    """Return a free port. Raises UserError after a hundred attempts."""
+
+def free_port() -> int:
+    """Return a free port, which later calls do not return again while this process runs.
+
+    On Linux, those of other processes neither: between the choice of a port and the start of its
+    server, another headrace could choose the same. Raises UserError after a hundred attempts.
+    """
     for port in random.sample(_PORTS, _ATTEMPTS):
-        if port != other_than and is_free(port):
+        if is_free(port) and _reserve(port):
             return port
     raise UserError(f"No free port found on {LOOPBACK} between {_PORTS.start} and {_PORTS.stop}.")
+
+
+def _reserve(port: int) -> bool:
+    """Return False if this process, or on Linux another one, has reserved the port."""
+    if port in _reservations:
+        return False
+    reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    if sys.platform == "linux":
+        try:
+            # An abstract name: without a file, and released by the kernel when this process exits.
+            reservation.bind(f"\0headrace-port-{port}")
+        except OSError:
+            reservation.close()
+            return False
+    _reservations[port] = reservation
+    return True
 
 
 def is_free(port: int) -> bool:

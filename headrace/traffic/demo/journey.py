@@ -84,7 +84,7 @@ class Journey:
     def _read(self) -> Iterator[Step]:
         yield self._step(self._seconds(25), "custom_event", event_name="read_half")
         if self._chance(0.15):
-            yield self._step(self._seconds(6), "external_link", to=self._pick(shop.OUTSIDE))
+            yield self._step(self._seconds(6), "external_link", href=self._pick(shop.OUTSIDE))
         if self._chance(0.1):
             yield self._step(self._seconds(12), "form_submit", event_name="newsletter")
 

@@ -20,7 +20,7 @@ _DESCRIPTIONS: dict[str, Callable[[Event], str]] = {
     "identify": lambda event: f"{event['user_id']} logged in",
     "button_click": lambda event: f"added to cart: {event['properties']['product']}",
     "copy": lambda event: f"copied “{event['properties']['text']}”",
-    "external_link": lambda event: f"followed a link to {event['properties']['to']}",
+    "external_link": lambda event: f"followed a link to {event['properties']['href']}",
     "pageview": lambda event: f"viewed {event['title']}",
 }
 

@@ -2,6 +2,8 @@
 
 from collections import deque
 
+import msgspec
+
 from schemas import money
 from schemas.live import LATEST_EVENTS, LIVE_MINUTES
 from schemas.paths import path_of
@@ -11,6 +13,12 @@ from schemas.records import LatestEvent, RawEvent
 MAX_DETAIL_CHARACTERS = 120
 
 _MINUTE_MS = 60_000
+
+
+class _Link(msgspec.Struct):
+    """The properties of `external_link` that are shown."""
+
+    href: str | None = None
 
 
 class LatestEvents:
@@ -47,5 +55,13 @@ def detail_of(event: RawEvent) -> str:
     elif event.type == "custom_event":
         special = event.event_name
     elif event.type == "external_link":
-        special = event.url
+        special = _target_of(event.properties) or event.url
     return (special or path_of(event.path, event.url))[:MAX_DETAIL_CHARACTERS]
+
+
+def _target_of(properties: str | None) -> str | None:
+    """Return where a followed link leads, if its properties have it as the tracker's have."""
+    try:
+        return msgspec.json.decode(properties or "{}", type=_Link).href
+    except msgspec.DecodeError:  # of another client: no text, or not an object
+        return None

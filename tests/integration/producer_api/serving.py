@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from headrace.local.broker.ports import free_port
 from tests.fixtures.waiting import eventually
 
 RUN = """
@@ -52,7 +53,7 @@ class Role:
 @contextmanager
 def running(kafka: str, folder: Path, program: str = RUN, **settings: str) -> Iterator[Role]:
     """Run the role, or another program, until the block ends."""
-    port = _free_port()
+    port = free_port()
     log = folder / f"api-{port}.log"
     environment = {
         **os.environ,
@@ -80,9 +81,3 @@ def responds_ok(role: Role, path: str) -> bool:
         return httpx.get(role.url + path, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -2,9 +2,13 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
+from headrace.errors import UserError
+from headrace.local.broker import ports
 from headrace.local.broker.ports import LOOPBACK, free_port, is_free, owner_of
 
 
@@ -16,6 +20,23 @@ def test_a_free_port_can_be_listened_on() -> None:
     with socket.create_server((LOOPBACK, port)):
         assert not is_free(port)
     assert is_free(port)
+
+
+def test_a_port_is_returned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if no server listens on it yet, and to one process only."""
+    port = free_port()
+    monkeypatch.setattr(ports, "_PORTS", range(port, port + 1))
+    monkeypatch.setattr(ports, "_ATTEMPTS", 1)
+    with pytest.raises(UserError, match="No free port"):
+        free_port()
+
+    program = f"""
+from headrace.local.broker import ports
+ports._PORTS, ports._ATTEMPTS = range({port}, {port + 1}), 1
+ports.free_port()
+"""
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert b"UserError: No free port" in other.stderr
 
 
 def test_a_port_in_use_on_all_addresses_is_not_free() -> None:

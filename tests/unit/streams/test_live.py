@@ -352,6 +352,11 @@ def test_a_long_name_is_truncated() -> None:
             {"type": "external_link", "url": "https://elsewhere.example/"},
             "https://elsewhere.example/",
         ),
+        (
+            {"type": "external_link", "path": "/", "properties": '{"href": "https://a.example/b"}'},
+            "https://a.example/b",
+        ),
+        ({"type": "external_link", "path": "/here", "properties": '{"href": 1}'}, "/here"),
         ({"path": "/" + "x" * 999}, "/" + "x" * 119),
     ],
 )
