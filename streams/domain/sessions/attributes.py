@@ -35,6 +35,8 @@ def client_of(known: VisitorClient | None, event: RawEvent) -> VisitorClient | N
     An event that a site key vouches for, and that is of no known device, has the HTTP library of a
     back end instead of a browser: it makes a claim only if there is no other one.
     """
+    if not (event.country or event.region or event.browser or event.os or event.device):
+        return known
     is_unknown = event.device in (None, "other") and event.trust == "key"
     found = VisitorClient(
         country=event.country,
@@ -46,7 +48,7 @@ def client_of(known: VisitorClient | None, event: RawEvent) -> VisitorClient | N
         event_id=event.event_id,
         trust=LOWEST if is_unknown else event.trust,
     )
-    return earlier(known, found) if any(values_of(found)) else known
+    return earlier(known, found)
 
 
 def values_of(attributes: TrafficSource | VisitorClient | None) -> Iterable[str | None]:
