@@ -17,9 +17,10 @@ RESERVED = frozenset(
         *("script.js", "script.full.js"),
         # Endpoints of other systems' clients.
         *("2", "analytics.js", "array", "batch", "beacon", "capture"),
-        *("com.snowplowanalytics.snowplow", "count", "decide", "e", "engage", "flags"),
-        *("groupidentify", "groups", "httpapi", "i", "identify", "import", "matomo.php"),
-        *("piwik.php", "pixel", "record", "s", "settings", "sourceConfig", "static", "track", "v1"),
+        *("com.snowplowanalytics.snowplow", "count", "decide", "e", "engage", "event"),
+        *("flags", "groupidentify", "groups", "httpapi", "i", "identify", "import", "matomo.php"),
+        *("piwik.php", "pixel", "profile", "record", "s", "settings", "sourceConfig", "static"),
+        *("track", "v1"),
     }
 )
 

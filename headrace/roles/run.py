@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from prometheus_client import REGISTRY
 
@@ -42,9 +43,9 @@ Work = Callable[[Settings, asyncio.Event, Callable[[Worker], None]], Awaitable[N
 _STATUS_SECONDS = 1.0
 #: Status updates are more frequent until the role is ready, because `headrace up` waits for it.
 _NOT_READY_SECONDS = 0.1
-#: The interval at which the metrics file is updated: shorter than the usual 15 s of Prometheus. An
-#: update takes a third of the CPU of an idle worker if it is made every 3 s.
-_METRICS_SECONDS = 10.0
+#: The interval at which the metrics file is updated, and that without new records: shorter than the
+#: usual 15 s of Prometheus. Every 3 s, an update takes a third of the CPU of an idle worker.
+_METRICS_SECONDS, _IDLE_METRICS_SECONDS = 3.0, 10.0
 #: The interval between two checks of the access to Kafka.
 _ACCESS_CHECK_SECONDS = 2.0
 #: The pause before a role that could not reach Kafka starts again.
@@ -227,15 +228,18 @@ class _Reporter:
 
     async def _report_changes(self, worker: Worker) -> None:
         logged: str | None = "not started"
-        metrics_due = 0.0
+        written_at = 0.0
+        written: dict[TopicPartition, int] = {}
         while True:
             reason = worker.not_ready
             if reason != logged:
                 log.info("%s: %s", self._role, reason or "ready")
                 logged = reason
             self.update(_status_of(worker, reason))
-            if self._path is not None and time.monotonic() >= metrics_due:
-                metrics_due = time.monotonic() + _METRICS_SECONDS
+            done, now = dict(worker.group.done), time.monotonic()
+            interval = _IDLE_METRICS_SECONDS if done == written else _METRICS_SECONDS
+            if self._path is not None and now >= written_at + interval:
+                written_at, written = now, done
                 with suppress(OSError):  # the status file's log entry says why
                     write_metrics(worker.metrics.registry, self._path)
             await asyncio.sleep(_NOT_READY_SECONDS if reason else _STATUS_SECONDS)
