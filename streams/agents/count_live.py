@@ -114,12 +114,14 @@ class Counting:
         """Count the events of a batch."""
         reading, mono_ms = self._readings[batch.partition], self._clock() * 1_000
         self._times.begin_batch(now_ms())
+        apply = reading.aggregator.apply
         for record, src, event in read_events(batch, self._read, self._times):
             # A replayed dead letter of sessionize was counted before.
             counted = None if is_replay(record) else event
-            reading.raw_offset = max(reading.raw_offset, src.offset)
+            if src.offset > reading.raw_offset:  # noqa: PLR1730 - twice as fast as `max`
+                reading.raw_offset = src.offset
             try:
-                reading.aggregator.apply(counted, src, mono_ms)
+                apply(counted, src, mono_ms)
             except Exception as error:  # noqa: BLE001 - it is logged
                 batch.reject_poison(record, error)
         reading.next_offset = batch.last_offset + 1
