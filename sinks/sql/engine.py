@@ -81,6 +81,9 @@ class SqliteDatabase:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """See `Database.run`."""
+        # First the other tasks that are ready, which decode batches of the same fetch: they become
+        # one group.
+        await asyncio.sleep(0)
         result: Future[T] = Future()
         self._queue.append(_Job(work, result))
         self._thread.submit(self._run_queued)  # does nothing if the job was run in a group
@@ -88,6 +91,7 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """See `Database.close`."""
+        await asyncio.sleep(0)  # `run` submits the jobs that it has begun with
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()

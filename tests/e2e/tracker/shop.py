@@ -69,7 +69,7 @@ class Shop:
         self.tag = tag
         self.policy = (
             f"default-src 'none'; script-src 'self' {collector}; connect-src 'self' {collector}; "
-            "img-src data:; form-action 'self'; base-uri 'none'"
+            "img-src 'self' data:; form-action 'self'; base-uri 'none'"
         )
         self.life: list[dict[str, Any]] = []
         #: Set by a test to let the page /before open /prerendered.

@@ -46,4 +46,5 @@ def _look_around(chrome: Chrome, shop: Shop) -> tuple[dict[str, int], list[str]]
     visitor = Visitor(chrome, shop)
     visits.look_around(visitor)
     seen = Counter(f"{one['kind']} {one['path']} {one.get('persisted')}" for one in shop.life)
-    return dict(sorted(seen.items())), visitor.console()
+    console = chrome.get_log("browser")  # type: ignore[no-untyped-call]
+    return dict(sorted(seen.items())), [entry["message"] for entry in console]

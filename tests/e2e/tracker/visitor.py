@@ -3,8 +3,9 @@
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver import ActionChains, Chrome, Firefox, Keys
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.e2e.tracker.shop import Shop
@@ -18,29 +19,37 @@ _STAY_MS = 300
 class Visitor:
     """Steps in a browser; each returns when the page has done it."""
 
-    def __init__(self, chrome: Chrome, shop: Shop) -> None:
-        self.chrome = chrome
+    def __init__(self, browser: WebDriver, shop: Shop) -> None:
+        self.browser = browser
         self._shop = shop
 
     def use_phone(self) -> None:
-        """Emulate the screen of a phone."""
-        phone = {"width": 412, "height": 915, "deviceScaleFactor": 2.625, "mobile": True}
-        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        """Emulate the screen of a phone; Firefox only has a small window."""
+        (width, height) = (412, 915)
+        if isinstance(self.browser, Chrome):
+            phone = {"width": width, "height": height, "deviceScaleFactor": 2.625, "mobile": True}
+            self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        else:
+            self.browser.set_window_size(width, height)
 
     def land(self, landing: str) -> None:
         """Open the site by a link of another site."""
         self._shop.landing = landing
-        self.chrome.get(f"{self._shop.partner}/search")
+        self.browser.get(f"{self._shop.partner}/search")
         self.follow("result", urlsplit(landing).path)
 
     def open(self, path: str) -> None:
         """Open a page of the site without a referrer."""
-        self.chrome.get(self._shop.url + path)
+        self.browser.get(self._shop.url + path)
         self._arrived(urlsplit(path).path)
 
     def click(self, element_id: str) -> None:
         """Click an element of this page."""
-        self.chrome.find_element(By.ID, element_id).click()
+        # Not `element.click()`: for it, Firefox's driver listens to `unload`, which keeps the page
+        # out of the back/forward cache.
+        element = self.browser.find_element(By.ID, element_id)
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'nearest'})", element)
+        ActionChains(self.browser, duration=0).click(element).perform()
 
     def follow(self, element_id: str, path: str) -> None:
         """Click a link or a button, and wait for the page that it leads to."""
@@ -50,16 +59,19 @@ class Visitor:
         self._arrived(path)
 
     def back(self, path: str) -> None:
-        """Go back to a page, which the browser has kept in its back/forward cache."""
+        """Go back to a page, which the browser has kept in its back/forward cache.
+
+        Firefox does not keep, and loads again, a page that was left during a request.
+        """
         shown = len(self._restored(path))
-        self.chrome.back()
+        self.browser.back()
         self.until(lambda: len(self._restored(path)) > shown, f"{path} is restored")
         self._arrived(path)
 
     def reload(self) -> None:
         """Load this page again."""
-        self.chrome.refresh()
-        self._arrived(urlsplit(self.chrome.current_url).path)
+        self.browser.refresh()
+        self._arrived(urlsplit(self.browser.current_url).path)
 
     def route(self, element_id: str, path: str) -> None:
         """Click a button that changes the URL without a navigation."""
@@ -71,18 +83,18 @@ class Visitor:
     def stay(self) -> None:
         """Let the page be visible for a moment."""
         script = """const [ms, done] = arguments; setTimeout(done, ms)"""
-        self.chrome.execute_async_script(script, _STAY_MS)
+        self.browser.execute_async_script(script, _STAY_MS)
 
     def scroll(self, part: float) -> None:
         """Scroll to a part of the page's height."""
         script = "scrollTo(0, arguments[0] * document.documentElement.scrollHeight)"
-        self.chrome.execute_script(script, part)
+        self.browser.execute_script(script, part)
 
     def copy(self, element_id: str) -> None:
         """Select the text of an element, and press Ctrl+C."""
         script = "getSelection().selectAllChildren(document.getElementById(arguments[0]))"
-        self.chrome.execute_script(script, element_id)
-        ActionChains(self.chrome).key_down(Keys.CONTROL).send_keys("c").key_up(
+        self.browser.execute_script(script, element_id)
+        ActionChains(self.browser).key_down(Keys.CONTROL).send_keys("c").key_up(
             Keys.CONTROL
         ).perform()
 
@@ -93,36 +105,34 @@ class Visitor:
 
     def field(self, name: str) -> WebElement:
         """Return a field of a form."""
-        return self.chrome.find_element(By.NAME, name)
+        return self.browser.find_element(By.NAME, name)
 
     def look_at_another_tab(self, element_id: str | None = None) -> None:
         """Open another tab, by a link of this page or by hand, and return to this one."""
-        this = self.chrome.current_window_handle
+        this, before = self.browser.current_window_handle, set(self.browser.window_handles)
         if element_id is None:
-            self.chrome.switch_to.new_window("tab")
+            self.browser.switch_to.new_window("tab")
         else:
             self.click(element_id)
-            self.until(lambda: len(self.chrome.window_handles) > 1, "a tab is opened")
-            (other,) = set(self.chrome.window_handles) - {this}
-            self.chrome.switch_to.window(other)
+            self.until(lambda: set(self.browser.window_handles) > before, "a tab is opened")
+            (other,) = set(self.browser.window_handles) - before
+            self.browser.switch_to.window(other)
+            loaded = "return location.host !== '' && document.readyState === 'complete'"
+            self.until(lambda: self.browser.execute_script(loaded), "the other page is loaded")
         self.stay()
-        self.chrome.close()
-        self.chrome.switch_to.window(this)
+        self.browser.close()
+        self.browser.switch_to.window(this)
         visible = "return document.visibilityState === 'visible'"
-        self.until(lambda: self.chrome.execute_script(visible), "this page is visible again")
+        self.until(lambda: self.browser.execute_script(visible), "this page is visible again")
         self.stay()
 
     def leave(self) -> None:
         """Leave the site."""
         hidden = self._count("pagehide"), self._count("visibilitychange")
-        self.chrome.get("about:blank")
+        self.browser.get("about:blank")
         self.until(lambda: self._count("pagehide") > hidden[0], "the page is left")
         # The last report of a page.
         self.until(lambda: self._count("visibilitychange") > hidden[1], "the page is hidden")
-
-    def console(self) -> list[str]:
-        """Return new console messages."""
-        return [entry["message"] for entry in self.chrome.get_log("browser")]  # type: ignore[no-untyped-call]
 
     @staticmethod
     def until(condition: Any, what: str) -> None:
@@ -132,15 +142,16 @@ class Visitor:
     def _arrived(self, path: str) -> None:
         state = "return [location.pathname, document.readyState]"
         expected = [quote(unquote(path)), "complete"]
-        self.until(lambda: self.chrome.execute_script(state) == expected, f"{path} is loaded")
+        self.until(lambda: self.browser.execute_script(state) == expected, f"{path} is loaded")
         self.stay()
 
     def _time_origin(self) -> float:
-        origin: float = self.chrome.execute_script("return performance.timeOrigin")
+        origin: float = self.browser.execute_script("return performance.timeOrigin")
         return origin
 
     def _restored(self, path: str) -> list[dict[str, Any]]:
-        return [one for one in self._shop.reports("pageshow", unquote(path)) if one["persisted"]]
+        shown = self._shop.reports("pageshow", unquote(path))
+        return [one for one in shown if one["persisted"] or isinstance(self.browser, Firefox)]
 
     def _count(self, kind: str) -> int:
         return sum(report["kind"] == kind for report in self._shop.life)

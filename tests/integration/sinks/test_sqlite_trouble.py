@@ -4,9 +4,11 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from sinks.sql import engine
 from sinks.sql.errors import DatabaseUnavailable
@@ -111,9 +113,14 @@ async def test_the_writer_waits_until_the_disk_has_space(path: Path, writer: Wri
 
 
 async def _limit_pages(writer: Writer, pages: int) -> int:
-    """Limit the database to a number of pages, like a full disk; return the limit."""
-    return await writer.database.run(  # the limit is of its connection
-        lambda connection: int(
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one()
-        )
-    )
+    """Limit the database to a number of pages, like a full disk; return the limit.
+
+    The batch that is retried may be in the same transaction, and fail it.
+    """
+    while True:
+        with suppress(OperationalError):
+            return await writer.database.run(  # the limit is of its connection
+                lambda connection: int(
+                    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar_one()
+                )
+            )

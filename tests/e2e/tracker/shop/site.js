@@ -7,7 +7,7 @@ function report(kind, details = {}) {
   const state = {
     page, kind, at: performance.now(), wall: Date.now(), path: decodeURI(location.pathname), hash: location.hash,
     visible: document.visibilityState === "visible", prerendering: Boolean(document.prerendering),
-    activationStart: navigation.activationStart ?? 0,
+    activationStart: navigation.activationStart ?? 0, widths: [screen.width, innerWidth],
   };
   navigator.sendBeacon("/life", JSON.stringify({ ...state, ...details }));
 }
@@ -22,6 +22,7 @@ for (const type of ["pageshow", "pagehide"]) {
 for (const type of ["visibilitychange", "prerenderingchange"]) {
   document.addEventListener(type, (event) => report(type, { at: event.timeStamp }));
 }
+document.addEventListener("securitypolicyviolation", (event) => report("violation", { blocked: event.blockedURI }));
 addEventListener("load", () => report("load"));
 addEventListener("popstate", (event) => report("route", { at: event.timeStamp }));
 
