@@ -35,8 +35,9 @@ _RETRY_SECONDS = 1.0
 #: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker. Partitions whose agent was busy
 #: for 0.1 s are not in it, and wait until it returns: with other records, or after this time.
 _FETCH_WAIT_MS = 1_000
-#: `max.partition.fetch.bytes`; uncompressed records use about ten times as much memory.
-_PARTITION_BYTES = 256 * 1024
+#: `max.partition.fetch.bytes`, some 1,000 events. With half of it, sessions are written 1.4 times
+#: as often under load (docs/adr/0088). `max.poll.records` limits memory.
+_PARTITION_BYTES = 512 * 1024
 #: Batches of a topic that are processed concurrently, each of another partition.
 CONCURRENT_BATCHES = 4
 #: A broker that has just started may not know all topics yet, and the group assigns only those
