@@ -1,7 +1,8 @@
 """Record headers, which can be read without decoding the value."""
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 #: The event's id, 16 bytes. Agents read this one.
@@ -75,10 +76,14 @@ class Source(NamedTuple):
     def unpack(cls, value: bytes) -> "Source":
         """Decode the header's value. Raise `ValueError` if it is malformed."""
         try:
-            # A third of the time of `cls(*...)`.
-            return tuple.__new__(cls, _SOURCE.unpack(value))
+            return source_of(_SOURCE.unpack(value))
         except struct.error as error:
             raise ValueError(f"the header {SOURCE!r} has {len(value)} bytes, not 20") from error
+
+
+#: Creates a source from a tuple of its fields, in half the time of `Source`.
+source_of: Callable[[tuple[int, int, int]], Source]
+source_of = partial(tuple.__new__, Source)
 
 
 def pack_counted(ages_ms: Mapping[int, int]) -> bytes:

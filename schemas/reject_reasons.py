@@ -45,7 +45,7 @@ class RejectReason(Enum):
     NUMBER_OUT_OF_RANGE = (400, "{field} must be a finite number between -2^63 and 2^63")
     PROPERTIES_TOO_LARGE = (400, "properties must be at most 8 KiB as JSON; they are {size} bytes")
     PROPERTIES_TOO_DEEP = (400, "properties must be nested at most 8 levels deep")
-    BAD_GZIP = (400, "The body has Content-Encoding: gzip but cannot be decompressed")
+    BAD_GZIP = (400, "The body cannot be decompressed as its Content-Encoding says")
     BAD_KEY = (401, "The bearer token of Authorization is not a key of the site {site_id}")
     UNKNOWN_SITE = (
         403,
@@ -71,7 +71,10 @@ class RejectReason(Enum):
     BODY_TOO_LARGE = (413, "The body is over {limit} bytes, before or after decompression")
     TOO_MANY_EVENTS = (413, "A batch has at most 1,000 events, not {count}")
     EVENT_TOO_LARGE = (413, "One event is at most {limit} bytes")
-    UNSUPPORTED_ENCODING = (415, "Content-Encoding {value} is not supported; send gzip or none")
+    UNSUPPORTED_ENCODING = (
+        415,
+        "Content-Encoding {value} is not supported; send gzip, deflate, zstd or none",
+    )
     NOT_ACCEPTED = (
         500,
         "Kafka did not confirm the event in time; send it again with the same event_id",

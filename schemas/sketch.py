@@ -5,10 +5,13 @@ Bins are those of DDSketch's logarithmic mapping: bin `i` has the values in
 ascending order, with zeros first in the bin `null`. It does not depend on the order of values.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from itertools import chain
 from math import ceil, log, log1p
+from typing import cast
 
 import msgspec
 
@@ -24,11 +27,22 @@ _decoder = msgspec.msgpack.Decoder(list[_Bin])
 
 def add(sketch: bytes, values: Iterable[float]) -> bytes:
     """Return the sketch with values added; b"" is an empty sketch. Values must not be negative."""
-    bins = dict(_read(sketch))
+    # Lists, because a dictionary would be sorted again for a few values.
+    zeros, bins, counts = _columns(sketch)
     for value in values:
-        bin_ = _bin(value) if value > 0 else None
-        bins[bin_] = bins.get(bin_, 0) + 1
-    return _write(bins)
+        if value <= 0:
+            zeros += 1
+            continue
+        bin_ = _bin(value)
+        at = bisect_left(bins, bin_)
+        if at < len(bins) and bins[at] == bin_:
+            counts[at] += 1
+        else:
+            bins.insert(at, bin_)
+            counts.insert(at, 1)
+    flat: list[_Bin] = [None, zeros] if zeros else []
+    flat += chain.from_iterable(zip(bins, counts, strict=True))
+    return msgspec.msgpack.encode(flat)
 
 
 def merge(sketches: Iterable[bytes]) -> bytes:
@@ -70,6 +84,16 @@ def _value(bin_: int) -> float:
     """Return the representative value of a bin, within 1 % of each value in it."""
     # The harmonic mean of its bounds has the same relative distance to both.
     return float(2.0 ** (bin_ / _BINS_PER_OCTAVE)) * (2 / (1 + _GAMMA))
+
+
+def _columns(sketch: bytes) -> tuple[int, list[int], list[int]]:
+    """Return the number of zeros, the other bins in ascending order, and their counts."""
+    flat = _decoder.decode(sketch) if sketch else []
+    zeros = 0
+    if flat[:1] == [None]:
+        zeros = flat[1] or 0
+        del flat[:2]
+    return zeros, cast("list[int]", flat[::2]), cast("list[int]", flat[1::2])
 
 
 def _read(sketch: bytes) -> list[tuple[_Bin, int]]:

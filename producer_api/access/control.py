@@ -65,7 +65,8 @@ class AccessControl:
                 _check_type(rules, site_id, event_type)
                 self._limit_client(client)
             if rules.bucket is not None:
-                _check_wait(rules.bucket.take(self._clock()))
+                borrows = site_id in client.admitted_sites
+                _check_wait(rules.bucket.take(self._clock(), borrows=borrows))
         except Rejected as rejected:
             self.rejections[site_id, rejected.reason.code] += 1
             raise
@@ -81,7 +82,7 @@ class AccessControl:
 
     def _limit_client(self, client: Client) -> None:
         if key := self._key_of(client.address):
-            _check_wait(self.clients.take(key, self._clock()))
+            _check_wait(self.clients.take(key, self._clock(), borrows=client.is_admitted))
 
     def _limited_key(self, address: str) -> str:
         """Return the key that the limit counts by; empty if the address has no limit.

@@ -13,9 +13,12 @@ class TokenBucket:
         self._rate = rate
         self._full_at = 0.0
 
-    def take(self, now: float) -> float:
-        """Take a token at the time `now`; return 0.0, or the seconds until there is one."""
-        self._full_at, wait = _take(self._full_at, now, self._rate)
+    def take(self, now: float, *, borrows: bool = False) -> float:
+        """Take a token at the time `now`; return 0.0, or the seconds until there is one.
+
+        If it `borrows`, it takes the next one that there will be, and returns 0.0.
+        """
+        self._full_at, wait = _take(self._full_at, now, self._rate, borrows)
         return wait
 
 
@@ -35,12 +38,10 @@ class TokenBuckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, key: str, now: float) -> float:
-        """Take a token of a key at the time `now`; return 0.0, or the seconds until there is one.
-
-        `now` is monotonic.
-        """
-        self._full_at[key], wait = _take(self._full_at.pop(key, 0.0), now, self._rate)
+    def take(self, key: str, now: float, *, borrows: bool = False) -> float:
+        """Take a token of a key at the time `now`, as `TokenBucket.take`. `now` is monotonic."""
+        full_at = self._full_at.pop(key, 0.0)
+        self._full_at[key], wait = _take(full_at, now, self._rate, borrows)
         self._evict(now)
         return wait
 
@@ -54,9 +55,10 @@ class TokenBuckets:
                 del self._full_at[oldest]
 
 
-def _take(full_at: float, now: float, rate: float) -> tuple[float, float]:
+def _take(full_at: float, now: float, rate: float, borrows: bool) -> tuple[float, float]:
     """Return when the bucket is full after taking a token, and how long to wait for one."""
     full_at = max(full_at, now)
     wait = full_at + 1 / rate - now - max(BURST_SECONDS, 1 / rate)
     # Rounding errors of sums over a burst are far below a microsecond.
-    return (full_at, wait) if wait > 1e-6 else (full_at + 1 / rate, 0.0)  # noqa: PLR2004
+    is_empty = wait > 1e-6  # noqa: PLR2004
+    return (full_at, wait) if is_empty and not borrows else (full_at + 1 / rate, 0.0)

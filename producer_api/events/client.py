@@ -1,6 +1,7 @@
 """What a request says about its client, and the settings of the site that it sends events to."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import msgspec
@@ -30,6 +31,11 @@ class Client(msgspec.Struct, frozen=True, gc=False):
     is_reported: bool = False
     #: The trace of the request (W3C Trace Context), if traces are enabled.
     traceparent: str = ""
+    #: Whether an event of the same request was within the rate limit of the address, and the sites
+    #: whose limit one was within. The others count against these limits and are accepted, because
+    #: their client would send all of them again.
+    is_admitted: bool = False
+    admitted_sites: AbstractSet[str] = frozenset()
 
 
 #: The client of a request without headers: of dry runs, and of tests.

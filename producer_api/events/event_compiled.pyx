@@ -50,17 +50,20 @@ cdef class Reader:
     def __init__(self, decode, encode, no_screen, no_utm):
         self.decode, self.encode, self.no_screen, self.no_utm = decode, encode, no_screen, no_utm
 
-    def read(self, bytes raw not None, context, client):
-        """Return the encoded event; None if `parse.py` must handle it. Raise `Rejected`."""
+    def read(self, bytes raw not None, context, client, str extra=None):
+        """Return the encoded event; None if `parse.py` must handle it. Raise `Rejected`.
+
+        `extra` is the record's, and has no NUL.
+        """
         # Most events have no backslash, and searching one character costs a tenth.
         if b"\\" in raw and b"\\u0000" in raw:
             return None
         try:
-            return self.convert(self.decode(raw), context, client)
+            return self.convert(self.decode(raw), context, client, extra)
         except (ValueError, RecursionError):  # msgspec's errors and UnicodeError are ValueErrors
             return None
 
-    cdef object convert(self, event, context, client):
+    cdef object convert(self, event, context, client, str extra):
         cdef str event_id, client_id = event.event_id
         cdef str site_id = event.site_id, session_id = event.session_id, name = event.type
         cdef bytes id_bytes
@@ -99,6 +102,7 @@ cdef class Reader:
             source,
             duration,
             properties,
+            extra,
             derived.browser,
             derived.browser_version,
             derived.os,

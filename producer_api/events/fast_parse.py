@@ -4,8 +4,7 @@
 that both produce the same record. See docs/adr/0015 and 0062.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import Meta, Struct, defstruct
@@ -59,34 +58,37 @@ _OPTIONAL = {
     "vitals": Annotated[dict[_Vital, _Number], Meta(min_length=1)],
 }
 _Event = _struct("_Event", _REQUIRED, _OPTIONAL)
-_Translated = _struct("_Translated", _REQUIRED, {**_OPTIONAL, "extra": str})
 
 
-#: Returns the encoded event of a client; None if `parse.py` must handle it. Raises `Rejected` if
-#: the client may not send it.
-ReadFast = Callable[[bytes, EventContext, Client], EncodedEvent | None]
+class ReadFast(Protocol):
+    """Reads events as `read_fast`."""
+
+    def __call__(
+        self, raw: bytes, context: EventContext, client: Client, extra: str | None = None
+    ) -> EncodedEvent | None:
+        """Return the encoded event of a client; None if `parse.py` must handle it.
+
+        `extra` is the record's, of a translated event of another system's client: compact JSON
+        within the limits, without NUL. Raises `Rejected` if the client may not send the event.
+        """
 
 
-def make_reader(event: type[Struct] = _Event, nulls: Sequence[str] = ("extra",)) -> ReadFast:
-    """Return the compiled reader; if it was not compiled, a function that always returns None.
-
-    `event` is what the JSON is decoded to; it does not have the fields in `nulls`.
-    """
+def make_reader() -> ReadFast:
+    """Return the compiled reader; if it was not compiled, a function that always returns None."""
     try:
         from producer_api.events.event_compiled import Reader  # noqa: PLC0415
     except ImportError:
-        return lambda _raw, _context, _client: None
+        return lambda raw, context, client, extra=None: None  # noqa: ARG005 - names of the protocol
     encode = codec.make_encoder(
         RawEvent,
         (
             *("event_id", "received_at", "event_ts", "time_source", "duration_ms", "properties"),
-            *DERIVED,
+            *("extra", *DERIVED),
         ),
-        nulls={"amount", "currency", "truncated", *nulls},
+        nulls={"amount", "currency", "truncated"},
     )
-    return Reader(msgspec.json.Decoder(event).decode, encode, _Screen(), _Utm()).read
+    read: ReadFast = Reader(msgspec.json.Decoder(_Event).decode, encode, _Screen(), _Utm()).read
+    return read
 
 
 read_fast = make_reader()
-#: As `read_fast`, for translated events of other systems' clients, whose `extra` is the record's.
-read_translated = make_reader(_Translated, nulls=())

@@ -19,6 +19,7 @@ from producer_api.access.control import AccessControl
 from producer_api.events.batch import split
 from producer_api.events.client import Client
 from producer_api.events.derive.salts import Salts
+from producer_api.events.dialects.decoding import MAX_BYTES
 from producer_api.events.draft import EventContext
 from producer_api.events.rejection import Rejected, RejectedEarly, shorten
 from producer_api.events.request import Request
@@ -66,6 +67,10 @@ class Connection(Transport, Protocol):
 
     async def stop(self) -> None:
         """Close the connection."""
+
+
+#: The limits of our own paths; that of dialects is `MAX_BYTES`.
+_MAX_BYTES = {EVENT_PATH: body.MAX_EVENT_BYTES, BATCH_PATH: body.MAX_BATCH_BYTES}
 
 
 class Api:
@@ -230,8 +235,7 @@ class Api:
             client = self.intake.clients.read(headers, scope["headers"], peer)
             if self.intake.is_draining:
                 raise RejectedEarly(RejectReason.SHUTTING_DOWN)
-            limit = body.MAX_EVENT_BYTES if path == EVENT_PATH else body.MAX_BATCH_BYTES
-            content = await body.read_body(receive, headers, limit)
+            content = await body.read_body(receive, headers, _MAX_BYTES.get(path, MAX_BYTES))
             query = scope["query_string"].decode("latin-1")
             request = Request(method, path, query, headers, content)
             return await self._ingest(request, client, started_at)

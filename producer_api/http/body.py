@@ -6,7 +6,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from producer_api.events.decompression import check_size, decompress
+from producer_api.events.decompression import DECOMPRESSORS, check_size, decompress
 from producer_api.events.rejection import RejectedEarly, shorten
 from schemas.reject_reasons import RejectReason
 
@@ -16,7 +16,6 @@ MAX_EVENT_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 _IDENTITY = frozenset({b"", b"identity"})
-_GZIP = frozenset({b"gzip", b"x-gzip"})
 
 
 class Disconnected(Exception):  # noqa: N818 - not an error of the server
@@ -26,7 +25,7 @@ class Disconnected(Exception):  # noqa: N818 - not an error of the server
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     """Return the decompressed body; raises `Rejected` as soon as it exceeds `limit` bytes."""
     encoding = headers.get(b"content-encoding", b"").strip().lower()
-    if encoding not in _IDENTITY and encoding not in _GZIP:
+    if encoding not in _IDENTITY and encoding not in DECOMPRESSORS:
         raise RejectedEarly(
             RejectReason.UNSUPPORTED_ENCODING, value=shorten(encoding.decode("ascii", "replace"))
         )
@@ -34,7 +33,7 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
     if length.isdigit() and int(length) > limit:
         raise RejectedEarly(RejectReason.BODY_TOO_LARGE, limit=limit)
     body = await _receive_all(receive, limit)
-    return decompress(body, limit) if encoding in _GZIP else body
+    return body if encoding in _IDENTITY else decompress(body, limit, encoding)
 
 
 async def _receive_all(receive: Receive, limit: int) -> bytes:

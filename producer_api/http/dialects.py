@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from producer_api.events.client import Client
 from producer_api.events.dialects.completion import Completion
 from producer_api.events.dialects.decoding import check_count
-from producer_api.events.dialects.model import Endpoint, Event, Explain, Outcome, Reply
+from producer_api.events.dialects.model import SITE_KEY, Endpoint, Event, Explain, Outcome, Reply
 from producer_api.events.dialects.parsing import parse_translated
+from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 from producer_api.http import responses
-from producer_api.http.intake import Intake, Pending, Results, SentBatch
+from producer_api.http.intake import Intake, Parse, Pending, Results, Sent, SentBatch
 from producer_api.http.paths import DIALECT_ROUTES
 from producer_api.http.responses import Response
 from schemas.reject_reasons import RejectReason
@@ -69,7 +72,7 @@ class DialectIntake:
         except Rejected as error:
             return rejected(error)
         accepted = partial(_accepted, endpoint, request, events)
-        return sent._replace(path=request.path, accepted=accepted, rejected=rejected)
+        return Sent(sent.event, sent.confirmed, started_at, request.path, accepted, rejected)
 
     def _translate(self, request: Request, client: Client) -> _Translated | Response | None:
         """Return the events of a request; without any, its response, or None as `respond`."""
@@ -86,7 +89,7 @@ class DialectIntake:
 
     async def _send(self, translated: _Translated) -> Response:
         (endpoint, request, events, client) = translated
-        results = await self._intake.send_batch(events, client, parse_translated)
+        results = await self._intake.send_batch(events, client, _parser_of_batch())
         return _respond(endpoint, request, events, results)
 
     def _reject(self, endpoint: Endpoint, request: Request, rejected: Rejected) -> Response:
@@ -114,6 +117,26 @@ class DialectIntake:
                     )
                 return endpoint
         return None
+
+
+def _parser_of_batch() -> Parse:
+    """Return a parser that admits all events once one of them is within a rate limit.
+
+    The client sends the whole batch again if one is not. If it is larger than the burst of a limit,
+    it would never be complete. An event with a site key is not one of its address.
+    """
+    sites: set[str] = set()
+    is_admitted = False
+
+    def parse(event: Event, context: EventContext, client: Client) -> EncodedEvent:
+        nonlocal is_admitted
+        client = replace(client, is_admitted=is_admitted, admitted_sites=sites)
+        encoded = parse_translated(event, context, client)
+        sites.add(event["site_id"])
+        is_admitted = is_admitted or not (client.key or SITE_KEY in event)
+        return encoded
+
+    return parse
 
 
 def _respond(
@@ -151,6 +174,8 @@ def _status(results: Results) -> int:
     return results.status
 
 
+#: Most clients expect the same response to all of their requests.
+@lru_cache(maxsize=64)
 def _response(reply: Reply) -> Response:
     response = responses.plain(reply.status, reply.content_type.encode(), reply.body)
     if reply.content_type:

@@ -34,19 +34,19 @@ def dialect_target(target: bytes) -> Target | None:
     `/api/event` is none, because an event of our own comes first there.
     """
     (raw_path, _, query) = target.partition(b"?")
-    if b"%" in raw_path or b"#" in target or not target.isascii():
+    if b"#" in target or not target.isascii():
         return None
-    path = route_path(raw_path.decode())
-    if path in EVENT_PATHS or not (methods := _methods(path)):
-        return None
-    return Target(path, query.decode(), methods)
+    (path, methods) = _path_and_methods(raw_path)
+    return Target(path, query.decode(), methods) if methods else None
 
 
 @lru_cache(maxsize=256)
-def _methods(path: str) -> frozenset[bytes]:
-    routes = DIALECT_ROUTES.at(path)
+def _path_and_methods(raw_path: bytes) -> tuple[str, frozenset[bytes]]:
+    """Return the canonical path, and the methods of dialects; none of a path that is encoded."""
+    path = route_path(raw_path.decode())
+    routes = () if b"%" in raw_path or path in EVENT_PATHS else DIALECT_ROUTES.at(path)
     methods = {method for route in routes for method in route.endpoint.methods}
-    return frozenset(method.encode() for method in methods - {"HEAD"})
+    return path, frozenset(method.encode() for method in methods - {"HEAD"})
 
 
 def allowed_methods(path: str) -> str:
@@ -69,6 +69,7 @@ def error_members(path: str, rejected: Rejected) -> dict[str, Any]:
     return members
 
 
+@lru_cache(maxsize=256)
 def metric_label(path: str) -> str:
     """Return the label of a canonical path of this module; "none" for others."""
     if path in EVENT_PATHS:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-_LINGER_SECONDS = 0.015
+_LINGER_SECONDS = 0.04
 #: Clients that wait for a response send the next event just after it. Waiting for longer than
 #: this share of the linger would only delay them.
 _RESPONSE_SHARE = 1 / 3
@@ -18,7 +18,7 @@ _MIN_RATE, _MAX_RATE = 100, 1_000
 _MEASURE_SECONDS = 0.5
 #: After so many waits in a row without a gain, records are sent immediately for a while.
 _MAX_USELESS = 3
-_OFF_SECONDS = 1.0
+_OFF_SECONDS = 3.0
 
 Sleep = Callable[[float], Awaitable[None]]
 

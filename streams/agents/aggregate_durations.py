@@ -20,5 +20,4 @@ def register(worker: Worker) -> None:
         reads=READS,
     )
     async def aggregate_durations(stream: EventStream, durations: DurationAggregator) -> None:
-        async for event, source in stream.events():
-            durations.add(event, source)
+        await stream.apply(durations.add)

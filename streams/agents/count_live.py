@@ -63,12 +63,17 @@ class _Reading:
     def has_caught_up(self) -> bool:
         return self.next_offset >= self.behind_until
 
+    def has_read(self, before: Sample, partition: int) -> bool:
+        """Return True if the last record of `events-raw` in a sample has been read here."""
+        raw_end = before.raw_ends.get(partition)
+        return raw_end is not None and self.raw_offset + 1 >= raw_end
+
     def has_counted(self, before: Sample, now: Sample, partition: int) -> bool:
         """Return True if all events up to the previous sample are counted."""
         raw_end = before.raw_ends.get(partition)
         if raw_end is None or not self.has_caught_up or not self.aggregator.has_published_all:
             return False
-        if self.raw_offset + 1 >= raw_end:
+        if self.has_read(before, partition):
             return True
         # Duplicates, for example, are processed by the router but never read here.
         return now.routed[partition] >= raw_end and self.next_offset >= now.ends[partition]
@@ -109,12 +114,14 @@ class Counting:
         """Count the events of a batch."""
         reading, mono_ms = self._readings[batch.partition], self._clock() * 1_000
         self._times.begin_batch(now_ms())
+        apply = reading.aggregator.apply
         for record, src, event in read_events(batch, self._read, self._times):
             # A replayed dead letter of sessionize was counted before.
             counted = None if is_replay(record) else event
-            reading.raw_offset = max(reading.raw_offset, src.offset)
+            if src.offset > reading.raw_offset:  # noqa: PLR1730 - twice as fast as `max`
+                reading.raw_offset = src.offset
             try:
-                reading.aggregator.apply(counted, src, mono_ms)
+                apply(counted, src, mono_ms)
             except Exception as error:  # noqa: BLE001 - it is logged
                 batch.reject_poison(record, error)
         reading.next_offset = batch.last_offset + 1
@@ -135,6 +142,12 @@ class Counting:
             if partition in sample.ends and reading.has_counted(self._sample, sample, partition):
                 reading.counted_at = self._sample.at
         self._sample = sample
+
+    @property
+    def has_read_samples(self) -> bool:
+        """Whether the next sample needs no `routed`: all records up to the last one were read."""
+        readings = self._readings.items()
+        return all(reading.has_read(self._sample, partition) for partition, reading in readings)
 
     def ages_ms(self) -> dict[int, int]:
         """Return how long ago (ms) each partition was complete, without those that never were."""
@@ -179,13 +192,18 @@ def register(worker: Worker, counting: Counting) -> None:
     """Register the agent and the publication of its counters."""
 
     async def publish() -> None:
-        for partition in counting.publishable:
-            # Only the owner of a partition publishes its counters.
-            if partition not in worker.partitions_of(EVENTS_SESSION):
-                continue
-            worker.fence.check()
-            if records := counting.due(partition):
-                await worker.producer.send(LIVE_COUNTERS.name, partition, records)
+        # Only the owner of a partition publishes its counters.
+        owned = set(worker.partitions_of(EVENTS_SESSION)).intersection(counting.publishable)
+        worker.fence.check()
+        due = {partition: counting.due(partition) for partition in owned}
+        # Concurrently, so that they share a request.
+        await asyncio.gather(
+            *(
+                worker.producer.send(LIVE_COUNTERS.name, partition, records)
+                for partition, records in due.items()
+                if records
+            )
+        )
 
     worker.agent(EVENTS_SESSION)(counting.count_live)
     worker.checks.append(counting.catching_up)

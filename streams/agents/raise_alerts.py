@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from schemas.records import AlertState
+from schemas.headers import Source
+from schemas.records import AlertState, RawEvent
 from schemas.topics import ALERT_STATES, ALERTS, EVENTS_ALERT
 from streams.domain.alerts.aggregator import AlertAggregator
 from streams.domain.alerts.subscriptions import Subscriptions
@@ -40,6 +41,8 @@ def register(
         needs=complete,
     )
     async def raise_alerts(stream: EventStream, alerts: AlertAggregator) -> None:
-        async for event, source in stream.events():
+        def add(event: RawEvent, source: Source) -> None:
             for alert in alerts.add(event, source):
                 stream.send(alert.site_id.encode(), alert)
+
+        await stream.apply(add)

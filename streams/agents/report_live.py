@@ -58,7 +58,8 @@ def register(
     async def take_sample(offsets: ClusterOffsets) -> None:
         partitions = worker.partitions_of(EVENTS_SESSION)
         if partitions:
-            counting.observe(await _sample(offsets, router_group, partitions, epoch))
+            group = None if counting.has_read_samples else router_group
+            counting.observe(await _sample(offsets, group, partitions, epoch))
 
     async def send() -> None:
         owned = worker.partitions_of(EVENTS_SESSION)
@@ -83,11 +84,14 @@ async def _connect(kafka: KafkaSettings) -> ClusterOffsets:
 
 
 async def _sample(
-    offsets: ClusterOffsets, router_group: str, partitions: Collection[int], epoch: int
+    offsets: ClusterOffsets, router_group: str | None, partitions: Collection[int], epoch: int
 ) -> Sample:
-    """Return a sample; the end offsets must be requested after the committed ones."""
+    """Return a sample, without the progress of the router if there is no `router_group`.
+
+    The end offsets must be requested after the committed ones.
+    """
     at = monotonic()
-    routed = await offsets.committed(router_group)
+    routed = {} if router_group is None else await offsets.committed(router_group)
     ends = await offsets.ends(_places(partitions))
     raw = {one: TopicPartition(EVENTS_RAW.name, one) for one in partitions}
     return Sample(

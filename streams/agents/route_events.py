@@ -19,6 +19,7 @@ from schemas.headers import (
     Headers,
     Source,
     by_name,
+    source_of,
 )
 from schemas.positions import position
 from schemas.raw_records import problem_of, site_of
@@ -71,7 +72,7 @@ def register(
     def route_events(batch: Batch) -> None:
         memory = memories[batch.partition]
         memory.now_ms = now_ms()
-        start = starts.get(batch.partition, 0)
+        start, begin = starts.get(batch.partition, 0), position(epoch, 0)
         for record, headers, named in to_route(batch, memory.replays, epoch, memory.now_ms):
             if record.offset < start:
                 continue
@@ -80,7 +81,7 @@ def register(
             if not is_control and (problem := problem_of(record.key, name, named.get(EVENT_ID))):
                 batch.reject(record, *problem)
                 continue
-            src = Source(batch.partition, position(epoch, record.offset), record.timestamp)
+            src = source_of((batch.partition, begin + record.offset, record.timestamp))
             if not is_control and memory.is_repeat(record.key, named, src):
                 continue
             # First, because agents search for it in each record.
@@ -143,7 +144,9 @@ class _Memory:
     def is_repeat(self, key: bytes | None, named: Mapping[str, bytes], src: Source) -> bool:
         """Return True if the id of an event with these headers was seen at a lower offset."""
         ids = self._servers if named.get(CLIENT_ID) is None else self._clients
-        log_ms = limited(src.log_ms, self.now_ms)
+        log_ms = src.log_ms
+        if log_ms > self.now_ms:
+            log_ms = limited(log_ms, self.now_ms)
         return ids.is_repeat(named[EVENT_ID], key or b"", src.offset, log_ms)
 
     @property

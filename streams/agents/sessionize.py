@@ -29,5 +29,4 @@ def register(worker: Worker, rules: SessionRules) -> None:
         sends_to=VISITS,
     )
     async def sessionize(stream: EventStream, sessions: SessionAggregator) -> None:
-        async for event, source in stream.events():
-            sessions.add(event, source)
+        await stream.apply(sessions.add)

@@ -84,14 +84,16 @@ class Deadlines:
         keys.append(key)
         self._size += 1
 
+    def is_due(self, now_ms: int) -> bool:
+        """Return True if a key is due."""
+        return bool(self._order) and (self._order[0] + 1) * SPAN_MS <= now_ms
+
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
         """Remove and return keys that are due, the earliest first, at most `at_most`.
 
         If there are any, call it again for more. A key that was set twice is returned twice.
         """
         keys: list[bytes] = []
-        if not self._order or (self._order[0] + 1) * SPAN_MS > now_ms:
-            return keys  # nearly always
         while len(keys) < at_most and (first := self.first(now_ms)) is not None:
             keys.append(first[1])
         return list(dict.fromkeys(keys))

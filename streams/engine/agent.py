@@ -83,7 +83,7 @@ class Aggregation:
         batch.evicted = aggregator.evict(limit, self._times.begin_batch(now_ms()))
         events = read_events(batch, self.read, self._times, self.epoch)
         stream = EventStream(batch, events, aggregator, self.sends_to)
-        await stream.run(self.aggregate)
+        await self.aggregate(stream, aggregator)
         for number, (key, record) in enumerate(aggregator.flush(), 1):
             stream.send(key, record)
             if number % _OUTPUTS_PER_STEP == 0:

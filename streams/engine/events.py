@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from schemas.codec import CodecError, encode
@@ -39,18 +39,22 @@ def read_events(
     """
     begin = position(epoch, 0)
     for record in batch.records:
+        headers = record.headers
+        # The router writes it first.
+        packed = headers[0][1] if headers and headers[0][0] == SOURCE else find(headers, SOURCE)
         try:
-            src = Source.unpack(find(record.headers, SOURCE) or b"")
+            src = Source.unpack(packed or b"")
         except ValueError as error:
             batch.reject(record, DeadLetterReason.BAD_HEADERS, str(error))
             continue
         if src.offset < begin:
             continue
-        if find(record.headers, TYPE) in _CONTROL:
+        value = record.value
+        if value is None and find(headers, TYPE) in _CONTROL:
             yield record, times.limit(src), None
             continue
         try:
-            event = read(record.value or b"")
+            event = read(value or b"")
         except CodecError as error:
             batch.reject(record, DeadLetterReason.UNDECODABLE, str(error))
             continue
@@ -80,40 +84,32 @@ class EventStream:
         self._read = read
         self._aggregator = aggregator
         self._sends_to = sends_to
-        self._record: InRecord | None = None
 
-    async def events(self) -> AsyncIterator[tuple[RawEvent, Source]]:
-        """Advance stream time to each event, and yield it with its source."""
+    async def apply(self, add: Callable[[RawEvent, Source], object]) -> None:
+        """Call `add` with each event and its source, after stream time has advanced to it.
+
+        An error in `add` dead-letters the event; the next one follows.
+        """
         advance = self._aggregator.advance
         for record, src, event in self._read:
             while advance(src):  # noqa: ASYNC110 - there is nothing to wait for
                 await asyncio.sleep(0)  # so that the fence gets its heartbeats
-            if event is not None:
-                self._record = record
-                yield event, src
-                self._record = None
-            elif find(record.headers, TYPE) == _ERASE and isinstance(self._aggregator, Erasing):
-                ids = (find(record.headers, ERASE_VISITS) or b"").decode()
-                self._aggregator.erase(record.key, src, ids.split(",") if ids else ())
+            if event is None:
+                self._erase(record, src)
+                continue
+            try:
+                add(event, src)
+            except Exception as error:  # noqa: BLE001 - it is logged
+                self._batch.reject_poison(record, error)
+
+    def _erase(self, record: InRecord, src: Source) -> None:
+        """Apply an erasure; no effect for punctuation."""
+        if find(record.headers, TYPE) == _ERASE and isinstance(self._aggregator, Erasing):
+            ids = (find(record.headers, ERASE_VISITS) or b"").decode()
+            self._aggregator.erase(record.key, src, ids.split(",") if ids else ())
 
     def send(self, key: bytes, record: Any) -> None:
         """Send a record to the agent's output topic; None is a tombstone."""
         assert self._sends_to is not None  # noqa: S101 - for the type checker
         value = None if record is None else encode(record)
         self._batch.emit(self._sends_to.name, self._batch.partition, key, value)
-
-    async def run(self, process: Callable[["EventStream", Any], Awaitable[None]]) -> None:
-        """Run the agent on all events.
-
-        An error dead-letters the event on which it was raised; the agent continues with the next.
-        """
-        while True:
-            try:
-                await process(self, self._aggregator)
-            except Exception as error:
-                if self._record is None:
-                    raise
-                self._batch.reject_poison(self._record, error)
-                self._record = None
-            else:
-                return

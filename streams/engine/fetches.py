@@ -62,14 +62,14 @@ class Fetches:
         fetched: Fetch = await self.consumer.getmany(
             *partitions, timeout_ms=IDLE_MS, max_records=_MAX_RECORDS
         )
-        is_high = self._rate.add(sum(map(len, fetched.values())))
+        delay = self._rate.add(sum(map(len, fetched.values())))
         if any(self._is_behind(tp, records) for tp, records in fetched.items()):
             self._behind.add(partitions[0].topic)
         else:
             self._behind.discard(partitions[0].topic)
-            if is_high and fetched and self._is_open:
+            if delay and fetched and self._is_open:
                 self.consumer.pause(*partitions)  # before the consumer fetches again
-                self._delay.begin()
+                self._delay.begin(delay)
         return fetched
 
     async def wait(self, topic: str) -> None:

@@ -20,8 +20,6 @@ class PartitionStates(Generic[S]):
 
     def __init__(self, decode: Callable[[bytes], S]) -> None:
         self._decode = decode
-        #: States that the current batch has decoded.
-        self._decoded: dict[bytes, S] = {}
         self._staged: dict[bytes, S | None] = {}
         self._published: list[tuple[bytes, S | None]] = []
         self.clear()
@@ -29,6 +27,9 @@ class PartitionStates(Generic[S]):
     def clear(self) -> None:
         """Drop all states."""
         self.stored: dict[bytes, bytes] = {}
+        #: The decoded states of this batch, and those that the last batch wrote: the next events
+        #: are often of the same keys.
+        self._decoded: dict[bytes, S | None] = {}
         #: The memory of the stored states, including their overhead.
         self.size_bytes = 0
         #: The last input offset of the last writer.
@@ -101,10 +102,19 @@ class PartitionStates(Generic[S]):
         self._staged, self._published, self._decoded = {}, [], {}
         return staged
 
-    def apply(self, written: Mapping[bytes, bytes | None], version: int) -> None:
-        """Apply changes that are in the changelog: encoded states, None for a tombstone."""
+    def apply(
+        self,
+        written: Mapping[bytes, bytes | None],
+        version: int,
+        decoded: Sequence[tuple[bytes, S | None]] = (),
+    ) -> None:
+        """Apply changes that are in the changelog: encoded states, None for a tombstone.
+
+        `decoded` are the same states, which the next batch does not decode again.
+        """
         self.version = version
         self._apply(written)
+        self._decoded = dict(decoded)
 
     def recover(self, records: Iterable[Any]) -> None:
         """Apply records of the changelog: for each key, keep the state of the highest version."""
@@ -125,6 +135,7 @@ class PartitionStates(Generic[S]):
     def drop(self, key: bytes) -> None:
         """Drop the stored state of a key, if there is one."""
         self._apply({key: None})
+        self._decoded.pop(key, None)
 
     def _apply(self, changes: Mapping[bytes, bytes | None]) -> None:
         stored, size = self.stored, self.size_bytes

@@ -46,6 +46,10 @@ class StreamTime:
         last, peak_ms, before_ms = self._seen.get(partition, (-1, 0, 0))
         if received_ms is None:
             received_ms = before_ms
+        elif offset > last and peak_ms <= log_ms <= self._now_ms + LEAD_MS:
+            # Nearly always: the result of what follows.
+            self._agrees, self._seen[partition] = True, (offset, log_ms, received_ms)
+            return src
         self._agrees = log_ms <= self._now_ms + LEAD_MS
         at_ms = log_ms
         if not self._agrees:

@@ -99,7 +99,7 @@ class BatchTable(Generic[S]):
         if before is not None and end - before == len(records):  # else another worker wrote, too
             self._ends[partition] = end
         written = zip(staged, records, strict=True)
-        states.apply({key: record.value for (key, _), record in written}, version)
+        states.apply({key: record.value for (key, _), record in written}, version, staged)
 
     def discard_staged(self, partition: int) -> None:
         """Discard the staged changes of a partition: the batch has no effect."""

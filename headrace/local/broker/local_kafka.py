@@ -25,6 +25,10 @@ JVM_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-Xmx384m",
+    # The default is a 64th of the machine's memory, a third of it for new objects, and all of that
+    # becomes resident. A small part for new objects costs no CPU: it fits into the caches.
+    "-Xms80m",
+    "-Xmn24m",
     "-XX:+ExitOnOutOfMemoryError",
     # Compiles the code that an idle broker runs within seconds instead of minutes.
     "-XX:CompileThresholdScaling=0.2",

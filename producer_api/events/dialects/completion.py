@@ -65,7 +65,8 @@ class Completion:
         return completed, client
 
     def _complete(self, event: Event, site_id: str, client: Client) -> Event:
-        event = with_ids({**event, "site_id": site_id})
+        event = with_ids(event)
+        event["site_id"] = site_id
         if not client.key:
             event.pop("ip", None)  # nobody vouches for it
         if "event_id" in event:

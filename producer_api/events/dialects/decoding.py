@@ -1,6 +1,5 @@
 """The encodings in which clients send JSON: gzip without a header, base64, forms, CESU-8, NaN."""
 
-import base64
 import binascii
 import json
 import re
@@ -8,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+import pybase64
 
 from producer_api.events.decompression import decompress
 from producer_api.events.fields import is_deeper_than
@@ -16,8 +16,9 @@ from producer_api.events.rejection import Rejected, kind_of
 from producer_api.events.request import Request, parameters_of
 from schemas.reject_reasons import RejectReason
 
-#: The limit of a batch, also when it is compressed twice.
-_MAX_BYTES = 2 * 1024 * 1024
+#: The limit of a body, also when it is compressed twice. The largest are those of PostHog's client
+#: for Python: up to 5 MiB, and one event.
+MAX_BYTES = 6 * 1024 * 1024
 #: The limit of Mixpanel's import and of Amplitude's batches, which their clients may be set to.
 _MAX_EVENTS = 2_000
 _TOO_MANY_EVENTS = "A request has at most {limit:,} events, not {count:,}"
@@ -29,7 +30,7 @@ _MAX_PARAMETERS = 1000
 #: Why JSON of some clients is rejected that Python's own parser accepts.
 _LENIENT = (RejectReason.INVALID_UTF8, RejectReason.LONE_SURROGATE)
 _TOO_MANY_PARAMETERS = "A form has at most 1,000 parameters"
-#: A body of 2 MiB can have a million objects or other values, which take seconds; batches of the
+#: A body of 6 MiB can have a million objects or other values, which take seconds; batches of the
 #: clients have a few thousand.
 _MAX_BRACKETS = 100_000
 _MAX_COMMAS = 200_000
@@ -45,14 +46,14 @@ _STANDARD_BASE64 = bytes.maketrans(b"-_ ", b"+/+")
 def unpacked(body: bytes) -> bytes:
     """Return the body, decompressed if it is gzip although no header says so."""
     if body.startswith(_GZIP_MAGIC):
-        body = decompress(body, _MAX_BYTES)
+        body = decompress(body, MAX_BYTES)
     return body.removeprefix(_BYTE_ORDER_MARK)
 
 
 def form(request: Request) -> dict[str, str]:
     """Return the parameters of the query and of an urlencoded body, which has priority."""
     body = unpacked(request.body)
-    if body.count(b"&") >= _MAX_PARAMETERS:  # 2 MiB can have a million, which take a second
+    if body.count(b"&") >= _MAX_PARAMETERS:  # 6 MiB can have millions, which take seconds
         raise Rejected(RejectReason.BODY_TOO_LARGE, sentence=_TOO_MANY_PARAMETERS)
     text = body.decode(errors="replace")
     return {**request.parameters, **parameters_of(text)}
@@ -148,8 +149,10 @@ def member_names(body: bytes) -> frozenset[str]:
 def from_base64(text: str) -> bytes:
     """Decode base64, also URL-safe and without padding; raises `Rejected`."""
     try:
-        standard = text.strip("\t\r\n").encode("ascii").translate(_STANDARD_BASE64)
-        return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
+        standard = text.strip("\t\r\n").encode("ascii")
+        if any(character in standard for character in b"-_ "):
+            standard = standard.translate(_STANDARD_BASE64)
+        return pybase64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):
         sentence = "The data are neither JSON nor base64 of JSON"
         raise Rejected(RejectReason.INVALID_JSON, sentence=sentence) from None

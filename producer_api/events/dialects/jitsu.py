@@ -5,7 +5,7 @@ a colon, without which the client does not start: the site is the key, and the s
 key. It counts the pages that the site calls `page()` for. Failed requests are not sent again.
 """
 
-from producer_api.events.dialects import segment
+from producer_api.events.dialects import jitsu_classic, segment
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import (
     Dialect,
@@ -55,5 +55,6 @@ JITSU = Dialect(
         Endpoint("/api/px/{kind}", segment.translate_pixel, segment.respond_pixel, ("GET",)),
         Endpoint("/api/s/{kind}", translate, respond),
         Endpoint("/api/s/s2s/{kind}", translate, respond),
+        *(Endpoint(path, jitsu_classic.translate, respond) for path in jitsu_classic.PATHS),
     ),
 )

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import AGE, Event
-from producer_api.events.dialects.values import iso_time, json_or_text, size
+from producer_api.events.dialects.values import SECOND, iso_time, json_or_text, size
 
 Parameters = dict[str, str]
 
@@ -75,7 +74,6 @@ _CAMPAIGN = {
     "content": "content",
 }
 _CAMPAIGN_PREFIXES = frozenset({"mtm", "matomo", "pk", "piwik"})
-_SECOND = timedelta(seconds=1)
 _SECONDS = re.compile(r"[0-9]{1,7}")
 
 
@@ -102,7 +100,7 @@ def event_of(rest: Parameters) -> Event:
 def _times(rest: Parameters) -> Event:
     """Take the time that the client says, or the time that it kept the request while offline."""
     if moment := rest.pop("cdt", ""):
-        return {"timestamp": iso_time(moment, _SECOND)}
+        return {"timestamp": iso_time(moment, SECOND)}
     if _SECONDS.fullmatch(rest.get("cdo", "")):
         return {AGE: int(rest.pop("cdo")) * 1000}
     return {}

@@ -43,9 +43,9 @@ def pop_fields(members: dict[str, Any], fields: Mapping[str, str]) -> Event:
     Of several members of a field, the first in `fields` counts. Nulls do not.
     """
     event: Event = {}
-    for name, field in fields.items():
-        if (value := members.pop(name, None)) is not None:
-            event.setdefault(field, value)
+    for name in [name for name in fields if name in members]:
+        if (value := members.pop(name)) is not None:
+            event.setdefault(fields[name], value)
     return event
 
 

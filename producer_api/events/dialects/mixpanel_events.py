@@ -64,6 +64,7 @@ _OF_THE_BROWSER = CLICK_IDS | {
 }
 #: What the browser's client writes into profiles.
 _OF_PROFILES = ("$os", "$browser", "$browser_version", "$device", "$initial_", "initial_utm_")
+_OF_THE_CLIENT = ("$", "mp_")
 _SETTERS = ("$set_once", "$set")
 
 
@@ -124,8 +125,11 @@ def _own_properties(properties: dict[str, Any]) -> dict[str, Any]:
     names = [
         name
         for name in properties
-        if name.startswith(_OF_THE_EVENT)
-        or not (name.startswith(("$", "mp_")) or (is_browser and name in _OF_THE_BROWSER))
+        if (
+            name.startswith(_OF_THE_EVENT)
+            if name.startswith(_OF_THE_CLIENT)
+            else not (is_browser and name in _OF_THE_BROWSER)
+        )
     ]
     return pop_members(properties, names)
 

@@ -2,6 +2,8 @@
 
 Source of the members: https://openpanel.dev/docs/api/track, and the recorded requests.
 
+SDKs before 1.0 have a path for each type of message, which OpenPanel still serves.
+
 The browser SDK counts a changed fragment as a page view, and a page that is restored from the
 back/forward cache only if its URL is another one.
 """
@@ -56,6 +58,13 @@ _KINDS = {
     "group": "custom_event",
 }
 _TYPES = {"screen_view": "pageview", "link_out": "external_link"}
+#: The type of message of each path of SDKs before 1.0.
+_EARLIER = {
+    "/event": "track",
+    "/profile": "identify",
+    "/profile/increment": "increment",
+    "/profile/decrement": "decrement",
+}
 #: Properties of a page view with a field, which OpenPanel reads with and without underscores.
 _PAGE = {"path": "url", "title": "title", "referrer": "referrer"}
 #: OpenPanel divides every amount by this, whatever the minor unit of the currency is.
@@ -64,9 +73,14 @@ _MINOR_UNITS = 100
 _PERMANENT = 401
 
 
+def has_client_id(request: Request) -> bool:
+    """Return True if a request has the header that all SDKs send."""
+    return _ID_HEADER in request.headers
+
+
 def is_openpanel(request: Request) -> bool:
     """Return True if a request to `/track`, which is also Mixpanel's, has OpenPanel's members."""
-    if _ID_HEADER in request.headers:
+    if has_client_id(request):
         return True
     try:
         content = unpacked(request.body)
@@ -78,7 +92,22 @@ def is_openpanel(request: Request) -> bool:
 
 def translate(request: Request) -> list[Event]:
     """Return the event of a message; none of a part of a session replay."""
-    message = json_object(unpacked(request.body))
+    return _events(request, json_object(unpacked(request.body)))
+
+
+def translate_earlier(request: Request) -> list[Event]:
+    """Return the event of a message of SDKs before 1.0."""
+    payload = json_object(unpacked(request.body))
+    if not isinstance(properties := payload.get("properties"), dict):
+        properties = {} if properties is None else {"value": properties}
+    for name in ("timestamp", "deviceId"):
+        if name in payload:
+            properties[f"__{name}"] = payload.pop(name)
+    message = {"type": _EARLIER[request.path], "payload": {**payload, "properties": properties}}
+    return _events(request, message)
+
+
+def _events(request: Request, message: Members) -> list[Event]:
     site_id = _site(request, message)
     kind = message.pop("type", None)
     payload = message.pop("payload", None)
@@ -156,11 +185,22 @@ def respond(_: Request, outcome: Outcome) -> Reply:
     return reply if outcome.is_accepted else replace(reply, status=_PERMANENT)
 
 
+def respond_earlier(request: Request, outcome: Outcome) -> Reply:
+    """Return the id that the SDK sends with its next event."""
+    if outcome.is_accepted:
+        return Reply(202, outcome.session_id.encode(), "text/plain; charset=utf-8")
+    return respond(request, outcome)
+
+
 OPENPANEL = Dialect(
     "openpanel",
     "OpenPanel",
     (
         Endpoint("/track", translate, respond, matches=is_openpanel),
+        *(
+            Endpoint(path, translate_earlier, respond_earlier, matches=has_client_id)
+            for path in _EARLIER
+        ),
         # Earlier SDKs ask for the device before they send events.
         Endpoint("/track/device-id", no_events, respond, methods=("GET",)),
     ),

@@ -1,6 +1,7 @@
 """Parses translated events: as they are if the API accepts them, else after `fit`."""
 
 import re
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from producer_api.events.dialects.decoding import may_be_deeper
 from producer_api.events.dialects.fitting import MAX_UNMAPPED_BYTES, UNMAPPED, fit, masked
 from producer_api.events.dialects.model import SITE_KEY, Event
 from producer_api.events.draft import EncodedEvent, EventContext
-from producer_api.events.fast_parse import read_translated
+from producer_api.events.fast_parse import read_fast
 from producer_api.events.fields import MAX_PROPERTIES_DEPTH
 from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
@@ -33,9 +34,11 @@ def parse_translated(event: Event, context: EventContext, client: Client) -> Enc
         if not event["site_id"]:
             raise Rejected(RejectReason.BAD_KEY, sentence=_UNKNOWN_KEY)
     is_anonymous = client.opts_out and UNMAPPED in event
-    raw = None if is_anonymous else plain_json(event)
-    if raw is not None and (encoded := read_translated(raw, context, client)):
-        return encoded
+    plain = None if is_anonymous else plain_json(event)
+    if plain is not None:
+        (raw, extra) = plain
+        if encoded := read_fast(raw, context, client, extra):
+            return encoded
     if len(msgspec.json.encode(event)) > _MAX_SENT_BYTES:
         raise Rejected(RejectReason.EVENT_TOO_LARGE, limit=_MAX_SENT_BYTES)
     raw = msgspec.json.encode(fit(event, opts_out=client.opts_out))
@@ -44,18 +47,29 @@ def parse_translated(event: Event, context: EventContext, client: Client) -> Enc
     return parse(raw, context, client)
 
 
-def plain_json(event: Event) -> bytes | None:
-    """Return the JSON for the compiled reader; None if `extra` has to be cut first."""
+def plain_json(event: Event) -> tuple[bytes, str | None] | None:
+    """Return the JSON of an event without `extra`, and `extra`; None if it has to be cut first."""
+    extra = None
     if UNMAPPED in event:
-        extra = msgspec.json.encode({UNMAPPED: event[UNMAPPED]})
-        if len(extra) > MAX_UNMAPPED_BYTES or may_be_deeper(extra, MAX_PROPERTIES_DEPTH):
+        event = dict(event)
+        extra = _extra_of(event.pop(UNMAPPED))
+        if extra is None:
             return None
-        if _has_at(extra) and _ADDRESS.search(extra):
-            extra = msgspec.json.encode({UNMAPPED: masked(event[UNMAPPED])})
-        event = {**event, "extra": extra.decode()}
-        del event[UNMAPPED]
     raw = msgspec.json.encode(event)
-    return raw if len(raw) <= _MAX_BYTES else None
+    if len(raw) + len(extra or b"") > _MAX_BYTES:
+        return None
+    return raw, None if extra is None else extra.decode()
+
+
+def _extra_of(unmapped: Any) -> bytes | None:
+    extra = msgspec.json.encode({UNMAPPED: unmapped})
+    if len(extra) > MAX_UNMAPPED_BYTES or may_be_deeper(extra, MAX_PROPERTIES_DEPTH):
+        return None
+    if b"\\" in extra and b"\\u0000" in extra:
+        return None
+    if _has_at(extra) and _ADDRESS.search(extra):
+        return msgspec.json.encode({UNMAPPED: masked(unmapped)})
+    return extra
 
 
 def _has_at(extra: bytes) -> bool:

@@ -9,6 +9,7 @@ no program of PostHog's servers: autocapture, but neither session recordings, no
 heatmaps. Recordings, logs and metrics that are sent all the same are accepted and not stored.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -50,8 +51,6 @@ _NO_SCRIPT = (
     "headrace does not serve PostHog's programs. Install the package posthog-js, or "
     "serve a copy of this file at this path"
 )
-#: The members and parameters with the project.
-_KEYS = ("api_key", "token")
 _CONFIG = {
     "supportedCompression": ["gzip", "gzip-js"],
     "hasFeatureFlags": False,
@@ -82,13 +81,16 @@ def translate(request: Request) -> list[Event]:
     """Return the events of a request; raises `Rejected`."""
     body = _body(request)
     batch = as_object(body) if not isinstance(body, list) else {"batch": body}
-    sources = (batch, request.parameters)
-    site_id = next(filter(None, (source.get(key) for source in sources for key in _KEYS)), None)
+    site_id = _project(batch) or _project(request.parameters)
     sent = batch_of(batch.get("batch")) if "batch" in batch else [batch]
     sent_at = batch.pop("sent_at", None) or batch.pop("sentAt", None) or _query_time(request)
     if batch.get("historical_migration"):
         sent_at = None  # the events are old, and their times exact
     return [event for one in sent for event in events_of(one, site_id, sent_at)]
+
+
+def _project(members: Mapping[str, Any]) -> Any:
+    return members.get("api_key") or members.get("token")
 
 
 def _body(request: Request) -> Any:
@@ -101,7 +103,8 @@ def _body(request: Request) -> Any:
 
 def _query_time(request: Request) -> Any:
     """Return the time of sending in the query, which is in milliseconds."""
-    return iso_time(request.parameters.get("_"), MILLISECOND)
+    sent_at = request.parameters.get("_")
+    return sent_at and iso_time(sent_at, MILLISECOND)
 
 
 def is_posthog_batch(request: Request) -> bool:

@@ -93,6 +93,8 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
     own_site = next(iter(pop_members(outer, ("api_key", "token")).values()), None)
     token = properties.pop("token", None)
     outer.pop("type", None)  # "capture", of old server clients
+    if "$lib" in outer:  # of the client for Java
+        properties.setdefault("$lib", outer.pop("$lib"))
     if isinstance(context := outer.get("context"), dict):  # of the same
         properties.setdefault("$ip", context.pop("ip", None))
     name = str(outer.pop("event", ""))
@@ -111,8 +113,9 @@ def events_of(sent: Any, site_id: Any, sent_at: Any) -> list[Event]:
 
 
 def _times(outer: dict[str, Any], properties: dict[str, Any], sent_at: Any) -> Event:
-    time = iso_time(properties.pop("$time", None), SECOND)
-    timestamp = outer.pop("timestamp", None) or properties.pop("timestamp", None) or time
+    time = properties.pop("$time", None)
+    timestamp = outer.pop("timestamp", None) or properties.pop("timestamp", None)
+    timestamp = timestamp or iso_time(time, SECOND)
     offset = outer.get("offset")
     if timestamp is None and isinstance(offset, int):  # milliseconds between event and request
         return {AGE: outer.pop("offset")}
@@ -179,12 +182,11 @@ def _pop_own(members: dict[str, Any], is_browser: bool) -> dict[str, Any]:
     names = [
         name
         for name in members
-        if (
-            name in _OF_THE_EVENT or name.startswith(_OF_THE_EVENT_BY_PREFIX)
-            if name[:1] == "$"
-            else name not in of_client
-        )
+        if (name in _OF_THE_EVENT if name[:1] == "$" else name not in of_client)
     ]
+    all_names = " ".join(members)  # few events have one of the prefixes in any of 80 names
+    if any(prefix in all_names for prefix in _OF_THE_EVENT_BY_PREFIX):
+        names += [name for name in members if name.startswith(_OF_THE_EVENT_BY_PREFIX)]
     return pop_members(members, names)
 
 

@@ -20,7 +20,7 @@ from producer_api.events.dialects.model import (
     accepted_or_error,
     json_reply,
 )
-from producer_api.events.dialects.snowplow_events import events_of
+from producer_api.events.dialects.snowplow_events import events_of, with_orders
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
 
@@ -50,7 +50,7 @@ def translate(request: Request) -> list[Event]:
     if request.method == "GET":
         rows = [request.parameters] if request.parameters else []
     else:
-        rows = batch_of(json_object(unpacked(request.body)).get("data") or [])
+        rows = with_orders(batch_of(json_object(unpacked(request.body)).get("data") or []))
     events = [event for row in rows for event in events_of(row, request.parameters)]
     if b"sp-anonymous" in request.headers:
         return [{**event, UNMAPPED: {**event[UNMAPPED], "anonymous": True}} for event in events]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 from producer_api.events.dialects.decoding import json_or_base64
@@ -14,10 +13,9 @@ from producer_api.events.dialects.snowplow_schemas import (
     entities_of,
     self_describing_event,
 )
-from producer_api.events.dialects.values import iso_time, json_or_text, size
+from producer_api.events.dialects.values import MILLISECOND, iso_time, json_or_text, size
 from producer_api.events.rejection import Rejected
 
-_MILLISECOND = timedelta(milliseconds=1)
 #: Parameters that are members of the event, whatever its type.
 _MEMBERS = {
     "aid": "site_id",
@@ -59,8 +57,23 @@ _OF_THE_CLIENT = frozenset(
     {"web_page", "browser_context", "http_client_hints", "client_session", "mobile_context"}
     | {"application", "geolocation_context", "PerformanceTiming", "PerformanceNavigationTiming"}
 )
+#: Parameters that say whose event it is.
+_OF_THE_VISITOR = ("uid", "duid", "tnuid", "sid", "ip", "ua")
 #: The visitor of a tracker that may not identify any.
 _NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def with_orders(rows: list[Any]) -> list[Any]:
+    """Return the rows; those of items have the ids of their order, which the Java tracker omits."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    orders = {str(row.get("tr_id")): row for row in objects if row.get("e") == "tr"}
+    if not orders:
+        return rows
+    for number, row in enumerate(rows):
+        if isinstance(row, dict) and row.get("e") == "ti":
+            order = orders.get(str(row.get("ti_id")), {})
+            rows[number] = {**{name: order.get(name) for name in _OF_THE_VISITOR}, **row}
+    return rows
 
 
 def events_of(row: Any, query: Mapping[str, str]) -> list[Event]:
@@ -126,14 +139,14 @@ def _common(rest: Row, entities: Entities) -> Event:
 def _times(rest: Row) -> Event:
     """Take the time that the site knows to be true, or the times of the client's clock."""
     if "ttm" in rest:
-        return {"timestamp": iso_time(rest.pop("ttm"), _MILLISECOND)}
+        return {"timestamp": iso_time(rest.pop("ttm"), MILLISECOND)}
     (created, sent) = (rest.pop("dtm", None), rest.pop("stm", None))
     with suppress(TypeError, ValueError, OverflowError):
         # The Python tracker sends whole seconds, which may be before the event.
         sent = max(float(created), float(sent))
     return {
-        "timestamp": iso_time(created, _MILLISECOND),
-        "sent_at": iso_time(sent, _MILLISECOND),
+        "timestamp": iso_time(created, MILLISECOND),
+        "sent_at": iso_time(sent, MILLISECOND),
     }
 
 

@@ -6,7 +6,6 @@ The script reports no page view for `history.back()` and restored pages. Its onl
 in `performance`: until the page is hidden for the first time, or ten seconds after it was shown.
 """
 
-from datetime import timedelta
 from math import inf
 from typing import Any
 
@@ -22,7 +21,7 @@ from producer_api.events.dialects.model import (
     json_reply,
     no_events,
 )
-from producer_api.events.dialects.values import iso_time, size
+from producer_api.events.dialects.values import SECOND, iso_time, size
 from producer_api.events.request import Request
 
 Members = dict[str, Any]
@@ -46,7 +45,6 @@ _PLAIN = ("event", "pageview")
 #: Members of which one says whose event it is.
 _SOURCES = ("website", "link", "pixel")
 _VITALS = ("lcp", "inp", "cls", "fcp", "ttfb")
-_SECOND = timedelta(seconds=1)
 
 
 def translate(request: Request) -> list[Event]:
@@ -90,7 +88,7 @@ def _page(rest: Members) -> Event:
     event["url"] = _absolute(rest.pop("url", None), event.get("hostname"))
     event["site_id"] = next(filter(None, [rest.pop(name, None) for name in _SOURCES]), None)
     if "timestamp" in rest:
-        event["timestamp"] = iso_time(rest.pop("timestamp"), _SECOND)
+        event["timestamp"] = iso_time(rest.pop("timestamp"), SECOND)
     if screen := size(rest.get("screen")):
         del rest["screen"]
         event["screen"] = dict(zip(("width", "height"), screen, strict=True))

@@ -9,8 +9,9 @@ from typing import Any
 from producer_api.events.dialects.decoding import json_of
 from producer_api.events.rejection import Rejected
 
-SECOND = timedelta(seconds=1)
-MILLISECOND = timedelta(milliseconds=1)
+#: Units of times, as the arguments of `timedelta` are named.
+SECOND = "seconds"
+MILLISECOND = "milliseconds"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: In seconds this is the year 5138, in milliseconds 1973.
@@ -26,10 +27,10 @@ _LONGEST = 100
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 
 
-def iso_time(number: Any, unit: timedelta) -> Any:
+def iso_time(number: Any, unit: str) -> Any:
     """Return a number of units since the epoch in ISO 8601, or the value if it is not a number."""
     try:
-        return (_EPOCH + float(number) * unit).isoformat()
+        return (_EPOCH + timedelta(**{unit: float(number)})).isoformat()
     except (TypeError, ValueError, OverflowError):
         return number
 

@@ -35,8 +35,8 @@ class StreamClock:
         self._last = (src.offset, src.log_ms)
         ahead_ms = src.log_ms - mono_ms
         # By increasing offset, time goes back only if the clock was set back.
-        is_set_back = src.log_ms < log_ms - _JITTER_MS
-        self._ahead_ms = ahead_ms if is_set_back else max(self._ahead_ms, ahead_ms)
+        if ahead_ms > self._ahead_ms or src.log_ms < log_ms - _JITTER_MS:
+            self._ahead_ms = ahead_ms
 
     def now(self, mono_ms: float) -> int | None:
         """Return stream time in ms; None before the first record."""

@@ -133,13 +133,16 @@ class ActiveSessions:
 
     def _update(self, known: _Session, event: RawEvent, log_ms: int) -> None:
         """Add an event to a counted session."""
-        known.last_ms = max(known.last_ms, log_ms)
+        if log_ms > known.last_ms:  # noqa: PLR1730 - twice as fast as `max`
+            known.last_ms = log_ms
         if event.type == "pageview":
             known.page = self.pages.move(known.page, path_of(event.path, event.url))
-        came_from, known.own = _origin(known, event)
-        if came_from != known.came_from:
-            known.host = self.referrers.move(known.host, came_from)
-            known.came_from = came_from
+        # Nearly always, the event names the same hosts as the one before, from the same cache.
+        if own_hosts(event) is not known.own or (event.referrer and known.came_from is None):
+            came_from, known.own = _origin(known, event)
+            if came_from != known.came_from:
+                known.host = self.referrers.move(known.host, came_from)
+                known.came_from = came_from
         labels = known.labels.with_event(event)
         if labels is not known.labels:
             self._count_labels(known.labels, labels)

@@ -7,7 +7,7 @@ those of the visitor's browser: an event without an attribute makes no claim to 
 from collections.abc import Iterable
 
 from schemas.records import RawEvent, TrafficSource, VisitorClient
-from streams.domain.sessions.claims import LOWEST, earlier, is_settled
+from streams.domain.sessions.claims import LOWEST, earlier
 
 
 def traffic_source_of(known: TrafficSource | None, event: RawEvent) -> TrafficSource | None:
@@ -16,8 +16,6 @@ def traffic_source_of(known: TrafficSource | None, event: RawEvent) -> TrafficSo
     An event of a browser without a source claims that there is none. One that a site key vouches
     for does so only if there is no other claim, because back ends do not know the source.
     """
-    if is_settled(known, event):
-        return known
     if not (event.source or event.channel):
         return known
     is_unknown = not event.source and event.trust == "key"
@@ -37,7 +35,7 @@ def client_of(known: VisitorClient | None, event: RawEvent) -> VisitorClient | N
     An event that a site key vouches for, and that is of no known device, has the HTTP library of a
     back end instead of a browser: it makes a claim only if there is no other one.
     """
-    if is_settled(known, event):
+    if not (event.country or event.region or event.browser or event.os or event.device):
         return known
     is_unknown = event.device in (None, "other") and event.trust == "key"
     found = VisitorClient(
@@ -50,7 +48,7 @@ def client_of(known: VisitorClient | None, event: RawEvent) -> VisitorClient | N
         event_id=event.event_id,
         trust=LOWEST if is_unknown else event.trust,
     )
-    return earlier(known, found) if any(values_of(found)) else known
+    return earlier(known, found)
 
 
 def values_of(attributes: TrafficSource | VisitorClient | None) -> Iterable[str | None]:

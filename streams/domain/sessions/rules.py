@@ -19,6 +19,7 @@ from streams.domain.sessions.visits import (
     begin,
     close,
     expire,
+    extend,
     join,
     retract,
     text_bytes,
@@ -72,6 +73,20 @@ def apply(
     else:
         visits = _placed(visits, event, src, rules.gap_us)
     return replace(state, src_offset=src.offset, visits=_bounded(visits))
+
+
+def apply_in_place(state: SessionState, event: RawEvent, src: Source, rules: SessionRules) -> bool:
+    """Apply an event to a state that only the caller has, and whose only visit is open.
+
+    Return False, and change nothing, if that is not so, or if `apply` must decide.
+    """
+    visits = state.visits
+    if src.offset <= state.src_offset or len(visits) != 1 or visits[0].state != "open":
+        return False
+    if not touches(visits[0], event.event_ts, rules.gap_us) or not extend(visits[0], event, src):
+        return False
+    state.src_offset = src.offset
+    return True
 
 
 def close_due(state: SessionState, now_ms: int, rules: SessionRules) -> SessionState:

@@ -65,32 +65,56 @@ def with_event(visit: Visit, event: RawEvent, src: Source) -> Visit:
     its id, whatever passive events arrived before.
     """
     # A copy with some assignments takes half the time of `replace` with all fields.
-    changed = replace(visit, state="open", close_reason=None, events=visit.events + 1)
-    changed.revision += 1
-    if src.log_ms > visit.last_log_ms:
-        changed.last_log_ms = src.log_ms
-    if event.event_ts < visit.started_at:
-        changed.started_at = event.event_ts
-    elif event.event_ts > visit.ended_at:
-        changed.ended_at = event.event_ts
-    if event.trust != visit.trust:
-        changed.trust = higher_trust(visit.trust, event.trust)
-    # An empty visit was begun with this event.
-    if visit.events and visit.is_passive and event.type not in PASSIVE_TYPES:
-        changed.visit_id, changed.began_offset = _visit_id(event), src.offset
-    _count(changed, event)
-    _claim(changed, event)
+    changed = replace(visit, state="open", close_reason=None)
     own = named_hosts(event)
-    if own.issubset(visit.hosts) and not (
-        event.referrer and is_external(event.referrer, visit.hosts, event.trust)
-    ):
+    _add(changed, event, src)
+    if _has_known_hosts(visit, event, own):
         return changed  # nearly always
     came_from = [stamp(event.referrer, event)] if event.referrer else []
     return _with_referrers(changed, own, came_from)
 
 
+def extend(visit: Visit, event: RawEvent, src: Source) -> bool:
+    """Add an event to an open visit in place, in half the time of `with_event`.
+
+    Return False, and change nothing, if its hosts or its referrer may change those of the visit.
+    """
+    if not _has_known_hosts(visit, event, named_hosts(event)):
+        return False
+    _add(visit, event, src)
+    return True
+
+
+def _has_known_hosts(visit: Visit, event: RawEvent, own: frozenset[str]) -> bool:
+    """Return True if the visit has the event's `own` hosts, and its referrer is one of them."""
+    hosts = visit.hosts
+    for host in own:
+        if host not in hosts:
+            return False
+    return not (event.referrer and is_external(event.referrer, hosts, event.trust))
+
+
+def _add(changed: Visit, event: RawEvent, src: Source) -> None:
+    """Add an event to a visit object, apart from hosts and referrers."""
+    if src.log_ms > changed.last_log_ms:  # noqa: PLR1730 - twice as fast as `max`
+        changed.last_log_ms = src.log_ms
+    if event.event_ts < changed.started_at:
+        changed.started_at = event.event_ts
+    elif event.event_ts > changed.ended_at:
+        changed.ended_at = event.event_ts
+    if event.trust != changed.trust:
+        changed.trust = higher_trust(changed.trust, event.trust)
+    # An empty visit was begun with this event.
+    if changed.events and changed.is_passive and event.type not in PASSIVE_TYPES:
+        changed.visit_id, changed.began_offset = _visit_id(event), src.offset
+    changed.events += 1
+    changed.revision += 1
+    _count(changed, event)
+    _claim(changed, event)
+
+
 def _count(changed: Visit, event: RawEvent) -> None:
-    """Count an event by its type, and set the first and the last page of a new visit object."""
+    """Count an event by its type, and set the first and the last page."""
     kind = event.type
     if kind == "pageview":
         changed.pageviews += 1
@@ -103,17 +127,20 @@ def _count(changed: Visit, event: RawEvent) -> None:
 
 
 def _claim(changed: Visit, event: RawEvent) -> None:
-    """Set the claims of an event that win in a new visit object."""
-    if event.visitor_id:
+    """Set the claims of an event that win."""
+    # The calls are skipped nearly always.
+    if event.visitor_id and not is_settled(changed.visitor_id, event):
         changed.visitor_id = _first(changed.visitor_id, event.visitor_id, event)
-    if event.user_id:
+    if event.user_id and not is_settled(changed.user_id, event):
         changed.user_id = _first(changed.user_id, event.user_id, event)
     if (utm := event.utm) is not None:
         changed.utm_source = _first(changed.utm_source, utm.source, event)
         changed.utm_medium = _first(changed.utm_medium, utm.medium, event)
         changed.utm_campaign = _first(changed.utm_campaign, utm.campaign, event)
-    changed.traffic_source = traffic_source_of(changed.traffic_source, event)
-    changed.client = client_of(changed.client, event)
+    if not is_settled(changed.traffic_source, event):
+        changed.traffic_source = traffic_source_of(changed.traffic_source, event)
+    if not is_settled(changed.client, event):
+        changed.client = client_of(changed.client, event)
 
 
 def join(older: Visit, younger: Visit) -> Visit:

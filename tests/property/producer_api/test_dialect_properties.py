@@ -21,7 +21,7 @@ from producer_api.events.dialects.completion import Completion
 from producer_api.events.dialects.fitting import fit
 from producer_api.events.dialects.parsing import plain_json
 from producer_api.events.dialects.registry import DIALECTS
-from producer_api.events.fast_parse import read_translated
+from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from producer_api.events.request import Request
@@ -208,7 +208,9 @@ def test_the_compiled_reader_agrees_with_the_parser(request: Recorded) -> None:
     context = replace(CONTEXT, derive=partial(derive, LOOKUPS))
     for events in translated(request):
         for event in completed(events or []):
-            if (raw := plain_json(event)) and (fast := read_translated(raw, context, CLIENT)):
+            if (plain := plain_json(event)) and (
+                fast := read_fast(plain[0], context, CLIENT, plain[1])
+            ):
                 assert fast == parse(msgspec.json.encode(fit(event)), context, CLIENT)
 
 

@@ -53,3 +53,15 @@ def test_the_number_of_buckets_is_bounded(keys: list[int], limit: int) -> None:
     buckets.take("last", 1e6)
     buckets.take("last", 1e6)
     assert len(buckets) <= max(1, limit - 2)
+
+
+@given(rates, st.integers(1, 500))
+def test_borrowed_tokens_are_paid_back(rate: int, count: int) -> None:
+    """The bucket gets no more tokens than its rate."""
+    bucket, now = TokenBucket(rate), 5.0
+    for _ in range(int(rate * BURST_SECONDS)):
+        assert bucket.take(now) == 0
+    for _ in range(count):
+        assert bucket.take(now, borrows=True) == 0
+
+    assert abs(bucket.take(now) - (count + 1) / rate) < 1e-6

@@ -1,11 +1,12 @@
 import gzip
 import tracemalloc
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
-from producer_api.events.decompression import decompress
+from producer_api.events.decompression import decompress, zstd
 from producer_api.events.rejection import Rejected
 from producer_api.http.body import Disconnected, Receive, read_body
 from schemas.reject_reasons import RejectReason
@@ -67,7 +68,7 @@ async def test_gzip_has_an_alias_and_any_case(encoding: bytes) -> None:
     assert await read_body(receiver(data), {b"content-encoding": encoding}, 100) == b"abc"
 
 
-@pytest.mark.parametrize("encoding", [b"br", b"deflate", b"gzip, gzip", b"\xff"])
+@pytest.mark.parametrize("encoding", [b"br", b"gzip, gzip", b"\xff"])
 async def test_other_encodings_are_rejected(encoding: bytes) -> None:
     """The reason is `unsupported_encoding`."""
     with pytest.raises(Rejected) as caught:
@@ -88,13 +89,50 @@ def test_invalid_gzip_is_rejected(data: bytes) -> None:
     assert caught.value.reason is RejectReason.BAD_GZIP
 
 
-def test_a_gzip_bomb_is_not_decompressed() -> None:
-    """For 100 MB in 100 KB, the memory stays below 1 MB."""
-    bomb = gzip.compress(bytes(100_000_000))
+@pytest.mark.parametrize(
+    ("compress", "encoding"),
+    [(gzip.compress, b"gzip"), (zlib.compress, b"deflate"), (zstd.compress, b"zstd")],
+)
+async def test_encodings_are_decompressed(
+    compress: Callable[[bytes], bytes], encoding: bytes
+) -> None:
+    """Those that clients send; `deflate` is that of zlib, as in RFC 9110."""
+    data = compress(b"abc")
+    headers = {b"content-encoding": encoding}
+
+    assert await read_body(receiver(data), headers, 100) == b"abc"
+    for invalid, limit, reason in (
+        (data, 2, RejectReason.BODY_TOO_LARGE),
+        (data[:-1], 3, RejectReason.BAD_GZIP),
+        (b"abcd", 3, RejectReason.BAD_GZIP),
+    ):
+        with pytest.raises(Rejected) as caught:
+            decompress(invalid, limit, encoding)
+        assert caught.value.reason is reason
+
+
+def test_a_large_window_of_zstd_is_rejected() -> None:
+    """A frame of a few bytes could make the server allocate 128 MiB."""
+    compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
+    data = compressor.compress(b"abc") + compressor.flush()
+
+    with pytest.raises(Rejected) as caught:
+        decompress(data, 100, b"zstd")
+
+    assert caught.value.reason is RejectReason.BAD_GZIP
+
+
+@pytest.mark.parametrize(
+    ("compress", "encoding"),
+    [(gzip.compress, b"gzip"), (zlib.compress, b"deflate"), (zstd.compress, b"zstd")],
+)
+def test_a_bomb_is_not_decompressed(compress: Callable[[bytes], bytes], encoding: bytes) -> None:
+    """For 100 MB in 100 KB or less, the memory stays below 1 MB."""
+    bomb = compress(bytes(100_000_000))
     tracemalloc.start()
     try:
         with pytest.raises(Rejected) as caught:
-            decompress(bomb, 65_536)
+            decompress(bomb, 65_536, encoding)
         (_, peak) = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -2,7 +2,6 @@ import asyncio
 
 import pytest
 
-from streams.engine import fetch_sizing
 from streams.engine.fetch_sizing import FetchDelay, FetchRate
 
 
@@ -13,8 +12,8 @@ class Fetches:
         self.now = 0.0
         self.rate = FetchRate(lambda: self.now)
 
-    def bring(self, records: int, seconds: float) -> bool:
-        """Let a fetch return records after some time; return whether the next one is delayed."""
+    def bring(self, records: int, seconds: float) -> float:
+        """Let a fetch return records after some time; return the delay of the next one (s)."""
         self.now += seconds
         return self.rate.add(records)
 
@@ -58,15 +57,18 @@ def test_delays_end_as_soon_as_the_rate_drops() -> None:
     assert not delayed[-1]
 
 
-async def test_a_delay_suspends_the_fetches_of_all_topics_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize(("rate", "seconds"), [(60, 0.4), (800, 0.25), (5_000, 0.2)])
+def test_delays_are_shorter_at_higher_rates(rate: int, seconds: float) -> None:
+    """Within limits: 200 records accumulate sooner."""
+    assert Fetches().bring(rate, 1) == pytest.approx(seconds)
+
+
+async def test_a_delay_suspends_the_fetches_of_all_topics_once() -> None:
     """However many topics begin it."""
-    monkeypatch.setattr(fetch_sizing, "_PERIOD_SECONDS", 0.0)
     calls = Calls()
 
-    calls.delay.begin()
-    calls.delay.begin()
+    calls.delay.begin(0.0)
+    calls.delay.begin(0.0)
     await calls.delay.wait()
 
     assert calls.names == ["pause", "resume"]
@@ -77,7 +79,7 @@ async def test_readers_take_the_records_of_a_fetch_before_their_partitions_are_p
     calls = Calls()
     other = asyncio.get_running_loop().create_task(_note(calls.names, "other reader"))
 
-    calls.delay.begin()
+    calls.delay.begin(1.0)
     await other
     await asyncio.sleep(0)
 
@@ -89,7 +91,7 @@ async def test_the_end_of_an_assignment_cancels_a_delay() -> None:
     """Readers go on, and partitions stay as they are."""
     calls = Calls()
 
-    calls.delay.begin()
+    calls.delay.begin(1.0)
     calls.delay.cancel()
     await calls.delay.wait()
 

@@ -1,4 +1,4 @@
-"""The source offset up to which a partition's states have applied all events."""
+"""The states of a partition: the offset that they have applied, and what is decoded."""
 
 import pytest
 
@@ -35,3 +35,30 @@ def test_restoration_takes_the_highest_offset_of_all_tombstones(offsets: tuple[i
     restored.recover(tombstone(number, offset) for number, offset in enumerate(offsets))
 
     assert restored.applied_until == 7
+
+
+def test_a_written_state_is_not_decoded_again() -> None:
+    """By the next batch. One that was discarded, or of an earlier assignment, is decoded."""
+    decoded: list[bytes] = []
+
+    def decode(value: bytes) -> str:
+        decoded.append(value)
+        return value.decode()
+
+    kept = PartitionStates(decode)
+    kept.put(b"a", "one")
+    kept.apply({b"a": b"one"}, 1, kept.take_staged())
+    assert (kept.get(b"a"), decoded) == ("one", [])
+
+    kept.put(b"a", "two")
+    kept.take_staged()  # discarded
+    assert (kept.get(b"a"), decoded) == ("one", [b"one"])
+
+    kept.delete(b"a")
+    kept.apply({b"a": None}, 2, kept.take_staged())
+    assert kept.get(b"a") is None
+
+    kept.put(b"a", "three")
+    kept.apply({b"a": b"three"}, 3, kept.take_staged())
+    kept.clear()
+    assert kept.get(b"a") is None

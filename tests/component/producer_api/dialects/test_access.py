@@ -251,3 +251,51 @@ async def test_methods_are_those_of_the_endpoints(
     response = await client.request(method, path, headers={"Origin": "https://shop.example"})
 
     assert (response.status_code, response.headers.get("allow")) == (status, allow)
+
+
+async def test_a_batch_over_the_burst_is_complete_once_a_token_is_left(
+    client: httpx.AsyncClient, kafka: FakeKafka
+) -> None:
+    """Its client would send all of it again, for ever. The next request waits for longer."""
+    batch = {"batch": [{"event": "a", "distinct_id": "u"}] * 50, "api_key": "blog"}
+
+    response = await client.post("/batch/", json=batch)
+
+    assert response.status_code == 200
+    assert len(kafka.stored) == 50  # the burst of one event a second is 10
+    response = await client.post("/batch/", json=batch)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "41")
+    assert len(kafka.stored) == 50
+
+
+async def test_an_event_admits_others_of_its_site_only(
+    client: httpx.AsyncClient, kafka: FakeKafka
+) -> None:
+    """Else a batch that begins with a site without a limit could flood one that has one."""
+    event = {"event": "a", "distinct_id": "u"}
+    of_blog = [{**event, "api_key": "blog"}] * 10
+
+    first = await client.post("/batch/", json={"batch": of_blog})
+    second = await client.post("/batch/", json={"batch": [{**event, "api_key": KEY}, *of_blog]})
+
+    assert (first.status_code, second.status_code) == (200, 429)
+    assert len(kafka.stored) == 10 + 1
+
+
+async def test_a_site_key_admits_no_events_without_it(kafka: FakeKafka) -> None:
+    """Those count against the limit of their address."""
+    settings = ApiSettings(sites="registered", max_events_per_second_per_address=1)
+    api = create_app(
+        Settings(api=settings), connection=kafka, now=lambda: NOW, clock=lambda: 1_000.0
+    )
+    api.sites.apply(b"shop", codec.encode(site("shop", keys=[key()])))
+    await api.start()
+    event = {"event": "a", "distinct_id": "u"}
+    batch = [{**event, "api_key": KEY}, *[{**event, "api_key": "shop"}] * 10]
+
+    async with client_of(api) as client:
+        statuses = [
+            (await client.post("/batch/", json={"batch": batch})).status_code for _ in range(2)
+        ]
+
+    assert statuses == [200, 429]

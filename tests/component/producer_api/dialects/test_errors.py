@@ -1,10 +1,14 @@
 """Errors have what the clients of a path read, also before it is known whose request it is."""
 
+import json
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from producer_api.events.decompression import zstd
 from producer_api.http.app import Api
 from tests.component.producer_api.fake_kafka import FakeKafka
 
@@ -43,3 +47,23 @@ async def test_an_error_after_which_to_send_again(
 
     assert response.status_code == 500
     assert response.json().keys() == {"status", "error"}
+
+
+@pytest.mark.parametrize(
+    ("compress", "encoding"), [(zlib.compress, "deflate"), (zstd.compress, "zstd")]
+)
+async def test_a_large_batch_of_posthog_is_accepted(
+    client: httpx.AsyncClient,
+    fake: FakeKafka,
+    compress: Callable[[bytes], bytes],
+    encoding: str,
+) -> None:
+    """Its client for Python sends up to 6 MiB; it compresses with zlib or zstd if it is told to."""
+    event = {"event": "a", "distinct_id": "u1", "properties": {"text": "x" * 100_000}}
+    body = json.dumps({"api_key": "shop", "batch": [event] * 50}).encode()
+
+    for content, headers in ((body, {}), (compress(body), {"content-encoding": encoding})):
+        response = await client.post("/batch/", content=content, headers=headers)
+        assert response.status_code == 200, response.text
+
+    assert len(fake.stored) == 2 * 50

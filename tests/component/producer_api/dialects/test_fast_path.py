@@ -81,8 +81,9 @@ async def test_the_fast_path_responds_as_asgi_does(api: Api, fake: FakeKafka, bo
 
 
 def needs_asgi(sent: Recorded) -> bool:
-    """Return True for preflights and compressed bodies."""
-    return sent.method == "OPTIONS" or "content-encoding" in map(str.lower, sent.headers)
+    """Return True for preflights, compressed bodies, and clients that would rather use HTTP/2."""
+    names = {name.lower() for name in sent.headers}
+    return sent.method == "OPTIONS" or not names.isdisjoint(("content-encoding", "upgrade"))
 
 
 @pytest.mark.parametrize("file", recordings(), ids=label)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from producer_api.events.dialects.decoding import (
+    MAX_BYTES,
     batch_of,
     form,
     from_base64,
@@ -34,7 +35,7 @@ def test_gzip_is_recognized_without_a_header() -> None:
     [
         (gzip.compress(b"{}", mtime=0)[:-1], "bad_gzip"),
         (b"\x1f\x8b?", "bad_gzip"),
-        (gzip.compress(b" " * (2 * 1024 * 1024 + 1), mtime=0), "body_too_large"),
+        (gzip.compress(b" " * (MAX_BYTES + 1), mtime=0), "body_too_large"),
     ],
 )
 def test_gzip_that_is_broken_or_too_large_is_rejected(packed: bytes, reason: str) -> None:

@@ -5,7 +5,14 @@ import pytest
 
 from producer_api.events.dialects.fitting import UNMAPPED
 from producer_api.events.dialects.model import Event
-from producer_api.events.dialects.openpanel import is_openpanel, respond, translate
+from producer_api.events.dialects.openpanel import (
+    has_client_id,
+    is_openpanel,
+    respond,
+    respond_earlier,
+    translate,
+    translate_earlier,
+)
 from tests.unit.producer_api.dialects.requests import ACCEPTED, NOTHING, REJECTED, post
 
 _REQUEST = post({})
@@ -237,3 +244,36 @@ def test_a_permanent_rejection_ends_the_attempts() -> None:
 def test_mixpanel_has_the_same_path(body: bytes, headers: dict[str, str], is_ours: bool) -> None:
     """It sends forms, or events without a payload."""
     assert is_openpanel(post(body, **headers)) is is_ours
+
+
+def test_sdks_before_1_0_have_a_path_for_each_type() -> None:
+    """Time and device are members of the message; a page sends the device of the last response."""
+    message = {
+        "name": "signup",
+        "properties": {"plan": "pro"},
+        "timestamp": "2026-01-31T12:00:00.000Z",
+        "deviceId": "s1",
+        "profileId": "u1",
+    }
+    [event] = translate_earlier(post(message, "/event", **_ID))
+    [change] = translate_earlier(
+        post({"profileId": "u1", "property": "visits", "value": 1}, "/profile/increment", **_ID)
+    )
+    [odd] = translate_earlier(post({"name": "a", "properties": 1}, "/event", **_ID))
+
+    assert event == {
+        "type": "custom_event",
+        "event_name": "signup",
+        "site_id": "shop",
+        "user_id": "u1",
+        "session_id": "s1",
+        "timestamp": "2026-01-31T12:00:00.000Z",
+        "properties": {"plan": "pro"},
+    }
+    assert (change["type"], change["event_name"]) == ("identify", "increment")
+    assert change["properties"] == {"increment": {"property": "visits", "value": 1}}
+    assert odd["properties"] == {"value": 1}
+    assert has_client_id(post({}, "/event", **_ID))
+    assert not has_client_id(post({}, "/event"))
+    assert respond_earlier(_REQUEST, ACCEPTED).body == b"s1"
+    assert respond_earlier(_REQUEST, REJECTED).status == 401

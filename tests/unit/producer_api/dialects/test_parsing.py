@@ -11,7 +11,7 @@ from producer_api.events.dialects import parsing
 from producer_api.events.dialects.fitting import MAX_UNMAPPED_BYTES, UNMAPPED, fit, with_ids
 from producer_api.events.dialects.parsing import parse_translated, plain_json
 from producer_api.events.draft import EncodedEvent
-from producer_api.events.fast_parse import read_translated
+from producer_api.events.fast_parse import read_fast
 from producer_api.events.parse import parse
 from producer_api.events.rejection import Rejected
 from schemas import codec
@@ -26,8 +26,8 @@ parsed = partial(parse_translated, context=CONTEXT, client=BROWSER)
 
 def is_read(event: dict[str, Any]) -> bool:
     """Return True if the compiled reader takes an event."""
-    raw = plain_json(event)
-    return raw is not None and read_translated(raw, CONTEXT, BROWSER) is not None
+    plain = plain_json(event)
+    return plain is not None and read_fast(plain[0], CONTEXT, BROWSER, plain[1]) is not None
 
 
 def fitted(event: dict[str, Any]) -> EncodedEvent:
@@ -104,6 +104,6 @@ def test_without_the_compiled_module_the_result_is_the_same(
     """Then every event is fitted and parsed."""
     event = with_ids(REQUIRED | {"properties": {"plan": "pro"}, UNMAPPED: {"v": 36}})
     compiled = parsed(event)
-    monkeypatch.setattr(parsing, "read_translated", lambda _raw, _context, _client: None)
+    monkeypatch.setattr(parsing, "read_fast", lambda *_: None)
 
     assert parsed(event) == compiled

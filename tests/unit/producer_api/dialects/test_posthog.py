@@ -170,13 +170,15 @@ def test_an_alias_is_the_user() -> None:
     assert (event["type"], event["visitor_id"], event["user_id"]) == ("identify", "a1", "u1")
 
 
-@pytest.mark.parametrize("library", ["posthog-node", "posthog-php", "posthog-go"])
+@pytest.mark.parametrize("library", ["posthog-node", "posthog-php", "posthog-java"])
 def test_an_alias_of_most_servers_is_the_earlier_id(library: str) -> None:
-    """That of Python is the user, as in browsers."""
-    alias = {"distinct_id": "u1", "alias": "a1", "$lib": library}
+    """That of Python is the user, as in browsers. The client for Java has its name outside."""
+    alias = {"distinct_id": "u1", "alias": "a1"}
 
-    event = _event("$create_alias", **alias)
+    event = _event("$create_alias", **alias, **{"$lib": library})
 
+    assert (event["visitor_id"], event["user_id"]) == ("a1", "u1")
+    [event] = _events({"event": "$create_alias", "$lib": library, "properties": alias})
     assert (event["visitor_id"], event["user_id"]) == ("a1", "u1")
     event = _event("$create_alias", distinct_id="a1", alias="u1", **{"$lib": "posthog-python"})
     assert (event["visitor_id"], event["user_id"]) == ("a1", "u1")

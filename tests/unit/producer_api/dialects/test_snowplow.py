@@ -296,3 +296,17 @@ def test_endpoints() -> None:
         "/i",
         "/{tld}.{vendor}/{version}",
     ]
+
+
+def test_the_items_of_an_order_are_of_its_user() -> None:
+    """The tracker for Java sends their ids with the order only."""
+    order = {"e": "tr", "aid": "shop", "tr_id": "o1", "uid": "u1", "ip": "203.0.113.7"}
+    item = {"e": "ti", "aid": "shop", "ti_id": "o1", "ti_sku": "s1"}
+
+    (_, own, _, other, *_) = translate(
+        _post(order, item, 1, {**item, "ti_id": ["o2"]}, {**item, "uid": "u2"})
+    )
+
+    assert (own["user_id"], own["ip"]) == ("u1", "203.0.113.7")
+    assert "user_id" not in other
+    assert translate(_post(order, {**item, "uid": "u2"}))[1]["user_id"] == "u2"
