@@ -49,6 +49,8 @@ class Load:
         self._choose = random.Random(seed)  # noqa: S311
         self._resends: deque[list[Sent]] = deque()
         self._acknowledged = 0
+        #: A token for each request in progress.
+        self._sending: set[object] = set()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._failure: BaseException | None = None
@@ -69,6 +71,15 @@ class Load:
             lambda: self._acknowledged >= target,
             within_seconds=within_seconds,
             what=f"{count} more events are acknowledged; statuses so far: {self.statuses}",
+        )
+
+    def settle(self, within_seconds: float = 60) -> None:
+        """Wait until the requests that are in progress now have ended."""
+        now = self._sending.copy()
+        eventually(
+            lambda: not now & self._sending,
+            within_seconds=within_seconds,
+            what="the requests in progress have ended",
         )
 
     def probe(self, within_seconds: float = 120) -> float:
@@ -128,7 +139,8 @@ class Load:
         bodies = [sent.body for sent in request]
         is_single = len(bodies) == 1
         path, body = ("/api/event", bodies[0]) if is_single else ("/api/events", bodies)
-        sent_at = time.monotonic()
+        sent_at, token = time.monotonic(), object()
+        self._sending.add(token)  # before it takes the URL
         try:
             async with session.post((self._url or self._stack.url) + path, json=body) as response:
                 content: Any = await response.json()
@@ -136,6 +148,8 @@ class Load:
                 assert "internal_error" not in await response.text(), content
         except (aiohttp.ClientError, OSError, TimeoutError):
             status, content = 0, {}
+        finally:
+            self._sending.discard(token)
         if status or time.monotonic() - sent_at > _TIMEOUT_SECONDS / 2:
             self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - sent_at)
         self.statuses[status] += 1

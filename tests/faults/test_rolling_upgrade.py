@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,8 +48,14 @@ class Roles(Stack):
         started = self._workers.started
         return "\n".join(f"{one.log.name}: {one.lines[-20:]}" for one in started)
 
-    def replace_role(self, role: str, headrace: Sequence[str]) -> None:
-        """Start a role with a version's command; then stop its current process."""
+    def replace_role(
+        self, role: str, headrace: Sequence[str], settle: Callable[[], None] = lambda: None
+    ) -> None:
+        """Start a role with a version's command; then stop its current process.
+
+        `settle` waits for the requests that have begun, as a load balancer does: during its last
+        half second, the process answers new ones with 503.
+        """
         port = free_port()
         url = f"http://{LOOPBACK}:{port}"
         settings = {"HEADRACE_API__PORT": str(port), "HEADRACE_API__HOST": LOOPBACK}
@@ -62,6 +68,7 @@ class Roles(Stack):
             self.port = port
         elif role == "query":
             self._query_url = url
+        settle()
         if before := self._running.get(role):
             assert before.end() == 0, before.log.read_text()
         self._running[role] = started
@@ -135,7 +142,7 @@ def test_a_rolling_upgrade_from_the_previous_version(tmp_path: Path, seed: int) 
             forward = [(role, HEADRACE) for role in _ORDER]
             back = [(role, previous) for role in reversed(_ORDER)]
             for role, headrace in [*forward, *back, *forward]:
-                roles.replace_role(role, headrace)
+                roles.replace_role(role, headrace, load.settle)
                 load.more(100)
                 scenario.recover()
         scenario.check()
