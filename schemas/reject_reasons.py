@@ -71,10 +71,7 @@ class RejectReason(Enum):
     BODY_TOO_LARGE = (413, "The body is over {limit} bytes, before or after decompression")
     TOO_MANY_EVENTS = (413, "A batch has at most 1,000 events, not {count}")
     EVENT_TOO_LARGE = (413, "One event is at most {limit} bytes")
-    UNSUPPORTED_ENCODING = (
-        415,
-        "Content-Encoding {value} is not supported; send gzip, deflate, zstd or none",
-    )
+    UNSUPPORTED_ENCODING = (415, "Content-Encoding {value} is not supported; send gzip or none")
     NOT_ACCEPTED = (
         500,
         "Kafka did not confirm the event in time; send it again with the same event_id",

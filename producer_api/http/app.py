@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from producer_api.access.control import AccessControl
 from producer_api.events.batch import split
 from producer_api.events.client import Client
+from producer_api.events.decompression import DECOMPRESSORS
 from producer_api.events.derive.salts import Salts
 from producer_api.events.dialects.decoding import MAX_BYTES
 from producer_api.events.draft import EventContext
@@ -69,7 +70,7 @@ class Connection(Transport, Protocol):
         """Close the connection."""
 
 
-#: The limits of our own paths; that of dialects is `MAX_BYTES`.
+#: The limits of our own paths, which accept gzip; dialects have `MAX_BYTES` and `DECOMPRESSORS`.
 _MAX_BYTES = {EVENT_PATH: body.MAX_EVENT_BYTES, BATCH_PATH: body.MAX_BATCH_BYTES}
 
 
@@ -235,7 +236,10 @@ class Api:
             client = self.intake.clients.read(headers, scope["headers"], peer)
             if self.intake.is_draining:
                 raise RejectedEarly(RejectReason.SHUTTING_DOWN)
-            content = await body.read_body(receive, headers, _MAX_BYTES.get(path, MAX_BYTES))
+            if limit := _MAX_BYTES.get(path):
+                content = await body.read_body(receive, headers, limit)
+            else:
+                content = await body.read_body(receive, headers, MAX_BYTES, DECOMPRESSORS)
             query = scope["query_string"].decode("latin-1")
             request = Request(method, path, query, headers, content)
             return await self._ingest(request, client, started_at)

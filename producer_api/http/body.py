@@ -3,10 +3,10 @@
 `connections.py` closes the connection of a client that sends its body too slowly.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from typing import Any
 
-from producer_api.events.decompression import DECOMPRESSORS, check_size, decompress
+from producer_api.events.decompression import check_size, decompress
 from producer_api.events.rejection import RejectedEarly, shorten
 from schemas.reject_reasons import RejectReason
 
@@ -16,16 +16,25 @@ MAX_EVENT_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 _IDENTITY = frozenset({b"", b"identity"})
+_GZIP = frozenset({b"gzip", b"x-gzip"})
 
 
 class Disconnected(Exception):  # noqa: N818 - not an error of the server
     """The client disconnected before its request was complete."""
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Return the decompressed body; raises `Rejected` as soon as it exceeds `limit` bytes."""
+async def read_body(
+    receive: Receive,
+    headers: Mapping[bytes, bytes],
+    limit: int,
+    encodings: Container[bytes] = _GZIP,
+) -> bytes:
+    """Return the decompressed body; raises `Rejected` as soon as it exceeds `limit` bytes.
+
+    `encodings` are the accepted values of `Content-Encoding`, next to `identity`.
+    """
     encoding = headers.get(b"content-encoding", b"").strip().lower()
-    if encoding not in _IDENTITY and encoding not in DECOMPRESSORS:
+    if encoding not in _IDENTITY and encoding not in encodings:
         raise RejectedEarly(
             RejectReason.UNSUPPORTED_ENCODING, value=shorten(encoding.decode("ascii", "replace"))
         )

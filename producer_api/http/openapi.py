@@ -55,7 +55,7 @@ _SEND: Schema = {
             "name": "Content-Encoding",
             "in": "header",
             "description": "The size limits apply to the decompressed body.",
-            "schema": {"enum": ["gzip", "deflate", "zstd", "identity"]},
+            "schema": {"enum": ["gzip", "identity"]},
         }
     ],
 }

@@ -20,7 +20,6 @@ from producer_api.events.dialects.members import (
 )
 from producer_api.events.dialects.model import Event
 from producer_api.events.dialects.values import MILLISECOND, iso_time
-from producer_api.events.event_ids import UUID_TEXT
 
 _PREFIX = "[Amplitude] "
 _TYPES = {
@@ -96,7 +95,6 @@ def event_of(sent: Any, site_id: Any, sent_at: Any) -> Event:
         **_page(name, properties, is_browser),
     }
     event |= _identities(event, outer)
-    event |= _id(event)
     if event.get("ip") == _REMOTE:
         del event["ip"]
     own = _own_properties(properties, is_browser)
@@ -129,14 +127,6 @@ def group_of(sent: Any, site_id: Any) -> Event:
     members = as_object(sent)
     groups = {str(members.pop("group_type", "group")): members.pop("group_value", None)}
     return event_of({**members, "event_type": "$groupidentify", "groups": groups}, site_id, None)
-
-
-def _id(event: Event) -> Event:
-    """Return the id of the event: Amplitude's are unique within a device unless they are UUIDs."""
-    own_id = event.get("event_id")
-    if own_id is None or UUID_TEXT.fullmatch(str(own_id)):
-        return {}
-    return {"event_id": f"{event.get('visitor_id')}:{own_id}"}
 
 
 def _identities(event: Event, outer: dict[str, Any]) -> Event:

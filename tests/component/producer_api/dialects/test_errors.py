@@ -58,7 +58,7 @@ async def test_a_large_batch_of_posthog_is_accepted(
     compress: Callable[[bytes], bytes],
     encoding: str,
 ) -> None:
-    """Its client for Python sends up to 6 MiB; it compresses with zlib or zstd if it is told to."""
+    """Its client for Python sends up to 6 MiB, with zlib or zstd if it is configured so."""
     event = {"event": "a", "distinct_id": "u1", "properties": {"text": "x" * 100_000}}
     body = json.dumps({"api_key": "shop", "batch": [event] * 50}).encode()
 
