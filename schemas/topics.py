@@ -27,6 +27,10 @@ _EVENTS_MS = 7 * _DAY_MS
 #: visits is smaller than this, too.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 
+#: The size of the record batches that are written, and what a fetch returns of a partition. A fetch
+#: has a batch that is larger only if it is the first one, so only one partition (docs/adr/0099).
+RECORD_BATCH_BYTES = 512 * 1024
+
 #: Topic configs that a cluster may reject, with the consequence of another value.
 OPTIONAL_CONFIGS = {
     "min.compaction.lag.ms": "a role that was down for long may miss deleted states",

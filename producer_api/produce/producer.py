@@ -15,10 +15,10 @@ from producer_api.produce.accumulator import BatchBuilder, RetriableError
 from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
 from schemas.reject_reasons import RejectReason
+from schemas.topics import RECORD_BATCH_BYTES
 
 _log = logging.getLogger(__name__)
 
-MAX_BATCH_BYTES = 512 * 1024
 _POLL_SECONDS = 2.0
 #: While Kafka cannot be reached.
 _PROBLEM_POLL_SECONDS = 1.0
@@ -158,7 +158,7 @@ class ReconnectingProducer:
         return make_producer(
             self._kafka,
             client_id="headrace-api",
-            max_batch_size=MAX_BATCH_BYTES,
+            max_batch_size=RECORD_BATCH_BYTES,
             request_timeout_ms=int(self._timeout_seconds * 1000),
         )
 

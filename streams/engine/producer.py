@@ -20,12 +20,11 @@ from kafka_clients.clients import make_producer
 from kafka_clients.problems import explain_error
 from schemas.kafka_settings import KafkaSettings
 from schemas.plurals import counted
+from schemas.topics import MAX_RECORD_BYTES, RECORD_BATCH_BYTES
 from streams.engine.broker_clock import BrokerClock
 
 log = logging.getLogger(__name__)
 
-#: With the default of 16 KiB, forwarding is ten times slower (design D3).
-_BATCH_BYTES = 960 * 1024
 _REQUEST_TIMEOUT_MS = 5_000
 #: The minimum interval between two warnings about failed attempts.
 _WARN_SECONDS = 10.0
@@ -75,8 +74,8 @@ class BatchProducer:
         """Connect; raises `KafkaConnectionError` if no broker is available."""
         self._producer = make_producer(
             self._kafka,
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=4 * _BATCH_BYTES,
+            max_batch_size=RECORD_BATCH_BYTES,
+            max_request_size=2 * MAX_RECORD_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         await self._producer.start()
