@@ -39,7 +39,7 @@ class _MeetingWorker(Worker):
 
 
 async def test_a_fetch_of_a_backlog_returns_records_of_all_partitions(kafka: str) -> None:
-    """Batches that exceed what a fetch returns of a partition would come one partition at a time."""
+    """Larger batches would come from one partition at a time."""
     settings = KafkaSettings(bootstrap_servers=kafka)
     topic = Topic(f"backlog-{uuid4().hex}", "", "", "")
     await _fill(settings, topic)
