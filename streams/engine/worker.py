@@ -27,13 +27,14 @@ from streams.engine.circuit_breaker import MAX_CONSECUTIVE_DEAD_LETTERS, Circuit
 from streams.engine.end_offsets import first_response, new_client_reader
 from streams.engine.faust_app import create_app
 from streams.engine.fencing import Fence, FencedError, exit_fenced
-from streams.engine.group import CONCURRENT_BATCHES, SESSION_TIMEOUT_SECONDS, GroupMember
+from streams.engine.group import SESSION_TIMEOUT_SECONDS, GroupMember
 from streams.engine.leaders import LeaderCheck
 from streams.engine.metrics import WorkerMetrics
 from streams.engine.processor import BatchProcessor
 from streams.engine.producer import BatchProducer
 from streams.engine.restoration import Restoration
 from streams.engine.table import BatchTable
+from streams.engine.topic_readers import CONCURRENT_BATCHES
 from streams.engine.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
