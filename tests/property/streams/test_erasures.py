@@ -98,7 +98,7 @@ def remaining(log: Sequence[Entry]) -> list[tuple[RawEvent, Source]]:
     ]
 
 
-@given(entries(("pageview", "pageleave", "error"), Shape()), steps())
+@given(entries(("pageview", "pageleave", "error"), Shape(at_least=8)), steps())
 def test_visits_after_an_erasure_are_those_of_the_events_after_it(
     log: list[Entry], plan: list[Step]
 ) -> None:
@@ -111,7 +111,7 @@ def test_visits_after_an_erasure_are_those_of_the_events_after_it(
     assert upserted(sent) == flat(rows)
 
 
-@given(st.integers(1, 2), entries(ACTIVE_TYPES, Shape(LONG_WAITS_MS)), steps())
+@given(st.integers(1, 2), entries(ACTIVE_TYPES, Shape(LONG_WAITS_MS, at_least=8)), steps())
 def test_each_event_after_an_erasure_is_in_one_row(
     limit: int, log: list[Entry], plan: list[Step]
 ) -> None:

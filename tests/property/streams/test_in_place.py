@@ -33,17 +33,19 @@ from tests.unit.streams.samples import DAY_MS, MINUTE_MS, NOON_MS, RULES
 _WAITS_MS = (0, 0, 1, 1_000, MINUTE_MS, 40 * MINUTE_MS, -10 * MINUTE_MS, 27 * 60 * MINUTE_MS)
 #: What becomes of a batch: it is written, or discarded by the circuit breaker; or the worker is
 #: stopped before its states are written.
-_FATES = ("written", "written", "written", "discarded", "stopped")
+_FATES = (*["written"] * 6, "discarded", "stopped")
+_RARELY = st.sampled_from([False, False, False, True])
 
 
 class _Batch(NamedTuple):
-    """A batch of `size` records, and whether the partition is assigned before it.
+    """A batch of `size` records, its worker (0 or 1), and whether that restores its table before.
 
     `is_read_again`: its records are read again after it, from a commit that failed.
     """
 
     size: int
     fate: str
+    owner: int
     is_assigned: bool
     is_restored: bool
     is_read_again: bool
@@ -52,12 +54,14 @@ class _Batch(NamedTuple):
 _plans = st.lists(
     st.builds(
         _Batch,
-        st.integers(1, 9),
+        st.integers(1, 5),
         st.sampled_from(_FATES),
+        st.integers(0, 1),
+        _RARELY,
         st.booleans(),
-        st.booleans(),
-        st.booleans(),
+        _RARELY,
     ),
+    min_size=3,
     max_size=12,
 )
 
@@ -137,26 +141,26 @@ async def _play(
 ) -> list[tuple[str, Any]]:
     """Return everything that is sent and written."""
     changelog, sent = _Changelog(), list[tuple[str, Any]]()
-    worker, at = _Worker(changelog, limit), 0
-    await worker.assign(is_restored=True)
-    for size, fate, is_assigned, is_restored, is_read_again in plan:
+    workers, at, last = [_Worker(changelog, limit), _Worker(changelog, limit)], 0, 0
+    await workers[0].assign(is_restored=True)
+    for size, fate, owner, is_assigned, is_restored, is_read_again in plan:
         records = log[at : at + size]
         if not records:
             break
-        if is_assigned:
-            await worker.assign(is_restored=is_restored)
-        changelog.is_stopping = fate == "stopped"
+        if is_assigned or owner != last:
+            await workers[owner].assign(is_restored=is_restored)
+        last, changelog.is_stopping = owner, fate == "stopped"
         try:
-            sent += await worker.run(records, fate)
+            sent += await workers[owner].run(records, fate)
         except StoppingError:
-            worker = _Worker(changelog, limit)
+            workers[owner] = _Worker(changelog, limit)
         changelog.is_stopping = False
         if fate == "written" and not is_read_again:
             at += size
         else:
-            await worker.assign(is_restored=is_restored)
+            await workers[owner].assign(is_restored=is_restored)
     if log[at:]:
-        sent += await worker.run(log[at:], "written")
+        sent += await workers[last].run(log[at:], "written")
     return [*sent, ("changelog", changelog.records)]
 
 
@@ -168,8 +172,9 @@ def _erasure(session: str) -> Any:
 def _records(draw: st.DrawFn) -> list[InRecord]:
     """Return a strategy of routed events, erasures, punctuation and records that are no events."""
     made: Any = events(TYPES) | events(TYPES) | st.sampled_from(["s-1", "s-2", ""]).map(_erasure)
+    log = draw(logs(made, Shape(_WAITS_MS, size=30, at_least=10)))
     found = []
-    for number, (happened, src) in enumerate(draw(logs(made, Shape(_WAITS_MS, size=30)))):
+    for number, (happened, src) in enumerate(log):
         one: Any = happened
         if one is None:
             record = routed_tick(src.offset, src.log_ms)
