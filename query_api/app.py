@@ -1,4 +1,4 @@
-"""The role `query`: a FastAPI application with access log, metrics and graceful shutdown."""
+"""The role `query`: a FastAPI application, its dependencies, start and graceful shutdown."""
 
 import asyncio
 import logging
@@ -11,24 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from query_api import queries
-from query_api.access_log import log_request, log_stream_end
 from query_api.alert_feed import AlertFeed
 from query_api.auth import Authenticator, token_of
 from query_api.concurrency import ListSlots
 from query_api.errors import error_response, unavailable
-from query_api.headers import sanitize_headers, with_default_headers
 from query_api.live_feed import LiveFeed
 from query_api.live_reader import LiveReader
 from query_api.live_store import LiveStore
 from query_api.metrics import Metrics
+from query_api.observation import ObservedApplication
 from query_api.openapi import ROUTERS, document
 from query_api.sse import Streams
 from query_api.tracing import span_of
-from schemas.asgi_extensions import canonical_path
-from schemas.operational_endpoints import OPERATION_PATHS, Operations
+from schemas.operational_endpoints import Operations
 from schemas.reject_reasons import RejectReason
 from schemas.settings import Settings
 from schemas.topics import IMPORT_WINDOWS
@@ -41,7 +39,7 @@ from sinks.sql.errors import explain
 from sinks.sql.reader import open_reader
 
 if TYPE_CHECKING:
-    from schemas.tracing import RequestSpan, Tracer
+    from schemas.tracing import Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +98,7 @@ class Query:
         self._in_flight = 0
         self._drained = asyncio.Event()
         self._app = self._application()
+        self._observed = ObservedApplication(self._app, self._metrics)
 
     def _application(self) -> FastAPI:
         app = FastAPI(
@@ -206,52 +205,11 @@ class Query:
         self._in_flight += 1
         try:
             with span_of(self.tracer, scope) as span:
-                await self._serve(scope, receive, send, span)
+                await self._observed.serve(scope, receive, send, span)
         finally:
             self._in_flight -= 1
             if self.is_stopping and not self._in_flight:
                 self._drained.set()
-
-    async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, span: "RequestSpan | None"
-    ) -> None:
-        """Serve, log and count a request. HEAD is served as GET; the server omits the body."""
-        started = time.perf_counter()
-        method = scope["method"]
-        inner: dict[str, Any] = {
-            **scope,
-            "method": "GET" if method == "HEAD" else method,
-            "path": canonical_path(scope["path"]),
-            "headers": sanitize_headers(scope["headers"]),
-            "state": {**scope.get("state", {}), "method": method},
-        }
-        is_stream = False
-
-        async def observe(message: Message) -> None:
-            nonlocal is_stream
-            if message["type"] == "http.response.start":
-                headers = message["headers"] = with_default_headers(message["headers"])
-                is_stream = dict(headers).get(b"content-type") == b"text/event-stream"
-                template = self._record(
-                    scope, inner, message["status"], time.perf_counter() - started
-                )
-                if span is not None:
-                    span.end(template, message["status"])
-            await send(message)
-
-        await self._app(inner, receive, observe)
-        if is_stream and method != "HEAD":
-            log_stream_end(scope, time.perf_counter() - started)
-
-    def _record(self, scope: Scope, inner: Scope, status: int, seconds: float) -> str:
-        """Count and log a response; return the path template of its route."""
-        # The label is the path template of the route, to limit its cardinality.
-        path = inner["path"] if inner["path"] in OPERATION_PATHS else "none"
-        template = str(getattr(inner.get("route"), "path", path))
-        self._metrics.requests.labels(template, str(status)).inc()
-        self._metrics.seconds.labels(template).observe(seconds)
-        log_request(scope, f"{status} {inner['state'].get('code', '')}".rstrip(), seconds)
-        return template
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     RowMapping,
     Select,
     and_,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from query_api.models import Alert
 from schemas import sketch
 from sinks.paging import Page, Slice, iso, item_of, page_of
-from sinks.sql.keyset import newest_first
+from sinks.sql.keyset import indexed_by, newest_first
 from sinks.sql.tables import (
     LISTED_ALERTS,
     AlertRow,
@@ -46,18 +47,18 @@ _SESSIONS = table_of(SessionRow)
 _PAGES = table_of(PageDurationRow)
 _SEQUENCE = table_of(AlertSequenceRow)
 
-_ALERT_COLUMNS = tuple(_ALERTS.c[name] for name in Alert.model_fields)
-
 
 def alerts(connection: Connection, site_id: str, part: Slice, rule: str | None) -> Page:
     """Return the alerts of a site, newest first, without duplicates.
 
     Duplicates are alerts of subscriptions with an amount or a currency: a payment has its own one.
     """
-    query = select(*_ALERT_COLUMNS).where(_ALERTS.c.site_id == site_id, LISTED_ALERTS)
+    index = "ix_alerts_site_id_raised_at" if rule is None else "ix_alerts_site_id_rule"
+    table = indexed_by(connection, _ALERTS, index)
+    query = _select_alerts(table).where(table.c.site_id == site_id)
     if rule is not None:
-        query = query.where(_ALERTS.c.rule == rule)
-    return _page(connection, query, part, (_ALERTS.c.raised_at, _ALERTS.c.seq))
+        query = query.where(table.c.rule == rule)
+    return _page(connection, query, part, (table.c.raised_at, table.c.seq))
 
 
 def alerts_after(
@@ -65,9 +66,8 @@ def alerts_after(
 ) -> list[Item]:
     """Return a site's alerts after `seq` up to `until`, oldest first."""
     query = (
-        select(*_ALERT_COLUMNS)
+        _select_alerts(_ALERTS)
         .where(_ALERTS.c.site_id == site_id, _ALERTS.c.seq > seq, _ALERTS.c.seq <= until)
-        .where(LISTED_ALERTS)
         .order_by(_ALERTS.c.seq)
         .limit(limit)
     )
@@ -81,10 +81,12 @@ def last_seq(connection: Connection) -> int:
 
 def sessions(connection: Connection, site_id: str, part: Slice, state: str | None) -> Page:
     """Return a site's visits by start time, newest first."""
-    query = select(_SESSIONS).where(_SESSIONS.c.site_id == site_id)
+    index = "ix_sessions_site_id_started_at" if state is None else "ix_sessions_site_id_state"
+    table = indexed_by(connection, _SESSIONS, index)
+    query = select(table).where(table.c.site_id == site_id)
     if state is not None:
-        query = query.where(_SESSIONS.c.state == state)
-    return _page(connection, query, part, (_SESSIONS.c.started_at, _SESSIONS.c.visit_id))
+        query = query.where(table.c.state == state)
+    return _page(connection, query, part, (table.c.started_at, table.c.visit_id))
 
 
 def pages(connection: Connection, site_id: str, part: Slice) -> Page:
@@ -134,6 +136,11 @@ def sites(connection: Connection, limit: int, after: str = "") -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def _select_alerts(table: FromClause) -> Select[Any]:
+    """Return a query of the listed alerts, with the columns of `Alert`."""
+    return select(*(table.c[name] for name in Alert.model_fields)).where(LISTED_ALERTS)
+
+
 def _hour_ranges(
     connection: Connection, site_id: str, part: Slice
 ) -> Iterator[ColumnElement[bool]]:
@@ -167,9 +174,7 @@ def _page(
     part: Slice,
     columns: tuple[ColumnElement[Any], ColumnElement[Any]],
 ) -> Page:
-    after: Any = part.after
-    query = newest_first(query, columns, after, part.since, part.until)
-    rows = connection.execute(query.limit(part.limit + 1)).mappings().all()
+    rows = connection.execute(newest_first(query, columns, part)).mappings().all()
     return page_of([*map(item_of, rows)], part.limit, [str(column.key) for column in columns])
 
 

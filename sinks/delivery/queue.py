@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     ScalarSelect,
     and_,
     exists,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 
 from sinks.delivery.schedule import Outcome
 from sinks.delivery.sender import TIMEOUT_SECONDS
+from sinks.sql.keyset import indexed_by
 from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, table_of
 
 #: Longer than an attempt and recording its result.
@@ -114,7 +116,10 @@ def finish(
 
 def has_orphans(connection: Connection) -> bool:
     """Return True if deliveries are pending for disabled or deleted subscriptions."""
-    query = select(_DELIVERIES.delivery_id).where(_is_orphan()).limit(1)
+    # Otherwise SQLite may scan all deliveries, if it knows that most have the same state.
+    index = "ix_deliveries_state_subscription_id_next_attempt_at"
+    deliveries = indexed_by(connection, table_of(DeliveryRow), index)
+    query = select(deliveries.c.delivery_id).where(_is_orphan(deliveries)).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -122,17 +127,17 @@ def cancel_orphans(connection: Connection) -> None:
     """Cancel the pending deliveries of disabled or deleted subscriptions."""
     connection.execute(
         update(table_of(DeliveryRow))
-        .where(_is_orphan())
+        .where(_is_orphan(table_of(DeliveryRow)))
         .values(state="cancelled", next_attempt_at=None)
     )
 
 
-def _is_orphan() -> ColumnElement[bool]:
+def _is_orphan(deliveries: FromClause) -> ColumnElement[bool]:
     is_enabled = exists().where(
-        _SUBSCRIPTIONS.subscription_id == _DELIVERIES.subscription_id,
+        _SUBSCRIPTIONS.subscription_id == deliveries.c.subscription_id,
         _SUBSCRIPTIONS.enabled == true(),
     )
-    return and_(_DELIVERIES.state == "pending", ~is_enabled)
+    return and_(deliveries.c.state == "pending", ~is_enabled)
 
 
 def _due_subscriptions(connection: Connection, now: datetime) -> list[Any]:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from yarl import URL
 
 from schemas.settings import Settings
-from sinks.delivery import subscription_store
+from sinks.delivery import delivery_store, subscription_store
 from sinks.delivery.addresses import ForbiddenError
 from sinks.delivery.publisher import Publish, Unavailable, open_publisher
 from sinks.delivery.secret_box import SecretBox
@@ -168,16 +168,14 @@ class Subscriptions:
         _check_enabled(row)
         delivery_id, now = str(uuid4()), now_utc()
         delivery = await self._write(
-            lambda connection: subscription_store.add_test_delivery(
-                connection, row, delivery_id, now
-            )
+            lambda connection: delivery_store.add_test(connection, row, delivery_id, now)
         )
         return _or_not_found(delivery)
 
     async def deliveries(self, subscription_id: str, slice_: Slice) -> Page:
         """Return a page of a subscription's deliveries, newest first, with their `attempts`."""
         return await self._read(
-            lambda connection: subscription_store.deliveries(connection, subscription_id, slice_)
+            lambda connection: delivery_store.page(connection, subscription_id, slice_)
         )
 
     async def resend(self, subscription_id: str, delivery_id: str) -> JsonObject:
@@ -185,9 +183,7 @@ class Subscriptions:
         _check_enabled(await self._find_to_change(subscription_id))
         now = now_utc()
         delivery = await self._write(
-            lambda connection: subscription_store.resend(
-                connection, subscription_id, delivery_id, now
-            )
+            lambda connection: delivery_store.resend(connection, subscription_id, delivery_id, now)
         )
         return _or_not_found(delivery)
 

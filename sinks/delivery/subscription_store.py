@@ -1,4 +1,4 @@
-"""Queries on subscriptions and their deliveries. Functions of a connection."""
+"""Queries on subscriptions. Functions of a connection."""
 
 import json
 from collections.abc import Sequence
@@ -8,12 +8,9 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     CTE,
-    ColumnElement,
     Connection,
-    Select,
     Subquery,
     Text,
-    and_,
     delete,
     func,
     insert,
@@ -22,20 +19,18 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.records import Subscription
 from sinks.delivery.subscription_spec import SubscriptionSpec
-from sinks.paging import Page, Slice, iso, item_of, page_of
+from sinks.paging import Page, Slice, item_of, page_of
 from sinks.sql.keyset import newest_first
-from sinks.sql.tables import DeliveryAttemptRow, DeliveryRow, SubscriptionRow, table_of
+from sinks.sql.tables import DeliveryRow, SubscriptionRow, table_of
 
 JsonObject = dict[str, Any]
 
 _TABLE = table_of(SubscriptionRow)
 _SUBSCRIPTIONS = _TABLE.c
 _DELIVERIES = table_of(DeliveryRow).c
-_ATTEMPTS = table_of(DeliveryAttemptRow).c
 
 
 def find(connection: Connection, subscription_id: str) -> Any | None:
@@ -119,69 +114,8 @@ def page(connection: Connection, sites: Sequence[str] | None, slice_: Slice) -> 
     if sites is not None:
         newest = _newest_ids(connection, sites, slice_)
         query = query.where(_SUBSCRIPTIONS.subscription_id.in_(newest))
-    rows = connection.execute(_page_query(query, key, slice_)).all()
+    rows = connection.execute(newest_first(query, key, slice_)).all()
     return page_of([*map(to_json, rows)], slice_.limit, ("created_at", "subscription_id"))
-
-
-def deliveries(connection: Connection, subscription_id: str, slice_: Slice) -> Page:
-    """Return a page of a subscription's deliveries, newest first, with their attempts."""
-    query = select(table_of(DeliveryRow)).where(_DELIVERIES.subscription_id == subscription_id)
-    key = (_DELIVERIES.created_at, _DELIVERIES.delivery_id)
-    rows = connection.execute(_page_query(query, key, slice_)).all()
-    items = _with_attempts(connection, rows)
-    return page_of(items, slice_.limit, ("created_at", "delivery_id"))
-
-
-def add_test_delivery(
-    connection: Connection, row: Any, delivery_id: str, at: datetime
-) -> JsonObject | None:
-    """Insert a test delivery to a subscription, due immediately, and return it."""
-    alert = {
-        "alert_id": delivery_id,
-        "site_id": row.site_id,
-        "rule": row.rule,
-        "subject": "test",
-        "title": "This is a test of your subscription",
-        "details": {"site_id": row.site_id},
-        "event_id": None,
-        "raised_at": iso(at),
-        "subscription_id": row.subscription_id,
-        "seq": 0,
-    }
-    values = {
-        "delivery_id": delivery_id,
-        "subscription_id": row.subscription_id,
-        "site_id": row.site_id,
-        "rule": row.rule,
-        "subject": "test",
-        "raised_at": at,
-        "body": {"type": "test", "timestamp": iso(at), "data": alert},
-        "state": "pending",
-        "attempts": 0,
-        "step": 0,
-        "next_attempt_at": at,
-        "created_at": at,
-    }
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(
-        dialect.insert(table_of(DeliveryRow)).values(**values).on_conflict_do_nothing()
-    )
-    return _delivery(connection, _DELIVERIES.delivery_id == delivery_id)
-
-
-def resend(
-    connection: Connection, subscription_id: str, delivery_id: str, at: datetime
-) -> JsonObject | None:
-    """Restart the schedule of a delivery at `at`, and return it; None if it does not exist."""
-    condition = and_(
-        _DELIVERIES.delivery_id == delivery_id, _DELIVERIES.subscription_id == subscription_id
-    )
-    connection.execute(
-        update(table_of(DeliveryRow))
-        .where(condition)
-        .values(state="pending", step=0, next_attempt_at=at, delivered_at=None)
-    )
-    return _delivery(connection, condition)
 
 
 def spec_of(row: Any) -> SubscriptionSpec:
@@ -206,13 +140,9 @@ def record_of(subscription_id: str, spec: SubscriptionSpec, at: int) -> Subscrip
 
 def to_json(row: Any) -> JsonObject:
     """Return a subscription as a JSON object, without its secret."""
-    item = _item(row)
+    item = item_of(row._asdict())
     del item["secret"]
     return item | {"channel": {"type": item.pop("channel_type"), "url": item.pop("url")}}
-
-
-def _item(row: Any) -> JsonObject:
-    return item_of(row._asdict())
 
 
 def _mutable_columns(spec: SubscriptionSpec, at: datetime) -> JsonObject:
@@ -244,7 +174,7 @@ def _newest_ids(connection: Connection, sites: Sequence[str], slice_: Slice) -> 
         names = func.unnest(literal(list(sites), ARRAY(Text)))
         each = names.table_valued("site_id").render_derived()
         of_site = select(*key).where(_SUBSCRIPTIONS.site_id == each.c.site_id)
-        newest = _page_query(of_site, key, slice_).lateral()
+        newest = newest_first(of_site, key, slice_).lateral()
         query = select(newest).select_from(each.join(newest, true()))
         found: CTE | Subquery = query.subquery()
     else:  # SQLite has no LATERAL; a site has at most a hundred subscriptions
@@ -252,32 +182,5 @@ def _newest_ids(connection: Connection, sites: Sequence[str], slice_: Slice) -> 
         query = select(*key).where(_SUBSCRIPTIONS.site_id.in_(select(each.c.value)))
         found = query.cte("of_sites").prefix_with("MATERIALIZED")
     (created_at, subscription_id) = found.c
-    ids = _page_query(select(subscription_id), (created_at, subscription_id), slice_)
+    ids = newest_first(select(subscription_id), (created_at, subscription_id), slice_)
     return list(connection.execute(ids).scalars())
-
-
-def _page_query(query: Select[Any], key: tuple[Any, Any], slice_: Slice) -> Select[Any]:
-    """Add the conditions of a page; one more row than the limit shows if there is another page."""
-    (limit, after, since, until) = slice_
-    return newest_first(query, key, after, since, until).limit(limit + 1)
-
-
-def _delivery(connection: Connection, condition: ColumnElement[bool]) -> JsonObject | None:
-    rows = connection.execute(select(table_of(DeliveryRow)).where(condition)).all()
-    return next(iter(_with_attempts(connection, rows)), None)
-
-
-def _with_attempts(connection: Connection, rows: Sequence[Any]) -> list[JsonObject]:
-    """Return deliveries as JSON objects with their attempts."""
-    attempts: dict[str, list[JsonObject]] = {row.delivery_id: [] for row in rows}
-    attempt_rows = connection.execute(
-        select(table_of(DeliveryAttemptRow))
-        .where(_ATTEMPTS.delivery_id.in_(list(attempts)))
-        .order_by(_ATTEMPTS.delivery_id, _ATTEMPTS.attempt)
-    )
-    for row in attempt_rows:
-        attempts[row.delivery_id].append(_item(row))
-    return [
-        _item(row) | {"type": row.body["type"], "attempts": attempts[row.delivery_id]}
-        for row in rows
-    ]

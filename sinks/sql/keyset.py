@@ -1,28 +1,23 @@
 """Keyset pagination: select the rows of a list after the key of the previous page's last row."""
 
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, text, tuple_
 
-#: The sort key of a list: a time and a tiebreaker.
-Key = tuple[datetime, Any]
+from sinks.paging import Slice
 
 
 def newest_first(
-    query: Select[Any],
-    columns: tuple[ColumnElement[Any], ColumnElement[Any]],
-    after: Key | None,
-    since: datetime | None,
-    until: datetime | None,
+    query: Select[Any], columns: tuple[ColumnElement[Any], ColumnElement[Any]], part: Slice
 ) -> Select[Any]:
-    """Add conditions and a descending order by the key in `columns` to a query.
+    """Limit a query to the rows of a slice, and one more, in descending order by `columns`.
 
-    Select the rows below the key `after`, with times from `since` (inclusive) to `until`
-    (exclusive). They are one index range if `columns` follow the columns of the query's equality
-    conditions in an index. SQLite uses a single upper bound of an index, so only the lower of
-    `after` and `until` is added.
+    `columns` are the sort key of the list: a time and a tiebreaker. The rows are one index range if
+    they follow the columns of the query's equality conditions in an index. SQLite uses a single
+    upper bound of an index, so only the lower of `after` and `until` is added. One more row than
+    the limit shows that there is another page.
     """
+    (limit, after, since, until) = part
     (time, _) = columns
     if since is not None:
         query = query.where(time >= since)
@@ -30,4 +25,17 @@ def newest_first(
         query = query.where(tuple_(*columns) < after)
     elif until is not None:
         query = query.where(time < until)
-    return query.order_by(*(column.desc() for column in columns))
+    return query.order_by(*(column.desc() for column in columns)).limit(limit + 1)
+
+
+def indexed_by(connection: Connection, table: Table, index: str) -> FromClause:
+    """Return a table that SQLite reads by the given index only; on PostgreSQL, the table itself.
+
+    Of two indexes that begin with the same column, SQLite's planner may prefer the one without the
+    column of a filter, depending on its version and statistics, and read all rows of a site. A
+    query that cannot use the index is an error.
+    """
+    if connection.dialect.name != "sqlite":
+        return table
+    indexed = text(f"SELECT * FROM {table.name} INDEXED BY {index}")  # noqa: S608 - names of ours
+    return indexed.columns(*table.c).subquery(table.name)

@@ -88,17 +88,17 @@ class EventStream:
     async def apply(self, add: Callable[[RawEvent, Source], object]) -> None:
         """Call `add` with each event and its source, after stream time has advanced to it.
 
-        An error in `add` dead-letters the event; the next one follows.
+        An error in `add`, or in an erasure, dead-letters the record; the next one follows.
         """
         advance = self._aggregator.advance
         for record, src, event in self._read:
             while advance(src):  # noqa: ASYNC110 - there is nothing to wait for
                 await asyncio.sleep(0)  # so that the fence gets its heartbeats
-            if event is None:
-                self._erase(record, src)
-                continue
             try:
-                add(event, src)
+                if event is None:
+                    self._erase(record, src)
+                else:
+                    add(event, src)
             except Exception as error:  # noqa: BLE001 - it is logged
                 self._batch.reject_poison(record, error)
 

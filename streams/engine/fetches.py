@@ -77,9 +77,14 @@ class Fetches:
         if topic not in self._behind:
             await self._delay.wait()
 
+    def high_watermark(self, tp: TopicPartition) -> int | None:
+        """Return the end offset of a partition in its last fetch; None before it."""
+        end: int | None = self.consumer.highwater(tp)
+        return end
+
     def _is_behind(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
         """Return True if the partition has records after the fetched ones."""
-        end = self.consumer.highwater(tp)
+        end = self.high_watermark(tp)
         return end is not None and records[-1].offset + 1 < end
 
     def _pause(self) -> None:

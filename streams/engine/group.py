@@ -11,19 +11,16 @@ from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import (
-    ConsumerStoppedError,
-    InconsistentGroupProtocolError,
-    KafkaError,
-)
+from aiokafka.errors import ConsumerStoppedError, InconsistentGroupProtocolError, KafkaError
 
 from kafka_clients.clients import make_consumer
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import RECORD_BATCH_BYTES
 from streams.engine.end_offsets import new_client_reader
-from streams.engine.fetches import IDLE_MS, Fetch, Fetches
+from streams.engine.fetches import IDLE_MS, Fetches
 from streams.engine.group_offsets import GroupOffsets
 from streams.engine.lag import LagMeter
+from streams.engine.topic_readers import Process, TopicReaders
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +33,19 @@ _RETRY_SECONDS = 1.0
 #: `fetch.max.wait.ms`. aiokafka has one fetch in flight per broker. Partitions whose agent was busy
 #: for 0.1 s are not in it, and wait until it returns: with other records, or after this time.
 _FETCH_WAIT_MS = 1_000
-#: Batches of a topic that are processed concurrently, each of another partition.
-CONCURRENT_BATCHES = 4
 #: A broker that has just started may not know all topics yet, and the group assigns only those
 #: that it knows until the metadata is refreshed, by default after five minutes.
 _METADATA_MAX_AGE_MS = 15_000
 #: A day: a batch may wait for a database for hours. The watchdog detects a stuck worker.
 _MAX_POLL_INTERVAL_MS = 86_400_000
 
-#: Processes one batch; returns True when its effects are durable, so that it can be committed.
-Process = Callable[[TopicPartition, Sequence[Any]], Awaitable[bool]]
 #: Prepares assigned partitions before their first batch, and returns the start offsets of those
 #: that do not start at the group's offsets.
 TakeOver = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 
 
 class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
-    """One consumer, and a reader task per topic, so that a slow agent does not delay the others."""
+    """One consumer, whose partitions `TopicReaders` read between rebalances."""
 
     def __init__(
         self,
@@ -65,7 +58,6 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._kafka = kafka
         self._group_id = group_id
         self._topics = topics
-        self._process = process
         self._prepare = take_over
         #: The assigned partitions.
         self.owned: frozenset[TopicPartition] = frozenset()
@@ -74,25 +66,19 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self.lag = LagMeter()
         #: The number of assignments so far.
         self.generation = 0
-        #: Set while partitions may be read; `_revoked` is done when the assignment ends.
-        self._open = asyncio.Event()
-        self._revoked: asyncio.Future[None] | None = None
-        #: The number of readers that fetch, or have a batch in progress.
-        self._readers = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._tasks = asyncio.TaskGroup()
         self._taking_over: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._consumer: Any = None
         self._fetches = Fetches()
+        self._readers = TopicReaders(process, self._fetches, self._offsets, self.lag)
         #: Why the worker cannot join its group, as a sentence.
         self.problem: str | None = None
 
     @property
     def is_rebalancing(self) -> bool:
         """Whether partitions are being revoked or assigned, so that nothing is read."""
-        return not self._open.is_set()
+        return not self._readers.is_open.is_set()
 
     @property
     def done(self) -> Mapping[TopicPartition, int]:
@@ -126,8 +112,8 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with self._tasks:
                 for topic in self._topics:
-                    self._tasks.create_task(self._read(topic))
-                self._tasks.create_task(self._offsets.commit_regularly(self._open))
+                    self._tasks.create_task(self._readers.read(topic))
+                self._tasks.create_task(self._offsets.commit_regularly(self._readers.is_open))
                 self._tasks.create_task(self._raise_group_errors())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -137,6 +123,7 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._is_stopping = True
         if self._consumer is not None:
             await self._close()
+            self._readers.cancel()
             await self._consumer.stop()
 
     async def drain(self, topics: Collection[str], seconds: float) -> bool:
@@ -213,21 +200,19 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _close(self) -> None:
         """Stop reading, wait for the batches in progress up to a limit, and commit."""
-        self._open.clear()
+        self._readers.close()
         self._fetches.close()
-        if self._revoked is not None and not self._revoked.done():
-            self._revoked.set_result(None)
         if self._taking_over is not None:
             self._taking_over.cancel()
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                await self._idle.wait()
+                await self._readers.wait_until_idle()
         except TimeoutError:
             log.warning("batches in progress took too long; they will be read again")
         await self._offsets.commit_last()
 
     async def _take_over(self) -> None:
-        await self._idle.wait()  # a batch in progress since the last assignment
+        await self._readers.wait_until_idle()  # a batch in progress since the last assignment
         while True:
             try:
                 starts = await self._prepare(self.owned)
@@ -241,70 +226,5 @@ class GroupMember(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._fetches.open()
         self._offsets.begin(positions)
-        self._revoked = asyncio.get_running_loop().create_future()
         self.generation += 1
-        self._open.set()
-
-    # -- reading
-
-    async def _read(self, topic: str) -> None:
-        while True:
-            await self._open.wait()
-            revoked = self._revoked
-            assert revoked is not None  # noqa: S101 - for the type checker
-            partitions = [tp for tp in self.owned if tp.topic == topic]
-            if not partitions:  # getmany() without partitions reads all
-                await asyncio.wait([revoked])
-                continue
-            self._readers += 1
-            self._idle.clear()
-            try:
-                fetched = await self._fetch(partitions, revoked)
-                await self._handle(fetched, revoked)
-            finally:
-                self._readers -= 1
-                if not self._readers:
-                    self._idle.set()
-            if revoked.done():
-                continue
-            await self._fetches.wait(topic)
-
-    async def _fetch(
-        self, partitions: Sequence[TopicPartition], revoked: asyncio.Future[None]
-    ) -> Fetch:
-        """Return the next records; {} when the partitions are revoked before.
-
-        A fetch that outlived its assignment would consume records of the next one, and drop them.
-        """
-        fetching = asyncio.ensure_future(self._fetches.next(partitions))
-        try:
-            await asyncio.wait((fetching, revoked), return_when=asyncio.FIRST_COMPLETED)
-            if revoked.done():
-                return {}
-            fetched = fetching.result()
-        except KafkaError as error:
-            if not error.retriable:
-                raise
-            log.warning("a fetch failed (%r); retrying", error)
-            await asyncio.wait([revoked], timeout=_RETRY_SECONDS)
-            return {}
-        else:
-            return fetched
-        finally:
-            fetching.cancel()
-
-    async def _handle(self, fetched: Fetch, revoked: asyncio.Future[None]) -> None:
-        """Process the batches of several partitions at a time, so that they share requests."""
-        done, slots = self._offsets.done, asyncio.Semaphore(CONCURRENT_BATCHES)
-
-        async def handle(tp: TopicPartition, records: Sequence[Any]) -> None:
-            async with slots:
-                if revoked.done():
-                    return  # it is read again
-                if await self._process(tp, records):
-                    self._offsets.note_done(done, tp, records[-1].offset + 1)
-                    self.lag.end_batch(tp, records, self._consumer.highwater(tp) or 0)
-
-        for tp, records in fetched.items():
-            self.lag.begin_batch(tp, records)
-        await asyncio.gather(*(handle(tp, records) for tp, records in fetched.items()))
+        self._readers.open(self.owned)

@@ -100,7 +100,9 @@ class GroupOffsets:
 
     async def commit_last(self) -> None:
         """Commit at the end of an assignment; cancel a commit that gets no response in time."""
-        await self.commit()
+        # A commit that is in flight already may have earlier offsets.
+        if self._in_flight is None or await self.commit():
+            await self.commit()
         if self._in_flight is not None:
             self._in_flight.cancel()
             self._in_flight = None

@@ -4,42 +4,31 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import TopicPartition
 from mode import CrashingSupervisor
 
-from schemas.codec import decode, encode, projection
 from schemas.kafka_settings import KafkaSettings
-from schemas.records import RawEvent, Record
 from schemas.topics import Topic
-from streams.engine.agent import (
-    Agent,
-    Aggregate,
-    Aggregation,
-    NewAggregator,
-    Prepare,
-    Process,
-)
+from streams.engine.agent import Agent
 from streams.engine.batch import Batch
 from streams.engine.capacity import Capacity
 from streams.engine.circuit_breaker import MAX_CONSECUTIVE_DEAD_LETTERS, CircuitBreaker
 from streams.engine.end_offsets import first_response, new_client_reader
 from streams.engine.faust_app import create_app
 from streams.engine.fencing import Fence, FencedError, exit_fenced
-from streams.engine.group import CONCURRENT_BATCHES, SESSION_TIMEOUT_SECONDS, GroupMember
+from streams.engine.group import SESSION_TIMEOUT_SECONDS, GroupMember
 from streams.engine.leaders import LeaderCheck
 from streams.engine.metrics import WorkerMetrics
 from streams.engine.processor import BatchProcessor
 from streams.engine.producer import BatchProducer
+from streams.engine.registry import AgentRegistry
 from streams.engine.restoration import Restoration
-from streams.engine.table import BatchTable
+from streams.engine.topic_readers import CONCURRENT_BATCHES
 from streams.engine.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
-
-S = TypeVar("S")
-R = TypeVar("R", bound=Record)
 
 #: Returns the start offsets of assigned partitions.
 Positions = Callable[[Collection[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
@@ -53,7 +42,7 @@ _DRAIN_SECONDS = 4.0
 _CHANNEL_SIZE = 8
 
 
-class Worker:
+class Worker(AgentRegistry):
     """A Faust app, its agents, tables and producer, from start to stop.
 
     `app_id` is the consumer group and never changes. `positions` replaces the group's offsets as
@@ -71,7 +60,7 @@ class Worker:
         epoch: int = 0,
         role: str = "worker",
     ) -> None:
-        self._epoch = epoch
+        super().__init__(capacity or Capacity(), epoch)
         self.app_id = app_id
         self._directory = TemporaryDirectory(prefix="headrace-")
         self.app = create_app(app_id, self._directory.name)
@@ -84,7 +73,6 @@ class Worker:
         self.producer = BatchProducer(kafka, lambda: self._stopping)
         self.fence = Fence(SESSION_TIMEOUT_SECONDS / 2)
         self.breaker = CircuitBreaker(max_refused_in_a_row)
-        self.capacity = capacity or Capacity()
         self._watchdog = Watchdog()
         self.leaders = LeaderCheck(kafka)
         #: Dead letters that operators discarded, if the role counts them.
@@ -111,60 +99,6 @@ class Worker:
         )
 
     # -- registration
-
-    def table(self, topic: Topic, record: type[R]) -> BatchTable[R]:
-        """Create a table of Avro records whose changelog is `topic`."""
-        return self.raw_table(topic, encode, lambda value: decode(value, record))
-
-    def raw_table(
-        self, topic: Topic, encode: Callable[[S], bytes], decode: Callable[[bytes], S]
-    ) -> BatchTable[S]:
-        """Create a table of states that are not Avro records."""
-        table: BatchTable[S] = BatchTable(topic, encode, decode)
-        self.capacity.tables.append(table)
-        return table
-
-    def agent(
-        self,
-        source: Topic,
-        *,
-        tables: Sequence[BatchTable[Any]] = (),
-        prepare: Prepare | None = None,
-    ) -> Callable[[Process], Process]:
-        """Register the agent of `source`, a function of its batches."""
-
-        def register(process: Process) -> Process:
-            self.add(Agent(process.__name__, source, process, tables, prepare))
-            return process
-
-        return register
-
-    def aggregating_agent(  # noqa: PLR0913 - keyword arguments
-        self,
-        source: Topic,
-        *,
-        table: BatchTable[Any],
-        aggregator: NewAggregator,
-        reads: Collection[str],
-        sends_to: Topic | None = None,
-        needs: Callable[[], Awaitable[None]] | None = None,
-    ) -> Callable[[Aggregate], Aggregate]:
-        """Register the agent of `source`, a function of its events and an aggregator.
-
-        Each partition of `table` has an `aggregator`. Events are decoded with the fields in `reads`
-        only. Batches are processed once `needs` has returned.
-        """
-
-        def register(aggregate: Aggregate) -> Aggregate:
-            read = projection(RawEvent, *reads)
-            run = Aggregation(
-                *(aggregate, table, aggregator, read, self.capacity, sends_to, needs),
-                epoch=self._epoch,
-            )
-            self.add(Agent(aggregate.__name__, source, run.process, [table], run.prepare))
-            return aggregate
-
-        return register
 
     def add(self, agent: Agent) -> None:
         """Add an agent to the Faust app."""

@@ -150,10 +150,10 @@ class SessionAggregator:
         state = self._state_of(key)
         if state is not None and src.offset <= state.src_offset:
             return
+        site, _, session = key.decode().partition(":")  # first: it raises if the key is no text
         visits = () if state is None else state.visits
         ids = dict.fromkeys((*visit_ids, *(one.visit_id for one in visits if not one.is_passive)))
         self._flat_visits += [(visit_id.encode(), None) for visit_id in ids]
-        site, _, session = key.decode().partition(":")
         erased = SessionState(site_id=site, session_id=session, src_offset=src.offset, visits=[])
         self._put(key, state, erased)
         self._states.publish(key)  # even if an event of this batch begins a new visit

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from opentelemetry.trace import StatusCode
 
-from query_api import app
+from query_api import observation
 from schemas.headers import TRACEPARENT
 from schemas.log_context import TRACE as CURRENT_TRACE
 from tests.component.query_api.conftest import Role
@@ -20,7 +20,7 @@ async def test_a_request_is_a_span_of_its_callers_trace(
     """Named after the route; log entries in the meantime have the trace id."""
     traces, logged = Traces(), list[str]()
     role.query.tracer = traces.tracer
-    monkeypatch.setattr(app, "log_request", lambda *_: logged.append(CURRENT_TRACE.get()))
+    monkeypatch.setattr(observation, "log_request", lambda *_: logged.append(CURRENT_TRACE.get()))
     async with role.client(await role.token("shop")) as client:
         await client.get("/api/sites/shop/alerts", headers=SAMPLED)
         await client.get("/evil", headers=SAMPLED)
@@ -48,7 +48,7 @@ async def test_a_failed_request_is_an_error(role: Role, monkeypatch: pytest.Monk
         async def fail(*_: object) -> None:
             raise RuntimeError
 
-        monkeypatch.setattr(role.query, "_app", fail)
+        monkeypatch.setattr(role.query._observed, "_app", fail)  # noqa: SLF001 - our own
         with pytest.raises(RuntimeError):
             await client.get("/api/sites/shop/alerts", headers=SAMPLED)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 
 from schemas.codec import encode
-from schemas.event_types import TICK
+from schemas.event_types import ERASE, TICK
 from schemas.headers import DLQ_REASON, EVENT_ID, SOURCE, TYPE, find
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import RawEvent
@@ -55,6 +55,12 @@ def routed_tick(offset: int, log_ms: int) -> InRecord:
     """Return a routed tick."""
     headers = ((TYPE, TICK.encode()), (SOURCE, source(offset, log_ms).pack()))
     return InRecord(offset, None, None, headers)
+
+
+def routed_erasure(offset: int, key: bytes | None, log_ms: int = NOON_MS) -> InRecord:
+    """Return a routed erasure of a session."""
+    headers = ((TYPE, ERASE.encode()), (SOURCE, source(offset, log_ms).pack()))
+    return InRecord(offset, key, None, headers)
 
 
 @dataclass

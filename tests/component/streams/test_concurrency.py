@@ -4,7 +4,7 @@ from aiokafka import TopicPartition
 
 from schemas.topics import EVENTS_SESSION
 from streams.engine.batch import Batch
-from streams.engine.group import CONCURRENT_BATCHES
+from streams.engine.topic_readers import CONCURRENT_BATCHES
 from streams.engine.worker import Worker
 from tests.component.streams.bench import Bench, routed
 from tests.unit.streams.samples import event

@@ -21,7 +21,7 @@ from schemas.topics import (
 from streams.agents import aggregate_durations, raise_alerts, sessionize
 from streams.domain.alerts.new_errors import DIGEST, DIGEST_AFTER_MS, MAX_NEW_PER_HOUR
 from streams.domain.alerts.subscriptions import Subscriptions
-from tests.component.streams.bench import Bench, reasons, routed, routed_tick
+from tests.component.streams.bench import Bench, reasons, routed, routed_erasure, routed_tick
 from tests.unit.streams.samples import DAY_MS, HOUR_MS, MINUTE, NOON, NOON_MS, RULES, event
 
 SESSIONIZE = partial(sessionize.register, rules=RULES)
@@ -173,3 +173,17 @@ async def test_an_event_that_fails_in_a_rule_is_dead_lettered() -> None:
     assert reasons(batch) == ["rule_failed"]
     ((_, value),) = bench.written(PAGE_DURATIONS)
     assert decode(value or b"", PageDuration).leaves == 2
+
+
+async def test_an_erasure_without_a_session_is_dead_lettered() -> None:
+    """Only a record of another producer has no key, or one that is no text."""
+    bench = await a_bench(SESSIONIZE)
+    batch = await bench.run_batch(
+        routed(1, event("a")),
+        routed_erasure(2, None),
+        routed_erasure(3, b"\xff:s-1"),
+        routed_erasure(4, b"shop:s-2"),
+    )
+
+    assert reasons(batch) == ["rule_failed", "rule_failed"]
+    assert [key for key, _ in bench.written(SESSIONS)] == [b"shop:s-2", b"shop:s-1", b"shop:s-2"]

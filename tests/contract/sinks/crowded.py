@@ -60,6 +60,14 @@ def cost(connection: Connection, work: Callable[[Connection], Any]) -> int:
     """Return the rows that `work` reads on PostgreSQL, or its tens of VM instructions on SQLite."""
     if connection.dialect.name == "sqlite":
         return _instructions(connection, work) // 10
+    statements = statements_of(connection, work)
+    return sum(_rows_read(connection, *statement) for statement in statements)
+
+
+def statements_of(
+    connection: Connection, work: Callable[[Connection], Any]
+) -> list[tuple[str, Any]]:
+    """Return the statements that `work` executes, with their parameters."""
     statements: list[tuple[str, Any]] = []
 
     def note(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -68,7 +76,7 @@ def cost(connection: Connection, work: Callable[[Connection], Any]) -> int:
     event.listen(connection, "before_cursor_execute", note)
     work(connection)
     event.remove(connection, "before_cursor_execute", note)
-    return sum(_rows_read(connection, *statement) for statement in statements)
+    return statements
 
 
 def _instructions(connection: Connection, work: Callable[[Connection], Any]) -> int:

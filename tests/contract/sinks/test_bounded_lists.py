@@ -4,17 +4,20 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, product
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection
 
 from query_api import queries, tokens
-from sinks.delivery import queue, subscription_store
+from sinks.delivery import delivery_store, queue, subscription_store
 from sinks.paging import Slice
 from sinks.sql.engine import open_database
 from tests.contract.sinks import crowded
 from tests.contract.sinks.crowded import OWNER, ROWS, uuid_at
 from tests.contract.sinks.samples import NOON_TIME
+from tests.fixtures.migrated import create_migrated
 
 #: The maximum cost of a list. A full scan costs at least `ROWS` on PostgreSQL, and more on SQLite.
 BOUND = ROWS // 4
@@ -77,7 +80,7 @@ def _reads() -> Iterator[tuple[str, Read]]:
 
 def _reads_of_subscriptions() -> Iterator[tuple[str, Read]]:
     for part in _slices((MIDDLE, uuid_at(1)), (LATE, uuid_at(1)), (EARLY, uuid_at(1))):
-        read: Read = partial(subscription_store.deliveries, subscription_id=OWNER, slice_=part)
+        read: Read = partial(delivery_store.page, subscription_id=OWNER, slice_=part)
         yield f"deliveries, {part}", read
         for sites in (None, ["site-00000"], ["site-00399", "site-00001"], ["shop"], [], MANY_SITES):
             named = f"subscriptions of {len(sites or ())} sites, {part}"
@@ -86,10 +89,8 @@ def _reads_of_subscriptions() -> Iterator[tuple[str, Read]]:
     yield "tokens", partial(tokens.list_tokens, limit=20)
 
 
-async def test_no_list_reads_many_more_rows_than_it_returns(database_url: str) -> None:
-    """With any filter, for rare and absent values, and from any cursor; a scan is detected."""
-    await crowded.fill(database_url)
-    scan = "SELECT count(*) FROM sessions WHERE exit_path = ''"
+async def _costs(database_url: str) -> dict[str, int]:
+    """Return the cost of each list."""
 
     def read_all(connection: Connection) -> dict[str, int]:
         cases = chain(_reads(), _reads_of_subscriptions())
@@ -97,15 +98,87 @@ async def test_no_list_reads_many_more_rows_than_it_returns(database_url: str) -
 
     database = open_database(database_url, statement_seconds=None)
     try:
-        counts = await database.run(read_all)
-        scanned = await database.run(
-            lambda c: crowded.cost(c, lambda c: c.exec_driver_sql(scan).all())
-        )
+        return await database.run(read_all)
     finally:
         await database.close()
 
+
+async def test_no_list_reads_many_more_rows_than_it_returns(database_url: str) -> None:
+    """With any filter, for rare and absent values, and from any cursor; a scan is detected.
+
+    On SQLite without statistics and with them.
+    """
+    await crowded.fill(database_url)
+    scan = "SELECT count(*) FROM sessions WHERE exit_path = ''"
+    counts = await _costs(database_url)
+
+    database = open_database(database_url, statement_seconds=None)
+    try:
+        scanned = await database.run(
+            lambda c: crowded.cost(c, lambda c: c.exec_driver_sql(scan).all())
+        )
+        await database.run(lambda c: c.exec_driver_sql("ANALYZE"))
+    finally:
+        await database.close()
+    if database_url.startswith("sqlite"):
+        with_statistics = await _costs(database_url)
+        counts |= {f"{name}, with statistics": count for name, count in with_statistics.items()}
+
     assert scanned > BOUND
     assert {name: count for name, count in counts.items() if count > BOUND} == {}
+
+
+#: Statistics with which an index without the column of a filter seems to be the better one.
+_MISLEADING = {
+    "ix_sessions_site_id_started_at": "100 1 1 1",
+    "ix_sessions_site_id_state": f"{ROWS} {ROWS} {ROWS} {ROWS} 1",
+    "ix_alerts_site_id_raised_at": "100 1 1 1",
+    "ix_alerts_site_id_rule": f"{ROWS} {ROWS} {ROWS} {ROWS} 1",
+}
+
+
+def _mislead(connection: Connection) -> None:
+    connection.exec_driver_sql("ANALYZE")
+    for index, stat in _MISLEADING.items():
+        change = "UPDATE sqlite_stat1 SET stat = ? WHERE idx = ?"
+        assert connection.exec_driver_sql(change, (stat, index)).rowcount == 1
+    if connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat4'").all():
+        connection.exec_driver_sql("DELETE FROM sqlite_stat4")
+
+
+@pytest.mark.parametrize(
+    ("read", "key", "index"),
+    [
+        (partial(queries.sessions, state="withdrawn"), uuid_at(0), "ix_sessions_site_id_state"),
+        (partial(queries.alerts, rule="error.rate"), ROWS, "ix_alerts_site_id_rule"),
+    ],
+)
+async def test_filtered_lists_do_not_depend_on_the_statistics_of_sqlite(
+    read: Callable[..., Any], key: Any, index: str, tmp_path: Path
+) -> None:
+    """Nor on its version: with STAT4 it prefers the other index also without statistics."""
+    url = create_migrated(f"sqlite:///{tmp_path}/headrace.db")
+    await crowded.fill(url)
+    database = open_database(url)
+    await database.run(_mislead)
+    await database.close()  # a connection reads the statistics once
+    part = _slice((LATE, key), since=EARLY)
+
+    def plans(connection: Connection) -> list[str]:
+        [(statement, parameters)] = crowded.statements_of(
+            connection, partial(read, site_id="shop", part=part)
+        )
+        return [
+            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}", parameters).all())
+            for one in (statement, statement.replace(f" INDEXED BY {index}", ""))
+        ]
+
+    database = open_database(url)
+    plan, misled = await database.run(plans)
+    await database.close()
+
+    assert index in plan
+    assert index not in misled
 
 
 async def test_pages_of_a_site_are_each_listed_once(database_url: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from sinks.delivery import queue, service, subscription_store
+from sinks.delivery import delivery_store, queue, service
 from sinks.delivery.schedule import Outcome
 from sinks.paging import Slice
 from sinks.sql.types import now_utc
@@ -26,7 +26,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Let lists of deliveries last as long as the test; yield an item per started list."""
     begun: list[int] = []
     over = threading.Event()
-    listed = subscription_store.deliveries
+    listed = delivery_store.page
 
     def hold(connection: Connection, *given: Any) -> Any:
         found = listed(connection, *given)
@@ -37,7 +37,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             over.wait(_HELD_SECONDS)
         return found
 
-    monkeypatch.setattr(subscription_store, "deliveries", hold)
+    monkeypatch.setattr(delivery_store, "page", hold)
     monkeypatch.setattr(service, "_DEADLINE_SECONDS", float(_HELD_SECONDS))
     yield begun
     over.set()

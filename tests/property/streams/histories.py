@@ -58,12 +58,16 @@ def play(
 
 
 class Shape(NamedTuple):
-    """Parameters of logs: intervals between log times, length, number of repeated blocks."""
+    """Parameters of logs: intervals between log times, length, number of repeated blocks.
+
+    Most logs have few records more than `at_least`, whatever their maximal `size`.
+    """
 
     waits_ms: Sequence[int] = (0, 1, 1_000, MINUTE_MS, 10 * MINUTE_MS, 40 * MINUTE_MS)
     size: int = 25
     repeats: int = 2
     partitions: int = 1
+    at_least: int = 1
 
 
 _USUAL = Shape()
@@ -79,7 +83,7 @@ def logs(
 
     `events` are functions that create an event from its number, which is unique in the log.
     """
-    made = draw(st.lists(st.none() | events, min_size=1, max_size=shape.size))
+    made = draw(st.lists(st.none() | events, min_size=shape.at_least, max_size=shape.size))
     log: list[Logged] = []
     log_ms, next_offset = NOON_MS, [0] * shape.partitions
     for index, make in enumerate(made):

@@ -12,8 +12,8 @@ class FakeStates(Generic[S]):
     """The states of one partition, an implementation of `streams.domain.states.States`.
 
     States are kept encoded, and decoded for the next batch, as in the engine: none may be changed
-    in place. `published` has all that were ever written, in order: what consumers of the table's
-    topic read.
+    in place, and each must be equal to the one that another worker restores. `published` has all
+    that were ever written, in order: what consumers of the table's topic read.
     """
 
     def __init__(self, record_type: type[S]) -> None:
@@ -86,6 +86,7 @@ class FakeStates(Generic[S]):
                 self._recovered_until = max(self.applied_until, self._recovered_until)
             else:
                 self._stored[key] = encode(state)
+                assert decode(self._stored[key], self._record_type) == state
                 self._decoded[key] = state
                 self.published.append((key, state))
         self.staged.clear()

@@ -1,6 +1,7 @@
 """A group member through rebalances, with a consumer that tests control."""
 
 import asyncio
+import gc
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,7 +17,7 @@ from aiokafka.errors import (
 )
 
 from schemas.kafka_settings import KafkaSettings
-from streams.engine import fetch_sizing, group, group_offsets
+from streams.engine import fetch_sizing, group, group_offsets, topic_readers
 from streams.engine.group import GroupMember
 from tests.fixtures.waiting import eventually_async
 
@@ -193,6 +194,30 @@ class _Endless(Worker):
         raise AssertionError
 
 
+class _Failing(Worker):
+    """Fails on the batches of a partition, by default of the first one.
+
+    On the first batch once `may_fail` is set, on others once `may_go_on` is.
+    """
+
+    def __init__(self, partition: int | None = None) -> None:
+        super().__init__()
+        self.partition = partition
+        self.may_fail = asyncio.Event()
+        self.failing: list[TopicPartition] = []
+
+    async def process(self, tp: TopicPartition, records: Sequence[Any]) -> bool:
+        """Process a batch."""
+        if self.partition is None:
+            self.partition = tp.partition
+        if tp.partition == self.partition:
+            self.failing.append(tp)
+            is_first = len(self.failing) == 1
+            await (self.may_fail if is_first else self.may_go_on).wait()
+            raise LookupError(tp.topic)
+        return await super().process(tp, records)
+
+
 @pytest.fixture
 def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     """Return the consumer of the member."""
@@ -203,14 +228,17 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
 
     monkeypatch.setattr(group, "make_consumer", lambda *_, **__: made)
     monkeypatch.setattr(group_offsets, "fetch_committed", committed)
-    monkeypatch.setattr(group, "_RETRY_SECONDS", 0.0)
+    for module in (group, topic_readers):
+        monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
     return made
 
 
 @asynccontextmanager
-async def running(worker: Worker) -> AsyncIterator[tuple[GroupMember, asyncio.Future[None]]]:
+async def running(
+    worker: Worker, topics: Sequence[str] = ("events",)
+) -> AsyncIterator[tuple[GroupMember, asyncio.Future[None]]]:
     """Yield a member that has joined, and its task."""
-    member = GroupMember(KafkaSettings(), "app", ["events"], worker.process, worker.take_over)
+    member = GroupMember(KafkaSettings(), "app", topics, worker.process, worker.take_over)
     run = asyncio.ensure_future(member.run())
     await asyncio.sleep(0)
     try:
@@ -369,7 +397,7 @@ async def test_partitions_are_processed_concurrently_up_to_a_limit(consumer: Con
     async with running(worker):
         await consumer.assign(*partitions)
         await eventually_async(
-            lambda: len(worker.running) == group.CONCURRENT_BATCHES,
+            lambda: len(worker.running) == topic_readers.CONCURRENT_BATCHES,
             within_seconds=10,
             what="the limit is reached",
         )
@@ -378,8 +406,93 @@ async def test_partitions_are_processed_concurrently_up_to_a_limit(consumer: Con
         worker.may_go_on.set()
         await eventually_async(lambda: len(worker.given) == 27, within_seconds=10, what="all read")
 
-    assert worker.most == group.CONCURRENT_BATCHES
+    assert worker.most == topic_readers.CONCURRENT_BATCHES
     assert not worker.repeated
+
+
+@pytest.mark.parametrize("other", [ONE, TopicPartition("leaves", 1)])
+async def test_a_failed_batch_leaves_the_others_in_progress(
+    consumer: Consumer, other: TopicPartition
+) -> None:
+    """Of any topic. They complete and are committed before their partitions are handed over."""
+    worker = _Failing(partition=0)
+    worker.may_go_on.clear()
+    async with running(worker, ["events", "leaves"]) as (member, run):
+        for tp in (ZERO, other):
+            consumer.write(tp)
+        await consumer.assign(ZERO, other)
+        await _given(worker, (1, 0))
+        worker.may_fail.set()
+        with pytest.raises(LookupError):
+            await run
+        stopped = asyncio.ensure_future(member.stop())
+        for _ in range(10):  # as long as the stop took when it did not wait
+            await asyncio.sleep(0)
+        assert not stopped.done()
+
+        worker.may_go_on.set()
+        await stopped
+    assert consumer.committed == {other: 1}
+
+
+async def test_no_batch_begins_after_a_failed_one(consumer: Consumer) -> None:
+    """Its agent may not run any more."""
+    worker, partitions = _Failing(), [TopicPartition("events", number) for number in range(9)]
+    worker.may_go_on.clear()
+    for tp in partitions:
+        consumer.write(tp)
+    async with running(worker) as (_, run):
+        await consumer.assign(*partitions)
+        others = topic_readers.CONCURRENT_BATCHES - 1
+        await eventually_async(
+            lambda: len(worker.given) == others, within_seconds=10, what="the limit is reached"
+        )
+        worker.may_fail.set()
+        with pytest.raises(LookupError):
+            await run
+        worker.may_go_on.set()
+
+    assert len(worker.given) == others
+
+
+async def test_a_second_failure_is_not_an_unretrieved_exception(consumer: Consumer) -> None:
+    """The event loop would log it; the agent has."""
+    unretrieved: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, one: unretrieved.append(one))
+    worker, also = _Failing(partition=0), TopicPartition("leaves", 0)
+    worker.may_go_on.clear()
+    async with running(worker, ["events", "leaves"]) as (_, run):
+        for tp in (ZERO, also):
+            consumer.write(tp)
+        await consumer.assign(ZERO, also)
+        await eventually_async(
+            lambda: len(worker.failing) == 2, within_seconds=10, what="both are in progress"
+        )
+        worker.may_fail.set()
+        with pytest.raises(LookupError):
+            await run
+        worker.may_go_on.set()
+    gc.collect()
+
+    assert unretrieved == []
+
+
+async def test_batches_that_take_too_long_are_cancelled_by_a_stop(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read again by the next owner."""
+    monkeypatch.setattr(group, "_DRAIN_SECONDS", 0.0)
+    worker = Worker()
+    worker.may_go_on.clear()
+    async with running(worker):
+        consumer.write(ZERO)
+        await consumer.assign(ZERO)
+        await _given(worker, (0, 0))
+
+    await eventually_async(
+        lambda: len(asyncio.all_tasks()) == 1, within_seconds=10, what="all tasks have ended"
+    )
+    assert consumer.committed == {}
 
 
 @pytest.fixture

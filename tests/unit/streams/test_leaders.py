@@ -74,7 +74,7 @@ async def test_a_takeover_reports_partitions_without_a_leader(
 async def test_a_worker_reports_an_output_without_a_leader(admin: Admin) -> None:
     """It waits for the ack of a batch that it has sent twice."""
     one = worker()
-    one.group._open.set()  # noqa: SLF001 - it has its partitions
+    one.group._readers.is_open.set()  # noqa: SLF001 - it has its partitions
     await one.check_leaders()
     assert (admin.requested, one.not_ready) == ([], None)
 

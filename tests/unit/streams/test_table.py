@@ -212,10 +212,13 @@ async def test_a_changelog_with_records_of_another_worker_is_read_again() -> Non
 
 
 async def test_a_recovery_starts_without_states() -> None:
-    """Previous states are read again."""
+    """Previous states are read again, also those that this worker wrote, and has decoded."""
     table = a_table()
     table.recover(0, fetched(OutRecord(b"a", b"1")))
     table.end_recovery(0, 1)
+    table.of(0).put(b"b", "2")
+    await write(table, 1)
 
     table.begin_recovery(0)
     assert (table.is_complete(0, 1), await stored(table)) == (False, {})
+    assert [table.of(0).get(key) for key in (b"a", b"b")] == [None, None]
