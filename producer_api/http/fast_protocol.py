@@ -62,7 +62,8 @@ class DirectProtocol(LimitedProtocol):
         super().__init__(*args, **kwargs)
         intake: Intake | None = getattr(self.app, "intake", None)
         self._intake = intake
-        #: The bodies of requests that wait for an earlier response.
+        #: Whether requests wait for an earlier response, and their bodies.
+        self._has_pipelined = False
         self._pipelined = None if intake is None else BodyReservation(intake.body_bytes)
         #: The body of a fast-path request so far; None for other requests.
         self._chunks: list[bytes] | None = None
@@ -82,7 +83,8 @@ class DirectProtocol(LimitedProtocol):
     def on_response_complete(self) -> None:
         """Start the next request of the pipeline, which reserves its body on its own."""
         super().on_response_complete()
-        self._reserve_pipelined()
+        if self._has_pipelined:
+            self._reserve_pipelined()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Disconnect all requests of the pipeline."""
@@ -91,6 +93,7 @@ class DirectProtocol(LimitedProtocol):
 
     def _reserve_pipelined(self) -> bool:
         """Reserve what the pipeline has; return False if that exceeds the limit of all bodies."""
+        self._has_pipelined = bool(self.pipeline)
         size = sum(len(cycle.body) for cycle, _ in self.pipeline)
         return self._pipelined is None or self._pipelined.resize(size, is_incomplete=True)
 
