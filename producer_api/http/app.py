@@ -118,9 +118,10 @@ class Api:
         self.intake.is_starting = self.problem is not None
 
     async def _wait_for_start(self) -> None:
-        """Return when events can be accepted, or when Kafka cannot be reached."""
-        while self._connection.is_connecting or (  # noqa: ASYNC110 - three conditions, once
-            self._connection.problem is None and self._loading_problem
+        """Return when events can be accepted, when Kafka cannot be reached, or to stop."""
+        while not self.intake.is_draining and (  # noqa: ASYNC110 - four conditions, once
+            self._connection.is_connecting
+            or (self._connection.problem is None and self._loading_problem)
         ):
             await asyncio.sleep(_POLL_SECONDS)
         self.intake.is_starting = self.problem is not None

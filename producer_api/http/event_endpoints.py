@@ -103,6 +103,8 @@ class EventEndpoints:
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 await self._wait_for_start()
+                if self._intake.is_draining:
+                    raise Rejected(RejectReason.SHUTTING_DOWN)
                 return await self._ingest(request, client, started_at)
         except TimeoutError:
             raise self._intake.failed() from None

@@ -106,3 +106,15 @@ async def test_events_do_not_wait_longer_than_the_deadline(app: App) -> None:
         response = await client.response()
 
     assert (response.split()[1], b'"code":"not_accepted"' in response) == (b"500", True)
+
+
+@applications
+async def test_a_stop_during_the_start_does_not_wait(app: App) -> None:
+    """The requests that wait get 503."""
+    api = await started(Connecting())
+    async with connected(app(api)) as client:
+        await send(api, client)
+        drained = asyncio.create_task(api.drain())
+
+        assert await client.status() == 503
+        await asyncio.wait_for(drained, 5)
