@@ -98,6 +98,12 @@ class ApiSettings(_Group):
     max_waiting_bytes: int = Field(
         64 * 1024 * 1024, ge=1024 * 1024, description="limit of records waiting for Kafka; then 503"
     )
+    max_in_flight_bytes: int = Field(
+        128 * 1024 * 1024,
+        ge=16 * 1024 * 1024,
+        description="limit of all request bodies together that a process is receiving or "
+        "processing; bodies of up to 16 KiB do not count; then 503",
+    )
     max_connections: int = Field(
         10_000, ge=1, description="limit of open connections; then idle ones are closed, else 503"
     )

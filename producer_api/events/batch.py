@@ -31,17 +31,41 @@ _array = msgspec.json.Decoder(list[Raw]).decode
 _envelope = msgspec.json.Decoder(_Envelope).decode
 
 
+class _InvalidJsonError(Exception):
+    """The batch is not valid JSON; the message is the decoder's."""
+
+
 def split(body: bytes, content_type: bytes) -> list[bytes]:
-    """Return the bytes of 1 to `MAX_EVENTS` events, in order; raises `Rejected`."""
-    if content_type.partition(b";")[0].strip().lower() in NDJSON_TYPES:
-        events = _split_lines(body)
-    else:
-        events = _split_json(body)
+    """Return the bytes of 1 to `MAX_EVENTS` events, in order; raises `Rejected`.
+
+    It may take 100 ms if the batch is not valid JSON because of one of its events.
+    """
+    try:
+        return _checked(_split(body, content_type))
+    except _InvalidJsonError as error:
+        return _checked(_split_invalid(body, str(error)))
+
+
+def split_valid(body: bytes, content_type: bytes) -> list[bytes] | None:
+    """As `split`, but return None if the batch is not valid JSON."""
+    try:
+        return _checked(_split(body, content_type))
+    except _InvalidJsonError:
+        return None
+
+
+def _checked(events: list[bytes]) -> list[bytes]:
     if not events:
         raise Rejected(RejectReason.EMPTY_BATCH)
     if len(events) > MAX_EVENTS:
         raise Rejected(RejectReason.TOO_MANY_EVENTS, count=f"{MAX_EVENTS + 1:,} or more")
     return events
+
+
+def _split(body: bytes, content_type: bytes) -> list[bytes]:
+    if content_type.partition(b";")[0].strip().lower() in NDJSON_TYPES:
+        return _split_lines(body)
+    return _split_json(body)
 
 
 def _split_lines(body: bytes) -> list[bytes]:
@@ -56,9 +80,9 @@ def _split_json(body: bytes) -> list[bytes]:
     except msgspec.ValidationError:
         raise _reject_not_a_batch(body) from None
     except RecursionError:
-        return _split_invalid(body, "it is nested too deeply")
+        raise _InvalidJsonError("it is nested too deeply") from None
     except msgspec.DecodeError as error:
-        return _split_invalid(body, str(error))
+        raise _InvalidJsonError(str(error)) from None
     return [bytes(event) for event in islice(events, MAX_EVENTS + 1)]
 
 

@@ -1,10 +1,11 @@
 """Limits on connections: their number, the time to send a request or read a response, header size.
 
-uvicorn enforces none of these, and an ASGI application cannot.
+uvicorn enforces none of these, and an ASGI application cannot. `slow_connections.py` has the time
+limits.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,17 +27,13 @@ from producer_api.http.upgrade_ignoring_parser import UpgradeIgnoringParser
 from schemas.asgi_extensions import LIMIT_WRITE_BUFFER
 from schemas.reject_reasons import RejectReason
 
-#: From the start of a connection, or the first byte of a request, to the request's last byte.
-RECEIVE_SECONDS = 15.0
 #: After this, a connection that never had a request counts as idle.
 SILENT_SECONDS = 5.0
 MAX_HEAD_BYTES = 64 * 1024
-#: How long a client may read nothing while its response is pending.
-READ_SECONDS = 15.0
 #: The socket's send buffer; the system's default grows to megabytes.
 SEND_BUFFER_BYTES = 64 * 1024
-#: Input that is discarded after rejected headers: closing earlier would reset the connection, and
-#: the client may lose the response.
+#: Input that is discarded before the connection is closed: closing earlier would reset it, and the
+#: client may lose the response.
 _LINGER_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
 
@@ -71,6 +68,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._bytes = 0
         self._later_bytes = 0
         self._head_complete = False
+        #: Whether the application has the request that is being received, as `cycle`.
+        self._is_begun = False
         self._linger_bytes: int | None = None
         self._unread_since: float | None = None
         self._over_limit = False
@@ -126,7 +125,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._receiving_since = time.monotonic()
         self._bytes = self._chunk_bytes
         self._later_bytes = 0
-        self._head_complete = False
+        self._head_complete = self._is_begun = False
 
     def on_headers_complete(self) -> None:
         """Begin the request."""
@@ -139,6 +138,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def begin_request(self) -> None:
         """Pass the request to the application; over the limit, it is the connection's last."""
         super().on_headers_complete()
+        self._is_begun = True
         if not self.pipeline:
             self._running = self.cycle
         if self._over_limit:
@@ -241,8 +241,21 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _reject_and_close(self, rejected: Rejected) -> None:
-        if not (self._has_request() and self.cycle.response_started):
+        """Reject the request that is being received, and close the connection.
+
+        If an earlier request has no response yet, that one is the last: an error would be taken for
+        it, although its events are stored.
+        """
+        if self._is_begun and self._receiving_since is not None:
+            if self.cycle is self._running and not self.cycle.response_started:
+                self._write_error(rejected)
+        elif not self._has_request():
             self._write_error(rejected)
+        elif not self.cycle.response_started:
+            self.cycle.keep_alive = False
+            self._receiving_since = None
+            self._linger_bytes = _LINGER_BYTES
+            return
         self.transport.close()
 
     def count_unserved(self, path: str, reason: RejectReason) -> None:
@@ -263,20 +276,3 @@ class LimitedProtocol(HttpToolsProtocol):
         # uvicorn annotates `cycle` as never None; it is None before the first request.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
-
-
-def close_slow_connections(connections: Iterable[Any]) -> None:
-    """Close connections that are too slow to send or to read; call it every second."""
-    now = time.monotonic()
-    since = now - RECEIVE_SECONDS
-    slow = Rejected(RejectReason.REQUEST_TOO_SLOW, seconds=RECEIVE_SECONDS)
-    for connection in list(connections):
-        connection.close_if_receiving(since, slow)
-        connection.abort_if_unread(now - READ_SECONDS)
-        connection.close_if_idle(now)
-
-
-def close_unfinished_connections(connections: Iterable[Any]) -> None:
-    """Reject requests that are still being received, because the server stops."""
-    for connection in list(connections):
-        connection.close_if_receiving(time.monotonic(), Rejected(RejectReason.SHUTTING_DOWN))

@@ -18,6 +18,7 @@ from producer_api.events.dialects.registry import enabled
 from producer_api.events.draft import EventContext
 from producer_api.events.import_sites import ImportSites
 from producer_api.http.app import Api, Connection
+from producer_api.http.body_bytes import BodyBytes
 from producer_api.http.clients import Clients
 from producer_api.http.dialects import DialectIntake
 from producer_api.http.metrics import Metrics
@@ -64,7 +65,13 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         access.blocked_ids.check,
         partial(derive, lookups),
     )
-    metrics = Metrics(registry or CollectorRegistry(), lambda: accumulator.waiting_bytes, access)
+    body_bytes = BodyBytes(settings.api.max_in_flight_bytes)
+    metrics = Metrics(
+        registry or CollectorRegistry(),
+        lambda: accumulator.waiting_bytes,
+        lambda: body_bytes.used,
+        access,
+    )
     clients = Clients(TrustedProxies(settings.api.trusted_proxies))
     return Api(
         producer,
@@ -72,6 +79,7 @@ def create_app(  # noqa: PLR0913 - tests replace the dependencies
         context,
         metrics,
         ready_checks,
+        body_bytes=body_bytes,
         clients=clients,
         access=access,
         salts=salts,

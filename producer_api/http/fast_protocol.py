@@ -16,11 +16,14 @@ from producer_api.events.request import Request
 from producer_api.http import cors
 from producer_api.http.admission import Admission
 from producer_api.http.body import MAX_EVENT_BYTES
+from producer_api.http.body_bytes import SMALL_BYTES, BodyReservation
 from producer_api.http.connections import LimitedProtocol
-from producer_api.http.http_writer import serialize
-from producer_api.http.intake import Intake, Pending
+from producer_api.http.http_writer import serialize, target_path
+from producer_api.http.intake import Intake
 from producer_api.http.paths import EVENT_PATH, Target, dialect_target
+from producer_api.http.pending import Pending
 from producer_api.http.responses import Response
+from schemas.reject_reasons import RejectReason
 
 EVENT_TARGET = EVENT_PATH.encode()
 #: The header by which a client asks to reject events whose timestamp would be clamped.
@@ -57,7 +60,11 @@ class DirectProtocol(LimitedProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._intake: Intake | None = getattr(self.app, "intake", None)
+        intake: Intake | None = getattr(self.app, "intake", None)
+        self._intake = intake
+        #: Whether requests wait for an earlier response, and their bodies.
+        self._has_pipelined = False
+        self._pipelined = None if intake is None else BodyReservation(intake.body_bytes)
         #: The body of a fast-path request so far; None for other requests.
         self._chunks: list[bytes] | None = None
         self._headers: Mapping[bytes, bytes] = {}
@@ -69,6 +76,26 @@ class DirectProtocol(LimitedProtocol):
         super().data_received(data)
         if self._chunks is not None:
             self._fall_back_to_asgi()
+        if self.pipeline and not self._reserve_pipelined():
+            self.count_unserved(target_path(self.url), RejectReason.OVERLOADED)
+            self.transport.abort()  # the next response is that of an earlier request
+
+    def on_response_complete(self) -> None:
+        """Start the next request of the pipeline, which reserves its body on its own."""
+        super().on_response_complete()
+        if self._has_pipelined:
+            self._reserve_pipelined()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Disconnect all requests of the pipeline."""
+        super().connection_lost(exc)
+        self._reserve_pipelined()
+
+    def _reserve_pipelined(self) -> bool:
+        """Reserve what the pipeline has; return False if that exceeds the limit of all bodies."""
+        self._has_pipelined = bool(self.pipeline)
+        size = sum(len(cycle.body) for cycle, _ in self.pipeline)
+        return self._pipelined is None or self._pipelined.resize(size, is_incomplete=True)
 
     def begin_request(self) -> None:
         """Begin a fast-path request, or pass the request to the application."""
@@ -89,7 +116,9 @@ class DirectProtocol(LimitedProtocol):
         if self._chunks is not None:
             body = b"".join(self._chunks)
             intake = self._intake
-            if intake and len(body) <= MAX_EVENT_BYTES:
+            # The application counts the bodies that are kept until the response.
+            limit = MAX_EVENT_BYTES if self._target is None else SMALL_BYTES
+            if intake and len(body) <= limit:
                 peer = self.client[0] if self.client else ""
                 client = intake.clients.read(self._headers, self.headers, peer)
                 accepted = (

@@ -127,6 +127,7 @@ class Metrics:
         self,
         registry: CollectorRegistry,
         waiting_bytes: Callable[[], float],
+        in_flight_bytes: Callable[[], float],
         access: AccessControl,
     ) -> None:
         self.registry = registry
@@ -145,6 +146,12 @@ class Metrics:
             registry=registry,
         )
         waiting.set_function(waiting_bytes)
+        in_flight = Gauge(
+            "headrace_api_in_flight_bytes",
+            "Bytes of request bodies over 16 KiB that are being received or processed.",
+            registry=registry,
+        )
+        in_flight.set_function(in_flight_bytes)
 
     def count_rejected(self, rejected: Rejected) -> None:
         """Count a rejection by its reason, or an unconfirmed event as failed."""

@@ -4,27 +4,21 @@ from typing import Any, get_args
 
 from producer_api.events.batch import MAX_EVENTS
 from producer_api.events.dialects.registry import DIALECTS
-from producer_api.events.fields import (
-    FIELDS,
-    MAX_ID_CHARACTERS,
-    MAX_JSON_BYTES,
-    MAX_PROPERTIES_DEPTH,
-    MAX_STACK_BYTES,
-    SCREEN_PIXELS,
-    TEXTS,
-    UTM,
-    VITALS,
-)
-from producer_api.events.parse import REQUIRED
 from producer_api.events.times import Clamped
 from producer_api.http.body import MAX_BATCH_BYTES, MAX_EVENT_BYTES
+from producer_api.http.event_schema import (
+    TEXT,
+    UUID,
+    Schema,
+    batch_schema,
+    event_schema,
+    object_schema,
+    type_schema,
+)
 from producer_api.tracker.scripts import NAMES, Script, load
 from schemas.event_types import EVENT_TYPES
 from schemas.operational_endpoints import machine_paths
 from schemas.reject_reasons import RejectReason
-from schemas.settings import SITE_ID
-
-Schema = dict[str, Any]
 
 _SENDING = (
     "A 202 response means that Kafka has confirmed the event. With your own event_id, it is safe"
@@ -40,11 +34,6 @@ _EXAMPLE: Schema = {
     "url": "https://example.com/pricing",
     "screen": {"width": 1440, "height": 900},
 }
-_TEXT: Schema = {"type": "string"}
-_NUMBER: Schema = {"type": "number"}
-_TIME: Schema = {"type": "string", "format": "date-time"}
-_ID: Schema = {"type": "string", "maxLength": MAX_ID_CHARACTERS}
-_UUID: Schema = {"type": "string", "format": "uuid"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _PUBLIC: Schema = {"tags": ["Sending events"], "security": []}
 _SEND: Schema = {
@@ -60,14 +49,14 @@ _SEND: Schema = {
     ],
 }
 _ERROR_MEMBERS: Schema = {
-    "error": {**_TEXT, "description": "A message for humans."},
+    "error": {**TEXT, "description": "A message for humans."},
     "code": {
-        **_TEXT,
+        **TEXT,
         "enum": [reason.code for reason in RejectReason],
         "x-sentences": {reason.code: reason.sentence for reason in RejectReason},
     },
-    "field": _TEXT,
-    "missing": {"type": "array", "items": _TEXT},
+    "field": TEXT,
+    "missing": {"type": "array", "items": TEXT},
     "retry_after": {**_COUNT, "description": "Seconds to wait, if a rate limit was exceeded."},
 }
 
@@ -101,9 +90,9 @@ def document() -> Schema:
             },
             "schemas": {
                 "Event": event_schema(),
-                **{event_type.name: _type_schema(name) for name, event_type in EVENT_TYPES.items()},
-                "Batch": _batch(),
-                "Accepted": _required(status={"const": "accepted"}, event_id=_UUID),
+                **{event_type.name: type_schema(name) for name, event_type in EVENT_TYPES.items()},
+                "Batch": batch_schema(),
+                "Accepted": object_schema(status={"const": "accepted"}, event_id=UUID),
                 "Results": _results(),
                 "Error": {
                     "type": "object",
@@ -115,100 +104,14 @@ def document() -> Schema:
     }
 
 
-def event_schema() -> Schema:
-    """Return the schema of all fields that the API knows."""
-    sentences = {name: event_type.about for name, event_type in EVENT_TYPES.items()}
-    properties: Schema = {
-        "type": {**_TEXT, "enum": list(EVENT_TYPES), "x-sentences": sentences},
-        "site_id": {"type": "string", "pattern": f"^{SITE_ID.pattern}$"},
-        "session_id": {**_ID, "minLength": 1},
-        "event_id": {**_UUID, "description": "Events with the same id are counted once."},
-        "timestamp": {**_TIME, "description": "The time of the event by the client's clock."},
-        "sent_at": {
-            **_TIME,
-            "description": "The client's clock at sending, to correct `timestamp`.",
-        },
-        **{name: _optional(_FIELD_SCHEMAS[name]) for name in FIELDS},
-    }
-    return {
-        "type": "object",
-        "required": list(REQUIRED),
-        "properties": properties,
-        "additionalProperties": True,
-    }
-
-
-def _object(members: tuple[str, ...], schema: Schema) -> Schema:
-    return {"type": "object", "properties": dict.fromkeys(members, schema)}
-
-
-def _truncated(limit: int, unit: str = "characters") -> Schema:
-    return {**_TEXT, "description": f"The first {limit:,} {unit} are kept."}
-
-
-def _optional(schema: Schema) -> Schema:
-    return {**schema, "type": [schema["type"], "null"]} if "type" in schema else schema
-
-
-_FIELD_SCHEMAS: dict[str, Schema] = {
-    "visitor_id": _ID,
-    "user_id": _ID,
-    **{name: _truncated(limit) for name, limit in TEXTS.items()},
-    "error_stack": _truncated(MAX_STACK_BYTES, "bytes"),
-    "screen": _object((*SCREEN_PIXELS, "pixel_ratio"), _NUMBER),
-    "utm": _object(UTM, _TEXT),
-    "ad_click_ids": {"type": "object", "additionalProperties": _TEXT},
-    "duration": {**_NUMBER, "minimum": 0, "description": "Milliseconds."},
-    "properties": {
-        "type": "object",
-        "description": f"At most {MAX_JSON_BYTES:,} bytes as JSON, "
-        f"nested at most {MAX_PROPERTIES_DEPTH} levels deep.",
-    },
-    "vitals": _object(VITALS, _NUMBER),
-    "amount": {
-        "anyOf": [_NUMBER, _TEXT, {"type": "null"}],
-        "description": "Exact: up to 19 digits before the decimal point and six after it. Further "
-        "decimals are rounded half up, and the record's `truncated` then names `amount`.",
-    },
-    "ip": {
-        **_TEXT,
-        "description": "The visitor's address, from a back end with a site key: used to derive "
-        "other fields, and never stored. Ignored without a key.",
-    },
-    "currency": {**_TEXT, "pattern": "^[A-Za-z]{3}$", "description": "ISO 4217."},
-}
-
-
-def _type_schema(name: str) -> Schema:
-    event_type = EVENT_TYPES[name]
-    own = ", ".join(event_type.fields) or "none"
-    return {
-        "allOf": [
-            {"$ref": "#/components/schemas/Event"},
-            {"type": "object", "properties": {"type": {"const": name}}},
-        ],
-        "description": f"{event_type.about.capitalize()}. Fields of this type: {own}.",
-    }
-
-
-def _batch() -> Schema:
-    events = {
-        "type": "array",
-        "items": {"$ref": "#/components/schemas/Event"},
-        "minItems": 1,
-        "maxItems": MAX_EVENTS,
-    }
-    return {"anyOf": [events, _required(events=events)]}
-
-
 def _results() -> Schema:
     result: Schema = {
         "type": "object",
         "required": ["index", "status"],
         "properties": {
             "index": {**_COUNT, "description": "The position in the batch, from 0."},
-            "status": {**_TEXT, "enum": ["accepted", "rejected", "failed"]},
-            "event_id": {**_UUID, "description": "Present if the event was accepted."},
+            "status": {**TEXT, "enum": ["accepted", "rejected", "failed"]},
+            "event_id": {**UUID, "description": "Present if the event was accepted."},
             "clamped": {
                 "enum": list(get_args(Clamped)),
                 "description": "Present if the timestamp was replaced by the nearest allowed one.",
@@ -216,14 +119,11 @@ def _results() -> Schema:
             **_ERROR_MEMBERS,
         },
     }
-    schema = _required(accepted=_COUNT, rejected=_COUNT, results={"type": "array", "items": result})
+    schema = object_schema(
+        accepted=_COUNT, rejected=_COUNT, results={"type": "array", "items": result}
+    )
     schema["properties"]["failed"] = {**_COUNT, "description": "Present if not 0."}
     return schema
-
-
-def _required(**properties: Schema) -> Schema:
-    """Return the schema of an object with these members, all required."""
-    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _send_one() -> Schema:
@@ -266,7 +166,7 @@ def _preflight(name: str) -> Schema:
 
 def _script(script: Script) -> Schema:
     name = script.path[1:]
-    content = {"text/javascript": {"schema": _TEXT}}
+    content = {"text/javascript": {"schema": TEXT}}
     return {
         **_PUBLIC,
         "operationId": f"get_{name.replace('.', '_')}",

@@ -17,14 +17,11 @@ from prometheus_client import REGISTRY
 
 from producer_api.http.admission import MAX_OVER_LIMIT
 from producer_api.http.body import Receive
-from producer_api.http.connections import (
-    SEND_BUFFER_BYTES,
-    close_slow_connections,
-    close_unfinished_connections,
-)
+from producer_api.http.connections import SEND_BUFFER_BYTES
 from producer_api.http.create_app import create_app
 from producer_api.http.fast_protocol import protocol_with_limits
 from producer_api.http.listen import ListenError, listen
+from producer_api.http.slow_connections import close_slow_connections, close_unfinished_connections
 from schemas.root_path import RootPath
 from schemas.settings import ApiSettings, Settings
 from schemas.trusted_proxies import TrustedProxies

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -71,16 +72,24 @@ class Transport(Protocol):
 
 
 class MicroBatch:
-    """Records of one partition that are sent together and confirmed or failed by a deadline."""
+    """Records of one partition that are sent together and confirmed or failed by a deadline.
 
-    def __init__(self, builder: BatchBuilder, deadline_seconds: float) -> None:
+    `expire` is called at the deadline.
+    """
+
+    def __init__(
+        self,
+        builder: BatchBuilder,
+        deadline_seconds: float,
+        expire: Callable[["MicroBatch"], None],
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.builder = builder
         self.bytes = 0
         # A record that is appended later would have too little of the deadline left.
         self._appends_until = time.monotonic() + deadline_seconds / _APPEND_DIVISOR
         self.confirmed: asyncio.Future[bool] = loop.create_future()
-        self._deadline = loop.call_later(deadline_seconds, self.complete, False)
+        self._deadline = loop.call_later(deadline_seconds, expire, self)
 
     def append(self, key: bytes, value: bytes, headers: Headers) -> int | None:
         """Add a record and return its size in bytes; None if the batch is full or too old."""
@@ -118,7 +127,7 @@ class Accumulator:
         self.transport = transport
         self.waiting_bytes = 0
         self.linger = Linger()
-        self._deadline_seconds = deadline_seconds
+        self.deadline_seconds = deadline_seconds
         self._max_waiting_bytes = max_waiting_bytes
         self._queues: list[_PartitionQueue] = []
 
@@ -146,15 +155,15 @@ class Accumulator:
         partition = (murmur2(key) & 0x7FFFFFFF) % len(self._queues)
         return self._queues[partition].add(key, value, headers)
 
-    def new_batch(self) -> MicroBatch:
+    def new_batch(self, expire: Callable[[MicroBatch], None]) -> MicroBatch:
         """Return an empty micro-batch, whose deadline starts now."""
-        return MicroBatch(self.transport.create_batch(), self._deadline_seconds)
+        return MicroBatch(self.transport.create_batch(), self.deadline_seconds, expire)
 
     async def drain(self) -> None:
         """Wait until all queues are empty, but no longer than the deadline."""
         running = [queue.task for queue in self._queues if queue.task is not None]
         if running:
-            await asyncio.wait(running, timeout=self._deadline_seconds)
+            await asyncio.wait(running, timeout=self.deadline_seconds)
 
 
 class _PartitionQueue:
@@ -169,7 +178,7 @@ class _PartitionQueue:
     def add(self, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[bool]:
         size = self._waiting[-1].append(key, value, headers) if self._waiting else None
         if size is None:
-            self._waiting.append(self._accumulator.new_batch())
+            self._waiting.append(self._accumulator.new_batch(self._expire))
             size = self._waiting[-1].append(key, value, headers)
             if size is None:
                 raise ValueError("the record does not fit into an empty batch")
@@ -183,11 +192,21 @@ class _PartitionQueue:
         while self._waiting:
             await self._accumulator.linger.wait()
             await self._accumulator.transport.ready()
-            batch = self._waiting.popleft()
-            if not batch.confirmed.done():
+            if self._waiting:  # they may have expired
+                batch = self._waiting.popleft()
                 await self._send(batch)
-            self._accumulator.waiting_bytes -= batch.bytes
+                self._accumulator.waiting_bytes -= batch.bytes
         self.task = None
+
+    def _expire(self, batch: MicroBatch) -> None:
+        """Fail a batch at its deadline, and drop it if it was not sent yet.
+
+        During an outage it would take up capacity until Kafka is back.
+        """
+        batch.complete(False)
+        if batch in self._waiting:
+            self._waiting.remove(batch)
+            self._accumulator.waiting_bytes -= batch.bytes
 
     async def _send(self, batch: MicroBatch) -> None:
         """Send a batch; retry transient failures until its deadline."""

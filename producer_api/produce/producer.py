@@ -26,7 +26,8 @@ _PROBLEM_POLL_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.3
 #: After this, the broker addresses may be outdated: reconnect with those of the settings.
 _STALE_SECONDS = 30.0
-#: As well as errors whose `retriable` is true.
+#: As well as errors whose `retriable` is true, and KafkaError itself: the producer failed, and is
+#: being replaced.
 _ALSO_RETRIABLE = (KafkaTimeoutError, ProducerClosed)
 
 #: How long a rejection is reported after the last batch that was rejected.
@@ -49,6 +50,8 @@ class ReconnectingProducer:
 
     def __init__(self, kafka: KafkaSettings, topic: str, deadline_seconds: float) -> None:
         self._problem: str | None = f"Kafka at {kafka.bootstrap_servers} is not reached yet"
+        #: Whether the first attempt to connect is not over.
+        self.is_connecting = True
         self._refusal: KafkaProblem | None = None
         self._refused_at = 0.0
         self._kafka = kafka
@@ -60,6 +63,8 @@ class ReconnectingProducer:
         self._partitions = 0
         self._producer: Any = None
         self._is_connected = asyncio.Event()
+        #: The batches that the producer has, until Kafka confirms or rejects them.
+        self._unconfirmed: set[asyncio.Future[Any]] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -101,17 +106,22 @@ class ReconnectingProducer:
     async def send_batch(self, batch: BatchBuilder, topic: str, partition: int) -> None:
         """Return when all in-sync replicas have the batch.
 
-        aiokafka retries for one timeout, then this raises `RetriableError`. Permanent errors are
-        raised as they are.
+        aiokafka retries for one timeout, then this raises `RetriableError`, as it does if the
+        producer is replaced. Permanent errors are raised as they are.
         """
         try:
-            await (await self._producer.send_batch(batch, topic, partition=partition))
+            confirmed = await self._producer.send_batch(batch, topic, partition=partition)
+            self._unconfirmed.add(confirmed)
+            try:
+                await confirmed
+            finally:
+                self._unconfirmed.discard(confirmed)
             self._refusal = None
         except KafkaError as error:
             if refusal := explain_error(error, self._servers, topic):
                 self._refuse(refusal)
                 raise
-            if error.retriable or isinstance(error, _ALSO_RETRIABLE):
+            if error.retriable or isinstance(error, _ALSO_RETRIABLE) or type(error) is KafkaError:
                 raise RetriableError(type(error).__name__) from error
             raise
 
@@ -131,6 +141,9 @@ class ReconnectingProducer:
             except RegistryError as error:
                 self._set_problem(str(error))
             except CLIENT_ERRORS as error:
+                self._set_problem(self._unreachable(type(error).__name__))
+            except Exception as error:  # noqa: BLE001 - without another attempt, all events get 500
+                _log.exception("The Kafka producer failed unexpectedly; it is being recreated")
                 self._set_problem(self._unreachable(type(error).__name__))
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -152,6 +165,10 @@ class ReconnectingProducer:
             with suppress(*CLIENT_ERRORS):
                 async with asyncio.timeout(2 * self._timeout_seconds):
                     await producer.stop()
+            # A producer that hangs never completes them, and their partitions would wait for ever.
+            for confirmed in self._unconfirmed:
+                if not confirmed.done():
+                    confirmed.set_exception(ProducerClosed())
 
     def _new_producer(self) -> Any:
         # Not idempotent: the router drops duplicates by event id.
@@ -228,3 +245,4 @@ class ReconnectingProducer:
             else:
                 _log.warning("%s. Until then, requests get 500", problem)
         self._problem = problem
+        self.is_connecting = False

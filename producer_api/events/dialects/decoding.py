@@ -22,7 +22,7 @@ MAX_BYTES = 6 * 1024 * 1024
 #: The limit of Mixpanel's import and of Amplitude's batches, which their clients may be set to.
 _MAX_EVENTS = 2_000
 _TOO_MANY_EVENTS = "A request has at most {limit:,} events, not {count:,}"
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 #: Levels of objects and arrays. More would exceed the recursion limits of what encodes them again.
 _MAX_DEPTH = 64
 #: Parameters of a form. The clients send less than a hundred.
@@ -45,7 +45,7 @@ _STANDARD_BASE64 = bytes.maketrans(b"-_ ", b"+/+")
 
 def unpacked(body: bytes) -> bytes:
     """Return the body, decompressed if it is gzip although no header says so."""
-    if body.startswith(_GZIP_MAGIC):
+    if body.startswith(GZIP_MAGIC):
         body = decompress(body, MAX_BYTES)
     return body.removeprefix(_BYTE_ORDER_MARK)
 

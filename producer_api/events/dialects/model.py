@@ -23,7 +23,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `status` is that of a native batch (202, 207, 400, 500), or that of the only rejection. Each of
     `results` is one of `POST /api/events`: `{"index", "status", "event_id"}` if accepted, else with
-    `error` and `code`. `events` are those that the results are of, with their session ids.
+    `error` and `code`. `events` are those that the results are of: only their ids.
     """
 
     status: int

@@ -50,6 +50,7 @@ class FakeKafka:
 
     def __init__(self, partitions: int = 4, max_batch_bytes: int = 512 * 1024) -> None:
         self.problem: str | None = None if partitions else "Kafka is not reached"
+        self.is_connecting = False
         self.stored: list[Stored] = []
         self.batches = 0
         self.fails = False

@@ -12,10 +12,12 @@ import uvicorn
 from prometheus_client import generate_latest
 from uvicorn.server import ServerState
 
-from producer_api.http import connections
+from producer_api.http import slow_connections
 from producer_api.http.app import Api
 from producer_api.http.fast_protocol import protocol_with_limits
+from producer_api.http.slow_connections import close_slow_connections, close_unfinished_connections
 from tests.component.producer_api.fake_kafka import FakeKafka
+from tests.fixtures.waiting import eventually_async
 
 EVENT = json.dumps({"type": "copy", "site_id": "shop", "session_id": "s"}).encode()
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
@@ -215,28 +217,70 @@ async def test_errors_before_the_application_have_cors_headers(
         _raw(b"/api/event", b"Bad header: 1\r\n", ORIGIN, BLANK),
         _raw(b"/api/event", b"Origin: a\x01b\r\nBad header: 1\r\n\r\n"),
         b"nonsense\r\n\r\n",
-        # The origin of the previous request does not count.
-        head(ORIGIN) + EVENT + b"nonsense\r\n\r\n",
     ],
 )
 async def test_errors_without_a_known_origin_have_no_cors_headers(
     client: Client, sent: bytes
 ) -> None:
-    """Nor have errors on other paths."""
+    """Nor have errors on other paths; the origin of the previous request does not count."""
+    await client.send(head(ORIGIN) + EVENT)
+    assert await client.status() == 202
+
     await client.send(sent)
     received = await client._reader.read()  # noqa: SLF001
 
     assert b" 400 " in received
-    (_, _, last) = received.rpartition(b"HTTP/1.1 ")
-    assert b"access-control" not in last
+    assert b"access-control" not in received
+
+
+@pytest.mark.parametrize("lines", [b"", b"Expect: 100-continue\r\n"])
+@pytest.mark.parametrize(
+    "later", [b"nonsense\r\n\r\n", head(b"X: " + b"x" * 100_000 + BLANK), head()[:20]]
+)
+async def test_an_error_never_replaces_the_response_to_an_earlier_request(
+    api: Api, fake: FakeKafka, monkeypatch: pytest.MonkeyPatch, lines: bytes, later: bytes
+) -> None:
+    """Its event is stored; the response is the last one of the connection."""
+    monkeypatch.setattr(slow_connections, "RECEIVE_SECONDS", 0.0)
+    fake.responds.clear()
+    state = ServerState()
+    async with connected(api, state) as client:
+        await client.send(head(lines) + EVENT + later)
+        await eventually_async(lambda: fake.batches, within_seconds=15, what="it is in flight")
+        close_slow_connections(state.connections)
+        fake.responds.set()
+        if lines:
+            assert b" 100 " in await client.head()
+
+        response = await client.response()
+        assert (response.split()[1], b"connection: close" in response) == (b"202", True)
+        assert await client.is_closed()
+    assert len(fake.stored) == 1
+
+
+async def test_an_incomplete_request_is_not_rejected_twice(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that was answered before its body was received gets no second response."""
+    monkeypatch.setattr(slow_connections, "RECEIVE_SECONDS", 0.0)
+    state = ServerState()
+    async with connected(api, state) as client:
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{")
+        assert await client.status() == 200
+        close_slow_connections(state.connections)
+
+        assert await client.is_closed()
 
 
 async def test_errors_of_incomplete_requests_have_cors_headers(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of slow requests, and of incomplete requests when the server stops."""
-    monkeypatch.setattr(connections, "RECEIVE_SECONDS", 0.0)
-    closers = (connections.close_slow_connections, connections.close_unfinished_connections)
+    monkeypatch.setattr(slow_connections, "RECEIVE_SECONDS", 0.0)
+    closers = (
+        close_slow_connections,
+        close_unfinished_connections,
+    )
     for close, status in zip(closers, (b"408", b"503"), strict=True):
         state = ServerState()
         async with connected(api, state) as client:
@@ -278,11 +322,11 @@ async def test_responses_before_the_application_are_counted(
     async with connected(api, limit=0) as client:
         await client.send(_raw(b"/api/events", BLANK))
         await client.response()
-    monkeypatch.setattr(connections, "RECEIVE_SECONDS", 0.0)
+    monkeypatch.setattr(slow_connections, "RECEIVE_SECONDS", 0.0)
     state = ServerState()
     async with connected(api, state) as client:
         await client.send(head() + EVENT[:5])
-        connections.close_slow_connections(state.connections)
+        close_slow_connections(state.connections)
         await client.response()
 
     text = generate_latest(api.metrics.registry).decode()

@@ -12,7 +12,7 @@ from producer_api.events.draft import EncodedEvent, EventContext
 from producer_api.events.fast_parse import read_fast
 from producer_api.http import intake
 from producer_api.http.app import Api
-from producer_api.http.connections import close_slow_connections
+from producer_api.http.slow_connections import close_slow_connections
 from schemas.root_path import RootPath
 from schemas.trusted_proxies import TrustedProxies
 from tests.component.producer_api.conftest import SHORT_DEADLINE_SECONDS, client_of, new_api

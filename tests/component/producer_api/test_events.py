@@ -1,10 +1,14 @@
 import gc
 import json
+import math
+import threading
 from typing import Any
 
 import httpx
 import pytest
 
+from producer_api.events.batch import split
+from producer_api.http import event_endpoints
 from producer_api.http.app import Api
 from schemas import codec
 from schemas.records import RawEvent
@@ -189,3 +193,24 @@ async def test_the_rejected_events_of_a_batch_are_in_no_reference_cycle(api: Api
     await api.intake.send_batch(bodies * 50, client)
 
     assert gc.collect() < len(bodies)
+
+
+@pytest.mark.parametrize("is_valid", [True, False])
+async def test_a_batch_with_invalid_json_does_not_block_the_event_loop(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, is_valid: bool
+) -> None:
+    """It is split in a thread, because that may take 100 ms."""
+    threads: list[int] = []
+
+    def record(body: bytes, content_type: bytes) -> list[bytes]:
+        threads.append(threading.get_ident())
+        return split(body, content_type)
+
+    monkeypatch.setattr(event_endpoints, "split", record)
+    body = json.dumps([GOOD, {**GOOD, "duration": 1 if is_valid else math.nan}])
+
+    response = await client.post("/api/events", content=body)
+
+    assert response.status_code == (202 if is_valid else 207)
+    assert len(threads) == (0 if is_valid else 1)
+    assert threading.get_ident() not in threads

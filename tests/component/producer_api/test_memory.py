@@ -12,7 +12,7 @@ from producer_api.events.client import Client
 from producer_api.events.derive.salts import DAY_US, day_name
 from producer_api.http.app import Api
 from producer_api.http.create_app import create_app
-from producer_api.http.intake import Sent
+from producer_api.http.pending import Sent
 from schemas import codec
 from schemas.settings import ApiSettings, Settings
 from tests.component.producer_api.conftest import NOW

@@ -2,10 +2,13 @@
 
 import asyncio
 from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from producer_api.produce import producer as kafka
+from producer_api.produce.accumulator import RetriableError
 from producer_api.produce.producer import ReconnectingProducer
 from schemas.kafka_settings import KafkaSettings
 from tests.component.producer_api.fake_kafka import FakeBatch
@@ -43,6 +46,10 @@ class _Stuck:
     def create_batch() -> FakeBatch:
         """Return an empty batch."""
         return FakeBatch(1_000)
+
+    async def send_batch(self, *_: object, **__: object) -> "asyncio.Future[None]":
+        """Return a future that is never done."""
+        return asyncio.get_running_loop().create_future()
 
     async def stop(self) -> None:
         """Raise the error of a client on uvloop whose task has ended."""
@@ -86,5 +93,59 @@ async def test_a_request_can_create_a_batch_as_soon_as_the_intake_opens(
     producer.start(lambda _: batches.append(producer.create_batch()))
     try:
         await eventually_async(lambda: batches, within_seconds=10, what="a batch is created")
+    finally:
+        await producer.stop()
+
+
+async def test_a_batch_of_a_stuck_client_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise its partition would wait for ever."""
+    monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: _Stuck())
+    monkeypatch.setattr(kafka, "_STALE_SECONDS", 0.01)
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
+    )
+    producer.start(lambda _: None)
+    try:
+        await producer.ready()
+        with pytest.raises(RetriableError):
+            await asyncio.wait_for(producer.send_batch(FakeBatch(1_000), "events-raw", 0), 10)
+    finally:
+        await producer.stop()
+
+
+async def test_batches_of_a_producer_that_failed_are_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Aiokafka fails them with this error; the next producer can send them."""
+    failed = _Stuck()
+    failed.send_batch = AsyncMock(side_effect=KafkaError("Unexpected error"))  # type: ignore[method-assign]
+    monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: failed)
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
+    )
+    producer.start(lambda _: None)
+    try:
+        await producer.ready()
+        with pytest.raises(RetriableError):
+            await producer.send_batch(FakeBatch(1_000), "events-raw", 0)
+    finally:
+        await producer.stop()
+
+
+async def test_an_unexpected_error_does_not_end_the_attempts_to_connect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without another attempt, all events would fail until the restart."""
+    broken = _Stuck()
+    broken.start = AsyncMock(side_effect=AssertionError)  # type: ignore[method-assign]
+    producers = [_Stuck(), broken]
+    monkeypatch.setattr(kafka, "make_producer", lambda *_, **__: producers.pop())
+    producer = ReconnectingProducer(
+        KafkaSettings(bootstrap_servers="127.0.0.1:1"), "events-raw", deadline_seconds=4
+    )
+    producer.start(lambda _: None)
+    try:
+        await asyncio.wait_for(producer.ready(), 10)
+        assert not producers
     finally:
         await producer.stop()

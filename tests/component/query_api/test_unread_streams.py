@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from producer_api.http import connections, http_writer
-from producer_api.http.connections import close_slow_connections
+from producer_api.http import connections, http_writer, slow_connections
 from producer_api.http.fast_protocol import protocol_with_limits
+from producer_api.http.slow_connections import close_slow_connections
 from query_api import sse
 from query_api.live_feed import LiveFeed
 from tests.component.query_api.conftest import Role
@@ -52,7 +52,7 @@ def always_send(monkeypatch: pytest.MonkeyPatch, message: bytes) -> Counter[str]
 def shorten_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reduce the send timeouts to less than a second."""
     monkeypatch.setattr(sse, "SEND_TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(connections, "READ_SECONDS", 0.8)
+    monkeypatch.setattr(slow_connections, "READ_SECONDS", 0.8)
 
 
 @asynccontextmanager

@@ -3,7 +3,8 @@ from msgspec.structs import fields
 from producer_api.events.derive.steps import DERIVED
 from producer_api.events.fields import FIELDS
 from producer_api.events.parse import REQUIRED
-from producer_api.http.openapi import document, event_schema
+from producer_api.http.event_schema import event_schema
+from producer_api.http.openapi import document
 from schemas import http_docs
 from schemas.event_types import EVENT_TYPES
 from schemas.records import RawEvent

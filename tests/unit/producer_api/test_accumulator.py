@@ -115,6 +115,35 @@ async def test_records_fail_at_the_deadline_and_the_queue_continues() -> None:
     assert [record.value for record in fake.stored] == [b"first", b"third"]
 
 
+class Unreachable(FakeKafka):
+    """A Kafka whose connection is lost until `is_connected` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_connected = asyncio.Event()
+
+    async def ready(self) -> None:
+        """Wait for the connection."""
+        await self.is_connected.wait()
+
+
+async def test_records_that_expire_while_kafka_is_unreachable_take_up_no_capacity() -> None:
+    """Later ones are accepted, and sent when it is back."""
+    fake = Unreachable()
+    accumulator = open_accumulator(fake, deadline_seconds=0.1)
+
+    for _ in range(3):
+        assert not await accumulator.add(b"k", bytes(8_000), [])
+        accumulator.check_capacity(10_240)
+    later = accumulator.add(b"k", b"later", [])
+    fake.is_connected.set()
+
+    assert await later
+    await accumulator.drain()
+    assert [record.value for record in fake.stored] == [b"later"]
+    assert accumulator.waiting_bytes == 0
+
+
 async def test_a_failed_batch_does_not_fail_the_next() -> None:
     """The queue continues after a permanent error."""
     fake = FakeKafka()

@@ -1,14 +1,16 @@
 import gzip
+import sys
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import pytest
 
 from producer_api.events.decompression import DECOMPRESSORS, decompress, zstd
-from producer_api.events.rejection import Rejected
+from producer_api.events.rejection import Rejected, RejectedEarly
 from producer_api.http.body import Disconnected, Receive, read_body
+from producer_api.http.body_bytes import SMALL_BYTES, BodyBytes, BodyReservation
 from schemas.reject_reasons import RejectReason
 
 
@@ -29,15 +31,26 @@ def receiver(*chunks: bytes, disconnects: bool = False) -> Receive:
     return receive
 
 
+async def read(
+    receive: Receive,
+    headers: dict[bytes, bytes],
+    limit: int,
+    encodings: Container[bytes] = (b"gzip", b"x-gzip"),
+) -> bytes:
+    """Read a body without a limit on all bodies."""
+    reservation = BodyReservation(BodyBytes(sys.maxsize))
+    return await read_body(receive, headers, limit, reservation, encodings)
+
+
 async def test_chunks_are_concatenated() -> None:
     """The order is kept."""
-    assert await read_body(receiver(b"ab", b"", b"c"), {}, 3) == b"abc"
+    assert await read(receiver(b"ab", b"", b"c"), {}, 3) == b"abc"
 
 
 async def test_a_body_over_the_limit_is_rejected_before_its_end() -> None:
     """The rest is not read."""
     with pytest.raises(Rejected) as caught:
-        await read_body(receiver(b"ab", b"cd", b"never read"), {}, 3)
+        await read(receiver(b"ab", b"cd", b"never read"), {}, 3)
 
     assert caught.value.reason is RejectReason.BODY_TOO_LARGE
 
@@ -49,7 +62,7 @@ async def test_a_content_length_over_the_limit_is_rejected_unread() -> None:
         raise AssertionError
 
     with pytest.raises(Rejected) as caught:
-        await read_body(receive, {b"content-length": b"4"}, 3)
+        await read(receive, {b"content-length": b"4"}, 3)
 
     assert caught.value.reason is RejectReason.BODY_TOO_LARGE
 
@@ -57,7 +70,7 @@ async def test_a_content_length_over_the_limit_is_rejected_unread() -> None:
 async def test_a_client_that_disconnects_raises() -> None:
     """An incomplete body is not returned."""
     with pytest.raises(Disconnected):
-        await read_body(receiver(b"ab", disconnects=True), {}, 3)
+        await read(receiver(b"ab", disconnects=True), {}, 3)
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"GZIP", b" x-gzip "])
@@ -65,16 +78,62 @@ async def test_gzip_has_an_alias_and_any_case(encoding: bytes) -> None:
     """`x-gzip` is the alias of RFC 9110."""
     data = gzip.compress(b"abc")
 
-    assert await read_body(receiver(data), {b"content-encoding": encoding}, 100) == b"abc"
+    assert await read(receiver(data), {b"content-encoding": encoding}, 100) == b"abc"
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"deflate", b"gzip, gzip", b"\xff"])
 async def test_other_encodings_are_rejected(encoding: bytes) -> None:
     """The reason is `unsupported_encoding`."""
     with pytest.raises(Rejected) as caught:
-        await read_body(receiver(b""), {b"content-encoding": encoding}, 100)
+        await read(receiver(b""), {b"content-encoding": encoding}, 100)
 
     assert caught.value.reason is RejectReason.UNSUPPORTED_ENCODING
+
+
+#: A large body, and how it may arrive.
+_LARGE = bytes(SMALL_BYTES + 1)
+_ARRIVALS = {
+    "complete": (receiver(_LARGE), {}),
+    "incomplete": (receiver(_LARGE, b"never read"), {}),
+    "compressed": (receiver(gzip.compress(_LARGE, mtime=0)), {b"content-encoding": b"gzip"}),
+}
+
+
+@pytest.mark.parametrize("arrival", _ARRIVALS)
+async def test_bodies_over_the_limit_of_all_are_rejected(arrival: str) -> None:
+    """The connection is closed only if the body was not read to its end."""
+    (receive, headers) = _ARRIVALS[arrival]
+    reservation = BodyReservation(BodyBytes(SMALL_BYTES))
+    with pytest.raises(Rejected) as caught:
+        await read_body(receive, headers, 2 * SMALL_BYTES, reservation)
+
+    assert caught.value.reason is RejectReason.OVERLOADED
+    assert isinstance(caught.value, RejectedEarly) is (arrival == "incomplete")
+
+
+async def test_small_bodies_do_not_count() -> None:
+    """They are accepted when there is no capacity for others."""
+    body_bytes = BodyBytes(0)
+    with BodyReservation(body_bytes) as reservation:
+        half = bytes(SMALL_BYTES // 2)
+        assert await read_body(receiver(half, half), {}, SMALL_BYTES, reservation) == half * 2
+
+        assert body_bytes.used == 0
+
+
+def test_incomplete_bodies_leave_a_quarter_to_complete_ones() -> None:
+    """A reservation is released at its end, and may always become smaller."""
+    body_bytes = BodyBytes(400_000)
+    with BodyReservation(body_bytes) as slow, BodyReservation(body_bytes) as other:
+        assert slow.resize(300_000, is_incomplete=True)
+        assert not slow.resize(300_001, is_incomplete=True)
+        assert not other.resize(20_000, is_incomplete=True)
+        assert other.resize(100_000)
+        assert not slow.resize(300_001)
+        assert slow.resize(200_000, is_incomplete=True)
+        assert body_bytes.used == 300_000
+
+    assert body_bytes.used == 0
 
 
 _GZIPPED = gzip.compress(b"abc", mtime=0)  # the name of the test must not contain the time
@@ -100,7 +159,7 @@ async def test_encodings_are_decompressed(
     data = compress(b"abc")
     headers = {b"content-encoding": encoding}
 
-    assert await read_body(receiver(data), headers, 100, DECOMPRESSORS) == b"abc"
+    assert await read(receiver(data), headers, 100, DECOMPRESSORS) == b"abc"
     for invalid, limit, reason in (
         (data, 2, RejectReason.BODY_TOO_LARGE),
         (data[:-1], 3, RejectReason.BAD_GZIP),

@@ -3,9 +3,9 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from producer_api.http import connections
-from producer_api.http.connections import close_slow_connections
+from producer_api.http import slow_connections
 from producer_api.http.fast_protocol import protocol_with_limits
+from producer_api.http.slow_connections import close_slow_connections
 
 
 class Transport:
@@ -38,7 +38,7 @@ async def test_a_client_that_stops_reading_is_aborted_unless_it_resumes(
     assert not stuck.transport.is_aborted
 
     resumed.resume_writing()
-    monkeypatch.setattr(connections, "READ_SECONDS", 0.0)
+    monkeypatch.setattr(slow_connections, "READ_SECONDS", 0.0)
     close_slow_connections([stuck, resumed])
 
     assert stuck.transport.is_aborted
