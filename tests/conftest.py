@@ -53,7 +53,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Order the tests for the processes of pytest-xdist; one process keeps the order."""
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
     if processes > 1:
-        order = distribution.order([item.nodeid for item in items], processes)
+        on_broker = {
+            position
+            for position, item in enumerate(items)
+            if "kafka" in getattr(item, "fixturenames", ())
+        }
+        order = distribution.order([item.nodeid for item in items], processes, on_broker)
         items[:] = [items[position] for position in order]
 
 

@@ -15,12 +15,12 @@ from schemas.settings import DatabaseSettings
 from schemas.stages import SINK_STAGES, STREAM_STAGES
 from schemas.topics import Topic
 from sinks.agents import sink_agents
-from sinks.sql.migrate import upgrade
 from streams import agents, app
 from streams.agents import aggregate_durations, raise_alerts, route_events, sessionize
 from streams.domain.alerts.subscriptions import Subscriptions
 from streams.engine.agent import Agent
 from streams.engine.worker import Worker
+from tests.fixtures.migrated import create_migrated
 from tests.unit.streams.samples import RULES
 
 #: Modules of `streams/agents` without an agent, or whose agent writes no dead letters.
@@ -89,8 +89,7 @@ def test_a_dead_letter_of_every_sink_can_be_replayed() -> None:
 
 async def test_the_status_counts_the_rows_of_every_sink(tmp_path: Path) -> None:
     """By table name."""
-    url = f"sqlite:///{tmp_path}/headrace.db"
-    upgrade(url)
+    url = create_migrated(f"sqlite:///{tmp_path}/headrace.db")
     status = await read_status(DatabaseSettings(url=url))
 
     tables = {str(sink.table.__tablename__) for sink in sink_agents.SINKS.values()}

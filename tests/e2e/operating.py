@@ -1,8 +1,6 @@
 """Operator commands on a stack, and valid events to check that it works."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 from headrace.ops.dead_letters.dead_letter import DeadLetter
@@ -24,11 +22,8 @@ async def letters(stack: Stack) -> list[DeadLetter]:
 
 def status(stack: Stack) -> tuple[int, Any]:
     """Return the exit code and the JSON of `headrace status --json`."""
-    argv = ["status", "--json", "--data-dir", str(stack.data_dir)]
-    completed = subprocess.run(
-        [sys.executable, "-m", "headrace", *argv], capture_output=True, check=False
-    )
-    return completed.returncode, json.loads(completed.stdout)
+    done = stack.invoke("status", "--json")
+    return done.exit_code, json.loads(done.stdout)
 
 
 def lag(stack: Stack) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from sqlalchemy import Connection, CursorResult, Executable
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
 from headrace.local.broker.ports import free_port
@@ -152,16 +152,20 @@ class Stack:
                 continue
         return found
 
-    def headrace(self, *command: str) -> str:
-        """Run a command on its data directory to success; return the standard output.
+    def invoke(self, *command: str) -> Result:
+        """Run a command on its data directory.
 
-        In this process, because a new one imports for a second. Tests of error messages, which
-        `main` prints, start a process.
+        In this process, because a new one imports for a second. `main` prints error messages; here
+        they are those of the exception.
         """
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.settings.items():
                 patch.setenv(name, value)
-            done = CliRunner().invoke(app, [*command, "--data-dir", str(self.data_dir)])
+            return CliRunner().invoke(app, [*command, "--data-dir", str(self.data_dir)])
+
+    def headrace(self, *command: str) -> str:
+        """Run a command on its data directory to success; return the standard output."""
+        done = self.invoke(*command)
         assert done.exit_code == 0, (done.output, done.exception)
         return done.stdout
 

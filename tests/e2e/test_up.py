@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from headrace.local.broker.ports import free_port
-from sinks.sql.migrate import upgrade
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
+from tests.fixtures.migrated import create_migrated
 from tests.fixtures.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
@@ -67,7 +67,7 @@ def test_a_role_that_fails_at_the_start_is_reported_with_its_error(tmp_path: Pat
 
 def _database_of_another_cluster(path: Path) -> None:
     """Create a database of another Kafka cluster, which only `sinks` detects."""
-    upgrade(f"sqlite:///{path}")
+    create_migrated(f"sqlite:///{path}")
     with sqlite3.connect(path) as connection:
         columns = "app, topic, partition, next_offset, cluster_id, updated_at"
         values = "'headrace-sinks', 'events-raw', ?, 7, 'another', '2026-01-31T12:00:00.000000Z'"

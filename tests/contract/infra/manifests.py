@@ -44,6 +44,7 @@ def schema_errors(definition: Any, content: Any) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in found]
 
 
+@cache
 def render(*values: str) -> list[Manifest]:
     """Return the manifests of the chart with these `--set` values, hooks included."""
     rendered = run_helm("template", "release", str(CHART), *(f"--set={value}" for value in values))

@@ -258,7 +258,7 @@ def _matches(rule: dict[str, Any], path: str) -> bool:
     return bool(path == prefix or path.startswith(f"{prefix}/"))
 
 
-def test_the_settings_of_a_role_are_its_own(manifests: list[Manifest]) -> None:
+def test_the_settings_of_a_role_are_its_own() -> None:
     """They take precedence over those of all roles, and these over derived ones."""
     rendered = pods(
         render(

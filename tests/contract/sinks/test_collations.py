@@ -18,6 +18,7 @@ from sinks.sql.migrate import check, upgrade
 from sinks.sql.tables import EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
 from tests.contract.sinks.samples import TOPIC, duration_at, event_at, expect_no_rejection, visit_at
+from tests.fixtures.migrated import create_migrated
 
 NAMES = sorted(
     {"a-b", "aB", "A_b", "a.b", "ab", "Ab", "a", "A", "_", "-", "0", ".", "Z", "z", "a0", "A0"}
@@ -35,13 +36,15 @@ async def aged_url(english_url: str) -> str:
     return english_url
 
 
-@pytest.fixture(params=["sqlite", "postgres_url", "english_url", "aged_url"])
+@pytest.fixture(params=["sqlite", "migrated_postgres_url", "english_url", "aged_url"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a migrated database."""
-    is_sqlite = request.param == "sqlite"
-    found = f"sqlite:///{tmp_path}/x.db" if is_sqlite else request.getfixturevalue(request.param)
-    upgrade(found)
-    return str(found)
+    if request.param == "sqlite":
+        return create_migrated(f"sqlite:///{tmp_path}/x.db")
+    found: str = request.getfixturevalue(request.param)
+    if not request.param.startswith("migrated"):
+        upgrade(found)
+    return found
 
 
 async def test_the_database_has_another_collation(english_url: str) -> None:

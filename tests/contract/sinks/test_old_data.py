@@ -13,6 +13,7 @@ from sinks.sql.tables import AlertRow, EventRow, PageDurationRow, SessionRow
 from tests.contract.sinks import samples
 from tests.contract.sinks.audited import Log, Pipeline
 from tests.contract.sinks.test_audit import run_audit, to_sentences
+from tests.fixtures.migrated import create_migrated
 from tests.unit.streams.samples import event, source
 
 #: Amounts; the last three have more digits than a double.
@@ -26,8 +27,7 @@ _LATER_COLUMNS = ("kafka_epoch", *DERIVED)
 
 async def _fill_first_version(url: str, log: Log, tmp_path: Path) -> None:
     """Create a database of the second revision with the results of a log."""
-    newest = f"sqlite:///{tmp_path}/newest.db"
-    await asyncio.to_thread(upgrade, newest)
+    newest = create_migrated(f"sqlite:///{tmp_path}/newest.db")
     await Pipeline(newest).process(log)
     await samples.migrate_to(url, "0002")
     for model in (EventRow, SessionRow, PageDurationRow, AlertRow):

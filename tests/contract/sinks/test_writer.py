@@ -13,7 +13,6 @@ from sinks.sql.errors import (
     NotAssigned,
     SchemaMissing,
 )
-from sinks.sql.migrate import upgrade
 from sinks.sql.offsets import check_log_end
 from sinks.sql.tables import AlertRow, ConsumerOffsetRow, EventRow, PageDurationRow, SessionRow
 from sinks.sql.writer import Writer
@@ -206,18 +205,19 @@ async def test_a_database_that_is_not_migrated_is_rejected(empty_url: str) -> No
         await samples.open_for_test(empty_url)
 
 
-async def test_a_missing_privilege_is_reported_with_the_grant(postgres_url: str) -> None:
+async def test_a_missing_privilege_is_reported_with_the_grant(
+    migrated_postgres_url: str,
+) -> None:
     """Row types are temporary types of the session."""
-    upgrade(postgres_url)
     name = f"poor_{uuid4().hex}"
     await samples.execute(
-        postgres_url,
-        f"REVOKE TEMPORARY ON DATABASE {make_url(postgres_url).database} FROM PUBLIC",
+        migrated_postgres_url,
+        f"REVOKE TEMPORARY ON DATABASE {make_url(migrated_postgres_url).database} FROM PUBLIC",
         f"CREATE ROLE {name} LOGIN PASSWORD 'poor'",
     )
-    poor = make_url(postgres_url).set(username=name, password="poor")  # noqa: S106 - of the test
+    poor = make_url(migrated_postgres_url).set(username=name, password="poor")  # noqa: S106 - of the test
     try:
         with pytest.raises(InsufficientPrivilege, match="GRANT TEMPORARY ON DATABASE"):
             await samples.open_for_test(poor.render_as_string(hide_password=False))
     finally:
-        await samples.execute(postgres_url, f"DROP ROLE {name}")
+        await samples.execute(migrated_postgres_url, f"DROP ROLE {name}")

@@ -20,10 +20,6 @@ payment;imp;s1;v1;1709287260000;/b;;12,50
 """
 
 
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "headrace", "replay", *arguments]
-
-
 def _is_clamped(stack: Stack, site_id: str) -> bool:
     event = {"type": "copy", "site_id": site_id, "session_id": "other", "timestamp": _OLD}
     (_, content) = stack.post([event], "/api/events")
@@ -35,9 +31,7 @@ def test_an_import_keeps_its_times_and_counts_once(stack: Stack, tmp_path: Path)
     """It needs no restart and raises no alert; afterwards timestamps are clamped again."""
     (tmp_path / "x.csv").write_text(_CSV, "utf-16")
     for _ in range(2):
-        argv = _command(str(tmp_path / "x.csv"), "--data-dir", str(stack.data_dir), "--json")
-        replayed = subprocess.run(argv, check=True, capture_output=True, text=True)
-        summary = json.loads(replayed.stdout)
+        summary = json.loads(stack.headrace("replay", str(tmp_path / "x.csv"), "--json"))
         assert (summary["accepted"], summary["clamped"]) == (3, 0)
 
     assert stack.post({"type": "copy", "site_id": "now", "session_id": "s"})[0] == 202
@@ -78,7 +72,8 @@ def test_an_interrupted_import_closes_its_window(stack: Stack, tmp_path: Path) -
     event = {"type": "copy", "site_id": "interrupted", "session_id": "s", "timestamp": _OLD}
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join([json.dumps(event)] * 5_000))
-    argv = _command(str(path), "--data-dir", str(stack.data_dir), "--rate", "50")
+    options = ("--data-dir", str(stack.data_dir), "--rate", "50")
+    argv = [sys.executable, "-m", "headrace", "replay", str(path), *options]
     replay = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         eventually(

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from headrace.admin.database import upgrade_database
 from headrace.admin.topics import create_topics
 from headrace.local.broker.local_kafka import LocalKafka
 from headrace.local.broker.ports import free_port
 from schemas.kafka_settings import KafkaSettings
-from schemas.settings import DatabaseSettings
+from tests.fixtures.migrated import create_migrated
 from tests.fixtures.waiting import eventually
 
 PARTITIONS = 4
@@ -131,9 +130,7 @@ def own_kafka(folder: Path) -> Iterator[LocalKafka]:
 
 def own_database(folder: Path) -> str:
     """Return the URL of a new SQLite database."""
-    url = f"sqlite:///{folder / 'headrace.db'}"
-    upgrade_database(DatabaseSettings(url=url))
-    return url
+    return create_migrated(f"sqlite:///{folder / 'headrace.db'}")
 
 
 @contextmanager

@@ -26,10 +26,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_archive_is_created_once_and_used(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The creation is logged to standard error."""
+    """The creation is logged to standard error. `test_local_kafka.py` uses that of `make setup`."""
     archive.prepare()
     [created] = folder.glob("classes-*")
     assert "only once" in capfd.readouterr().err

@@ -10,10 +10,14 @@ import pytest
 from producer_api.http.listen import listen
 
 
-@pytest.mark.parametrize("command", ["api", "query", "up"])
-@pytest.mark.parametrize("host", ["nonsense.invalid", "127.0.0.1:8080", ""])
+@pytest.mark.parametrize(
+    ("command", "host"), [("api", "nonsense.invalid"), ("query", "127.0.0.1:8080"), ("up", "")]
+)
 def test_an_invalid_host_is_reported(command: str, host: str, tmp_path: Path) -> None:
-    """Without a traceback, before any process is started; with the setting or the option."""
+    """Without a traceback, before any process is started; with the setting or the option.
+
+    `tests/unit/producer_api/test_listen.py` has the other hosts.
+    """
     result = _run(command, tmp_path, HEADRACE_API__HOST=host)
 
     choice = "--host and --port" if command == "up" else "HEADRACE_API__HOST and HEADRACE_API__PORT"

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 import pytest
 
 from headrace.errors import UserError
+from headrace.local.broker import archive, class_archive
 from headrace.local.broker.address import find_address
+from headrace.local.broker.java import find_java
 from headrace.local.broker.local_kafka import LocalKafka
 from headrace.local.broker.ports import LOOPBACK, free_port
 from headrace.local.process import is_alive, read_pid
@@ -52,21 +53,21 @@ def shared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 @pytest.fixture(scope="module")
 def running(shared_directory: Path) -> Iterator[LocalKafka]:
     """Yield this broker."""
+    archive.prepare()
     with LocalKafka(shared_directory) as broker:
         yield broker
 
 
-async def test_a_record_is_written_and_read(kafka: str) -> None:
-    """By an ordinary client, in the broker that all tests share."""
-    topic = f"infra-{uuid4().hex}"
-    await write(kafka, topic, b"a record")
+async def test_a_record_is_written_and_read(running: LocalKafka) -> None:
+    """By an ordinary client."""
+    await write(running.bootstrap, "records", b"a record")
 
-    assert await read(kafka, topic) == b"a record"
+    assert await read(running.bootstrap, "records") == b"a record"
 
 
 @pytest.mark.fault
 async def test_a_killed_broker_restarts_with_its_records(directory: Path) -> None:
-    """At the same address, and later at a given port."""
+    """At the same address."""
     broker = LocalKafka(directory)
     with broker:
         await write(broker.bootstrap, "kept", b"before the kill")
@@ -81,9 +82,6 @@ async def test_a_killed_broker_restarts_with_its_records(directory: Path) -> Non
         assert await read(address, "kept") == b"before the kill"
 
     assert not list((directory / "run").glob("kafka.[ap]*"))
-    with LocalKafka(directory, port=free_port()) as elsewhere:
-        assert elsewhere.bootstrap != address
-        assert await read(elsewhere.bootstrap, "kept") == b"before the kill"
 
 
 def _start_parent(directory: Path) -> tuple[subprocess.Popen[str], str]:
@@ -97,7 +95,7 @@ def _start_parent(directory: Path) -> tuple[subprocess.Popen[str], str]:
 
 @pytest.mark.fault
 async def test_the_broker_dies_with_a_killed_parent_and_loses_nothing(directory: Path) -> None:
-    """The next start waits for the exit of the old JVM."""
+    """The next start, here at a given port, waits for the exit of the old JVM."""
     parent, address = _start_parent(directory)
     pid = read_pid(directory / "run" / "kafka.pid")
     assert pid is not None
@@ -106,8 +104,9 @@ async def test_the_broker_dies_with_a_killed_parent_and_loses_nothing(directory:
     parent.kill()
     parent.wait()
 
-    with LocalKafka(directory) as broker:
+    with LocalKafka(directory, port=free_port()) as broker:
         assert not is_alive(pid)
+        assert broker.bootstrap != address
         assert await read(broker.bootstrap, "kept") == b"before the kill"
 
 
@@ -118,6 +117,16 @@ def test_it_is_small_and_listens_on_loopback_only(running: LocalKafka) -> None:
 
     assert {str(c.laddr[0]).removeprefix("::ffff:") for c in listening} == {LOOPBACK}
     assert jvm.memory_info().rss < 400 * 2**20
+
+
+def test_it_loads_its_classes_from_the_archive(running: LocalKafka) -> None:
+    """That of `make setup`."""
+    jvm = psutil.Process(running.process.pid)
+    created = class_archive.archive_of(find_java())
+
+    assert created is not None
+    assert created.file.stat().st_size > 10_000_000
+    assert str(created.file) in {one.path for one in jvm.memory_maps()}
 
 
 def test_the_owner_of_a_port_in_use_is_named(directory: Path) -> None:

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from headrace.admin.database import upgrade_database
 from headrace.admin.topics import create_topics
 from headrace.cli.main import app
 from schemas.kafka_settings import KafkaSettings
-from schemas.settings import DatabaseSettings
 from schemas.stages import STAGES
 
 _PARTITIONS = 4
@@ -27,11 +25,10 @@ def cluster(kafka: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.usefixtures("cluster")
 def test_missing_workers_are_problems_with_what_to_start(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment configures the cluster and the database."""
-    monkeypatch.setenv("HEADRACE_DATABASE__URL", postgres_url)
-    upgrade_database(DatabaseSettings(url=postgres_url))
+    monkeypatch.setenv("HEADRACE_DATABASE__URL", migrated_postgres_url)
 
     result = CliRunner().invoke(app, ["status", "--json"])
     found = json.loads(result.stdout)

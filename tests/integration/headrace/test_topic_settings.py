@@ -1,16 +1,14 @@
 """Correction of the settings of existing topics."""
 
-import asyncio
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from headrace.admin.topics import create_topics, update_topics
 from headrace.errors import UserError
-from headrace.local.broker.local_kafka import LocalKafka
 from schemas.kafka_settings import KafkaSettings
 from schemas.topics import EVENTS_ALERT, EVENTS_SESSION
 from tests.fixtures.waiting import eventually_async
@@ -18,34 +16,31 @@ from tests.fixtures.waiting import eventually_async
 DAY_MS = 86_400_000
 
 
-def test_only_wrong_settings_are_changed(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("topic_prefix")
+async def test_only_wrong_settings_are_changed(kafka: str) -> None:
     """A retention that is too short, and the timestamp type; the update is idempotent."""
-    with LocalKafka(tmp_path) as broker:
-        asyncio.run(_check(KafkaSettings(bootstrap_servers=broker.bootstrap, partitions=1)))
-
-
-async def _check(kafka: KafkaSettings) -> None:
-    await create_topics(kafka)
+    settings = KafkaSettings(bootstrap_servers=kafka, partitions=1)
+    await create_topics(settings)
     await eventually_async(
-        partial(_is_described, kafka), within_seconds=30, what="the new topics are described"
+        partial(_is_described, settings), within_seconds=30, what="the new topics are described"
     )
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
         own = EVENTS_SESSION.configs() | {"segment.bytes": "1234567"}
         await _set(admin, EVENTS_SESSION.name, own | {"retention.ms": str(DAY_MS)})
         await _set(admin, EVENTS_ALERT.name, EVENTS_ALERT.configs() | {"retention.ms": "-1"})
 
-        assert await update_topics(kafka) == {
+        assert await update_topics(settings) == {
             EVENTS_SESSION.name: {"retention.ms": str(EVENTS_SESSION.retention_ms)}
         }
         await _until(admin, EVENTS_SESSION.name, own)
-        assert await update_topics(kafka) == {}
+        assert await update_topics(settings) == {}
         assert (await _get(admin, EVENTS_ALERT.name))["retention.ms"] == "-1"
 
         old = own | {"message.timestamp.type": "CreateTime"}
         await _set(admin, EVENTS_SESSION.name, old)
-        assert await update_topics(kafka) == {
+        assert await update_topics(settings) == {
             EVENTS_SESSION.name: {"message.timestamp.type": "LogAppendTime"}
         }
         await _until(admin, EVENTS_SESSION.name, own)
@@ -53,10 +48,10 @@ async def _check(kafka: KafkaSettings) -> None:
         await admin.close()
 
 
-async def _is_described(kafka: KafkaSettings) -> bool:
+async def _is_described(settings: KafkaSettings) -> bool:
     """Return True if the broker describes the new topics, with the right retention."""
     try:
-        return await update_topics(kafka) == {}
+        return await update_topics(settings) == {}
     except UserError:
         return False
 

@@ -3,11 +3,13 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -23,6 +25,9 @@ logging.basicConfig(level=logging.INFO)
 sys.exit(serve(load_settings()))
 """
 
+#: By default, each client loads all certificate authorities, although it uses no TLS.
+_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 class Role:
     """A running role `api`."""
@@ -36,6 +41,15 @@ class Role:
     def connect(self) -> socket.socket:
         """Return a raw connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def client(self) -> httpx.Client:
+        """Return a client with its own connections."""
+        return httpx.Client(base_url=self.url, verify=_NO_AUTHORITIES)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request on a new connection."""
+        with self.client() as client:
+            return client.request(method, path, **options)
 
     def connections(self) -> list[str]:
         """Return the TCP state of each connection to this port."""
@@ -78,6 +92,6 @@ def running(kafka: str, folder: Path, program: str = RUN, **settings: str) -> It
 def responds_ok(role: Role, path: str) -> bool:
     """Return True if a GET of the path returns 200."""
     try:
-        return httpx.get(role.url + path, timeout=5).status_code == 200
+        return role.request("GET", path, timeout=5).status_code == 200
     except httpx.TransportError:
         return False

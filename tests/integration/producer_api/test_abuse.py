@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
-import httpx
 import psutil
 import pytest
 
@@ -63,7 +62,7 @@ def check_resources(role: Role) -> Iterator[None]:
 def post(role: Role, event: object, **headers: str) -> int:
     """Post a JSON value, or bytes; return the status."""
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    return httpx.post(f"{role.url}/api/event", content=body, headers=headers).status_code
+    return role.request("POST", "/api/event", content=body, headers=headers).status_code
 
 
 def read_all(connection: socket.socket) -> bytes:

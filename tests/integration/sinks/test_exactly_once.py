@@ -7,7 +7,6 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from sinks.sql.migrate import upgrade
 from sinks.sql.tables import AlertRow
 from sinks.sql.writer import Writer
 from tests.contract.sinks import samples
@@ -93,12 +92,13 @@ asyncio.run(open_database(sys.argv[1]).run(work))
 """
 
 
-async def test_a_zombie_writer_is_fenced_by_the_idle_timeout(postgres_url: str) -> None:
+async def test_a_zombie_writer_is_fenced_by_the_idle_timeout(
+    migrated_postgres_url: str,
+) -> None:
     """PostgreSQL ends its transaction; the new owner continues, and the zombie's write fails."""
-    await asyncio.to_thread(upgrade, postgres_url)
-    writer = await samples.open_for_test(postgres_url)
+    writer = await samples.open_for_test(migrated_postgres_url)
     await writer.assign(TOPIC, 0)
-    frozen = _start_freezing(postgres_url)
+    frozen = _start_freezing(migrated_postgres_url)
     assert frozen.stdout is not None
     assert await asyncio.to_thread(frozen.stdout.readline) == b"locked\n"
 

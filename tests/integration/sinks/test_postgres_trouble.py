@@ -10,7 +10,6 @@ import pytest
 
 from sinks.sql.batch import RejectedRecord
 from sinks.sql.errors import DatabaseUnavailable
-from sinks.sql.migrate import upgrade
 from sinks.sql.tables import EventRow
 from sinks.sql.writer import open_writer
 from tests.contract.sinks import samples
@@ -28,10 +27,9 @@ _END_ALL = (
 
 
 @pytest.fixture
-def url(postgres_url: str) -> str:
+def url(migrated_postgres_url: str) -> str:
     """Return the URL of a migrated database."""
-    upgrade(postgres_url)
-    return postgres_url
+    return migrated_postgres_url
 
 
 @pytest.fixture

@@ -22,25 +22,27 @@ from tests.unit.streams.samples import event
 
 PARTITIONS = 4
 SITES = ("shop", "blog")
-_PLACES = [TopicPartition(LIVE_COUNTERS.name, partition) for partition in range(PARTITIONS)]
 
 
 class LiveRole:
     """`headrace live` as a process."""
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, load: "Load", folder: Path) -> None:
+        self._settings = {
+            "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": load.bootstrap,
+            "HEADRACE_KAFKA__TOPIC_PREFIX": load.prefix,
+            "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
+        }
         self._log = folder / "live.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process and wait until it is ready."""
         before = self._ready_lines()
-        settings = {"BOOTSTRAP_SERVERS": self._bootstrap, "PARTITIONS": str(PARTITIONS)}
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "headrace", "live"],
-                env=os.environ | {f"HEADRACE_KAFKA__{key}": to for key, to in settings.items()},
+                env=os.environ | self._settings,
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
@@ -65,9 +67,9 @@ class LiveRole:
 
 
 @contextmanager
-def live_role(bootstrap: str, folder: Path) -> Iterator[LiveRole]:
+def live_role(load: "Load", folder: Path) -> Iterator[LiveRole]:
     """Yield a role that is not started, and kill its process after the test."""
-    role = LiveRole(bootstrap, folder)
+    role = LiveRole(load, folder)
     try:
         yield role
     finally:
@@ -78,8 +80,10 @@ def live_role(bootstrap: str, folder: Path) -> Iterator[LiveRole]:
 class Load:
     """Routed events, with a ledger for each partition."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, prefix: str) -> None:
         self.bootstrap = bootstrap
+        self.prefix = prefix
+        self._places = [TopicPartition(LIVE_COUNTERS.name, n) for n in range(PARTITIONS)]
         self.ledger: list[list[Counted]] = [[] for _ in range(PARTITIONS)]
         self._random = Random(4)  # noqa: S311 - a test's choice
 
@@ -123,20 +127,20 @@ class Load:
     async def ends(self) -> dict[TopicPartition, int]:
         """Return the end offsets of `live-counters`."""
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(_PLACES)
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(self._places)
         return ends
 
     async def published(self, since: dict[TopicPartition, int] | None = None) -> list[LiveCounters]:
         """Return the published records, in order per partition."""
         found: list[LiveCounters] = []
-        begins, ends = since or dict.fromkeys(_PLACES, 0), await self.ends()
+        begins, ends = since or dict.fromkeys(self._places, 0), await self.ends()
         if begins == ends:  # aiokafka cannot stop a consumer that it has hardly started
             return found
         async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
-            consumer.assign(_PLACES)
-            for place in _PLACES:
+            consumer.assign(self._places)
+            for place in self._places:
                 consumer.seek(place, begins[place])
-            while any([await consumer.position(place) < ends[place] for place in _PLACES]):
+            while any([await consumer.position(place) < ends[place] for place in self._places]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     values = (record.value for record in records if record.value is not None)
                     found += [decode(value, LiveCounters) for value in values]

@@ -24,12 +24,12 @@ from schemas.codec import decode, encode
 from schemas.headers import EVENT_ID, TYPE
 from schemas.kafka_settings import KafkaSettings
 from schemas.records import Alert
+from schemas.topic_prefix import prefixed
 from schemas.topics import ALERTS, EVENTS_RAW
 from sinks.delivery.publisher import Publish, open_publisher
 from streams.app import APP_ID
 from streams.engine.global_table import GlobalTable
 from tests.fixtures.waiting import eventually_async
-from tests.integration.streams.conftest import OwnBroker
 from tests.unit.streams import samples
 from tests.unit.streams.subscribed import subscription
 
@@ -48,30 +48,30 @@ SITES = [
 
 
 @pytest.fixture
-async def bootstrap(own_broker: OwnBroker, tmp_path: Path) -> AsyncIterator[str]:
+async def bootstrap(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[str]:
     """Yield the address of a broker with two workers, which have a partition each."""
-    settings = KafkaSettings(bootstrap_servers=own_broker.bootstrap, partitions=PARTITIONS)
-    await create_topics(settings)
-    workers = [start(own_broker.bootstrap, tmp_path / f"streams-{n}.json") for n in range(2)]
+    await create_topics(KafkaSettings(bootstrap_servers=kafka, partitions=PARTITIONS))
+    workers = [start(kafka, topic_prefix, tmp_path / f"streams-{n}.json") for n in range(2)]
     try:
         await eventually_async(
-            lambda: have_one_each(own_broker.bootstrap, tmp_path),
+            lambda: have_one_each(kafka, tmp_path),
             within_seconds=90,
             what="both workers have a partition",
         )
-        yield own_broker.bootstrap
+        yield kafka
     finally:
         for worker in workers:
             worker.kill()
             worker.wait()
 
 
-def start(bootstrap: str, status: Path) -> subprocess.Popen[bytes]:
+def start(bootstrap: str, prefix: str, status: Path) -> subprocess.Popen[bytes]:
     """Start a worker of the role `streams`."""
     environment = {
         **os.environ,
         "HEADRACE_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "HEADRACE_KAFKA__PARTITIONS": str(PARTITIONS),
+        "HEADRACE_KAFKA__TOPIC_PREFIX": prefix,
     }
     argv = [sys.executable, "-m", "headrace", "streams", "--status-file", str(status)]
     with status.with_suffix(".log").open("wb") as log:
@@ -85,7 +85,7 @@ async def have_one_each(bootstrap: str, folder: Path) -> bool:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        (described,) = await admin.describe_consumer_groups([APP_ID])
+        (described,) = await admin.describe_consumer_groups([prefixed(APP_ID)])
         (_, _, state, _, _, members, *_) = described.groups[0]
     finally:
         await admin.close()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from headrace.cli.main import app
 from sinks.delivery.publisher import PublishConfiguration
-from sinks.sql.migrate import upgrade
+from tests.fixtures.migrated import create_migrated
 
 Run = Callable[..., Any]
 
@@ -34,7 +34,7 @@ def replace_topic(monkeypatch: pytest.MonkeyPatch, service: ModuleType) -> dict[
 def command_runner(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> Run:
     """Return a function that runs a command on a migrated database."""
     monkeypatch.setenv("HEADRACE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    upgrade(f"sqlite:///{data_dir}/headrace.db")
+    create_migrated(f"sqlite:///{data_dir}/headrace.db")
 
     def run(*arguments: str) -> Any:
         return CliRunner().invoke(app, [*arguments, "--data-dir", str(data_dir)])

@@ -2,10 +2,10 @@
 
 import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import Stack
 from tests.fixtures.waiting import eventually
 
@@ -20,15 +20,14 @@ HOSTILE = [
     f"${{jndi:ldap://{MARK}}} %s %(x)s {{0}} <script>{MARK}</script>",
     f"\u202e{MARK} \u2028 password={MARK}",
 ]
-SITES = 500
+SITE, SITES = "hostile", 500
 
 
 @pytest.mark.timeout(240)
-def test_hostile_texts_are_stored_unchanged_and_not_logged(make_stack: MakeStack) -> None:
+def test_hostile_texts_are_stored_unchanged_and_not_logged(stack: Stack) -> None:
     """In accepted and rejected events, addresses and tokens; sites are no metric labels."""
-    stack = make_stack({})
     for number, text in enumerate(HOSTILE):
-        event = {"type": "error", "site_id": "shop", "session_id": f"s-{number}"}
+        event = {"type": "error", "site_id": SITE, "session_id": f"s-{number}"}
         texts = {"title": text, "error_name": text, "error_message": text, "user_agent": text}
         assert stack.post({**event, **texts, "properties": {text: text}})[0] == 202
         assert stack.post({**event, "type": text})[0] == 400
@@ -41,23 +40,29 @@ def test_hostile_texts_are_stored_unchanged_and_not_logged(make_stack: MakeStack
 
     expected = len(HOSTILE) + SITES
     eventually(
-        lambda: len(stack.rows("SELECT event_id FROM events")) == expected,
+        lambda: len(_rows(stack, "events")) == expected,
         within_seconds=60,
         what="all events are stored",
     )
-    rows = stack.rows("SELECT title, error_name, error_message, user_agent FROM events ORDER BY 1")
-    assert {tuple(row.values()) for row in rows if row["title"]} == {(t,) * 4 for t in HOSTILE}
+    names = ("title", "error_name", "error_message", "user_agent")
+    rows = [row for row in _rows(stack, "events") if row["title"]]
+    assert {tuple(row[name] for name in names) for row in rows} == {(t,) * 4 for t in HOSTILE}
     eventually(
-        lambda: len(stack.rows("SELECT visit_id FROM sessions")) == expected,
+        lambda: len(_rows(stack, "sessions")) == expected,
         within_seconds=60,
         what="all visits are stored",
     )
     assert len(_series(stack) - before) < SITES
-    assert stack.stop() == 0
     logs = sorted((stack.data_dir / "logs").glob("*.log*"))
     assert {log.stem for log in logs} >= {"streams", "sinks", "live"}
     assert [log.name for log in logs if MARK in log.read_text(errors="replace")] == []
     assert MARK not in stack.screen
+
+
+def _rows(stack: Stack, table: str) -> list[dict[str, Any]]:
+    """Return the rows of the sites of this test."""
+    query = f"SELECT * FROM {table} WHERE site_id = ? OR site_id LIKE ?"  # noqa: S608 - our own
+    return stack.rows(query, [SITE, f"{MARK}%"])
 
 
 def _request_with_secrets(stack: Stack) -> None:
