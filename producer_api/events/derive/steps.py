@@ -112,7 +112,10 @@ def read_headers(d: Derivation, lookups: Lookups) -> None:
 
 
 def describe_browser(d: Derivation, lookups: Lookups) -> None:
-    """Set browser, system and device from `user_agent`; exclude bots."""
+    """Set browser, system and device from `user_agent`; exclude bots.
+
+    The header of a request with a site key is that of the back end, which is no bot.
+    """
     browser = d.described
     if browser is None:
         if not (user_agent := d.event.user_agent):
@@ -122,7 +125,7 @@ def describe_browser(d: Derivation, lookups: Lookups) -> None:
     d.browser_version = browser.version
     d.os = browser.os
     d.device = browser.device
-    if browser.is_bot:
+    if browser.is_bot and (d.described is None or d.grant.trust != "key"):
         d.is_bot = True
         d.excluded = None if d.grant.policy.counts_bots else BOT
 

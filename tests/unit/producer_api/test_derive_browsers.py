@@ -6,7 +6,7 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from producer_api.events.client import Client, Grant, SitePolicy
 from producer_api.events.derive.browsers import read_user_agent
 from producer_api.events.draft import EXCLUDED_HEADERS
-from tests.unit.producer_api.derivation import derived
+from tests.unit.producer_api.derivation import KEY_GRANT, derived
 
 _KIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 _MAC_KIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
@@ -63,6 +63,11 @@ LIBRARIES = [
     *("curl/8.5.0", "python-requests/2.32.3", "Python/3.11 aiohttp/3.14.1", "python-httpx/0.27"),
     *("Python-urllib/3.11", "Go-http-client/2.0", "axios/1.7.2", "okhttp/4.12.0", "node"),
     *("analytics-node-next/latest", "analytics-node/3.0.13", "analytics-python/2.4.0"),
+    *("got (https://github.com/sindresorhus/got)", "Jersey/2.34 (HttpUrlConnection 11.0.11)"),
+    *("WordPress/6.4; https://shop.example", "Zapier", "Faraday v2.9.0"),
+    *("Symfony HttpClient (Curl)", "Symfony HttpClient/Curl"),
+    *("Typhoeus - https://github.com/typhoeus/typhoeus", "analytics-go (version: 3.0.0)"),
+    *("posthog-node/5.70.0", "http.rb/5.1.1", "Ruby", "Vert.x-WebClient/4.4.0"),
 ]
 
 
@@ -98,6 +103,31 @@ def test_a_site_can_count_bots() -> None:
     event = derived(Client(user_agent=BOTS[0]), Grant("open", policy))
 
     assert (event.is_bot, event.excluded) == (True, None)
+
+
+@pytest.mark.parametrize("user_agent", LIBRARIES)
+def test_http_libraries_are_recognized(user_agent: str) -> None:
+    """By the beginning of their user agents, so that back ends get no visitor of their own."""
+    assert read_user_agent(user_agent).is_library
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    ["Node.js crawler", "javascript-bot/1.0", "gotham/1.0", "Mozilla/5.0 (curl/8)", "RubyBot"],
+)
+def test_other_programs_are_no_libraries(user_agent: str) -> None:
+    """Although their user agents begin with or contain the name of one."""
+    assert not read_user_agent(user_agent).is_library
+
+
+@pytest.mark.parametrize("user_agent", BOTS)
+def test_a_back_end_with_a_key_is_no_bot(user_agent: str) -> None:
+    """Whatever its user agent is; but a visitor whose user agent it reports may be one."""
+    own = derived(Client(user_agent=user_agent), KEY_GRANT)
+    reported = derived(Client(user_agent=LIBRARIES[0]), KEY_GRANT, user_agent=user_agent)
+
+    assert (own.is_bot, own.excluded) == (False, None)
+    assert (reported.is_bot, reported.excluded) == (True, "bot")
 
 
 @pytest.mark.parametrize("user_agent", LIBRARIES)
