@@ -20,6 +20,10 @@ NDJSON_TYPES = frozenset(
 #: run of them.
 _NON_BLANK = re.compile(rb"\S[^\n]*+")
 _IS_OBJECT = re.compile(rb"[ \t\r\n]*\{")
+_LINES = (
+    "The body is not valid JSON, but has an object per line: send it with "
+    "Content-Type: application/x-ndjson"
+)
 
 
 class _Envelope(msgspec.Struct):
@@ -36,7 +40,12 @@ def split(body: bytes, content_type: bytes) -> list[bytes]:
     if content_type.partition(b";")[0].strip().lower() in NDJSON_TYPES:
         events = _split_lines(body)
     else:
-        events = _split_json(body)
+        try:
+            events = _split_json(body)
+        except Rejected:
+            if _has_objects_in_lines(body):
+                raise Rejected(RejectReason.INVALID_JSON, sentence=_LINES) from None
+            raise
     if not events:
         raise Rejected(RejectReason.EMPTY_BATCH)
     if len(events) > MAX_EVENTS:
@@ -48,6 +57,14 @@ def _split_lines(body: bytes) -> list[bytes]:
     # A 2 MiB body can have a million lines; one over the limit is enough to reject it.
     lines = islice(_NON_BLANK.finditer(body), MAX_EVENTS + 1)
     return [line[0].rstrip() for line in lines]
+
+
+def _has_objects_in_lines(body: bytes) -> bool:
+    (line, _, rest) = body.strip().partition(b"\n")
+    try:
+        return isinstance(read_json(line), dict) and rest.lstrip().startswith(b"{")
+    except Rejected:
+        return False
 
 
 def _split_json(body: bytes) -> list[bytes]:

@@ -234,7 +234,7 @@ async def test_errors_without_a_known_origin_have_no_cors_headers(
 async def test_errors_of_incomplete_requests_have_cors_headers(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of slow requests, and of incomplete requests when the server stops."""
+    """Those of slow requests, and of incomplete ones when the server stops; and `Retry-After`."""
     monkeypatch.setattr(connections, "RECEIVE_SECONDS", 0.0)
     closers = (connections.close_slow_connections, connections.close_unfinished_connections)
     for close, status in zip(closers, (b"408", b"503"), strict=True):
@@ -245,6 +245,7 @@ async def test_errors_of_incomplete_requests_have_cors_headers(
             response = await client.response()
         assert response.split()[1] == status
         assert ECHO in response
+        assert b"retry-after: 1\r\n" in response
 
 
 async def test_over_the_connection_limit_preflights_pass_and_503_has_cors_headers(
